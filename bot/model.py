@@ -1,0 +1,212 @@
+"""The nouns of the house: frozen values that every other file speaks in.
+
+Standard library only. Times are aware UTC datetimes, durations are timedeltas, and nothing here reads a clock,
+a database or a network. A row of the database is never one of these: `store/` translates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad it is. `rank` orders them, worst first, for queues and for "the worst of"."""
+
+    CRITICAL = "critical"
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for critical, 3 for info."""
+        return _RANK[self]
+
+
+_RANK = {Severity.CRITICAL: 0, Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFO: 3}
+
+
+class Status(StrEnum):
+    """Where an incident stands. Reopened is an event, not a status: what is reopened is open."""
+
+    OPEN = "open"
+    ACKED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class What(StrEnum):
+    """What happened to an incident: `subject.past-tense`. A name once published is never changed."""
+
+    OPENED = "incident.opened"
+    ACKED = "incident.acked"
+    RESOLVED = "incident.resolved"
+    REOPENED = "incident.reopened"
+    WORSENED = "incident.worsened"
+    NOTED = "incident.noted"
+    FIRED = "alerts.fired"
+    ENDED = "alerts.ended"
+    UNDELIVERED = "message.undelivered"
+
+
+#: The events that are worth a line of their own in a chat thread; the others only move the card.
+STORY = frozenset({What.ACKED, What.RESOLVED, What.REOPENED, What.WORSENED, What.NOTED, What.UNDELIVERED})
+
+
+class Kind(StrEnum):
+    """What a delivery puts into the world."""
+
+    CARD = "card"  #: the one live message of an incident, edited in place; only its latest state is ever sent
+    LINE = "line"  #: one line of the story, in the card's thread; each is sent once, in order
+    PAGE = "page"  #: an edge towards a pager (trigger, acknowledge, resolve); never collapsed, in order
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    """One alert as its source told it, already made safe to store (see `sources/`)."""
+
+    source: str  #: the source's name in the settings, "alertmanager"
+    group: str  #: the key of the group it came in; incidents are one a group
+    fingerprint: str  #: what stays the same over firings; text of at most 64 characters
+    firing: bool
+    labels: Mapping[str, str]
+    notes: Mapping[str, str]  #: annotations
+    starts_at: datetime  #: which firing of this fingerprint: a later one is another episode
+    ends_at: datetime | None = None  #: None while it fires, or where the source did not say
+    link: str = ""  #: where the source shows it; shown, never fetched
+
+    @property
+    def title(self) -> str:
+        return self.labels.get("alertname") or "(no alertname)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """One delivery from an alert source: all of it is taken in one commit, or none of it."""
+
+    source: str
+    group: str  #: the group's key, "" where the alerts carry different ones
+    alerts: tuple[Alert, ...]
+    body: bytes = b""  #: as received, for what has to be kept
+    truncated: int = 0  #: alerts that the sender left out; their silence is not an end
+    rejected: tuple[tuple[str, str], ...] = ()  #: (path, why) of single alerts that could not be read
+    flags: tuple[str, ...] = ()  #: what was mended on the way in, for the answer and the log
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What is stored of the newest episode of one (source, fingerprint)."""
+
+    row: int
+    incident_id: int
+    starts_at: datetime
+    firing: bool
+    ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incident:
+    """One trouble that people work on: every alert of one group, from its first firing to its last end."""
+
+    id: int
+    key: str  #: the group's key; at most one incident of a key is not resolved
+    source: str
+    title: str
+    severity: Severity  #: the worst since it was opened; it does not sink while the incident lasts
+    status: Status
+    opened_at: datetime
+    changed_at: datetime
+    firing: int = 0  #: how many of its alerts fire now
+    total: int = 0  #: how many episodes it has held
+    service: str | None = None
+    owner: str | None = None  #: id of the person who has it; None when nobody has
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
+    truncated: int = 0  #: alerts that the source said it left out
+    version: int = 0  #: +1 with every change
+
+    @property
+    def page_key(self) -> str:
+        """The pager's dedup_key: what Alertmanager's own PagerDuty notifier computes for the same group."""
+        return hashlib.sha256(self.key.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One fact of an incident's story, written in the same commit as the change it tells."""
+
+    incident_id: int
+    at: datetime
+    what: What
+    by: str  #: id of a person, name of a source or of a channel
+    said: str  #: one sentence for people, plain text, untrusted
+    via: str = ""  #: the place it came through; that place's pager is not told what it told us
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What a wish did to an incident. No events: nothing happened, nothing is stored, nothing is sent."""
+
+    incident: Incident
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Principal:
+    """One person (or machine), however many chat accounts."""
+
+    id: str
+    name: str = ""
+    roles: frozenset[str] = frozenset()
+    human: bool = True
+
+    @property
+    def called(self) -> str:
+        return self.name or self.id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """What somebody said to the bot, in words that anybody could have typed."""
+
+    by: Principal
+    words: str
+    place: str  #: the channel's name: "slack", "telegram", "console", "pagerduty", "cli"
+    incident_id: int | None = None  #: the incident in whose thread it was said
+    once: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """The answer to an ask, or the refusal; plain text, to the asker alone."""
+
+    said: str
+    ok: bool = True
+    repeated: bool = False  #: this ask had been answered before; it had no second effect
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """A message without a platform. All of it is untrusted text: the channel escapes it."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    buttons: Mapping[str, str] = field(default_factory=dict)  #: label -> words that somebody could have typed
+    severity: Severity = Severity.INFO
+    status: Status = Status.OPEN
+    link: str = ""  #: the incident on the board
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """One thing a channel is asked to put into the world now."""
+
+    key: str  #: stable over tries: the provider's idempotency key where it has one
+    kind: Kind
+    incident: Incident
+    event: Event | None  #: the event to tell; None for a card, which tells the latest state
+    card: Card
+    ref: str | None  #: where this incident's card stands in this channel, None when it was not posted yet

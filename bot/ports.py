@@ -1,0 +1,150 @@
+"""The verbs: what a source, a channel and a command must be able to do, and the two ways to fail.
+
+Everything that plugs in knows this file and `model`, and nothing else of the house.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from bot.model import Ask, Delivered, Incident, Kind, Notice, Principal, Reply, What
+
+
+class Rejected(Exception):
+    """You are wrong. `said` is shown to the sender word for word: what is wrong, what was not done, what to do.
+
+    `code` is a stable snake_case word, `status` the HTTP status where HTTP is how it came.
+    """
+
+    def __init__(self, said: str, *, code: str = "rejected", status: int = 400) -> None:
+        super().__init__(said)
+        self.said = said
+        self.code = code
+        self.status = status
+
+
+class Undelivered(Exception):
+    """They are down, or will not take it. `permanent`: trying the same again cannot help.
+
+    `after`: how long the provider asked us to wait (Retry-After); the whole channel waits.
+    """
+
+    def __init__(self, said: str, *, permanent: bool = False, after: timedelta | None = None) -> None:
+        super().__init__(said)
+        self.said = said
+        self.permanent = permanent
+        self.after = after
+
+
+class Source(Protocol):
+    """One kind of alert sender. `read` is pure: bytes in, alerts out, or `Rejected`."""
+
+    name: str
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """At most `count` requests in any `per`. What a provider allows, with our own margin already taken off."""
+
+    count: int
+    per: timedelta
+
+
+class Door(Protocol):
+    """What a channel may ask of the house when somebody speaks to it."""
+
+    def ask(self, ask: Ask) -> Reply:
+        """Do it, durably, and say how it went. Refusals are replies with ok=False, not exceptions."""
+        ...
+
+    def person(self, place: str, account: str) -> Principal | None:
+        """Whose account of this platform that is; None when nobody under `people` has it."""
+        ...
+
+    def standing_at(self, place: str, ref: str) -> int | None:
+        """The incident whose card stands at `ref` in that channel (a thread's root), or None."""
+        ...
+
+    def paged_as(self, page_key: str) -> int | None:
+        """The newest incident paged under that dedup_key, or None."""
+        ...
+
+    def seen(self, place: str, once: str) -> bool:
+        """Note the id of something that has no effect of its own; True when it was there before."""
+        ...
+
+
+class Channel(Protocol):
+    """One chat or pager. `deliver` blocks, holds no state of the incident, and may be called twice for one key."""
+
+    name: str
+    kinds: frozenset[Kind]  #: which kinds of delivery it takes
+    wants: frozenset[What]  #: which events make it owe one
+    limits: tuple[Limit, ...]
+    threads: int  #: how many deliveries may be under way at once
+
+    def deliver(self, notice: Notice) -> str | None:
+        """Put it there. Returns where it now stands, to edit it later or to answer in its thread.
+
+        Raises:
+            Undelivered: it did not arrive, or nobody knows whether it did.
+        """
+        ...
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+        """Read one request of the platform: check signature, freshness and sender, then ask the house.
+
+        Raises:
+            Rejected: the request is not genuine or not readable; nothing was done.
+        """
+        ...
+
+    def start(self, door: Door) -> None:
+        """Begin to listen (socket, polling); `receive` and `deliver` work from here on. Does not block."""
+        ...
+
+    def stop(self) -> None:
+        """Stop listening, at once; no thread of the channel outlives it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What to answer the platform."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class Command(Protocol):
+    """One verb of the grammar. `commands/` finds every module that has a `command` of this shape."""
+
+    verb: str
+    usage: str  #: "ack <incident>"
+    says: str  #: what it does, one line for `help`
+
+    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
+        """Do it through the desk. Raises `Rejected` with the text for the asker."""
+        ...
+
+
+class Desk(Protocol):
+    """What a command may do to incidents; each call is inside the ask's one transaction."""
+
+    def incident(self, incident_id: int) -> Incident | None: ...
+
+    def unresolved(self, limit: int) -> Sequence[Incident]: ...
+
+    def acknowledge(self, incident: Incident, ask: Ask) -> Incident: ...
+
+    def resolve(self, incident: Incident, ask: Ask) -> Incident: ...
+
+    def note(self, incident: Incident, ask: Ask, text: str) -> Incident: ...
+
+    def commands(self) -> Sequence[Command]: ...
