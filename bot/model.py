@@ -101,7 +101,7 @@ class Standing:
     """What is stored of the newest episode of one (source, fingerprint)."""
 
     row: int
-    incident_id: int
+    incident_id: int | None  #: None when it was only ever heard of as ended
     starts_at: datetime
     firing: bool
     ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
@@ -127,6 +127,7 @@ class Incident:
     resolved_by: str | None = None
     truncated: int = 0  #: alerts that the source said it left out
     version: int = 0  #: +1 with every change
+    lead: str = "~"  #: the order of the alert that named it (see `incidents.Lead`); "~" sorts after every lead
 
     @property
     def page_key(self) -> str:
@@ -155,6 +156,16 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Owed:
+    """One delivery that a change makes owed. `event` is its place in the change's events, None for a card."""
+
+    channel: str
+    kind: Kind
+    rank: int  #: the least is sent first
+    event: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
     """One person (or machine), however many chat accounts."""
 
@@ -177,6 +188,7 @@ class Ask:
     place: str  #: the channel's name: "slack", "telegram", "console", "pagerduty", "cli"
     incident_id: int | None = None  #: the incident in whose thread it was said
     once: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
+    said_at: datetime | None = None  #: when, where the place tells us late (PagerDuty repeats for hours); None is now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,9 @@ Everything that plugs in knows this file and `model`, and nothing else of the ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.model import Ask, Delivered, Incident, Kind, Notice, Principal, Reply, What
@@ -40,9 +40,12 @@ class Undelivered(Exception):
 
 
 class Source(Protocol):
-    """One kind of alert sender. `read` is pure: bytes in, alerts out, or `Rejected`."""
+    """One kind of alert sender. `read` is pure but for the time: bytes in, alerts out, or `Rejected`."""
 
     name: str
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """`now`: asked for the time that takes the place of one that cannot be right."""
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Delivered: ...
 
@@ -137,7 +140,9 @@ class Command(Protocol):
 class Desk(Protocol):
     """What a command may do to incidents; each call is inside the ask's one transaction."""
 
-    def incident(self, incident_id: int) -> Incident | None: ...
+    def incident(self, incident_id: int) -> Incident:
+        """Raises `Rejected` when there is none of that number."""
+        ...
 
     def unresolved(self, limit: int) -> Sequence[Incident]: ...
 

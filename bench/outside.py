@@ -1,0 +1,133 @@
+"""The world outside: the tests' strict fakes of Slack, Telegram and PagerDuty, in a process of their own.
+
+Apart, so that neither their threads nor their memory count as the bot's or delay the generator. `python -m
+bench.outside NAME... [limits]` prints the settings that point at them, then answers each line on its standard input
+with everything received so far. Times are time.monotonic, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
+from tests.fakes.server import Answer, Call, StrictServer
+
+#: What identifies an incident in a message: an alert's name made for it, or PagerDuty's dedup_key.
+_MARK = re.compile(rb'PaymentsDown\d+|"dedup_key": ?"([0-9a-f]{64})"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """One request that reached a fake."""
+
+    at: float
+    path: str
+    status: int
+    mark: str
+
+
+class Outside:
+    """The fakes' process, seen from the bench."""
+
+    def __init__(self, *names: str, limits: bool = False) -> None:
+        self._command = [sys.executable, "-m", "bench.outside", *names, *(["limits"] if limits else [])]
+        self.channels: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._popen = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
+        )
+        self.channels = {"console": {"enabled": False}, **self._read()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._popen.stdin is not None
+        with contextlib.suppress(OSError):
+            self._popen.stdin.close()
+        try:
+            self._popen.wait(10)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+    def received(self, name: str) -> list[Receipt]:
+        """All that this fake has received so far, in order."""
+        return [Receipt(**told) for told in self._ask()[name]["received"]]
+
+    def faults(self) -> list[str]:
+        """What the bot did that the real platforms would not have allowed."""
+        return [f"{name}: {fault}" for name, told in self._ask().items() for fault in told["faults"]]
+
+    def _ask(self) -> dict[str, Any]:
+        assert self._popen.stdin is not None
+        self._popen.stdin.write("tell\n")
+        self._popen.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._popen.stdout is not None
+        told: dict[str, Any] = json.loads(self._popen.stdout.readline() or '{"error": "the fakes did not come up"}')
+        return told
+
+
+class _Log:
+    """Stands before a fake's `answer` and keeps what came and what was said."""
+
+    def __init__(self, fake: StrictServer) -> None:
+        self.received: list[dict[str, Any]] = []
+        self._answer: Callable[[Call], Answer] = fake.answer
+
+    def answer(self, call: Call) -> Answer:
+        answer = self._answer(call)
+        found = _MARK.search(call.body)
+        mark = (found[1] or found[0]).decode() if found else ""
+        self.received.append({"at": call.at, "path": call.path, "status": answer.status, "mark": mark})
+        return answer
+
+
+def page_key(group_key: str) -> str:
+    return hashlib.sha256(group_key.encode()).hexdigest()
+
+
+def serve(names: list[str], *, limits: bool) -> None:
+    """Until standard input ends."""
+    with contextlib.ExitStack() as stack:
+        fakes: dict[str, StrictServer] = {}
+        logs: dict[str, _Log] = {}
+        channels: dict[str, Any] = {}
+        for name in names:
+            fake, settings = _BUILD[name](limits=limits)
+            fakes[name] = stack.enter_context(fake)
+            logs[name] = _Log(fake)
+            fake.answer = logs[name].answer  # type: ignore[method-assign]
+            channels[name] = settings(fake)
+        print(json.dumps(channels), flush=True)
+        for _ in sys.stdin:
+            told = {name: {"received": logs[name].received, "faults": fakes[name].faults} for name in names}
+            print(json.dumps(told), flush=True)
+        for fake in fakes.values():
+            fake.faults.clear()  # They were told; leaving must not raise.
+
+
+def _pagerduty(*, limits: bool) -> tuple[FakePagerDuty, Callable[[FakePagerDuty], dict[str, Any]]]:
+    return FakePagerDuty(limited=limits), lambda fake: {
+        "routing_key": ROUTING_KEY,
+        "events_url": fake.url,
+        "api_url": fake.url,
+    }
+
+
+_BUILD = {"pagerduty": _pagerduty}
+
+
+if __name__ == "__main__":
+    serve([name for name in sys.argv[1:] if name in _BUILD], limits="limits" in sys.argv)

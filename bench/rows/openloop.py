@@ -1,0 +1,65 @@
+"""How long a sender waits at a fixed rate, counted from when each webhook was due, so that a stall is seen in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.client import pace
+from bench.ground import STORES, Ground, to_bot
+from bench.load import percentile, reserve_turns
+from bench.table import Line, Verdict, at_most, worst
+from bench.vakhta import Bot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """Latencies at one rate, milliseconds."""
+
+    per_s: int
+    p50: float
+    p99: float
+    worst: float
+    late: float  #: p99 of how late the generator itself sent
+    refused: int
+
+
+def measure(ground: Ground) -> list[Line]:
+    lines = []
+    for store in STORES:
+        with ground.bot(store) as bot:
+            ground.warm_bot(bot)
+            lines += [_line(_pace(ground, bot, per_s), store) for per_s in (100, 1000, 3000)]
+    return lines
+
+
+def _pace(ground: Ground, bot: Bot, per_s: int) -> Seen:
+    template = to_bot(1, grouped=True)
+    first = reserve_turns()
+    count = per_s * (2 if ground.quick else 10)
+    answered = pace(bot.port, (template.fill(first + n) for n in range(count)), per_s=per_s)
+    took = [answer.ms for answer in answered]
+    return Seen(
+        per_s=per_s,
+        p50=percentile(took, 50),
+        p99=percentile(took, 99),
+        worst=max(took),
+        late=percentile([(answer.sent - answer.due) * 1000 for answer in answered], 99),
+        refused=sum(answer.status != 200 for answer in answered),
+    )
+
+
+def _line(seen: Seen, store: str) -> Line:
+    fast = seen.per_s > 1000
+    verdict = worst(at_most(seen.p50, 3, 3), at_most(seen.p99, 10, 10))
+    if fast:
+        verdict = Verdict.AIM if seen.p99 <= 5 else Verdict.SHORT
+    return Line(
+        what=f"answer at {seen.per_s:,}/s open loop, {store}",
+        least="" if fast else "3 ms, 10 ms",
+        aim="p99 5 ms" if fast else "",
+        reached=f"p50 {seen.p50:.2f}, p99 {seen.p99:.2f}, max {seen.worst:.1f} ms"
+        + (f", {seen.refused} not answered 200" if seen.refused else ""),
+        verdict=Verdict.FAILED if seen.refused else verdict,
+        bound=f"of it the generator's own lateness: p99 {seen.late:.2f} ms",
+        numbers={"seen": seen},
+    )

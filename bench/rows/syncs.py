@@ -1,0 +1,78 @@
+"""How often the disk is waited for: WAL syncs per webhook at 1, 64 and 256 connections.
+
+On SQLite the kernel's own calls are counted (strace with a seccomp filter: nothing else is slowed down). On PostgreSQL
+its counter `pg_stat_wal.wal_sync` is read, which is told with up to a second's delay, so it is waited for.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.ground import Ground, to_bot
+from bench.load import Unmeasurable
+from bench.peers import Postgres
+from bench.table import Line, at_most, worst
+from bench.vakhta import Bot
+
+_CONNECTIONS = (1, 64, 256)
+_LEAST = {1: 1.0, 64: 0.1, 256: 0.1}
+_AIM = {1: 1.0, 64: 0.1, 256: 0.02}
+
+
+def measure(ground: Ground) -> list[Line]:
+    return [_on_sqlite(ground), _on_postgres(ground)]
+
+
+def _on_sqlite(ground: Ground) -> Line:
+    if shutil.which("strace") is None:
+        said = "strace is not installed; `apt-get install strace` and run again"
+        raise Unmeasurable(said)
+    file = ground.dir / "strace"
+    with ground.bot("SQLite", strace=file) as bot:
+        return _line(ground, bot, "SQLite, counted by strace", lambda: _traced(file))
+
+
+def _on_postgres(ground: Ground) -> Line:
+    with ground.bot("PostgreSQL") as bot:
+        return _line(ground, bot, "PostgreSQL, pg_stat_wal", lambda: {"wal": _wal_syncs(ground.postgres)})
+
+
+def _line(ground: Ground, bot: Bot, how: str, counted: Callable[[], dict[str, int]]) -> Line:
+    per: dict[int, float] = {}
+    others: list[str] = []
+    template = to_bot(1, grouped=True)
+    ground.drive(bot.port, template, seconds=1)
+    time.sleep(2)  # The pager's burst for the new groups has gone out: its commits are not the webhooks'.
+    for connections in _CONNECTIONS:
+        before = counted()
+        rate = ground.drive(bot.port, template, seconds=1 if ground.quick else 3, connections=connections)
+        after = counted()
+        per[connections] = (after["wal"] - before["wal"]) / max(1, rate.answered)
+        others.append(f"{(after.get('other', 0) - before.get('other', 0)) / max(1, rate.answered):.4f}")
+    return Line(
+        what=f"WAL syncs per webhook at 1, 64, 256 connections ({how})",
+        least="1; 0.1",
+        aim="0.02 at 256",
+        reached="; ".join(f"{per[connections]:.3f} at {connections}" for connections in _CONNECTIONS),
+        verdict=worst(*(at_most(round(per[n], 2), _LEAST[n], _AIM[n]) for n in _CONNECTIONS)),
+        bound=f"requests that share a commit; other syncs (checkpoints) {', '.join(others)} per webhook"
+        if "SQLite" in how
+        else "requests that share a commit; deliveries' commits are in it",
+        numbers={"per_webhook": per, "other_per_webhook": others},
+    )
+
+
+def _traced(file: Path) -> dict[str, int]:
+    """Syncs so far, of the WAL and of anything else; with deliveries' commits, as they come."""
+    calls = re.findall(r"(?:fsync|fdatasync|msync|sync_file_range)\(\d*(<[^>]*>)?", file.read_text(errors="replace"))
+    wal = sum("-wal" in name for name in calls)
+    return {"wal": wal, "other": len(calls) - wal}
+
+
+def _wal_syncs(postgres: Postgres) -> int:
+    time.sleep(1.5)  # Backends report their counters at most once a second.
+    return int(postgres.ask("postgres", "SELECT wal_sync FROM pg_stat_wal")[0][0])

@@ -1,0 +1,163 @@
+"""The command line `vakhta`.
+
+`--help`, `check` and `schema` load no SDK: everything that does is behind `_app`. Faulty settings end every command
+with the same list and exit code 78 (EX_CONFIG), before anything is started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from bot import logs
+from bot.faults import Fault, Faulty
+from bot.model import Reply
+from bot.ports import Rejected
+from bot.redact import redact
+from bot.settings import Settings, read
+
+_REFUSED = 1
+_BAD_SETTINGS = 78
+_INTERRUPTED = 130
+
+_logger = logging.getLogger("bot")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 done, 1 refused, 2 not understood, 78 faulty settings."""
+    given = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = given.command
+    try:
+        return command(given)
+    except Faulty as faulty:
+        for fault in faulty.faults:
+            print(fault, file=sys.stderr)
+        count = len(faulty.faults)
+        print(f"{count} fault{'s' if count > 1 else ''}; nothing was started.", file=sys.stderr)
+        return _BAD_SETTINGS
+    except Rejected as refusal:
+        print(refusal.said, file=sys.stderr)
+        return _REFUSED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vakhta", description="Vakhta, the watch: alerts in, people told.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--config",
+        metavar="F",
+        type=Path,
+        default=Path(os.environ.get("VAKHTA_CONFIG", "vakhta.yaml")),
+        help="the settings, YAML (default: $VAKHTA_CONFIG, or vakhta.yaml)",
+    )
+
+    def add(name: str, says: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=says, description=says, parents=[where])
+        sub.set_defaults(command=command)
+        return sub
+
+    add("run", "Watch: take alerts, tell people, hear what they say.", _run)
+    add(
+        "check",
+        "List every fault of the settings, or what would start.",
+        _check,
+    )
+    add("ask", "Say one thing to the bot as the person at this keyboard.", _ask).add_argument("words", nargs="+")
+    add("migrate", "Bring the database to this version.", _migrate)
+    schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
+    schema.add_argument("to", nargs="?", type=Path, default=Path("deploy/config/vakhta.schema.json"))
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
+    settings, warnings = read(given.config, os.environ)
+    logs.start(confidential=settings.confidential)
+    for warning in warnings:
+        _logger.warning("%s", warning)
+    _app().run(settings)
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    settings, warnings = read(given.config, os.environ)
+    _print_warnings(warnings)
+    print(f"{given.config} has no fault. `vakhta run` would start:")
+    for what, said in _starts(settings):
+        print(f"  {what:<9} {said}")
+    return 0
+
+
+def _ask(given: argparse.Namespace) -> int:
+    settings, _ = read(given.config, os.environ)
+    logs.start(confidential=settings.confidential)
+    reply: Reply = _app().ask(settings, " ".join(given.words))
+    print(reply.said)
+    return 0 if reply.ok else _REFUSED
+
+
+def _migrate(given: argparse.Namespace) -> int:
+    settings, _ = read(given.config, os.environ)
+    logs.start(confidential=settings.confidential)
+    _app().migrate(settings)
+    return 0
+
+
+def _schema(given: argparse.Namespace) -> int:
+    try:
+        given.to.write_text(written_schema(), encoding="utf-8")
+    except OSError as error:
+        print(f"{given.to} was not written: {error.strerror}", file=sys.stderr)
+        return _REFUSED
+    print(f"{given.to} written.")
+    return 0
+
+
+def written_schema() -> str:
+    """The JSON schema of the settings, as it stands in deploy/config."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _app() -> ModuleType:
+    """Everything heavy, loaded only by the commands that need it."""
+    return importlib.import_module("bot.app")
+
+
+def _print_warnings(warnings: Sequence[Fault]) -> None:
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _starts(settings: Settings) -> list[tuple[str, str]]:
+    """What would start, one (kind, names) a line; no secret is in it."""
+    alertmanager = settings.sources.alertmanager
+    channels = settings.channels
+    told = [
+        "console" if channels.console.enabled else "",
+        f"slack ({channels.slack.mode}, {channels.slack.channel})" if channels.slack else "",
+        f"telegram ({channels.telegram.mode}, {channels.telegram.chat_id})" if channels.telegram else "",
+        f"pagerduty ({', '.join(channels.pagerduty.severities)})" if channels.pagerduty else "",
+    ]
+    nobody = "nobody; whoever is at this machine is the operator `local`" if settings.local_operator else "nobody"
+    return [
+        ("server", f"{settings.server.public_url} (listening on {settings.server.listen})"),
+        ("store", redact(settings.store.url.get_secret_value())),
+        ("sources", "alertmanager" if alertmanager else "none; nobody can send alerts"),
+        ("channels", ", ".join(filter(None, told)) or "none; nobody will be told"),
+        ("people", str(len(settings.people)) if settings.people else nobody),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""The one place where everything is built and joined; the only file that knows every concrete class."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import commands
+from bot import channels, failpoints, sources
+from bot.catalog import Service
+from bot.delivery import Delivery
+from bot.desk import Desk
+from bot.folding import Rules
+from bot.intake import Intake, Taken
+from bot.meters import Debt, Meters
+from bot.model import Ask, Delivered, Kind, Principal, Reply, Severity
+from bot.owing import Mouth
+from bot.ports import Channel, Rejected
+from bot.settings import Settings
+from bot.store import claims, migrating
+from bot.store.claims import Claim
+from bot.store.engine import Store
+from bot.story import Written
+from bot.watch import Watch
+from bot.web import alerts, server
+from bot.web.feed import Bell
+from bot.web.health import Check
+from bot.welcome import welcome
+
+logger = logging.getLogger(__name__)
+
+#: Python gives a waiting thread its turn after this long; the default of 5 ms is a page's whole way out.
+_SWITCH_S = 0.0005
+#: Of the time that a stop may take, this much is kept for closing what is left.
+_CLOSING = timedelta(seconds=2)
+
+
+def run(settings: Settings) -> None:
+    """Watch until SIGTERM or SIGINT."""
+    failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
+    sys.setswitchinterval(_SWITCH_S)
+    stopping = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopping.set())
+    bot = Bot(settings)
+    url = bot.start()
+    if settings.channels.console.enabled:
+        sys.stderr.write(welcome(url, settings))
+    logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
+    while not stopping.wait(1.0):
+        if not bot.web.alive():
+            raise SystemExit("The web server ended by itself; see the log.")
+    logger.info("stopping")
+    bot.stop()
+    logger.info("stopped")
+
+
+def ask(settings: Settings, words: str) -> Reply:
+    """What the person at this keyboard says, done on the database, whether or not a bot is running on it."""
+    store = open_store(settings)
+    try:
+        people = accounts(settings)
+        operator = people.get(("console", "local"))
+        if operator is None:
+            raise Rejected(
+                "You are not listed: the settings have `people`, and none of them is `local`. Nothing was done."
+                " Add {id: local, roles: [...]} under `people`."
+            )
+        desk = Desk(
+            store, commands=commands.find(), accounts=people, mouths=mouths_of(load_channels(settings)), told=_unheard
+        )
+        return desk.ask(Ask(by=operator, words=words, place="cli"))
+    finally:
+        store.close()
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to this version."""
+    open_store(settings).close()
+
+
+def open_store(settings: Settings, meters: Meters | None = None) -> Store:
+    observe = meters.commit_seconds.observe if meters else lambda _: None
+    store = Store(settings.store.url.get_secret_value(), observe=observe)
+    migrating.migrate(store)
+    return store
+
+
+def load_channels(settings: Settings) -> dict[str, Channel]:
+    """Every channel that the settings have a section for; the others' SDKs are not even imported."""
+    made: dict[str, Channel] = {}
+    for name in channels.names():
+        section = getattr(settings.channels, name, None)
+        if section is None or not getattr(section, "enabled", True):
+            continue
+        kind = next(
+            thing
+            for thing in vars(channels.load(name)).values()
+            if isinstance(thing, type) and _is_channel(thing, name)
+        )
+        made[name] = kind(section, settings.server) if name == "telegram" else kind(section)
+    return made
+
+
+def mouths_of(made: dict[str, Channel]) -> list[Mouth]:
+    """What `owing` has to know of each."""
+    return [
+        Mouth(name=one.name, kinds=one.kinds, wants=one.wants, takes=getattr(one, "takes", lambda _: True))
+        for one in made.values()
+        if one.kinds
+    ]
+
+
+def accounts(settings: Settings) -> dict[tuple[str, str], Principal]:
+    """(place, account there) -> person. At a console without `people`, whoever sits there is the operator."""
+    if settings.local_operator:
+        return {("console", "local"): Principal(id="local", name="local", roles=frozenset({"operator"}))}
+    found: dict[tuple[str, str], Principal] = {}
+    for person in settings.people:
+        who = Principal(id=person.id, name=person.name, roles=frozenset(person.roles))
+        for place in ("slack", "telegram", "pagerduty"):
+            account = getattr(person, place)
+            if account is not None:
+                found[place, str(account)] = who
+        if person.id == "local":
+            found["console", "local"] = who
+    return found
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the settings say about alerts."""
+    section = settings.sources.alertmanager
+    said = section.severity if section else {}
+    return Rules(
+        severities={value: Severity(severity) for value, severity in said.items()},
+        severity_labels=section.severity_labels if section else (),
+        services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
+        late_copy=settings.incidents.late_copy,
+        reopen_within=settings.incidents.reopen_within,
+    )
+
+
+class Bot:
+    """Everything that runs, joined. `start` returns the URL it answers at."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._drain = settings.server.drain
+        self.meters = Meters()
+        self.store = open_store(settings, self.meters)
+        self.channels = load_channels(settings)
+        mouths = mouths_of(self.channels)
+        self._bell = Bell()
+        self.intake = Intake(
+            self.store, rules=rules_of(settings), mouths=mouths, told=self._written, observe=self._committed
+        )
+        self.desk = Desk(
+            self.store, commands=commands.find(), accounts=accounts(settings), mouths=mouths, told=self._written
+        )
+        self.delivery = Delivery(
+            self.store,
+            list(self.channels.values()),
+            mouths=mouths,
+            public_url=settings.server.public_url,
+            told=self._written,
+            observe=self._tried,
+        )
+        self.watch = Watch(self.store, mouths=mouths, told=self._written)
+        self.web = server.Server(self._edge())
+
+    def start(self) -> str:
+        """Begin everything; what a process that died here left half sent is owed again first."""
+        with self.store.begin() as tx:
+            claims.free_expired(tx, everything=self.store.sqlite)
+        self.store.start()
+        self.intake.start()
+        url = self.web.start(self._settings.server.listen)
+        self.intake.post = self.web.post
+        for channel in self.channels.values():
+            channel.start(self.desk)
+        self.delivery.start()
+        self.watch.start()
+        return url
+
+    def stop(self) -> None:
+        """Answer what was asked, finish what is being sent, claim nothing new; within the settings' `drain`."""
+        budget = max(timedelta(seconds=1), self._drain - _CLOSING)
+        self.watch.stop()
+        ended = threading.Thread(target=self.delivery.stop, args=(budget,), name="stopping")
+        ended.start()
+        for channel in self.channels.values():
+            channel.stop()
+        self.web.stop(budget / 2)
+        self.intake.stop()
+        ended.join()
+        self.store.close()
+
+    def _edge(self) -> server.Edge:
+        section = self._settings.sources.alertmanager
+        found = sources.find()
+        tokens = {"alertmanager": [alerts.fingerprint(token) for token in section.tokens] if section else []}
+        limits = alerts.Limits(body=section.max_body, inflated=section.max_body) if section else None
+        intake = alerts.Intake(
+            {name: kind(lambda: datetime.now(UTC)) for name, kind in found.items() if tokens.get(name)},
+            tokens,
+            take=self.intake.take,
+            keep=self.intake.keep,
+            alarm=self._turned_away,
+            limits=limits,
+        )
+        return server.build(
+            alerts=intake,
+            shelf=self.store,
+            channels=self.channels,
+            checks=self._checks(),
+            owed=self._owed,
+            meters=self.meters,
+            bell=self._bell,
+            public_url=self._settings.server.public_url,
+            api_token=self._settings.server.api_token,
+            version=version("vakhta"),
+        )
+
+    def _checks(self) -> dict[str, Check]:
+        checks: dict[str, Check] = {"store": self._ping}
+        for name, channel in self.channels.items():
+            healthy = getattr(channel, "healthy", None)
+            if healthy is not None:
+                checks[name] = healthy
+        return checks
+
+    def _ping(self) -> str | None:
+        with self.store.read() as reading:
+            reading.ping()
+        return None
+
+    def _owed(self) -> Iterable[Debt]:
+        now = self.store.now()
+        with self.store.read() as reading:
+            owed = reading.owed()
+        return [
+            Debt(channel=name, count=count, oldest_s=(now - since).total_seconds())
+            for name, (count, since) in owed.items()
+        ]
+
+    def _written(self, written: Written) -> None:
+        if not written:
+            return
+        self.delivery.wake(written.channels)
+        self._bell.ring()
+        for what in set(written.events):
+            self.meters.incidents_total.labels(str(what)).inc(written.events.count(what))
+
+    def _committed(self, answers: Sequence[tuple[Delivered, Taken | Exception]]) -> None:
+        self.meters.commits_total.inc()
+        self.meters.batch_size.observe(len(answers))
+        codes = Counter((one.source, getattr(taken, "code", "not_stored")) for one, taken in answers)
+        for (source, code), count in codes.items():
+            self.meters.webhooks_total.labels(source, code).inc(count)
+        for source in {source for source, _ in codes}:
+            alerts_of = (taken.accepted for one, taken in answers if one.source == source and isinstance(taken, Taken))
+            self.meters.alerts_total.labels(source).inc(sum(alerts_of))
+        aside = sum(count for (_, code), count in codes.items() if code == "set_aside")
+        self.meters.quarantined_total.inc(aside)
+
+    def _tried(self, one: Claim, outcome: str, now: datetime) -> None:
+        self.meters.deliveries_total.labels(one.channel, str(one.kind), outcome).inc()
+        if one.kind is Kind.PAGE and outcome == "sent":
+            self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
+
+    def _turned_away(self, source: str, code: str) -> None:
+        self.meters.auth_failures_total.labels(source).inc()
+        logger.warning("sender turned away", extra={"source": source, "code": code})
+
+
+def _unheard(written: Written) -> None:
+    """A bot that runs beside this process looks at the queue by itself, once a second."""
+
+
+def _is_channel(thing: type, name: str) -> bool:
+    return vars(thing).get("name") == name

@@ -1,0 +1,56 @@
+"""An incident as a card: pure, and without a platform. The channel escapes it and cuts it to its limits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.model import Card, Incident, Status
+
+
+def card(incident: Incident, *, public_url: str) -> Card:
+    """The latest state, with the buttons that make sense in it."""
+    return Card(
+        title=f"#{incident.id} {incident.title}",
+        lines=tuple(_lines(incident)),
+        buttons=_buttons(incident),
+        severity=incident.severity,
+        status=incident.status,
+        link=f"{public_url.rstrip('/')}/incidents/{incident.id}",
+    )
+
+
+def _lines(incident: Incident) -> list[str]:
+    lines = [_standing(incident)]
+    alerts = f"{incident.firing} firing of {incident.total}"
+    if incident.truncated:
+        alerts += f", {incident.truncated} more not sent"
+    lines.append(f"Alerts: {alerts}")
+    if incident.service:
+        lines.append(f"Service: {incident.service}")
+    lines.append(f"Opened {_at(incident.opened_at)}")
+    return lines
+
+
+def _standing(incident: Incident) -> str:
+    match incident.status:
+        case Status.ACKED:
+            return f"{incident.severity}, acknowledged: {incident.owner} has it"
+        case Status.RESOLVED:
+            when = f" {_at(incident.resolved_at)}" if incident.resolved_at else ""
+            return f"{incident.severity}, resolved by {incident.resolved_by}{when}"
+        case _:
+            return f"{incident.severity}, open: nobody has it yet"
+
+
+def _buttons(incident: Incident) -> dict[str, str]:
+    match incident.status:
+        case Status.OPEN:
+            return {"Acknowledge": f"ack {incident.id}", "Resolve": f"resolve {incident.id}"}
+        case Status.ACKED:
+            return {"Resolve": f"resolve {incident.id}"}
+        case _:
+            return {}
+
+
+def _at(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

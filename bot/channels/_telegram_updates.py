@@ -1,0 +1,243 @@
+"""What one update of the Telegram Bot API means, asked at the door, and what to answer.
+
+Only a fresh message or a button press of a listed person counts, and that person is always the `from` of it: never
+the sender of an edited, forwarded or inline message, and never a chat that speaks for somebody. An update is read
+with nothing taken for granted, because a field that is missing must not stop the ones behind it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.channels._telegram_html import TEXT_UNITS, units
+from bot.model import Ask, Principal
+from bot.ports import Door, Rejected
+
+logger = logging.getLogger(__name__)
+
+Update = Mapping[str, object]
+
+#: Accounts that stand for somebody else: anonymous admins, posts of a channel, Telegram's own notices
+#: (`telegram.constants.ChatID`). Every anonymous admin is the same account, so it can never be a person.
+ANONYMOUS = frozenset({1087968824, 136817688, 777000})
+
+UNKNOWN_BUTTON = "Unknown or expired button."
+
+_FACELESS = "Anonymous and channel posts cannot run commands. Nothing was done. Write it under your own name."
+_STALE = "Edited and forwarded messages cannot run commands. Nothing was done. Write it anew."
+_ELSEWHERE = "Commands count only in the incident chat or in private. Nothing was done."
+
+_GIVEN_UP = "The bot failed on this several times. It is not known to be done: look at the incident, then try again."
+
+_SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - a header's name
+_MOST_BYTES = 1 << 20
+
+_SPOKEN = ("message", "edited_message", "channel_post", "edited_channel_post")
+_COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.DOTALL)
+_TYPOGRAPHY = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "\u00a0": " ", "\u202f": " "})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What goes back: a reply to the message, or, with `press_id`, a note that only the presser sees."""
+
+    said: str
+    alert: bool = False  #: the note must be read and closed
+    press_id: str = ""
+    chat_id: int = 0
+    message_id: int = 0
+    topic_id: int | None = None
+
+
+def read(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, object]:
+    """The update in a webhook request. An empty `secret` takes none.
+
+    Raises:
+        Rejected: not from Telegram (with nothing said, to give nothing away), too large, or not an update.
+    """
+    given = {key.lower(): value for key, value in headers.items()}.get(_SECRET_HEADER, "")
+    if not secret or not hmac.compare_digest(given.encode(errors="replace"), secret.encode()):
+        raise Rejected("", code="bad_secret_token", status=401)
+    if len(body) > _MOST_BYTES:
+        raise Rejected("The body is over 1 MiB. Nothing was done.", code="too_large", status=413)
+    try:
+        update = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Rejected("The body is not JSON. Nothing was done.", code="bad_json") from None
+    if not isinstance(update, dict):
+        raise Rejected("The body is not an update. Nothing was done.", code="not_an_object")
+    return update
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ear:
+    """Hears for one bot in one chat."""
+
+    door: Door
+    place: str
+    chat_id: int
+    bot_id: int
+    username: str  #: without the @
+
+    def hear(self, update: Update) -> Answer | None:
+        """Do what it asks for; None where there is nothing to say. Whatever the door raises goes through."""
+        number = _number(update, "update_id")
+        if number is None:
+            logger.warning("telegram update without an id ignored")
+            return None
+        once = f"update:{number}"
+        press = _part(update, "callback_query")
+        if press:
+            return self._hear_press(press, once)
+        kind = next((kind for kind in _SPOKEN if _part(update, kind)), None)
+        return self._hear_message(_part(update, kind), kind, once) if kind else None
+
+    def _hear_message(self, message: Mapping[str, object], kind: str, once: str) -> Answer | None:
+        words = self._words(message)
+        if not words:
+            return None
+        here = self._is_here(_part(message, "chat"))
+        faceless = _unfit(message, kind)
+        if faceless:
+            return self._turn_away(message, faceless, once) if here else None
+        account = _number(_part(message, "from"), "id")
+        if account is None or _part(message, "from").get("is_bot") is True:
+            return None
+        by = self.door.person(self.place, str(account))
+        if by is None:
+            return self._turn_away(message, _unlisted(account), once) if here else None
+        if not here:
+            return self._turn_away(message, _ELSEWHERE, once)
+        return self._ask(message, by, words, once)
+
+    def _ask(self, message: Mapping[str, object], by: Principal, words: str, once: str) -> Answer | None:
+        standing = self._standing(_part(message, "chat"), _part(message, "reply_to_message"))
+        reply = self.door.ask(Ask(by=by, words=words, place=self.place, incident_id=standing, once=once))
+        return None if reply.repeated else _answer(message, reply.said)
+
+    def _hear_press(self, press: Mapping[str, object], once: str) -> Answer:
+        press_id = _text(press, "id")
+        message = _part(press, "message")
+        chat = _part(message, "chat")
+        words = _text(press, "data").strip()
+        incident_id = self._standing(chat, message)
+        if not self._is_here(chat) or not _is_genuine(message, words, incident_id):
+            return Answer(said=UNKNOWN_BUTTON, alert=True, press_id=press_id)
+        account = _number(_part(press, "from"), "id")
+        if account is None or account in ANONYMOUS:
+            return Answer(said=_FACELESS, alert=True, press_id=press_id)
+        by = self.door.person(self.place, str(account))
+        if by is None:
+            return Answer(said=_unlisted(account), alert=True, press_id=press_id)
+        reply = self.door.ask(Ask(by=by, words=words, place=self.place, incident_id=incident_id, once=once))
+        return Answer(said=reply.said, alert=not reply.ok, press_id=press_id)
+
+    def _words(self, message: Mapping[str, object]) -> str:
+        """What is asked of this bot, as if typed at a console; "" where it is not spoken to.
+
+        A text of the full length is what Telegram's clients make when they split a longer one: half a command.
+        """
+        text = _text(message, "text")
+        if units(text) >= TEXT_UNITS:
+            return ""
+        text = text.translate(_TYPOGRAPHY).strip()
+        command = _COMMAND.fullmatch(text)
+        if command is None:
+            return text.lstrip("/ ") if self._is_answered(message) else ""
+        verb, other, rest = command.group(1).lower(), command.group(2) or self.username, command.group(3) or ""
+        if other.lower() != self.username.lower():
+            return ""
+        if verb == "start":
+            return "help"
+        return (rest.strip().lstrip("/ ") or "help") if verb == "vakhta" else f"{verb} {rest}".strip()
+
+    def _is_answered(self, message: Mapping[str, object]) -> bool:
+        """Whether it is a reply to the bot. In a topic every message "replies" to the topic's own first message."""
+        to = _part(message, "reply_to_message")
+        return _number(_part(to, "from"), "id") == self.bot_id and "forum_topic_created" not in to
+
+    def _is_here(self, chat: Mapping[str, object]) -> bool:
+        return _number(chat, "id") == self.chat_id or _text(chat, "type") == "private"
+
+    def _standing(self, chat: Mapping[str, object], message: Mapping[str, object]) -> int | None:
+        chat_id, message_id = _number(chat, "id"), _number(message, "message_id")
+        if chat_id is None or message_id is None:
+            return None
+        return self.door.standing_at(self.place, f"{chat_id}:{message_id}")
+
+    def _turn_away(self, message: Mapping[str, object], why: str, once: str) -> Answer | None:
+        """Say it once, however often Telegram offers the update. (An ask notes its own id, with its effect.)"""
+        sender = _number(_part(message, "from"), "id")
+        logger.warning("telegram command refused", extra={"account": sender, "why": why})
+        return None if self.door.seen(self.place, once) else _answer(message, why)
+
+
+def give_up(update: Update) -> Answer:
+    """What to say to somebody whose update the door failed on again and again."""
+    press = _part(update, "callback_query")
+    if press:
+        return Answer(said=_GIVEN_UP, alert=True, press_id=_text(press, "id"))
+    return _answer(_part(update, "message"), _GIVEN_UP)
+
+
+def _unfit(message: Mapping[str, object], kind: str) -> str | None:
+    """Why nobody can be held to these words, or None. Telegram re-sends an edited message, and a forwarded one is
+    a second person's words under the first one's name."""
+    sender = _number(_part(message, "from"), "id")
+    if "sender_chat" in message or sender in ANONYMOUS or kind in {"channel_post", "edited_channel_post"}:
+        return _FACELESS
+    changed = kind == "edited_message" or not {"forward_origin", "via_bot", "edit_date"}.isdisjoint(message)
+    return _STALE if changed else None
+
+
+def _is_genuine(message: Mapping[str, object], words: str, incident_id: int | None) -> bool:
+    """Whether the bot offered these words on this message.
+
+    A client can send any callback_data. They count when the message, as Telegram itself reports it, still holds the
+    button; or when it is an incident's card, edited since or too old to be reported, and the words name that incident.
+    They are no authority: the presser could have typed them.
+    """
+    if not words or words.startswith("/"):
+        return False
+    return words in _buttons(message) or (incident_id is not None and str(incident_id) in words.split())
+
+
+def _buttons(message: Mapping[str, object]) -> set[str]:
+    rows = _part(message, "reply_markup").get("inline_keyboard")
+    buttons = [button for row in rows if isinstance(row, list) for button in row] if isinstance(rows, list) else []
+    return {str(button.get("callback_data")) for button in buttons if isinstance(button, dict)}
+
+
+def _unlisted(account: int) -> str:
+    return f"You are not listed under `people` (telegram: {account}). Nothing was done. Ask an admin to add you."
+
+
+def _answer(message: Mapping[str, object], said: str) -> Answer:
+    in_topic = message.get("is_topic_message") is True
+    return Answer(
+        said=said,
+        chat_id=_number(_part(message, "chat"), "id") or 0,
+        message_id=_number(message, "message_id") or 0,
+        topic_id=_number(message, "message_thread_id") if in_topic else None,
+    )
+
+
+def _part(whole: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """The object under that key, empty where there is none."""
+    part = whole.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(whole: Mapping[str, object], key: str) -> str:
+    text = whole.get(key)
+    return text if isinstance(text, str) else ""
+
+
+def _number(whole: Mapping[str, object], key: str) -> int | None:
+    number = whole.get(key)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None

@@ -1,0 +1,88 @@
+"""The console: the line to type in on the board, for whoever sits at the bot's own machine.
+
+Nothing is ever owed to it. The board reads the committed story by itself, so it shows what is true also after the
+bot was down, and there is no message that could fail to arrive. The web edge has checked that the request comes
+from the board's own page on this machine; whose words they are is asked of the house, as in any chat: the account
+is always `local`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.model import Ask, Kind, Notice, What
+from bot.ports import Door, Heard, Limit, Rejected
+from bot.settings import ConsoleSettings
+
+#: The one account of this place: whoever sits at the bot's own machine.
+OPERATOR = "local"
+
+_MOST_WORDS = 4000
+_MOST_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    words: str
+    incident_id: int | None
+    once: str
+
+
+class Console:
+    """Takes `{"words", "incident", "once"}`, the last two optional, and answers `{"said", "ok", "repeated"}`."""
+
+    name = "console"
+    kinds: frozenset[Kind] = frozenset()
+    wants: frozenset[What] = frozenset()
+    limits: tuple[Limit, ...] = ()
+    threads = 1
+
+    def __init__(self, section: ConsoleSettings) -> None:  # noqa: ARG002 - every channel is built from its section
+        self._door: Door | None = None
+
+    def deliver(self, notice: Notice) -> str | None:
+        raise AssertionError(f"the console is owed nothing, yet it was given {notice.key}")
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:  # noqa: ARG002 - the web edge judged them
+        """Do what one line says."""
+        line = _read(body)
+        door = self._door
+        if door is None:
+            raise Rejected("The bot is still starting. Nothing was done; try again.", code="starting", status=503)
+        operator = door.person(self.name, OPERATOR)
+        if operator is None:
+            raise Rejected(
+                f"The console acts for the person {OPERATOR!r}, who is not listed under `people`. Nothing was done."
+                f" Use your chat, or add {{id: {OPERATOR}, name: ..., roles: [...]}} to `people`.",
+                code="not_listed",
+                status=403,
+            )
+        ask = Ask(by=operator, words=line.words, place=self.name, incident_id=line.incident_id, once=line.once)
+        reply = door.ask(ask)
+        said = {"said": reply.said, "ok": reply.ok, "repeated": reply.repeated}
+        return Heard(body=json.dumps(said).encode(), content_type="application/json")
+
+    def start(self, door: Door) -> None:
+        self._door = door
+
+    def stop(self) -> None:
+        self._door = None
+
+
+def _read(body: bytes) -> _Line:
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Rejected("Send a JSON object. Nothing was done.", code="bad_json") from None
+    if not isinstance(sent, dict):
+        raise Rejected("Send a JSON object. Nothing was done.", code="not_an_object", status=422)
+    words, once, incident = sent.get("words"), sent.get("once", ""), sent.get("incident")
+    if not isinstance(words, str) or not words.strip() or len(words) > _MOST_WORDS:
+        raise Rejected(f"`words` is text of 1 to {_MOST_WORDS} characters.", code="bad_words", status=422)
+    if not isinstance(once, str) or len(once) > _MOST_ONCE:
+        raise Rejected(f"`once` is text of at most {_MOST_ONCE} characters.", code="bad_once", status=422)
+    if incident is not None and (type(incident) is not int or not 0 < incident < 2**63):
+        raise Rejected("`incident` is the number of an incident.", code="bad_incident", status=422)
+    return _Line(words=words.strip(), incident_id=incident, once=once)

@@ -1,0 +1,139 @@
+"""Slack, both directions: cards and lines out through the Web API; commands, buttons and mentions in through Bolt.
+
+The traps: the SDK's own retries can post twice and sleep, so they are off; and Bolt would acknowledge before anything
+is stored, so every listener runs to its end first. Both transports end in one `dispatch`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from slack_bolt import Ack, App, BoltRequest, BoltResponse
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.error import BoltUnhandledRequestError
+
+from bot.channels.slack_acts import Payload, command, mention, press
+from bot.channels.slack_blocks import escape
+from bot.channels.slack_hearing import Hearing
+from bot.channels.slack_post import Posting
+from bot.channels.slack_signature import check_shape, check_workspace, read, verify
+from bot.channels.slack_web import Line, Web, sdk_logger, tokenless, whisper
+from bot.model import Kind, Notice, What
+from bot.ports import Door, Heard, Limit
+from bot.settings import SlackSettings
+
+_POST_S, _LOOK_S = 10, 2  #: seconds for a delivery, and for what happens while Slack waits 3 s for us
+_ANYTHING = re.compile("")
+
+
+class Slack:
+    """One workspace, one channel where incidents are told; people may speak to the bot anywhere in the workspace."""
+
+    name = "slack"
+    kinds = frozenset({Kind.CARD, Kind.LINE})
+    wants = frozenset(What)
+    limits = (Limit(count=1, per=timedelta(seconds=1.02)),)  #: chat.postMessage, "about one a second and channel"
+    threads = 1
+
+    def __init__(self, settings: SlackSettings) -> None:
+        self._settings = settings
+        token = settings.bot_token.get_secret_value()
+        self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
+        quick = Web(token, settings.api_url, _LOOK_S)
+        self._hearing = Hearing(place=self.name, team_id=settings.team_id, call=quick.call, whisper=whisper)
+        self._line = Line(settings, quick)
+        self._app: App | None = None
+
+    def deliver(self, notice: Notice) -> str | None:
+        """Returns "channel:ts" for a card, None for a line, which nobody needs to find again."""
+        if notice.kind is Kind.LINE:
+            self._posting.line(notice)
+            return None
+        return self._posting.card(notice)
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+        lower = {name.lower(): value for name, value in headers.items()}
+        secret = self._settings.signing_secret.get_secret_value()
+        payload = read(verify(lower, body, secret=secret, now=time.time()), lower.get("content-type", ""))
+        if payload.get("type") == "url_verification":
+            return Heard(body=str(payload.get("challenge", "")).encode())
+        if payload.get("ssl_check") == "1":
+            return Heard()
+        answer = self._dispatch(payload)
+        kind = answer.first_headers().get("content-type", "text/plain")
+        return Heard(status=answer.status, body=answer.body.encode(), content_type=kind)
+
+    def start(self, door: Door) -> None:
+        self._hearing.open(door)
+        self._app = self._listeners()
+        self._line.open(self._answer)
+
+    def stop(self) -> None:
+        self._line.close()
+
+    def healthy(self) -> str | None:
+        """None when all is well, else what is wrong; for readiness."""
+        return self._line.trouble
+
+    def _listeners(self) -> App:
+        """Bolt as the dispatcher only: sender, freshness and workspace are settled before it sees anything."""
+
+        def authorize(team_id: str | None) -> AuthorizeResult:
+            """Who the bot is; Bolt would ask Slack on the first request, while that request waits."""
+            return AuthorizeResult(enterprise_id=None, team_id=team_id, bot_user_id=self._line.bot_user or None)
+
+        app = App(
+            name="vakhta",
+            logger=sdk_logger(),
+            client=tokenless(self._settings.api_url),
+            authorize=authorize,
+            process_before_response=True,
+            request_verification_enabled=False,
+            url_verification_enabled=False,
+            ssl_check_enabled=False,
+            raise_error_for_unhandled_request=True,
+        )
+        app.command(_ANYTHING)(self._on_command)
+        app.action(re.compile(r"^say:\d+$"))(self._on_press)
+        app.action("open")(self._on_link)
+        app.event(_ANYTHING)(self._on_event)
+        app.error(self._on_unknown)
+        return app
+
+    def _answer(self, payload: dict[str, object]) -> str:
+        """What goes back in a Socket Mode envelope, as JSON; "" for nothing."""
+        return self._dispatch(payload).body
+
+    def _dispatch(self, payload: dict[str, object]) -> BoltResponse:
+        """Bolt is given the payload as we read it and no headers, so that nothing unsigned can steer it."""
+        assert self._app is not None, "receive before start"
+        check_shape(payload)
+        check_workspace(payload, team_id=self._settings.team_id, app_id=self._line.app_id)
+        return self._app.dispatch(BoltRequest(body=payload, mode="socket_mode"))
+
+    def _on_command(self, ack: Ack, body: Payload) -> None:
+        said = self._hearing.hear(command(body)).said
+        ack({"response_type": "ephemeral", "text": escape(said)})
+
+    def _on_press(self, ack: Ack, body: Payload) -> None:
+        self._hearing.hear_and_answer(press(body))
+        ack()
+
+    def _on_link(self, ack: Ack) -> None:
+        """Slack tells that somebody followed the link to the board; there is nothing to do but to say yes."""
+        ack()
+
+    def _on_event(self, body: Payload) -> None:
+        act = mention(body, self._line.bot_user)
+        if act is not None:
+            self._hearing.hear_and_answer(act)
+
+    def _on_unknown(self, error: Exception, body: Payload) -> BoltResponse:
+        """Nothing stays without an answer; what broke in a listener goes on to the path's edge."""
+        if not isinstance(error, BoltUnhandledRequestError):
+            raise error
+        self._hearing.tell_old(body)
+        return BoltResponse(status=200)

@@ -1,0 +1,128 @@
+"""Slack's payloads as acts: who said which words, where, and under which id that act is known.
+
+The trap: a mention in a channel where the bot listens arrives twice, as `app_mention` and as `message`, under two
+event ids. The message's own place and time is the id of the act, so it is done once however often it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.channels.slack_words import commanded, typed
+from bot.ports import Rejected
+
+Payload = Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Act:
+    """What one person did in Slack."""
+
+    account: str  #: the user's id; "" when Slack named nobody
+    team: str | None  #: the person's own workspace as the payload tells it, None when it does not
+    words: str
+    once: str
+    channel: str = ""
+    thread: str = ""  #: ts of the thread's root, "" outside threads
+    response_url: str = ""  #: where the answer to the asker alone goes; "" when there is none
+
+    @property
+    def ref(self) -> str | None:
+        """The card in whose thread this was said, if it was said in a thread."""
+        return f"{self.channel}:{self.thread}" if self.channel and self.thread else None
+
+
+def command(payload: Payload) -> Act:
+    """A slash command."""
+    if not _text(payload, "trigger_id"):
+        raise _nameless()
+    return Act(
+        account=_text(payload, "user_id"),
+        team=_text(payload, "team_id") or None,
+        words=commanded(_text(payload, "command"), _text(payload, "text")),
+        once=f"command:{_text(payload, 'trigger_id')}",
+        channel=_text(payload, "channel_id"),
+        response_url=_text(payload, "response_url"),
+    )
+
+
+def press(payload: Payload) -> Act:
+    """A button. Its value is the words; whether they may be done is decided anew, by who pressed it."""
+    actions = payload.get("actions")
+    action = actions[0] if isinstance(actions, list) and actions else {}
+    user, where = _object(payload, "user"), _object(payload, "container")
+    act = (_text(where, "message_ts"), _text(action, "action_id"), _text(action, "action_ts"), _text(user, "id"))
+    if not all(act):
+        raise _nameless()
+    return Act(
+        account=_text(user, "id"),
+        team=_text(user, "team_id") or None,
+        words=_text(action, "value").strip().lstrip("/ "),
+        once="action:" + ":".join(act),
+        channel=_text(where, "channel_id") or _text(_object(payload, "channel"), "id"),
+        thread=_text(where, "thread_ts"),
+        response_url=_text(payload, "response_url"),
+    )
+
+
+def mention(payload: Payload, bot: str) -> Act | None:
+    """Words said to the bot; None where it was not a person speaking to it now (edits, bots, talk among others).
+
+    `bot`: the bot's user id where it is known; else Slack's own word for it in the event's authorizations.
+    """
+    event = _object(payload, "event")
+    rows = payload.get("authorizations")
+    told = rows[0] if isinstance(rows, list) and rows else {}
+    me = bot or _text(told, "user_id")
+    if event.get("bot_id") or event.get("edited") or event.get("subtype") not in (None, "thread_broadcast"):
+        return None
+    text = _text(event, "text")
+    in_thread = event.get("type") == "message" and me and f"<@{me}" in text and event.get("thread_ts")
+    if event.get("type") != "app_mention" and not in_thread:
+        return None
+    channel, ts = _text(event, "channel"), _text(event, "ts")
+    if not channel or not ts or _text(event, "user") == me:
+        return None
+    return Act(
+        account=_text(event, "user"),
+        team=_text(event, "user_team") or _text(event, "team") or None,
+        words=_spoken(text, me),
+        once=f"message:{channel}:{ts}",
+        channel=channel,
+        thread=_text(event, "thread_ts"),
+    )
+
+
+def outsider(user: Payload, team_id: str) -> str | None:
+    """Why this account (`user` of users.info) may not act here, None when it may: a full member of our workspace."""
+    grid = _object(user, "enterprise_user").get("teams")
+    at_home = user.get("team_id") == team_id or (isinstance(grid, list) and team_id in grid)
+    reasons = {
+        "is deactivated": user.get("deleted"),
+        "is a bot": user.get("is_bot"),
+        "is a guest": user.get("is_restricted") or user.get("is_ultra_restricted"),
+        "belongs to another company": user.get("is_stranger") or not at_home,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _nameless() -> Rejected:
+    return Rejected("This act has no id of its own, so it could happen twice. Nothing was done.", code="unreadable")
+
+
+def _spoken(text: str, me: str) -> str:
+    """`@bot /vakhta ack 42` and `@bot ack 42` are both `ack 42`."""
+    words = typed(text, bot=me)
+    verb, _, rest = words.partition(" ")
+    return (rest if verb == "vakhta" else words) or "help"
+
+
+def _object(payload: Payload, key: str) -> Payload:
+    value = payload.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(payload: Payload, key: str) -> str:
+    value = payload.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,164 @@
+"""A card as Slack's blocks, and plain text that cannot ping anybody or pretend to be a link.
+
+Everything in a card is untrusted. `& < >` are escaped in every text, control and bidirectional characters are dropped,
+and each limit of Block Kit is kept by cutting between characters, never inside an escape.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from bot.model import Card, Incident, Notice, Severity, Status
+
+Block = dict[str, object]
+
+_HEADER, _SECTION, _LABEL, _VALUE, _URL, _TEXT = 150, 3000, 75, 2000, 3000, 3900
+_LINE_BLOCKS = 44  #: of Slack's 50; the others are the header, the standing, the rest and the buttons
+_BUTTONS = 24  #: of Slack's 25; one is the link to the board
+_JOINERS = {"\u200c", "\u200d"}  #: invisible, but Persian and emoji families fall apart without them
+_LINK = re.compile(r"https?://[^\s<>|\"'`]+")
+_MARK = {Severity.CRITICAL: "🔴", Severity.ERROR: "🟠", Severity.WARNING: "🟡", Severity.INFO: "🔵"}
+_DONE = "✅"
+
+
+def blocks(notice: Notice) -> list[Block]:
+    """Header, standing, lines, buttons; never more than Slack takes."""
+    card = notice.card
+    drawn: list[Block] = [
+        {"type": "header", "text": _plain(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
+        {"type": "context", "elements": [_plain(_standing(card, notice.incident), _SECTION)]},
+    ]
+    lines = list(_sections(card.lines))
+    drawn += lines[:_LINE_BLOCKS]
+    if len(lines) > _LINE_BLOCKS:
+        drawn.append({"type": "context", "elements": [_plain("More is on the board.", _SECTION)]})
+    buttons = _buttons(card)
+    return [*drawn, {"type": "actions", "elements": buttons}] if buttons else drawn
+
+
+def summary(notice: Notice) -> str:
+    """One line: what a phone shows, and what stands in where blocks cannot be drawn."""
+    card = notice.card
+    return escape(_one_line(f"{_mark(card)} {card.title} | {_standing(card, notice.incident)}"), _TEXT)
+
+
+def words_only(notice: Notice) -> str:
+    """The whole card without blocks, its buttons as words to type: for when Slack refuses the blocks."""
+    card = notice.card
+    said = [f"{_mark(card)} {card.title}", _standing(card, notice.incident), *card.lines]
+    typed = [f"{label}: /vakhta {words}" for label, words in card.buttons.items()]
+    return escape("\n".join([*said[:2], *typed, card.link, *said[2:]]), _TEXT)
+
+
+def escape(text: str, limit: int = _TEXT) -> str:
+    """Plain text as Slack wants it, of at most `limit` characters with the escapes counted."""
+    kept: list[str] = []
+    room = limit
+    for char in clean(text):
+        piece = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(char, char)
+        kept.append(piece)
+        room -= len(piece)
+        if room < 0:
+            return _cut(kept, limit)
+    return "".join(kept)
+
+
+def clean(text: str) -> str:
+    """Without control, bidirectional and invisible characters and half surrogates; line breaks and tabs stay."""
+    return "".join(char for char in text if _visible(char))
+
+
+def _visible(char: str) -> bool:
+    if char in "\n\t" or char in _JOINERS:
+        return True
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def _cut(pieces: list[str], limit: int) -> str:
+    """Drop whole pieces from the end until an ellipsis fits."""
+    length = sum(map(len, pieces))
+    while length > limit - 1:
+        length -= len(pieces.pop())
+    return "".join(pieces) + "…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _mark(card: Card) -> str:
+    return _DONE if card.status is Status.RESOLVED else _MARK[card.severity]
+
+
+def _standing(card: Card, incident: Incident) -> str:
+    owner = f"owner {incident.owner}" if incident.owner else "nobody has it"
+    firing = f"{incident.firing} of {incident.total} firing"
+    return f"#{incident.id} · {card.severity.upper()} · {card.status} · {firing} · {owner}"
+
+
+def _plain(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "text": escape(text, limit) or " ", "emoji": False}
+
+
+def _sections(lines: tuple[str, ...]) -> Iterator[Block]:
+    """Lines as literal text, put together while they fit; a line with a link is drawn so that it can be followed."""
+    held: list[str] = []
+    for line in lines:
+        said = escape(line, _SECTION)
+        if not said.strip():
+            continue
+        linked = _linked(line)
+        if held and (linked or sum(map(len, held)) + len(held) + len(said) > _SECTION):
+            yield _section(held)
+            held = []
+        if linked:
+            yield {"type": "section", "text": {"type": "mrkdwn", "text": linked, "verbatim": True}}
+        else:
+            held.append(said)
+    if held:
+        yield _section(held)
+
+
+def _section(escaped: list[str]) -> Block:
+    return {"type": "section", "text": {"type": "plain_text", "text": "\n".join(escaped), "emoji": False}}
+
+
+def _linked(line: str) -> str | None:
+    """The line with its web addresses as links that show where they lead; None when it has none, or is too long."""
+    drawn: list[str] = []
+    end = 0
+    text = clean(line)
+    for found in _LINK.finditer(text):
+        if not _followable(found[0]):
+            continue
+        drawn += [escape(text[end : found.start()], _SECTION), f"<{escape(found[0], _URL)}>"]
+        end = found.end()
+    whole = "".join([*drawn, escape(text[end:], _SECTION)])
+    return whole if end and len(whole) <= _SECTION else None
+
+
+def _followable(url: str) -> bool:
+    """http(s) with a plain host; `https://bank@evil/` reads as one place and leads to another."""
+    try:
+        split = urlsplit(url)
+        host, _ = split.hostname, split.port
+    except ValueError:
+        return False
+    return split.scheme in {"http", "https"} and bool(host) and url.isascii() and "@" not in split.netloc
+
+
+def _buttons(card: Card) -> list[Block]:
+    """Words too long for a button's value are left out rather than cut: cut words would be another command."""
+    fitting = [(label, words) for label, words in card.buttons.items() if 0 < len(words) <= _VALUE]
+    drawn: list[Block] = [
+        {"type": "button", "text": _plain(_one_line(label), _LABEL), "value": words, "action_id": f"say:{n}"}
+        for n, (label, words) in enumerate(fitting[:_BUTTONS])
+    ]
+    if card.link and len(card.link) <= _URL and _followable(card.link):
+        drawn.append(
+            {"type": "button", "text": _plain("Open the board", _LABEL), "url": card.link, "action_id": "open"}
+        )
+    return drawn

@@ -1,0 +1,166 @@
+"""Cards and lines into one Slack channel: post, edit in place, answer in the thread.
+
+The promise: an alert is told even when Slack will not draw it (once more, as bare text), and a post whose outcome
+nobody knows is looked for by its key before it is posted again. That memory lasts as long as the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from bot.channels.slack_blocks import blocks, escape, summary, words_only
+from bot.model import Notice
+from bot.ports import Undelivered
+
+logger = logging.getLogger(__name__)
+
+Answer = Mapping[str, object]
+#: One call of the Web API by its name; raises `Refused`, `Unsure` or plain `Undelivered`.
+Call = Callable[[str, Mapping[str, object]], Answer]
+
+_QUIET: Mapping[str, object] = {
+    "parse": "none",
+    "link_names": False,
+    "unfurl_links": False,
+    "unfurl_media": False,
+    "mrkdwn": False,
+}
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+_UNDRAWABLE = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long"})
+_REMEMBERED = 500  #: keys of each kind kept in memory
+_PAGES = 5  #: of 200 messages each, read back when looking for one
+_SKEW_S = 300  #: how far Slack's clock may be from ours
+
+
+class Refused(Undelivered):
+    """Slack answered no, with one of its error codes: it did not happen."""
+
+    def __init__(self, said: str, *, code: str, permanent: bool) -> None:
+        super().__init__(said, permanent=permanent)
+        self.code = code
+
+
+class Unsure(Undelivered):
+    """The request left and no answer came: it may or may not have happened."""
+
+
+class Posting:
+    """Puts notices into `channel`. Used by one thread at a time."""
+
+    def __init__(self, call: Call, channel: str) -> None:
+        self._call = call
+        self._channel = channel
+        self._unsure: OrderedDict[str, float] = OrderedDict()  # key -> time.time() of its first try
+        self._bare: OrderedDict[str, float] = OrderedDict()  # keys whose blocks Slack refused
+
+    def card(self, notice: Notice) -> str:
+        """Post or edit the card; returns "channel:ts"."""
+        ref = notice.ref or self._find(notice, self._channel, None)
+        if ref is None:
+            return self._post_card(notice)
+        channel, _, ts = ref.partition(":")
+        try:
+            self._draw("chat.update", notice, {"channel": channel, "ts": ts, "parse": "none", "link_names": False})
+        except Refused as error:
+            if error.code not in _GONE:
+                raise
+            return self._post_card(notice)
+        self._unsure.pop(notice.key, None)
+        return ref
+
+    def line(self, notice: Notice) -> None:
+        """One line in the card's thread."""
+        assert notice.event is not None, "a line tells an event"
+        assert notice.ref is not None, "a line stands in a card's thread"
+        channel, _, thread = notice.ref.partition(":")
+        if self._find(notice, channel, thread):
+            self._unsure.pop(notice.key, None)
+            return
+        said = escape(notice.event.said)
+        self._post(
+            notice, lambda told: self._call("chat.postMessage", {**told, "thread_ts": thread, "text": said}), channel
+        )
+
+    def _post_card(self, notice: Notice) -> str:
+        answer = self._post(notice, lambda told: self._draw("chat.postMessage", notice, told), self._channel)
+        return f"{answer['channel']}:{answer['ts']}"
+
+    def _post(self, notice: Notice, send: Callable[[Mapping[str, object]], Answer], channel: str) -> Answer:
+        began = time.time()
+        told = {"event_type": "vakhta", "event_payload": {"key": notice.key}}
+        try:
+            answer = send({**_QUIET, "channel": channel, "metadata": told})
+        except Unsure:
+            _remember(self._unsure, notice.key, began)
+            raise
+        self._unsure.pop(notice.key, None)
+        return answer
+
+    def _draw(self, method: str, notice: Notice, fields: Mapping[str, object]) -> Answer:
+        """Send with blocks. What Slack refuses to draw goes as bare text, from then on at the first try."""
+        if notice.key not in self._bare:
+            try:
+                return self._call(method, {**fields, "text": summary(notice), "blocks": blocks(notice)})
+            except Refused as error:
+                if error.code not in _UNDRAWABLE:
+                    raise
+                logger.warning("Slack refused a card's blocks; sent as text", extra={"error": error.code})
+                _remember(self._bare, notice.key, time.time())
+        return self._call(method, {**fields, "text": words_only(notice), "blocks": []})
+
+    def _find(self, notice: Notice, channel: str, thread: str | None) -> str | None:
+        """Where an earlier try of this notice arrived after all; None where it did not, or nobody may look."""
+        began = self._unsure.get(notice.key)
+        if began is None:
+            return None
+        fields: dict[str, object] = {
+            "channel": channel,
+            "oldest": f"{began - _SKEW_S:.6f}",
+            "limit": 200,
+            "include_all_metadata": True,
+        }
+        method = "conversations.history" if thread is None else "conversations.replies"
+        try:
+            ts = self._look(method, fields if thread is None else {**fields, "ts": thread}, notice.key)
+        except Refused as error:
+            if not error.permanent:
+                raise
+            logger.warning("Slack does not let the bot read back; a post may be doubled", extra={"error": error.code})
+            return None
+        return ts and f"{channel}:{ts}"
+
+    def _look(self, method: str, fields: Mapping[str, object], key: str) -> str | None:
+        """The ts of the message that carries `key`."""
+        cursor = ""
+        for _ in range(_PAGES):
+            answer = self._call(method, {**fields, "cursor": cursor} if cursor else fields)
+            for message in _rows(answer.get("messages")):
+                if _key(message) == key:
+                    return str(message["ts"])
+            following = answer.get("response_metadata")
+            cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
+            if not cursor:
+                break
+        return None
+
+
+def _remember(keys: OrderedDict[str, float], key: str, at: float) -> None:
+    """The first time stays; the oldest key is forgotten when there are too many."""
+    keys.setdefault(key, at)
+    while len(keys) > _REMEMBERED:
+        keys.popitem(last=False)
+
+
+def _rows(messages: object) -> list[dict[str, object]]:
+    return [row for row in messages if isinstance(row, dict)] if isinstance(messages, list) else []
+
+
+def _key(message: Mapping[str, object]) -> object:
+    told = message.get("metadata")
+    if not isinstance(told, dict) or told.get("event_type") != "vakhta":
+        return None
+    payload = told.get("event_payload")
+    return payload.get("key") if isinstance(payload, dict) else None

@@ -1,0 +1,141 @@
+"""Is this request genuinely Slack's, fresh, readable, and for our workspace?
+
+The trap: Bolt's own check answers 500 to a timestamp that is no number, to a signature that is not ASCII and to a
+body that is not UTF-8, and never compares the workspace. So all of it is settled here, on the raw bytes, before Bolt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from bot.ports import Rejected
+
+BODY_LIMIT = 1024 * 1024  #: bytes; Slack's own payloads stay far below it
+_FRESH_S = 300  #: seconds that a request may be old, or ahead of our clock
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+
+#: What must be an object or a list wherever it appears at the top of a payload; Bolt takes it for granted.
+_SHAPES: dict[str, tuple[type, ...]] = {
+    "authorizations": (list,),
+    "actions": (list,),
+    "channel": (dict, str),
+    "container": (dict,),
+    "enterprise": (dict, str),
+    "event": (dict,),
+    "message": (dict,),
+    "team": (dict, str),
+    "user": (dict, str),
+    "view": (dict,),
+}
+
+
+def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now: float) -> str:
+    """The body as text, or why it is not believed. `headers` in lower case, `now` in seconds since the epoch.
+
+    The signature covers `v0:<timestamp>:<body>`, see "Verifying requests from Slack" in Slack's documentation.
+    """
+    if not secret:
+        raise Rejected(
+            "Requests from Slack cannot be checked. Nothing was done. Set `channels.slack.signing_secret`.",
+            code="unsigned",
+            status=401,
+        )
+    if len(body) > BODY_LIMIT:
+        raise Rejected("The body is over 1 MiB. Nothing was done.", code="too_large", status=413)
+    stamp = headers.get("x-slack-request-timestamp", "")
+    signed = headers.get("x-slack-signature", "")
+    if not stamp or not signed:
+        raise Rejected("The request is not signed. Nothing was done.", code="unsigned", status=401)
+    if not _TIMESTAMP.fullmatch(stamp) or abs(now - int(stamp)) > _FRESH_S:
+        raise Rejected(
+            "The request's timestamp is more than 5 minutes off. Nothing was done. Check this machine's clock.",
+            code="stale",
+            status=401,
+        )
+    expected = "v0=" + hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), signed.encode("utf-8", "replace")):
+        raise Rejected(
+            "The signature does not match. Nothing was done. Check `channels.slack.signing_secret`.",
+            code="bad_signature",
+            status=401,
+        )
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise Rejected("The body is not UTF-8. Nothing was done.", code="unreadable", status=401) from None
+
+
+def read(text: str, content_type: str) -> dict[str, object]:
+    """The payload: a JSON body, a form's `payload` field, or the form itself (slash commands)."""
+    if "json" in content_type or text.startswith("{"):
+        return _object(text)
+    form = dict(parse_qsl(text, keep_blank_values=True))
+    if "payload" in form:
+        return _object(form["payload"])
+    return dict(form)
+
+
+def check_workspace(payload: Mapping[str, object], *, team_id: str, app_id: str | None) -> None:
+    """Refuse what was meant for another workspace or app. `app_id` None: not known yet, not compared."""
+    if _team(payload) != team_id:
+        raise Rejected(
+            "This comes from another Slack workspace than `channels.slack.team_id`. Nothing was done.",
+            code="wrong_team",
+            status=403,
+        )
+    told = payload.get("api_app_id")
+    if app_id is not None and told is not None and told != app_id:
+        raise Rejected("This is meant for another Slack app. Nothing was done.", code="wrong_team", status=403)
+
+
+def check_shape(payload: Mapping[str, object]) -> None:
+    """Refuse what Bolt would break on. Slack sends none of it; a proxy or a test might."""
+    for key, kinds in _SHAPES.items():
+        value = payload.get(key)
+        if value is not None and not isinstance(value, kinds):
+            raise _unreadable(f"`{key}` is of the wrong kind")
+    for key in ("authorizations", "actions"):
+        rows = payload.get(key)
+        if isinstance(rows, list) and not (rows and all(isinstance(row, dict) for row in rows)):
+            raise _unreadable(f"`{key}` is of the wrong kind")
+    if payload.get("type") == "block_actions":
+        _check_pressed(payload.get("actions"))
+    event = payload.get("event")
+    if isinstance(event, dict) and not isinstance(event.get("type"), str):
+        raise _unreadable("`event` has no type")
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _unreadable("the payload is not JSON") from None
+    if not isinstance(told, dict):
+        raise _unreadable("the payload is not a JSON object")
+    return told
+
+
+def _check_pressed(actions: object) -> None:
+    pressed = actions[0] if isinstance(actions, list) else {}
+    if not isinstance(pressed.get("action_id"), str):
+        raise _unreadable("no action was pressed")
+
+
+def _unreadable(why: str) -> Rejected:
+    return Rejected(f"This cannot be read: {why}. Nothing was done.", code="unreadable", status=400)
+
+
+def _team(payload: Mapping[str, object]) -> object:
+    """Where it happened. Interactive payloads of an organisation-wide app have no `team`, only the user's."""
+    team = payload.get("team")
+    if isinstance(team, dict):
+        return team.get("id")
+    user = payload.get("user")
+    if "team_id" not in payload and isinstance(user, dict):
+        return user.get("team_id")
+    return team or payload.get("team_id")

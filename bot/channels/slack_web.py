@@ -1,0 +1,273 @@
+"""Slack's Web API and its Socket Mode connection: the one file that knows slack_sdk.
+
+The traps: the SDK retries by itself and reconnects for ever on a bad token, so both are off here; and it writes down
+what people said when its log is below WARNING. No error of this file holds a token, an address or a body.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from http.client import HTTPException
+from urllib.error import URLError
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.socket_mode.builtin import SocketModeClient
+from slack_sdk.socket_mode.client import BaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.webhook import WebhookClient
+
+from bot.channels.slack_blocks import escape
+from bot.channels.slack_post import Answer, Refused, Unsure
+from bot.ports import Rejected, Undelivered
+from bot.settings import SlackSettings
+
+logger = logging.getLogger(__name__)
+
+Answering = Callable[[dict[str, object]], str]
+
+_WHISPER_S = 2  #: seconds for an answer to the asker, while Slack waits 3 s for us
+_OPEN_S, _CLOSE_S = 5, 15  #: seconds for a new Socket Mode address, and for the line's thread to end
+_PING_S, _WATCH_S = 10, 0.5  #: seconds between Socket Mode's heartbeats, and between looks at the connection
+_PAUSES = (0.2, 30.0)  #: seconds before connecting again: at first, and at most
+_TCP_ESTABLISHED = b"\x01"
+
+#: Error codes after which the same call cannot succeed until a person changes something.
+_PERMANENT = re.compile(
+    r"account_inactive|.*_not_found|cannot_reply_to_message|.*_access_denied|.*_not_granted|invalid_.*|is_archived"
+    r"|metadata_too_large|missing_scope|msg_.*too_long|no_permission|no_text|not_allowed_token_type|not_authed"
+    r"|not_in_channel|restricted_action.*|enterprise_is_restricted|token_(expired|revoked)|cant_.*|edit_window_closed"
+    r"|two_factor_setup_required|unknown_method"
+)
+
+
+class Web:
+    """Slack's Web API, its failures told as `Undelivered`. No error text holds a token, an address or a body."""
+
+    def __init__(self, token: str, api_url: str, timeout_s: int) -> None:
+        self._client = WebClient(token, base_url=api_url, timeout=timeout_s, retry_handlers=[], logger=sdk_logger())
+
+    def call(self, method: str, fields: Mapping[str, object]) -> Answer:
+        """`chat.*` takes JSON; the methods that read take forms only."""
+        as_json = method.startswith("chat.")
+        try:
+            told = self._client.api_call(
+                method, json=dict(fields) if as_json else None, params=None if as_json else dict(fields)
+            )
+        except SlackApiError as error:
+            raise _refused(method, error) from None
+        except (OSError, HTTPException, UnicodeDecodeError) as error:
+            raise _unanswered(method, error) from None
+        return told.data if isinstance(told.data, dict) else {}
+
+
+def whisper(response_url: str, said: str) -> None:
+    """Answer one interaction, to its asker alone; Slack takes five of them within half an hour."""
+    hook = WebhookClient(response_url, timeout=_WHISPER_S, retry_handlers=[], logger=sdk_logger())
+    try:
+        answer = hook.send(text=escape(said), response_type="ephemeral", replace_original=False)
+    except (SlackClientError, OSError, HTTPException) as error:
+        raise Undelivered(f"Slack did not take an answer ({type(error).__name__}).") from None
+    if answer.status_code != HTTPStatus.OK:
+        raise Undelivered(f"Slack did not take an answer (HTTP {answer.status_code}).")
+
+
+def tokenless(api_url: str) -> WebClient:
+    """For what needs a client of its own and brings the token itself, or needs none."""
+    return WebClient(base_url=api_url, timeout=_OPEN_S, retry_handlers=[], logger=sdk_logger())
+
+
+def sdk_logger() -> logging.Logger:
+    """The SDK's own log, never below WARNING: under that it writes down what people said."""
+    quiet = logging.getLogger(f"{__name__}.sdk")
+    quiet.setLevel(logging.WARNING)
+    return quiet
+
+
+class Line:
+    """Knows who the bot is in Slack and, in Socket Mode, holds the connection on one thread of its own.
+
+    The SDK's own reconnecting is off: it never gives up on a bad token, and it does not notice a peer that is gone.
+    """
+
+    def __init__(self, settings: SlackSettings, quick: Web) -> None:
+        self._settings = settings
+        self._quick = quick
+        self.bot_user = ""  #: the bot's user id, "" until Slack told it
+        self.app_id = _app_id(settings.app_token.get_secret_value())  #: None: not known yet
+        self.trouble: str | None = "Slack: not connected yet."
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def open(self, answer: Answering) -> None:
+        """`answer` takes one payload of Socket Mode and returns what goes back, as JSON or ""."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._keep, args=(answer,), name="slack-line", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_S)
+
+    def _keep(self, answer: Answering) -> None:
+        """Until stopped, or until Slack says no for good: then readiness tells it, and asking on would not help."""
+        pause = _PAUSES[0]
+        while not self._stop.is_set():
+            failed = self._once(answer)
+            if failed is None and self._settings.mode == "http":
+                return
+            if failed is None:
+                pause = _PAUSES[0]
+            elif failed.permanent:
+                logger.error("Slack is given up; mend the settings and restart", extra={"error": failed.said})
+                return
+            else:
+                logger.warning("Slack is not reachable; trying again", extra={"error": failed.said})
+                pause = failed.after.total_seconds() if failed.after else min(pause * 2, _PAUSES[1])
+            self._stop.wait(pause)
+
+    def _once(self, answer: Answering) -> Undelivered | None:
+        """Introduce the bot and hold one connection to its end; what failed, or None."""
+        try:
+            self._introduce()
+            if self._settings.mode == "http":
+                self.trouble = None
+                return None
+            self._hold(answer)
+        except Undelivered as error:
+            self.trouble = error.said
+            return error
+        return None
+
+    def _introduce(self) -> None:
+        if self.bot_user:
+            return
+        told = self._quick.call("auth.test", {})
+        if told.get("team_id") != self._settings.team_id:
+            said = f"The bot token is of workspace {told.get('team_id')}, not {self._settings.team_id}. "
+            raise Undelivered(f"{said}Mend `channels.slack.team_id` or the token.", permanent=True)
+        self.app_id = self.app_id or (str(told["app_id"]) if told.get("app_id") else None)
+        self.bot_user = str(told.get("user_id") or "")
+
+    def _hold(self, answer: Answering) -> None:
+        """Connect, and come back when the connection is gone or the channel is stopped."""
+        token = self._settings.app_token.get_secret_value()
+        url = Web(token, self._settings.api_url, _OPEN_S).call("apps.connections.open", {}).get("url")
+        client = _client(token, self._settings.api_url, answer)
+        try:
+            client.wss_uri = str(url)
+            client.on_close_listeners.append(lambda _code, _reason: self._wake.set())
+            client.on_error_listeners.append(lambda _error: self._wake.set())
+            client.connect()
+            if not client.is_connected():
+                raise Undelivered("Slack's Socket Mode connection could not be opened.")
+            self.trouble = None
+            self._watch(client)
+        finally:
+            _hang_up(client)
+        if not self._stop.is_set():
+            self.trouble = "Slack's Socket Mode connection was lost; connecting again."
+
+    def _watch(self, client: SocketModeClient) -> None:
+        """Come back once the connection is stopped, ended, or silent for four heartbeats."""
+        session, since = client.current_session, time.time()
+        while not self._stop.is_set():
+            self._wake.wait(_WATCH_S)
+            self._wake.clear()
+            with client.connect_operation_lock:  # Slack asks us to move now and then: not in the middle of it.
+                if client.current_session is not session:
+                    session, since = client.current_session, time.time()
+            if session is None or session.sock is None or not _established(session.sock):
+                return
+            if time.time() - (session.last_ping_pong_time or since) > 4 * _PING_S:
+                return
+
+
+def _client(app_token: str, api_url: str, answer: Answering) -> SocketModeClient:
+    """A Socket Mode client that acknowledges each envelope after what it asked for is done."""
+    client = SocketModeClient(
+        app_token=app_token,
+        logger=sdk_logger(),
+        web_client=tokenless(api_url),
+        auto_reconnect_enabled=False,
+        ping_interval=_PING_S,
+        receive_buffer_size=65536,  # The client reads a message by recursion, once a buffer.
+        concurrency=4,
+    )
+
+    def take(_: BaseSocketModeClient, envelope: SocketModeRequest) -> None:
+        try:
+            told = answer(envelope.payload)
+        except Rejected as error:
+            logger.warning("refused what Slack sent", extra={"code": error.code})
+            told = ""
+        payload = json.loads(told) if told.startswith("{") else None
+        client.send_socket_mode_response(SocketModeResponse(envelope_id=envelope.envelope_id, payload=payload))
+
+    client.socket_mode_request_listeners.append(take)
+    return client
+
+
+def _established(sock: socket.socket) -> bool:
+    """False once the peer has ended the connection; the SDK would go on reading nothing, at full speed."""
+    if not hasattr(socket, "TCP_INFO"):
+        return True  # Not Linux: the silence of four heartbeats tells it.
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == _TCP_ESTABLISHED
+    except OSError:
+        return False
+
+
+def _hang_up(client: SocketModeClient) -> None:
+    """Close at once: its reader would sit out a 3 s timeout with the lock that closing needs, its queue 1 s."""
+    client.closed = True
+    client.current_session_state.terminated = True
+    client.message_queue.put(None)
+    session = client.current_session
+    if session is not None and session.sock is not None:
+        with contextlib.suppress(OSError):
+            session.sock.shutdown(socket.SHUT_RDWR)
+    client.close()
+
+
+def _app_id(app_token: str) -> str | None:
+    """An app-level token reads xapp-1-<app id>-<number>-<secret>."""
+    found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", app_token)
+    return found[1] if found else None
+
+
+def _refused(method: str, error: SlackApiError) -> Undelivered:
+    status = error.response.status_code
+    code = str(error.response.get("error") or "") if isinstance(error.response.data, dict) else ""
+    if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
+        asked = str(error.response.headers.get("Retry-After", ""))
+        wait = timedelta(seconds=int(asked)) if asked.isdecimal() else timedelta(seconds=30)
+        return Undelivered(f"Slack asked to wait with {method} (rate limited).", after=wait)
+    if (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or not re.fullmatch(r"[a-z_]{1,60}", code)
+        or code in {"internal_error", "fatal_error"}
+    ):
+        return Unsure(f"Slack is in trouble: {method} was answered with HTTP {status}.")
+    return Refused(f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None)
+
+
+def _unanswered(method: str, error: Exception) -> Undelivered:
+    cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
+    said = f"Slack did not answer {method} ({type(cause).__name__})."
+    if isinstance(cause, ConnectionRefusedError | socket.gaierror):
+        return Undelivered(said)
+    return Unsure(said)

@@ -1,0 +1,122 @@
+"""Telegram: cards and lines out, commands and button presses in.
+
+python-telegram-bot is asynchronous and the house is not, so one loop on one thread of its own runs every call, and
+the verbs of the channel wait for it. Updates are polled for, or sent to the webhook; either way one is behind us only
+when the door has done with it. Only one process may poll with a token.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bot.channels._telegram_bot import Bot
+from bot.channels._telegram_loop import Loop
+from bot.channels._telegram_polling import Polling, insist
+from bot.channels._telegram_updates import Answer, Ear, Update, read
+from bot.model import Kind, Notice, What
+from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.settings import ServerSettings, TelegramSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Live:
+    """What there is between start and stop."""
+
+    bot: Bot
+    loop: Loop
+    polling: Polling
+
+
+class Telegram:
+    """One bot in one group, topic or private chat."""
+
+    name = "telegram"
+    kinds = frozenset({Kind.CARD, Kind.LINE})
+    wants = frozenset(What)
+    threads = 1
+
+    def __init__(self, section: TelegramSettings, server: ServerSettings) -> None:
+        self.limits = _limits(section.chat_id)
+        self._section = section
+        self._webhook = f"{server.public_url.rstrip('/')}/in/{self.name}" if section.mode == "webhook" else None
+        self._trouble: str | None = None
+        self._ear: Ear | None = None
+        self._live: _Live | None = None
+
+    def deliver(self, notice: Notice) -> str | None:
+        """The ref is "chat:message"."""
+        live = self._live
+        if live is None:
+            raise Undelivered("The Telegram channel is not started. Nothing was sent.")
+        try:
+            return live.loop.run(live.bot.deliver(notice))
+        except CancelledError:
+            raise Undelivered("The Telegram channel stopped meanwhile; the message may or may not be there.") from None
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+        """Do what one webhook update asks for; what is sent back to the chat does not hold up the answer."""
+        update = read(headers, body, self._section.secret_token.get_secret_value())
+        live = self._live
+        if live is None or self._ear is None:
+            raise Rejected("The bot is still starting. Nothing was done; send it again.", code="starting", status=503)
+        answer = self._hear(update)
+        if answer is not None:
+            live.loop.begin(live.bot.answer(answer))
+        return Heard()
+
+    def start(self, door: Door) -> None:
+        bot = Bot(self._section)
+        polling = Polling(fetch=bot.fetch, take=self._hear, answer=bot.answer)
+        self._live = live = _Live(bot=bot, loop=Loop(self.name), polling=polling)
+        live.loop.begin(insist(lambda: self._listen(live, door), self._ail)).add_done_callback(self._note_the_end)
+
+    def stop(self) -> None:
+        live = self._live
+        if live is None:
+            return
+        live.loop.end(live.bot.close())
+        live.polling.close()
+        self._live = self._ear = None
+
+    def healthy(self) -> str | None:
+        """What keeps it from hearing, or None."""
+        return self._trouble
+
+    async def _listen(self, live: _Live, door: Door) -> None:
+        """Until the webhook is set; or until polling fails, which is then done again."""
+        bot_id, username = await live.bot.open(self._webhook)
+        self._ear = Ear(door=door, place=self.name, chat_id=live.bot.chat_id, bot_id=bot_id, username=username)
+        if self._webhook is None:
+            await live.polling.run(self._be_well)
+        self._be_well()
+
+    def _hear(self, update: Update) -> Answer | None:
+        assert self._ear is not None, "nothing is heard before the bot knows its own name"
+        assert self._live is not None
+        return replace(self._ear, chat_id=self._live.bot.chat_id).hear(update)
+
+    def _ail(self, said: str) -> None:
+        if said != self._trouble:
+            logger.warning("telegram does not hear", extra={"why": said})
+        self._trouble = said
+
+    def _be_well(self) -> None:
+        self._trouble = None
+
+    def _note_the_end(self, listening: Future[None]) -> None:
+        """Listening ends by itself only with a bug; then somebody must learn that nobody listens."""
+        if not listening.cancelled() and listening.exception() is not None:
+            logger.error("telegram listening broke", exc_info=listening.exception())
+            self._trouble = "Listening to Telegram ended with a bug; the log has it. Restart the bot."
+
+
+def _limits(chat_id: int) -> tuple[Limit, ...]:
+    """Telegram's: 1 a second in a chat and 20 a minute in a group, edits counted (core.telegram.org/bots/faq)."""
+    each = Limit(count=1, per=timedelta(seconds=1.02))
+    return (each, Limit(count=20, per=timedelta(seconds=60.5))) if chat_id < 0 else (each,)

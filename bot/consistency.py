@@ -1,0 +1,101 @@
+"""What no single key of the settings shows: two entries that contradict each other, a name that nothing has.
+
+Works on plain values, not on `Settings`, so that it finds its faults also where others are already known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bot.faults import Loc, Plain, nearest
+from bot.fields import is_loopback
+
+#: Names that an incident's story uses for what is not a person.
+_NOT_PEOPLE = frozenset({"alertmanager", "console", "slack", "telegram", "pagerduty", "cli", "vakhta", "system"})
+
+
+def contradictions(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    """Where, and what is wrong there."""
+    yield from _doubles(tree, "people", ("id", "slack", "telegram", "pagerduty"))
+    yield from _doubles(tree, "services", ("name",))
+    yield from _people_called_like_machines(tree)
+    yield from _unknown_roles(tree)
+    yield from _unknown_clusters(tree)
+    yield from _open_console(tree)
+    yield from _what_the_mode_needs(tree)
+
+
+def _doubles(tree: Mapping[str, Plain], section: str, keys: tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
+    for key in keys:
+        first: dict[str, Loc] = {}
+        for loc, entry in _entries(tree, section):
+            value = entry.get(key)
+            if value is None or isinstance(value, dict | list):
+                continue
+            if str(value) in first:
+                other = f"{section}[{first[str(value)][1]}]"
+                yield (*loc, key), f"is also the {key} of {other}; each {key} belongs to one entry"
+            first.setdefault(str(value), loc)
+
+
+def _people_called_like_machines(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    for loc, person in _entries(tree, "people"):
+        if person.get("id") in _NOT_PEOPLE:
+            yield (*loc, "id"), "is a name that the bot uses for a machine; choose another"
+
+
+def _unknown_roles(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    roles = tree.get("roles")
+    if not isinstance(roles, dict):
+        return
+    for loc, person in _entries(tree, "people"):
+        held = person.get("roles")
+        for number, role in enumerate(held if isinstance(held, list) else ()):
+            if isinstance(role, str) and role not in roles:
+                yield (*loc, "roles", number), f"is not under `roles`; {nearest(role, roles)}"
+
+
+def _unknown_clusters(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    clusters = tree.get("clusters")
+    if not isinstance(clusters, dict):
+        return
+    for loc, service in _entries(tree, "services"):
+        cluster = service.get("cluster")
+        if isinstance(cluster, str) and cluster not in clusters:
+            yield (*loc, "cluster"), f"is not under `clusters`; {nearest(cluster, clusters)}"
+
+
+def _open_console(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    server, channels = tree.get("server"), tree.get("channels")
+    listen = server.get("listen") if isinstance(server, dict) else None
+    console = channels.get("console") if isinstance(channels, dict) else None
+    disabled = isinstance(console, dict) and console.get("enabled") is False
+    if isinstance(listen, str) and ":" in listen and not is_loopback(listen) and not disabled:
+        said = "is not loopback, and the console is loopback only; set channels.console.enabled: false"
+        yield ("server", "listen"), said
+
+
+def _what_the_mode_needs(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    channels = tree.get("channels")
+    for channel, usual, needs in _MODES:
+        section = channels.get(channel) if isinstance(channels, dict) else None
+        if not isinstance(section, dict):
+            continue
+        mode = section.get("mode") or usual
+        key = needs.get(str(mode))
+        if key and not section.get(key):
+            yield ("channels", channel, key), f"is missing; mode {mode} needs it"
+
+
+#: Channel, its mode when none is given, and the key that each mode cannot do without.
+_MODES = (
+    ("slack", "socket", {"socket": "app_token", "http": "signing_secret"}),
+    ("telegram", "polling", {"webhook": "secret_token"}),
+)
+
+
+def _entries(tree: Mapping[str, Plain], section: str) -> Iterator[tuple[Loc, Mapping[str, Plain]]]:
+    entries = tree.get(section)
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            yield (section, number), entry

@@ -1,0 +1,231 @@
+"""PATH OUT: what is owed to channels, at least once, in order per incident, each channel on threads of its own.
+
+Claim in one transaction, send outside any, close in another. A channel that hangs holds up only itself; a claim whose
+holder died comes back when its lease runs out. What cannot be delivered is told on the incident, so that every other
+channel shows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import incidents, story
+from bot.cards import card
+from bot.failpoints import failpoint
+from bot.incidents import Untold
+from bot.model import Kind, Notice
+from bot.owing import Mouth
+from bot.ports import Channel, Undelivered
+from bot.store import claims
+from bot.store.claims import Claim, Wait
+from bot.store.engine import Store
+from bot.store.tx import Tx
+from bot.story import Told, Written
+
+logger = logging.getLogger(__name__)
+
+#: Longer than any provider's time-out, so that a slow send ends before its row can be claimed again.
+LEASE = timedelta(seconds=30)
+_SOONEST = timedelta(milliseconds=100)
+#: How often the same bug may fail one row before it is set aside.
+POISON = 5
+#: Look at the queue this often though nobody rang: another process may have written to it.
+_LOOK_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long to wait before the next try."""
+
+    first: timedelta = timedelta(seconds=1)
+    most: timedelta = timedelta(seconds=60)
+
+    def again(self, attempts: int) -> timedelta:
+        """Full jitter: anything up to the doubled bound, so that many rows do not return in step."""
+        bound = min(self.most, self.first * (1 << min(attempts - 1, 16)))
+        jitter = random.uniform(0.0, 1.0)  # noqa: S311 - spreads tries, guards nothing
+        return max(_SOONEST, bound * jitter)
+
+
+class Outcome:
+    """Names of what became of a try, for the metrics."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    DEAD = "dead"
+    FENCED = "fenced"
+
+
+class Delivery:
+    """All channels' queues. `observe(claim, outcome)` hears of every try."""
+
+    def __init__(
+        self,
+        store: Store,
+        channels: Sequence[Channel],
+        *,
+        mouths: Sequence[Mouth],
+        public_url: str,
+        told: Told,
+        patience: Patience | None = None,
+        observe: Callable[[Claim, str, datetime], None] = lambda _claim, _outcome, _now: None,
+    ) -> None:
+        self._store = store
+        self._mouths = mouths
+        self._public_url = public_url
+        self._told = told
+        self._patience = patience or Patience()
+        self._observe = observe
+        self._stopping = threading.Event()
+        self._bells = {one.name: _Bell() for one in channels}
+        self._threads = [
+            threading.Thread(target=self._serve, args=(one,), name=f"delivery-{one.name}-{place}", daemon=True)
+            for one in channels
+            if one.kinds
+            for place in range(one.threads)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, within: timedelta) -> bool:
+        """Claim nothing more and let what is being sent finish. False: something was still being sent at the end."""
+        self._stopping.set()
+        for bell in self._bells.values():
+            bell.ring()
+        ends = time.monotonic() + within.total_seconds()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, ends - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def wake(self, channels: Iterable[str]) -> None:
+        """Something new is owed to these."""
+        for name in channels:
+            if name in self._bells:
+                self._bells[name].ring()
+
+    def _serve(self, channel: Channel) -> None:
+        bell = self._bells[channel.name]
+        while not self._stopping.is_set():
+            heard = bell.count
+            try:
+                wait = self._one(channel)
+            except SQLAlchemyError as trouble:
+                logger.warning("queue not reached", extra={"channel": channel.name, "why": str(trouble)[:200]})
+                wait = _LOOK_EVERY_S
+            except Exception:
+                # The edge of the path: a bug in one row must not end the channel's thread.
+                logger.exception("delivery failed", extra={"channel": channel.name})
+                wait = _LOOK_EVERY_S
+            if wait:
+                bell.wait(wait, heard)
+
+    def _one(self, channel: Channel) -> float:
+        """Send one, if one may be sent; returns how many seconds there is nothing to do."""
+        with self._store.begin(channel.name) as tx:
+            found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
+            failpoint("delivery.claiming")
+        if isinstance(found, Wait):
+            if found.until is None:
+                return _LOOK_EVERY_S
+            return min(_LOOK_EVERY_S, max(0.0, (found.until - self._store.now()).total_seconds()) + 0.001)
+        failpoint("delivery.claimed")
+        self._send(channel, found)
+        return 0.0
+
+    def _send(self, channel: Channel, one: Claim) -> None:
+        ref, trouble = None, None
+        try:
+            ref = channel.deliver(self._notice(one))
+        except Undelivered as down:
+            trouble = down
+        except Exception as bug:
+            # The edge of the path: a fault in a channel sets its row aside, after a few tries, and is told.
+            logger.exception("channel failed", extra={"channel": one.channel, "delivery": one.id})
+            trouble = Undelivered(f"fault in the bot: {type(bug).__name__}", permanent=one.attempts >= POISON)
+        failpoint("delivery.sent")
+        if trouble is None:
+            self._close(one, ref)
+        else:
+            self._give_back(one, trouble)
+        failpoint("delivery.closed")
+
+    def _close(self, one: Claim, ref: str | None) -> None:
+        with self._store.begin(one.channel) as tx:
+            ours = claims.sent(tx, one, ref)
+            failpoint("delivery.closing")
+        self._observe(one, Outcome.SENT if ours else Outcome.FENCED, tx.now)
+
+    def _give_back(self, one: Claim, trouble: Undelivered) -> None:
+        """It did not arrive: owed again, or, where no try can help, dead and told on the other channels."""
+        said = trouble.said[:500]
+        written = Written()
+        with self._store.begin() as tx:
+            if trouble.after is not None:
+                claims.hold(tx, one.channel, tx.now + trouble.after, said)
+            if trouble.permanent:
+                ours, outcome = claims.buried(tx, one, said), Outcome.DEAD
+            else:
+                again = tx.now + (trouble.after or self._patience.again(one.attempts))
+                ours, outcome = claims.failed(tx, one, said, again_at=again), Outcome.FAILED
+            if ours and trouble.permanent:
+                written = tell(
+                    tx, one.incident.id, one.channel, f"{_name(one)} cannot be delivered: {said}", self._mouths
+                )
+            failpoint("delivery.closing")
+        self._observe(one, outcome if ours else Outcome.FENCED, tx.now)
+        self._told(written)
+
+    def _notice(self, one: Claim) -> Notice:
+        return Notice(
+            key=f"{one.id}-{one.version}",
+            kind=one.kind,
+            incident=one.incident,
+            event=one.event,
+            card=card(one.incident, public_url=self._public_url),
+            ref=one.ref,
+        )
+
+
+def tell(tx: Tx, incident_id: int, channel: str, said: str, mouths: Sequence[Mouth]) -> Written:
+    """People hear on the other channels that this one fails, once an incident."""
+    if not claims.tell_once(tx, incident_id, channel):
+        return Written()
+    incident = tx.incident(incident_id)
+    assert incident is not None, "a delivery's incident is a foreign key"
+    change = incidents.change(incident, Untold(channel=channel, said=said), now=tx.now)
+    logger.warning("message undelivered", extra={"incident": incident_id, "channel": channel, "why": said})
+    return story.write(tx, [change], mouths)
+
+
+class _Bell:
+    """Wakes the threads that wait for it; one that was busy when it rang does not wait at all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._rung = threading.Condition()
+
+    def ring(self) -> None:
+        with self._rung:
+            self.count += 1
+            self._rung.notify_all()
+
+    def wait(self, seconds: float, heard: int) -> None:
+        with self._rung:
+            if self.count == heard:
+                self._rung.wait(seconds)
+
+
+def _name(one: Claim) -> str:
+    what = {Kind.CARD: "The card", Kind.LINE: "A line of the story", Kind.PAGE: "THE PAGE"}[one.kind]
+    return f"{what} for {one.channel}"

@@ -1,0 +1,160 @@
+"""What is wrong with the settings, and where: one `Fault` a mistake, all of them at once, in words for the editor.
+
+No sentence here shows a value, because a value may be a secret; the line and the key say which one is meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Annotated, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+Loc = tuple[str | int, ...]  #: the way to a value: ("people", 0, "slack")
+Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+
+#: Beginning of pydantic's error type -> what to do; its own words speak of Python.
+_SAID: Mapping[str, str] = {
+    "string_type": "must be text; put it in quotes",
+    "string_too_short": "must not be empty",
+    "int_": "must be a whole number",
+    "bool_": "must be true or false",
+    "model_": "must be keys and values, one a line below it",
+    "mapping_": "must be keys and values, one a line below it",
+    "dict_": "must be keys and values, one a line below it",
+    "tuple_": "must be a list, each entry on a line that begins with a dash",
+    "too_short": "must not be empty; give at least one",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One mistake. `said` tells what is wrong and what to do, and never shows a value."""
+
+    file: str
+    line: int  #: from 1
+    column: int  #: from 1
+    key: str  #: "people[2].slack"; "" for the file as a whole
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column} {self.key + ': ' if self.key else ''}{self.said}"
+
+
+class Faulty(Exception):
+    """The settings cannot be used. Holds every fault, in the order of the file; nothing was started."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(faults))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+@dataclass
+class Marked:
+    """A settings file as it was read: its values, where they stood, and what was wrong with it so far."""
+
+    file: str
+    tree: dict[str, Plain] = field(default_factory=dict)
+    keys: dict[Loc, tuple[int, int]] = field(default_factory=lambda: {(): (1, 1)})
+    values: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, loc: Loc, said: str, *, on_value: bool = False) -> Fault:
+        """A fault at the key (or the value) of `loc`, or at the nearest of its parents that is in the file."""
+        line, column = self.values[loc] if on_value and loc in self.values else self.keys[_known(loc, self.keys)]
+        return Fault(self.file, line, column, spelled(loc), said)
+
+    def blame(self, loc: Loc, said: str, *, on_value: bool = False) -> None:
+        """Add a fault, unless that very key has one already: the first one said is the cause."""
+        fault = self.fault(loc, said, on_value=on_value)
+        if all(known.key != fault.key for known in self.faults):
+            self.faults.append(fault)
+
+
+def explain(error: ValidationError, model: type[BaseModel], given: Marked) -> None:
+    """Add to the page what pydantic found, in the words of somebody who edits the file."""
+    details = error.errors(include_url=False, include_context=True, include_input=False)
+    for detail in details:
+        if detail["type"] == "too_short" and any(_within(other["loc"], detail["loc"]) for other in details):
+            continue  # pydantic counts only the good entries, and the bad ones are told already
+        loc: Loc = tuple(step for step in detail["loc"] if step != "[key]")
+        said = _explained(detail, loc, model)
+        if detail["type"] == "extra_forbidden":
+            given.faults.append(given.fault(loc, said))  # also where its value is at fault: no key, no value
+        else:
+            given.blame(loc, said, on_value=detail["type"] != "missing")
+
+
+def spelled(loc: Loc) -> str:
+    """("people", 0, "slack") -> "people[0].slack"."""
+    said = ""
+    for step in loc:
+        said += f"[{step}]" if isinstance(step, int) else f".{step}" if said else step
+    return said
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The sentence that helps somebody who wrote `word` where one of `valid` belongs."""
+    known = sorted(valid)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"use one of: {', '.join(known)}" if known else "there is none to use"
+
+
+def _within(loc: Loc, outer: Loc) -> bool:
+    return len(loc) > len(outer) and loc[: len(outer)] == outer
+
+
+def _known(loc: Loc, marks: Mapping[Loc, tuple[int, int]]) -> Loc:
+    while loc not in marks:
+        loc = loc[:-1]
+    return loc
+
+
+def _explained(detail: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
+    kind, ctx = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"is not a key here; {nearest(str(loc[-1]), _keys_at(model, loc[:-1]))}"
+    if kind == "missing":
+        return "is missing; add it"
+    if kind in {"literal_error", "enum"}:
+        return f"must be one of {ctx['expected']}"
+    if kind == "value_error":
+        return str(ctx["error"])
+    for beginning, said in _SAID.items():
+        if kind.startswith(beginning):
+            return said
+    message = detail["msg"]
+    return message[:1].lower() + message[1:]
+
+
+def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
+    """The keys that may stand at that place of the model, none where any may."""
+    kind: object = model
+    for step in loc:
+        kind = _inside(_bare(kind), step)
+    kind = _bare(kind)
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _bare(kind: object) -> object:
+    """The kind without its None and its annotations."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    if get_origin(kind) in {Union, UnionType}:
+        return _bare(next(choice for choice in get_args(kind) if choice is not type(None)))
+    return kind
+
+
+def _inside(kind: object, step: str | int) -> object:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind.model_fields[str(step)].annotation if step in kind.model_fields else None
+    inner = get_args(kind)
+    if not inner:
+        return None
+    return inner[0] if isinstance(step, int) else inner[-1]

@@ -1,0 +1,316 @@
+"""Many deliveries of alerts folded into incidents in memory: the working set of one commit. Pure but for its `Stored`.
+
+Each delivery is folded on a layer of its own, kept only if it ends well, so one that cannot be folded harms no other
+that shares its commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bot import incidents
+from bot.catalog import Service, service_of
+from bot.episodes import Verdict, judge
+from bot.incidents import Lead, Told
+from bot.model import Alert, Change, Delivered, Event, Incident, Severity, Standing, Status
+
+Print = tuple[str, str]  #: (source, fingerprint)
+Group = tuple[str, str]  #: (source, group's key)
+Firing = tuple[str, str, datetime]  #: (source, fingerprint, startsAt): one episode
+
+_NAMED = 3
+_TITLE = 200
+
+
+class Stored(Protocol):
+    """What a fold may ask of the database while it runs; almost everything is loaded before it."""
+
+    def reserve(self, table: str, count: int = 1) -> int: ...
+
+    def episode(self, of: tuple[str, str, datetime]) -> Standing | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What the settings say about alerts."""
+
+    severities: Mapping[str, Severity]  #: label value, lower case -> severity
+    severity_labels: Sequence[str] = ("severity", "priority", "level")
+    services: Sequence[Service] = ()
+    late_copy: timedelta = timedelta(minutes=5)  #: how long a firing after its end is taken for a delayed copy
+    reopen_within: timedelta = timedelta(hours=1)  #: how long a resolved incident is reopened rather than a new one
+    unknown: Callable[[str], None] = lambda _: None  #: told each severity that no rule knows
+
+    def severity(self, labels: Mapping[str, str]) -> Severity:
+        """Of an alert without a known severity, `warning`: seen, but not by itself a reason to be woken."""
+        for name in self.severity_labels:
+            value = labels.get(name)
+            if value is None:
+                continue
+            known = self.severities.get(value.lower())
+            if known is not None:
+                return known
+            self.unknown(value)
+        return Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An episode in the working set. `new` is its alert while it has no row yet."""
+
+    standing: Standing
+    new: Alert | None = None
+
+
+@dataclass(slots=True)
+class _Layer:
+    """What is known and what was changed: by the whole commit, or by one delivery on top of it."""
+
+    newest: dict[Print, Episode] = field(default_factory=dict)
+    touched: dict[Firing, Episode] = field(default_factory=dict)
+    groups: dict[Group, int] = field(default_factory=dict)
+    incidents: dict[int, Incident] = field(default_factory=dict)
+    events: dict[int, list[Event]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Count:
+    """What one delivery does to one incident, while its alerts are gone through."""
+
+    fired: int = 0
+    back: int = 0
+    ended: int = 0
+    past: int = 0
+    still: int = 0
+    joined: list[tuple[Firing, Alert]] = field(default_factory=list)  #: episodes that are to stand in this incident
+
+
+class Fold:
+    """Folds deliveries one after another; `changes` and `touched` tell what has to be written."""
+
+    def __init__(self, stored: Stored, rules: Rules, now: datetime) -> None:
+        self._stored = stored
+        self._rules = rules
+        self._now = now
+        self._kept = _Layer()
+        self._layer = _Layer()
+
+    def know(self, newest: Mapping[Print, Standing], found: Iterable[Incident]) -> None:
+        """What the database holds: the newest episode of each fingerprint, and incidents."""
+        kept = self._kept
+        for of, standing in newest.items():
+            kept.newest[of] = Episode(standing)
+        for incident in found:
+            group = (incident.source, incident.key)
+            kept.incidents[incident.id] = incident
+            kept.groups[group] = max(incident.id, kept.groups.get(group, 0))
+
+    def take(self, delivered: Delivered) -> list[int]:
+        """Fold one delivery; returns the incidents that it changed. What raises leaves nothing behind."""
+        self._layer = _Layer()
+        counts: dict[int | Group, _Count] = {}
+        for alert in delivered.alerts:
+            self._place(alert, counts)
+        changed = [self._tell(of, count, delivered) for of, count in counts.items()]
+        self._keep()
+        return [of for of in changed if of is not None]
+
+    def changes(self) -> list[Change]:
+        """Every changed incident once, with all its events in order."""
+        kept = self._kept
+        return [Change(incident=kept.incidents[of], events=tuple(events)) for of, events in kept.events.items()]
+
+    def touched(self) -> list[Episode]:
+        """Every episode that is new or has moved."""
+        return list(self._kept.touched.values())
+
+    def _place(self, alert: Alert, counts: dict[int | Group, _Count]) -> None:
+        of = (alert.source, alert.fingerprint)
+        episode = self._layer.newest.get(of) or self._kept.newest.get(of)
+        standing = episode.standing if episode else None
+        match judge(alert, standing, now=self._now, late_copy=self._rules.late_copy):
+            case Verdict.FIRED:
+                self._fire(alert, episode, counts)
+            case Verdict.AGAIN if episode:
+                self._repeat(alert, episode, counts)
+            case Verdict.ENDED if episode:
+                self._end(alert, episode, counts)
+            case Verdict.LATE if episode:
+                self._pass(alert, episode, counts)
+            case Verdict.UNHEARD:
+                self._supersede(alert, episode, counts)
+                self._touch(alert, Episode(self._standing(alert, ended_at=self._now), new=alert))
+            case Verdict.OLDER:
+                self._older(alert, counts)
+
+    def _fire(self, alert: Alert, episode: Episode | None, counts: dict[int | Group, _Count]) -> None:
+        home = self._home(alert, episode)
+        count = counts.setdefault(home, _Count())
+        count.fired += 1
+        count.joined.append((_firing(alert), alert))
+        if episode and episode.standing.starts_at == alert.starts_at:
+            count.back += episode.standing.incident_id == home
+            self._touch(alert, replace(episode, standing=replace(episode.standing, firing=True, ended_at=None)))
+            return
+        self._supersede(alert, episode, counts)
+        self._touch(alert, Episode(self._standing(alert, ended_at=None), new=alert))
+
+    def _repeat(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
+        """A firing that is known. It matters only where a person resolved the incident and it does not stop."""
+        incident = self._incident(episode.standing.incident_id)
+        if incident is None or incident.status is not Status.RESOLVED:
+            return
+        if incident.resolved_at and self._now - incident.resolved_at <= self._rules.late_copy:
+            return
+        home = self._home(alert, episode)
+        if home == incident.id or isinstance(home, tuple):
+            counts.setdefault(incident.id, _Count()).still += 1
+            return
+        counts.setdefault(incident.id, _Count()).ended += 1
+        count = counts.setdefault(home, _Count())
+        count.fired += 1
+        count.joined.append((_firing(alert), alert))
+        self._touch(alert, episode)
+
+    def _end(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
+        self._touch(alert, self._ended(_firing(alert), episode, counts))
+
+    def _ended(self, firing: Firing, episode: Episode, counts: dict[int | Group, _Count]) -> Episode:
+        """The episode, ended, and counted as such where it stands; that may be a group that has no incident yet."""
+        home = episode.standing.incident_id
+        for count in counts.values() if home is None else (counts.setdefault(home, _Count()),):
+            if home is not None or any(joined == firing for joined, _ in count.joined):
+                count.ended += 1
+        return replace(episode, standing=replace(episode.standing, firing=False, ended_at=self._now))
+
+    def _pass(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
+        """The firing of an episode whose end came first: it belongs to its group's incident all the same."""
+        if episode.standing.incident_id is not None:
+            return
+        count = counts.setdefault(self._home(alert, None), _Count())
+        count.past += 1
+        count.joined.append((_firing(alert), alert))
+        self._touch(alert, episode)
+
+    def _older(self, alert: Alert, counts: dict[int | Group, _Count]) -> None:
+        """An episode that a newer one has superseded: it has ended, whatever this delivery says."""
+        firing = _firing(alert)
+        episode = self._layer.touched.get(firing) or self._kept.touched.get(firing)
+        if episode is None:
+            stored = self._stored.episode(firing)
+            episode = Episode(stored) if stored else Episode(self._standing(alert, ended_at=self._now), new=alert)
+            if stored is None:
+                self._layer.touched[firing] = episode
+        if alert.firing and episode.standing.incident_id is None:
+            count = counts.setdefault(self._home(alert, None), _Count())
+            count.past += 1
+            count.joined.append((firing, alert))
+            self._layer.touched[firing] = episode
+
+    def _supersede(self, alert: Alert, older: Episode | None, counts: dict[int | Group, _Count]) -> None:
+        """A newer episode of the fingerprint is known: the older one has ended, though nobody said so."""
+        if older is None or not older.standing.firing:
+            return
+        firing = (alert.source, alert.fingerprint, older.standing.starts_at)
+        self._layer.touched[firing] = self._ended(firing, older, counts)
+
+    def _home(self, alert: Alert, episode: Episode | None) -> int | Group:
+        """Where the alert belongs: the open incident it fires in, else its group's; the group itself if that is new.
+
+        Alertmanager's groupKey holds the route's path, so a change of routing renames groups; an alert that
+        goes on firing must not open a second incident for that.
+        """
+        if episode and episode.standing.firing:
+            present = self._incident(episode.standing.incident_id)
+            if present and present.status is not Status.RESOLVED:
+                return present.id
+        group = (alert.source, alert.group)
+        found = self._incident(self._layer.groups.get(group) or self._kept.groups.get(group))
+        if found is None:
+            return group
+        if found.resolved_at and self._now - found.resolved_at > self._rules.reopen_within:
+            return group
+        return found.id
+
+    def _tell(self, of: int | Group, count: _Count, delivered: Delivered) -> int | None:
+        """Let the counted happen to the incident; returns its id if that changed anything."""
+        told = self._told(count, delivered)
+        if isinstance(of, tuple):
+            change = incidents.opened(self._stored.reserve("incident"), of[1], told, now=self._now)
+            if count.ended:
+                change = self._and_ended(change, told)
+            self._layer.groups[of] = change.incident.id
+        else:
+            incident = self._incident(of)
+            assert incident is not None, "an episode's incident is a foreign key"
+            change = incidents.change(incident, told, now=self._now)
+        home = change.incident.id
+        for firing, _ in count.joined:
+            episode = self._layer.touched[firing]
+            moved = replace(episode, standing=replace(episode.standing, incident_id=home))
+            self._layer.touched[firing] = moved
+            if self._layer.newest.get(firing[:2]) is episode:
+                self._layer.newest[firing[:2]] = moved
+        if not change.events and change.incident is self._incident(home):
+            return None
+        self._layer.incidents[home] = change.incident
+        self._layer.events.setdefault(home, []).extend(change.events)
+        return home
+
+    def _and_ended(self, change: Change, told: Told) -> Change:
+        more = incidents.change(change.incident, Told(source=told.source, ended=told.ended), now=self._now)
+        return Change(incident=more.incident, events=change.events + more.events)
+
+    def _told(self, count: _Count, delivered: Delivered) -> Told:
+        leads = [self._lead(alert) for _, alert in count.joined]
+        names = dict.fromkeys(alert.title for _, alert in count.joined)
+        return Told(
+            source=delivered.source,
+            fired=count.fired,
+            back=count.back,
+            ended=count.ended,
+            past=count.past,
+            still=count.still,
+            lead=min(leads, key=lambda lead: lead.order) if leads else None,
+            names=tuple(names)[:_NAMED],
+            truncated=delivered.truncated,
+        )
+
+    def _lead(self, alert: Alert) -> Lead:
+        severity = self._rules.severity(alert.labels)
+        summary = alert.notes.get("summary") or alert.notes.get("description") or ""
+        title = f"{alert.title}: {summary}" if summary else alert.title
+        return Lead(
+            order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
+            title=" ".join(title.split())[:_TITLE],
+            severity=severity,
+            service=service_of(alert.labels, self._rules.services),
+        )
+
+    def _incident(self, incident_id: int | None) -> Incident | None:
+        if incident_id is None:
+            return None
+        return self._layer.incidents.get(incident_id) or self._kept.incidents.get(incident_id)
+
+    def _standing(self, alert: Alert, *, ended_at: datetime | None) -> Standing:
+        return Standing(row=0, incident_id=None, starts_at=alert.starts_at, firing=ended_at is None, ended_at=ended_at)
+
+    def _touch(self, alert: Alert, episode: Episode) -> None:
+        self._layer.touched[_firing(alert)] = episode
+        self._layer.newest[alert.source, alert.fingerprint] = episode
+
+    def _keep(self) -> None:
+        kept, layer = self._kept, self._layer
+        kept.newest.update(layer.newest)
+        kept.touched.update(layer.touched)
+        kept.groups.update(layer.groups)
+        kept.incidents.update(layer.incidents)
+        for of, events in layer.events.items():
+            kept.events.setdefault(of, []).extend(events)
+
+
+def _firing(alert: Alert) -> Firing:
+    return (alert.source, alert.fingerprint, alert.starts_at)

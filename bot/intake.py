@@ -1,0 +1,261 @@
+"""PATH 1: alerts to committed incidents.
+
+All deliveries that wait share one transaction; each is answered after its commit, and only then are the channels
+woken. What cannot be stored is answered with `Unstored` (503: the sender tries again). What can be read but not
+folded, or breaks the database's rules, is a fault of ours: it is set aside whole, and an incident says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bot import story
+from bot.failpoints import failpoint
+from bot.folding import Fold, Rules
+from bot.model import Alert, Delivered
+from bot.owing import Mouth
+from bot.ports import Rejected
+from bot.store.engine import Store
+from bot.store.tx import NewAlert, Tx
+from bot.story import Told, Written
+
+logger = logging.getLogger(__name__)
+
+#: One commit takes about this many alerts at most, so that a storm's first page does not wait for its last alert.
+_ALERTS_A_COMMIT = 600
+
+
+class Unstored(Exception):
+    """The database did not take it: nothing of this delivery is kept, and its sender has to send it again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """What became of one delivery, after its commit."""
+
+    accepted: int
+    code: str  #: "accepted", "duplicate", "nothing_to_resolve" or "set_aside"
+    incidents: tuple[int, ...] = ()
+
+
+Done = Callable[[Taken | Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    delivered: Delivered
+    done: Done
+    #: Set when it is to be kept as it came: (code, why).
+    aside: tuple[str, str] | None = None
+
+
+class Intake:
+    """The one thread that folds. `post` runs a callable where the answers belong (the web's loop)."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        rules: Rules,
+        mouths: Sequence[Mouth],
+        told: Told,
+        observe: Callable[[Sequence[tuple[Delivered, Taken | Exception]]], None] = lambda _: None,
+        post: Callable[[Callable[[], None]], object] = lambda answer: answer(),
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._mouths = mouths
+        self._told = told
+        self._observe = observe
+        self.post = post
+        self._queue: deque[_Waiting] = deque()
+        self._work = threading.Semaphore(0)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit and answer what is waiting, then end."""
+        self._stopping = True
+        self._work.release()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def take(self, delivered: Delivered, done: Done) -> None:
+        """Queue one delivery; `done` hears of it after the commit."""
+        self._queue.append(_Waiting(delivered, done))
+        self._work.release()
+
+    def keep(self, source: str, body: bytes, rejected: Rejected, done: Done) -> None:
+        """Queue what a known sender sent and could not be read: it is kept, and raised as an incident."""
+        delivered = Delivered(source=source, group="", alerts=(), body=body)
+        self._queue.append(_Waiting(delivered, done, aside=(rejected.code, rejected.said)))
+        self._work.release()
+
+    def _run(self) -> None:
+        while True:
+            self._work.acquire()
+            batch = self._gather()
+            if not batch and self._stopping:
+                return
+            try:
+                self._commit(batch)
+            except Exception as bug:
+                # The edge of the path: the thread lives on, and whoever still waits is told to send again.
+                logger.exception("intake failed after its commit")
+                self._answer(batch, [Unstored(repr(bug))] * len(batch))
+
+    def _gather(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        alerts = 0
+        while self._queue and alerts < _ALERTS_A_COMMIT:
+            one = self._queue.popleft()
+            alerts += len(one.delivered.alerts) or 1
+            batch.append(one)
+        for _ in batch[1:]:
+            self._work.acquire(blocking=False)
+        return batch
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
+        try:
+            results, written = self._fold(batch)
+        except (OperationalError, InterfaceError, PoolTimeout) as trouble:
+            logger.warning("alerts not stored", extra={"deliveries": len(batch), "why": _first_line(trouble)})
+            self._answer(batch, [Unstored(_first_line(trouble))] * len(batch))
+            return
+        except Exception as trouble:  # noqa: BLE001 - the edge of the path; it is logged where it ends
+            self._one_by_one(batch, trouble)
+            return
+        failpoint("intake.committed")
+        self._told(written)
+        self._answer(batch, results)
+
+    def _one_by_one(self, batch: list[_Waiting], trouble: Exception) -> None:
+        """One of them breaks the commit of all. Alone, the good ones pass, and the bad one is set aside."""
+        if len(batch) > 1:
+            for one in batch:
+                self._commit([one])
+            return
+        logger.error("delivery set aside", exc_info=trouble)
+        one = batch[0]
+        if one.aside is not None:
+            self._answer(batch, [Unstored(_first_line(trouble))])
+            return
+        self._commit([_Waiting(one.delivered, one.done, aside=("not_stored", _first_line(trouble)))])
+
+    def _fold(self, batch: list[_Waiting]) -> tuple[list[Taken | Exception], Written]:
+        with self._store.begin() as tx:
+            failpoint("intake.begun")
+            fold = Fold(tx, self._rules, tx.now)
+            self._load(tx, fold, batch)
+            results = [self._take(tx, fold, one) for one in batch]
+            written = self._write(tx, fold)
+            failpoint("intake.written")
+        return results, written
+
+    def _load(self, tx: Tx, fold: Fold, batch: Sequence[_Waiting]) -> None:
+        alerts = [alert for one in batch for alert in one.delivered.alerts]
+        newest = tx.standings({(alert.source, alert.fingerprint) for alert in alerts})
+        held = {one.incident_id for one in newest.values() if one.incident_id is not None}
+        keys = {alert.group for alert in alerts}
+        keys |= {_unreadable(one.delivered.source) for one in batch if one.aside or one.delivered.rejected}
+        found = tx.newest([hashlib.sha256(key.encode()).hexdigest() for key in keys])
+        known = {one.id: one for one in found.values()}
+        known |= tx.incidents([of for of in held if of not in known])
+        fold.know(newest, known.values())
+
+    def _take(self, tx: Tx, fold: Fold, one: _Waiting) -> Taken | Exception:
+        delivered = one.delivered
+        if one.aside is not None:
+            self._set_aside(tx, fold, delivered, *one.aside)
+            return Taken(accepted=0, code="set_aside")
+        if delivered.rejected:
+            path, why = delivered.rejected[0]
+            self._set_aside(tx, fold, delivered, "bad_alert", f"{path}: {why}")
+        try:
+            changed = fold.take(delivered)
+        except Exception as bug:
+            # The edge of the path: whatever it is, the alert must not be lost, nor hold up the others.
+            logger.exception("a delivery could not be folded")
+            self._set_aside(tx, fold, delivered, "not_folded", repr(bug))
+            return Taken(accepted=0, code="set_aside")
+        if changed:
+            return Taken(accepted=len(delivered.alerts), code="accepted", incidents=tuple(changed))
+        code = "duplicate" if any(alert.firing for alert in delivered.alerts) else "nothing_to_resolve"
+        return Taken(accepted=len(delivered.alerts), code=code if delivered.alerts else "accepted")
+
+    def _set_aside(self, tx: Tx, fold: Fold, delivered: Delivered, code: str, why: str) -> None:
+        sha256 = hashlib.sha256(delivered.body).hexdigest()
+        if tx.kept(sha256):
+            return
+        tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
+        fold.take(_alarm(delivered.source, tx.now, code, why, sha256))
+
+    def _write(self, tx: Tx, fold: Fold) -> Written:
+        written = story.write(tx, fold.changes(), self._mouths)
+        touched = fold.touched()
+        row = tx.reserve("alert", sum(one.new is not None for one in touched))
+        new: list[NewAlert] = []
+        for one in touched:
+            if one.new is None:
+                continue
+            standing = one.standing
+            new.append(
+                NewAlert(
+                    row=row + len(new),
+                    alert=one.new,
+                    incident_id=standing.incident_id,
+                    firing=standing.firing,
+                    ended_at=standing.ended_at,
+                )
+            )
+        tx.put_alerts(new)
+        tx.move_alerts(one.standing for one in touched if one.new is None)
+        return written
+
+    def _answer(self, batch: Sequence[_Waiting], results: Sequence[Taken | Exception]) -> None:
+        def answer() -> None:
+            for one, result in zip(batch, results, strict=True):
+                one.done(result)
+
+        self.post(answer)
+        self._observe([(one.delivered, result) for one, result in zip(batch, results, strict=True)])
+
+
+def _unreadable(source: str) -> str:
+    return f"vakhta/unreadable/{source}"
+
+
+def _alarm(source: str, now: datetime, code: str, why: str, sha256: str) -> Delivered:
+    """The alert by which people hear that something of `source` could not be read."""
+    alert = Alert(
+        source=source,
+        group=_unreadable(source),
+        fingerprint=hashlib.sha256(f"{source}/{code}".encode()).hexdigest()[:16],
+        firing=True,
+        labels={"alertname": "UnreadableAlerts", "severity": "error", "source": source, "code": code},
+        notes={
+            "summary": f"{source} sent what could not be read ({code})",
+            "description": f"{why}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may be unknown.",
+        },
+        starts_at=now,
+    )
+    return Delivered(source=source, group=alert.group, alerts=(alert,))
+
+
+def _first_line(trouble: BaseException) -> str:
+    said = str(trouble.orig) if isinstance(trouble, DBAPIError) else str(trouble)
+    return said.partition("\n")[0] or type(trouble).__name__

@@ -1,0 +1,286 @@
+"""YAML and the environment -> one frozen `Settings`, or every fault of them at once, with file and line.
+
+Importing this file loads no SDK, and building a section opens nothing: `vakhta check` stays cheap and harmless.
+Secrets are `SecretStr` from here on, so no repr, log line or error can show one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from bot import document, secrets
+from bot.consistency import contradictions
+from bot.faults import Fault, Faulty, explain
+from bot.fields import Address, HostPort, Minutes, Permitted, Seconds, Secret, StoreAddress, is_loopback
+from bot.model import Severity
+
+_MIB = 1024 * 1024
+
+#: What a severity label usually says; `sources.alertmanager.severity` adds to it or overrides it.
+USUAL_SEVERITIES: Mapping[str, Severity] = {
+    **dict.fromkeys(("critical", "page", "emergency", "disaster", "fatal"), Severity.CRITICAL),
+    **dict.fromkeys(("error", "high", "major"), Severity.ERROR),
+    **dict.fromkeys(("warning", "warn", "medium", "minor"), Severity.WARNING),
+    **dict.fromkeys(("info", "low", "none", "debug"), Severity.INFO),
+}
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings of that file, its secrets looked up.
+
+    Raises:
+        Faulty: with every fault there is; nothing can be started from such a file.
+    """
+    return read(path, environ)[0]
+
+
+def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault, ...]]:
+    """As `load`, and with it the warnings: secrets that stand in the file itself."""
+    given = document.read(path)
+    referred = secrets.resolve(given, environ)
+    settings = None
+    try:
+        settings = Settings.model_validate(given.tree)
+    except ValidationError as error:
+        explain(error, Settings, given)
+    for loc, said in contradictions(given.tree):
+        given.blame(loc, said, on_value=True)
+    if given.faults or settings is None:
+        raise Faulty(given.faults)
+    return settings, tuple(sorted(secrets.in_plain_sight(settings, referred, given)))
+
+
+class Section(BaseModel):
+    """One block of the settings: frozen, and a key it does not know is a fault. A key without a value is absent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_keys(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {key: value for key, value in given.items() if value is not None or key not in cls.model_fields}
+
+
+class ServerSettings(Section):
+    """The HTTP edge."""
+
+    listen: HostPort = Field(
+        "127.0.0.1:8080",
+        description="host:port to serve on. Anything but loopback needs channels.console.enabled: false.",
+    )
+    public_url: Address = Field(
+        "http://127.0.0.1:8080", description="Where people reach the board; links in messages begin with it."
+    )
+    api_token: Secret | None = Field(None, description="Bearer token of /api; without it /api answers loopback only.")
+    drain: Seconds = Field(
+        timedelta(seconds=20),
+        description="Seconds that a graceful stop may take.",
+        json_schema_extra={"default": 20},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _public_where_it_listens(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("listen") and not given.get("public_url"):
+            return {**given, "public_url": f"http://{given['listen']}"}
+        return given
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback(self.listen)
+
+
+class StoreSettings(Section):
+    """The database. The URL may hold a password, so it is a secret as a whole."""
+
+    url: StoreAddress = Field(
+        SecretStr("sqlite:///var/vakhta.db"),
+        description="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+        json_schema_extra={"default": "sqlite:///var/vakhta.db"},
+    )
+
+
+class AlertmanagerSettings(Section):
+    """Alerts from Prometheus Alertmanager's webhook."""
+
+    tokens: tuple[Secret, ...] = Field(
+        min_length=1, description="Bearer tokens that are accepted; two while you rotate from one to the other."
+    )
+    api_url: Address | None = Field(None, description="Alertmanager's own address, to ask it what is firing.")
+    severity: Mapping[str, Severity] = Field(
+        USUAL_SEVERITIES,
+        description="Value of a severity label -> critical, error, warning or info; adds to the usual ones.",
+    )
+    severity_labels: tuple[str, ...] = Field(
+        ("severity", "priority", "level"), description="Labels that tell the severity; the first one present counts."
+    )
+    max_body: int = Field(16 * _MIB, gt=0, le=256 * _MIB, description="Largest body accepted, in bytes, inflated.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_severities_too(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and isinstance(given.get("severity"), Mapping):
+            said = {str(value).lower(): severity for value, severity in given["severity"].items()}
+            return {**given, "severity": {**USUAL_SEVERITIES, **said}}
+        return given
+
+
+class SourcesSettings(Section):
+    """Who may send alerts. A source without a section is not served."""
+
+    alertmanager: AlertmanagerSettings | None = None
+
+
+class ConsoleSettings(Section):
+    """The embedded chat on the board; loopback only."""
+
+    enabled: bool = True
+
+
+class SlackSettings(Section):
+    """One Slack workspace and the channel where incidents are told."""
+
+    bot_token: Secret = Field(description="xoxb-...")
+    app_token: SecretStr = Field(SecretStr(""), description="xapp-...; needed in mode socket.")
+    signing_secret: SecretStr = Field(SecretStr(""), description="Checks what Slack sends; needed in mode http.")
+    team_id: str = Field(min_length=1, description="T...; what another workspace sends is refused.")
+    channel: str = Field(min_length=1, description="C..., the channel's id, not its name.")
+    api_url: Address = "https://slack.com/api/"
+    mode: Literal["socket", "http"] = "socket"
+
+
+class TelegramSettings(Section):
+    """One Telegram bot and the group, or topic of a group, where incidents are told."""
+
+    token: Secret = Field(description="From @BotFather, 123456:AAA...")
+    chat_id: int = Field(description="-100... for a group.")
+    topic_id: int | None = Field(None, description="message_thread_id of a forum topic.")
+    api_url: Address = "https://api.telegram.org/bot"
+    mode: Literal["polling", "webhook"] = "polling"
+    secret_token: SecretStr = Field(SecretStr(""), description="Checks what Telegram sends; needed in mode webhook.")
+
+
+class PagerDutySettings(Section):
+    """One PagerDuty service: pages out by Events v2, what people do there in by webhooks v3."""
+
+    routing_key: Secret = Field(description="Integration key (Events API v2) of the service.")
+    api_token: Secret | None = Field(None, description="REST API token, to look incidents up.")
+    webhook_secrets: tuple[Secret, ...] = Field((), description="Signing secrets of the webhook; two while you rotate.")
+    events_url: Address = "https://events.pagerduty.com"
+    api_url: Address = "https://api.pagerduty.com"
+    severities: tuple[Severity, ...] = Field(tuple(Severity), description="Which severities page somebody.")
+
+
+class ChannelsSettings(Section):
+    """Where people are told, and speak back. A channel without a section is not loaded."""
+
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
+    slack: SlackSettings | None = None
+    telegram: TelegramSettings | None = None
+    pagerduty: PagerDutySettings | None = None
+
+
+class IncidentsSettings(Section):
+    """How alerts become incidents."""
+
+    reopen_within: Minutes = Field(
+        timedelta(minutes=60),
+        description="Minutes after its end in which the same group reopens an incident.",
+        json_schema_extra={"default": 60},
+    )
+    late_copy: Minutes = Field(
+        timedelta(minutes=5),
+        description="Minutes in which a firing copy of an ended alert is a late copy, not news.",
+        json_schema_extra={"default": 5},
+    )
+
+
+class PersonSettings(Section):
+    """One person and their account on each platform."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Short and lasting; it is in every record.")
+    name: str = ""
+    slack: str | None = Field(None, description="U..., the member id.")
+    telegram: int | None = Field(None, description="The numeric user id, not the @name.")
+    pagerduty: str | None = Field(None, description="P..., the user id.")
+    roles: tuple[str, ...] = ()
+
+
+class RoleSettings(Section):
+    """What people of a role may do."""
+
+    allow: tuple[Permitted, ...] = Field((), description='Each "<verb> <target glob>", such as "scale prod/*".')
+
+
+class ReplicasSettings(Section):
+    """Between how many replicas a workload may be scaled."""
+
+    min: int = Field(ge=0)
+    max: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
+
+class ServiceSettings(Section):
+    """A service that people own: which labels are its own, and where it runs."""
+
+    name: str = Field(min_length=1)
+    match: Mapping[str, str] = Field(min_length=1, description="label -> value; all of them must be on the alert.")
+    owner: str | None = None
+    cluster: str | None = Field(None, description="A name under `clusters`.")
+    namespace: str | None = None
+    workload: str | None = Field(None, description="kind/name, such as deployment/api.")
+    replicas: ReplicasSettings | None = None
+
+
+class ClusterSettings(Section):
+    """One Kubernetes cluster."""
+
+    kubeconfig: str = Field("in-cluster", description="A file, or in-cluster.")
+    context: str | None = None
+
+
+class Settings(Section):
+    """All of it. Every section has a default: an empty file is a bot with a console, and nobody to alert it."""
+
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    sources: SourcesSettings = Field(default_factory=SourcesSettings)
+    channels: ChannelsSettings = Field(default_factory=ChannelsSettings)
+    incidents: IncidentsSettings = Field(default_factory=IncidentsSettings)
+    people: tuple[PersonSettings, ...] = ()
+    roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
+    services: tuple[ServiceSettings, ...] = ()
+    clusters: Mapping[str, ClusterSettings] = Field(default_factory=dict)
+
+    @property
+    def local_operator(self) -> bool:
+        """Whether the person at the keyboard is the operator `local`: a console, and nobody under `people`."""
+        return self.channels.console.enabled and not self.people
+
+    @property
+    def confidential(self) -> frozenset[str]:
+        """Every secret that is configured, for the log to leave out."""
+        held = {secret.get_secret_value() for _, secret in secrets.held_by(self)}
+        passwords = {urlsplit(value).password or "" for value in held if "://" in value}
+        return frozenset((held | passwords) - {""})

@@ -1,0 +1,234 @@
+"""Deliveries claimed with a lease and a fencing token, and closed by whoever still holds the token.
+
+A claim takes the head of a channel's queue: the least rank, and of an incident's pages and lines only the oldest that
+is not yet sent, so that their order holds whatever fails. A lease that ran out makes the row owed again with a higher
+token; what its first holder says afterwards changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.model import Event, Incident, Kind
+from bot.ports import Limit
+from bot.store.reading import event_of
+from bot.store.sql import Row
+from bot.store.times import micros, moment
+from bot.store.tx import Tx
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """One delivery that is ours until `lease_until`, unless the token has moved on."""
+
+    id: int
+    token: int
+    kind: Kind
+    channel: str
+    incident: Incident
+    event: Event | None
+    ref: str | None  #: where the incident's card stands in this channel
+    version: int  #: which state of the card is being sent
+    attempts: int  #: this one included
+    owed_at: datetime
+    lease_until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Nothing may be sent now: look again at `until` (None: nothing is owed)."""
+
+    until: datetime | None
+    why: str = ""
+
+
+def claim(tx: Tx, channel: str, *, limits: Sequence[Limit], lease: timedelta) -> Claim | Wait:
+    """Take the head of the channel's queue and one place of its quota, in the caller's transaction."""
+    wait = _held(tx, channel, limits)
+    if wait is not None:
+        return wait
+    now = micros(tx.now)
+    skip = " FOR UPDATE SKIP LOCKED" if tx.sql.postgres else ""
+    row = tx.sql.run(
+        f"UPDATE delivery SET state = 'leased', token = token + 1, attempts = attempts + 1, lease_until = ?"
+        f" WHERE id = ({_HEAD}{skip})"
+        f" RETURNING id, token, kind, channel, incident_id, event_id, version, attempts, owed_at, lease_until",
+        micros(tx.now + lease),
+        channel,
+        now,
+    ).fetchone()
+    if row is None:
+        return Wait(until=_next_due(tx, channel, now))
+    if limits:
+        tx.sql.insert("pace", ("channel", "at"), [(channel, now)])
+    return _claimed(tx, row)
+
+
+#: The head of a channel's queue. A line waits for the card whose thread it belongs to.
+_HEAD = """SELECT d.id FROM delivery AS d
+ WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ?
+   AND (d.kind = 'card' OR NOT EXISTS (
+     SELECT 1 FROM delivery AS e WHERE e.incident_id = d.incident_id AND e.channel = d.channel AND e.kind = d.kind
+        AND e.id < d.id AND e.state IN ('owed', 'leased')))
+   AND (d.kind <> 'line' OR EXISTS (
+     SELECT 1 FROM delivery AS c WHERE c.incident_id = d.incident_id AND c.channel = d.channel AND c.kind = 'card'
+        AND c.ref IS NOT NULL))
+ ORDER BY d.rank, d.id LIMIT 1"""
+
+
+def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
+    """Close it as sent. False: the lease had run out and somebody else holds it; nothing was changed."""
+    now = micros(tx.now)
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'sent' END, sent_version = ?, sent_at = ?,"
+        " ref = COALESCE(?, ref), attempts = CASE WHEN version > ? THEN 0 ELSE attempts END, said = '', not_before = ?,"
+        " told = 0 WHERE id = ? AND token = ? AND state = 'leased'",
+        one.version,
+        one.version,
+        now,
+        ref if one.kind is Kind.CARD else None,
+        one.version,
+        now,
+        one.id,
+        one.token,
+    )
+    return closed.rowcount == 1
+
+
+def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime) -> bool:
+    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `sent`."""
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = 'owed', not_before = ?, said = ? WHERE id = ? AND token = ? AND state = 'leased'",
+        micros(again_at),
+        said,
+        one.id,
+        one.token,
+    )
+    return closed.rowcount == 1
+
+
+def buried(tx: Tx, one: Claim, said: str) -> bool:
+    """It will never arrive. With a card that was never posted go the lines that waited for its thread."""
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = 'dead', said = ? WHERE id = ? AND token = ? AND state = 'leased'",
+        said,
+        one.id,
+        one.token,
+    )
+    if one.kind is Kind.CARD and one.ref is None:
+        tx.sql.run(
+            "UPDATE delivery SET state = 'dead', said = ? WHERE incident_id = ? AND channel = ? AND kind = 'line'"
+            " AND state = 'owed'",
+            f"its card could not be posted: {said}",
+            one.incident.id,
+            one.channel,
+        )
+    return closed.rowcount == 1
+
+
+def tell_once(tx: Tx, incident_id: int, channel: str) -> bool:
+    """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
+    told = tx.sql.run(
+        "SELECT 1 FROM delivery WHERE incident_id = ? AND channel = ? AND told = 1 LIMIT 1", incident_id, channel
+    )
+    if told.scalar() is not None:
+        return False
+    tx.sql.run("UPDATE delivery SET told = 1 WHERE incident_id = ? AND channel = ?", incident_id, channel)
+    return True
+
+
+def late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
+    """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
+    rows = tx.sql.run(
+        "SELECT incident_id, channel, min(said) FROM delivery WHERE state = 'owed' AND kind = 'page' AND told = 0"
+        " AND owed_at < ? GROUP BY incident_id, channel ORDER BY incident_id LIMIT 50",
+        micros(owed_before),
+    )
+    return [(row[0], row[1], row[2]) for row in rows.fetchall()]
+
+
+def hold(tx: Tx, channel: str, until: datetime, said: str) -> None:
+    """The provider asked for quiet: nothing goes to this channel before `until`."""
+    row = (channel, micros(until), said)
+    tx.sql.insert(
+        "pause",
+        ("channel", "until", "said"),
+        [row],
+        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said",
+    )
+
+
+def free_expired(tx: Tx, *, everything: bool = False) -> list[str]:
+    """Make owed again what was leased too long ago; `everything`: all that is leased, when no other process runs.
+
+    Returns the channels that have something to do now.
+    """
+    before = 2**62 if everything else micros(tx.now)
+    rows = tx.sql.run(
+        "UPDATE delivery SET state = 'owed', said = 'its sender stopped before it could say how it went'"
+        " WHERE state = 'leased' AND lease_until < ? RETURNING channel",
+        before,
+    )
+    return sorted({row[0] for row in rows.fetchall()})
+
+
+def forget(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
+    """Drop what no rule looks at any more."""
+    tx.sql.run("DELETE FROM pace WHERE at < ?", micros(paces_before))
+    tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))
+
+
+def _held(tx: Tx, channel: str, limits: Sequence[Limit]) -> Wait | None:
+    """Whether the channel is paused or has used up its quota, and until when."""
+    now = micros(tx.now)
+    pause = tx.sql.run("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now).fetchone()
+    if pause is not None:
+        return Wait(until=moment(pause[0]), why=pause[1])
+    free_at = 0
+    for limit in limits:
+        # The place that must have left the window before there is room for one more.
+        at = tx.sql.run(
+            "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+            channel,
+            micros(tx.now - limit.per),
+            limit.count - 1,
+        ).scalar()
+        if at is not None:
+            free_at = max(free_at, int(at) + limit.per // timedelta(microseconds=1))
+    return Wait(until=moment(free_at), why="its quota is used up") if free_at else None
+
+
+def _next_due(tx: Tx, channel: str, now: int) -> datetime | None:
+    due = tx.sql.run(
+        "SELECT min(not_before) FROM delivery WHERE channel = ? AND state = 'owed' AND not_before > ?", channel, now
+    ).scalar()
+    return None if due is None else moment(due)
+
+
+def _claimed(tx: Tx, row: Row) -> Claim:
+    row_id, token, kind, channel, incident_id, event_id, version, attempts, owed_at, lease_until = row
+    incident = tx.incident(incident_id)
+    assert incident is not None, "a delivery's incident is a foreign key"
+    event_row = None
+    if event_id is not None:
+        event_row = tx.sql.run(
+            'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id = ?', event_id
+        ).fetchone()
+    ref = tx.sql.run(
+        "SELECT ref FROM delivery WHERE incident_id = ? AND channel = ? AND kind = 'card'", incident_id, channel
+    ).scalar()
+    return Claim(
+        id=row_id,
+        token=token,
+        kind=Kind(kind),
+        channel=channel,
+        incident=incident,
+        event=None if event_row is None else event_of(event_row),
+        ref=ref,
+        version=version,
+        attempts=attempts,
+        owed_at=moment(owed_at),
+        lease_until=moment(lease_until),
+    )

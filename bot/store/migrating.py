@@ -1,0 +1,35 @@
+"""Brings a database to this version's tables. Alembic is loaded only by whoever has something to migrate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlmodel import SQLModel
+
+from bot.store import tables  # noqa: F401 - they enter SQLModel's metadata by being imported
+from bot.store.engine import Store
+
+
+def config() -> Config:
+    """Alembic's settings, without a file of its own."""
+    made = Config()
+    made.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return made
+
+
+def migrate(store: Store) -> None:
+    """Apply what is missing, in one transaction; a second process waits for the first."""
+    with store.begin() as tx:
+        made = config()
+        made.attributes["connection"] = tx.sql.connection
+        command.upgrade(made, "head")
+
+
+def differences(store: Store) -> list[object]:
+    """How the database differs from the tables in the code; empty when it is up to date."""
+    with store.begin() as tx:
+        return list(compare_metadata(MigrationContext.configure(tx.sql.connection), SQLModel.metadata))

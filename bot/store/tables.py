@@ -1,0 +1,180 @@
+"""The tables, private to `store/`.
+
+Times are whole microseconds since 1970 UTC: the same number in SQLite and PostgreSQL, exact, ordered, and cheap to
+bind where thousands of rows share one commit. Closed sets are stored as their published words, never as names.
+SQLModel does not validate table models, so what comes in is checked before it gets here.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, Text, text
+from sqlmodel import Field, SQLModel
+
+#: SQLite makes only an INTEGER PRIMARY KEY the row's own address.
+_Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class IncidentRow(SQLModel, table=True):
+    __tablename__ = "incident"
+    __table_args__ = (
+        Index("incident_by_page_key", "page_key", "id"),
+        Index(
+            "incident_unresolved",
+            "id",
+            sqlite_where=text("status <> 'resolved'"),
+            postgresql_where=text("status <> 'resolved'"),
+        ),
+    )
+
+    id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
+    page_key: str = Field(sa_type=Text)
+    key: str = Field(sa_type=Text)
+    source: str = Field(sa_type=Text)
+    title: str = Field(sa_type=Text)
+    severity: str = Field(sa_type=Text)
+    status: str = Field(sa_type=Text)
+    opened_at: int = Field(sa_type=BigInteger)
+    changed_at: int = Field(sa_type=BigInteger)
+    firing: int
+    total: int
+    service: str | None = Field(sa_type=Text)
+    owner: str | None = Field(sa_type=Text)
+    resolved_at: int | None = Field(sa_type=BigInteger)
+    resolved_by: str | None = Field(sa_type=Text)
+    truncated: int
+    version: int
+    lead: str = Field(sa_type=Text)
+
+
+class AlertRow(SQLModel, table=True):
+    __tablename__ = "alert"
+    __table_args__ = (
+        Index("alert_episode", "fingerprint", "source", "starts_at", unique=True),
+        Index("alert_of_incident", "incident_id"),
+    )
+
+    id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
+    source: str = Field(sa_type=Text)
+    fingerprint: str = Field(sa_type=Text)
+    starts_at: int = Field(sa_type=BigInteger)
+    incident_id: int | None = Field(sa_type=BigInteger, foreign_key="incident.id")
+    firing: int
+    labels: str = Field(sa_type=Text)
+    notes: str = Field(sa_type=Text)
+    link: str = Field(sa_type=Text)
+    heard_at: int = Field(sa_type=BigInteger)
+    ended_at: int | None = Field(sa_type=BigInteger)
+
+
+class EventRow(SQLModel, table=True):
+    __tablename__ = "event"
+    __table_args__ = (Index("event_of_incident", "incident_id", "id"),)
+
+    id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
+    incident_id: int = Field(sa_type=BigInteger, foreign_key="incident.id")
+    at: int = Field(sa_type=BigInteger)
+    what: str = Field(sa_type=Text)
+    by: str = Field(sa_type=Text)
+    said: str = Field(sa_type=Text)
+    via: str = Field(sa_type=Text)
+
+
+_OWED = "state = 'owed'"
+_UNSENT = "state in ('owed', 'leased')"
+
+
+class DeliveryRow(SQLModel, table=True):
+    __tablename__ = "delivery"
+    __table_args__ = (
+        Index("delivery_of_incident", "incident_id", "channel", "kind", "id"),
+        Index(
+            "delivery_card",
+            "incident_id",
+            "channel",
+            unique=True,
+            sqlite_where=text("kind = 'card'"),
+            postgresql_where=text("kind = 'card'"),
+        ),
+        Index("delivery_owed", "channel", "rank", "id", sqlite_where=text(_OWED), postgresql_where=text(_OWED)),
+        Index(
+            "delivery_ref",
+            "channel",
+            "ref",
+            sqlite_where=text("ref IS NOT NULL"),
+            postgresql_where=text("ref IS NOT NULL"),
+        ),
+        Index(
+            "delivery_leased",
+            "lease_until",
+            sqlite_where=text("state = 'leased'"),
+            postgresql_where=text("state = 'leased'"),
+        ),
+    )
+
+    id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
+    incident_id: int = Field(sa_type=BigInteger, foreign_key="incident.id")
+    channel: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    event_id: int | None = Field(sa_type=BigInteger, foreign_key="event.id")
+    rank: int
+    state: str = Field(sa_type=Text)
+    owed_at: int = Field(sa_type=BigInteger)
+    not_before: int = Field(sa_type=BigInteger)
+    version: int
+    sent_version: int
+    attempts: int
+    token: int
+    lease_until: int = Field(sa_type=BigInteger)
+    sent_at: int | None = Field(sa_type=BigInteger)
+    said: str = Field(sa_type=Text)
+    ref: str | None = Field(sa_type=Text)
+    told: int
+
+
+class PaceRow(SQLModel, table=True):
+    """One request that went (or may have gone) to a channel: what the channel's limits are counted from."""
+
+    __tablename__ = "pace"
+    __table_args__ = (Index("pace_of_channel", "channel", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Key)
+    channel: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+
+
+class PauseRow(SQLModel, table=True):
+    """A channel that was asked to wait (Retry-After), until when and why."""
+
+    __tablename__ = "pause"
+
+    channel: str = Field(primary_key=True, sa_type=Text)
+    until: int = Field(sa_type=BigInteger)
+    said: str = Field(sa_type=Text)
+
+
+class SeenRow(SQLModel, table=True):
+    """An act of a platform that has had its effect, and what was answered."""
+
+    __tablename__ = "seen"
+    __table_args__ = (Index("seen_at", "at"),)
+
+    place: str = Field(primary_key=True, sa_type=Text)
+    once: str = Field(primary_key=True, sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    said: str = Field(sa_type=Text)
+    ok: int
+
+
+class QuarantineRow(SQLModel, table=True):
+    """What a known sender sent and could not be read, whole, as it came."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index("quarantine_sha256", "sha256"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Key)
+    source: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    code: str = Field(sa_type=Text)
+    why: str = Field(sa_type=Text)
+    sha256: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)

@@ -1,0 +1,238 @@
+"""One write transaction: what intake, delivery and watch may read and write inside it.
+
+`Store.begin` lets one writer in at a time (in the process, and by an advisory lock across replicas), so ids are given
+in the order of commits and "the newest event" is a safe place to go on reading from.
+Nothing here waits for the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from bot.model import Alert, Event, Incident, Kind, Owed, Severity, Standing, Status
+from bot.store.sql import Row, Sql
+from bot.store.times import micros, micros_or_none, moment, moment_or_none
+
+Fingerprint = tuple[str, str]  #: (source, fingerprint)
+Episode = tuple[str, str, datetime]  #: (source, fingerprint, startsAt)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewAlert:
+    """An episode to be stored for the first time. No incident: it was only ever heard of as ended."""
+
+    row: int
+    alert: Alert
+    incident_id: int | None
+    firing: bool
+    ended_at: datetime | None
+
+
+_INCIDENT = (
+    "id", "page_key", "key", "source", "title", "severity", "status", "opened_at", "changed_at", "firing", "total",
+    "service", "owner", "resolved_at", "resolved_by", "truncated", "version", "lead",
+)  # fmt: skip
+_INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in _INCIDENT[4:])
+SELECT_INCIDENT = ", ".join(f"i.{name}" for name in _INCIDENT)
+_ALERT = (
+    "id", "source", "fingerprint", "starts_at", "incident_id", "firing", "labels", "notes", "link", "heard_at",
+    "ended_at",
+)  # fmt: skip
+_EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
+_DELIVERY = (
+    "id", "incident_id", "channel", "kind", "event_id", "rank", "state", "owed_at", "not_before", "version",
+    "sent_version", "attempts", "token", "lease_until", "said", "told",
+)  # fmt: skip
+
+#: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
+#: again when it closes; one that failed before keeps its appointment.
+_CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
+  version = delivery.version + 1,
+  owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
+  rank = CASE WHEN delivery.sent_version = 0 AND delivery.rank < excluded.rank THEN delivery.rank
+              ELSE excluded.rank END,
+  attempts = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.attempts ELSE 0 END,
+  not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
+  state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
+
+
+class Tx:
+    """The verbs of one write transaction, in which `now` stands still."""
+
+    def __init__(self, sql: Sql, now: datetime) -> None:
+        self.sql = sql
+        self.now = now
+        self._next: dict[str, int] = {}
+
+    def reserve(self, table: str, count: int = 1) -> int:
+        """The first of `count` ids of `table` that nobody else will get."""
+        if table not in self._next:
+            self._next[table] = (self.sql.run(f"SELECT max(id) FROM {table}").scalar() or 0) + 1
+        first = self._next[table]
+        self._next[table] = first + count
+        return first
+
+    def standings(self, of: Collection[Fingerprint]) -> dict[Fingerprint, Standing]:
+        """The newest stored episode of each."""
+        found: dict[Fingerprint, Standing] = {}
+        for source in {source for source, _ in of}:
+            prints = [print_ for owner, print_ in of if owner == source]
+            rows = self.sql.gather(
+                "SELECT a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at"
+                " FROM (WITH k(f) AS (VALUES {keys}) SELECT DISTINCT f FROM k) AS k JOIN alert AS a ON a.id = ("
+                "SELECT b.id FROM alert AS b WHERE b.fingerprint = k.f AND b.source = ?"
+                " ORDER BY b.starts_at DESC LIMIT 1)",
+                prints,
+                source,
+            )
+            for row in rows:
+                found[source, row[0]] = _standing(row)
+        return found
+
+    def episode(self, of: Episode) -> Standing | None:
+        """One episode, whether or not it is the newest of its fingerprint."""
+        source, fingerprint, starts_at = of
+        row = self.sql.run(
+            "SELECT fingerprint, id, incident_id, starts_at, firing, ended_at FROM alert"
+            " WHERE fingerprint = ? AND source = ? AND starts_at = ?",
+            fingerprint,
+            source,
+            micros(starts_at),
+        ).fetchone()
+        return None if row is None else _standing(row)
+
+    def newest(self, page_keys: Sequence[str]) -> dict[tuple[str, str], Incident]:
+        """The newest incident of each (source, group's key), for groups of these page keys."""
+        if not page_keys:
+            return {}
+        rows = self.sql.gather(
+            f"SELECT {SELECT_INCIDENT} FROM (WITH k(p) AS (VALUES {{keys}}) SELECT DISTINCT p FROM k) AS k"
+            " JOIN incident AS i ON i.page_key = k.p ORDER BY i.id",
+            page_keys,
+        )
+        return {(one.source, one.key): one for one in map(incident_of, rows)}
+
+    def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:
+        if not ids:
+            return {}
+        rows = self.sql.gather(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i"
+            " WHERE i.id IN (WITH k(i) AS (VALUES {keys}) SELECT i FROM k)",
+            ids,
+        )
+        return {one.id: one for one in map(incident_of, rows)}
+
+    def incident(self, incident_id: int) -> Incident | None:
+        return self.incidents([incident_id]).get(incident_id)
+
+    def unresolved(self, limit: int) -> list[Incident]:
+        """Open and acknowledged ones, newest first."""
+        rows = self.sql.run(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.status <> 'resolved' ORDER BY i.id DESC LIMIT ?",
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def put_incidents(self, incidents: Sequence[Incident]) -> None:
+        rows = [incident_row(one) for one in incidents]
+        self.sql.insert("incident", _INCIDENT, rows, f"ON CONFLICT (id) DO UPDATE SET {_INCIDENT_SET}")
+
+    def put_alerts(self, alerts: Sequence[NewAlert]) -> None:
+        heard = micros(self.now)
+        self.sql.insert("alert", _ALERT, [_alert_row(one, heard) for one in alerts])
+
+    def move_alerts(self, standings: Iterable[Standing]) -> None:
+        """Store where these episodes stand now: their incident, whether they fire, since when they do not."""
+        rows = [(one.row, one.incident_id, int(one.firing), micros_or_none(one.ended_at)) for one in standings]
+        self.sql.update("alert", ("id", "incident_id", "firing", "ended_at"), rows)
+
+    def put_events(self, first: int, events: Sequence[Event]) -> None:
+        """`first`: the reserved id of the first of them; the others follow it without a gap."""
+        self.sql.insert("event", _EVENT, [_event_row(first + place, one) for place, one in enumerate(events)])
+
+    def owe(self, owed: Sequence[tuple[int, int | None, Owed]]) -> None:
+        """Write what is owed: (incident id, event id or None for a card, what). One card a channel and incident."""
+        first = self.reserve("delivery", len(owed))
+        at = micros(self.now)
+        cards: list[Row] = []
+        others: list[Row] = []
+        for place, (incident_id, event_id, one) in enumerate(owed):
+            row = (
+                first + place, incident_id, one.channel, str(one.kind), event_id, one.rank, "owed", at, at, 1,
+                0, 0, 0, 0, "", 0,
+            )  # fmt: skip
+            (cards if one.kind is Kind.CARD else others).append(row)
+        self.sql.insert("delivery", _DELIVERY, others)
+        self.sql.insert("delivery", _DELIVERY, cards, _CARD_AGAIN)
+
+    def keep(self, source: str, body: bytes, sha256: str, *, code: str, why: str) -> None:
+        """Set aside what could not be read, whole."""
+        self.sql.insert(
+            "quarantine",
+            ("source", "at", "code", "why", "sha256", "body"),
+            [(source, micros(self.now), code, why, sha256, body)],
+        )
+
+    def kept(self, sha256: str) -> bool:
+        """Whether this very body has been set aside before."""
+        return self.sql.run("SELECT 1 FROM quarantine WHERE sha256 = ? LIMIT 1", sha256).scalar() is not None
+
+    def answered(self, place: str, once: str) -> tuple[str, bool] | None:
+        """What this act of a platform was answered (said, ok), or None when it is new."""
+        row = self.sql.run("SELECT said, ok FROM seen WHERE place = ? AND once = ?", place, once).fetchone()
+        return None if row is None else (row[0], bool(row[1]))
+
+    def answer(self, place: str, once: str, said: str, *, ok: bool) -> None:
+        row = (place, once, micros(self.now), said, int(ok))
+        self.sql.insert("seen", ("place", "once", "at", "said", "ok"), [row])
+
+
+def incident_row(one: Incident) -> Row:
+    return (
+        one.id, one.page_key, one.key, one.source, one.title, str(one.severity), str(one.status),
+        micros(one.opened_at), micros(one.changed_at), one.firing, one.total, one.service, one.owner,
+        micros_or_none(one.resolved_at), one.resolved_by, one.truncated, one.version, one.lead,
+    )  # fmt: skip
+
+
+def incident_of(row: Row) -> Incident:
+    """The other way round; the columns in the order of `incident_row`."""
+    values = dict(zip(_INCIDENT, row, strict=True))
+    del values["page_key"]
+    values["severity"] = Severity(str(values["severity"]))
+    values["status"] = Status(str(values["status"]))
+    for name in ("opened_at", "changed_at"):
+        values[name] = moment(values[name])
+    values["resolved_at"] = moment_or_none(values["resolved_at"])
+    return Incident(**values)
+
+
+def _standing(row: Row) -> Standing:
+    _, row_id, incident_id, starts_at, firing, ended_at = row
+    return Standing(
+        row=row_id,
+        incident_id=incident_id,
+        starts_at=moment(starts_at),
+        firing=bool(firing),
+        ended_at=moment_or_none(ended_at),
+    )
+
+
+def _alert_row(one: NewAlert, heard: int) -> Row:
+    alert = one.alert
+    return (
+        one.row, alert.source, alert.fingerprint, micros(alert.starts_at), one.incident_id, int(one.firing),
+        _json(alert.labels), _json(alert.notes), alert.link, heard, micros_or_none(one.ended_at),
+    )  # fmt: skip
+
+
+def _event_row(event_id: int, one: Event) -> Row:
+    return (event_id, one.incident_id, micros(one.at), str(one.what), one.by, one.said, one.via)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,82 @@
+"""All that time does: leases that ran out, pages that are late, records that nobody needs any more.
+
+APScheduler only ticks, and only here; every deadline is in a row, so a tick that two replicas make at once, or that a
+restart skipped, does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.delivery import tell
+from bot.owing import Mouth
+from bot.store import claims
+from bot.store.engine import Store
+from bot.story import Told, Written
+
+logger = logging.getLogger(__name__)
+
+#: How long a page may be owed before people hear of it on the other channels.
+LATE_PAGE = timedelta(seconds=45)
+#: Slack repeats for minutes, Telegram keeps updates for a day, PagerDuty retries for two.
+_SEEN_FOR = timedelta(hours=72)
+_PACES_FOR = timedelta(minutes=10)
+
+
+class Watch:
+    """Ticks until it is stopped. `told` hears of what a tick made owed."""
+
+    def __init__(self, store: Store, *, mouths: Sequence[Mouth], told: Told) -> None:
+        self._store = store
+        self._mouths = mouths
+        self._told = told
+        # A late or doubled tick is harmless; by default one that is a second late would be dropped for good.
+        defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
+
+    def start(self) -> None:
+        for tick, seconds in ((self.free_leases, 1), (self.tell_late_pages, 5), (self.forget, 60)):
+            self._scheduler.add_job(_guarded(tick), "interval", seconds=seconds)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+    def free_leases(self) -> None:
+        """What a dead sender held is owed again."""
+        with self._store.begin() as tx:
+            owing = claims.free_expired(tx)
+        self._told(Written(channels=frozenset(owing)))
+
+    def tell_late_pages(self) -> None:
+        """A pager that does not answer is told on every other channel."""
+        written = Written()
+        with self._store.begin() as tx:
+            for incident_id, channel, why in claims.late_pages(tx, owed_before=tx.now - LATE_PAGE):
+                said = f"THE PAGE for {channel} is late and is still tried: {why or 'it waits for its turn'}"
+                written |= tell(tx, incident_id, channel, said, self._mouths)
+        self._told(written)
+
+    def forget(self) -> None:
+        with self._store.begin() as tx:
+            claims.forget(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
+
+
+def _guarded(tick: Callable[[], None]) -> Callable[[], None]:
+    """The edge of the path: a tick that fails is logged, and the next one comes."""
+
+    def run() -> None:
+        try:
+            tick()
+        except SQLAlchemyError as trouble:
+            logger.warning("tick failed", extra={"tick": tick.__name__, "why": str(trouble)[:200]})
+        except Exception:
+            logger.exception("tick failed", extra={"tick": tick.__name__})
+
+    return run

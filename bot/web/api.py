@@ -1,0 +1,198 @@
+"""The API: incidents, and for one incident its story, its alerts and what each channel was told.
+
+It reads only. A store that does not answer is 503 here, never an empty list: "no incidents" must be true when said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Query
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+from starlette.responses import JSONResponse
+
+from bot.model import Event, Incident, Severity, Status
+from bot.ports import Rejected
+from bot.web.guard import Guard
+from bot.web.reading import AlertRow, DeliveryRow, Reading, Shelf
+
+logger = logging.getLogger(__name__)
+
+_Seen = TypeVar("_Seen")
+_MOST_ID = 2**63 - 1  # what a database's integer holds; a larger one cannot be the id of anything
+_MOST_ALERTS = 500
+
+
+class IncidentOut(BaseModel):
+    """One incident in the list."""
+
+    id: int
+    key: str
+    source: str
+    title: str
+    severity: Severity
+    status: Status
+    opened_at: datetime
+    changed_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    owner: str | None
+    service: str | None
+    firing: int
+    total: int
+    truncated: int
+
+
+class AlertOut(BaseModel):
+    """One episode of an alert; `link` is shown and never fetched."""
+
+    source: str
+    fingerprint: str
+    firing: bool
+    labels: dict[str, str]
+    notes: dict[str, str]
+    starts_at: datetime
+    ended_at: datetime | None
+    link: str
+
+
+class EventOut(BaseModel):
+    """One fact of the story."""
+
+    id: int
+    incident_id: int
+    at: datetime
+    what: str
+    by: str
+    said: str
+    via: str
+
+
+class DeliveryOut(BaseModel):
+    """One message: `state` is owed, leased (being sent), sent, or dead (set aside, see `why_not`)."""
+
+    id: int
+    channel: str
+    kind: str
+    what: str | None
+    state: str
+    owed_at: datetime
+    sent_at: datetime | None
+    attempts: int
+    why_not: str | None
+    next_try_at: datetime | None
+
+
+class IncidentsOut(BaseModel):
+    """A page of the list, newest first; `next` is the `before` of the following page, null at the end."""
+
+    incidents: list[IncidentOut]
+    next: int | None
+
+
+class IncidentInFull(IncidentOut):
+    """One incident with all that belongs to it; at most 500 alerts, the newest."""
+
+    alerts: list[AlertOut]
+    events: list[EventOut]
+    deliveries: list[DeliveryOut]
+
+
+def routes(shelf: Shelf, guard: Guard) -> APIRouter:
+    """The API's routes; every one of them asks the guard first."""
+    shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token; not needed on the bot's own machine")
+    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
+
+    @router.get("/incidents", summary="List incidents, newest first")
+    def list_incidents(
+        status: Annotated[Status | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
+    ) -> IncidentsOut:
+        found = look(shelf, lambda seen: seen.incidents(status=status, limit=limit + 1, before=before))
+        page = found[:limit]
+        return IncidentsOut(
+            incidents=[IncidentOut.model_validate(_fields(incident)) for incident in page],
+            next=page[-1].id if len(found) > limit else None,
+        )
+
+    @router.get("/incidents/{incident_id}", summary="One incident with its alerts, story and deliveries")
+    def show_incident(incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)]) -> IncidentInFull:
+        shown = look(shelf, lambda seen: _in_full(seen, incident_id))
+        if shown is None:
+            raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
+        return shown
+
+    return router
+
+
+def publish_contract(app: FastAPI, guard: Guard) -> None:
+    """Serve the OpenAPI document; FastAPI's own pages for it load scripts from elsewhere, so they stay off."""
+
+    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(guard.admit)])
+    def contract() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+
+def look(shelf: Shelf, what: Callable[[Reading], _Seen]) -> _Seen:
+    """Read in one view. Raises `Rejected` 503 when the store does not answer."""
+    try:
+        with shelf.read() as seen:
+            return what(seen)
+    except Exception as broken:
+        logger.exception("store not readable")
+        raise Rejected("The store does not answer. See /readyz.", code="store_down", status=503) from broken
+
+
+def event_out(event_id: int, event: Event) -> EventOut:
+    return EventOut(
+        id=event_id,
+        incident_id=event.incident_id,
+        at=event.at,
+        what=event.what,
+        by=event.by,
+        said=event.said,
+        via=event.via,
+    )
+
+
+def _in_full(seen: Reading, incident_id: int) -> IncidentInFull | None:
+    incident = seen.incident(incident_id)
+    if incident is None:
+        return None
+    return IncidentInFull.model_validate(
+        _fields(incident)
+        | {
+            "alerts": [_alert(row) for row in seen.alerts(incident_id, limit=_MOST_ALERTS)],
+            "events": [event_out(event_id, event) for event_id, event in seen.events(incident_id)],
+            "deliveries": [_delivery(row) for row in seen.deliveries(incident_id)],
+        }
+    )
+
+
+def _fields(incident: Incident) -> dict[str, object]:
+    return {name: getattr(incident, name) for name in IncidentOut.model_fields}
+
+
+def _alert(row: AlertRow) -> AlertOut:
+    return AlertOut.model_validate({name: getattr(row, name) for name in AlertOut.model_fields})
+
+
+def _delivery(row: DeliveryRow) -> DeliveryOut:
+    waiting = row.state == "owed" and row.attempts > 0
+    return DeliveryOut(
+        id=row.id,
+        channel=row.channel,
+        kind=row.kind,
+        what=row.what,
+        state=row.state,
+        owed_at=row.owed_at,
+        sent_at=row.sent_at,
+        attempts=row.attempts,
+        why_not=row.said or None if row.state != "sent" else None,
+        next_try_at=row.not_before if waiting else None,
+    )

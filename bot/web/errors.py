@@ -1,0 +1,73 @@
+"""The one shape of every refusal over HTTP: `{"error": {"code", "message", "request_id"}}`.
+
+No stack, no secret, no echo of what was sent. The request_id is in the log line that says more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from bot.ports import Rejected
+
+_SAID = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+    500: "Something is broken in the bot. Its log tells more under this request_id.",
+}
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Make every error of this app speak in our shape."""
+
+    @app.exception_handler(Rejected)
+    async def of_rejected(request: Request, error: Rejected) -> Response:
+        return refusal(error, request_id_of(request))
+
+    @app.exception_handler(HTTPException)
+    async def of_http(request: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        said = _SAID.get(status, f"{status.phrase}.")
+        return refusal(Rejected(said, code=status.name.lower(), status=status), request_id_of(request), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def of_validation(request: Request, error: RequestValidationError) -> Response:
+        # Only where and why: pydantic's `input` is the sender's own text, which may hold a secret.
+        faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()[:3])
+        return refusal(Rejected(f"{faults}.", code="not_valid", status=422), request_id_of(request))
+
+    @app.exception_handler(Exception)
+    async def of_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the signature is Starlette's
+        return refusal(bug(), request_id_of(request))
+
+
+def refusal(error: Rejected, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that was refused."""
+    sent = dict(headers or {})
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        sent["www-authenticate"] = "Bearer"
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        sent["retry-after"] = "5"
+    body = error_body(error.code, error.said, request_id)
+    return Response(body, error.status, sent, media_type="application/json")
+
+
+def error_body(code: str, said: str, request_id: str) -> bytes:
+    error = {"code": code, "message": said, "request_id": request_id}
+    return json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def bug() -> Rejected:
+    """What the sender is told of a fault that is ours."""
+    return Rejected(_SAID[500], code="internal", status=500)
+
+
+def request_id_of(request: Request) -> str:
+    found = getattr(request.state, "request_id", "")
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,112 @@
+"""Who may look at the API and the board: the bearer of `server.api_token`, or whoever sits at this machine.
+
+"At this machine" means a loopback peer that no proxy forwards for, speaking to a name of this machine. The name
+is checked because a web page of anybody can point its own name at 127.0.0.1 (DNS rebinding); such a request
+looks local in every other way.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from pydantic import SecretStr
+
+from bot.meters import Meters
+from bot.ports import Rejected
+
+#: Set by proxies. One of them in a request means that the peer is not the one who asks.
+_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"})
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?P<port>:[0-9]{1,5})?")
+
+
+class Guard:
+    """Lets a request pass or raises `Rejected`. Holds the token, so it has no repr of its fields."""
+
+    def __init__(self, *, public_url: str, api_token: SecretStr | None, meters: Meters) -> None:
+        self._public_host = (urlsplit(public_url).hostname or "").lower()
+        self._token = sha256(api_token.get_secret_value().encode()).digest() if api_token else None
+        self._failures = meters.auth_failures_total
+
+    def admit(self, request: Request) -> None:
+        """For what programs read: a bearer, or somebody at this machine."""
+        if "authorization" in request.headers:
+            self._check_bearer(request)
+            return
+        self.admit_local(request)
+
+    def admit_local(self, request: Request) -> None:
+        """For the board: somebody at this machine."""
+        if not _is_local(request):
+            self._failures.labels("board").inc()
+            raise Rejected(
+                "Only this machine may look without a token. Send `Authorization: Bearer` with server.api_token"
+                " to the API, or reach the board through `ssh -L 8080:127.0.0.1:8080 <machine>`.",
+                code="auth_required",
+                status=401,
+            )
+        self._check_name(request)
+
+    def admit_own_page(self, request: Request) -> None:
+        """For words typed on the board: sent by the board's own page, not by another site's."""
+        self.admit_local(request)
+        origin = urlsplit(request.headers.get("origin", ""))
+        same = origin.scheme in {"http", "https"} and origin.netloc.lower() == request.headers["host"].lower()
+        if not same or request.headers.get("x-vakhta-console") != "1":
+            self._failures.labels("console").inc()
+            raise Rejected(
+                "The console takes words from its own page only. Nothing was done. Open the board and type there.",
+                code="wrong_origin",
+                status=403,
+            )
+
+    def _check_bearer(self, request: Request) -> None:
+        sent = request.headers.getlist("authorization")
+        kind, _, token = sent[0].partition(" ")
+        digest = sha256(token.strip().encode()).digest()
+        right = self._token is not None and hmac.compare_digest(digest, self._token)
+        if len(sent) != 1 or kind.lower() != "bearer" or not right:
+            self._failures.labels("api").inc()
+            raise Rejected(
+                "This bearer token is not the one in server.api_token. Nothing is shown.",
+                code="auth_invalid",
+                status=401,
+            )
+
+    def _check_name(self, request: Request) -> None:
+        name = host_name(request.headers.getlist("host"))
+        if name in {self._public_host, "localhost"} or _is_loopback(name):
+            return
+        raise Rejected(
+            "This is not a name of the bot. Use http://127.0.0.1 or the host of server.public_url.",
+            code="bad_host",
+            status=400,
+        )
+
+
+def host_name(hosts: Sequence[str]) -> str:
+    """The name in a request's Host headers, lower case, without port and brackets. Raises `Rejected`."""
+    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if found is None:
+        raise Rejected("Send one Host header with a name and, if need be, a port.", code="bad_host", status=400)
+    return found["name"].strip("[]").lower()
+
+
+def _is_local(request: Request) -> bool:
+    peer = request.client.host if request.client else ""
+    return _is_loopback(peer) and not any(name in _FORWARDED for name in request.headers)
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    # A dual-stack socket shows 127.0.0.1 as ::ffff:127.0.0.1, which Python before 3.13 calls not loopback.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -1,0 +1,63 @@
+"""Is the process alive, and can it do its work: `/livez` and `/readyz`.
+
+Liveness asks nothing of anybody: a database that is down must not get the bot restarted again and again.
+A check that hangs costs one thread, however often it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, PlainTextResponse
+
+logger = logging.getLogger(__name__)
+
+#: None: well. Text: what is wrong, shown to whoever asks, so it holds no secret.
+Check = Callable[[], str | None]
+
+_READ = ["GET", "HEAD"]
+
+
+class Health:
+    """Runs the checks side by side, each within `within_s` seconds."""
+
+    def __init__(self, checks: Mapping[str, Check], *, threads: Executor, within_s: float = 2.0) -> None:
+        self._checks = checks
+        self._threads = threads
+        self._within_s = within_s
+        self._running: dict[str, Future[str | None]] = {}
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        router.add_api_route("/livez", _live, methods=_READ)
+        router.add_api_route("/readyz", self.ready, methods=_READ)
+        return router
+
+    async def ready(self) -> JSONResponse:
+        """200 when every check is well, else 503; both name each check."""
+        said = await asyncio.gather(*(self._look(name) for name in self._checks))
+        faults = {name: fault for name, fault in zip(self._checks, said, strict=True) if fault is not None}
+        body = {"ready": not faults, "checks": {name: faults.get(name, "ok") for name in self._checks}}
+        return JSONResponse(body, 503 if faults else 200, {"cache-control": "no-store"})
+
+    async def _look(self, name: str) -> str | None:
+        running = self._running.get(name)
+        if running is None or running.done():
+            running = self._threads.submit(self._checks[name])
+            self._running[name] = running
+        try:
+            # Shielded: giving up on the answer must not cancel a check that others wait for too.
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._within_s)
+        except TimeoutError:
+            return f"no answer within {self._within_s:g} s"
+        except Exception:
+            logger.exception("check failed", extra={"check": name})
+            return "the check itself failed; the log tells why"
+
+
+def _live() -> PlainTextResponse:
+    return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})

@@ -1,0 +1,78 @@
+// The log, and words to the bot: typed or behind a button, they go the same way.
+
+import { clock, make, plain } from "./draw.js";
+
+const MOST_LINES = 300;
+const QUIET = new Set(["alerts.fired", "alerts.ended"]);  // they only move the card; a storm of them would hide the rest
+
+const log = document.getElementById("log");
+const seen = new Set();
+
+/** One committed event, once however often it is told. */
+export function tell(event) {
+  if (seen.has(event.id)) return;
+  seen.add(event.id);
+  if (QUIET.has(event.what)) return;
+  const link = make("a", { href: `/incidents/${event.incident_id}`, class: "mono" }, `#${event.incident_id}`);
+  line("event", event.at, link, ` ${plain(event.said)}`);
+}
+
+/** Send words and put the answer in the log. True when the bot did it. `incident` is the one being looked at. */
+export async function say(words, incident) {
+  line("mine", new Date().toISOString(), words);
+  const act = { words, once: makeOnce() };
+  if (incident) act.incident = incident;
+  const { ok, said } = await send(act, 2);
+  line(ok ? "reply" : "refused", new Date().toISOString(), said);
+  return ok;
+}
+
+/** The same act is sent again with the same `once`, so a lost answer cannot make it happen twice. */
+async function send(act, tries) {
+  try {
+    const answer = await fetch("/console", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Vakhta-Console": "1" },
+      body: JSON.stringify(act),
+    });
+    const body = await answer.json();
+    return answer.ok ? { ok: body.ok, said: body.said } : { ok: false, said: body.error.message };
+  } catch {
+    if (tries > 1) return send(act, tries - 1);
+    return { ok: false, said: "The bot does not answer. It is not known whether this was done." };
+  }
+}
+
+function makeOnce() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function line(kind, at, ...said) {
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  log.append(make("li", { "data-kind": kind }, clock(at), make("span", { class: "said", dir: "auto" }, ...said)));
+  while (log.children.length > MOST_LINES) log.firstChild.remove();
+  if (atEnd || kind !== "event") log.scrollTop = log.scrollHeight;
+}
+
+/** The line to type in: Enter sends, the arrows go through what was said before. */
+export function listen(form, incidentShown, after) {
+  const words = form.elements.words;
+  const before = [];
+  let place = 0;
+  form.addEventListener("submit", async (submitted) => {
+    submitted.preventDefault();
+    const typed = words.value.trim();
+    if (!typed) return;
+    before.push(typed);
+    place = before.length;
+    words.value = "";
+    await say(typed, incidentShown());
+    after();
+  });
+  words.addEventListener("keydown", (key) => {
+    if (key.key !== "ArrowUp" && key.key !== "ArrowDown") return;
+    key.preventDefault();
+    place = Math.min(before.length, Math.max(0, place + (key.key === "ArrowUp" ? -1 : 1)));
+    words.value = before[place] ?? "";
+  });
+}

@@ -1,0 +1,243 @@
+"""The web edge as one: what answers where, and the server that runs it beside the blocking rest of the bot.
+
+Alerts go straight to the intake's own ASGI app; everything else goes through FastAPI. Proxies' headers are never
+believed: the peer that the socket names is the peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from errno import EACCES, EADDRINUSE
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bot.meters import Debt, Meters
+from bot.ports import Channel
+from bot.web import api
+from bot.web.board import Board
+from bot.web.errors import answer_errors, bug, refusal
+from bot.web.feed import Bell, Feed
+from bot.web.guard import Guard
+from bot.web.health import Check, Health
+from bot.web.inbound import Inbound
+from bot.web.metrics import Scrape
+from bot.web.reading import Shelf
+from bot.web.wire import Wire
+
+logger = logging.getLogger(__name__)
+
+_KEEP_ALIVE_S = 75  # longer than the minute that most clients keep an idle connection
+_START_WITHIN_S = 10.0
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
+        " frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+def build(
+    *,
+    alerts: ASGIApp,
+    shelf: Shelf,
+    channels: Mapping[str, Channel],
+    checks: Mapping[str, Check],
+    owed: Callable[[], Iterable[Debt]],
+    meters: Meters,
+    bell: Bell,
+    public_url: str,
+    api_token: SecretStr | None,
+    version: str,
+) -> Edge:
+    """Join the web's parts. `channels` are those that are set up, by name; "console" is the board's own line."""
+    threads = Threads()
+    guard = Guard(public_url=public_url, api_token=api_token, meters=meters)
+    feed = Feed(shelf, bell, threads=threads.look)
+    board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
+    # FastAPI's own documentation pages load scripts from elsewhere; ours are in the board.
+    app = FastAPI(
+        title="Vakhta", version=version, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    answer_errors(app)
+    app.include_router(api.routes(shelf, guard))
+    app.include_router(board.routes())
+    app.include_router(Inbound(channels, threads=threads.inbound, meters=meters).routes())
+    app.include_router(Health(checks, threads=threads.look).routes())
+    app.include_router(Scrape(meters, owed, threads=threads.look).routes())
+    api.publish_contract(app, guard)
+    board.publish_contract(app)
+    return Edge(app=app, alerts=alerts, feed=feed, threads=threads)
+
+
+class Threads:
+    """The web's own threads, apart by purpose: a slow chat must not make the bot look unready."""
+
+    def __init__(self) -> None:
+        self.inbound = ThreadPoolExecutor(8, thread_name_prefix="inbound")
+        self.console = ThreadPoolExecutor(4, thread_name_prefix="console")
+        self.look = ThreadPoolExecutor(8, thread_name_prefix="look")
+
+    def stop(self) -> None:
+        """Take no more; what hangs is left behind."""
+        for pool in (self.inbound, self.console, self.look):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Edge:
+    """The ASGI app of everything. Names each request, and lets no exception out."""
+
+    def __init__(self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads) -> None:
+        self._app = app
+        self._alerts = alerts
+        self._feed = feed
+        self._threads = threads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/alerts/"):
+            await self._alerts(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    def close_streams(self) -> None:
+        """Let the boards go, so that the server can stop. From the loop's own thread."""
+        self._feed.close()
+
+    def stop_threads(self) -> None:
+        self._threads.stop()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        begun = False
+
+        async def send_named(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                headers.update(_HEADERS)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_named)
+        except Exception:
+            logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
+            if not begun:
+                await refusal(bug(), request_id)(scope, receive, send_named)
+
+
+class Server:
+    """Runs an Edge in a thread of its own."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._running: _Running | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, listen: str) -> str:
+        """Listen at "host:port" and answer from now on. Returns the URL; port 0 takes a free one.
+
+        Raises:
+            SystemExit: with one line that says what is wrong, where the address cannot be had.
+        """
+        door = _bind(listen)
+        host, port = door.getsockname()[:2]
+        self._running = _Running(_configured(self._edge))
+        self._thread = threading.Thread(target=self._running.run, args=([door],), name="web", daemon=True)
+        self._thread.start()
+        if not self._running.up.wait(_START_WITHIN_S):
+            raise SystemExit(f"The server at {listen} did not come up within {_START_WITHIN_S:g} s. See the log.")
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def post(self, answer: Callable[[], None]) -> None:
+        """Run it in the loop's thread: that is where requests wait for their answers."""
+        if self._running is None or self._running.loop is None:
+            return
+        with suppress(RuntimeError):  # the loop has closed: whoever waited is gone
+            self._running.loop.call_soon_threadsafe(answer)
+
+    def alive(self) -> bool:
+        """False once the server's thread has ended, wanted or not."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self, grace: timedelta) -> None:
+        """Take no more connections, let what is under way finish within `grace`, then cut it off."""
+        if self._running is None or self._thread is None:
+            return
+        self._running.config.timeout_graceful_shutdown = max(1, int(grace.total_seconds()))
+        self._running.should_exit = True
+        if self._running.loop is not None and self._thread.is_alive():
+            self._running.loop.call_soon_threadsafe(self._edge.close_streams)
+        self._thread.join(grace.total_seconds() + 1)
+        self._edge.stop_threads()
+
+
+class _Running(uvicorn.Server):
+    """Says when it listens, and on which loop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.loop = asyncio.get_running_loop()
+        self.up.set()
+
+
+def _configured(edge: Edge) -> uvicorn.Config:
+    return uvicorn.Config(
+        edge,
+        loop="uvloop",
+        http=Wire,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # On by default, and then it believes X-Forwarded-For of any local process.
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+    )
+
+
+def _bind(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        door = socket.create_server((host, int(port)), family=family, backlog=2048)
+    except (OSError, OverflowError, ValueError) as error:
+        raise SystemExit(_why_not(listen, error)) from None
+    # Accepted sockets inherit it. Head and body are two writes: without it the second waits for the peer's ACK.
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return door
+
+
+def _why_not(listen: str, error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == EADDRINUSE:
+        return f"{listen} is in use. Nothing was started. Stop what listens there, or set server.listen."
+    if number == EACCES:
+        return f"{listen} is not allowed to this user. Nothing was started. Set server.listen to a port above 1023."
+    return f"{listen} cannot be listened at ({error}). Nothing was started. Set server.listen to host:port."

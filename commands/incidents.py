@@ -1,0 +1,34 @@
+"""incidents: what is open now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.model import Ask, Incident, Reply
+from bot.ports import Desk
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Incidents:
+    verb: str = "incidents"
+    usage: str = "incidents"
+    says: str = "list what is open, worst first"
+
+    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
+        found = desk.unresolved(_SHOWN + 1)
+        if not found:
+            return Reply(said="No incident is open.")
+        lines = [_line(one) for one in sorted(found[:_SHOWN], key=lambda one: (one.severity.rank, one.id))]
+        if len(found) > _SHOWN:
+            lines.append("... and more; the board shows them all.")
+        return Reply(said="\n".join(lines))
+
+
+def _line(one: Incident) -> str:
+    who = f", {one.owner} has it" if one.owner else ""
+    return f"#{one.id} {one.severity} {one.status}{who}: {one.title} ({one.firing} firing)"
+
+
+command = Incidents()

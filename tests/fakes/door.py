@@ -1,0 +1,131 @@
+"""A small house behind a channel: it keeps what was asked and does each act once, in memory.
+
+Strict: an ask that the real house could not use (no words, no id of the act, a slash left on) is a fault, and so is
+an account that is not text. A fault raises there and then, and again at the end of the `with` block, because a
+channel's own threads may have swallowed the first one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from bot.model import Ask, Principal, Reply
+
+ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
+
+
+class SmallDoor:
+    """A real `Door`. Everything it was told can be read afterwards; every method may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        people: Mapping[tuple[str, str], Principal] | None = None,
+        standing: Mapping[tuple[str, str], int] | None = None,
+        paged: Mapping[str, int] | None = None,
+    ) -> None:
+        self.people = dict(people or {})  #: (place, account id as text) -> who that is
+        self.standing = dict(standing or {})  #: (place, ref) -> incident id
+        self.paged = dict(paged or {})  #: page_key -> incident id
+        self.heard: list[Ask] = []  #: every ask, repeated ones too
+        self.asks: list[Ask] = []  #: the asks that had an effect, once each
+        self.strangers: list[tuple[str, str]] = []  #: accounts that were looked up and not found
+        self.faults: list[str] = []
+        self._done: dict[tuple[str, str], Reply] = {}
+        self._noted: set[tuple[str, str]] = set()
+        self._next: list[Reply | Exception] = []
+        self._moved = threading.Condition(threading.RLock())
+
+    def answer_next(self, reply: Reply | Exception) -> None:
+        """What the next new ask gets: this reply (a refusal has ok=False), or this exception instead of an effect."""
+        with self._moved:
+            self._next.append(reply)
+
+    def wait_for_asks(self, count: int, within_s: float = 5.0) -> list[Ask]:
+        """The asks that had an effect, as soon as there are `count`; an AssertionError when that takes too long."""
+        with self._moved:
+            there = self._moved.wait_for(lambda: len(self.asks) >= count, within_s)
+            assert there, f"{count} asks expected within {within_s} s, got {self.asks!r}"
+            return list(self.asks)
+
+    def wait_for_heard(self, count: int, within_s: float = 5.0) -> list[Ask]:
+        """Like `wait_for_asks`, repeated ones counted too."""
+        with self._moved:
+            there = self._moved.wait_for(lambda: len(self.heard) >= count, within_s)
+            assert there, f"{count} asks expected to be heard within {within_s} s, got {self.heard!r}"
+            return list(self.heard)
+
+    def ask(self, ask: Ask) -> Reply:
+        self._check_ask(ask)
+        with self._moved:
+            self.heard.append(ask)
+            self._moved.notify_all()
+            before = self._done.get((ask.place, ask.once)) if ask.once else None
+            if before is not None:
+                return replace(before, repeated=True)
+            reply = self._next.pop(0) if self._next else Reply(said=f"Done: {ask.words}")
+            if isinstance(reply, Exception):
+                raise reply
+            self._done[ask.place, ask.once] = reply
+            self.asks.append(ask)
+            self._moved.notify_all()
+            return reply
+
+    def person(self, place: str, account: str) -> Principal | None:
+        self._check_text("person", place, account)
+        found = self.people.get((place, account))
+        if found is None:
+            with self._moved:
+                self.strangers.append((place, account))
+                self._moved.notify_all()
+        return found
+
+    def standing_at(self, place: str, ref: str) -> int | None:
+        self._check_text("standing_at", place, ref)
+        return self.standing.get((place, ref))
+
+    def paged_as(self, page_key: str) -> int | None:
+        self._check_text("paged_as", page_key)
+        return self.paged.get(page_key)
+
+    def seen(self, place: str, once: str) -> bool:
+        self._check_text("seen", place, once)
+        with self._moved:
+            if (place, once) in self._noted:
+                return True
+            self._noted.add((place, once))
+            return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            assert not self.faults, "the door was misused:\n" + "\n".join(self.faults)
+
+    def _check_ask(self, ask: Ask) -> None:
+        if not isinstance(ask.by, Principal) or not ask.by.id:
+            self._fault(f"an ask by nobody: {ask!r}")
+        if not ask.words.strip() or ask.words != ask.words.strip():
+            self._fault(f"words that are empty or have space around them: {ask!r}")
+        if ask.words.startswith("/"):
+            self._fault(f"a platform's slash was left on the words: {ask!r}")
+        if not ask.place or not (ask.once or ask.place in ("console", "cli")):
+            self._fault(f"an ask without its place or without the id of the act: {ask!r}")
+        if ask.incident_id is not None and type(ask.incident_id) is not int:
+            self._fault(f"an incident id that is no int: {ask!r}")
+
+    def _check_text(self, method: str, *texts: str) -> None:
+        if not all(isinstance(text, str) and text for text in texts):
+            self._fault(f"{method} takes texts that are not empty, got {texts!r}")
+
+    def _fault(self, said: str) -> None:
+        with self._moved:
+            self.faults.append(said)
+        raise AssertionError(said)

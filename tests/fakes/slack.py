@@ -1,0 +1,390 @@
+"""A strict Slack: Web API over HTTP, Socket Mode over a real websocket, signed requests as Slack would send them.
+
+It keeps messages by ts, holds the posting limit and Block Kit's limits, and faults on calls that Slack does not have.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
+
+from tests.fakes.server import Answer, Call, StrictServer, Window
+from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields
+from tests.fakes.slack_speech import Spoken, Workspace
+
+
+@dataclass(kw_only=True)
+class Message:
+    """One message as it stands in the channel now."""
+
+    ts: str
+    channel: str
+    text: str
+    blocks: list[Block]
+    metadata: dict[str, object]
+    thread_ts: str | None = None
+    edits: int = 0
+    pings: list[str] = field(default_factory=list)  #: whom it notified, and links under another name
+
+    @property
+    def buttons(self) -> dict[str, Block]:
+        """Label -> the button as it was sent."""
+        rows = [row for block in self.blocks if block["type"] == "actions" for row in _list(block["elements"])]
+        return {str(_dict(row["text"])["text"]): row for row in rows}
+
+    @property
+    def shown(self) -> str:
+        """All of its text, fallback and blocks."""
+        return self.text + "\n" + json.dumps(self.blocks, ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whisper:
+    """What one person alone was shown."""
+
+    text: str
+    user: str = ""  #: "" where it went to a response_url
+    thread_ts: str = ""
+    response_url: str = ""
+
+
+class FakeSlack(StrictServer):
+    """One workspace T1 with one channel C1, which the bot is in, and one member U1."""
+
+    bot_token = "xoxb-fake-bot"
+    app_token = "xapp-1-A1-1-fakeapp"
+
+    def __init__(self, *, limited: bool = False) -> None:
+        super().__init__()
+        self.workspace = Workspace(
+            team_id="T1", app_id="A1", bot_user="UBOT", channel="C1", secret="fake-signing-secret"
+        )
+        self.limited = limited
+        self.window = Window(1, 1.0)
+        self.users: dict[str, dict[str, object]] = {"U1": member("U1"), "U2": member("U2")}
+        self.whispers: list[Whisper] = []
+        self.acks: dict[str, object] = {}  #: envelope id -> the payload that came with its ack
+        self.socket_opened = 0  #: how many Socket Mode connections there ever were
+        self.may_draw = True  #: False: every message with blocks is refused, as by a stricter Slack
+        self._messages: dict[str, Message] = {}
+        self._count = itertools.count(1)
+        self._sent: dict[str, Spoken] = {}
+        self._tickets: set[str] = set()
+        self._sockets: list[ServerConnection] = []
+        self._websockets: Server | None = None
+        self._listening: threading.Thread | None = None
+
+    @property
+    def api_url(self) -> str:
+        return f"{self.url}/api/"
+
+    @property
+    def messages(self) -> list[Message]:
+        with self._lock:
+            return list(self._messages.values())
+
+    def message(self, ts: str) -> Message:
+        """By its ts, or by our own "channel:ts"."""
+        return self._messages[ts.rpartition(":")[2]]
+
+    def forget(self, ts: str) -> None:
+        """Somebody deleted it."""
+        with self._lock:
+            del self._messages[ts.rpartition(":")[2]]
+
+    def calls(self, method: str) -> list[Call]:
+        return [call for call in self.received if call.path == f"/api/{method}"]
+
+    def refuse_next(self, code: str, method: str = "chat.postMessage", *, times: int = 1) -> None:
+        """Slack's own way to say no: HTTP 200 with ok=false."""
+        self.answer_next(status=200, body=json.dumps({"ok": False, "error": code}).encode(), path=method, times=times)
+
+    def command(self, command: str, text: str = "", *, user: str = "U1", **other: object) -> Spoken:
+        return self.workspace.command(command, text, user=user, response_url=self._response_url(), **other)
+
+    def press(
+        self, words: str, *, user: str = "U1", message: str = "1.000001", action_id: str = "say:0", **other: object
+    ) -> Spoken:
+        """Press the button that says these words; on a message that stands here, only one that it really has."""
+        known = self._messages.get(message.rpartition(":")[2])
+        action: Block = {"action_id": action_id, "value": words}
+        if known is not None:
+            action = next(button for button in known.buttons.values() if button.get("value") == words)
+        return self.workspace.press(
+            action, user=user, message=message.rpartition(":")[2], response_url=self._response_url(), **other
+        )
+
+    def mention(self, text: str, *, user: str = "U1", thread: str = "", **event: object) -> Spoken:
+        """`text` is what follows the bot's name."""
+        told: dict[str, object] = {
+            "type": "app_mention",
+            "user": user,
+            "text": f"<@{self.workspace.bot_user}> {text}",
+            "ts": self._ts(),
+        }
+        if thread:
+            told["thread_ts"] = thread.rpartition(":")[2]
+        return self.workspace.event(told | event)
+
+    def sign(self, spoken: Spoken, *, at: float | None = None) -> tuple[dict[str, str], bytes]:
+        """Headers and body of the genuine HTTP request."""
+        return self.workspace.sign(spoken.body, spoken.content_type, at=at), spoken.body
+
+    def push(self, spoken: Spoken) -> object:
+        """Send it through the newest socket, wait for the ack, and give back the ack's payload."""
+        envelope = f"env-{next(self._count)}"
+        told = {"envelope_id": envelope, "type": spoken.kind, "payload": spoken.payload, "retry_attempt": 0}
+        with self._lock:
+            self._sent[envelope] = spoken
+        self.wait(lambda: bool(self._sockets), "a Socket Mode connection")
+        self._sockets[-1].send(json.dumps(told | {"accepts_response_payload": spoken.kind != "events_api"}))
+        self.wait(lambda: envelope in self.acks, f"the ack of {envelope}")
+        return self.acks[envelope]
+
+    def ask_to_move(self) -> None:
+        """Slack's `disconnect`: the client shall open a new connection, then the old one ends."""
+        old, before = self._sockets[-1], self.socket_opened
+        old.send(json.dumps({"type": "disconnect", "reason": "refresh_requested"}))
+        self.wait(lambda: self.socket_opened > before, "a new connection")
+        old.close()
+
+    def end_sockets(self) -> None:
+        """The server ends every connection."""
+        for connection in list(self._sockets):
+            connection.close()
+
+    def cut_sockets(self) -> None:
+        """Every connection ends without a close frame, as when a proxy between dies."""
+        for connection in list(self._sockets):
+            connection.socket.shutdown(socket.SHUT_RDWR)
+
+    def open(self) -> None:
+        self._websockets = serve(self._serve_socket, "127.0.0.1", 0, ping_interval=None)
+        self._listening = threading.Thread(target=self._websockets.serve_forever, name="fake-socket", daemon=True)
+        self._listening.start()
+
+    def close(self) -> None:
+        assert self._websockets is not None
+        assert self._listening is not None
+        self.end_sockets()
+        self._websockets.shutdown()
+        self._listening.join(5)
+        for envelope in self._sent.keys() - self.acks.keys():
+            self.fault(f"{envelope} was never acknowledged")
+
+    def answer(self, call: Call) -> Answer:
+        if call.path.startswith("/respond/"):
+            return self._respond(call)
+        method = call.path.removeprefix("/api/")
+        if call.verb != "POST" or not knows(method):
+            self.fault(f"unexpected {call.verb} {call.path}")
+            return Answer(status=404)
+        fields = {key: _decoded(key, value) for key, value in call.fields.items()}
+        strange = unknown_fields(method, fields)
+        if strange:
+            self.fault(f"{method} has no {', '.join(strange)}")
+        wanted = self.app_token if method == "apps.connections.open" else self.bot_token
+        told = call.headers.get("authorization", "").removeprefix("Bearer ") or fields.get("token")
+        if wanted not in (told, fields.get("app_token"), fields.get("token")):
+            return _no("invalid_auth")
+        with self._lock:
+            return self._do(method, fields)
+
+    def _do(self, method: str, fields: dict[str, object]) -> Answer:
+        verbs: dict[str, Callable[[dict[str, object]], Answer]] = {
+            "auth.test": self._who,
+            "apps.connections.open": self._open_socket,
+            "chat.postMessage": self._post,
+            "chat.update": self._update,
+            "chat.postEphemeral": self._whisper,
+            "conversations.history": self._history,
+            "conversations.replies": self._history,
+            "users.info": self._user,
+        }
+        return verbs[method](fields)
+
+    def _who(self, _: dict[str, object]) -> Answer:
+        us = self.workspace
+        return _yes(team_id=us.team_id, user_id=us.bot_user, bot_id="B1", app_id=us.app_id, user="vakhta", team="Acme")
+
+    def _open_socket(self, _: dict[str, object]) -> Answer:
+        assert self._websockets is not None
+        ticket = f"t{next(self._count)}"
+        self._tickets.add(ticket)
+        return _yes(url=f"ws://127.0.0.1:{self._websockets.socket.getsockname()[1]}/link/?ticket={ticket}")
+
+    def _post(self, fields: dict[str, object]) -> Answer:
+        channel = str(fields.get("channel"))
+        if channel != self.workspace.channel:
+            return _no("channel_not_found")
+        room_in_s = self.window.take(channel) if self.limited else 0.0
+        if room_in_s:
+            return Answer.json({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "1"})
+        refusal = self._refusal(fields)
+        if refusal is not None:
+            return refusal
+        thread = fields.get("thread_ts")
+        if thread is not None and thread not in self._messages:
+            return _no("thread_not_found")
+        message = Message(
+            ts=self._ts(),
+            channel=channel,
+            text=str(fields["text"]),
+            blocks=_list(fields.get("blocks") or []),
+            metadata=_dict(fields.get("metadata") or {}),
+            thread_ts=None if thread is None else str(thread),
+            pings=_pings(fields),
+        )
+        self._messages[message.ts] = message
+        return _yes(channel=channel, ts=message.ts, message={"ts": message.ts, "text": message.text})
+
+    def _update(self, fields: dict[str, object]) -> Answer:
+        message = self._messages.get(str(fields.get("ts")))
+        if fields.get("channel") != self.workspace.channel:
+            return _no("channel_not_found")
+        if message is None:
+            return _no("message_not_found")
+        refusal = self._refusal(fields)
+        if refusal is not None:
+            return refusal
+        message.text, message.blocks = str(fields["text"]), _list(fields.get("blocks") or [])
+        message.edits += 1
+        message.pings += _pings(fields)
+        return _yes(channel=message.channel, ts=message.ts, text=message.text)
+
+    def _refusal(self, fields: dict[str, object]) -> Answer | None:
+        """Why this message is not taken, from its content alone."""
+        text, blocks = fields.get("text"), _list(fields.get("blocks") or [])
+        if not isinstance(text, str) or not text:
+            self.fault("a message without text: a phone shows nothing of it")
+            return _no("no_text")
+        if len(text) > 40_000:
+            return _no("msg_too_long")
+        if blocks and not self.may_draw:
+            return _no("invalid_blocks")
+        broken = breaches(blocks)
+        if broken:
+            self.fault(f"invalid_blocks: {'; '.join(broken)}")
+            return _no("invalid_blocks")
+        return None
+
+    def _whisper(self, fields: dict[str, object]) -> Answer:
+        if fields.get("channel") != self.workspace.channel:
+            return _no("channel_not_found")
+        told = {key: str(fields.get(key) or "") for key in ("user", "text", "thread_ts")}
+        self.whispers.append(Whisper(**told))
+        return _yes(message_ts=self._ts())
+
+    def _history(self, fields: dict[str, object]) -> Answer:
+        """Newest first for the channel, oldest first for a thread, as Slack has it."""
+        root = fields.get("ts")
+        oldest = float(str(fields.get("oldest") or 0))
+        rows = [
+            {"type": "message", "ts": message.ts, "text": message.text}
+            | ({"metadata": message.metadata} if fields.get("include_all_metadata") and message.metadata else {})
+            for message in self._messages.values()
+            if float(message.ts) > oldest
+            and (message.thread_ts is None if root is None else root in (message.ts, message.thread_ts))
+        ]
+        if root is None:
+            rows.reverse()
+        start, size = int(str(fields.get("cursor") or 0)), int(str(fields.get("limit") or 100))
+        more = str(start + size) if start + size < len(rows) else ""
+        return _yes(messages=rows[start : start + size], has_more=bool(more), response_metadata={"next_cursor": more})
+
+    def _user(self, fields: dict[str, object]) -> Answer:
+        found = self.users.get(str(fields.get("user")))
+        return _no("user_not_found") if found is None else _yes(user=found)
+
+    def _respond(self, call: Call) -> Answer:
+        told = call.fields
+        if told.get("replace_original") is not False or told.get("response_type") != "ephemeral":
+            self.fault(f"an answer that is not for the asker alone: {told}")
+        with self._lock:
+            self.whispers.append(Whisper(text=str(told.get("text")), response_url=call.path))
+        return Answer(body=b"ok")
+
+    def _serve_socket(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        ticket = connection.request.path.rpartition("ticket=")[2]
+        with self._lock:
+            if ticket not in self._tickets:
+                self.fault(f"a socket was opened with the ticket {ticket!r}, which is used or unknown")
+                return
+            self._tickets.remove(ticket)
+        connection.send(json.dumps({"type": "hello", "num_connections": 1}))
+        with self._lock:
+            self._sockets.append(connection)
+            self.socket_opened += 1
+        try:
+            for told in connection:
+                self._take_ack(json.loads(told))
+        except ConnectionClosed:
+            return  # Aborted rather than closed; the next line is the same for both.
+        finally:
+            with self._lock:
+                self._sockets.remove(connection)
+
+    def _take_ack(self, told: dict[str, object]) -> None:
+        envelope = str(told.get("envelope_id"))
+        with self._lock:
+            spoken = self._sent.get(envelope)
+            if spoken is None or envelope in self.acks:
+                self.fault(f"an ack for {envelope}, which was not sent or was acknowledged before")
+            elif spoken.kind == "events_api" and told.get("payload"):
+                self.fault("an event was answered with a payload")
+            self.acks[envelope] = told.get("payload")
+
+    def _ts(self) -> str:
+        return f"{time.time():.0f}.{next(self._count):06d}"
+
+    def _response_url(self) -> str:
+        return f"{self.url}/respond/{next(self._count)}"
+
+
+def member(user: str, **other: object) -> dict[str, object]:
+    """A full member as users.info shows one."""
+    plain = {"deleted": False, "is_bot": False, "is_restricted": False, "is_ultra_restricted": False}
+    return {"id": user, "team_id": "T1", "name": user.lower(), **plain, **other}
+
+
+def _yes(**told: object) -> Answer:
+    return Answer.json({"ok": True, **told})
+
+
+def _no(code: str) -> Answer:
+    return Answer.json({"ok": False, "error": code})
+
+
+def _decoded(key: str, value: object) -> object:
+    """Forms carry objects as JSON text, and truth as 0 or 1."""
+    if key in {"blocks", "metadata"} and isinstance(value, str):
+        return json.loads(value)
+    return (
+        {"0": False, "1": True}.get(value, value)
+        if key.startswith(("include", "unfurl", "link")) and isinstance(value, str)
+        else value
+    )
+
+
+def _pings(fields: dict[str, object]) -> list[str]:
+    parsed = fields.get("parse") != "none" or fields.get("link_names") is not False
+    return pings(str(fields["text"]), _list(fields.get("blocks") or []), parsed=parsed)
+
+
+def _list(value: object) -> list[Block]:
+    assert isinstance(value, Sequence)
+    return [_dict(row) for row in value]
+
+
+def _dict(value: object) -> dict[str, object]:
+    assert isinstance(value, dict)
+    return value

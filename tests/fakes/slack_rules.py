@@ -1,0 +1,119 @@
+"""What Slack refuses or turns into a ping: Block Kit's limits as its documentation tells them, kept by the fake.
+
+Lengths are counted with the escapes in them, which is the stricter reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+Block = dict[str, object]
+
+#: `<!here>`, `<@U1>`, `<#C1>`, `<!subteam^S1>`: what Slack makes a mention of.
+_CONTROL = re.compile(r"<[!@#][^>]*>")
+_AT_ALL = re.compile(r"@(?:here|channel|everyone)\b")
+#: The only links with a label would be ours; a label can say one place and lead to another.
+_LABELLED = re.compile(r"<https?://[^>|]*\|[^>]*>")
+#: A bare `<`, `>` or `&` that is no escape and no link.
+_BARE = re.compile(r"&(?!amp;|lt;|gt;)|<(?!https?://[^\s<>|]+>)")
+_KNOWN = {
+    "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "metadata", "parse", "link_names", "unfurl_links"}
+    | {"unfurl_media", "mrkdwn"},
+    "chat.update": {"channel", "ts", "text", "blocks", "parse", "link_names", "metadata"},
+    "chat.postEphemeral": {"channel", "user", "text", "blocks", "thread_ts", "parse", "link_names"},
+    "conversations.history": {"channel", "oldest", "latest", "limit", "cursor", "inclusive", "include_all_metadata"},
+    "conversations.replies": {"channel", "ts", "oldest", "limit", "cursor", "inclusive", "include_all_metadata"},
+    "users.info": {"user"},
+    "auth.test": set(),
+    "apps.connections.open": {"app_token"},
+}
+_TOKEN_FREE = {"token"}
+
+
+def unknown_fields(method: str, fields: dict[str, object]) -> list[str]:
+    """The parameters that this method does not have."""
+    return sorted(set(fields) - _KNOWN[method] - _TOKEN_FREE)
+
+
+def knows(method: str) -> bool:
+    return method in _KNOWN
+
+
+def breaches(blocks: list[Block]) -> list[str]:
+    """Why Slack would answer `invalid_blocks`."""
+    found = [f"{len(blocks)} blocks, 50 allowed"] if len(blocks) > 50 else []
+    for block in blocks:
+        kind = block.get("type")
+        match kind:
+            case "header":
+                found += _text(block.get("text"), 150, plain=True, what="header")
+            case "section":
+                found += _text(block.get("text"), 3000, plain=False, what="section")
+            case "context":
+                elements = _rows(block)
+                found += [f"{len(elements)} context elements"] if not 1 <= len(elements) <= 10 else []
+                for element in elements:
+                    found += _text(element, 3000, plain=False, what="context")
+            case "actions":
+                found += _actions(_rows(block))
+            case _:
+                found.append(f"block type {kind!r}")
+    return found
+
+
+def pings(text: str, blocks: list[Block], *, parsed: bool) -> list[str]:
+    """Everything in the message that would notify somebody or show a link under another name.
+
+    `parsed`: whether Slack was told to look for names in the text by itself (parse full, link_names).
+    """
+    found: list[str] = []
+    for piece, is_text, verbatim in [(text, True, not parsed), *_texts(blocks)]:
+        if is_text:
+            found += _CONTROL.findall(piece) + _LABELLED.findall(piece)
+        if is_text and not verbatim:
+            found += _AT_ALL.findall(piece)
+        found += [f"unescaped {bare!r} in {piece[:60]!r}" for bare in _BARE.findall(piece)]
+    return found
+
+
+def _texts(blocks: list[Block]) -> Iterator[tuple[str, bool, bool]]:
+    """(text, is it mrkdwn, is it verbatim) of everything in the blocks."""
+    for block in blocks:
+        for holder in [block.get("text"), *_rows(block), *(row.get("text") for row in _rows(block))]:
+            if isinstance(holder, dict) and isinstance(holder.get("text"), str):
+                yield holder["text"], holder.get("type") == "mrkdwn", bool(holder.get("verbatim"))
+
+
+def _actions(elements: list[Block]) -> list[str]:
+    found = [] if 1 <= len(elements) <= 25 else [f"{len(elements)} actions, 1 to 25 allowed"]
+    ids = [element.get("action_id") for element in elements]
+    found += ["action_id used twice in a block"] if len(set(ids)) != len(ids) else []
+    for element in elements:
+        found += _text(element.get("text"), 75, plain=True, what="button")
+        value, url, act = element.get("value", ""), element.get("url"), element.get("action_id")
+        found += ["button value over 2000"] if not isinstance(value, str) or len(value) > 2000 else []
+        found += ["action_id missing or over 255"] if not isinstance(act, str) or not 0 < len(act) <= 255 else []
+        found += ["button url"] if url is not None and not _is_url(url) else []
+    return found
+
+
+def _is_url(url: object) -> bool:
+    return isinstance(url, str) and len(url) <= 3000 and urlsplit(url).scheme in {"http", "https"}
+
+
+def _text(told: object, most: int, *, plain: bool, what: str) -> list[str]:
+    if not isinstance(told, dict) or told.get("type") not in {"plain_text", "mrkdwn"}:
+        return [f"{what} without a text object"]
+    if plain and told["type"] != "plain_text":
+        return [f"{what} must be plain_text"]
+    text = told.get("text")
+    if not isinstance(text, str) or not 0 < len(text) <= most:
+        return [f"{what} text of {len(str(text))}, 1 to {most} allowed"]
+    return []
+
+
+def _rows(block: Block) -> list[Block]:
+    rows = block.get("elements")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []

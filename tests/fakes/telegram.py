@@ -1,0 +1,317 @@
+"""Telegram's Bot API over real HTTP on loopback: one bot, its chats, and people who write and press buttons.
+
+Strict: a method, a field, a length or a token that the real server would refuse is refused in its words and is a
+fault. What a test wants refused on purpose it announces with `refuse_next`, or causes (`blocked`, `migrate`, topics).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+
+from tests.fakes.server import Answer, Call, StrictServer, Window
+from tests.fakes.telegram_html import Unparsable, read_html
+from tests.fakes.telegram_people import People
+
+TOKEN = "7000001:AAFakeTokenOfATestBot_0123456789abc"
+BOT_ID = 7000001
+USERNAME = "vakhta_test_bot"
+
+_TEXT_FIELDS = {"chat_id", "text", "parse_mode", "reply_markup", "link_preview_options"}
+_TEXTS = {"text", "parse_mode", "url", "secret_token", "callback_query_id"}
+_FIELDS = {
+    "getMe": set[str](),
+    "getUpdates": {"offset", "limit", "timeout", "allowed_updates"},
+    "setWebhook": {"url", "secret_token", "allowed_updates", "max_connections"},
+    "deleteWebhook": set[str](),
+    "sendMessage": _TEXT_FIELDS | {"message_thread_id", "reply_parameters"},
+    "editMessageText": _TEXT_FIELDS | {"message_id"},
+    "answerCallbackQuery": {"callback_query_id", "text", "show_alert"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """A message of the bot as it now stands."""
+
+    chat_id: int
+    message_id: int
+    text: str  #: after parsing
+    html: str  #: as sent; "" where it came without parse_mode
+    buttons: dict[str, str] = field(default_factory=dict)  #: label -> callback_data
+    topic_id: int | None = None
+    reply_to: int | None = None
+    edits: int = 0
+
+    @property
+    def ref(self) -> str:
+        return f"{self.chat_id}:{self.message_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flash:
+    """An answer to a button press."""
+
+    press_id: str
+    text: str
+    alert: bool
+
+
+class Refused(Exception):
+    """One answer with ok=false."""
+
+    def __init__(self, status: int, said: str, **parameters: int) -> None:
+        super().__init__(said)
+        self.status, self.said, self.parameters = status, said, parameters
+
+
+class FakeTelegram(People, StrictServer):
+    """`with FakeTelegram() as fake`; the bot's settings are `fake.api_url` and TOKEN."""
+
+    def __init__(self, *, chat_id: int = -1001, topics: frozenset[int] = frozenset()) -> None:
+        StrictServer.__init__(self)
+        People.__init__(
+            self, chat_id=chat_id, bot={"id": BOT_ID, "is_bot": True, "first_name": "V", "username": USERNAME}
+        )
+        self.token = TOKEN
+        self.chats = {chat_id}  #: where the bot may write; private chats it may always
+        self.topics = dict.fromkeys(topics, True)  #: topic id -> whether it is open
+        self.blocked = False
+        self.limited = False  #: whether 1 a second a chat and 20 a minute a group are kept
+        self.each, self.group = Window(1, 1.0), Window(20, 60.0)
+        self.posts: dict[tuple[int, int], Posted] = {}
+        self.flashes: list[Flash] = []
+        self.webhook: dict[str, object] | None = None
+        self.polls = 0  #: how many getUpdates were begun
+        self._moved: dict[int, int] = {}
+        self._refusals: deque[tuple[str, Refused]] = deque()
+        self._poller = 0
+        self._news = threading.Condition(self._lock)
+        self._verbs: dict[str, Callable[[dict[str, object]], object]] = {
+            "getMe": self._get_me,
+            "getUpdates": self._get_updates,
+            "setWebhook": self._set_webhook,
+            "deleteWebhook": self._delete_webhook,
+            "sendMessage": self._send,
+            "editMessageText": self._edit,
+            "answerCallbackQuery": self._flash,
+        }
+
+    @property
+    def api_url(self) -> str:
+        return f"{self.url}/bot"
+
+    @property
+    def refused(self) -> int:
+        """How many 429 the rate limits gave."""
+        return self.each.refused + self.group.refused
+
+    @property
+    def card(self) -> Posted:
+        """The only message there is."""
+        (only,) = self.posts.values()
+        return only
+
+    def refuse_next(self, method: str, status: int, said: str, **parameters: int) -> None:
+        with self._lock:
+            self._refusals.append((method, Refused(status, said, **parameters)))
+
+    def migrate(self, old: int, new: int) -> None:
+        """The group becomes a supergroup: it has another id and none of the messages."""
+        with self._lock:
+            self.chats = (self.chats - {old}) | {new}
+            self._moved[old] = new
+            self.chat_id = new
+
+    def delete(self, message_id: int) -> None:
+        with self._lock:
+            del self.posts[self.chat_id, message_id]
+
+    def calls(self, method: str) -> list[Call]:
+        return [call for call in self.received if call.path.endswith(f"/{method}")]
+
+    def queue(self, update: dict[str, object]) -> None:
+        with self._news:
+            self.pending.append(update)
+            self._news.notify_all()
+
+    def close(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    def answer(self, call: Call) -> Answer:
+        try:
+            return Answer.json({"ok": True, "result": self._do(call)})
+        except Refused as no:
+            told: dict[str, object] = {"ok": False, "error_code": no.status, "description": no.said}
+            return Answer.json(told | ({"parameters": no.parameters} if no.parameters else {}), status=no.status)
+
+    def _do(self, call: Call) -> object:
+        prefix, _, method = call.path.removeprefix("/").partition("/")
+        if prefix != f"bot{self.token}":
+            raise self._wrong(HTTPStatus.UNAUTHORIZED, "Unauthorized")
+        if method not in _FIELDS:
+            raise self._wrong(HTTPStatus.NOT_FOUND, f"Not Found: method {method}")
+        fields = {name: value if name in _TEXTS else _value(value) for name, value in call.fields.items()}
+        for name in fields.keys() - _FIELDS[method]:
+            self.fault(f"{method} was given {name!r}")
+        with self._lock:
+            announced = next((one for one in self._refusals if one[0] == method), None)
+            if announced is not None:
+                self._refusals.remove(announced)
+                raise announced[1]
+        return self._verbs[method](fields)
+
+    def _wrong(self, status: int, said: str) -> Refused:
+        """A refusal that a right client never gets."""
+        self.fault(said)
+        return Refused(status, said)
+
+    def _get_me(self, fields: dict[str, object]) -> object:
+        return self.bot
+
+    def _set_webhook(self, fields: dict[str, object]) -> object:
+        self.webhook = fields
+        return True
+
+    def _delete_webhook(self, fields: dict[str, object]) -> object:
+        self.webhook = None
+        return True
+
+    def _get_updates(self, fields: dict[str, object]) -> object:
+        if self.webhook is not None:
+            raise Refused(409, "Conflict: can't use getUpdates method while webhook is active")
+        offset, ends = _int(fields.get("offset", 0)), time.monotonic() + _int(fields.get("timeout", 0))
+        kinds = fields.get("allowed_updates")
+        with self._news:
+            self.polls += 1
+            self._poller = mine = self._poller + 1
+            self._news.notify_all()  # Another poll that waits is ended by this one.
+            self.pending = [update for update in self.pending if _int(update["update_id"]) >= offset]
+            while True:
+                if self._poller != mine:
+                    raise Refused(409, "Conflict: terminated by other getUpdates request; make sure that only one bot")
+                found = [update for update in self.pending if isinstance(kinds, list) and update.keys() & set(kinds)]
+                left = ends - time.monotonic()
+                if found or left <= 0 or self.ended.is_set():
+                    return found[:100]
+                self._news.wait(left)
+
+    def _send(self, fields: dict[str, object]) -> object:
+        with self._lock:
+            chat_id = self._writable(fields)
+            topic_id = self._open_topic(fields.get("message_thread_id"))
+            text, html, buttons = self._content(fields)
+            posted = Posted(
+                chat_id=chat_id,
+                message_id=self.next_message_id(),
+                topic_id=topic_id,
+                reply_to=self._replied(chat_id, fields.get("reply_parameters")),
+                text=text,
+                html=html,
+                buttons=buttons,
+            )
+            self.posts[chat_id, posted.message_id] = posted
+            return self._told(posted)
+
+    def _edit(self, fields: dict[str, object]) -> object:
+        with self._lock:
+            chat_id = self._writable(fields)
+            standing = self.posts.get((chat_id, _int(fields.get("message_id"))))
+            if standing is None:
+                raise Refused(400, "Bad Request: message to edit not found")
+            text, html, buttons = self._content(fields)
+            edited = replace(standing, text=text, html=html, buttons=buttons)
+            if edited == standing:
+                raise Refused(400, "Bad Request: message is not modified: specified new message content is the same")
+            self.posts[chat_id, standing.message_id] = replace(edited, edits=standing.edits + 1)
+            return self._told(edited)
+
+    def _flash(self, fields: dict[str, object]) -> object:
+        with self._lock:
+            press_id, text = str(fields.get("callback_query_id")), str(fields.get("text", ""))
+            if press_id not in self.presses_open:
+                raise Refused(400, "Bad Request: query is too old and response timeout expired or query ID is invalid")
+            if len(text.encode("utf-16-le")) > 400:
+                raise self._wrong(400, "Bad Request: MESSAGE_TOO_LONG")
+            self.flashes.append(Flash(press_id=press_id, text=text, alert=fields.get("show_alert") is True))
+            return True
+
+    def _writable(self, fields: dict[str, object]) -> int:
+        chat_id = _int(fields.get("chat_id"))
+        if chat_id in self._moved:
+            said = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise Refused(400, said, migrate_to_chat_id=self._moved[chat_id])
+        if self.blocked:
+            raise Refused(403, "Forbidden: bot was kicked from the supergroup chat")
+        if chat_id < 0 and chat_id not in self.chats:
+            raise Refused(400, "Bad Request: chat not found")
+        over = self.limited and (self.each.take(str(chat_id)) or (chat_id < 0 and self.group.take(str(chat_id))))
+        if over:
+            raise Refused(429, "Too Many Requests: retry later", retry_after=max(1, round(over)))
+        return chat_id
+
+    def _open_topic(self, given: object) -> int | None:
+        if given is None:
+            return None
+        if _int(given) not in self.topics:
+            raise Refused(400, "Bad Request: message thread not found")
+        if not self.topics[_int(given)]:
+            raise Refused(400, "Bad Request: TOPIC_CLOSED")
+        return _int(given)
+
+    def _replied(self, chat_id: int, given: object) -> int | None:
+        if not isinstance(given, dict):
+            return None
+        message_id = _int(given["message_id"])
+        if (chat_id, message_id) in self.posts or message_id in self.spoken:
+            return message_id
+        if given.get("allow_sending_without_reply") is True:
+            return None
+        raise self._wrong(400, "Bad Request: message to be replied not found")
+
+    def _content(self, fields: dict[str, object]) -> tuple[str, str, dict[str, str]]:
+        raw, mode = str(fields.get("text", "")), fields.get("parse_mode")
+        if mode not in {None, "HTML"}:
+            raise self._wrong(400, f"Bad Request: unsupported parse_mode {mode}")
+        if fields.get("link_preview_options") != {"is_disabled": True}:
+            self.fault(f"link previews are on: {raw[:40]!r}")
+        try:
+            text = read_html(raw).text if mode else raw
+        except Unparsable as why:
+            raise self._wrong(400, f"Bad Request: {why}") from None
+        if not text.strip():
+            raise self._wrong(400, "Bad Request: message text is empty")
+        if len(text.encode("utf-16-le")) > 8192:
+            raise self._wrong(400, "Bad Request: message is too long")
+        return text.strip(), raw if mode else "", self._buttons(fields.get("reply_markup"))
+
+    def _buttons(self, markup: object) -> dict[str, str]:
+        if not isinstance(markup, dict):
+            return {}
+        rows: list[list[dict[str, str]]] = markup["inline_keyboard"]
+        if sum(len(row) for row in rows) > 100 or any(len(row) > 8 for row in rows):
+            raise self._wrong(400, "Bad Request: reply markup is too long")
+        for button in (button for row in rows for button in row):
+            if not button["text"].strip() or not 1 <= len(button["callback_data"].encode()) <= 64:
+                raise self._wrong(400, "Bad Request: BUTTON_DATA_INVALID")
+        return {button["text"]: button["callback_data"] for row in rows for button in row}
+
+    def _told(self, posted: Posted) -> object:
+        return self.message_of(posted.chat_id, posted.message_id, posted.text)
+
+
+def _value(raw: object) -> object:
+    """A parameter that is no text: in a form field it is JSON."""
+    return json.loads(raw) if isinstance(raw, str) else raw
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise Refused(400, f"Bad Request: {value!r} is not an integer")
+    return value

@@ -1,0 +1,180 @@
+"""A bot with its real store, intake, desk, console and web edge on a free loopback port; only chats are left out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+from sqlalchemy import create_engine
+from sqlmodel import SQLModel
+from starlette.responses import PlainTextResponse
+
+import commands
+from bot.channels.console import Console
+from bot.desk import Desk
+from bot.folding import Rules
+from bot.intake import Intake
+from bot.meters import Debt, Meters
+from bot.model import Alert, Delivered, Kind, Principal, Severity, What
+from bot.owing import Mouth
+from bot.ports import Channel
+from bot.settings import ConsoleSettings
+from bot.store import tables
+from bot.store.engine import Store
+from bot.web.feed import Bell
+from bot.web.health import Check
+from bot.web.reading import Reading
+from bot.web.server import Server, build
+
+TOKEN = "a-token-of-the-api"
+LOCAL = Principal(id="local", name="local")
+
+#: A chat that is owed things and never delivers, so that the board has something to show as owed.
+MUTE = Mouth(name="slack", kinds=frozenset({Kind.CARD, Kind.LINE}), wants=frozenset(What))
+
+_Found = TypeVar("_Found")
+
+
+def wait_for(found: Callable[[], _Found], within_s: float = 5.0) -> _Found:
+    """What `found` returns as soon as that is true; AssertionError when it is not in time."""
+    deadline = time.monotonic() + within_s
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"did not become true within {within_s} s"
+        threading.Event().wait(0.01)
+    return value
+
+
+class WebHouse:
+    """Use as a context manager. `people` maps (place, account) to persons; default: the operator at the keyboard."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        people: Mapping[tuple[str, str], Principal] | None = None,
+        channels: Mapping[str, Channel] | None = None,
+        checks: Mapping[str, Check] | None = None,
+        owed: Callable[[], Iterable[Debt]] | None = None,
+        public_url: str = "http://127.0.0.1:8080",
+        console: bool = True,
+    ) -> None:
+        assert tables.IncidentRow.__tablename__ == "incident"  # imported for its effect on the metadata
+        url = f"sqlite:///{folder / 'vakhta.db'}"
+        maker = create_engine(url)
+        SQLModel.metadata.create_all(maker)
+        maker.dispose()
+        self.store = Store(url)
+        self.bell = Bell()
+        self.meters = Meters()
+        self.intake = Intake(self.store, rules=Rules(severities=_SEVERITIES), mouths=[MUTE], told=self._ring)
+        accounts = people if people is not None else {("console", "local"): LOCAL}
+        self.desk = Desk(self.store, commands=commands.find(), accounts=accounts, mouths=[MUTE], told=self._ring)
+        self.console = Console(ConsoleSettings())
+        self.console.start(self.desk)
+        self._server = Server(
+            build(
+                alerts=PlainTextResponse("the intake's own app\n"),
+                shelf=self.store,
+                channels={**(channels or {}), **({"console": self.console} if console else {})},
+                checks=checks if checks is not None else {"store": self._look},
+                owed=owed or (lambda: ()),
+                meters=self.meters,
+                bell=self.bell,
+                public_url=public_url,
+                api_token=SecretStr(TOKEN),
+                version="0.1.0",
+            )
+        )
+        self.url = ""
+        self.http = httpx.Client()
+
+    def __enter__(self) -> Self:
+        self.intake.start()
+        self.url = self._server.start("127.0.0.1:0")
+        self.http.close()
+        self.http = httpx.Client(base_url=self.url, trust_env=False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.http.close()
+        self.stop()
+        self.intake.stop()
+        self.store.close()
+
+    def stop(self) -> None:
+        """The web alone; a second call does nothing."""
+        self._server.stop(timedelta(seconds=5))
+
+    @property
+    def alive(self) -> bool:
+        return self._server.alive()
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 0
+
+    def fire(self, name: str = "DiskFull", *, severity: str = "critical", firing: bool = True, **labels: str) -> int:
+        """Take one alert for real; returns its incident's id."""
+        told = {"alertname": name, "severity": severity, **labels}
+        notes = {"summary": f"{name} on {labels.get('instance', 'db-1')}"}
+        alert = Alert(
+            source="alertmanager",
+            group=f"{{}}:{{alertname={name!r}}}",
+            fingerprint=f"{name}-{sorted(labels.items())}"[:64],
+            firing=firing,
+            labels=told,
+            notes=notes,
+            starts_at=_BEGUN,
+            ends_at=None if firing else datetime.now(UTC),
+            link=labels.get("link", ""),
+        )
+        self.take(alert)
+        with self.store.read() as seen:
+            return next(one.id for one in seen.incidents(limit=200) if one.key == alert.group)
+
+    def take(self, *alerts: Alert) -> None:
+        """All of them in one delivery, until they are committed."""
+        done = threading.Event()
+        results: list[object] = []
+
+        def hear(result: object) -> None:
+            results.append(result)
+            done.set()
+
+        delivered = Delivered(source="alertmanager", group=alerts[0].group, alerts=alerts)
+        self.intake.take(delivered, hear)
+        assert done.wait(5), "the intake did not answer"
+        assert not isinstance(results[0], Exception), results[0]
+
+    def say(self, words: str, **more: object) -> httpx.Response:
+        """Words, as the board's own page sends them."""
+        headers = {"Origin": self.url, "X-Vakhta-Console": "1"}
+        return self.http.post("/console", json={"words": words, **more}, headers=headers)
+
+    def incident(self, incident_id: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.http.get(f"/api/incidents/{incident_id}").json()
+        return found
+
+    def read(self, look: Callable[[Reading], _Found]) -> _Found:
+        with self.store.read() as seen:
+            return look(seen)
+
+    def _ring(self, _: set[str]) -> None:
+        self.bell.ring()
+
+    def _look(self) -> str | None:
+        with self.store.read() as seen:
+            seen.ping()
+        return None
+
+
+_BEGUN = datetime.now(UTC) - timedelta(minutes=4)
+_SEVERITIES = {severity.value: severity for severity in Severity}

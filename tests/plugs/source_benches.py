@@ -1,0 +1,64 @@
+"""Each source with a payload as its sender documents it. A source without one here fails the contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.ports import Source
+from bot.sources.alertmanager import Alertmanager
+from tests.plugs.contract import KEY, NOW
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceBench:
+    """One source, and what its sender sends on an ordinary day."""
+
+    build: Callable[[], Source]
+    payload: dict[str, Any]
+    firing: int  #: how many alerts of the payload fire
+    ended: int  #: how many have ended
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps(self.payload).encode()
+
+
+def _alert(instance: str, *, status: str, ends_at: str) -> dict[str, Any]:
+    return {
+        "status": status,
+        "labels": {"alertname": "HighLatency", "severity": "critical", "instance": instance},
+        "annotations": {"summary": "p99 is above 2 s"},
+        "startsAt": "2026-11-23T14:00:00.532508135Z",
+        "endsAt": ends_at,
+        "generatorURL": "http://prometheus.test/graph?g0.expr=up",
+        "fingerprint": f"{sum(instance.encode()):016x}",
+    }
+
+
+BENCHES: dict[str, SourceBench] = {
+    "alertmanager": SourceBench(
+        build=lambda: Alertmanager(lambda: NOW),
+        firing=2,
+        ended=1,
+        payload={
+            "version": "4",
+            "groupKey": KEY,
+            "truncatedAlerts": 0,
+            "status": "firing",
+            "receiver": "vakhta",
+            "groupLabels": {"alertname": "HighLatency"},
+            "commonLabels": {"alertname": "HighLatency", "severity": "critical"},
+            "commonAnnotations": {},
+            "externalURL": "http://alertmanager.test",
+            "alerts": [
+                _alert("api-1", status="firing", ends_at="0001-01-01T00:00:00Z"),
+                _alert("api-2", status="firing", ends_at="0001-01-01T00:00:00Z"),
+                _alert("api-3", status="resolved", ends_at="2026-11-23T14:20:00Z"),
+            ],
+        },
+    ),
+}
