@@ -56,11 +56,15 @@ def _measure(ground: Ground, names: list[str], lines: list[Line]) -> None:
     table.print_head()
     begin = time.monotonic()
     _note_limits(ground)
+    took = [f"limits {time.monotonic() - begin:.0f}"]
     for name in names:
+        started = time.monotonic()
         for line in _try(ground, name):
             lines.append(line)
             table.print_line(line)
-    ground.notes.append(f"took {time.monotonic() - begin:.0f} s{', --quick' if ground.quick else ''}")
+        took.append(f"{name} {time.monotonic() - started:.0f}")
+    whole = f"{time.monotonic() - begin:.0f} s{', --quick' if ground.quick else ''}"
+    ground.notes.append(f"took {whole}; seconds by row: {', '.join(took)}")
 
 
 def _note_limits(ground: Ground) -> None:

@@ -51,11 +51,13 @@ def flood(port: int, requests: Iterable[bytes], *, connections: int, alarm: Alar
     return _Swarm(port, connections).run((Due(at=0.0, request=request) for request in requests), alarm)
 
 
-def pace(port: int, requests: Iterable[bytes], *, per_s: float, connections: int = 128) -> list[Answer]:
-    """At a fixed rate, whatever the answers do."""
+def pace(
+    port: int, requests: Iterable[bytes], *, per_s: float, connections: int = 128, until_s: float = 3600.0
+) -> list[Answer]:
+    """At a fixed rate, whatever the answers do. After `until_s` seconds what is still unsent is given up."""
     begin = time.monotonic() + 0.05
     timetable = (Due(at=begin + n / per_s, request=request) for n, request in enumerate(requests))
-    return _Swarm(port, connections).run(timetable, None)
+    return _Swarm(port, connections).run(timetable, Alarm(at=begin + until_s, ring=lambda: None))
 
 
 class _Wire:

@@ -63,21 +63,25 @@ class Ground:
     @property
     def seconds(self) -> float:
         """How long one run of the generator lasts."""
-        return 2.0 if self.quick else 4.0
+        return 1.0 if self.quick else 4.0
 
     @cached_property
     def postgres(self) -> Postgres:
         return self._stack.enter_context(Postgres(self.dir))
 
+    @cached_property
+    def outside(self) -> Outside:
+        """Fakes of Slack and PagerDuty for rows that only want deliveries to be owed and made."""
+        return self._stack.enter_context(Outside("slack", "pagerduty"))
+
     @contextlib.contextmanager
     def bot(
         self, store: str = "SQLite", *, outside: Outside | None = None, strace: Path | None = None
     ) -> Iterator[Bot]:
-        """A fresh one with an empty store; without `outside`, at fakes of Slack and PagerDuty of its own."""
-        with contextlib.ExitStack() as stack:
-            world = outside or stack.enter_context(Outside("slack", "pagerduty"))
-            postgres = self.postgres if store == "PostgreSQL" else None
-            yield stack.enter_context(Bot(self.dir, world, postgres=postgres, strace=strace))
+        """A fresh one with an empty store."""
+        postgres = self.postgres if store == "PostgreSQL" else None
+        with Bot(self.dir, outside or self.outside, postgres=postgres, strace=strace) as bot:
+            yield bot
 
     def drive(self, port: int, template: Template, *, seconds: float = 0, connections: int = 64) -> Rate:
         return drive(port, template, seconds=seconds or self.seconds, connections=connections, into=self.dir)

@@ -20,7 +20,11 @@ from typing import Any, Self
 
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
 from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.slack import FakeSlack
+from tests.fakes.telegram import FakeTelegram
 
+_ROOT = Path(__file__).parent.parent
+_TELEGRAM_GROUP = -1001
 #: What identifies an incident in a message: an alert's name made for it, or PagerDuty's dedup_key.
 _MARK = re.compile(rb'PaymentsDown\d+|"dedup_key": ?"([0-9a-f]{64})"')
 
@@ -44,7 +48,7 @@ class Outside:
 
     def __enter__(self) -> Self:
         self._popen = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT, start_new_session=True
         )
         self.channels = {"console": {"enabled": False}, **self._read()}
         return self
@@ -109,7 +113,7 @@ def serve(names: list[str], *, limits: bool) -> None:
             fakes[name] = stack.enter_context(fake)
             logs[name] = _Log(fake)
             fake.answer = logs[name].answer  # type: ignore[method-assign]
-            channels[name] = settings(fake)
+            channels[name] = settings()
         print(json.dumps(channels), flush=True)
         for _ in sys.stdin:
             told = {name: {"received": logs[name].received, "faults": fakes[name].faults} for name in names}
@@ -118,15 +122,35 @@ def serve(names: list[str], *, limits: bool) -> None:
             fake.faults.clear()  # They were told; leaving must not raise.
 
 
-def _pagerduty(*, limits: bool) -> tuple[FakePagerDuty, Callable[[FakePagerDuty], dict[str, Any]]]:
-    return FakePagerDuty(limited=limits), lambda fake: {
-        "routing_key": ROUTING_KEY,
-        "events_url": fake.url,
-        "api_url": fake.url,
+def _slack(*, limits: bool) -> tuple[FakeSlack, Callable[[], dict[str, Any]]]:
+    fake = FakeSlack(limited=limits)
+    return fake, lambda: {
+        "bot_token": fake.bot_token,
+        "signing_secret": fake.workspace.secret,
+        "team_id": fake.workspace.team_id,
+        "channel": fake.workspace.channel,
+        "api_url": fake.api_url,
+        "mode": "http",
     }
 
 
-_BUILD = {"pagerduty": _pagerduty}
+def _telegram(*, limits: bool) -> tuple[FakeTelegram, Callable[[], dict[str, Any]]]:
+    fake = FakeTelegram(chat_id=_TELEGRAM_GROUP)
+    fake.limited = limits
+    return fake, lambda: {"token": fake.token, "chat_id": _TELEGRAM_GROUP, "api_url": fake.api_url, "mode": "polling"}
+
+
+def _pagerduty(*, limits: bool) -> tuple[FakePagerDuty, Callable[[], dict[str, Any]]]:
+    fake = FakePagerDuty(limited=limits)
+    return fake, lambda: {"routing_key": ROUTING_KEY, "events_url": fake.url, "api_url": fake.url}
+
+
+#: name -> the fake, and the settings that point at it once it listens
+_BUILD: dict[str, Callable[..., tuple[StrictServer, Callable[[], dict[str, Any]]]]] = {
+    "slack": _slack,
+    "telegram": _telegram,
+    "pagerduty": _pagerduty,
+}
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Process:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})}, cwd=cwd,
                 user=user, group=pwd.getpwnam(user).pw_gid if user else None, extra_groups=[] if user else None,
+                start_new_session=True,  # Ctrl-C is for the bench, which then stops them in order.
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 (the bench has no threads when it starts something)
             )  # fmt: skip
 

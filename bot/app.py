@@ -17,12 +17,12 @@ from bot import channels, failpoints, sources
 from bot.catalog import Service
 from bot.delivery import Delivery
 from bot.desk import Desk
-from bot.folding import Rules
 from bot.intake import Intake, Taken
 from bot.meters import Debt, Meters
 from bot.model import Ask, Delivered, Kind, Principal, Reply, Severity
 from bot.owing import Mouth
 from bot.ports import Channel, Rejected
+from bot.rules import Rules
 from bot.settings import Settings
 from bot.store import claims, migrating
 from bot.store.claims import Claim

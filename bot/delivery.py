@@ -119,7 +119,7 @@ class Delivery:
         while not self._stopping.is_set():
             heard = bell.count
             try:
-                wait = self._one(channel)
+                wait = self.step(channel)
             except SQLAlchemyError as trouble:
                 logger.warning("queue not reached", extra={"channel": channel.name, "why": str(trouble)[:200]})
                 wait = _LOOK_EVERY_S
@@ -130,7 +130,7 @@ class Delivery:
             if wait:
                 bell.wait(wait, heard)
 
-    def _one(self, channel: Channel) -> float:
+    def step(self, channel: Channel) -> float:
         """Send one, if one may be sent; returns how many seconds there is nothing to do."""
         with self._store.begin(channel.name) as tx:
             found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)

@@ -107,6 +107,7 @@ class _Reading:
             here = (*loc, key)
             if key in first:
                 said = f"is here twice, first on line {first[key]}; keep one"
+                self._given.blamed.add(here)
                 self._given.faults.append(Fault(self._given.file, *mark, spelled(here), said))
                 continue
             first[key] = mark[0]

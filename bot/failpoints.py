@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 from dataclasses import dataclass, field
+
+_logger = logging.getLogger(__name__)
 
 
 class Failed(Exception):
@@ -46,11 +49,14 @@ def failpoint(name: str) -> None:
         _armed.left -= 1
         if _armed.left != 0:
             return
+    # A crash test waits for this line; the process that is killed next has it written already.
+    _logger.warning("failpoint reached", extra={"failpoint": name, "how": _armed.how})
     if _armed.how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if _armed.how == "raise":
         raise Failed(name)
     threading.Event().wait(_STALL_S)
+    _logger.warning("failpoint left", extra={"failpoint": name})
 
 
 _STALL_S = 120

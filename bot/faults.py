@@ -62,6 +62,7 @@ class Marked:
     keys: dict[Loc, tuple[int, int]] = field(default_factory=lambda: {(): (1, 1)})
     values: dict[Loc, tuple[int, int]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    blamed: set[Loc] = field(default_factory=set)
 
     def fault(self, loc: Loc, said: str, *, on_value: bool = False) -> Fault:
         """A fault at the key (or the value) of `loc`, or at the nearest of its parents that is in the file."""
@@ -70,13 +71,13 @@ class Marked:
 
     def blame(self, loc: Loc, said: str, *, on_value: bool = False) -> None:
         """Add a fault, unless that very key has one already: the first one said is the cause."""
-        fault = self.fault(loc, said, on_value=on_value)
-        if all(known.key != fault.key for known in self.faults):
-            self.faults.append(fault)
+        if loc not in self.blamed:
+            self.blamed.add(loc)
+            self.faults.append(self.fault(loc, said, on_value=on_value))
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Marked) -> None:
-    """Add to the page what pydantic found, in the words of somebody who edits the file."""
+    """Blame what pydantic found, in the words of somebody who edits the file."""
     details = error.errors(include_url=False, include_context=True, include_input=False)
     for detail in details:
         if detail["type"] == "too_short" and any(_within(other["loc"], detail["loc"]) for other in details):

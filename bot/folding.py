@@ -6,23 +6,22 @@ that shares its commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from bot import incidents
-from bot.catalog import Service, service_of
 from bot.episodes import Verdict, judge
-from bot.incidents import Lead, Told
-from bot.model import Alert, Change, Delivered, Event, Incident, Severity, Standing, Status
+from bot.incidents import Told
+from bot.model import Alert, Change, Delivered, Event, Incident, Standing, Status
+from bot.rules import Rules
 
 Print = tuple[str, str]  #: (source, fingerprint)
 Group = tuple[str, str]  #: (source, group's key)
 Firing = tuple[str, str, datetime]  #: (source, fingerprint, startsAt): one episode
 
 _NAMED = 3
-_TITLE = 200
 
 
 class Stored(Protocol):
@@ -31,30 +30,6 @@ class Stored(Protocol):
     def reserve(self, table: str, count: int = 1) -> int: ...
 
     def episode(self, of: tuple[str, str, datetime]) -> Standing | None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What the settings say about alerts."""
-
-    severities: Mapping[str, Severity]  #: label value, lower case -> severity
-    severity_labels: Sequence[str] = ("severity", "priority", "level")
-    services: Sequence[Service] = ()
-    late_copy: timedelta = timedelta(minutes=5)  #: how long a firing after its end is taken for a delayed copy
-    reopen_within: timedelta = timedelta(hours=1)  #: how long a resolved incident is reopened rather than a new one
-    unknown: Callable[[str], None] = lambda _: None  #: told each severity that no rule knows
-
-    def severity(self, labels: Mapping[str, str]) -> Severity:
-        """Of an alert without a known severity, `warning`: seen, but not by itself a reason to be woken."""
-        for name in self.severity_labels:
-            value = labels.get(name)
-            if value is None:
-                continue
-            known = self.severities.get(value.lower())
-            if known is not None:
-                return known
-            self.unknown(value)
-        return Severity.WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +60,7 @@ class _Count:
     ended: int = 0
     past: int = 0
     still: int = 0
-    joined: list[tuple[Firing, Alert]] = field(default_factory=list)  #: episodes that are to stand in this incident
+    joined: dict[Firing, Alert] = field(default_factory=dict)  #: episodes that are to stand in this incident
 
 
 class Fold:
@@ -99,13 +74,13 @@ class Fold:
         self._layer = _Layer()
 
     def know(self, newest: Mapping[Print, Standing], found: Iterable[Incident]) -> None:
-        """What the database holds: the newest episode of each fingerprint, and incidents."""
+        """What the database holds: the newest episode of each fingerprint, and incidents. What is known stays."""
         kept = self._kept
         for of, standing in newest.items():
-            kept.newest[of] = Episode(standing)
+            kept.newest.setdefault(of, Episode(standing))
         for incident in found:
             group = (incident.source, incident.key)
-            kept.incidents[incident.id] = incident
+            kept.incidents.setdefault(incident.id, incident)
             kept.groups[group] = max(incident.id, kept.groups.get(group, 0))
 
     def take(self, delivered: Delivered) -> list[int]:
@@ -123,13 +98,12 @@ class Fold:
         kept = self._kept
         return [Change(incident=kept.incidents[of], events=tuple(events)) for of, events in kept.events.items()]
 
-    def touched(self) -> list[Episode]:
+    def touched(self) -> Mapping[Firing, Episode]:
         """Every episode that is new or has moved."""
-        return list(self._kept.touched.values())
+        return self._kept.touched
 
     def _place(self, alert: Alert, counts: dict[int | Group, _Count]) -> None:
-        of = (alert.source, alert.fingerprint)
-        episode = self._layer.newest.get(of) or self._kept.newest.get(of)
+        episode = self._newest((alert.source, alert.fingerprint))
         standing = episode.standing if episode else None
         match judge(alert, standing, now=self._now, late_copy=self._rules.late_copy):
             case Verdict.FIRED:
@@ -150,7 +124,7 @@ class Fold:
         home = self._home(alert, episode)
         count = counts.setdefault(home, _Count())
         count.fired += 1
-        count.joined.append((_firing(alert), alert))
+        count.joined[_firing(alert)] = alert
         if episode and episode.standing.starts_at == alert.starts_at:
             count.back += episode.standing.incident_id == home
             self._touch(alert, replace(episode, standing=replace(episode.standing, firing=True, ended_at=None)))
@@ -172,7 +146,7 @@ class Fold:
         counts.setdefault(incident.id, _Count()).ended += 1
         count = counts.setdefault(home, _Count())
         count.fired += 1
-        count.joined.append((_firing(alert), alert))
+        count.joined[_firing(alert)] = alert
         self._touch(alert, episode)
 
     def _end(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
@@ -182,18 +156,18 @@ class Fold:
         """The episode, ended, and counted as such where it stands; that may be a group that has no incident yet."""
         home = episode.standing.incident_id
         for count in counts.values() if home is None else (counts.setdefault(home, _Count()),):
-            if home is not None or any(joined == firing for joined, _ in count.joined):
+            if home is not None or firing in count.joined:
                 count.ended += 1
         return replace(episode, standing=replace(episode.standing, firing=False, ended_at=self._now))
 
     def _pass(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
         """The firing of an episode whose end came first: it belongs to its group's incident all the same."""
-        if episode.standing.incident_id is not None:
-            return
+        firing = _firing(alert)
         count = counts.setdefault(self._home(alert, None), _Count())
-        count.past += 1
-        count.joined.append((_firing(alert), alert))
-        self._touch(alert, episode)
+        if episode.standing.incident_id is None and firing not in count.joined:
+            count.past += 1
+            count.joined[firing] = alert
+            self._layer.touched[firing] = episode
 
     def _older(self, alert: Alert, counts: dict[int | Group, _Count]) -> None:
         """An episode that a newer one has superseded: it has ended, whatever this delivery says."""
@@ -204,11 +178,8 @@ class Fold:
             episode = Episode(stored) if stored else Episode(self._standing(alert, ended_at=self._now), new=alert)
             if stored is None:
                 self._layer.touched[firing] = episode
-        if alert.firing and episode.standing.incident_id is None:
-            count = counts.setdefault(self._home(alert, None), _Count())
-            count.past += 1
-            count.joined.append((firing, alert))
-            self._layer.touched[firing] = episode
+        if alert.firing:
+            self._pass(alert, episode, counts)
 
     def _supersede(self, alert: Alert, older: Episode | None, counts: dict[int | Group, _Count]) -> None:
         """A newer episode of the fingerprint is known: the older one has ended, though nobody said so."""
@@ -237,6 +208,8 @@ class Fold:
 
     def _tell(self, of: int | Group, count: _Count, delivered: Delivered) -> int | None:
         """Let the counted happen to the incident; returns its id if that changed anything."""
+        if count == _Count():
+            return None
         told = self._told(count, delivered)
         if isinstance(of, tuple):
             change = incidents.opened(self._stored.reserve("incident"), of[1], told, now=self._now)
@@ -248,25 +221,30 @@ class Fold:
             assert incident is not None, "an episode's incident is a foreign key"
             change = incidents.change(incident, told, now=self._now)
         home = change.incident.id
-        for firing, _ in count.joined:
-            episode = self._layer.touched[firing]
-            moved = replace(episode, standing=replace(episode.standing, incident_id=home))
-            self._layer.touched[firing] = moved
-            if self._layer.newest.get(firing[:2]) is episode:
-                self._layer.newest[firing[:2]] = moved
+        for firing in count.joined:
+            self._settle(firing, home)
         if not change.events and change.incident is self._incident(home):
             return None
         self._layer.incidents[home] = change.incident
         self._layer.events.setdefault(home, []).extend(change.events)
         return home
 
+    def _settle(self, firing: Firing, home: int) -> None:
+        episode = self._layer.touched[firing]
+        moved = replace(episode, standing=replace(episode.standing, incident_id=home))
+        self._layer.touched[firing] = moved
+        newest = self._newest(firing[:2])
+        if newest and newest.standing.starts_at == firing[2]:
+            self._layer.newest[firing[:2]] = moved
+
     def _and_ended(self, change: Change, told: Told) -> Change:
         more = incidents.change(change.incident, Told(source=told.source, ended=told.ended), now=self._now)
         return Change(incident=more.incident, events=change.events + more.events)
 
     def _told(self, count: _Count, delivered: Delivered) -> Told:
-        leads = [self._lead(alert) for _, alert in count.joined]
-        names = dict.fromkeys(alert.title for _, alert in count.joined)
+        joined = count.joined.values()
+        leads = [self._rules.lead(alert) for alert in joined]
+        names = dict.fromkeys(alert.title for alert in joined)
         return Told(
             source=delivered.source,
             fired=count.fired,
@@ -279,16 +257,8 @@ class Fold:
             truncated=delivered.truncated,
         )
 
-    def _lead(self, alert: Alert) -> Lead:
-        severity = self._rules.severity(alert.labels)
-        summary = alert.notes.get("summary") or alert.notes.get("description") or ""
-        title = f"{alert.title}: {summary}" if summary else alert.title
-        return Lead(
-            order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
-            title=" ".join(title.split())[:_TITLE],
-            severity=severity,
-            service=service_of(alert.labels, self._rules.services),
-        )
+    def _newest(self, of: Print) -> Episode | None:
+        return self._layer.newest.get(of) or self._kept.newest.get(of)
 
     def _incident(self, incident_id: int | None) -> Incident | None:
         if incident_id is None:

@@ -20,10 +20,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot import story
 from bot.failpoints import failpoint
-from bot.folding import Fold, Rules
-from bot.model import Alert, Delivered
+from bot.folding import Fold
+from bot.model import Alert, Delivered, page_key_of
 from bot.owing import Mouth
 from bot.ports import Rejected
+from bot.rules import Rules
 from bot.store.engine import Store
 from bot.store.tx import NewAlert, Tx
 from bot.story import Told, Written
@@ -160,19 +161,16 @@ class Intake:
         with self._store.begin() as tx:
             failpoint("intake.begun")
             fold = Fold(tx, self._rules, tx.now)
-            self._load(tx, fold, batch)
+            self._load(tx, fold, [alert for one in batch for alert in one.delivered.alerts])
             results = [self._take(tx, fold, one) for one in batch]
             written = self._write(tx, fold)
             failpoint("intake.written")
         return results, written
 
-    def _load(self, tx: Tx, fold: Fold, batch: Sequence[_Waiting]) -> None:
-        alerts = [alert for one in batch for alert in one.delivered.alerts]
+    def _load(self, tx: Tx, fold: Fold, alerts: Sequence[Alert]) -> None:
         newest = tx.standings({(alert.source, alert.fingerprint) for alert in alerts})
         held = {one.incident_id for one in newest.values() if one.incident_id is not None}
-        keys = {alert.group for alert in alerts}
-        keys |= {_unreadable(one.delivered.source) for one in batch if one.aside or one.delivered.rejected}
-        found = tx.newest([hashlib.sha256(key.encode()).hexdigest() for key in keys])
+        found = tx.newest([page_key_of(key) for key in {alert.group for alert in alerts}])
         known = {one.id: one for one in found.values()}
         known |= tx.incidents([of for of in held if of not in known])
         fold.know(newest, known.values())
@@ -202,11 +200,13 @@ class Intake:
         if tx.kept(sha256):
             return
         tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
-        fold.take(_alarm(delivered.source, tx.now, code, why, sha256))
+        alarm = _alarm(delivered.source, tx.now, code, why, sha256)
+        self._load(tx, fold, alarm.alerts)
+        fold.take(alarm)
 
     def _write(self, tx: Tx, fold: Fold) -> Written:
         written = story.write(tx, fold.changes(), self._mouths)
-        touched = fold.touched()
+        touched = fold.touched().values()
         row = tx.reserve("alert", sum(one.new is not None for one in touched))
         new: list[NewAlert] = []
         for one in touched:
@@ -235,15 +235,11 @@ class Intake:
         self._observe([(one.delivered, result) for one, result in zip(batch, results, strict=True)])
 
 
-def _unreadable(source: str) -> str:
-    return f"vakhta/unreadable/{source}"
-
-
 def _alarm(source: str, now: datetime, code: str, why: str, sha256: str) -> Delivered:
     """The alert by which people hear that something of `source` could not be read."""
     alert = Alert(
         source=source,
-        group=_unreadable(source),
+        group=f"vakhta/unreadable/{source}",
         fingerprint=hashlib.sha256(f"{source}/{code}".encode()).hexdigest()[:16],
         firing=True,
         labels={"alertname": "UnreadableAlerts", "severity": "error", "source": source, "code": code},

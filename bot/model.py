@@ -131,8 +131,16 @@ class Incident:
 
     @property
     def page_key(self) -> str:
-        """The pager's dedup_key: what Alertmanager's own PagerDuty notifier computes for the same group."""
-        return hashlib.sha256(self.key.encode()).hexdigest()
+        """The dedup_key of its pages."""
+        return page_key_of(self.key)
+
+
+def page_key_of(key: str) -> str:
+    """The pager's dedup_key for a group: what Alertmanager's own PagerDuty notifier computes for it.
+
+    Source: Alertmanager `notify.Key.Hash`, the SHA-256 of the groupKey in lower-case hex.
+    """
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

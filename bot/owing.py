@@ -39,19 +39,21 @@ def owed(change: Change, mouths: Sequence[Mouth]) -> list[Owed]:
     """What each channel is owed for the change's events, in their order; a card at most once."""
     rows: list[Owed] = []
     for mouth in mouths:
-        wanted = [(place, event) for place, event in enumerate(change.events) if event.what in mouth.wants]
+        wanted = [(place, event) for place, event in enumerate(change.events) if _concerns(mouth, event)]
         if not wanted or not mouth.takes(change.incident):
             continue
         if Kind.CARD in mouth.kinds:
             rank = min(card_rank(event.what, change.incident.severity) for _, event in wanted)
             rows.append(Owed(channel=mouth.name, kind=Kind.CARD, rank=rank))
+        if _ended_unheard(change):
+            continue
         if Kind.LINE in mouth.kinds:
             rows.extend(
                 Owed(channel=mouth.name, kind=Kind.LINE, rank=_BY_PEOPLE, event=place)
                 for place, event in wanted
-                if _is_told(event, change, mouth)
+                if event.what in STORY
             )
-        if Kind.PAGE in mouth.kinds and not _ended_unheard(change):
+        if Kind.PAGE in mouth.kinds:
             rank = change.incident.severity.rank
             rows.extend(
                 Owed(channel=mouth.name, kind=Kind.PAGE, rank=rank, event=place)
@@ -70,11 +72,9 @@ def card_rank(what: What, severity: Severity) -> int:
     return 0 if severity is Severity.CRITICAL else 1 + severity.rank
 
 
-def _is_told(event: Event, change: Change, mouth: Mouth) -> bool:
-    """A line of its own; not for what failed in this very channel, nor what the fresh card already shows."""
-    if event.what not in STORY or _ended_unheard(change):
-        return False
-    return not (event.what is What.UNDELIVERED and event.via == mouth.name)
+def _concerns(mouth: Mouth, event: Event) -> bool:
+    """Whether it wants the event; that a channel fails is not told to that channel."""
+    return event.what in mouth.wants and not (event.what is What.UNDELIVERED and event.via == mouth.name)
 
 
 def _ended_unheard(change: Change) -> bool:

@@ -27,8 +27,7 @@ SECRETS: re.Pattern[str] = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-#: Six scans for one literal byte each, which are together twice as fast as one pattern that may begin with any of them.
-_finds_at = re.compile(rb"@").search
+#: One scan for one literal byte each; together they take half the time of one pattern with all of them.
 _finds_colon = re.compile(rb":[A-Za-z0-9_-]{34}").search
 _finds_a = re.compile(rb"A(?:[KS]IA[A-Z0-9]|TE KEY|CCESS_KEY)").search
 _finds_x = re.compile(rb"x(?:ox[a-z]|app)[-.]").search
@@ -47,10 +46,5 @@ def suspect(body: bytes) -> bool:
     An ASCII character written as an escape (`\\u0041`) hides every shape, so such an escape alone makes it suspect.
     """
     return bool(
-        _finds_at(body)
-        or _finds_colon(body)
-        or _finds_a(body)
-        or _finds_x(body)
-        or _finds_e(body)
-        or _finds_escape(body)
+        b"@" in body or _finds_colon(body) or _finds_a(body) or _finds_x(body) or _finds_e(body) or _finds_escape(body)
     )

@@ -60,19 +60,22 @@ def _idle(ground: Ground) -> Line:
 
 def _storm(ground: Ground) -> Line:
     """The storm of warnings, which page too, with one critical group in the middle."""
+    patience = 10.0 if ground.quick else 75.0
     with Outside("slack", "pagerduty") as world, ground.bot(outside=world) as bot:
         flood(bot.port, [_single().fill(reserve_turns())], connections=1)
         _await(world, 1)
         sending = [*requests()[:_MIDDLE], critical(_MIDDLE), *requests()[_MIDDLE + 1 :]]
         answered = flood(bot.port, sending, connections=64)
         key = page_key(payload.group_key(f"{_MIDDLE:04d}"))
-        page = _find(world, key, within_s=75)
+        page = _find(world, key, within_s=patience)
+        paged = len(_pages(world))
         before = sum(receipt.at < page.at for receipt in _pages(world).values()) if page else 0
         faults = world.faults()
     sent = next(answer for answer in answered if answer.index == _MIDDLE)
     what = "first critical page in a storm (500 webhooks, the critical one in the middle)"
     if page is None:
-        return Line(what=what, least="100 ms", reached="not within 75 s", verdict=Verdict.FAILED)
+        late = f"not within {patience:.0f} s; {paged} other pages had gone out"
+        return Line(what=what, least="100 ms", reached=late, verdict=Verdict.SHORT)
     ms = (page.at - sent.sent) * 1000
     return Line(
         what=what,

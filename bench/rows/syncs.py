@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.client import flood
 from bench.ground import Ground, to_bot
-from bench.load import Unmeasurable
-from bench.peers import Postgres
+from bench.load import Unmeasurable, reserve_turns
 from bench.table import Line, at_most, worst
 from bench.vakhta import Bot
 
@@ -38,7 +38,7 @@ def _on_sqlite(ground: Ground) -> Line:
 
 def _on_postgres(ground: Ground) -> Line:
     with ground.bot("PostgreSQL") as bot:
-        return _line(ground, bot, "PostgreSQL, pg_stat_wal", lambda: {"wal": _wal_syncs(ground.postgres)})
+        return _line(ground, bot, "PostgreSQL, pg_stat_wal", lambda: {"wal": _wal_syncs(ground, bot)})
 
 
 def _line(ground: Ground, bot: Bot, how: str, counted: Callable[[], dict[str, int]]) -> Line:
@@ -73,6 +73,9 @@ def _traced(file: Path) -> dict[str, int]:
     return {"wal": wal, "other": len(calls) - wal}
 
 
-def _wal_syncs(postgres: Postgres) -> int:
-    time.sleep(1.5)  # Backends report their counters at most once a second.
-    return int(postgres.ask("postgres", "SELECT wal_sync FROM pg_stat_wal")[0][0])
+def _wal_syncs(ground: Ground, bot: Bot) -> int:
+    """A backend reports at the end of a transaction, at most once a second: so one more transaction, a second later."""
+    time.sleep(1.1)
+    flood(bot.port, [to_bot(1, grouped=False).fill(reserve_turns())], connections=1)
+    time.sleep(0.2)
+    return int(ground.postgres.ask("postgres", "SELECT wal_sync FROM pg_stat_wal")[0][0])

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_PATIENCE_S = 20.0  #: for one delivery or answer, whatever the sockets' own timeouts allow
+_PATIENCE_S = 20.0  #: for one delivery or call, whatever the sockets' own timeouts allow
 _HEARD = ("message", "callback_query")  #: the kinds of update that are asked for
 
 #: The last four: an answer that is not the Bot API's (a proxy's page with status 200) trips the library's reading.
@@ -55,12 +55,8 @@ class Bot:
             logging.getLogger(name).addFilter(self._is_safe_to_log)
         # Without it the library warns about every Retry-After that it turns into a number.
         os.environ.setdefault("PTB_TIMEDELTA", "1")
-        self._api = telegram.Bot(
-            self._token,
-            base_url=section.api_url,
-            request=HTTPXRequest(read_timeout=10, pool_timeout=5),
-            get_updates_request=_Untouched(connection_pool_size=1, read_timeout=10),
-        )
+        wire = _Untouched(read_timeout=10, pool_timeout=5)
+        self._api = telegram.Bot(self._token, base_url=section.api_url, request=wire, get_updates_request=wire)
 
     async def open(self, webhook: str | None) -> tuple[int, str]:
         """Have updates sent to that URL, or held for `fetch`. Returns the bot's own id and username."""

@@ -50,7 +50,9 @@ class Console:
         line = _read(body)
         door = self._door
         if door is None:
-            raise Rejected("The bot is still starting. Nothing was done; try again.", code="starting", status=503)
+            raise Rejected(
+                "The bot is starting or stopping. Nothing was done; try again.", code="not_listening", status=503
+            )
         operator = door.person(self.name, OPERATOR)
         if operator is None:
             raise Rejected(

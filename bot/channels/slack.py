@@ -25,7 +25,7 @@ from bot.model import Kind, Notice, What
 from bot.ports import Door, Heard, Limit
 from bot.settings import SlackSettings
 
-_POST_S, _LOOK_S = 10, 2  #: seconds for a delivery, and for what happens while Slack waits 3 s for us
+_POST_S, _LOOK_S = 10, 1  #: seconds for a delivery, and for what happens while Slack waits 3 s for us
 _ANYTHING = re.compile("")
 
 
@@ -44,7 +44,7 @@ class Slack:
         self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
         quick = Web(token, settings.api_url, _LOOK_S)
         self._hearing = Hearing(place=self.name, team_id=settings.team_id, call=quick.call, whisper=whisper)
-        self._line = Line(settings, quick)
+        self._line = Line(settings)
         self._app: App | None = None
 
     def deliver(self, notice: Notice) -> str | None:
@@ -76,7 +76,7 @@ class Slack:
 
     def healthy(self) -> str | None:
         """None when all is well, else what is wrong; for readiness."""
-        return self._line.trouble
+        return self._line.ailing()
 
     def _listeners(self) -> App:
         """Bolt as the dispatcher only: sender, freshness and workspace are settled before it sees anything."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import urlsplit
 
-from bot.model import Card, Incident, Notice, Severity, Status
+from bot.model import Card, Notice, Severity, Status
 
 Block = dict[str, object]
 
 _HEADER, _SECTION, _LABEL, _VALUE, _URL, _TEXT = 150, 3000, 75, 2000, 3000, 3900
-_LINE_BLOCKS = 44  #: of Slack's 50; the others are the header, the standing, the rest and the buttons
+_LINE_BLOCKS = 44  #: of Slack's 50; the others are the header, the word of more, and the buttons
 _BUTTONS = 24  #: of Slack's 25; one is the link to the board
 _JOINERS = {"\u200c", "\u200d"}  #: invisible, but Persian and emoji families fall apart without them
 _LINK = re.compile(r"https?://[^\s<>|\"'`]+")
@@ -25,13 +26,12 @@ _DONE = "✅"
 
 
 def blocks(notice: Notice) -> list[Block]:
-    """Header, standing, lines, buttons; never more than Slack takes."""
+    """Header, lines, buttons; never more than Slack takes."""
     card = notice.card
     drawn: list[Block] = [
         {"type": "header", "text": _plain(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
-        {"type": "context", "elements": [_plain(_standing(card, notice.incident), _SECTION)]},
     ]
-    lines = list(_sections(card.lines))
+    lines = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
     drawn += lines[:_LINE_BLOCKS]
     if len(lines) > _LINE_BLOCKS:
         drawn.append({"type": "context", "elements": [_plain("More is on the board.", _SECTION)]})
@@ -42,22 +42,22 @@ def blocks(notice: Notice) -> list[Block]:
 def summary(notice: Notice) -> str:
     """One line: what a phone shows, and what stands in where blocks cannot be drawn."""
     card = notice.card
-    return escape(_one_line(f"{_mark(card)} {card.title} | {_standing(card, notice.incident)}"), _TEXT)
+    standing = card.lines[0] if card.lines else f"{card.severity}, {card.status}"
+    return escape(_one_line(f"{_mark(card)} {card.title} | {standing}"), _TEXT)
 
 
 def words_only(notice: Notice) -> str:
     """The whole card without blocks, its buttons as words to type: for when Slack refuses the blocks."""
     card = notice.card
-    said = [f"{_mark(card)} {card.title}", _standing(card, notice.incident), *card.lines]
     typed = [f"{label}: /vakhta {words}" for label, words in card.buttons.items()]
-    return escape("\n".join([*said[:2], *typed, card.link, *said[2:]]), _TEXT)
+    return escape("\n".join([f"{_mark(card)} {_one_line(card.title)}", *typed, card.link, *card.lines]), _TEXT)
 
 
 def escape(text: str, limit: int = _TEXT) -> str:
     """Plain text as Slack wants it, of at most `limit` characters with the escapes counted."""
     kept: list[str] = []
     room = limit
-    for char in clean(text):
+    for char in filter(_visible, text):
         piece = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(char, char)
         kept.append(piece)
         room -= len(piece)
@@ -68,7 +68,7 @@ def escape(text: str, limit: int = _TEXT) -> str:
 
 def clean(text: str) -> str:
     """Without control, bidirectional and invisible characters and half surrogates; line breaks and tabs stay."""
-    return "".join(char for char in text if _visible(char))
+    return "".join(filter(_visible, text))
 
 
 def _visible(char: str) -> bool:
@@ -91,12 +91,6 @@ def _one_line(text: str) -> str:
 
 def _mark(card: Card) -> str:
     return _DONE if card.status is Status.RESOLVED else _MARK[card.severity]
-
-
-def _standing(card: Card, incident: Incident) -> str:
-    owner = f"owner {incident.owner}" if incident.owner else "nobody has it"
-    firing = f"{incident.firing} of {incident.total} firing"
-    return f"#{incident.id} · {card.severity.upper()} · {card.status} · {firing} · {owner}"
 
 
 def _plain(text: str, limit: int) -> Block:
@@ -130,7 +124,7 @@ def _linked(line: str) -> str | None:
     """The line with its web addresses as links that show where they lead; None when it has none, or is too long."""
     drawn: list[str] = []
     end = 0
-    text = clean(line)
+    text = clean(line) if "http" in line and len(line) <= _SECTION else ""
     for found in _LINK.finditer(text):
         if not _followable(found[0]):
             continue

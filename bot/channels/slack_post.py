@@ -1,7 +1,7 @@
 """Cards and lines into one Slack channel: post, edit in place, answer in the thread.
 
 The promise: an alert is told even when Slack will not draw it (once more, as bare text), and a post whose outcome
-nobody knows is looked for by its key before it is posted again. That memory lasts as long as the process.
+nobody knows is looked for before it is posted again. That memory lasts as long as the process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from bot.channels.slack_blocks import blocks, escape, summary, words_only
-from bot.model import Notice
+from bot.model import Kind, Notice
 from bot.ports import Undelivered
 
 logger = logging.getLogger(__name__)
@@ -28,11 +28,13 @@ _QUIET: Mapping[str, object] = {
     "unfurl_media": False,
     "mrkdwn": False,
 }
-_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+_GONE = frozenset(
+    {"message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_update_message", "edit_window_closed"}
+)
 _UNDRAWABLE = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long"})
-_REMEMBERED = 500  #: keys of each kind kept in memory
+_REMEMBERED = 500  #: things of each kind kept in memory
 _PAGES = 5  #: of 200 messages each, read back when looking for one
-_SKEW_S = 300  #: how far Slack's clock may be from ours
+_SKEW_S = 120  #: how far Slack's clock may be from ours
 
 
 class Refused(Undelivered):
@@ -53,8 +55,8 @@ class Posting:
     def __init__(self, call: Call, channel: str) -> None:
         self._call = call
         self._channel = channel
-        self._unsure: OrderedDict[str, float] = OrderedDict()  # key -> time.time() of its first try
-        self._bare: OrderedDict[str, float] = OrderedDict()  # keys whose blocks Slack refused
+        self._unsure: OrderedDict[str, float] = OrderedDict()  # thing -> time.time() of its first try
+        self._bare: OrderedDict[str, float] = OrderedDict()  # things whose blocks Slack refused
 
     def card(self, notice: Notice) -> str:
         """Post or edit the card; returns "channel:ts"."""
@@ -65,55 +67,60 @@ class Posting:
         try:
             self._draw("chat.update", notice, {"channel": channel, "ts": ts, "parse": "none", "link_names": False})
         except Refused as error:
-            if error.code not in _GONE:
+            if error.code not in _GONE and channel == self._channel:
                 raise
-            return self._post_card(notice)
-        self._unsure.pop(notice.key, None)
+            return self._post_card(notice)  # Deleted, or left behind in a channel of earlier settings.
+        self._unsure.pop(_thing(notice), None)
         return ref
 
     def line(self, notice: Notice) -> None:
-        """One line in the card's thread."""
+        """One line in the card's thread; beside it when somebody deleted the card."""
         assert notice.event is not None, "a line tells an event"
         assert notice.ref is not None, "a line stands in a card's thread"
         channel, _, thread = notice.ref.partition(":")
         if self._find(notice, channel, thread):
-            self._unsure.pop(notice.key, None)
+            self._unsure.pop(_thing(notice), None)
             return
-        said = escape(notice.event.said)
-        self._post(
-            notice, lambda told: self._call("chat.postMessage", {**told, "thread_ts": thread, "text": said}), channel
-        )
+        said = notice.event.said.strip() or "(no text)"
+        inside = {"channel": channel, "thread_ts": thread, "text": escape(said)}
+        try:
+            self._post(notice, lambda told: self._call("chat.postMessage", {**told, **inside}))
+        except Refused as error:
+            if error.code not in _GONE:
+                raise
+            beside = {"channel": self._channel, "text": escape(f"#{notice.incident.id} {said}")}
+            self._post(notice, lambda told: self._call("chat.postMessage", {**told, **beside}))
 
     def _post_card(self, notice: Notice) -> str:
-        answer = self._post(notice, lambda told: self._draw("chat.postMessage", notice, told), self._channel)
+        answer = self._post(notice, lambda told: self._draw("chat.postMessage", notice, told))
         return f"{answer['channel']}:{answer['ts']}"
 
-    def _post(self, notice: Notice, send: Callable[[Mapping[str, object]], Answer], channel: str) -> Answer:
+    def _post(self, notice: Notice, send: Callable[[Mapping[str, object]], Answer]) -> Answer:
         began = time.time()
-        told = {"event_type": "vakhta", "event_payload": {"key": notice.key}}
+        told = {"event_type": "vakhta", "event_payload": {"key": notice.key, "thing": _thing(notice)}}
         try:
-            answer = send({**_QUIET, "channel": channel, "metadata": told})
+            answer = send({**_QUIET, "channel": self._channel, "metadata": told})
         except Unsure:
-            _remember(self._unsure, notice.key, began)
+            _remember(self._unsure, _thing(notice), began)
             raise
-        self._unsure.pop(notice.key, None)
+        self._unsure.pop(_thing(notice), None)
         return answer
 
     def _draw(self, method: str, notice: Notice, fields: Mapping[str, object]) -> Answer:
         """Send with blocks. What Slack refuses to draw goes as bare text, from then on at the first try."""
-        if notice.key not in self._bare:
+        if _thing(notice) not in self._bare:
             try:
                 return self._call(method, {**fields, "text": summary(notice), "blocks": blocks(notice)})
             except Refused as error:
                 if error.code not in _UNDRAWABLE:
                     raise
                 logger.warning("Slack refused a card's blocks; sent as text", extra={"error": error.code})
-                _remember(self._bare, notice.key, time.time())
+                _remember(self._bare, _thing(notice), time.time())
         return self._call(method, {**fields, "text": words_only(notice), "blocks": []})
 
     def _find(self, notice: Notice, channel: str, thread: str | None) -> str | None:
         """Where an earlier try of this notice arrived after all; None where it did not, or nobody may look."""
-        began = self._unsure.get(notice.key)
+        began = self._unsure.get(_thing(notice))
         if began is None:
             return None
         fields: dict[str, object] = {
@@ -124,7 +131,7 @@ class Posting:
         }
         method = "conversations.history" if thread is None else "conversations.replies"
         try:
-            ts = self._look(method, fields if thread is None else {**fields, "ts": thread}, notice.key)
+            ts = self._look(method, fields if thread is None else {**fields, "ts": thread}, _thing(notice))
         except Refused as error:
             if not error.permanent:
                 raise
@@ -132,13 +139,13 @@ class Posting:
             return None
         return ts and f"{channel}:{ts}"
 
-    def _look(self, method: str, fields: Mapping[str, object], key: str) -> str | None:
-        """The ts of the message that carries `key`."""
+    def _look(self, method: str, fields: Mapping[str, object], thing: str) -> str | None:
+        """The ts of the message that carries `thing`."""
         cursor = ""
         for _ in range(_PAGES):
             answer = self._call(method, {**fields, "cursor": cursor} if cursor else fields)
             for message in _rows(answer.get("messages")):
-                if _key(message) == key:
+                if _told_by(message) == thing:
                     return str(message["ts"])
             following = answer.get("response_metadata")
             cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
@@ -147,20 +154,25 @@ class Posting:
         return None
 
 
-def _remember(keys: OrderedDict[str, float], key: str, at: float) -> None:
-    """The first time stays; the oldest key is forgotten when there are too many."""
-    keys.setdefault(key, at)
-    while len(keys) > _REMEMBERED:
-        keys.popitem(last=False)
+def _thing(notice: Notice) -> str:
+    """What there must be one of. A card's key changes as the incident moves on; its incident stays."""
+    return f"card {notice.incident.id}" if notice.kind is Kind.CARD else f"line {notice.key}"
+
+
+def _remember(things: OrderedDict[str, float], thing: str, at: float) -> None:
+    """The first time stays; the oldest thing is forgotten when there are too many."""
+    things.setdefault(thing, at)
+    while len(things) > _REMEMBERED:
+        things.popitem(last=False)
 
 
 def _rows(messages: object) -> list[dict[str, object]]:
     return [row for row in messages if isinstance(row, dict)] if isinstance(messages, list) else []
 
 
-def _key(message: Mapping[str, object]) -> object:
+def _told_by(message: Mapping[str, object]) -> object:
     told = message.get("metadata")
     if not isinstance(told, dict) or told.get("event_type") != "vakhta":
         return None
     payload = told.get("event_payload")
-    return payload.get("key") if isinstance(payload, dict) else None
+    return payload.get("thing") if isinstance(payload, dict) else None

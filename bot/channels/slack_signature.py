@@ -132,10 +132,7 @@ def _unreadable(why: str) -> Rejected:
 
 def _team(payload: Mapping[str, object]) -> object:
     """Where it happened. Interactive payloads of an organisation-wide app have no `team`, only the user's."""
-    team = payload.get("team")
-    if isinstance(team, dict):
-        return team.get("id")
-    user = payload.get("user")
-    if "team_id" not in payload and isinstance(user, dict):
+    team = payload.get("team") or payload.get("team_id")
+    if team is None and isinstance(user := payload.get("user"), dict):
         return user.get("team_id")
-    return team or payload.get("team_id")
+    return team.get("id") if isinstance(team, dict) else team

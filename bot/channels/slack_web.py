@@ -36,8 +36,11 @@ logger = logging.getLogger(__name__)
 
 Answering = Callable[[dict[str, object]], str]
 
-_WHISPER_S = 2  #: seconds for an answer to the asker, while Slack waits 3 s for us
-_OPEN_S, _CLOSE_S = 5, 15  #: seconds for a new Socket Mode address, and for the line's thread to end
+_WHISPER_S = 1  #: seconds for an answer to the asker, while Slack waits 3 s for us
+_OPEN_S, _CLOSE_S = (
+    5,
+    15,
+)  #: seconds to introduce the bot or get a Socket Mode address, and for the line's thread to end
 _PING_S, _WATCH_S = 10, 0.5  #: seconds between Socket Mode's heartbeats, and between looks at the connection
 _PAUSES = (0.2, 30.0)  #: seconds before connecting again: at first, and at most
 _TCP_ESTABLISHED = b"\x01"
@@ -100,9 +103,8 @@ class Line:
     The SDK's own reconnecting is off: it never gives up on a bad token, and it does not notice a peer that is gone.
     """
 
-    def __init__(self, settings: SlackSettings, quick: Web) -> None:
+    def __init__(self, settings: SlackSettings) -> None:
         self._settings = settings
-        self._quick = quick
         self.bot_user = ""  #: the bot's user id, "" until Slack told it
         self.app_id = _app_id(settings.app_token.get_secret_value())  #: None: not known yet
         self.trouble: str | None = "Slack: not connected yet."
@@ -115,6 +117,12 @@ class Line:
         self._stop.clear()
         self._thread = threading.Thread(target=self._keep, args=(answer,), name="slack-line", daemon=True)
         self._thread.start()
+
+    def ailing(self) -> str | None:
+        """What is wrong, None when all is well."""
+        if self.trouble is None and self._settings.mode == "socket" and not (self._thread and self._thread.is_alive()):
+            return "Slack: nobody listens any more. Restart the bot."
+        return self.trouble
 
     def close(self) -> None:
         self._stop.set()
@@ -147,6 +155,10 @@ class Line:
                 self.trouble = None
                 return None
             self._hold(answer)
+        except (OSError, SlackClientError) as error:
+            failed = Undelivered(f"Slack's Socket Mode connection broke ({type(error).__name__}).")
+            self.trouble = failed.said
+            return failed
         except Undelivered as error:
             self.trouble = error.said
             return error
@@ -155,7 +167,8 @@ class Line:
     def _introduce(self) -> None:
         if self.bot_user:
             return
-        told = self._quick.call("auth.test", {})
+        token = self._settings.bot_token.get_secret_value()
+        told = Web(token, self._settings.api_url, _OPEN_S).call("auth.test", {})
         if told.get("team_id") != self._settings.team_id:
             said = f"The bot token is of workspace {told.get('team_id')}, not {self._settings.team_id}. "
             raise Undelivered(f"{said}Mend `channels.slack.team_id` or the token.", permanent=True)
@@ -232,14 +245,25 @@ def _established(sock: socket.socket) -> bool:
 
 
 def _hang_up(client: SocketModeClient) -> None:
-    """Close at once: its reader would sit out a 3 s timeout with the lock that closing needs, its queue 1 s."""
+    """Close at once, and only after the reader is gone.
+
+    By itself the client's `close` sits out the reader's 3 s and the queue's 1 s, and it breaks where the reader closes
+    the same socket at that moment.
+    """
     client.closed = True
-    client.current_session_state.terminated = True
     client.message_queue.put(None)
-    session = client.current_session
+    reader, session = client.current_session_runner, client.current_session
+    reader.event.set()
     if session is not None and session.sock is not None:
         with contextlib.suppress(OSError):
             session.sock.shutdown(socket.SHUT_RDWR)
+    while reader.is_alive():
+        client.current_session_state.terminated = True  # Again each time: the reader unsets it as it begins.
+        reader.thread.join(0.05)
+    monitor = client.current_app_monitor
+    monitor.event.set()
+    if monitor.is_alive():
+        monitor.thread.join()
     client.close()
 
 

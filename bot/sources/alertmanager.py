@@ -1,4 +1,4 @@
-"""Prometheus Alertmanager's webhook, payload version 4 (Alertmanager 0.22 to 0.34).
+"""Prometheus Alertmanager's webhook, payload version 4 (seen from 0.25 to 0.34).
 
 Two readers of the same bytes. The quick one takes what Alertmanager sends on an ordinary day; whatever is unusual in
 any way goes to the exact one, which knows the right answer to everything. Where the quick one gives an answer, it is
@@ -8,7 +8,7 @@ the exact one's answer. Facts: notify/webhook and template/template.go of Alertm
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -77,7 +77,7 @@ def read_exactly(body: bytes, now: datetime) -> Delivered:
     """The exact reader: every answer of the bad-input table. Raises `Rejected`."""
     payload = decode(body)
     if payload.get("version") != "4":
-        said = 'Only payload version "4" is understood. Nothing was stored as an alert. Use Alertmanager 0.22 or later.'
+        said = 'Only payload version "4" is understood. Nothing was stored as an alert. Update the Alertmanager.'
         raise Rejected(said, code="unsupported_version", status=422)
     raws = payload.get("alerts")
     if not isinstance(raws, list):
@@ -164,21 +164,23 @@ def _came_once(payload: _OrdinaryPayload, body: bytes, *, quoted: bool) -> bool:
     """
     if b"\\u0022" in body:
         return False
-    shared = [payload.groupLabels, payload.commonLabels, payload.commonAnnotations]
+    routed = payload.routeLabels
     strings = _STRINGS + _STRINGS_OF_ALERT * len(payload.alerts)
+    pairs = len(payload.groupLabels) + len(payload.commonLabels) + len(payload.commonAnnotations)
     if payload.notification_reason is not msgspec.UNSET:
         strings += 2
-    if payload.routeLabels is not msgspec.UNSET:
-        shared.append(payload.routeLabels)
+    if routed is not msgspec.UNSET:
         strings += 1
+        pairs += len(routed)
     for alert in payload.alerts:
-        strings += 2 * (len(alert.labels) + len(alert.annotations))
-    strings += 2 * sum(map(len, shared))
+        pairs += len(alert.labels) + len(alert.annotations)
     inside = payload.groupKey.count('"')
     if quoted:
-        inside += sum(map(_quotes, shared))
         inside += sum(_quotes(alert.labels) + _quotes(alert.annotations) for alert in payload.alerts)
-    return body.count(b'"') == 2 * strings + inside
+        inside += sum(
+            map(_quotes, (payload.groupLabels, payload.commonLabels, payload.commonAnnotations, routed or {}))
+        )
+    return body.count(b'"') == 2 * (strings + 2 * pairs) + inside
 
 
 def _quotes(pairs: Mapping[str, str]) -> int:
@@ -227,7 +229,7 @@ def _exact(raw: object, group: str, path: str, at: tuple[Mend, datetime]) -> Ale
     if raw.get("status") not in ("firing", "resolved"):
         return _Fault(f"{path}.status", 'must be "firing" or "resolved".', "bad_status")
     labels = raw.get("labels")
-    if not isinstance(labels, dict) or not _are_texts(labels.values()):
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         return _Fault(f"{path}.labels", "must be an object of texts.")
     mend, now = at
     firing = raw["status"] == "firing"
@@ -246,10 +248,6 @@ def _exact(raw: object, group: str, path: str, at: tuple[Mend, datetime]) -> Ale
     )
 
 
-def _are_texts(values: Iterable[object]) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
 def _notes_of(raw: object, mend: Mend) -> dict[str, str]:
     """Annotations only explain: an alert is not turned away for them."""
     if raw is None:
@@ -257,7 +255,7 @@ def _notes_of(raw: object, mend: Mend) -> dict[str, str]:
     if not isinstance(raw, dict):
         mend.note("notes_mended")
         return {}
-    if not _are_texts(raw.values()):
+    if not all(isinstance(value, str) for value in raw.values()):
         mend.note("notes_mended")
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in raw.items()}
 

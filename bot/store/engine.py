@@ -49,6 +49,7 @@ class Store:
         self.now = now
         self._observe = observe
         self._turns = _Turns()
+        self._here = threading.local()
         self._writers = _open_sqlite(self.url.database or "", self.url) if self.sqlite else _open_postgres(url)
         self._readers = _open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
         self._checkpoints = _Checkpoints(Path(self.url.database or "")) if self.sqlite else None
@@ -64,16 +65,24 @@ class Store:
             sql = Sql(connection)
             if not self.sqlite:
                 sql.run("SELECT pg_advisory_xact_lock(?)", crc32(f"vakhta/{lane}".encode()))
-            yield Tx(sql, self.now())
-            start = perf_counter()
-            connection.commit()
-            self._observe(perf_counter() - start)
+            self._here.writing = True
+            try:
+                yield Tx(sql, self.now())
+                start = perf_counter()
+                connection.commit()
+                self._observe(perf_counter() - start)
+            finally:
+                self._here.writing = False
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
         """One consistent look; it waits for no writer."""
         with self._readers.connect() as connection:
             yield Reading(Sql(connection))
+
+    def writing(self) -> bool:
+        """Whether this thread is inside `begin` now; whoever calls a provider must not be."""
+        return getattr(self._here, "writing", False)
 
     def start(self) -> None:
         if self._checkpoints:

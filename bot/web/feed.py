@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ class Feed:
         if self._closed or self._clients >= _MOST_CLIENTS:
             raise Rejected("Too many boards are open. Close one and reload.", code="busy", status=503)
 
-    async def stream(self, last_event_id: int | None) -> AsyncIterator[bytes]:
+    async def stream(self, last_event_id: int | None) -> AsyncGenerator[bytes, None]:
         """What one client gets, from where it left off, until it goes away."""
         self._enter()
         try:

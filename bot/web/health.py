@@ -30,6 +30,7 @@ class Health:
         self._threads = threads
         self._within_s = within_s
         self._running: dict[str, Future[str | None]] = {}
+        self._raised: set[str] = set()
 
     def routes(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -51,12 +52,17 @@ class Health:
             self._running[name] = running
         try:
             # Shielded: giving up on the answer must not cancel a check that others wait for too.
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._within_s)
+            said = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._within_s)
         except TimeoutError:
+            # On 3.11 a check's own TimeoutError is this very class; either way there was no answer.
             return f"no answer within {self._within_s:g} s"
         except Exception:
-            logger.exception("check failed", extra={"check": name})
-            return "the check itself failed; the log tells why"
+            if name not in self._raised:  # once, not at every probe of an hour
+                logger.exception("check failed", extra={"check": name})
+            self._raised.add(name)
+            return "failed; the log tells why"
+        self._raised.discard(name)
+        return said
 
 
 def _live() -> PlainTextResponse:

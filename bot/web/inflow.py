@@ -40,13 +40,7 @@ class Inflow:
             TimeoutError: it did not come in time.
             Gone: the sender hung up.
         """
-        task = asyncio.current_task()
-        assert task is not None, "an ASGI app runs in a task"
-        loop = asyncio.get_running_loop()
-        self._due[task] = loop.time() + self._within_s
-        if not self._sweeping:
-            self._sweeping = True
-            loop.call_later(self._within_s / _SWEEPS, self._sweep, loop)
+        task = self._begin()
         held = bytearray()
         try:
             message = await receive()
@@ -64,6 +58,16 @@ class Inflow:
             raise TimeoutError from None
         finally:
             self._due.pop(task, None)
+
+    def _begin(self) -> asyncio.Task[object]:
+        task = asyncio.current_task()
+        assert task is not None, "an ASGI app runs in a task"
+        loop = asyncio.get_running_loop()
+        self._due[task] = loop.time() + self._within_s
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(self._within_s / _SWEEPS, self._sweep, loop)
+        return task
 
     async def _read_on(self, receive: Receive, held: bytearray) -> tuple[bytes, bool]:
         arrived = len(held)

@@ -184,8 +184,7 @@ class Server:
             return
         self._running.config.timeout_graceful_shutdown = max(1, int(grace.total_seconds()))
         self._running.should_exit = True
-        if self._running.loop is not None and self._thread.is_alive():
-            self._running.loop.call_soon_threadsafe(self._edge.close_streams)
+        self.post(self._edge.close_streams)
         self._thread.join(grace.total_seconds() + 1)
         self._edge.stop_threads()
 

@@ -124,6 +124,8 @@ class SmallDoor:
     def _check_text(self, method: str, *texts: str) -> None:
         if not all(isinstance(text, str) and text for text in texts):
             self._fault(f"{method} takes texts that are not empty, got {texts!r}")
+        if any("\x00" in text or not text.isprintable() for text in texts):
+            self._fault(f"{method} was given what a database cannot look up: {texts!r}")
 
     def _fault(self, said: str) -> None:
         with self._moved:

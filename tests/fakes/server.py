@@ -202,21 +202,10 @@ class _Listening(ThreadingHTTPServer):
     def __init__(self, fake: StrictServer) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.fake = fake
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-
-    def keep(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._open.add(connection)
-
-    def forget(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._open.discard(connection)
+        self.connections: set[socket.socket] = set()
 
     def drop_connections(self) -> None:
-        with self._lock:
-            still = list(self._open)
-        for connection in still:
+        for connection in list(self.connections):
             _drop(connection)
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -231,10 +220,10 @@ class _Request(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.server.keep(self.connection)
+        self.server.connections.add(self.connection)
 
     def finish(self) -> None:
-        self.server.forget(self.connection)
+        self.server.connections.discard(self.connection)
         super().finish()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the standard library's name)

@@ -7,53 +7,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import Server, ServerConnection, serve
+from collections.abc import Callable
 
 from tests.fakes.server import Answer, Call, StrictServer, Window
 from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields
+from tests.fakes.slack_socket import FakeSocket
 from tests.fakes.slack_speech import Spoken, Workspace
-
-
-@dataclass(kw_only=True)
-class Message:
-    """One message as it stands in the channel now."""
-
-    ts: str
-    channel: str
-    text: str
-    blocks: list[Block]
-    metadata: dict[str, object]
-    thread_ts: str | None = None
-    edits: int = 0
-    pings: list[str] = field(default_factory=list)  #: whom it notified, and links under another name
-
-    @property
-    def buttons(self) -> dict[str, Block]:
-        """Label -> the button as it was sent."""
-        rows = [row for block in self.blocks if block["type"] == "actions" for row in _list(block["elements"])]
-        return {str(_dict(row["text"])["text"]): row for row in rows}
-
-    @property
-    def shown(self) -> str:
-        """All of its text, fallback and blocks."""
-        return self.text + "\n" + json.dumps(self.blocks, ensure_ascii=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Whisper:
-    """What one person alone was shown."""
-
-    text: str
-    user: str = ""  #: "" where it went to a response_url
-    thread_ts: str = ""
-    response_url: str = ""
+from tests.fakes.slack_values import Message, Whisper, member, object_of, rows_of
 
 
 class FakeSlack(StrictServer):
@@ -71,16 +32,10 @@ class FakeSlack(StrictServer):
         self.window = Window(1, 1.0)
         self.users: dict[str, dict[str, object]] = {"U1": member("U1"), "U2": member("U2")}
         self.whispers: list[Whisper] = []
-        self.acks: dict[str, object] = {}  #: envelope id -> the payload that came with its ack
-        self.socket_opened = 0  #: how many Socket Mode connections there ever were
+        self.socket = FakeSocket(self.fault)
         self.may_draw = True  #: False: every message with blocks is refused, as by a stricter Slack
         self._messages: dict[str, Message] = {}
         self._count = itertools.count(1)
-        self._sent: dict[str, Spoken] = {}
-        self._tickets: set[str] = set()
-        self._sockets: list[ServerConnection] = []
-        self._websockets: Server | None = None
-        self._listening: threading.Thread | None = None
 
     @property
     def api_url(self) -> str:
@@ -94,6 +49,12 @@ class FakeSlack(StrictServer):
     def message(self, ts: str) -> Message:
         """By its ts, or by our own "channel:ts"."""
         return self._messages[ts.rpartition(":")[2]]
+
+    def say(self, text: str) -> None:
+        """Somebody talks in the channel."""
+        with self._lock:
+            ts = self._ts()
+            self._messages[ts] = Message(ts=ts, channel=self.workspace.channel, text=text, blocks=[], metadata={})
 
     def forget(self, ts: str) -> None:
         """Somebody deleted it."""
@@ -141,44 +102,23 @@ class FakeSlack(StrictServer):
     def push(self, spoken: Spoken) -> object:
         """Send it through the newest socket, wait for the ack, and give back the ack's payload."""
         envelope = f"env-{next(self._count)}"
-        told = {"envelope_id": envelope, "type": spoken.kind, "payload": spoken.payload, "retry_attempt": 0}
-        with self._lock:
-            self._sent[envelope] = spoken
-        self.wait(lambda: bool(self._sockets), "a Socket Mode connection")
-        self._sockets[-1].send(json.dumps(told | {"accepts_response_payload": spoken.kind != "events_api"}))
-        self.wait(lambda: envelope in self.acks, f"the ack of {envelope}")
-        return self.acks[envelope]
+        self.wait(lambda: bool(self.socket.open_ones), "a Socket Mode connection")
+        self.socket.send(envelope, spoken)
+        self.wait(lambda: envelope in self.socket.acks, f"the ack of {envelope}")
+        return self.socket.acks[envelope]
 
     def ask_to_move(self) -> None:
         """Slack's `disconnect`: the client shall open a new connection, then the old one ends."""
-        old, before = self._sockets[-1], self.socket_opened
+        old, before = self.socket.open_ones[-1], self.socket.opened
         old.send(json.dumps({"type": "disconnect", "reason": "refresh_requested"}))
-        self.wait(lambda: self.socket_opened > before, "a new connection")
+        self.wait(lambda: self.socket.opened > before, "a new connection")
         old.close()
 
-    def end_sockets(self) -> None:
-        """The server ends every connection."""
-        for connection in list(self._sockets):
-            connection.close()
-
-    def cut_sockets(self) -> None:
-        """Every connection ends without a close frame, as when a proxy between dies."""
-        for connection in list(self._sockets):
-            connection.socket.shutdown(socket.SHUT_RDWR)
-
     def open(self) -> None:
-        self._websockets = serve(self._serve_socket, "127.0.0.1", 0, ping_interval=None)
-        self._listening = threading.Thread(target=self._websockets.serve_forever, name="fake-socket", daemon=True)
-        self._listening.start()
+        self.socket.open()
 
     def close(self) -> None:
-        assert self._websockets is not None
-        assert self._listening is not None
-        self.end_sockets()
-        self._websockets.shutdown()
-        self._listening.join(5)
-        for envelope in self._sent.keys() - self.acks.keys():
-            self.fault(f"{envelope} was never acknowledged")
+        self.socket.close()
 
     def answer(self, call: Call) -> Answer:
         if call.path.startswith("/respond/"):
@@ -216,10 +156,7 @@ class FakeSlack(StrictServer):
         return _yes(team_id=us.team_id, user_id=us.bot_user, bot_id="B1", app_id=us.app_id, user="vakhta", team="Acme")
 
     def _open_socket(self, _: dict[str, object]) -> Answer:
-        assert self._websockets is not None
-        ticket = f"t{next(self._count)}"
-        self._tickets.add(ticket)
-        return _yes(url=f"ws://127.0.0.1:{self._websockets.socket.getsockname()[1]}/link/?ticket={ticket}")
+        return _yes(url=self.socket.invite())
 
     def _post(self, fields: dict[str, object]) -> Answer:
         channel = str(fields.get("channel"))
@@ -238,8 +175,8 @@ class FakeSlack(StrictServer):
             ts=self._ts(),
             channel=channel,
             text=str(fields["text"]),
-            blocks=_list(fields.get("blocks") or []),
-            metadata=_dict(fields.get("metadata") or {}),
+            blocks=rows_of(fields.get("blocks") or []),
+            metadata=object_of(fields.get("metadata") or {}),
             thread_ts=None if thread is None else str(thread),
             pings=_pings(fields),
         )
@@ -255,14 +192,14 @@ class FakeSlack(StrictServer):
         refusal = self._refusal(fields)
         if refusal is not None:
             return refusal
-        message.text, message.blocks = str(fields["text"]), _list(fields.get("blocks") or [])
+        message.text, message.blocks = str(fields["text"]), rows_of(fields.get("blocks") or [])
         message.edits += 1
         message.pings += _pings(fields)
         return _yes(channel=message.channel, ts=message.ts, text=message.text)
 
     def _refusal(self, fields: dict[str, object]) -> Answer | None:
         """Why this message is not taken, from its content alone."""
-        text, blocks = fields.get("text"), _list(fields.get("blocks") or [])
+        text, blocks = fields.get("text"), rows_of(fields.get("blocks") or [])
         if not isinstance(text, str) or not text:
             self.fault("a message without text: a phone shows nothing of it")
             return _no("no_text")
@@ -312,48 +249,11 @@ class FakeSlack(StrictServer):
             self.whispers.append(Whisper(text=str(told.get("text")), response_url=call.path))
         return Answer(body=b"ok")
 
-    def _serve_socket(self, connection: ServerConnection) -> None:
-        assert connection.request is not None
-        ticket = connection.request.path.rpartition("ticket=")[2]
-        with self._lock:
-            if ticket not in self._tickets:
-                self.fault(f"a socket was opened with the ticket {ticket!r}, which is used or unknown")
-                return
-            self._tickets.remove(ticket)
-        connection.send(json.dumps({"type": "hello", "num_connections": 1}))
-        with self._lock:
-            self._sockets.append(connection)
-            self.socket_opened += 1
-        try:
-            for told in connection:
-                self._take_ack(json.loads(told))
-        except ConnectionClosed:
-            return  # Aborted rather than closed; the next line is the same for both.
-        finally:
-            with self._lock:
-                self._sockets.remove(connection)
-
-    def _take_ack(self, told: dict[str, object]) -> None:
-        envelope = str(told.get("envelope_id"))
-        with self._lock:
-            spoken = self._sent.get(envelope)
-            if spoken is None or envelope in self.acks:
-                self.fault(f"an ack for {envelope}, which was not sent or was acknowledged before")
-            elif spoken.kind == "events_api" and told.get("payload"):
-                self.fault("an event was answered with a payload")
-            self.acks[envelope] = told.get("payload")
-
     def _ts(self) -> str:
         return f"{time.time():.0f}.{next(self._count):06d}"
 
     def _response_url(self) -> str:
         return f"{self.url}/respond/{next(self._count)}"
-
-
-def member(user: str, **other: object) -> dict[str, object]:
-    """A full member as users.info shows one."""
-    plain = {"deleted": False, "is_bot": False, "is_restricted": False, "is_ultra_restricted": False}
-    return {"id": user, "team_id": "T1", "name": user.lower(), **plain, **other}
 
 
 def _yes(**told: object) -> Answer:
@@ -377,14 +277,4 @@ def _decoded(key: str, value: object) -> object:
 
 def _pings(fields: dict[str, object]) -> list[str]:
     parsed = fields.get("parse") != "none" or fields.get("link_names") is not False
-    return pings(str(fields["text"]), _list(fields.get("blocks") or []), parsed=parsed)
-
-
-def _list(value: object) -> list[Block]:
-    assert isinstance(value, Sequence)
-    return [_dict(row) for row in value]
-
-
-def _dict(value: object) -> dict[str, object]:
-    assert isinstance(value, dict)
-    return value
+    return pings(str(fields["text"]), rows_of(fields.get("blocks") or []), parsed=parsed)

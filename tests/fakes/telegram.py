@@ -6,17 +6,17 @@ fault. What a test wants refused on purpose it announces with `refuse_next`, or 
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
 
 from tests.fakes.server import Answer, Call, StrictServer, Window
 from tests.fakes.telegram_html import Unparsable, read_html
 from tests.fakes.telegram_people import People
+from tests.fakes.telegram_values import Flash, Posted, Refused, as_int, from_form
 
 TOKEN = "7000001:AAFakeTokenOfATestBot_0123456789abc"
 BOT_ID = 7000001
@@ -33,41 +33,6 @@ _FIELDS = {
     "editMessageText": _TEXT_FIELDS | {"message_id"},
     "answerCallbackQuery": {"callback_query_id", "text", "show_alert"},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Posted:
-    """A message of the bot as it now stands."""
-
-    chat_id: int
-    message_id: int
-    text: str  #: after parsing
-    html: str  #: as sent; "" where it came without parse_mode
-    buttons: dict[str, str] = field(default_factory=dict)  #: label -> callback_data
-    topic_id: int | None = None
-    reply_to: int | None = None
-    edits: int = 0
-
-    @property
-    def ref(self) -> str:
-        return f"{self.chat_id}:{self.message_id}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flash:
-    """An answer to a button press."""
-
-    press_id: str
-    text: str
-    alert: bool
-
-
-class Refused(Exception):
-    """One answer with ok=false."""
-
-    def __init__(self, status: int, said: str, **parameters: int) -> None:
-        super().__init__(said)
-        self.status, self.said, self.parameters = status, said, parameters
 
 
 class FakeTelegram(People, StrictServer):
@@ -157,7 +122,7 @@ class FakeTelegram(People, StrictServer):
             raise self._wrong(HTTPStatus.UNAUTHORIZED, "Unauthorized")
         if method not in _FIELDS:
             raise self._wrong(HTTPStatus.NOT_FOUND, f"Not Found: method {method}")
-        fields = {name: value if name in _TEXTS else _value(value) for name, value in call.fields.items()}
+        fields = {name: value if name in _TEXTS else from_form(value) for name, value in call.fields.items()}
         for name in fields.keys() - _FIELDS[method]:
             self.fault(f"{method} was given {name!r}")
         with self._lock:
@@ -186,13 +151,13 @@ class FakeTelegram(People, StrictServer):
     def _get_updates(self, fields: dict[str, object]) -> object:
         if self.webhook is not None:
             raise Refused(409, "Conflict: can't use getUpdates method while webhook is active")
-        offset, ends = _int(fields.get("offset", 0)), time.monotonic() + _int(fields.get("timeout", 0))
+        offset, ends = as_int(fields.get("offset", 0)), time.monotonic() + as_int(fields.get("timeout", 0))
         kinds = fields.get("allowed_updates")
         with self._news:
             self.polls += 1
             self._poller = mine = self._poller + 1
             self._news.notify_all()  # Another poll that waits is ended by this one.
-            self.pending = [update for update in self.pending if _int(update["update_id"]) >= offset]
+            self.pending = [update for update in self.pending if as_int(update["update_id"]) >= offset]
             while True:
                 if self._poller != mine:
                     raise Refused(409, "Conflict: terminated by other getUpdates request; make sure that only one bot")
@@ -222,7 +187,7 @@ class FakeTelegram(People, StrictServer):
     def _edit(self, fields: dict[str, object]) -> object:
         with self._lock:
             chat_id = self._writable(fields)
-            standing = self.posts.get((chat_id, _int(fields.get("message_id"))))
+            standing = self.posts.get((chat_id, as_int(fields.get("message_id"))))
             if standing is None:
                 raise Refused(400, "Bad Request: message to edit not found")
             text, html, buttons = self._content(fields)
@@ -243,7 +208,7 @@ class FakeTelegram(People, StrictServer):
             return True
 
     def _writable(self, fields: dict[str, object]) -> int:
-        chat_id = _int(fields.get("chat_id"))
+        chat_id = as_int(fields.get("chat_id"))
         if chat_id in self._moved:
             said = "Bad Request: group chat was upgraded to a supergroup chat"
             raise Refused(400, said, migrate_to_chat_id=self._moved[chat_id])
@@ -259,16 +224,16 @@ class FakeTelegram(People, StrictServer):
     def _open_topic(self, given: object) -> int | None:
         if given is None:
             return None
-        if _int(given) not in self.topics:
+        if as_int(given) not in self.topics:
             raise Refused(400, "Bad Request: message thread not found")
-        if not self.topics[_int(given)]:
+        if not self.topics[as_int(given)]:
             raise Refused(400, "Bad Request: TOPIC_CLOSED")
-        return _int(given)
+        return as_int(given)
 
     def _replied(self, chat_id: int, given: object) -> int | None:
         if not isinstance(given, dict):
             return None
-        message_id = _int(given["message_id"])
+        message_id = as_int(given["message_id"])
         if (chat_id, message_id) in self.posts or message_id in self.spoken:
             return message_id
         if given.get("allow_sending_without_reply") is True:
@@ -304,14 +269,3 @@ class FakeTelegram(People, StrictServer):
 
     def _told(self, posted: Posted) -> object:
         return self.message_of(posted.chat_id, posted.message_id, posted.text)
-
-
-def _value(raw: object) -> object:
-    """A parameter that is no text: in a form field it is JSON."""
-    return json.loads(raw) if isinstance(raw, str) else raw
-
-
-def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise Refused(400, f"Bad Request: {value!r} is not an integer")
-    return value

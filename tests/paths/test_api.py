@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import pytest
 from bot.meters import Debt
 from bot.model import Kind, Notice, What
 from bot.ports import Door, Heard, Limit, Rejected
-from tests.paths.web_house import TOKEN, WebHouse
+from bot.web.health import Health
+from tests.paths.web_house import TOKEN, WebHouse, wait_for
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -45,6 +48,19 @@ class Ears:
     def start(self, door: Door) -> None: ...
 
     def stop(self) -> None: ...
+
+
+class SlowEars(Ears):
+    """Hears, and takes its time until it is told to go on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+        self.entered.set()
+        assert self.go_on.wait(5)
+        return super().receive(headers, body)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +173,7 @@ def test_the_right_bearer_may_look_under_any_name_and_through_a_proxy(house: Web
 
 @pytest.mark.parametrize(
     "authorization",
-    ["Bearer wrong", "Bearer ", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer eyJhbGciOiJub25lIn0.e30."],
+    ["Bearer wrong", "Bearer", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer eyJhbGciOiJub25lIn0.e30."],
 )
 def test_a_wrong_bearer_is_refused_even_at_the_machine_itself(house: WebHouse, authorization: str) -> None:
     before = refusals(house, "api")
@@ -320,28 +336,99 @@ def test_alerts_reach_the_intake_untouched(house: WebHouse) -> None:
 
 
 def test_with_the_store_gone_it_lives_is_not_ready_and_says_which_check(tmp_path: Path) -> None:
-    hang = threading.Event()
-    checks = {"store": lambda: "the database does not answer", "slack": lambda: None, "disk": lambda: stuck(hang)}
+    checks = {"store": lambda: "the database does not answer", "slack": lambda: None, "disk": broken_check}
     with WebHouse(tmp_path, checks=checks, owed=broken) as house:
         house.store.close()
         (tmp_path / "vakhta.db").rename(tmp_path / "elsewhere.db")
 
         live, ready, scrape = (house.http.get(path) for path in ("/livez", "/readyz", "/metrics"))
         listed = house.http.get("/api/incidents")
+
+    assert live.status_code == 200
+    assert ready.status_code == 503
+    told = {
+        "store": "the database does not answer",
+        "slack": "ok",
+        "disk": "failed; the log tells why",
+    }
+    assert ready.json() == {"ready": False, "checks": told}
+    assert "vakhta_store_up 0.0" in scrape.text
+    assert listed.status_code == 503
+    assert error_of(listed)["code"] == "store_down"
+
+
+def test_a_check_that_hangs_is_a_fault_and_is_not_started_again() -> None:
+    hang, started = threading.Event(), []
+
+    def stuck() -> str | None:
+        started.append(1)
+        hang.wait(10)
+        return None
+
+    with ThreadPoolExecutor(2) as threads:
+        health = Health({"disk": stuck}, threads=threads, within_s=0.02)
+
+        first, second = asyncio.run(health.ready()), asyncio.run(health.ready())
         hang.set()
 
-        assert live.status_code == 200
-        assert ready.status_code == 503
-        told = {"store": "the database does not answer", "slack": "ok", "disk": "no answer within 2 s"}
-        assert ready.json() == {"ready": False, "checks": told}
-        assert "vakhta_store_up 0.0" in scrape.text
-        assert listed.status_code == 503
-        assert error_of(listed)["code"] == "store_down"
+    assert (first.status_code, second.status_code) == (503, 503)
+    assert b"no answer within 0.02 s" in first.body
+    assert started == [1]
 
 
-def stuck(until: threading.Event) -> str | None:
-    until.wait(10)
-    return None
+@pytest.mark.parametrize("sent", [b"", b"GET /livez HTT", b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Slow: "])
+def test_a_head_that_does_not_come_is_not_waited_for(
+    house: WebHouse, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("bot.web.wire._HEAD_WITHIN_S", 0.05)
+
+    answer = speak(house.port, sent)
+
+    assert answer == b""
+
+
+def test_a_body_that_does_not_come_is_408(house: WebHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.web.body._WITHIN_S", 0.05)
+
+    answer = speak(house.port, b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"too_slow" in answer
+
+
+def test_requests_that_follow_on_one_connection_are_all_answered(house: WebHouse) -> None:
+    one = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
+    with socket.create_connection(("127.0.0.1", house.port), timeout=5) as line:
+        line.sendall(one + b"\r\n" + one)
+        line.sendall(b"\r\n" + one + b"Connection: close\r\n\r\n")
+
+        answers = b"".join(iter(lambda: line.recv(65536), b""))
+
+    assert answers.count(b"HTTP/1.1 200 OK") == 3
+
+
+def test_a_stop_answers_first_what_is_under_way(tmp_path: Path) -> None:
+    slow = SlowEars("slack")
+    with WebHouse(tmp_path, channels={"slack": slow}) as house, ThreadPoolExecutor(2) as threads:
+        asked = threads.submit(house.http.post, "/in/slack", content=b"x")
+        assert slow.entered.wait(5)
+
+        stopped = threads.submit(house.stop)
+        wait_for(lambda: refuses(house.port))
+        slow.go_on.set()
+
+        assert asked.result(5).content == b"taken"
+        stopped.result(5)
+        assert not house.alive
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) != 0
+
+
+def broken_check() -> str | None:
+    raise OSError("secret detail")
 
 
 def broken() -> list[Debt]:

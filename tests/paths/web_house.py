@@ -20,15 +20,16 @@ from starlette.responses import PlainTextResponse
 import commands
 from bot.channels.console import Console
 from bot.desk import Desk
-from bot.folding import Rules
 from bot.intake import Intake
 from bot.meters import Debt, Meters
 from bot.model import Alert, Delivered, Kind, Principal, Severity, What
 from bot.owing import Mouth
 from bot.ports import Channel
+from bot.rules import Rules
 from bot.settings import ConsoleSettings
 from bot.store import tables
 from bot.store.engine import Store
+from bot.story import Written
 from bot.web.feed import Bell
 from bot.web.health import Check
 from bot.web.reading import Reading
@@ -65,6 +66,7 @@ class WebHouse:
         owed: Callable[[], Iterable[Debt]] | None = None,
         public_url: str = "http://127.0.0.1:8080",
         console: bool = True,
+        port: int = 0,
     ) -> None:
         assert tables.IncidentRow.__tablename__ == "incident"  # imported for its effect on the metadata
         url = f"sqlite:///{folder / 'vakhta.db'}"
@@ -94,11 +96,12 @@ class WebHouse:
             )
         )
         self.url = ""
+        self._listen = f"127.0.0.1:{port}"
         self.http = httpx.Client()
 
     def __enter__(self) -> Self:
         self.intake.start()
-        self.url = self._server.start("127.0.0.1:0")
+        self.url = self._server.start(self._listen)
         self.http.close()
         self.http = httpx.Client(base_url=self.url, trust_env=False)
         return self
@@ -167,7 +170,7 @@ class WebHouse:
         with self.store.read() as seen:
             return look(seen)
 
-    def _ring(self, _: set[str]) -> None:
+    def _ring(self, _: Written) -> None:
         self.bell.ring()
 
     def _look(self) -> str | None:

@@ -121,7 +121,7 @@ class Act:
 class Bench(ABC):
     """One channel in front of its strict fake, started, with a small door behind it.
 
-    A new channel is held to the contract by one more of these (see `conftest.py`); a part of the contract that the
+    A new channel is held to the contract by one more of these (see `benches.py`); a part of the contract that the
     platform has no place for is told by an attribute, with the reason where it is set.
     """
 
@@ -134,6 +134,10 @@ class Bench(ABC):
     def wait_until_it_listens(self) -> None:
         """Called after `start`, which does not block."""
         return
+
+    def asked(self) -> int:
+        """How many requests the platform has got."""
+        return 0
 
     @abstractmethod
     def genuine(self, body: bytes) -> Act:
@@ -165,3 +169,10 @@ class Bench(ABC):
     def fail_next(self, trouble: str) -> None:
         """Let the next delivery meet `trouble`: slow_down (wait 7 s), refusal, failure, reset, hang, lost_answer."""
         raise NotImplementedError
+
+
+def first(bench: Bench) -> str | None:
+    """Deliver the first thing that the channel takes."""
+    if Kind.CARD in bench.channel.kinds:
+        return bench.channel.deliver(notice(Kind.CARD))
+    return bench.channel.deliver(notice(Kind.PAGE, what=What.OPENED))

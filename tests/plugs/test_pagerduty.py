@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,6 +16,7 @@ from bot.channels.pagerduty import PagerDuty
 from bot.model import Card, Notice, Severity, What
 from bot.ports import Undelivered
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
+from tests.fakes.server import Answer, Call
 from tests.plugs.contract import LINK, TEXTS, incident, page
 from tests.plugs.pagerduty_bench import PAGE_KEY, section
 
@@ -79,7 +81,11 @@ def test_a_page_sent_again_after_a_lost_answer_folds_into_the_first(fake: FakePa
     ],
 )
 def test_429_is_told_at_once_with_how_long_to_wait(
-    fake: FakePagerDuty, channel: PagerDuty, given: int | None, waits: timedelta
+    fake: FakePagerDuty,
+    channel: PagerDuty,
+    caplog: pytest.LogCaptureFixture,
+    given: int | None,
+    waits: timedelta,
 ) -> None:
     fake.answer_next(status=429, retry_after=given)
     began = time.monotonic()
@@ -91,6 +97,7 @@ def test_429_is_told_at_once_with_how_long_to_wait(
     assert slow.value.after == waits
     assert not slow.value.permanent
     assert len(fake.received) == 1
+    assert "Non-transient" not in caplog.text, "pdpyras told it as well"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 408, 425, 302])
@@ -127,8 +134,10 @@ def test_a_refusal_is_for_good_and_says_it_in_pagerdutys_words(
     with pytest.raises(Undelivered) as refused:
         channel.deliver(page(What.OPENED))
 
+    shown = "".join(traceback.format_exception(refused.value))
     assert refused.value.permanent
     assert "Event object is invalid 'payload.summary' is blank" in refused.value.said
+    assert ROUTING_KEY[-4:] not in shown
 
 
 def test_a_refused_routing_key_is_unhealthy_until_it_is_taken_again_and_is_never_shown(
@@ -146,6 +155,21 @@ def test_a_refused_routing_key_is_unhealthy_until_it_is_taken_again_and_is_never
     assert ROUTING_KEY[-4:] not in refused.value.said
     assert broken == refused.value.said
     assert channel.healthy() is None
+
+
+def test_a_key_is_never_sent_on_to_where_a_redirect_points(fake: FakePagerDuty) -> None:
+    class Moved(FakePagerDuty):
+        def answer(self, call: Call) -> Answer:
+            return Answer(status=307, headers={"Location": f"{fake.url}/v2/enqueue"})
+
+    with Moved() as moved:
+        channel = PagerDuty(section(moved))
+        with pytest.raises(Undelivered) as lost:
+            channel.deliver(page(What.OPENED))
+        channel.stop()
+
+    assert not lost.value.permanent
+    assert not fake.received
 
 
 def test_nobody_there_is_worth_another_try() -> None:

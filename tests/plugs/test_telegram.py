@@ -1,56 +1,22 @@
-"""The Telegram channel, through the real library, against the strict fake. Rows are those of the bad-input table."""
+"""Telegram, out: what the channel puts into the chat, through the real library, against the strict fake."""
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
+from bot.channels._telegram_bot import Bot
 from bot.channels.telegram import Telegram
-from bot.model import Card, Event, Incident, Kind, Notice, Reply, Severity, Status, What
-from bot.ports import Limit, Rejected, Undelivered
-from bot.settings import ServerSettings, TelegramSettings
+from bot.model import Kind, Severity
+from bot.ports import Limit, Undelivered
+from bot.settings import ServerSettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
-
-CHAT = -1001
-SECRET = "s3cret-of-the-webhook"
-NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
-BUTTONS = {"Acknowledge": "ack 42", "Resolve": "resolve 42"}
-INCIDENT = Incident(
-    id=42,
-    key="{}:{}",
-    source="am",
-    title="Disk full",
-    severity=Severity.CRITICAL,
-    status=Status.OPEN,
-    opened_at=NOW,
-    changed_at=NOW,
-)
-
-
-def settings(fake: FakeTelegram, **more: Any) -> TelegramSettings:
-    given = {"token": SecretStr(TOKEN), "chat_id": CHAT, "api_url": fake.api_url, "mode": "webhook"}
-    return TelegramSettings(**{**given, "secret_token": SecretStr(SECRET), **more})
-
-
-@contextmanager
-def listening(fake: FakeTelegram, door: SmallDoor, **more: Any) -> Iterator[Telegram]:
-    """The channel, started, from when it hears (in mode polling: from its first poll)."""
-    channel = Telegram(settings(fake, **more), ServerSettings(public_url="https://bot.example.net"))
-    channel.start(door)
-    try:
-        fake.wait(lambda: fake.webhook is not None or fake.polls > 0, "listening")
-        yield channel
-    finally:
-        channel.stop()
+from tests.plugs.telegram_room import BUTTONS, CHAT, hears, listening, notice, sent, settings
 
 
 @pytest.fixture
@@ -61,7 +27,7 @@ def fake() -> Iterator[FakeTelegram]:
 
 @pytest.fixture
 def door() -> Iterator[SmallDoor]:
-    with SmallDoor(people={("telegram", "1001"): ANA}) as door:
+    with SmallDoor(people={("telegram", "1001"): ANA}, standing={("telegram", "-1001:600"): 42}) as door:
         yield door
 
 
@@ -72,217 +38,210 @@ def channel(fake: FakeTelegram, door: SmallDoor) -> Iterator[Telegram]:
         yield channel
 
 
-def hears(channel: Telegram) -> bool:
-    try:
-        return channel.receive({"X-Telegram-Bot-Api-Secret-Token": SECRET}, b'{"update_id": 1}').status == 200
-    except Rejected as early:
-        assert early.status == 503
-        return False
+def test_a_card_is_posted_as_html_with_its_buttons(fake: FakeTelegram, channel: Telegram) -> None:
+    ref = channel.deliver(notice(severity=Severity.CRITICAL))
+
+    assert ref == fake.card.ref
+    assert fake.card.html == "🔴 <b>Disk full</b>\napi-1 &amp; api-2 &lt; 5 %"
+    assert fake.card.buttons == BUTTONS
+    assert fake.card.topic_id is None
 
 
-def sent(channel: Telegram, update: dict[str, Any]) -> int:
-    """Bring the update as Telegram's webhook does."""
-    return channel.receive({"X-Telegram-Bot-Api-Secret-Token": SECRET}, json.dumps(update).encode()).status
+def test_a_card_is_edited_in_place(fake: FakeTelegram, channel: Telegram) -> None:
+    ref = channel.deliver(notice())
+
+    again = channel.deliver(notice(ref=ref, title="Disk fuller", buttons={}))
+
+    assert again == ref
+    assert (fake.card.text, fake.card.buttons, fake.card.edits) == ("🔵 Disk fuller\napi-1 & api-2 < 5 %", {}, 1)
 
 
-def notice(kind: Kind = Kind.CARD, *, ref: str | None = None, said: str = "", **card: Any) -> Notice:
-    event = Event(incident_id=42, at=NOW, what=What.NOTED, by="ana", said=said) if said else None
-    shown = Card(**{"title": "Disk full", "lines": ("api-1 & api-2 < 5 %",), "buttons": BUTTONS, **card})
-    return Notice(key="42:1", kind=kind, incident=INCIDENT, event=event, card=shown, ref=ref)
+def test_an_edit_that_changes_nothing_is_done(fake: FakeTelegram, channel: Telegram) -> None:
+    ref = channel.deliver(notice())
+
+    assert channel.deliver(notice(ref=ref)) == ref
+    assert fake.card.edits == 0
 
 
-class TestDeliver:
-    def test_a_card_is_posted_as_html_with_its_buttons(self, fake: FakeTelegram, channel: Telegram) -> None:
-        ref = channel.deliver(notice(severity=Severity.CRITICAL))
+def test_a_card_that_somebody_deleted_is_posted_anew(fake: FakeTelegram, channel: Telegram) -> None:
+    ref = channel.deliver(notice())
+    fake.delete(fake.card.message_id)
 
-        assert ref == fake.card.ref
-        assert fake.card.html == "🔴 <b>Disk full</b>\napi-1 &amp; api-2 &lt; 5 %"
-        assert fake.card.buttons == BUTTONS
-        assert fake.card.topic_id is None
+    again = channel.deliver(notice(ref=ref))
 
-    def test_a_card_is_edited_in_place(self, fake: FakeTelegram, channel: Telegram) -> None:
-        ref = channel.deliver(notice())
+    assert again != ref
+    assert again == fake.card.ref
 
-        again = channel.deliver(notice(ref=ref, title="Disk fuller", buttons={}))
 
-        assert again == ref
-        assert (fake.card.text, fake.card.buttons, fake.card.edits) == ("🔵 Disk fuller\napi-1 & api-2 < 5 %", {}, 1)
+def test_a_line_answers_the_card(fake: FakeTelegram, channel: Telegram) -> None:
+    card = channel.deliver(notice())
+    standing = fake.card
 
-    def test_an_edit_that_changes_nothing_is_done(self, fake: FakeTelegram, channel: Telegram) -> None:
-        ref = channel.deliver(notice())
+    line = channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it <3"))
 
-        assert channel.deliver(notice(ref=ref)) == ref
-        assert fake.card.edits == 0
+    assert line is not None
+    posted = fake.posts[CHAT, int(line.rpartition(":")[2])]
+    assert (posted.text, posted.reply_to, posted.buttons) == ("Ana has it <3", standing.message_id, {})
 
-    def test_a_card_that_somebody_deleted_is_posted_anew(self, fake: FakeTelegram, channel: Telegram) -> None:
-        ref = channel.deliver(notice())
-        fake.delete(fake.card.message_id)
 
-        again = channel.deliver(notice(ref=ref))
+def test_a_line_arrives_also_when_its_card_is_deleted(fake: FakeTelegram, channel: Telegram) -> None:
+    card = channel.deliver(notice())
+    fake.delete(fake.card.message_id)
 
-        assert again != ref
-        assert again == fake.card.ref
+    channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it"))
 
-    def test_a_line_answers_the_card(self, fake: FakeTelegram, channel: Telegram) -> None:
+    assert (fake.card.text, fake.card.reply_to) == ("Ana has it", None)
+
+
+def test_in_a_topic_card_and_line_carry_its_id(fake: FakeTelegram, door: SmallDoor) -> None:
+    with listening(fake, door, topic_id=7) as channel:
         card = channel.deliver(notice())
-        standing = fake.card
-
-        line = channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it <3"))
-
-        assert line is not None
-        posted = fake.posts[CHAT, int(line.rpartition(":")[2])]
-        assert (posted.text, posted.reply_to, posted.buttons) == ("Ana has it <3", standing.message_id, {})
-
-    def test_a_line_arrives_also_when_its_card_is_deleted(self, fake: FakeTelegram, channel: Telegram) -> None:
-        card = channel.deliver(notice())
-        fake.delete(fake.card.message_id)
-
         channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it"))
 
-        assert (fake.card.text, fake.card.reply_to) == ("Ana has it", None)
+    assert [posted.topic_id for posted in fake.posts.values()] == [7, 7]
 
-    def test_in_a_topic_card_and_line_carry_its_id(self, fake: FakeTelegram, door: SmallDoor) -> None:
-        with listening(fake, door, topic_id=7) as channel:
-            card = channel.deliver(notice())
-            channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it"))
 
-        assert [posted.topic_id for posted in fake.posts.values()] == [7, 7]
-
-    @pytest.mark.parametrize("topics", [{7: False}, {}])
-    def test_a_closed_or_deleted_topic_is_named(
-        self, fake: FakeTelegram, door: SmallDoor, topics: dict[int, bool]
-    ) -> None:
-        fake.topics = topics
-        with listening(fake, door, topic_id=7) as channel, pytest.raises(Undelivered) as failed:
-            channel.deliver(notice())
-
-        assert failed.value.permanent
-        assert "topic is closed or deleted" in failed.value.said
-        assert "channels.telegram.topic_id" in failed.value.said
-
-    def test_a_group_that_became_a_supergroup_is_followed(
-        self, fake: FakeTelegram, door: SmallDoor, channel: Telegram, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        card = channel.deliver(notice())
-        fake.migrate(CHAT, -100999)
-
-        anew = channel.deliver(notice(ref=card))
-        channel.deliver(notice(Kind.LINE, ref=anew, said="Ana has it"))
-        sent(channel, fake.says("/ack 42"))
-
-        assert anew is not None
-        assert anew.startswith("-100999:")
-        assert len([call for call in fake.received if call.fields.get("chat_id") == str(CHAT)]) == 2
-        assert any(record.__dict__.get("now") == -100999 for record in caplog.records)
-        assert [ask.words for ask in door.asks] == ["ack 42"]
-
-    def test_html_that_telegram_cannot_read_is_sent_plain(self, fake: FakeTelegram, channel: Telegram) -> None:
-        fake.refuse_next("sendMessage", 400, "Bad Request: can't parse entities: Unexpected end tag")
-
+@pytest.mark.parametrize("topics", [{7: False}, {}])
+def test_a_closed_or_deleted_topic_is_named(fake: FakeTelegram, door: SmallDoor, topics: dict[int, bool]) -> None:
+    fake.topics = topics
+    with listening(fake, door, topic_id=7) as channel, pytest.raises(Undelivered) as failed:
         channel.deliver(notice())
 
-        assert (fake.card.html, fake.card.text) == ("", "🔵 Disk full\napi-1 & api-2 < 5 %")
+    assert failed.value.permanent
+    assert "topic is closed or deleted" in failed.value.said
+    assert "channels.telegram.topic_id" in failed.value.said
 
-    def test_a_pause_that_telegram_asks_for_is_handed_on(self, fake: FakeTelegram, channel: Telegram) -> None:
-        fake.refuse_next("sendMessage", 429, "Too Many Requests: retry after 7", retry_after=7)
 
-        with pytest.raises(Undelivered) as failed:
+def test_a_group_that_became_a_supergroup_is_followed(
+    fake: FakeTelegram, door: SmallDoor, channel: Telegram, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = channel.deliver(notice())
+    fake.migrate(CHAT, -100999)
+
+    anew = channel.deliver(notice(ref=card))
+    channel.deliver(notice(Kind.LINE, ref=anew, said="Ana has it"))
+    sent(channel, fake.says("/ack 42"))
+
+    assert anew is not None
+    assert anew.startswith("-100999:")
+    assert len([call for call in fake.received if call.fields.get("chat_id") == str(CHAT)]) == 2
+    assert any(record.__dict__.get("now") == -100999 for record in caplog.records)
+    assert [ask.words for ask in door.asks] == ["ack 42"]
+
+
+def test_html_that_telegram_cannot_read_is_sent_plain(fake: FakeTelegram, channel: Telegram) -> None:
+    fake.refuse_next("sendMessage", 400, "Bad Request: can't parse entities: Unexpected end tag")
+
+    channel.deliver(notice())
+
+    assert (fake.card.html, fake.card.text) == ("", "🔵 Disk full\napi-1 & api-2 < 5 %")
+
+
+def test_a_pause_that_telegram_asks_for_is_handed_on(fake: FakeTelegram, channel: Telegram) -> None:
+    fake.refuse_next("sendMessage", 429, "Too Many Requests: retry after 7", retry_after=7)
+
+    with pytest.raises(Undelivered) as failed:
+        channel.deliver(notice())
+
+    assert (failed.value.after, failed.value.permanent) == (timedelta(seconds=7), False)
+    assert len(fake.calls("sendMessage")) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (403, "Forbidden: bot was kicked from the supergroup chat"),
+        (400, "Bad Request: chat not found"),
+        (400, "Bad Request: not enough rights to send text messages to the chat"),
+        (401, "Unauthorized"),
+    ],
+)
+def test_what_cannot_help_to_try_again_is_permanent(
+    fake: FakeTelegram, channel: Telegram, status: int, said: str
+) -> None:
+    fake.refuse_next("sendMessage", status, said)
+
+    with pytest.raises(Undelivered) as failed:
+        channel.deliver(notice())
+
+    assert failed.value.permanent
+    assert "channels.telegram." in failed.value.said
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"status": 500, "body": b'{"ok": false, "description": "Internal Server Error"}'},
+        {"status": 502, "body": b"<html>Bad gateway</html>"},
+        {"status": 200, "body": b"<html>Log in to the Wi-Fi</html>"},
+        {"status": 200, "body": b"{}"},
+        {"status": 200, "body": b'{"ok": true, "result": []}'},
+        {"reset": True},
+    ],
+)
+def test_trouble_on_the_way_is_temporary_tried_once_and_without_the_token(
+    fake: FakeTelegram, channel: Telegram, trouble: dict[str, Any]
+) -> None:
+    fake.answer_next(path="/sendMessage", **trouble)
+
+    with pytest.raises(Undelivered) as failed:
+        channel.deliver(notice())
+
+    assert (failed.value.permanent, failed.value.after) == (False, None)
+    assert TOKEN not in f"{failed.value.said} {failed.value!r}"
+    assert failed.value.__cause__ is None
+    assert len(fake.calls("sendMessage")) == 1
+
+
+def test_a_platform_that_does_not_answer_is_not_waited_for_for_ever(
+    fake: FakeTelegram, channel: Telegram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bot._call, "__kwdefaults__", {"within_s": 0.05})
+    fake.answer_next(path="/sendMessage", hang=True)
+
+    with pytest.raises(Undelivered, match="may or may not be there"):
+        channel.deliver(notice())
+
+
+def test_no_log_line_holds_the_token(fake: FakeTelegram, door: SmallDoor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    with listening(fake, door, mode="polling") as channel:
+        channel.deliver(notice())
+        fake.answer_next(path="/sendMessage", status=401, body=b"{}")
+        with pytest.raises(Undelivered):
             channel.deliver(notice())
 
-        assert (failed.value.after, failed.value.permanent) == (timedelta(seconds=7), False)
-        assert len(fake.calls("sendMessage")) == 1
+    assert any(record.name.startswith("httpcore") for record in caplog.records)
+    assert TOKEN not in caplog.text
 
-    @pytest.mark.parametrize(
-        ("status", "said"),
-        [
-            (403, "Forbidden: bot was kicked from the supergroup chat"),
-            (400, "Bad Request: chat not found"),
-            (400, "Bad Request: not enough rights to send text messages to the chat"),
-            (401, "Unauthorized"),
-        ],
-    )
-    def test_what_cannot_help_to_try_again_is_permanent(
-        self, fake: FakeTelegram, channel: Telegram, status: int, said: str
-    ) -> None:
-        fake.refuse_next("sendMessage", status, said)
 
-        with pytest.raises(Undelivered) as failed:
-            channel.deliver(notice())
+def test_nothing_is_delivered_before_start_or_after_stop(fake: FakeTelegram, door: SmallDoor) -> None:
+    channel = Telegram(settings(fake), ServerSettings())
+    with pytest.raises(Undelivered, match="not started"):
+        channel.deliver(notice())
 
-        assert failed.value.permanent
-        assert "channels.telegram." in failed.value.said
+    with listening(fake, door) as channel:
+        pass
 
-    @pytest.mark.parametrize(
-        "trouble",
-        [
-            {"status": 500, "body": b'{"ok": false, "description": "Internal Server Error"}'},
-            {"status": 502, "body": b"<html>Bad gateway</html>"},
-            {"status": 200, "body": b"<html>Log in to the Wi-Fi</html>"},
-            {"status": 200, "body": b"{}"},
-            {"status": 200, "body": b'{"ok": true, "result": []}'},
-            {"reset": True},
-        ],
-    )
-    def test_trouble_on_the_way_is_temporary_tried_once_and_without_the_token(
-        self, fake: FakeTelegram, channel: Telegram, trouble: dict[str, Any]
-    ) -> None:
-        fake.answer_next(path="/sendMessage", **trouble)
+    with pytest.raises(Undelivered, match="not started"):
+        channel.deliver(notice())
+    assert fake.posts == {}
 
-        with pytest.raises(Undelivered) as failed:
-            channel.deliver(notice())
 
-        assert (failed.value.permanent, failed.value.after) == (False, None)
-        assert TOKEN not in f"{failed.value.said} {failed.value!r}"
-        assert failed.value.__cause__ is None
-        assert len(fake.calls("sendMessage")) == 1
+def test_the_limits_are_those_of_the_kind_of_chat(fake: FakeTelegram) -> None:
+    each, minute = Limit(count=1, per=timedelta(seconds=1.02)), Limit(count=20, per=timedelta(seconds=60.5))
 
-    def test_a_platform_that_does_not_answer_is_not_waited_for_for_ever(
-        self, fake: FakeTelegram, channel: Telegram, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("bot.channels._telegram_bot._PATIENCE_S", 0.05)
-        fake.answer_next(path="/sendMessage", hang=True)
+    assert Telegram(settings(fake), ServerSettings()).limits == (each, minute)
+    assert Telegram(settings(fake, chat_id=1001), ServerSettings()).limits == (each,)
 
-        with pytest.raises(Undelivered, match="may or may not be there"):
-            channel.deliver(notice())
 
-    def test_no_log_line_holds_the_token(
-        self, fake: FakeTelegram, door: SmallDoor, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.DEBUG)
+def test_the_fake_keeps_telegrams_rate_limits(fake: FakeTelegram, channel: Telegram) -> None:
+    fake.limited = True
+    ref = channel.deliver(notice())
 
-        with listening(fake, door, mode="polling") as channel:
-            channel.deliver(notice())
-            fake.answer_next(path="/sendMessage", status=401, body=b"{}")
-            with pytest.raises(Undelivered):
-                channel.deliver(notice())
+    with pytest.raises(Undelivered) as failed:
+        channel.deliver(notice(ref=ref, title="Disk fuller"))
 
-        assert any(record.name.startswith("httpcore") for record in caplog.records)
-        assert TOKEN not in caplog.text
-
-    def test_nothing_is_delivered_before_start_or_after_stop(self, fake: FakeTelegram, door: SmallDoor) -> None:
-        channel = Telegram(settings(fake), ServerSettings())
-        with pytest.raises(Undelivered, match="not started"):
-            channel.deliver(notice())
-
-        with listening(fake, door) as channel:
-            pass
-
-        with pytest.raises(Undelivered, match="not started"):
-            channel.deliver(notice())
-        assert fake.posts == {}
-
-    def test_the_limits_are_those_of_the_kind_of_chat(self, fake: FakeTelegram) -> None:
-        each, minute = Limit(count=1, per=timedelta(seconds=1.02)), Limit(count=20, per=timedelta(seconds=60.5))
-
-        assert Telegram(settings(fake), ServerSettings()).limits == (each, minute)
-        assert Telegram(settings(fake, chat_id=1001), ServerSettings()).limits == (each,)
-
-    def test_the_fake_keeps_telegrams_rate_limits(self, fake: FakeTelegram, channel: Telegram) -> None:
-        fake.limited = True
-        ref = channel.deliver(notice())
-
-        with pytest.raises(Undelivered) as failed:
-            channel.deliver(notice(ref=ref, title="Disk fuller"))
-
-        assert failed.value.after == timedelta(seconds=1)
-        assert fake.refused == 1
+    assert failed.value.after == timedelta(seconds=1)
+    assert fake.refused == 1

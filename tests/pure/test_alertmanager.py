@@ -12,7 +12,7 @@ from bot.ports import Rejected
 from bot.sources import find
 from bot.sources.alertmanager import Alertmanager, read_exactly, read_ordinary
 from bot.sources.payload import digest_of_pairs
-from tests.pure.alerts_of import NOW, alert, body, encoded, payload
+from tests.pure.alerts_of import NOW, alert, body, payload
 
 
 def read(sent: bytes) -> Delivered:
@@ -174,6 +174,8 @@ def test_what_alertmanager_sends_on_an_ordinary_day_takes_the_quick_path(count: 
     assert quick == read_exactly(sent, NOW)
 
 
-def test_a_source_is_found_by_being_there() -> None:
-    assert find() == {"alertmanager": Alertmanager}
-    assert encoded({}) == b"{}\n"
+def test_a_source_is_found_by_being_there_and_shared_ground_is_none() -> None:
+    found = find()
+
+    assert found["alertmanager"] is Alertmanager
+    assert "payload" not in found

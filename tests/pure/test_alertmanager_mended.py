@@ -75,6 +75,17 @@ def test_rows_26_27_what_a_database_refuses_is_replaced(row: int, escape: bytes)
     assert delivered.flags == ("text_mended",)
 
 
+def test_rows_26_27_what_identifies_is_mended_too() -> None:
+    delivered = read(body(alert(fingerprint="f\x00"), groupKey="g\x00\ud800").replace(b"\xed\xa0\x80", b"\\ud800"))
+
+    assert (delivered.group, delivered.alerts[0].fingerprint) == ("g\ufffd\ufffd", "f\ufffd")
+    assert delivered.flags == ("text_mended",)
+
+
+def test_row_26_a_nul_in_the_groups_key_alone_is_seen() -> None:
+    assert read(body(groupKey="g\x00")).group == "g\ufffd"
+
+
 def test_row_27_a_pair_of_surrogates_is_one_character() -> None:
     delivered = read(body().replace(b'"service":"api"', b'"service":"\\ud83d\\ude00"'))
 

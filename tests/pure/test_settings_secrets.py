@@ -103,7 +103,7 @@ def test_a_file_is_found_beside_the_settings_and_loses_its_last_line_end(
 def test_a_file_for_the_group_may_be_used(tmp_path: Path, api_token: Callable[..., str]) -> None:
     path = keep(tmp_path / "token", "grouped", 0o440)
 
-    assert api_token("${file:%s}" % path) == "grouped"
+    assert api_token(f"${{file:{path}}}") == "grouped"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import { card, make, tick, whole } from "./draw.js";
 import { follow } from "./live.js";
 import { listen, say, tell } from "./talk.js";
 
-const REST_MS = 400;  // between two readings, so that a storm of events is not a storm of requests
+const REST_MS = 250;  // between two readings, so that a storm of events is not a storm of requests
 const RANK = { critical: 0, error: 1, warning: 2, info: 3 };
 const at = (id) => document.getElementById(id);
 
@@ -15,6 +15,7 @@ let reading = false;
 let wanted = false;
 let lastRead = null;
 let connected = true;
+let failing = "";  // what the last reading ended in
 let drawnDetail = "";
 let drawnOnce = false;
 let soon = 0;
@@ -45,10 +46,11 @@ async function readAll() {
     drawList(open, taken, done);
     if (shown === shownIncident()) drawDetail(detail);
     lookAgain(detail);
-    tellTrouble("");
+    failing = "";
   } catch (error) {
-    tellTrouble(error.message);
+    failing = error.message;
   }
+  tellTrouble();
 }
 
 async function read(address) {
@@ -155,18 +157,18 @@ async function press(words, button) {
   refresh();
 }
 
-function tellTrouble(said) {
+function tellTrouble() {
   const since = lastRead ? ` What you see is from ${lastRead.toLocaleTimeString([], { hour12: false })}.` : "";
-  const text = said || (connected ? "" : "The live connection is lost; reading again every 5 s.");
+  const text = failing || (connected ? "" : "The live connection is lost; reading again every 5 s.");
   at("trouble").hidden = text === "";
-  if (text) at("trouble").textContent = `${text}${since} Trying again…`;
+  at("trouble").textContent = text ? `${text}${since} Trying again…` : "";
 }
 
 function showState(state) {
   connected = state === "live";
   at("live").dataset.state = state;
   at("live").textContent = connected ? "live" : "connection lost";
-  if (!connected) tellTrouble("");
+  tellTrouble();
 }
 
 function shownIncident() {

@@ -1,0 +1,47 @@
+"""Fails where `except Exception` stands outside the named edges of the paths, or a bare `except:` anywhere."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+#: The edges: whatever happens in there must not end the path, and is logged once.
+EDGES = {
+    "bot/intake.py",
+    "bot/delivery.py",
+    "bot/watch.py",
+    "bot/web/alerts.py",
+    "bot/web/api.py",
+    "bot/web/board.py",
+    "bot/web/feed.py",
+    "bot/web/health.py",
+    "bot/web/inbound.py",
+    "bot/web/metrics.py",
+    "bot/web/server.py",
+}
+BROAD = {"Exception", "BaseException"}
+
+
+def broad(handler: ast.ExceptHandler) -> bool:
+    """Whether it catches everything."""
+    if handler.type is None:
+        return True
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(isinstance(one, ast.Name) and one.id in BROAD for one in caught)
+
+
+def main() -> int:
+    found = [
+        f"{path}:{node.lineno}: catches everything, and is no edge of a path"
+        for folder in ("bot", "commands", "runbooks")
+        for path in sorted(Path(folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler) and broad(node) and str(path) not in EDGES
+    ]
+    print("\n".join(found) or "no broad except outside the edges")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

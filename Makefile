@@ -1,0 +1,43 @@
+# Everything a contributor does, each in one word. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+CONFIG ?= deploy/config/local.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test check bench e2e crash clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+venv: $(VENV)/.ready ## set up .venv from the hashed lock
+
+$(VENV)/.ready: requirements.lock
+	@.ci/venv $(PYTHON) $(VENV) requirements.lock
+
+$(VENV)/.tested: requirements-dev.lock $(VENV)/.ready
+	@.ci/venv $(PYTHON) $(VENV) requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.ready ## serve at http://127.0.0.1:8080, on SQLite in var/
+	@$(BIN)/vakhta run --config $(CONFIG)
+
+test: $(VENV)/.tested ## all tests; installs what they need where apt can
+	@.ci/apt
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.tested ## ruff, mypy, import contracts, named places for broad excepts, settings and lock
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python .ci/excepts.py
+	$(BIN)/vakhta check --config deploy/config/local.yaml
+
+bench: $(VENV)/.tested ## measure against this machine's limits and peers; prints a table, writes bench/out/
+	@.ci/apt bench
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

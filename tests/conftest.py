@@ -1,0 +1,61 @@
+"""The House for every test that asks for it, on SQLite and, where it is installed, on PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.store import migrating
+from bot.store.engine import Store
+from tests.house import House
+from tests.postgres import Postgres, why_not
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    reason = why_not()
+    if reason:
+        pytest.skip(f"no PostgreSQL: {reason}")
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database to copy: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("template") / "vakhta.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    url = postgres.url("template")
+    _migrate(url)
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of this version with nothing in it."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "vakhta.db")
+        return f"sqlite:///{tmp_path}/vakhta.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url("house", like=request.getfixturevalue("postgres_template"))
+
+
+@pytest.fixture
+def house(store_url: str) -> Iterator[House]:
+    made = House(store_url)
+    yield made
+    made.close()
+
+
+def _migrate(url: str) -> None:
+    store = Store(url)
+    migrating.migrate(store)
+    store.close()

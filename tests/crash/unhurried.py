@@ -1,0 +1,22 @@
+"""The real bot, run as `python -m tests.crash.unhurried`, with three clocks set for tests and nothing else changed.
+
+Platforms' rate limits are off, because a test of crashes does not wait for Slack's one message a second; a lease and
+an armed stall last as many seconds as VAKHTA_LEASE_S and VAKHTA_STALL_S say.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+
+from bot import __main__, delivery, failpoints
+from bot.channels.pagerduty import PagerDuty
+from bot.channels.slack import Slack
+
+if __name__ == "__main__":
+    Slack.limits = ()
+    PagerDuty.limits = ()
+    delivery.LEASE = timedelta(seconds=float(os.environ.get("VAKHTA_LEASE_S", "30")))
+    failpoints._STALL_S = float(os.environ.get("VAKHTA_STALL_S", "120"))
+    sys.exit(__main__.main())

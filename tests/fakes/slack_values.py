@@ -1,0 +1,60 @@
+"""What the fake Slack keeps: messages, whispers, and members of the workspace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.fakes.slack_rules import Block
+
+
+@dataclass(kw_only=True)
+class Message:
+    """One message as it stands in the channel now."""
+
+    ts: str
+    channel: str
+    text: str
+    blocks: list[Block]
+    metadata: dict[str, object]
+    thread_ts: str | None = None
+    edits: int = 0
+    pings: list[str] = field(default_factory=list)  #: whom it notified, and links under another name
+
+    @property
+    def buttons(self) -> dict[str, Block]:
+        """Label -> the button as it was sent."""
+        rows = [row for block in self.blocks if block["type"] == "actions" for row in rows_of(block["elements"])]
+        return {str(object_of(row["text"])["text"]): row for row in rows}
+
+    @property
+    def shown(self) -> str:
+        """All of its text, fallback and blocks."""
+        return self.text + "\n" + json.dumps(self.blocks, ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whisper:
+    """What one person alone was shown."""
+
+    text: str
+    user: str = ""  #: "" where it went to a response_url
+    thread_ts: str = ""
+    response_url: str = ""
+
+
+def member(user: str, **other: object) -> dict[str, object]:
+    """A full member as users.info shows one."""
+    plain = {"deleted": False, "is_bot": False, "is_restricted": False, "is_ultra_restricted": False}
+    return {"id": user, "team_id": "T1", "name": user.lower(), **plain, **other}
+
+
+def rows_of(value: object) -> list[Block]:
+    assert isinstance(value, Sequence)
+    return [object_of(row) for row in value]
+
+
+def object_of(value: object) -> dict[str, object]:
+    assert isinstance(value, dict)
+    return value

@@ -1,0 +1,233 @@
+"""The House: a real store, intake, desk and delivery, spoken to in sentences, with time in the test's hand.
+
+Only the channels are stand-ins here, and strict ones: a notice nobody expected, or one sent while a transaction is
+open, fails the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import commands
+from bot.delivery import Delivery, Patience
+from bot.desk import Desk
+from bot.intake import Intake, Taken
+from bot.model import Alert, Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
+from bot.owing import Mouth
+from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.rules import Rules
+from bot.store import claims
+from bot.store.engine import Store
+from bot.store.reading import DeliveryView
+from bot.story import Written
+from bot.watch import Watch
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SEVERITIES = {
+    "critical": Severity.CRITICAL,
+    "error": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "info": Severity.INFO,
+}
+ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
+BO = Principal(id="bo", name="Bo")
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def pass_by(self, **much: float) -> None:
+        self.at += timedelta(**much)
+
+
+def alert(
+    name: str = "HighErrorRate",
+    *,
+    firing: bool = True,
+    fingerprint: str | None = None,
+    group: str = "api",
+    starts_at: datetime = NOON,
+    severity: str = "critical",
+    labels: Mapping[str, str] | None = None,
+) -> Alert:
+    return Alert(
+        source="alertmanager",
+        group=group,
+        fingerprint=fingerprint or f"{name}-1",
+        firing=firing,
+        labels={"alertname": name, "severity": severity, **(labels or {})},
+        notes={},
+        starts_at=starts_at,
+    )
+
+
+@dataclass
+class Mouthpiece:
+    """A channel that keeps what it was given. `fail_with` makes the next deliveries fail, one error each."""
+
+    name: str
+    kinds: frozenset[Kind]
+    wants: frozenset[What] = frozenset(What)
+    limits: tuple[Limit, ...] = ()
+    threads: int = 1
+    given: list[Notice] = field(default_factory=list)
+    fail_with: list[Exception] = field(default_factory=list)
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)  #: happens while one is being sent
+    busy: Callable[[], bool] = lambda: False
+
+    def deliver(self, notice: Notice) -> str | None:
+        assert not self.busy(), "a channel was called inside a transaction"
+        self.given.append(notice)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        if self.fail_with:
+            raise self.fail_with.pop(0)
+        if notice.kind is Kind.CARD:
+            return notice.ref or f"{self.name}:{notice.incident.id}"
+        return None
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+        raise AssertionError("nobody speaks to a mouthpiece")
+
+    def start(self, door: Door) -> None:
+        """Nothing to listen to."""
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+    def said(self) -> list[str]:
+        """What it was given, in order, a line each."""
+        return [_line(notice) for notice in self.given]
+
+
+def _line(notice: Notice) -> str:
+    if notice.kind is Kind.CARD:
+        return f"{'edit' if notice.ref else 'post'} {notice.incident.status} {notice.incident.title}"
+    assert notice.event is not None
+    return f"{notice.kind} {notice.event.what}: {notice.event.said}"
+
+
+class House:
+    """`hears` takes alerts as a source's delivery, `says` is a person, `drain` delivers all that may be sent now.
+
+    `url` is of a migrated database.
+    """
+
+    def __init__(self, url: str, *, rules: Rules | None = None) -> None:
+        self.clock = Clock()
+        self.written: list[Written] = []
+        self.store = Store(url, now=self.clock)
+        chat = frozenset({Kind.CARD, Kind.LINE})
+        self.slack = Mouthpiece("slack", chat)
+        self.telegram = Mouthpiece("telegram", chat)
+        paged = frozenset({What.OPENED, What.REOPENED, What.WORSENED, What.ACKED, What.RESOLVED})
+        self.pagerduty = Mouthpiece("pagerduty", frozenset({Kind.PAGE}), wants=paged)
+        self.channels = [self.slack, self.telegram, self.pagerduty]
+        for one in self.channels:
+            one.busy = self.store.writing
+        mouths = [Mouth(name=one.name, kinds=one.kinds, wants=one.wants) for one in self.channels]
+        self.intake = Intake(
+            self.store, rules=rules or Rules(severities=SEVERITIES), mouths=mouths, told=self.written.append
+        )
+        people = {("slack", "U1"): ANA, ("telegram", "1001"): ANA, ("slack", "U2"): BO}
+        self.desk = Desk(self.store, commands=commands.find(), accounts=people, mouths=mouths, told=self.written.append)
+        self.delivery = Delivery(
+            self.store,
+            self.channels,
+            mouths=mouths,
+            public_url="http://vakhta.example",
+            told=self.written.append,
+            patience=Patience(first=timedelta(seconds=1), most=timedelta(seconds=1)),
+        )
+        self.watch = Watch(self.store, mouths=mouths, told=self.written.append)
+        self.intake.start()
+
+    def close(self) -> None:
+        self.intake.stop()
+        self.store.close()
+
+    def hears(self, *alerts: Alert, truncated: int = 0, rejected: tuple[tuple[str, str], ...] = ()) -> Taken:
+        """One delivery of a source."""
+        body = repr((alerts, truncated, rejected)).encode()
+        return self.hears_all(
+            Delivered(
+                source="alertmanager",
+                group=alerts[0].group if alerts else "",
+                alerts=alerts,
+                body=body,
+                truncated=truncated,
+                rejected=rejected,
+            )
+        )[0]
+
+    def hears_all(self, *delivered: Delivered) -> list[Taken]:
+        """Deliveries that come at the same time."""
+        answers: list[Future[Taken]] = [Future() for _ in delivered]
+        for one, answer in zip(delivered, answers, strict=True):
+            self.intake.take(one, _into(answer))
+        return [answer.result(10) for answer in answers]
+
+    def cannot_read(self, body: bytes, said: str = "Not JSON.", code: str = "bad_json") -> Taken:
+        answer: Future[Taken] = Future()
+        self.intake.keep("alertmanager", body, Rejected(said, code=code), _into(answer))
+        return answer.result(10)
+
+    def says(
+        self, words: str, *, by: Principal = ANA, place: str = "slack", once: str = "", here: int | None = None
+    ) -> Reply:
+        return self.desk.ask(Ask(by=by, words=words, place=place, once=once, incident_id=here))
+
+    def incident(self, number: int = 1) -> Incident:
+        with self.store.read() as reading:
+            found = reading.incident(number)
+        assert found is not None, f"there is no incident {number}"
+        return found
+
+    def incidents(self) -> list[Incident]:
+        with self.store.read() as reading:
+            return reading.incidents()
+
+    def story(self, number: int = 1) -> list[Event]:
+        with self.store.read() as reading:
+            return [event for _, event in reading.events(number)]
+
+    def deliveries(self, number: int = 1) -> list[DeliveryView]:
+        with self.store.read() as reading:
+            return reading.deliveries(number)
+
+    def drain(self, *channels: Mouthpiece) -> None:
+        """Send what may be sent at this moment, through all channels or these."""
+        for channel in channels or self.channels:
+            for _ in range(1000):
+                if self.delivery.step(channel):
+                    break
+
+    def claim(self, channel: Mouthpiece, lease: timedelta = timedelta(seconds=30)) -> claims.Claim:
+        """Take a delivery as a sender of its own would, and hold it."""
+        with self.store.begin(channel.name) as tx:
+            found = claims.claim(tx, channel.name, limits=channel.limits, lease=lease)
+        assert isinstance(found, claims.Claim), f"nothing to claim: {found}"
+        return found
+
+
+def down(said: str = "503", *, permanent: bool = False, after: timedelta | None = None) -> Undelivered:
+    return Undelivered(said, permanent=permanent, after=after)
+
+
+def _into(answer: Future[Taken]) -> Callable[[Taken | Exception], None]:
+    def put(result: Taken | Exception) -> None:
+        if isinstance(result, Exception):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)
+
+    return put

@@ -1,0 +1,177 @@
+"""The intake's HTTP edge under the real server on a free loopback port, with a store of its own in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from pydantic import SecretStr
+
+from bot.model import Delivered
+from bot.ports import Rejected, Source
+from bot.sources.alertmanager import Alertmanager
+from bot.web.alerts import Intake, Limits, Taken, fingerprint
+from bot.web.wire import Wire
+
+TOKEN = "token-of-alertmanager"
+NEXT_TOKEN = "token-that-comes-next"
+OTHER_TOKEN = "token-of-another-receiver"
+
+
+def wait_for(found: Callable[[], object], within_s: float = 5.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not found():
+        assert time.monotonic() < deadline, f"did not become true within {within_s} s"
+        threading.Event().wait(0.005)
+
+
+@dataclass(frozen=True)
+class Stored:
+    accepted: int
+    code: str = "accepted"
+    incidents: tuple[int, ...] = ()
+
+
+@dataclass
+class Ledger:
+    """Takes and keeps as the intake does: calls back in the loop's thread, never before it returned."""
+
+    taken: list[Delivered] = field(default_factory=list)
+    kept: list[tuple[str, bytes, str]] = field(default_factory=list)
+    alarms: list[tuple[str, str]] = field(default_factory=list)
+    broken: Exception | None = None  #: what every commit fails with
+    held: list[Callable[[], object]] | None = None  #: where commits wait to be let go, when a list
+    firing: set[str] = field(default_factory=set)
+
+    def take(self, delivered: Delivered, done: Callable[[Taken | Exception], None]) -> None:
+        outcome = self.broken or self._stored(delivered)
+        loop = asyncio.get_running_loop()
+        if self.held is None:
+            loop.call_soon(done, outcome)
+        else:
+            self.held.append(lambda: loop.call_soon_threadsafe(done, outcome))
+
+    def keep(self, source: str, body: bytes, rejected: Rejected, done: Callable[[Taken | Exception], None]) -> None:
+        if self.broken is None:
+            self.kept.append((source, body, rejected.code))
+        asyncio.get_running_loop().call_soon(done, self.broken or Stored(0, "set_aside", (1,)))
+
+    def alarm(self, source: str, code: str) -> None:
+        self.alarms.append((source, code))
+
+    def _stored(self, delivered: Delivered) -> Stored:
+        if delivered.body in [before.body for before in self.taken]:
+            return Stored(0, "duplicate", (1,))
+        started = {one.fingerprint for one in delivered.alerts if one.firing}
+        known = self.firing & {one.fingerprint for one in delivered.alerts}
+        if delivered.alerts and not started and not known:
+            return Stored(0, "nothing_to_resolve")
+        self.firing |= started
+        self.taken.append(delivered)
+        return Stored(len(delivered.alerts), incidents=(1,))
+
+
+class Clumsy:
+    """A source with a bug in it."""
+
+    name = "clumsy"
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered:
+        raise ZeroDivisionError(f"{headers['content-type']} {len(body)}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def said(self) -> dict[str, object]:
+        value = json.loads(self.body)
+        assert isinstance(value, dict)
+        return value
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The error's fields, after their shape was checked."""
+        value = self.said["error"]
+        assert isinstance(value, dict)
+        assert set(value) == {"code", "message", "request_id"}
+        assert all(value.values())
+        assert self.headers["content-type"] == "application/json"
+        return value
+
+
+class EdgeHouse:
+    def __init__(self, *, within: timedelta = timedelta(seconds=10)) -> None:
+        self.ledger = Ledger()
+        sources: dict[str, Source] = {
+            "alertmanager": Alertmanager(lambda: datetime.now(UTC)),
+            "clumsy": Clumsy(),
+            "other": Alertmanager(lambda: datetime.now(UTC)),
+        }
+        held = {"alertmanager": [TOKEN, NEXT_TOKEN], "clumsy": [TOKEN], "other": [OTHER_TOKEN]}
+        tokens = {name: [fingerprint(SecretStr(token)) for token in given] for name, given in held.items()}
+        ledger = self.ledger
+        self.app = Intake(
+            sources, tokens, take=ledger.take, keep=ledger.keep, alarm=ledger.alarm, limits=Limits(within=within)
+        )
+        config = uvicorn.Config(
+            self.app, http=Wire, loop="uvloop", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+        )
+        self._server = uvicorn.Server(config)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._door.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.run, args=([self._door],), name="edge")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_for(lambda: self._server.started)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._door.close()
+        assert not self._thread.is_alive()
+
+    def post(
+        self, body: bytes, headers: Mapping[str, str | None] | None = None, *, path: str = "/alerts/alertmanager"
+    ) -> Answer:
+        """Send as Alertmanager does; a header of None is left out."""
+        return self.send("POST", path, body, headers)
+
+    def send(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None
+    ) -> Answer:
+        sent = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
+        line = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            line.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
+            answer = line.getresponse()
+            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        finally:
+            line.close()
+
+    def speak(self, *pieces: bytes) -> bytes:
+        """Send these bytes on a connection of their own; all that was answered until it was closed."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as line:
+            for piece in pieces:
+                line.sendall(piece)
+            heard = bytearray()
+            while piece := line.recv(65536):
+                heard += piece
+            return bytes(heard)

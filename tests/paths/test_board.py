@@ -1,0 +1,367 @@
+"""The board without a browser: its pages and their policy, who may type, and the live story."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bot.model import Principal
+from bot.web.server import Server
+from tests.paths.web_house import WebHouse, wait_for
+
+ANA = Principal(id="ana", name="Ana")
+LOCAL = Principal(id="local", name="Night desk")
+
+POLICY = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
+    with WebHouse(tmp_path_factory.mktemp("board")) as house:
+        yield house
+
+
+@contextmanager
+def story(house: WebHouse, last: str | None = None) -> Iterator[Iterator[tuple[str, str]]]:
+    """What the live story tells, as (id, data) of each event; named ones as (name, data)."""
+    headers = {} if last is None else {"Last-Event-ID": last}
+    with httpx.stream("GET", f"{house.url}/events", headers=headers, timeout=5, trust_env=False) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield told(answer.iter_lines())
+
+
+def told(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "data" in fields:
+            yield fields.get("event") or fields["id"], fields["data"]
+            fields = {}
+
+
+@pytest.mark.parametrize("path", ["/", "/incidents/42", "/api/docs"])
+def test_a_page_may_run_only_what_is_served_here(house: WebHouse, path: str) -> None:
+    answer = house.http.get(path)
+
+    assert answer.status_code == 200
+    assert {rule.strip() for rule in answer.headers["content-security-policy"].split(";")} == POLICY
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert re.findall(r"(?:https?:)?//\w", answer.text) == []
+    assert re.findall(r"<script(?! type=\"module\" src=\"/pages/)|\son\w+=|\sstyle=", answer.text) == []
+
+
+@pytest.mark.parametrize("name", ["board.js", "draw.js", "talk.js", "live.js", "board.css", "icon.svg"])
+def test_a_file_of_the_page_is_sent_again_only_when_it_changed(house: WebHouse, name: str) -> None:
+    first = house.http.get(f"/pages/{name}")
+    again = house.http.get(f"/pages/{name}", headers={"If-None-Match": first.headers["etag"]})
+
+    assert (first.status_code, again.status_code) == (200, 304)
+    assert again.content == b""
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_all_text_has_enough_contrast_in_both_themes(house: WebHouse, theme: int) -> None:
+    blocks = re.findall(r":root \{(.*?)\}", house.http.get("/pages/board.css").text, re.DOTALL)
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[theme]))
+    severities = [(name, "surface") for name in ("critical", "error", "warning", "info", "good")]
+    badges = [("on-severity", name) for name in ("critical", "error", "warning", "info")]
+    grounds = [(ink, ground) for ink in ("ink", "soft", "accent") for ground in ("ground", "surface", "sunken")]
+
+    pairs = [*severities, *badges, *grounds, ("on-accent", "accent"), ("lost-ink", "lost")]
+    poor = {pair: ratio for pair in pairs if (ratio := contrast(colours[pair[0]], colours[pair[1]])) < 4.5}
+
+    assert poor == {}
+
+
+@pytest.mark.parametrize("name", ["board.js", "draw.js", "talk.js", "live.js"])
+def test_the_script_never_makes_markup_of_text(house: WebHouse, name: str) -> None:
+    script = house.http.get(f"/pages/{name}").text
+
+    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", script) == []
+
+
+def test_words_from_the_board_change_the_incident(house: WebHouse) -> None:
+    number = house.fire("Typed")
+
+    answer = house.say(f"ack {number}")
+
+    assert answer.json()["ok"] is True
+    shown = house.incident(number)
+    assert (shown["status"], shown["owner"]) == ("acknowledged", "local")
+    assert shown["events"][-1]["via"] == "console"
+
+
+def test_on_the_page_of_an_incident_its_number_may_be_left_out(house: WebHouse) -> None:
+    number = house.fire("Bare")
+
+    answer = house.say("ack", incident=number)
+
+    assert answer.json()["ok"] is True
+    assert house.incident(number)["status"] == "acknowledged"
+
+
+def test_the_same_act_sent_twice_has_one_effect(house: WebHouse) -> None:
+    number = house.fire("Twice")
+
+    first = house.say(f"note {number} once only", once="act-1").json()
+    second = house.say(f"note {number} once only", once="act-1").json()
+
+    assert (first["repeated"], second["repeated"]) == (False, True)
+    assert [event["said"] for event in house.incident(number)["events"]].count("local: once only") == 1
+
+
+def test_a_refusal_is_told_and_changes_nothing(house: WebHouse) -> None:
+    answer = house.say("ack 999999")
+
+    assert answer.status_code == 200
+    assert answer.json()["ok"] is False
+    assert "999999" in answer.json()["said"]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "put"),
+    [
+        ("Origin", None),
+        ("Origin", "null"),
+        ("Origin", "http://evil.example"),
+        ("Origin", "http://127.0.0.1:1"),
+        ("X-Vakhta-Console", None),
+        ("X-Vakhta-Console", "0"),
+    ],
+)
+def test_words_from_elsewhere_are_refused_and_do_nothing(house: WebHouse, left_out: str, put: str | None) -> None:
+    number = house.fire("Forged")
+    before = len(house.incident(number)["events"])
+    headers = {"Origin": house.url, "X-Vakhta-Console": "1"}
+    del headers[left_out]
+    if put is not None:
+        headers[left_out] = put
+
+    answer = house.http.post("/console", json={"words": f"note {number} forged"}, headers=headers)
+
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "wrong_origin"
+    assert len(house.incident(number)["events"]) == before
+
+
+def test_a_name_that_was_pointed_here_cannot_type_even_with_a_fitting_origin(house: WebHouse) -> None:
+    headers = {"Host": "evil.example", "Origin": "http://evil.example", "X-Vakhta-Console": "1"}
+
+    answer = house.http.post("/console", json={"words": "incidents"}, headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "bad_host"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "bad_json"),
+        (b"{", 400, "bad_json"),
+        (b"\xff\xfe", 400, "bad_json"),
+        (b"[" * 30_000, 400, "bad_json"),
+        (b"null", 422, "not_an_object"),
+        (b'["ack 1"]', 422, "not_an_object"),
+        (b"{}", 422, "bad_words"),
+        (b'{"words": "  "}', 422, "bad_words"),
+        (b'{"words": 7}', 422, "bad_words"),
+        (json.dumps({"words": "x" * 4001}).encode(), 422, "bad_words"),
+        (b'{"words": "help", "once": 7}', 422, "bad_once"),
+        (b'{"words": "help", "incident": true}', 422, "bad_incident"),
+        (b'{"words": "help", "incident": -1}', 422, "bad_incident"),
+        (b'{"words": "help", "incident": 1e400}', 422, "bad_incident"),
+        (b'{"words": "' + b"x" * 65536 + b'"}', 413, "too_large"),
+    ],
+)
+def test_a_line_that_cannot_be_read_says_what_is_wrong(house: WebHouse, body: bytes, status: int, code: str) -> None:
+    headers = {"Origin": house.url, "X-Vakhta-Console": "1", "Content-Type": "application/json"}
+
+    answer = house.http.post("/console", content=body, headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "words", ["note 1 \x00\x1b[31m", "ack 1; rm -rf /", "\u202eack 1", "\ud83d half", "/ack@x 1", "ё" * 4000]
+)
+def test_odd_words_get_an_answer_and_break_nothing(house: WebHouse, words: str) -> None:
+    headers = {"Origin": house.url, "X-Vakhta-Console": "1", "Content-Type": "application/json"}
+
+    answer = house.http.post("/console", content=json.dumps({"words": words}).encode(), headers=headers)
+
+    assert answer.status_code == 200, answer.text
+    assert isinstance(answer.json()["said"], str)
+
+
+def test_with_people_listed_the_console_acts_for_nobody_it_does_not_know(tmp_path: Path) -> None:
+    with WebHouse(tmp_path, people={("slack", "U1"): ANA}) as house:
+        number = house.fire()
+
+        answer = house.say(f"ack {number}")
+
+        assert answer.status_code == 403
+        assert answer.json()["error"]["code"] == "not_listed"
+        assert "`people`" in answer.json()["error"]["message"]
+        assert house.incident(number)["status"] == "open"
+
+
+def test_with_people_listed_the_console_acts_for_the_one_called_local(tmp_path: Path) -> None:
+    with WebHouse(tmp_path, people={("slack", "U1"): ANA, ("console", "local"): LOCAL}) as house:
+        number = house.fire()
+
+        answer = house.say(f"ack {number}")
+
+        assert answer.json()["ok"] is True
+        assert house.incident(number)["owner"] == "local"
+
+
+def test_without_a_console_the_board_is_there_to_look_at(tmp_path: Path) -> None:
+    with WebHouse(tmp_path, console=False) as house:
+        page, typed = house.http.get("/"), house.say("incidents")
+
+    assert 'data-console="off"' in page.text
+    assert "<form" not in page.text
+    assert typed.status_code == 404
+
+
+def test_the_house_of_the_public_url_is_one_of_its_names(tmp_path: Path) -> None:
+    with WebHouse(tmp_path, public_url="https://Vakhta.example.com/") as house:
+        ours = house.http.get("/api/incidents", headers={"Host": "vakhta.example.com"})
+        other = house.http.get("/api/incidents", headers={"Host": "www.vakhta.example.com"})
+
+    assert (ours.status_code, other.status_code) == (200, 400)
+
+
+def test_the_live_story_tells_each_committed_event_once_and_in_order(house: WebHouse) -> None:
+    with story(house) as events:
+        number = house.fire("Live")
+        house.say(f"ack {number}")
+        house.say(f"resolve {number}")
+
+        heard = [json.loads(data) for _, data in until_resolved(events, number)]
+
+    ours = [event["what"] for event in heard if event["incident_id"] == number]
+    assert ours == ["incident.opened", "incident.acked", "incident.resolved"]
+    assert len({event["id"] for event in heard}) == len(heard)
+    assert next(event for event in heard if event["what"] == "incident.acked")["by"] == "local"
+
+
+def test_a_client_that_was_away_goes_on_where_it_left_off(house: WebHouse) -> None:
+    number = house.fire("Away")
+    with story(house) as events:
+        house.say(f"note {number} seen")
+        last = next(place for place, data in events if json.loads(data)["said"].endswith("seen"))
+    house.say(f"note {number} missed")
+    house.say(f"resolve {number}")
+
+    with story(house, last) as events:
+        heard = list(until_resolved(events, number))
+
+    assert [json.loads(data)["what"] for _, data in heard] == ["incident.noted", "incident.resolved"]
+    assert min(int(place) for place, _ in heard) > int(last)
+
+
+@pytest.mark.parametrize("last", ["999999", "0", "x", "-1", "9" * 400])
+def test_a_place_that_is_not_kept_means_read_everything_again_or_begin_anew(house: WebHouse, last: str) -> None:
+    house.fire("Known")
+
+    with story(house, last) as events:
+        name, _ = next(events)
+
+    assert name == "reread" if last.isdigit() else name.isdigit()
+
+
+def test_what_another_process_wrote_is_told_without_a_bell(house: WebHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = house.fire("Silent")
+    with story(house) as events:
+        next(events)
+        monkeypatch.setattr(house.bell, "ring", lambda: None)
+        house.say(f"resolve {number}")
+
+        heard = list(until_resolved(events, number))
+
+    assert json.loads(heard[-1][1])["what"] == "incident.resolved"
+
+
+def test_too_many_open_boards_are_turned_away_and_room_comes_back(house: WebHouse) -> None:
+    lines = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(64)]
+    for line in lines:
+        line.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        heard = b""
+        while b"retry:" not in heard:
+            heard += line.recv(4096)
+
+    refused = house.http.get("/events")
+    for line in lines:
+        line.close()
+
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "busy"
+    wait_for(lambda: has_room(house))
+
+
+def test_a_stop_lets_open_boards_go_at_once(tmp_path: Path) -> None:
+    with WebHouse(tmp_path) as house, story(house) as events:
+        house.fire()
+        next(events)
+
+        house.stop()
+
+        assert not house.alive
+        assert list(events) == []
+
+
+def test_a_port_that_is_taken_is_one_clear_line(house: WebHouse) -> None:
+    second = Server(lambda scope, receive, send: None)  # type: ignore[arg-type]  # never called
+
+    with pytest.raises(SystemExit, match=rf"^127\.0\.0\.1:{house.port} is in use\. Nothing was started\.") as ended:
+        second.start(f"127.0.0.1:{house.port}")
+
+    assert "\n" not in str(ended.value)
+    second.stop(timedelta(seconds=1))
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours #rrggbb, as WCAG 2 defines it: 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def until_resolved(events: Iterator[tuple[str, str]], number: int) -> Iterator[tuple[str, str]]:
+    for place, data in events:
+        yield place, data
+        event = json.loads(data)
+        if event.get("incident_id") == number and event["what"] == "incident.resolved":
+            return
+
+
+def has_room(house: WebHouse) -> bool:
+    with httpx.stream("GET", f"{house.url}/events", trust_env=False) as answer:
+        return answer.status_code == 200

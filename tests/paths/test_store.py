@@ -1,0 +1,140 @@
+"""The database keeps its word: migrated, in turn, durable, and never half."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from bot.store import migrating
+from bot.store.engine import Store
+from tests.house import NOON, House, alert
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_code(store_url: str) -> None:
+    store = Store(store_url)
+
+    assert migrating.differences(store) == []
+    store.close()
+
+
+def test_migrating_twice_does_nothing(store_url: str) -> None:
+    store = Store(store_url)
+
+    migrating.migrate(store)
+
+    assert migrating.differences(store) == []
+    store.close()
+
+
+def test_eight_writers_lose_no_update(store_url: str) -> None:
+    store = Store(store_url)
+
+    def add() -> None:
+        for _ in range(25):
+            with store.begin() as tx:
+                row = tx.sql.run("SELECT until FROM pause WHERE channel = 'c'").scalar() or 0
+                tail = "ON CONFLICT (channel) DO UPDATE SET until = excluded.until"
+                tx.sql.insert("pause", ("channel", "until", "said"), [("c", row + 1, "")], tail)
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with store.begin() as tx:
+        assert tx.sql.run("SELECT until FROM pause").scalar() == 200
+    store.close()
+
+
+def test_what_raises_inside_a_transaction_leaves_nothing_behind(store_url: str) -> None:
+    store = Store(store_url)
+
+    def half() -> None:
+        with store.begin() as tx:
+            tx.answer("slack", "once", "said", ok=True)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
+
+    with store.begin() as tx:
+        assert tx.answered("slack", "once") is None
+    store.close()
+
+
+def test_events_are_numbered_in_the_order_of_their_commits(house: House) -> None:
+    threads = [threading.Thread(target=house.hears, args=(alert(fingerprint=str(n), group=str(n)),)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with house.store.read() as reading:
+        ids = [number for number, _ in reading.events_since(0, 100)]
+        assert ids == list(range(1, 17))
+        assert [number for number, _ in reading.events_since(10, 3)] == [11, 12, 13]
+        assert reading.newest_event() == 16
+
+
+def test_a_page_of_incidents_is_newest_first_and_goes_on_where_the_last_ended(house: House) -> None:
+    for number in range(5):
+        house.hears(alert(fingerprint=str(number), group=str(number)))
+    house.says("resolve 4")
+
+    with house.store.read() as reading:
+        assert [one.id for one in reading.incidents(limit=2)] == [5, 4]
+        assert [one.id for one in reading.incidents(limit=2, before=4)] == [3, 2]
+        assert [one.id for one in reading.unresolved()] == [5, 3, 2, 1]
+        assert [one.id for one in reading.incidents(status=house.incident(4).status)] == [4]
+
+
+def test_acts_that_are_older_than_three_days_are_forgotten(house: House) -> None:
+    assert house.desk.seen("slack", "x") is False
+    assert house.desk.seen("slack", "x") is True
+
+    house.clock.pass_by(hours=73)
+    house.watch.forget()
+
+    assert house.desk.seen("slack", "x") is False
+
+
+def test_sqlite_is_opened_so_that_a_commit_is_on_the_disk(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/vakhta.db", now=lambda: NOON)
+    with store.begin() as tx:
+        settings = {
+            name: tx.sql.run(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint")
+        }
+
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "wal_autocheckpoint": 0}
+    store.close()
+
+
+def test_sqlites_log_is_folded_into_the_file_beside_the_commits(tmp_path: Path) -> None:
+    path = tmp_path / "vakhta.db"
+    store = Store(f"sqlite:///{path}")
+    migrating.migrate(store)
+    store.start()
+    deadline = threading.Event()
+
+    def folded() -> bool:
+        with sqlite3.connect(path) as other:
+            _, pages, moved = other.execute("PRAGMA wal_checkpoint(NOOP)").fetchone() or (0, 0, 0)
+        return bool(pages == moved)
+
+    for _ in range(100):
+        if path.stat().st_size > 4096 and folded():
+            break
+        deadline.wait(0.1)
+    else:
+        pytest.fail("the log was not folded within ten seconds")
+    store.close()
+
+
+def test_a_store_in_memory_is_refused_because_it_would_forget(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has to outlive the process"):
+        Store("sqlite://")

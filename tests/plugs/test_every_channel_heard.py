@@ -1,0 +1,137 @@
+"""The contract of a channel, the way in, run over every channel found."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.channels import names
+from bot.ports import Heard, Rejected
+from tests.fakes.door import ANA
+from tests.plugs.benches import BENCHES
+from tests.plugs.contract import Bench, first
+
+#: The benches of `benches.py` that try another way of listening.
+OTHER_WAYS = ("slack in socket mode", "telegram polling")
+
+every_channel = pytest.mark.parametrize("bench", names(), indirect=True)
+one_bench_for_all_examples = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+headers_of_somebody = st.dictionaries(
+    st.sampled_from(
+        [
+            "X-PagerDuty-Signature",
+            "X-Slack-Signature",
+            "X-Slack-Request-Timestamp",
+            "X-Telegram-Bot-Api-Secret-Token",
+            "Authorization",
+            "Content-Type",
+        ]
+    ),
+    st.text(max_size=80) | st.sampled_from(["v0=", "v1=", "0", "-1", "application/json", "1795444200"]),
+)
+
+
+@every_channel
+@given(headers=headers_of_somebody, body=st.binary(max_size=400))
+@one_bench_for_all_examples
+def test_a_request_that_is_not_genuine_is_refused_and_does_nothing(
+    bench: Bench, headers: dict[str, str], body: bytes
+) -> None:
+    with pytest.raises(Rejected) as refused:
+        bench.channel.receive(headers, body)
+
+    assert refused.value.status == 401 if bench.signs else 400 <= refused.value.status < 500
+    assert not bench.door.heard
+
+
+@every_channel
+@given(body=st.binary(max_size=400) | st.from_regex(rb'\{"[a-z_]{1,12}": ?[\[{"0-9a-z\]}]{0,20}\}', fullmatch=True))
+@one_bench_for_all_examples
+def test_a_genuine_request_with_anything_in_it_is_answered_or_refused(bench: Bench, body: bytes) -> None:
+    sent = bench.genuine(body)
+
+    try:
+        status = bench.channel.receive(sent.headers, sent.body).status
+    except Rejected as error:
+        status = error.status
+
+    assert 200 <= status < 500
+    assert not bench.door.heard
+
+
+@every_channel
+def test_a_button_pressed_by_somebody_listed_is_one_ask_though_it_was_told_twice(bench: Bench) -> None:
+    sent = bench.act(listed=True, once="1001")
+
+    heard = [bench.channel.receive(sent.headers, sent.body) for _ in range(2)]
+
+    assert all(isinstance(one, Heard) and 200 <= one.status < 300 for one in heard)
+    (ask,) = bench.door.wait_for_asks(1)
+    assert ask.words == "ack 42"
+    assert ask.by == ANA
+    assert ask.place == bench.channel.name
+    assert ask.once
+
+
+@every_channel
+def test_somebody_who_is_not_listed_is_refused_and_told_why(bench: Bench) -> None:
+    if not bench.refuses_strangers:
+        sent = bench.act(listed=False, once="1002")
+
+        bench.channel.receive(sent.headers, sent.body)
+
+        assert bench.door.asks[0].by.id.startswith(f"{bench.channel.name}:"), "mirrored, but as somebody known"
+        return
+    sent = bench.act(listed=False, once="1002")
+
+    said = bench.said_after(sent)
+
+    assert "not listed under `people`" in said
+    assert "Nothing was done" in said
+    assert not bench.door.heard
+
+
+@pytest.mark.parametrize("bench", [*names(), *OTHER_WAYS], indirect=True)
+def test_stopping_leaves_no_thread_and_can_be_done_twice(bench: Bench) -> None:
+    if bench.channel.kinds:
+        first(bench)
+
+    bench.channel.stop()
+    bench.channel.stop()
+
+    deadline = time.monotonic() + 5
+    while (left := [thread for thread in threading.enumerate() if _is_of_a_channel(thread)]) and (
+        time.monotonic() < deadline
+    ):
+        left[0].join(0.05)
+    assert not left
+
+
+@pytest.mark.parametrize("requests", range(4))
+@pytest.mark.parametrize("name", [*names(), *OTHER_WAYS])
+def test_it_stops_at_once_also_in_the_midst_of_its_start(
+    name: str, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`requests`: how many the platform got before the stop; what is under way then is another thing each time."""
+    with BENCHES[name](monkeypatch) as bench:
+        bench.channel.start(bench.door)
+        began = time.monotonic()
+        while bench.asked() < requests and time.monotonic() < began + 0.3:
+            threading.Event().wait(0.001)
+        stopping = threading.Thread(target=bench.channel.stop, name="fake stopper", daemon=True)
+        stopping.start()
+        stopping.join(5)
+
+        assert not stopping.is_alive(), "stop() hangs"
+
+
+def _is_of_a_channel(thread: threading.Thread) -> bool:
+    """Not the test's own, and none of the fakes' (see `tests/fakes/server.py`)."""
+    ours = ("MainThread", "fake", "process_request_thread", "conn_handler", "pytest", "execnet")
+    return not any(name in thread.name for name in ours)

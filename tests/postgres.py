@@ -1,0 +1,138 @@
+"""A private PostgreSQL for one test run: its own cluster in a temporary directory, gone when the context ends.
+
+It listens on a free loopback port and trusts whoever reaches that. Nothing is synced to the disk, so it shows what
+our statements do on PostgreSQL and not what a power cut does. PostgreSQL refuses to run as root; then it runs as an
+unprivileged user of the machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from tests.running import free_port
+
+_INSTALLED = Path("/usr/lib/postgresql")
+_OWNER = "vakhta"
+_STARTS_WITHIN_S = 30.0
+_FAST = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=200",
+    "shared_buffers=32MB",
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+)
+
+
+def why_not() -> str:
+    """What is missing, "" when nothing is."""
+    if _programs() is None:
+        return f"not installed: postgres and initdb under {_INSTALLED} (Debian package postgresql)"
+    return "" if os.geteuid() or _unprivileged() else "PostgreSQL does not run as root, and there is no user to run it"
+
+
+class Postgres:
+    """One cluster; every `url` is of a fresh database in it."""
+
+    def __init__(self) -> None:
+        self._place = Path()
+        self._port = 0
+        self._server: subprocess.Popen[bytes] | None = None
+        self._count = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        self._place = Path(tempfile.mkdtemp(prefix="vakhta-postgres-"))
+        self._port = free_port()
+        user = _unprivileged() if os.geteuid() == 0 else None
+        if user is not None:
+            os.chown(self._place, user.pw_uid, user.pw_gid)
+        try:
+            self._start(user)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._server is not None:
+            # SIGQUIT ends PostgreSQL without a last checkpoint: nobody will read this cluster again.
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(_STARTS_WITHIN_S)
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def url(self, database: str = "test", *, like: str = "template1") -> str:
+        """SQLAlchemy's URL of a new database; `database` is what its name begins with, `like` what it is a copy of."""
+        name = f"{database}_{next(self._count)}"
+        with self._connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"'.encode())
+        return f"postgresql+psycopg://{_OWNER}@127.0.0.1:{self._port}/{name}"
+
+    def _start(self, user: pwd.struct_passwd | None) -> None:
+        programs = _programs()
+        assert programs is not None, why_not()
+        cluster, log = self._place / "cluster", self._place / "log"
+        who = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        made = subprocess.run(
+            [programs / "initdb", "-D", cluster, "-U", _OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+            capture_output=True,
+            check=False,
+            cwd=self._place,
+            **who,  # type: ignore[call-overload]  # mypy cannot see which keywords these are
+        )
+        assert made.returncode == 0, f"initdb failed: {made.stderr.decode()}"
+        settings = [part for one in _FAST for part in ("-c", one)]
+        with log.open("wb") as out:
+            self._server = subprocess.Popen(
+                [programs / "postgres", "-D", cluster, "-p", str(self._port), *settings],
+                stdout=out,
+                stderr=out,
+                cwd=self._place,
+                **who,  # type: ignore[call-overload]  # as above
+            )
+        self._wait_for_answer(log)
+
+    def _wait_for_answer(self, log: Path) -> None:
+        assert self._server is not None
+        deadline = time.monotonic() + _STARTS_WITHIN_S
+        while True:
+            try:
+                self._connect().close()
+            except psycopg.OperationalError:
+                alive = self._server.poll() is None and time.monotonic() < deadline
+                assert alive, f"PostgreSQL did not start: {log.read_text()}"
+                time.sleep(0.02)
+            else:
+                return
+
+    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            host="127.0.0.1", port=self._port, user=_OWNER, dbname="postgres", autocommit=True, connect_timeout=5
+        )
+
+
+def _programs() -> Path | None:
+    """Where the newest installed version has its programs."""
+    found = [path.parent for path in _INSTALLED.glob("*/bin/postgres") if (path.parent / "initdb").exists()]
+    return max(found, key=lambda path: float(path.parent.name)) if found else None
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None

@@ -1,0 +1,197 @@
+"""Any order and any duplication of the same deliveries ends in the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count, permutations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.episodes import Verdict, judge
+from bot.folding import Fold
+from bot.model import Alert, Delivered, Incident, Standing, Status
+from bot.rules import Rules
+from tests.house import NOON, SEVERITIES, alert
+
+LATE = timedelta(minutes=5)
+RULES = Rules(severities=SEVERITIES)
+
+
+@dataclass
+class Ledger:
+    """What a database would hold, in memory; each `commit` folds deliveries as the intake does."""
+
+    now: datetime = NOON
+    standings: dict[tuple[str, str, datetime], Standing] = field(default_factory=dict)
+    incidents: dict[int, Incident] = field(default_factory=dict)
+    rows: count[int] = field(default_factory=lambda: count(1))
+
+    def reserve(self, table: str, count: int = 1) -> int:
+        assert (table, count) == ("incident", 1)
+        return len(self.incidents) + 1000 * next(self.rows)
+
+    def episode(self, of: tuple[str, str, datetime]) -> Standing | None:
+        return self.standings.get(of)
+
+    def commit(self, *deliveries: Delivered) -> None:
+        fold = Fold(self, RULES, self.now)
+        newest: dict[tuple[str, str], Standing] = {}
+        for (source, fingerprint, _), standing in sorted(self.standings.items(), key=lambda one: one[0]):
+            newest[source, fingerprint] = standing
+        fold.know(newest, self.incidents.values())
+        for one in deliveries:
+            fold.take(one)
+        for change in fold.changes():
+            self.incidents[change.incident.id] = change.incident
+        for of, episode in fold.touched().items():
+            self.standings[of] = episode.standing
+
+    def state(self) -> object:
+        """All that must not depend on the order: alerts, and incidents without their ids and times."""
+        alerts = {of: (one.firing, self._key(one.incident_id)) for of, one in self.standings.items()}
+        found = sorted(
+            (one.key, one.status, one.severity, one.title, one.firing, one.total) for one in self.incidents.values()
+        )
+        return alerts, found
+
+    def _key(self, incident_id: int | None) -> str | None:
+        return None if incident_id is None else self.incidents[incident_id].key
+
+
+def delivered(*alerts: Alert) -> Delivered:
+    return Delivered(source="alertmanager", group=alerts[0].group, alerts=alerts)
+
+
+def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warning") -> Alert:
+    """One alert of group `a` or `b`, by its fingerprint's first letter."""
+    return alert(
+        f"Alert-{fingerprint}",
+        fingerprint=fingerprint,
+        group=fingerprint[0],
+        starts_at=NOON + timedelta(minutes=episode),
+        firing=firing,
+        severity=severity,
+    )
+
+
+def state_of(deliveries: Sequence[Delivered]) -> object:
+    ledger = Ledger()
+    for one in deliveries:
+        ledger.commit(one)
+    return ledger.state()
+
+
+SEVERITY_OF = {"a1": "warning", "a2": "critical", "b1": "error", "b2": "info"}
+alerts_told = st.builds(
+    lambda fingerprint, episode, firing: told(fingerprint, episode, firing=firing, severity=SEVERITY_OF[fingerprint]),
+    st.sampled_from(sorted(SEVERITY_OF)),
+    st.integers(0, 2),
+    st.booleans(),
+)
+in_one_group = st.lists(alerts_told, min_size=1, max_size=4).map(
+    lambda alerts: delivered(*(one for one in alerts if one.group == alerts[0].group))
+)
+
+
+@given(st.lists(in_one_group, min_size=1, max_size=7), st.data())
+def test_any_order_and_any_duplication_of_deliveries_ends_in_the_same_state(
+    deliveries: list[Delivered], data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(deliveries), max_size=5))
+    shuffled = data.draw(st.permutations([*deliveries, *again]))
+
+    assert state_of(shuffled) == state_of(deliveries)
+
+
+@given(st.lists(in_one_group, min_size=1, max_size=7), st.data())
+def test_deliveries_that_share_a_commit_end_like_those_that_do_not(
+    deliveries: list[Delivered], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(deliveries)))
+
+    shared = Ledger()
+    shared.commit(*deliveries[:cut])
+    shared.commit(*deliveries[cut:])
+
+    assert shared.state() == state_of(deliveries)
+
+
+@given(st.lists(in_one_group, min_size=1, max_size=8))
+def test_an_incident_is_open_exactly_while_the_newest_episode_of_an_alert_of_it_fires(
+    deliveries: list[Delivered],
+) -> None:
+    ledger = Ledger()
+    for one in deliveries:
+        ledger.commit(one)
+
+    for incident in ledger.incidents.values():
+        firing = sum(one.firing for one in ledger.standings.values() if one.incident_id == incident.id)
+        held = sum(one.incident_id == incident.id for one in ledger.standings.values())
+        assert (incident.status is Status.OPEN) == (firing > 0)
+        assert (incident.firing, incident.total) == (firing, held)
+
+
+def test_a_firing_its_end_and_a_second_firing_end_the_same_in_all_24_orders() -> None:
+    story = [
+        delivered(told("a1", 0, firing=True)),
+        delivered(told("a1", 0, firing=False)),
+        delivered(told("a1", 5, firing=True)),
+        delivered(told("a2", 0, firing=True)),
+    ]
+
+    ends = [state_of(order) for order in permutations(story)]
+
+    assert ends == [ends[0]] * 24
+
+
+def test_a_late_copy_of_a_firing_does_not_undo_its_end() -> None:
+    ledger = Ledger()
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+    ledger.commit(delivered(told("a1", 0, firing=False)))
+
+    ledger.now += LATE
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+
+    [incident] = ledger.incidents.values()
+    assert incident.status is Status.RESOLVED
+
+
+def test_an_alert_that_goes_on_firing_long_after_its_end_is_believed_and_reopens_the_incident() -> None:
+    ledger = Ledger()
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+    ledger.commit(delivered(told("a1", 0, firing=False)))
+
+    ledger.now += LATE + timedelta(seconds=1)
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+
+    [incident] = ledger.incidents.values()
+    assert (incident.status, incident.firing, incident.total) == (Status.OPEN, 1, 1)
+
+
+def test_each_verdict_has_its_row_in_the_table() -> None:
+    def standing(minutes: int, *, firing: bool) -> Standing:
+        at = NOON + timedelta(minutes=minutes)
+        return Standing(row=1, incident_id=1, starts_at=at, firing=firing, ended_at=None if firing else NOON)
+
+    def verdict(one: Alert, stored: Standing | None, now: datetime = NOON) -> Verdict:
+        return judge(one, stored, now=now, late_copy=LATE)
+
+    fires, ends = told("a1", 5, firing=True), told("a1", 5, firing=False)
+    rows = [
+        (fires, None, Verdict.FIRED),
+        (fires, standing(0, firing=True), Verdict.FIRED),
+        (fires, standing(5, firing=True), Verdict.AGAIN),
+        (ends, standing(5, firing=True), Verdict.ENDED),
+        (fires, standing(5, firing=False), Verdict.LATE),
+        (ends, standing(5, firing=False), Verdict.KNOWN),
+        (ends, None, Verdict.UNHEARD),
+        (ends, standing(0, firing=True), Verdict.UNHEARD),
+        (fires, standing(9, firing=True), Verdict.OLDER),
+        (ends, standing(9, firing=False), Verdict.OLDER),
+    ]
+    for one, stored, expected in rows:
+        assert verdict(one, stored) is expected
+    assert verdict(fires, standing(5, firing=False), NOON + LATE * 2) is Verdict.FIRED
