@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from bot import incidents, story
 from bot.cards import card
 from bot.failpoints import failpoint
@@ -26,7 +24,7 @@ from bot.owing import Mouth
 from bot.ports import Channel, Undelivered
 from bot.store import claims
 from bot.store.claims import Claim, Wait
-from bot.store.engine import Store
+from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
 from bot.story import Told, Written
 
@@ -34,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: Longer than any provider's time-out, so that a slow send ends before its row can be claimed again.
 LEASE = timedelta(seconds=30)
+#: How much of it must be left when a send begins.
+_NEEDED = 2 / 3
 _SOONEST = timedelta(milliseconds=100)
 #: How often the same bug may fail one row before it is set aside.
 POISON = 5
@@ -120,8 +120,8 @@ class Delivery:
             heard = bell.count
             try:
                 wait = self.step(channel)
-            except SQLAlchemyError as trouble:
-                logger.warning("queue not reached", extra={"channel": channel.name, "why": str(trouble)[:200]})
+            except Unavailable as trouble:
+                logger.warning("queue not reached", extra={"channel": channel.name, "why": str(trouble)})
                 wait = _LOOK_EVERY_S
             except Exception:
                 # The edge of the path: a bug in one row must not end the channel's thread.
@@ -140,6 +140,10 @@ class Delivery:
                 return _LOOK_EVERY_S
             return min(_LOOK_EVERY_S, max(0.0, (found.until - self._store.now()).total_seconds()) + 0.001)
         failpoint("delivery.claimed")
+        if found.lease_until - self._store.now() < LEASE * _NEEDED:
+            # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
+            self._give_back(found, Undelivered("its sender was held up, so it was not sent"))
+            return 0.0
         self._send(channel, found)
         return 0.0
 
@@ -182,7 +186,7 @@ class Delivery:
                 written = tell(
                     tx, one.incident.id, one.channel, f"{_name(one)} cannot be delivered: {said}", self._mouths
                 )
-            failpoint("delivery.closing")
+            failpoint("delivery.giving_back")
         self._observe(one, outcome if ours else Outcome.FENCED, tx.now)
         self._told(written)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bot import incidents, story, words
+from bot.failpoints import failpoint
 from bot.incidents import Acked, Noted, Resolved, Wish
 from bot.model import Ask, Incident, Principal, Reply
 from bot.owing import Mouth
@@ -48,6 +49,8 @@ class Desk:
             reply = counter.serve(ask)
             if ask.once:
                 tx.answer(ask.place, ask.once, reply.said, ok=reply.ok)
+            failpoint("desk.written")
+        failpoint("desk.committed")
         if counter.written:
             self._told(counter.written)
         return reply

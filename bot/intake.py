@@ -15,9 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 from bot import story
 from bot.failpoints import failpoint
 from bot.folding import Fold
@@ -25,7 +22,7 @@ from bot.model import Alert, Delivered, page_key_of
 from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.rules import Rules
-from bot.store.engine import Store
+from bot.store.engine import Store, Unavailable
 from bot.store.tx import NewAlert, Tx
 from bot.story import Told, Written
 
@@ -133,9 +130,9 @@ class Intake:
             return
         try:
             results, written = self._fold(batch)
-        except (OperationalError, InterfaceError, PoolTimeout) as trouble:
-            logger.warning("alerts not stored", extra={"deliveries": len(batch), "why": _first_line(trouble)})
-            self._answer(batch, [Unstored(_first_line(trouble))] * len(batch))
+        except Unavailable as trouble:
+            logger.warning("alerts not stored", extra={"deliveries": len(batch), "why": str(trouble)})
+            self._answer(batch, [Unstored(str(trouble))] * len(batch))
             return
         except Exception as trouble:  # noqa: BLE001 - the edge of the path; it is logged where it ends
             self._one_by_one(batch, trouble)
@@ -153,9 +150,9 @@ class Intake:
         logger.error("delivery set aside", exc_info=trouble)
         one = batch[0]
         if one.aside is not None:
-            self._answer(batch, [Unstored(_first_line(trouble))])
+            self._answer(batch, [Unstored(repr(trouble))])
             return
-        self._commit([_Waiting(one.delivered, one.done, aside=("not_stored", _first_line(trouble)))])
+        self._commit([_Waiting(one.delivered, one.done, aside=("not_stored", repr(trouble)))])
 
     def _fold(self, batch: list[_Waiting]) -> tuple[list[Taken | Exception], Written]:
         with self._store.begin() as tx:
@@ -250,8 +247,3 @@ def _alarm(source: str, now: datetime, code: str, why: str, sha256: str) -> Deli
         starts_at=now,
     )
     return Delivered(source=source, group=alert.group, alerts=(alert,))
-
-
-def _first_line(trouble: BaseException) -> str:
-    said = str(trouble.orig) if isinstance(trouble, DBAPIError) else str(trouble)
-    return said.partition("\n")[0] or type(trouble).__name__

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import SQLAlchemyError
 
 from bot.delivery import tell
 from bot.owing import Mouth
 from bot.store import claims
-from bot.store.engine import Store
+from bot.store.engine import Store, Unavailable
 from bot.story import Told, Written
 
 logger = logging.getLogger(__name__)
@@ -74,8 +73,8 @@ def _guarded(tick: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             tick()
-        except SQLAlchemyError as trouble:
-            logger.warning("tick failed", extra={"tick": tick.__name__, "why": str(trouble)[:200]})
+        except Unavailable as trouble:
+            logger.warning("tick failed", extra={"tick": tick.__name__, "why": str(trouble)})
         except Exception:
             logger.exception("tick failed", extra={"tick": tick.__name__})
 

@@ -168,7 +168,8 @@ class Bot:
 
     async def _call(self, work: Awaitable[Result], *, within_s: float = _PATIENCE_S) -> Result:
         try:
-            return await asyncio.wait_for(work, within_s)
+            async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can lose a cancellation.
+                return await work
         except _FAILURES as error:
             said = str(error).replace(self._token, "[token]").rstrip(".")
             raise _undelivered(error, said) from None  # The cause may hold the URL.

@@ -15,23 +15,25 @@ Result = TypeVar("Result")
 
 
 class Loop:
-    """Runs from the moment it is made. `begin`, `run` and `end` are called from any other thread."""
+    """Runs from the moment it is made. `begin` may be called anywhere, `run` and `end` on any thread but its own."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._ended = False
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
     def begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        promise: Future[Result] = Future()
         with self._lock:
             if not self._ended:
-                return asyncio.run_coroutine_threadsafe(work, self._loop)
+                self._loop.call_soon_threadsafe(self._start, work, promise)
+                return promise
         work.close()
-        never: Future[Result] = Future()
-        never.cancel()
-        return never
+        promise.cancel()
+        return promise
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self.begin(work).result()
@@ -43,15 +45,32 @@ class Loop:
                 last.close()
                 return
             self._ended = True
-        asyncio.run_coroutine_threadsafe(_cancel_others(last), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._cancel_then(last), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
+    def _start(self, work: Coroutine[Any, Any, Result], promise: Future[Result]) -> None:
+        task = self._loop.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(lambda done: _keep(promise, done))
 
-async def _cancel_others(last: Coroutine[Any, Any, None]) -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    await last
+    async def _cancel_then(self, last: Coroutine[Any, Any, None]) -> None:
+        """Only what was begun here: a library's own tasks are ended, in the right order, by the task they serve."""
+        tasks = list(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await last
+
+
+def _keep(promise: Future[Result], done: asyncio.Task[Result]) -> None:
+    if done.cancelled():
+        promise.cancel()
+        return
+    error = done.exception()
+    if error is not None:
+        promise.set_exception(error)
+    else:
+        promise.set_result(done.result())

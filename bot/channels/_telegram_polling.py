@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from bot.channels._telegram_updates import Answer, Update, give_up
 from bot.ports import Undelivered
@@ -30,17 +29,16 @@ class Polling:
         *,
         fetch: Callable[[int | None, int], Awaitable[Sequence[Update]]],
         take: Callable[[Update], Answer | None],
-        answer: Callable[[Answer], Coroutine[Any, Any, None]],
+        answer: Callable[[Answer], object],
     ) -> None:
         """`fetch` brings the updates from that id on, waiting so many seconds for the first, or raises Undelivered.
 
-        `take` blocks, on a thread of ours.
+        `take` blocks, on a thread of ours. `answer` does not wait until it is sent.
         """
         self._fetch = fetch
         self._take = take
         self._answer = answer
         self._next: int | None = None
-        self._answers: set[asyncio.Task[None]] = set()
         self._hands = ThreadPoolExecutor(1, "telegram-hears")
 
     async def run(self, well: Callable[[], None]) -> None:
@@ -66,23 +64,16 @@ class Polling:
             # a value here, because the thread that hears must outlive both.
             (heard,) = await asyncio.gather(self._hear(update), return_exceptions=True)
             if not isinstance(heard, BaseException):
-                self._send(heard)
+                if heard is not None:
+                    self._answer(heard)
                 return
             logger.error("telegram update not taken, offered again", exc_info=heard)
             await asyncio.sleep(pause_s(offered))
         logger.error("telegram update set aside", extra={"update_id": update.get("update_id")})
-        self._send(give_up(update))
+        self._answer(give_up(update))
 
     async def _hear(self, update: Update) -> Answer | None:
         return await asyncio.get_running_loop().run_in_executor(self._hands, self._take, update)
-
-    def _send(self, answer: Answer | None) -> None:
-        """Beside the polling: a slow answer to one person does not keep the next one waiting."""
-        if answer is None:
-            return
-        task = asyncio.get_running_loop().create_task(self._answer(answer))
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
 
 
 async def insist(attempt: Callable[[], Awaitable[None]], ill: Callable[[str], None]) -> None:

@@ -86,7 +86,7 @@ class Posting:
         try:
             self._post(notice, lambda told: self._call("chat.postMessage", {**told, **inside}))
         except Refused as error:
-            if error.code not in _GONE:
+            if error.code not in _GONE and channel == self._channel:
                 raise
             beside = {"channel": self._channel, "text": escape(f"#{notice.incident.id} {said}")}
             self._post(notice, lambda told: self._call("chat.postMessage", {**told, **beside}))

@@ -71,10 +71,10 @@ class Telegram:
         return Heard()
 
     def start(self, door: Door) -> None:
-        bot = Bot(self._section)
-        polling = Polling(fetch=bot.fetch, take=self._hear, answer=bot.answer)
-        self._live = live = _Live(bot=bot, loop=Loop(self.name), polling=polling)
-        live.loop.begin(insist(lambda: self._listen(live, door), self._ail)).add_done_callback(self._note_the_end)
+        bot, loop = Bot(self._section), Loop(self.name)
+        polling = Polling(fetch=bot.fetch, take=self._hear, answer=lambda answer: loop.begin(bot.answer(answer)))
+        self._live = live = _Live(bot=bot, loop=loop, polling=polling)
+        loop.begin(insist(lambda: self._listen(live, door), self._ail)).add_done_callback(self._note_the_end)
 
     def stop(self) -> None:
         live = self._live

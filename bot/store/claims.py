@@ -51,14 +51,14 @@ def claim(tx: Tx, channel: str, *, limits: Sequence[Limit], lease: timedelta) ->
         return wait
     now = micros(tx.now)
     skip = " FOR UPDATE SKIP LOCKED" if tx.sql.postgres else ""
-    row = tx.sql.run(
+    row = tx.sql.row(
         f"UPDATE delivery SET state = 'leased', token = token + 1, attempts = attempts + 1, lease_until = ?"
         f" WHERE id = ({_HEAD}{skip})"
         f" RETURNING id, token, kind, channel, incident_id, event_id, version, attempts, owed_at, lease_until",
         micros(tx.now + lease),
         channel,
         now,
-    ).fetchone()
+    )
     if row is None:
         return Wait(until=_next_due(tx, channel, now))
     if limits:
@@ -79,12 +79,15 @@ _HEAD = """SELECT d.id FROM delivery AS d
 
 
 def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
-    """Close it as sent. False: the lease had run out and somebody else holds it; nothing was changed."""
+    """Close it as sent. False: the lease had run out and somebody else holds it; nothing was changed.
+
+    One that ran out and that nobody has claimed since is closed: it would only be sent twice.
+    """
     now = micros(tx.now)
     closed = tx.sql.run(
         "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'sent' END, sent_version = ?, sent_at = ?,"
         " ref = COALESCE(?, ref), attempts = CASE WHEN version > ? THEN 0 ELSE attempts END, said = '', not_before = ?,"
-        " told = 0 WHERE id = ? AND token = ? AND state = 'leased'",
+        " told = 0 WHERE id = ? AND token = ? AND state IN ('leased', 'owed')",
         one.version,
         one.version,
         now,
@@ -94,7 +97,7 @@ def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
         one.id,
         one.token,
     )
-    return closed.rowcount == 1
+    return closed == 1
 
 
 def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime) -> bool:
@@ -106,7 +109,7 @@ def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime) -> bool:
         one.id,
         one.token,
     )
-    return closed.rowcount == 1
+    return closed == 1
 
 
 def buried(tx: Tx, one: Claim, said: str) -> bool:
@@ -125,15 +128,15 @@ def buried(tx: Tx, one: Claim, said: str) -> bool:
             one.incident.id,
             one.channel,
         )
-    return closed.rowcount == 1
+    return closed == 1
 
 
 def tell_once(tx: Tx, incident_id: int, channel: str) -> bool:
     """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
-    told = tx.sql.run(
+    told = tx.sql.scalar(
         "SELECT 1 FROM delivery WHERE incident_id = ? AND channel = ? AND told = 1 LIMIT 1", incident_id, channel
     )
-    if told.scalar() is not None:
+    if told is not None:
         return False
     tx.sql.run("UPDATE delivery SET told = 1 WHERE incident_id = ? AND channel = ?", incident_id, channel)
     return True
@@ -141,12 +144,12 @@ def tell_once(tx: Tx, incident_id: int, channel: str) -> bool:
 
 def late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
     """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
-    rows = tx.sql.run(
+    rows = tx.sql.rows(
         "SELECT incident_id, channel, min(said) FROM delivery WHERE state = 'owed' AND kind = 'page' AND told = 0"
         " AND owed_at < ? GROUP BY incident_id, channel ORDER BY incident_id LIMIT 50",
         micros(owed_before),
     )
-    return [(row[0], row[1], row[2]) for row in rows.fetchall()]
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def hold(tx: Tx, channel: str, until: datetime, said: str) -> None:
@@ -166,12 +169,12 @@ def free_expired(tx: Tx, *, everything: bool = False) -> list[str]:
     Returns the channels that have something to do now.
     """
     before = 2**62 if everything else micros(tx.now)
-    rows = tx.sql.run(
+    rows = tx.sql.rows(
         "UPDATE delivery SET state = 'owed', said = 'its sender stopped before it could say how it went'"
         " WHERE state = 'leased' AND lease_until < ? RETURNING channel",
         before,
     )
-    return sorted({row[0] for row in rows.fetchall()})
+    return sorted({row[0] for row in rows})
 
 
 def forget(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
@@ -183,27 +186,27 @@ def forget(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
 def _held(tx: Tx, channel: str, limits: Sequence[Limit]) -> Wait | None:
     """Whether the channel is paused or has used up its quota, and until when."""
     now = micros(tx.now)
-    pause = tx.sql.run("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now).fetchone()
+    pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
     if pause is not None:
         return Wait(until=moment(pause[0]), why=pause[1])
     free_at = 0
     for limit in limits:
         # The place that must have left the window before there is room for one more.
-        at = tx.sql.run(
+        at = tx.sql.scalar(
             "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
             channel,
             micros(tx.now - limit.per),
             limit.count - 1,
-        ).scalar()
+        )
         if at is not None:
             free_at = max(free_at, int(at) + limit.per // timedelta(microseconds=1))
     return Wait(until=moment(free_at), why="its quota is used up") if free_at else None
 
 
 def _next_due(tx: Tx, channel: str, now: int) -> datetime | None:
-    due = tx.sql.run(
+    due = tx.sql.scalar(
         "SELECT min(not_before) FROM delivery WHERE channel = ? AND state = 'owed' AND not_before > ?", channel, now
-    ).scalar()
+    )
     return None if due is None else moment(due)
 
 
@@ -213,12 +216,10 @@ def _claimed(tx: Tx, row: Row) -> Claim:
     assert incident is not None, "a delivery's incident is a foreign key"
     event_row = None
     if event_id is not None:
-        event_row = tx.sql.run(
-            'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id = ?', event_id
-        ).fetchone()
-    ref = tx.sql.run(
+        event_row = tx.sql.row('SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id = ?', event_id)
+    ref = tx.sql.scalar(
         "SELECT ref FROM delivery WHERE incident_id = ? AND channel = ? AND kind = 'card'", incident_id, channel
-    ).scalar()
+    )
     return Claim(
         id=row_id,
         token=token,

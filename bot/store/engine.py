@@ -7,19 +7,21 @@ SQLite has only one writer anyway.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
 from time import perf_counter
 from types import TracebackType
 from zlib import crc32
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+import psycopg
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from bot.store.reading import Reading
 from bot.store.sql import Sql
@@ -32,6 +34,19 @@ CHECKPOINT_EVERY_S = 1.0
 CUT_LOG_AT_BYTES = 64 * 1024 * 1024
 
 _INCIDENTS = "incidents"
+#: What says that the database is in trouble, whichever layer notices. Anything else is a fault of ours.
+_TROUBLES = (
+    sqlite3.OperationalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    OperationalError,
+    InterfaceError,
+    PoolExhausted,
+)
+
+
+class Unavailable(Exception):
+    """The database cannot be reached, is full, or is locked for too long. Nothing was stored."""
 
 
 class Store:
@@ -60,25 +75,61 @@ class Store:
 
         `lane`: whose turn is taken. All that changes incidents takes the default; the deliveries of one channel
         take the channel's name, so that across replicas a channel's quota is counted by one of them at a time.
+
+        Raises:
+            Unavailable: the database did not take it; nothing was stored.
         """
-        with self._turns if self.sqlite else _Free(), self._writers.connect() as connection, connection.begin():
-            sql = Sql(connection)
-            if not self.sqlite:
+        with self._turns if self.sqlite else nullcontext(), self._connected(self._writers) as raw:
+            sql = Sql(raw.cursor(), postgres=not self.sqlite)
+            if self.sqlite:
+                sql.run("BEGIN IMMEDIATE")
+            else:
                 sql.run("SELECT pg_advisory_xact_lock(?)", crc32(f"vakhta/{lane}".encode()))
             self._here.writing = True
             try:
                 yield Tx(sql, self.now())
                 start = perf_counter()
-                connection.commit()
+                raw.commit()
                 self._observe(perf_counter() - start)
+            except BaseException:
+                raw.rollback()
+                raise
             finally:
                 self._here.writing = False
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
-        """One consistent look; it waits for no writer."""
-        with self._readers.connect() as connection:
-            yield Reading(Sql(connection))
+        """One consistent look; it waits for no writer. Raises `Unavailable`."""
+        with self._connected(self._readers) as raw:
+            sql = Sql(raw.cursor(), postgres=not self.sqlite)
+            sql.run("BEGIN" if self.sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield Reading(sql)
+            finally:
+                raw.rollback()
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """A connection of SQLAlchemy's in one transaction of its own, for the migrations."""
+        with self._turns if self.sqlite else nullcontext(), self._writers.connect() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (crc32(b"vakhta/migrating"),))
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _connected(self, engine: Engine) -> Iterator[PoolProxiedConnection]:
+        """A connection of the driver's own, and its troubles as `Unavailable`."""
+        try:
+            raw = engine.raw_connection()
+            try:
+                yield raw
+            finally:
+                raw.close()
+        except _TROUBLES as trouble:
+            raise Unavailable(_first_line(trouble)) from trouble
 
     def writing(self) -> bool:
         """Whether this thread is inside `begin` now; whoever calls a provider must not be."""
@@ -118,17 +169,13 @@ def _open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
         connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
     )
 
-    def prepare(raw: SqliteConnection, _: object) -> None:
+    def prepare(raw: sqlite3.Connection, _: object) -> None:
         # The driver's own transactions begin late and lose updates; ours say BEGIN IMMEDIATE themselves.
         raw.isolation_level = None
         for pragma in _READING if reading else _WRITING:
             raw.execute(f"PRAGMA {pragma}")
 
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
     event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", begin)
     return engine
 
 
@@ -163,16 +210,6 @@ class _Turns:
                 self._taken = False
 
 
-class _Free:
-    """No turns: the database's own locks decide."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        return None
-
-
 class _Checkpoints:
     """Folds SQLite's log into the file, off the commit path."""
 
@@ -205,5 +242,9 @@ class _Checkpoints:
             raw = engine.raw_connection()
             raw.cursor().execute(f"PRAGMA wal_checkpoint({how})").fetchall()
             raw.close()
-        except OperationalError:
+        except sqlite3.OperationalError:
             return  # another process is writing; the next round folds
+
+
+def _first_line(trouble: BaseException) -> str:
+    return str(trouble).partition("\n")[0] or type(trouble).__name__

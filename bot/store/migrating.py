@@ -23,13 +23,13 @@ def config() -> Config:
 
 def migrate(store: Store) -> None:
     """Apply what is missing, in one transaction; a second process waits for the first."""
-    with store.begin() as tx:
+    with store.connected() as connection:
         made = config()
-        made.attributes["connection"] = tx.sql.connection
+        made.attributes["connection"] = connection
         command.upgrade(made, "head")
 
 
 def differences(store: Store) -> list[object]:
     """How the database differs from the tables in the code; empty when it is up to date."""
-    with store.begin() as tx:
-        return list(compare_metadata(MigrationContext.configure(tx.sql.connection), SQLModel.metadata))
+    with store.connected() as connection:
+        return list(compare_metadata(MigrationContext.configure(connection), SQLModel.metadata))

@@ -61,7 +61,7 @@ class Reading:
             where.append("i.status = 'resolved'")
         elif status is not None:
             where.append(f"i.status <> 'resolved' AND i.status = '{status}'")
-        rows = self._sql.run(
+        rows = self._sql.rows(
             f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE {' AND '.join(where)} ORDER BY i.id DESC LIMIT ?",
             *values,
             limit,
@@ -70,29 +70,31 @@ class Reading:
 
     def unresolved(self, limit: int = 200) -> list[Incident]:
         """Open and acknowledged ones, newest first."""
-        rows = self._sql.run(
+        rows = self._sql.rows(
             f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.status <> 'resolved' ORDER BY i.id DESC LIMIT ?",
             limit,
         )
         return [incident_of(row) for row in rows]
 
     def incident(self, incident_id: int) -> Incident | None:
-        row = self._sql.run(f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id = ?", incident_id).fetchone()
+        row = self._sql.row(f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id = ?", incident_id)
         return None if row is None else incident_of(row)
 
     def paged_as(self, page_key: str) -> int | None:
         """The newest incident paged under that dedup_key."""
-        return self._sql.run("SELECT max(id) FROM incident WHERE page_key = ?", page_key).scalar()
+        found: int | None = self._sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
+        return found
 
     def standing_at(self, channel: str, ref: str) -> int | None:
         """The incident whose card stands there."""
-        return self._sql.run(
+        found: int | None = self._sql.scalar(
             "SELECT incident_id FROM delivery WHERE channel = ? AND ref = ? AND kind = 'card' LIMIT 1", channel, ref
-        ).scalar()
+        )
+        return found
 
     def alerts(self, incident_id: int, limit: int = 500) -> list[AlertView]:
         """Firing ones first, then by their beginning."""
-        rows = self._sql.run(
+        rows = self._sql.rows(
             "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
             " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
             incident_id,
@@ -102,17 +104,17 @@ class Reading:
 
     def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
         """(id, event), oldest first; of a longer story, the newest `limit`."""
-        rows = self._sql.run(
+        rows = self._sql.rows(
             'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE incident_id = ?'
             " ORDER BY id DESC LIMIT ?",
             incident_id,
             limit,
         )
-        return [(int(row[0]), event_of(row)) for row in reversed(rows.fetchall())]
+        return [(int(row[0]), event_of(row)) for row in reversed(rows)]
 
     def events_since(self, after_id: int, limit: int) -> list[tuple[int, Event]]:
         """(id, event) of all incidents after that id, in the order of commits."""
-        rows = self._sql.run(
+        rows = self._sql.rows(
             'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id > ? ORDER BY id LIMIT ?',
             after_id,
             limit,
@@ -120,10 +122,10 @@ class Reading:
         return [(int(row[0]), event_of(row)) for row in rows]
 
     def newest_event(self) -> int:
-        return int(self._sql.run("SELECT max(id) FROM event").scalar() or 0)
+        return int(self._sql.scalar("SELECT max(id) FROM event") or 0)
 
     def deliveries(self, incident_id: int, limit: int = 1000) -> list[DeliveryView]:
-        rows = self._sql.run(
+        rows = self._sql.rows(
             "SELECT d.id, d.channel, d.kind, e.what, d.state, d.owed_at, d.sent_at, d.attempts, d.not_before, d.said,"
             " d.ref FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id WHERE d.incident_id = ?"
             " ORDER BY d.id LIMIT ?",
@@ -134,7 +136,7 @@ class Reading:
 
     def owed(self) -> dict[str, tuple[int, datetime]]:
         """Per channel, how many deliveries wait to be sent, and since when the oldest is owed."""
-        rows = self._sql.run(
+        rows = self._sql.rows(
             "SELECT channel, count(*), min(owed_at) FROM delivery WHERE state = 'owed' GROUP BY channel"
         )
         return {row[0]: (row[1], moment(row[2])) for row in rows}

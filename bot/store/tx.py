@@ -71,7 +71,7 @@ class Tx:
     def reserve(self, table: str, count: int = 1) -> int:
         """The first of `count` ids of `table` that nobody else will get."""
         if table not in self._next:
-            self._next[table] = (self.sql.run(f"SELECT max(id) FROM {table}").scalar() or 0) + 1
+            self._next[table] = (self.sql.scalar(f"SELECT max(id) FROM {table}") or 0) + 1
         first = self._next[table]
         self._next[table] = first + count
         return first
@@ -96,13 +96,13 @@ class Tx:
     def episode(self, of: Episode) -> Standing | None:
         """One episode, whether or not it is the newest of its fingerprint."""
         source, fingerprint, starts_at = of
-        row = self.sql.run(
+        row = self.sql.row(
             "SELECT fingerprint, id, incident_id, starts_at, firing, ended_at FROM alert"
             " WHERE fingerprint = ? AND source = ? AND starts_at = ?",
             fingerprint,
             source,
             micros(starts_at),
-        ).fetchone()
+        )
         return None if row is None else _standing(row)
 
     def newest(self, page_keys: Sequence[str]) -> dict[tuple[str, str], Incident]:
@@ -131,7 +131,7 @@ class Tx:
 
     def unresolved(self, limit: int) -> list[Incident]:
         """Open and acknowledged ones, newest first."""
-        rows = self.sql.run(
+        rows = self.sql.rows(
             f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.status <> 'resolved' ORDER BY i.id DESC LIMIT ?",
             limit,
         )
@@ -179,11 +179,11 @@ class Tx:
 
     def kept(self, sha256: str) -> bool:
         """Whether this very body has been set aside before."""
-        return self.sql.run("SELECT 1 FROM quarantine WHERE sha256 = ? LIMIT 1", sha256).scalar() is not None
+        return self.sql.scalar("SELECT 1 FROM quarantine WHERE sha256 = ? LIMIT 1", sha256) is not None
 
     def answered(self, place: str, once: str) -> tuple[str, bool] | None:
         """What this act of a platform was answered (said, ok), or None when it is new."""
-        row = self.sql.run("SELECT said, ok FROM seen WHERE place = ? AND once = ?", place, once).fetchone()
+        row = self.sql.row("SELECT said, ok FROM seen WHERE place = ? AND once = ?", place, once)
         return None if row is None else (row[0], bool(row[1]))
 
     def answer(self, place: str, once: str, said: str, *, ok: bool) -> None:

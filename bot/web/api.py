@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 _Seen = TypeVar("_Seen")
 _MOST_ID = 2**63 - 1  # what a database's integer holds; a larger one cannot be the id of anything
 _MOST_ALERTS = 500
+_QUIET_S = 30.0
 
 
 class IncidentOut(BaseModel):
@@ -105,6 +107,7 @@ class IncidentInFull(IncidentOut):
 def routes(shelf: Shelf, guard: Guard) -> APIRouter:
     """The API's routes; every one of them asks the guard first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token; not needed on the bot's own machine")
+    window = Window(shelf)
     router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
 
     @router.get("/incidents", summary="List incidents, newest first")
@@ -113,7 +116,7 @@ def routes(shelf: Shelf, guard: Guard) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
     ) -> IncidentsOut:
-        found = look(shelf, lambda seen: seen.incidents(status=status, limit=limit + 1, before=before))
+        found = window.look(lambda seen: seen.incidents(status=status, limit=limit + 1, before=before))
         page = found[:limit]
         return IncidentsOut(
             incidents=[IncidentOut.model_validate(_fields(incident)) for incident in page],
@@ -122,7 +125,7 @@ def routes(shelf: Shelf, guard: Guard) -> APIRouter:
 
     @router.get("/incidents/{incident_id}", summary="One incident with its alerts, story and deliveries")
     def show_incident(incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)]) -> IncidentInFull:
-        shown = look(shelf, lambda seen: _in_full(seen, incident_id))
+        shown = window.look(lambda seen: _in_full(seen, incident_id))
         if shown is None:
             raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
         return shown
@@ -138,14 +141,24 @@ def publish_contract(app: FastAPI, guard: Guard) -> None:
         return JSONResponse(app.openapi())
 
 
-def look(shelf: Shelf, what: Callable[[Reading], _Seen]) -> _Seen:
-    """Read in one view. Raises `Rejected` 503 when the store does not answer."""
-    try:
-        with shelf.read() as seen:
-            return what(seen)
-    except Exception as broken:
-        logger.exception("store not readable")
-        raise Rejected("The store does not answer. See /readyz.", code="store_down", status=503) from broken
+class Window:
+    """The store as the API looks at it, each time in one view."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._quiet_until = 0.0
+
+    def look(self, what: Callable[[Reading], _Seen]) -> _Seen:
+        """Raises `Rejected` 503 when the store does not answer."""
+        try:
+            with self._shelf.read() as seen:
+                return what(seen)
+        except Exception as broken:
+            # Every open board asks again and again: one trace in a while says as much as all of them.
+            if monotonic() >= self._quiet_until:
+                self._quiet_until = monotonic() + _QUIET_S
+                logger.exception("store not readable")
+            raise Rejected("The store does not answer. See /readyz.", code="store_down", status=503) from broken
 
 
 def event_out(event_id: int, event: Event) -> EventOut:

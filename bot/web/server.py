@@ -70,11 +70,7 @@ def build(
     guard = Guard(public_url=public_url, api_token=api_token, meters=meters)
     feed = Feed(shelf, bell, threads=threads.look)
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
-    # FastAPI's own documentation pages load scripts from elsewhere; ours are in the board.
-    app = FastAPI(
-        title="Vakhta", version=version, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
-    )
-    answer_errors(app)
+    app = _bare_app(version)
     app.include_router(api.routes(shelf, guard))
     app.include_router(board.routes())
     app.include_router(Inbound(channels, threads=threads.inbound, meters=meters).routes())
@@ -83,6 +79,15 @@ def build(
     api.publish_contract(app, guard)
     board.publish_contract(app)
     return Edge(app=app, alerts=alerts, feed=feed, threads=threads)
+
+
+def _bare_app(version: str) -> FastAPI:
+    # FastAPI's own documentation pages load scripts from elsewhere; ours are in the board.
+    app = FastAPI(
+        title="Vakhta", version=version, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    answer_errors(app)
+    return app
 
 
 class Threads:

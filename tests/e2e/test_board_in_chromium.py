@@ -140,9 +140,11 @@ def test_an_incident_has_an_address_with_its_story_alerts_and_who_was_told(house
     assert "db-3" in text(board, "#detail .labels")
     assert "slack" in text(board, "#detail table")
     assert "owed" in text(board, "#detail table")
-    link = find(board, "#detail .alert a")
+    link = find(board, "#detail .alert-head a")
     assert link.get_attribute("href") == "http://prometheus.internal:9090/graph"
     assert link.get_attribute("rel") == "noopener noreferrer"
+    runbook = find(board, "#detail .alert p a")
+    assert runbook.get_attribute("href") == "https://runbooks.internal/Addressed"
     house.say(f"note {number} seen at its address")
     assert wait_for(lambda: "seen at its address" in text(board, "#detail .story"))
 
@@ -157,7 +159,7 @@ def test_a_link_that_could_harm_is_not_a_link(house: WebHouse, board: WebDriver,
     board.get(f"{house.url}/incidents/{number}")
     wait_for(lambda: "firing" in text(board, "#detail .alert"))
 
-    assert board.find_elements(By.CSS_SELECTOR, "#detail .alert a") == []
+    assert board.find_elements(By.CSS_SELECTOR, "#detail .alert-head a") == []
 
 
 def test_what_an_alert_says_is_text_and_never_markup(house: WebHouse, board: WebDriver) -> None:

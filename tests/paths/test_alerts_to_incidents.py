@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy.exc import DataError, OperationalError
+from psycopg import DataError
 
 from bot import story
 from bot.folding import Fold
 from bot.intake import Unstored
 from bot.model import Delivered, Severity, Status, What
+from bot.store.engine import Unavailable
 from tests.house import NOON, House, alert
 
 
@@ -154,7 +155,7 @@ def test_what_cannot_be_read_is_kept_whole_and_opens_an_incident_once(house: Hou
     assert "could not be read" in incident.title
     assert (incident.severity, incident.total) == (Severity.ERROR, 1)
     with house.store.begin() as tx:
-        rows = tx.sql.run("SELECT body, code FROM quarantine").fetchall()
+        rows = tx.sql.rows("SELECT body, code FROM quarantine")
     assert [(bytes(row[0]), row[1]) for row in rows] == [(b"{", "bad_json")]
 
 
@@ -201,7 +202,7 @@ def test_a_row_that_the_database_refuses_does_not_lose_those_that_share_its_comm
 
     def refuse(tx: object, changes: object, mouths: object) -> object:
         if any(change.incident.key == "poison" for change in changes):  # type: ignore[attr-defined]
-            raise DataError("INSERT", {}, ValueError("a character the database cannot hold"))
+            raise DataError("a character the database cannot hold")
         return write(tx, changes, mouths)  # type: ignore[arg-type]
 
     monkeypatch.setattr(story, "write", refuse)
@@ -218,7 +219,7 @@ def test_a_database_in_trouble_stores_nothing_says_so_and_takes_the_next_deliver
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> object:
-        raise OperationalError("INSERT", {}, OSError("database or disk is full"))
+        raise Unavailable("database or disk is full")
 
     with monkeypatch.context() as trouble:
         trouble.setattr(story, "write", full)

@@ -35,7 +35,7 @@ def test_eight_writers_lose_no_update(store_url: str) -> None:
     def add() -> None:
         for _ in range(25):
             with store.begin() as tx:
-                row = tx.sql.run("SELECT until FROM pause WHERE channel = 'c'").scalar() or 0
+                row = tx.sql.scalar("SELECT until FROM pause WHERE channel = 'c'") or 0
                 tail = "ON CONFLICT (channel) DO UPDATE SET until = excluded.until"
                 tx.sql.insert("pause", ("channel", "until", "said"), [("c", row + 1, "")], tail)
 
@@ -46,7 +46,7 @@ def test_eight_writers_lose_no_update(store_url: str) -> None:
         thread.join()
 
     with store.begin() as tx:
-        assert tx.sql.run("SELECT until FROM pause").scalar() == 200
+        assert tx.sql.scalar("SELECT until FROM pause") == 200
     store.close()
 
 
@@ -106,7 +106,7 @@ def test_sqlite_is_opened_so_that_a_commit_is_on_the_disk(tmp_path: Path) -> Non
     store = Store(f"sqlite:///{tmp_path}/vakhta.db", now=lambda: NOON)
     with store.begin() as tx:
         settings = {
-            name: tx.sql.run(f"PRAGMA {name}").scalar()
+            name: tx.sql.scalar(f"PRAGMA {name}")
             for name in ("journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint")
         }
 

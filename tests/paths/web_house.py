@@ -68,12 +68,7 @@ class WebHouse:
         console: bool = True,
         port: int = 0,
     ) -> None:
-        assert tables.IncidentRow.__tablename__ == "incident"  # imported for its effect on the metadata
-        url = f"sqlite:///{folder / 'vakhta.db'}"
-        maker = create_engine(url)
-        SQLModel.metadata.create_all(maker)
-        maker.dispose()
-        self.store = Store(url)
+        self.store = _open_store(folder)
         self.bell = Bell()
         self.meters = Meters()
         self.intake = Intake(self.store, rules=Rules(severities=_SEVERITIES), mouths=[MUTE], told=self._ring)
@@ -127,7 +122,8 @@ class WebHouse:
     def fire(self, name: str = "DiskFull", *, severity: str = "critical", firing: bool = True, **labels: str) -> int:
         """Take one alert for real; returns its incident's id."""
         told = {"alertname": name, "severity": severity, **labels}
-        notes = {"summary": f"{name} on {labels.get('instance', 'db-1')}"}
+        where = labels.get("instance", "db-1")
+        notes = {"summary": f"{name} on {where}", "runbook_url": f"https://runbooks.internal/{name}"}
         alert = Alert(
             source="alertmanager",
             group=f"{{}}:{{alertname={name!r}}}",
@@ -177,6 +173,15 @@ class WebHouse:
         with self.store.read() as seen:
             seen.ping()
         return None
+
+
+def _open_store(folder: Path) -> Store:
+    assert tables.IncidentRow.__tablename__ == "incident"  # imported for its effect on the metadata
+    url = f"sqlite:///{folder / 'vakhta.db'}"
+    maker = create_engine(url)
+    SQLModel.metadata.create_all(maker)
+    maker.dispose()
+    return Store(url)
 
 
 _BEGUN = datetime.now(UTC) - timedelta(minutes=4)

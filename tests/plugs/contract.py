@@ -135,10 +135,6 @@ class Bench(ABC):
         """Called after `start`, which does not block."""
         return
 
-    def asked(self) -> int:
-        """How many requests the platform has got."""
-        return 0
-
     @abstractmethod
     def genuine(self, body: bytes) -> Act:
         """That body, as the platform would sign and send it."""

@@ -41,9 +41,6 @@ class SlackBench(Bench):
     def wait_until_it_listens(self) -> None:
         self.fake.wait(lambda: self.slack.healthy() is None, "a Slack channel that listens")
 
-    def asked(self) -> int:
-        return len(self.fake.received)
-
     def genuine(self, body: bytes) -> Act:
         return Act(headers=self.fake.workspace.sign(body, "application/json"), body=body)
 

@@ -47,9 +47,6 @@ class TelegramBench(Bench):
     def wait_until_it_listens(self) -> None:
         self.fake.wait(self._listens, "a Telegram channel that listens")
 
-    def asked(self) -> int:
-        return len(self.fake.received)
-
     def genuine(self, body: bytes) -> Act:
         return Act(headers={"X-Telegram-Bot-Api-Secret-Token": _SECRET}, body=body)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from bot import channels
 from bot.channels import load, names
 from bot.model import STORY, Kind, Status, What
 from bot.ports import Limit, Rejected, Undelivered
@@ -37,6 +40,17 @@ def test_a_channel_that_does_not_exist_is_told_with_those_that_do() -> None:
 @pytest.mark.parametrize("name", names())
 def test_a_channel_is_named_as_its_file(name: str) -> None:
     assert class_of(name).name == name
+
+
+@pytest.mark.parametrize("file", sorted(Path(channels.__file__).parent.glob("*.py")), ids=lambda file: file.stem)
+def test_no_channel_knows_another(file: Path) -> None:
+    owner = file.stem.strip("_").partition("_")[0]
+    imported = re.findall(r"^(?:from|import) bot\.channels(?:\.| import )(\w+)", file.read_text(), re.MULTILINE)
+
+    others = [name for name in imported if name.strip("_").partition("_")[0] != owner]
+
+    assert owner in names() or owner == "init"
+    assert others == []
 
 
 @every_channel

@@ -181,8 +181,10 @@ function alert(row, labels, notes) {
   return make("div", { class: "alert" }, head, ...notes.map(note), chips(labels));
 }
 
+/** A runbook or a dashboard is a press away; any other note stays text, whatever it looks like. */
 function note([name, text]) {
-  return make("p", { dir: "auto", class: name === "summary" ? null : "aside" }, text);
+  const to = /^(runbook|dashboard)(_?url)?$/i.test(name) ? safe(text) : null;
+  return make("p", { dir: "auto", class: name === "summary" ? null : "aside" }, to ? away(to, text) : text);
 }
 
 function chips(labels) {
@@ -191,13 +193,21 @@ function chips(labels) {
   return make("ul", { class: "labels" }, ...each);
 }
 
-/** A link out where the address is one that a browser may safely be sent to, else nothing. */
 function source(row) {
-  if (!URL.canParse(row.link)) return null;
-  const to = new URL(row.link);
+  const to = safe(row.link);
+  return to ? away(to, `in ${plain(row.source)}`) : null;
+}
+
+function away(to, said) {
+  return make("a", { href: to.href, target: "_blank", rel: "noopener noreferrer" }, said);
+}
+
+/** The address, where it is one that a browser may be sent to; null for scripts, files and cloud metadata. */
+function safe(address) {
+  if (!URL.canParse(address)) return null;
+  const to = new URL(address);
   const metadata = to.hostname.startsWith("169.254.") || to.hostname.startsWith("[fe80:") || to.hostname === "metadata.google.internal";
-  if (!["http:", "https:"].includes(to.protocol) || metadata) return null;
-  return make("a", { href: to.href, target: "_blank", rel: "noopener noreferrer" }, `in ${plain(row.source)}`);
+  return ["http:", "https:"].includes(to.protocol) && !to.username && !metadata ? to : null;
 }
 
 const KINDS = { card: "card", line: "story line", page: "page" };

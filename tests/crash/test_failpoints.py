@@ -1,0 +1,94 @@
+"""Each step of intake, of what people ask and of delivery, at which the bot is killed, breaks or is held up once.
+
+The failpoints are read from the source, so a new one is tested without a list to edit; one that the play does not
+reach fails its test.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import bot
+from tests.crash.audit import check
+from tests.crash.stage import Stage, stage
+from tests.postgres import Postgres
+from tests.running import until
+
+pytestmark = pytest.mark.crash
+
+_SOURCE = Path(bot.__file__).parent
+_CALL = re.compile(r'\bfailpoint\("([a-z_.]+)"\)')
+FAILPOINTS = sorted({name for path in _SOURCE.rglob("*.py") for name in _CALL.findall(path.read_text())})
+
+#: Here the message has left, and the bot has not yet written so.
+_SENT_NOT_CLOSED = {"delivery.sent", "delivery.closing", "delivery.giving_back"}
+
+#: Short enough for a test, long enough for any send to a fake; and what outlasts it.
+_LEASE_S, _STALL_S = "1.5", "3.0"
+
+
+def test_there_are_failpoints_at_every_path() -> None:
+    paths = {name.partition(".")[0] for name in FAILPOINTS}
+
+    assert paths >= {"intake", "desk", "delivery"}
+
+
+@pytest.mark.parametrize("name", FAILPOINTS)
+def test_nothing_is_lost_when_the_bot_is_killed_at(name: str, tmp_path: Path) -> None:
+    with stage(tmp_path) as play:
+        doubtful = _until_killed(play, name)
+        play.bot.start()
+        play.finish()
+
+        check(play, doubtful)
+
+
+@pytest.mark.parametrize("name", FAILPOINTS)
+def test_nothing_is_lost_when_an_unexpected_error_is_raised_at(name: str, tmp_path: Path) -> None:
+    with stage(tmp_path) as play:
+        _start(play, f"{name}=raise")
+        until(play.reached, f"{name} is reached")
+        doubtful = play.ledger.leased() if name in _SENT_NOT_CLOSED else set()
+        play.finish()
+
+        check(play, doubtful)
+
+
+@pytest.mark.parametrize("name", FAILPOINTS)
+def test_nothing_is_lost_when_a_lease_runs_out_at(name: str, tmp_path: Path) -> None:
+    with stage(tmp_path) as play:
+        _start(play, f"{name}=stall")
+        until(play.reached, f"{name} is reached")
+        doubtful = play.ledger.leased()
+        play.finish()
+        until(play.left, "the stalled thread has gone on")
+
+        assert play.bot.stop() == 0
+        check(play, doubtful)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", ["intake.written", "intake.committed", "delivery.claimed", "delivery.sent"])
+def test_nothing_is_lost_on_postgresql_when_the_bot_is_killed_at(name: str, tmp_path: Path, postgres: Postgres) -> None:
+    with stage(tmp_path, store=postgres.url("crash")) as play:
+        doubtful = _until_killed(play, name)
+        play.bot.start(VAKHTA_LEASE_S=_LEASE_S)
+        play.finish()
+
+        check(play, doubtful)
+
+
+def _until_killed(play: Stage, name: str) -> set[int]:
+    """Play until the bot is dead; returns what it was sending at that moment."""
+    _start(play, f"{name}=kill@2")
+    until(lambda: not play.bot.alive(), f"{name} is reached")
+    assert play.reached()
+    return play.ledger.leased()
+
+
+def _start(play: Stage, failpoint: str) -> None:
+    play.bot.start(VAKHTA_FAILPOINT=failpoint, VAKHTA_LEASE_S=_LEASE_S, VAKHTA_STALL_S=_STALL_S)
+    play.begin()
