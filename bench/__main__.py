@@ -45,6 +45,7 @@ def main() -> int:
         ground.notes.append("interrupted: the rows above are all that was measured")
     finally:
         ground.close()
+    ground.note_noise()
     told = machine.describe()
     table.print_notes(told, ground.notes)
     table.write_json(options.json, lines, told, ground.notes)

@@ -29,15 +29,19 @@ class Share:
     of: dict[str, float] = field(default_factory=dict)
     machine: float = 0.0  #: all that ran on the machine, in cores
 
+    @property
+    def others(self) -> float:
+        """What ran beside the measurement and has no business there."""
+        return max(0.0, self.machine - sum(self.of.values()))
+
     def tell(self, first: str) -> str:
         """In words, with the one whose limit it most likely is."""
         cores = os.cpu_count() or 1
-        others = max(0.0, self.machine - sum(self.of.values()))
-        parts = ", ".join(f"{name} {used:.2f}" for name, used in [*self.of.items(), ("others", others)])
+        parts = ", ".join(f"{name} {used:.2f}" for name, used in [*self.of.items(), ("others", self.others)])
         if self.of.get(first, 0) >= 0.85:
             why = f"{first}'s one core of Python"
         elif self.machine >= 0.9 * cores:
-            why = f"all {cores} cores are full" + (" (with work that is not ours)" if others > 0.3 else "")
+            why = f"all {cores} cores are full" + (" (with work that is not ours)" if self.others > 0.3 else "")
         else:
             why = "waiting (commits, hand-overs)"
         return f"{why}; of {cores} cores: {parts}"
@@ -52,6 +56,7 @@ class Ground:
         self.dir = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vakhta-bench-")))
         self.dir.chmod(0o755)  # PostgreSQL runs as somebody else.
         self.notes: list[str] = []
+        self._others: list[float] = []
 
     def close(self) -> None:
         self._stack.close()
@@ -104,7 +109,17 @@ class Ground:
         share = Share(machine=(process.busy_s() - busy) / seconds)
         share.of = {name: (process.cpu_s(pid) - before[name]) / seconds for name, pid in pids.items()}
         share.of["generator"] = rate.cpu_s / seconds
+        self._others.append(share.others)
         return rate, share
+
+    def note_noise(self) -> None:
+        """Say so when the machine was not ours alone: then no number of this run may be quoted."""
+        if self._others and max(self._others) > 0.25:
+            mean = sum(self._others) / len(self._others)
+            self.notes.append(
+                f"THE MACHINE WAS NOT QUIET: other work took {mean:.2f} cores on average under load, "
+                f"{max(self._others):.2f} at most. Quote nothing from this run."
+            )
 
     def pids(self, bot: Bot, store: str) -> dict[str, int]:
         """Whose CPU a bot's work is."""

@@ -101,6 +101,11 @@ class Postgres:
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
         return name
 
+    def drop(self, database: str) -> None:
+        """With whoever is still connected, so that nobody vacuums it while something else is measured."""
+        with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
     def url(self, database: str, driver: str = "") -> str:
         return f"postgresql{driver}://{self.login}@127.0.0.1:{self.port}/{database}"
 
@@ -142,6 +147,7 @@ def alerta(at: Path, postgres: Postgres, *, install: bool) -> Iterator[tuple[int
             yield port, process
         finally:
             process.stop(within_s=10)
+            postgres.drop(database)
 
 
 @contextlib.contextmanager

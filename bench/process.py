@@ -62,7 +62,7 @@ class Process:
             time.sleep(0.02)
 
     def tail(self) -> str:
-        return self._log.read_text(errors="replace").strip()[-400:] if self._log.exists() else ""
+        return " ".join(self._log.read_text(errors="replace").split())[-400:] if self._log.exists() else ""
 
     def stop(self, signum: signal.Signals = signal.SIGTERM, *, within_s: float = 25.0) -> None:
         """Ask it to end; after `within_s` it is killed."""

@@ -14,6 +14,7 @@ from typing import Any, LiteralString, Self
 
 import yaml
 
+from bench.load import Unmeasurable
 from bench.outside import Outside
 from bench.peers import Postgres
 from bench.process import Process, answers, free_port
@@ -54,6 +55,8 @@ class Bot:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._postgres:
+            self._postgres.drop(self._database)
         shutil.rmtree(self._home, ignore_errors=True)
 
     @property
@@ -70,7 +73,10 @@ class Bot:
         tracer = [] if self._strace is None else _tracer(self._strace)
         command = [*tracer, sys.executable, "-m", "bot", "run", "--config", str(self.config)]
         self._process = Process(command, log=self._home / "log", cwd=ROOT)
-        self._process.wait_for(lambda: answers(f"http://127.0.0.1:{self.port}/readyz"), "the bot")
+        try:
+            self._process.wait_for(lambda: answers(f"http://127.0.0.1:{self.port}/readyz"), "the bot")
+        except Unmeasurable as why:
+            raise RuntimeError(str(why)) from why  # A peer may be absent; a bot that does not come up is a failure.
 
     def kill(self) -> None:
         """SIGKILL, at once."""

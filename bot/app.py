@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,6 @@ from bot.story import Written
 from bot.watch import Watch
 from bot.web import alerts, server
 from bot.web.feed import Bell
-from bot.web.health import Check
 from bot.welcome import welcome
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ def run(settings: Settings) -> None:
     """Watch until SIGTERM or SIGINT."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
     sys.setswitchinterval(_SWITCH_S)
+    # Its successor cannot be pointed at a test's address; that it is deprecated is no news to an operator.
+    warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
@@ -105,16 +107,14 @@ def load_channels(settings: Settings) -> dict[str, Channel]:
             for thing in vars(channels.load(name)).values()
             if isinstance(thing, type) and _is_channel(thing, name)
         )
-        made[name] = kind(section, settings.server) if name == "telegram" else kind(section)
+        made[name] = kind(section)
     return made
 
 
 def mouths_of(made: dict[str, Channel]) -> list[Mouth]:
     """What `owing` has to know of each."""
     return [
-        Mouth(name=one.name, kinds=one.kinds, wants=one.wants, takes=getattr(one, "takes", lambda _: True))
-        for one in made.values()
-        if one.kinds
+        Mouth(name=one.name, kinds=one.kinds, wants=one.wants, takes=one.takes) for one in made.values() if one.kinds
     ]
 
 
@@ -219,7 +219,8 @@ class Bot:
             alerts=intake,
             shelf=self.store,
             channels=self.channels,
-            checks=self._checks(),
+            checks={"store": self._ping, "intake": self._folding},
+            shown={name: channel.healthy for name, channel in self.channels.items()},
             owed=self._owed,
             meters=self.meters,
             bell=self._bell,
@@ -228,18 +229,13 @@ class Bot:
             version=version("vakhta"),
         )
 
-    def _checks(self) -> dict[str, Check]:
-        checks: dict[str, Check] = {"store": self._ping}
-        for name, channel in self.channels.items():
-            healthy = getattr(channel, "healthy", None)
-            if healthy is not None:
-                checks[name] = healthy
-        return checks
-
     def _ping(self) -> str | None:
         with self.store.read() as reading:
             reading.ping()
         return None
+
+    def _folding(self) -> str | None:
+        return None if self.intake.alive() else "its thread has ended; restart the bot"
 
     def _owed(self) -> Iterable[Debt]:
         now = self.store.now()

@@ -7,6 +7,7 @@ holds the effect, so the second delivery finds the first one's answer and has no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from bot import incidents, story, words
 from bot.failpoints import failpoint
@@ -17,6 +18,9 @@ from bot.ports import Command, Rejected
 from bot.store.engine import Store
 from bot.store.tx import Tx
 from bot.story import Told, Written
+
+#: How far a platform's clock and ours may lie apart.
+_CLOCKS_DIFFER = timedelta(seconds=30)
 
 Accounts = Mapping[tuple[str, str], Principal]  #: (place, account there) -> person
 
@@ -103,9 +107,11 @@ class _Counter:
         return self._tx.unresolved(limit)
 
     def acknowledge(self, incident: Incident, ask: Ask) -> Incident:
+        self._check_age(incident, ask)
         return self._change(incident, Acked(by=ask.by.id, name=ask.by.called, via=ask.place, human=ask.by.human))
 
     def resolve(self, incident: Incident, ask: Ask) -> Incident:
+        self._check_age(incident, ask)
         return self._change(incident, Resolved(by=ask.by.id, name=ask.by.called, via=ask.place))
 
     def note(self, incident: Incident, ask: Ask, text: str) -> Incident:
@@ -113,6 +119,17 @@ class _Counter:
 
     def commands(self) -> Sequence[Command]:
         return tuple(self._commands.values())
+
+    def _check_age(self, incident: Incident, ask: Ask) -> None:
+        """A platform may deliver an act hours late; one that was meant for an earlier opening is not for this one."""
+        began = self._tx.began(incident.id)
+        if ask.said_at is not None and began is not None and ask.said_at < began - _CLOCKS_DIFFER:
+            raise Rejected(
+                f"That was said {ask.said_at:%H:%M} UTC, before incident {incident.id} opened again {began:%H:%M} UTC."
+                " Nothing was done. Say it again if it still holds.",
+                code="said_before",
+                status=409,
+            )
 
     def _change(self, incident: Incident, wish: Wish) -> Incident:
         change = incidents.change(incident, wish, now=self._tx.now)

@@ -90,6 +90,9 @@ class Intake:
         if self._thread.is_alive():
             self._thread.join()
 
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def take(self, delivered: Delivered, done: Done) -> None:
         """Queue one delivery; `done` hears of it after the commit."""
         self._queue.append(_Waiting(delivered, done))
@@ -125,7 +128,8 @@ class Intake:
             self._work.acquire(blocking=False)
         return batch
 
-    def _commit(self, batch: list[_Waiting]) -> None:
+    def _commit(self, batch: list[_Waiting], *, again: bool = True) -> None:
+        """`again`: what a fault undoes is tried once more, each delivery alone."""
         if not batch:
             return
         try:
@@ -135,17 +139,18 @@ class Intake:
             self._answer(batch, [Unstored(str(trouble))] * len(batch))
             return
         except Exception as trouble:  # noqa: BLE001 - the edge of the path; it is logged where it ends
-            self._one_by_one(batch, trouble)
+            self._one_by_one(batch, trouble, again=again)
             return
         failpoint("intake.committed")
         self._told(written)
         self._answer(batch, results)
 
-    def _one_by_one(self, batch: list[_Waiting], trouble: Exception) -> None:
+    def _one_by_one(self, batch: list[_Waiting], trouble: Exception, *, again: bool) -> None:
         """One of them breaks the commit of all. Alone, the good ones pass, and the bad one is set aside."""
-        if len(batch) > 1:
+        if again:
+            logger.warning("commit undone by a fault", extra={"deliveries": len(batch), "why": repr(trouble)})
             for one in batch:
-                self._commit([one])
+                self._commit([one], again=False)
             return
         logger.error("delivery set aside", exc_info=trouble)
         one = batch[0]

@@ -83,7 +83,10 @@ class Door(Protocol):
 
 
 class Channel(Protocol):
-    """One chat or pager. `deliver` blocks, holds no state of the incident, and may be called twice for one key."""
+    """One chat or pager, made from its own section of the settings alone.
+
+    `deliver` blocks, holds no state of the incident, and may be called twice for one key.
+    """
 
     name: str
     kinds: frozenset[Kind]  #: which kinds of delivery it takes
@@ -113,6 +116,14 @@ class Channel(Protocol):
 
     def stop(self) -> None:
         """Stop listening, at once; no thread of the channel outlives it."""
+        ...
+
+    def healthy(self) -> str | None:
+        """What is wrong with the connection, for the health check; None when nothing is known to be."""
+        ...
+
+    def takes(self, incident: Incident) -> bool:
+        """Whether this incident is the channel's business at all; the same answer for as long as it lasts."""
         ...
 
 

@@ -174,6 +174,9 @@ class TelegramSettings(Section):
     api_url: Address = "https://api.telegram.org/bot"
     mode: Literal["polling", "webhook"] = "polling"
     secret_token: SecretStr = Field(SecretStr(""), description="Checks what Telegram sends; needed in mode webhook.")
+    webhook_url: Address | None = Field(
+        None, description="Where Telegram reaches us in mode webhook; without it, server.public_url + /in/telegram."
+    )
 
 
 class PagerDutySettings(Section):
@@ -272,6 +275,14 @@ class Settings(Section):
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
     services: tuple[ServiceSettings, ...] = ()
     clusters: Mapping[str, ClusterSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _webhooks_where_people_reach_us(self) -> Self:
+        telegram = self.channels.telegram
+        if telegram is None or telegram.webhook_url is not None:
+            return self
+        reached = telegram.model_copy(update={"webhook_url": f"{self.server.public_url.rstrip('/')}/in/telegram"})
+        return self.model_copy(update={"channels": self.channels.model_copy(update={"telegram": reached})})
 
     @property
     def local_operator(self) -> bool:

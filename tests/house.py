@@ -104,6 +104,12 @@ class Mouthpiece:
     def stop(self) -> None:
         """Nothing to stop."""
 
+    def healthy(self) -> str | None:
+        return None
+
+    def takes(self, incident: Incident) -> bool:
+        return True
+
     def said(self) -> list[str]:
         """What it was given, in order, a line each."""
         return [_line(notice) for notice in self.given]

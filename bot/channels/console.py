@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.model import Ask, Kind, Notice, What
+from bot.model import Ask, Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit, Rejected
 from bot.settings import ConsoleSettings
 
@@ -65,6 +65,12 @@ class Console:
         reply = door.ask(ask)
         said = {"said": reply.said, "ok": reply.ok, "repeated": reply.repeated}
         return Heard(body=json.dumps(said).encode(), content_type="application/json")
+
+    def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - nothing is owed to it
+        return False
+
+    def healthy(self) -> str | None:
+        return None
 
     def start(self, door: Door) -> None:
         self._door = door

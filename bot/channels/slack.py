@@ -21,7 +21,7 @@ from bot.channels.slack_hearing import Hearing
 from bot.channels.slack_post import Posting
 from bot.channels.slack_signature import check_shape, check_workspace, read, verify
 from bot.channels.slack_web import Line, Web, sdk_logger, tokenless, whisper
-from bot.model import Kind, Notice, What
+from bot.model import Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit
 from bot.settings import SlackSettings
 
@@ -35,11 +35,13 @@ class Slack:
     name = "slack"
     kinds = frozenset({Kind.CARD, Kind.LINE})
     wants = frozenset(What)
-    limits = (Limit(count=1, per=timedelta(seconds=1.02)),)  #: chat.postMessage, "about one a second and channel"
+    limits: tuple[Limit, ...] = (
+        Limit(count=1, per=timedelta(seconds=1.02)),
+    )  #: chat.postMessage, "about one a second and channel"
     threads = 1
 
-    def __init__(self, settings: SlackSettings) -> None:
-        self._settings = settings
+    def __init__(self, section: SlackSettings) -> None:
+        settings = self._settings = section
         token = settings.bot_token.get_secret_value()
         self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
         quick = Web(token, settings.api_url, _LOOK_S)
@@ -73,6 +75,9 @@ class Slack:
 
     def stop(self) -> None:
         self._line.close()
+
+    def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the channel
+        return True
 
     def healthy(self) -> str | None:
         """None when all is well, else what is wrong; for readiness."""

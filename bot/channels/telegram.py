@@ -13,13 +13,13 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.channels._telegram_bot import Bot
-from bot.channels._telegram_loop import Loop
-from bot.channels._telegram_polling import Polling, insist
-from bot.channels._telegram_updates import Answer, Ear, Update, read
-from bot.model import Kind, Notice, What
+from bot.channels.telegram_bot import Bot
+from bot.channels.telegram_loop import Loop
+from bot.channels.telegram_polling import Polling, insist
+from bot.channels.telegram_updates import Answer, Ear, Update, read
+from bot.model import Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit, Rejected, Undelivered
-from bot.settings import ServerSettings, TelegramSettings
+from bot.settings import TelegramSettings
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +41,10 @@ class Telegram:
     wants = frozenset(What)
     threads = 1
 
-    def __init__(self, section: TelegramSettings, server: ServerSettings) -> None:
+    def __init__(self, section: TelegramSettings) -> None:
         self.limits = _limits(section.chat_id)
         self._section = section
-        self._webhook = f"{server.public_url.rstrip('/')}/in/{self.name}" if section.mode == "webhook" else None
+        self._webhook = section.webhook_url if section.mode == "webhook" else None
         self._trouble: str | None = None
         self._ear: Ear | None = None
         self._live: _Live | None = None
@@ -83,6 +83,9 @@ class Telegram:
         live.loop.end(live.bot.close())
         live.polling.close()
         self._live = self._ear = None
+
+    def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the chat
+        return True
 
     def healthy(self) -> str | None:
         """What keeps it from hearing, or None."""

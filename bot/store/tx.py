@@ -13,7 +13,7 @@ from datetime import datetime
 
 import msgspec
 
-from bot.model import Alert, Event, Incident, Kind, Owed, Severity, Standing, Status
+from bot.model import Alert, Event, Incident, Kind, Owed, Severity, Standing, Status, What
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 
@@ -128,6 +128,17 @@ class Tx:
 
     def incident(self, incident_id: int) -> Incident | None:
         return self.incidents([incident_id]).get(incident_id)
+
+    def began(self, incident_id: int) -> datetime | None:
+        """When it was opened, or opened again, for the last time."""
+        return moment_or_none(
+            self.sql.scalar(
+                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?)",
+                incident_id,
+                str(What.OPENED),
+                str(What.REOPENED),
+            )
+        )
 
     def unresolved(self, limit: int) -> list[Incident]:
         """Open and acknowledged ones, newest first."""

@@ -23,10 +23,22 @@ _READ = ["GET", "HEAD"]
 
 
 class Health:
-    """Runs the checks side by side, each within `within_s` seconds."""
+    """Runs the checks side by side, each within `within_s` seconds.
 
-    def __init__(self, checks: Mapping[str, Check], *, threads: Executor, within_s: float = 2.0) -> None:
-        self._checks = checks
+    `shown` are told beside them and decide nothing: a chat that is down must not take the intake out of a balancer.
+    """
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        *,
+        threads: Executor,
+        shown: Mapping[str, Check] | None = None,
+        within_s: float = 2.0,
+    ) -> None:
+        self._deciding = tuple(checks)
+        self._shown = tuple(shown or ())
+        self._checks = {**(shown or {}), **checks}
         self._threads = threads
         self._within_s = within_s
         self._running: dict[str, Future[str | None]] = {}
@@ -40,10 +52,16 @@ class Health:
 
     async def ready(self) -> JSONResponse:
         """200 when every check is well, else 503; both name each check."""
-        said = await asyncio.gather(*(self._look(name) for name in self._checks))
-        faults = {name: fault for name, fault in zip(self._checks, said, strict=True) if fault is not None}
-        body = {"ready": not faults, "checks": {name: faults.get(name, "ok") for name in self._checks}}
-        return JSONResponse(body, 503 if faults else 200, {"cache-control": "no-store"})
+        names = (*self._deciding, *self._shown)
+        told = await asyncio.gather(*(self._look(name) for name in names))
+        said = {name: fault or "ok" for name, fault in zip(names, told, strict=True)}
+        ready = all(said[name] == "ok" for name in self._deciding)
+        body = {
+            "ready": ready,
+            "checks": {name: said[name] for name in self._deciding},
+            "channels": {name: said[name] for name in self._shown},
+        }
+        return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})
 
     async def _look(self, name: str) -> str | None:
         running = self._running.get(name)

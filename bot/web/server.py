@@ -58,6 +58,7 @@ def build(
     shelf: Shelf,
     channels: Mapping[str, Channel],
     checks: Mapping[str, Check],
+    shown: Mapping[str, Check],
     owed: Callable[[], Iterable[Debt]],
     meters: Meters,
     bell: Bell,
@@ -74,7 +75,7 @@ def build(
     app.include_router(api.routes(shelf, guard))
     app.include_router(board.routes())
     app.include_router(Inbound(channels, threads=threads.inbound, meters=meters).routes())
-    app.include_router(Health(checks, threads=threads.look).routes())
+    app.include_router(Health(checks, shown=shown, threads=threads.look).routes())
     app.include_router(Scrape(meters, owed, threads=threads.look).routes())
     api.publish_contract(app, guard)
     board.publish_contract(app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -92,6 +91,6 @@ class Ledger:
             return True
         return [row["integrity_check"] for row in self._ask("PRAGMA integrity_check")] == ["ok"]
 
-    def _ask(self, statement: str) -> list[Mapping[str, Any]]:
+    def _ask(self, statement: str) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:
-            return [row._mapping for row in connection.execute(text(statement))]
+            return [dict(row._mapping) for row in connection.execute(text(statement))]

@@ -7,7 +7,7 @@ fail once. A person acknowledges one incident and resolves another, and presses 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,7 +31,7 @@ SHOWN = {"open": "open: nobody has it yet", "acknowledged": "acknowledged: ana h
 
 
 class Stage:
-    """The bot and its surroundings. `begin` starts the play; `finish` waits for it, and for all that is owed by then."""
+    """The bot and its surroundings. `begin` starts the play; `finish` waits for its end, and until nothing is owed."""
 
     def __init__(self, bot: Vakhta, slack: FakeSlack, pagerduty: FakePagerDuty) -> None:
         self.bot = bot
@@ -49,7 +49,7 @@ class Stage:
     def finish(self) -> None:
         for part in self._parts:
             part.result(timeout=30)
-        until(lambda: not self.ledger.unsent(), _telling("nothing is owed any more", self.ledger.unsent))
+        until(lambda: not self.ledger.unsent(), "nothing is owed any more")
 
     def reached(self) -> bool:
         """Whether the armed failpoint was."""
@@ -122,7 +122,3 @@ def _number(card: Message) -> int:
     found = re.search(r"#(\d+) ", card.shown)
     assert found is not None, f"a card without a number: {card.shown}"
     return int(found[1])
-
-
-def _telling(what: str, still: Callable[[], object]) -> str:
-    return f"{what} ({still.__name__})"

@@ -27,7 +27,7 @@ FAILPOINTS = sorted({name for path in _SOURCE.rglob("*.py") for name in _CALL.fi
 _SENT_NOT_CLOSED = {"delivery.sent", "delivery.closing", "delivery.giving_back"}
 
 #: Short enough for a test, long enough for any send to a fake; and what outlasts it.
-_LEASE_S, _STALL_S = "1.5", "3.0"
+_LEASE_S, _STALL_S = "2", "4"
 
 
 def test_there_are_failpoints_at_every_path() -> None:

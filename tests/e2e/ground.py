@@ -70,20 +70,24 @@ def ground(place: Path, *, cluster: bool = False, own_pager: bool = False) -> It
 
 def channels(slack: FakeSlack, pagerduty: FakePagerDuty) -> dict[str, object]:
     """The settings' section that points at these fakes."""
-    return {
-        "slack": {
-            "bot_token": slack.bot_token,
-            "signing_secret": slack.workspace.secret,
-            "team_id": slack.workspace.team_id,
-            "channel": slack.workspace.channel,
-            "api_url": slack.api_url,
-            "mode": "http",
-        },
-        "pagerduty": {
-            "routing_key": ROUTING_KEY,
-            "api_token": API_TOKEN,
-            "webhook_secrets": [WEBHOOK_SECRET],
-            "events_url": pagerduty.url,
-            "api_url": pagerduty.url,
-        },
+    chat = {
+        "bot_token": slack.bot_token,
+        "signing_secret": slack.workspace.secret,
+        "team_id": slack.workspace.team_id,
+        "channel": slack.workspace.channel,
+        "api_url": slack.api_url,
+        "mode": "http",
     }
+    return {"slack": chat, **pager(pagerduty)}
+
+
+def pager(pagerduty: FakePagerDuty) -> dict[str, object]:
+    """The same, with nothing but the pager."""
+    section = {
+        "routing_key": ROUTING_KEY,
+        "api_token": API_TOKEN,
+        "webhook_secrets": [WEBHOOK_SECRET],
+        "events_url": pagerduty.url,
+        "api_url": pagerduty.url,
+    }
+    return {"pagerduty": section}

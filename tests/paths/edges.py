@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from bot.model import Kind, Notice, What
+from bot.model import Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit
 from tests.paths.web_house import TOKEN, WebHouse
 
@@ -26,6 +26,7 @@ class Ears:
         self.name = name
         self.heard: list[tuple[Mapping[str, str], bytes]] = []
         self.next: Heard | Exception = Heard(body=b"taken")
+        self.ill: str | None = None
 
     def deliver(self, notice: Notice) -> str | None:
         raise AssertionError(notice.key)
@@ -39,6 +40,12 @@ class Ears:
     def start(self, door: Door) -> None: ...
 
     def stop(self) -> None: ...
+
+    def healthy(self) -> str | None:
+        return self.ill
+
+    def takes(self, incident: Incident) -> bool:
+        raise AssertionError(incident)
 
 
 class SlowEars(Ears):

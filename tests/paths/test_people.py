@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from bot.model import Principal, Status
+from bot.model import Ask, Principal, Status
 from tests.house import ANA, BO, House, alert
 
 
@@ -167,3 +167,16 @@ def test_a_cards_place_and_a_pages_key_lead_back_to_the_incident(house: House) -
     assert house.desk.standing_at("slack", "slack:1") == 1
     assert house.desk.standing_at("telegram", "slack:1") is None
     assert house.desk.paged_as(house.incident().page_key) == 1
+
+
+def test_an_act_that_arrives_hours_late_does_not_close_what_has_opened_again_since(house: House) -> None:
+    house.hears(alert())
+    house.hears(alert(firing=False))
+    said_at = house.clock.at
+    house.clock.pass_by(minutes=20)
+    house.hears(alert(starts_at=house.clock.at))
+
+    reply = house.desk.ask(Ask(by=ANA, words="resolve 1", place="pagerduty", once="w1", said_at=said_at))
+
+    assert (reply.ok, house.incident().status) == (False, Status.OPEN)
+    assert reply.said.startswith("That was said 12:00 UTC, before incident 1 opened again 12:20 UTC.")

@@ -133,13 +133,21 @@ def test_ready_is_said_with_every_check(house: WebHouse) -> None:
     answer = house.http.get("/readyz")
 
     assert answer.status_code == 200
-    assert answer.json() == {"ready": True, "checks": {"store": "ok"}}
+    assert answer.json() == {"ready": True, "checks": {"store": "ok"}, "channels": {"slack": "ok"}}
 
 
 def test_alerts_reach_the_intake_untouched(house: WebHouse) -> None:
     answer = house.http.post("/alerts/anything")
 
     assert answer.text == "the intake's own app\n"
+
+
+def test_a_chat_that_is_down_is_shown_and_does_not_keep_alerts_away(house: WebHouse, slack: Ears) -> None:
+    slack.ill = "invalid_auth"
+
+    answer = house.http.get("/readyz")
+
+    assert (answer.status_code, answer.json()["channels"]) == (200, {"slack": "invalid_auth"})
 
 
 def test_with_the_store_gone_it_lives_is_not_ready_and_says_which_check(tmp_path: Path) -> None:
@@ -158,7 +166,7 @@ def test_with_the_store_gone_it_lives_is_not_ready_and_says_which_check(tmp_path
         "slack": "ok",
         "disk": "failed; the log tells why",
     }
-    assert ready.json() == {"ready": False, "checks": told}
+    assert ready.json() == {"ready": False, "checks": told, "channels": {}}
     assert "vakhta_store_up 0.0" in scrape.text
     assert listed.status_code == 503
     assert error_of(listed)["code"] == "store_down"

@@ -82,6 +82,7 @@ class WebHouse:
                 shelf=self.store,
                 channels={**(channels or {}), **({"console": self.console} if console else {})},
                 checks=checks if checks is not None else {"store": self._look},
+                shown={name: channel.healthy for name, channel in (channels or {}).items()},
                 owed=owed or (lambda: ()),
                 meters=self.meters,
                 bell=self.bell,

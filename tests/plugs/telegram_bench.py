@@ -10,11 +10,11 @@ from typing import Literal
 import pytest
 from pydantic import SecretStr
 
-from bot.channels._telegram_bot import Bot
 from bot.channels.telegram import Telegram
+from bot.channels.telegram_bot import Bot
 from bot.model import Kind
 from bot.ports import Rejected
-from bot.settings import ServerSettings, TelegramSettings
+from bot.settings import TelegramSettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.plugs.contract import INCIDENT, Act, Bench, notice
@@ -39,8 +39,8 @@ class TelegramBench(Bench):
                 api_url=fake.api_url,
                 mode=mode,
                 secret_token=SecretStr(_SECRET),
-            ),
-            ServerSettings(listen="127.0.0.1:8080", public_url="https://vakhta.test", api_token=None),
+                webhook_url="https://vakhta.test/in/telegram",
+            )
         )
         self._mode = mode
 

@@ -14,12 +14,13 @@ from pydantic import SecretStr
 from bot.channels.telegram import Telegram
 from bot.model import Card, Event, Incident, Kind, Notice, Severity, Status, What
 from bot.ports import Rejected
-from bot.settings import ServerSettings, TelegramSettings
+from bot.settings import TelegramSettings
 from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 
 CHAT = -1001
 SECRET = "s3cret-of-the-webhook"
+WEBHOOK = "https://bot.example.net/in/telegram"
 SIGNED = {"X-Telegram-Bot-Api-Secret-Token": SECRET}
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 BUTTONS = {"Acknowledge": "ack 42", "Resolve": "resolve 42"}
@@ -37,13 +38,13 @@ INCIDENT = Incident(
 
 def settings(fake: FakeTelegram, **more: Any) -> TelegramSettings:
     given = {"token": SecretStr(TOKEN), "chat_id": CHAT, "api_url": fake.api_url, "mode": "webhook"}
-    return TelegramSettings(**{**given, "secret_token": SecretStr(SECRET), **more})
+    return TelegramSettings(**{**given, "secret_token": SecretStr(SECRET), "webhook_url": WEBHOOK, **more})
 
 
 @contextmanager
 def listening(fake: FakeTelegram, door: SmallDoor, **more: Any) -> Iterator[Telegram]:
     """The channel, started, from when it hears (in mode polling: from its first poll)."""
-    channel = Telegram(settings(fake, **more), ServerSettings(public_url="https://bot.example.net"))
+    channel = Telegram(settings(fake, **more))
     before = opened(fake)
     channel.start(door)
     try:

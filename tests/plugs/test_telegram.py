@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from bot.channels._telegram_bot import Bot
 from bot.channels.telegram import Telegram
+from bot.channels.telegram_bot import Bot
 from bot.model import Kind, Severity
 from bot.ports import Limit, Undelivered
-from bot.settings import ServerSettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.plugs.telegram_room import BUTTONS, CHAT, hears, listening, notice, sent, settings
@@ -217,7 +216,7 @@ def test_no_log_line_holds_the_token(fake: FakeTelegram, door: SmallDoor, caplog
 
 
 def test_nothing_is_delivered_before_start_or_after_stop(fake: FakeTelegram, door: SmallDoor) -> None:
-    channel = Telegram(settings(fake), ServerSettings())
+    channel = Telegram(settings(fake))
     with pytest.raises(Undelivered, match="not started"):
         channel.deliver(notice())
 
@@ -232,8 +231,8 @@ def test_nothing_is_delivered_before_start_or_after_stop(fake: FakeTelegram, doo
 def test_the_limits_are_those_of_the_kind_of_chat(fake: FakeTelegram) -> None:
     each, minute = Limit(count=1, per=timedelta(seconds=1.02)), Limit(count=20, per=timedelta(seconds=60.5))
 
-    assert Telegram(settings(fake), ServerSettings()).limits == (each, minute)
-    assert Telegram(settings(fake, chat_id=1001), ServerSettings()).limits == (each,)
+    assert Telegram(settings(fake)).limits == (each, minute)
+    assert Telegram(settings(fake, chat_id=1001)).limits == (each,)
 
 
 def test_the_fake_keeps_telegrams_rate_limits(fake: FakeTelegram, channel: Telegram) -> None:

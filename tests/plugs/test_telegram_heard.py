@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from bot.channels.telegram import Telegram
 from bot.model import Reply
 from bot.ports import Rejected
-from bot.settings import ServerSettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import CHAT, SIGNED, hears, listening, sent, settings
@@ -145,7 +144,7 @@ def test_row_67_without_the_secret_token_it_is_401_and_nothing_is_said(
 
 
 def test_row_67_a_bot_without_a_secret_takes_no_webhook(fake: FakeTelegram, door: SmallDoor) -> None:
-    channel = Telegram(settings(fake, mode="polling", secret_token=SecretStr("")), ServerSettings())
+    channel = Telegram(settings(fake, mode="polling", secret_token=SecretStr("")))
 
     with pytest.raises(Rejected) as refused:
         channel.receive({"X-Telegram-Bot-Api-Secret-Token": ""}, b"{}")
@@ -165,7 +164,7 @@ def test_a_body_that_is_no_update_is_refused(channel: Telegram, body: bytes, sta
 
 
 def test_before_the_bot_knows_its_name_telegram_is_asked_to_send_again(fake: FakeTelegram, door: SmallDoor) -> None:
-    channel = Telegram(settings(fake), ServerSettings())
+    channel = Telegram(settings(fake))
 
     with pytest.raises(Rejected) as early:
         channel.receive(SIGNED, json.dumps(fake.says("/ack 42")).encode())

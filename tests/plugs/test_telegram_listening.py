@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
 from bot.ports import Undelivered
-from bot.settings import ServerSettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import CHAT, SECRET, hears, listening, notice, settings
@@ -86,7 +85,7 @@ def test_a_crash_while_the_door_is_at_work_leaves_the_update_with_telegram(fake:
 def test_an_update_that_always_fails_is_set_aside_and_its_author_is_told(
     fake: FakeTelegram, door: SmallDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.channels._telegram_polling._FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr("bot.channels.telegram_polling._FIRST_PAUSE_S", 0.0)
     for _ in range(9):
         door.answer_next(ZeroDivisionError("a bug"))
     fake.says("/ack 42")
@@ -129,7 +128,7 @@ def test_two_pollers_get_in_each_others_way(fake: FakeTelegram, door: SmallDoor)
 
 
 def test_a_wrong_token_is_told_and_does_not_show(fake: FakeTelegram, door: SmallDoor) -> None:
-    channel = Telegram(settings(fake, token=SecretStr("1:other-token")), ServerSettings())
+    channel = Telegram(settings(fake, token=SecretStr("1:other-token")))
 
     channel.start(door)
     fake.wait(lambda: channel.healthy() is not None, "the trouble is told")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.channels._telegram_html import (
+from bot.channels.telegram_html import (
     FLASH_UNITS,
     TEXT_UNITS,
     clean,

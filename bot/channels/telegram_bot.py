@@ -18,8 +18,8 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
-from bot.channels._telegram_html import FLASH_UNITS, TEXT_UNITS, Text, flatten, render_buttons, render_card, render_line
-from bot.channels._telegram_updates import Answer, Update
+from bot.channels.telegram_html import FLASH_UNITS, TEXT_UNITS, Text, flatten, render_buttons, render_card, render_line
+from bot.channels.telegram_updates import Answer, Update
 from bot.model import Card, Kind, Notice
 from bot.ports import Undelivered
 from bot.settings import TelegramSettings

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.channels._telegram_html import TEXT_UNITS, units
+from bot.channels.telegram_html import TEXT_UNITS, units
 from bot.model import Ask, Principal
 from bot.ports import Door, Rejected
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bot.channels._telegram_updates import Answer, Update, give_up
+from bot.channels.telegram_updates import Answer, Update, give_up
 from bot.ports import Undelivered
 
 logger = logging.getLogger(__name__)
