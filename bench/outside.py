@@ -25,8 +25,8 @@ from tests.fakes.telegram import FakeTelegram
 
 _ROOT = Path(__file__).parent.parent
 _TELEGRAM_GROUP = -1001
-#: What identifies an incident in a message: an alert's name made for it, or PagerDuty's dedup_key.
-_MARK = re.compile(rb'PaymentsDown\d+|"dedup_key": ?"([0-9a-f]{64})"')
+#: What identifies an incident in a message: PagerDuty's dedup_key, elsewhere an alert's name made for it.
+_MARKS = (re.compile(rb'"dedup_key": ?"([0-9a-f]{64})"'), re.compile(rb"(PaymentsDown\d+)"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +92,8 @@ class _Log:
 
     def answer(self, call: Call) -> Answer:
         answer = self._answer(call)
-        found = _MARK.search(call.body)
-        mark = (found[1] or found[0]).decode() if found else ""
+        marks = [found[1].decode() for found in (mark.search(call.body) for mark in _MARKS) if found]
+        mark = marks[0] if marks else ""
         self.received.append({"at": call.at, "path": call.path, "status": answer.status, "mark": mark})
         return answer
 

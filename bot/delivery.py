@@ -39,6 +39,8 @@ _SOONEST = timedelta(milliseconds=100)
 POISON = 5
 #: Look at the queue this often though nobody rang: another process may have written to it.
 _LOOK_EVERY_S = 1.0
+#: A moment more than the clock says, so that what is due is due when it is looked for.
+_AFTER_S = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,14 @@ class Patience:
         bound = min(self.most, self.first * (1 << min(attempts - 1, 16)))
         jitter = random.uniform(0.0, 1.0)  # noqa: S311 - spreads tries, guards nothing
         return max(_SOONEST, bound * jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How long a channel's thread has nothing to do; `deaf`: whatever is owed meanwhile could not be sent either."""
+
+    seconds: float
+    deaf: bool = False
 
 
 class Outcome:
@@ -101,7 +111,7 @@ class Delivery:
         """Claim nothing more and let what is being sent finish. False: something was still being sent at the end."""
         self._stopping.set()
         for bell in self._bells.values():
-            bell.ring()
+            bell.ring_all()
         ends = time.monotonic() + within.total_seconds()
         for thread in self._threads:
             if thread.is_alive():
@@ -119,35 +129,40 @@ class Delivery:
         while not self._stopping.is_set():
             heard = bell.count
             try:
-                wait = self.step(channel)
+                rest = self.step(channel)
             except Unavailable as trouble:
                 logger.warning("queue not reached", extra={"channel": channel.name, "why": str(trouble)})
-                wait = _LOOK_EVERY_S
+                rest = Rest(_LOOK_EVERY_S, deaf=True)
             except Exception:
                 # The edge of the path: a bug in one row must not end the channel's thread.
                 logger.exception("delivery failed", extra={"channel": channel.name})
-                wait = _LOOK_EVERY_S
-            if wait:
-                bell.wait(wait, heard)
+                rest = Rest(_LOOK_EVERY_S, deaf=True)
+            if rest.deaf:
+                self._stopping.wait(rest.seconds)
+            elif rest.seconds:
+                bell.wait(rest.seconds, heard)
 
-    def step(self, channel: Channel) -> float:
-        """Send one, if one may be sent; returns how many seconds there is nothing to do."""
+    def step(self, channel: Channel) -> Rest:
+        """Send one, if one may be sent; returns how long there is nothing to do."""
         with self._store.begin(channel.name) as tx:
             found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
             failpoint("delivery.claiming")
         if isinstance(found, Wait):
             if found.until is None:
-                return _LOOK_EVERY_S
-            return min(_LOOK_EVERY_S, max(0.0, (found.until - self._store.now()).total_seconds()) + 0.001)
+                return Rest(_LOOK_EVERY_S)
+            seconds = (found.until - self._store.now()).total_seconds() + _AFTER_S
+            return Rest(min(_LOOK_EVERY_S, max(_AFTER_S, seconds)), deaf=bool(found.why))
         failpoint("delivery.claimed")
-        if found.lease_until - self._store.now() < LEASE * _NEEDED:
-            # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
-            self._give_back(found, Undelivered("its sender was held up, so it was not sent"))
-            return 0.0
+        # There may be more: another of the channel's threads looks while this one sends.
+        self._bells[channel.name].ring()
         self._send(channel, found)
-        return 0.0
+        return Rest(0.0)
 
     def _send(self, channel: Channel, one: Claim) -> None:
+        if one.lease_until - self._store.now() < LEASE * _NEEDED:
+            # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
+            self._give_back(one, Undelivered("its sender was held up, so it was not sent"))
+            return
         ref, trouble = None, None
         try:
             ref = channel.deliver(self._notice(one))
@@ -213,13 +228,18 @@ def tell(tx: Tx, incident_id: int, channel: str, said: str, mouths: Sequence[Mou
 
 
 class _Bell:
-    """Wakes the threads that wait for it; one that was busy when it rang does not wait at all."""
+    """Wakes one of the threads that wait for it; one that was busy when it rang looks again before it waits."""
 
     def __init__(self) -> None:
         self.count = 0
         self._rung = threading.Condition()
 
     def ring(self) -> None:
+        with self._rung:
+            self.count += 1
+            self._rung.notify()
+
+    def ring_all(self) -> None:
         with self._rung:
             self.count += 1
             self._rung.notify_all()

@@ -32,20 +32,13 @@ class Stored(Protocol):
     def episode(self, of: tuple[str, str, datetime]) -> Standing | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """An episode in the working set. `new` is its alert while it has no row yet."""
-
-    standing: Standing
-    new: Alert | None = None
-
-
 @dataclass(slots=True)
 class _Layer:
     """What is known and what was changed: by the whole commit, or by one delivery on top of it."""
 
-    newest: dict[Print, Episode] = field(default_factory=dict)
-    touched: dict[Firing, Episode] = field(default_factory=dict)
+    newest: dict[Print, Standing] = field(default_factory=dict)
+    touched: dict[Firing, Standing] = field(default_factory=dict)
+    new: dict[Firing, Alert] = field(default_factory=dict)  #: the touched ones that have no row yet
     groups: dict[Group, int] = field(default_factory=dict)
     incidents: dict[int, Incident] = field(default_factory=dict)
     events: dict[int, list[Event]] = field(default_factory=dict)
@@ -63,8 +56,11 @@ class _Count:
     joined: dict[Firing, Alert] = field(default_factory=dict)  #: episodes that are to stand in this incident
 
 
+_Counts = dict[int | Group, _Count]
+
+
 class Fold:
-    """Folds deliveries one after another; `changes` and `touched` tell what has to be written."""
+    """Folds deliveries one after another; `changes`, `touched` and `new` tell what has to be written."""
 
     def __init__(self, stored: Stored, rules: Rules, now: datetime) -> None:
         self._stored = stored
@@ -76,8 +72,7 @@ class Fold:
     def know(self, newest: Mapping[Print, Standing], found: Iterable[Incident]) -> None:
         """What the database holds: the newest episode of each fingerprint, and incidents. What is known stays."""
         kept = self._kept
-        for of, standing in newest.items():
-            kept.newest.setdefault(of, Episode(standing))
+        kept.newest = {**newest, **kept.newest}
         for incident in found:
             group = (incident.source, incident.key)
             kept.incidents.setdefault(incident.id, incident)
@@ -86,7 +81,7 @@ class Fold:
     def take(self, delivered: Delivered) -> list[int]:
         """Fold one delivery; returns the incidents that it changed. What raises leaves nothing behind."""
         self._layer = _Layer()
-        counts: dict[int | Group, _Count] = {}
+        counts: _Counts = {}
         for alert in delivered.alerts:
             self._place(alert, counts)
         changed = [self._tell(of, count, delivered) for of, count in counts.items()]
@@ -98,48 +93,53 @@ class Fold:
         kept = self._kept
         return [Change(incident=kept.incidents[of], events=tuple(events)) for of, events in kept.events.items()]
 
-    def touched(self) -> Mapping[Firing, Episode]:
-        """Every episode that is new or has moved."""
+    @property
+    def touched(self) -> Mapping[Firing, Standing]:
+        """Every episode that is new or has moved, as it stands now."""
         return self._kept.touched
 
-    def _place(self, alert: Alert, counts: dict[int | Group, _Count]) -> None:
-        episode = self._newest((alert.source, alert.fingerprint))
-        standing = episode.standing if episode else None
+    @property
+    def new(self) -> Mapping[Firing, Alert]:
+        """Those of the touched that have no row yet."""
+        return self._kept.new
+
+    def _place(self, alert: Alert, counts: _Counts) -> None:
+        standing = self._newest((alert.source, alert.fingerprint))
         match judge(alert, standing, now=self._now, late_copy=self._rules.late_copy):
             case Verdict.FIRED:
-                self._fire(alert, episode, counts)
-            case Verdict.AGAIN if episode:
-                self._repeat(alert, episode, counts)
-            case Verdict.ENDED if episode:
-                self._end(alert, episode, counts)
-            case Verdict.LATE if episode:
-                self._pass(alert, episode, counts)
+                self._fire(alert, standing, counts)
+            case Verdict.AGAIN if standing:
+                self._repeat(alert, standing, counts)
+            case Verdict.ENDED if standing:
+                self._touch(alert, self._ended(_firing(alert), standing, counts))
+            case Verdict.LATE if standing:
+                self._pass(alert, standing, counts)
             case Verdict.UNHEARD:
-                self._supersede(alert, episode, counts)
-                self._touch(alert, Episode(self._standing(alert, ended_at=self._now), new=alert))
+                self._supersede(alert, standing, counts)
+                self._add(alert, ended_at=self._now)
             case Verdict.OLDER:
                 self._older(alert, counts)
 
-    def _fire(self, alert: Alert, episode: Episode | None, counts: dict[int | Group, _Count]) -> None:
-        home = self._home(alert, episode)
+    def _fire(self, alert: Alert, standing: Standing | None, counts: _Counts) -> None:
+        home = self._home(alert, standing)
         count = counts.setdefault(home, _Count())
         count.fired += 1
         count.joined[_firing(alert)] = alert
-        if episode and episode.standing.starts_at == alert.starts_at:
-            count.back += episode.standing.incident_id == home
-            self._touch(alert, replace(episode, standing=replace(episode.standing, firing=True, ended_at=None)))
+        if standing and standing.starts_at == alert.starts_at:
+            count.back += standing.incident_id == home
+            self._touch(alert, replace(standing, firing=True, ended_at=None))
             return
-        self._supersede(alert, episode, counts)
-        self._touch(alert, Episode(self._standing(alert, ended_at=None), new=alert))
+        self._supersede(alert, standing, counts)
+        self._add(alert, ended_at=None)
 
-    def _repeat(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
+    def _repeat(self, alert: Alert, standing: Standing, counts: _Counts) -> None:
         """A firing that is known. It matters only where a person resolved the incident and it does not stop."""
-        incident = self._incident(episode.standing.incident_id)
+        incident = self._incident(standing.incident_id)
         if incident is None or incident.status is not Status.RESOLVED:
             return
         if incident.resolved_at and self._now - incident.resolved_at <= self._rules.late_copy:
             return
-        home = self._home(alert, episode)
+        home = self._home(alert, standing)
         if home == incident.id or isinstance(home, tuple):
             counts.setdefault(incident.id, _Count()).still += 1
             return
@@ -147,55 +147,51 @@ class Fold:
         count = counts.setdefault(home, _Count())
         count.fired += 1
         count.joined[_firing(alert)] = alert
-        self._touch(alert, episode)
+        self._touch(alert, standing)
 
-    def _end(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
-        self._touch(alert, self._ended(_firing(alert), episode, counts))
-
-    def _ended(self, firing: Firing, episode: Episode, counts: dict[int | Group, _Count]) -> Episode:
+    def _ended(self, firing: Firing, standing: Standing, counts: _Counts) -> Standing:
         """The episode, ended, and counted as such where it stands; that may be a group that has no incident yet."""
-        home = episode.standing.incident_id
+        home = standing.incident_id
         for count in counts.values() if home is None else (counts.setdefault(home, _Count()),):
             if home is not None or firing in count.joined:
                 count.ended += 1
-        return replace(episode, standing=replace(episode.standing, firing=False, ended_at=self._now))
+        return replace(standing, firing=False, ended_at=self._now)
 
-    def _pass(self, alert: Alert, episode: Episode, counts: dict[int | Group, _Count]) -> None:
+    def _pass(self, alert: Alert, standing: Standing, counts: _Counts) -> None:
         """The firing of an episode whose end came first: it belongs to its group's incident all the same."""
         firing = _firing(alert)
         count = counts.setdefault(self._home(alert, None), _Count())
-        if episode.standing.incident_id is None and firing not in count.joined:
+        if standing.incident_id is None and firing not in count.joined:
             count.past += 1
             count.joined[firing] = alert
-            self._layer.touched[firing] = episode
+            self._layer.touched[firing] = standing
 
-    def _older(self, alert: Alert, counts: dict[int | Group, _Count]) -> None:
+    def _older(self, alert: Alert, counts: _Counts) -> None:
         """An episode that a newer one has superseded: it has ended, whatever this delivery says."""
         firing = _firing(alert)
-        episode = self._layer.touched.get(firing) or self._kept.touched.get(firing)
-        if episode is None:
-            stored = self._stored.episode(firing)
-            episode = Episode(stored) if stored else Episode(self._standing(alert, ended_at=self._now), new=alert)
-            if stored is None:
-                self._layer.touched[firing] = episode
+        standing = self._layer.touched.get(firing) or self._kept.touched.get(firing) or self._stored.episode(firing)
+        if standing is None:
+            standing = self._standing(alert, ended_at=self._now)
+            self._layer.touched[firing] = standing
+            self._layer.new[firing] = alert
         if alert.firing:
-            self._pass(alert, episode, counts)
+            self._pass(alert, standing, counts)
 
-    def _supersede(self, alert: Alert, older: Episode | None, counts: dict[int | Group, _Count]) -> None:
+    def _supersede(self, alert: Alert, older: Standing | None, counts: _Counts) -> None:
         """A newer episode of the fingerprint is known: the older one has ended, though nobody said so."""
-        if older is None or not older.standing.firing:
+        if older is None or not older.firing:
             return
-        firing = (alert.source, alert.fingerprint, older.standing.starts_at)
+        firing = (alert.source, alert.fingerprint, older.starts_at)
         self._layer.touched[firing] = self._ended(firing, older, counts)
 
-    def _home(self, alert: Alert, episode: Episode | None) -> int | Group:
+    def _home(self, alert: Alert, standing: Standing | None) -> int | Group:
         """Where the alert belongs: the open incident it fires in, else its group's; the group itself if that is new.
 
         Alertmanager's groupKey holds the route's path, so a change of routing renames groups; an alert that
         goes on firing must not open a second incident for that.
         """
-        if episode and episode.standing.firing:
-            present = self._incident(episode.standing.incident_id)
+        if standing and standing.firing:
+            present = self._incident(standing.incident_id)
             if present and present.status is not Status.RESOLVED:
                 return present.id
         group = (alert.source, alert.group)
@@ -208,7 +204,7 @@ class Fold:
 
     def _tell(self, of: int | Group, count: _Count, delivered: Delivered) -> int | None:
         """Let the counted happen to the incident; returns its id if that changed anything."""
-        if count == _Count():
+        if count == _NOTHING:
             return None
         told = self._told(count, delivered)
         if isinstance(of, tuple):
@@ -223,19 +219,22 @@ class Fold:
         home = change.incident.id
         for firing in count.joined:
             self._settle(firing, home)
-        if not change.events and change.incident is self._incident(home):
+        if not change.events:
             return None
         self._layer.incidents[home] = change.incident
         self._layer.events.setdefault(home, []).extend(change.events)
         return home
 
     def _settle(self, firing: Firing, home: int) -> None:
-        episode = self._layer.touched[firing]
-        moved = replace(episode, standing=replace(episode.standing, incident_id=home))
-        self._layer.touched[firing] = moved
+        """The episode stands in that incident."""
+        was = self._layer.touched[firing]
+        standing = Standing(
+            row=was.row, incident_id=home, starts_at=was.starts_at, firing=was.firing, ended_at=was.ended_at
+        )
+        self._layer.touched[firing] = standing
         newest = self._newest(firing[:2])
-        if newest and newest.standing.starts_at == firing[2]:
-            self._layer.newest[firing[:2]] = moved
+        if newest and newest.starts_at == was.starts_at:
+            self._layer.newest[firing[:2]] = standing
 
     def _and_ended(self, change: Change, told: Told) -> Change:
         more = incidents.change(change.incident, Told(source=told.source, ended=told.ended), now=self._now)
@@ -257,7 +256,7 @@ class Fold:
             truncated=delivered.truncated,
         )
 
-    def _newest(self, of: Print) -> Episode | None:
+    def _newest(self, of: Print) -> Standing | None:
         return self._layer.newest.get(of) or self._kept.newest.get(of)
 
     def _incident(self, incident_id: int | None) -> Incident | None:
@@ -268,18 +267,26 @@ class Fold:
     def _standing(self, alert: Alert, *, ended_at: datetime | None) -> Standing:
         return Standing(row=0, incident_id=None, starts_at=alert.starts_at, firing=ended_at is None, ended_at=ended_at)
 
-    def _touch(self, alert: Alert, episode: Episode) -> None:
-        self._layer.touched[_firing(alert)] = episode
-        self._layer.newest[alert.source, alert.fingerprint] = episode
+    def _add(self, alert: Alert, *, ended_at: datetime | None) -> None:
+        self._layer.new[_firing(alert)] = alert
+        self._touch(alert, self._standing(alert, ended_at=ended_at))
+
+    def _touch(self, alert: Alert, standing: Standing) -> None:
+        self._layer.touched[_firing(alert)] = standing
+        self._layer.newest[alert.source, alert.fingerprint] = standing
 
     def _keep(self) -> None:
         kept, layer = self._kept, self._layer
         kept.newest.update(layer.newest)
         kept.touched.update(layer.touched)
+        kept.new.update(layer.new)
         kept.groups.update(layer.groups)
         kept.incidents.update(layer.incidents)
         for of, events in layer.events.items():
             kept.events.setdefault(of, []).extend(events)
+
+
+_NOTHING = _Count()
 
 
 def _firing(alert: Alert) -> Firing:

@@ -208,24 +208,14 @@ class Intake:
 
     def _write(self, tx: Tx, fold: Fold) -> Written:
         written = story.write(tx, fold.changes(), self._mouths)
-        touched = fold.touched().values()
-        row = tx.reserve("alert", sum(one.new is not None for one in touched))
-        new: list[NewAlert] = []
-        for one in touched:
-            if one.new is None:
-                continue
-            standing = one.standing
-            new.append(
-                NewAlert(
-                    row=row + len(new),
-                    alert=one.new,
-                    incident_id=standing.incident_id,
-                    firing=standing.firing,
-                    ended_at=standing.ended_at,
-                )
-            )
-        tx.put_alerts(new)
-        tx.move_alerts(one.standing for one in touched if one.new is None)
+        row = tx.reserve("alert", len(fold.new))
+        tx.put_alerts(
+            [
+                NewAlert(row=row + place, alert=alert, standing=fold.touched[firing])
+                for place, (firing, alert) in enumerate(fold.new.items())
+            ]
+        )
+        tx.move_alerts(standing for firing, standing in fold.touched.items() if firing not in fold.new)
         return written
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[Taken | Exception]) -> None:

@@ -214,7 +214,7 @@ class House:
         """Send what may be sent at this moment, through all channels or these."""
         for channel in channels or self.channels:
             for _ in range(1000):
-                if self.delivery.step(channel):
+                if self.delivery.step(channel).seconds:
                     break
 
     def claim(self, channel: Mouthpiece, lease: timedelta = timedelta(seconds=30)) -> claims.Claim:

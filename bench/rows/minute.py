@@ -118,6 +118,7 @@ def _told(
 
 def _line(told: list[Told], faults: list[str], seconds: float, urgent: int) -> Line:
     refused = sum(one.refused for one in told)
+    by = "".join(f", {one.refused} of {one.name}" for one in told if one.refused)
     parts = [
         f"{one.name} {one.sent}/{one.places} places, last critical "
         + ("NOT TOLD" if one.last is None else f"{one.last:.1f} s (optimum {one.optimum:.1f} = {one.near:.0%})")
@@ -128,7 +129,7 @@ def _line(told: list[Told], faults: list[str], seconds: float, urgent: int) -> L
         what=f"first {seconds:.0f} s of a storm at strict limits, {urgent} of 500 groups critical",
         least="95 %, no 429, 95 %",
         aim="99 %",
-        reached="; ".join([*parts, f"{refused} answers 429", *faults[:2]]),
+        reached="; ".join([*parts, f"{refused} answers 429{by}", *faults[:2]]),
         verdict=Verdict.FAILED if faults else Verdict.SHORT if refused else verdict,
         bound="the platforms' quotas and our margin under them",
         numbers={"told": told, "faults": faults},

@@ -29,6 +29,8 @@ from bot.store.tx import Tx
 
 #: How long a writer waits for a lock that another process holds before it says that nothing was stored.
 LOCK_TIMEOUT_S = 5
+#: How long PostgreSQL lets a transaction wait for its owner; none of ours waits for anything but the database.
+IDLE_TIMEOUT_S = 5
 #: The write-ahead log is folded into the file this often, and cut to nothing when it has grown past the second figure.
 CHECKPOINT_EVERY_S = 1.0
 CUT_LOG_AT_BYTES = 64 * 1024 * 1024
@@ -147,7 +149,11 @@ class Store:
 
 
 def _open_postgres(url: str) -> Engine:
-    options = f"-c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout=30s"
+    # The last one is for a replica that was frozen inside a transaction: the others need what it has locked.
+    options = (
+        f"-c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout=30s"
+        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_S}s"
+    )
     return create_engine(
         url,
         pool_size=8,

@@ -23,13 +23,11 @@ Episode = tuple[str, str, datetime]  #: (source, fingerprint, startsAt)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewAlert:
-    """An episode to be stored for the first time. No incident: it was only ever heard of as ended."""
+    """An episode to be stored for the first time, as it stands."""
 
     row: int
     alert: Alert
-    incident_id: int | None
-    firing: bool
-    ended_at: datetime | None
+    standing: Standing
 
 
 _INCIDENT = (
@@ -234,10 +232,10 @@ def _standing(row: Row) -> Standing:
 
 
 def _alert_row(one: NewAlert, heard: int) -> Row:
-    alert = one.alert
+    alert, standing = one.alert, one.standing
     return (
-        one.row, alert.source, alert.fingerprint, micros(alert.starts_at), one.incident_id, int(one.firing),
-        _json(alert.labels), _json(alert.notes), alert.link, heard, micros_or_none(one.ended_at),
+        one.row, alert.source, alert.fingerprint, micros(alert.starts_at), standing.incident_id, int(standing.firing),
+        _json(alert.labels), _json(alert.notes), alert.link, heard, micros_or_none(standing.ended_at),
     )  # fmt: skip
 
 

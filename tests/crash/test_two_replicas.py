@@ -17,7 +17,10 @@ from tests.running import Vakhta, until
 pytestmark = [pytest.mark.crash, pytest.mark.postgres]
 
 
-def test_a_replica_that_was_frozen_with_a_page_in_hand_sends_it_no_more(tmp_path: Path, postgres: Postgres) -> None:
+@pytest.mark.parametrize("where", ["delivery.claiming", "delivery.claimed"])
+def test_a_replica_that_was_frozen_with_a_page_in_hand_holds_up_nobody_and_sends_it_no_more(
+    where: str, tmp_path: Path, postgres: Postgres
+) -> None:
     store, group = postgres.url("replicas"), Group(name="Eyebolt")
     for name in ("frozen", "other"):
         (tmp_path / name).mkdir()
@@ -26,7 +29,7 @@ def test_a_replica_that_was_frozen_with_a_page_in_hand_sends_it_no_more(tmp_path
         Vakhta(tmp_path / "frozen", pager(pagerduty), store=store, module="tests.crash.unhurried") as frozen,
         Vakhta(tmp_path / "other", pager(pagerduty), store=store, module="tests.crash.unhurried") as other,
     ):
-        frozen.start(VAKHTA_FAILPOINT="delivery.claimed=stall", VAKHTA_LEASE_S="2", VAKHTA_STALL_S="1")
+        frozen.start(VAKHTA_FAILPOINT=f"{where}=stall", VAKHTA_LEASE_S="2", VAKHTA_STALL_S="1")
         Sender(frozen.url).tell(group, [1])
         until(lambda: "failpoint reached" in frozen.said(), "one has the page in hand")
         frozen.signal(signal.SIGSTOP)

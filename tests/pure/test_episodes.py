@@ -46,8 +46,7 @@ class Ledger:
             fold.take(one)
         for change in fold.changes():
             self.incidents[change.incident.id] = change.incident
-        for of, episode in fold.touched().items():
-            self.standings[of] = episode.standing
+        self.standings.update(fold.touched)
 
     def state(self) -> object:
         """All that must not depend on the order: alerts, and incidents without their ids and times."""
