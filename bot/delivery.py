@@ -146,7 +146,8 @@ class Delivery:
         """Send one, if one may be sent; returns how long there is nothing to do."""
         with self._store.begin(channel.name) as tx:
             found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
-            failpoint("delivery.claiming")
+            if isinstance(found, Claim):
+                failpoint("delivery.claiming")
         if isinstance(found, Wait):
             if found.until is None:
                 return Rest(_LOOK_EVERY_S)

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from bot.model import STORY, Change, Event, Incident, Kind, Owed, Severity, What
+from bot.model import STORY, Change, Incident, Kind, Owed, Severity, What
 
 _COUNTS_ONLY = frozenset({What.FIRED, What.ENDED})
 _BY_PEOPLE = 1
@@ -35,32 +36,32 @@ class Mouth:
     takes: Callable[[Incident], bool] = lambda _: True  #: False: this incident is none of that channel's business
 
 
+_Told = tuple[tuple[What, str], ...]  #: what happened and through which place, of each event of a change
+
+
 def owed(change: Change, mouths: Sequence[Mouth]) -> list[Owed]:
     """What each channel is owed for the change's events, in their order; a card at most once."""
+    told = tuple((event.what, event.via) for event in change.events)
+    severity = change.incident.severity
+    return [one for mouth in mouths if mouth.takes(change.incident) for one in _owed(mouth, told, severity)]
+
+
+@lru_cache(maxsize=1024)
+def _owed(mouth: Mouth, told: _Told, severity: Severity) -> tuple[Owed, ...]:
+    """Remembered, because a storm asks the same few questions for each of its incidents."""
+    wanted = [(place, what, via) for place, (what, via) in enumerate(told) if _concerns(mouth, what, via)]
     rows: list[Owed] = []
-    for mouth in mouths:
-        wanted = [(place, event) for place, event in enumerate(change.events) if _concerns(mouth, event)]
-        if not wanted or not mouth.takes(change.incident):
-            continue
-        if Kind.CARD in mouth.kinds:
-            rank = min(card_rank(event.what, change.incident.severity) for _, event in wanted)
-            rows.append(Owed(channel=mouth.name, kind=Kind.CARD, rank=rank))
-        if _ended_unheard(change):
-            continue
-        if Kind.LINE in mouth.kinds:
-            rows.extend(
-                Owed(channel=mouth.name, kind=Kind.LINE, rank=_BY_PEOPLE, event=place)
-                for place, event in wanted
-                if event.what in STORY
-            )
-        if Kind.PAGE in mouth.kinds:
-            rank = change.incident.severity.rank
-            rows.extend(
-                Owed(channel=mouth.name, kind=Kind.PAGE, rank=rank, event=place)
-                for place, event in wanted
-                if event.via != mouth.name
-            )
-    return rows
+    if Kind.CARD in mouth.kinds and wanted:
+        rank = min(card_rank(what, severity) for _, what, _ in wanted)
+        rows.append(Owed(channel=mouth.name, kind=Kind.CARD, rank=rank))
+    if {what for what, _ in told} >= {What.OPENED, What.RESOLVED}:
+        return tuple(rows)  # it had ended before it was heard of: that wakes nobody
+    for place, what, via in wanted:
+        if Kind.LINE in mouth.kinds and what in STORY:
+            rows.append(Owed(channel=mouth.name, kind=Kind.LINE, rank=_BY_PEOPLE, event=place))
+        if Kind.PAGE in mouth.kinds and via != mouth.name:
+            rows.append(Owed(channel=mouth.name, kind=Kind.PAGE, rank=severity.rank, event=place))
+    return tuple(rows)
 
 
 def card_rank(what: What, severity: Severity) -> int:
@@ -72,10 +73,6 @@ def card_rank(what: What, severity: Severity) -> int:
     return 0 if severity is Severity.CRITICAL else 1 + severity.rank
 
 
-def _concerns(mouth: Mouth, event: Event) -> bool:
+def _concerns(mouth: Mouth, what: What, via: str) -> bool:
     """Whether it wants the event; that a channel fails is not told to that channel."""
-    return event.what in mouth.wants and not (event.what is What.UNDELIVERED and event.via == mouth.name)
-
-
-def _ended_unheard(change: Change) -> bool:
-    return {event.what for event in change.events} >= {What.OPENED, What.RESOLVED}
+    return what in mouth.wants and not (what is What.UNDELIVERED and via == mouth.name)

@@ -236,6 +236,10 @@ class _Request(BaseHTTPRequestHandler):
 
     def _take(self) -> None:
         call = self._read()
+        if len(call.body) < int(self.headers.get("Content-Length") or 0):
+            # Its sender died within the request; no server takes half of one.
+            self.close_connection = True
+            return
         fake = self.server.fake
         fake.note(call)
         trouble = fake.take_trouble(call.path)
