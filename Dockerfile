@@ -18,6 +18,7 @@ RUN ["/opt/vakhta/bin/python", "-m", "pip", "install", "--no-cache-dir", "--disa
 COPY pyproject.toml README.md LICENSE ./
 COPY bot ./bot
 COPY commands ./commands
+COPY runbooks ./runbooks
 RUN ["/opt/vakhta/bin/python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \
      "--no-deps", "--no-build-isolation", "."]
 

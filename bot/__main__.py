@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(given: argparse.Namespace) -> int:
     settings, warnings = read(given.config, os.environ)
     logs.start(confidential=settings.confidential)
-    for warning in warnings:
+    for warning in warnings if not settings.local_operator else ():
         _logger.warning("%s", warning)
     _app().run(settings)
     return 0

@@ -53,9 +53,9 @@ def run(settings: Settings) -> None:
         signal.signal(name, lambda *_: stopping.set())
     bot = Bot(settings)
     url = bot.start()
+    logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
         sys.stderr.write(welcome(url, settings))
-    logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     while not stopping.wait(1.0):
         if not bot.web.alive():
             raise SystemExit("The web server ended by itself; see the log.")

@@ -38,7 +38,7 @@ _CHATTY = (
     "slack_sdk",
     "telegram",
     "urllib3",
-    "uvicorn.access",
+    "uvicorn",
 )
 
 _logger = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.settings import Settings
 
+_JSON = "-H 'Content-Type: application/json'"
 _FIRST = (
     """{"version":"4","groupKey":"{}:{alertname=\\"Hello\\"}","status":"firing","alerts":[{"status":"firing","""
     """"labels":{"alertname":"Hello","severity":"critical"},"annotations":{"summary":"the watch has begun"},"""
@@ -19,7 +20,6 @@ def welcome(url: str, settings: Settings) -> str:
         token = section.tokens[0].get_secret_value() if settings.local_operator else "$TOKEN"
         lines += [
             "Open a first incident:",
-            f"  curl -sS {url}/alerts/alertmanager -H 'Authorization: Bearer {token}' \\",
-            f"    -H 'Content-Type: application/json' -d '{_FIRST}'",
+            f"curl -sS {url}/alerts/alertmanager -H 'Authorization: Bearer {token}' {_JSON} -d '{_FIRST}'",
         ]
     return "\n".join(lines) + "\n"

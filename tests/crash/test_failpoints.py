@@ -26,8 +26,8 @@ FAILPOINTS = sorted({name for path in _SOURCE.rglob("*.py") for name in _CALL.fi
 #: Here the message has left, and the bot has not yet written so.
 _SENT_NOT_CLOSED = {"delivery.sent", "delivery.closing", "delivery.giving_back"}
 
-#: Short enough for a test, long enough for any send to a fake; and what outlasts it.
-_LEASE_S, _STALL_S = "2", "4"
+#: A lease short enough for a test and long enough for any send to a fake, and a stall that outlasts it.
+_HURRIED = {"VAKHTA_LEASE_S": "2", "VAKHTA_STALL_S": "4"}
 
 
 def test_there_are_failpoints_at_every_path() -> None:
@@ -49,7 +49,7 @@ def test_nothing_is_lost_when_the_bot_is_killed_at(name: str, tmp_path: Path) ->
 @pytest.mark.parametrize("name", FAILPOINTS)
 def test_nothing_is_lost_when_an_unexpected_error_is_raised_at(name: str, tmp_path: Path) -> None:
     with stage(tmp_path) as play:
-        _start(play, f"{name}=raise")
+        _start(play, f"{name}=raise", **_HURRIED)
         until(play.reached, f"{name} is reached")
         doubtful = play.ledger.leased() if name in _SENT_NOT_CLOSED else set()
         play.finish()
@@ -60,7 +60,7 @@ def test_nothing_is_lost_when_an_unexpected_error_is_raised_at(name: str, tmp_pa
 @pytest.mark.parametrize("name", FAILPOINTS)
 def test_nothing_is_lost_when_a_lease_runs_out_at(name: str, tmp_path: Path) -> None:
     with stage(tmp_path) as play:
-        _start(play, f"{name}=stall")
+        _start(play, f"{name}=stall", **_HURRIED)
         until(play.reached, f"{name} is reached")
         doubtful = play.ledger.leased()
         play.finish()
@@ -74,21 +74,21 @@ def test_nothing_is_lost_when_a_lease_runs_out_at(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["intake.written", "intake.committed", "delivery.claimed", "delivery.sent"])
 def test_nothing_is_lost_on_postgresql_when_the_bot_is_killed_at(name: str, tmp_path: Path, postgres: Postgres) -> None:
     with stage(tmp_path, store=postgres.url("crash")) as play:
-        doubtful = _until_killed(play, name)
-        play.bot.start(VAKHTA_LEASE_S=_LEASE_S)
+        doubtful = _until_killed(play, name, **_HURRIED)
+        play.bot.start(**_HURRIED)
         play.finish()
 
         check(play, doubtful)
 
 
-def _until_killed(play: Stage, name: str) -> set[int]:
+def _until_killed(play: Stage, name: str, **env: str) -> set[int]:
     """Play until the bot is dead; returns what it was sending at that moment."""
-    _start(play, f"{name}=kill@2")
+    _start(play, f"{name}=kill@2", **env)
     until(lambda: not play.bot.alive(), f"{name} is reached")
     assert play.reached()
     return play.ledger.leased()
 
 
-def _start(play: Stage, failpoint: str) -> None:
-    play.bot.start(VAKHTA_FAILPOINT=failpoint, VAKHTA_LEASE_S=_LEASE_S, VAKHTA_STALL_S=_STALL_S)
+def _start(play: Stage, failpoint: str, **env: str) -> None:
+    play.bot.start(VAKHTA_FAILPOINT=failpoint, **env)
     play.begin()

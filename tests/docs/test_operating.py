@@ -1,0 +1,157 @@
+"""docs/operating.md tells every key, word, address and metric that there is, and none that there is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from starlette.responses import PlainTextResponse
+
+from bot import channels, sources
+from bot.__main__ import _parser
+from bot.meters import Meters
+from bot.settings import Settings
+from bot.web.feed import Bell
+from bot.web.server import Edge, build
+from tests.docs.papers import OPERATING, README, ROOT, first_cells, section
+
+_EMPTY: tuple[object, ...] = (None, "", (), {})
+
+
+def keys(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key that holds a value, spelled as in the page: people[].id, roles.NAME.allow."""
+    for name, field in model.model_fields.items():
+        inner, how = _inside(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from keys(inner, f"{at}{name}{how}.")
+        else:
+            yield f"{at}{name}", field
+
+
+def _inside(kind: Any) -> tuple[object, str]:
+    """The kind of the values in it, and how one of them is spelled."""
+    if get_origin(kind) is tuple:
+        return get_args(kind)[0], "[]"
+    if get_origin(kind) is Mapping:
+        return get_args(kind)[1], ".NAME"
+    choices = [choice for choice in get_args(kind) if choice is not type(None)]
+    return (choices[0] if choices and get_origin(kind) is not None else kind), ""
+
+
+def default(field: FieldInfo) -> str | None:
+    """How the page tells it; None where it tells it in words."""
+    if field.is_required():
+        return "required"
+    extra = field.json_schema_extra
+    value = extra.get("default") if isinstance(extra, dict) else None
+    value = field.get_default(call_default_factory=True) if value is None else value
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if value in _EMPTY:
+        return "none"
+    return f"`{value}`" if isinstance(value, str | int) else None
+
+
+SETTINGS = dict(keys(Settings))
+ROWS = {
+    cells[1].strip(" `"): cells[2].strip()
+    for cells in (line.split("|") for line in section(OPERATING, "Settings").splitlines() if line.startswith("| `"))
+}
+
+
+def test_every_key_of_the_settings_is_told_and_no_other() -> None:
+    assert sorted(ROWS) == sorted(SETTINGS)
+
+
+@pytest.mark.parametrize("key", sorted(SETTINGS))
+def test_the_default_that_is_told_is_the_default(key: str) -> None:
+    expected = default(SETTINGS[key])
+
+    assert expected is None or ROWS[key] == expected
+
+
+def test_every_metric_is_told_and_no_other() -> None:
+    families = list(Meters().registry.collect())
+    real = {f"{one.name}_total" if one.type == "counter" else one.name for one in families}
+
+    assert set(first_cells(section(OPERATING, "Metrics"))) == real
+    assert set(re.findall(r"\bvakhta_[a-z_]+", OPERATING)) <= real
+
+
+def test_every_command_of_the_command_line_is_told_and_no_other() -> None:
+    told = {words.split()[1] for words in first_cells(section(OPERATING, "Command line"))}
+
+    assert told == _commands()
+
+
+def _commands() -> set[str]:
+    groups = _parser()._subparsers
+    assert groups is not None
+    return set(groups._group_actions[0].choices or ())
+
+
+def test_every_address_is_told_and_no_other() -> None:
+    told = {_without_names(words) for words in first_cells(section(OPERATING, "Addresses"))}
+
+    assert told == {_without_names(words) for words in _addresses(_edge())}
+
+
+def _edge() -> Edge:
+    return build(
+        alerts=PlainTextResponse(),
+        shelf=None,  # type: ignore[arg-type]  # nothing is asked of it
+        channels={},
+        checks={},
+        shown={},
+        owed=lambda: (),
+        meters=Meters(),
+        bell=Bell(),
+        public_url="http://127.0.0.1:8080",
+        api_token=None,
+        version="0",
+    )
+
+
+def _addresses(edge: Edge) -> Iterator[str]:
+    """Method and path of all that answers; of GET and HEAD only GET."""
+    for name in sources.find():
+        yield f"POST /alerts/{name}"
+    for included in edge._app.routes:  # type: ignore[attr-defined]  # FastAPI's own app
+        inner = getattr(included, "original_router", None)
+        for route in inner.routes if inner else [included]:
+            for method in sorted(route.methods - {"HEAD"}):
+                yield from _spread(f"{method} {route.path}")
+
+
+def _spread(address: str) -> Iterator[str]:
+    if not address.endswith("/in/{name}"):
+        yield address
+        return
+    for name in channels.names():
+        if name != "console":  # it has a door of its own
+            yield address.replace("{name}", name)
+
+
+def _without_names(address: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", address)
+
+
+def test_every_target_of_the_makefile_is_told_and_no_other() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)) - {"help"}
+    told = {words.split()[1] for words in first_cells(README) if words.startswith("make ")}
+
+    assert told == targets
+
+
+def test_every_environment_variable_that_the_bot_reads_is_told_or_is_for_tests() -> None:
+    read = set()
+    for path in (ROOT / "bot").rglob("*.py"):
+        text = path.read_text()
+        read |= set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', text))
+
+    assert read
+    assert {name for name in read if name not in OPERATING} <= {"VAKHTA_FAILPOINT"}
