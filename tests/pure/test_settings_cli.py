@@ -126,7 +126,7 @@ def test_a_command_hands_the_settings_to_the_house(
 
 
 def test_a_secret_in_plain_sight_is_logged_when_the_bot_starts(tmp_path: Path) -> None:
-    path = written(tmp_path, "server: {api_token: planted-secret}")
+    path = written(tmp_path, "server: {api_token: planted-secret}\npeople: [{id: ana}]")
 
     ran = subprocess.run(
         [sys.executable, "-c", APP, "run", "--config", str(path)], capture_output=True, text=True, check=True
@@ -135,6 +135,16 @@ def test_a_secret_in_plain_sight_is_logged_when_the_bot_starts(tmp_path: Path) -
     (line,) = ran.stderr.splitlines()
     assert json.loads(line)["message"].startswith(f"{path}:1:21 server.api_token: is a secret in plain sight")
     assert "planted-secret" not in line
+
+
+def test_a_newcomer_at_the_keyboard_is_not_greeted_with_a_warning(tmp_path: Path) -> None:
+    path = written(tmp_path, "server: {api_token: planted-secret}")
+
+    ran = subprocess.run(
+        [sys.executable, "-c", APP, "run", "--config", str(path)], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stderr == ""
 
 
 def test_the_settings_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,78 @@
+"""Rules that no linter knows: sizes, names of failpoints, and what must stand in no file."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+
+from tests.docs.papers import modules, texts
+
+_LONGEST_FILE, _LONGEST_FUNCTION = 300, 40
+
+#: Put together, so that this file does not hold what it forbids.
+_REGISTRIES = re.compile(
+    "|".join(
+        re.escape(".".join(host))
+        for host in (
+        )
+    )
+    + "|"
+    + "|".join("--" + flag for flag in ("index-url", "extra-index-url", "trusted-host")),
+    re.IGNORECASE,
+)
+_CONFLICT = re.compile("^(?:" + "|".join(mark * 7 + "( |$)" for mark in ("<", ">", r"\|")) + ")", re.MULTILINE)
+
+
+def test_no_file_is_longer_than_a_room() -> None:
+    code = {name: text for name, text in texts().items() if name.startswith(("bot/", "commands/")) and _is_ours(name)}
+    long = {name: len(text.splitlines()) for name, text in code.items() if len(text.splitlines()) > _LONGEST_FILE}
+
+    assert code
+    assert long == {}
+
+
+def test_no_function_is_longer_than_a_thought() -> None:
+    long = [
+        f"{name}:{node.lineno} {node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
+        for name, tree in modules("bot", "commands").items()
+        if _is_ours(name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= _LONGEST_FUNCTION
+    ]
+
+    assert long == []
+
+
+def _is_ours(name: str) -> bool:
+    """Not written by Alembic."""
+    return name.endswith(".py") and not name.startswith("bot/store/migrations/versions/")
+
+
+def test_every_failpoint_has_a_name_of_its_own() -> None:
+    names = Counter(
+        str(node.args[0].value) if isinstance(node.args[0], ast.Constant) else ast.unparse(node)
+        for tree in modules("bot").values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "failpoint"
+    )
+
+    assert len(names) > 5
+    assert [name for name, count in names.items() if count > 1] == []
+    assert [name for name in names if not re.fullmatch(r"[a-z]+\.[a-z_]+", name)] == []
+
+
+def test_no_file_names_a_package_registry() -> None:
+    # How the lock is made names the flag that leaves the address out.
+    found = {
+        name: _REGISTRIES.findall(text.replace("--no-emit-index-url", ""))
+        for name, text in texts().items()
+        if _REGISTRIES.search(text.replace("--no-emit-index-url", ""))
+    }
+
+    assert found == {}
+
+
+def test_no_file_holds_a_conflict() -> None:
+    assert [name for name, text in texts().items() if _CONFLICT.search(text)] == []
