@@ -94,7 +94,8 @@ class Ground:
     def warm(self, port: int, template: Template) -> None:
         """First calls load what is loaded lazily; nobody quotes those."""
         first = reserve_turns()
-        flood(port, [template.fill(first + n) for n in range(64)], connections=4)
+        count = 64 if template.alerts == 1 else 8
+        flood(port, [template.fill(first + n) for n in range(count)], connections=4)
 
     def warm_bot(self, bot: Bot) -> None:
         """The same, with groups that are none of a storm's."""

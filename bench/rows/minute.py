@@ -76,7 +76,7 @@ class Told:
 
 
 def measure(ground: Ground) -> list[Line]:
-    seconds, urgent = (25.0, 12) if ground.quick else (60.0, 40)
+    seconds, urgent = (20.0, 10) if ground.quick else (60.0, 40)
     with Outside(*_QUOTAS, limits=True) as world, ground.bot(outside=world) as bot:
         sending = requests()
         chosen = [round((n + 0.5) * GROUPS / urgent) for n in range(urgent)]

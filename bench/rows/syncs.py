@@ -46,7 +46,9 @@ def _line(ground: Ground, bot: Bot, how: str, counted: Callable[[], dict[str, in
     others: list[str] = []
     template = to_bot(1, grouped=True)
     ground.drive(bot.port, template, seconds=1)
-    time.sleep(2)  # The pager's burst for the new groups has gone out: its commits are not the webhooks'.
+    time.sleep(
+        1 if ground.quick else 2
+    )  # The pager's burst for the new groups has gone out: its commits are not the webhooks'.
     for connections in _CONNECTIONS:
         before = counted()
         rate = ground.drive(bot.port, template, seconds=1 if ground.quick else 3, connections=connections)
