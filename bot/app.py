@@ -217,7 +217,7 @@ class Bot:
         )
         return server.build(
             alerts=intake,
-            shelf=self.store,
+            store=self.store,
             channels=self.channels,
             checks={"store": self._ping, "intake": self._folding},
             shown={name: channel.healthy for name, channel in self.channels.items()},

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Protocol
 
 from bot import incidents
@@ -242,8 +243,8 @@ class Fold:
 
     def _told(self, count: _Count, delivered: Delivered) -> Told:
         joined = count.joined.values()
-        leads = [self._rules.lead(alert) for alert in joined]
-        names = dict.fromkeys(alert.title for alert in joined)
+        leads = map(self._rules.lead, joined)
+        names = dict.fromkeys([alert.title for alert in joined])
         return Told(
             source=delivered.source,
             fired=count.fired,
@@ -251,7 +252,7 @@ class Fold:
             ended=count.ended,
             past=count.past,
             still=count.still,
-            lead=min(leads, key=lambda lead: lead.order) if leads else None,
+            lead=min(leads, key=_ORDER, default=None),
             names=tuple(names)[:_NAMED],
             truncated=delivered.truncated,
         )
@@ -287,6 +288,7 @@ class Fold:
 
 
 _NOTHING = _Count()
+_ORDER = attrgetter("order")
 
 
 def _firing(alert: Alert) -> Firing:

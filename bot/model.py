@@ -7,10 +7,12 @@ a database or a network. A row of the database is never one of these: `store/` t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Severity(StrEnum):
@@ -51,6 +53,8 @@ class What(StrEnum):
     ENDED = "alerts.ended"
     UNDELIVERED = "message.undelivered"
 
+
+_HASHED = re.compile(r"[0-9a-f]{64}")
 
 #: The events that are worth a line of their own in a chat thread; the others only move the card.
 STORY = frozenset({What.ACKED, What.RESOLVED, What.REOPENED, What.WORSENED, What.NOTED, What.UNDELIVERED})
@@ -135,11 +139,15 @@ class Incident:
         return page_key_of(self.key)
 
 
+@lru_cache(maxsize=4096)
 def page_key_of(key: str) -> str:
     """The pager's dedup_key for a group: what Alertmanager's own PagerDuty notifier computes for it.
 
-    Source: Alertmanager `notify.Key.Hash`, the SHA-256 of the groupKey in lower-case hex.
+    Source: Alertmanager `notify.Key.Hash`, the SHA-256 of the groupKey in lower-case hex. A key that its source
+    had to shorten to such a hash is its own dedup_key.
     """
+    if _HASHED.fullmatch(key):
+        return key
     return hashlib.sha256(key.encode()).hexdigest()
 
 

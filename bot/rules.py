@@ -43,7 +43,7 @@ class Rules:
         title = f"{alert.title}: {summary}" if summary else alert.title
         return Lead(
             order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
-            title=" ".join(title.split())[:_TITLE],
+            title=title[:_TITLE] if title.isprintable() else " ".join(title.split())[:_TITLE],
             severity=severity,
             service=service_of(alert.labels, self.services),
         )

@@ -9,7 +9,8 @@ import time
 
 from bench.client import flood
 from bench.ground import Ground, to_bot
-from bench.load import median, percentile, spread
+from bench.load import median, percentile, reserve_turns, spread
+from bench.payload import Template
 from bench.table import Line, Verdict, at_least, at_most
 from bench.vakhta import Bot, Stored
 
@@ -26,8 +27,8 @@ def measure(ground: Ground) -> list[Line]:
         stored = grown.stored()
         for _ in range(ground.rounds):
             with ground.bot() as fresh:
-                ground.warm_bot(fresh)
-                ground.warm_bot(grown)
+                _open_groups(fresh, template)
+                _open_groups(grown, template)
                 empty.append(ground.drive(fresh.port, template).per_s)
                 full.append(ground.drive(grown.port, template).per_s)
         listed = _list(grown)
@@ -64,6 +65,13 @@ def _fill(ground: Ground, bot: Bot, wanted: int) -> float:
     while bot.stored().alerts < wanted and time.monotonic() - begin < 170:
         ground.drive(bot.port, template, seconds=1 if ground.quick else 5)
     return time.monotonic() - begin
+
+
+def _open_groups(bot: Bot, template: Template) -> None:
+    """Both must measure alerts of incidents that stand already; opening them costs more, and one has done it before."""
+    first = reserve_turns()
+    flood(bot.port, [template.fill(first + n) for n in range(template.groups)], connections=8)
+    time.sleep(1)  # The pages of the new incidents have gone out.
 
 
 def _list(bot: Bot) -> list[float]:

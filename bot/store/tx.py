@@ -58,6 +58,9 @@ _CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDAT
   state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
 class Tx:
     """The verbs of one write transaction, in which `now` stands still."""
 
@@ -244,4 +247,4 @@ def _event_row(event_id: int, one: Event) -> Row:
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return _ENCODER.encode(value).decode()

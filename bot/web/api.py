@@ -18,8 +18,9 @@ from starlette.responses import JSONResponse
 
 from bot.model import Event, Incident, Severity, Status
 from bot.ports import Rejected
+from bot.store.engine import Store
+from bot.store.reading import AlertView, DeliveryView, Reading
 from bot.web.guard import Guard
-from bot.web.reading import AlertRow, DeliveryRow, Reading, Shelf
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +105,10 @@ class IncidentInFull(IncidentOut):
     deliveries: list[DeliveryOut]
 
 
-def routes(shelf: Shelf, guard: Guard) -> APIRouter:
+def routes(store: Store, guard: Guard) -> APIRouter:
     """The API's routes; every one of them asks the guard first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token; not needed on the bot's own machine")
-    window = Window(shelf)
+    window = Window(store)
     router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
 
     @router.get("/incidents", summary="List incidents, newest first")
@@ -144,14 +145,14 @@ def publish_contract(app: FastAPI, guard: Guard) -> None:
 class Window:
     """The store as the API looks at it, each time in one view."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._quiet_until = 0.0
 
     def look(self, what: Callable[[Reading], _Seen]) -> _Seen:
         """Raises `Rejected` 503 when the store does not answer."""
         try:
-            with self._shelf.read() as seen:
+            with self._store.read() as seen:
                 return what(seen)
         except Exception as broken:
             # Every open board asks again and again: one trace in a while says as much as all of them.
@@ -191,11 +192,11 @@ def _fields(incident: Incident) -> dict[str, object]:
     return {name: getattr(incident, name) for name in IncidentOut.model_fields}
 
 
-def _alert(row: AlertRow) -> AlertOut:
+def _alert(row: AlertView) -> AlertOut:
     return AlertOut.model_validate({name: getattr(row, name) for name in AlertOut.model_fields})
 
 
-def _delivery(row: DeliveryRow) -> DeliveryOut:
+def _delivery(row: DeliveryView) -> DeliveryOut:
     waiting = row.state == "owed" and row.attempts > 0
     return DeliveryOut(
         id=row.id,

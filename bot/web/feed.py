@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bot.ports import Rejected
+from bot.store.engine import Store
 from bot.web.api import EventOut, event_out
-from bot.web.reading import Shelf
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ class _Told:
 class Feed:
     """One tail for all clients; it looks at the store only while there are any."""
 
-    def __init__(self, shelf: Shelf, bell: Bell, *, threads: Executor) -> None:
-        self._shelf = shelf
+    def __init__(self, store: Store, bell: Bell, *, threads: Executor) -> None:
+        self._store = store
         self._bell = bell
         self._threads = threads
         self._tail: deque[_Told] = deque(maxlen=_TAIL)
@@ -167,7 +167,7 @@ class Feed:
             await self._bell.wait(_LOOK_EVERY_S)
 
     def _read(self) -> list[EventOut]:
-        with self._shelf.read() as seen:
+        with self._store.read() as seen:
             known = self._tail[-1].event_id if self._tail else None
             after = seen.newest_event() - _FILL if known is None else known - _OVERLAP
             return [event_out(event_id, event) for event_id, event in seen.events_since(max(0, after), limit=_TAIL)]

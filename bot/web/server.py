@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.meters import Debt, Meters
 from bot.ports import Channel
+from bot.store.engine import Store
 from bot.web import api
 from bot.web.board import Board
 from bot.web.errors import answer_errors, bug, refusal
@@ -33,7 +34,6 @@ from bot.web.guard import Guard
 from bot.web.health import Check, Health
 from bot.web.inbound import Inbound
 from bot.web.metrics import Scrape
-from bot.web.reading import Shelf
 from bot.web.wire import Wire
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ _HEADERS = {
 def build(
     *,
     alerts: ASGIApp,
-    shelf: Shelf,
+    store: Store,
     channels: Mapping[str, Channel],
     checks: Mapping[str, Check],
     shown: Mapping[str, Check],
@@ -69,10 +69,10 @@ def build(
     """Join the web's parts. `channels` are those that are set up, by name; "console" is the board's own line."""
     threads = Threads()
     guard = Guard(public_url=public_url, api_token=api_token, meters=meters)
-    feed = Feed(shelf, bell, threads=threads.look)
+    feed = Feed(store, bell, threads=threads.look)
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
     app = _bare_app(version)
-    app.include_router(api.routes(shelf, guard))
+    app.include_router(api.routes(store, guard))
     app.include_router(board.routes())
     app.include_router(Inbound(channels, threads=threads.inbound, meters=meters).routes())
     app.include_router(Health(checks, shown=shown, threads=threads.look).routes())

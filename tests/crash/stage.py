@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.crash.ledger import Ledger
-from tests.crash.senders import Group, Sender
+from tests.crash.senders import Episode, Group, Sender
 from tests.e2e.ground import channels
 from tests.fakes.pagerduty import FakePagerDuty
 from tests.fakes.slack import FakeSlack
@@ -58,6 +58,11 @@ class Stage:
     def left(self) -> bool:
         """Whether a stalled thread has gone on."""
         return "failpoint left" in self.bot.said()
+
+    def ahead(self) -> set[Episode]:
+        """What was answered 2xx and is not stored: never anything, at whatever moment one looks."""
+        accepted = set(self.sender.accepted)
+        return accepted - self.ledger.episodes()
 
     def cards(self, group: Group) -> list[Message]:
         return [one for one in self.slack.messages if one.thread_ts is None and group.name in one.shown]

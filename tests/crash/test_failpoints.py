@@ -63,8 +63,9 @@ def test_nothing_is_lost_when_a_lease_runs_out_at(name: str, tmp_path: Path) -> 
         _start(play, f"{name}=stall", **_HURRIED)
         until(play.reached, f"{name} is reached")
         doubtful = play.ledger.leased()
+        until(lambda: play.left() or bool(play.ahead()), "the stalled thread has gone on")
+        assert not play.ahead(), "accepted before the commit"
         play.finish()
-        until(play.left, "the stalled thread has gone on")
 
         assert play.bot.stop() == 0
         check(play, doubtful)

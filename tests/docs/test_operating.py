@@ -102,7 +102,7 @@ def test_every_address_is_told_and_no_other() -> None:
 def _edge() -> Edge:
     return build(
         alerts=PlainTextResponse(),
-        shelf=None,  # type: ignore[arg-type]  # nothing is asked of it
+        store=None,  # type: ignore[arg-type]  # nothing is asked of it
         channels={},
         checks={},
         shown={},

@@ -13,9 +13,10 @@ from typing import cast
 import pytest
 
 from bot.model import Event, What
+from bot.store.engine import Store
+from bot.store.reading import Reading
 from bot.web import feed
 from bot.web.feed import Bell, Feed
-from bot.web.reading import Reading, Shelf
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
@@ -58,7 +59,7 @@ def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]]) -> list[s
 
     async def run(threads: ThreadPoolExecutor) -> list[str]:
         async with asyncio.timeout(5):
-            return [piece async for piece in script(Feed(cast("Shelf", shelf), Bell(), threads=threads))]
+            return [piece async for piece in script(Feed(cast("Store", shelf), Bell(), threads=threads))]
 
     with ThreadPoolExecutor(1) as threads:
         return asyncio.run(run(threads))

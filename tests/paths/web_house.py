@@ -29,10 +29,10 @@ from bot.rules import Rules
 from bot.settings import ConsoleSettings
 from bot.store import tables
 from bot.store.engine import Store
+from bot.store.reading import Reading
 from bot.story import Written
 from bot.web.feed import Bell
 from bot.web.health import Check
-from bot.web.reading import Reading
 from bot.web.server import Server, build
 
 TOKEN = "a-token-of-the-api"
@@ -79,7 +79,7 @@ class WebHouse:
         self._server = Server(
             build(
                 alerts=PlainTextResponse("the intake's own app\n"),
-                shelf=self.store,
+                store=self.store,
                 channels={**(channels or {}), **({"console": self.console} if console else {})},
                 checks=checks if checks is not None else {"store": self._look},
                 shown={name: channel.healthy for name, channel in (channels or {}).items()},

@@ -1,4 +1,4 @@
-"""Two bots on one PostgreSQL, one of which is frozen, as a paused virtual machine is, while it holds a page."""
+"""Senders whose lease has run out: one that only heard late how it went, and whole bots that were frozen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,31 @@ from tests.fakes.pagerduty import FakePagerDuty
 from tests.postgres import Postgres
 from tests.running import Vakhta, until
 
-pytestmark = [pytest.mark.crash, pytest.mark.postgres]
+pytestmark = pytest.mark.crash
+
+_FENCED = 'vakhta_deliveries_total{channel="pagerduty",kind="page",outcome="fenced"}'
 
 
+def test_the_late_answer_of_a_sender_whose_lease_ran_out_changes_nothing(tmp_path: Path) -> None:
+    group = Group(name="Eyebolt")
+    with (
+        FakePagerDuty(limited=False) as pagerduty,
+        Vakhta(tmp_path, pager(pagerduty), module="tests.crash.unhurried") as bot,
+    ):
+        bot.start(VAKHTA_FAILPOINT="delivery.sent=stall", VAKHTA_LEASE_S="2", VAKHTA_STALL_S="5")
+        sender = Sender(bot.url)
+        sender.tell(group, [1])
+        until(lambda: pagerduty.became() == ["opened", "folded"], "another sender has taken over")
+        assert "failpoint left" not in bot.said()
+
+        sender.tell(group, [1], firing=False)
+        until(lambda: bot.metric(_FENCED) == 1, "the late answer has come, and was fenced")
+
+        assert pagerduty.became() == ["opened", "folded", "resolved"]
+        assert Ledger(bot.store).unsent() == []
+
+
+@pytest.mark.postgres
 @pytest.mark.parametrize("where", ["delivery.claiming", "delivery.claimed"])
 def test_a_replica_that_was_frozen_with_a_page_in_hand_holds_up_nobody_and_sends_it_no_more(
     where: str, tmp_path: Path, postgres: Postgres
