@@ -24,27 +24,38 @@ SDKS = {
     "alembic": "alembic",
 }
 _TREE, _FLOORS = fences(section(MAP, "The tree"), "") + fences(section(MAP, "Floors"), "")
-_NAMED = re.compile(r"\b[\w/.-]+\.(?:py|md|css|js|html)\b")
+_FILE = re.compile(r"\b[\w.-]+\.(?:py|md|toml|lock)\b")
 
 
 def test_the_tree_names_every_module_and_every_package() -> None:
     bot = ROOT / "bot"
-    packages = {f"{path.parent.name}/" for path in bot.glob("*/__init__.py")}
-    files = {path.name for path in [*bot.glob("*.py"), *(bot / "web").glob("*.py"), *(bot / "store").glob("*.py")]}
-    plugs = {path.name for folder in ("sources", "tools") for path in (bot / folder).glob("[a-z]*.py")}
-    plugs |= {path.name for path in (bot / "channels").glob("[a-z]*.py") if "_" not in path.stem}
-    verbs = {path.name for path in (ROOT / "commands").glob("[a-z]*.py")}
+    packages = {f"bot/{path.parent.name}" for path in bot.glob("*/__init__.py")}
+    parts = {path for path in (bot / "channels").glob("*.py") if "_" in path.stem}
+    files = {*bot.glob("*.py"), *bot.glob("*/*.py"), *(ROOT / "commands").glob("*.py")} - parts
+    there = packages | {
+        str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py" or path.parent == bot
+    }
 
-    words = set(re.findall(r"[\w.]+/?", _TREE))
-
-    assert sorted((packages | files | plugs | verbs) - words) == []
+    assert sorted(there - {"commands/__init__.py"} - _drawn()) == []
 
 
 def test_the_tree_names_nothing_that_is_gone() -> None:
-    there = {path.name for folder in ("bot", "commands", "tests") for path in (ROOT / folder).rglob("*.*")}
-    there |= {path.name for path in ROOT.iterdir()}
+    assert sorted(path for path in _drawn() if not (ROOT / path).exists()) == []
 
-    assert sorted(set(_NAMED.findall(_TREE)) - there) == []
+
+def _drawn() -> set[str]:
+    """The folders and files of the tree, by their paths from the root."""
+    drawn: set[str] = set()
+    folders: list[str] = []
+    for line in _TREE.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        first = line.split()[0] if line.strip() else ""
+        del folders[depth:]
+        if first.endswith("/"):
+            folders.append(first.rstrip("/"))
+            drawn.add("/".join(folders))
+        drawn |= {"/".join([*folders, file]) for file in _FILE.findall(line)}
+    return drawn
 
 
 def test_the_floors_are_those_that_are_kept() -> None:
