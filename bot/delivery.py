@@ -182,6 +182,7 @@ class Delivery:
 
     def _close(self, one: Claim, ref: str | None) -> None:
         with self._store.begin(one.channel) as tx:
+            claims.count_from_end(tx, one)
             ours = claims.sent(tx, one, ref)
             failpoint("delivery.closing")
         self._observe(one, Outcome.SENT if ours else Outcome.FENCED, tx.now)
@@ -191,6 +192,7 @@ class Delivery:
         said = trouble.said[:500]
         written = Written()
         with self._store.begin() as tx:
+            claims.count_from_end(tx, one)
             if trouble.after is not None:
                 claims.hold(tx, one.channel, tx.now + trouble.after, said)
             if trouble.permanent:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic, sleep
 
 from bot import story
 from bot.failpoints import failpoint
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 #: One commit takes about this many alerts at most, so that a storm's first page does not wait for its last alert.
 _ALERTS_A_COMMIT = 600
+#: When so many shared the last commit, the next waits this long at most for as many.
+_CROWD = 8
+_MOMENT_S = 0.002
 
 
 class Unstored(Exception):
@@ -78,6 +82,7 @@ class Intake:
         self._queue: deque[_Waiting] = deque()
         self._work = threading.Semaphore(0)
         self._stopping = False
+        self._crowd = 0
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
     def start(self) -> None:
@@ -118,6 +123,7 @@ class Intake:
                 self._answer(batch, [Unstored(repr(bug))] * len(batch))
 
     def _gather(self) -> list[_Waiting]:
+        self._await_the_crowd()
         batch: list[_Waiting] = []
         alerts = 0
         while self._queue and alerts < _ALERTS_A_COMMIT:
@@ -126,7 +132,16 @@ class Intake:
             batch.append(one)
         for _ in batch[1:]:
             self._work.acquire(blocking=False)
+        self._crowd = len(batch)
         return batch
+
+    def _await_the_crowd(self) -> None:
+        """Those who were answered together come back together: a moment's wait makes one commit of many small ones."""
+        if self._crowd < _CROWD:
+            return
+        until = monotonic() + _MOMENT_S
+        while len(self._queue) < self._crowd and monotonic() < until:
+            sleep(_MOMENT_S / 10)
 
     def _commit(self, batch: list[_Waiting], *, again: bool = True) -> None:
         """`again`: what a fault undoes is tried once more, each delivery alone."""

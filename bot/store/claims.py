@@ -18,6 +18,11 @@ from bot.store.sql import Row
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
 
+#: One in so many places of a quota is kept for what is critical.
+_KEPT = 20
+#: A request that took longer counts in its quota from its end: who knows when the provider got it.
+_SLOW = timedelta(milliseconds=100)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
@@ -34,6 +39,7 @@ class Claim:
     attempts: int  #: this one included
     owed_at: datetime
     lease_until: datetime
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,9 +52,9 @@ class Wait:
 
 def claim(tx: Tx, channel: str, *, limits: Sequence[Limit], lease: timedelta) -> Claim | Wait:
     """Take the head of the channel's queue and one place of its quota, in the caller's transaction."""
-    wait = _held(tx, channel, limits)
-    if wait is not None:
-        return wait
+    room = _room(tx, channel, limits)
+    if isinstance(room, Wait):
+        return room
     now = micros(tx.now)
     skip = " FOR UPDATE SKIP LOCKED" if tx.sql.postgres else ""
     row = tx.sql.row(
@@ -58,9 +64,10 @@ def claim(tx: Tx, channel: str, *, limits: Sequence[Limit], lease: timedelta) ->
         micros(tx.now + lease),
         channel,
         now,
+        room.rank,
     )
     if row is None:
-        return Wait(until=_next_due(tx, channel, now))
+        return Wait(until=room.more_at or _next_due(tx, channel, now))
     if limits:
         tx.sql.insert("pace", ("channel", "at"), [(channel, now)])
     return _claimed(tx, row)
@@ -69,7 +76,7 @@ def claim(tx: Tx, channel: str, *, limits: Sequence[Limit], lease: timedelta) ->
 #: The head of a channel's queue. A line waits for the card whose thread it belongs to.
 _HEAD = """SELECT d.id FROM delivery AS d
  WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ?
-   AND (d.kind = 'card' OR NOT EXISTS (
+   AND d.rank <= ? AND (d.kind = 'card' OR NOT EXISTS (
      SELECT 1 FROM delivery AS e WHERE e.incident_id = d.incident_id AND e.channel = d.channel AND e.kind = d.kind
         AND e.id < d.id AND e.state IN ('owed', 'leased')))
    AND (d.kind <> 'line' OR EXISTS (
@@ -131,6 +138,14 @@ def buried(tx: Tx, one: Claim, said: str) -> bool:
     return closed == 1
 
 
+def count_from_end(tx: Tx, one: Claim) -> None:
+    """Where the request took long, its place in the quota is taken from now on."""
+    if tx.now - one.claimed_at > _SLOW:
+        tx.sql.run(
+            "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
+        )
+
+
 def tell_once(tx: Tx, incident_id: int, channel: str) -> bool:
     """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
     told = tx.sql.scalar(
@@ -183,24 +198,41 @@ def forget(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
     tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))
 
 
-def _held(tx: Tx, channel: str, limits: Sequence[Limit]) -> Wait | None:
-    """Whether the channel is paused or has used up its quota, and until when."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Room:
+    """What the quota leaves: deliveries of at most this rank; from `more_at` on, of others too."""
+
+    rank: int = 2**31 - 1
+    more_at: datetime | None = None
+
+
+def _room(tx: Tx, channel: str, limits: Sequence[Limit]) -> _Room | Wait:
+    """What may be sent now: nothing while the channel is paused or its quota used up, and of the quota's last places
+    only the most urgent, so that a storm of warnings leaves room for what is critical."""
     now = micros(tx.now)
     pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
     if pause is not None:
         return Wait(until=moment(pause[0]), why=pause[1])
-    free_at = 0
+    room = _Room()
     for limit in limits:
-        # The place that must have left the window before there is room for one more.
-        at = tx.sql.scalar(
-            "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
-            channel,
-            micros(tx.now - limit.per),
-            limit.count - 1,
-        )
-        if at is not None:
-            free_at = max(free_at, int(at) + limit.per // timedelta(microseconds=1))
-    return Wait(until=moment(free_at), why="its quota is used up") if free_at else None
+        full_until = _full_until(tx, channel, limit, limit.count)
+        if full_until is not None:
+            return Wait(until=full_until, why="its quota is used up")
+        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
+        if kept_until is not None:
+            room = _Room(rank=0, more_at=kept_until)
+    return room
+
+
+def _full_until(tx: Tx, channel: str, limit: Limit, count: int) -> datetime | None:
+    """Until when the window holds `count` requests; None when there is room for one more."""
+    at = tx.sql.scalar(
+        "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+        channel,
+        micros(tx.now - limit.per),
+        count - 1,
+    )
+    return None if at is None else moment(at) + limit.per
 
 
 def _next_due(tx: Tx, channel: str, now: int) -> datetime | None:
@@ -232,4 +264,5 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         attempts=attempts,
         owed_at=moment(owed_at),
         lease_until=moment(lease_until),
+        claimed_at=tx.now,
     )

@@ -1,8 +1,9 @@
 """Statements on one connection, in either dialect, many rows at a time.
 
-The driver's own cursor, not SQLAlchemy's: at one webhook a commit, that is half of the time. One statement carries up
-to 256 rows, because each call into SQLite gives up Python's lock and each call to PostgreSQL is a round trip. Row
-counts are rounded to a few sizes, so that both drivers meet the same few texts again and keep them prepared.
+The driver's own cursor, not SQLAlchemy's: at one webhook a commit, that is half of the time. One statement carries
+many rows, because each call into SQLite gives up Python's lock and each call to PostgreSQL is a round trip. SQLite
+takes them as values, in a few sizes so that it meets the same few texts again and keeps them prepared; PostgreSQL
+takes them as one array a column, so that its text is always the same.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Protocol
 
+from sqlmodel import SQLModel
+
 Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the tables'
 
 _SIZES = (256, 64, 16, 4, 1)
+_ITS_NAMES = {"BLOB": "bytea"}  #: of types that PostgreSQL calls by another name than the standard
 
 
 class Cursor(Protocol):
@@ -53,31 +57,37 @@ class Sql:
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
         """`tail`: what follows the values, such as ON CONFLICT."""
+        if self.postgres and rows:
+            self.run(_insertion_of_arrays(table, tuple(columns), tail), *map(list, zip(*rows, strict=True)))
+            return
         for part in _parts(rows):
             self.run(_insertion(table, tuple(columns), len(part), tail), *chain.from_iterable(part))
 
     def update(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Set `columns[1:]` of the rows whose `columns[0]` matches; all columns are whole numbers."""
-        sets = ", ".join(f"{name} = v.{name}" for name in columns[1:])
+        if self.postgres and rows:
+            arrays = f"SELECT * FROM unnest({', '.join(['?::bigint[]'] * len(columns))})"
+            self.run(_updating(table, tuple(columns), arrays), *map(list, zip(*rows, strict=True)))
+            return
         for part in _parts(rows):
-            values = _tuples(len(part), len(columns), "CAST(? AS BIGINT)")
-            given = f"WITH v({', '.join(columns)}) AS (VALUES {values}) SELECT * FROM v"
-            self.run(
-                f"UPDATE {table} SET {sets} FROM ({given}) AS v WHERE {table}.{columns[0]} = v.{columns[0]}",
-                *chain.from_iterable(part),
-            )
+            values = f"VALUES {_tuples(len(part), len(columns))}"
+            self.run(_updating(table, tuple(columns), values), *chain.from_iterable(part))
 
     def gather(self, statement: str, keys: Sequence[object], *more: object) -> Iterator[Row]:
-        """Rows of a statement whose `{keys}` stands for one-column tuples of keys, all keys over.
+        """Rows of a statement whose `{keys}` stands for a one-column table of the keys, all keys over.
 
-        `more` binds the marks after it. The last key is repeated to fill a size, so the statement must be one that
+        `more` binds the marks after it. A key may be repeated to fill a size, so the statement must be one that
         a repeated key does not harm.
         """
+        if self.postgres:
+            kind = "bigint" if isinstance(keys[0], int) else "text"
+            yield from self.rows(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), list(keys), *more)
+            return
         for start in range(0, len(keys), _SIZES[0]):
             part = list(keys[start : start + _SIZES[0]])
             size = next(size for size in reversed(_SIZES) if size >= len(part))
             part += [part[-1]] * (size - len(part))
-            yield from self.rows(statement.replace("{keys}", _tuples(size, 1)), *part, *more)
+            yield from self.rows(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), *part, *more)
 
     def _execute(self, statement: str, values: Sequence[object]) -> Cursor:
         self._cursor.execute(_percent(statement) if self.postgres else statement, values)
@@ -97,9 +107,23 @@ def _insertion(table: str, columns: tuple[str, ...], rows: int, tail: str) -> st
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_tuples(rows, len(columns))} {tail}"
 
 
+@lru_cache(maxsize=64)
+def _insertion_of_arrays(table: str, columns: tuple[str, ...], tail: str) -> str:
+    kinds = [str(SQLModel.metadata.tables[table].c[name.strip('"')].type) for name in columns]
+    arrays = ", ".join(f"?::{_ITS_NAMES.get(kind, kind)}[]" for kind in kinds)
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays}) {tail}"
+
+
+@lru_cache(maxsize=64)
+def _updating(table: str, columns: tuple[str, ...], given: str) -> str:
+    sets = ", ".join(f"{name} = v.{name}" for name in columns[1:])
+    these = f"WITH v({', '.join(columns)}) AS ({given}) SELECT * FROM v"
+    return f"UPDATE {table} SET {sets} FROM ({these}) AS v WHERE {table}.{columns[0]} = v.{columns[0]}"
+
+
 @lru_cache(maxsize=256)
-def _tuples(rows: int, columns: int, mark: str = "?") -> str:
-    one = f"({', '.join([mark] * columns)})"
+def _tuples(rows: int, columns: int) -> str:
+    one = f"({', '.join(['?'] * columns)})"
     return ", ".join([one] * rows)
 
 

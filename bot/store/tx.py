@@ -84,7 +84,7 @@ class Tx:
             prints = [print_ for owner, print_ in of if owner == source]
             rows = self.sql.gather(
                 "SELECT a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at"
-                " FROM (WITH k(f) AS (VALUES {keys}) SELECT DISTINCT f FROM k) AS k JOIN alert AS a ON a.id = ("
+                " FROM (WITH k(f) AS ({keys}) SELECT DISTINCT f FROM k) AS k JOIN alert AS a ON a.id = ("
                 "SELECT b.id FROM alert AS b WHERE b.fingerprint = k.f AND b.source = ?"
                 " ORDER BY b.starts_at DESC LIMIT 1)",
                 prints,
@@ -111,7 +111,7 @@ class Tx:
         if not page_keys:
             return {}
         rows = self.sql.gather(
-            f"SELECT {SELECT_INCIDENT} FROM (WITH k(p) AS (VALUES {{keys}}) SELECT DISTINCT p FROM k) AS k"
+            f"SELECT {SELECT_INCIDENT} FROM (WITH k(p) AS ({{keys}}) SELECT DISTINCT p FROM k) AS k"
             " JOIN incident AS i ON i.page_key = k.p ORDER BY i.id",
             page_keys,
         )
@@ -121,8 +121,7 @@ class Tx:
         if not ids:
             return {}
         rows = self.sql.gather(
-            f"SELECT {SELECT_INCIDENT} FROM incident AS i"
-            " WHERE i.id IN (WITH k(i) AS (VALUES {keys}) SELECT i FROM k)",
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id IN (WITH k(i) AS ({{keys}}) SELECT i FROM k)",
             ids,
         )
         return {one.id: one for one in map(incident_of, rows)}

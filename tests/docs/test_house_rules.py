@@ -74,5 +74,13 @@ def test_no_file_names_a_package_registry() -> None:
     assert found == {}
 
 
+def test_what_ci_uses_of_others_is_pinned_by_its_full_hash() -> None:
+    flow = texts()[".github/workflows/ci.yml"]
+    loose = [used for used in re.findall(r"uses: *(\S+)", flow) if not re.search(r"@[0-9a-f]{40}$", used)]
+
+    assert "bash .ci/run" in flow
+    assert loose == []
+
+
 def test_no_file_holds_a_conflict() -> None:
     assert [name for name, text in texts().items() if _CONFLICT.search(text)] == []

@@ -47,9 +47,8 @@ def _drawn() -> set[str]:
     """The folders and files of the tree, by their paths from the root."""
     drawn: set[str] = set()
     folders: list[str] = []
-    for line in _TREE.splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        first = line.split()[0] if line.strip() else ""
+    for line in filter(str.strip, _TREE.splitlines()):
+        depth, first = (len(line) - len(line.lstrip())) // 2, line.split()[0]
         del folders[depth:]
         if first.endswith("/"):
             folders.append(first.rstrip("/"))

@@ -89,6 +89,18 @@ def test_the_commands_of_the_readme_use_targets_and_files_that_exist() -> None:
         assert words[0] != "amtool" or (ROOT / words[-1]).is_file()
 
 
+def test_the_settings_that_a_page_shows_have_no_fault(tmp_path: Path) -> None:
+    shown = [fence for page in PAGES for fence in fences(page.read_text(), "yaml")]
+    environ = {"VAKHTA_API_TOKEN": "a-token"}
+
+    for number, settings in enumerate(shown):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(settings)
+        load(path, environ)
+
+    assert shown
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 110
 

@@ -247,3 +247,32 @@ def test_a_line_waits_for_the_card_whose_thread_it_belongs_to(house: House) -> N
 
     assert [one.kind for one in house.slack.given] == [Kind.CARD, Kind.CARD, Kind.LINE]
     assert house.slack.given[-1].ref == "slack:1"
+
+
+def test_a_storm_of_warnings_leaves_places_of_the_quota_for_what_is_critical(house: House) -> None:
+    house.pagerduty.limits = (Limit(count=20, per=timedelta(seconds=60)),)
+    for number in range(30):
+        house.hears(alert(fingerprint=str(number), group=str(number), severity="warning"))
+    house.drain(house.pagerduty)
+    warned = len(house.pagerduty.given)
+
+    house.clock.pass_by(seconds=5)
+    house.hears(alert(fingerprint="down", group="down", severity="critical"))
+    house.drain(house.pagerduty)
+
+    assert (warned, len(house.pagerduty.given)) == (19, 20)
+    assert house.pagerduty.given[-1].incident.key == "down"
+
+
+def test_a_request_that_took_long_counts_in_its_quota_from_its_end(house: House) -> None:
+    house.slack.limits = (Limit(count=1, per=timedelta(seconds=1)),)
+    house.slack.meanwhile.append(lambda: house.clock.pass_by(seconds=3))
+    for number in range(2):
+        house.hears(alert(fingerprint=str(number), group=str(number)))
+
+    house.drain(house.slack)
+    at_once = len(house.slack.given)
+    house.clock.pass_by(seconds=1)
+    house.drain(house.slack)
+
+    assert (at_once, len(house.slack.given)) == (1, 2)
