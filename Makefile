@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 .PHONY: help venv run test check bench e2e crash clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 venv: $(VENV)/.ready ## set up .venv from the hashed lock
 
@@ -26,6 +26,13 @@ run: $(VENV)/.ready ## serve at http://127.0.0.1:8080, on SQLite in var/
 test: $(VENV)/.tested ## all tests; installs what they need where apt can
 	@.ci/apt
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and Chromium
+	@.ci/apt
+	$(BIN)/python -m pytest -m e2e
+
+crash: $(VENV)/.tested ## only the tests that kill the bot
+	$(BIN)/python -m pytest -n 2 -m crash
 
 check: $(VENV)/.tested ## ruff, mypy, import contracts, named places for broad excepts, settings and lock
 	$(BIN)/ruff format --check .

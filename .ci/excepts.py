@@ -24,7 +24,10 @@ BROAD = {"Exception", "BaseException"}
 
 
 def broad(handler: ast.ExceptHandler) -> bool:
-    """Whether it catches everything."""
+    """Whether it catches everything, and keeps it: what is raised again at the end is only passed by."""
+    last = handler.body[-1]
+    if isinstance(last, ast.Raise) and last.exc is None:
+        return False
     if handler.type is None:
         return True
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

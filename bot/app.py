@@ -255,8 +255,9 @@ class Bot:
             self.meters.incidents_total.labels(str(what)).inc(written.events.count(what))
 
     def _committed(self, answers: Sequence[tuple[Delivered, Taken | Exception]]) -> None:
-        self.meters.commits_total.inc()
-        self.meters.batch_size.observe(len(answers))
+        if any(isinstance(taken, Taken) for _, taken in answers):
+            self.meters.commits_total.inc()
+            self.meters.batch_size.observe(len(answers))
         codes = Counter((one.source, getattr(taken, "code", "not_stored")) for one, taken in answers)
         for (source, code), count in codes.items():
             self.meters.webhooks_total.labels(source, code).inc(count)

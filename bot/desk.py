@@ -7,6 +7,7 @@ holds the effect, so the second delivery finds the first one's answer and has no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bot import incidents, story, words
@@ -45,6 +46,8 @@ class Desk:
 
     def ask(self, ask: Ask) -> Reply:
         """Do what was asked. A refusal is a reply with ok=False; what a person is refused changes nothing."""
+        who = replace(ask.by, name=words.clean(ask.by.name))
+        ask = replace(ask, by=who, words=words.clean(ask.words), once=words.clean(ask.once))
         with self._store.begin() as tx:
             before = tx.answered(ask.place, ask.once) if ask.once else None
             if before is not None:
@@ -71,6 +74,7 @@ class Desk:
             return reading.paged_as(page_key)
 
     def seen(self, place: str, once: str) -> bool:
+        once = words.clean(once)
         with self._store.begin() as tx:
             if tx.answered(place, once) is not None:
                 return True

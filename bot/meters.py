@@ -57,8 +57,10 @@ class Meters:
         self.webhooks_total = self._counter("webhooks", "Requests of alert sources, by answer.", "source", "code")
         self.alerts_total = self._counter("alerts", "Alerts taken, durable.", "source")
         self.incidents_total = self._counter("incidents", "Events of incidents, by what happened.", "what")
-        self.commits_total = self._counter("commits", "Transactions committed by the intake.")
-        self.commit_seconds = self._histogram("commit_seconds", "How long a commit of the intake took.", _COMMIT_S)
+        self.commits_total = self._counter("commits", "Commits of the intake.")
+        self.commit_seconds = self._histogram(
+            "commit_seconds", "How long a commit took, of the intake or any other.", _COMMIT_S
+        )
         self.batch_size = self._histogram("batch_size", "Requests that shared one commit.", _BATCH)
         self.quarantined_total = self._counter("quarantined", "Bodies of known senders kept because unreadable.")
         self.auth_failures_total = self._counter("auth_failures", "Requests refused for who sent them.", "place")

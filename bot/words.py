@@ -14,6 +14,11 @@ from bot.ports import Rejected
 _NUMBER = re.compile(r"#?([0-9]{1,18})(?![0-9.,:])\b")
 
 
+def clean(said: str) -> str:
+    """Text that every database can hold: NUL and lone surrogates become U+FFFD."""
+    return said.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def split(words: str) -> tuple[str, str]:
     """The verb in lower case and the rest. ("/Ack  42" -> "ack", "42")."""
     verb, _, rest = words.strip().removeprefix("/").partition(" ")

@@ -171,9 +171,11 @@ def free_port() -> int:
     """One below those that the kernel gives to whoever asks for any, so that no fake takes it in the meantime."""
     while True:
         port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
+        # Alertmanagers gossip over both.
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
-                probe.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port

@@ -168,6 +168,7 @@ def _open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
     if not path or path == ":memory:":
         raise ValueError(f"{url}: the store must be a file, because what is accepted has to outlive the process")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).touch(mode=0o600)  # alerts are nobody else's business; the log beside it takes the file's mode
     engine = create_engine(
         f"sqlite:///{path}",
         pool_size=8,

@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 _TAIL = 1000
 _FILL = 500  # how far back the tail reaches when it is filled anew
 _FRESH = 40  # what a board that has just been opened sees of the story so far
-_OVERLAP = 64  # on PostgreSQL an event with a lower id may become visible after one with a higher id
 _MOST_CLIENTS = 64
 _LOOK_EVERY_S = 1.0
 _PAUSE_S = 0.1  # between two looks, so that a storm does not make the board compete with the intake
@@ -168,18 +167,16 @@ class Feed:
 
     def _read(self) -> list[EventOut]:
         with self._store.read() as seen:
-            known = self._tail[-1].event_id if self._tail else None
-            after = seen.newest_event() - _FILL if known is None else known - _OVERLAP
-            return [event_out(event_id, event) for event_id, event in seen.events_since(max(0, after), limit=_TAIL)]
+            # Ids are given in the order of commits (decision 0001), so nothing can appear behind the last one seen.
+            after = self._tail[-1].event_id if self._tail else max(0, seen.newest_event() - _FILL)
+            return [event_out(event_id, event) for event_id, event in seen.events_since(after, limit=_TAIL)]
 
     def _take(self, events: list[EventOut]) -> None:
-        known = {told.event_id for told in islice(reversed(self._tail), 2 * _OVERLAP)}
-        fresh = [event for event in events if event.id not in known]
-        for event in fresh:
+        for event in events:
             self._serial += 1
             wire = f"id: {event.id}\ndata: {event.model_dump_json()}\n\n".encode()
             self._tail.append(_Told(self._serial, event.id, wire))
-        if fresh:
+        if events:
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
 

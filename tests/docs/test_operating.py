@@ -13,12 +13,31 @@ from starlette.responses import PlainTextResponse
 
 from bot import channels, sources
 from bot.__main__ import _parser
+from bot.delivery import LEASE, POISON
 from bot.meters import Meters
 from bot.settings import Settings
+from bot.sources.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
+from bot.watch import _SEEN_FOR, LATE_PAGE
+from bot.web import api, body, feed, inbound, wire
 from bot.web.feed import Bell
 from bot.web.server import Edge, build
+from commands import note
 from tests.docs.papers import OPERATING, README, ROOT, first_cells, section
 
+_FIGURES = (
+    f"after {LATE_PAGE.total_seconds():g} s every chat and the board say that THE PAGE is late",
+    f"when its lease of {LEASE.total_seconds():g} s runs out",
+    f"that row is set aside after {POISON} tries",
+    f"| acts of people remembered against repeats | {_SEEN_FOR.total_seconds() / 3600:g} hours |",
+    f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
+    f"| time for a body or head to arrive | {body._WITHIN_S:g} s |",
+    f"| head of a request | {wire._MOST_HEAD // 1024} KiB |",
+    f"| body from a chat or pager | {inbound._MOST // 2**20} MiB |",
+    f"| requests of chats and pagers at once | {inbound._MOST_WAITING} |",
+    f"| boards open at once | {feed._MOST_CLIENTS} |",
+    f"| alerts shown of an incident by the API | {api._MOST_ALERTS} |",
+    f"| a note | {note._LONGEST:,} characters |",
+)
 _EMPTY: tuple[object, ...] = (None, "", (), {})
 
 
@@ -139,9 +158,14 @@ def _without_names(address: str) -> str:
     return re.sub(r"\{\w+\}", "{}", address)
 
 
+@pytest.mark.parametrize("told", _FIGURES)
+def test_the_figures_that_are_told_are_those_of_the_code(told: str) -> None:
+    assert told in OPERATING
+
+
 def test_every_target_of_the_makefile_is_told_and_no_other() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)) - {"help"}
+    targets = set(re.findall(r"^([a-z0-9]+):.*## ", makefile, re.MULTILINE)) - {"help"}
     told = {words.split()[1] for words in first_cells(README) if words.startswith("make ")}
 
     assert told == targets

@@ -1,0 +1,41 @@
+"""The contract of every command found: what it is called, what it says, and that it does nothing it cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import commands
+from bot.ports import Command
+from tests.house import House, alert
+
+FOUND = commands.find()
+
+
+@pytest.fixture(params=sorted(FOUND))
+def command(request: pytest.FixtureRequest) -> Command:
+    return FOUND[request.param]
+
+
+def test_every_file_is_a_command_and_is_called_as_its_file() -> None:
+    files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__"}
+
+    assert set(FOUND) == files
+
+
+def test_its_usage_begins_with_its_verb_and_it_says_what_it_does(command: Command) -> None:
+    assert command.usage.split()[0] == command.verb
+    assert command.says
+    assert command.says[0].islower()
+    assert not command.says.endswith(".")
+
+
+@pytest.mark.parametrize("rest", ["", "0", "999999999", "-1", "x" * 5000, "1 \x00", "1 \ud800", "; rm -rf /", "１"])
+def test_whatever_follows_it_is_answered_and_breaks_nothing(house: House, command: Command, rest: str) -> None:
+    house.hears(alert())
+
+    reply = house.says(f"{command.verb} {rest}")
+
+    assert reply.said
+    assert len(house.incidents()) == 1
