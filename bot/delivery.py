@@ -216,6 +216,8 @@ class Delivery:
             event=one.event,
             card=card(one.incident, public_url=self._public_url),
             ref=one.ref,
+            owed_at=one.owed_at,
+            tried=one.attempts > 1,
         )
 
 

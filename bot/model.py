@@ -238,3 +238,5 @@ class Notice:
     event: Event | None  #: the event to tell; None for a card, which tells the latest state
     card: Card
     ref: str | None  #: where this incident's card stands in this channel, None when it was not posted yet
+    owed_at: datetime  #: no try was made before
+    tried: bool = False  #: an earlier try was made, perhaps by a process that died, and it may have arrived after all

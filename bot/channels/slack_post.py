@@ -1,7 +1,7 @@
 """Cards and lines into one Slack channel: post, edit in place, answer in the thread.
 
-The promise: an alert is told even when Slack will not draw it (once more, as bare text), and a post whose outcome
-nobody knows is looked for before it is posted again. That memory lasts as long as the process.
+The promise: an alert is told even when Slack will not draw it (once more, as bare text), and what was tried before,
+perhaps by a process that died, is looked for before it is posted again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.ports import Undelivered
 logger = logging.getLogger(__name__)
 
 Answer = Mapping[str, object]
-#: One call of the Web API by its name; raises `Refused`, `Unsure` or plain `Undelivered`.
+#: One call of the Web API by its name; raises `Refused` or plain `Undelivered`.
 Call = Callable[[str, Mapping[str, object]], Answer]
 
 _QUIET: Mapping[str, object] = {
@@ -45,17 +45,12 @@ class Refused(Undelivered):
         self.code = code
 
 
-class Unsure(Undelivered):
-    """The request left and no answer came: it may or may not have happened."""
-
-
 class Posting:
     """Puts notices into `channel`. Used by one thread at a time."""
 
     def __init__(self, call: Call, channel: str) -> None:
         self._call = call
         self._channel = channel
-        self._unsure: OrderedDict[str, float] = OrderedDict()  # thing -> time.time() of its first try
         self._bare: OrderedDict[str, float] = OrderedDict()  # things whose blocks Slack refused
 
     def card(self, notice: Notice) -> str:
@@ -70,7 +65,6 @@ class Posting:
             if error.code not in _GONE and channel == self._channel:
                 raise
             return self._post_card(notice)  # Deleted, or left behind in a channel of earlier settings.
-        self._unsure.pop(_thing(notice), None)
         return ref
 
     def line(self, notice: Notice) -> None:
@@ -79,7 +73,6 @@ class Posting:
         assert notice.ref is not None, "a line stands in a card's thread"
         channel, _, thread = notice.ref.partition(":")
         if self._find(notice, channel, thread):
-            self._unsure.pop(_thing(notice), None)
             return
         said = notice.event.said.strip() or "(no text)"
         inside = {"channel": channel, "thread_ts": thread, "text": escape(said)}
@@ -96,15 +89,8 @@ class Posting:
         return f"{answer['channel']}:{answer['ts']}"
 
     def _post(self, notice: Notice, send: Callable[[Mapping[str, object]], Answer]) -> Answer:
-        began = time.time()
         told = {"event_type": "vakhta", "event_payload": {"key": notice.key, "thing": _thing(notice)}}
-        try:
-            answer = send({**_QUIET, "channel": self._channel, "metadata": told})
-        except Unsure:
-            _remember(self._unsure, _thing(notice), began)
-            raise
-        self._unsure.pop(_thing(notice), None)
-        return answer
+        return send({**_QUIET, "channel": self._channel, "metadata": told})
 
     def _draw(self, method: str, notice: Notice, fields: Mapping[str, object]) -> Answer:
         """Send with blocks. What Slack refuses to draw goes as bare text, from then on at the first try."""
@@ -120,12 +106,11 @@ class Posting:
 
     def _find(self, notice: Notice, channel: str, thread: str | None) -> str | None:
         """Where an earlier try of this notice arrived after all; None where it did not, or nobody may look."""
-        began = self._unsure.get(_thing(notice))
-        if began is None:
+        if not notice.tried:
             return None
         fields: dict[str, object] = {
             "channel": channel,
-            "oldest": f"{began - _SKEW_S:.6f}",
+            "oldest": f"{notice.owed_at.timestamp() - _SKEW_S:.6f}",
             "limit": 200,
             "include_all_metadata": True,
         }

@@ -28,7 +28,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.webhook import WebhookClient
 
 from bot.channels.slack_blocks import escape
-from bot.channels.slack_post import Answer, Refused, Unsure
+from bot.channels.slack_post import Answer, Refused
 from bot.ports import Rejected, Undelivered
 from bot.settings import SlackSettings
 
@@ -285,7 +285,7 @@ def _refused(method: str, error: SlackApiError) -> Undelivered:
         or not re.fullmatch(r"[a-z_]{1,60}", code)
         or code in {"internal_error", "fatal_error"}
     ):
-        return Unsure(f"Slack is in trouble: {method} was answered with HTTP {status}.")
+        return Undelivered(f"Slack is in trouble: {method} was answered with HTTP {status}.")
     return Refused(f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None)
 
 
@@ -294,4 +294,4 @@ def _unanswered(method: str, error: Exception) -> Undelivered:
     said = f"Slack did not answer {method} ({type(cause).__name__})."
     if isinstance(cause, ConnectionRefusedError | socket.gaierror):
         return Undelivered(said)
-    return Unsure(said)
+    return Undelivered(said)

@@ -101,6 +101,7 @@ def notice(
         event=event,
         card=card(about, *lines),
         ref=ref,
+        owed_at=NOW,
     )
 
 

@@ -80,4 +80,4 @@ async def others() -> None:
 def notice(kind: Kind = Kind.CARD, *, ref: str | None = None, said: str = "", **card: Any) -> Notice:
     event = Event(incident_id=42, at=NOW, what=What.NOTED, by="ana", said=said) if said else None
     shown = Card(**{"title": "Disk full", "lines": ("api-1 & api-2 < 5 %",), "buttons": BUTTONS, **card})
-    return Notice(key="42:1", kind=kind, incident=INCIDENT, event=event, card=shown, ref=ref)
+    return Notice(key="42:1", kind=kind, incident=INCIDENT, event=event, card=shown, ref=ref, owed_at=NOW)

@@ -216,6 +216,7 @@ def test_a_link_that_is_no_web_address_is_left_out(fake: FakePagerDuty, channel:
         event=told.event,
         card=Card(title="t", link="javascript:alert(1)"),
         ref=None,
+        owed_at=told.owed_at,
     )
 
     channel.deliver(bare)

@@ -56,7 +56,9 @@ CORPUS = [
 
 
 def notice(card: Card) -> Notice:
-    return Notice(key="n1", kind=Kind.CARD, incident=INCIDENT, event=None, card=card, ref=None)
+    return Notice(
+        key="n1", kind=Kind.CARD, incident=INCIDENT, event=None, card=card, ref=None, owed_at=INCIDENT.opened_at
+    )
 
 
 @pytest.mark.parametrize("nasty", CORPUS)

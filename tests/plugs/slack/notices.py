@@ -45,13 +45,31 @@ def section(fake: FakeSlack, mode: Literal["http", "socket"] = "http") -> SlackS
     )
 
 
-def card(ref: str | None = None, *, key: str = "n1", told: Card = CARD) -> Notice:
-    return Notice(key=key, kind=Kind.CARD, incident=INCIDENT, event=None, card=told, ref=ref)
+def card(ref: str | None = None, *, key: str = "n1", told: Card = CARD, tried: bool = False) -> Notice:
+    return Notice(
+        key=key,
+        kind=Kind.CARD,
+        incident=INCIDENT,
+        event=None,
+        card=told,
+        ref=ref,
+        owed_at=datetime.now(UTC),
+        tried=tried,
+    )
 
 
-def line(ref: str, said: str = EVENT.said, *, key: str = "n2") -> Notice:
+def line(ref: str, said: str = EVENT.said, *, key: str = "n2", tried: bool = False) -> Notice:
     told = replace(EVENT, said=said)
-    return Notice(key=key, kind=Kind.LINE, incident=INCIDENT, event=told, card=CARD, ref=ref)
+    return Notice(
+        key=key,
+        kind=Kind.LINE,
+        incident=INCIDENT,
+        event=told,
+        card=CARD,
+        ref=ref,
+        owed_at=datetime.now(UTC),
+        tried=tried,
+    )
 
 
 def hear(slack: Slack, fake: FakeSlack, spoken: Spoken) -> Heard:

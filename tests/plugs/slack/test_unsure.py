@@ -20,7 +20,7 @@ def test_a_card_of_unknown_outcome_that_arrived_is_not_posted_twice(
     with pytest.raises(Undelivered) as caught:
         slack.deliver(card())
 
-    ref = slack.deliver(card(key="n1-moved-on", told=replace(CARD, title="newer")))
+    ref = slack.deliver(card(key="n1-moved-on", told=replace(CARD, title="newer"), tried=True))
 
     assert not caught.value.permanent
     assert [message.ts for message in fake.messages] == [str(ref).rpartition(":")[2]]
@@ -36,9 +36,19 @@ def test_a_card_that_slack_was_too_slow_with_is_not_posted_twice(
     with pytest.raises(Undelivered, match="TimeoutError"):
         slack.deliver(card())
 
-    slack.deliver(card())
+    slack.deliver(card(tried=True))
 
     assert len(fake.messages) == 1
+
+
+def test_a_card_that_a_process_posted_before_it_died_is_found_by_the_next(fake: FakeSlack, slack: Slack) -> None:
+    ref = slack.deliver(card())
+
+    again = Slack(section(fake)).deliver(card(told=replace(CARD, title="newer"), tried=True))
+
+    assert again == ref
+    assert [message.text for message in fake.messages] == [fake.messages[0].text]
+    assert "newer" in fake.messages[0].text
 
 
 def test_the_message_is_looked_for_past_the_first_page(fake: FakeSlack, slack: Slack) -> None:
@@ -48,7 +58,7 @@ def test_the_message_is_looked_for_past_the_first_page(fake: FakeSlack, slack: S
     for n in range(210):
         fake.say(f"talk {n}")
 
-    slack.deliver(card())
+    slack.deliver(card(tried=True))
 
     assert len(fake.messages) == 211
     assert len(fake.calls("conversations.history")) == 2
@@ -60,7 +70,7 @@ def test_a_line_of_unknown_outcome_that_arrived_is_not_posted_twice(fake: FakeSl
     with pytest.raises(Undelivered):
         slack.deliver(line(ref))
 
-    slack.deliver(line(ref))
+    slack.deliver(line(ref, tried=True))
 
     assert [message.text for message in fake.messages[1:]] == ["Ana has it"]
 
@@ -70,7 +80,7 @@ def test_a_post_of_unknown_outcome_that_did_not_arrive_is_posted(fake: FakeSlack
     with pytest.raises(Undelivered):
         slack.deliver(card())
 
-    slack.deliver(card())
+    slack.deliver(card(tried=True))
 
     assert len(fake.messages) == 1
     assert len(fake.calls("conversations.history")) == 1
@@ -84,7 +94,7 @@ def test_where_the_bot_may_not_read_back_a_double_is_preferred_to_silence(
     with pytest.raises(Undelivered):
         slack.deliver(card())
 
-    slack.deliver(card())
+    slack.deliver(card(tried=True))
 
     assert len(fake.messages) == 1
     assert "doubled" in caplog.text
