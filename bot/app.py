@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,20 +15,17 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import commands
-from bot import channels, failpoints, sources
-from bot.catalog import Service
+from bot import failpoints, sources
 from bot.delivery import Delivery
 from bot.desk import Desk
+from bot.from_settings import accounts, load_channels, mouths_of, open_store, rules_of
 from bot.intake import Intake, Taken
 from bot.meters import Debt, Meters
-from bot.model import Ask, Delivered, Kind, Principal, Reply, Severity
-from bot.owing import Mouth
-from bot.ports import Channel, Rejected
-from bot.rules import Rules
+from bot.model import Ask, Delivered, Kind, Reply
+from bot.ports import Rejected
 from bot.settings import Settings
-from bot.store import claims, migrating
+from bot.store import claims
 from bot.store.claims import Claim
-from bot.store.engine import Store
 from bot.story import Written
 from bot.watch import Watch
 from bot.web import alerts, server
@@ -62,6 +60,9 @@ def run(settings: Settings) -> None:
     logger.info("stopping")
     bot.stop()
     logger.info("stopped")
+    logging.shutdown()
+    # A thread that hangs in a provider's call would hold the process for as long as it hangs.
+    os._exit(0)
 
 
 def ask(settings: Settings, words: str) -> Reply:
@@ -88,65 +89,6 @@ def migrate(settings: Settings) -> None:
     open_store(settings).close()
 
 
-def open_store(settings: Settings, meters: Meters | None = None) -> Store:
-    observe = meters.commit_seconds.observe if meters else lambda _: None
-    store = Store(settings.store.url.get_secret_value(), observe=observe)
-    migrating.migrate(store)
-    return store
-
-
-def load_channels(settings: Settings) -> dict[str, Channel]:
-    """Every channel that the settings have a section for; the others' SDKs are not even imported."""
-    made: dict[str, Channel] = {}
-    for name in channels.names():
-        section = getattr(settings.channels, name, None)
-        if section is None or not getattr(section, "enabled", True):
-            continue
-        kind = next(
-            thing
-            for thing in vars(channels.load(name)).values()
-            if isinstance(thing, type) and _is_channel(thing, name)
-        )
-        made[name] = kind(section)
-    return made
-
-
-def mouths_of(made: dict[str, Channel]) -> list[Mouth]:
-    """What `owing` has to know of each."""
-    return [
-        Mouth(name=one.name, kinds=one.kinds, wants=one.wants, takes=one.takes) for one in made.values() if one.kinds
-    ]
-
-
-def accounts(settings: Settings) -> dict[tuple[str, str], Principal]:
-    """(place, account there) -> person. At a console without `people`, whoever sits there is the operator."""
-    if settings.local_operator:
-        return {("console", "local"): Principal(id="local", name="local", roles=frozenset({"operator"}))}
-    found: dict[tuple[str, str], Principal] = {}
-    for person in settings.people:
-        who = Principal(id=person.id, name=person.name, roles=frozenset(person.roles))
-        for place in ("slack", "telegram", "pagerduty"):
-            account = getattr(person, place)
-            if account is not None:
-                found[place, str(account)] = who
-        if person.id == "local":
-            found["console", "local"] = who
-    return found
-
-
-def rules_of(settings: Settings) -> Rules:
-    """What the settings say about alerts."""
-    section = settings.sources.alertmanager
-    said = section.severity if section else {}
-    return Rules(
-        severities={value: Severity(severity) for value, severity in said.items()},
-        severity_labels=section.severity_labels if section else (),
-        services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
-        late_copy=settings.incidents.late_copy,
-        reopen_within=settings.incidents.reopen_within,
-    )
-
-
 class Bot:
     """Everything that runs, joined. `start` returns the URL it answers at."""
 
@@ -158,6 +100,7 @@ class Bot:
         self.channels = load_channels(settings)
         mouths = mouths_of(self.channels)
         self._bell = Bell()
+        self._turned_away_at = 0.0
         self.intake = Intake(
             self.store, rules=rules_of(settings), mouths=mouths, told=self._written, observe=self._committed
         )
@@ -172,17 +115,27 @@ class Bot:
             told=self._written,
             observe=self._tried,
         )
-        self.watch = Watch(self.store, mouths=mouths, told=self._written)
+        self.watch = Watch(
+            self.store,
+            mouths=mouths,
+            told=self._written,
+            take=self.intake.take,
+            late_copy=settings.incidents.late_copy,
+        )
         self.web = server.Server(self._edge())
 
     def start(self) -> str:
-        """Begin everything; what a process that died here left half sent is owed again first."""
+        """Begin everything. The address comes first: a second bot on it must not touch what the first one is sending.
+
+        What a process that died here left half sent is owed again before anything is claimed.
+        """
+        url = self.web.bind(self._settings.server.listen)
         with self.store.begin() as tx:
             claims.free_expired(tx, everything=self.store.sqlite)
         self.store.start()
-        self.intake.start()
-        url = self.web.start(self._settings.server.listen)
         self.intake.post = self.web.post
+        self.intake.start()
+        self.web.start()
         for channel in self.channels.values():
             channel.start(self.desk)
         self.delivery.start()
@@ -195,11 +148,11 @@ class Bot:
         self.watch.stop()
         ended = threading.Thread(target=self.delivery.stop, args=(budget,), name="stopping")
         ended.start()
+        self.web.stop(budget / 2)
+        ended.join()
         for channel in self.channels.values():
             channel.stop()
-        self.web.stop(budget / 2)
         self.intake.stop()
-        ended.join()
         self.store.close()
 
     def _edge(self) -> server.Edge:
@@ -274,12 +227,10 @@ class Bot:
 
     def _turned_away(self, source: str, code: str) -> None:
         self.meters.auth_failures_total.labels(source).inc()
-        logger.warning("sender turned away", extra={"source": source, "code": code})
+        if time.monotonic() - self._turned_away_at > 1.0:  # a flood of them is counted, not written down
+            self._turned_away_at = time.monotonic()
+            logger.warning("sender turned away", extra={"source": source, "code": code})
 
 
 def _unheard(written: Written) -> None:
     """A bot that runs beside this process looks at the queue by itself, once a second."""
-
-
-def _is_channel(thing: type, name: str) -> bool:
-    return vars(thing).get("name") == name

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import incidents, story
+from bot import incidents, story, words
 from bot.cards import card
 from bot.failpoints import failpoint
 from bot.incidents import Untold
@@ -32,11 +32,13 @@ logger = logging.getLogger(__name__)
 
 #: Longer than any provider's time-out, so that a slow send ends before its row can be claimed again.
 LEASE = timedelta(seconds=30)
-#: How much of it must be left when a send begins.
-_NEEDED = 2 / 3
+#: How much of it may have gone by when a send begins.
+_SPENT = 1 / 3
 _SOONEST = timedelta(milliseconds=100)
 #: How often the same bug may fail one row before it is set aside.
 POISON = 5
+#: How long to wait before it is tried again to store how a send went.
+_AGAIN_S = 0.5
 #: Look at the queue this often though nobody rang: another process may have written to it.
 _LOOK_EVERY_S = 1.0
 #: A moment more than the clock says, so that what is due is due when it is looked for.
@@ -144,6 +146,7 @@ class Delivery:
 
     def step(self, channel: Channel) -> Rest:
         """Send one, if one may be sent; returns how long there is nothing to do."""
+        began = time.monotonic()
         with self._store.begin(channel.name) as tx:
             found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
             if isinstance(found, Claim):
@@ -151,34 +154,47 @@ class Delivery:
         if isinstance(found, Wait):
             if found.until is None:
                 return Rest(_LOOK_EVERY_S)
-            seconds = (found.until - self._store.now()).total_seconds() + _AFTER_S
+            seconds = (found.until - tx.now).total_seconds() + _AFTER_S
             return Rest(min(_LOOK_EVERY_S, max(_AFTER_S, seconds)), deaf=bool(found.why))
         failpoint("delivery.claimed")
         # There may be more: another of the channel's threads looks while this one sends.
         self._bells[channel.name].ring()
-        self._send(channel, found)
+        if time.monotonic() - began > LEASE.total_seconds() * _SPENT:
+            # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
+            self._give_back(found, Undelivered("its sender was held up, so it was not sent"))
+        else:
+            self._send(channel, found)
         return Rest(0.0)
 
     def _send(self, channel: Channel, one: Claim) -> None:
-        if one.lease_until - self._store.now() < LEASE * _NEEDED:
-            # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
-            self._give_back(one, Undelivered("its sender was held up, so it was not sent"))
-            return
-        ref, trouble = None, None
+        ref, trouble, fault = None, None, False
         try:
             ref = channel.deliver(self._notice(one))
         except Undelivered as down:
             trouble = down
         except Exception as bug:
-            # The edge of the path: a fault in a channel sets its row aside, after a few tries, and is told.
+            # The edge of the path: a fault in a channel sets its row aside, after a few tries, and is told. That the
+            # machine has no descriptor or memory left is nobody's fault, and passes.
             logger.exception("channel failed", extra={"channel": one.channel, "delivery": one.id})
-            trouble = Undelivered(f"fault in the bot: {type(bug).__name__}", permanent=one.attempts >= POISON)
+            fault = not isinstance(bug, OSError | MemoryError)
+            poison = fault and one.faults + 1 >= POISON
+            trouble = Undelivered(f"fault in the bot: {type(bug).__name__}", permanent=poison)
         failpoint("delivery.sent")
         if trouble is None:
-            self._close(one, ref)
+            self._until_stored(lambda: self._close(one, ref))
         else:
-            self._give_back(one, trouble)
+            self._until_stored(lambda: self._give_back(one, trouble, fault=fault))
         failpoint("delivery.closed")
+
+    def _until_stored(self, close: Callable[[], None]) -> None:
+        """How it went is known only here: a database in trouble must not make it be sent again."""
+        while True:
+            try:
+                return close()
+            except Unavailable as trouble:
+                logger.warning("how it went is not stored yet", extra={"why": str(trouble)})
+                if self._stopping.wait(_AGAIN_S):
+                    raise
 
     def _close(self, one: Claim, ref: str | None) -> None:
         with self._store.begin(one.channel) as tx:
@@ -187,9 +203,9 @@ class Delivery:
             failpoint("delivery.closing")
         self._observe(one, Outcome.SENT if ours else Outcome.FENCED, tx.now)
 
-    def _give_back(self, one: Claim, trouble: Undelivered) -> None:
+    def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> None:
         """It did not arrive: owed again, or, where no try can help, dead and told on the other channels."""
-        said = trouble.said[:500]
+        said = words.clean(trouble.said)[:500]
         written = Written()
         with self._store.begin() as tx:
             claims.count_from_end(tx, one)
@@ -197,13 +213,11 @@ class Delivery:
                 claims.hold(tx, one.channel, tx.now + trouble.after, said)
             if trouble.permanent:
                 ours, outcome = claims.buried(tx, one, said), Outcome.DEAD
+                why = f"{_name(one)} cannot be delivered: {said}"
+                written = tell(tx, one.incident.id, one.channel, why, self._mouths) if ours else written
             else:
                 again = tx.now + (trouble.after or self._patience.again(one.attempts))
-                ours, outcome = claims.failed(tx, one, said, again_at=again), Outcome.FAILED
-            if ours and trouble.permanent:
-                written = tell(
-                    tx, one.incident.id, one.channel, f"{_name(one)} cannot be delivered: {said}", self._mouths
-                )
+                ours, outcome = claims.failed(tx, one, said, again_at=again, fault=fault), Outcome.FAILED
             failpoint("delivery.giving_back")
         self._observe(one, outcome if ours else Outcome.FENCED, tx.now)
         self._told(written)

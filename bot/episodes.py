@@ -1,21 +1,30 @@
 """What one delivered alert means against what is stored of it: pure, and the same in any order.
 
 An episode is one firing of one alert: (source, fingerprint, startsAt). Alertmanager sends no sequence number and
-no time of sending, and HA pairs send copies, late and out of order; so the verdict rests on these rules alone:
+no time of sending; HA pairs send copies, late and out of order, and move a startsAt to an earlier one when they merge
+what two Prometheus servers said. So the verdict rests on these rules alone. The standing is the episode that fires
+now, else the one that began last; it covers what began no later than its end.
 
-| stored of the fingerprint       | the delivery says              | verdict                                          |
-|---------------------------------|--------------------------------|--------------------------------------------------|
-| nothing, or an older episode    | firing                         | FIRED   (an older one still firing is superseded)|
-| the same episode, firing        | firing                         | AGAIN                                            |
-| the same episode, firing        | resolved                       | ENDED                                            |
-| the same episode, ended         | firing, within `late_copy`     | LATE    (a delayed copy: the end stands)         |
-| the same episode, ended         | firing, after `late_copy`      | FIRED   (its sender had lost sight of it)        |
-| the same episode, ended         | resolved                       | KNOWN                                            |
-| nothing, or an older episode    | resolved                       | UNHEARD (remembered, so that its firing is LATE) |
-| a newer episode                 | anything                       | OLDER                                            |
+| standing     | the delivery says                            | verdict                                      |
+|--------------|----------------------------------------------|----------------------------------------------|
+| none         | firing                                       | FIRED                                        |
+| none         | resolved                                     | UNHEARD (remembered: its firing is LATE)     |
+| fires        | firing, same start                           | AGAIN                                        |
+| fires        | firing, later start                          | FIRED   (the standing one is superseded)     |
+| fires        | firing, earlier start                        | OVER    (superseded, or merged into it)      |
+| fires        | resolved, same start                         | ENDED                                        |
+| fires        | resolved, later start                        | UNHEARD (the standing one is superseded)     |
+| fires        | resolved, earlier start, ends after it began | ENDED   (the merged one's end)               |
+| fires        | resolved, earlier start, else                | OVER                                         |
+| has ended    | firing, after what it covers                 | FIRED                                        |
+| has ended    | firing, covered, within `late_copy` of it    | LATE (same start) or OVER                    |
+| has ended    | firing, covered, longer ago                  | FIRED   (its sender had lost sight of it)    |
+| has ended    | resolved, same start                         | KNOWN                                        |
+| has ended    | resolved, later start / earlier start        | UNHEARD / OVER                               |
 
-The one rule that looks at the clock is there because a sender cut off from Prometheus times an alert out and later
-fires it again with the same startsAt: to hold such a firing for a late copy for ever would lose it.
+Only one rule looks at the clock, and it is there because a sender cut off from Prometheus times an alert out and later
+fires it again with the same startsAt: to hold such a firing for a late copy for ever would lose it. Until it is
+believed it is doubted: `watch` asks again when `late_copy` is over (see docs/decisions/0007).
 """
 
 from __future__ import annotations
@@ -27,7 +36,7 @@ from bot.model import Alert, Standing
 
 
 class Verdict(StrEnum):
-    """What a delivered alert does to the newest stored episode of its fingerprint."""
+    """What a delivered alert does to what is stored of its fingerprint."""
 
     FIRED = "fired"
     AGAIN = "again"
@@ -35,18 +44,33 @@ class Verdict(StrEnum):
     LATE = "late"
     KNOWN = "known"
     UNHEARD = "unheard"
-    OLDER = "older"
+    OVER = "over"
 
 
 def judge(alert: Alert, standing: Standing | None, *, now: datetime, late_copy: timedelta) -> Verdict:
-    """`standing` is the newest stored episode of the alert's fingerprint, None when there is none."""
-    if standing is None or alert.starts_at > standing.starts_at:
+    """`standing`: the stored episode of the alert's fingerprint that counts, None when there is none."""
+    if standing is None:
         return Verdict.FIRED if alert.firing else Verdict.UNHEARD
-    if alert.starts_at < standing.starts_at:
-        return Verdict.OLDER
+    if alert.firing:
+        return _of_firing(alert, standing, now, late_copy)
+    if alert.starts_at > standing.starts_at:
+        return Verdict.UNHEARD
+    if alert.starts_at == standing.starts_at:
+        return Verdict.ENDED if standing.firing else Verdict.KNOWN
+    merged = alert.ends_at is not None and alert.ends_at >= standing.starts_at
+    return Verdict.ENDED if standing.firing and merged else Verdict.OVER
+
+
+def _of_firing(alert: Alert, standing: Standing, now: datetime, late_copy: timedelta) -> Verdict:
     if standing.firing:
-        return Verdict.AGAIN if alert.firing else Verdict.ENDED
-    if not alert.firing:
-        return Verdict.KNOWN
-    fresh = standing.ended_at is not None and now - standing.ended_at <= late_copy
-    return Verdict.LATE if fresh else Verdict.FIRED
+        if alert.starts_at == standing.starts_at:
+            return Verdict.AGAIN
+        return Verdict.FIRED if alert.starts_at > standing.starts_at else Verdict.OVER
+    if alert.starts_at > standing.covers_until or not recent(standing.ended_at, now, late_copy):
+        return Verdict.FIRED
+    return Verdict.LATE if alert.starts_at == standing.starts_at else Verdict.OVER
+
+
+def recent(at: datetime | None, now: datetime, within: timedelta) -> bool:
+    """Whether it was no longer ago than that. What a clock that went back makes lie ahead counts as long ago."""
+    return at is not None and timedelta() <= now - at <= within

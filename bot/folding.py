@@ -7,22 +7,16 @@ that shares its commit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from operator import attrgetter
 from typing import Protocol
 
 from bot import incidents
-from bot.episodes import Verdict, judge
+from bot.episodes import Verdict, judge, recent
 from bot.incidents import Told
-from bot.model import Alert, Change, Delivered, Event, Incident, Standing, Status
+from bot.model import Alert, Change, Delivered, Incident, Standing, Status
 from bot.rules import Rules
-
-Print = tuple[str, str]  #: (source, fingerprint)
-Group = tuple[str, str]  #: (source, group's key)
-Firing = tuple[str, str, datetime]  #: (source, fingerprint, startsAt): one episode
-
-_NAMED = 3
+from bot.tally import Count, Firing, Group, Layer, Print
 
 
 class Stored(Protocol):
@@ -33,31 +27,7 @@ class Stored(Protocol):
     def episode(self, of: tuple[str, str, datetime]) -> Standing | None: ...
 
 
-@dataclass(slots=True)
-class _Layer:
-    """What is known and what was changed: by the whole commit, or by one delivery on top of it."""
-
-    newest: dict[Print, Standing] = field(default_factory=dict)
-    touched: dict[Firing, Standing] = field(default_factory=dict)
-    new: dict[Firing, Alert] = field(default_factory=dict)  #: the touched ones that have no row yet
-    groups: dict[Group, int] = field(default_factory=dict)
-    incidents: dict[int, Incident] = field(default_factory=dict)
-    events: dict[int, list[Event]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Count:
-    """What one delivery does to one incident, while its alerts are gone through."""
-
-    fired: int = 0
-    back: int = 0
-    ended: int = 0
-    past: int = 0
-    still: int = 0
-    joined: dict[Firing, Alert] = field(default_factory=dict)  #: episodes that are to stand in this incident
-
-
-_Counts = dict[int | Group, _Count]
+_Counts = dict[int | Group, Count]
 
 
 class Fold:
@@ -67,8 +37,8 @@ class Fold:
         self._stored = stored
         self._rules = rules
         self._now = now
-        self._kept = _Layer()
-        self._layer = _Layer()
+        self._kept = Layer()
+        self._layer = Layer()
 
     def know(self, newest: Mapping[Print, Standing], found: Iterable[Incident]) -> None:
         """What the database holds: the newest episode of each fingerprint, and incidents. What is known stays."""
@@ -81,7 +51,7 @@ class Fold:
 
     def take(self, delivered: Delivered) -> list[int]:
         """Fold one delivery; returns the incidents that it changed. What raises leaves nothing behind."""
-        self._layer = _Layer()
+        self._layer = Layer()
         counts: _Counts = {}
         for alert in delivered.alerts:
             self._place(alert, counts)
@@ -105,74 +75,92 @@ class Fold:
         return self._kept.new
 
     def _place(self, alert: Alert, counts: _Counts) -> None:
-        standing = self._newest((alert.source, alert.fingerprint))
+        standing = self._newest(_print(alert))
         match judge(alert, standing, now=self._now, late_copy=self._rules.late_copy):
             case Verdict.FIRED:
                 self._fire(alert, standing, counts)
             case Verdict.AGAIN if standing:
                 self._repeat(alert, standing, counts)
             case Verdict.ENDED if standing:
-                self._touch(alert, self._ended(_firing(alert), standing, counts))
-            case Verdict.LATE if standing:
+                self._touch(alert, self._ended(alert, standing, counts, until=alert.ends_at))
+            case Verdict.LATE if standing and standing.incident_id is None:
                 self._pass(alert, standing, counts)
+            case Verdict.LATE if standing:
+                self._doubt(alert, standing)
+            case Verdict.KNOWN if standing:
+                self._trust(alert, standing)
             case Verdict.UNHEARD:
                 self._supersede(alert, standing, counts)
-                self._add(alert, ended_at=self._now)
-            case Verdict.OLDER:
-                self._older(alert, counts)
+                self._add(alert, self._ended_standing(alert, until=alert.ends_at))
+            case Verdict.OVER:
+                self._over(alert, standing, counts)
 
     def _fire(self, alert: Alert, standing: Standing | None, counts: _Counts) -> None:
         home = self._home(alert, standing)
-        count = counts.setdefault(home, _Count())
+        count = counts.setdefault(home, Count())
         count.fired += 1
         count.joined[_firing(alert)] = alert
         if standing and standing.starts_at == alert.starts_at:
             count.back += standing.incident_id == home
-            self._touch(alert, replace(standing, firing=True, ended_at=None))
+            present = home if isinstance(home, int) else None
+            fires = Standing(row=standing.row, incident_id=present, starts_at=standing.starts_at, firing=True)
+            self._touch(alert, fires)
             return
         self._supersede(alert, standing, counts)
-        self._add(alert, ended_at=None)
+        self._add(alert, Standing(row=0, incident_id=None, starts_at=alert.starts_at, firing=True))
 
     def _repeat(self, alert: Alert, standing: Standing, counts: _Counts) -> None:
         """A firing that is known. It matters only where a person resolved the incident and it does not stop."""
         incident = self._incident(standing.incident_id)
         if incident is None or incident.status is not Status.RESOLVED:
             return
-        if incident.resolved_at and self._now - incident.resolved_at <= self._rules.late_copy:
+        if recent(incident.resolved_at, self._now, self._rules.late_copy):
             return
         home = self._home(alert, standing)
         if home == incident.id or isinstance(home, tuple):
-            counts.setdefault(incident.id, _Count()).still += 1
+            counts.setdefault(incident.id, Count()).still += 1
             return
-        counts.setdefault(incident.id, _Count()).ended += 1
-        count = counts.setdefault(home, _Count())
+        counts.setdefault(incident.id, Count()).ended += 1
+        count = counts.setdefault(home, Count())
         count.fired += 1
         count.joined[_firing(alert)] = alert
         self._touch(alert, standing)
 
-    def _ended(self, firing: Firing, standing: Standing, counts: _Counts) -> Standing:
+    def _ended(self, alert: Alert, standing: Standing, counts: _Counts, *, until: datetime | None) -> Standing:
         """The episode, ended, and counted as such where it stands; that may be a group that has no incident yet."""
-        home = standing.incident_id
-        for count in counts.values() if home is None else (counts.setdefault(home, _Count()),):
+        firing, home = (alert.source, alert.fingerprint, standing.starts_at), standing.incident_id
+        for count in counts.values() if home is None else (counts.setdefault(home, Count()),):
             if home is not None or firing in count.joined:
                 count.ended += 1
-        return replace(standing, firing=False, ended_at=self._now)
+        return replace(standing, firing=False, ended_at=self._now, until=until)
+
+    def _doubt(self, alert: Alert, standing: Standing) -> None:
+        """A copy, or a sender that had lost sight of it: `watch` asks again, unless an end is heard meanwhile."""
+        if standing.doubted_at is None:
+            self._touch(alert, replace(standing, doubted_at=self._now))
+
+    def _trust(self, alert: Alert, standing: Standing) -> None:
+        """The end is said once more: whatever was doubted was a copy."""
+        if standing.doubted_at is not None:
+            self._touch(alert, replace(standing, doubted_at=None))
 
     def _pass(self, alert: Alert, standing: Standing, counts: _Counts) -> None:
         """The firing of an episode whose end came first: it belongs to its group's incident all the same."""
         firing = _firing(alert)
-        count = counts.setdefault(self._home(alert, None), _Count())
-        if standing.incident_id is None and firing not in count.joined:
-            count.past += 1
-            count.joined[firing] = alert
-            self._layer.touched[firing] = standing
+        if standing.incident_id is not None or any(firing in count.joined for count in counts.values()):
+            return
+        count = counts.setdefault(self._home(alert, None), Count())
+        count.past += 1
+        count.joined[firing] = alert
+        self._layer.touched[firing] = standing
 
-    def _older(self, alert: Alert, counts: _Counts) -> None:
-        """An episode that a newer one has superseded: it has ended, whatever this delivery says."""
+    def _over(self, alert: Alert, current: Standing | None, counts: _Counts) -> None:
+        """An episode that another one has superseded or covers: it has ended, whatever this delivery says."""
         firing = _firing(alert)
         standing = self._layer.touched.get(firing) or self._kept.touched.get(firing) or self._stored.episode(firing)
         if standing is None:
-            standing = self._standing(alert, ended_at=self._now)
+            covered = current.until if current and not current.firing else None
+            standing = self._ended_standing(alert, until=alert.ends_at or covered)
             self._layer.touched[firing] = standing
             self._layer.new[firing] = alert
         if alert.firing:
@@ -183,7 +171,7 @@ class Fold:
         if older is None or not older.firing:
             return
         firing = (alert.source, alert.fingerprint, older.starts_at)
-        self._layer.touched[firing] = self._ended(firing, older, counts)
+        self._layer.touched[firing] = self._ended(alert, older, counts, until=None)
 
     def _home(self, alert: Alert, standing: Standing | None) -> int | Group:
         """Where the alert belongs: the open incident it fires in, else its group's; the group itself if that is new.
@@ -199,15 +187,15 @@ class Fold:
         found = self._incident(self._layer.groups.get(group) or self._kept.groups.get(group))
         if found is None:
             return group
-        if found.resolved_at and self._now - found.resolved_at > self._rules.reopen_within:
+        if found.status is Status.RESOLVED and not recent(found.resolved_at, self._now, self._rules.reopen_within):
             return group
         return found.id
 
-    def _tell(self, of: int | Group, count: _Count, delivered: Delivered) -> int | None:
+    def _tell(self, of: int | Group, count: Count, delivered: Delivered) -> int | None:
         """Let the counted happen to the incident; returns its id if that changed anything."""
-        if count == _NOTHING:
+        if count.nothing():
             return None
-        told = self._told(count, delivered)
+        told = count.told(delivered, self._rules)
         if isinstance(of, tuple):
             change = incidents.opened(self._stored.reserve("incident"), of[1], told, now=self._now)
             if count.ended:
@@ -230,7 +218,13 @@ class Fold:
         """The episode stands in that incident."""
         was = self._layer.touched[firing]
         standing = Standing(
-            row=was.row, incident_id=home, starts_at=was.starts_at, firing=was.firing, ended_at=was.ended_at
+            row=was.row,
+            incident_id=home,
+            starts_at=was.starts_at,
+            firing=was.firing,
+            ended_at=was.ended_at,
+            until=was.until,
+            doubted_at=was.doubted_at,
         )
         self._layer.touched[firing] = standing
         newest = self._newest(firing[:2])
@@ -241,22 +235,6 @@ class Fold:
         more = incidents.change(change.incident, Told(source=told.source, ended=told.ended), now=self._now)
         return Change(incident=more.incident, events=change.events + more.events)
 
-    def _told(self, count: _Count, delivered: Delivered) -> Told:
-        joined = count.joined.values()
-        leads = map(self._rules.lead, joined)
-        names = dict.fromkeys([alert.title for alert in joined])
-        return Told(
-            source=delivered.source,
-            fired=count.fired,
-            back=count.back,
-            ended=count.ended,
-            past=count.past,
-            still=count.still,
-            lead=min(leads, key=_ORDER, default=None),
-            names=tuple(names)[:_NAMED],
-            truncated=delivered.truncated,
-        )
-
     def _newest(self, of: Print) -> Standing | None:
         return self._layer.newest.get(of) or self._kept.newest.get(of)
 
@@ -265,16 +243,18 @@ class Fold:
             return None
         return self._layer.incidents.get(incident_id) or self._kept.incidents.get(incident_id)
 
-    def _standing(self, alert: Alert, *, ended_at: datetime | None) -> Standing:
-        return Standing(row=0, incident_id=None, starts_at=alert.starts_at, firing=ended_at is None, ended_at=ended_at)
+    def _ended_standing(self, alert: Alert, *, until: datetime | None) -> Standing:
+        at = alert.starts_at
+        return Standing(row=0, incident_id=None, starts_at=at, firing=False, ended_at=self._now, until=until)
 
-    def _add(self, alert: Alert, *, ended_at: datetime | None) -> None:
+    def _add(self, alert: Alert, standing: Standing) -> None:
         self._layer.new[_firing(alert)] = alert
-        self._touch(alert, self._standing(alert, ended_at=ended_at))
+        self._touch(alert, standing)
 
     def _touch(self, alert: Alert, standing: Standing) -> None:
-        self._layer.touched[_firing(alert)] = standing
-        self._layer.newest[alert.source, alert.fingerprint] = standing
+        """It is what counts of its fingerprint from now on."""
+        self._layer.touched[alert.source, alert.fingerprint, standing.starts_at] = standing
+        self._layer.newest[_print(alert)] = standing
 
     def _keep(self) -> None:
         kept, layer = self._kept, self._layer
@@ -287,8 +267,8 @@ class Fold:
             kept.events.setdefault(of, []).extend(events)
 
 
-_NOTHING = _Count()
-_ORDER = attrgetter("order")
+def _print(alert: Alert) -> Print:
+    return (alert.source, alert.fingerprint)
 
 
 def _firing(alert: Alert) -> Firing:

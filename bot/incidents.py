@@ -2,7 +2,7 @@
 
 | status       | alerts fired        | all alerts ended | ack by a person | resolve by a person | note |
 |--------------|---------------------|------------------|-----------------|---------------------|------|
-| (none)       | open: OPENED        | -                | -               | -                   | -    |
+| (none)       | open: OPENED        | resolved: PASSED | -               | -                   | -    |
 | open         | open: FIRED         | resolved         | acked           | resolved            | open |
 | acknowledged | acknowledged: FIRED | resolved         | the new owner   | resolved            | same |
 | resolved     | open: REOPENED      | same             | refused         | nothing             | same |
@@ -131,10 +131,9 @@ def opened(incident_id: int, key: str, told: Told, *, now: datetime) -> Change:
         version=1,
         lead=lead.order,
     )
-    events = [Event(incident_id=incident_id, at=now, what=What.OPENED, by=told.source, said=_opening(fresh))]
-    if not firing:
-        events.append(_event(fresh, now, (What.RESOLVED, told.source, "It had ended before it was heard of.", "")))
-    return Change(incident=fresh, events=tuple(events))
+    said = _opening(fresh) if firing else f"{_opening(fresh)}. It had ended before it was heard of."
+    what = What.OPENED if firing else What.PASSED
+    return Change(incident=fresh, events=(_event(fresh, now, (what, told.source, said, "")),))
 
 
 def _told(incident: Incident, told: Told, now: datetime) -> Change:
@@ -163,10 +162,11 @@ def _beginnings(incident: Incident, moved: Incident, told: Told) -> Iterator[_Ha
     elif told.fired:
         yield What.FIRED, told.source, f"{_count(told.fired)} more firing{_named(told)}.", ""
     elif told.past:
-        yield What.FIRED, told.source, f"{_count(told.past)} fired and ended already{_named(told)}.", ""
+        yield What.FIRED, told.source, f"{_count(told.past)} heard of late, and over{_named(told)}.", ""
     if moved.truncated > incident.truncated:
         yield What.FIRED, told.source, f"{moved.truncated} more were not sent by {told.source}.", ""
-    if moved.severity.rank < incident.severity.rank:
+    alive = incident.status is not Status.RESOLVED or (moved.firing and (told.fired or told.still))
+    if alive and moved.severity.rank < incident.severity.rank:
         yield What.WORSENED, told.source, f"Now {moved.severity}: {moved.title}", ""
 
 

@@ -13,17 +13,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 
 from bot import story
 from bot.failpoints import failpoint
 from bot.folding import Fold
-from bot.model import Alert, Delivered, page_key_of
+from bot.model import Alert, Delivered
 from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.rules import Rules
-from bot.store.engine import Store, Unavailable
+from bot.store.engine import TROUBLES, Store, Unavailable
 from bot.store.tx import NewAlert, Tx
 from bot.story import Told, Written
 
@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 #: One commit takes about this many alerts at most, so that a storm's first page does not wait for its last alert.
 _ALERTS_A_COMMIT = 600
+#: The same unreadable body is kept and told again after this.
+_AGAIN = timedelta(hours=1)
+#: Beyond so many a sender is better off trying again than waiting.
+_MOST_WAITING = 5_000
 #: When so many shared the last commit, the next waits this long at most for as many.
 _CROWD = 8
 _MOMENT_S = 0.002
@@ -98,15 +102,24 @@ class Intake:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    def waiting(self) -> int:
+        """How many deliveries wait for the next commit."""
+        return len(self._queue)
+
     def take(self, delivered: Delivered, done: Done) -> None:
-        """Queue one delivery; `done` hears of it after the commit."""
-        self._queue.append(_Waiting(delivered, done))
-        self._work.release()
+        """Queue one delivery; `done` hears of it after the commit, or at once that there are too many."""
+        self._wait(_Waiting(delivered, done))
 
     def keep(self, source: str, body: bytes, rejected: Rejected, done: Done) -> None:
         """Queue what a known sender sent and could not be read: it is kept, and raised as an incident."""
         delivered = Delivered(source=source, group="", alerts=(), body=body)
-        self._queue.append(_Waiting(delivered, done, aside=(rejected.code, rejected.said)))
+        self._wait(_Waiting(delivered, done, aside=(rejected.code, rejected.said)))
+
+    def _wait(self, one: _Waiting) -> None:
+        if len(self._queue) >= _MOST_WAITING:
+            one.done(Unstored(f"{_MOST_WAITING} deliveries are waiting to be stored"))
+            return
+        self._queue.append(one)
         self._work.release()
 
     def _run(self) -> None:
@@ -150,6 +163,8 @@ class Intake:
         try:
             results, written = self._fold(batch)
         except Unavailable as trouble:
+            # Those who wait behind would wait as long again for the same answer, and give up before they hear it.
+            batch += [self._queue.popleft() for _ in range(len(self._queue))]
             logger.warning("alerts not stored", extra={"deliveries": len(batch), "why": str(trouble)})
             self._answer(batch, [Unstored(str(trouble))] * len(batch))
             return
@@ -187,7 +202,7 @@ class Intake:
     def _load(self, tx: Tx, fold: Fold, alerts: Sequence[Alert]) -> None:
         newest = tx.standings({(alert.source, alert.fingerprint) for alert in alerts})
         held = {one.incident_id for one in newest.values() if one.incident_id is not None}
-        found = tx.newest([page_key_of(key) for key in {alert.group for alert in alerts}])
+        found = tx.newest({(alert.source, alert.group) for alert in alerts})
         known = {one.id: one for one in found.values()}
         known |= tx.incidents([of for of in held if of not in known])
         fold.know(newest, known.values())
@@ -202,6 +217,8 @@ class Intake:
             self._set_aside(tx, fold, delivered, "bad_alert", f"{path}: {why}")
         try:
             changed = fold.take(delivered)
+        except TROUBLES:
+            raise
         except Exception as bug:
             # The edge of the path: whatever it is, the alert must not be lost, nor hold up the others.
             logger.exception("a delivery could not be folded")
@@ -214,7 +231,7 @@ class Intake:
 
     def _set_aside(self, tx: Tx, fold: Fold, delivered: Delivered, code: str, why: str) -> None:
         sha256 = hashlib.sha256(delivered.body).hexdigest()
-        if tx.kept(sha256):
+        if tx.kept(sha256, tx.now - _AGAIN):
             return
         tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
         alarm = _alarm(delivered.source, tx.now, code, why, sha256)

@@ -44,6 +44,7 @@ class What(StrEnum):
     """What happened to an incident: `subject.past-tense`. A name once published is never changed."""
 
     OPENED = "incident.opened"
+    PASSED = "incident.passed"  #: opened and over at once: it had ended before it was heard of
     ACKED = "incident.acked"
     RESOLVED = "incident.resolved"
     REOPENED = "incident.reopened"
@@ -109,6 +110,13 @@ class Standing:
     starts_at: datetime
     firing: bool
     ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
+    until: datetime | None = None  #: the end as its source told it; None while it fires, or where nothing was told
+    doubted_at: datetime | None = None  #: when a firing of it was first heard after its end, and not believed
+
+    @property
+    def covers_until(self) -> datetime:
+        """A firing that began no later is a part of this episode."""
+        return max(self.until or self.starts_at, self.starts_at)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +187,8 @@ class Owed:
     kind: Kind
     rank: int  #: the least is sent first
     event: int | None = None
+    hurries: bool = False  #: what is unsent before it in its order is as urgent as this, because it stands in the way
+    echoes: bool = False  #: the channel told us itself: owed only where something before it is unsent, to come after it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

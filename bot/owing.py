@@ -3,20 +3,21 @@
 | event                        | card          | line | page         |
 |------------------------------|---------------|------|--------------|
 | opened                       | posted        | -    | trigger      |
+| passed (over when heard of)  | posted        | -    | -            |
 | acked, resolved, reopened    | edited        | yes  | the same     |
 | worsened                     | edited        | yes  | trigger      |
 | noted, undelivered           | edited        | yes  | -            |
 | alerts fired, alerts ended   | edited, last  | -    | -            |
 
-A pager is never told what it told us (`Event.via`). What had ended before it was heard of pages nobody.
-Ranks order each channel's queue: new critical cards first, then what people did, then the other new cards by their
-severity, then cards whose counts moved; so the last critical incident is told before the first warning.
+A pager is told what it told us itself only where something older is still unsent to it, so that the older cannot
+undo it. Ranks order each channel's queue: new critical cards first, then what people did, then the other new cards by
+their severity, then cards whose counts moved; so the last critical incident is told before the first warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bot.model import STORY, Change, Incident, Kind, Owed, Severity, What
@@ -54,13 +55,13 @@ def _owed(mouth: Mouth, told: _Told, severity: Severity) -> tuple[Owed, ...]:
     if Kind.CARD in mouth.kinds and wanted:
         rank = min(card_rank(what, severity) for _, what, _ in wanted)
         rows.append(Owed(channel=mouth.name, kind=Kind.CARD, rank=rank))
-    if {what for what, _ in told} >= {What.OPENED, What.RESOLVED}:
-        return tuple(rows)  # it had ended before it was heard of: that wakes nobody
     for place, what, via in wanted:
         if Kind.LINE in mouth.kinds and what in STORY:
             rows.append(Owed(channel=mouth.name, kind=Kind.LINE, rank=_BY_PEOPLE, event=place))
-        if Kind.PAGE in mouth.kinds and via != mouth.name:
-            rows.append(Owed(channel=mouth.name, kind=Kind.PAGE, rank=severity.rank, event=place))
+        if Kind.PAGE in mouth.kinds:
+            hurries, echoes = what is What.WORSENED, via == mouth.name
+            page = Owed(channel=mouth.name, kind=Kind.PAGE, rank=severity.rank, event=place)
+            rows.append(replace(page, hurries=hurries, echoes=echoes) if hurries or echoes else page)
     return tuple(rows)
 
 
@@ -68,6 +69,8 @@ def card_rank(what: What, severity: Severity) -> int:
     """Where a card's state stands in its channel's queue."""
     if what in _COUNTS_ONLY:
         return _COUNTS
+    if what is What.PASSED:
+        return 1 + Severity.INFO.rank
     if what is not What.OPENED:
         return _BY_PEOPLE
     return 0 if severity is Severity.CRITICAL else 1 + severity.rank

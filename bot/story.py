@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bot.model import Change, Event, Kind, Owed, What
+from bot.model import Change, Event, Kind, What
 from bot.owing import Mouth, owed
+from bot.store.debts import Debt, owe
 from bot.store.tx import Tx
 
 
@@ -38,7 +39,7 @@ def write(tx: Tx, changes: Sequence[Change], mouths: Sequence[Mouth]) -> Written
         return Written()
     tx.put_incidents([change.incident for change in told])
     events: list[Event] = []
-    rows: list[tuple[int, int | None, Owed]] = []
+    rows: list[Debt] = []
     first_event = tx.reserve("event", sum(len(change.events) for change in told))
     for change in told:
         base = first_event + len(events)
@@ -48,5 +49,5 @@ def write(tx: Tx, changes: Sequence[Change], mouths: Sequence[Mouth]) -> Written
             for one in owed(change, mouths)
         )
     tx.put_events(first_event, events)
-    tx.owe(rows)
+    owe(tx, rows, {change.incident.id: change.incident.page_key for change in told})
     return Written(channels=frozenset(one.channel for _, _, one in rows), events=tuple(event.what for event in events))

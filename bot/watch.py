@@ -7,12 +7,15 @@ restart skipped, does no harm.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot.delivery import tell
+from bot.intake import Taken
+from bot.model import Delivered
 from bot.owing import Mouth
 from bot.store import claims
 from bot.store.engine import Store, Unavailable
@@ -25,13 +28,25 @@ LATE_PAGE = timedelta(seconds=45)
 #: Slack repeats for minutes, Telegram keeps updates for a day, PagerDuty retries for two.
 _SEEN_FOR = timedelta(hours=72)
 _PACES_FOR = timedelta(minutes=10)
+_CLOCK_STEP_S = 5.0
 
 
 class Watch:
     """Ticks until it is stopped. `told` hears of what a tick made owed."""
 
-    def __init__(self, store: Store, *, mouths: Sequence[Mouth], told: Told) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        mouths: Sequence[Mouth],
+        told: Told,
+        take: Callable[[Delivered, Callable[[Taken | Exception], None]], None],
+        late_copy: timedelta,
+    ) -> None:
         self._store = store
+        self._take = take
+        self._late_copy = late_copy
+        self._ahead: float | None = None
         self._mouths = mouths
         self._told = told
         # A late or doubled tick is harmless; by default one that is a second late would be dropped for good.
@@ -39,7 +54,14 @@ class Watch:
         self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
 
     def start(self) -> None:
-        for tick, seconds in ((self.free_leases, 1), (self.tell_late_pages, 5), (self.forget, 60)):
+        ticks = (
+            (self.mind_the_clock, 1),
+            (self.free_leases, 1),
+            (self.tell_late_pages, 5),
+            (self.believe_the_doubted, 15),
+            (self.forget, 60),
+        )
+        for tick, seconds in ticks:
             self._scheduler.add_job(_guarded(tick), "interval", seconds=seconds)
         self._scheduler.start()
 
@@ -61,6 +83,28 @@ class Watch:
                 said = f"THE PAGE for {channel} is late and is still tried: {why or 'it waits for its turn'}"
                 written |= tell(tx, incident_id, channel, said, self._mouths)
         self._told(written)
+
+    def believe_the_doubted(self) -> None:
+        """An alert that was heard firing after its end, and of which no second end was heard since, does fire.
+
+        A late copy's sender says the end as well, at its next group_interval; one that had lost sight of the alert
+        does not, and would not repeat the firing for hours. So such a firing is taken as if it were heard now.
+        """
+        with self._store.begin() as tx:
+            alerts = tx.doubted(tx.now - 2 * self._late_copy)
+        for alert in alerts:
+            delivered = Delivered(source=alert.source, group=alert.group, alerts=(alert,))
+            self._take(delivered, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
+
+    def mind_the_clock(self) -> None:
+        """When the clock has been put back, nothing may wait for the hour that comes twice."""
+        ahead = self._store.now().timestamp() - time.monotonic()
+        back = self._ahead is not None and ahead < self._ahead - _CLOCK_STEP_S
+        self._ahead = ahead
+        if back:
+            logger.warning("the clock went back; what was due is due now")
+            with self._store.begin() as tx:
+                claims.clocks_went_back(tx)
 
     def forget(self) -> None:
         with self._store.begin() as tx:

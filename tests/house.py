@@ -58,6 +58,7 @@ def alert(
     starts_at: datetime = NOON,
     severity: str = "critical",
     labels: Mapping[str, str] | None = None,
+    ends_at: datetime | None = None,
 ) -> Alert:
     return Alert(
         source="alertmanager",
@@ -67,6 +68,7 @@ def alert(
         labels={"alertname": name, "severity": severity, **(labels or {})},
         notes={},
         starts_at=starts_at,
+        ends_at=ends_at,
     )
 
 
@@ -154,7 +156,13 @@ class House:
             told=self.written.append,
             patience=Patience(first=timedelta(seconds=1), most=timedelta(seconds=1)),
         )
-        self.watch = Watch(self.store, mouths=mouths, told=self.written.append)
+        self.watch = Watch(
+            self.store,
+            mouths=mouths,
+            told=self.written.append,
+            take=lambda delivered, done: done(self.hears_all(delivered)[0]),
+            late_copy=timedelta(minutes=5),
+        )
         self.intake.start()
 
     def close(self) -> None:
@@ -179,12 +187,24 @@ class House:
         """Deliveries that come at the same time."""
         answers: list[Future[Taken]] = [Future() for _ in delivered]
         for one, answer in zip(delivered, answers, strict=True):
-            self.intake.take(one, _into(answer))
+            self.intake.take(one, into(answer))
         return [answer.result(10) for answer in answers]
+
+    def hears_in_one_commit(self, *delivered: Delivered) -> list[Taken]:
+        """Deliveries that wait while another is being stored, so that they share the next commit."""
+        other = Delivered(source="alertmanager", group="other", alerts=(alert("Other", group="other"),))
+        answers: list[Future[Taken]] = [Future() for _ in (other, *delivered)]
+        with self.store.begin():
+            self.intake.take(other, into(answers[0]))
+            while self.intake.waiting():  # the intake has taken it, and waits for our turn to end
+                pass
+            for one, answer in zip(delivered, answers[1:], strict=True):
+                self.intake.take(one, into(answer))
+        return [answer.result(10) for answer in answers][1:]
 
     def cannot_read(self, body: bytes, said: str = "Not JSON.", code: str = "bad_json") -> Taken:
         answer: Future[Taken] = Future()
-        self.intake.keep("alertmanager", body, Rejected(said, code=code), _into(answer))
+        self.intake.keep("alertmanager", body, Rejected(said, code=code), into(answer))
         return answer.result(10)
 
     def says(
@@ -229,7 +249,7 @@ def down(said: str = "503", *, permanent: bool = False, after: timedelta | None 
     return Undelivered(said, permanent=permanent, after=after)
 
 
-def _into(answer: Future[Taken]) -> Callable[[Taken | Exception], None]:
+def into(answer: Future[Taken]) -> Callable[[Taken | Exception], None]:
     def put(result: Taken | Exception) -> None:
         if isinstance(result, Exception):
             answer.set_exception(result)

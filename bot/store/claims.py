@@ -37,6 +37,7 @@ class Claim:
     ref: str | None  #: where the incident's card stands in this channel
     version: int  #: which state of the card is being sent
     attempts: int  #: this one included
+    faults: int  #: how many of them failed by a fault of our own
     owed_at: datetime
     lease_until: datetime
     claimed_at: datetime
@@ -60,41 +61,35 @@ def claim(tx: Tx, channel: str, *, limits: Sequence[Limit], lease: timedelta) ->
     row = tx.sql.row(
         f"UPDATE delivery SET state = 'leased', token = token + 1, attempts = attempts + 1, lease_until = ?"
         f" WHERE id = ({_HEAD}{skip})"
-        f" RETURNING id, token, kind, channel, incident_id, event_id, version, attempts, owed_at, lease_until",
+        f" RETURNING id, token, kind, channel, incident_id, event_id, version, attempts, faults, owed_at, lease_until",
         micros(tx.now + lease),
         channel,
         now,
         room.rank,
     )
     if row is None:
-        return Wait(until=room.more_at or _next_due(tx, channel, now))
+        return Wait(until=room.more_at)
     if limits:
         tx.sql.insert("pace", ("channel", "at"), [(channel, now)])
     return _claimed(tx, row)
 
 
-#: The head of a channel's queue. A line waits for the card whose thread it belongs to.
+#: The head of a channel's queue: of what keeps an order, only the oldest that is unsent.
 _HEAD = """SELECT d.id FROM delivery AS d
- WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ?
-   AND d.rank <= ? AND (d.kind = 'card' OR NOT EXISTS (
-     SELECT 1 FROM delivery AS e WHERE e.incident_id = d.incident_id AND e.channel = d.channel AND e.kind = d.kind
-        AND e.id < d.id AND e.state IN ('owed', 'leased')))
-   AND (d.kind <> 'line' OR EXISTS (
-     SELECT 1 FROM delivery AS c WHERE c.incident_id = d.incident_id AND c.channel = d.channel AND c.kind = 'card'
-        AND c.ref IS NOT NULL))
+ WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ? AND d.rank <= ?
+   AND (d.lane = '' OR NOT EXISTS (
+     SELECT 1 FROM delivery AS e WHERE e.channel = d.channel AND e.lane = d.lane AND e.lane <> '' AND e.id < d.id
+        AND e.state IN ('owed', 'leased')))
  ORDER BY d.rank, d.id LIMIT 1"""
 
 
 def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
-    """Close it as sent. False: the lease had run out and somebody else holds it; nothing was changed.
-
-    One that ran out and that nobody has claimed since is closed: it would only be sent twice.
-    """
+    """Close it as sent. False: somebody else has claimed it since; nothing was changed."""
     now = micros(tx.now)
     closed = tx.sql.run(
         "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'sent' END, sent_version = ?, sent_at = ?,"
         " ref = COALESCE(?, ref), attempts = CASE WHEN version > ? THEN 0 ELSE attempts END, said = '', not_before = ?,"
-        " told = 0 WHERE id = ? AND token = ? AND state IN ('leased', 'owed')",
+        " faults = 0 WHERE id = ? AND token = ? AND state IN ('leased', 'owed')",
         one.version,
         one.version,
         now,
@@ -104,15 +99,24 @@ def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
         one.id,
         one.token,
     )
+    if closed and one.kind is Kind.CARD and one.ref is None and ref is not None:
+        _lines(tx, one, "UPDATE delivery SET state = 'owed' WHERE state = 'waits'")
+    if closed and one.kind is Kind.PAGE:
+        tx.sql.run("DELETE FROM trouble WHERE incident_id = ? AND channel = ?", one.incident.id, one.channel)
     return closed == 1
 
 
-def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime) -> bool:
-    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `sent`."""
+def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime, fault: bool = False) -> bool:
+    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `sent`.
+
+    `fault`: it was our own, and counts towards the row's being set aside.
+    """
     closed = tx.sql.run(
-        "UPDATE delivery SET state = 'owed', not_before = ?, said = ? WHERE id = ? AND token = ? AND state = 'leased'",
+        "UPDATE delivery SET state = 'owed', not_before = ?, said = ?, faults = faults + ?"
+        " WHERE id = ? AND token = ? AND state = 'leased'",
         micros(again_at),
         said,
+        int(fault),
         one.id,
         one.token,
     )
@@ -120,22 +124,28 @@ def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime) -> bool:
 
 
 def buried(tx: Tx, one: Claim, said: str) -> bool:
-    """It will never arrive. With a card that was never posted go the lines that waited for its thread."""
+    """It will never arrive; a card that has moved on meanwhile is tried once more as it stands now.
+
+    With a card that was never posted go the lines that waited for its thread.
+    """
     closed = tx.sql.run(
-        "UPDATE delivery SET state = 'dead', said = ? WHERE id = ? AND token = ? AND state = 'leased'",
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
+        " WHERE id = ? AND token = ? AND state = 'leased'",
+        one.version,
         said,
         one.id,
         one.token,
     )
-    if one.kind is Kind.CARD and one.ref is None:
-        tx.sql.run(
-            "UPDATE delivery SET state = 'dead', said = ? WHERE incident_id = ? AND channel = ? AND kind = 'line'"
-            " AND state = 'owed'",
-            f"its card could not be posted: {said}",
-            one.incident.id,
-            one.channel,
-        )
+    if closed and one.kind is Kind.CARD and one.ref is None:
+        _lines(tx, one, "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'", f"its card: {said}")
     return closed == 1
+
+
+def _lines(tx: Tx, card: Claim, statement: str, *values: object) -> None:
+    """Do that to the lines of the card's incident and channel."""
+    tx.sql.run(
+        f"{statement} AND incident_id = ? AND channel = ? AND kind = 'line'", *values, card.incident.id, card.channel
+    )
 
 
 def count_from_end(tx: Tx, one: Claim) -> None:
@@ -148,20 +158,18 @@ def count_from_end(tx: Tx, one: Claim) -> None:
 
 def tell_once(tx: Tx, incident_id: int, channel: str) -> bool:
     """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
-    told = tx.sql.scalar(
-        "SELECT 1 FROM delivery WHERE incident_id = ? AND channel = ? AND told = 1 LIMIT 1", incident_id, channel
-    )
-    if told is not None:
-        return False
-    tx.sql.run("UPDATE delivery SET told = 1 WHERE incident_id = ? AND channel = ?", incident_id, channel)
-    return True
+    tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
+    head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
+    return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
 
 
 def late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
     """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
     rows = tx.sql.rows(
-        "SELECT incident_id, channel, min(said) FROM delivery WHERE state = 'owed' AND kind = 'page' AND told = 0"
-        " AND owed_at < ? GROUP BY incident_id, channel ORDER BY incident_id LIMIT 50",
+        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
+        " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
+        " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
+        " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",
         micros(owed_before),
     )
     return [(row[0], row[1], row[2]) for row in rows]
@@ -174,7 +182,8 @@ def hold(tx: Tx, channel: str, until: datetime, said: str) -> None:
         "pause",
         ("channel", "until", "said"),
         [row],
-        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said",
+        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said"
+        " WHERE excluded.until > pause.until",
     )
 
 
@@ -190,6 +199,15 @@ def free_expired(tx: Tx, *, everything: bool = False) -> list[str]:
         before,
     )
     return sorted({row[0] for row in rows})
+
+
+def clocks_went_back(tx: Tx) -> None:
+    """Nothing may wait for a time that lies ahead only because the clock was ahead: what is due is due now."""
+    now = micros(tx.now)
+    tx.sql.run("DELETE FROM pace WHERE at > ?", now)
+    tx.sql.run("DELETE FROM pause WHERE until > ?", now)
+    tx.sql.run("UPDATE delivery SET not_before = ? WHERE state = 'owed' AND not_before > ?", now, now)
+    tx.sql.run("UPDATE delivery SET lease_until = ? WHERE state = 'leased' AND lease_until > ?", now, now)
 
 
 def forget(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
@@ -235,15 +253,8 @@ def _full_until(tx: Tx, channel: str, limit: Limit, count: int) -> datetime | No
     return None if at is None else moment(at) + limit.per
 
 
-def _next_due(tx: Tx, channel: str, now: int) -> datetime | None:
-    due = tx.sql.scalar(
-        "SELECT min(not_before) FROM delivery WHERE channel = ? AND state = 'owed' AND not_before > ?", channel, now
-    )
-    return None if due is None else moment(due)
-
-
 def _claimed(tx: Tx, row: Row) -> Claim:
-    row_id, token, kind, channel, incident_id, event_id, version, attempts, owed_at, lease_until = row
+    row_id, token, kind, channel, incident_id, event_id, version, attempts, faults, owed_at, lease_until = row
     incident = tx.incident(incident_id)
     assert incident is not None, "a delivery's incident is a foreign key"
     event_row = None
@@ -262,6 +273,7 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         ref=ref,
         version=version,
         attempts=attempts,
+        faults=faults,
         owed_at=moment(owed_at),
         lease_until=moment(lease_until),
         claimed_at=tx.now,

@@ -37,7 +37,7 @@ CUT_LOG_AT_BYTES = 64 * 1024 * 1024
 
 _INCIDENTS = "incidents"
 #: What says that the database is in trouble, whichever layer notices. Anything else is a fault of ours.
-_TROUBLES = (
+TROUBLES = (
     sqlite3.OperationalError,
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -58,12 +58,14 @@ class Store:
         self,
         url: str,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
         observe: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        self.now = now
+        self.now = now or _now
+        #: Replicas share one clock, the database's; a test that brings a clock of its own means that one.
+        self._its_time = now is None
         self._observe = observe
         self._turns = _Turns()
         self._here = threading.local()
@@ -83,13 +85,10 @@ class Store:
         """
         with self._turns if self.sqlite else nullcontext(), self._connected(self._writers) as raw:
             sql = Sql(raw.cursor(), postgres=not self.sqlite)
-            if self.sqlite:
-                sql.run("BEGIN IMMEDIATE")
-            else:
-                sql.run("SELECT pg_advisory_xact_lock(?)", crc32(f"vakhta/{lane}".encode()))
+            at = self._take_turn(sql, lane)
             self._here.writing = True
             try:
-                yield Tx(sql, self.now())
+                yield Tx(sql, at)
                 start = perf_counter()
                 raw.commit()
                 self._observe(perf_counter() - start)
@@ -98,6 +97,15 @@ class Store:
                 raise
             finally:
                 self._here.writing = False
+
+    def _take_turn(self, sql: Sql, lane: str) -> datetime:
+        """Wait for it; returns what time it is then."""
+        if self.sqlite:
+            sql.run("BEGIN IMMEDIATE")
+            return self.now()
+        turn = "SELECT clock_timestamp() FROM (SELECT pg_advisory_xact_lock(?)) AS turn"
+        at: datetime = sql.scalar(turn, crc32(f"vakhta/{lane}".encode()))
+        return at.astimezone(UTC) if self._its_time else self.now()
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
@@ -130,7 +138,7 @@ class Store:
                 yield raw
             finally:
                 raw.close()
-        except _TROUBLES as trouble:
+        except TROUBLES as trouble:
             raise Unavailable(_first_line(trouble)) from trouble
 
     def writing(self) -> bool:
@@ -251,6 +259,10 @@ class _Checkpoints:
             raw.close()
         except sqlite3.OperationalError:
             return  # another process is writing; the next round folds
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _first_line(trouble: BaseException) -> str:

@@ -125,14 +125,15 @@ class Reading:
         return int(self._sql.scalar("SELECT max(id) FROM event") or 0)
 
     def deliveries(self, incident_id: int, limit: int = 1000) -> list[DeliveryView]:
+        """Oldest first; of a longer list, the newest `limit`."""
         rows = self._sql.rows(
             "SELECT d.id, d.channel, d.kind, e.what, d.state, d.owed_at, d.sent_at, d.attempts, d.not_before, d.said,"
             " d.ref FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id WHERE d.incident_id = ?"
-            " ORDER BY d.id LIMIT ?",
+            " ORDER BY d.id DESC LIMIT ?",
             incident_id,
             limit,
         )
-        return [_delivery(row) for row in rows]
+        return [_delivery(row) for row in reversed(rows)]
 
     def owed(self) -> dict[str, tuple[int, datetime]]:
         """Per channel, how many deliveries wait to be sent, and since when the oldest is owed."""
@@ -170,16 +171,17 @@ def _alert(row: Row) -> AlertView:
 
 
 def _delivery(row: Row) -> DeliveryView:
+    waits = row[4] == "waits"
     return DeliveryView(
         id=row[0],
         channel=str(row[1]),
         kind=Kind(str(row[2])),
         what=What(str(row[3])) if row[3] is not None else None,
-        state=str(row[4]),
+        state="owed" if waits else str(row[4]),
         owed_at=moment(row[5]),
         sent_at=moment_or_none(row[6]),
         attempts=row[7],
         not_before=moment(row[8]),
-        said=str(row[9]),
+        said="it waits for its card" if waits else str(row[9]),
         ref=None if row[10] is None else str(row[10]),
     )

@@ -14,16 +14,15 @@ from sqlmodel import Field, SQLModel
 _Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class IncidentRow(SQLModel, table=True):
     __tablename__ = "incident"
     __table_args__ = (
         Index("incident_by_page_key", "page_key", "id"),
-        Index(
-            "incident_unresolved",
-            "id",
-            sqlite_where=text("status <> 'resolved'"),
-            postgresql_where=text("status <> 'resolved'"),
-        ),
+        _partial("incident_unresolved", "id", where="status <> 'resolved'"),
     )
 
     id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
@@ -51,6 +50,7 @@ class AlertRow(SQLModel, table=True):
     __table_args__ = (
         Index("alert_episode", "fingerprint", "source", "starts_at", unique=True),
         Index("alert_of_incident", "incident_id"),
+        _partial("alert_doubted", "doubted_at", where="doubted_at IS NOT NULL"),
     )
 
     id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
@@ -64,6 +64,8 @@ class AlertRow(SQLModel, table=True):
     link: str = Field(sa_type=Text)
     heard_at: int = Field(sa_type=BigInteger)
     ended_at: int | None = Field(sa_type=BigInteger)
+    until: int | None = Field(sa_type=BigInteger)
+    doubted_at: int | None = Field(sa_type=BigInteger)
 
 
 class EventRow(SQLModel, table=True):
@@ -79,42 +81,31 @@ class EventRow(SQLModel, table=True):
     via: str = Field(sa_type=Text)
 
 
-_OWED = "state = 'owed'"
-_UNSENT = "state in ('owed', 'leased')"
+_UNSENT = "state IN ('owed', 'leased')"
 
 
 class DeliveryRow(SQLModel, table=True):
+    """`state` is waits (a line, until its card is posted), owed, leased, sent or dead.
+
+    `lane` is what keeps its order: a group's pages, an incident's lines; empty for cards, which have none to keep.
+    """
+
     __tablename__ = "delivery"
     __table_args__ = (
-        Index("delivery_of_incident", "incident_id", "channel", "kind", "id"),
-        Index(
-            "delivery_card",
-            "incident_id",
-            "channel",
-            unique=True,
-            sqlite_where=text("kind = 'card'"),
-            postgresql_where=text("kind = 'card'"),
-        ),
-        Index("delivery_owed", "channel", "rank", "id", sqlite_where=text(_OWED), postgresql_where=text(_OWED)),
-        Index(
-            "delivery_ref",
-            "channel",
-            "ref",
-            sqlite_where=text("ref IS NOT NULL"),
-            postgresql_where=text("ref IS NOT NULL"),
-        ),
-        Index(
-            "delivery_leased",
-            "lease_until",
-            sqlite_where=text("state = 'leased'"),
-            postgresql_where=text("state = 'leased'"),
-        ),
+        Index("delivery_of_incident", "incident_id", "id"),
+        _partial("delivery_card", "incident_id", "channel", where="kind = 'card'", unique=True),
+        _partial("delivery_owed", "channel", "rank", "id", where="state = 'owed'"),
+        _partial("delivery_in_order", "channel", "lane", "id", where=f"lane <> '' AND {_UNSENT}"),
+        _partial("delivery_late", "owed_at", where=f"kind = 'page' AND {_UNSENT}"),
+        _partial("delivery_leased", "lease_until", where="state = 'leased'"),
+        _partial("delivery_ref", "channel", "ref", where="ref IS NOT NULL"),
     )
 
     id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
     incident_id: int = Field(sa_type=BigInteger, foreign_key="incident.id")
     channel: str = Field(sa_type=Text)
     kind: str = Field(sa_type=Text)
+    lane: str = Field(sa_type=Text)
     event_id: int | None = Field(sa_type=BigInteger, foreign_key="event.id")
     rank: int
     state: str = Field(sa_type=Text)
@@ -123,12 +114,21 @@ class DeliveryRow(SQLModel, table=True):
     version: int
     sent_version: int
     attempts: int
+    faults: int
     token: int
     lease_until: int = Field(sa_type=BigInteger)
     sent_at: int | None = Field(sa_type=BigInteger)
     said: str = Field(sa_type=Text)
     ref: str | None = Field(sa_type=Text)
-    told: int
+
+
+class TroubleRow(SQLModel, table=True):
+    """People have been told that this channel fails for this incident."""
+
+    __tablename__ = "trouble"
+
+    incident_id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    channel: str = Field(primary_key=True, sa_type=Text)
 
 
 class PaceRow(SQLModel, table=True):

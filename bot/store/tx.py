@@ -13,11 +13,12 @@ from datetime import datetime
 
 import msgspec
 
-from bot.model import Alert, Event, Incident, Kind, Owed, Severity, Standing, Status, What
+from bot.model import Alert, Event, Incident, Severity, Standing, Status, What, page_key_of
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 
 Fingerprint = tuple[str, str]  #: (source, fingerprint)
+Group = tuple[str, str]  #: (source, group's key)
 Episode = tuple[str, str, datetime]  #: (source, fingerprint, startsAt)
 
 
@@ -38,26 +39,10 @@ _INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in _INCIDENT[4:])
 SELECT_INCIDENT = ", ".join(f"i.{name}" for name in _INCIDENT)
 _ALERT = (
     "id", "source", "fingerprint", "starts_at", "incident_id", "firing", "labels", "notes", "link", "heard_at",
-    "ended_at",
+    "ended_at", "until", "doubted_at",
 )  # fmt: skip
 _EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
-_DELIVERY = (
-    "id", "incident_id", "channel", "kind", "event_id", "rank", "state", "owed_at", "not_before", "version",
-    "sent_version", "attempts", "token", "lease_until", "said", "told",
-)  # fmt: skip
-
-#: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
-#: again when it closes; one that failed before keeps its appointment.
-_CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
-  version = delivery.version + 1,
-  owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
-  rank = CASE WHEN delivery.sent_version = 0 AND delivery.rank < excluded.rank THEN delivery.rank
-              ELSE excluded.rank END,
-  attempts = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.attempts ELSE 0 END,
-  not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
-  state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
-
-
+_STANDING = "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -78,15 +63,15 @@ class Tx:
         return first
 
     def standings(self, of: Collection[Fingerprint]) -> dict[Fingerprint, Standing]:
-        """The newest stored episode of each."""
+        """The stored episode of each that counts: the one that fires, else the one that began last."""
         found: dict[Fingerprint, Standing] = {}
         for source in {source for source, _ in of}:
             prints = [print_ for owner, print_ in of if owner == source]
             rows = self.sql.gather(
-                "SELECT a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at"
+                f"SELECT {_STANDING}"
                 " FROM (WITH k(f) AS ({keys}) SELECT DISTINCT f FROM k) AS k JOIN alert AS a ON a.id = ("
                 "SELECT b.id FROM alert AS b WHERE b.fingerprint = k.f AND b.source = ?"
-                " ORDER BY b.starts_at DESC LIMIT 1)",
+                " ORDER BY b.firing DESC, b.starts_at DESC LIMIT 1)",
                 prints,
                 source,
             )
@@ -98,24 +83,26 @@ class Tx:
         """One episode, whether or not it is the newest of its fingerprint."""
         source, fingerprint, starts_at = of
         row = self.sql.row(
-            "SELECT fingerprint, id, incident_id, starts_at, firing, ended_at FROM alert"
-            " WHERE fingerprint = ? AND source = ? AND starts_at = ?",
+            f"SELECT {_STANDING} FROM alert AS a WHERE a.fingerprint = ? AND a.source = ? AND a.starts_at = ?",
             fingerprint,
             source,
             micros(starts_at),
         )
         return None if row is None else _standing(row)
 
-    def newest(self, page_keys: Sequence[str]) -> dict[tuple[str, str], Incident]:
-        """The newest incident of each (source, group's key), for groups of these page keys."""
-        if not page_keys:
-            return {}
-        rows = self.sql.gather(
-            f"SELECT {SELECT_INCIDENT} FROM (WITH k(p) AS ({{keys}}) SELECT DISTINCT p FROM k) AS k"
-            " JOIN incident AS i ON i.page_key = k.p ORDER BY i.id",
-            page_keys,
-        )
-        return {(one.source, one.key): one for one in map(incident_of, rows)}
+    def newest(self, of: Collection[Group]) -> dict[Group, Incident]:
+        """The newest incident of each (source, group's key)."""
+        found: dict[Group, Incident] = {}
+        for source in {source for source, _ in of}:
+            rows = self.sql.gather(
+                f"SELECT {SELECT_INCIDENT} FROM (WITH k(p) AS ({{keys}}) SELECT DISTINCT p FROM k) AS k"
+                " JOIN incident AS i ON i.id = ("
+                "SELECT b.id FROM incident AS b WHERE b.page_key = k.p AND b.source = ? ORDER BY b.id DESC LIMIT 1)",
+                [page_key_of(key) for owner, key in of if owner == source],
+                source,
+            )
+            found |= {(one.source, one.key): one for one in map(incident_of, rows)}
+        return found
 
     def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:
         if not ids:
@@ -158,27 +145,12 @@ class Tx:
 
     def move_alerts(self, standings: Iterable[Standing]) -> None:
         """Store where these episodes stand now: their incident, whether they fire, since when they do not."""
-        rows = [(one.row, one.incident_id, int(one.firing), micros_or_none(one.ended_at)) for one in standings]
-        self.sql.update("alert", ("id", "incident_id", "firing", "ended_at"), rows)
+        columns = ("id", "incident_id", "firing", "ended_at", "until", "doubted_at")
+        self.sql.update("alert", columns, [(one.row, *_where_it_stands(one)) for one in standings])
 
     def put_events(self, first: int, events: Sequence[Event]) -> None:
         """`first`: the reserved id of the first of them; the others follow it without a gap."""
         self.sql.insert("event", _EVENT, [_event_row(first + place, one) for place, one in enumerate(events)])
-
-    def owe(self, owed: Sequence[tuple[int, int | None, Owed]]) -> None:
-        """Write what is owed: (incident id, event id or None for a card, what). One card a channel and incident."""
-        first = self.reserve("delivery", len(owed))
-        at = micros(self.now)
-        cards: list[Row] = []
-        others: list[Row] = []
-        for place, (incident_id, event_id, one) in enumerate(owed):
-            row = (
-                first + place, incident_id, one.channel, str(one.kind), event_id, one.rank, "owed", at, at, 1,
-                0, 0, 0, 0, "", 0,
-            )  # fmt: skip
-            (cards if one.kind is Kind.CARD else others).append(row)
-        self.sql.insert("delivery", _DELIVERY, others)
-        self.sql.insert("delivery", _DELIVERY, cards, _CARD_AGAIN)
 
     def keep(self, source: str, body: bytes, sha256: str, *, code: str, why: str) -> None:
         """Set aside what could not be read, whole."""
@@ -188,9 +160,20 @@ class Tx:
             [(source, micros(self.now), code, why, sha256, body)],
         )
 
-    def kept(self, sha256: str) -> bool:
-        """Whether this very body has been set aside before."""
-        return self.sql.scalar("SELECT 1 FROM quarantine WHERE sha256 = ? LIMIT 1", sha256) is not None
+    def kept(self, sha256: str, since: datetime) -> bool:
+        """Whether this very body has been set aside since then."""
+        found = self.sql.scalar("SELECT 1 FROM quarantine WHERE sha256 = ? AND at >= ? LIMIT 1", sha256, micros(since))
+        return found is not None
+
+    def doubted(self, before: datetime, limit: int = 500) -> list[Alert]:
+        """Ended episodes that were heard firing again before then, as the alerts they would be if they do fire."""
+        rows = self.sql.rows(
+            "SELECT a.source, i.key, a.fingerprint, a.labels, a.notes, a.starts_at, a.link FROM alert AS a"
+            " JOIN incident AS i ON i.id = a.incident_id WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",
+            micros(before),
+            limit,
+        )
+        return [_doubted(row) for row in rows]
 
     def answered(self, place: str, once: str) -> tuple[str, bool] | None:
         """What this act of a platform was answered (said, ok), or None when it is new."""
@@ -223,21 +206,45 @@ def incident_of(row: Row) -> Incident:
 
 
 def _standing(row: Row) -> Standing:
-    _, row_id, incident_id, starts_at, firing, ended_at = row
+    _, row_id, incident_id, starts_at, firing, ended_at, until, doubted_at = row
     return Standing(
         row=row_id,
         incident_id=incident_id,
         starts_at=moment(starts_at),
         firing=bool(firing),
         ended_at=moment_or_none(ended_at),
+        until=moment_or_none(until),
+        doubted_at=moment_or_none(doubted_at),
+    )
+
+
+def _where_it_stands(one: Standing) -> Row:
+    return (
+        one.incident_id, int(one.firing), micros_or_none(one.ended_at), micros_or_none(one.until),
+        micros_or_none(one.doubted_at),
+    )  # fmt: skip
+
+
+def _doubted(row: Row) -> Alert:
+    source, key, fingerprint, labels, notes, starts_at, link = row
+    return Alert(
+        source=source,
+        group=key,
+        fingerprint=fingerprint,
+        firing=True,
+        labels=msgspec.json.decode(labels),
+        notes=msgspec.json.decode(notes),
+        starts_at=moment(starts_at),
+        link=link,
     )
 
 
 def _alert_row(one: NewAlert, heard: int) -> Row:
-    alert, standing = one.alert, one.standing
+    alert = one.alert
+    incident_id, firing, ended_at, until, doubted_at = _where_it_stands(one.standing)
     return (
-        one.row, alert.source, alert.fingerprint, micros(alert.starts_at), standing.incident_id, int(standing.firing),
-        _json(alert.labels), _json(alert.notes), alert.link, heard, micros_or_none(standing.ended_at),
+        one.row, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing, _json(alert.labels),
+        _json(alert.notes), alert.link, heard, ended_at, until, doubted_at,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ import msgspec
 from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
+from bot.intake import Unstored
 from bot.model import Delivered
 from bot.ports import Rejected, Source
 from bot.web.errors import error_body
@@ -178,6 +179,9 @@ class Intake:
         try:
             self._keep(name, body, unread, _teller(waiting))
             await waiting
+        except Unstored as down:
+            logger.warning("delivery not kept", extra={"source": name, "why": str(down)})
+            return _not_stored(headers)
         except Exception:
             logger.exception("delivery not kept", extra={"source": name})
             return _not_stored(headers)
@@ -189,6 +193,9 @@ class Intake:
         try:
             self._take(delivered, _teller(waiting))
             taken = await waiting
+        except Unstored as down:
+            logger.warning("delivery not stored", extra={"source": delivered.source, "why": str(down)})
+            return _not_stored(headers)
         except Exception:
             logger.exception("delivery not stored", extra={"source": delivered.source})
             return _not_stored(headers)
@@ -216,7 +223,10 @@ def _check_kind(declared: bytes) -> None:
         return
     kind = declared.partition(b";")[0].strip().lower()
     if kind != b"application/json" and not kind.endswith(b"+json"):
-        said = "Content-Type: want application/json. Nothing was stored as an alert."
+        said = (
+            "Content-Type: want application/json. Nothing was stored as an alert."
+            " Send -H 'Content-Type: application/json'."
+        )
         raise Rejected(said, code="unsupported_type", status=415)
 
 

@@ -1,12 +1,16 @@
 """The API: incidents, and for one incident its story, its alerts and what each channel was told.
 
-It reads only. A store that does not answer is 503 here, never an empty list: "no incidents" must be true when said.
+It reads only. A store that does not answer, or not in time, is 503 here, never an empty list: "no incidents" must be
+true when said.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import datetime
 from time import monotonic
 from typing import Annotated, TypeVar
@@ -14,7 +18,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, FastAPI, Path, Query
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from bot.model import Event, Incident, Severity, Status
 from bot.ports import Rejected
@@ -28,6 +32,9 @@ _Seen = TypeVar("_Seen")
 _MOST_ID = 2**63 - 1  # what a database's integer holds; a larger one cannot be the id of anything
 _MOST_ALERTS = 500
 _QUIET_S = 30.0
+_WITHIN_S = 5.0
+#: Readings at once; a store that hangs holds so many threads and no more.
+AT_ONCE = 8
 
 
 class IncidentOut(BaseModel):
@@ -105,31 +112,30 @@ class IncidentInFull(IncidentOut):
     deliveries: list[DeliveryOut]
 
 
-def routes(store: Store, guard: Guard) -> APIRouter:
+def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
     """The API's routes; every one of them asks the guard first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token; not needed on the bot's own machine")
-    window = Window(store)
+    window = Window(store, threads=threads)
     router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
 
-    @router.get("/incidents", summary="List incidents, newest first")
-    def list_incidents(
+    @router.get("/incidents", summary="List incidents, newest first", response_model=IncidentsOut)
+    async def list_incidents(
         status: Annotated[Status | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
-    ) -> IncidentsOut:
-        found = window.look(lambda seen: seen.incidents(status=status, limit=limit + 1, before=before))
-        page = found[:limit]
-        return IncidentsOut(
-            incidents=[IncidentOut.model_validate(_fields(incident)) for incident in page],
-            next=page[-1].id if len(found) > limit else None,
-        )
+    ) -> Response:
+        return _json(await window.look(lambda seen: _page(seen, status, limit, before)))
 
-    @router.get("/incidents/{incident_id}", summary="One incident with its alerts, story and deliveries")
-    def show_incident(incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)]) -> IncidentInFull:
-        shown = window.look(lambda seen: _in_full(seen, incident_id))
+    @router.get(
+        "/incidents/{incident_id}",
+        summary="One incident with its alerts, story and deliveries",
+        response_model=IncidentInFull,
+    )
+    async def show_incident(incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)]) -> Response:
+        shown = await window.look(lambda seen: _in_full(seen, incident_id))
         if shown is None:
             raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
-        return shown
+        return _json(shown)
 
     return router
 
@@ -138,28 +144,46 @@ def publish_contract(app: FastAPI, guard: Guard) -> None:
     """Serve the OpenAPI document; FastAPI's own pages for it load scripts from elsewhere, so they stay off."""
 
     @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(guard.admit)])
-    def contract() -> JSONResponse:
+    async def contract() -> JSONResponse:
         return JSONResponse(app.openapi())
 
 
 class Window:
-    """The store as the API looks at it, each time in one view."""
+    """The store as the API looks at it, each time in one view, on threads that nothing else waits for."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, threads: Executor) -> None:
         self._store = store
+        self._threads = threads
+        # A thread that hangs keeps its place, so that what nobody waits for any more does not pile up behind it.
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._quiet_until = 0.0
 
-    def look(self, what: Callable[[Reading], _Seen]) -> _Seen:
-        """Raises `Rejected` 503 when the store does not answer."""
+    async def look(self, what: Callable[[Reading], _Seen]) -> _Seen:
+        """Raises `Rejected` 503 when the store does not answer in time."""
         try:
-            with self._store.read() as seen:
-                return what(seen)
+            async with asyncio.timeout(_WITHIN_S):
+                await self._free.acquire()
+                reading = self._threads.submit(self._read, what, asyncio.get_running_loop())
+                # Shielded: it must run to its end, or its place is never free again.
+                return await asyncio.shield(asyncio.wrap_future(reading))
         except Exception as broken:
             # Every open board asks again and again: one trace in a while says as much as all of them.
             if monotonic() >= self._quiet_until:
                 self._quiet_until = monotonic() + _QUIET_S
                 logger.exception("store not readable")
             raise Rejected("The store does not answer. See /readyz.", code="store_down", status=503) from broken
+
+    def _read(self, what: Callable[[Reading], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
+        try:
+            with self._store.read() as seen:
+                return what(seen)
+        finally:
+            with suppress(RuntimeError):  # the loop has closed: nobody waits
+                loop.call_soon_threadsafe(self._free.release)
+
+
+def _json(shown: bytes) -> Response:
+    return Response(shown, media_type="application/json")
 
 
 def event_out(event_id: int, event: Event) -> EventOut:
@@ -174,11 +198,21 @@ def event_out(event_id: int, event: Event) -> EventOut:
     )
 
 
-def _in_full(seen: Reading, incident_id: int) -> IncidentInFull | None:
+def _page(seen: Reading, status: Status | None, limit: int, before: int | None) -> bytes:
+    found = seen.incidents(status=status, limit=limit + 1, before=before)
+    page = found[:limit]
+    listed = IncidentsOut(
+        incidents=[IncidentOut.model_validate(_fields(incident)) for incident in page],
+        next=page[-1].id if len(found) > limit else None,
+    )
+    return listed.model_dump_json().encode()
+
+
+def _in_full(seen: Reading, incident_id: int) -> bytes | None:
     incident = seen.incident(incident_id)
     if incident is None:
         return None
-    return IncidentInFull.model_validate(
+    shown = IncidentInFull.model_validate(
         _fields(incident)
         | {
             "alerts": [_alert(row) for row in seen.alerts(incident_id, limit=_MOST_ALERTS)],
@@ -186,6 +220,7 @@ def _in_full(seen: Reading, incident_id: int) -> IncidentInFull | None:
             "deliveries": [_delivery(row) for row in seen.deliveries(incident_id)],
         }
     )
+    return shown.model_dump_json().encode()
 
 
 def _fields(incident: Incident) -> dict[str, object]:

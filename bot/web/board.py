@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -22,6 +23,7 @@ from bot.web.body import read_body
 from bot.web.feed import Feed
 from bot.web.guard import Guard
 from bot.web.inbound import answer
+from bot.words import clean
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +63,13 @@ class Board:
         """The API's description as a page of our own."""
 
         @app.get("/api/docs", include_in_schema=False, dependencies=[Depends(self._guard.admit)])
-        def contract_page() -> HTMLResponse:
+        async def contract_page() -> HTMLResponse:
             return self._page("docs.html", contract=app.openapi())
 
-    def show(self) -> HTMLResponse:
+    async def show(self) -> HTMLResponse:
         return self._page("board.html", console=self._console is not None)
 
-    def hand_out(self, name: str, request: Request) -> Response:
+    async def hand_out(self, name: str, request: Request) -> Response:
         """One of the board's own files, unchanged ones by 304."""
         found = self._files.get(name)
         if found is None:
@@ -91,6 +93,7 @@ class Board:
         if self._console is None:
             raise Rejected("The console is off (channels.console). Use your chat.", code="not_found", status=404)
         body = await read_body(request, most=_MOST_WORDS)
+        _check_once(body)
         loop = asyncio.get_running_loop()
         headers = dict(request.headers.items())
         try:
@@ -109,3 +112,14 @@ class Board:
 def _load_files() -> Mapping[str, bytes]:
     pages = files("bot.web") / "pages"
     return {page.name: page.read_bytes() for page in pages.iterdir() if page.name.rpartition(".")[2] in _TYPES}
+
+
+def _check_once(body: bytes) -> None:
+    """Refuses an id that no database can hold. Whatever else is wrong with the line, the console says it."""
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    once = sent.get("once") if isinstance(sent, dict) else None
+    if isinstance(once, str) and clean(once) != once:
+        raise Rejected("`once` is text without NUL and lone surrogates.", code="bad_once", status=422)

@@ -54,6 +54,8 @@ def refusal(error: Rejected, request_id: str, headers: Mapping[str, str] | None 
         sent["www-authenticate"] = "Bearer"
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["retry-after"] = "5"
+    if error.status == HTTPStatus.REQUEST_TIMEOUT:
+        sent["connection"] = "close"  # what is still to come of the body would hold the connection for ever
     body = error_body(error.code, error.said, request_id)
     return Response(body, error.status, sent, media_type="application/json")
 

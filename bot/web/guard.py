@@ -2,7 +2,7 @@
 
 "At this machine" means a loopback peer that no proxy forwards for, speaking to a name of this machine. The name
 is checked because a web page of anybody can point its own name at 127.0.0.1 (DNS rebinding); such a request
-looks local in every other way.
+looks local in every other way. The trap: a proxy on this machine that says nothing of itself looks local too.
 """
 
 from __future__ import annotations
@@ -20,8 +20,23 @@ from pydantic import SecretStr
 from bot.meters import Meters
 from bot.ports import Rejected
 
-#: Set by proxies. One of them in a request means that the peer is not the one who asks.
-_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"})
+#: Set by proxies, as is whatever begins with x-forwarded. One of them in a request means that the peer is not the
+#: one who asks.
+_FORWARDED = frozenset(
+    {
+        "cf-connecting-ip",
+        "fly-client-ip",
+        "forwarded",
+        "proxy",
+        "true-client-ip",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-host",
+        "x-original-url",
+        "x-real-ip",
+    }
+)
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?P<port>:[0-9]{1,5})?")
 
 
@@ -33,31 +48,25 @@ class Guard:
         self._token = sha256(api_token.get_secret_value().encode()).digest() if api_token else None
         self._failures = meters.auth_failures_total
 
-    def admit(self, request: Request) -> None:
+    async def admit(self, request: Request) -> None:
         """For what programs read: a bearer, or somebody at this machine."""
         if "authorization" in request.headers:
             self._check_bearer(request)
             return
-        self.admit_local(request)
+        await self.admit_local(request)
 
-    def admit_local(self, request: Request) -> None:
+    async def admit_local(self, request: Request) -> None:
         """For the board: somebody at this machine."""
         if not _is_local(request):
-            self._failures.labels("board").inc()
-            raise Rejected(
-                "Only this machine may look without a token. Send `Authorization: Bearer` with server.api_token"
-                " to the API, or reach the board through `ssh -L 8080:127.0.0.1:8080 <machine>`.",
-                code="auth_required",
-                status=401,
-            )
+            raise self._stranger()
         self._check_name(request)
 
-    def admit_own_page(self, request: Request) -> None:
+    async def admit_own_page(self, request: Request) -> None:
         """For words typed on the board: sent by the board's own page, not by another site's."""
-        self.admit_local(request)
-        origin = urlsplit(request.headers.get("origin", ""))
-        same = origin.scheme in {"http", "https"} and origin.netloc.lower() == request.headers["host"].lower()
-        if not same or request.headers.get("x-vakhta-console") != "1":
+        await self.admit_local(request)
+        host = request.headers["host"].lower()
+        origins = [origin.lower() for origin in request.headers.getlist("origin")]
+        if origins not in ([f"http://{host}"], [f"https://{host}"]) or request.headers.get("x-vakhta-console") != "1":
             self._failures.labels("console").inc()
             raise Rejected(
                 "The console takes words from its own page only. Nothing was done. Open the board and type there.",
@@ -80,12 +89,20 @@ class Guard:
 
     def _check_name(self, request: Request) -> None:
         name = host_name(request.headers.getlist("host"))
-        if name in {self._public_host, "localhost"} or _is_loopback(name):
+        if name == "localhost" or _is_loopback(name):
             return
-        raise Rejected(
-            "This is not a name of the bot. Use http://127.0.0.1 or the host of server.public_url.",
-            code="bad_host",
-            status=400,
+        # Who comes by the public name comes from elsewhere, through a proxy that says nothing of itself.
+        if name == self._public_host:
+            raise self._stranger()
+        raise Rejected("This is not a name of the bot. Use http://127.0.0.1.", code="bad_host", status=400)
+
+    def _stranger(self) -> Rejected:
+        self._failures.labels("board").inc()
+        return Rejected(
+            "Only this machine may look without a token. Send `Authorization: Bearer` with server.api_token"
+            " to the API, or reach the board through `ssh -L 8080:127.0.0.1:8080 <machine>`.",
+            code="auth_required",
+            status=401,
         )
 
 
@@ -99,7 +116,11 @@ def host_name(hosts: Sequence[str]) -> str:
 
 def _is_local(request: Request) -> bool:
     peer = request.client.host if request.client else ""
-    return _is_loopback(peer) and not any(name in _FORWARDED for name in request.headers)
+    return _is_loopback(peer) and not any(_is_forwarded(name) for name in request.headers)
+
+
+def _is_forwarded(header: str) -> bool:
+    return header in _FORWARDED or header.startswith("x-forwarded")
 
 
 def _is_loopback(text: str) -> bool:

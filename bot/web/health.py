@@ -1,7 +1,8 @@
 """Is the process alive, and can it do its work: `/livez` and `/readyz`.
 
 Liveness asks nothing of anybody: a database that is down must not get the bot restarted again and again.
-A check that hangs costs one thread, however often it is asked for.
+A check that hangs costs one thread, however often it is asked for. Nothing here is a plain function to FastAPI, which
+would run it on threads that hanging requests share.
 """
 
 from __future__ import annotations
@@ -83,5 +84,5 @@ class Health:
         return said
 
 
-def _live() -> PlainTextResponse:
+async def _live() -> PlainTextResponse:
     return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})

@@ -1,15 +1,19 @@
 """What chats and pagers send: raw bytes to the channel, its answer back.
 
-The channel checks signature, freshness and sender. These requests have threads of their own, so a flood of them
-takes none from the alerts. In trouble the answer is 503, which every platform takes as "send it again".
+The channel checks signature, freshness and sender, so until then anybody may have sent it: what is held of such
+requests is counted before it is read. Each channel has threads of its own, so a flood of one, or one whose platform
+hangs, takes none from the alerts and none from the others. In trouble the answer is 503, which every platform takes
+as "send it again".
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -20,20 +24,23 @@ from bot.web.body import read_body
 
 logger = logging.getLogger(__name__)
 
-_MOST = 1024 * 1024
-_MOST_WAITING = 64  # platforms give up after 3 to 10 s; a longer queue would only answer the dead
+_MOST = 512 * 1024
+#: A webhook of PagerDuty's is small. Three 4xx in a row and PagerDuty stops sending for a day, so a larger one is
+#: taken and does nothing.
+_MOST_IGNORED = {"pagerduty": 256 * 1024}
+_MOST_WAITING = 64  # of a channel; platforms give up after 3 to 10 s; a longer queue would only answer the dead
 
 
 class Inbound:
-    """The doors under `/in/`, one for each channel that listens over HTTP."""
+    """The doors under `/in/`, one for each channel that listens over HTTP. `threads` gives a channel its own."""
 
-    def __init__(self, channels: Mapping[str, Channel], *, threads: Executor, meters: Meters) -> None:
+    def __init__(self, channels: Mapping[str, Channel], *, threads: Callable[[str], Executor], meters: Meters) -> None:
         # The console has its own door, with its own checks of who is typing.
         self._channels = {name: channel for name, channel in channels.items() if name != "console"}
         self._threads = threads
         self._outcomes = meters.inbound_total
         self._refusals = meters.auth_failures_total
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
     def routes(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -45,19 +52,32 @@ class Inbound:
         channel = self._channels.get(name)
         if channel is None:
             raise Rejected("No such channel is set up here.", code="not_found", status=404)
-        body = await read_body(request, most=_MOST)
+        if self._waiting[name] >= _MOST_WAITING:
+            self._outcomes.labels(name, "busy").inc()
+            raise Rejected("Too much at once. Nothing was done; send it again.", code="busy", status=503)
+        self._waiting[name] += 1
+        try:
+            return await self._hear(request, channel)
+        finally:
+            self._waiting[name] -= 1
+
+    async def _hear(self, request: Request, channel: Channel) -> Response:
+        ignored = _MOST_IGNORED.get(channel.name)
+        try:
+            body = await read_body(request, most=ignored or _MOST)
+        except Rejected as refused:
+            if ignored is None or refused.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                raise
+            self._outcomes.labels(channel.name, "ignored").inc()
+            return Response(b"too large; ignored", 202, media_type="text/plain")
         heard = await self._receive(channel, dict(request.headers.items()), body)
-        self._outcomes.labels(name, "taken").inc()
+        self._outcomes.labels(channel.name, "taken").inc()
         return answer(heard)
 
     async def _receive(self, channel: Channel, headers: Mapping[str, str], body: bytes) -> Heard:
-        if self._waiting >= _MOST_WAITING:
-            self._outcomes.labels(channel.name, "busy").inc()
-            raise Rejected("Too much at once. Nothing was done; send it again.", code="busy", status=503)
-        self._waiting += 1
-        loop = asyncio.get_running_loop()
+        threads = self._threads(channel.name)
         try:
-            return await loop.run_in_executor(self._threads, channel.receive, headers, body)
+            return await asyncio.get_running_loop().run_in_executor(threads, channel.receive, headers, body)
         except Rejected as refused:
             self._count_refusal(channel.name, refused.status)
             raise
@@ -65,8 +85,6 @@ class Inbound:
             logger.exception("inbound request failed", extra={"channel": channel.name})
             self._outcomes.labels(channel.name, "failed").inc()
             raise Rejected("Nothing was done; send it again.", code="not_done", status=503) from broken
-        finally:
-            self._waiting -= 1
 
     def _count_refusal(self, name: str, status: int) -> None:
         self._outcomes.labels(name, "refused").inc()

@@ -1,6 +1,6 @@
 """`/metrics`: what the house counted, with what is owed asked of the store at every scrape.
 
-A store that is down costs only those series: the scrape itself must go on, it is how people find out.
+A store that is down, or hangs, costs only those series: the scrape itself must go on, it is how people find out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -16,6 +16,8 @@ from starlette.responses import Response
 from bot.meters import CONTENT_TYPE, Debt, Meters
 
 logger = logging.getLogger(__name__)
+
+_WITHIN_S = 2.0
 
 
 class Scrape:
@@ -25,6 +27,7 @@ class Scrape:
         self._meters = meters
         self._owed = owed
         self._threads = threads
+        self._asking: Future[tuple[Debt, ...] | None] | None = None
 
     def routes(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -33,13 +36,21 @@ class Scrape:
 
     async def show(self) -> Response:
         loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(self._threads, self._print)
+        text = await loop.run_in_executor(self._threads, self._meters.text, await self._ask())
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
-    def _print(self) -> bytes:
+    async def _ask(self) -> tuple[Debt, ...] | None:
+        """What is owed; None when the store does not say. One that hangs costs one thread, however many scrape."""
+        if self._asking is None or self._asking.done():
+            self._asking = self._threads.submit(self._count)
         try:
-            owed = tuple(self._owed())
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._asking)), _WITHIN_S)
+        except TimeoutError:
+            return None
+
+    def _count(self) -> tuple[Debt, ...] | None:
+        try:
+            return tuple(self._owed())
         except Exception:
             logger.exception("what is owed cannot be counted")
-            return self._meters.text(None)
-        return self._meters.text(owed)
+            return None

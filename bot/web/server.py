@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from errno import EACCES, EADDRINUSE
@@ -34,9 +34,10 @@ from bot.web.guard import Guard
 from bot.web.health import Check, Health
 from bot.web.inbound import Inbound
 from bot.web.metrics import Scrape
-from bot.web.wire import Wire
+from bot.web.wire import Seldom, Wire, raise_descriptors
 
 logger = logging.getLogger(__name__)
+_wire_log = logging.getLogger("uvicorn.error")
 
 _KEEP_ALIVE_S = 75  # longer than the minute that most clients keep an idle connection
 _START_WITHIN_S = 10.0
@@ -72,7 +73,7 @@ def build(
     feed = Feed(store, bell, threads=threads.look)
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
     app = _bare_app(version)
-    app.include_router(api.routes(store, guard))
+    app.include_router(api.routes(store, guard, threads=threads.api))
     app.include_router(board.routes())
     app.include_router(Inbound(channels, threads=threads.inbound, meters=meters).routes())
     app.include_router(Health(checks, shown=shown, threads=threads.look).routes())
@@ -95,13 +96,20 @@ class Threads:
     """The web's own threads, apart by purpose: a slow chat must not make the bot look unready."""
 
     def __init__(self) -> None:
-        self.inbound = ThreadPoolExecutor(8, thread_name_prefix="inbound")
+        self.api = ThreadPoolExecutor(api.AT_ONCE, thread_name_prefix="api")
         self.console = ThreadPoolExecutor(4, thread_name_prefix="console")
-        self.look = ThreadPoolExecutor(8, thread_name_prefix="look")
+        self.look = ThreadPoolExecutor(12, thread_name_prefix="look")
+        self._inbound: dict[str, ThreadPoolExecutor] = {}
+
+    def inbound(self, channel: str) -> Executor:
+        """Those of one channel, made when it first hears something. From the loop's own thread."""
+        if channel not in self._inbound:
+            self._inbound[channel] = ThreadPoolExecutor(4, thread_name_prefix=f"inbound-{channel}")
+        return self._inbound[channel]
 
     def stop(self) -> None:
         """Take no more; what hangs is left behind."""
-        for pool in (self.inbound, self.console, self.look):
+        for pool in (self.api, self.console, self.look, *self._inbound.values()):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -157,21 +165,29 @@ class Server:
         self._edge = edge
         self._running: _Running | None = None
         self._thread: threading.Thread | None = None
+        self._door: socket.socket | None = None
+        self._seldom = Seldom()
 
-    def start(self, listen: str) -> str:
-        """Listen at "host:port" and answer from now on. Returns the URL; port 0 takes a free one.
+    def bind(self, listen: str) -> str:
+        """Take the address "host:port", without answering yet. Returns the URL; port 0 takes a free one.
 
         Raises:
             SystemExit: with one line that says what is wrong, where the address cannot be had.
         """
-        door = _bind(listen)
-        host, port = door.getsockname()[:2]
+        self._door = _bind(listen)
+        host, port = self._door.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Answer at the address that was taken, from now on."""
+        assert self._door is not None, "bind comes first"
+        raise_descriptors()
+        _wire_log.addFilter(self._seldom)
         self._running = _Running(_configured(self._edge))
-        self._thread = threading.Thread(target=self._running.run, args=([door],), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._running.run, args=([self._door],), name="web", daemon=True)
         self._thread.start()
         if not self._running.up.wait(_START_WITHIN_S):
-            raise SystemExit(f"The server at {listen} did not come up within {_START_WITHIN_S:g} s. See the log.")
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            raise SystemExit(f"The server did not come up within {_START_WITHIN_S:g} s. See the log.")
 
     def post(self, answer: Callable[[], None]) -> None:
         """Run it in the loop's thread: that is where requests wait for their answers."""
@@ -187,12 +203,15 @@ class Server:
     def stop(self, grace: timedelta) -> None:
         """Take no more connections, let what is under way finish within `grace`, then cut it off."""
         if self._running is None or self._thread is None:
+            if self._door is not None:
+                self._door.close()
             return
         self._running.config.timeout_graceful_shutdown = max(1, int(grace.total_seconds()))
         self._running.should_exit = True
         self.post(self._edge.close_streams)
         self._thread.join(grace.total_seconds() + 1)
         self._edge.stop_threads()
+        _wire_log.removeFilter(self._seldom)
 
 
 class _Running(uvicorn.Server):

@@ -32,7 +32,7 @@ _FIGURES = (
     f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
     f"| time for a body or head to arrive | {body._WITHIN_S:g} s |",
     f"| head of a request | {wire._MOST_HEAD // 1024} KiB |",
-    f"| body from a chat or pager | {inbound._MOST // 2**20} MiB |",
+    f"| body from a chat or pager | {inbound._MOST // 2**10} KiB |",
     f"| requests of chats and pagers at once | {inbound._MOST_WAITING} |",
     f"| boards open at once | {feed._MOST_CLIENTS} |",
     f"| alerts shown of an incident by the API | {api._MOST_ALERTS} |",

@@ -119,7 +119,24 @@ def test_a_wrong_bearer_is_refused_even_at_the_machine_itself(house: WebHouse, a
 
 
 @pytest.mark.parametrize(
-    "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"]
+    "header",
+    [
+        "CF-Connecting-IP",
+        "Fly-Client-IP",
+        "Forwarded",
+        "Proxy",
+        "True-Client-IP",
+        "Via",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Proto",
+        "X-Original-Host",
+        "X-Original-URL",
+        "X-Real-IP",
+    ],
 )
 @pytest.mark.parametrize("path", ["/", "/incidents/1", "/events", "/api/incidents", "/api/docs", "/api/openapi.json"])
 def test_a_request_that_was_forwarded_is_not_from_this_machine(house: WebHouse, header: str, path: str) -> None:

@@ -35,6 +35,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
         yield house
 
 
+@pytest.fixture(scope="module")
+def abroad(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
+    """A bot that people reach by a name."""
+    with WebHouse(tmp_path_factory.mktemp("abroad"), public_url="https://Vakhta.example.com/") as house:
+        yield house
+
+
 @pytest.mark.parametrize("path", ["/", "/incidents/42", "/api/docs"])
 def test_a_page_may_run_only_what_is_served_here(house: WebHouse, path: str) -> None:
     answer = house.http.get(path)
@@ -122,6 +129,8 @@ def test_a_refusal_is_told_and_changes_nothing(house: WebHouse) -> None:
         ("Origin", "null"),
         ("Origin", "http://evil.example"),
         ("Origin", "http://127.0.0.1:1"),
+        ("Origin", "http://["),
+        ("Origin", "http://127.0.0.1:x"),
         ("X-Vakhta-Console", None),
         ("X-Vakhta-Console", "0"),
     ],
@@ -164,6 +173,8 @@ def test_a_name_that_was_pointed_here_cannot_type_even_with_a_fitting_origin(hou
         (b'{"words": 7}', 422, "bad_words"),
         (json.dumps({"words": "x" * 4001}).encode(), 422, "bad_words"),
         (b'{"words": "help", "once": 7}', 422, "bad_once"),
+        (b'{"words": "help", "once": "\\ud800"}', 422, "bad_once"),
+        (b'{"words": "help", "once": "a\\u0000"}', 422, "bad_once"),
         (b'{"words": "help", "incident": true}', 422, "bad_incident"),
         (b'{"words": "help", "incident": -1}', 422, "bad_incident"),
         (b'{"words": "help", "incident": 1e400}', 422, "bad_incident"),
@@ -221,19 +232,27 @@ def test_without_a_console_the_board_is_there_to_look_at(tmp_path: Path) -> None
     assert typed.status_code == 404
 
 
-def test_the_house_of_the_public_url_is_one_of_its_names(tmp_path: Path) -> None:
-    with WebHouse(tmp_path, public_url="https://Vakhta.example.com/") as house:
-        ours = house.http.get("/api/incidents", headers={"Host": "vakhta.example.com"})
-        other = house.http.get("/api/incidents", headers={"Host": "www.vakhta.example.com"})
+@pytest.mark.parametrize(("host", "status"), [("vakhta.example.com", 401), ("www.vakhta.example.com", 400)])
+@pytest.mark.parametrize("path", ["/", "/events", "/api/incidents"])
+def test_who_comes_by_the_public_name_without_a_token_is_not_at_this_machine(
+    abroad: WebHouse, path: str, host: str, status: int
+) -> None:
+    answer = abroad.http.get(path, headers={"Host": host})
 
-    assert (ours.status_code, other.status_code) == (200, 400)
+    assert answer.status_code == status
+
+
+def test_with_a_public_name_this_machine_still_looks_under_its_own(abroad: WebHouse) -> None:
+    answers = [abroad.http.get("/api/incidents", headers={"Host": host}) for host in ("localhost", "127.0.0.1:8080")]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
 
 
 def test_a_port_that_is_taken_is_one_clear_line(house: WebHouse) -> None:
     second = Server(lambda scope, receive, send: None)  # type: ignore[arg-type]  # never called
 
     with pytest.raises(SystemExit, match=rf"^127\.0\.0\.1:{house.port} is in use\. Nothing was started\.") as ended:
-        second.start(f"127.0.0.1:{house.port}")
+        second.bind(f"127.0.0.1:{house.port}")
 
     assert "\n" not in str(ended.value)
     second.stop(timedelta(seconds=1))

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.intake import Unstored
 from bot.ports import Rejected
 from bot.web.inflow import inflate
 from tests.paths.edge_house import NEXT_TOKEN, OTHER_TOKEN, TOKEN, Answer, EdgeHouse, wait_for
@@ -106,6 +107,7 @@ def test_row_5_another_kind_is_kept_and_refused(edge: EdgeHouse, kind: str) -> N
 
     assert (answer.status, answer.error["code"]) == (415, "unsupported_type")
     assert "want application/json" in answer.error["message"]
+    assert "Send -H 'Content-Type: application/json'." in answer.error["message"]
     assert edge.ledger.kept == [("alertmanager", b"<alerts/>", "unsupported_type")]
 
 
@@ -218,6 +220,21 @@ def test_row_38_what_could_not_be_stored_is_503_and_nothing_else(edge: EdgeHouse
     assert (answer.status, answer.error["code"]) == (503, "not_stored")
     assert answer.headers["retry-after"] == "5"
     assert "secret-place" not in answer.body.decode()
+
+
+@pytest.mark.parametrize("sent", [body(), b"{"])
+@pytest.mark.parametrize(("trouble", "traces"), [(Unstored("disk full"), 0), (ZeroDivisionError(), 1)])
+def test_trouble_of_the_database_is_told_in_one_line_and_a_fault_of_ours_with_its_trace(
+    edge: EdgeHouse, caplog: pytest.LogCaptureFixture, sent: bytes, trouble: Exception, traces: int
+) -> None:
+    edge.ledger.broken = trouble
+
+    answer = edge.post(sent)
+
+    told = [record for record in caplog.records if record.name == "bot.web.alerts"]
+    assert (answer.status, answer.error["code"]) == (503, "not_stored")
+    assert [record.levelname for record in told] == ["ERROR" if traces else "WARNING"]
+    assert sum(record.exc_info is not None for record in told) == traces
 
 
 def test_a_bug_in_a_source_costs_no_page(edge: EdgeHouse) -> None:

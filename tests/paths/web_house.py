@@ -97,7 +97,8 @@ class WebHouse:
 
     def __enter__(self) -> Self:
         self.intake.start()
-        self.url = self._server.start(self._listen)
+        self.url = self._server.bind(self._listen)
+        self._server.start()
         self.http.close()
         self.http = httpx.Client(base_url=self.url, trust_env=False)
         return self

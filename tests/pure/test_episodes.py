@@ -39,7 +39,8 @@ class Ledger:
     def commit(self, *deliveries: Delivered) -> None:
         fold = Fold(self, RULES, self.now)
         newest: dict[tuple[str, str], Standing] = {}
-        for (source, fingerprint, _), standing in sorted(self.standings.items(), key=lambda one: one[0]):
+        in_turn = sorted(self.standings.items(), key=lambda one: (one[1].firing, one[1].starts_at))
+        for (source, fingerprint, _), standing in in_turn:
             newest[source, fingerprint] = standing
         fold.know(newest, self.incidents.values())
         for one in deliveries:
@@ -64,8 +65,8 @@ def delivered(*alerts: Alert) -> Delivered:
     return Delivered(source="alertmanager", group=alerts[0].group, alerts=alerts)
 
 
-def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warning") -> Alert:
-    """One alert of group `a` or `b`, by its fingerprint's first letter."""
+def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warning", until: int | None = None) -> Alert:
+    """One alert of group `a` or `b`, by its fingerprint's first letter; times in minutes after noon."""
     return alert(
         f"Alert-{fingerprint}",
         fingerprint=fingerprint,
@@ -73,6 +74,7 @@ def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warni
         starts_at=NOON + timedelta(minutes=episode),
         firing=firing,
         severity=severity,
+        ends_at=None if until is None else NOON + timedelta(minutes=until),
     )
 
 
@@ -146,6 +148,23 @@ def test_a_firing_its_end_and_a_second_firing_end_the_same_in_all_24_orders() ->
     assert ends == [ends[0]] * 24
 
 
+def test_starts_that_two_alertmanagers_tell_differently_end_the_same_in_all_24_orders() -> None:
+    story = [
+        delivered(told("a1", 1, firing=True)),
+        delivered(told("a1", 0, firing=True)),
+        delivered(told("a1", 0, firing=False, until=9)),
+        delivered(told("a1", 1, firing=False, until=9)),
+    ]
+
+    ends = [state_of(order) for order in permutations(story)]
+
+    assert ends == [ends[0]] * 24
+    ledger = Ledger()
+    ledger.commit(*story)
+    [incident] = ledger.incidents.values()
+    assert (incident.status, incident.firing, incident.total) == (Status.RESOLVED, 0, 2)
+
+
 def test_a_late_copy_of_a_firing_does_not_undo_its_end() -> None:
     ledger = Ledger()
     ledger.commit(delivered(told("a1", 0, firing=True)))
@@ -188,8 +207,8 @@ def test_each_verdict_has_its_row_in_the_table() -> None:
         (ends, standing(5, firing=False), Verdict.KNOWN),
         (ends, None, Verdict.UNHEARD),
         (ends, standing(0, firing=True), Verdict.UNHEARD),
-        (fires, standing(9, firing=True), Verdict.OLDER),
-        (ends, standing(9, firing=False), Verdict.OLDER),
+        (fires, standing(9, firing=True), Verdict.OVER),
+        (ends, standing(9, firing=False), Verdict.OVER),
     ]
     for one, stored, expected in rows:
         assert verdict(one, stored) is expected

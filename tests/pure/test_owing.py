@@ -25,7 +25,7 @@ def after(wish: Wish, incident: Incident = OPENED.incident) -> Change:
 
 
 def rows(change: Change, *mouths: Mouth) -> list[str]:
-    return [f"{one.channel} {one.kind}" for one in owed(change, mouths or (CHAT, PAGER))]
+    return [f"{one.channel} {one.kind}{' echo' if one.echoes else ''}" for one in owed(change, mouths or (CHAT, PAGER))]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,10 @@ def rows(change: Change, *mouths: Mouth) -> list[str]:
         (OPENED, ["slack card", "pagerduty page"]),
         (after(Acked(by="ana", name="Ana", via="slack")), ["slack card", "slack line", "pagerduty page"]),
         (after(Resolved(by="ana", name="Ana", via="slack")), ["slack card", "slack line", "pagerduty page"]),
-        (after(Acked(by="ana", name="Ana", via="pagerduty")), ["slack card", "slack line"]),
+        (
+            after(Acked(by="ana", name="Ana", via="pagerduty")),
+            ["slack card", "slack line", "pagerduty page echo"],
+        ),
         (after(Noted(by="ana", name="Ana", via="slack", text="hm")), ["slack card", "slack line"]),
         (after(Told(source="am", fired=1)), ["slack card"]),
         (after(Untold(channel="pagerduty", said="down")), ["slack card", "slack line"]),

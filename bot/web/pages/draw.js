@@ -1,10 +1,14 @@
 // Turns what the API says into elements. Everything from outside goes in as text, never as markup.
 
-const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f\u061c\u200e\u200f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
 
-/** Without control characters and direction marks, with which a label could pretend to be another. */
+// More than three marks over one letter are no language's, and paint over the lines above and below.
+const JOINERS = /[\u200c\u200d]{2,}/g;
+const PILED = /((?:[\u200c\u200d]?\p{M}){3})(?:[\u200c\u200d]?\p{M})+/gu;
+
+/** Without control characters and direction marks, with which a label could pretend to be another, and piled marks. */
 export function plain(text) {
-  return String(text ?? "").replace(INVISIBLE, "");
+  return String(text ?? "").replace(INVISIBLE, "").replace(JOINERS, "\u200d").replace(PILED, "$1");
 }
 
 /** make("p", {class: "facts"}, "text", child): attributes as strings, children as nodes or text. */

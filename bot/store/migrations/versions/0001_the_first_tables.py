@@ -80,6 +80,11 @@ def upgrade() -> None:
     with op.batch_alter_table('seen', schema=None) as batch_op:
         batch_op.create_index('seen_at', ['at'], unique=False)
 
+    op.create_table('trouble',
+    sa.Column('incident_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('channel', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('incident_id', 'channel')
+    )
     op.create_table('alert',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('source', sa.Text(), nullable=False),
@@ -92,10 +97,13 @@ def upgrade() -> None:
     sa.Column('link', sa.Text(), nullable=False),
     sa.Column('heard_at', sa.BigInteger(), nullable=False),
     sa.Column('ended_at', sa.BigInteger(), nullable=True),
+    sa.Column('until', sa.BigInteger(), nullable=True),
+    sa.Column('doubted_at', sa.BigInteger(), nullable=True),
     sa.ForeignKeyConstraint(['incident_id'], ['incident.id'], ),
     sa.PrimaryKeyConstraint('id')
     )
     with op.batch_alter_table('alert', schema=None) as batch_op:
+        batch_op.create_index('alert_doubted', ['doubted_at'], unique=False, sqlite_where=sa.text('doubted_at IS NOT NULL'), postgresql_where=sa.text('doubted_at IS NOT NULL'))
         batch_op.create_index('alert_episode', ['fingerprint', 'source', 'starts_at'], unique=True)
         batch_op.create_index('alert_of_incident', ['incident_id'], unique=False)
 
@@ -118,6 +126,7 @@ def upgrade() -> None:
     sa.Column('incident_id', sa.BigInteger(), nullable=False),
     sa.Column('channel', sa.Text(), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('lane', sa.Text(), nullable=False),
     sa.Column('event_id', sa.BigInteger(), nullable=True),
     sa.Column('rank', sa.Integer(), nullable=False),
     sa.Column('state', sa.Text(), nullable=False),
@@ -126,20 +135,22 @@ def upgrade() -> None:
     sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('sent_version', sa.Integer(), nullable=False),
     sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('faults', sa.Integer(), nullable=False),
     sa.Column('token', sa.Integer(), nullable=False),
     sa.Column('lease_until', sa.BigInteger(), nullable=False),
     sa.Column('sent_at', sa.BigInteger(), nullable=True),
     sa.Column('said', sa.Text(), nullable=False),
     sa.Column('ref', sa.Text(), nullable=True),
-    sa.Column('told', sa.Integer(), nullable=False),
     sa.ForeignKeyConstraint(['event_id'], ['event.id'], ),
     sa.ForeignKeyConstraint(['incident_id'], ['incident.id'], ),
     sa.PrimaryKeyConstraint('id')
     )
     with op.batch_alter_table('delivery', schema=None) as batch_op:
         batch_op.create_index('delivery_card', ['incident_id', 'channel'], unique=True, sqlite_where=sa.text("kind = 'card'"), postgresql_where=sa.text("kind = 'card'"))
+        batch_op.create_index('delivery_in_order', ['channel', 'lane', 'id'], unique=False, sqlite_where=sa.text("lane <> '' AND state IN ('owed', 'leased')"), postgresql_where=sa.text("lane <> '' AND state IN ('owed', 'leased')"))
+        batch_op.create_index('delivery_late', ['owed_at'], unique=False, sqlite_where=sa.text("kind = 'page' AND state IN ('owed', 'leased')"), postgresql_where=sa.text("kind = 'page' AND state IN ('owed', 'leased')"))
         batch_op.create_index('delivery_leased', ['lease_until'], unique=False, sqlite_where=sa.text("state = 'leased'"), postgresql_where=sa.text("state = 'leased'"))
-        batch_op.create_index('delivery_of_incident', ['incident_id', 'channel', 'kind', 'id'], unique=False)
+        batch_op.create_index('delivery_of_incident', ['incident_id', 'id'], unique=False)
         batch_op.create_index('delivery_owed', ['channel', 'rank', 'id'], unique=False, sqlite_where=sa.text("state = 'owed'"), postgresql_where=sa.text("state = 'owed'"))
         batch_op.create_index('delivery_ref', ['channel', 'ref'], unique=False, sqlite_where=sa.text('ref IS NOT NULL'), postgresql_where=sa.text('ref IS NOT NULL'))
 
@@ -153,6 +164,8 @@ def downgrade() -> None:
         batch_op.drop_index('delivery_owed', sqlite_where=sa.text("state = 'owed'"), postgresql_where=sa.text("state = 'owed'"))
         batch_op.drop_index('delivery_of_incident')
         batch_op.drop_index('delivery_leased', sqlite_where=sa.text("state = 'leased'"), postgresql_where=sa.text("state = 'leased'"))
+        batch_op.drop_index('delivery_late', sqlite_where=sa.text("kind = 'page' AND state IN ('owed', 'leased')"), postgresql_where=sa.text("kind = 'page' AND state IN ('owed', 'leased')"))
+        batch_op.drop_index('delivery_in_order', sqlite_where=sa.text("lane <> '' AND state IN ('owed', 'leased')"), postgresql_where=sa.text("lane <> '' AND state IN ('owed', 'leased')"))
         batch_op.drop_index('delivery_card', sqlite_where=sa.text("kind = 'card'"), postgresql_where=sa.text("kind = 'card'"))
 
     op.drop_table('delivery')
@@ -163,8 +176,10 @@ def downgrade() -> None:
     with op.batch_alter_table('alert', schema=None) as batch_op:
         batch_op.drop_index('alert_of_incident')
         batch_op.drop_index('alert_episode')
+        batch_op.drop_index('alert_doubted', sqlite_where=sa.text('doubted_at IS NOT NULL'), postgresql_where=sa.text('doubted_at IS NOT NULL'))
 
     op.drop_table('alert')
+    op.drop_table('trouble')
     with op.batch_alter_table('seen', schema=None) as batch_op:
         batch_op.drop_index('seen_at')
 

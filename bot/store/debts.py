@@ -1,0 +1,96 @@
+"""What is owed is written down: one row a delivery, in the commit of the change that owes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bot.model import Kind, Owed
+from bot.store.sql import Row
+from bot.store.times import micros
+from bot.store.tx import Tx
+
+Debt = tuple[int, int | None, Owed]  #: (incident id, event id or None for a card, what)
+
+_DELIVERY = (
+    "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before", "version",
+    "sent_version", "attempts", "faults", "token", "lease_until", "said",
+)  # fmt: skip
+
+#: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
+#: again when it closes; one that failed before keeps its appointment.
+_CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
+  version = delivery.version + 1,
+  owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
+  rank = CASE WHEN delivery.state IN ('owed', 'leased') AND delivery.rank < excluded.rank THEN delivery.rank
+              ELSE excluded.rank END,
+  attempts = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.attempts ELSE 0 END,
+  faults = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.faults ELSE 0 END,
+  not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
+  state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
+
+
+#: Its card has been posted, so a line can stand in the card's thread.
+_POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
+  AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
+
+
+def owe(tx: Tx, owed: Sequence[Debt], page_keys: Mapping[int, str]) -> None:
+    """Write what is owed; at most one card a channel and incident.
+
+    `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
+    """
+    kept = [(one, _lane(one, page_keys)) for one in owed]
+    kept = [(one, lane) for one, lane in kept if not one[2].echoes or _is_unsent(tx, one[2].channel, lane)]
+    for (_, _, what), lane in kept:
+        if what.hurries:
+            _hurry(tx, what, lane)
+    first = tx.reserve("delivery", len(kept))
+    rows: dict[Kind, list[Row]] = {Kind.CARD: [], Kind.LINE: [], Kind.PAGE: []}
+    for place, (one, lane) in enumerate(kept):
+        rows[one[2].kind].append(_row(first + place, one, lane, micros(tx.now)))
+    tx.sql.insert("delivery", _DELIVERY, rows[Kind.PAGE])
+    tx.sql.insert("delivery", _DELIVERY, rows[Kind.CARD], _CARD_AGAIN)
+    tx.sql.insert("delivery", _DELIVERY, rows[Kind.LINE])
+    if rows[Kind.LINE]:
+        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
+
+
+def _lane(one: Debt, page_keys: Mapping[int, str]) -> str:
+    incident_id, _, what = one
+    if what.kind is Kind.PAGE:
+        return page_keys[incident_id]
+    return str(incident_id) if what.kind is Kind.LINE else ""
+
+
+def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
+    """Whether anything of that order is still to be sent."""
+    return (
+        tx.sql.scalar(
+            "SELECT 1 FROM delivery WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
+            " LIMIT 1",
+            channel,
+            lane,
+        )
+        is not None
+    )
+
+
+def _hurry(tx: Tx, what: Owed, lane: str) -> None:
+    """What stands before it in its order becomes as urgent."""
+    tx.sql.run(
+        "UPDATE delivery SET rank = ? WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
+        " AND rank > ?",
+        what.rank,
+        what.channel,
+        lane,
+        what.rank,
+    )
+
+
+def _row(row_id: int, one: Debt, lane: str, at: int) -> Row:
+    incident_id, event_id, what = one
+    state = "waits" if what.kind is Kind.LINE else "owed"
+    return (
+        row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at, 1,
+        0, 0, 0, 0, 0, "",
+    )  # fmt: skip

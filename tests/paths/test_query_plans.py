@@ -1,0 +1,78 @@
+"""No statement of a night's work reads a whole table, so a night after a million alerts is as quick as the first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.store.sql import Cursor, Sql
+from tests.house import House, alert, down
+
+_LARGE = "alert|incident|event|delivery|seen|quarantine"
+#: What may: ids are read off the end of their table, and forgetting is once a minute.
+_WHOLE = re.compile(rf"\bSCAN (?:{_LARGE}|[adecbi])\b(?! USING (?:COVERING )?INDEX)")
+
+
+@pytest.fixture
+def house(sqlite_template: Path, tmp_path: Path) -> Iterator[House]:
+    path = tmp_path / "vakhta.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    made = House(f"sqlite:///{path}")
+    yield made
+    made.close()
+
+
+def test_no_statement_reads_a_whole_table(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Sequence[object]] = {}
+    execute = Sql._execute
+
+    def note(sql: Sql, statement: str, values: Sequence[object]) -> Cursor:
+        asked.setdefault(statement, values)
+        return execute(sql, statement, values)
+
+    monkeypatch.setattr(Sql, "_execute", note)
+    _a_night(house)
+    monkeypatch.undo()
+
+    with house.store.begin() as tx:
+        plans = {
+            statement: " / ".join(str(row[3]) for row in tx.sql.rows(f"EXPLAIN QUERY PLAN {statement}", *values))
+            for statement, values in asked.items()
+            if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT"))
+        }
+    assert len(plans) > 30
+    assert {statement: plan for statement, plan in plans.items() if _WHOLE.search(plan)} == {}
+
+
+def _a_night(house: House) -> None:
+    """Everything that happens to incidents, deliveries and people."""
+    house.hears(alert("A", fingerprint="a"), alert("B", fingerprint="b"))
+    house.hears(alert("A", fingerprint="a", firing=False))
+    house.hears(alert("A", fingerprint="a"))
+    house.cannot_read(b"{")
+    house.says("ack 1", once="x")
+    house.says("note 1 hm", place="telegram", once="y")
+    house.says("incidents")
+    house.says("resolve 1", place="pagerduty")
+    house.pagerduty.fail_with = [down()]
+    house.slack.fail_with = [down("no", permanent=True)]
+    house.drain()
+    house.clock.pass_by(seconds=50)
+    for tick in (house.watch.free_leases, house.watch.tell_late_pages, house.watch.believe_the_doubted):
+        tick()
+    house.drain()
+    with house.store.read() as reading:
+        reading.incidents()
+        reading.incidents(status=house.incident().status, before=100)
+        reading.unresolved()
+        reading.alerts(1)
+        reading.events(1)
+        reading.events_since(0, 10)
+        reading.newest_event()
+        reading.deliveries(1)
+        reading.owed()
+        reading.paged_as("x")
+        reading.standing_at("slack", "x")
