@@ -195,7 +195,8 @@ class Intake:
             fold = Fold(tx, self._rules, tx.now)
             self._load(tx, fold, [alert for one in batch for alert in one.delivered.alerts])
             results = [self._take(tx, fold, one) for one in batch]
-            written = self._write(tx, fold)
+            with tx.sql.together():
+                written = self._write(tx, fold)
             failpoint("intake.written")
         return results, written
 

@@ -46,12 +46,10 @@ SHAPES: dict[str, Shape] = {
             r"""["'=:\s]{1,5}[A-Za-z0-9/+]{40}"""
         ),
     ),
-    "slack": Shape(
-        ("xox", "xapp"), re.compile(r"x(?<![A-Za-z0-9]x)(?:ox[a-z](?:\.xox[a-z])?|app)-[A-Za-z0-9-]{8,}")
-    ),
+    "slack": Shape(("xox", "xapp"), re.compile(r"x(?<![A-Za-z0-9]x)(?:ox[a-z](?:\.xox[a-z])?|app)-[A-Za-z0-9-]{8,}")),
     "slack webhook": Shape(
-        ("hooks.slack",),
-        re.compile(r"(hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/)[A-Za-z0-9_/-]{8,}"),
+        ("://hooks.slack",),
+        re.compile(r"(://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/)[A-Za-z0-9_/-]{8,}"),
         rf"\1{REDACTED}",
     ),
     # The bot token of Telegram follows "bot" in its URLs; a digest ("sha256:...") is not one.
@@ -86,8 +84,10 @@ SHAPES: dict[str, Shape] = {
     # In quotes up to the closing one, else up to where a value ends in a URL, a shell or the settings of a connection.
     "named": Shape(
         ("=",),
-        re.compile(rf"""(?i)(=(?:{_NAMED})(?:"(?=[^"\n]++")|'(?=[^'\n]++')|(?!["']{{2}})["']?))"""
-                   rf"""(?:(?<=")[^"\n]++(?=")|(?<=')[^'\n]++(?=')|[^\s"'&,]+)"""),
+        re.compile(
+            rf"""(?i)(=(?:{_NAMED})(?:"(?=[^"\n]++")|'(?=[^'\n]++')|(?!["']{{2}})["']?))"""
+            rf"""(?:(?<=")[^"\n]++(?=")|(?<=')[^'\n]++(?=')|[^\s"'&,]+)"""
+        ),
         rf"\1{REDACTED}",
     ),
     # A password may hold @ and /, so it ends at the last @ before the query; but the number of a port is no password.
@@ -102,8 +102,8 @@ SHAPES: dict[str, Shape] = {
 }
 
 #: Signs of a secret in raw bytes: each looks for one byte that is rare in alerts, and from there around itself. A sign
-#: is only a reason to look closer. Telegram; Slack; GitHub, npm, Stripe, AWS; what is named; AWS and Google; AWS and PEM.
-_finds_colon = re.compile(rb":(?=[A-Za-z0-9_-]{34})").search
+#: is only a reason to look closer.
+_finds_colon = re.compile(rb":(?:(?<=[0-9]:)(?=[A-Za-z0-9_-]{34,35}(?![A-Za-z0-9_-]))|\\?/\\?/hooks\.slack)").search
 _finds_x = re.compile(rb"x(?=ox[a-z][-.]|app-)").search
 _finds_low_line = re.compile(rb"_(?:(?<=gh[pousr]_)|(?<=npm_)|live_|pat_|access_key|ACCESS_KEY)").search
 _finds_equals = re.compile(rb"(?i)=(?<=[dtny]=)(?:(?<=word=)|(?<=sswd=)|(?<=cret=)|(?<=oken=)|(?<=key=))").search
@@ -137,7 +137,6 @@ def suspect(body: bytes) -> bool:
         or (b"=" in body and _finds_equals(body))
         or b"earer " in body
         or b"glpat-" in body
-        or b"hooks.slack" in body
         or (b"I" in body and _finds_i(body))
         or (b"J" in body and b"eyJ" in body)
         or (b"K" in body and _finds_k(body))

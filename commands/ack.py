@@ -16,7 +16,7 @@ class Ack:
     says: str = "take an incident; its pages stop"
 
     def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number, _ = words.target(rest, ask.incident_id, self.usage)
+        number = words.target(rest, ask.incident_id, self.usage)
         before = desk.incident(number)
         if before.status is Status.ACKED and before.owner == ask.by.id:
             return Reply(said=f"You already have incident {number}.")

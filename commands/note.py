@@ -18,7 +18,7 @@ class Note:
     says: str = "add a sentence to an incident's story"
 
     def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number, text = words.target(rest, ask.incident_id, self.usage)
+        number, text = words.target_and_text(rest, ask.incident_id, self.usage)
         if not text:
             raise Rejected(f"What should the note say? Nothing was done. Usage: {self.usage}", code="no_text")
         if len(text) > _LONGEST:

@@ -16,7 +16,7 @@ class Resolve:
     says: str = "declare an incident over; it opens again if it goes on firing"
 
     def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number, _ = words.target(rest, ask.incident_id, self.usage)
+        number = words.target(rest, ask.incident_id, self.usage)
         before = desk.incident(number)
         if before.status is Status.RESOLVED:
             return Reply(said=f"Incident {number} was already resolved by {before.resolved_by}.")

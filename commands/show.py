@@ -16,7 +16,7 @@ class Show:
     says: str = "show where an incident stands"
 
     def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number, _ = words.target(rest, ask.incident_id, self.usage)
+        number = words.target(rest, ask.incident_id, self.usage)
         one = desk.incident(number)
         lines = [
             f"#{one.id} {one.title}",

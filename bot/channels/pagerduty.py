@@ -56,6 +56,7 @@ class PagerDuty:
         self._severities = frozenset(section.severities)
         self._door: Door | None = None
         self._refused: str | None = None
+        self._failing: str | None = None  #: why the last page did not arrive
         self._lock = threading.Lock()
         self._mine = threading.local()  # A requests session must not be shared by threads.
         self._open: list[Any] = []
@@ -69,8 +70,11 @@ class PagerDuty:
         return incident.severity in self._severities
 
     def healthy(self) -> str | None:
-        """None, or what PagerDuty said when it refused our routing key or token the last time that was used."""
-        return self._refused
+        """None, or why the last page did not arrive, or what PagerDuty said when it refused our key or token.
+
+        It holds until the same succeeds: a pager has no connection that could be looked at in between.
+        """
+        return self._refused or self._failing
 
     def start(self, door: Door) -> None:
         self._door = door
@@ -93,9 +97,16 @@ class PagerDuty:
             self._events().send_event(action, dedup_key=key, **more)
         except pdpyras.PDClientError as error:
             # Without its cause: pdpyras puts the last characters of the key into some of its sentences.
-            raise self._undelivered(error) from None
-        self._refused = None
-        return key
+            failed = self._undelivered(error)
+        except OSError as error:
+            failed = Undelivered(
+                f"This machine could not send to PagerDuty ({type(error).__name__}: {error.strerror})."
+            )
+        else:
+            self._refused = self._failing = None
+            return key
+        self._failing = failed.said
+        raise failed
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
         """Mirror an acknowledgement, a resolution or a note that was made in PagerDuty.
@@ -172,6 +183,7 @@ class PagerDuty:
         session.max_redirects = 0
         session.log = logging.getLogger(f"{__name__}.pdpyras")
         session.log.disabled = True
+        session.auth = _leave  # Else `requests` opens ~/.netrc for each call, and a login there replaces our token.
         with self._lock:
             self._open.append(session)
         return session
@@ -225,13 +237,16 @@ class PagerDuty:
         try:
             alerts = self._rest(token.get_secret_value()).rget(f"/incidents/{pd_incident}/alerts")
         except pdpyras.PDClientError as error:
-            return self._no_keys(error)
+            return self._no_keys(error.response)
+        except OSError:
+            return self._no_keys(None)
         self._refused = None
         rows = alerts if isinstance(alerts, list) else []
         return [key for key in (text_of(row, "alert_key") for row in rows) if key]
 
-    def _no_keys(self, error: Any) -> list[str]:
-        status = 0 if error.response is None else error.response.status_code
+    def _no_keys(self, answer: Any) -> list[str]:
+        """`answer`: None where there was none."""
+        status = 0 if answer is None else answer.status_code
         if status in _NO_ENTRY:
             self._refused = f"PagerDuty's REST API refused the token ({status})"
             _logger.warning("pagerduty webhook not placed: %s; check channels.pagerduty.api_token", self._refused)
@@ -261,3 +276,8 @@ class PagerDuty:
         if self._door is None:
             raise Rejected("The bot is still starting. Nothing was done. Send it again.", code="starting", status=503)
         return self._door
+
+
+def _leave(request: Any) -> Any:
+    """An authentication that adds nothing: pdpyras has put the token into the headers already."""
+    return request

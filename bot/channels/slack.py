@@ -25,7 +25,8 @@ from bot.model import Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit
 from bot.settings import SlackSettings
 
-_POST_S, _LOOK_S = 10, 1  #: seconds for a delivery, and for what happens while Slack waits 3 s for us
+#: Seconds for a call as a whole: of a delivery, and while Slack waits 3 s for us (1 s more may go to the answer).
+_POST_S, _LOOK_S = 10.0, 1.5
 _ANYTHING = re.compile("")
 
 

@@ -19,19 +19,45 @@ BODY_LIMIT = 1024 * 1024  #: bytes; Slack's own payloads stay far below it
 _FRESH_S = 300  #: seconds that a request may be old, or ahead of our clock
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
-#: What must be an object or a list wherever it appears at the top of a payload; Bolt takes it for granted.
+#: What must be of some kind wherever it appears at the top of a payload or of its event; Bolt takes it for granted.
 _SHAPES: dict[str, tuple[type, ...]] = {
-    "authorizations": (list,),
+    "action_id": (str,),
     "actions": (list,),
+    "api_app_id": (str,),
+    "assistant_thread": (dict,),
+    "authorizations": (list,),
+    "block_id": (str,),
+    "bot_access_token": (str,),
+    "callback_id": (str,),
     "channel": (dict, str),
+    "channel_id": (str,),
+    "command": (str,),
     "container": (dict,),
     "enterprise": (dict, str),
+    "enterprise_id": (str,),
     "event": (dict,),
+    "function": (dict,),
+    "function_data": (dict,),
+    "inputs": (dict,),
+    "item": (dict, str),
     "message": (dict,),
+    "previous_message": (dict,),
+    "response_url": (str,),
+    "subtype": (str,),
     "team": (dict, str),
+    "team_id": (str,),
+    "thread_ts": (str,),
+    "ts": (str,),
+    "type": (str,),
     "user": (dict, str),
+    "user_id": (str,),
     "view": (dict,),
 }
+
+_IDS = frozenset(
+    {"id", "user", "user_id", "user_team", "team", "team_id", "channel", "channel_id", "api_app_id", "trigger_id"}
+    | {"action_id", "block_id", "action_ts", "ts", "thread_ts", "message_ts", "event_id", "event_ts", "response_url"}
+)
 
 
 def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now: float) -> str:
@@ -95,17 +121,21 @@ def check_workspace(payload: Mapping[str, object], *, team_id: str, app_id: str 
 
 def check_shape(payload: Mapping[str, object]) -> None:
     """Refuse what Bolt would break on. Slack sends none of it; a proxy or a test might."""
-    for key, kinds in _SHAPES.items():
-        value = payload.get(key)
-        if value is not None and not isinstance(value, kinds):
-            raise _unreadable(f"`{key}` is of the wrong kind")
+    event = payload.get("event")
+    for part in (payload, event if isinstance(event, dict) else {}):
+        for key, kinds in _SHAPES.items():
+            if part.get(key) is not None and not isinstance(part[key], kinds):
+                raise _unreadable(f"`{key}` is of the wrong kind")
+    view = payload.get("view")
+    if isinstance(view, dict) and not isinstance(view.get("callback_id", ""), str):
+        raise _unreadable("`view.callback_id` is of the wrong kind")
+    _check_ids(payload)
     for key in ("authorizations", "actions"):
         rows = payload.get(key)
         if isinstance(rows, list) and not (rows and all(isinstance(row, dict) for row in rows)):
             raise _unreadable(f"`{key}` is of the wrong kind")
     if payload.get("type") == "block_actions":
         _check_pressed(payload.get("actions"))
-    event = payload.get("event")
     if isinstance(event, dict) and not isinstance(event.get("type"), str):
         raise _unreadable("`event` has no type")
 
@@ -120,9 +150,21 @@ def _object(text: str) -> dict[str, object]:
     return told
 
 
+def _check_ids(payload: Mapping[str, object]) -> None:
+    """An id with NUL or half a character in it would break a database or a log, and none of Slack's has one."""
+    parts = [payload, *(part for part in payload.values() if isinstance(part, dict))]
+    actions = payload.get("actions")
+    parts += [row for row in actions if isinstance(row, dict)] if isinstance(actions, list) else []
+    for part in parts:
+        for key in _IDS & part.keys():
+            value = part[key]
+            if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+                raise _unreadable(f"`{key}` is no id")
+
+
 def _check_pressed(actions: object) -> None:
     pressed = actions[0] if isinstance(actions, list) else {}
-    if not isinstance(pressed.get("action_id"), str):
+    if not isinstance(pressed.get("action_id"), str) or not isinstance(pressed.get("block_id", ""), str):
         raise _unreadable("no action was pressed")
 
 

@@ -14,10 +14,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from http.client import HTTPException
-from urllib.error import URLError
+from urllib.request import Request
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -25,10 +24,12 @@ from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
-from slack_sdk.webhook import WebhookClient
+from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from bot.channels.slack_blocks import escape
-from bot.channels.slack_post import Answer, Refused
+from bot.channels.slack_deadline import Deadline
+from bot.channels.slack_post import Answer
+from bot.channels.slack_refusals import refused, unanswered
 from bot.ports import Rejected, Undelivered
 from bot.settings import SlackSettings
 
@@ -37,50 +38,74 @@ logger = logging.getLogger(__name__)
 Answering = Callable[[dict[str, object]], str]
 
 _WHISPER_S = 1  #: seconds for an answer to the asker, while Slack waits 3 s for us
-_OPEN_S, _CLOSE_S = (
-    5,
-    15,
-)  #: seconds to introduce the bot or get a Socket Mode address, and for the line's thread to end
+#: Seconds to introduce the bot or get a Socket Mode address, and for the line's thread to end.
+_OPEN_S, _CLOSE_S = 5, 15
 _PING_S, _WATCH_S = 10, 0.5  #: seconds between Socket Mode's heartbeats, and between looks at the connection
 _PAUSES = (0.2, 30.0)  #: seconds before connecting again: at first, and at most
 _TCP_ESTABLISHED = b"\x01"
-
-#: Error codes after which the same call cannot succeed until a person changes something.
-_PERMANENT = re.compile(
-    r"account_inactive|.*_not_found|cannot_reply_to_message|.*_access_denied|.*_not_granted|invalid_.*|is_archived"
-    r"|metadata_too_large|missing_scope|msg_.*too_long|no_permission|no_text|not_allowed_token_type|not_authed"
-    r"|not_in_channel|restricted_action.*|enterprise_is_restricted|token_(expired|revoked)|cant_.*|edit_window_closed"
-    r"|two_factor_setup_required|unknown_method"
-)
 
 
 class Web:
     """Slack's Web API, its failures told as `Undelivered`. No error text holds a token, an address or a body."""
 
-    def __init__(self, token: str, api_url: str, timeout_s: int) -> None:
-        self._client = WebClient(token, base_url=api_url, timeout=timeout_s, retry_handlers=[], logger=sdk_logger())
+    def __init__(self, token: str, api_url: str, within_s: float) -> None:
+        """`within_s`: seconds for a call as a whole."""
+        self._token, self._api_url, self._within_s = token, api_url, within_s
 
     def call(self, method: str, fields: Mapping[str, object]) -> Answer:
         """`chat.*` takes JSON; the methods that read take forms only."""
         as_json = method.startswith("chat.")
-        try:
-            told = self._client.api_call(
-                method, json=dict(fields) if as_json else None, params=None if as_json else dict(fields)
-            )
-        except SlackApiError as error:
-            raise _refused(method, error) from None
-        except (OSError, HTTPException, UnicodeDecodeError) as error:
-            raise _unanswered(method, error) from None
+        with Deadline(self._within_s) as deadline:
+            client = _Punctual(deadline, self._token, self._api_url)
+            try:
+                told = client.api_call(
+                    method, json=dict(fields) if as_json else None, params=None if as_json else dict(fields)
+                )
+            except (SlackClientError, OSError, HTTPException, ValueError) as error:
+                if deadline.passed:
+                    raise Undelivered(f"Slack did not answer {method} within {self._within_s:g} s.") from None
+                if isinstance(error, SlackApiError):
+                    raise refused(method, error.response) from None
+                raise unanswered(method, error) from None
         return told.data if isinstance(told.data, dict) else {}
+
+
+class _Punctual(WebClient):
+    """The SDK's client, for one call, with that call's deadline in place of a time-out for each read."""
+
+    def __init__(self, deadline: Deadline, token: str, api_url: str) -> None:
+        super().__init__(token, base_url=api_url, retry_handlers=[], logger=sdk_logger())
+        self._deadline = deadline
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, object]:  # noqa: ARG002
+        with self._deadline.open(req, proxy=self.proxy, tls=self.ssl) as answer:
+            body = answer.read().decode(answer.headers.get_content_charset() or "utf-8")
+            return {"status": answer.status, "headers": answer.headers, "body": body}
+
+
+class _PunctualHook(WebhookClient):
+    """The same for the answer to one interaction."""
+
+    def __init__(self, deadline: Deadline, url: str) -> None:
+        super().__init__(url, retry_handlers=[], logger=sdk_logger())
+        self._deadline = deadline
+
+    def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
+        with self._deadline.open(req, proxy=self.proxy, tls=self.ssl) as answer:
+            body = answer.read().decode(answer.headers.get_content_charset() or "utf-8")
+            return WebhookResponse(url=url, status_code=answer.status, body=body, headers=dict(answer.headers))
 
 
 def whisper(response_url: str, said: str) -> None:
     """Answer one interaction, to its asker alone; Slack takes five of them within half an hour."""
-    hook = WebhookClient(response_url, timeout=_WHISPER_S, retry_handlers=[], logger=sdk_logger())
-    try:
-        answer = hook.send(text=escape(said), response_type="ephemeral", replace_original=False)
-    except (SlackClientError, OSError, HTTPException) as error:
-        raise Undelivered(f"Slack did not take an answer ({type(error).__name__}).") from None
+    with Deadline(_WHISPER_S) as deadline:
+        try:
+            hook = _PunctualHook(deadline, response_url)
+            answer = hook.send(text=escape(said), response_type="ephemeral", replace_original=False)
+        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+            raise Undelivered(f"Slack did not take an answer ({type(error).__name__}).") from None
+    if deadline.passed:  # A head that was cut off reads like a whole one.
+        raise Undelivered(f"Slack did not take an answer within {_WHISPER_S} s.")
     if answer.status_code != HTTPStatus.OK:
         raise Undelivered(f"Slack did not take an answer (HTTP {answer.status_code}).")
 
@@ -271,27 +296,3 @@ def _app_id(app_token: str) -> str | None:
     """An app-level token reads xapp-1-<app id>-<number>-<secret>."""
     found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", app_token)
     return found[1] if found else None
-
-
-def _refused(method: str, error: SlackApiError) -> Undelivered:
-    status = error.response.status_code
-    code = str(error.response.get("error") or "") if isinstance(error.response.data, dict) else ""
-    if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
-        asked = str(error.response.headers.get("Retry-After", ""))
-        wait = timedelta(seconds=int(asked)) if asked.isdecimal() else timedelta(seconds=30)
-        return Undelivered(f"Slack asked to wait with {method} (rate limited).", after=wait)
-    if (
-        status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        or not re.fullmatch(r"[a-z_]{1,60}", code)
-        or code in {"internal_error", "fatal_error"}
-    ):
-        return Undelivered(f"Slack is in trouble: {method} was answered with HTTP {status}.")
-    return Refused(f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None)
-
-
-def _unanswered(method: str, error: Exception) -> Undelivered:
-    cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
-    said = f"Slack did not answer {method} ({type(cause).__name__})."
-    if isinstance(cause, ConnectionRefusedError | socket.gaierror):
-        return Undelivered(said)
-    return Undelivered(said)

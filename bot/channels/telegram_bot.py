@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import httpx
 import telegram
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
@@ -31,8 +32,12 @@ Result = TypeVar("Result")
 _PATIENCE_S = 20.0  #: for one delivery or call, whatever the sockets' own timeouts allow
 _HEARD = ("message", "callback_query")  #: the kinds of update that are asked for
 
-#: The last four: an answer that is not the Bot API's (a proxy's page with status 200) trips the library's reading.
-_FAILURES = (TelegramError, TimeoutError, KeyError, TypeError, ValueError, AttributeError)
+#: An OSError is this machine's own (no file left to open). The last four: an answer that is not the Bot API's (a
+#: proxy's page with status 200) trips the library's reading.
+_FAILURES = (TelegramError, OSError, KeyError, TypeError, ValueError, AttributeError)
+
+#: What the library's own failure came from when there was no connection to send anything over.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 #: Pieces of the Bot API's descriptions, which are all that tells one 400 from another.
 _SAME = ("message is not modified",)
@@ -213,6 +218,8 @@ def _undelivered(error: Exception, said: str) -> Undelivered:
     if isinstance(error, Conflict):
         mend = "Commands typed in Telegram are not heard here until it stops."
         return Undelivered(f"Another program listens with the same bot token: {said}. {mend}")
+    if isinstance(error.__cause__, _NOT_SENT):
+        return Undelivered(f"Telegram cannot be reached: {said}. Nothing was sent.")
     if isinstance(error, TelegramError):
         return Undelivered(f"Telegram cannot be reached: {said}. What was sent may or may not be there.")
     kind = type(error).__name__

@@ -37,6 +37,22 @@ _GIVEN_UP = "The bot failed on this several times. It is not known to be done: l
 _SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - a header's name
 _MOST_BYTES = 1 << 20
 
+#: Marks of words that are not the sender's own, now: forwarded (as the Bot API told it before and since 7.0), written
+#: by a bot in somebody's name, or edited.
+_BORROWED = frozenset(
+    {
+        "forward_origin",
+        "forward_from",
+        "forward_from_chat",
+        "forward_sender_name",
+        "forward_date",
+        "is_automatic_forward",
+        "via_bot",
+        "sender_business_bot",
+        "edit_date",
+    }
+)
+_ON_CARDS = ("ack", "resolve")  #: the verbs that a card's buttons have ever said, with its incident's number
 _SPOKEN = ("message", "edited_message", "channel_post", "edited_channel_post")
 _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.DOTALL)
 _TYPOGRAPHY = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "\u00a0": " ", "\u202f": " "})
@@ -191,7 +207,7 @@ def _unfit(message: Mapping[str, object], kind: str) -> str | None:
     sender = _number(_part(message, "from"), "id")
     if "sender_chat" in message or sender in ANONYMOUS or kind in {"channel_post", "edited_channel_post"}:
         return _FACELESS
-    changed = kind == "edited_message" or not {"forward_origin", "via_bot", "edit_date"}.isdisjoint(message)
+    changed = kind == "edited_message" or not _BORROWED.isdisjoint(message)
     return _STALE if changed else None
 
 
@@ -199,12 +215,12 @@ def _is_genuine(message: Mapping[str, object], words: str, incident_id: int | No
     """Whether the bot offered these words on this message.
 
     A client can send any callback_data. They count when the message, as Telegram itself reports it, still holds the
-    button; or when it is an incident's card, edited since or too old to be reported, and the words name that incident.
-    They are no authority: the presser could have typed them.
+    button; or when it is an incident's card, edited since or too old to be reported, and they are words that its
+    buttons have had. They are no authority: the presser could have typed them.
     """
     if not words or words.startswith("/"):
         return False
-    return words in _buttons(message) or (incident_id is not None and str(incident_id) in words.split())
+    return words in _buttons(message) or words in {f"{verb} {incident_id}" for verb in _ON_CARDS}
 
 
 def _buttons(message: Mapping[str, object]) -> set[str]:

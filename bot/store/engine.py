@@ -84,7 +84,7 @@ class Store:
             Unavailable: the database did not take it; nothing was stored.
         """
         with self._turns if self.sqlite else nullcontext(), self._connected(self._writers) as raw:
-            sql = Sql(raw.cursor(), postgres=not self.sqlite)
+            sql = self._speak(raw)
             at = self._take_turn(sql, lane)
             self._here.writing = True
             try:
@@ -97,6 +97,10 @@ class Store:
                 raise
             finally:
                 self._here.writing = False
+
+    def _speak(self, raw: PoolProxiedConnection) -> Sql:
+        driver = raw.driver_connection
+        return Sql(raw.cursor(), pipeline=driver.pipeline if isinstance(driver, psycopg.Connection) else None)
 
     def _take_turn(self, sql: Sql, lane: str) -> datetime:
         """Wait for it; returns what time it is then."""
@@ -111,7 +115,7 @@ class Store:
     def read(self) -> Iterator[Reading]:
         """One consistent look; it waits for no writer. Raises `Unavailable`."""
         with self._connected(self._readers) as raw:
-            sql = Sql(raw.cursor(), postgres=not self.sqlite)
+            sql = self._speak(raw)
             sql.run("BEGIN" if self.sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
                 yield Reading(sql)

@@ -8,7 +8,8 @@ takes them as one array a column, so that its text is always the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Protocol
@@ -31,12 +32,21 @@ class Cursor(Protocol):
     def fetchall(self) -> Sequence[Row]: ...
 
 
+Pipeline = Callable[[], AbstractContextManager[object]]
+
+
 class Sql:
     """One cursor, spoken to in statements with `?` marks."""
 
-    def __init__(self, cursor: Cursor, *, postgres: bool) -> None:
-        self.postgres = postgres
+    def __init__(self, cursor: Cursor, *, pipeline: Pipeline | None = None) -> None:
+        """`pipeline`: what begins one on PostgreSQL's connection; None for SQLite."""
+        self.postgres = pipeline is not None
         self._cursor = cursor
+        self._pipeline = pipeline
+
+    def together(self) -> AbstractContextManager[object]:
+        """Statements inside need not wait for each other's answers: on PostgreSQL they share a round trip."""
+        return self._pipeline() if self._pipeline else nullcontext()
 
     def run(self, statement: str, *values: object) -> int:
         """Returns how many rows it changed."""
@@ -58,7 +68,7 @@ class Sql:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
         """`tail`: what follows the values, such as ON CONFLICT."""
         if self.postgres and rows:
-            self.run(_insertion_of_arrays(table, tuple(columns), tail), *map(list, zip(*rows, strict=True)))
+            self._execute(_insertion_of_arrays(table, tuple(columns), tail), list(map(list, zip(*rows, strict=True))))
             return
         for part in _parts(rows):
             self.run(_insertion(table, tuple(columns), len(part), tail), *chain.from_iterable(part))
@@ -67,7 +77,7 @@ class Sql:
         """Set `columns[1:]` of the rows whose `columns[0]` matches; all columns are whole numbers."""
         if self.postgres and rows:
             arrays = f"SELECT * FROM unnest({', '.join(['?::bigint[]'] * len(columns))})"
-            self.run(_updating(table, tuple(columns), arrays), *map(list, zip(*rows, strict=True)))
+            self._execute(_updating(table, tuple(columns), arrays), list(map(list, zip(*rows, strict=True))))
             return
         for part in _parts(rows):
             values = f"VALUES {_tuples(len(part), len(columns))}"

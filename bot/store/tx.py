@@ -42,6 +42,7 @@ _ALERT = (
     "ended_at", "until", "doubted_at",
 )  # fmt: skip
 _EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
+_NUMBERED = ("incident", "alert", "event", "delivery")
 _STANDING = "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at"
 _ENCODER = msgspec.json.Encoder()
 
@@ -56,8 +57,10 @@ class Tx:
 
     def reserve(self, table: str, count: int = 1) -> int:
         """The first of `count` ids of `table` that nobody else will get."""
-        if table not in self._next:
-            self._next[table] = (self.sql.scalar(f"SELECT max(id) FROM {table}") or 0) + 1
+        if not self._next:
+            newest = self.sql.row("SELECT " + ", ".join(f"(SELECT max(id) FROM {name})" for name in _NUMBERED))
+            assert newest is not None, "a SELECT of columns has a row"
+            self._next = {name: (last or 0) + 1 for name, last in zip(_NUMBERED, newest, strict=True)}
         first = self._next[table]
         self._next[table] = first + count
         return first

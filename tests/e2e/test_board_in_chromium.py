@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +175,31 @@ def test_what_an_alert_says_is_text_and_never_markup(house: WebHouse, board: Web
     assert board.find_elements(By.CSS_SELECTOR, "main script, main img, aside script, aside img") == []
     assert "</p><script>" in text(board, "#detail h1")
     assert "\u202e" not in str(board.execute_script("return document.body.textContent"))
+
+
+def test_marks_piled_over_a_letter_do_not_paint_over_the_page(house: WebHouse, board: WebDriver) -> None:
+    number = house.fire("Zalgo" + "\u0301" * 200 + "\u200d\u0302" * 200, instance="i" + "\u0316" * 200)
+    house.say(f"note {number} tall" + "\u0301" * 400)
+
+    wait_for(lambda: "Zalgo" in text(board, card(number)))
+    board.get(f"{house.url}/incidents/{number}")
+    shown = wait_for(lambda: text(board, "#detail") if "tall" in text(board, "#detail .story") else "")
+    clipped = [
+        board.execute_script("return getComputedStyle(document.querySelector(arguments[0])).overflowY", row)
+        for row in ("#detail .incident", "#detail .story li", "#detail .alert", "#detail .labels li", "#log li")
+    ]
+
+    assert re.findall(r"[\u0300-\u036f\u200d]{7,}|[\u0300-\u036f]{4,}", shown) == []
+    assert set(clipped) == {"clip"}
+
+
+def test_the_languages_that_carry_marks_are_left_as_they_are(house: WebHouse, board: WebDriver) -> None:
+    said = "مُحَمَّدٌ ที่นี่ हिन्दी Tiếng Việt 👩‍👩‍👧 1️⃣"
+    number = house.fire("Marked")
+
+    house.say(f"note {number} {said}")
+
+    assert wait_for(lambda: said in text(board, "#log"))
 
 
 @pytest.mark.parametrize("path", ["/", "/incidents/1", "/api/docs"])

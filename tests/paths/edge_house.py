@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
@@ -172,6 +173,7 @@ class EdgeHouse:
             for piece in pieces:
                 line.sendall(piece)
             heard = bytearray()
-            while piece := line.recv(65536):
-                heard += piece
+            with suppress(ConnectionResetError):  # how it hangs up on what it has not read
+                while piece := line.recv(65536):
+                    heard += piece
             return bytes(heard)

@@ -106,9 +106,9 @@ def test_a_large_body_is_refused_before_it_is_held(house: WebHouse, slack: Ears)
     slack.next = Heard(body=b"taken")
     heard = len(slack.heard)
 
-    declared = speak(house.port, b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n")
+    declared = speak(house.port, b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 524289\r\n\r\n")
     chunked = house.http.post("/in/slack", content=(b"x" * 65536 for _ in range(32)))
-    allowed = house.http.post("/in/slack", content=b"x" * 1024 * 1024)
+    allowed = house.http.post("/in/slack", content=b"x" * 512 * 1024)
 
     assert declared.startswith(b"HTTP/1.1 413 ")
     assert chunked.status_code == 413
@@ -209,6 +209,7 @@ def test_a_body_that_does_not_come_is_408(house: WebHouse, monkeypatch: pytest.M
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"too_slow" in answer
+    assert b"connection: close" in answer
 
 
 def test_requests_that_follow_on_one_connection_are_all_answered(house: WebHouse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import time
@@ -182,6 +183,22 @@ def test_trouble_that_may_pass_is_not_permanent(bench: Bench, trouble: str) -> N
 
     with pytest.raises(Undelivered) as failed:
         first(bench)
+    first(bench)
+
+    assert not failed.value.permanent
+    assert len(bench.standing()) == 1
+
+
+@every_sender
+def test_an_error_of_this_machine_is_not_permanent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as machine:
+        for where in ("requests.Session.send", "telegram.request.HTTPXRequest.do_request", "socket.create_connection"):
+            machine.setattr(where, fail)
+        with pytest.raises(Undelivered) as failed:
+            first(bench)
     first(bench)
 
     assert not failed.value.permanent

@@ -39,3 +39,27 @@ def test_whatever_follows_it_is_answered_and_breaks_nothing(house: House, comman
 
     assert reply.said
     assert len(house.incidents()) == 1
+
+
+@pytest.mark.parametrize("verb", ["ack", "resolve", "show"])
+@pytest.mark.parametrize("rest", ["is not possible yet, wait", "1 2", "1 please", "it"])
+def test_talk_that_begins_like_a_command_does_nothing_and_is_told_what_was_not_understood(
+    house: House, verb: str, rest: str
+) -> None:
+    house.hears(alert())
+    before = house.incident()
+
+    reply = house.says(f"{verb} {rest}", here=1)
+
+    assert not reply.ok
+    assert rest.removeprefix("1 ") in reply.said
+    assert f"Nothing was done. Usage: {verb} <incident>" in reply.said
+    assert house.incident() == before
+
+
+def test_a_note_in_a_thread_may_begin_with_a_number_of_something_else(house: House) -> None:
+    house.hears(alert())
+
+    reply = house.says("note 3 pods restarted", here=1)
+
+    assert (reply.ok, reply.said) == (True, "Noted on incident 1.")

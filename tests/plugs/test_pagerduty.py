@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -260,3 +261,27 @@ def test_the_fake_refuses_the_event_over_the_limit() -> None:
     assert over.value.after == timedelta(seconds=30)
     assert fake.window.refused == 1
     assert fake.became() == ["opened", "folded", "folded"]
+
+
+def test_a_login_in_netrc_is_not_used_and_its_file_not_opened(
+    fake: FakePagerDuty, channel: PagerDuty, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login mallory password x\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    channel.deliver(page(What.OPENED))
+
+    assert "authorization" not in fake.received[0].headers
+
+
+def test_a_last_page_that_failed_is_unhealthy_until_one_arrives(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    fake.answer_next(status=503)
+
+    with pytest.raises(Undelivered) as failed:
+        channel.deliver(page(What.OPENED))
+    ill = channel.healthy()
+    channel.deliver(page(What.OPENED))
+
+    assert ill == failed.value.said
+    assert channel.healthy() is None

@@ -244,3 +244,18 @@ def test_the_fake_keeps_telegrams_rate_limits(fake: FakeTelegram, channel: Teleg
 
     assert failed.value.after == timedelta(seconds=1)
     assert fake.refused == 1
+
+
+def test_without_a_connection_nothing_was_sent_and_that_is_said(fake: FakeTelegram, door: SmallDoor) -> None:
+    with listening(fake, door) as channel:
+        fake.wait(lambda: hears(channel), "the channel is open")
+        assert channel._live is not None
+        channel._live.loop.run(channel._live.bot._api.request.shutdown())
+        channel._live.loop.run(channel._live.bot._api.request.initialize())
+        fake.__exit__(None, None, None)
+
+        with pytest.raises(Undelivered) as failed:
+            channel.deliver(notice())
+
+    assert not failed.value.permanent
+    assert failed.value.said.endswith("Nothing was sent.")

@@ -184,55 +184,6 @@ def test_row_68_an_update_seen_before_has_no_second_effect_and_no_second_answer(
     assert len(fake.posts) == 2
 
 
-def test_row_69_nobody_hides_behind_a_chat(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:
-    door.people |= {("telegram", str(account)): ANA for account in (1087968824, 136817688, 777000)}
-    updates = [
-        fake.says_anonymously("/ack 42"),
-        fake.says_as_channel("/ack 42"),
-        fake.publishes("/ack 42"),
-        fake.says("/ack 42", user=777000),
-    ]
-
-    statuses = [sent(channel, update) for update in updates]
-
-    assert statuses == [200] * 4
-    assert door.heard == []
-    told = [posted.text.partition(" Nothing")[0] for posted in fake.posts.values()]
-    assert told == ["Anonymous and channel posts cannot run commands."] * 4
-
-
-def test_row_70_an_edited_or_forwarded_command_is_not_run_but_hinted_at(
-    fake: FakeTelegram, door: SmallDoor, channel: Telegram
-) -> None:
-    updates = [fake.edits("/ack 42"), fake.forwards("/ack 42"), fake.says("/ack 42", via_bot={"id": 5})]
-
-    statuses = [sent(channel, update) for update in updates]
-
-    assert statuses == [200] * 3
-    assert door.heard == []
-    assert [posted.text.partition(" Nothing")[0] for posted in fake.posts.values()] == [
-        "Edited and forwarded messages cannot run commands."
-    ] * 3
-
-
-def test_row_71_a_forged_button_is_unknown(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:
-    forged = [
-        fake.presses(600, "x" * 64),
-        fake.presses(600, ""),
-        fake.presses(600, "/ack 42"),
-        fake.presses(600, "ack 43"),
-        fake.presses(601, "ack 42", keyboard=("ack 43",)),
-        fake.presses(600, "ack 42", chat=-2002, keyboard=("ack 42",)),
-    ]
-
-    statuses = [sent(channel, update) for update in forged]
-
-    assert statuses == [200] * len(forged)
-    assert {(flash.text, flash.alert) for flash in fake.flashes} == {("Unknown or expired button.", True)}
-    assert len(fake.flashes) == len(forged)
-    assert door.heard == []
-
-
 def test_a_button_is_asked_for_the_presser_and_answered_to_him_alone(
     fake: FakeTelegram, door: SmallDoor, channel: Telegram
 ) -> None:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from bot import words
 from bot.ports import Rejected
 
+USAGE = "ack <incident>"
+
 
 @pytest.mark.parametrize(
     ("said", "verb", "rest"),
@@ -25,22 +27,62 @@ def test_words_are_a_verb_and_a_rest(said: str, verb: str, rest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "here", "number", "left"),
-    [("42", None, 42, ""), ("#42 text", None, 42, "text"), ("", 7, 7, ""), ("it is 3 am", 7, 7, "it is 3 am")],
+    ("rest", "here", "number"), [("42", None, 42), ("#42", None, 42), ("", 7, 7), ("7", 7, 7), ("3", 7, 3), ("#3", 7, 3)]
 )
-def test_a_target_is_a_number_or_where_it_was_said(rest: str, here: int | None, number: int, left: str) -> None:
-    assert words.target(rest, here, "ack <incident>") == (number, left)
+def test_a_target_is_a_number_or_where_it_was_said(rest: str, here: int | None, number: int) -> None:
+    assert words.target(rest, here, USAGE) == number
+
+
+@pytest.mark.parametrize(
+    ("rest", "here", "named"),
+    [
+        ("is not possible yet, wait", 42, "'is not possible yet, wait'"),
+        ("it", 42, "'it'"),
+        ("7 8", None, "'8' after"),
+        ("7 8", 42, "'8' after"),
+        ("7 please", None, "'please' after"),
+        ("#7, 8", 42, "'#7, 8'"),
+        ("3 pods " + "x" * 500, 42, f"'pods {'x' * 35}...' after"),
+    ],
+)
+def test_what_follows_the_target_is_refused_and_named(rest: str, here: int | None, named: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        words.target(rest, here, USAGE)
+
+    assert refused.value.said.startswith(named)
+    assert "Nothing was done. Usage: ack <incident>" in refused.value.said
 
 
 @pytest.mark.parametrize("rest", ["-1", "1e9", "1.5", "0x10", "٣", "9" * 30, "api", "1,2"])
 def test_what_is_no_number_is_refused_with_the_usage(rest: str) -> None:
-    with pytest.raises(Rejected, match=r"Nothing was done\. Usage: ack <incident>"):
-        words.target(rest, None, "ack <incident>")
+    for read in (words.target, words.target_and_text):
+        with pytest.raises(Rejected, match=r"Nothing was done\. Usage: ack <incident>"):
+            read(rest, None, USAGE)
+
+
+@pytest.mark.parametrize(
+    ("rest", "here", "number", "text"),
+    [
+        ("3 pods restarted", None, 3, "pods restarted"),
+        ("3 pods restarted", 1, 1, "3 pods restarted"),
+        ("#3 pods restarted", 1, 3, "pods restarted"),
+        ("1 pods restarted", 1, 1, "pods restarted"),
+        ("#1 pods restarted", 1, 1, "pods restarted"),
+        ("#urgent look", 1, 1, "#urgent look"),
+        ("it is 3 am", 1, 1, "it is 3 am"),
+        ("3", 1, 1, "3"),
+        ("", 1, 1, ""),
+    ],
+)
+def test_where_the_place_names_an_incident_a_bare_number_is_text(
+    rest: str, here: int | None, number: int, text: str
+) -> None:
+    assert words.target_and_text(rest, here, "note <incident> <text>") == (number, text)
 
 
 @given(st.text(), st.integers(1, 9))
-def test_inside_a_thread_any_words_have_a_target(said: str, here: int) -> None:
-    number, _ = words.target(words.split(said)[1], here, "ack <incident>")
+def test_inside_a_thread_any_words_are_a_note_for_some_incident(said: str, here: int) -> None:
+    number, _ = words.target_and_text(words.split(said)[1], here, USAGE)
 
     assert number >= 0
 

@@ -1,0 +1,95 @@
+"""A Slack that drips its answer, byte by byte, holds nobody longer than a call may take."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bot.channels.slack_web import Web, whisper
+from bot.ports import Undelivered
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@contextmanager
+def dripping(first: bytes, drop: bytes) -> Iterator[str]:
+    """A server that says `first` and then `drop` again and again, always sooner than a socket's time-out."""
+    ended = threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(65536)
+            try:
+                peer.sendall(first)
+                while not ended.wait(0.02):
+                    peer.sendall(drop)
+            except OSError:
+                return  # The other side has had enough.
+
+    thread = threading.Thread(target=drip, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+    ended.set()
+    thread.join(5)
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "drop"),
+    [
+        (HEAD, b"x: y\r\n"),
+        (b"", b"H"),
+        (HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (HEAD.replace(b"200 OK", b"500 Oh") + b"Content-Length: 100000\r\n\r\n", b" "),
+    ],
+    ids=["headers", "status line", "body", "chunks", "body of a failure"],
+)
+def test_a_call_ends_when_its_time_is_over(first: bytes, drop: bytes) -> None:
+    with dripping(first, drop) as url:
+        began = time.monotonic()
+
+        with pytest.raises(Undelivered) as late:
+            Web("xoxb-1", url, 0.3).call("users.info", {"user": "U1"})
+
+        took = time.monotonic() - began
+
+    assert took < 2
+    assert late.value.said == "Slack did not answer users.info within 0.3 s."
+    assert not late.value.permanent
+
+
+def test_an_answer_to_the_asker_is_given_up_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.channels.slack_web._WHISPER_S", 0.3)
+    with dripping(HEAD, b"x: y\r\n") as url:
+        began = time.monotonic()
+
+        with pytest.raises(Undelivered, match="did not take an answer"):
+            whisper(url, "hello")
+
+        took = time.monotonic() - began
+
+    assert took < 2
+
+
+def test_an_answer_in_time_leaves_nothing_behind() -> None:
+    body = json.dumps({"ok": True, "user": {"id": "U1"}}).encode()
+    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    before = threading.active_count()
+    with dripping(whole, b"") as url:
+        told = Web("xoxb-1", url, 5).call("users.info", {"user": "U1"})
+
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        threading.Event().wait(0.005)
+
+    assert told["user"] == {"id": "U1"}
+    assert threading.active_count() <= before
