@@ -35,7 +35,7 @@ from bot.welcome import welcome
 logger = logging.getLogger(__name__)
 
 #: Python gives a waiting thread its turn after this long; the default of 5 ms is a page's whole way out.
-_SWITCH_S = 0.0005
+_SWITCH_S = 0.002
 #: Of the time that a stop may take, this much is kept for closing what is left.
 _CLOSING = timedelta(seconds=2)
 

@@ -12,9 +12,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import monotonic, sleep
 
 from bot import story
 from bot.failpoints import failpoint
@@ -35,9 +35,12 @@ _ALERTS_A_COMMIT = 600
 _AGAIN = timedelta(hours=1)
 #: Beyond so many a sender is better off trying again than waiting.
 _MOST_WAITING = 5_000
-#: When so many shared the last commit, the next waits this long at most for as many.
+#: When so many shared the last commit, the next waits this long at most for as many: those who were answered together
+#: come back together, and one commit of many costs less than many of few.
 _CROWD = 8
-_MOMENT_S = 0.002
+_MOMENT_S = 0.004
+_LOOK_EVERY_S = 1.0
+_NOBODY = 2**62
 
 
 class Unstored(Exception):
@@ -84,7 +87,9 @@ class Intake:
         self._observe = observe
         self.post = post
         self._queue: deque[_Waiting] = deque()
-        self._work = threading.Semaphore(0)
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._wanted = _NOBODY  #: how many have to wait before the thread is woken
         self._stopping = False
         self._crowd = 0
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -95,7 +100,7 @@ class Intake:
     def stop(self) -> None:
         """Commit and answer what is waiting, then end."""
         self._stopping = True
-        self._work.release()
+        self._wake()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -120,11 +125,11 @@ class Intake:
             one.done(Unstored(f"{_MOST_WAITING} deliveries are waiting to be stored"))
             return
         self._queue.append(one)
-        self._work.release()
+        if len(self._queue) >= self._wanted:
+            self._wake()
 
     def _run(self) -> None:
         while True:
-            self._work.acquire()
             batch = self._gather()
             if not batch and self._stopping:
                 return
@@ -136,25 +141,31 @@ class Intake:
                 self._answer(batch, [Unstored(repr(bug))] * len(batch))
 
     def _gather(self) -> list[_Waiting]:
-        self._await_the_crowd()
+        """What waits, once something does; empty when the intake is to stop."""
+        if self._crowd >= _CROWD:
+            self._sleep(until=self._crowd, within_s=_MOMENT_S)
+        while not self._queue and not self._stopping:
+            self._sleep(until=1, within_s=_LOOK_EVERY_S)
         batch: list[_Waiting] = []
         alerts = 0
         while self._queue and alerts < _ALERTS_A_COMMIT:
             one = self._queue.popleft()
             alerts += len(one.delivered.alerts) or 1
             batch.append(one)
-        for _ in batch[1:]:
-            self._work.acquire(blocking=False)
         self._crowd = len(batch)
         return batch
 
-    def _await_the_crowd(self) -> None:
-        """Those who were answered together come back together: a moment's wait makes one commit of many small ones."""
-        if self._crowd < _CROWD:
-            return
-        until = monotonic() + _MOMENT_S
-        while len(self._queue) < self._crowd and monotonic() < until:
-            sleep(_MOMENT_S / 10)
+    def _sleep(self, *, until: int, within_s: float) -> None:
+        """Until so many wait, or the time is over. Python's lock is not asked for in between, so the web keeps it."""
+        self._wanted = until
+        if len(self._queue) < until and not self._stopping:
+            self._gate.acquire(timeout=within_s)
+        self._wanted = _NOBODY
+
+    def _wake(self) -> None:
+        self._wanted = _NOBODY
+        with suppress(RuntimeError):  # it is open already
+            self._gate.release()
 
     def _commit(self, batch: list[_Waiting], *, again: bool = True) -> None:
         """`again`: what a fault undoes is tried once more, each delivery alone."""

@@ -16,6 +16,7 @@ from time import monotonic
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bot.web.cork import Cork
 from bot.web.errors import error_body
 
 _MOST_FILES = 65536
@@ -86,7 +87,7 @@ class Wire(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         full = len(self.connections) >= most_open()
-        super().connection_made(transport)
+        super().connection_made(Cork(transport, self.loop))
         if full:
             self._turn_away()
             return
