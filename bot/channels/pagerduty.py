@@ -48,7 +48,7 @@ class PagerDuty:
     wants = frozenset(_ACTIONS)
     #: 120 a minute and routing key, in a window that slides; the half second is for clocks and the way there.
     limits: tuple[Limit, ...] = (Limit(count=120, per=timedelta(seconds=60.5)),)
-    threads = 4
+    threads = 2
 
     def __init__(self, section: PagerDutySettings) -> None:
         self.ignored: Counter[str] = Counter()  #: genuine webhooks without effect, by why

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_row_70_an_edited_or_forwarded_command_is_not_run_but_hinted_at(
     ids=lambda mark: next(iter(mark)),
 )
 def test_row_70_words_that_are_not_the_senders_own_are_not_run(
-    fake: FakeTelegram, door: SmallDoor, channel: Telegram, mark: dict[str, object]
+    fake: FakeTelegram, door: SmallDoor, channel: Telegram, mark: dict[str, Any]
 ) -> None:
     sent(channel, fake.says("/ack 42", **mark))
 

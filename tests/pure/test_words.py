@@ -27,7 +27,8 @@ def test_words_are_a_verb_and_a_rest(said: str, verb: str, rest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "here", "number"), [("42", None, 42), ("#42", None, 42), ("", 7, 7), ("7", 7, 7), ("3", 7, 3), ("#3", 7, 3)]
+    ("rest", "here", "number"),
+    [("42", None, 42), ("#42", None, 42), ("", 7, 7), ("7", 7, 7), ("3", 7, 3), ("#3", 7, 3)],
 )
 def test_a_target_is_a_number_or_where_it_was_said(rest: str, here: int | None, number: int) -> None:
     assert words.target(rest, here, USAGE) == number
