@@ -68,7 +68,10 @@ class _Waiting:
 
 
 class Intake:
-    """The one thread that folds. `post` runs a callable where the answers belong (the web's loop)."""
+    """The one thread that folds. `post` runs a callable where the answers belong (the web's loop).
+
+    `begin` is the first thing that the thread does.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Intake:
         told: Told,
         observe: Callable[[Sequence[tuple[Delivered, Taken | Exception]]], None] = lambda _: None,
         post: Callable[[Callable[[], None]], object] = lambda answer: answer(),
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -86,6 +90,7 @@ class Intake:
         self._told = told
         self._observe = observe
         self.post = post
+        self._begin = begin
         self._queue: deque[_Waiting] = deque()
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -129,6 +134,7 @@ class Intake:
             self._wake()
 
     def _run(self) -> None:
+        self._begin()
         while True:
             batch = self._gather()
             if not batch and self._stopping:

@@ -31,8 +31,9 @@ from bot.store.tx import Tx
 LOCK_TIMEOUT_S = 5
 #: How long PostgreSQL lets a transaction wait for its owner; none of ours waits for anything but the database.
 IDLE_TIMEOUT_S = 5
-#: The write-ahead log is folded into the file this often, and cut to nothing when it has grown past the second figure.
-CHECKPOINT_EVERY_S = 1.0
+#: The write-ahead log is folded into the file this often, so that it stays short: each page that is read is first
+#: looked for in it. At one second instead, a storm's rate was a fifth lower. Past the second figure it is cut.
+CHECKPOINT_EVERY_S = 0.2
 CUT_LOG_AT_BYTES = 64 * 1024 * 1024
 
 _INCIDENTS = "incidents"

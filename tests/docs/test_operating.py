@@ -72,6 +72,8 @@ def default(field: FieldInfo) -> str | None:
     value = extra.get("default") if isinstance(extra, dict) else None
     value = field.get_default(call_default_factory=True) if value is None else value
     value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
     if value in _EMPTY:
         return "none"
     return f"`{value}`" if isinstance(value, str | int) else None
