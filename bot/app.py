@@ -141,6 +141,7 @@ class Bot:
             claims.free_expired(tx, everything=self.store.sqlite)
         self.store.start()
         self.intake.post = self.web.post
+        self.intake.soon = self.web.soon
         self.intake.start()
         self.web.start()
         for channel in self.channels.values():

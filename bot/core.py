@@ -1,8 +1,8 @@
-"""The one processor core that the web's thread and the intake's share.
+"""The one processor core that the web's thread and the intake's may share.
 
 Only one of them runs Python at a time, whatever the machine has. Each time the lock of the interpreter goes from one
-core to another, the other core has to be woken and what it needs fetched; with both on one core a webhook costs a
-third less (decision 0015). Every other thread goes where the system likes.
+core to another, the other core has to be woken and what it needs fetched (decision 0015). Every other thread goes
+where the system likes.
 """
 
 from __future__ import annotations

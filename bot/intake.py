@@ -90,6 +90,8 @@ class Intake:
         self._told = told
         self._observe = observe
         self.post = post
+        #: Runs a callable when whoever calls `take` has passed on what else has arrived by now.
+        self.soon: Callable[[Callable[[], None]], object] = lambda wake: wake()
         self._begin = begin
         self._queue: deque[_Waiting] = deque()
         self._gate = threading.Lock()
@@ -131,7 +133,8 @@ class Intake:
             return
         self._queue.append(one)
         if len(self._queue) >= self._wanted:
-            self._wake()
+            self._wanted = _NOBODY
+            self.soon(self._wake)
 
     def _run(self) -> None:
         self._begin()

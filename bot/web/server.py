@@ -202,6 +202,14 @@ class Server:
         with suppress(RuntimeError):  # the loop has closed: whoever waited is gone
             self._running.loop.call_soon_threadsafe(answer)
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """Run it in the loop's thread, after the requests that are being read now."""
+        loop = self._running.loop if self._running else None
+        if loop is not None and threading.current_thread() is self._thread:
+            loop.call_soon(act)
+        else:
+            act()
+
     def alive(self) -> bool:
         """False once the server's thread has ended, wanted or not."""
         return self._thread is not None and self._thread.is_alive()
