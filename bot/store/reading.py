@@ -68,14 +68,6 @@ class Reading:
         )
         return [incident_of(row) for row in rows]
 
-    def unresolved(self, limit: int = 200) -> list[Incident]:
-        """Open and acknowledged ones, newest first."""
-        rows = self._sql.rows(
-            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.status <> 'resolved' ORDER BY i.id DESC LIMIT ?",
-            limit,
-        )
-        return [incident_of(row) for row in rows]
-
     def incident(self, incident_id: int) -> Incident | None:
         row = self._sql.row(f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id = ?", incident_id)
         return None if row is None else incident_of(row)

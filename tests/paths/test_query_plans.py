@@ -67,7 +67,6 @@ def _a_night(house: House) -> None:
     with house.store.read() as reading:
         reading.incidents()
         reading.incidents(status=house.incident().status, before=100)
-        reading.unresolved()
         reading.alerts(1)
         reading.events(1)
         reading.events_since(0, 10)
