@@ -274,7 +274,10 @@ class Intake:
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[Taken | Exception]) -> None:
         def answer() -> None:
             for one, result in zip(batch, results, strict=True):
-                one.done(result)
+                try:
+                    one.done(result)
+                except Exception:
+                    logger.exception("a sender could not be answered")  # the others have to be
 
         self.post(answer)
         self._observe([(one.delivered, result) for one, result in zip(batch, results, strict=True)])

@@ -9,44 +9,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hmac import compare_digest
-from http import HTTPStatus
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-import msgspec
 from pydantic import SecretStr
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from bot.intake import Unstored
 from bot.model import Delivered
 from bot.ports import Rejected, Source
-from bot.web.errors import error_body
+from bot.web.answers import CLOSE, Answer, Taken, accepted, not_stored, refused
 from bot.web.inflow import Gone, Inflow, inflate
 
 logger = logging.getLogger(__name__)
 
-_PREFIX = "/alerts/"
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
-_Answer = tuple[Message, Message]
-_Outcome = TypeVar("_Outcome")
-_JSON = (b"content-type", b"application/json")
-_CLOSE = (b"connection", b"close")
-
-
-class Taken(Protocol):
-    """What the intake did with a delivery, told after its commit."""
-
-    @property
-    def accepted(self) -> int: ...
-    @property
-    def code(self) -> str: ...
-    @property
-    def incidents(self) -> tuple[int, ...]: ...
+PREFIX = "/alerts/"
+_JSON = b"application/json"
 
 
 class Take(Protocol):
@@ -94,7 +75,7 @@ class Intake:
         limits: Limits | None = None,
     ) -> None:
         self._limits = limits or Limits()
-        self._sources = {_PREFIX + name: (name, source) for name, source in sources.items()}
+        self._sources = {PREFIX + name: (name, source) for name, source in sources.items()}
         self._tokens = tuple((known, name) for name in sources for known in tokens.get(name, ()))
         self._take = take
         self._keep = keep
@@ -104,34 +85,68 @@ class Intake:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         try:
-            start, body = await self._answer(scope, headers, receive)
+            answer = await self._answer(scope, headers, receive)
         except Gone:
             return
-        await send(start)
-        await send(body)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.fields})
+        await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> _Answer:
+    def ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Delivered | None:
+        """The delivery, where its sender is known and nothing is to be said against it.
+
+        None: there is, and calling the app tells what; nothing has been done.
+        """
+        place = self._sources.get(path)
+        if place is None or len(body) > min(self._limits.inline, self._limits.body):
+            return None
+        name, source = place
+        if self._stranger(name, headers.get(b"authorization")) is not None:
+            return None
+        try:
+            _check_kind(headers.get(b"content-type", _JSON))
+            return source.read(_Headers(headers), body)
+        except Exception:  # noqa: BLE001 - the app reads it once more, and tells or logs what is wrong
+            return None
+
+    def store(self, delivered: Delivered, headers: Mapping[bytes, bytes], tell: Callable[[Answer], None]) -> None:
+        """`tell` is called once, in the loop's thread: after the commit, or when there is none."""
+
+        def done(taken: Taken | Exception) -> None:
+            if isinstance(taken, Exception):
+                _log_loss(taken, "delivery not stored", delivered.source)
+                tell(not_stored(headers))
+            else:
+                tell(accepted(delivered, taken))
+
+        try:
+            self._take(delivered, done)
+        except Exception as bug:  # noqa: BLE001 - the edge of the path; it is logged where it ends
+            done(bug)
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         place = self._sources.get(scope["path"])
         if place is None:
-            return _refusal(Rejected("There is nothing at this address.", code="not_found", status=404), headers)
+            return refused(Rejected("There is nothing at this address.", code="not_found", status=404), headers)
         if scope["method"] != "POST":
-            refused = Rejected("Alerts are sent with POST.", code="method_not_allowed", status=405)
-            return _refusal(refused, headers, (b"allow", b"POST"))
+            wrong = Rejected("Alerts are sent with POST.", code="method_not_allowed", status=405)
+            return refused(wrong, headers, (b"allow", b"POST"))
         name, source = place
         stranger = self._stranger(name, headers.get(b"authorization"))
         if stranger is not None:
             self._alarm(name, stranger.code)
-            return _refusal(stranger, headers)
+            return refused(stranger, headers)
         try:
             body, whole = await self._inflow.read(receive)
         except TimeoutError:
             said = f"The body did not arrive within {self._limits.within.total_seconds():g} s. Nothing was stored."
-            return _refusal(Rejected(said, code="too_slow", status=408), headers, _CLOSE)
+            return refused(Rejected(said, code="too_slow", status=408), headers, CLOSE)
         try:
             delivered = await self._read(source, headers, body, whole=whole)
         except Rejected as unread:
             return await self._kept(name, headers, body, unread)
-        return await self._taken(delivered, headers)
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.store(delivered, headers, _teller(waiting))
+        return await waiting
 
     def _stranger(self, name: str, authorization: bytes | None) -> Rejected | None:
         """Why this sender is turned away; None for one we know. Every token is compared, whichever fits."""
@@ -158,7 +173,7 @@ class Intake:
         return await asyncio.to_thread(self._understood, source, headers, body)
 
     def _understood(self, source: Source, headers: dict[bytes, bytes], body: bytes) -> Delivered:
-        _check_kind(headers.get(b"content-type", b"application/json"))
+        _check_kind(headers.get(b"content-type", _JSON))
         coding = headers.get(b"content-encoding", b"identity").strip().lower()
         if coding in (b"gzip", b"x-gzip"):
             body = inflate(body, self._limits.inflated)
@@ -174,32 +189,23 @@ class Intake:
             said = "The bot could not read this, by a fault of its own. Nothing was stored as an alert."
             raise Rejected(said, code="not_read", status=422) from error
 
-    async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> _Answer:
-        waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        try:
-            self._keep(name, body, unread, _teller(waiting))
-            await waiting
-        except Unstored as down:
-            logger.warning("delivery not kept", extra={"source": name, "why": str(down)})
-            return _not_stored(headers)
-        except Exception:
-            logger.exception("delivery not kept", extra={"source": name})
-            return _not_stored(headers)
-        logger.warning("delivery kept unread", extra={"source": name, "code": unread.code})
-        return _refusal(unread, headers)
+    async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> Answer:
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        tell = _teller(waiting)
 
-    async def _taken(self, delivered: Delivered, headers: dict[bytes, bytes]) -> _Answer:
-        waiting: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        def done(taken: Taken | Exception) -> None:
+            if isinstance(taken, Exception):
+                _log_loss(taken, "delivery not kept", name)
+                tell(not_stored(headers))
+            else:
+                logger.warning("delivery kept unread", extra={"source": name, "code": unread.code})
+                tell(refused(unread, headers))
+
         try:
-            self._take(delivered, _teller(waiting))
-            taken = await waiting
-        except Unstored as down:
-            logger.warning("delivery not stored", extra={"source": delivered.source, "why": str(down)})
-            return _not_stored(headers)
-        except Exception:
-            logger.exception("delivery not stored", extra={"source": delivered.source})
-            return _not_stored(headers)
-        return _accepted(delivered, taken)
+            self._keep(name, body, unread, done)
+        except Exception as bug:  # noqa: BLE001 - the edge of the path; it is logged where it ends
+            done(bug)
+        return await waiting
 
 
 class _Headers(Mapping[str, str]):
@@ -219,7 +225,7 @@ class _Headers(Mapping[str, str]):
 
 
 def _check_kind(declared: bytes) -> None:
-    if declared == b"application/json":
+    if declared == _JSON:
         return
     kind = declared.partition(b";")[0].strip().lower()
     if kind != b"application/json" and not kind.endswith(b"+json"):
@@ -230,47 +236,17 @@ def _check_kind(declared: bytes) -> None:
         raise Rejected(said, code="unsupported_type", status=415)
 
 
-def _teller(waiting: asyncio.Future[_Outcome]) -> Callable[[_Outcome | Exception], None]:
-    def tell(outcome: _Outcome | Exception) -> None:
-        if waiting.done():  # the server has stopped waiting
-            return
-        if isinstance(outcome, Exception):
-            waiting.set_exception(outcome)
-        else:
-            waiting.set_result(outcome)
+def _log_loss(why: Exception, said: str, source: str) -> None:
+    """Trouble of the database in one line, a fault of ours with its trace."""
+    if isinstance(why, Unstored):
+        logger.warning(said, extra={"source": source, "why": str(why)})
+    else:
+        logger.error(said, extra={"source": source}, exc_info=why)
+
+
+def _teller(waiting: asyncio.Future[Answer]) -> Callable[[Answer], None]:
+    def tell(answer: Answer) -> None:
+        if not waiting.done():  # the server has stopped waiting
+            waiting.set_result(answer)
 
     return tell
-
-
-def _accepted(delivered: Delivered, taken: Taken) -> _Answer:
-    answer: dict[str, object] = {
-        "accepted": taken.accepted,
-        "status": taken.code,
-        "incidents": taken.incidents,
-        "flags": delivered.flags,
-    }
-    if delivered.rejected:
-        answer["rejected"] = [{"path": path, "message": said} for path, said in delivered.rejected]
-    mended = delivered.rejected or "time_replaced" in delivered.flags
-    return _spoken(202 if mended else 200, msgspec.json.encode(answer))
-
-
-def _not_stored(headers: Mapping[bytes, bytes]) -> _Answer:
-    said = "This was not stored. Send it again."
-    return _refusal(Rejected(said, code="not_stored", status=503), headers, (b"retry-after", b"5"))
-
-
-def _refusal(refused: Rejected, headers: Mapping[bytes, bytes], *more: tuple[bytes, bytes]) -> _Answer:
-    given = headers.get(b"x-request-id", b"")
-    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-    if refused.status == HTTPStatus.UNAUTHORIZED:
-        more += ((b"www-authenticate", b"Bearer"),)
-    return _spoken(refused.status, error_body(refused.code, refused.said, request_id), *more)
-
-
-def _spoken(status: int, body: bytes, *more: tuple[bytes, bytes]) -> _Answer:
-    headers = [_JSON, (b"content-length", b"%d" % len(body)), *more]
-    return (
-        {"type": "http.response.start", "status": status, "headers": headers},
-        {"type": "http.response.body", "body": body},
-    )

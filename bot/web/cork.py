@@ -29,6 +29,11 @@ class Cork(Transport):
             return
         self._transport.write(data)
 
+    def send(self, whole: bytes) -> None:
+        """An answer that is all there."""
+        self._flush()
+        self._transport.write(whole)
+
     def close(self) -> None:
         self._flush()
         self._transport.close()

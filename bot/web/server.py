@@ -27,8 +27,10 @@ from bot.meters import Debt, Meters
 from bot.ports import Channel
 from bot.store.engine import Store
 from bot.web import api
+from bot.web.alerts import Intake
 from bot.web.board import Board
 from bot.web.errors import answer_errors, bug, refusal
+from bot.web.express import Express
 from bot.web.feed import Bell, Feed
 from bot.web.guard import Guard
 from bot.web.health import Check, Health
@@ -117,6 +119,8 @@ class Edge:
     """The ASGI app of everything. Names each request, and lets no exception out."""
 
     def __init__(self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads) -> None:
+        #: The short way to the same intake.
+        self.express = Express(alerts) if isinstance(alerts, Intake) else None
         self._app = app
         self._alerts = alerts
         self._feed = feed
@@ -246,7 +250,7 @@ def _configured(edge: Edge) -> uvicorn.Config:
     return uvicorn.Config(
         edge,
         loop="uvloop",
-        http=Wire,
+        http=Wire.with_short_way(edge.express),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -7,17 +7,19 @@ Without the limits one stranger could take every descriptor or fill the memory.
 from __future__ import annotations
 
 import logging
-import re
 import resource
 import secrets
 from asyncio import TimerHandle, Transport
 from enum import Enum, auto
 from time import monotonic
+from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bot.web.answers import CLOSE, Answer
 from bot.web.cork import Cork
 from bot.web.errors import error_body
+from bot.web.express import HOST, Express, in_bytes
 
 _MOST_FILES = 65536
 _MOST_HEAD = 32 * 1024
@@ -25,7 +27,6 @@ _HEAD_WITHIN_S = 10.0
 _QUIET_S = 1.0
 _TOO_LARGE = "The head of a request holds at most 32 KiB. Nothing was done."
 _TRAILERS = "A body may hold at most 32 KiB that is not content, one after the other. Nothing was done."
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 #: Old probes of balancers speak HTTP/1.0 and name no host.
 _PROBES = frozenset({b"/livez", b"/readyz"})
 
@@ -79,15 +80,29 @@ class _Part(Enum):
 class Wire(HttpToolsProtocol):
     """One connection."""
 
+    express: ClassVar[Express | None] = None  #: the short way, where there is one
+    _on_express = False  #: a request that went the short way is not answered yet
+    _ahead = b""  #: what came before that answer
+    _leaving = False  #: the server stops: the next answer is the last
     _part = _Part.BETWEEN
     _useful = False  #: in this read a head ended, a message ended, or content came
     _barren = 0  #: bytes since the last read that was useful
     _head_due: TimerHandle | None = None
     _why = "This is not a valid HTTP request. Nothing was done."
 
+    @classmethod
+    def with_short_way(cls, short_way: Express | None) -> type[Wire]:
+        """The class of connections whose ordinary webhooks go that way."""
+
+        class Shortened(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
+            express = short_way
+
+        return Shortened
+
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         full = len(self.connections) >= most_open()
-        super().connection_made(Cork(transport, self.loop))
+        self._cork = Cork(transport, self.loop)
+        super().connection_made(self._cork)
         if full:
             self._turn_away()
             return
@@ -98,6 +113,12 @@ class Wire(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._on_express:
+            self._ahead += data
+            self.flow.pause_reading()
+            return
+        if self.express is not None and self._is_between() and self._take(data, self.express):
+            return
         self._useful = False
         super().data_received(data)
         if self.transport.is_closing():
@@ -127,7 +148,7 @@ class Wire(HttpToolsProtocol):
             self._why = _TOO_LARGE
             raise ValueError(self._why)
         hosts = [value for name, value in self.headers if name == b"host"]
-        if not self._is_old_probe(hosts) and (len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None):
+        if not self._is_old_probe(hosts) and (len(hosts) != 1 or HOST.fullmatch(hosts[0]) is None):
             self._why = "Send one Host header with a name and, if need be, a port. Nothing was done."
             raise ValueError(self._why)
         super().on_headers_complete()
@@ -142,8 +163,48 @@ class Wire(HttpToolsProtocol):
         self._part = _Part.BETWEEN
         super().on_message_complete()
 
+    def shutdown(self) -> None:
+        if self._on_express:
+            self._leaving = True
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is replaced by ours
         self._end("400 Bad Request", "bad_request", self._why)
+
+    def _is_between(self) -> bool:
+        """Whether everything that came so far is answered, and the answers are read."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return self._part is _Part.BETWEEN and answered and not self.flow.write_paused
+
+    def _take(self, data: bytes, express: Express) -> bool:
+        """Whether the short way took it."""
+        self._on_express = True  # before, because it may be answered at once
+        if not express.take(data, self._tell):
+            self._on_express = False
+            return False
+        self._barren = 0
+        self._head_arrived()
+        if self._on_express:
+            self._unset_keepalive_if_required()
+        return True
+
+    def _tell(self, answer: Answer) -> None:
+        self._on_express = False
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        last = (CLOSE,) if self._leaving else ()
+        self._cork.send(in_bytes(answer, *self.server_state.default_headers, *last))
+        if self._leaving:
+            self.transport.close()
+            return
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            self.flow.resume_reading()
+            self.data_received(data)
 
     def _turn_away(self) -> None:
         # Through uvicorn's logger, which the server keeps from telling each of a flood.

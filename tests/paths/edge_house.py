@@ -21,7 +21,9 @@ from pydantic import SecretStr
 from bot.model import Delivered
 from bot.ports import Rejected, Source
 from bot.sources.alertmanager import Alertmanager
-from bot.web.alerts import Intake, Limits, Taken, fingerprint
+from bot.web.alerts import Intake, Limits, fingerprint
+from bot.web.answers import Taken
+from bot.web.express import Express
 from bot.web.wire import Wire
 
 TOKEN = "token-of-alertmanager"
@@ -114,8 +116,30 @@ class Answer:
         return value
 
 
+class _InOneGo:
+    """A socket that sends all of a request with one write, as Alertmanager does with an ordinary one."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._held = b""
+
+    def sendall(self, data: bytes) -> None:
+        self._held += data
+
+    def makefile(self, mode: str) -> object:
+        self._line.sendall(self._held)
+        return self._line.makefile(mode)  # type: ignore[call-overload]  # "rb", from http.client
+
+    def close(self) -> None:
+        self._line.close()
+
+
 class EdgeHouse:
-    def __init__(self, *, within: timedelta = timedelta(seconds=10)) -> None:
+    """`in_one_go`: requests are sent with one write, so that ordinary ones go the short way; else head, then body."""
+
+    def __init__(
+        self, *, within: timedelta = timedelta(seconds=10), in_one_go: bool = False, keep_alive_s: int = 5
+    ) -> None:
         self.ledger = Ledger()
         sources: dict[str, Source] = {
             "alertmanager": Alertmanager(lambda: datetime.now(UTC)),
@@ -129,8 +153,16 @@ class EdgeHouse:
             sources, tokens, take=ledger.take, keep=ledger.keep, alarm=ledger.alarm, limits=Limits(within=within)
         )
         config = uvicorn.Config(
-            self.app, http=Wire, loop="uvloop", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+            self.app,
+            http=Wire.with_short_way(Express(self.app)),
+            loop="uvloop",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=keep_alive_s,
         )
+        self._in_one_go = in_one_go
         self._server = uvicorn.Server(config)
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._door.getsockname()[1]
@@ -144,10 +176,13 @@ class EdgeHouse:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
+        self.begin_to_stop()
         self._thread.join(10)
         self._door.close()
         assert not self._thread.is_alive()
+
+    def begin_to_stop(self) -> None:
+        self._server.should_exit = True
 
     def post(
         self, body: bytes, headers: Mapping[str, str | None] | None = None, *, path: str = "/alerts/alertmanager"
@@ -161,6 +196,9 @@ class EdgeHouse:
         sent = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
         line = HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
+            if self._in_one_go:
+                line.connect()
+                line.sock = _InOneGo(line.sock)
             line.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
             answer = line.getresponse()
             return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())

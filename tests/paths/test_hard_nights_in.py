@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from datetime import timedelta
 
+from bot.intake import Taken
 from bot.model import Alert, Delivered, Notice, Status, What
-from tests.house import NOON, House, alert
+from tests.house import NOON, House, alert, into
 
 
 def of(*alerts: Alert) -> Delivered:
@@ -127,3 +129,16 @@ def test_a_clock_that_goes_back_does_not_hide_what_fires_on_after_it_was_resolve
     house.hears(alert())
 
     assert house.incident().status is Status.OPEN
+
+
+def test_a_sender_that_cannot_be_answered_costs_the_others_no_answer(house: House) -> None:
+    def is_gone(_: object) -> None:
+        raise ConnectionResetError
+
+    with house.store.begin():
+        house.intake.take(of(alert("First", group="first")), is_gone)
+        second: Future[Taken] = Future()
+        house.intake.take(of(alert("Second", group="second")), into(second))
+
+    assert second.result(10).code == "accepted"
+    assert len(house.incidents()) == 2

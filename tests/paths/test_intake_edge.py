@@ -23,9 +23,9 @@ AUTH = f"Authorization: Bearer {TOKEN}\r\n".encode()
 HEAD = b"POST /alerts/alertmanager HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[EdgeHouse]:
-    with EdgeHouse() as house:
+@pytest.fixture(scope="module", params=[True, False], ids=["in one go", "head, then body"])
+def running(request: pytest.FixtureRequest) -> Iterator[EdgeHouse]:
+    with EdgeHouse(in_one_go=request.param) as house:
         yield house
 
 

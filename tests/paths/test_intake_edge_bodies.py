@@ -10,9 +10,9 @@ from tests.paths.edge_house import EdgeHouse
 from tests.pure.alerts_of import alert, body
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[EdgeHouse]:
-    with EdgeHouse() as house:
+@pytest.fixture(scope="module", params=[True, False], ids=["in one go", "head, then body"])
+def running(request: pytest.FixtureRequest) -> Iterator[EdgeHouse]:
+    with EdgeHouse(in_one_go=request.param) as house:
         yield house
 
 

@@ -1,0 +1,98 @@
+"""The short way of an ordinary webhook: from the bytes of one read to the intake, without a parser or a task.
+
+It takes one whole POST to `/alerts/`, with each header field once and none but those named here, and an ordinary
+payload. All else, and whatever is in doubt, goes the long way (uvicorn, `alerts.py`), which knows the right answer to
+everything. Where this way answers, its answer is the long way's: the tests of the edge run on both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+
+from bot.model import Delivered
+from bot.web.alerts import PREFIX, Intake
+from bot.web.answers import Answer, Field
+
+_MOST_HEAD = 4096
+_BEGINS = b"POST " + PREFIX.encode()
+#: Stricter than RFC 9112: one space, no space at the end of a value, nothing but printable ASCII.
+_HEAD = re.compile(
+    rb"POST (/alerts/[a-z0-9_]{1,64}) HTTP/1\.1"
+    rb"((?:\r\n[A-Za-z-]{1,64}: [\x21-\x7e]+(?: +[\x21-\x7e]+)*){1,32})"
+)
+#: What Alertmanager and the proxies before us send. None of it says how long a request is or who may come after it,
+#: but for content-length; fields that do (transfer-encoding, connection, expect, upgrade) are not ordinary.
+_KNOWN = frozenset(
+    {
+        b"host",
+        b"authorization",
+        b"content-type",
+        b"content-length",
+        b"user-agent",
+        b"accept",
+        b"accept-encoding",
+        b"traceparent",
+        b"tracestate",
+        b"baggage",
+        b"x-request-id",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+    }
+)
+HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+_STATUS = {status: f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class Express:
+    """`take` what `intake` would take."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def take(self, data: bytes, tell: Callable[[Answer], None]) -> bool:
+        """Whether `data` was an ordinary webhook: then `tell` is called once, in the loop's thread, after the commit.
+
+        False: nothing was done.
+        """
+        read = _read(data)
+        if read is None:
+            return False
+        path, headers, body = read
+        delivered: Delivered | None = self._intake.ordinary(path, headers, body)
+        if delivered is None:
+            return False
+        self._intake.store(delivered, headers, tell)
+        return True
+
+
+def in_bytes(answer: Answer, *more: Field) -> bytes:
+    """As it goes over the wire."""
+    fields = b"".join([b"%b: %b\r\n" % field for field in (*more, *answer.fields)])
+    return b"%b%b\r\n%b" % (_STATUS[HTTPStatus(answer.status)], fields, answer.body)
+
+
+def _read(data: bytes) -> tuple[str, dict[bytes, bytes], bytes] | None:
+    """Path, header fields by their names in lower case, and body; None where `data` is not one ordinary request."""
+    if not data.startswith(_BEGINS):
+        return None
+    end = data.find(b"\r\n\r\n", 0, _MOST_HEAD)
+    head = _HEAD.fullmatch(data, 0, end) if end > 0 else None
+    if head is None:
+        return None
+    lines = head[2].split(b"\r\n")[1:]
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(b": ")
+        headers[name.lower()] = value
+    if len(headers) < len(lines) or not headers.keys() <= _KNOWN:
+        return None
+    if headers.get(b"content-length") != b"%d" % (len(data) - end - 4):
+        return None
+    if HOST.fullmatch(headers.get(b"host", b"")) is None:
+        return None
+    return head[1].decode(), headers, data[end + 4 :]
