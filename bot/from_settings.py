@@ -15,7 +15,8 @@ from bot.redact import redact
 from bot.rules import Rules
 from bot.settings import Settings
 from bot.store import migrating
-from bot.store.engine import TROUBLES, Store, Unavailable
+from bot.store.engine import Store, Unavailable
+from bot.store.opening import TROUBLES
 
 
 def open_store(settings: Settings, meters: Meters | None = None) -> Store:

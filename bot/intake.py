@@ -23,7 +23,8 @@ from bot.model import Alert, Delivered
 from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.rules import Rules
-from bot.store.engine import TROUBLES, Store, Unavailable
+from bot.store.engine import Store, Unavailable
+from bot.store.opening import TROUBLES
 from bot.store.tx import NewAlert, Tx
 from bot.story import Told, Written
 
@@ -212,21 +213,20 @@ class Intake:
     def _fold(self, batch: list[_Waiting]) -> tuple[list[Taken | Exception], Written]:
         with self._store.begin() as tx:
             failpoint("intake.begun")
+            tx.sql.flow()
             fold = Fold(tx, self._rules, tx.now)
             self._load(tx, fold, [alert for one in batch for alert in one.delivered.alerts])
             results = [self._take(tx, fold, one) for one in batch]
-            with tx.sql.together():
-                written = self._write(tx, fold)
+            written = self._write(tx, fold)
             failpoint("intake.written")
         return results, written
 
     def _load(self, tx: Tx, fold: Fold, alerts: Sequence[Alert]) -> None:
-        newest = tx.standings({(alert.source, alert.fingerprint) for alert in alerts})
-        held = {one.incident_id for one in newest.values() if one.incident_id is not None}
-        found = tx.newest({(alert.source, alert.group) for alert in alerts})
-        known = {one.id: one for one in found.values()}
+        found = tx.look({(one.source, one.fingerprint) for one in alerts}, {(one.source, one.group) for one in alerts})
+        held = {one.incident_id for one in found.standings.values() if one.incident_id is not None}
+        known = {one.id: one for one in found.newest.values()}
         known |= tx.incidents([of for of in held if of not in known])
-        fold.know(newest, known.values())
+        fold.know(found.standings, known.values())
 
     def _take(self, tx: Tx, fold: Fold, one: _Waiting) -> Taken | Exception:
         delivered = one.delivered

@@ -1,4 +1,4 @@
-"""The database: how it is opened, who may write, and when its log is folded in.
+"""The database: who may write, and when its log is folded in.
 
 SQLite: WAL with synchronous=FULL, one writer at a time, and the checkpoint on a thread of its own, because a checkpoint
 inside a commit is the slowest commit of the second. PostgreSQL: the same statements, with advisory locks where
@@ -13,39 +13,26 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from zlib import crc32
 
 import psycopg
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, make_url
 
+from bot.store.opening import TROUBLES, Begun, begun_on, open_postgres, open_sqlite
 from bot.store.reading import Reading
 from bot.store.sql import Sql
 from bot.store.tx import Tx
 
-#: How long a writer waits for a lock that another process holds before it says that nothing was stored.
-LOCK_TIMEOUT_S = 5
-#: How long PostgreSQL lets a transaction wait for its owner; none of ours waits for anything but the database.
-IDLE_TIMEOUT_S = 5
 #: The write-ahead log is folded into the file this often, so that it stays short: each page that is read is first
 #: looked for in it. At one second instead, a storm's rate was a fifth lower. Past the second figure it is cut.
 CHECKPOINT_EVERY_S = 0.2
 CUT_LOG_AT_BYTES = 64 * 1024 * 1024
 
 _INCIDENTS = "incidents"
-#: What says that the database is in trouble, whichever layer notices. Anything else is a fault of ours.
-TROUBLES = (
-    sqlite3.OperationalError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    OperationalError,
-    InterfaceError,
-    PoolExhausted,
-)
 
 
 class Unavailable(Exception):
@@ -70,8 +57,8 @@ class Store:
         self._observe = observe
         self._turns = _Turns()
         self._here = threading.local()
-        self._writers = _open_sqlite(self.url.database or "", self.url) if self.sqlite else _open_postgres(url)
-        self._readers = _open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
+        self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
+        self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
         self._checkpoints = _Checkpoints(Path(self.url.database or "")) if self.sqlite else None
 
     @contextmanager
@@ -84,9 +71,8 @@ class Store:
         Raises:
             Unavailable: the database did not take it; nothing was stored.
         """
-        with self._turns if self.sqlite else nullcontext(), self._connected(self._writers) as raw:
-            sql = self._speak(raw)
-            at = self._take_turn(sql, lane)
+        mine = self._turns if self.sqlite else nullcontext()
+        with mine, self._connected(self._writers, partial(self._take_turn, lane)) as (raw, at), _speak(raw) as sql:
             self._here.writing = True
             try:
                 yield Tx(sql, at)
@@ -99,25 +85,27 @@ class Store:
             finally:
                 self._here.writing = False
 
-    def _speak(self, raw: PoolProxiedConnection) -> Sql:
-        driver = raw.driver_connection
-        return Sql(raw.cursor(), pipeline=driver.pipeline if isinstance(driver, psycopg.Connection) else None)
-
-    def _take_turn(self, sql: Sql, lane: str) -> datetime:
-        """Wait for it; returns what time it is then."""
+    def _take_turn(self, lane: str, raw: PoolProxiedConnection) -> datetime:
+        """Begin, and wait for the turn; returns what time it is then."""
+        cursor = raw.cursor()
         if self.sqlite:
-            sql.run("BEGIN IMMEDIATE")
+            cursor.execute("BEGIN IMMEDIATE")
             return self.now()
-        turn = "SELECT clock_timestamp() FROM (SELECT pg_advisory_xact_lock(?)) AS turn"
-        at: datetime = sql.scalar(turn, crc32(f"vakhta/{lane}".encode()))
+        turn = f"SELECT pg_advisory_xact_lock({crc32(f'vakhta/{lane}'.encode())})"
+        cursor.execute(f"BEGIN; SELECT clock_timestamp() FROM ({turn}) AS turn")  # two statements, one round trip
+        cursor.nextset()
+        row = cursor.fetchone()
+        assert row is not None, "a SELECT without FROM a table has a row"
+        at: datetime = row[0]
         return at.astimezone(UTC) if self._its_time else self.now()
+
+    def _begin_look(self, raw: PoolProxiedConnection) -> None:
+        raw.cursor().execute("BEGIN" if self.sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
         """One consistent look; it waits for no writer. Raises `Unavailable`."""
-        with self._connected(self._readers) as raw:
-            sql = self._speak(raw)
-            sql.run("BEGIN" if self.sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with self._connected(self._readers, self._begin_look) as (raw, _), _speak(raw) as sql:
             try:
                 yield Reading(sql)
             finally:
@@ -130,17 +118,20 @@ class Store:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
+                connection.exec_driver_sql("BEGIN")
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (crc32(b"vakhta/migrating"),))
             yield connection
             connection.commit()
 
     @contextmanager
-    def _connected(self, engine: Engine) -> Iterator[PoolProxiedConnection]:
-        """A connection of the driver's own, and its troubles as `Unavailable`."""
+    def _connected(
+        self, engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]
+    ) -> Iterator[tuple[PoolProxiedConnection, Begun]]:
+        """A connection of the driver's own, what `begin` did on it, and its troubles as `Unavailable`."""
         try:
-            raw = engine.raw_connection()
+            raw, begun = begun_on(engine, begin)
             try:
-                yield raw
+                yield raw, begun
             finally:
                 raw.close()
         except TROUBLES as trouble:
@@ -161,47 +152,9 @@ class Store:
         self._writers.dispose()
 
 
-def _open_postgres(url: str) -> Engine:
-    # The last one is for a replica that was frozen inside a transaction: the others need what it has locked.
-    options = (
-        f"-c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout=30s"
-        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_S}s"
-    )
-    return create_engine(
-        url,
-        pool_size=8,
-        max_overflow=24,
-        pool_timeout=LOCK_TIMEOUT_S,
-        pool_pre_ping=True,
-        connect_args={"options": options, "connect_timeout": LOCK_TIMEOUT_S},
-    )
-
-
-def _open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
-    if not path or path == ":memory:":
-        raise ValueError(f"{url}: the store must be a file, because what is accepted has to outlive the process")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).touch(mode=0o600)  # alerts are nobody else's business; the log beside it takes the file's mode
-    engine = create_engine(
-        f"sqlite:///{path}",
-        pool_size=8,
-        max_overflow=24,
-        connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
-    )
-
-    def prepare(raw: sqlite3.Connection, _: object) -> None:
-        # The driver's own transactions begin late and lose updates; ours say BEGIN IMMEDIATE themselves.
-        raw.isolation_level = None
-        for pragma in _READING if reading else _WRITING:
-            raw.execute(f"PRAGMA {pragma}")
-
-    event.listen(engine, "connect", prepare)
-    return engine
-
-
-_COMMON = ("journal_mode=WAL", f"busy_timeout={LOCK_TIMEOUT_S * 1000}", "temp_store=MEMORY")
-_WRITING = (*_COMMON, "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=0", "cache_size=-16000")
-_READING = (*_COMMON, "query_only=ON", "cache_size=-4000")
+def _speak(raw: PoolProxiedConnection) -> Sql:
+    driver = raw.driver_connection
+    return Sql(raw.cursor(), postgres=driver if isinstance(driver, psycopg.Connection) else None)
 
 
 class _Turns:
@@ -248,7 +201,7 @@ class _Checkpoints:
             self._thread.join()
 
     def _run(self) -> None:
-        engine = _open_sqlite(str(self._path), self._path)
+        engine = open_sqlite(str(self._path), self._path)
         while not self._stopping.wait(CHECKPOINT_EVERY_S):
             self._fold(engine)
         engine.dispose()

@@ -8,17 +8,18 @@ takes them as one array a column, so that its text is always the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self
 
 from sqlmodel import SQLModel
 
 Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the tables'
 
-_SIZES = (256, 64, 16, 4, 1)
+_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _ITS_NAMES = {"BLOB": "bytea"}  #: of types that PostgreSQL calls by another name than the standard
 
 
@@ -32,21 +33,56 @@ class Cursor(Protocol):
     def fetchall(self) -> Sequence[Row]: ...
 
 
-Pipeline = Callable[[], AbstractContextManager[object]]
+class Postgres(Protocol):
+    """What of PostgreSQL's connection is used here."""
+
+    def cursor(self) -> Cursor: ...
+    def pipeline(self) -> AbstractContextManager[object]: ...
+
+
+class Asked(NamedTuple):
+    """A statement with `?` marks, and what is bound to them."""
+
+    statement: str
+    values: Sequence[object]
 
 
 class Sql:
-    """One cursor, spoken to in statements with `?` marks."""
+    """One cursor, spoken to in statements with `?` marks. As a context manager: for as long as it is used."""
 
-    def __init__(self, cursor: Cursor, *, pipeline: Pipeline | None = None) -> None:
-        """`pipeline`: what begins one on PostgreSQL's connection; None for SQLite."""
-        self.postgres = pipeline is not None
+    def __init__(self, cursor: Cursor, *, postgres: Postgres | None = None) -> None:
+        """`postgres`: the cursor's connection, where that is PostgreSQL's; None for SQLite."""
+        self.postgres = postgres is not None
         self._cursor = cursor
-        self._pipeline = pipeline
+        self._connection = postgres
+        self._flow = ExitStack()
+        self._flowing = False
 
-    def together(self) -> AbstractContextManager[object]:
-        """Statements inside need not wait for each other's answers: on PostgreSQL they share a round trip."""
-        return self._pipeline() if self._pipeline else nullcontext()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._flow.__exit__(kind, error, tb)
+
+    def flow(self) -> None:
+        """From here to the end of the transaction statements are sent on without waiting for what they change.
+
+        On PostgreSQL only rows that are asked for are waited for; all that is written and the commit share a round
+        trip. What a statement breaks is raised by a later one or by the commit, and `run` cannot say how many rows.
+        """
+        if self._connection and not self._flowing:
+            self._flow.enter_context(self._connection.pipeline())
+            self._flowing = True
+
+    def all_of(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+        """The rows that each of them answers, on PostgreSQL in one round trip."""
+        if self._connection is None:
+            return [self.rows(statement, *values) for statement, values in asked]
+        cursors = [self._connection.cursor() for _ in asked]
+        with nullcontext() if self._flowing else self._connection.pipeline():
+            for cursor, one in zip(cursors, asked, strict=True):
+                cursor.execute(_percent(one.statement), one.values)
+            return [cursor.fetchall() for cursor in cursors]
 
     def run(self, statement: str, *values: object) -> int:
         """Returns how many rows it changed."""
@@ -68,7 +104,7 @@ class Sql:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
         """`tail`: what follows the values, such as ON CONFLICT."""
         if self.postgres and rows:
-            self._execute(_insertion_of_arrays(table, tuple(columns), tail), list(map(list, zip(*rows, strict=True))))
+            self._execute(_insertion_of_arrays(table, tuple(columns), tail), list(map(array, zip(*rows, strict=True))))
             return
         for part in _parts(rows):
             self.run(_insertion(table, tuple(columns), len(part), tail), *chain.from_iterable(part))
@@ -77,31 +113,62 @@ class Sql:
         """Set `columns[1:]` of the rows whose `columns[0]` matches; all columns are whole numbers."""
         if self.postgres and rows:
             arrays = f"SELECT * FROM unnest({', '.join(['?::bigint[]'] * len(columns))})"
-            self._execute(_updating(table, tuple(columns), arrays), list(map(list, zip(*rows, strict=True))))
+            self._execute(_updating(table, tuple(columns), arrays), list(map(array, zip(*rows, strict=True))))
             return
         for part in _parts(rows):
             values = f"VALUES {_tuples(len(part), len(columns))}"
             self.run(_updating(table, tuple(columns), values), *chain.from_iterable(part))
 
-    def gather(self, statement: str, keys: Sequence[object], *more: object) -> Iterator[Row]:
-        """Rows of a statement whose `{keys}` stands for a one-column table of the keys, all keys over.
+    def of_keys(self, statement: str, keys: Sequence[object], *more: object) -> list[Asked]:
+        """What asks a statement whose `{keys}` stands for a one-column table of the keys; in parts, all keys over.
 
         `more` binds the marks after it. A key may be repeated to fill a size, so the statement must be one that
         a repeated key does not harm.
         """
         if self.postgres:
             kind = "bigint" if isinstance(keys[0], int) else "text"
-            yield from self.rows(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), list(keys), *more)
-            return
+            return [Asked(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), (array(keys), *more))]
+        asked = []
         for start in range(0, len(keys), _SIZES[0]):
             part = list(keys[start : start + _SIZES[0]])
             size = next(size for size in reversed(_SIZES) if size >= len(part))
             part += [part[-1]] * (size - len(part))
-            yield from self.rows(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), *part, *more)
+            asked.append(Asked(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), (*part, *more)))
+        return asked
 
     def _execute(self, statement: str, values: Sequence[object]) -> Cursor:
         self._cursor.execute(_percent(statement) if self.postgres else statement, values)
         return self._cursor
+
+
+def array(values: Sequence[object]) -> str:
+    """These as PostgreSQL writes an array. The driver can do it too, value by value in Python: that was half of what a
+    commit of many alerts cost.
+
+    Raises:
+        ValueError: a text holds the character that PostgreSQL's texts cannot.
+    """
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return "{" + ",".join(map(str, values)) + "}"
+    if kinds == {str}:
+        texts = "\x00".join(values)  # type: ignore[arg-type]  # all of them are texts
+        if texts.count("\x00") >= len(values):
+            raise ValueError("a text holds the character U+0000")
+        return '{"' + _escaped(texts).replace("\x00", '","') + '"}'
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    return f'"{_escaped(value)}"' if isinstance(value, str) else str(value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
 from bot.model import Alert, Event, Incident, Severity, Standing, Status, What, page_key_of
-from bot.store.sql import Row, Sql
+from bot.store.sql import Asked, Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 
 Fingerprint = tuple[str, str]  #: (source, fingerprint)
@@ -31,6 +33,13 @@ class NewAlert:
     standing: Standing
 
 
+class Known(NamedTuple):
+    """What is stored already."""
+
+    standings: dict[Fingerprint, Standing]  #: the episode of each that counts: that fires, else that began last
+    newest: dict[Group, Incident]  #: the newest incident of each group
+
+
 _INCIDENT = (
     "id", "page_key", "key", "source", "title", "severity", "status", "opened_at", "changed_at", "firing", "total",
     "service", "owner", "resolved_at", "resolved_by", "truncated", "version", "lead",
@@ -44,6 +53,18 @@ _ALERT = (
 _EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
 _NUMBERED = ("incident", "alert", "event", "delivery")
 _STANDING = "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at"
+_LAST_IDS = "SELECT " + ", ".join(f"(SELECT max(id) FROM {name})" for name in _NUMBERED)
+_STANDINGS = (
+    f"SELECT {_STANDING} FROM (WITH k(f) AS ({{keys}}) SELECT DISTINCT f FROM k) AS k JOIN alert AS a ON a.id = ("
+    "SELECT b.id FROM alert AS b WHERE b.fingerprint = k.f AND b.source = ?"
+    " ORDER BY b.firing DESC, b.starts_at DESC LIMIT 1)"
+)
+_NEWEST = (
+    f"SELECT {SELECT_INCIDENT} FROM (WITH k(p) AS ({{keys}}) SELECT DISTINCT p FROM k) AS k"
+    " JOIN incident AS i ON i.id = ("
+    "SELECT b.id FROM incident AS b WHERE b.page_key = k.p AND b.source = ? ORDER BY b.id DESC LIMIT 1)"
+)
+_INCIDENTS = f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id IN (WITH k(i) AS ({{keys}}) SELECT i FROM k)"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -58,29 +79,36 @@ class Tx:
     def reserve(self, table: str, count: int = 1) -> int:
         """The first of `count` ids of `table` that nobody else will get."""
         if not self._next:
-            newest = self.sql.row("SELECT " + ", ".join(f"(SELECT max(id) FROM {name})" for name in _NUMBERED))
-            assert newest is not None, "a SELECT of columns has a row"
-            self._next = {name: (last or 0) + 1 for name, last in zip(_NUMBERED, newest, strict=True)}
+            self._count_from(self.sql.rows(_LAST_IDS))
         first = self._next[table]
         self._next[table] = first + count
         return first
 
-    def standings(self, of: Collection[Fingerprint]) -> dict[Fingerprint, Standing]:
-        """The stored episode of each that counts: the one that fires, else the one that began last."""
-        found: dict[Fingerprint, Standing] = {}
-        for source in {source for source, _ in of}:
-            prints = [print_ for owner, print_ in of if owner == source]
-            rows = self.sql.gather(
-                f"SELECT {_STANDING}"
-                " FROM (WITH k(f) AS ({keys}) SELECT DISTINCT f FROM k) AS k JOIN alert AS a ON a.id = ("
-                "SELECT b.id FROM alert AS b WHERE b.fingerprint = k.f AND b.source = ?"
-                " ORDER BY b.firing DESC, b.starts_at DESC LIMIT 1)",
-                prints,
-                source,
-            )
-            for row in rows:
-                found[source, row[0]] = _standing(row)
-        return found
+    def look(self, prints: Collection[Fingerprint], groups: Collection[Group]) -> Known:
+        """What is stored of these. Asked all at once, with the newest ids, because a commit waits for the answers."""
+        standings = [
+            (source, one)
+            for source, its in _by_source(prints).items()
+            for one in self.sql.of_keys(_STANDINGS, its, source)
+        ]
+        newest = [
+            one
+            for source, its in _by_source(groups).items()
+            for one in self.sql.of_keys(_NEWEST, [page_key_of(key) for key in its], source)
+        ]
+        answers = self.sql.all_of([Asked(_LAST_IDS, ()), *(one for _, one in standings), *newest])
+        if not self._next:
+            self._count_from(answers[0])
+        known = Known({}, {})
+        for (source, _), rows in zip(standings, answers[1:], strict=False):
+            known.standings.update({(source, row[0]): _standing(row) for row in rows})
+        for rows in answers[1 + len(standings) :]:
+            known.newest.update({(one.source, one.key): one for one in map(incident_of, rows)})
+        return known
+
+    def _count_from(self, last_ids: Sequence[Row]) -> None:
+        (newest,) = last_ids
+        self._next = {name: (last or 0) + 1 for name, last in zip(_NUMBERED, newest, strict=True)}
 
     def episode(self, of: Episode) -> Standing | None:
         """One episode, whether or not it is the newest of its fingerprint."""
@@ -93,28 +121,11 @@ class Tx:
         )
         return None if row is None else _standing(row)
 
-    def newest(self, of: Collection[Group]) -> dict[Group, Incident]:
-        """The newest incident of each (source, group's key)."""
-        found: dict[Group, Incident] = {}
-        for source in {source for source, _ in of}:
-            rows = self.sql.gather(
-                f"SELECT {SELECT_INCIDENT} FROM (WITH k(p) AS ({{keys}}) SELECT DISTINCT p FROM k) AS k"
-                " JOIN incident AS i ON i.id = ("
-                "SELECT b.id FROM incident AS b WHERE b.page_key = k.p AND b.source = ? ORDER BY b.id DESC LIMIT 1)",
-                [page_key_of(key) for owner, key in of if owner == source],
-                source,
-            )
-            found |= {(one.source, one.key): one for one in map(incident_of, rows)}
-        return found
-
     def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:
         if not ids:
             return {}
-        rows = self.sql.gather(
-            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id IN (WITH k(i) AS ({{keys}}) SELECT i FROM k)",
-            ids,
-        )
-        return {one.id: one for one in map(incident_of, rows)}
+        found = map(incident_of, chain.from_iterable(self.sql.all_of(self.sql.of_keys(_INCIDENTS, ids))))
+        return {one.id: one for one in found}
 
     def incident(self, incident_id: int) -> Incident | None:
         return self.incidents([incident_id]).get(incident_id)
@@ -186,6 +197,13 @@ class Tx:
     def answer(self, place: str, once: str, said: str, *, ok: bool) -> None:
         row = (place, once, micros(self.now), said, int(ok))
         self.sql.insert("seen", ("place", "once", "at", "said", "ok"), [row])
+
+
+def _by_source(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for source, one in pairs:
+        found.setdefault(source, []).append(one)
+    return found
 
 
 def incident_row(one: Incident) -> Row:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from bot.store.sql import Cursor, Sql
 from tests.house import House, alert, down
+from tests.postgres import Postgres
 
 _LARGE = "alert|incident|event|delivery|seen|quarantine"
 #: What may: ids are read off the end of their table, and forgetting is once a minute.
 _WHOLE = re.compile(rf"\bSCAN (?:{_LARGE}|[adecbi])\b(?! USING (?:COVERING )?INDEX)")
+
+_READS_ALL = re.compile(rf"Seq Scan on (?:{_LARGE})\b|Hash Join|Merge Join")
 
 
 @pytest.fixture
@@ -45,6 +50,40 @@ def test_no_statement_reads_a_whole_table(house: House, monkeypatch: pytest.Monk
         }
     assert len(plans) > 30
     assert {statement: plan for statement, plan in plans.items() if _WHOLE.search(plan)} == {}
+
+
+@pytest.mark.postgres
+def test_postgres_reads_no_whole_table_either_while_it_knows_nothing_of_their_size(
+    postgres: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan made for an empty table is kept while a storm fills it: the first storm got slower with each alert."""
+    asked: dict[str, Sequence[object]] = {}
+    execute = psycopg.Cursor.execute
+
+    def note(cursor: Any, statement: Any, values: Sequence[object] = ()) -> object:
+        if isinstance(statement, str):
+            asked.setdefault(statement, values)
+        return execute(cursor, statement, values)
+
+    house = House(postgres.url("plans", like=postgres_template))
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
+    _a_night(house)
+    monkeypatch.undo()
+
+    with house.store.begin() as tx:
+        tx.sql.run("SET LOCAL plan_cache_mode = force_generic_plan")
+        plans = {}
+        for number, (statement, values) in enumerate(asked.items()):
+            if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+                marks = [f"${place}" for place in range(1, len(values) + 1)]
+                tx.sql.run(f"PREPARE p{number} AS {statement.replace('%s', '{}').format(*marks)}")
+                told = tx.sql.rows(
+                    f"EXPLAIN EXECUTE p{number}" + (f"({', '.join(['NULL'] * len(marks))})" if marks else "")
+                )
+                plans[statement] = " / ".join(str(row[0]) for row in told)
+    house.close()
+    assert len(plans) > 30
+    assert {statement: plan for statement, plan in plans.items() if _READS_ALL.search(plan)} == {}
 
 
 def _a_night(house: House) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.intake import Unstored
-from bot.store import engine
+from bot.store import opening
 from tests.house import House, alert
 
 
@@ -21,7 +21,7 @@ def path(tmp_path: Path, sqlite_template: Path) -> Path:
 def test_a_full_disk_is_said_and_nothing_of_the_delivery_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with sqlite3.connect(path) as raw:
         (pages,) = raw.execute("PRAGMA page_count").fetchone()
-    monkeypatch.setattr(engine, "_WRITING", (*engine._WRITING, f"max_page_count={pages}"))
+    monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, f"max_page_count={pages}"))
     house = House(f"sqlite:///{path}")
     storm = [alert(fingerprint=str(number), labels={"pod": "x" * 500}) for number in range(500)]
 
@@ -34,8 +34,8 @@ def test_a_full_disk_is_said_and_nothing_of_the_delivery_is_kept(path: Path, mon
 
 
 def test_a_database_that_another_process_holds_is_given_up_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "LOCK_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(engine, "_WRITING", (*engine._WRITING, "busy_timeout=50"))
+    monkeypatch.setattr(opening, "LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, "busy_timeout=50"))
     house = House(f"sqlite:///{path}")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,98 @@
+"""How the database is opened, and how a connection that has gone stale is told from one that works."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy import Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+Begun = TypeVar("Begun")
+
+#: How long a writer waits for a lock that another process holds before it says that nothing was stored.
+LOCK_TIMEOUT_S = 5
+#: How long PostgreSQL lets a transaction wait for its owner; none of ours waits for anything but the database.
+IDLE_TIMEOUT_S = 5
+
+#: What says that the database is in trouble, whichever layer notices. Anything else is a fault of ours.
+TROUBLES = (
+    sqlite3.OperationalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    OperationalError,
+    InterfaceError,
+    PoolExhausted,
+)
+
+_COMMON = ("journal_mode=WAL", f"busy_timeout={LOCK_TIMEOUT_S * 1000}", "temp_store=MEMORY")
+_WRITING = (*_COMMON, "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=0", "cache_size=-16000")
+_READING = (*_COMMON, "query_only=ON", "cache_size=-4000")
+
+
+def begun_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> tuple[PoolProxiedConnection, Begun]:
+    """A connection that works, as its first statement shows; asking first whether it does would cost a round trip."""
+    raw = engine.raw_connection()
+    try:
+        return raw, begin(raw)
+    except BaseException as trouble:
+        if not (isinstance(trouble, TROUBLES) and _is_gone(raw)):
+            raw.close()
+            raise
+    raw.invalidate()
+    engine.dispose()  # the server was started again, and the others that wait in the pool are gone as well
+    raw = engine.raw_connection()
+    try:
+        return raw, begin(raw)
+    except BaseException:
+        raw.close()
+        raise
+
+
+def _is_gone(raw: PoolProxiedConnection) -> bool:
+    return isinstance(raw.driver_connection, psycopg.Connection) and raw.driver_connection.closed
+
+
+def open_postgres(url: str) -> Engine:
+    # The last one is for a replica that was frozen inside a transaction: the others need what it has locked.
+    options = (
+        f"-c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout=30s"
+        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_S}s"
+        # Each of our statements finds its rows by keys. While nothing is known of a table's size yet, the planner
+        # would rather read all of it, and keep that plan through the storm that fills it.
+        " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+    )
+    return create_engine(
+        url,
+        pool_size=8,
+        max_overflow=24,
+        pool_timeout=LOCK_TIMEOUT_S,
+        pool_use_lifo=True,  # what was used last has its statements prepared and its caches warm
+        connect_args={"options": options, "connect_timeout": LOCK_TIMEOUT_S, "autocommit": True},
+    )
+
+
+def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
+    if not path or path == ":memory:":
+        raise ValueError(f"{url}: the store must be a file, because what is accepted has to outlive the process")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).touch(mode=0o600)  # alerts are nobody else's business; the log beside it takes the file's mode
+    engine = create_engine(
+        f"sqlite:///{path}",
+        pool_size=8,
+        max_overflow=24,
+        connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
+    )
+
+    def prepare(raw: sqlite3.Connection, _: object) -> None:
+        # The driver's own transactions begin late and lose updates; ours say BEGIN IMMEDIATE themselves.
+        raw.isolation_level = None
+        for pragma in _READING if reading else _WRITING:
+            raw.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "connect", prepare)
+    return engine

@@ -1,0 +1,95 @@
+"""What is special to PostgreSQL in how rows get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.store.engine import Store
+from bot.store.sql import array
+from tests.postgres import Postgres
+
+pytestmark = pytest.mark.postgres
+
+_TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
+_TRICKY = st.sampled_from(
+    ["", "NULL", "null", '"', "\\", '\\"', "{}", "{a,b}", ",", " ", "a b", "\n\t", "\x01", "%s", "\u2028"]
+)
+
+
+@pytest.fixture(scope="module")
+def line(postgres: Postgres) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(postgres.url("arrays").replace("+psycopg", ""), autocommit=True) as connection:
+        yield connection
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.one_of(st.none(), _TEXTS, _TRICKY), min_size=1, max_size=5),
+    numbers=st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=5),
+    pieces=st.lists(st.one_of(st.none(), st.binary(max_size=10)), min_size=1, max_size=5),
+)
+def test_an_array_comes_back_as_it_was(
+    line: psycopg.Connection[tuple[object, ...]],
+    texts: list[str | None],
+    numbers: list[int | None],
+    pieces: list[bytes | None],
+) -> None:
+    row = line.execute(
+        "SELECT %s::text[], %s::bigint[], %s::bytea[]", (array(texts), array(numbers), array(pieces))
+    ).fetchone()
+
+    assert row == (texts, numbers, pieces)
+
+
+def test_a_text_that_cannot_be_stored_shifts_no_row() -> None:
+    with pytest.raises(ValueError, match="U\\+0000"):
+        array(["a", "b\x00c"])
+
+
+def test_what_a_statement_of_a_flow_breaks_undoes_all_of_it(postgres: Postgres, postgres_template: str) -> None:
+    store = Store(postgres.url("flow", like=postgres_template))
+
+    def break_one() -> None:
+        with store.begin() as tx:
+            tx.sql.flow()
+            tx.answer("slack", "1", "fine", ok=True)
+            tx.sql.run("UPDATE seen SET at = 1 / 0")
+            tx.answer("slack", "2", "fine", ok=True)
+
+    with pytest.raises(psycopg.DataError):
+        break_one()
+
+    with store.begin() as tx:
+        assert tx.answered("slack", "1") is None
+    store.close()
+
+
+def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(postgres: Postgres, postgres_template: str) -> None:
+    url = postgres.url("gone", like=postgres_template)
+    store = Store(url)
+    with store.begin("a"), store.begin("b"), store.read():
+        pass
+    with _alone(url) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    for _ in range(3):
+        with store.begin() as tx:
+            tx.answer("slack", str(tx.now), "fine", ok=True)
+        with store.read() as reading:
+            reading.ping()
+    store.close()
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        yield connection
