@@ -117,8 +117,15 @@ class Wire(HttpToolsProtocol):
             self._ahead += data
             self.flow.pause_reading()
             return
-        if self.express is not None and self._is_between() and self._take(data, self.express):
+        if self.express is not None and self._is_between() and self.express.offer(data, self, self.loop):
+            self._on_express = True
+            self._barren = 0
+            self._head_arrived()
+            self._unset_keepalive_if_required()
             return
+        self._go_long(data)
+
+    def _go_long(self, data: bytes) -> None:
         self._useful = False
         super().data_received(data)
         if self.transport.is_closing():
@@ -177,19 +184,15 @@ class Wire(HttpToolsProtocol):
         answered = self.cycle is None or self.cycle.response_complete
         return self._part is _Part.BETWEEN and answered and not self.flow.write_paused
 
-    def _take(self, data: bytes, express: Express) -> bool:
-        """Whether the short way took it."""
-        self._on_express = True  # before, because it may be answered at once
-        if not express.take(data, self._tell):
-            self._on_express = False
-            return False
-        self._barren = 0
-        self._head_arrived()
-        if self._on_express:
-            self._unset_keepalive_if_required()
-        return True
+    def refuse(self, data: bytes) -> None:
+        """The short way is not for this: it goes the long one."""
+        self._on_express = False
+        if not self.transport.is_closing():
+            self._go_long(data)
+            self._go_on()
 
-    def _tell(self, answer: Answer) -> None:
+    def tell(self, answer: Answer) -> None:
+        """Answer what went the short way."""
         self._on_express = False
         self.server_state.total_requests += 1
         if self.transport.is_closing():
@@ -201,7 +204,10 @@ class Wire(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-        if self._ahead:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._ahead and not self.transport.is_closing():
             data, self._ahead = self._ahead, b""
             self.flow.resume_reading()
             self.data_received(data)

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -273,6 +274,23 @@ def test_a_login_in_netrc_is_not_used_and_its_file_not_opened(
     channel.deliver(page(What.OPENED))
 
     assert "authorization" not in fake.received[0].headers
+
+
+@pytest.mark.parametrize(("direct", "arrives"), [("", False), ("127.0.0.1", True)])
+def test_the_proxy_of_the_environment_is_used_but_for_what_is_excepted(
+    fake: FakePagerDuty,
+    channel: PagerDuty,
+    monkeypatch: pytest.MonkeyPatch,
+    direct: str,
+    arrives: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("no_proxy", direct)
+
+    with nullcontext() if arrives else pytest.raises(Undelivered, match="did not answer"):
+        channel.deliver(page(What.OPENED))
+
+    assert bool(fake.became()) == arrives
 
 
 def test_a_last_page_that_failed_is_unhealthy_until_one_arrives(fake: FakePagerDuty, channel: PagerDuty) -> None:
