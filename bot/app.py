@@ -13,11 +13,11 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from importlib.metadata import version
 
 import commands
-from bot import core, failpoints, sources
+from bot import failpoints, sources
+from bot.core import Core
 from bot.delivery import Delivery
 from bot.desk import Desk
 from bot.from_settings import accounts, load_channels, mouths_of, open_store, rules_of
@@ -116,14 +116,15 @@ class Bot:
         mouths = mouths_of(self.channels)
         self._bell = Bell()
         self._turned_away_at = 0.0
-        begin = partial(core.stay_on, core.pick() if settings.server.share_core else None)
+        core = Core()
         self.intake = Intake(
             self.store,
             rules=rules_of(settings),
             mouths=mouths,
             told=self._written,
             observe=self._committed,
-            begin=begin,
+            begin=core.join,
+            size=core.hear,
         )
         self.desk = Desk(
             self.store, commands=commands.find(), accounts=accounts(settings), mouths=mouths, told=self._written
@@ -143,7 +144,7 @@ class Bot:
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,
         )
-        self.web = server.Server(self._edge(), begin=begin)
+        self.web = server.Server(self._edge(), begin=core.join)
 
     def start(self) -> str:
         """Begin everything. The address comes first: a second bot on it must not touch what the first one is sending.

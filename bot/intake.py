@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bot import story
+from bot.alarms import unreadable
 from bot.failpoints import failpoint
 from bot.folding import Fold
 from bot.model import Alert, Delivered
@@ -71,7 +72,7 @@ class _Waiting:
 class Intake:
     """The one thread that folds. `post` runs a callable where the answers belong (the web's loop).
 
-    `begin` is the first thing that the thread does.
+    `begin` is the first thing that the thread does; `size` hears of each commit how many shared it.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Intake:
         observe: Callable[[Sequence[tuple[Delivered, Taken | Exception]]], None] = lambda _: None,
         post: Callable[[Callable[[], None]], object] = lambda answer: answer(),
         begin: Callable[[], None] = lambda: None,
+        size: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -94,6 +96,7 @@ class Intake:
         #: Runs a callable when whoever calls `take` has passed on what else has arrived by now.
         self.soon: Callable[[Callable[[], None]], object] = lambda wake: wake()
         self._begin = begin
+        self._size = size
         self._queue: deque[_Waiting] = deque()
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -152,6 +155,7 @@ class Intake:
 
     def _gather(self) -> list[_Waiting]:
         """What waits, once something does; empty when the intake is to stop."""
+        self._size(self._crowd)
         if self._crowd >= _CROWD:
             self._sleep(until=self._crowd, within_s=_MOMENT_S)
         while not self._queue and not self._stopping:
@@ -255,7 +259,7 @@ class Intake:
         if tx.kept(sha256, tx.now - _AGAIN):
             return
         tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
-        alarm = _alarm(delivered.source, tx.now, code, why, sha256)
+        alarm = unreadable(delivered.source, tx.now, code, why, sha256)
         self._load(tx, fold, alarm.alerts)
         fold.take(alarm)
 
@@ -272,29 +276,14 @@ class Intake:
         return written
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[Taken | Exception]) -> None:
+        answers = list(zip(batch, results, strict=True))
+
         def answer() -> None:
-            for one, result in zip(batch, results, strict=True):
+            for one, result in answers:
                 try:
                     one.done(result)
                 except Exception:
                     logger.exception("a sender could not be answered")  # the others have to be
 
         self.post(answer)
-        self._observe([(one.delivered, result) for one, result in zip(batch, results, strict=True)])
-
-
-def _alarm(source: str, now: datetime, code: str, why: str, sha256: str) -> Delivered:
-    """The alert by which people hear that something of `source` could not be read."""
-    alert = Alert(
-        source=source,
-        group=f"vakhta/unreadable/{source}",
-        fingerprint=hashlib.sha256(f"{source}/{code}".encode()).hexdigest()[:16],
-        firing=True,
-        labels={"alertname": "UnreadableAlerts", "severity": "error", "source": source, "code": code},
-        notes={
-            "summary": f"{source} sent what could not be read ({code})",
-            "description": f"{why}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may be unknown.",
-        },
-        starts_at=now,
-    )
-    return Delivered(source=source, group=alert.group, alerts=(alert,))
+        self._observe([(one.delivered, result) for one, result in answers])

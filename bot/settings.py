@@ -80,9 +80,6 @@ class ServerSettings(Section):
         "http://127.0.0.1:8080", description="Where people reach the board; links in messages begin with it."
     )
     api_token: Secret | None = Field(None, description="Bearer token of /api; without it /api answers loopback only.")
-    share_core: bool = Field(
-        default=False, description="Keep the web's and the intake's threads on one processor core."
-    )
     drain: Seconds = Field(
         timedelta(seconds=20),
         description="Seconds that a graceful stop may take.",

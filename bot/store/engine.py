@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -80,7 +80,8 @@ class Store:
                 raw.commit()
                 self._observe(perf_counter() - start)
             except BaseException:
-                raw.rollback()
+                with suppress(*TROUBLES):  # of a flow the rest fails as well; the pool undoes what is left
+                    raw.rollback()
                 raise
             finally:
                 self._here.writing = False

@@ -36,25 +36,30 @@ _READING = (*_COMMON, "query_only=ON", "cache_size=-4000")
 
 def begun_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> tuple[PoolProxiedConnection, Begun]:
     """A connection that works, as its first statement shows; asking first whether it does would cost a round trip."""
+    try:
+        return _begun(engine, begin)
+    except _Gone:
+        engine.dispose()  # the server was started again, and the others that wait in the pool are gone as well
+    try:
+        return _begun(engine, begin)
+    except _Gone as again:
+        raise OperationalError("BEGIN", None, again) from again
+
+
+class _Gone(Exception):
+    """The other side has closed this connection, perhaps long ago."""
+
+
+def _begun(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> tuple[PoolProxiedConnection, Begun]:
     raw = engine.raw_connection()
     try:
         return raw, begin(raw)
     except BaseException as trouble:
-        if not (isinstance(trouble, TROUBLES) and _is_gone(raw)):
-            raw.close()
-            raise
-    raw.invalidate()
-    engine.dispose()  # the server was started again, and the others that wait in the pool are gone as well
-    raw = engine.raw_connection()
-    try:
-        return raw, begin(raw)
-    except BaseException:
+        if isinstance(raw.driver_connection, psycopg.Connection) and raw.driver_connection.closed:
+            raw.invalidate()
+            raise _Gone(str(trouble)) from trouble
         raw.close()
         raise
-
-
-def _is_gone(raw: PoolProxiedConnection) -> bool:
-    return isinstance(raw.driver_connection, psycopg.Connection) and raw.driver_connection.closed
 
 
 def open_postgres(url: str) -> Engine:
