@@ -40,7 +40,7 @@ _MOST_WAITING = 5_000
 #: When so many shared the last commit, the next waits this long at most for as many: those who were answered together
 #: come back together, and one commit of many costs less than many of few.
 _CROWD = 8
-_MOMENT_S = 0.004
+_MOMENT_S = 0.0015
 _LOOK_EVERY_S = 1.0
 _NOBODY = 2**62
 
