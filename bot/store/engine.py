@@ -28,8 +28,10 @@ from bot.store.sql import Sql
 from bot.store.tx import Tx
 
 #: The write-ahead log is folded into the file this often, so that it stays short: each page that is read is first
-#: looked for in it. At one second instead, a storm's rate was a fifth lower. Past the second figure it is cut.
+#: looked for in it. At one second instead, a storm's rate was a fifth lower.
 CHECKPOINT_EVERY_S = 0.2
+#: Past the first figure it begins anew, for which the writers wait; past the second it is cut as well.
+RESTART_LOG_AT_PAGES = 1024
 CUT_LOG_AT_BYTES = 64 * 1024 * 1024
 
 _INCIDENTS = "incidents"
@@ -59,7 +61,7 @@ class Store:
         self._here = threading.local()
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
-        self._checkpoints = _Checkpoints(Path(self.url.database or "")) if self.sqlite else None
+        self._checkpoints = _Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
 
     @contextmanager
     def begin(self, lane: str = _INCIDENTS) -> Iterator[Tx]:
@@ -185,10 +187,16 @@ class _Turns:
 
 
 class _Checkpoints:
-    """Folds SQLite's log into the file, off the commit path."""
+    """Folds SQLite's log into the file, off the commit path.
 
-    def __init__(self, path: Path) -> None:
+    Under a steady load there are always new pages in the log when all others are folded, so it would never begin anew.
+    The last few are folded in a turn of its own, while nobody writes; folding all of them there would keep webhooks
+    waiting for 40 ms and more.
+    """
+
+    def __init__(self, path: Path, turns: _Turns) -> None:
         self._path = path
+        self._turns = turns
         self._log = path.with_name(path.name + "-wal")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
@@ -211,13 +219,22 @@ class _Checkpoints:
         size = self._log.stat().st_size if self._log.exists() else 0
         if not size:
             return
-        how = "TRUNCATE" if size > CUT_LOG_AT_BYTES else "PASSIVE"
         try:
-            raw = engine.raw_connection()
-            raw.cursor().execute(f"PRAGMA wal_checkpoint({how})").fetchall()
-            raw.close()
+            if _checkpoint(engine, "PASSIVE") > RESTART_LOG_AT_PAGES:
+                with self._turns:
+                    _checkpoint(engine, "TRUNCATE" if size > CUT_LOG_AT_BYTES else "PASSIVE")
         except sqlite3.OperationalError:
             return  # another process is writing; the next round folds
+
+
+def _checkpoint(engine: Engine, how: str) -> int:
+    """Returns how many pages are in the log, folded or not."""
+    raw = engine.raw_connection()
+    try:
+        _, pages, _ = raw.cursor().execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+        return int(pages)
+    finally:
+        raw.close()
 
 
 def _now() -> datetime:

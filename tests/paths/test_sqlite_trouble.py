@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.intake import Unstored
-from bot.store import opening
+from bot.store import engine, opening
 from tests.house import House, alert
 
 
@@ -47,3 +47,21 @@ def test_a_database_that_another_process_holds_is_given_up_in_time(path: Path, m
     assert house.hears(alert()).code == "accepted"
     other.close()
     house.close()
+
+
+def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It grew to 64 MB otherwise, and was cut while everybody waited: the slowest webhooks of each second."""
+    monkeypatch.setattr(engine, "CHECKPOINT_EVERY_S", 0.02)
+    store = engine.Store(f"sqlite:///{path}")
+    log = path.with_name(path.name + "-wal")
+    store.start()
+    longest = written = 0
+
+    while written < 60 * 2**20:
+        with store.begin() as tx:
+            tx.answer("slack", str(written), "x" * 2**16, ok=True)
+        written += 2**16
+        longest = max(longest, log.stat().st_size)
+    store.close()
+
+    assert longest < 30 * 2**20
