@@ -231,7 +231,10 @@ def _checkpoint(engine: Engine, how: str) -> int:
     """Returns how many pages are in the log, folded or not."""
     raw = engine.raw_connection()
     try:
-        _, pages, _ = raw.cursor().execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA busy_timeout=0")  # whoever reads for long keeps the log long, and no writer waiting
+        cursor.execute(f"PRAGMA wal_checkpoint({how})")
+        ((_, pages, _),) = cursor.fetchall()
         return int(pages)
     finally:
         raw.close()

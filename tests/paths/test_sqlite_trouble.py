@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,13 +57,33 @@ def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monk
     store = engine.Store(f"sqlite:///{path}")
     log = path.with_name(path.name + "-wal")
     store.start()
-    longest = written = 0
 
-    while written < 60 * 2**20:
-        with store.begin() as tx:
-            tx.answer("slack", str(written), "x" * 2**16, ok=True)
-        written += 2**16
-        longest = max(longest, log.stat().st_size)
+    longest = max(log.stat().st_size for _ in write(store, 60 * 2**20))
     store.close()
 
     assert longest < 30 * 2**20
+
+
+def test_a_reader_that_stays_keeps_no_writer_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CHECKPOINT_EVERY_S", 0.02)
+    monkeypatch.setattr(engine, "CUT_LOG_AT_BYTES", 2**20)
+    store = engine.Store(f"sqlite:///{path}")
+    store.start()
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM seen").fetchone()
+
+    longest = max(write(store, 20 * 2**20))
+    reader.close()
+    store.close()
+
+    assert longest < 1.0
+
+
+def write(store: engine.Store, size: int) -> Iterator[float]:
+    """So many bytes, a commit for each 64 KiB; yields the seconds that each one took."""
+    for number in range(size // 2**16):
+        began = time.perf_counter()
+        with store.begin() as tx:
+            tx.answer("slack", str(number), "x" * 2**16, ok=True)
+        yield time.perf_counter() - began
