@@ -183,7 +183,10 @@ def _open_store(folder: Path) -> Store:
     maker = create_engine(url)
     SQLModel.metadata.create_all(maker)
     maker.dispose()
-    return Store(url)
+    store = Store(url)
+    with store.begin():
+        pass  # the first connection brings the file to its log, as migrating does; two at once lock each other out
+    return store
 
 
 _BEGUN = datetime.now(UTC) - timedelta(minutes=4)
