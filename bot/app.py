@@ -17,7 +17,6 @@ from importlib.metadata import version
 
 import commands
 from bot import failpoints, sources
-from bot.core import Core
 from bot.delivery import Delivery
 from bot.desk import Desk
 from bot.from_settings import accounts, load_channels, mouths_of, open_store, rules_of
@@ -116,15 +115,12 @@ class Bot:
         mouths = mouths_of(self.channels)
         self._bell = Bell()
         self._turned_away_at = 0.0
-        core = Core()
         self.intake = Intake(
             self.store,
             rules=rules_of(settings),
             mouths=mouths,
             told=self._written,
             observe=self._committed,
-            begin=core.join,
-            size=core.hear,
         )
         self.desk = Desk(
             self.store, commands=commands.find(), accounts=accounts(settings), mouths=mouths, told=self._written
@@ -144,7 +140,7 @@ class Bot:
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,
         )
-        self.web = server.Server(self._edge(), begin=core.join)
+        self.web = server.Server(self._edge())
 
     def start(self) -> str:
         """Begin everything. The address comes first: a second bot on it must not touch what the first one is sending.

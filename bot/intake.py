@@ -25,7 +25,7 @@ from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.rules import Rules
 from bot.store.engine import Store, Unavailable
-from bot.store.opening import TROUBLES
+from bot.store.opening import DRIVERS_OWN
 from bot.store.tx import NewAlert, Tx
 from bot.story import Told, Written
 
@@ -70,10 +70,7 @@ class _Waiting:
 
 
 class Intake:
-    """The one thread that folds. `post` runs a callable where the answers belong (the web's loop).
-
-    `begin` is the first thing that the thread does; `size` hears of each commit how many shared it.
-    """
+    """The one thread that folds. `post` runs a callable where the answers belong (the web's loop)."""
 
     def __init__(
         self,
@@ -84,8 +81,6 @@ class Intake:
         told: Told,
         observe: Callable[[Sequence[tuple[Delivered, Taken | Exception]]], None] = lambda _: None,
         post: Callable[[Callable[[], None]], object] = lambda answer: answer(),
-        begin: Callable[[], None] = lambda: None,
-        size: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -95,8 +90,6 @@ class Intake:
         self.post = post
         #: Runs a callable when whoever calls `take` has passed on what else has arrived by now.
         self.soon: Callable[[Callable[[], None]], object] = lambda wake: wake()
-        self._begin = begin
-        self._size = size
         self._queue: deque[_Waiting] = deque()
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -141,7 +134,6 @@ class Intake:
             self.soon(self._wake)
 
     def _run(self) -> None:
-        self._begin()
         while True:
             batch = self._gather()
             if not batch and self._stopping:
@@ -155,7 +147,6 @@ class Intake:
 
     def _gather(self) -> list[_Waiting]:
         """What waits, once something does; empty when the intake is to stop."""
-        self._size(self._crowd)
         if self._crowd >= _CROWD:
             self._sleep(until=self._crowd, within_s=_MOMENT_S)
         while not self._queue and not self._stopping:
@@ -242,7 +233,7 @@ class Intake:
             self._set_aside(tx, fold, delivered, "bad_alert", f"{path}: {why}")
         try:
             changed = fold.take(delivered)
-        except TROUBLES:
+        except DRIVERS_OWN:
             raise
         except Exception as bug:
             # The edge of the path: whatever it is, the alert must not be lost, nor hold up the others.

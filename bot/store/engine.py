@@ -22,7 +22,7 @@ from zlib import crc32
 import psycopg
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, make_url
 
-from bot.store.opening import TROUBLES, Begun, begun_on, open_postgres, open_sqlite
+from bot.store.opening import DRIVERS_OWN, TROUBLES, Begun, begun_on, open_postgres, open_sqlite
 from bot.store.reading import Reading
 from bot.store.sql import Sql
 from bot.store.tx import Tx
@@ -82,7 +82,7 @@ class Store:
                 raw.commit()
                 self._observe(perf_counter() - start)
             except BaseException:
-                with suppress(*TROUBLES):  # of a flow the rest fails as well; the pool undoes what is left
+                with suppress(*DRIVERS_OWN):  # of a flow the rest fails as well; the pool undoes what is left
                     raw.rollback()
                 raise
             finally:
@@ -112,7 +112,7 @@ class Store:
             try:
                 yield Reading(sql)
             finally:
-                raw.rollback()
+                raw.commit()  # a rollback would make the driver forget what it has prepared
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:

@@ -33,6 +33,9 @@ _COMMON = ("journal_mode=WAL", f"busy_timeout={LOCK_TIMEOUT_S * 1000}", "temp_st
 _WRITING = (*_COMMON, "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=0", "cache_size=-16000")
 _READING = (*_COMMON, "query_only=ON", "cache_size=-4000")
 
+#: Whatever a driver raises: it has to reach whoever ends the transaction, because that is broken.
+DRIVERS_OWN = (psycopg.Error, sqlite3.Error)
+
 
 def begun_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> tuple[PoolProxiedConnection, Begun]:
     """A connection that works, as its first statement shows; asking first whether it does would cost a round trip."""
@@ -76,7 +79,7 @@ def open_postgres(url: str) -> Engine:
         pool_size=8,
         max_overflow=24,
         pool_timeout=LOCK_TIMEOUT_S,
-        pool_use_lifo=True,  # what was used last has its statements prepared and its caches warm
+        pool_use_lifo=True,  # what was used last has its statements prepared
         connect_args={"options": options, "connect_timeout": LOCK_TIMEOUT_S, "autocommit": True},
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from asyncio import AbstractEventLoop
+from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
@@ -69,7 +70,7 @@ class Express:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._offered: list[tuple[bytes, Line]] = []
+        self._offered: deque[tuple[bytes, Line]] = deque()
 
     def offer(self, data: bytes, line: Line, loop: AbstractEventLoop) -> bool:
         """Whether `data` may be an ordinary webhook: then `line` hears of it soon."""
@@ -81,10 +82,12 @@ class Express:
         return True
 
     def _read_all(self, loop: AbstractEventLoop) -> None:
-        offered, self._offered = self._offered, []
-        for data, line in offered:
+        while self._offered:
+            data, line = self._offered.popleft()
             if not self.take(data, line.tell):
-                loop.call_soon(line.refuse, data)  # by itself: what breaks there is that line's own trouble
+                loop.call_soon(self._read_all, loop)  # the others: what breaks now is this line's own trouble
+                line.refuse(data)
+                return
 
     def take(self, data: bytes, tell: Callable[[Answer], None]) -> bool:
         """Whether `data` was an ordinary webhook: then `tell` is called once, in the loop's thread, after the commit.

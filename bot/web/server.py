@@ -165,10 +165,8 @@ class Edge:
 class Server:
     """Runs an Edge in a thread of its own."""
 
-    def __init__(self, edge: Edge, *, begin: Callable[[], None] = lambda: None) -> None:
-        """`begin` is the first thing that the thread does."""
+    def __init__(self, edge: Edge) -> None:
         self._edge = edge
-        self._begin = begin
         self._running: _Running | None = None
         self._thread: threading.Thread | None = None
         self._door: socket.socket | None = None
@@ -190,14 +188,10 @@ class Server:
         raise_descriptors()
         _wire_log.addFilter(self._seldom)
         self._running = _Running(_configured(self._edge))
-        self._thread = threading.Thread(target=self._serve, args=(self._running, self._door), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._running.run, args=([self._door],), name="web", daemon=True)
         self._thread.start()
         if not self._running.up.wait(_START_WITHIN_S):
             raise SystemExit(f"The server did not come up within {_START_WITHIN_S:g} s. See the log.")
-
-    def _serve(self, running: _Running, door: socket.socket) -> None:
-        self._begin()
-        running.run([door])
 
     def post(self, answer: Callable[[], None]) -> None:
         """Run it in the loop's thread: that is where requests wait for their answers."""

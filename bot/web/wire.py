@@ -185,11 +185,14 @@ class Wire(HttpToolsProtocol):
         return self._part is _Part.BETWEEN and answered and not self.flow.write_paused
 
     def refuse(self, data: bytes) -> None:
-        """The short way is not for this: it goes the long one."""
+        """The short way is not for this: it goes the long one, also where its sender will say no more."""
         self._on_express = False
-        if not self.transport.is_closing():
-            self._go_long(data)
-            self._go_on()
+        if self.parser is None:  # the connection is lost
+            return
+        self._go_long(data)
+        if self._leaving:
+            super().shutdown()
+        self._go_on()
 
     def tell(self, answer: Answer) -> None:
         """Answer what went the short way."""

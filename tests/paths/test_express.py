@@ -196,6 +196,25 @@ def test_a_sender_that_hangs_up_before_the_answer_has_its_alerts_stored() -> Non
         assert edge.post(body()).said["status"] == "duplicate"
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept", "alarms"),
+    [
+        (webhook(b"{"), [("alertmanager", b"{", "bad_json")], []),
+        (webhook().replace(TOKEN.encode(), b"x"), [], [("alertmanager", "auth_invalid")]),
+    ],
+)
+def test_what_is_wrong_is_noticed_also_of_a_sender_that_says_no_more(
+    sent: bytes, kept: list[object], alarms: list[object]
+) -> None:
+    with EdgeHouse() as edge:
+        with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
+            line.sendall(sent)
+            line.shutdown(socket.SHUT_WR)
+        wait_for(lambda: edge.ledger.kept or edge.ledger.alarms)
+
+        assert (edge.ledger.kept, edge.ledger.alarms) == (kept, alarms)
+
+
 def test_a_stop_answers_first_what_is_under_way_and_says_that_it_was_the_last() -> None:
     with EdgeHouse() as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
         edge.ledger.held = []

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.store.engine import Store
+from bot.store.engine import Store, Unavailable
 from bot.store.sql import array
 from tests.postgres import Postgres
 
@@ -68,6 +68,40 @@ def test_what_a_statement_of_a_flow_breaks_undoes_all_of_it(postgres: Postgres, 
     with store.begin() as tx:
         assert tx.answered("slack", "1") is None
     store.close()
+
+
+def test_trouble_in_a_flow_is_not_taken_for_a_fault_of_ours(postgres: Postgres, postgres_template: str) -> None:
+    store = Store(postgres.url("trouble", like=postgres_template))
+
+    def be_too_slow() -> None:
+        with store.begin() as tx:
+            tx.sql.run("SET LOCAL statement_timeout = 50")
+            tx.sql.flow()
+            tx.sql.run("SELECT pg_sleep(5)")
+            tx.answer("slack", "1", "fine", ok=True)
+            tx.answer("slack", "1", "a second time", ok=True)
+
+    with pytest.raises(Unavailable, match="statement timeout"):
+        be_too_slow()
+
+    with store.begin() as tx:
+        assert tx.answered("slack", "1") is None
+    store.close()
+
+
+def test_looking_forgets_no_statement_that_is_prepared(postgres: Postgres, postgres_template: str) -> None:
+    store = Store(postgres.url("prepared", like=postgres_template))
+    for _ in range(10):
+        with store.begin() as tx:
+            tx.answered("slack", "1")
+        with store.read() as reading:
+            reading.ping()
+
+    with store.begin() as tx:
+        prepared = tx.sql.scalar("SELECT count(*) FROM pg_prepared_statements")
+    store.close()
+
+    assert prepared >= 1
 
 
 def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(postgres: Postgres, postgres_template: str) -> None:
