@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vakhta", description="Vakhta, the watch: alerts in, people told.")
+    parser.add_argument("--version", action="version", version=f"vakhta {version('vakhta')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument(

@@ -18,7 +18,9 @@ def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> 
         labels={"alertname": "UnreadableAlerts", "severity": "error", "source": source, "code": code},
         notes={
             "summary": f"{source} sent what could not be read ({code})",
-            "description": f"{why}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may be unknown.",
+            "description": (
+                f"{why.rstrip('.')}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may be unknown."
+            ),
         },
         starts_at=now,
     )

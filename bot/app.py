@@ -107,10 +107,12 @@ class Bot:
     """Everything that runs, joined. `start` returns the URL it answers at."""
 
     def __init__(self, settings: Settings) -> None:
+        # The address comes first: a second bot on it must not touch the database of the first one.
+        door = server.listen_at(settings.server.listen)
         self._settings = settings
         self._drain = settings.server.drain
         self.meters = Meters()
-        self.store = open_store(settings, self.meters)
+        self.store = open_store(settings, self.meters, alone=True)
         self.channels = load_channels(settings)
         mouths = mouths_of(self.channels)
         self._bell = Bell()
@@ -140,14 +142,10 @@ class Bot:
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,
         )
-        self.web = server.Server(self._edge())
+        self.web = server.Server(self._edge(), door)
 
     def start(self) -> str:
-        """Begin everything. The address comes first: a second bot on it must not touch what the first one is sending.
-
-        What a process that died here left half sent is owed again before anything is claimed.
-        """
-        url = self.web.bind(self._settings.server.listen)
+        """Begin everything. What a process that died here left half sent is owed again before anything is claimed."""
         with self.store.begin() as tx:
             claims.free_expired(tx, everything=self.store.sqlite)
         self.store.start()
@@ -159,7 +157,7 @@ class Bot:
             channel.start(self.desk)
         self.delivery.start()
         self.watch.start()
-        return url
+        return self.web.url()
 
     def stop(self) -> None:
         """Answer what was asked, finish what is being sent, claim nothing new; within the settings' `drain`."""
@@ -244,11 +242,12 @@ class Bot:
         if one.kind is Kind.PAGE and outcome == "sent":
             self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
 
-    def _turned_away(self, source: str, code: str) -> None:
+    def _turned_away(self, source: str, code: str, request_id: str) -> None:
         self.meters.auth_failures_total.labels(source).inc()
         if time.monotonic() - self._turned_away_at > 1.0:  # a flood of them is counted, not written down
             self._turned_away_at = time.monotonic()
-            logger.warning("sender turned away", extra={"source": source, "code": code})
+            about = {"source": source, "code": code, "request_id": request_id}
+            logger.warning("sender turned away", extra=about)
 
 
 def _unheard(written: Written) -> None:

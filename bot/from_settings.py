@@ -19,10 +19,16 @@ from bot.store.engine import Store, Unavailable
 from bot.store.opening import TROUBLES
 
 
-def open_store(settings: Settings, meters: Meters | None = None) -> Store:
+def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool = False) -> Store:
+    """`alone`: on SQLite, no other process may run a bot on it."""
     observe = meters.commit_seconds.observe if meters else lambda _: None
     try:
         store = Store(settings.store.url.get_secret_value(), observe=observe)
+        if alone and not store.claim_alone():
+            raise SystemExit(
+                f"Another bot runs on {store.url.database}, and SQLite is for one at a time. Nothing was started."
+                " Stop that one, or use PostgreSQL for several."
+            )
         migrating.migrate(store)
     except (OSError, *TROUBLES, DatabaseError, Unavailable) as trouble:
         where = make_url(settings.store.url.get_secret_value()).render_as_string(hide_password=True)

@@ -17,12 +17,13 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
+from typing import IO
 from zlib import crc32
 
 import psycopg
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, make_url
 
-from bot.store.opening import DRIVERS_OWN, TROUBLES, Begun, begun_on, open_postgres, open_sqlite
+from bot.store.opening import DRIVERS_OWN, TROUBLES, Begun, begun_on, lock_beside, open_postgres, open_sqlite
 from bot.store.reading import Reading
 from bot.store.sql import Sql
 from bot.store.tx import Tx
@@ -59,6 +60,7 @@ class Store:
         self._observe = observe
         self._turns = _Turns()
         self._here = threading.local()
+        self._alone: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
         self._checkpoints = _Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
@@ -140,6 +142,16 @@ class Store:
         except TROUBLES as trouble:
             raise Unavailable(_first_line(trouble)) from trouble
 
+    def claim_alone(self) -> bool:
+        """Whether no other process has said the same of this SQLite file. It holds until `close`, or the process's end.
+
+        A file beside the database is locked: closing a second descriptor of the database itself would undo SQLite's
+        own locks.
+        """
+        if self.sqlite:
+            self._alone = lock_beside(Path(self.url.database or ""))
+        return not self.sqlite or self._alone is not None
+
     def writing(self) -> bool:
         """Whether this thread is inside `begin` now; whoever calls a provider must not be."""
         return getattr(self._here, "writing", False)
@@ -153,6 +165,8 @@ class Store:
             self._checkpoints.stop()
         self._readers.dispose()
         self._writers.dispose()
+        if self._alone is not None:
+            self._alone.close()
 
 
 def _speak(raw: PoolProxiedConnection) -> Sql:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import psycopg
 from sqlalchemy import Engine, PoolProxiedConnection, create_engine, event
@@ -104,3 +105,14 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
 
     event.listen(engine, "connect", prepare)
     return engine
+
+
+def lock_beside(path: Path) -> IO[bytes] | None:
+    """A lock on a file next to it, held until that is closed; None where another process holds it."""
+    held = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        return None
+    return held

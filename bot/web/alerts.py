@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from bot.intake import Unstored
 from bot.model import Delivered
 from bot.ports import Rejected, Source
-from bot.web.answers import CLOSE, Answer, Taken, accepted, not_stored, refused
+from bot.web.answers import CLOSE, Answer, Taken, accepted, not_stored, refused, request_id_of
 from bot.web.inflow import Gone, Inflow, inflate
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class Keep(Protocol):
     ) -> object: ...
 
 
-#: (source, code): a sender was turned away.
-Alarm = Callable[[str, str], object]
+#: (source, code, request_id): a sender was turned away.
+Alarm = Callable[[str, str, str], object]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,8 +113,9 @@ class Intake:
 
         def done(taken: Taken | Exception) -> None:
             if isinstance(taken, Exception):
-                _log_loss(taken, "delivery not stored", delivered.source)
-                tell(not_stored(headers))
+                request_id = request_id_of(headers)
+                _log_loss(taken, "delivery not stored", delivered.source, request_id)
+                tell(not_stored(request_id))
             else:
                 tell(accepted(delivered, taken))
 
@@ -126,20 +127,22 @@ class Intake:
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         place = self._sources.get(scope["path"])
         if place is None:
-            return refused(Rejected("There is nothing at this address.", code="not_found", status=404), headers)
+            nothing = Rejected("There is nothing at this address.", code="not_found", status=404)
+            return refused(nothing, request_id_of(headers))
         if scope["method"] != "POST":
             wrong = Rejected("Alerts are sent with POST.", code="method_not_allowed", status=405)
-            return refused(wrong, headers, (b"allow", b"POST"))
+            return refused(wrong, request_id_of(headers), (b"allow", b"POST"))
         name, source = place
         stranger = self._stranger(name, headers.get(b"authorization"))
         if stranger is not None:
-            self._alarm(name, stranger.code)
-            return refused(stranger, headers)
+            request_id = request_id_of(headers)
+            self._alarm(name, stranger.code, request_id)
+            return refused(stranger, request_id)
         try:
             body, whole = await self._inflow.read(receive)
         except TimeoutError:
             said = f"The body did not arrive within {self._limits.within.total_seconds():g} s. Nothing was stored."
-            return refused(Rejected(said, code="too_slow", status=408), headers, CLOSE)
+            return refused(Rejected(said, code="too_slow", status=408), request_id_of(headers), CLOSE)
         try:
             delivered = await self._read(source, headers, body, whole=whole)
         except Rejected as unread:
@@ -192,14 +195,16 @@ class Intake:
     async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> Answer:
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         tell = _teller(waiting)
+        request_id = request_id_of(headers)
 
         def done(taken: Taken | Exception) -> None:
             if isinstance(taken, Exception):
-                _log_loss(taken, "delivery not kept", name)
-                tell(not_stored(headers))
+                _log_loss(taken, "delivery not kept", name, request_id)
+                tell(not_stored(request_id))
             else:
-                logger.warning("delivery kept unread", extra={"source": name, "code": unread.code})
-                tell(refused(unread, headers))
+                about = {"source": name, "code": unread.code, "request_id": request_id}
+                logger.warning("delivery kept unread", extra=about)
+                tell(refused(unread, request_id))
 
         try:
             self._keep(name, body, unread, done)
@@ -236,12 +241,12 @@ def _check_kind(declared: bytes) -> None:
         raise Rejected(said, code="unsupported_type", status=415)
 
 
-def _log_loss(why: Exception, said: str, source: str) -> None:
+def _log_loss(why: Exception, said: str, source: str, request_id: str) -> None:
     """Trouble of the database in one line, a fault of ours with its trace."""
     if isinstance(why, Unstored):
-        logger.warning(said, extra={"source": source, "why": str(why)})
+        logger.warning(said, extra={"source": source, "why": str(why), "request_id": request_id})
     else:
-        logger.error(said, extra={"source": source}, exc_info=why)
+        logger.error(said, extra={"source": source, "request_id": request_id}, exc_info=why)
 
 
 def _teller(waiting: asyncio.Future[Answer]) -> Callable[[Answer], None]:

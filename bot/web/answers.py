@@ -56,16 +56,20 @@ def accepted(delivered: Delivered, taken: Taken) -> Answer:
     return _spoken(202 if mended else 200, msgspec.json.encode(told))
 
 
-def not_stored(headers: Mapping[bytes, bytes]) -> Answer:
+def not_stored(request_id: str) -> Answer:
     """The sender has to send it again."""
     said = "This was not stored. Send it again."
-    return refused(Rejected(said, code="not_stored", status=503), headers, _RETRY)
+    return refused(Rejected(said, code="not_stored", status=503), request_id, _RETRY)
 
 
-def refused(why: Rejected, headers: Mapping[bytes, bytes], *more: Field) -> Answer:
-    """`headers`: the request's; its X-Request-Id names the answer, if it is one."""
+def request_id_of(headers: Mapping[bytes, bytes]) -> str:
+    """The X-Request-Id of a request's headers, if it is one; else a new one. It is in the refusal and in the log."""
     given = headers.get(b"x-request-id", b"")
-    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def refused(why: Rejected, request_id: str, *more: Field) -> Answer:
+    """The one shape of every refusal."""
     if why.status == HTTPStatus.UNAUTHORIZED:
         more += ((b"www-authenticate", b"Bearer"),)
     return _spoken(why.status, error_body(why.code, why.said, request_id), *more)

@@ -94,7 +94,8 @@ class Guard:
         # Who comes by the public name comes from elsewhere, through a proxy that says nothing of itself.
         if name == self._public_host:
             raise self._stranger()
-        raise Rejected("This is not a name of the bot. Use http://127.0.0.1.", code="bad_host", status=400)
+        port = (request.scope.get("server") or ("", 80))[1]
+        raise Rejected(f"This is not a name of the bot. Use http://127.0.0.1:{port}.", code="bad_host", status=400)
 
     def _stranger(self) -> Rejected:
         self._failures.labels("board").inc()

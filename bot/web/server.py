@@ -165,11 +165,12 @@ class Edge:
 class Server:
     """Runs an Edge in a thread of its own."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, door: socket.socket | None = None) -> None:
+        """`door`: what `listen_at` gave; without it `bind` comes before `start`."""
         self._edge = edge
         self._running: _Running | None = None
         self._thread: threading.Thread | None = None
-        self._door: socket.socket | None = None
+        self._door = door
         self._seldom = Seldom()
 
     def bind(self, listen: str) -> str:
@@ -178,7 +179,12 @@ class Server:
         Raises:
             SystemExit: with one line that says what is wrong, where the address cannot be had.
         """
-        self._door = _bind(listen)
+        self._door = listen_at(listen)
+        return self.url()
+
+    def url(self) -> str:
+        """Where it answers, once the address is taken."""
+        assert self._door is not None, "bind comes first"
         host, port = self._door.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -257,7 +263,12 @@ def _configured(edge: Edge) -> uvicorn.Config:
     )
 
 
-def _bind(listen: str) -> socket.socket:
+def listen_at(listen: str) -> socket.socket:
+    """Take the address "host:port", without answering yet; port 0 takes a free one.
+
+    Raises:
+        SystemExit: with one line that says what is wrong, where the address cannot be had.
+    """
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

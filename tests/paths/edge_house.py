@@ -69,7 +69,8 @@ class Ledger:
             self.kept.append((source, body, rejected.code))
         asyncio.get_running_loop().call_soon(done, self.broken or Stored(0, "set_aside", (1,)))
 
-    def alarm(self, source: str, code: str) -> None:
+    def alarm(self, source: str, code: str, request_id: str) -> None:
+        assert request_id, "what is refused has a name in the log"
         self.alarms.append((source, code))
 
     def _stored(self, delivered: Delivered) -> Stored:

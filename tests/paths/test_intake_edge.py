@@ -235,6 +235,14 @@ def test_trouble_of_the_database_is_told_in_one_line_and_a_fault_of_ours_with_it
     assert (answer.status, answer.error["code"]) == (503, "not_stored")
     assert [record.levelname for record in told] == ["ERROR" if traces else "WARNING"]
     assert sum(record.exc_info is not None for record in told) == traces
+    assert [vars(record)["request_id"] for record in told] == [answer.error["request_id"]]
+
+
+def test_what_is_refused_can_be_found_in_the_log(edge: EdgeHouse, caplog: pytest.LogCaptureFixture) -> None:
+    answer = edge.post(b"{")
+
+    told = [vars(record)["request_id"] for record in caplog.records if record.msg == "delivery kept unread"]
+    assert told == [answer.error["request_id"]]
 
 
 def test_a_bug_in_a_source_costs_no_page(edge: EdgeHouse) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.from_settings import open_store
 from bot.intake import Unstored
+from bot.settings import Settings
 from bot.store import engine, opening
 from tests.house import House, alert
 
@@ -87,3 +89,17 @@ def write(store: engine.Store, size: int) -> Iterator[float]:
         with store.begin() as tx:
             tx.answer("slack", str(number), "x" * 2**16, ok=True)
         yield time.perf_counter() - began
+
+
+def test_a_second_bot_on_the_same_file_does_not_start_while_the_first_one_runs(path: Path) -> None:
+    settings = Settings.model_validate({"store": {"url": f"sqlite:///{path}"}})
+    first = open_store(settings, alone=True)
+
+    with pytest.raises(SystemExit, match=r"Another bot runs on .*vakhta.db.* Nothing was started"):
+        open_store(settings, alone=True)
+    beside = open_store(settings)
+    first.close()
+    after = open_store(settings, alone=True)
+
+    beside.close()
+    after.close()
