@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
 from bot.ports import Undelivered
-from tests.fakes.door import ANA, SmallDoor
+from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import FakeTelegram
-from tests.plugs.telegram_room import CHAT, SECRET, hears, listening, notice, settings
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeTelegram]:
-    with FakeTelegram(chat_id=CHAT, topics=frozenset({7})) as fake:
-        yield fake
-
-
-@pytest.fixture
-def door() -> Iterator[SmallDoor]:
-    with SmallDoor(people={("telegram", "1001"): ANA}, standing={("telegram", "-1001:600"): 42}) as door:
-        yield door
-
-
-@pytest.fixture
-def channel(fake: FakeTelegram, door: SmallDoor) -> Iterator[Telegram]:
-    with listening(fake, door) as channel:
-        fake.wait(lambda: hears(channel), "the channel is open")
-        yield channel
+from tests.plugs.telegram_room import SECRET, listening, notice, settings
 
 
 def test_the_webhook_is_set_with_its_secret_and_only_what_is_heard(fake: FakeTelegram, channel: Telegram) -> None:

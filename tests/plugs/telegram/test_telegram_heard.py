@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
@@ -13,26 +12,7 @@ from bot.model import Reply
 from bot.ports import Rejected
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
-from tests.plugs.telegram_room import CHAT, SIGNED, hears, listening, sent, settings
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeTelegram]:
-    with FakeTelegram(chat_id=CHAT, topics=frozenset({7})) as fake:
-        yield fake
-
-
-@pytest.fixture
-def door() -> Iterator[SmallDoor]:
-    with SmallDoor(people={("telegram", "1001"): ANA}, standing={("telegram", "-1001:600"): 42}) as door:
-        yield door
-
-
-@pytest.fixture
-def channel(fake: FakeTelegram, door: SmallDoor) -> Iterator[Telegram]:
-    with listening(fake, door) as channel:
-        fake.wait(lambda: hears(channel), "the channel is open")
-        yield channel
+from tests.plugs.telegram_room import CHAT, SIGNED, sent, settings
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,26 +13,7 @@ from bot.channels.telegram_updates import _ON_CARDS
 from bot.model import Status
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
-from tests.plugs.telegram_room import CHAT, INCIDENT, hears, listening, sent
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeTelegram]:
-    with FakeTelegram(chat_id=CHAT, topics=frozenset({7})) as fake:
-        yield fake
-
-
-@pytest.fixture
-def door() -> Iterator[SmallDoor]:
-    with SmallDoor(people={("telegram", "1001"): ANA}, standing={("telegram", "-1001:600"): 42}) as door:
-        yield door
-
-
-@pytest.fixture
-def channel(fake: FakeTelegram, door: SmallDoor) -> Iterator[Telegram]:
-    with listening(fake, door) as channel:
-        fake.wait(lambda: hears(channel), "the channel is open")
-        yield channel
+from tests.plugs.telegram_room import INCIDENT, sent
 
 
 def test_row_69_nobody_hides_behind_a_chat(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:

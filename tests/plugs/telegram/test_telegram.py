@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,28 +12,9 @@ from bot.channels.telegram import Telegram
 from bot.channels.telegram_bot import Bot
 from bot.model import Kind, Severity
 from bot.ports import Limit, Undelivered
-from tests.fakes.door import ANA, SmallDoor
+from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.plugs.telegram_room import BUTTONS, CHAT, hears, listening, notice, sent, settings
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeTelegram]:
-    with FakeTelegram(chat_id=CHAT, topics=frozenset({7})) as fake:
-        yield fake
-
-
-@pytest.fixture
-def door() -> Iterator[SmallDoor]:
-    with SmallDoor(people={("telegram", "1001"): ANA}, standing={("telegram", "-1001:600"): 42}) as door:
-        yield door
-
-
-@pytest.fixture
-def channel(fake: FakeTelegram, door: SmallDoor) -> Iterator[Telegram]:
-    with listening(fake, door) as channel:
-        fake.wait(lambda: hears(channel), "the channel is open")
-        yield channel
 
 
 def test_a_card_is_posted_as_html_with_its_buttons(fake: FakeTelegram, channel: Telegram) -> None:
