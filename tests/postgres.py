@@ -44,6 +44,15 @@ def why_not() -> str:
     return "" if os.geteuid() or _unprivileged() else "PostgreSQL does not run as root, and there is no user to run it"
 
 
+def cut(url: str) -> None:
+    """End every connection of the bot to its database, as a restart of the server does."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
 class Postgres:
     """One cluster; every `url` is of a fresh database in it."""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from bot.intake import Unstored
 from tests.house import House, alert
-from tests.postgres import Postgres
+from tests.postgres import Postgres, cut
 
 pytestmark = pytest.mark.postgres
 
@@ -24,15 +23,6 @@ def house(url: str) -> Iterator[House]:
     made = House(url)
     yield made
     made.close()
-
-
-def cut(url: str) -> None:
-    """End every connection of the bot to its database, as a restart of the server does."""
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 def test_after_a_cut_the_next_delivery_is_taken_or_asked_for_again_and_then_taken(house: House, url: str) -> None:

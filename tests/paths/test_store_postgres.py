@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.store.engine import Store, Unavailable
 from bot.store.sql import array
-from tests.postgres import Postgres
+from tests.postgres import Postgres, cut
 
 pytestmark = pytest.mark.postgres
 
@@ -109,11 +108,7 @@ def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(postgres: Pos
     store = Store(url)
     with store.begin("a"), store.begin("b"), store.read():
         pass
-    with _alone(url) as admin:
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    cut(url)
 
     for _ in range(3):
         with store.begin() as tx:
@@ -121,9 +116,3 @@ def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(postgres: Pos
         with store.read() as reading:
             reading.ping()
     store.close()
-
-
-@contextmanager
-def _alone(url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        yield connection
