@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot import incidents, story, words
 from bot.cards import card
@@ -23,7 +24,7 @@ from bot.model import Kind, Notice
 from bot.owing import Mouth
 from bot.ports import Channel, Undelivered
 from bot.store import claims
-from bot.store.claims import Claim, Wait
+from bot.store.claims import Claim
 from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
 from bot.story import Told, Written
@@ -65,6 +66,18 @@ class Rest:
 
     seconds: float
     deaf: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """What this thread has claimed, and when by its own monotonic clock, in seconds."""
+
+    claim: Claim
+    began: float
+
+
+#: Look again at once.
+_AGAIN = Rest(0.0)
 
 
 class Outcome:
@@ -145,33 +158,45 @@ class Delivery:
                 bell.wait(rest.seconds, heard)
 
     def step(self, channel: Channel) -> Rest:
-        """Send one, if one may be sent; returns how long there is nothing to do."""
+        """Send what may be sent now; returns how long there is nothing to do."""
+        # A claim that a power failure undoes is a row that is owed: what comes of any sender that dies.
+        with self._store.begin(channel.name, synced=False) as tx:
+            after = self._next(tx, channel)
+        while isinstance(after, Mine):
+            after = self._send(channel, after)
+        return after
+
+    def _next(self, tx: Tx, channel: Channel) -> Mine | Rest:
         began = time.monotonic()
-        with self._store.begin(channel.name) as tx:
-            found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
-            if isinstance(found, Claim):
-                failpoint("delivery.claiming")
-        if isinstance(found, Wait):
-            if found.until is None:
-                return Rest(_LOOK_EVERY_S)
-            seconds = (found.until - tx.now).total_seconds() + _AFTER_S
-            return Rest(min(_LOOK_EVERY_S, max(_AFTER_S, seconds)), deaf=bool(found.why))
+        found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
+        if isinstance(found, Claim):
+            failpoint("delivery.claiming")
+            return Mine(found, began)
+        if found.until is None:
+            return Rest(_LOOK_EVERY_S)
+        seconds = (found.until - tx.now).total_seconds() + _AFTER_S
+        return Rest(min(_LOOK_EVERY_S, max(_AFTER_S, seconds)), deaf=bool(found.why))
+
+    def _send(self, channel: Channel, mine: Mine) -> Mine | Rest:
+        """Send it and store how that went; returns what is next."""
         failpoint("delivery.claimed")
         # There may be more: another of the channel's threads looks while this one sends.
         self._bells[channel.name].ring()
-        if time.monotonic() - began > LEASE.total_seconds() * _SPENT:
+        if time.monotonic() - mine.began > LEASE.total_seconds() * _SPENT:
             # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
-            self._give_back(found, Undelivered("its sender was held up, so it was not sent"))
-        else:
-            self._send(channel, found)
-        return Rest(0.0)
+            return self._give_back(mine.claim, Undelivered("its sender was held up, so it was not sent"))
+        close = self._tried(channel, mine.claim)
+        failpoint("delivery.sent")
+        after = self._until_stored(close)
+        failpoint("delivery.closed")
+        return after
 
-    def _send(self, channel: Channel, one: Claim) -> None:
-        ref, trouble, fault = None, None, False
+    def _tried(self, channel: Channel, one: Claim) -> Callable[[], Mine | Rest]:
+        """Send it; returns what stores how that went."""
         try:
-            ref = channel.deliver(self._notice(one))
+            return partial(self._close, channel, one, channel.deliver(self._notice(one)))
         except Undelivered as down:
-            trouble = down
+            return partial(self._give_back, one, down)
         except Exception as bug:
             # The edge of the path: a fault in a channel sets its row aside, after a few tries, and is told. That the
             # machine has no descriptor or memory left is nobody's fault, and passes.
@@ -179,14 +204,9 @@ class Delivery:
             fault = not isinstance(bug, OSError | MemoryError)
             poison = fault and one.faults + 1 >= POISON
             trouble = Undelivered(f"fault in the bot: {type(bug).__name__}", permanent=poison)
-        failpoint("delivery.sent")
-        if trouble is None:
-            self._until_stored(lambda: self._close(one, ref))
-        else:
-            self._until_stored(lambda: self._give_back(one, trouble, fault=fault))
-        failpoint("delivery.closed")
+            return partial(self._give_back, one, trouble, fault=fault)
 
-    def _until_stored(self, close: Callable[[], None]) -> None:
+    def _until_stored(self, close: Callable[[], Mine | Rest]) -> Mine | Rest:
         """How it went is known only here: a database in trouble must not make it be sent again."""
         while True:
             try:
@@ -196,14 +216,19 @@ class Delivery:
                 if self._stopping.wait(_AGAIN_S):
                     raise
 
-    def _close(self, one: Claim, ref: str | None) -> None:
+    def _close(self, channel: Channel, one: Claim, ref: str | None) -> Mine | Rest:
+        """It arrived. The next one is claimed in the same turn: in a storm each turn is waited for."""
+        after: Mine | Rest = _AGAIN
         with self._store.begin(one.channel) as tx:
             claims.count_from_end(tx, one)
             ours = claims.sent(tx, one, ref)
             failpoint("delivery.closing")
+            if not self._stopping.is_set():
+                after = self._next(tx, channel)
         self._observe(one, Outcome.SENT if ours else Outcome.FENCED, tx.now)
+        return after
 
-    def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> None:
+    def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> Rest:
         """It did not arrive: owed again, or, where no try can help, dead and told on the other channels."""
         said = words.clean(trouble.said)[:500]
         written = Written()
@@ -221,6 +246,7 @@ class Delivery:
             failpoint("delivery.giving_back")
         self._observe(one, outcome if ours else Outcome.FENCED, tx.now)
         self._told(written)
+        return _AGAIN
 
     def _notice(self, one: Claim) -> Notice:
         return Notice(

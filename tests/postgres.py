@@ -28,7 +28,6 @@ _OWNER = "vakhta"
 _STARTS_WITHIN_S = 30.0
 _FAST = (
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "max_connections=200",
     "shared_buffers=32MB",

@@ -20,8 +20,9 @@ from bot.store.tx import Tx
 
 #: One in so many places of a quota is kept for what is critical.
 _KEPT = 20
-#: A request that took longer counts in its quota from its end: who knows when the provider got it.
-_SLOW = timedelta(milliseconds=100)
+#: A request that took longer counts in its quota from its end: who knows when the provider got it. Less than what each
+#: channel's limits leave beyond its provider's window, or the next one might arrive too soon after it.
+SLOW = timedelta(milliseconds=15)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +151,7 @@ def _lines(tx: Tx, card: Claim, statement: str, *values: object) -> None:
 
 def count_from_end(tx: Tx, one: Claim) -> None:
     """Where the request took long, its place in the quota is taken from now on."""
-    if tx.now - one.claimed_at > _SLOW:
+    if tx.now - one.claimed_at > SLOW:
         tx.sql.run(
             "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
         )

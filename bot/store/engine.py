@@ -66,17 +66,22 @@ class Store:
         self._checkpoints = _Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
 
     @contextmanager
-    def begin(self, lane: str = _INCIDENTS) -> Iterator[Tx]:
+    def begin(self, lane: str = _INCIDENTS, *, synced: bool = True) -> Iterator[Tx]:
         """One write transaction: committed when the block ends well, undone when it raises.
 
         `lane`: whose turn is taken. All that changes incidents takes the default; the deliveries of one channel
         take the channel's name, so that across replicas a channel's quota is counted by one of them at a time.
+        `synced`: whether it outlives a power failure; only what may be undone by one does without.
 
         Raises:
             Unavailable: the database did not take it; nothing was stored.
         """
         mine = self._turns if self.sqlite else nullcontext()
-        with mine, self._connected(self._writers, partial(self._take_turn, lane)) as (raw, at), _speak(raw) as sql:
+        with (
+            mine,
+            self._connected(self._writers, partial(self._take_turn, lane, synced=synced)) as (raw, at),
+            _speak(raw) as sql,
+        ):
             self._here.writing = True
             try:
                 yield Tx(sql, at)
@@ -90,15 +95,18 @@ class Store:
             finally:
                 self._here.writing = False
 
-    def _take_turn(self, lane: str, raw: PoolProxiedConnection) -> datetime:
+    def _take_turn(self, lane: str, raw: PoolProxiedConnection, *, synced: bool) -> datetime:
         """Begin, and wait for the turn; returns what time it is then."""
         cursor = raw.cursor()
         if self.sqlite:
+            cursor.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             cursor.execute("BEGIN IMMEDIATE")
             return self.now()
+        begin = "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off"
         turn = f"SELECT pg_advisory_xact_lock({crc32(f'vakhta/{lane}'.encode())})"
-        cursor.execute(f"BEGIN; SELECT clock_timestamp() FROM ({turn}) AS turn")  # two statements, one round trip
-        cursor.nextset()
+        cursor.execute(f"{begin}; SELECT clock_timestamp() FROM ({turn}) AS turn")  # statements in one round trip
+        while cursor.nextset():
+            pass
         row = cursor.fetchone()
         assert row is not None, "a SELECT without FROM a table has a row"
         at: datetime = row[0]

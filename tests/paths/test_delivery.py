@@ -264,15 +264,21 @@ def test_a_storm_of_warnings_leaves_places_of_the_quota_for_what_is_critical(hou
     assert house.pagerduty.given[-1].incident.key == "down"
 
 
-def test_a_request_that_took_long_counts_in_its_quota_from_its_end(house: House) -> None:
+@pytest.mark.parametrize("took_ms", [20, 3000])
+def test_a_request_that_took_longer_than_the_margin_counts_in_its_quota_from_its_end(
+    house: House, took_ms: int
+) -> None:
     house.slack.limits = (Limit(count=1, per=timedelta(seconds=1)),)
-    house.slack.meanwhile.append(lambda: house.clock.pass_by(seconds=3))
+    house.slack.meanwhile.append(lambda: house.clock.pass_by(milliseconds=took_ms))
     for number in range(2):
         house.hears(alert(fingerprint=str(number), group=str(number)))
 
     house.drain(house.slack)
     at_once = len(house.slack.given)
-    house.clock.pass_by(seconds=1)
+    house.clock.pass_by(milliseconds=990)
+    house.drain(house.slack)
+    too_soon = len(house.slack.given)
+    house.clock.pass_by(milliseconds=10)
     house.drain(house.slack)
 
-    assert (at_once, len(house.slack.given)) == (1, 2)
+    assert (at_once, too_soon, len(house.slack.given)) == (1, 1, 2)

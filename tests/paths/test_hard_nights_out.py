@@ -222,11 +222,11 @@ def test_what_the_provider_took_is_not_sent_again_because_the_database_was_busy_
     begin, calls = house.store.begin, list[str]()
 
     @contextmanager
-    def busy_once(lane: str = "incidents") -> Iterator[Tx]:
+    def busy_once(lane: str = "incidents", *, synced: bool = True) -> Iterator[Tx]:
         calls.append(lane)
         if len(calls) == 2:
             raise Unavailable("database is locked")
-        with begin(lane) as tx:
+        with begin(lane, synced=synced) as tx:
             yield tx
 
     monkeypatch.setattr(house.store, "begin", busy_once)
@@ -242,7 +242,7 @@ def test_while_the_database_is_down_senders_hear_of_it_together_not_one_lock_tim
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def locked(lane: str = "incidents") -> Iterator[Tx]:
+    def locked(lane: str = "incidents", *, synced: bool = True) -> Iterator[Tx]:
         time.sleep(0.2)  # stands for the seconds of LOCK_TIMEOUT_S
         raise Unavailable("database is locked")
         yield

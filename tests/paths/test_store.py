@@ -115,6 +115,19 @@ def test_sqlite_is_opened_so_that_a_commit_is_on_the_disk(tmp_path: Path) -> Non
     store.close()
 
 
+def test_only_a_transaction_that_says_so_may_be_undone_by_a_power_failure(store_url: str) -> None:
+    store = Store(store_url)
+
+    def durable(*, synced: bool) -> bool:
+        with store.begin(synced=synced) as tx:
+            if tx.sql.postgres:
+                return bool(tx.sql.scalar("SELECT current_setting('synchronous_commit')") == "on")
+            return bool(tx.sql.scalar("PRAGMA synchronous") == 2)
+
+    assert [durable(synced=one) for one in (True, False, True)] == [True, False, True]
+    store.close()
+
+
 def test_sqlites_log_is_folded_into_the_file_beside_the_commits(tmp_path: Path) -> None:
     path = tmp_path / "vakhta.db"
     store = Store(f"sqlite:///{path}")

@@ -16,6 +16,7 @@ from bot import channels
 from bot.channels import load, names
 from bot.model import STORY, Kind, Status, What
 from bot.ports import Limit, Rejected, Undelivered
+from bot.store.claims import SLOW
 from tests.plugs.contract import TEXTS, Bench, class_of, first, incident, notice
 
 TAKERS = {kind: [name for name in names() if kind in class_of(name).kinds] for kind in Kind}
@@ -65,6 +66,7 @@ def test_what_a_channel_says_about_itself_can_be_relied_on(bench: Bench) -> None
     assert Kind.LINE not in channel.kinds or Kind.CARD in channel.kinds, "a line stands in a card's thread"
     assert bool(channel.kinds) == bool(channel.limits), "the house paces nothing that declares no limit"
     assert all(isinstance(limit, Limit) and limit.count > 0 and limit.per > timedelta(0) for limit in channel.limits)
+    assert all(limit.per % timedelta(seconds=1) > SLOW for limit in channel.limits), "no margin over whole seconds"
     assert 1 <= channel.threads <= 16
 
 
