@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from bot.meters import Debt, Meters
 from bot.model import Ask, Delivered, Kind, Reply
 from bot.ports import Rejected
 from bot.settings import Settings
+from bot.stopping import Stop
 from bot.store import claims
 from bot.store.claims import Claim
 from bot.story import Written
@@ -49,16 +49,14 @@ def run(settings: Settings) -> None:
     sys.setswitchinterval(_SWITCH_S)
     # Its successor cannot be pointed at a test's address; that it is deprecated is no news to an operator.
     warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
-    stopping = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
+    stop = Stop()
     bot = Bot(settings)
     url = bot.start()
     _settle_down()
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
         sys.stderr.write(welcome(url, settings))
-    while not stopping.wait(1.0):
+    while not stop.wait(1.0):
         if not bot.web.alive():
             raise SystemExit("The web server ended by itself; see the log.")
     logger.info("stopping")
