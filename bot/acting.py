@@ -1,0 +1,142 @@
+"""What an action is, and what it may use of the world: the verbs of doing, beside those of `ports`.
+
+An action plans by reading alone, runs once, and can be looked for afterwards. It fails in three ways: `Rejected`, the
+world refuses and nothing was done; `Moved`, it is not as the plan saw it and nothing was done; `Unsure`, nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from bot.acts import Outcome, Plan, Risk
+from bot.model import Principal
+
+Args = TypeVar("Args")
+
+
+class Moved(Exception):
+    """The world is not as the plan saw it; nothing was done. `said` names what moved."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+class Unsure(Exception):
+    """A call was sent and nobody knows whether it had its effect. The run is probed, never repeated."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+class Action(Protocol[Args]):
+    """One verb that changes something outside of the house. `commands/` finds every module that has an `action`.
+
+    Without a plan, limits, a probe and words for its undo it is not registered. The gate decides, shows the plan, asks
+    for a yes, writes the intent, and only then calls `run`, with the plan that was approved.
+    """
+
+    verb: str
+    usage: str
+    says: str
+    args: type[Args]
+    risk: Risk
+    reads: bool  #: it only asks the world and answers: no plan is shown, nothing is run, and the answer is on record
+    limits: Mapping[str, str]  #: what it refuses whoever asks, for people: {"duration": "at most 7 d"}; never empty
+
+    def target(self, args: Args) -> str:
+        """What the rights are asked for: a service's name, or what stands for everything that is touched."""
+        ...
+
+    def plan(self, args: Args, tools: Tools) -> Plan:
+        """Look, and say what would be done. Reads only. Raises `Rejected`; the text is shown."""
+        ...
+
+    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        """Do it, once. `run` is the run's id, and has to be findable in the world afterwards.
+
+        Raises:
+            Moved: it is not as the plan saw it; nothing was done.
+            Rejected: the world refuses; nothing was done.
+            Unsure: nobody knows.
+        """
+        ...
+
+    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
+        """Look, read-only, whether that run had its effect: DONE, FAILED (it had none) or UNKNOWN."""
+        ...
+
+
+class Silences(Protocol):
+    """The silences of an alert source. Each call is one request; `Rejected` is a refusal, `Unsure` no answer."""
+
+    def matched(self, matchers: Sequence[Matcher]) -> Sequence[Matched]:
+        """The alerts that fire now, are not silenced, and that a silence of these would cover; of no matcher, all."""
+        ...
+
+    def quieted(self, silence_id: str) -> Sequence[Matched]:
+        """The alerts that fire now and would be told of, if it were not for that one silence."""
+        ...
+
+    def standing(self, comment: str, *, ended: bool = False) -> Sequence[Silenced]:
+        """The active and pending silences whose comment contains that text; with `ended` also those that are over."""
+        ...
+
+    def silence(self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str) -> str:
+        """Returns the new silence's id."""
+        ...
+
+    def expire(self, silence_id: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matcher:
+    """`name op value`, with op one of = != =~ !~."""
+
+    name: str
+    op: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.op}{self.value}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matched:
+    """An alert that a silence would cover."""
+
+    title: str
+    severity: str
+    service: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Silenced:
+    """A silence that stands."""
+
+    id: str
+    matchers: tuple[Matcher, ...]
+    ends_at: datetime
+    by: str
+    comment: str
+
+
+class Gauge(Protocol):
+    """Asks a metrics store whether all is well."""
+
+    def holds(self, expression: str) -> bool | None:
+        """Whether the PromQL expression is true now (some sample, none of them 0); None when it cannot be asked."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What an action may use of the world; None where the settings have no section for it."""
+
+    now: Callable[[], datetime]
+    silences: Silences | None = None
+    gauge: Gauge | None = None
