@@ -1,4 +1,4 @@
-"""AWS, the only file that knows boto3: one secret out of Secrets Manager.
+"""AWS, the only file that knows boto3: one secret out of Secrets Manager, one locked object into S3.
 
 Credentials and region come from boto3's own chain (environment, profile, instance role), never from our settings.
 """
@@ -6,6 +6,8 @@ Credentials and region come from boto3's own chain (environment, profile, instan
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import datetime
 
 import boto3
 from botocore.config import Config
@@ -14,6 +16,38 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bot.ports import Rejected
 
 _PATIENCE = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bucket:
+    """Where objects are put; None is what boto3's own chain says."""
+
+    name: str
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+def keep(bucket: Bucket, key: str, body: bytes, *, until: datetime | None) -> str:
+    """Put an object there that nobody can take out or write over before `until` (S3's Object Lock, COMPLIANCE).
+
+    Without `until` the bucket's own default counts. Returns the object's version, or its ETag where it has none.
+
+    Raises:
+        Rejected: it is not there, as far as anybody knows.
+    """
+    locked = {} if until is None else {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    patience = _PATIENCE.merge(Config(s3={"addressing_style": "path"})) if bucket.endpoint_url else _PATIENCE
+    try:
+        client = boto3.client("s3", region_name=bucket.region, endpoint_url=bucket.endpoint_url, config=patience)
+        answer = client.put_object(Bucket=bucket.name, Key=key, Body=body, ContentType="text/plain", **locked)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "an error without a code")
+        raise Rejected(
+            f"S3 answered {code} for {bucket.name}/{key}; check the bucket's Object Lock and rights"
+        ) from None
+    except (BotoCoreError, ValueError) as error:
+        raise Rejected(f"S3 was not reached for {bucket.name}/{key}: {type(error).__name__}; {_REMEDY}") from None
+    return str(answer.get("VersionId") or answer.get("ETag") or "")
 
 
 def secret(id_: str, key: str, *, endpoint_url: str | None = None) -> str:

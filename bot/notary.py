@@ -1,0 +1,213 @@
+"""PATH OF THE AUDIT LOG: what was recorded is sealed, the root is signed, and what is signed is put outside.
+
+Nobody waits for any of it but an action, for the seal of its own intent. What reaches outside is the witnesses' part.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+
+from bot import note
+from bot.acts import AuditEntry, Code
+from bot.meters import Meters
+from bot.store import checkpoints, ledger, seals
+from bot.store.checkpoints import Checkpoint
+from bot.store.engine import Store, Unavailable
+from bot.store.seals import Sealed, Seals
+from bot.tools.anchors import Anchor
+from bot.tree import Range
+from bot.witnesses import Anchoring, Lines, Witness
+
+logger = logging.getLogger(__name__)
+
+_SEAL_EVERY_S, _SIGN_EVERY_S, _BEAT_EVERY_S = 1, 60, 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """A key, without its secret."""
+
+    name: str  #: the log's origin, and the key's name
+    public: bytes
+    sign: Callable[[bytes], bytes]
+    believed: Mapping[str, bytes]  #: key id -> public key, of all whose checkpoints are built upon
+    signed_by: Callable[[bytes, bytes, bytes], bool]  #: (public key, text, signature)
+
+    @property
+    def key_id(self) -> str:
+        return note.key_id(self.name, self.public)
+
+
+class Notary:
+    """Seals, signs and anchors one log. `write`: where every entry goes as a line as well, such as stdout."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        signer: Signer | None,
+        anchors: Mapping[str, Anchor] | None = None,
+        write: Callable[[bytes], object] | None = None,
+        meters: Meters | None = None,
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._seals = Seals(store, told=self._sealed)
+        self._meters = meters or Meters()
+        self._tree: Range | None = None
+        self._newest: Checkpoint | None = None
+        self._caught_up = monotonic()
+        self._outside = [Anchoring(name, put, self) for name, put in (anchors or {}).items()]
+        self._lines = Lines(store, write, self.failed) if write else None
+        self._signing = threading.Lock()
+        self._meters.audit_seal_lag_seconds.set_function(lambda: monotonic() - self._caught_up)
+        self._meters.audit_checkpoint_age_seconds.set_function(self._age)
+
+    def ticks(self) -> tuple[tuple[Callable[[], None], int], ...]:
+        """What is to be called, and every how many seconds."""
+        return ((self.seal, _SEAL_EVERY_S), (self.checkpoint, _SIGN_EVERY_S), (self.beat, _BEAT_EVERY_S))
+
+    def start(self) -> None:
+        """Record that the bot begins. A log that cannot be written keeps no page back."""
+        for thread in self._threads():
+            thread.start()
+        try:
+            with self._store.read() as seen:
+                last = checkpoints.newest(seen.sql)
+            self._record(Code.STARTED, "The bot begins to write.")
+            self._introduce(last)
+        except (Unavailable, ValueError) as trouble:
+            logger.warning("the audit log does not begin", extra={"why": str(trouble)})
+
+    def stop(self, within: timedelta) -> None:
+        """Record the end, seal and sign it, and give what is outside this long to take it."""
+        until = monotonic() + within.total_seconds()
+        try:
+            self._record(Code.STOPPED, "The bot ends.")
+            self.seal()
+            self.checkpoint()
+        except Unavailable as trouble:
+            logger.warning("the audit log does not end well", extra={"why": str(trouble)})
+        for thread in self._threads():
+            thread.end()
+        for thread in self._threads():
+            thread.join(max(0.0, until - monotonic()))
+
+    def seal(self) -> None:
+        """Seal all that waits; where another replica is at it, that one does."""
+        begun = monotonic()
+        left = self._seals.seal()
+        self._meters.audit_unsealed.set(left)
+        if not left:
+            self._caught_up = begun
+
+    def seal_now(self, uids: Collection[str]) -> None:
+        """Returns when those entries are sealed. Raises `Unavailable`: what was to follow them must not happen."""
+        self._seals.seal_now(uids)
+
+    def beat(self) -> None:
+        """An entry that says nothing but that the bot was there: so silence is evidence."""
+        self._record(Code.HEARTBEAT, "Still here.")
+
+    def checkpoint(self) -> None:
+        """Sign the root where the log has grown, and have it put outside; what failed there is tried again."""
+        if self._signer is None:
+            return
+        with self._signing:
+            try:
+                self._sign(self._signer)
+            except ValueError as why:
+                logger.critical(
+                    "the audit log is not signed: it is not what was signed before", extra={"why": str(why)}
+                )
+        for one in self._outside:
+            one.wake()
+
+    def failed(self, sink: str, why: str) -> None:
+        """Count and tell that something outside did not take what it was given."""
+        self._meters.audit_anchor_failures_total.labels(sink).inc()
+        logger.warning("the audit log is not anchored", extra={"sink": sink, "why": why})
+
+    def anchored(self, size: int, sink: str, receipt: str) -> None:
+        with self._store.begin(seals.LANE) as tx:
+            checkpoints.put_anchor(tx, size, sink, receipt)
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that this process knows."""
+        return self._newest
+
+    def _record(self, code: Code, said: str, **more: str) -> None:
+        about = {"host": platform.node(), "pid": str(os.getpid()), **more}
+        with self._store.begin(seals.LANE) as tx:
+            ledger.record(tx, [AuditEntry(code=code, by="bot", said=said, more=about)])
+
+    def _introduce(self, last: Checkpoint | None) -> None:
+        if self._signer is None:
+            logger.warning("no key signs the audit log; set audit.key")
+            return
+        mine = note.verifier_key(self._signer.name, self._signer.public)
+        logger.info("the audit log is signed", extra={"verifier_key": mine})
+        if last is not None and last.key_id != self._signer.key_id:
+            said = f"Checkpoints are signed by {mine} from here on, no more by {last.key_id}."
+            self._record(Code.KEY_CHANGED, said, key=mine)
+
+    def _sign(self, signer: Signer) -> None:
+        with self._store.read() as seen:
+            last, size = checkpoints.newest(seen.sql), seals.size(seen.sql)
+        self._newest = last
+        tree = self._tree or _trusted(signer, last)
+        known = max(tree.size, last.tree.size if last else 0)
+        if size < known:
+            raise ValueError(f"{size} entries are sealed, and {known} were before: it was cut, or is an older copy")
+        tree = self._tree = checkpoints.grown(self._store, tree)
+        if last is not None and last.tree.size == tree.size:
+            if last.root != tree.root():
+                raise ValueError(f"the root over {tree.size} entries is another one than was signed")
+            return
+        with self._store.begin(seals.LANE) as tx:
+            made = _signed(signer, tree, tx.now)
+            if checkpoints.put(tx, made):
+                self._newest = made
+
+    def _sealed(self, sealed: Sealed) -> None:
+        for code in sealed.codes:
+            self._meters.audit_entries_total.labels(Code(code).name.lower()).inc()
+        if self._lines:
+            self._lines.add(sealed)
+
+    def _age(self) -> float:
+        newest = self._newest
+        return float("inf") if newest is None else (self._store.now() - newest.at).total_seconds()
+
+    def _threads(self) -> list[Witness]:
+        return [*self._outside, *([self._lines] if self._lines else [])]
+
+
+def _signed(signer: Signer, tree: Range, at: datetime) -> Checkpoint:
+    root = tree.root()
+    text = note.checkpoint(signer.name, tree.size, root, at)
+    signed = note.signed(text, signer.name, signer.public, signer.sign(text.encode()))
+    return Checkpoint(tree=tree, root=root, at=at, key_id=signer.key_id, note=signed)
+
+
+def _trusted(signer: Signer, last: Checkpoint | None) -> Range:
+    """The tree to go on from: that of the last checkpoint, if somebody who is believed has signed it; else none."""
+    if last is None:
+        return Range()
+    try:
+        text, signatures = note.opened(last.note)
+    except ValueError:
+        text, signatures = "", []
+    known = [(signer.believed.get(f"{one.name}+{one.hash.hex()}"), one.raw) for one in signatures]
+    said = note.checkpoint(signer.name, last.tree.size, last.tree.root(), last.at)
+    if text == said and any(public and signer.signed_by(public, text.encode(), raw) for public, raw in known):
+        return last.tree
+    logger.warning("nobody who is believed has signed the last checkpoint; the tree is built anew from all leaves")
+    return Range()

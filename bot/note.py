@@ -1,0 +1,86 @@
+"""A checkpoint as text, signed: C2SP's tlog-checkpoint in its signed-note, so that tools of others read it too.
+
+Pure: who signs is somebody else's affair (`tools/signing.py`), here is only what is signed and how that is written.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from bot.audit import rfc3339
+
+#: How signed-note marks a key of Ed25519.
+_ED25519 = b"\x01"
+_MARK = "\N{EM DASH} "
+_KEY = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """One line below a note."""
+
+    name: str
+    hash: bytes  #: of the key, four bytes
+    raw: bytes  #: of Ed25519, 64 bytes
+
+
+def checkpoint(origin: str, size: int, root: bytes, at: datetime) -> str:
+    """What is signed: whose log, how many entries, the root over them, and when."""
+    return f"{origin}\n{size}\n{b64encode(root).decode()}\nat {rfc3339(at)}\n"
+
+
+def key_hash(name: str, public: bytes) -> bytes:
+    """The four bytes that a signature begins with, to find the key by."""
+    return sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+
+
+def key_id(name: str, public: bytes) -> str:
+    """NAME+HASH, what a verifier's key begins with."""
+    return f"{name}+{key_hash(name, public).hex()}"
+
+
+def verifier_key(name: str, public: bytes) -> str:
+    """NAME+HASH+KEY: what a verifier is given to believe this key and no other."""
+    return f"{key_id(name, public)}+{b64encode(_ED25519 + public).decode()}"
+
+
+def signed(text: str, name: str, public: bytes, signature: bytes) -> str:
+    """The text with the signature below it. `text` ends with a newline and has none of its own signatures."""
+    return f"{text}\n{_MARK}{name} {b64encode(key_hash(name, public) + signature).decode()}\n"
+
+
+def opened(note: str) -> tuple[str, list[Signature]]:
+    """The text that was signed, and who says so; nothing of it is checked yet.
+
+    Raises:
+        ValueError: it is no signed note.
+    """
+    text, gap, below = note.rpartition("\n\n")
+    if not gap or not below.endswith("\n"):
+        raise ValueError("a signed note has an empty line above its signatures")
+    return text + "\n", [_signature(line) for line in below.splitlines()]
+
+
+def public_of(verifier: str) -> tuple[str, bytes]:
+    """(name, public key) of what `verifier_key` wrote.
+
+    Raises:
+        ValueError: it is not of that shape, or not of Ed25519, or its hash is of another key.
+    """
+    name, _, rest = verifier.partition("+")
+    hashed, _, encoded = rest.partition("+")
+    raw = b64decode(encoded, validate=True)
+    if not name or raw[:1] != _ED25519 or len(raw) != 1 + _KEY or hashed != key_hash(name, raw[1:]).hex():
+        raise ValueError("is not NAME+HASH+KEY of an Ed25519 key")
+    return name, raw[1:]
+
+
+def _signature(line: str) -> Signature:
+    name, space, encoded = line.removeprefix(_MARK).partition(" ")
+    if not (line.startswith(_MARK) and space):
+        raise ValueError("below a signed note stand only signatures")
+    raw = b64decode(encoded, validate=True)
+    return Signature(name=name, hash=raw[:4], raw=raw[4:])

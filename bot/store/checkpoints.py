@@ -1,0 +1,74 @@
+"""The signed roots of the audit log, the tree they are taken of, and where outside they were put."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.store.engine import Store
+from bot.store.sql import Sql
+from bot.store.times import micros, moment
+from bot.store.tx import Tx
+from bot.tree import Range
+
+#: Leaves read at once while the tree catches up.
+_BATCH = 5_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """The root over the first leaves, signed."""
+
+    tree: Range
+    root: bytes
+    at: datetime
+    key_id: str
+    note: str
+
+
+def newest(sql: Sql) -> Checkpoint | None:
+    """The one over the most leaves, as it is stored; nothing of it is checked.
+
+    Raises:
+        ValueError: what is stored there is no tree.
+    """
+    row = sql.row("SELECT size, root, at, key_id, note, frontier FROM audit_checkpoint ORDER BY size DESC LIMIT 1")
+    if row is None:
+        return None
+    size, root, at, key_id, note, frontier = row
+    tree = Range.of(int(size), bytes(frontier))
+    return Checkpoint(tree=tree, root=bytes(root), at=moment(at), key_id=str(key_id), note=str(note))
+
+
+def put(tx: Tx, one: Checkpoint) -> bool:
+    """Store it, unless somebody has signed that size or a larger one already. In the lane of the seals."""
+    if tx.sql.scalar("SELECT 1 FROM audit_checkpoint WHERE size >= ? LIMIT 1", one.tree.size):
+        return False
+    columns = ("size", "root", "at", "key_id", "note", "frontier")
+    row = (one.tree.size, one.root, micros(one.at), one.key_id, one.note, one.tree.frontier())
+    tx.sql.insert("audit_checkpoint", columns, [row])
+    return True
+
+
+def put_anchor(tx: Tx, size: int, sink: str, receipt: str) -> None:
+    tx.sql.insert("audit_anchor", ("size", "sink", "at", "receipt"), [(size, sink, micros(tx.now), receipt)])
+
+
+def grown(store: Store, tree: Range) -> Range:
+    """That tree with all leaves that were sealed since."""
+    for leaves in _leaves(store, tree.size):
+        tree = tree.grown(leaves)
+    return tree
+
+
+def _leaves(store: Store, start: int) -> Iterator[list[bytes]]:
+    while True:
+        with store.read() as seen:
+            rows = seen.sql.rows("SELECT pos, leaf FROM audit_seal WHERE pos >= ? ORDER BY pos LIMIT ?", start, _BATCH)
+        if [row[0] for row in rows] != list(range(start, start + len(rows))):
+            raise ValueError(f"the audit log has a gap in its positions after {start - 1}")
+        if not rows:
+            return
+        yield [bytes(row[1]) for row in rows]
+        start += len(rows)

@@ -1,0 +1,63 @@
+"""Puts a checkpoint where whoever owns the database cannot reach it: a file, a bucket with Object Lock, a chat.
+
+Each anchor takes (size, root, signed note) and returns a receipt, or raises `Rejected`: it is not there, as far as
+anybody knows. All of them may be told the same checkpoint twice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bot.ports import Rejected
+
+Anchor = Callable[[int, bytes, str], str]
+
+
+def to_file(path: Path) -> Anchor:
+    """A line each, SIZE ROOT NOTE (the note in base64), on the disk before it counts."""
+
+    def put(size: int, root: bytes, note: str) -> str:
+        line = f"{size} {b64encode(root).decode()} {b64encode(note.encode()).decode()}\n"
+        try:
+            with open(path, "a", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                start = file.tell()
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise Rejected(f"{path} was not written: {error.strerror}") from None
+        return f"{path}@{start}"
+
+    return put
+
+
+def to_bucket(
+    bucket: str, prefix: str, *, region: str | None, endpoint_url: str | None, retained: timedelta | None
+) -> Anchor:
+    """An object each, PREFIX/SIZE.note. `retained`: how long nobody can take it out; None leaves that to the bucket."""
+
+    def put(size: int, root: bytes, note: str) -> str:
+        del root  # it is in the note
+        cloud = importlib.import_module("bot.tools.cloud")
+        key = f"{prefix.rstrip('/')}/{size}.note"
+        until = None if retained is None else datetime.now(UTC) + retained
+        place = cloud.Bucket(name=bucket, region=region, endpoint_url=endpoint_url)
+        return f"s3://{bucket}/{key} {cloud.keep(place, key, note.encode(), until=until)}"
+
+    return put
+
+
+def to_chat(say: Callable[[str], None]) -> Anchor:
+    """A line each. `say` returns once it stands in the chat, or raises `Rejected`."""
+
+    def put(size: int, root: bytes, note: str) -> str:
+        del note  # its signature would fill the line, and what counts is that others have seen the root
+        say(f"audit log: {size} {b64encode(root).decode()}")
+        return "said"
+
+    return put

@@ -1,0 +1,92 @@
+"""The API of the audit log: its entries, newest first, each with its place in the tree once it is sealed.
+
+It shows; it proves nothing. Whoever doubts the log reads the bytes themselves, with `vakhta audit verify`.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query
+from fastapi.security import HTTPBearer
+from pydantic import AwareDatetime, BaseModel
+from starlette.responses import Response
+
+from bot.store import ledger
+from bot.store.engine import Store
+from bot.store.ledger import Recorded, Wanted
+from bot.store.reading import Reading
+from bot.web.api import Window
+from bot.web.guard import Guard
+
+_MOST_ID = 2**63 - 1
+_CODE = r"^VK[0-9]{3}[IWE]$"
+_ENCODER = msgspec.json.Encoder()
+
+
+class EntryOut(BaseModel):
+    """One entry, as its sealed bytes say it; `pos` and `leaf` (hex) are null until it is sealed."""
+
+    id: int
+    pos: int | None
+    leaf: str | None
+    v: int
+    uid: str
+    at: datetime
+    code: str
+    event: str
+    by: str
+    said: str
+    run: str
+    verb: str
+    target: str
+    place: str
+    account: str
+    once: str
+    incident: int | None
+    more: dict[str, str]
+
+
+class EntriesOut(BaseModel):
+    """A page of the log, newest first; `next` is the `before` of the following page, null at the end."""
+
+    entries: list[EntryOut]
+    next: int | None
+
+
+def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
+    """The one route; it asks the guard first."""
+    shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token; not needed on the bot's own machine")
+    window = Window(store, threads=threads)
+    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["audit"])
+
+    @router.get("/audit", summary="The audit log, newest first", response_model=EntriesOut)
+    async def list_entries(
+        *,
+        incident: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
+        since: Annotated[AwareDatetime | None, Query()] = None,
+        until: Annotated[AwareDatetime | None, Query()] = None,
+        code: Annotated[str | None, Query(pattern=_CODE)] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
+    ) -> Response:
+        wanted = Wanted(since=since, until=until, incident_id=incident, code=code or "")
+        page = await window.look(lambda seen: _page(seen, wanted, limit, before))
+        return Response(page, media_type="application/json")
+
+    return router
+
+
+def _page(seen: Reading, wanted: Wanted, limit: int, before: int | None) -> bytes:
+    found = ledger.newest(seen.sql, wanted, before=before, limit=limit + 1)
+    page = found[:limit]
+    following = page[-1].id if len(found) > limit else None
+    return _ENCODER.encode({"entries": [_shown(one) for one in page], "next": following})
+
+
+def _shown(one: Recorded) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.json.decode(one.body)
+    return {"id": one.id, "pos": one.pos, "leaf": one.leaf.hex() if one.leaf else None, **body}

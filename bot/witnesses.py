@@ -1,0 +1,133 @@
+"""Who is told of the audit log outside of the database, each on a thread of its own.
+
+A disk or a network that hangs keeps its own thread and nothing else: not the seals, not another witness, not the end
+of the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from bot.ports import Rejected
+from bot.store import ledger, seals
+from bot.store.checkpoints import Checkpoint
+from bot.store.engine import Store, Unavailable
+from bot.store.seals import Sealed
+from bot.tools.anchors import Anchor
+
+logger = logging.getLogger(__name__)
+
+
+class Told(Protocol):
+    """Whom a witness asks what there is, and tells what came of it."""
+
+    def newest(self) -> Checkpoint | None: ...
+    def anchored(self, size: int, sink: str, receipt: str) -> None: ...
+    def failed(self, sink: str, why: str) -> None: ...
+
+
+class Witness:
+    """Does one thing on a thread of its own, whenever it is woken."""
+
+    def __init__(self, name: str) -> None:
+        self._woken = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def end(self) -> None:
+        """Do it once more, and no more after that."""
+        self._stopping = True
+        self.wake()
+
+    def join(self, within_s: float) -> None:
+        """Wait for its end; what hangs is left behind."""
+        if self._thread.is_alive():
+            self._thread.join(within_s)
+
+    def act(self) -> None:
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            self._woken.wait()
+            self._woken.clear()
+            last = self._stopping  # read before it acts: what comes while it does is acted on once more
+            self._act_safely()
+
+    def _act_safely(self) -> None:
+        try:
+            self.act()
+        except Unavailable as trouble:
+            logger.warning("the audit log is not told on", extra={"why": str(trouble)})
+        except Exception:
+            logger.exception("the audit log is not told on")
+
+
+class Anchoring(Witness):
+    """Puts the newest checkpoint into one anchor, until it is there. An older one that failed is covered by it."""
+
+    def __init__(self, name: str, put: Anchor, told: Told) -> None:
+        super().__init__(f"audit-{name}")
+        self._name = name
+        self._put = put
+        self._told = told
+        self._size = 0
+
+    def act(self) -> None:
+        newest = self._told.newest()
+        if newest is None or newest.tree.size <= self._size:
+            return
+        try:
+            receipt = self._put(newest.tree.size, newest.root, newest.note)
+        except Rejected as refusal:
+            self._told.failed(self._name, refusal.said)
+            return
+        self._size = newest.tree.size
+        self._told.anchored(newest.tree.size, self._name, receipt)
+
+
+class Lines(Witness):
+    """Writes what this process has sealed, in the order of positions, a line each."""
+
+    def __init__(self, store: Store, write: Callable[[bytes], object], failed: Callable[[str, str], None]) -> None:
+        super().__init__("audit-stdout")
+        self._store = store
+        self._write = write
+        self._failed = failed
+        self._owed: deque[tuple[int, int]] = deque()  # (first position, the one after the last)
+
+    def add(self, sealed: Sealed) -> None:
+        self._owed.append((sealed.first, sealed.first + sealed.count))
+        self.wake()
+
+    def act(self) -> None:
+        while self._owed:
+            first, end = self._owed[0]
+            with self._store.read() as seen:
+                found = ledger.sealed(seen.sql, first, min(end, first + seals.MOST))
+            try:
+                self._write(b"".join(map(line, found)))
+            except OSError as error:
+                self._failed("stdout", str(error))
+                return
+            self._owed.popleft()
+            if found and first + len(found) < end:
+                self._owed.appendleft((first + len(found), end))
+
+
+def line(one: ledger.Recorded) -> bytes:
+    """An entry for other systems: its place, its leaf, and the very bytes that were sealed, as a JSON object."""
+    leaf = "null" if one.leaf is None else f'"{one.leaf.hex()}"'
+    pos = "null" if one.pos is None else one.pos
+    return f'{{"pos":{pos},"leaf":{leaf},"entry":'.encode() + one.body + b"}\n"

@@ -1,0 +1,342 @@
+"""The audit log's path: sealed, signed, told outside; and whatever of that fails, nothing else does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot import note
+from bot.acts import AuditEntry, Code
+from bot.meters import Meters
+from bot.notary import Notary, Signer
+from bot.ports import Rejected
+from bot.store import checkpoints, ledger, seals
+from bot.store.checkpoints import Checkpoint
+from bot.store.engine import Store, Unavailable
+from bot.store.ledger import Wanted
+from bot.tools import anchors, signing
+from bot.tree import Range, leaf_of
+from tests.house import Clock
+from tests.running import until
+
+_SOON = timedelta(seconds=5)
+
+
+def signer(seed: bytes = bytes(32), *, name: str = "vakhta", believed: dict[str, bytes] | None = None) -> Signer:
+    public = signing.public_key(seed)
+    return Signer(
+        name=name,
+        public=public,
+        sign=lambda text: signing.sign(seed, text),
+        believed={note.key_id(name, public): public, **(believed or {})},
+        signed_by=signing.signed_by,
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(store_url: str, clock: Clock) -> Iterator[Store]:
+    made = Store(store_url, now=clock)
+    yield made
+    made.close()
+
+
+def record(store: Store, count: int = 1) -> None:
+    with store.begin() as tx:
+        ledger.record(tx, [AuditEntry(code=Code.ANSWERED, by="ana", said="So.") for _ in range(count)])
+
+
+def newest(store: Store) -> Checkpoint:
+    with store.read() as seen:
+        found = checkpoints.newest(seen.sql)
+    assert found is not None
+    return found
+
+
+def events(store: Store) -> list[str]:
+    with store.read() as seen:
+        return [json.loads(one.body)["event"] for one in ledger.entries(seen.sql, Wanted())]
+
+
+def anchored(store: Store) -> list[tuple[int, str]]:
+    with store.begin() as tx:
+        return [(row[0], row[1]) for row in tx.sql.rows("SELECT size, sink FROM audit_anchor ORDER BY id")]
+
+
+def failures(meters: Meters, sink: str) -> float:
+    return meters.registry.get_sample_value("vakhta_audit_anchor_failures_total", {"sink": sink}) or 0.0
+
+
+def test_a_life_of_the_bot_is_recorded_sealed_and_signed(store: Store) -> None:
+    notary = Notary(store, signer=signer())
+
+    notary.start()
+    notary.beat()
+    notary.stop(_SOON)
+
+    found = newest(store)
+    assert events(store) == ["started", "heartbeat", "stopped"]
+    assert found.tree.size == 3
+
+
+def test_a_checkpoint_is_signed_over_all_leaves_and_holds_what_others_can_check(store: Store) -> None:
+    record(store, 5)
+    notary = Notary(store, signer=signer())
+    notary.seal()
+
+    notary.checkpoint()
+
+    found = newest(store)
+    text, (signature,) = note.opened(found.note)
+    with store.read() as seen:
+        leaves = [leaf_of(one.body) for one in ledger.entries(seen.sql, Wanted())]
+    assert text == f"vakhta\n5\n{b64encode(Range().grown(leaves).root()).decode()}\nat 2026-11-23T12:00:00.000000Z\n"
+    assert signing.signed_by(signing.public_key(bytes(32)), text.encode(), signature.raw)
+    assert found.key_id == signer().key_id
+    assert found.tree == Range().grown(leaves)
+
+
+def test_what_has_not_grown_is_not_signed_again(store: Store, clock: Clock) -> None:
+    record(store)
+    notary = Notary(store, signer=signer())
+    for _ in range(3):
+        notary.seal()
+        notary.checkpoint()
+        clock.pass_by(minutes=1)
+
+    with store.begin() as tx:
+        assert tx.sql.scalar("SELECT count(*) FROM audit_checkpoint") == 1
+
+
+def test_a_second_process_goes_on_from_the_last_checkpoint(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Notary(store, signer=signer())
+    record(store, 3)
+    first.seal()
+    first.checkpoint()
+    record(store, 4)
+    asked: list[int] = []
+    grown = checkpoints.grown
+
+    def noting(store: Store, tree: Range) -> Range:
+        asked.append(tree.size)
+        return grown(store, tree)
+
+    monkeypatch.setattr(checkpoints, "grown", noting)
+
+    second = Notary(store, signer=signer())
+    second.seal()
+    second.checkpoint()
+
+    assert asked == [3]
+    assert newest(store).tree.size == 7
+
+
+def test_a_checkpoint_that_nobody_believed_has_signed_is_not_built_upon(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(store, 3)
+    forger = Notary(store, signer=signer(b"f" * 32))
+    forger.seal()
+    forger.checkpoint()
+    record(store)
+    notary = Notary(store, signer=signer())
+    notary.seal()
+
+    notary.checkpoint()
+
+    assert "built anew from all leaves" in caplog.text
+    assert newest(store).tree.size == 4
+
+
+def test_a_log_that_is_shorter_than_what_was_signed_is_signed_no_more(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(store, 2)
+    notary = Notary(store, signer=signer())
+    notary.seal()
+    with store.begin(seals.LANE) as tx:
+        checkpoints.put(tx, Checkpoint(tree=Range(4, (b"r" * 32,)), root=b"r" * 32, at=tx.now, key_id="k", note="n"))
+
+    notary.checkpoint()
+
+    assert "2 entries are sealed, and 4 were before" in str([vars(one).get("why") for one in caplog.records])
+    assert newest(store).tree.size == 4
+
+
+def test_another_key_is_an_entry_of_its_own(store: Store) -> None:
+    old = Notary(store, signer=signer(b"o" * 32))
+    old.start()
+    old.stop(_SOON)
+
+    Notary(store, signer=signer()).start()
+
+    assert events(store) == ["started", "stopped", "started", "key_changed"]
+
+
+def test_without_a_key_entries_are_sealed_and_nothing_is_signed(store: Store) -> None:
+    notary = Notary(store, signer=None)
+    notary.start()
+    notary.stop(_SOON)
+
+    with store.begin() as tx:
+        assert tx.sql.scalar("SELECT count(*) FROM audit_seal") == 2
+        assert tx.sql.scalar("SELECT count(*) FROM audit_checkpoint") == 0
+
+
+def test_a_checkpoint_is_put_into_a_file_that_only_its_owner_reads(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "anchors"
+    record(store, 2)
+    notary = Notary(store, signer=signer(), anchors={"file": anchors.to_file(path)})
+    notary.start()
+    notary.stop(_SOON)
+
+    (line,) = path.read_text().splitlines()
+    size, root, encoded = line.split(" ")
+    assert (int(size), b64decode(root)) == (4, newest(store).root)
+    assert b64decode(encoded).decode() == newest(store).note
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert anchored(store) == [(4, "file")]
+
+
+def test_an_anchor_that_fails_is_counted_and_tried_again_and_holds_up_no_other(store: Store) -> None:
+    meters = Meters()
+    troubles = [Rejected("The bucket is gone.")]
+    told: list[int] = []
+
+    def fail_once(size: int, root: bytes, note: str) -> str:
+        if troubles:
+            raise troubles.pop()
+        told.append(size)
+        return "there"
+
+    notary = Notary(store, signer=signer(), anchors={"s3": fail_once, "chat": anchors.to_chat(_ignore)}, meters=meters)
+    notary.start()
+    notary.seal()
+    notary.checkpoint()
+    until(lambda: failures(meters, "s3") == 1 and anchored(store) == [(1, "chat")], "one has failed, the other has not")
+
+    notary.checkpoint()
+
+    until(lambda: anchored(store) == [(1, "chat"), (1, "s3")], "it is tried again")
+    assert told == [1]
+    notary.stop(_SOON)
+
+
+def _ignore(line: str) -> None:
+    assert line.startswith("audit log: ")
+
+
+def test_an_anchor_that_hangs_holds_up_neither_seals_nor_the_end(store: Store) -> None:
+    hang = threading.Event()
+
+    def hangs(size: int, root: bytes, note: str) -> str:
+        hang.wait(20)
+        return "late"
+
+    notary = Notary(store, signer=signer(), anchors={"s3": hangs})
+    notary.start()
+    notary.seal()
+    notary.checkpoint()
+    record(store, 2)
+    notary.seal()
+
+    notary.stop(timedelta(0))
+
+    assert newest(store).tree.size == 4
+    hang.set()
+    until(lambda: bool(anchored(store)), "it ends once it hangs no more")
+
+
+def test_every_entry_is_written_as_one_line_with_the_bytes_that_were_sealed(store: Store) -> None:
+    written: list[bytes] = []
+    record(store, 502)
+    notary = Notary(store, signer=None, write=written.append)
+    notary.start()
+    notary.stop(_SOON)
+
+    lines = b"".join(written).splitlines()
+    with store.read() as seen:
+        stored = ledger.entries(seen.sql, Wanted(), limit=1000)
+    assert [json.loads(line)["pos"] for line in lines] == list(range(504))
+    assert [json.loads(line)["leaf"] for line in lines] == [leaf_of(one.body).hex() for one in stored]
+    assert all(line.endswith(b'"entry":' + one.body + b"}") for line, one in zip(lines, stored, strict=True))
+
+
+def test_lines_that_could_not_be_written_are_counted_and_written_later(store: Store) -> None:
+    meters = Meters()
+    written: list[bytes] = []
+    troubles = [BrokenPipeError("closed")]
+
+    def write(lines: bytes) -> None:
+        if troubles:
+            raise troubles.pop()
+        written.append(lines)
+
+    notary = Notary(store, signer=None, write=write, meters=meters)
+    notary.start()
+    notary.seal()
+    until(lambda: failures(meters, "stdout") == 1, "the first try has failed")
+    notary.stop(_SOON)
+
+    assert [json.loads(line)["entry"]["event"] for line in b"".join(written).splitlines()] == ["started", "stopped"]
+
+
+def test_the_metrics_tell_what_waits_and_how_old_the_last_signature_is(store: Store, clock: Clock) -> None:
+    meters = Meters()
+    value = meters.registry.get_sample_value
+    record(store, 3)
+    notary = Notary(store, signer=signer(), meters=meters)
+    assert value("vakhta_audit_checkpoint_age_seconds") == float("inf")
+
+    notary.seal()
+    notary.checkpoint()
+    clock.pass_by(seconds=90)
+
+    assert value("vakhta_audit_entries_total", {"event": "answered"}) == 3
+    assert value("vakhta_audit_unsealed") == 0
+    assert (value("vakhta_audit_seal_lag_seconds") or 0.0) < 60
+    assert value("vakhta_audit_checkpoint_age_seconds") == 90
+
+
+def test_the_lag_grows_while_nothing_can_be_sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    meters = Meters()
+    notary = Notary(store, signer=None, meters=meters)
+    now = 1000.0
+    monkeypatch.setattr("bot.notary.monotonic", lambda: now)
+    notary.seal()
+
+    def down() -> int:
+        raise Unavailable("down")
+
+    monkeypatch.setattr(notary._seals, "seal", down)
+    now = 1070.0
+    with pytest.raises(Unavailable):
+        notary.seal()
+
+    assert meters.registry.get_sample_value("vakhta_audit_seal_lag_seconds") == 70.0
+
+
+def test_an_audit_log_that_cannot_be_written_keeps_the_bot_from_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("database or disk is full")
+
+    monkeypatch.setattr(store, "begin", full)
+    notary = Notary(store, signer=signer())
+
+    notary.start()
+    notary.stop(_SOON)
+
+    assert "does not begin" in caplog.text
+    assert "does not end well" in caplog.text
