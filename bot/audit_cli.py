@@ -1,0 +1,198 @@
+"""`vakhta audit verify` and `vakhta audit export`: the log looked at from outside of the bot.
+
+The exit codes of `verify` are a promise (docs/audit.md), and 2 means altered: so what is wrong with the words on the
+command line itself ends with 1 here, and not with argparse's 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import IO, NoReturn
+
+from bot.inspection import exporting, opening
+from bot.inspection.anchors import anchors_in
+from bot.inspection.evidence import Evidence, Part, Unreadable
+from bot.inspection.inspecting import inspect
+from bot.inspection.marks import Anchor
+from bot.inspection.note import Key, Malformed, key_of
+from bot.inspection.report import Fault
+from bot.ports import Rejected
+from bot.settings import Settings, read
+
+_REFUSED = 1
+_KEY_FILE = "vakhta-audit.key"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(_REFUSED, f"{self.prog}: {message}\n")
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], where: argparse.ArgumentParser) -> None:
+    """The command `audit` with its two verbs. `where` has the option that names the settings."""
+    says = "Look at the audit log: is it as it was written, and what is in it."
+    verbs = commands.add_parser("audit", help=says, description=says).add_subparsers(
+        metavar="VERB", required=True, parser_class=_Parser
+    )
+    mine = _Parser(add_help=False, parents=[where])
+    _add_verify(verbs, mine)
+    _add_export(verbs, mine)
+
+
+def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:
+    says = "Find whatever was altered, taken out, cut off, signed by somebody else, or left undone."
+    verify = verbs.add_parser("verify", help=says, description=says, parents=[where])
+    verify.add_argument(
+        "--from", dest="source", type=Path, metavar="EXPORT", help="an export or a copy of the database"
+    )
+    verify.add_argument(
+        "--anchors",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="lines SIZE ROOT, or signed checkpoints",
+    )
+    verify.add_argument(
+        "--public-key",
+        action="append",
+        default=[],
+        metavar="VKEY",
+        help="believe NAME+HASH+KEY, and no key of the settings",
+    )
+    verify.add_argument("--json", action="store_true", help="tell it as one JSON object")
+    verify.set_defaults(command=_verify, parser=verify)
+
+
+def _add_export(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:
+    says = "Write the log as JSON lines."
+    export = verbs.add_parser("export", help=says, description=says, parents=[where])
+    export.add_argument("--since", type=_time, metavar="T", help="entries from then on, such as 2026-11-23T12:00Z")
+    export.add_argument("--until", type=_time, metavar="T", help="entries before then")
+    export.add_argument("--incident", type=int, metavar="N", help="entries about that incident")
+    export.add_argument("--to", type=Path, metavar="FILE", help="instead of stdout")
+    export.set_defaults(command=_export, parser=export)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    alone = given.source is not None and given.public_key
+    settings = None if alone else read(given.config, os.environ)[0]
+    keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
+    with _log(given, settings) as evidence:
+        anchors, why_none = _anchors(given, settings)
+        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors)
+    if why_none:
+        report.add(Fault.FLAGGED, why_none)
+    report.pinned = bool(given.public_key)
+    print(report.json() if given.json else report.told(), end="")
+    return report.exit_code
+
+
+def _export(given: argparse.Namespace) -> int:
+    part = Part(since=given.since, until=given.until, incident=given.incident)
+    with _log(given, read(given.config, os.environ)[0]) as evidence, _written_to(given.to) as to:
+        count = exporting.write(evidence, part, to)
+    print(f"{count} entries written{f' to {given.to}' if given.to else ''}.", file=sys.stderr)
+    return 0
+
+
+@contextmanager
+def _log(given: argparse.Namespace, settings: Settings | None) -> Iterator[Evidence]:
+    """The log that is asked about. Raises `Rejected` with what to do where it cannot be read."""
+    source: Path | None = getattr(given, "source", None)
+    try:
+        if source is not None or settings is None:
+            opened = opening.found(source or Path())
+        else:
+            opened = opening.opened(settings.store.url.get_secret_value())
+        with opened as evidence:
+            yield evidence
+    except Unreadable as why:
+        raise Rejected(
+            f"The audit log was not looked at: {why}. Name a database or an export of this version that can be read."
+        ) from None
+
+
+def _anchors(given: argparse.Namespace, settings: Settings | None) -> tuple[list[Anchor], str]:
+    """Those that were named, else those of the file in the settings; and why there are none, "" where that is known."""
+    if given.anchors:
+        return [anchor for path in given.anchors for anchor in anchors_in(path)], ""
+    named = settings.audit.anchors.file if settings is not None else None
+    if named is None:
+        return [], ""
+    try:
+        return anchors_in(Path(named)), ""
+    except Unreadable as why:
+        return [], f"no anchor was looked at: audit.anchors.file names {why}"
+
+
+def _pinned(text: str) -> Key:
+    try:
+        return key_of(text)
+    except Malformed as why:
+        raise Rejected(f"The log was not looked at: {text!r} {why}.") from None
+
+
+def _held(settings: Settings) -> list[Key]:
+    """The keys that the settings believe, and the one that the bot signs with, where this machine has it."""
+    section = settings.audit
+    keys = [key_of(text) for text in section.public_keys]
+    seed = section.key.get_secret_value() if section.key is not None else _beside(settings.store.url.get_secret_value())
+    if seed:
+        public: bytes = _signing().public_key(_signing().seed_of(seed))
+        keys.append(Key(name=section.origin, public=public))
+    return keys
+
+
+def _beside(url: str) -> str:
+    """What the key file beside a SQLite database holds, "" where there is none; here none is made."""
+    if not url.startswith(opening.SQLITE_URL):
+        return ""
+    path = opening.sqlite_path(url).with_name(_KEY_FILE)
+    try:
+        return path.read_text(encoding="ascii") if path.exists() else ""
+    except (OSError, ValueError) as error:
+        raise Rejected(f"The key file {path} cannot be read ({error}). Name the key with --public-key.") from None
+
+
+@contextmanager
+def _written_to(path: Path | None) -> Iterator[IO[bytes]]:
+    """Stdout, or a file of its owner alone that is there only when it is complete."""
+    if path is None:
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not be tried again
+            raise Rejected("The export is not complete: whoever was reading it has stopped.") from None
+        return
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise Rejected(f"{path} was not written: {error.strerror}. Name another place with --to.") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _time(text: str) -> int:
+    """Microseconds since 1970; without a zone it is UTC."""
+    at = datetime.fromisoformat(text)
+    return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _signing() -> ModuleType:
+    """Loaded by whoever needs a key: it takes the time of all else together."""
+    return importlib.import_module("bot.tools.signing")

@@ -1,0 +1,178 @@
+"""The log as JSON lines, written and read: what a program of anybody's can check without a database.
+
+A line of an entry is {"body", "entry_id", "leaf", "pos", "raw"}: `raw` is what was hashed, in base64, `body` the same
+for reading (null where it is no JSON of ours), `leaf` in hex; `leaf` and `pos` are null until it is sealed. At the end
+stand lines {"checkpoint": {...}} and {"anchor": {...}}, so that an export of everything is verified like the database.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from bot.inspection.evidence import ALL, BATCH, Anchored, Checkpoint, Evidence, Part, Row, Unreadable
+from bot.inspection.form import columns_of
+
+_OTHERS = (b'{"checkpoint":', b'{"anchor":')
+
+
+def write(evidence: Evidence, part: Part, to: IO[bytes]) -> int:
+    """Returns how many entries were written. Raises `Unreadable` and what writing raises."""
+    count = 0
+    for rows in evidence.sealed(part):
+        to.writelines(map(_line, rows))
+        count += len(rows)
+    for rows in evidence.unsealed(part):
+        to.writelines(map(_line, rows))
+        count += len(rows)
+    for one in evidence.checkpoints():
+        told = asdict(one) | {
+            "root": _spelled(one.root),
+            "frontier": _spelled(one.frontier),
+            "note": one.note.decode(errors="replace"),
+        }
+        to.write(_json({"checkpoint": told}))
+    for anchor in evidence.anchored():
+        to.write(_json({"anchor": asdict(anchor)}))
+    return count
+
+
+def _line(row: Row) -> bytes:
+    pos, leaf, entry_id, body = row[:4]
+    raw = body if isinstance(body, bytes) else b""
+    # Of our form it is one line of JSON already; anything else might forge a line.
+    shown = raw if columns_of(raw) is not None else b"null"
+    rest = {"entry_id": entry_id, "leaf": leaf.hex() if isinstance(leaf, bytes) else None, "pos": pos}
+    rest |= {"raw": None if body is None else _spelled(raw)}
+    return b'{"body":' + shown + b"," + _json(rest)[1:]
+
+
+def _json(told: object) -> bytes:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _spelled(raw: bytes) -> str:
+    return b64encode(raw).decode()
+
+
+class Export(Evidence):
+    """An export, or a folder of them that are read in the order of their names (*.jsonl)."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.amiss: list[str] = []
+        self._files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        if not self._files or not all(file.is_file() for file in self._files):
+            raise Unreadable(f"{path} is no export: neither a file nor a folder of *.jsonl")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Files are closed where they were read."""
+
+    def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
+        self.amiss.clear()
+        return _batches(row for row in self._entries(part) if row[0] is not None)
+
+    def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
+        told = tuple(self.amiss)  # the first reading has told of each line already
+        yield from _batches(row for row in self._entries(part) if row[0] is None)
+        self.amiss[:] = told
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """All of them are held at once, and so are the anchors: an export ends with them, and the walk begins there."""
+        found = [_checkpoint(told) for told in self._others("checkpoint")]
+        return iter(sorted(found, key=lambda one: one.size))
+
+    def anchored(self) -> Iterator[Anchored]:
+        found = [_anchored(told) for told in self._others("anchor")]
+        return iter(sorted(found, key=lambda one: one.size))
+
+    def _entries(self, part: Part) -> Iterator[Row]:
+        assert part == ALL, "an export is read whole"
+        for where, line in self._lines():
+            if line.startswith(_OTHERS):
+                continue
+            try:
+                yield self._row(json.loads(line), where)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                self.amiss.append(f"{where} is no line of an export")
+
+    def _row(self, told: dict[str, object], where: str) -> Row:
+        pos, leaf, entry_id, raw = told["pos"], told["leaf"], told["entry_id"], told["raw"]
+        body = None if raw is None else b64decode(str(raw), validate=True)
+        if not isinstance(pos, int | None) or (body is not None and _spelled(body) != raw):
+            raise ValueError(where)
+        if body is not None and told["body"] is not None and json.loads(body) != told["body"]:
+            self.amiss.append(f"{where} shows another body than the one that was hashed")
+        return pos, bytes.fromhex(str(leaf)) if leaf is not None else None, entry_id, body
+
+    def _others(self, kind: str) -> Iterator[dict[str, object]]:
+        """Those of that kind; one that cannot be read is an empty one, and so signed by nobody."""
+        for _, line in self._lines():
+            if not line.startswith(b'{"%b":' % kind.encode()):
+                continue
+            try:
+                told = json.loads(line)[kind]
+            except (ValueError, RecursionError):
+                told = None
+            yield told if isinstance(told, dict) else {}
+
+    def _lines(self) -> Iterator[tuple[str, bytes]]:
+        try:
+            for file in self._files:
+                with file.open("rb") as lines:
+                    for number, line in enumerate(lines, 1):
+                        yield f"{file.name}:{number}", line
+        except OSError as error:
+            raise Unreadable(f"{self.name} cannot be read ({error.strerror})") from None
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _checkpoint(told: dict[str, object]) -> Checkpoint:
+    """What is not there, or is something else, is empty, and so is not what was signed."""
+    return Checkpoint(
+        size=_number(told.get("size")),
+        root=_raw(told.get("root")),
+        at=_number(told.get("at")),
+        key_id=str(told.get("key_id")),
+        note=str(told.get("note")).encode(errors="replace"),
+        frontier=_raw(told.get("frontier")),
+    )
+
+
+def _anchored(told: dict[str, object]) -> Anchored:
+    return Anchored(
+        size=_number(told.get("size")),
+        sink=str(told.get("sink")),
+        at=_number(told.get("at")),
+        receipt=str(told.get("receipt")),
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else -1
+
+
+def _raw(spelled: object) -> bytes:
+    try:
+        raw = b64decode(str(spelled), validate=True)
+    except ValueError:
+        return b""
+    return raw if _spelled(raw) == spelled else b""

@@ -1,0 +1,245 @@
+"""What somebody vouches for: checkpoints, which a key signed, and anchors, which were seen outside of the database.
+
+Each says what the root was over so many entries, and is judged when the walk has come so far.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from heapq import merge
+
+from bot.inspection.evidence import Anchored, Checkpoint, Evidence
+from bot.inspection.note import Key, Malformed, Note, Verify, read, signer
+from bot.inspection.report import Fault, Report
+from bot.inspection.tree import Tree
+
+_NEVER = 1 << 63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anchor:
+    """A root that was seen outside. `note` is the signed checkpoint it came in, None where only size and root were."""
+
+    size: int
+    root: bytes
+    where: str
+    note: Note | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Signed:
+    """A checkpoint whose signature is being checked on another thread; that costs as much as ten entries do."""
+
+    row: Checkpoint
+    opened: Future[tuple[Note | Malformed, Key | None]]
+
+    @property
+    def size(self) -> int:
+        return self.row.size
+
+
+_Mark = _Signed | Anchored | Anchor
+
+#: So many checkpoints are read ahead of the walk.
+_AHEAD = 64
+
+
+class Marks:
+    """All of them, by the size they vouch for. `next` is the least of those that wait."""
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        report: Report,
+        *,
+        keys: Mapping[str, Key],
+        verify: Verify,
+        anchors: Sequence[Anchor],
+        aside: Executor,
+    ) -> None:
+        self._report = report
+        self._keys = keys
+        self._verify = verify
+        self._aside = aside
+        outside = sorted(anchors, key=_size)
+        #: Of one size the checkpoint comes first: the rows of anchors are held against it.
+        self._waiting: Iterator[_Mark] = merge(
+            self._ahead(evidence.checkpoints()), evidence.anchored(), outside, key=_size
+        )
+        self._mark: _Mark | None = None
+        self.next = 0
+        self._origin = ""
+        self._proved = 0  #: up to where a root was as somebody vouches
+        self._wrong_roots = 0
+        self._unproved = 0  #: roots that could not be known, behind a gap
+        self._row = -1  #: the size of the last row of a checkpoint
+        self._advance()
+
+    def judge(self, tree: Tree | None, reached: int) -> bool:
+        """All that vouch for no more than `reached`; `tree` is None behind a gap.
+
+        Returns whether a good checkpoint covers just what was reached.
+        """
+        covered = False
+        while self._mark is not None and self._mark.size <= reached:
+            mark = self._mark
+            self._advance()
+            match mark:
+                case _Signed():
+                    covered |= self._judge_checkpoint(mark, tree) and mark.size == reached
+                case Anchor():
+                    self._judge_anchor(mark, tree)
+                case Anchored():
+                    self._judge_anchored(mark)
+        return covered
+
+    def judge_rest(self, size: int) -> None:
+        """All that vouch for more than there is."""
+        while self._mark is not None:
+            mark = self._mark
+            self._advance()
+            match mark:
+                case _Signed():
+                    if self._judge_checkpoint(mark, None):
+                        self._report.add(
+                            Fault.MISSING, f"a checkpoint signs {mark.size} entries, {size} are there", pos=size
+                        )
+                case Anchor():
+                    self._judge_signature(mark)
+                    said = f"{mark.where} saw {mark.size} entries, {size} are there"
+                    self._report.add(Fault.TRUNCATED, said, pos=size)
+                case Anchored():
+                    said = f"an anchor in {mark.sink!a} was made of {mark.size} entries, {size} are there"
+                    self._report.add(Fault.TRUNCATED, said, pos=size)
+        if self._unproved:
+            self._report.add(Fault.FLAGGED, f"{self._unproved} roots lie behind the gap and could not be recomputed")
+
+    def spelled(self, root: bytes) -> str:
+        """A root as notes spell it."""
+        return b64encode(root).decode()
+
+    def _advance(self) -> None:
+        self._mark = next(self._waiting, None)
+        self.next = _NEVER if self._mark is None else self._mark.size
+
+    def _ahead(self, rows: Iterable[Checkpoint]) -> Iterator[_Signed]:
+        waiting: deque[_Signed] = deque()
+        for row in rows:
+            waiting.append(_Signed(row=row, opened=self._aside.submit(self._open, row.note)))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _open(self, raw: bytes) -> tuple[Note | Malformed, Key | None]:
+        try:
+            note = read(raw)
+        except Malformed as why:
+            return why, None
+        return note, signer(note, self._keys, self._verify)
+
+    def _judge_checkpoint(self, mark: _Signed, tree: Tree | None) -> bool:
+        """Whether its signature is good, and its root where that can be known."""
+        row = mark.row
+        self._report.checkpoints += 1
+        self._row = row.size
+        where = f"the checkpoint over {row.size} entries"
+        note, key = mark.opened.result()
+        if isinstance(note, Malformed):
+            self._report.add(Fault.UNSIGNED, f"{where} is no signed note: {note}")
+            return False
+        if not self._believes(note, key, where) or key is None or not self._agrees(row, note, key, where):
+            return False
+        if tree is None:
+            self._unproved += 1
+            return True
+        return self._recomputed(note.root, tree, f"{where}, signed") and self._frontier(row, tree, where)
+
+    def _agrees(self, row: Checkpoint, note: Note, key: Key, where: str) -> bool:
+        """Whether the columns say what was signed."""
+        columns: tuple[tuple[str, object, object], ...] = (
+            ("size", note.size, row.size),
+            ("root", self.spelled(note.root), self.spelled(row.root)),
+            ("at", note.at, _time(row.at)),
+            ("key_id", key.id, row.key_id),
+        )
+        wrong = [one for one in columns if one[1] != one[2]]
+        for name, expected, found in wrong:
+            said = f"column {name} of {where} is not what was signed"
+            self._report.add(Fault.ALTERED, said, expected=str(expected), found=ascii(found))
+        if not wrong:
+            self._report.signed, self._report.signed_at = note.size, note.at
+        return not wrong
+
+    def _frontier(self, row: Checkpoint, tree: Tree, where: str) -> bool:
+        if row.frontier == tree.frontier():
+            return True
+        said = f"column frontier of {where} is not that of the log"
+        self._report.add(Fault.ALTERED, said, expected=tree.frontier().hex(), found=row.frontier.hex())
+        return False
+
+    def _judge_anchor(self, anchor: Anchor, tree: Tree | None) -> None:
+        if not self._judge_signature(anchor):
+            return
+        if tree is None:
+            self._unproved += 1
+        else:
+            self._recomputed(anchor.root, tree, f"what {anchor.where} saw of {anchor.size} entries")
+
+    def _judge_signature(self, anchor: Anchor) -> bool:
+        note = anchor.note
+        if note is None:
+            return True
+        if (note.size, note.root) != (anchor.size, anchor.root):
+            self._report.add(Fault.UNSIGNED, f"{anchor.where} does not say what the signed note in it does")
+            return False
+        return self._believes(note, signer(note, self._keys, self._verify), anchor.where)
+
+    def _judge_anchored(self, row: Anchored) -> None:
+        """A row only points to an anchor; but what was anchored had been signed first."""
+        if row.size != self._row:
+            said = f"an anchor in {row.sink!a} was made of {row.size} entries, and that checkpoint is gone"
+            self._report.add(Fault.MISSING, said)
+
+    def _believes(self, note: Note, key: Key | None, where: str) -> bool:
+        if key is None:
+            known = [name for name in note.signatures if name in self._keys]
+            why = "is not of the key it names" if known else f"is of an unknown key, {', '.join(note.signatures)!a}"
+            self._report.add(Fault.UNSIGNED, f"the signature below {where} {why}")
+            return False
+        self._origin = self._origin or note.origin
+        if note.origin != self._origin:
+            said = f"{where} is of another log"
+            self._report.add(Fault.ALTERED, said, expected=ascii(self._origin), found=ascii(note.origin))
+            return False
+        return True
+
+    def _recomputed(self, root: bytes, tree: Tree, where: str) -> bool:
+        if root == tree.root():
+            self._proved = tree.size
+            return True
+        self._wrong_roots += 1
+        if self._wrong_roots == 1:  # every later one is wrong as well
+            said = (
+                f"{where}, is not the root of what stands there; the first difference is between here and {tree.size}"
+            )
+            self._report.add(
+                Fault.ALTERED, said, pos=self._proved, expected=self.spelled(root), found=self.spelled(tree.root())
+            )
+        return False
+
+
+def _size(mark: _Mark) -> int:
+    return mark.size
+
+
+def _time(at: int) -> str:
+    try:
+        return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError:
+        return str(at)

@@ -1,0 +1,130 @@
+"""A checkpoint as it is signed: C2SP's signed-note around its tlog-checkpoint, read without forgiveness.
+
+Each byte has one place and one spelling. Base64 that another writer would spell otherwise is refused, because a
+changed byte that means the same is still a changed byte.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+#: (public key of 32 bytes, what was signed, signature of 64) -> whether it is of that key.
+Verify = Callable[[bytes, bytes, bytes], bool]
+
+_ED25519 = b"\x01"
+_PUBLIC, _SIGNATURE, _HASH = 32, 64, 4
+_NAME = r"[^\s+\x00-\x1f\x7f]+"
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+_SIGNED_BY = re.compile(rf"\N{{EM DASH}} ({_NAME}) ([A-Za-z0-9+/=]+)")
+_VERIFIER = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/=]+)")
+
+
+class Malformed(Exception):
+    """It is no signed checkpoint; the text says where it stops being one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """A public key that is believed."""
+
+    name: str
+    public: bytes
+
+    @property
+    def hash(self) -> bytes:
+        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:_HASH]
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}+{self.hash.hex()}"
+
+    @property
+    def text(self) -> str:
+        """The verifier key: NAME+HASH+KEY."""
+        return f"{self.id}+{b64encode(_ED25519 + self.public).decode()}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """What a checkpoint says, and who signed it; nothing of that is checked yet."""
+
+    origin: str
+    size: int
+    root: bytes
+    extensions: tuple[str, ...]
+    signed: bytes
+    signatures: Mapping[str, bytes]  #: the key's id to the signature
+
+    @property
+    def at(self) -> str:
+        """When, as the extension line `at TIME` has it; "" where there is none."""
+        said = [line.removeprefix("at ") for line in self.extensions if line.startswith("at ")]
+        return said[0] if len(said) == 1 else ""
+
+
+def key_of(text: str) -> Key:
+    """The verifier key that somebody was given. Raises `Malformed`."""
+    found = _VERIFIER.fullmatch(text.strip())
+    raw = _bytes(found[3]) if found else b""
+    if found is None or raw[:1] != _ED25519 or len(raw) != 1 + _PUBLIC:
+        raise Malformed("is not a verifier key of Ed25519: NAME+HASH+KEY, one line")
+    key = Key(name=found[1], public=raw[1:])
+    if key.hash.hex() != found[2]:
+        raise Malformed("is a verifier key whose hash is of another key: a character of it is wrong")
+    return key
+
+
+def read(raw: bytes) -> Note:
+    """Raises `Malformed`."""
+    try:
+        text, gap, below = raw.decode().rpartition("\n\n")
+    except UnicodeDecodeError:
+        raise Malformed("it is not UTF-8") from None
+    lines = text.split("\n")
+    if not gap or not below.endswith("\n") or len(lines) < 3 or "" in lines:  # noqa: PLR2004 (origin, size, root)
+        raise Malformed("it is not origin, size and root, an empty line, and signatures")
+    if not _SIZE.fullmatch(lines[1]):
+        raise Malformed("its size is no number")
+    root = _bytes(lines[2])
+    if len(root) != sha256().digest_size:
+        raise Malformed("its root is no hash")
+    return Note(
+        origin=lines[0],
+        size=int(lines[1]),
+        root=root,
+        extensions=tuple(lines[3:]),
+        signed=f"{text}\n".encode(),
+        signatures=_signatures(below),
+    )
+
+
+def signer(note: Note, keys: Mapping[str, Key], verify: Verify) -> Key | None:
+    """Who of `keys` (by id) signed it; None where nobody did. A false signature in a known name spoils the others."""
+    known = [keys[name] for name in note.signatures if name in keys]
+    if not known or not all(verify(key.public, note.signed, note.signatures[key.id]) for key in known):
+        return None
+    return known[0]
+
+
+def _signatures(below: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for line in below[:-1].split("\n"):
+        match = _SIGNED_BY.fullmatch(line)
+        raw = _bytes(match[2]) if match else b""
+        if match is None or len(raw) != _HASH + _SIGNATURE:
+            raise Malformed("below its empty line stands something that is no signature of Ed25519")
+        found[f"{match[1]}+{raw[:_HASH].hex()}"] = raw[_HASH:]
+    return found
+
+
+def _bytes(spelled: str) -> bytes:
+    """Base64 in the one way it is written; b"" for anything else."""
+    try:
+        raw = b64decode(spelled, validate=True)
+    except ValueError:
+        return b""
+    return raw if b64encode(raw).decode() == spelled else b""

@@ -1,0 +1,76 @@
+"""An audit log in PostgreSQL, read through cursors on the server, in one read-only snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, count
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from bot.inspection.evidence import (
+    ALL,
+    BATCH,
+    Anchored,
+    Checkpoint,
+    Evidence,
+    Part,
+    Row,
+    Unreadable,
+    anchored_of,
+    checkpoint_of,
+    statements,
+)
+
+_SEALED, _UNSEALED, _CHECKPOINTS, _ANCHORED = statements("convert_to({}, 'UTF8')")
+_PATIENCE_S = 10
+
+
+class PostgresLog(Evidence):
+    """`url` as in the settings; what is told of it is only host and database."""
+
+    amiss: Sequence[str] = ()
+
+    def __init__(self, url: str) -> None:
+        self._count = count()
+        try:
+            self._connection = psycopg.connect(url.replace("+psycopg", "", 1), connect_timeout=_PATIENCE_S)
+        except psycopg.Error as error:
+            raise Unreadable(f"PostgreSQL did not let us in: {_first_line(error)}") from None
+        self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        self._connection.read_only = True
+        told = self._connection.info
+        self.name = f"postgresql://{told.host}:{told.port}/{told.dbname}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._connection.close()
+
+    def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
+        return self._batches(_SEALED.format(part.condition()))
+
+    def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
+        return self._batches(_UNSEALED.format(part.condition()))
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        return map(checkpoint_of, chain.from_iterable(self._batches(_CHECKPOINTS)))
+
+    def anchored(self) -> Iterator[Anchored]:
+        return map(anchored_of, chain.from_iterable(self._batches(_ANCHORED)))
+
+    def _batches(self, statement: str) -> Iterator[Sequence[Row]]:
+        try:
+            # Binary: a body comes as its bytes, and not as twice as many digits.
+            with self._connection.cursor(name=f"inspection_{next(self._count)}", binary=True) as cursor:
+                cursor.execute(statement.encode())  # our own words and numbers, nothing that was given
+                while batch := cursor.fetchmany(BATCH):
+                    yield batch
+        except psycopg.Error as error:
+            raise Unreadable(f"{self.name} cannot be read: {_first_line(error)}") from None
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,138 @@
+"""What was found, for people and for programs, and the exit code that it comes to."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Fault(IntEnum):
+    """What is wrong with a log. The number is the exit code; of several, the lowest is the gravest."""
+
+    FLAGGED = 0  #: worth a look, and nothing wrong
+    ALTERED = 2
+    MISSING = 3
+    TRUNCATED = 4
+    UNSIGNED = 5
+    UNSEALED = 6
+    UNENDED = 7
+
+
+SAYS = {
+    Fault.FLAGGED: "flagged",
+    Fault.ALTERED: "altered",
+    Fault.MISSING: "missing",
+    Fault.TRUNCATED: "truncated",
+    Fault.UNSIGNED: "bad signature",
+    Fault.UNSEALED: "not sealed",
+    Fault.UNENDED: "no outcome",
+}
+#: So many of each kind are told one by one; the others are counted.
+_MOST = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was found."""
+
+    fault: Fault
+    said: str
+    pos: int | None = None  #: the position in the log where it begins, None where it has none
+    expected: str = ""  #: what should stand there: the hash that was sealed, signed or anchored
+    found: str = ""
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Grows while the log is walked."""
+
+    name: str
+    believed: Sequence[str] = ()  #: the verifier keys that were
+    pinned: bool = True  #: whether they were given by who asks, and not by the settings that the bot itself runs on
+    sealed: int = 0
+    unsealed: int = 0
+    checkpoints: int = 0
+    anchors: int = 0
+    root: str = ""  #: base64, over all that is sealed; "" where a gap makes it unknowable
+    signed: int = 0  #: how far the last good checkpoint reaches
+    signed_at: str = ""
+    newest: str = ""  #: when the last sealed entry was written
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[Fault] = field(default_factory=Counter)
+
+    def add(self, fault: Fault, said: str, *, pos: int | None = None, expected: str = "", found: str = "") -> None:
+        self.counts[fault] += 1
+        if self.counts[fault] <= _MOST:
+            self.findings.append(Finding(fault=fault, said=said, pos=pos, expected=expected, found=found))
+
+    @property
+    def exit_code(self) -> int:
+        return min((int(fault) for fault in self.counts if fault), default=0)
+
+    def told(self) -> str:
+        """For people: the verdict first, then each finding, then what it rests on."""
+        verdict = SAYS[Fault(self.exit_code)].upper() if self.exit_code else "as it was written"
+        ordered = sorted(self.findings, key=lambda one: one.fault or max(Fault) + 1)
+        lines = [f"{self.name}: {verdict} (exit code {self.exit_code})"]
+        for one in ordered:
+            lines += _lines(one)
+        lines += [
+            f"  and {count - _MOST:,} more: {SAYS[fault]}" for fault, count in self.counts.items() if count > _MOST
+        ]
+        return "\n".join([*lines, *self._rests_on()]) + "\n"
+
+    def json(self) -> str:
+        """For programs, one object."""
+        findings = [
+            {"fault": SAYS[one.fault], "code": int(one.fault), "pos": one.pos, "said": one.said}
+            | ({"expected": one.expected, "found": one.found} if one.expected or one.found else {})
+            for one in self.findings
+        ]
+        told = {
+            "log": self.name,
+            "ok": not self.exit_code,
+            "exit_code": self.exit_code,
+            "counts": {SAYS[fault]: count for fault, count in sorted(self.counts.items())},
+            "findings": findings,
+            "sealed": self.sealed,
+            "unsealed": self.unsealed,
+            "newest": self.newest,
+            "root": self.root,
+            "checkpoints": self.checkpoints,
+            "signed": {"size": self.signed, "at": self.signed_at},
+            "anchors": self.anchors,
+            "believed": list(self.believed),
+            "pinned": self.pinned,
+        }
+        return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+    def _rests_on(self) -> list[str]:
+        last = f", the last over {self.signed:,} entries at {self.signed_at}" if self.signed_at else ""
+        lines = [
+            f"{self.sealed:,} entries sealed, the last of {self.newest or 'no time'}; {self.unsealed:,} not yet sealed",
+            f"{self.checkpoints:,} checkpoints{last}; {self._seen_outside()}",
+            *(f"believed: {key}" for key in self.believed),
+        ]
+        if not self.believed:
+            lines.append("no key is believed; name one with --public-key")
+        elif not self.pinned:
+            lines.append(
+                "that key is what the settings hold; whoever can change those can change it: --public-key pins it"
+            )
+        return lines
+
+    def _seen_outside(self) -> str:
+        if self.anchors:
+            return f"{self.anchors:,} anchors from outside of the database"
+        return "no anchor was looked at (--anchors), so nothing would show that it was cut at its end"
+
+
+def _lines(one: Finding) -> list[str]:
+    where = "" if one.pos is None else f"position {one.pos}: "
+    lines = [f"  {SAYS[one.fault]}: {where}{one.said}"]
+    if one.expected or one.found:
+        lines += [f"    expected {one.expected}", f"    found    {one.found}"]
+    return lines
