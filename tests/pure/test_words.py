@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot import words
+from bot import grammar, words
+from bot.kinds import IncidentNumber
 from bot.ports import Rejected
+from commands.note import Args as Noted
 
 USAGE = "ack <incident>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    incident: Annotated[int, IncidentNumber()]
+
+
+def target(rest: str, here: int | None, usage: str) -> int:
+    return grammar.read(Target, rest, here, usage).incident
+
+
+def target_and_text(rest: str, here: int | None, usage: str) -> tuple[int, str]:
+    read = grammar.read(Noted, rest, here, usage)
+    return read.incident, read.text
 
 
 @pytest.mark.parametrize(
@@ -31,7 +50,7 @@ def test_words_are_a_verb_and_a_rest(said: str, verb: str, rest: str) -> None:
     [("42", None, 42), ("#42", None, 42), ("", 7, 7), ("7", 7, 7), ("3", 7, 3), ("#3", 7, 3)],
 )
 def test_a_target_is_a_number_or_where_it_was_said(rest: str, here: int | None, number: int) -> None:
-    assert words.target(rest, here, USAGE) == number
+    assert target(rest, here, USAGE) == number
 
 
 @pytest.mark.parametrize(
@@ -48,7 +67,7 @@ def test_a_target_is_a_number_or_where_it_was_said(rest: str, here: int | None, 
 )
 def test_what_follows_the_target_is_refused_and_named(rest: str, here: int | None, named: str) -> None:
     with pytest.raises(Rejected) as refused:
-        words.target(rest, here, USAGE)
+        target(rest, here, USAGE)
 
     assert refused.value.said.startswith(named)
     assert "Nothing was done. Usage: ack <incident>" in refused.value.said
@@ -56,7 +75,7 @@ def test_what_follows_the_target_is_refused_and_named(rest: str, here: int | Non
 
 @pytest.mark.parametrize("rest", ["-1", "1e9", "1.5", "0x10", "٣", "9" * 30, "api", "1,2"])
 def test_what_is_no_number_is_refused_with_the_usage(rest: str) -> None:
-    for read in (words.target, words.target_and_text):
+    for read in (target, target_and_text):
         with pytest.raises(Rejected, match=r"Nothing was done\. Usage: ack <incident>"):
             read(rest, None, USAGE)
 
@@ -72,20 +91,27 @@ def test_what_is_no_number_is_refused_with_the_usage(rest: str) -> None:
         ("#urgent look", 1, 1, "#urgent look"),
         ("it is 3 am", 1, 1, "it is 3 am"),
         ("3", 1, 1, "3"),
-        ("", 1, 1, ""),
     ],
 )
 def test_where_the_place_names_an_incident_a_bare_number_is_text(
     rest: str, here: int | None, number: int, text: str
 ) -> None:
-    assert words.target_and_text(rest, here, "note <incident> <text>") == (number, text)
+    assert target_and_text(rest, here, "note <incident> <text>") == (number, text)
 
 
-@given(st.text(), st.integers(1, 9))
+@given(st.text(min_size=1).filter(str.strip), st.integers(1, 9))
 def test_inside_a_thread_any_words_are_a_note_for_some_incident(said: str, here: int) -> None:
-    number, _ = words.target_and_text(words.split(said)[1], here, USAGE)
+    assume(not said.strip().lstrip("#").isdigit())
+
+    number, text = target_and_text(said, here, USAGE)
 
     assert number >= 0
+    assert text in said
+
+
+@given(st.text())
+def test_what_was_made_plain_once_is_plain(said: str) -> None:
+    assert words.plain(words.plain(said)) == words.plain(said)
 
 
 def test_a_near_miss_names_the_nearest_command() -> None:
