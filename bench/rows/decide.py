@@ -1,0 +1,57 @@
+"""What one decision costs with 300 rules: one that allows, one that denies and looks for who could. In this process."""
+
+from __future__ import annotations
+
+import timeit
+from datetime import UTC, datetime
+from functools import partial
+
+from bench.ground import Ground
+from bench.table import Line, at_most
+from bot import hours
+from bot.access import decide
+from bot.acts import Permission
+from bot.book import Book, Role, Rule
+from bot.circumstances import Around, When
+from bot.model import Principal
+
+_RULES, _PEOPLE = 300, 50
+_AT = "prod/s7/api"
+
+
+def measure(ground: Ground) -> list[Line]:
+    book, who = _book(), Principal(id="ana", roles=frozenset({"big"}))
+    duty = frozenset({_AT})
+    around = Around(
+        now=datetime(2026, 11, 23, 12, tzinfo=UTC),
+        service=_AT,
+        environment="production",
+        on_call_for=duty,
+        open_on=duty,
+    )
+    took = {}
+    for name, target in (("allowed", _AT), ("denied", "staging/api")):
+        wanted = Permission(verb="scale", target=target)
+        assert decide(who, wanted, book, around).allowed is (name == "allowed")
+        count = 500 if ground.quick else 5000
+        rounds = timeit.repeat(partial(decide, who, wanted, book, around), number=count, repeat=5)
+        took[name] = min(rounds) / count * 1e6
+    return [
+        Line(
+            what=f"one decision, {_RULES} rules with conditions, {_PEOPLE} people",
+            least="50 us",
+            aim="20 us",
+            reached=", ".join(f"{name} {us:.1f} us" for name, us in took.items()),
+            verdict=at_most(max(took.values()), 50, 20),
+            bound="Python; naming who could approve or do it instead is a third to half of it",
+            numbers={"us": took},
+        )
+    ]
+
+
+def _book() -> Book:
+    office = (hours.read("Mon-Fri 09:00-18:00 Europe/Berlin"),)
+    when = When(on_call=True, incident=True, environment=("production",), during=office)
+    rules = tuple(Rule(do=f"scale prod/s{n}/*", when=when, approvals=1) for n in range(_RULES))
+    people = [Principal(id=f"p{n}", roles=frozenset({"approver" if n % 2 else "viewer"})) for n in range(_PEOPLE)]
+    return Book([Role(name="big", allow=rules)], people=people)

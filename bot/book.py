@@ -1,0 +1,235 @@
+"""The rights as they are written: rules, roles, freezes, and the book that finds those that speak of an act.
+
+A book is compiled when it is made, and what one set of roles holds of one verb is put together the first time it is
+asked for. Rules are found by the fixed beginning of their target, so their number hardly matters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot.acts import Permission
+from bot.circumstances import Around, Check, Matcher, When, checks_of, glob
+from bot.model import Principal
+
+#: Everybody who is known may say these, and nobody can be kept from them: who am I, what is there, what is mine.
+FREE = frozenset({"whoami", "help", "link", "unlink"})
+_VIEWER = ("show *", "incidents", "approvals", "whoami", "help", "silences", "glass")
+_RESPONDER = (
+    "ack", "resolve", "reopen", "assign", "note", "severity", "page", "silence", "unsilence", "runs",
+    "break-glass",
+)  # fmt: skip
+
+#: What a role of that name may do where the settings do not say it: the rules that allow.
+BUILT_IN: Mapping[str, tuple[str, ...]] = {
+    "viewer": _VIEWER,
+    "responder": (*_VIEWER, *_RESPONDER),
+    "approver": (*_VIEWER, "yes", "no", "review-glass"),
+    "admin": ("*",),
+}
+
+_VERB = re.compile(r"[a-z0-9*?_-]+")
+_MOST_REMEMBERED = 1024
+INCIDENT = "incident/"  #: how the target of a verb begins that is about an incident
+EVERYTHING = "*"  #: the target of what touches all there is, such as a silence of no service in particular
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """`do` is "<verb glob> <target glob>"; the verb alone is for every target, and "*" is everything."""
+
+    do: str
+    when: When = field(default_factory=When)
+    approvals: int = 0  #: how many other people have to say yes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Role:
+    """With `glass`, its rules sleep: they count only for somebody who has broken the glass."""
+
+    name: str
+    allow: tuple[Rule, ...] = ()
+    deny: tuple[Rule, ...] = ()
+    glass: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Freeze:
+    """From `since` on, and before `until`, no action on what the globs name, but for people of the exempt roles."""
+
+    name: str
+    since: datetime
+    until: datetime
+    targets: tuple[str, ...]
+    exempt: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ruling:
+    """A rule, compiled, and whose it is."""
+
+    rule: Rule
+    role: str
+    denies: bool
+    glass: bool
+    verb: Matcher
+    target: Matcher
+    start: str  #: what every target that it matches begins with
+    checks: tuple[Check, ...]
+    order: tuple[object, ...]  #: the first of several that allow counts
+    whole: bool  #: its glob is of all there is
+
+    def missing(self, wanted: Permission, around: Around) -> list[str]:
+        """What would have to be the case besides, in words; empty when it holds."""
+        return [said for check in self.checks if (said := check(wanted, around))]
+
+
+class Book:
+    """Roles, freezes, people with their roles, and who is on call for which service. Built-in roles are added.
+
+    Raises:
+        ValueError: a rule cannot be read.
+    """
+
+    def __init__(
+        self,
+        roles: Iterable[Role] = (),
+        *,
+        freezes: Iterable[Freeze] = (),
+        people: Iterable[Principal] = (),
+        on_call: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
+        named = {name: _built_in(name) for name in BUILT_IN} | {role.name: role for role in roles}
+        self._people = {one.id: one for one in sorted(people, key=lambda one: one.id)}
+        groups: dict[frozenset[str], list[Principal]] = defaultdict(list)
+        for one in self._people.values():
+            groups[one.roles].append(one)
+        self.alike = tuple(map(tuple, groups.values()))  #: people of the same roles together
+        self.freezes: tuple[tuple[Freeze, tuple[Matcher, ...]], ...] = tuple(
+            (freeze, tuple(map(glob, freeze.targets)))
+            for freeze in sorted(freezes, key=lambda one: (one.until, one.name))
+        )
+        self.sleeping = frozenset(name for name, role in named.items() if role.glass)
+        duties: dict[str, set[str]] = defaultdict(set)
+        for service, ids in (on_call or {}).items():
+            for person in ids:
+                duties[person].add(service)
+        self._on_call = {service: frozenset(ids) for service, ids in (on_call or {}).items()}
+        self._duties = {person: frozenset(services) for person, services in duties.items()}
+        self._rulings = {name: tuple(_compiled(role)) for name, role in named.items()}
+        self._known: dict[tuple[frozenset[str], str], Shelf] = {}
+        self._everywhere: dict[str, Shelf] = {}
+
+    def held(self, roles: frozenset[str], verb: str) -> Shelf:
+        """The rules that people of those roles hold of that verb."""
+        found = self._known.get((roles, verb))
+        if found is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            found = self._known[roles, verb] = self._shelf(roles, verb)
+        return found
+
+    def everywhere(self, verb: str) -> Shelf:
+        """The rules that any role holds of that verb, the sleeping ones too."""
+        found = self._everywhere.get(verb)
+        if found is None:
+            if len(self._everywhere) >= _MOST_REMEMBERED:
+                self._everywhere.clear()
+            found = self._everywhere[verb] = self._shelf(self._rulings, verb)
+        return found
+
+    def in_force(self, roles: frozenset[str], around: Around) -> frozenset[str]:
+        """Those of the roles that count now: the sleeping ones only behind broken glass, and then all of them."""
+        if not self.sleeping:
+            return roles  # Itself, because its hash is kept.
+        return roles | self.sleeping if around.glass_is_broken else roles - self.sleeping
+
+    def on_call_for(self, person: str) -> frozenset[str]:
+        """The services that the person is on call for."""
+        return self._duties.get(person, frozenset())
+
+    def on_duty(self, service: str | None) -> frozenset[str]:
+        """Ids of those who are on call for it."""
+        return self._on_call.get(service, frozenset()) if service is not None else frozenset()
+
+    def people_of(self, ids: Iterable[str]) -> list[Principal]:
+        """Those of them who are in the book."""
+        return [self._people[one] for one in sorted(ids) if one in self._people]
+
+    def _shelf(self, roles: Iterable[str], verb: str) -> Shelf:
+        held = [ruling for role in roles for ruling in self._rulings.get(role, ()) if ruling.verb(verb)]
+        return Shelf(sorted(held, key=lambda one: one.order))
+
+
+class Shelf:
+    """Rules of one verb, in their order, by what their targets begin with."""
+
+    def __init__(self, rulings: Iterable[Ruling]) -> None:
+        by: dict[int, dict[str, list[Ruling]]] = defaultdict(lambda: defaultdict(list))
+        rulings = tuple(rulings)
+        for ruling in rulings:
+            by[len(ruling.start)][ruling.start].append(ruling)
+        self._of_everything = tuple(ruling for ruling in rulings if ruling.denies or ruling.whole)
+        self._by = [(length, {start: tuple(some) for start, some in starts.items()}) for length, starts in by.items()]
+
+    def allows_something(self) -> bool:
+        """Whether any of them allows anything, somewhere."""
+        return any(not one.denies for _, starts in self._by for some in starts.values() for one in some)
+
+    def matching(self, wanted: Permission, around: Around) -> Sequence[Ruling]:
+        """Those that speak of this target. A rule that denies, and any rule about an incident, goes by service too:
+        "ack prod/*" is the incidents of prod/*. What touches everything touches what any rule denies.
+        """
+        target, service = wanted.target, around.service
+        if target == EVERYTHING:
+            return self._of_everything
+        found = self._of(target)
+        if service is None or service == target:
+            return found
+        of_incident = target.startswith(INCIDENT)
+        by_service = [one for one in self._of(service) if (of_incident or one.denies) and not one.target(target)]
+        return found + by_service
+
+    def _of(self, text: str) -> list[Ruling]:
+        return [
+            ruling for length, starts in self._by for ruling in starts.get(text[:length], ()) if ruling.target(text)
+        ]
+
+
+def parts(do: str) -> tuple[str, str]:
+    """The globs of verb and target.
+
+    Raises:
+        ValueError: it is not one or two words, or the first cannot be a verb.
+    """
+    verb, *target = do.split() or [""]
+    if not _VERB.fullmatch(verb) or len(target) > 1:
+        raise ValueError('must be "<verb> <target glob>", such as "scale prod/*", or a verb alone, such as "ack"')
+    return verb, target[0] if target else "*"
+
+
+def _built_in(name: str) -> Role:
+    return Role(name=name, allow=tuple(Rule(do=do) for do in BUILT_IN[name]))
+
+
+def _compiled(role: Role) -> Iterator[Ruling]:
+    for denies, rules in ((False, role.allow), (True, role.deny)):
+        for rule in rules:
+            verb, target = parts(rule.do)
+            checks = checks_of(rule.when, denies=denies)
+            yield Ruling(
+                rule=rule,
+                role=role.name,
+                denies=denies,
+                glass=role.glass,
+                verb=glob(verb),
+                target=glob(target),
+                start=re.split(r"[*?]", target, maxsplit=1)[0],
+                checks=checks,
+                order=(rule.approvals, role.glass, len(checks), role.name, rule.do, repr(rule.when)),
+                whole=not target.strip("*"),
+            )

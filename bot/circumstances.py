@@ -1,0 +1,190 @@
+"""What a right may depend on, and what was the case when it was asked for. Pure.
+
+A condition of an allowing rule holds only when it is known to hold; one of a denying rule holds unless it is known
+not to. So where the catalog leaves an environment out, nothing is allowed because of it and nothing escapes a denial.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from fnmatch import translate
+
+from bot.acts import Permission
+from bot.hours import Hours, is_open
+from bot.model import Severity
+
+
+class Weight(StrEnum):
+    """What a verb does to the world."""
+
+    QUESTION = "question"  #: nothing
+    CALM = "calm"  #: it works on incidents, and a freeze does not hold it: ack, note, resolve
+    ACTION = "action"  #: it changes what runs, or who is woken
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class When:
+    """The conditions of a rule; all that are given must hold, of several values one."""
+
+    environment: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()  #: globs
+    severity: tuple[Severity, ...] = ()
+    on_call: bool = False  #: the asker is on call for the service
+    incident: bool = False  #: an unresolved incident is on the service
+    during: tuple[Hours, ...] = ()
+    budget: float | None = None  #: the least part of the service's error budget that is left, 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What was the case. None is "there is none" or "nobody knows"; both allow nothing."""
+
+    now: datetime
+    weight: Weight = Weight.ACTION
+    service: str | None = None  #: the target's, or that of the incident it is
+    environment: str | None = None  #: the service's
+    severity: Severity | None = None  #: the incident's
+    on_call_for: frozenset[str] = frozenset()  #: services that the asker is on call for
+    open_on: frozenset[str] = frozenset()  #: services that an unresolved incident is on
+    paged: bool = False  #: the asker was paged by name for this incident
+    budget_left: float | None = None  #: of the service, 0 to 1
+    glass_until: datetime | None = None  #: the asker has broken the glass, and it lasts until then
+
+    @property
+    def glass_is_broken(self) -> bool:
+        return self.glass_until is not None and self.now < self.glass_until
+
+    @property
+    def is_on_call(self) -> bool:
+        return self.service is not None and self.service in self.on_call_for
+
+
+#: What is missing, in words, or "" when the condition holds.
+Check = Callable[[Permission, Around], str]
+
+
+#: Truthy for what it matches.
+Matcher = Callable[[str], object]
+
+
+def checks_of(when: When, *, denies: bool) -> tuple[Check, ...]:
+    """One for each condition that is given. `denies`: what is not known counts as the case."""
+    return tuple(_checks(when, denies))
+
+
+def glob(written: str) -> Matcher:
+    """Case counts: * is any text, also "/" and none, ? is one character."""
+    if written == "*":
+        return lambda _: True
+    if not _WILD.search(written):
+        return written.__eq__
+    return re.compile(translate(written.replace("[", "[[]"))).match
+
+
+def said_at(moment: datetime) -> str:
+    """For people."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'minutes')} UTC"
+
+
+def one_of(words: Iterable[object], joint: str = "or") -> str:
+    """("a", "b", "c") -> "a, b or c"."""
+    *first, last = [str(word) for word in words] or [""]
+    return f"{', '.join(first)} {joint} {last}" if first else last
+
+
+_WILD = re.compile(r"[*?]")
+
+
+def _checks(when: When, denies: bool) -> Iterator[Check]:  # noqa: FBT001 (private, and named above)
+    if when.environment:
+        yield _environment(when.environment, denies=denies)
+    if when.service:
+        yield _service(when.service, denies=denies)
+    if when.severity:
+        yield _severity(when.severity)
+    if when.on_call:
+        yield _on_call
+    if when.incident:
+        yield _incident
+    if when.during:
+        yield _during(when.during)
+    if when.budget is not None:
+        yield _budget(when.budget)
+
+
+def _environment(names: tuple[str, ...], *, denies: bool) -> Check:
+    needs = f"needs environment {one_of(names)}"
+
+    def missing(wanted: Permission, around: Around) -> str:
+        if around.environment in names:
+            return ""
+        if around.environment is not None:
+            return f"{needs}; this is {around.environment}"
+        return "" if denies and _is_somewhere(wanted, around) else f"{needs}; this is in none that is known"
+
+    return missing
+
+
+def _service(globs: tuple[str, ...], *, denies: bool) -> Check:
+    needs, matchers = f"needs a service {one_of(globs)}", tuple(map(glob, globs))
+
+    def missing(wanted: Permission, around: Around) -> str:
+        service = around.service
+        if service is not None:
+            return "" if any(match(service) for match in matchers) else f"{needs}; this is {service}"
+        return "" if denies and wanted.target else f"{needs}; this is of none"
+
+    return missing
+
+
+def _severity(severities: tuple[Severity, ...]) -> Check:
+    needs = f"needs an incident of severity {one_of(severities)}"
+
+    def missing(_: Permission, around: Around) -> str:
+        if around.severity in severities:
+            return ""
+        return f"{needs}; this is {around.severity}" if around.severity else f"{needs}; there is none"
+
+    return missing
+
+
+def _on_call(wanted: Permission, around: Around) -> str:
+    return "" if around.is_on_call else f"needs you on call for {_place(wanted, around)}; you are not"
+
+
+def _incident(wanted: Permission, around: Around) -> str:
+    if around.service is not None and around.service in around.open_on:
+        return ""
+    return f"needs an open incident on {_place(wanted, around)}; there is none"
+
+
+def _during(windows: tuple[Hours, ...]) -> Check:
+    needs = f"holds {one_of(hours.written for hours in windows)}"
+
+    def missing(_: Permission, around: Around) -> str:
+        return "" if is_open(windows, around.now) else f"{needs}; it is {said_at(around.now)}"
+
+    return missing
+
+
+def _budget(least: float) -> Check:
+    needs = f"needs {least:.3g} of the error budget left"
+
+    def missing(_: Permission, around: Around) -> str:
+        if around.budget_left is None:
+            return f"{needs}; how much is left is not known" if around.weight is Weight.ACTION else ""
+        return "" if around.budget_left >= least else f"{needs}; it is {around.budget_left:.3g}"
+
+    return missing
+
+
+def _is_somewhere(wanted: Permission, around: Around) -> bool:
+    return bool(wanted.target) or around.service is not None
+
+
+def _place(wanted: Permission, around: Around) -> str:
+    return around.service or wanted.target or "a service"

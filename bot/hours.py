@@ -1,0 +1,166 @@
+"""Hours of the week by the clock on a wall ("Mon-Fri 09:00-18:00 Europe/Berlin"), and moments that people write down.
+
+The promise: what is given back are instants in UTC, so a window is never open twice or never because clocks were
+changed. A time that does not exist that day is the next one that does; of a time that comes twice the first counts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
+_MINUTES_OF_A_DAY = 24 * 60
+_LONGEST = timedelta(days=8)  # What is open for longer than a week is open for good.
+
+FORM = 'must be days, hours and a time zone, such as "Mon-Fri 09:00-18:00 Europe/Berlin"'
+MOMENT = "must be a date, a time and a time zone, such as 2026-11-27T00:00:00Z or 2026-11-27 00:00 Europe/Berlin"
+
+
+class UnknownZone(ValueError):
+    """No zone has that name. `zone` is what was written."""
+
+    def __init__(self, zone: str) -> None:
+        super().__init__("names no time zone; write one of IANA's, such as Europe/Berlin")
+        self.zone = zone
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """`begin` and `end` are minutes after midnight; an end that is no later than the begin is on the next day.
+
+    Two that are written the same are the same, and no more than that is hashed for each decision.
+    """
+
+    days: frozenset[int] = field(compare=False)  #: on which it begins; 0 is Monday
+    begin: int = field(compare=False)
+    end: int = field(compare=False)
+    zone: ZoneInfo = field(compare=False)
+    written: str
+
+    def until(self, now: datetime) -> datetime | None:
+        """When the window that is open now ends; None when none is."""
+        today = now.astimezone(self.zone).date()
+        for day in (today, today - timedelta(days=1)):
+            if day.weekday() in self.days:
+                begin, end = _window(self, day)
+                if begin <= now < end:
+                    return end
+        return None
+
+
+def read(written: str) -> Hours:
+    """Days may be left out (every day), be a range over the weekend (Sat-Mon) or a list (Mon,Wed-Fri).
+
+    Raises:
+        UnknownZone, ValueError: with what is wrong, and without the text itself.
+    """
+    words = written.split()
+    if len(words) == len(("hours", "zone")):
+        words.insert(0, "mon-sun")
+    if len(words) != len(("days", "hours", "zone")):
+        raise ValueError(FORM)
+    days, span, name = words
+    begin, dash, end = span.partition("-")
+    if not dash or not _TIME.fullmatch(begin) or not _TIME.fullmatch(end) or begin == "24:00":
+        raise ValueError(FORM)
+    if begin == end:
+        raise ValueError("covers no time; write 00:00-24:00 for whole days")
+    return Hours(days=_days(days.lower()), begin=_minutes(begin), end=_minutes(end), zone=zone(name), written=written)
+
+
+def is_open(windows: tuple[Hours, ...], now: datetime) -> bool:
+    return any(hours.until(now) is not None for hours in windows)
+
+
+def open_until(windows: tuple[Hours, ...], now: datetime) -> datetime | None:
+    """When the last of the windows closes that follow on one another from now; None when none is open now.
+
+    Where they never close, that is a time more than a week away.
+    """
+    end, latest = now, now + _LONGEST
+    while end <= latest:
+        further = max((until for hours in windows if (until := hours.until(end))), default=None)
+        if further is None:
+            break
+        end = further
+    return end if end > now else None
+
+
+def lasts_for_good(now: datetime, until: datetime) -> bool:
+    """Whether `open_until` found no end."""
+    return until - now > _LONGEST
+
+
+def zone(name: str) -> ZoneInfo:
+    """Raises `UnknownZone`."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # A folder of zones, such as Europe, is an OSError.
+        raise UnknownZone(name) from None
+
+
+def moment(written: str) -> datetime:
+    """A moment in UTC: ISO 8601 with its offset, or a date and a time followed by a zone's name.
+
+    Raises:
+        UnknownZone, ValueError: with what is wrong, and without the text itself.
+    """
+    said, _, name = written.strip().rpartition(" ")
+    named = name[:1].isalpha()
+    try:
+        local = datetime.fromisoformat(said if named else written.strip())
+    except ValueError:
+        raise ValueError(MOMENT) from None
+    if named == (local.tzinfo is not None):
+        raise ValueError(MOMENT)
+    try:
+        return _instant(local.replace(tzinfo=zone(name))) if named else local.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(MOMENT) from None
+
+
+def _days(written: str) -> frozenset[int]:
+    found: set[int] = set()
+    for part in written.split(","):
+        first, dash, last = part.partition("-")
+        if first not in _DAYS or (dash and last not in _DAYS):
+            raise ValueError(FORM)
+        begin = _DAYS.index(first)
+        found |= {(begin + n) % 7 for n in range((_DAYS.index(last or first) - begin) % 7 + 1)}
+    return frozenset(found)
+
+
+def _minutes(written: str) -> int:
+    return int(written[:2]) * 60 + int(written[3:])
+
+
+@lru_cache(maxsize=4096)
+def _window(hours: Hours, day: date) -> tuple[datetime, datetime]:
+    """Of the window that begins on that day."""
+    last = hours.end if hours.end > hours.begin else hours.end + _MINUTES_OF_A_DAY
+    return _at(day, hours.begin, hours.zone), _at(day, last, hours.zone)
+
+
+def _at(day: date, minutes: int, where: ZoneInfo) -> datetime:
+    days, minutes = divmod(minutes, _MINUTES_OF_A_DAY)
+    return _instant(datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), where))
+
+
+def _instant(local: datetime) -> datetime:
+    """In UTC. In a gap the offsets before and after it lead to instants on either side of it, in the wrong order."""
+    late, early = local.replace(fold=0).astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+    if early >= late:
+        return late
+    after = late.astimezone(local.tzinfo).utcoffset()
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
+        if middle.astimezone(local.tzinfo).utcoffset() == after:
+            late = middle
+        else:
+            early = middle
+    return late

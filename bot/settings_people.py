@@ -1,0 +1,134 @@
+"""The sections of the settings about people: who they are, what roles may do, when nothing may be done.
+
+A rule may be written as plain text, "scale prod/*", or as keys and values where it has conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+
+from bot import book
+from bot.fields import Address, Moment, Seconds, Secret, TimeWindow
+from bot.model import Severity
+from bot.section import Section
+
+
+def _several(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+def _or_text(schema: JsonDict) -> None:
+    """A rule of the schema may be its text alone."""
+    either: list[JsonValue] = [{"type": "string"}, {"type": "object"}]
+    schema["anyOf"] = either
+    schema.pop("type", None)
+
+
+_ONE_OR_SEVERAL: JsonSchemaValue = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Words = Annotated[tuple[str, ...], BeforeValidator(_several), WithJsonSchema(_ONE_OR_SEVERAL)]
+Severities = Annotated[tuple[Severity, ...], BeforeValidator(_several), WithJsonSchema(_ONE_OR_SEVERAL)]
+Windows = Annotated[tuple[TimeWindow, ...], BeforeValidator(_several), WithJsonSchema(_ONE_OR_SEVERAL)]
+
+
+class PersonSettings(Section):
+    """One person and their account on each platform."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Short and lasting; it is in every record.")
+    name: str = ""
+    slack: str | None = Field(None, description="U..., the member id.")
+    telegram: int | None = Field(None, description="The numeric user id, not the @name.")
+    pagerduty: str | None = Field(None, description="P..., the user id.")
+    roles: tuple[str, ...] = Field(
+        ("responder",), description="Names under `roles`, or built in. An empty list is no rights at all."
+    )
+
+
+class DenyWhenSettings(Section):
+    """When a rule holds: all that is given must be the case, of several values one."""
+
+    environment: Words = Field((), description="Of the service, as under `services`.")
+    service: Words = Field((), description="Globs of the service's name.")
+    severity: Severities = Field((), description="Of the incident.")
+    on_call: bool = Field(default=False, description="The asker is on call for the service.")
+    incident: bool = Field(default=False, description="An unresolved incident is on the service.")
+    during: Windows = Field((), description='"Mon-Fri 09:00-18:00 Europe/Berlin".')
+
+
+class WhenSettings(DenyWhenSettings):
+    """As for a rule that denies, and the error budget."""
+
+    budget: float | None = Field(None, ge=0, le=1, description="Least part of the error budget that is left, 0 to 1.")
+
+
+class DenySettings(Section):
+    """A rule that denies; it beats every rule that allows."""
+
+    model_config = ConfigDict(json_schema_extra=_or_text)
+
+    do: str = Field(description='"<verb> <target glob>", such as "scale prod/*"; a verb alone is for every target.')
+    when: DenyWhenSettings = Field(default_factory=DenyWhenSettings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        do = given.get("do") if isinstance(given, Mapping) else given
+        if isinstance(do, str):
+            book.parts(do)
+        return {"do": given} if isinstance(given, str) else given
+
+
+class AllowSettings(DenySettings):
+    """A rule that allows."""
+
+    when: WhenSettings = Field(default_factory=WhenSettings)
+    approvals: int = Field(0, ge=0, le=5, description="How many other people have to say yes.")
+
+
+class RoleSettings(Section):
+    """What people of a role may do. A role of a built-in name takes its place."""
+
+    allow: tuple[AllowSettings, ...] = ()
+    deny: tuple[DenySettings, ...] = ()
+    break_glass: bool = Field(
+        default=False, description="Its rules sleep; they count only for whoever has broken the glass."
+    )
+    slack_groups: tuple[str, ...] = Field((), description="S...; members of these user groups have the role.")
+
+
+class FreezeSettings(Section):
+    """A time in which no action is taken."""
+
+    name: str = Field(min_length=1)
+    since: Moment = Field(alias="from", description="2026-11-27T00:00:00Z, or 2026-11-27 00:00 Europe/Berlin.")
+    until: Moment = Field(description="It ends before this moment.")
+    targets: tuple[str, ...] = Field(min_length=1, description="Globs of targets and services.")
+    exempt: tuple[str, ...] = Field((), alias="except", description="Roles that it does not hold for.")
+
+
+class SecuritySettings(Section):
+    """Who hears of what is unusual."""
+
+    contact: str | None = Field(None, description="A person's id or a channel's name; paged when the glass is broken.")
+
+
+class OpaSettings(Section):
+    """Open Policy Agent as a second opinion on actions: it can say no, and without its yes nothing is done."""
+
+    url: Address = Field(description="http://opa:8181")
+    path: str = Field(
+        "vakhta/decision",
+        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$",
+        description="Of the document under /v1/data.",
+    )
+    token: Secret | None = Field(None, description="Bearer token, where it asks for one.")
+    timeout: Seconds = Field(
+        timedelta(seconds=2),
+        description="Seconds to wait for a connection, and again for the answer.",
+        json_schema_extra={"default": 2},
+    )
