@@ -1,0 +1,22 @@
+"""A strict Prometheus: the one call of its API that is asked for, answered with what it is told to."""
+
+from __future__ import annotations
+
+from tests.fakes.server import Answer, Call, StrictServer
+
+
+class FakePrometheus(StrictServer):
+    """`values` is the instant vector that any expression gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[str] = ["1"]
+
+    def answer(self, call: Call) -> Answer:
+        if (call.verb, call.path) != ("POST", "/api/v1/query"):
+            self.fault(f"unexpected {call.verb} {call.path}")
+            return Answer(status=404)
+        if set(call.query) != {"query", "timeout"}:
+            self.fault(f"a query of {sorted(call.query)}")
+        rows = [{"metric": {}, "value": [1700000000.0, value]} for value in self.values]
+        return Answer.json({"status": "success", "data": {"resultType": "vector", "result": rows}})
