@@ -1,0 +1,75 @@
+"""What Slack says of an account and of a channel, believed for five minutes; while it cannot say, nothing is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+
+from bot.channels.slack_acts import Payload, direct, outsider
+from bot.channels.slack_post import Call
+from bot.ports import Undelivered
+
+_TRUST_S = 300.0
+_REMEMBERED = 1000
+
+_NOT_HERE = "Not allowed in this channel. Nothing was done. Use the incident channel, or a direct message to the bot."
+
+
+class Standing:
+    """Used from many threads. `rooms`: the channels where commands are taken; direct messages always are.
+
+    `now`: seconds that only grow.
+    """
+
+    def __init__(
+        self, call: Call, *, team_id: str, rooms: Collection[str], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._call = call
+        self._team_id = team_id
+        self._rooms = frozenset(rooms)
+        self._now = now
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()  # id -> (when told, why not)
+
+    def against_account(self, account: str) -> str | None:
+        """Why it may not act, None when it may."""
+        return self._believed(account, self._ask_account, "whether your account is in good standing")
+
+    def against_room(self, channel: str, *, shared: bool = False) -> str | None:
+        """Why nothing is taken from there, None when it is. `shared`: Slack has just said so."""
+        if direct(channel):
+            return None
+        if shared or channel not in self._rooms:
+            return _NOT_HERE
+        return self._believed(channel, self._ask_room, "who can read this channel")
+
+    def _ask_account(self, account: str) -> str | None:
+        found = outsider(_part(self._call("users.info", {"user": account}), "user"), self._team_id)
+        return f"Denied: your account {found}. Nothing was done." if found else None
+
+    def _ask_room(self, channel: str) -> str | None:
+        room = _part(self._call("conversations.info", {"channel": channel}), "channel")
+        return None if room.get("is_ext_shared") is False else _NOT_HERE
+
+    def _believed(self, one: str, ask: Callable[[str], str | None], what: str) -> str | None:
+        with self._lock:
+            told_at, why = self._known.get(one, (float("-inf"), None))
+        if self._now() - told_at < _TRUST_S:
+            return why
+        try:
+            why = ask(one)
+        except Undelivered as error:
+            return f"Nothing was done: it is not known {what}. {error.said} Try again."
+        with self._lock:
+            self._known[one] = (self._now(), why)
+            self._known.move_to_end(one)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return why
+
+
+def _part(told: Payload, key: str) -> Payload:
+    value = told.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,194 @@
+"""Whose account that is, and how it comes to be: settings and links in one, and the steps of linking, each in the
+caller's transaction.
+
+The promise: an account is linked only with proof on both sides, a code that one private place showed and another one
+sent; and it stays that one person's until they, or the settings, say otherwise.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bot import people
+from bot.accounts import Groups
+from bot.acts import AuditEntry, Code
+from bot.model import Ask, Principal, Reply
+from bot.people import Issued, Link, People, Redeeming, Refusal
+from bot.ports import Rejected
+from bot.store import ledger, links
+from bot.store.engine import Store
+from bot.store.sql import Sql
+from bot.store.tx import Tx
+
+_SLACK = "slack"  #: whose groups carry roles
+
+
+class Linking:
+    """`groups`: of Slack's accounts; None where there is no Slack."""
+
+    def __init__(self, settled: People, groups: Groups | None = None) -> None:
+        self._people = settled
+        self._groups = groups
+
+    def person(self, store: Store, place: str, account: str) -> Principal | None:
+        """Who has that account, with the roles of this moment. An account of the settings needs no database."""
+        named = self._people.accounts.get((place, account))
+        if named is not None and not self._people.groups:
+            return self._people.persons[named]
+        with store.read() as reading:
+            named = named or links.holder(reading.sql, (place, account))
+            who = self._people.persons.get(named or "")
+            return None if who is None else self._with_groups(reading.sql, who)
+
+    def now(self, store: Store, person: str) -> Principal | None:
+        """The person of that id with the roles of this moment; None when the settings have nobody of it."""
+        who = self._people.persons.get(person)
+        if who is None or not self._people.groups:
+            return who
+        with store.read() as reading:
+            return self._with_groups(reading.sql, who)
+
+    def tidy(self, tx: Tx) -> None:
+        """End what the settings have overruled: links of people who are gone, of accounts that they name themselves.
+
+        Left alone, they would come alive again with the next person who is given that id.
+        """
+        for link in links.overruled(tx, self._people.persons.keys(), self._people.accounts.keys()):
+            links.end(tx, link)
+            said = f"{link.place} {link.account} is {link.person}'s no longer: the settings say otherwise."
+            entry = AuditEntry(code=Code.UNLINKED, by="bot", said=said, verb="unlink", target=link.person)
+            ledger.record(tx, [entry])
+
+    def issue(self, tx: Tx, ask: Ask) -> Reply:
+        if not ask.private:
+            raise Rejected(people.IN_PRIVATE, code="not_private")
+        if ask.by.id not in self._people.persons:
+            return Reply(said=people.how_to_link(ask.place, ask.account), ok=False)
+        code = people.code_of(secrets.token_bytes(people.CODE_BYTES))
+        until = tx.now + people.CODE_LASTS
+        issued = Issued(person=ask.by.id, place=ask.place, account=ask.account, until=until, spent=False)
+        links.put_code(tx, people.sealed(code), issued)
+        said = (
+            f"/link {code}\n"
+            f"Send that line to the bot from your other account, in private, before {until:%H:%M} UTC (in Slack it is"
+            " `/vakhta link ...`). It works once. Whoever sends it is you from then on: show it to nobody."
+        )
+        return Reply(said=said, secret=True)
+
+    def redeem(self, tx: Tx, ask: Ask, code: str) -> Reply:
+        """A refusal is stored too (a wrong code is counted), so it is a reply and no exception."""
+        sealed = people.sealed(code)
+        issued = links.code(tx, sealed)
+        refused = people.refusal(issued, self._circumstances(tx, ask, issued), self._people.persons)
+        if refused is not None:
+            return self._refuse(tx, ask, sealed, refused)
+        assert issued is not None, "no code, no link"
+        by = f"{issued.place} {issued.account}"
+        links.put(tx, Link(place=ask.place, account=ask.account, person=issued.person, at=tx.now, by=by))
+        links.spend(tx, sealed, _word_of(tx, ask))
+        said = f"{ask.place} {ask.account} is {issued.person}'s from now on, by a code that {by} asked for."
+        _record(tx, ask, Code.LINKED, said, issued.person)
+        who = self._people.persons[issued.person]
+        return Reply(said=f"This account ({ask.place}: {ask.account}) is {who.called}'s from now on.")
+
+    def unlink(self, tx: Tx, ask: Ask, place: str) -> Reply:
+        ended = next((one for one in links.of_person(tx.sql, ask.by.id) if one.place == place), None)
+        if ended is None:
+            raise Rejected(self._why_not_linked(ask.by.id, place), code="no_link")
+        links.end(tx, ended)
+        _record(tx, ask, Code.UNLINKED, f"{place} {ended.account} is {ended.person}'s no longer.", ended.person)
+        return Reply(said=f"The {place} account {ended.account} is yours no longer. What it waited for is void.")
+
+    def whoami(self, tx: Tx, ask: Ask) -> Sequence[str]:
+        groups = self._groups_of(tx.sql, ask.by.id)
+        return people.told(ask.by, self._people, links.of_person(tx.sql, ask.by.id), groups)
+
+    def words_for(self, tx: Tx, ask: Ask) -> list[str]:
+        """What the asker has still to be told of their codes."""
+        return links.take_words(tx, (ask.place, ask.account)) if ask.account else []
+
+    def _circumstances(self, tx: Tx, ask: Ask, issued: Issued | None) -> Redeeming:
+        account = (ask.place, ask.account)
+        return Redeeming(
+            place=ask.place,
+            account=ask.account,
+            private=ask.private,
+            now=tx.now,
+            tries=links.tries(tx, account),
+            holder=self._people.accounts.get(account) or links.holder(tx.sql, account),
+            has=self._account_of(tx.sql, issued.person, ask.place) if issued else None,
+        )
+
+    def _account_of(self, sql: Sql, person: str, place: str) -> str | None:
+        linked = (one.account for one in links.of_person(sql, person) if one.place == place)
+        return self._people.account_of(person, place) or next(linked, None)
+
+    def _refuse(self, tx: Tx, ask: Ask, sealed: str, refused: Refusal) -> Reply:
+        issued = links.code(tx, sealed)
+        account = (ask.place, ask.account)
+        if refused.tried:
+            links.put_tries(tx, account, links.tries(tx, account) + 1, lasting=people.LOCKED_FOR)
+        if refused.spends:
+            where = f"your linking code was sent by {ask.place} {ask.account} ({refused.why}) and is void"
+            links.spend(tx, sealed, f"At {tx.now:%H:%M} UTC {where}.")
+        said = f"{ask.place} {ask.account} was not linked: {refused.why}."
+        _record(tx, ask, Code.NOT_LINKED, said, issued.person if issued else "")
+        return Reply(said=refused.said, ok=False)
+
+    def _why_not_linked(self, person: str, place: str) -> str:
+        if self._people.account_of(person, place) is not None:
+            return f"Your {place} account is in the settings; only an admin can take it out. Nothing was done."
+        return f"You have linked no {place[:40]!r} account. Nothing was done. `whoami` lists your accounts."
+
+    def _with_groups(self, sql: Sql, who: Principal) -> Principal:
+        by_groups = people.roles_by_groups(self._people, self._groups_of(sql, who.id))
+        return replace(who, roles=who.roles | by_groups)
+
+    def _groups_of(self, sql: Sql, person: str) -> Mapping[str, bool | None]:
+        """Empty for somebody without an account in Slack, and where there is no Slack."""
+        account = self._account_of(sql, person, _SLACK) if self._groups and self._people.groups else None
+        return self._groups(account) if self._groups and account else {}
+
+
+class Registry:
+    """Implements `accounts.Accounts` inside one transaction."""
+
+    def __init__(self, tx: Tx, linking: Linking) -> None:
+        self._tx = tx
+        self._linking = linking
+
+    def issue(self, ask: Ask) -> Reply:
+        return self._linking.issue(self._tx, ask)
+
+    def redeem(self, ask: Ask, code: str) -> Reply:
+        return self._linking.redeem(self._tx, ask, code)
+
+    def unlink(self, ask: Ask, place: str) -> Reply:
+        return self._linking.unlink(self._tx, ask, place)
+
+    def whoami(self, ask: Ask) -> Sequence[str]:
+        return self._linking.whoami(self._tx, ask)
+
+
+def _word_of(tx: Tx, ask: Ask) -> str:
+    return (
+        f"Since {tx.now:%Y-%m-%d %H:%M} UTC the {ask.place} account {ask.account} is yours."
+        f" If that was not you, say `unlink {ask.place}` and tell your security contact."
+    )
+
+
+def _record(tx: Tx, ask: Ask, code: Code, said: str, person: str) -> None:
+    """`person`: whose accounts it is about; "" where nobody knows."""
+    entry = AuditEntry(
+        code=code,
+        by=ask.by.id or f"{ask.place}:{ask.account}",
+        said=said,
+        verb="unlink" if code is Code.UNLINKED else "link",
+        target=person,
+        place=ask.place,
+        account=ask.account,
+        once=ask.once,
+    )
+    ledger.record(tx, [entry])

@@ -1,0 +1,192 @@
+"""Who is who: the people of the settings, their accounts, and the codes by which they link further ones. Pure.
+
+An account is one person's. What the settings say of it beats a link, and a link counts for as long as its person is
+in the settings. Nothing that a platform lets people choose (a name, an e-mail address) ever makes them somebody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.model import Principal
+
+Account = tuple[str, str]  #: (place, the account's id there)
+
+CODE_LASTS = timedelta(minutes=10)
+#: So many wrong codes, each within `LOCKED_FOR` of the one before, lock the account that sent them for that long.
+MOST_TRIES = 5
+LOCKED_FOR = timedelta(minutes=15)
+CODE_BYTES = 16
+
+#: What may be said from an account that is nobody's.
+OPEN_TO_NOBODY = frozenset({"link"})
+LINK_FIRST = "Link your account first: /link. Nothing was done."
+IN_PRIVATE = "Send this in private. Nothing was done."
+NOT_VALID = "Code not valid. Get a new one."
+
+#: Where one account stands for whoever sits at the bot's machine; only the settings can say who that is.
+_SHARED = frozenset({"console", "cli"})
+#: Crockford's base 32: no I, L, O, U, and what looks like another character is read as that one.
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_CODE_LENGTH = 26  #: 128 bits at five a character
+_GROUP = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """What the settings say of people."""
+
+    persons: Mapping[str, Principal]  #: by id, with the roles that the settings give them
+    accounts: Mapping[Account, str]  #: whose it is
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  #: role -> Slack user groups that carry it
+
+    def account_of(self, person: str, place: str) -> str | None:
+        """The person's account there, as the settings have it."""
+        return next((one for (where, one), whose in self.accounts.items() if (where, whose) == (place, person)), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """An account that a person has shown to be theirs."""
+
+    place: str
+    account: str
+    person: str
+    at: datetime
+    by: str  #: the account that vouched for it, "slack U1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issued:
+    """A code as it is stored, which is without the code."""
+
+    person: str
+    place: str
+    account: str
+    until: datetime
+    spent: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Redeeming:
+    """The circumstances in which a code is sent."""
+
+    place: str
+    account: str
+    private: bool
+    now: datetime
+    tries: int  #: wrong codes from this account, lately
+    holder: str | None  #: whose account it is already
+    has: str | None  #: the account that the code's person has in this place already
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why an account is not linked."""
+
+    said: str  #: to whoever sent the code; all that is wrong with a code itself is told in the same words
+    why: str  #: to the audit
+    tried: bool = False  #: it counts as a wrong code
+    spends: bool = False  #: the code, if there is one, has been where it should not, and is void
+
+
+def refusal(issued: Issued | None, at: Redeeming, persons: Mapping[str, Principal]) -> Refusal | None:
+    """Why this code does not link this account; None when it does.
+
+    Said among others it is the same answer for every code, so that nothing can be found out there.
+    """
+    if not at.private:
+        return Refusal(said=IN_PRIVATE, why="sent where others can read it", spends=True)
+    if at.tries >= MOST_TRIES:
+        return Refusal(said=NOT_VALID, why="locked after too many wrong codes")
+    if issued is None:
+        return Refusal(said=NOT_VALID, why="no such code", tried=True)
+    stale = _stale(issued, at, persons)
+    return Refusal(said=NOT_VALID, why=stale, tried=True) if stale else _misplaced(issued, at)
+
+
+def _stale(issued: Issued, at: Redeeming, persons: Mapping[str, Principal]) -> str | None:
+    if issued.spent:
+        return "used before"
+    if issued.until <= at.now:
+        return "expired"
+    return None if issued.person in persons else "its person is no longer in the settings"
+
+
+def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:
+    """The code is good; may it link this account?"""
+    if at.place in _SHARED:
+        said = "Whoever sits at this machine is who the settings say, and cannot be linked. Nothing was done."
+        return Refusal(said=said, why="the account of a machine")
+    if (issued.place, issued.account) == (at.place, at.account):
+        said = "You asked for the code here. Nothing was done. Send it from the account that is to be linked."
+        return Refusal(said=said, why="sent from the account that asked for it")
+    if at.holder == issued.person:
+        return Refusal(said="This account is yours already. Nothing was done.", why="linked already")
+    if at.holder is not None:
+        said = "This account is somebody else's. Nothing was linked, and that code is void."
+        return Refusal(said=said, why=f"the account is {at.holder}'s", spends=True)
+    if at.has is not None:
+        said = f"You have the {at.place} account {at.has} already. Nothing was done. Say `unlink {at.place}` first."
+        return Refusal(said=said, why=f"has the account {at.has} there already")
+    return None
+
+
+def code_of(chance: bytes) -> str:
+    """`CODE_BYTES` random bytes as people type them: 26 characters in five groups."""
+    number = int.from_bytes(chance, "big")
+    digits = "".join(_DIGITS[number >> 5 * place & 31] for place in reversed(range(_CODE_LENGTH)))
+    return "-".join([*(digits[start : start + _GROUP] for start in range(0, 20, _GROUP)), digits[20:]])
+
+
+def sealed(typed: str) -> str:
+    """What is stored of a code, and looked for: nobody can get from it to the code. Any text has one."""
+    meant = typed.upper().translate(_LOOKALIKES)
+    return hashlib.sha256(b"vakhta link " + meant.encode("utf-8", "replace")).hexdigest()
+
+
+def on_record(words: str) -> str:
+    """The words of an ask as they may be written down: without the code in them."""
+    verb, _, code = words.strip().removeprefix("/").partition(" ")
+    return f"{verb} (a code)" if verb.lower() == "link" and code.strip() else words
+
+
+def how_to_link(place: str, account: str) -> str:
+    """For somebody whom the bot does not know."""
+    minutes = round(CODE_LASTS.total_seconds() / 60)
+    return (
+        f"This account ({place}: {account}) is nobody's yet. Say `link` in private in a chat where the bot knows you,"
+        f" and within {minutes} minutes send the words that you get there to the bot here. If it knows you nowhere, ask"
+        " an admin to list this account under `people`. Nothing was done."
+    )
+
+
+def roles_by_groups(people: People, groups: Mapping[str, bool | None]) -> frozenset[str]:
+    """The roles that these Slack user groups carry; a group of which nothing is known carries none."""
+    return frozenset(role for role, carried in people.groups.items() if any(groups.get(group) for group in carried))
+
+
+def told(person: Principal, people: People, links: Sequence[Link], groups: Mapping[str, bool | None]) -> list[str]:
+    """What a person is told of themselves, a line each. `groups`: as in `roles_by_groups`."""
+    named = sorted(account for account, whose in people.accounts.items() if whose == person.id)
+    settled = people.persons[person.id].roles if person.id in people.persons else person.roles
+    roles = [f"Role {role}: by the settings." for role in sorted(settled)]
+    roles += [line for role, carried in sorted(people.groups.items()) for line in _by_group(role, carried, groups)]
+    return [
+        f"You are {person.called} ({person.id}).",
+        *(f"{place} {account}: by the settings." for place, account in named),
+        *(f"{one.place} {one.account}: linked {one.at:%Y-%m-%d %H:%M} UTC by {one.by}." for one in links),
+        *(roles or ["You have no role."]),
+    ]
+
+
+def _by_group(role: str, carried: frozenset[str], groups: Mapping[str, bool | None]) -> list[str]:
+    lines = [f"Role {role}: by the Slack group {group}." for group in sorted(carried) if groups.get(group)]
+    unknown = sorted(group for group in carried if group in groups and groups[group] is None)
+    if unknown and not lines:
+        lines.append(f"Role {role}: not now, because Slack does not say who is in {', '.join(unknown)}.")
+    return lines
