@@ -1,0 +1,91 @@
+"""Breaking the glass: who may, when the next one may, and who may review it. Pure.
+
+The promise: one glass in the house at a time. The next one waits, whoever asks for it, until somebody other than its
+breaker has reviewed the last, so that nobody gets around a review by taking turns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.circumstances import said_at
+from bot.model import Principal
+from bot.ports import Rejected
+
+#: How long what sleeps behind the glass counts.
+LASTS = timedelta(minutes=30)
+#: Characters: less than this says nothing to whoever has to review it.
+LEAST_SAID = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Broken:
+    """One breaking of the glass. It counts from `opened_at` on, before `until`, and while `closed_at` is None."""
+
+    id: int
+    person: str
+    reason: str
+    opened_at: datetime
+    until: datetime
+    incident_id: int | None = None  #: the incident that it opened
+    closed_at: datetime | None = None  #: when its time was over, or somebody ended it by reviewing it early
+    reviewed_by: str | None = None
+    reviewed_at: datetime | None = None
+    review: str = ""
+
+    def counts(self, now: datetime) -> bool:
+        return self.closed_at is None and self.opened_at <= now < self.until
+
+
+def check_break(who: Principal, reason: str, last: Broken | None) -> None:
+    """`last`: the newest of the house that nobody has reviewed, whoever broke it.
+
+    Raises:
+        Rejected: it stays whole; the text says why.
+    """
+    if not who.human:
+        raise _refused("Only a person breaks the glass.", "not_a_person")
+    if len(reason.strip()) < LEAST_SAID:
+        said = f"The reason is read by whoever reviews it; say at least {LEAST_SAID} characters of it."
+        raise _refused(said, "no_reason", status=400)
+    if last is None:
+        return
+    whose = "You have" if last.person == who.id else f"{last.person} has"
+    raise _refused(
+        f"{whose} broken the glass at {said_at(last.opened_at)}, and the next one waits until another person has"
+        f" reviewed that: `review-glass {last.person} because <text>`.",
+        "not_reviewed",
+    )
+
+
+def check_review(who: Principal, because: str, broken: Broken) -> None:
+    """Raises `Rejected` where this person cannot review it, or says too little."""
+    if not who.human:
+        raise _refused("Only a person reviews a broken glass.", "not_a_person")
+    if who.id == broken.person:
+        raise _refused("You broke it; another person reviews it.", "own")
+    if len(because.strip()) < LEAST_SAID:
+        said = f"Say what you found in at least {LEAST_SAID} characters."
+        raise _refused(said, "no_reason", status=400)
+
+
+def line(broken: Broken, now: datetime) -> str:
+    """One of a list: who, when, why, and where it stands."""
+    if broken.reviewed_by is not None:
+        stands = f"reviewed by {broken.reviewed_by}: {broken.review}"
+    elif broken.counts(now):
+        stands = f"broken until {said_at(broken.until)}"
+    else:
+        stands = f"to be reviewed: `review-glass {broken.person} because <text>`"
+    about = f" (#{broken.incident_id})" if broken.incident_id else ""
+    return f"{said_at(broken.opened_at)} {broken.person}{about}: {broken.reason}; {stands}"
+
+
+def grounds(rule: str, *, glass: bool) -> str:
+    """What allowed it, as the audit log tells it (`more.rule`)."""
+    return f"{rule} (behind broken glass)" if glass else rule
+
+
+def _refused(said: str, code: str, *, status: int = 409) -> Rejected:
+    return Rejected(f"{said} Nothing was done.", code=f"glass_{code}", status=status)
