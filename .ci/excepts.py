@@ -10,7 +10,9 @@ from pathlib import Path
 EDGES = {
     "bot/intake.py",
     "bot/delivery.py",
+    "bot/runs.py",
     "bot/watch.py",
+    "bot/witnesses.py",
     "bot/web/alerts.py",
     "bot/web/api.py",
     "bot/web/board.py",

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import machine, table
 from bench.ground import Ground
 from bench.load import Unmeasurable
-from bench.rows import alerta, cost, fifty, growth, kill, minute, one, openloop, page, storm, syncs
+from bench.rows import alerta, audit, cost, decide, fifty, growth, kill, minute, one, openloop, page, storm, syncs
 from bench.table import Line, Verdict
 
 _ROWS = {
@@ -29,7 +29,9 @@ _ROWS = {
     "minute": minute.measure,
     "growth": growth.measure,
     "cost": cost.measure,
+    "audit": audit.measure,
     "kill": kill.measure,
+    "decide": decide.measure,
 }
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from bot import logs
+from bot import audit_cli, logs
 from bot.faults import Fault, Faulty
 from bot.model import Reply
 from bot.ports import Rejected
@@ -32,8 +32,10 @@ _logger = logging.getLogger("bot")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 refused, 2 not understood, 78 faulty settings."""
-    given = _parser().parse_args(argv)
+    """Returns the exit code: 0 done, 1 refused, 2 not understood, 78 faulty settings; `audit verify` has more."""
+    given, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command: Callable[[argparse.Namespace], int] = given.command
     try:
         return command(given)
@@ -45,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _BAD_SETTINGS
     except Rejected as refusal:
         print(refusal.said, file=sys.stderr)
+        return _REFUSED
+    except BrokenPipeError:
+        # Whoever read the answer has stopped (`| head`): what was asked is done, and Python must not flush at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _REFUSED
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -65,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, says: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=says, description=says, parents=[where])
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, parser=sub)
         return sub
 
     add("run", "Watch: take alerts, tell people, hear what they say.", _run)
@@ -78,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", "Bring the database to this version.", _migrate)
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
     schema.add_argument("to", nargs="?", type=Path, default=Path("deploy/config/vakhta.schema.json"))
-    schema.set_defaults(command=_schema)
+    schema.set_defaults(command=_schema, parser=schema)
+    audit_cli.add_to(commands, where)
     return parser
 
 

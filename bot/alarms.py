@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
+from bot.circumstances import said_at
+from bot.glass import Broken
 from bot.model import Alert, Delivered
 
 
@@ -25,3 +27,43 @@ def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> 
         starts_at=now,
     )
     return Delivered(source=source, group=alert.group, alerts=(alert,))
+
+
+def about_run(name: str, run: str, said: str, now: datetime) -> Delivered:
+    """The alert by which a person is called to look at a run: `name` is RunUnknown, RunNotUndone or RunNotChecked."""
+    alert = Alert(
+        source="vakhta",
+        group=f"vakhta/run/{run}",
+        fingerprint=hashlib.sha256(f"{name}/{run}".encode()).hexdigest()[:16],
+        firing=True,
+        labels={"alertname": name, "severity": "critical", "run": run},
+        notes={"summary": said, "description": f"Look at what it was to change, then: settle {run[:8]} done|failed"},
+        starts_at=now,
+    )
+    return Delivered(source="vakhta", group=alert.group, alerts=(alert,))
+
+
+def glass_broken(broken: Broken, called: str, contact: str, *, ended_at: datetime | None = None) -> Delivered:
+    """The alert by which everybody hears that rights for an emergency were taken; it ends when that is reviewed.
+
+    Args:
+        called: the person's name, for people.
+        contact: who is to look at it, a person's id or a channel's name; "" where the settings name nobody.
+    """
+    group = f"vakhta/glass/{broken.id}"
+    labels = {"alertname": "GlassBroken", "severity": "critical", "person": broken.person}
+    whose = f" {contact}, the security contact, looks at it." if contact else ""
+    alert = Alert(
+        source="vakhta",
+        group=group,
+        fingerprint=hashlib.sha256(group.encode()).hexdigest()[:16],
+        firing=ended_at is None,
+        labels=labels | ({"contact": contact} if contact else {}),
+        notes={
+            "summary": f"{called} broke the glass until {said_at(broken.until)}.{whose} {broken.reason}",
+            "description": f"End it, or review it: review-glass {broken.person} because <text>",
+        },
+        starts_at=broken.opened_at,
+        ends_at=ended_at,
+    )
+    return Delivered(source="vakhta", group=group, alerts=(alert,))

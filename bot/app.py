@@ -11,27 +11,32 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-import commands
 from bot import failpoints, sources
 from bot.delivery import Delivery
-from bot.desk import Desk
-from bot.from_settings import accounts, load_channels, mouths_of, open_store, rules_of
+from bot.from_settings import load_channels, mouths_of, notary_of, open_store, people_of, rules_of
+from bot.gatehouse import gatehouse
 from bot.intake import Intake, Taken
+from bot.linking import Linking
 from bot.meters import Debt, Meters
-from bot.model import Ask, Delivered, Kind, Reply
+from bot.model import NOBODY, Ask, Delivered, Kind, Reply
+from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.settings import Settings
 from bot.stopping import Stop
 from bot.store import claims
 from bot.store.claims import Claim
+from bot.store.engine import Unavailable
+from bot.store.seals import Seals
 from bot.story import Written
 from bot.watch import Watch
 from bot.web import alerts, server
 from bot.web.feed import Bell
 from bot.welcome import welcome
+from bot.words import plain
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,10 @@ logger = logging.getLogger(__name__)
 _SWITCH_S = 0.002
 #: So many new objects are worth a look at whether they are garbage; a commit of many alerts makes thousands.
 _YOUNG = 10_000
+_UNLISTED = (
+    "You are not listed: the settings have `people`, and none of them is `local`. Nothing was done."
+    " Add {id: local, roles: [...]} under `people`."
+)
 #: Of the time that a stop may take, this much is kept for closing what is left.
 _CLOSING = timedelta(seconds=2)
 
@@ -79,19 +88,35 @@ def _settle_down() -> None:
 
 def ask(settings: Settings, words: str) -> Reply:
     """What the person at this keyboard says, done on the database, whether or not a bot is running on it."""
+    failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
     store = open_store(settings)
     try:
-        people = accounts(settings)
-        operator = people.get(("console", "local"))
-        if operator is None:
-            raise Rejected(
-                "You are not listed: the settings have `people`, and none of them is `local`. Nothing was done."
-                " Add {id: local, roles: [...]} under `people`."
+        operator = Linking(people_of(settings)).person(store, "console", "local")
+        made = load_channels(settings)
+        mouths = mouths_of(made)
+        intake = Intake(store, rules=rules_of(settings), mouths=mouths, told=_unheard)
+        intake.start()
+        try:
+            house = gatehouse(
+                settings,
+                store,
+                channels=made,
+                mouths=mouths,
+                told=_unheard,
+                seal=Seals(store).seal_now,
+                take=intake.take,
             )
-        desk = Desk(
-            store, commands=commands.find(), accounts=people, mouths=mouths_of(load_channels(settings)), told=_unheard
-        )
-        return desk.ask(Ask(by=operator, words=words, place="cli"))
+            said = Ask(by=operator or NOBODY, words=plain(words), place="cli", account="local", private=True)
+            if operator is None:
+                house.gate.turn_away(said, _UNLISTED)
+                raise Rejected(_UNLISTED)
+            return house.gate.ask(said)
+        except Unavailable as trouble:
+            raise Rejected(f"The database did not take it ({trouble}). Nothing was done; say it again.") from None
+        finally:
+            intake.stop()
+            with suppress(Unavailable):  # a bot that runs beside this process seals as well
+                Seals(store).seal()
     finally:
         store.close()
 
@@ -122,37 +147,51 @@ class Bot:
             told=self._written,
             observe=self._committed,
         )
-        self.desk = Desk(
-            self.store, commands=commands.find(), accounts=accounts(settings), mouths=mouths, told=self._written
-        )
-        self.delivery = Delivery(
+        self.notary = notary_of(settings, self.store, self.meters)
+        house = gatehouse(
+            settings,
             self.store,
-            list(self.channels.values()),
+            channels=self.channels,
             mouths=mouths,
-            public_url=settings.server.public_url,
             told=self._written,
-            observe=self._tried,
+            seal=self.notary.seal_now,
+            take=self.intake.take,
         )
+        self.gate, self.linking = house.gate, house.linking
+        self.delivery = self._delivery(mouths)
         self.watch = Watch(
             self.store,
             mouths=mouths,
             told=self._written,
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,
+            ticks=(*self.notary.ticks(), (house.tending.tend, 1)),
         )
         self.web = server.Server(self._edge(), door)
+
+    def _delivery(self, mouths: Sequence[Mouth]) -> Delivery:
+        return Delivery(
+            self.store,
+            list(self.channels.values()),
+            mouths=mouths,
+            public_url=self._settings.server.public_url,
+            told=self._written,
+            observe=self._tried,
+        )
 
     def start(self) -> str:
         """Begin everything. What a process that died here left half sent is owed again before anything is claimed."""
         with self.store.begin() as tx:
             claims.free_expired(tx, everything=self.store.sqlite)
+            self.linking.tidy(tx)
         self.store.start()
+        self.notary.start()
         self.intake.post = self.web.post
         self.intake.soon = self.web.soon
         self.intake.start()
         self.web.start()
         for channel in self.channels.values():
-            channel.start(self.desk)
+            channel.start(self.gate)
         self.delivery.start()
         self.watch.start()
         return self.web.url()
@@ -168,6 +207,7 @@ class Bot:
         for channel in self.channels.values():
             channel.stop()
         self.intake.stop()
+        self.notary.stop(_CLOSING)
         self.store.close()
 
     def _edge(self) -> server.Edge:

@@ -24,7 +24,8 @@ def _lines(incident: Incident) -> list[str]:
     alerts = f"{incident.firing} firing of {incident.total}"
     if incident.truncated:
         alerts += f", {incident.truncated} more not sent"
-    lines.append(f"Alerts: {alerts}")
+    if incident.total:  # a person's own incident has none, and "0 of 0" would say that all is well
+        lines.append(f"Alerts: {alerts}")
     if incident.service:
         lines.append(f"Service: {incident.service}")
     lines.append(f"Opened {_at(incident.opened_at)}")
@@ -38,6 +39,8 @@ def _standing(incident: Incident) -> str:
         case Status.RESOLVED:
             when = f" {_at(incident.resolved_at)}" if incident.resolved_at else ""
             return f"{incident.severity}, resolved by {incident.resolved_by}{when}"
+        case _ if incident.owner:
+            return f"{incident.severity}, open: assigned to {incident.owner}, who has not acknowledged it"
         case _:
             return f"{incident.severity}, open: nobody has it yet"
 

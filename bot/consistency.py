@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from bot import consistency_rights
+from bot.consistency_rights import entries
 from bot.faults import Loc, Plain, nearest
 from bot.fields import is_loopback
 
@@ -18,8 +20,9 @@ def contradictions(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     """Where, and what is wrong there."""
     yield from _doubles(tree, "people", ("id", "slack", "telegram", "pagerduty"))
     yield from _doubles(tree, "services", ("name",))
+    yield from _doubles(tree, "freezes", ("name",))
     yield from _people_called_like_machines(tree)
-    yield from _unknown_roles(tree)
+    yield from consistency_rights.contradictions(tree)
     yield from _unknown_clusters(tree)
     yield from _open_console(tree)
     yield from _what_the_mode_needs(tree)
@@ -28,7 +31,7 @@ def contradictions(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
 def _doubles(tree: Mapping[str, Plain], section: str, keys: tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
     for key in keys:
         first: dict[str, Loc] = {}
-        for loc, entry in _entries(tree, section):
+        for loc, entry in entries(tree, section):
             value = entry.get(key)
             if value is None or isinstance(value, dict | list):
                 continue
@@ -39,27 +42,16 @@ def _doubles(tree: Mapping[str, Plain], section: str, keys: tuple[str, ...]) -> 
 
 
 def _people_called_like_machines(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
-    for loc, person in _entries(tree, "people"):
+    for loc, person in entries(tree, "people"):
         if person.get("id") in _NOT_PEOPLE:
             yield (*loc, "id"), "is a name that the bot uses for a machine; choose another"
-
-
-def _unknown_roles(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
-    roles = tree.get("roles")
-    if not isinstance(roles, dict):
-        return
-    for loc, person in _entries(tree, "people"):
-        held = person.get("roles")
-        for number, role in enumerate(held if isinstance(held, list) else ()):
-            if isinstance(role, str) and role not in roles:
-                yield (*loc, "roles", number), f"is not under `roles`; {nearest(role, roles)}"
 
 
 def _unknown_clusters(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     clusters = tree.get("clusters")
     if not isinstance(clusters, dict):
         return
-    for loc, service in _entries(tree, "services"):
+    for loc, service in entries(tree, "services"):
         cluster = service.get("cluster")
         if isinstance(cluster, str) and cluster not in clusters:
             yield (*loc, "cluster"), f"is not under `clusters`; {nearest(cluster, clusters)}"
@@ -92,10 +84,3 @@ _MODES = (
     ("slack", "socket", {"socket": "app_token", "http": "signing_secret"}),
     ("telegram", "polling", {"webhook": "secret_token"}),
 )
-
-
-def _entries(tree: Mapping[str, Plain], section: str) -> Iterator[tuple[Loc, Mapping[str, Plain]]]:
-    entries = tree.get(section)
-    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if isinstance(entry, dict):
-            yield (section, number), entry

@@ -19,7 +19,6 @@ from functools import partial
 from bot import incidents, story, words
 from bot.cards import card
 from bot.failpoints import failpoint
-from bot.incidents import Untold
 from bot.model import Kind, Notice
 from bot.owing import Mouth
 from bot.ports import Channel, Undelivered
@@ -28,6 +27,7 @@ from bot.store.claims import Claim
 from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
 from bot.story import Told, Written
+from bot.wishes import Untold
 
 logger = logging.getLogger(__name__)
 

@@ -1,141 +1,255 @@
-"""The door for people: an ask becomes a change, once, in one commit with its events and its answer.
+"""One ask at the counter: who, may they, and what a command does to incidents, inside one transaction, on record.
 
-A platform delivers an act more than once; its id (`Ask.once`) and what was answered are stored in the commit that
-holds the effect, so the second delivery finds the first one's answer and has no effect of its own.
+What changes only the house's own rows is done here, with its intent and its outcome in the same commit. An action is
+not: the counter only decides whether it may be planned, or that its plan has been approved, and the gate goes on from
+there after the commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from typing import Any, TypeVar
 
-from bot import incidents, story, words
-from bot.failpoints import failpoint
-from bot.incidents import Acked, Noted, Resolved, Wish
+from bot import glass, grammar, plans, words
+from bot.acting import Action
+from bot.acts import AuditEntry, Code, Decision, Ended, Permission
+from bot.book import INCIDENT
+from bot.casework import Casework
+from bot.circumstances import Weight
+from bot.linking import Registry
 from bot.model import Ask, Incident, Principal, Reply
-from bot.owing import Mouth
+from bot.people import LINK_FIRST, OPEN_TO_NOBODY, on_record
+from bot.plans import Drawn, State
 from bot.ports import Command, Rejected
-from bot.store.engine import Store
+from bot.steps import Approved, Next, Planned, Undoing
+from bot.store import drawn as rows
+from bot.store import ledger
+from bot.store.drawn import Run
 from bot.store.tx import Tx
-from bot.story import Told, Written
-
-#: How far a platform's clock and ours may lie apart.
-_CLOCKS_DIFFER = timedelta(seconds=30)
-
-Accounts = Mapping[tuple[str, str], Principal]  #: (place, account there) -> person
+from bot.story import Written
+from bot.verbs import Parts
 
 
-class Desk:
-    """Implements `ports.Door`. `told` is called after each commit that changed something."""
+class Counter(Registry, Casework):
+    """Implements `ports.Desk` for one ask, inside its transaction. `after`: what the gate does once it is committed."""
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        commands: Mapping[str, Command],
-        accounts: Accounts,
-        mouths: Sequence[Mouth],
-        told: Told,
-    ) -> None:
-        self._store = store
-        self._commands = commands
-        self._accounts = accounts
-        self._mouths = mouths
-        self._told = told
+    def __init__(self, tx: Tx, ask: Ask, house: Parts) -> None:
+        Registry.__init__(self, tx, house.linking)
+        Casework.__init__(self, tx, house.breaking.mouths)
+        self._ask = ask
+        self._verbs = house.verbs
+        self._breaking = house.breaking
+        self._rights = house.breaking.rights
+        self._said = words.split(ask.words)
+        self._about: Incident | None = None
+        self.after: Next | None = None
 
-    def ask(self, ask: Ask) -> Reply:
-        """Do what was asked. A refusal is a reply with ok=False; what a person is refused changes nothing."""
-        who = replace(ask.by, name=words.clean(ask.by.name))
-        ask = replace(ask, by=who, words=words.clean(ask.words), once=words.clean(ask.once))
-        with self._store.begin() as tx:
-            before = tx.answered(ask.place, ask.once) if ask.once else None
-            if before is not None:
-                return Reply(said=before[0], ok=before[1], repeated=True)
-            counter = _Counter(tx, self._commands, self._mouths)
-            reply = counter.serve(ask)
-            if ask.once:
-                tx.answer(ask.place, ask.once, reply.said, ok=reply.ok)
-            failpoint("desk.written")
-        failpoint("desk.committed")
-        if counter.written:
-            self._told(counter.written)
-        return reply
-
-    def person(self, place: str, account: str) -> Principal | None:
-        return self._accounts.get((place, account))
-
-    def standing_at(self, place: str, ref: str) -> int | None:
-        with self._store.read() as reading:
-            return reading.standing_at(place, ref)
-
-    def paged_as(self, page_key: str) -> int | None:
-        with self._store.read() as reading:
-            return reading.paged_as(page_key)
-
-    def seen(self, place: str, once: str) -> bool:
-        once = words.clean(once)
-        with self._store.begin() as tx:
-            if tx.answered(place, once) is not None:
-                return True
-            tx.answer(place, once, "", ok=True)
-            return False
-
-
-class _Counter:
-    """Implements `ports.Desk` for one ask, inside its transaction."""
-
-    def __init__(self, tx: Tx, commands: Mapping[str, Command], mouths: Sequence[Mouth]) -> None:
-        self._tx = tx
-        self._commands = commands
-        self._mouths = mouths
-        self.written = Written()
-
-    def serve(self, ask: Ask) -> Reply:
-        verb, rest = words.split(ask.words)
+    def serve(self) -> Reply:
+        """Answer it; whatever became of it is on record in this transaction."""
+        verb, rest = self._said
+        if not self._ask.by.id and verb not in OPEN_TO_NOBODY:
+            self.record(Code.DENIED, LINK_FIRST)
+            return Reply(said=LINK_FIRST, ok=False)
         try:
-            command = self._commands.get(verb)
-            if command is None:
-                raise words.unknown(verb, self._commands)
-            return command.run(ask, rest, self)
+            if verb in self._verbs.actions:
+                return self._act(self._verbs.actions[verb], rest)
+            if verb not in self._verbs.commands:
+                raise words.unknown(verb, self._verbs.all)
+            return self._command(self._verbs.commands[verb], rest)
         except Rejected as refused:
+            self.record(Code.REJECTED, refused.said)
             return Reply(said=refused.said, ok=False)
 
-    def incident(self, incident_id: int) -> Incident:
-        found = self._tx.incident(incident_id)
-        if found is None:
-            raise Rejected(f"Incident {incident_id} does not exist. Nothing was done.", code="no_incident", status=404)
-        return found
+    def _command(self, command: Command[Any], rest: str) -> Reply:
+        args = self._read(command, rest)
+        wanted = self._wanted(command.verb, args)
+        weight = Weight.QUESTION if command.reads else Weight.CALM
+        decision = self._rights.may(self._tx, self._ask, wanted, self._about, weight)
+        if not decision.allowed:
+            return self._denied(decision, wanted.target)
+        reply = command.run(self._ask, args, self)
+        if command.reads or not reply.ok:
+            code = Code.ANSWERED if reply.ok else Code.REJECTED
+            self.record(code, reply.stored.partition("\n")[0], decision, target=wanted.target)
+        elif self.after is None:
+            run = secrets.token_hex(16)
+            self.record(Code.INTENT, on_record(self._ask.words), decision, run=run, target=wanted.target)
+            self.record(Code.DONE, reply.stored, decision, run=run, target=wanted.target)
+            if decision.glass:
+                self.written |= self._breaking.tell(self._tx, self._ask, self._about.id if self._about else None)
+        return reply
 
-    def unresolved(self, limit: int) -> Sequence[Incident]:
-        return self._tx.unresolved(limit)
+    def _act(self, action: Action[Any], rest: str) -> Reply:
+        args = self._read(action, rest)
+        target = action.target(args)
+        weight = Weight.QUESTION if action.reads else Weight.ACTION
+        decision = self._rights.may_act(self._tx, self._ask, action.verb, target, weight)
+        if not decision.allowed:
+            return self._denied(decision, target)
+        self.after = Planned(action=action, args=args, ask=self._ask, decision=decision)
+        return Reply(said="Looking.")
 
-    def acknowledge(self, incident: Incident, ask: Ask) -> Incident:
-        self._check_age(incident, ask)
-        return self._change(incident, Acked(by=ask.by.id, name=ask.by.called, via=ask.place, human=ask.by.human))
+    def _read(self, said: Command[Any] | Action[Any], rest: str) -> object:
+        known = self._rights.known(self._ask)
+        return grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
 
-    def resolve(self, incident: Incident, ask: Ask) -> Incident:
-        self._check_age(incident, ask)
-        return self._change(incident, Resolved(by=ask.by.id, name=ask.by.called, via=ask.place))
+    def _denied(self, decision: Decision, target: str = "") -> Reply:
+        self.record(Code.DENIED, decision.reason, decision, target=target)
+        return Reply(said=denied(decision), ok=False)
 
-    def note(self, incident: Incident, ask: Ask, text: str) -> Incident:
-        return self._change(incident, Noted(by=ask.by.id, name=ask.by.called, via=ask.place, text=text))
+    def record(
+        self, code: Code, said: str, decision: Decision | None = None, *, run: str = "", target: str = ""
+    ) -> str:
+        """One entry about this ask; returns its uid."""
+        ask = self._ask
+        rule = glass.grounds(decision.rule, glass=decision.glass) if decision else ""
+        more = {"words": on_record(ask.words)} | ({"rule": rule} if rule else {})
+        entry = AuditEntry(
+            code=code,
+            by=ask.by.id or f"{ask.place}:{ask.account}",
+            said=said,
+            run=run,
+            verb=self._said[0],
+            target=target,
+            place=ask.place,
+            account=ask.account,
+            once=ask.once,
+            incident_id=self._about.id if self._about else ask.incident_id,
+            more=more,
+        )
+        (uid,) = ledger.record(self._tx, [entry])
+        return uid
 
-    def commands(self) -> Sequence[Command]:
-        return tuple(self._commands.values())
+    def _wanted(self, verb: str, args: object) -> Permission:
+        """What the rights are asked for: the service of the incident that is meant, or of the plan or run."""
+        number = getattr(args, "incident", None)
+        if isinstance(number, int):
+            self._about = self.incident(number)
+            return Permission(verb=verb, target=f"{INCIDENT}{number}")
+        if verb in ("yes", "no"):
+            drawn = self._plan(str(getattr(args, "handle", "")))
+            own = drawn.by == self._ask.by.id  # whether their yes counts is the plan's to say
+            return Permission(verb=drawn.verb if own else verb, target=drawn.plan.target)
+        if verb in ("undo", "keep", "settle"):
+            run = self._run(str(getattr(args, "run", "")))
+            own = verb != "settle" and run.by == self._ask.by.id  # who may do it may let it stay, and plan its undo
+            return Permission(verb=rows.plan_of_run(self._tx.sql, run).verb if own else verb, target=run.target)
+        return Permission(verb=verb, target=str(getattr(args, "service", "")))
 
-    def _check_age(self, incident: Incident, ask: Ask) -> None:
-        """A platform may deliver an act hours late; one that was meant for an earlier opening is not for this one."""
-        began = self._tx.began(incident.id)
-        if ask.said_at is not None and began is not None and ask.said_at < began - _CLOCKS_DIFFER:
-            raise Rejected(
-                f"That was said {ask.said_at:%H:%M} UTC, before incident {incident.id} opened again {began:%H:%M} UTC."
-                " Nothing was done. Say it again if it still holds.",
-                code="said_before",
-                status=409,
-            )
+    # What commands may do.
 
-    def _change(self, incident: Incident, wish: Wish) -> Incident:
-        change = incidents.change(incident, wish, now=self._tx.now)
-        self.written |= story.write(self._tx, [change], self._mouths)
-        return change.incident
+    def whoami(self, ask: Ask) -> Sequence[str]:
+        return [*super().whoami(ask), *self._duties(ask.by), *self._breaking.of(self._tx, ask.by)]
+
+    def _duties(self, who: Principal) -> list[str]:
+        """What the person is on call for, and what ends with an incident that is open now."""
+        services = sorted(self._rights.book.on_call_for(who.id))
+        troubled = [one for one in services if self._tx.troubled(one)]
+        lines = [f"On call for {', '.join(services)}: by the settings."] if services else []
+        if troubled:
+            lines.append(f"An incident is open on {', '.join(troubled)}: what rests on it ends when it is resolved.")
+        return lines
+
+    def commands(self) -> Sequence[Command[Any] | Action[Any]]:
+        """What this person may say at all, somewhere."""
+        return [one for verb, one in self._verbs.all.items() if self._rights.ever(self._ask.by, verb)]
+
+    def waiting(self) -> Sequence[Drawn]:
+        return rows.waiting(self._tx.sql, self._tx.now, 20)
+
+    def runs(self) -> Sequence[str]:
+        return [_line(run, rows.plan_of_run(self._tx.sql, run)) for run in rows.runs(self._tx.sql, 10)]
+
+    def approve(self, handle: str) -> Reply:
+        """Count this person's yes; the last one that is needed lets it run."""
+        drawn, ask = self._plan(handle), self._ask
+        missing = plans.still_missing(drawn, ask.by, self._tx.now)
+        asker = self._rights.person(drawn.by) or Principal(id=drawn.by)
+        first = replace(ask, by=asker, incident_id=drawn.incident_id)
+        again = self._rights.may_act(self._tx, first, drawn.verb, drawn.plan.target)
+        if not again.allowed:
+            raise Rejected(f"{drawn.by} may no longer do this: {again.reason} Nothing was done.", code="denied")
+        if plans.needed(self._verbs.action(drawn.verb).risk, again) > drawn.needs:
+            said = f"Plan {drawn.short} now needs more people to say yes than it was shown with: {again.reason}"
+            raise Rejected(f"{said} Nothing was done. Ask for it again.", code="plan_needs_more", status=409)
+        rows.approve(self._tx, drawn, ask.by.id, ask.place)
+        self.record(Code.APPROVED, f"{ask.by.called} says yes to {drawn.words}", run=drawn.handle)
+        if missing:
+            return Reply(said=f"Approved by you; {missing} more must say `yes {drawn.short}`.")
+        if not rows.mark(self._tx, drawn.handle, State.APPROVED):
+            raise Rejected(f"Plan {drawn.short} was taken up a moment ago. Nothing more was done.", code="plan_used")
+        self.after = Approved(drawn=drawn, asker=asker, decision=again)
+        return Reply(said="Running.")
+
+    def drop(self, handle: str) -> Reply:
+        drawn = self._plan(handle)
+        plans.dropped(drawn, self._tx.now)
+        rows.mark(self._tx, drawn.handle, State.DROPPED)
+        self.record(Code.NOT_APPROVED, f"{self._ask.by.called} says no to {drawn.words}", run=drawn.handle)
+        return Reply(said=f"Plan {drawn.short} is dropped: {drawn.words}. Nothing was done.")
+
+    def undo(self, run_id: str) -> Reply:
+        run = self._run(run_id)
+        if run.state != "done" or not run.undo:
+            why = "it knows no way back" if run.state == "done" else f"it is {run.state}"
+            raise Rejected(f"Run {run.id[: plans.SHOWN]} cannot be undone: {why}. Nothing was done.", code="no_undo")
+        self.after = Undoing(run=run)
+        return Reply(said="Looking.")
+
+    def keep(self, run_id: str) -> Reply:
+        run = self._run(run_id)
+        if not rows.keep(self._tx, run):
+            said = f"Run {run.id[: plans.SHOWN]} does not end by itself. Nothing was done."
+            raise Rejected(said, code="nothing_to_keep", status=409)
+        return Reply(said=f"Run {run.id[: plans.SHOWN]} stays as it is; `undo {run.id[: plans.SHOWN]}` undoes it.")
+
+    def settle(self, run_id: str, ended: str, because: str) -> Reply:
+        run = self._run(run_id)
+        if not rows.settle(self._tx, run, Ended(ended), f"{self._ask.by.called}: {because}"):
+            said = f"Run {run.id[: plans.SHOWN]} is {run.state}, not unknown. Nothing was done."
+            raise Rejected(said, code="settled", status=409)
+        return Reply(said=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
+
+    def break_glass(self, because: str) -> Reply:
+        return self._told(*self._breaking.break_glass(self._tx, self._ask, because))
+
+    def review_glass(self, person: str, because: str) -> Reply:
+        return self._told(*self._breaking.review(self._tx, self._ask, person, because))
+
+    def glasses(self) -> Sequence[str]:
+        return self._breaking.listed(self._tx)
+
+    def _told(self, reply: Reply, written: Written) -> Reply:
+        self.written |= written
+        return reply
+
+    def _plan(self, handle: str) -> Drawn:
+        found = rows.plans_like(self._tx.sql, handle)
+        return _only(found, f"plan {handle}", "`approvals` lists those that wait.")
+
+    def _run(self, run_id: str) -> Run:
+        return _only(rows.runs_like(self._tx.sql, run_id), f"run {run_id}", "`runs` lists the last ones.")
+
+
+def denied(decision: Decision) -> str:
+    """What the asker hears."""
+    done = "" if "Nothing was done" in decision.reason else " Nothing was done."
+    return f"Denied: {decision.reason}{done}"
+
+
+Found = TypeVar("Found")
+
+
+def _only(found: Sequence[Found], what: str, hint: str) -> Found:
+    if not found:
+        raise Rejected(f"There is no {what}. Nothing was done. {hint}", code="not_found", status=404)
+    if len(found) > 1:
+        raise Rejected(f"More than one begins so: {what}. Nothing was done. Say more of it.", code="ambiguous")
+    return found[0]
+
+
+def _line(run: Run, drawn: Drawn) -> str:
+    until = f", undone by itself {run.revert_at:%H:%M} UTC unless kept" if run.revert_at else ""
+    return f"{run.id[: plans.SHOWN]} {run.began_at:%Y-%m-%d %H:%M} UTC {run.by}: {drawn.words}: {run.state}{until}"

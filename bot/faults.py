@@ -140,7 +140,12 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     for step in loc:
         kind = _inside(_bare(kind), step)
     kind = _bare(kind)
-    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+    return list(_fields(kind)) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _fields(kind: type[BaseModel]) -> dict[str, object]:
+    """What may stand in each key, by the name that it has in the file."""
+    return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
 
 
 def _bare(kind: object) -> object:
@@ -154,7 +159,7 @@ def _bare(kind: object) -> object:
 
 def _inside(kind: object, step: str | int) -> object:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind.model_fields[str(step)].annotation if step in kind.model_fields else None
+        return _fields(kind).get(str(step))
     inner = get_args(kind)
     if not inner:
         return None

@@ -6,11 +6,20 @@ None of these sentences repeats the value: it may have come from a secret's prov
 from __future__ import annotations
 
 import ipaddress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    SecretStr,
+    WithJsonSchema,
+)
+
+from bot import hours
 
 _LAST_PORT = 65535
 
@@ -40,11 +49,26 @@ def _store_address(url: SecretStr) -> SecretStr:
     return url
 
 
-def _one_permission(words: str) -> str:
-    verb, space, target = words.partition(" ")
-    if not (verb and space and target) or " " in target:
-        raise ValueError('must be "<verb> <target glob>", such as "scale prod/*"')
-    return words
+def _time_window(written: str) -> str:
+    try:
+        hours.read(written)
+    except hours.UnknownZone as unknown:
+        raise ValueError(_nearest_zone(unknown)) from None
+    return written
+
+
+def _moment(written: object) -> object:
+    if not isinstance(written, str):
+        raise ValueError(hours.MOMENT)  # noqa: TRY004 (pydantic's word for a fault)
+    try:
+        return hours.moment(written)
+    except hours.UnknownZone as unknown:
+        raise ValueError(_nearest_zone(unknown)) from None
+
+
+def _nearest_zone(unknown: hours.UnknownZone) -> str:
+    near = get_close_matches(unknown.zone, sorted(available_timezones()), n=1)
+    return f"names no time zone; did you mean {near[0]!r}?" if near else str(unknown)
 
 
 def _not_empty(secret: SecretStr) -> SecretStr:
@@ -77,6 +101,7 @@ Address = Annotated[str, AfterValidator(_web_address)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 Minutes = Annotated[timedelta, _whole("minutes", 0, 43200), WithJsonSchema({"type": "integer", "minimum": 0})]
 Seconds = Annotated[timedelta, _whole("seconds", 1, 600), WithJsonSchema({"type": "integer", "minimum": 1})]
-Permitted = Annotated[str, AfterValidator(_one_permission)]
+TimeWindow = Annotated[str, AfterValidator(_time_window)]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
 HostPort = Annotated[str, AfterValidator(_host_and_port)]
 StoreAddress = Annotated[SecretStr, AfterValidator(_store_address)]

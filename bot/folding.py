@@ -13,10 +13,10 @@ from typing import Protocol
 
 from bot import incidents
 from bot.episodes import Verdict, judge, recent
-from bot.incidents import Told
 from bot.model import Alert, Change, Delivered, Incident, Standing, Status
 from bot.rules import Rules
 from bot.tally import Count, Firing, Group, Layer, Print
+from bot.wishes import Told
 
 
 class Stored(Protocol):

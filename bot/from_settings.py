@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
 from sqlalchemy import make_url
 from sqlalchemy.exc import DatabaseError
 
-from bot import channels
-from bot.catalog import Service
+from bot import channels, hours, note
+from bot.accounts import Grouped, Groups
+from bot.acting import Tools
+from bot.book import Book, Freeze, Role, Rule
+from bot.catalog import Service, service_of
+from bot.circumstances import When
+from bot.logs import Scrub
 from bot.meters import Meters
 from bot.model import Principal, Severity
+from bot.notary import Notary, Signer
 from bot.owing import Mouth
-from bot.ports import Channel
+from bot.people import People
+from bot.ports import Channel, Rejected
 from bot.redact import redact
 from bot.rules import Rules
 from bot.settings import Settings
+from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.store import migrating
 from bot.store.engine import Store, Unavailable
 from bot.store.opening import TROUBLES
+from bot.tools import anchors, signing
+from bot.tools.alertmanager import Alertmanager
+from bot.tools.anchors import Anchor
+
+logger = logging.getLogger(__name__)
+
+#: Whoever sits at the bot's own machine.
+_OPERATOR = "local"
 
 
 def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool = False) -> Store:
     """`alone`: on SQLite, no other process may run a bot on it."""
     observe = meters.commit_seconds.observe if meters else lambda _: None
     try:
-        store = Store(settings.store.url.get_secret_value(), observe=observe)
+        store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Scrub(settings.confidential))
         if alone and not store.claim_alone():
             raise SystemExit(
                 f"Another bot runs on {store.url.database}, and SQLite is for one at a time. Nothing was started."
@@ -38,6 +62,64 @@ def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool 
             " Check store.url, that the server runs, and that this user may write there."
         ) from None
     return store
+
+
+def notary_of(settings: Settings, store: Store, meters: Meters, say: Callable[[str], None] | None = None) -> Notary:
+    """Who seals and signs the audit log. `say` puts a line into a chat, for `audit.anchors.chat`."""
+    return Notary(
+        store,
+        signer=_signer(settings, store),
+        anchors=_anchors(settings, say),
+        write=_to_stdout if settings.audit.stdout else None,
+        meters=meters,
+    )
+
+
+def _signer(settings: Settings, store: Store) -> Signer | None:
+    """None where there is no key, and PostgreSQL has no place beside it for one."""
+    section = settings.audit
+    if section.key is not None:
+        seed = signing.seed_of(section.key.get_secret_value())
+    elif store.sqlite:
+        try:
+            seed = signing.seed_in(Path(store.url.database or "").with_name("vakhta-audit.key"))
+        except Rejected as refusal:
+            raise SystemExit(f"{refusal.said} Nothing was started. Set audit.key, or mend that file.") from None
+    else:
+        return None
+    public = signing.public_key(seed)
+    believed = {note.key_id(name, key): key for name, key in map(note.public_of, section.public_keys)}
+    mine = note.key_id(section.origin, public)
+    if believed and mine not in believed:
+        logger.error("audit.public_keys does not name the key that signs", extra={"key": mine})
+    return Signer(
+        name=section.origin,
+        public=public,
+        sign=partial(signing.sign, seed),
+        believed={mine: public, **believed},
+        signed_by=signing.signed_by,
+    )
+
+
+def _anchors(settings: Settings, say: Callable[[str], None] | None) -> dict[str, Anchor]:
+    section = settings.audit.anchors
+    made: dict[str, Anchor] = {}
+    if section.file is not None:
+        made["file"] = anchors.to_file(Path(section.file))
+    if section.s3 is not None:
+        s3 = section.s3
+        retained = None if s3.retain_days is None else timedelta(days=s3.retain_days)
+        made["s3"] = anchors.to_bucket(
+            s3.bucket, s3.prefix, region=s3.region, endpoint_url=s3.endpoint_url, retained=retained
+        )
+    if section.chat and say is not None:
+        made["chat"] = anchors.to_chat(say)
+    return made
+
+
+def _to_stdout(lines: bytes) -> None:
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()
 
 
 def load_channels(settings: Settings) -> dict[str, Channel]:
@@ -63,20 +145,57 @@ def mouths_of(made: dict[str, Channel]) -> list[Mouth]:
     ]
 
 
-def accounts(settings: Settings) -> dict[tuple[str, str], Principal]:
-    """(place, account there) -> person. At a console without `people`, whoever sits there is the operator."""
+def people_of(settings: Settings) -> People:
+    """Who is who. At a console without `people`, whoever sits there is the operator."""
     if settings.local_operator:
-        return {("console", "local"): Principal(id="local", name="local", roles=frozenset({"operator"}))}
-    found: dict[tuple[str, str], Principal] = {}
+        operator = Principal(id=_OPERATOR, name=_OPERATOR, roles=frozenset({"admin"}))
+        return People(persons={_OPERATOR: operator}, accounts={("console", _OPERATOR): _OPERATOR})
+    accounts: dict[tuple[str, str], str] = {}
     for person in settings.people:
-        who = Principal(id=person.id, name=person.name, roles=frozenset(person.roles))
         for place in ("slack", "telegram", "pagerduty"):
             account = getattr(person, place)
             if account is not None:
-                found[place, str(account)] = who
-        if person.id == "local":
-            found["console", "local"] = who
-    return found
+                accounts[place, str(account)] = person.id
+        if person.id == _OPERATOR:
+            accounts["console", _OPERATOR] = _OPERATOR
+    return People(
+        persons={one.id: Principal(id=one.id, name=one.name, roles=frozenset(one.roles)) for one in settings.people},
+        accounts=accounts,
+        groups={name: frozenset(role.slack_groups) for name, role in settings.roles.items() if role.slack_groups},
+    )
+
+
+def groups_of(made: Mapping[str, Channel], people: People) -> Groups | None:
+    """Who is in Slack's groups, as its channel knows; None without one. The channel watches those that carry a role."""
+    slack = made.get("slack")
+    if not isinstance(slack, Grouped):
+        return None
+    slack.watch_groups(frozenset().union(*people.groups.values()))
+    return slack.groups_of
+
+
+def book_of(settings: Settings) -> Book:
+    """Who may do what, and who is on call."""
+    return Book(
+        [_role(name, said) for name, said in settings.roles.items()],
+        freezes=[
+            Freeze(name=one.name, since=one.since, until=one.until, targets=one.targets, exempt=frozenset(one.exempt))
+            for one in settings.freezes
+        ],
+        people=people_of(settings).persons.values(),
+        on_call={one.name: one.on_call for one in settings.services if one.on_call},
+    )
+
+
+def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
+    """What actions may use; what has no section is not there, and its SDK is not even imported."""
+    section = settings.sources.alertmanager
+    services = rules_of(settings).services
+    silences = None
+    if section is not None and section.api_url is not None:
+        silences = Alertmanager(section, partial(service_of, services=services))
+    gauge = None if settings.metrics is None else import_module("bot.tools.metrics").Prometheus(settings.metrics)
+    return Tools(now=now, silences=silences, gauge=gauge)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -89,6 +208,29 @@ def rules_of(settings: Settings) -> Rules:
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
         late_copy=settings.incidents.late_copy,
         reopen_within=settings.incidents.reopen_within,
+    )
+
+
+def _role(name: str, said: RoleSettings) -> Role:
+    return Role(
+        name=name,
+        allow=tuple(
+            Rule(do=one.do, when=_when(one.when, one.when.budget), approvals=one.approvals) for one in said.allow
+        ),
+        deny=tuple(Rule(do=one.do, when=_when(one.when)) for one in said.deny),
+        glass=said.break_glass,
+    )
+
+
+def _when(said: DenyWhenSettings, budget: float | None = None) -> When:
+    return When(
+        environment=said.environment,
+        service=said.service,
+        severity=said.severity,
+        on_call=said.on_call,
+        incident=said.incident,
+        during=tuple(map(hours.read, said.during)),
+        budget=budget,
     )
 
 

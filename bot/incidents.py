@@ -1,92 +1,56 @@
 """The life of an incident: one function, `change`, whoever asked. Pure: nothing is stored or sent from here.
 
-| status       | alerts fired        | all alerts ended | ack by a person | resolve by a person | note |
-|--------------|---------------------|------------------|-----------------|---------------------|------|
-| (none)       | open: OPENED        | resolved: PASSED | -               | -                   | -    |
-| open         | open: FIRED         | resolved         | acked           | resolved            | open |
-| acknowledged | acknowledged: FIRED | resolved         | the new owner   | resolved            | same |
-| resolved     | open: REOPENED      | same             | refused         | nothing             | same |
+| status       | alerts fired        | all alerts ended | ack by a person | resolve by a person | note, page again |
+|--------------|---------------------|------------------|-----------------|---------------------|------------------|
+| (none)       | open: OPENED        | resolved: PASSED | -               | -                   | -                |
+| open         | open: FIRED         | resolved         | acked           | resolved            | same             |
+| acknowledged | acknowledged: FIRED | resolved         | the new owner   | resolved            | same             |
+| resolved     | open: REOPENED      | same             | refused         | nothing             | same             |
 
-Severity is the worst of all episodes the incident ever held, and its title is that of its lead alert (the worst, then
-the earliest, then the least fingerprint), so both are the same in whatever order the deliveries came.
+| status       | reopen by a person | assign to another      | assign to oneself | a worse severity | a milder one |
+|--------------|--------------------|------------------------|-------------------|------------------|--------------|
+| (none)       | (raise: OPENED)    | -                      | -                 | -                | -            |
+| open         | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
+| acknowledged | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
+| resolved     | open: REOPENED     | refused                | refused           | refused          | refused      |
+
+Who was assigned has not said yes, so the incident counts as nobody's work until they ack; assigning it to whom it
+is assigned already, and the severity it has already, are nothing.
+
+Its title is that of its lead alert (the worst, then the earliest, then the least fingerprint), and while no person has
+said how bad it is, its severity is that of the lead too: both are the same in whatever order the deliveries came.
+What a person says stands against every alert that is no worse than what the incident has been; a worse one raises it,
+and says so (docs/decisions/0016).
 A wish that changes nothing gives a Change without events, and that is how echoes between platforms die out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from bot.model import Change, Event, Incident, Severity, Status, What
 from bot.ports import Rejected
+from bot.wishes import (
+    Acked,
+    Acted,
+    Assigned,
+    ByPerson,
+    Lead,
+    Noted,
+    Paged,
+    Raised,
+    Reopened,
+    Resolved,
+    Told,
+    Untold,
+    Weighed,
+    Wish,
+)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lead:
-    """The alert that names an incident: `order` sorts leads, the least is the one that counts."""
-
-    order: str
-    title: str
-    severity: Severity
-    service: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """What one delivery said about one incident's alerts, counted."""
-
-    source: str
-    fired: int = 0  #: episodes that fire now and did not before
-    back: int = 0  #: of those, episodes that this incident already held, ended: they count no second time in `total`
-    ended: int = 0  #: episodes that fired and do not now
-    past: int = 0  #: episodes first heard of after their own end
-    still: int = 0  #: repeats of firings that a person had resolved long enough ago to mean "it is not over"
-    lead: Lead | None = None  #: the least of the delivery's alerts in this incident; None when none is new
-    names: tuple[str, ...] = ()  #: a few titles, for the story
-    truncated: int | None = None  #: alerts the sender left out; None when it did not say
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Acked:
-    """`by` takes the incident."""
-
-    by: str
-    name: str
-    via: str
-    human: bool = True  #: False for a platform's automation, whose word never takes an incident from a person
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resolved:
-    """`by` declares it over, whatever its alerts say."""
-
-    by: str
-    name: str
-    via: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Noted:
-    """`by` adds a sentence to the story."""
-
-    by: str
-    name: str
-    via: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Untold:
-    """A message of this incident cannot reach `channel`, or is late; people hear of it elsewhere."""
-
-    channel: str
-    said: str
-
-
+_UNLED = "~"  #: sorts behind every lead
 _Happened = tuple[What, str, str, str]  #: what, by, said, via
-
-Wish = Told | Acked | Resolved | Noted | Untold
 
 
 def change(incident: Incident, wish: Wish, *, now: datetime) -> Change:
@@ -98,20 +62,17 @@ def change(incident: Incident, wish: Wish, *, now: datetime) -> Change:
     match wish:
         case Told():
             return _told(incident, wish, now)
-        case Acked():
-            return _acked(incident, wish, now)
-        case Resolved():
-            return _resolved(incident, wish, now)
-        case Noted():
-            said = f"{wish.name}: {wish.text}"
-            return _changed(incident, now, (What.NOTED, wish.by, said, wish.via))
+        case Acted():
+            return _changed(incident, now, (wish.what, wish.by, wish.said, wish.via))
         case Untold():
             return _changed(incident, now, (What.UNDELIVERED, wish.channel, wish.said, wish.channel))
+        case _:
+            return _by_person(incident, wish, now)
 
 
 def opened(incident_id: int, key: str, told: Told, *, now: datetime) -> Change:
     """The first that is heard of a group. Where its alerts have already ended, it is resolved in the same breath."""
-    lead = told.lead or Lead(order="~", title="(no alert named)", severity=Severity.WARNING)
+    lead = told.lead or Lead(order=_UNLED, title="(no alert named)", severity=Severity.WARNING)
     firing = told.fired
     fresh = Incident(
         id=incident_id,
@@ -134,6 +95,25 @@ def opened(incident_id: int, key: str, told: Told, *, now: datetime) -> Change:
     said = _opening(fresh) if firing else f"{_opening(fresh)}. It had ended before it was heard of."
     what = What.OPENED if firing else What.PASSED
     return Change(incident=fresh, events=(_event(fresh, now, (what, told.source, said, "")),))
+
+
+def raised(incident_id: int, wish: Raised, *, now: datetime) -> Change:
+    """An incident that a person opens: critical, with a key of its own that no alert has; only people resolve it."""
+    fresh = Incident(
+        id=incident_id,
+        key=f"person/{incident_id}",
+        source="person",
+        title=wish.title,
+        severity=Severity.CRITICAL,
+        status=Status.OPEN,
+        opened_at=now,
+        changed_at=now,
+        service=wish.service,
+        version=1,
+        lead=str(Severity.CRITICAL.rank),
+    )
+    said = f"{wish.name}: {wish.title}"
+    return Change(incident=fresh, events=(_event(fresh, now, (What.OPENED, wish.by, said, wish.via)),))
 
 
 def _told(incident: Incident, told: Told, now: datetime) -> Change:
@@ -179,10 +159,34 @@ def _ends(incident: Incident, moved: Incident, told: Told) -> Iterator[_Happened
         yield What.ENDED, told.source, f"{_count(told.ended)} ended, {moved.firing} still firing.", ""
 
 
+def _by_person(incident: Incident, wish: ByPerson, now: datetime) -> Change:
+    match wish:
+        case Acked():
+            return _acked(incident, wish, now)
+        case Resolved():
+            return _resolved(incident, wish, now)
+        case Reopened():
+            return _reopened(incident, wish, now)
+        case Assigned():
+            return _assigned(incident, wish, now)
+        case Weighed():
+            return _weighed(incident, wish, now)
+        case _:
+            return _changed(incident, now, _remark(wish))
+
+
+def _remark(wish: Noted | Paged) -> _Happened:
+    if isinstance(wish, Noted):
+        return What.NOTED, wish.by, f"{wish.name}: {wish.text}", wish.via
+    return What.PAGED, wish.by, f"{wish.name} paged about it as incident {wish.page}: {wish.text}", wish.via
+
+
 def _acked(incident: Incident, wish: Acked, now: datetime) -> Change:
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.status is Status.ACKED and (incident.owner == wish.by or not wish.human):
+    if incident.status is Status.ACKED and incident.owner == wish.by:
+        return Change(incident=incident)
+    if incident.owner and not wish.human:
         return Change(incident=incident)
     said = f"{wish.name} has it."
     if incident.owner and incident.owner != wish.by:
@@ -201,6 +205,39 @@ def _resolved(incident: Incident, wish: Resolved, now: datetime) -> Change:
     return _changed(done, now, (What.RESOLVED, wish.by, said, wish.via))
 
 
+def _reopened(incident: Incident, wish: Reopened, now: datetime) -> Change:
+    if incident.status is not Status.RESOLVED:
+        return Change(incident=incident)
+    said = f"{wish.name} reopened it{f': {wish.because}' if wish.because else '.'}"
+    back = replace(incident, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
+    return _changed(back, now, (What.REOPENED, wish.by, said, wish.via))
+
+
+def _assigned(incident: Incident, wish: Assigned, now: datetime) -> Change:
+    if wish.to == wish.by:
+        return _acked(incident, Acked(by=wish.by, name=wish.name, via=wish.via), now)
+    if incident.status is Status.RESOLVED:
+        raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
+    if incident.owner == wish.to:
+        return Change(incident=incident)
+    given = replace(incident, status=Status.OPEN, owner=wish.to)
+    return _changed(given, now, (What.ASSIGNED, wish.by, f"{wish.name} assigned it to {wish.to}.", wish.via))
+
+
+def _weighed(incident: Incident, wish: Weighed, now: datetime) -> Change:
+    if incident.status is Status.RESOLVED:
+        raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
+    if wish.severity is incident.severity:
+        return Change(incident=incident)
+    worse = wish.severity.rank < incident.severity.rank
+    said = f"{wish.name}: {wish.severity} now, {incident.severity} before."
+    weighed = replace(incident, severity=wish.severity)
+    if wish.severity.rank < incident.worst.rank or incident.lead == _UNLED:
+        worst = min(wish.severity.rank, incident.worst.rank)
+        weighed = replace(weighed, lead=f"{worst}|{_UNLED}")  # an alert as bad as that still names it
+    return _changed(weighed, now, (What.WORSENED if worse else What.EASED, wish.by, said, wish.via))
+
+
 def _changed(incident: Incident, now: datetime, *happened: _Happened) -> Change:
     moved = replace(incident, changed_at=now, version=incident.version + 1)
     return Change(incident=moved, events=tuple(_event(moved, now, one) for one in happened))
@@ -214,7 +251,14 @@ def _event(incident: Incident, now: datetime, happened: _Happened) -> Event:
 def _led(incident: Incident, lead: Lead | None) -> Incident:
     if lead is None or lead.order >= incident.lead:
         return incident
-    return replace(incident, lead=lead.order, title=lead.title, severity=lead.severity, service=lead.service)
+    news = lead.severity.rank < incident.worst.rank or incident.lead == _UNLED
+    return replace(
+        incident,
+        lead=lead.order,
+        title=lead.title,
+        severity=lead.severity if news else incident.severity,
+        service=lead.service,
+    )
 
 
 def _opening(incident: Incident) -> str:

@@ -16,17 +16,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot import story
+from bot import raising
 from bot.alarms import unreadable
 from bot.failpoints import failpoint
 from bot.folding import Fold
-from bot.model import Alert, Delivered
+from bot.model import Delivered
 from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.rules import Rules
 from bot.store.engine import Store, Unavailable
 from bot.store.opening import DRIVERS_OWN
-from bot.store.tx import NewAlert, Tx
+from bot.store.tx import Tx
 from bot.story import Told, Written
 
 logger = logging.getLogger(__name__)
@@ -210,18 +210,11 @@ class Intake:
             failpoint("intake.begun")
             tx.sql.flow()
             fold = Fold(tx, self._rules, tx.now)
-            self._load(tx, fold, [alert for one in batch for alert in one.delivered.alerts])
+            raising.load(tx, fold, [alert for one in batch for alert in one.delivered.alerts])
             results = [self._take(tx, fold, one) for one in batch]
-            written = self._write(tx, fold)
+            written = raising.write(tx, fold, self._mouths)
             failpoint("intake.written")
         return results, written
-
-    def _load(self, tx: Tx, fold: Fold, alerts: Sequence[Alert]) -> None:
-        found = tx.look({(one.source, one.fingerprint) for one in alerts}, {(one.source, one.group) for one in alerts})
-        held = {one.incident_id for one in found.standings.values() if one.incident_id is not None}
-        known = {one.id: one for one in found.newest.values()}
-        known |= tx.incidents([of for of in held if of not in known])
-        fold.know(found.standings, known.values())
 
     def _take(self, tx: Tx, fold: Fold, one: _Waiting) -> Taken | Exception:
         delivered = one.delivered
@@ -251,20 +244,8 @@ class Intake:
             return
         tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
         alarm = unreadable(delivered.source, tx.now, code, why, sha256)
-        self._load(tx, fold, alarm.alerts)
+        raising.load(tx, fold, alarm.alerts)
         fold.take(alarm)
-
-    def _write(self, tx: Tx, fold: Fold) -> Written:
-        written = story.write(tx, fold.changes(), self._mouths)
-        row = tx.reserve("alert", len(fold.new))
-        tx.put_alerts(
-            [
-                NewAlert(row=row + place, alert=alert, standing=fold.touched[firing])
-                for place, (firing, alert) in enumerate(fold.new.items())
-            ]
-        )
-        tx.move_alerts(standing for firing, standing in fold.touched.items() if firing not in fold.new)
-        return written
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[Taken | Exception]) -> None:
         answers = list(zip(batch, results, strict=True))

@@ -41,6 +41,7 @@ class Meters:
         self._scraping = Lock()
         self._count_what_comes_in()
         self._count_what_goes_out()
+        self._count_what_is_recorded()
 
     def text(self, owed: Iterable[Debt] | None) -> bytes:
         """Everything, as Prometheus reads it. `owed` None: the store could not say, so those series are absent."""
@@ -76,6 +77,19 @@ class Meters:
         self.delivery_owed = self._gauge("delivery_owed", "Deliveries not yet made.", "channel")
         self.oldest_owed_seconds = self._gauge("oldest_owed_seconds", "Age of the oldest of them.", "channel")
         self.store_up = self._gauge("store_up", "1 when the store answered this scrape.")
+
+    def _count_what_is_recorded(self) -> None:
+        self.audit_entries_total = self._counter("audit_entries", "Audit entries that this process sealed.", "event")
+        self.audit_unsealed = self._gauge("audit_unsealed", "Audit entries left unsealed by the last look.")
+        self.audit_seal_lag_seconds = self._gauge(
+            "audit_seal_lag_seconds", "Since this process last saw every audit entry sealed."
+        )
+        self.audit_checkpoint_age_seconds = self._gauge(
+            "audit_checkpoint_age_seconds", "Age of the audit log's newest signature."
+        )
+        self.audit_anchor_failures_total = self._counter(
+            "audit_anchor_failures", "What was not taken outside of the database.", "sink"
+        )
 
     def _counter(self, name: str, says: str, *labels: str) -> Counter:
         return Counter(f"vakhta_{name}", says, labels, registry=self.registry)

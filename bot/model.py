@@ -30,6 +30,7 @@ class Severity(StrEnum):
 
 
 _RANK = {Severity.CRITICAL: 0, Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFO: 3}
+_WORST = {str(rank): severity for severity, rank in _RANK.items()}
 
 
 class Status(StrEnum):
@@ -49,7 +50,13 @@ class What(StrEnum):
     RESOLVED = "incident.resolved"
     REOPENED = "incident.reopened"
     WORSENED = "incident.worsened"
+    EASED = "incident.eased"  #: a person said that it is less bad
+    ASSIGNED = "incident.assigned"  #: given to somebody, who has not acknowledged it
+    PAGED = "incident.paged"  #: a person paged about it, as an incident of its own
     NOTED = "incident.noted"
+    ASKED = "action.asked"
+    ACTED = "action.done"
+    NOT_ACTED = "action.not_done"  #: it failed and changed nothing, or nobody knows
     FIRED = "alerts.fired"
     ENDED = "alerts.ended"
     UNDELIVERED = "message.undelivered"
@@ -58,7 +65,7 @@ class What(StrEnum):
 _HASHED = re.compile(r"[0-9a-f]{64}")
 
 #: The events that are worth a line of their own in a chat thread; the others only move the card.
-STORY = frozenset({What.ACKED, What.RESOLVED, What.REOPENED, What.WORSENED, What.NOTED, What.UNDELIVERED})
+STORY = frozenset(What) - {What.OPENED, What.PASSED, What.FIRED, What.ENDED}
 
 
 class Kind(StrEnum):
@@ -127,19 +134,25 @@ class Incident:
     key: str  #: the group's key; at most one incident of a key is not resolved
     source: str
     title: str
-    severity: Severity  #: the worst since it was opened; it does not sink while the incident lasts
+    severity: Severity  #: of its alerts the worst there has been, unless a person said otherwise
     status: Status
     opened_at: datetime
     changed_at: datetime
     firing: int = 0  #: how many of its alerts fire now
     total: int = 0  #: how many episodes it has held
     service: str | None = None
-    owner: str | None = None  #: id of the person who has it; None when nobody has
+    owner: str | None = None  #: id of the person who has it, or while it is open was given it; None when nobody
     resolved_at: datetime | None = None
     resolved_by: str | None = None
     truncated: int = 0  #: alerts that the source said it left out
     version: int = 0  #: +1 with every change
-    lead: str = "~"  #: the order of the alert that named it (see `incidents.Lead`); "~" sorts after every lead
+    lead: str = "~"
+    #: The order of the alert that named it (`wishes.Lead`). It begins with the rank of the worst the incident has been.
+
+    @property
+    def worst(self) -> Severity:
+        """The worst it has been since it was opened. It does not sink, whatever people say of it later."""
+        return _WORST.get(self.lead[:1], self.severity) if self.lead[:1] < str(self.severity.rank) else self.severity
 
     @property
     def page_key(self) -> str:
@@ -205,6 +218,10 @@ class Principal:
         return self.name or self.id
 
 
+#: Whoever speaks from an account that is nobody's yet.
+NOBODY = Principal(id="")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
     """What somebody said to the bot, in words that anybody could have typed."""
@@ -215,6 +232,8 @@ class Ask:
     incident_id: int | None = None  #: the incident in whose thread it was said
     once: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
     said_at: datetime | None = None  #: when, where the place tells us late (PagerDuty repeats for hours); None is now
+    account: str = ""  #: the asker's account at that place
+    private: bool = False  #: nobody but the asker can read these words and their answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +243,13 @@ class Reply:
     said: str
     ok: bool = True
     repeated: bool = False  #: this ask had been answered before; it had no second effect
+    card: Card | None = None  #: the same with buttons, for everybody at the place to see: a plan that wants a yes
+    secret: bool = False  #: it is shown once and never stored
+
+    @property
+    def stored(self) -> str:
+        """What may be written down of it, and is told when the same act comes again."""
+        return "You were answered before, and it is not shown twice. Say it again." if self.secret else self.said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

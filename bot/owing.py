@@ -6,6 +6,7 @@
 | passed (over when heard of)  | posted        | -    | -            |
 | acked, resolved, reopened    | edited        | yes  | the same     |
 | worsened                     | edited        | yes  | trigger      |
+| eased, assigned, paged       | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |
 | alerts fired, alerts ended   | edited, last  | -    | -            |
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from bot.model import Ask, Delivered, Incident, Kind, Notice, Principal, Reply, What
+from bot.accounts import Accounts
+from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
 
 
 class Rejected(Exception):
@@ -66,7 +67,11 @@ class Door(Protocol):
         ...
 
     def person(self, place: str, account: str) -> Principal | None:
-        """Whose account of this platform that is; None when nobody under `people` has it."""
+        """Whose account of this platform that is, with their roles of now; None when it is nobody's.
+
+        A platform where people have accounts of their own may still ask, as `model.NOBODY`: the house lets that one
+        say a linking code and nothing else.
+        """
         ...
 
     def standing_at(self, place: str, ref: str) -> int | None:
@@ -77,8 +82,8 @@ class Door(Protocol):
         """The newest incident paged under that dedup_key, or None."""
         ...
 
-    def seen(self, place: str, once: str) -> bool:
-        """Note the id of something that has no effect of its own; True when it was there before."""
+    def turn_away(self, ask: Ask, why: str) -> bool:
+        """Put on record that the channel refused this by itself; True when the same act was turned away before."""
         ...
 
 
@@ -136,31 +141,98 @@ class Heard:
     content_type: str = "text/plain; charset=utf-8"
 
 
-class Command(Protocol):
-    """One verb of the grammar. `commands/` finds every module that has a `command` of this shape."""
+Args = TypeVar("Args")
+
+
+class Sayable(Protocol):
+    """What `help` tells of a verb."""
+
+    @property
+    def verb(self) -> str: ...
+    @property
+    def usage(self) -> str: ...
+    @property
+    def says(self) -> str: ...
+
+
+class Drawn(Protocol):
+    """A plan that waits for a yes."""
+
+    @property
+    def short(self) -> str: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+    @property
+    def until(self) -> datetime: ...
+
+
+class Command(Protocol[Args]):
+    """One verb that asks, or changes incidents. `commands/` finds every module that has a `command` of this shape."""
 
     verb: str
-    usage: str  #: "ack <incident>"
+    usage: str  #: "ack <incident>": what `grammar.usage` makes of `args`
     says: str  #: what it does, one line for `help`
+    args: type[Args]  #: a frozen dataclass whose fields are annotated with their `kinds`
+    reads: bool  #: it only answers, and changes nothing
 
-    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
+    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
         """Do it through the desk. Raises `Rejected` with the text for the asker."""
         ...
 
 
-class Desk(Protocol):
-    """What a command may do to incidents; each call is inside the ask's one transaction."""
+class Desk(Accounts, Protocol):
+    """What a command may do to incidents and accounts; each call is inside the ask's one transaction."""
 
     def incident(self, incident_id: int) -> Incident:
         """Raises `Rejected` when there is none of that number."""
         ...
 
     def unresolved(self, limit: int) -> Sequence[Incident]: ...
-
     def acknowledge(self, incident: Incident, ask: Ask) -> Incident: ...
-
     def resolve(self, incident: Incident, ask: Ask) -> Incident: ...
-
     def note(self, incident: Incident, ask: Ask, text: str) -> Incident: ...
+    #: Raises `Rejected` when there is a newer incident of the same alerts.
+    def reopen(self, incident: Incident, ask: Ask, because: str) -> Incident: ...
+    def assign(self, incident: Incident, ask: Ask, person: str) -> Incident: ...
+    def weigh(self, incident: Incident, ask: Ask, severity: Severity) -> Incident: ...
+    #: Opens a critical incident of its own. `about`: that one's story tells of it.
+    def page(self, ask: Ask, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident: ...
+    #: Titles of alerts that fire in it, those that began first.
+    def firing(self, incident: Incident, limit: int) -> Sequence[str]: ...
+    #: The newest, oldest of them first.
+    def notes(self, incident: Incident, limit: int) -> Sequence[Event]: ...
+    def commands(self) -> Sequence[Sayable]:
+        """What this person may say at all, somewhere."""
+        ...
 
-    def commands(self) -> Sequence[Command]: ...
+    def waiting(self) -> Sequence[Drawn]:
+        """Plans that can still be approved, newest first."""
+        ...
+
+    def runs(self) -> Sequence[str]:
+        """The last runs, a line each, newest first."""
+        ...
+
+    def approve(self, handle: str) -> Reply:
+        """Count the asker's yes. Raises `Rejected` where it does not count."""
+        ...
+
+    def drop(self, handle: str) -> Reply: ...
+
+    def undo(self, run: str) -> Reply: ...
+
+    def keep(self, run: str) -> Reply: ...
+
+    def settle(self, run: str, ended: str, because: str) -> Reply: ...
+
+    def break_glass(self, because: str) -> Reply:
+        """What sleeps behind the glass counts for the asker from now on, for a while. Raises `Rejected`."""
+        ...
+
+    def review_glass(self, person: str, because: str) -> Reply: ...
+
+    def glasses(self) -> Sequence[str]:
+        """The last times that it was broken, a line each, newest first."""
+        ...

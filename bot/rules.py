@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.catalog import Service, service_of
-from bot.incidents import Lead
 from bot.model import Alert, Severity
+from bot.wishes import Lead
 
 _TITLE = 200
 

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from bot import document, secrets
 from bot.consistency import contradictions
 from bot.faults import Fault, Faulty, explain
-from bot.fields import Address, HostPort, Minutes, Permitted, Seconds, Secret, StoreAddress, is_loopback
+from bot.fields import Address, HostPort, Minutes, Seconds, Secret, StoreAddress, is_loopback
 from bot.model import Severity
+from bot.section import Section
+from bot.settings_audit import AuditSettings
+from bot.settings_people import FreezeSettings, OpaSettings, PersonSettings, RoleSettings, SecuritySettings
+from bot.settings_tools import MetricsSettings
 
 _MIB = 1024 * 1024
 
@@ -41,7 +45,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault, ...]]:
-    """As `load`, and with it the warnings: secrets that stand in the file itself."""
+    """As `load`, and with it the warnings: secrets that stand in the file itself, an audit log that nobody signs."""
     given = document.read(path)
     referred = secrets.resolve(given, environ)
     settings = None
@@ -53,20 +57,15 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault,
         given.blame(loc, said, on_value=True)
     if given.faults or settings is None:
         raise Faulty(given.faults)
-    return settings, tuple(sorted(secrets.in_plain_sight(settings, referred, given)))
+    warnings = [*secrets.in_plain_sight(settings, referred, given)]
+    if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
+        warnings.append(given.fault(("audit", "key"), _UNSIGNED))
+    return settings, tuple(sorted(warnings))
 
 
-class Section(BaseModel):
-    """One block of the settings: frozen, and a key it does not know is a fault. A key without a value is absent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty_keys(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        return {key: value for key, value in given.items() if value is not None or key not in cls.model_fields}
+_UNSIGNED = (
+    "is missing, so nobody signs the audit log; make one with `openssl rand -base64 32`, the same for all replicas"
+)
 
 
 class ServerSettings(Section):
@@ -122,7 +121,9 @@ class AlertmanagerSettings(Section):
     tokens: tuple[Secret, ...] = Field(
         min_length=1, description="Bearer tokens that are accepted; two while you rotate from one to the other."
     )
-    api_url: Address | None = Field(None, description="Alertmanager's own address, to ask it what is firing.")
+    api_url: Address | None = Field(None, description="Alertmanager's own address, to look at alerts and silence them.")
+    api_token: Secret | None = Field(None, description="Bearer token for api_url; with api_user, that user's password.")
+    api_user: str | None = Field(None, min_length=1, description="User for api_url, where it asks for basic auth.")
     severity: Mapping[str, Severity] = Field(
         USUAL_SEVERITIES,
         description="Value of a severity label -> critical, error, warning or info; adds to the usual ones.",
@@ -161,6 +162,7 @@ class SlackSettings(Section):
     signing_secret: SecretStr = Field(SecretStr(""), description="Checks what Slack sends; needed in mode http.")
     team_id: str = Field(min_length=1, description="T...; what another workspace sends is refused.")
     channel: str = Field(min_length=1, description="C..., the channel's id, not its name.")
+    hears_in: tuple[str, ...] = Field((), description="Further channels, C..., in which commands are taken.")
     api_url: Address = "https://slack.com/api/"
     mode: Literal["socket", "http"] = "socket"
 
@@ -214,23 +216,6 @@ class IncidentsSettings(Section):
     )
 
 
-class PersonSettings(Section):
-    """One person and their account on each platform."""
-
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Short and lasting; it is in every record.")
-    name: str = ""
-    slack: str | None = Field(None, description="U..., the member id.")
-    telegram: int | None = Field(None, description="The numeric user id, not the @name.")
-    pagerduty: str | None = Field(None, description="P..., the user id.")
-    roles: tuple[str, ...] = ()
-
-
-class RoleSettings(Section):
-    """What people of a role may do."""
-
-    allow: tuple[Permitted, ...] = Field((), description='Each "<verb> <target glob>", such as "scale prod/*".')
-
-
 class ReplicasSettings(Section):
     """Between how many replicas a workload may be scaled."""
 
@@ -248,6 +233,8 @@ class ServiceSettings(Section):
     """A service that people own: which labels are its own, and where it runs."""
 
     name: str = Field(min_length=1)
+    environment: str | None = Field(None, min_length=1, description="Such as production; rules may ask for it.")
+    on_call: tuple[str, ...] | None = Field(None, min_length=1, description="Ids of people; all of them are on call.")
     match: Mapping[str, str] = Field(min_length=1, description="label -> value; all of them must be on the alert.")
     owner: str | None = None
     cluster: str | None = Field(None, description="A name under `clusters`.")
@@ -271,10 +258,15 @@ class Settings(Section):
     sources: SourcesSettings = Field(default_factory=SourcesSettings)
     channels: ChannelsSettings = Field(default_factory=ChannelsSettings)
     incidents: IncidentsSettings = Field(default_factory=IncidentsSettings)
+    metrics: MetricsSettings | None = None
+    audit: AuditSettings = Field(default_factory=AuditSettings)
     people: tuple[PersonSettings, ...] = ()
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
     services: tuple[ServiceSettings, ...] = ()
     clusters: Mapping[str, ClusterSettings] = Field(default_factory=dict)
+    freezes: tuple[FreezeSettings, ...] = ()
+    security: SecuritySettings = Field(default_factory=SecuritySettings)
+    opa: OpaSettings | None = None
 
     @model_validator(mode="after")
     def _webhooks_where_people_reach_us(self) -> Self:

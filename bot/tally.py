@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 
-from bot.incidents import Told
 from bot.model import Alert, Delivered, Event, Incident, Standing
 from bot.rules import Rules
+from bot.wishes import Told
 
 Print = tuple[str, str]  #: (source, fingerprint)
 Group = tuple[str, str]  #: (source, group's key)

@@ -17,7 +17,7 @@ from bot.delivery import tell
 from bot.intake import Taken
 from bot.model import Delivered
 from bot.owing import Mouth
-from bot.store import claims
+from bot.store import claims, links
 from bot.store.engine import Store, Unavailable
 from bot.story import Told, Written
 
@@ -28,6 +28,8 @@ LATE_PAGE = timedelta(seconds=45)
 #: Slack repeats for minutes, Telegram keeps updates for a day, PagerDuty retries for two.
 _SEEN_FOR = timedelta(hours=72)
 _PACES_FOR = timedelta(minutes=10)
+#: So long whoever asked for a linking code can still be told what became of it.
+_CODES_FOR = timedelta(days=30)
 _CLOCK_STEP_S = 5.0
 
 
@@ -42,8 +44,11 @@ class Watch:
         told: Told,
         take: Callable[[Delivered, Callable[[Taken | Exception], None]], None],
         late_copy: timedelta,
+        ticks: Sequence[tuple[Callable[[], None], int]] = (),
     ) -> None:
+        """`ticks`: what others want to be called for, and every how many seconds."""
         self._store = store
+        self._ticks = ticks
         self._take = take
         self._late_copy = late_copy
         self._ahead: float | None = None
@@ -60,6 +65,7 @@ class Watch:
             (self.tell_late_pages, 5),
             (self.believe_the_doubted, 15),
             (self.forget, 60),
+            *self._ticks,
         )
         for tick, seconds in ticks:
             self._scheduler.add_job(_guarded(tick), "interval", seconds=seconds)
@@ -109,6 +115,7 @@ class Watch:
     def forget(self) -> None:
         with self._store.begin() as tx:
             claims.forget(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
+            links.forget(tx, codes_before=tx.now - _CODES_FOR)
 
 
 def _guarded(tick: Callable[[], None]) -> Callable[[], None]:

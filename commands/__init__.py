@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from types import ModuleType
+from typing import Any
 
+from bot.acting import Action
 from bot.ports import Command
 
 
-def find() -> dict[str, Command]:
+def find() -> dict[str, Command[Any]]:
     """Verb -> command, from each module here that has a `command`."""
-    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
-    commands: list[Command] = [module.command for module in modules]
+    commands: list[Command[Any]] = [module.command for module in _modules() if hasattr(module, "command")]
     return {command.verb: command for command in sorted(commands, key=lambda one: one.verb)}
+
+
+def actions() -> dict[str, Action[Any]]:
+    """Verb -> action, from each module here that has an `action`.
+
+    Raises:
+        TypeError: one lacks what the gate cannot do without.
+    """
+    found: list[Action[Any]] = [whole(module.action) for module in _modules() if hasattr(module, "action")]
+    return {action.verb: action for action in sorted(found, key=lambda one: one.verb)}
+
+
+def whole(action: Action[Any]) -> Action[Any]:
+    """The action itself, when it has a plan, limits, a probe and a risk.
+
+    Raises:
+        TypeError: naming what it lacks.
+    """
+    lacking = [name for name in ("target", "plan", "run", "probe") if not callable(getattr(action, name, None))]
+    lacking += [name for name in ("reads",) if not hasattr(action, name)]
+    lacking += [name for name in ("verb", "usage", "says", "args", "risk", "limits") if not getattr(action, name, None)]
+    if lacking:
+        raise TypeError(f"{type(action).__name__} is no action: it has no {', '.join(lacking)}")
+    return action
+
+
+def _modules() -> list[ModuleType]:
+    return [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from bot import words
+from bot.kinds import IncidentNumber
 from bot.model import Ask, Reply, Status
 from bot.ports import Desk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    incident: Annotated[int, IncidentNumber()]
 
 
 @dataclass(frozen=True)
@@ -14,14 +20,15 @@ class Ack:
     verb: str = "ack"
     usage: str = "ack <incident>"
     says: str = "take an incident; its pages stop"
+    args: type[Args] = Args
+    reads: bool = False
 
-    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number = words.target(rest, ask.incident_id, self.usage)
-        before = desk.incident(number)
+    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
+        before = desk.incident(args.incident)
         if before.status is Status.ACKED and before.owner == ask.by.id:
-            return Reply(said=f"You already have incident {number}.")
+            return Reply(said=f"You already have incident {before.id}.")
         after = desk.acknowledge(before, ask)
-        return Reply(said=f"Incident {number} is yours: {after.title}")
+        return Reply(said=f"Incident {before.id} is yours: {after.title}")
 
 
 command = Ack()

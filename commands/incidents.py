@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.model import Ask, Incident, Reply
+from bot.kinds import Nothing
+from bot.model import Ask, Incident, Reply, Status
 from bot.ports import Desk
 
 _SHOWN = 20
@@ -15,8 +16,10 @@ class Incidents:
     verb: str = "incidents"
     usage: str = "incidents"
     says: str = "list what is open, worst first"
+    args: type[Nothing] = Nothing
+    reads: bool = True
 
-    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
+    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
         found = desk.unresolved(_SHOWN + 1)
         if not found:
             return Reply(said="No incident is open.")
@@ -27,7 +30,8 @@ class Incidents:
 
 
 def _line(one: Incident) -> str:
-    who = f", {one.owner} has it" if one.owner else ""
+    has = f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
+    who = has if one.owner else ""
     return f"#{one.id} {one.severity} {one.status}{who}: {one.title} ({one.firing} firing)"
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from bot import words
+from bot.kinds import IncidentNumber, Text
 from bot.model import Ask, Reply
-from bot.ports import Desk, Rejected
+from bot.ports import Desk
 
 _LONGEST = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    incident: Annotated[int, IncidentNumber()]
+    text: Annotated[str, Text(most=_LONGEST, asked="What should the note say?")]
 
 
 @dataclass(frozen=True)
@@ -16,16 +23,12 @@ class Note:
     verb: str = "note"
     usage: str = "note <incident> <text>"
     says: str = "add a sentence to an incident's story"
+    args: type[Args] = Args
+    reads: bool = False
 
-    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number, text = words.target_and_text(rest, ask.incident_id, self.usage)
-        if not text:
-            raise Rejected(f"What should the note say? Nothing was done. Usage: {self.usage}", code="no_text")
-        if len(text) > _LONGEST:
-            said = f"A note has at most {_LONGEST} characters, this has {len(text)}. Nothing was done. Shorten it."
-            raise Rejected(said, code="too_long")
-        desk.note(desk.incident(number), ask, text)
-        return Reply(said=f"Noted on incident {number}.")
+    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
+        desk.note(desk.incident(args.incident), ask, args.text)
+        return Reply(said=f"Noted on incident {args.incident}.")
 
 
 command = Note()

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from bot import words
+from bot.kinds import IncidentNumber
 from bot.model import Ask, Reply, Status
 from bot.ports import Desk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    incident: Annotated[int, IncidentNumber()]
 
 
 @dataclass(frozen=True)
@@ -14,16 +20,17 @@ class Resolve:
     verb: str = "resolve"
     usage: str = "resolve <incident>"
     says: str = "declare an incident over; it opens again if it goes on firing"
+    args: type[Args] = Args
+    reads: bool = False
 
-    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number = words.target(rest, ask.incident_id, self.usage)
-        before = desk.incident(number)
+    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
+        before = desk.incident(args.incident)
         if before.status is Status.RESOLVED:
-            return Reply(said=f"Incident {number} was already resolved by {before.resolved_by}.")
+            return Reply(said=f"Incident {before.id} was already resolved by {before.resolved_by}.")
         after = desk.resolve(before, ask)
         if after.firing:
-            return Reply(said=f"Incident {number} is resolved. {after.firing} of its alerts still fire.")
-        return Reply(said=f"Incident {number} is resolved.")
+            return Reply(said=f"Incident {before.id} is resolved. {after.firing} of its alerts still fire.")
+        return Reply(said=f"Incident {before.id} is resolved.")
 
 
 command = Resolve()

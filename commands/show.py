@@ -1,32 +1,53 @@
-"""show: one incident in a few lines."""
+"""show: one incident in a few lines, with what fires and what was noted last."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from bot import words
-from bot.model import Ask, Reply
+from bot.kinds import IncidentNumber
+from bot.model import Ask, Incident, Reply, Status
 from bot.ports import Desk
+
+_ALERTS, _NOTES = 5, 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    incident: Annotated[int, IncidentNumber()]
 
 
 @dataclass(frozen=True)
 class Show:
     verb: str = "show"
     usage: str = "show <incident>"
-    says: str = "show where an incident stands"
+    says: str = "show where an incident stands, what fires and what was noted"
+    args: type[Args] = Args
+    reads: bool = True
 
-    def run(self, ask: Ask, rest: str, desk: Desk) -> Reply:
-        number = words.target(rest, ask.incident_id, self.usage)
-        one = desk.incident(number)
-        lines = [
-            f"#{one.id} {one.title}",
-            f"{one.severity}, {one.status}, {one.firing} of {one.total} alerts firing"
-            + (f", {one.owner} has it" if one.owner else ""),
-            f"opened {one.opened_at:%Y-%m-%d %H:%M} UTC",
-        ]
-        if one.resolved_at:
-            lines.append(f"resolved {one.resolved_at:%Y-%m-%d %H:%M} UTC by {one.resolved_by}")
-        return Reply(said="\n".join(lines))
+    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
+        return Reply(said="\n".join(_lines(desk.incident(args.incident), desk)))
+
+
+def _lines(one: Incident, desk: Desk) -> Iterator[str]:
+    yield f"#{one.id} {one.title}"
+    yield f"{one.severity}, {one.status}, {one.firing} of {one.total} alerts firing{_owner(one)}"
+    yield f"opened {one.opened_at:%Y-%m-%d %H:%M} UTC"
+    if one.resolved_at:
+        yield f"resolved {one.resolved_at:%Y-%m-%d %H:%M} UTC by {one.resolved_by}"
+    names = desk.firing(one, _ALERTS)
+    if names:
+        more = f" and {one.firing - len(names)} more" if one.firing > len(names) else ""
+        yield f"firing: {', '.join(names)}{more}"
+    for event in desk.notes(one, _NOTES):
+        yield f"{event.at:%H:%M} {event.said}"
+
+
+def _owner(one: Incident) -> str:
+    if not one.owner:
+        return ""
+    return f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
 
 
 command = Show()

@@ -6,24 +6,41 @@ open, fails the test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import commands
+from bot import alarms
+from bot.acting import Tools
+from bot.acts import Code, Risk
+from bot.book import Book, Freeze, Role, Rule
+from bot.breaking import Breaking
 from bot.delivery import Delivery, Patience
-from bot.desk import Desk
+from bot.gate import Gate
 from bot.intake import Intake, Taken
-from bot.model import Alert, Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
+from bot.linking import Linking
+from bot.model import NOBODY, Alert, Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
 from bot.owing import Mouth
+from bot.people import People
 from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.rights import Opinion, Rights
 from bot.rules import Rules
-from bot.store import claims
-from bot.store.engine import Store
+from bot.runs import Parts as RunsParts
+from bot.runs import Runs
+from bot.store import claims, ledger
+from bot.store import glass as glasses
+from bot.store.engine import Store, Unavailable
 from bot.store.reading import DeliveryView
 from bot.story import Written
+from bot.tending import Tending
+from bot.verbs import Verbs, names_said
 from bot.watch import Watch
+from tests.dials import Dials, Turn
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SEVERITIES = {
@@ -32,8 +49,13 @@ SEVERITIES = {
     "warning": Severity.WARNING,
     "info": Severity.INFO,
 }
-ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
-BO = Principal(id="bo", name="Bo")
+ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder", "turner"}))
+BO = Principal(id="bo", name="Bo", roles=frozenset({"responder"}))
+CY = Principal(id="cy", name="Cy", roles=frozenset({"approver", "settler"}))
+ROLES = (
+    Role(name="turner", allow=(Rule(do="turn *"), Rule(do="undo"), Rule(do="keep"), Rule(do="runs"))),
+    Role(name="settler", allow=(Rule(do="settle"), Rule(do="runs"))),
+)
 
 
 class Clock:
@@ -130,8 +152,17 @@ class House:
     `url` is of a migrated database.
     """
 
-    def __init__(self, url: str, *, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        rules: Rules | None = None,
+        roles: Sequence[Role] = ROLES,
+        freezes: Sequence[Freeze] = (),
+        opinion: Opinion | None = None,
+    ) -> None:
         self.clock = Clock()
+        self.opinion = opinion
         self.written: list[Written] = []
         self.store = Store(url, now=self.clock)
         chat = frozenset({Kind.CARD, Kind.LINE})
@@ -143,11 +174,32 @@ class House:
         for one in self.channels:
             one.busy = self.store.writing
         mouths = [Mouth(name=one.name, kinds=one.kinds, wants=one.wants) for one in self.channels]
-        self.intake = Intake(
-            self.store, rules=rules or Rules(severities=SEVERITIES), mouths=mouths, told=self.written.append
+        rules = rules or Rules(severities=SEVERITIES)
+        self.intake = Intake(self.store, rules=rules, mouths=mouths, told=self.written.append)
+        self.people = {one.id: one for one in (ANA, BO, CY)}
+        self.dials = Dials()
+        self.well: bool | None = True  #: what the metrics store answers
+        self.seals = ""  #: why the audit log cannot be sealed, where it cannot
+        self.verbs = Verbs(commands=commands.find(), actions=commands.actions())
+        self.action()
+        tools = Tools(now=self.clock, gauge=self)
+        self.runs = Runs(
+            RunsParts(
+                store=self.store,
+                verbs=self.verbs,
+                tools=tools,
+                mouths=mouths,
+                told=self.written.append,
+                seal=self._seal,
+                alarm=self._alarm,
+            )
         )
-        people = {("slack", "U1"): ANA, ("telegram", "1001"): ANA, ("slack", "U2"): BO}
-        self.desk = Desk(self.store, commands=commands.find(), accounts=people, mouths=mouths, told=self.written.append)
+        self.groups: dict[str, dict[str, bool | None]] = {}  #: Slack account -> groups, and whether it is in them
+        self.mouths = mouths
+        self.tools = tools
+        self.rules, self.roles, self.freezes = rules, roles, freezes
+        self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; counts from the next `settle` on
+        self.settle({("slack", "U1"): ANA, ("telegram", "1001"): ANA, ("slack", "U2"): BO})
         self.delivery = Delivery(
             self.store,
             self.channels,
@@ -164,6 +216,45 @@ class House:
             late_copy=timedelta(minutes=5),
         )
         self.intake.start()
+
+    def settle(
+        self, accounts: Mapping[tuple[str, str], Principal], groups: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
+        """Start anew with these people in the settings, and these roles carried by Slack's groups."""
+        people = People(
+            persons={who.id: who for who in accounts.values()},
+            accounts={account: who.id for account, who in accounts.items()},
+            groups=groups or {},
+        )
+        self.linking = Linking(people, lambda account: self.groups.get(account, {}))
+        rights = Rights(
+            book=Book(self.roles, people=self.people.values(), freezes=self.freezes, on_call=self.on_call),
+            person=self.people.get,
+            opinion=self.opinion,
+            names=partial(names_said, people, (), self.verbs),
+            glass=glasses.until,
+        )
+        breaking = Breaking(rights=rights, mouths=self.mouths, rules=self.rules, contact="carla")
+        self.desk = Gate(
+            self.store,
+            verbs=self.verbs,
+            breaking=breaking,
+            linking=self.linking,
+            tools=self.tools,
+            runs=self.runs,
+            told=self.written.append,
+        )
+        self.tending = Tending(
+            store=self.store,
+            gate=self.desk,
+            runs=self.runs,
+            gauge=self,
+            alarm=self._alarm,
+            breaking=breaking,
+            told=self.written.append,
+        )
+        with self.store.begin() as tx:
+            self.linking.tidy(tx)
 
     def close(self) -> None:
         self.intake.stop()
@@ -211,6 +302,41 @@ class House:
         self, words: str, *, by: Principal = ANA, place: str = "slack", once: str = "", here: int | None = None
     ) -> Reply:
         return self.desk.ask(Ask(by=by, words=words, place=place, once=once, incident_id=here))
+
+    def action(self, *, risk: Risk = Risk.UNDOABLE, check: str = "", reads: bool = False) -> None:
+        """From here on `turn` is such an action."""
+        turn: Any = Turn(self.dials, risk=risk, check=check, reads=reads)
+        self.verbs.actions["turn"] = turn
+
+    def takes_away(self, *roles: str, of: str = "ana") -> None:
+        """The person has these roles no longer."""
+        self.people[of] = replace(self.people[of], roles=self.people[of].roles - set(roles))
+
+    def tends(self) -> None:
+        """One tick of what time does to plans and runs."""
+        self.tending.tend()
+
+    def holds(self, expression: str) -> bool | None:
+        assert expression, "a check without an expression was asked"
+        return self.well
+
+    def audited(self) -> list[Code]:
+        """What is on record, in order; the ends of runs and what changed incidents alike."""
+        with self.store.read() as reading:
+            return [Code(json.loads(one.body)["code"]) for one in ledger.entries(reading.sql, ledger.Wanted())]
+
+    def _seal(self, uids: Sequence[str]) -> None:
+        assert uids, "nothing was to be sealed"
+        if self.seals:
+            raise Unavailable(self.seals)
+
+    def _alarm(self, name: str, run: str, said: str) -> None:
+        self.hears_all(alarms.about_run(name, run, said, self.clock()))
+
+    def hears_from(self, place: str, account: str, words: str, *, private: bool = True, once: str = "") -> Reply:
+        """Words from an account, whoever's it is."""
+        by = self.desk.person(place, account) or NOBODY
+        return self.desk.ask(Ask(by=by, words=words, place=place, account=account, private=private, once=once))
 
     def incident(self, number: int = 1) -> Incident:
         with self.store.read() as reading:

@@ -12,13 +12,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.model import Ask, Incident, Kind, Notice, What
+from bot.model import NOBODY, Ask, Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit, Rejected
 from bot.settings import ConsoleSettings
+from bot.words import plain
 
 #: The one account of this place: whoever sits at the bot's own machine.
 OPERATOR = "local"
 
+_UNLISTED = (
+    f"The console acts for the person {OPERATOR!r}, who is not listed under `people`. Nothing was done."
+    f" Use your chat, or add {{id: {OPERATOR}, name: ..., roles: [...]}} to `people`."
+)
 _MOST_WORDS = 4000
 _MOST_ONCE = 64
 
@@ -31,7 +36,10 @@ class _Line:
 
 
 class Console:
-    """Takes `{"words", "incident", "once"}`, the last two optional, and answers `{"said", "ok", "repeated"}`."""
+    """Takes `{"words", "incident", "once"}`, the last two optional; answers `{"said", "ok", "repeated", "buttons"}`.
+
+    `buttons` are labels to words, under an answer that asks for a yes.
+    """
 
     name = "console"
     kinds: frozenset[Kind] = frozenset()
@@ -54,16 +62,21 @@ class Console:
                 "The bot is starting or stopping. Nothing was done; try again.", code="not_listening", status=503
             )
         operator = door.person(self.name, OPERATOR)
+        ask = Ask(
+            by=operator or NOBODY,
+            words=line.words,
+            place=self.name,
+            incident_id=line.incident_id,
+            once=line.once,
+            account=OPERATOR,
+            private=True,
+        )
         if operator is None:
-            raise Rejected(
-                f"The console acts for the person {OPERATOR!r}, who is not listed under `people`. Nothing was done."
-                f" Use your chat, or add {{id: {OPERATOR}, name: ..., roles: [...]}} to `people`.",
-                code="not_listed",
-                status=403,
-            )
-        ask = Ask(by=operator, words=line.words, place=self.name, incident_id=line.incident_id, once=line.once)
+            door.turn_away(ask, _UNLISTED)
+            raise Rejected(_UNLISTED, code="not_listed", status=403)
         reply = door.ask(ask)
-        said = {"said": reply.said, "ok": reply.ok, "repeated": reply.repeated}
+        buttons = dict(reply.card.buttons) if reply.card else {}
+        said = {"said": reply.said, "ok": reply.ok, "repeated": reply.repeated, "buttons": buttons}
         return Heard(body=json.dumps(said).encode(), content_type="application/json")
 
     def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - nothing is owed to it
@@ -93,4 +106,4 @@ def _read(body: bytes) -> _Line:
         raise Rejected(f"`once` is text of at most {_MOST_ONCE} characters.", code="bad_once", status=422)
     if incident is not None and (type(incident) is not int or not 0 < incident < 2**63):
         raise Rejected("`incident` is the number of an incident.", code="bad_incident", status=422)
-    return _Line(words=words.strip(), incident_id=incident, once=once)
+    return _Line(words=plain(words), incident_id=incident, once=once)

@@ -62,12 +62,12 @@ class PagerDuty:
         self._open: list[Any] = []
 
     def takes(self, incident: Incident) -> bool:
-        """Whether this incident pages at all: its severity is one of the setting `severities`.
+        """Whether this incident pages at all: the worst it has been is one of the setting `severities`.
 
-        The house asks before it owes a delivery. Severity never sinks while an incident lasts, so what was
-        triggered is also acknowledged and resolved.
+        The house asks before it owes a delivery. The worst never sinks while an incident lasts, whatever a person says
+        of its severity, so what was triggered is also acknowledged and resolved.
         """
-        return incident.severity in self._severities
+        return incident.worst in self._severities
 
     def healthy(self) -> str | None:
         """None, or why the last page did not arrive, or what PagerDuty said when it refused our key or token.
@@ -128,6 +128,7 @@ class PagerDuty:
             incident_id=incident_id,
             once=told.once,
             said_at=told.said_at,
+            account=told.account,
         )
         reply = self._at_door().ask(ask)
         return Heard(status=202, body=b"taken" if reply.ok else b"taken, without effect")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from slack_bolt import Ack, App, BoltRequest, BoltResponse
@@ -17,21 +17,25 @@ from slack_bolt.error import BoltUnhandledRequestError
 
 from bot.channels.slack_acts import Payload, command, mention, press
 from bot.channels.slack_blocks import escape
+from bot.channels.slack_groups import UserGroups
 from bot.channels.slack_hearing import Hearing
 from bot.channels.slack_post import Posting
 from bot.channels.slack_signature import check_shape, check_workspace, read, verify
+from bot.channels.slack_standing import Standing
 from bot.channels.slack_web import Line, Web, sdk_logger, tokenless, whisper
 from bot.model import Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit
 from bot.settings import SlackSettings
 
-#: Seconds for a call as a whole: of a delivery, and while Slack waits 3 s for us (1 s more may go to the answer).
-_POST_S, _LOOK_S = 10.0, 1.5
+#: Seconds for a call as a whole: of a delivery, and of one of the two looks (who, where) while Slack waits 3 s for us;
+#: 1 s more may go to the answer. Who is in a group is read while nobody waits.
+_POST_S, _LOOK_S, _READ_S = 10.0, 0.9, 5.0
 _ANYTHING = re.compile("")
 
 
 class Slack:
-    """One workspace, one channel where incidents are told; people may speak to the bot anywhere in the workspace."""
+    """One workspace, one channel where incidents are told. People speak to the bot there, in the further channels of
+    the settings, and in direct messages."""
 
     name = "slack"
     kinds = frozenset({Kind.CARD, Kind.LINE})
@@ -46,7 +50,11 @@ class Slack:
         token = settings.bot_token.get_secret_value()
         self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
         quick = Web(token, settings.api_url, _LOOK_S)
-        self._hearing = Hearing(place=self.name, team_id=settings.team_id, call=quick.call, whisper=whisper)
+        standing = Standing(quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in})
+        self._hearing = Hearing(
+            place=self.name, team_id=settings.team_id, standing=standing, call=quick.call, whisper=whisper
+        )
+        self._groups = UserGroups(Web(token, settings.api_url, _READ_S).call)
         self._line = Line(settings)
         self._app: App | None = None
 
@@ -72,10 +80,18 @@ class Slack:
     def start(self, door: Door) -> None:
         self._hearing.open(door)
         self._app = self._listeners()
+        self._groups.open()
         self._line.open(self._answer)
 
     def stop(self) -> None:
         self._line.close()
+        self._groups.close()
+
+    def watch_groups(self, groups: Collection[str]) -> None:
+        self._groups.watch(groups)
+
+    def groups_of(self, account: str) -> Mapping[str, bool | None]:
+        return self._groups.of(account)
 
     def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the channel
         return True

@@ -26,6 +26,8 @@ class Act:
     channel: str = ""
     thread: str = ""  #: ts of the thread's root, "" outside threads
     response_url: str = ""  #: where the answer to the asker alone goes; "" when there is none
+    shared: bool = False  #: Slack told with it that people of other companies are in that channel
+    private: bool = False  #: nobody else sees the words
 
     @property
     def ref(self) -> str | None:
@@ -34,16 +36,18 @@ class Act:
 
 
 def command(payload: Payload) -> Act:
-    """A slash command."""
+    """A slash command. Typed in a direct message it is seen by the bot alone."""
     if not _text(payload, "trigger_id"):
         raise _nameless()
+    channel = _text(payload, "channel_id")
     return Act(
         account=_text(payload, "user_id"),
         team=_text(payload, "team_id") or None,
         words=commanded(_text(payload, "command"), _text(payload, "text")),
         once=f"command:{_text(payload, 'trigger_id')}",
-        channel=_text(payload, "channel_id"),
+        channel=channel,
         response_url=_text(payload, "response_url"),
+        private=direct(channel),
     )
 
 
@@ -91,7 +95,13 @@ def mention(payload: Payload, bot: str) -> Act | None:
         once=f"message:{channel}:{ts}",
         channel=channel,
         thread=_text(event, "thread_ts"),
+        shared=payload.get("is_ext_shared_channel") is True,
     )
+
+
+def direct(channel: str) -> bool:
+    """Whether that is a direct message of two; Slack gives those ids that begin with D."""
+    return channel.startswith("D")
 
 
 def outsider(user: Payload, team_id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What somebody typed in Slack, as the words they meant: mentions, auto-links, code marks and smart quotes undone.
+"""What somebody typed in Slack, as the words they meant: Slack's mark-up undone, then plain.
 
 The trap: this happens once. What comes out may look like mark-up again and must not be undone a second time.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 
+from bot.words import plain
+
 _MARKED = re.compile(r"<([^<>\n]*)>")
-_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "\u00a0": " "})
 
 
 def typed(text: str, *, bot: str = "") -> str:
     """The words. `bot`: the bot's own user id, whose mention is left out."""
     meant = _MARKED.sub(lambda found: _meant(found[1], bot), text)
     meant = meant.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    meant = meant.replace("```", " ").replace("`", "").translate(_QUOTES)
-    return " ".join(meant.split()).lstrip("/ ").strip()
+    return " ".join(plain(meant).split()).lstrip("/ ").strip()
 
 
 def commanded(command: str, text: str) -> str:

@@ -12,11 +12,12 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.channels.telegram_html import TEXT_UNITS, units
-from bot.model import Ask, Principal
+from bot.model import NOBODY, Ask
 from bot.ports import Door, Rejected
+from bot.words import plain
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,8 @@ _BORROWED = frozenset(
 )
 _ON_CARDS = ("ack", "resolve")  #: the verbs that a card's buttons have ever said, with its incident's number
 _SPOKEN = ("message", "edited_message", "channel_post", "edited_channel_post")
-_COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.DOTALL)
-_TYPOGRAPHY = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "\u00a0": " ", "\u202f": " "})
+#: A hyphen is no letter of Telegram's own commands: it offers `/break_glass`, and people type both.
+_COMMAND = re.compile(r"/([A-Za-z0-9_-]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,24 +118,26 @@ class Ear:
         words = self._words(message)
         if not words:
             return None
-        here = self._is_here(_part(message, "chat"))
+        chat, sender = _part(message, "chat"), _part(message, "from")
+        here, account = self._is_here(chat), _number(sender, "id")
+        said = self._said(chat, account, words, once)
         faceless = _unfit(message, kind)
         if faceless:
-            return self._turn_away(message, faceless, once) if here else None
-        account = _number(_part(message, "from"), "id")
-        if account is None or _part(message, "from").get("is_bot") is True:
+            return self._turn_away(message, said, faceless) if here else None
+        if account is None or sender.get("is_bot") is True:
             return None
-        by = self.door.person(self.place, str(account))
-        if by is None:
-            return self._turn_away(message, _unlisted(account), once) if here else None
+        by = self.door.person(self.place, said.account)
         if not here:
-            return self._turn_away(message, _ELSEWHERE, once)
-        return self._ask(message, by, words, once)
-
-    def _ask(self, message: Mapping[str, object], by: Principal, words: str, once: str) -> Answer | None:
-        standing = self._standing(_part(message, "chat"), _part(message, "reply_to_message"))
-        reply = self.door.ask(Ask(by=by, words=words, place=self.place, incident_id=standing, once=once))
+            return self._turn_away(message, said, _ELSEWHERE) if by else None
+        standing = self._standing(chat, _part(message, "reply_to_message"))
+        reply = self.door.ask(replace(said, by=by or NOBODY, incident_id=standing))
         return None if reply.repeated else _answer(message, reply.said)
+
+    def _said(self, chat: Mapping[str, object], account: int | None, words: str, once: str) -> Ask:
+        """By nobody, as yet."""
+        sender = "" if account is None else str(account)
+        private = _text(chat, "type") == "private"
+        return Ask(by=NOBODY, words=words, place=self.place, account=sender, private=private, once=once)
 
     def _hear_press(self, press: Mapping[str, object], once: str) -> Answer:
         press_id = _text(press, "id")
@@ -145,12 +148,12 @@ class Ear:
         if not self._is_here(chat) or not _is_genuine(message, words, incident_id):
             return Answer(said=UNKNOWN_BUTTON, alert=True, press_id=press_id)
         account = _number(_part(press, "from"), "id")
+        said = self._said(chat, account, words, once)
         if account is None or account in ANONYMOUS:
+            self.door.turn_away(said, _FACELESS)
             return Answer(said=_FACELESS, alert=True, press_id=press_id)
-        by = self.door.person(self.place, str(account))
-        if by is None:
-            return Answer(said=_unlisted(account), alert=True, press_id=press_id)
-        reply = self.door.ask(Ask(by=by, words=words, place=self.place, incident_id=incident_id, once=once))
+        by = self.door.person(self.place, said.account) or NOBODY
+        reply = self.door.ask(replace(said, by=by, incident_id=incident_id))
         return Answer(said=reply.said, alert=not reply.ok, press_id=press_id)
 
     def _words(self, message: Mapping[str, object]) -> str:
@@ -161,11 +164,15 @@ class Ear:
         text = _text(message, "text")
         if units(text) >= TEXT_UNITS:
             return ""
-        text = text.translate(_TYPOGRAPHY).strip()
+        text = plain(text)
         command = _COMMAND.fullmatch(text)
         if command is None:
             return text.lstrip("/ ") if self._is_answered(message) else ""
-        verb, other, rest = command.group(1).lower(), command.group(2) or self.username, command.group(3) or ""
+        verb, other, rest = (
+            command.group(1).lower().replace("_", "-"),
+            command.group(2) or self.username,
+            command.group(3) or "",
+        )
         if other.lower() != self.username.lower():
             return ""
         if verb == "start":
@@ -186,11 +193,10 @@ class Ear:
             return None
         return self.door.standing_at(self.place, f"{chat_id}:{message_id}")
 
-    def _turn_away(self, message: Mapping[str, object], why: str, once: str) -> Answer | None:
+    def _turn_away(self, message: Mapping[str, object], said: Ask, why: str) -> Answer | None:
         """Say it once, however often Telegram offers the update. (An ask notes its own id, with its effect.)"""
-        sender = _number(_part(message, "from"), "id")
-        logger.warning("telegram command refused", extra={"account": sender, "why": why})
-        return None if self.door.seen(self.place, once) else _answer(message, why)
+        logger.warning("telegram command refused", extra={"account": said.account, "why": why})
+        return None if self.door.turn_away(said, why) else _answer(message, why)
 
 
 def give_up(update: Update) -> Answer:
@@ -227,10 +233,6 @@ def _buttons(message: Mapping[str, object]) -> set[str]:
     rows = _part(message, "reply_markup").get("inline_keyboard")
     buttons = [button for row in rows if isinstance(row, list) for button in row] if isinstance(rows, list) else []
     return {str(button.get("callback_data")) for button in buttons if isinstance(button, dict)}
-
-
-def _unlisted(account: int) -> str:
-    return f"You are not listed under `people` (telegram: {account}). Nothing was done. Ask an admin to add you."
 
 
 def _answer(message: Mapping[str, object], said: str) -> Answer:

@@ -23,6 +23,7 @@ from zlib import crc32
 import psycopg
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, make_url
 
+from bot.redact import redact
 from bot.store.opening import DRIVERS_OWN, TROUBLES, Begun, begun_on, lock_beside, open_postgres, open_sqlite
 from bot.store.reading import Reading
 from bot.store.sql import Sql
@@ -42,8 +43,12 @@ class Unavailable(Exception):
     """The database cannot be reached, is full, or is locked for too long. Nothing was stored."""
 
 
+class Occupied(Exception):
+    """Somebody else has the turn, and it was not to be waited for. Nothing was done."""
+
+
 class Store:
-    """An open database. `observe` is told the seconds that each commit took."""
+    """An open database. `observe` is told the seconds that each commit took; `scrub` takes secrets out of a text."""
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Store:
         *,
         now: Callable[[], datetime] | None = None,
         observe: Callable[[float], None] = lambda _: None,
+        scrub: Callable[[str], str] = redact,
     ) -> None:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
@@ -58,6 +64,7 @@ class Store:
         #: Replicas share one clock, the database's; a test that brings a clock of its own means that one.
         self._its_time = now is None
         self._observe = observe
+        self._scrub = scrub
         self._turns = _Turns()
         self._here = threading.local()
         self._alone: IO[bytes] | None = None
@@ -66,25 +73,27 @@ class Store:
         self._checkpoints = _Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
 
     @contextmanager
-    def begin(self, lane: str = _INCIDENTS, *, synced: bool = True) -> Iterator[Tx]:
+    def begin(self, lane: str = _INCIDENTS, *, synced: bool = True, wait: bool = True) -> Iterator[Tx]:
         """One write transaction: committed when the block ends well, undone when it raises.
 
         `lane`: whose turn is taken. All that changes incidents takes the default; the deliveries of one channel
         take the channel's name, so that across replicas a channel's quota is counted by one of them at a time.
         `synced`: whether it outlives a power failure; only what may be undone by one does without.
+        `wait`: for a turn that another replica has; on SQLite there is none, and the turn is always waited for.
 
         Raises:
             Unavailable: the database did not take it; nothing was stored.
+            Occupied: without `wait`, another replica has the turn.
         """
         mine = self._turns if self.sqlite else nullcontext()
         with (
             mine,
-            self._connected(self._writers, partial(self._take_turn, lane, synced=synced)) as (raw, at),
+            self._connected(self._writers, partial(self._take_turn, lane, synced=synced, wait=wait)) as (raw, at),
             _speak(raw) as sql,
         ):
             self._here.writing = True
             try:
-                yield Tx(sql, at)
+                yield Tx(sql, at, self._scrub)
                 start = perf_counter()
                 raw.commit()
                 self._observe(perf_counter() - start)
@@ -95,7 +104,7 @@ class Store:
             finally:
                 self._here.writing = False
 
-    def _take_turn(self, lane: str, raw: PoolProxiedConnection, *, synced: bool) -> datetime:
+    def _take_turn(self, lane: str, raw: PoolProxiedConnection, *, synced: bool, wait: bool) -> datetime:
         """Begin, and wait for the turn; returns what time it is then."""
         cursor = raw.cursor()
         if self.sqlite:
@@ -103,12 +112,15 @@ class Store:
             cursor.execute("BEGIN IMMEDIATE")
             return self.now()
         begin = "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off"
-        turn = f"SELECT pg_advisory_xact_lock({crc32(f'vakhta/{lane}'.encode())})"
-        cursor.execute(f"{begin}; SELECT clock_timestamp() FROM ({turn}) AS turn")  # statements in one round trip
+        lock, taken = ("pg_advisory_xact_lock", "") if wait else ("pg_try_advisory_xact_lock", " WHERE mine")
+        turn = f"SELECT {lock}({crc32(f'vakhta/{lane}'.encode())}) AS mine"
+        cursor.execute(f"{begin}; SELECT clock_timestamp() FROM ({turn}) AS turn{taken}")  # in one round trip
         while cursor.nextset():
             pass
         row = cursor.fetchone()
-        assert row is not None, "a SELECT without FROM a table has a row"
+        if row is None:
+            raw.rollback()
+            raise Occupied(lane)
         at: datetime = row[0]
         return at.astimezone(UTC) if self._its_time else self.now()
 

@@ -10,7 +10,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-from bot.store import tables  # noqa: F401 - they enter SQLModel's metadata by being imported
+# They enter SQLModel's metadata by being imported.
+from bot.store import glass_tables, link_tables, plan_tables, tables  # noqa: F401
 from bot.store.engine import Store
 
 

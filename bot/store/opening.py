@@ -31,7 +31,15 @@ TROUBLES = (
 )
 
 _COMMON = ("journal_mode=WAL", f"busy_timeout={LOCK_TIMEOUT_S * 1000}", "temp_store=MEMORY")
-_WRITING = (*_COMMON, "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=0", "cache_size=-16000")
+# Without recursive triggers REPLACE deletes a row past the guard against deleting.
+_WRITING = (
+    *_COMMON,
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "recursive_triggers=ON",
+    "wal_autocheckpoint=0",
+    "cache_size=-16000",
+)
 _READING = (*_COMMON, "query_only=ON", "cache_size=-4000")
 
 #: Whatever a driver raises: it has to reach whoever ends the transaction, because that is broken.

@@ -49,10 +49,10 @@ class Reading:
     """One look at the store."""
 
     def __init__(self, sql: Sql) -> None:
-        self._sql = sql
+        self.sql = sql
 
     def ping(self) -> None:
-        self._sql.run("SELECT 1")
+        self.sql.run("SELECT 1")
 
     def incidents(self, *, status: Status | None = None, limit: int = 50, before: int | None = None) -> list[Incident]:
         """Newest first. `before`: only ids below it, which is how the next page is asked for."""
@@ -61,7 +61,7 @@ class Reading:
             where.append("i.status = 'resolved'")
         elif status is not None:
             where.append(f"i.status <> 'resolved' AND i.status = '{status}'")
-        rows = self._sql.rows(
+        rows = self.sql.rows(
             f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE {' AND '.join(where)} ORDER BY i.id DESC LIMIT ?",
             *values,
             limit,
@@ -69,24 +69,24 @@ class Reading:
         return [incident_of(row) for row in rows]
 
     def incident(self, incident_id: int) -> Incident | None:
-        row = self._sql.row(f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id = ?", incident_id)
+        row = self.sql.row(f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id = ?", incident_id)
         return None if row is None else incident_of(row)
 
     def paged_as(self, page_key: str) -> int | None:
         """The newest incident paged under that dedup_key."""
-        found: int | None = self._sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
+        found: int | None = self.sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
         return found
 
     def standing_at(self, channel: str, ref: str) -> int | None:
         """The incident whose card stands there."""
-        found: int | None = self._sql.scalar(
+        found: int | None = self.sql.scalar(
             "SELECT incident_id FROM delivery WHERE channel = ? AND ref = ? AND kind = 'card' LIMIT 1", channel, ref
         )
         return found
 
     def alerts(self, incident_id: int, limit: int = 500) -> list[AlertView]:
         """Firing ones first, then by their beginning."""
-        rows = self._sql.rows(
+        rows = self.sql.rows(
             "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
             " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
             incident_id,
@@ -96,7 +96,7 @@ class Reading:
 
     def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
         """(id, event), oldest first; of a longer story, the newest `limit`."""
-        rows = self._sql.rows(
+        rows = self.sql.rows(
             'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE incident_id = ?'
             " ORDER BY id DESC LIMIT ?",
             incident_id,
@@ -106,7 +106,7 @@ class Reading:
 
     def events_since(self, after_id: int, limit: int) -> list[tuple[int, Event]]:
         """(id, event) of all incidents after that id, in the order of commits."""
-        rows = self._sql.rows(
+        rows = self.sql.rows(
             'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id > ? ORDER BY id LIMIT ?',
             after_id,
             limit,
@@ -114,11 +114,11 @@ class Reading:
         return [(int(row[0]), event_of(row)) for row in rows]
 
     def newest_event(self) -> int:
-        return int(self._sql.scalar("SELECT max(id) FROM event") or 0)
+        return int(self.sql.scalar("SELECT max(id) FROM event") or 0)
 
     def deliveries(self, incident_id: int, limit: int = 1000) -> list[DeliveryView]:
         """Oldest first; of a longer list, the newest `limit`."""
-        rows = self._sql.rows(
+        rows = self.sql.rows(
             "SELECT d.id, d.channel, d.kind, e.what, d.state, d.owed_at, d.sent_at, d.attempts, d.not_before, d.said,"
             " d.ref FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id WHERE d.incident_id = ?"
             " ORDER BY d.id DESC LIMIT ?",
@@ -129,7 +129,7 @@ class Reading:
 
     def owed(self) -> dict[str, tuple[int, datetime]]:
         """Per channel, how many deliveries wait to be sent, and since when the oldest is owed."""
-        rows = self._sql.rows(
+        rows = self.sql.rows(
             "SELECT channel, count(*), min(owed_at) FROM delivery WHERE state = 'owed' GROUP BY channel"
         )
         return {row[0]: (row[1], moment(row[2])) for row in rows}

@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 _Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+def partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
@@ -22,7 +22,8 @@ class IncidentRow(SQLModel, table=True):
     __tablename__ = "incident"
     __table_args__ = (
         Index("incident_by_page_key", "page_key", "id"),
-        _partial("incident_unresolved", "id", where="status <> 'resolved'"),
+        partial("incident_unresolved", "id", where="status <> 'resolved'"),
+        partial("incident_troubles", "service", where="status <> 'resolved' AND service IS NOT NULL"),
     )
 
     id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
@@ -50,7 +51,7 @@ class AlertRow(SQLModel, table=True):
     __table_args__ = (
         Index("alert_episode", "fingerprint", "source", "starts_at", unique=True),
         Index("alert_of_incident", "incident_id"),
-        _partial("alert_doubted", "doubted_at", where="doubted_at IS NOT NULL"),
+        partial("alert_doubted", "doubted_at", where="doubted_at IS NOT NULL"),
     )
 
     id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
@@ -93,12 +94,12 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         Index("delivery_of_incident", "incident_id", "id"),
-        _partial("delivery_card", "incident_id", "channel", where="kind = 'card'", unique=True),
-        _partial("delivery_owed", "channel", "rank", "id", where="state = 'owed'"),
-        _partial("delivery_in_order", "channel", "lane", "id", where=f"lane <> '' AND {_UNSENT}"),
-        _partial("delivery_late", "owed_at", where=f"kind = 'page' AND {_UNSENT}"),
-        _partial("delivery_leased", "lease_until", where="state = 'leased'"),
-        _partial("delivery_ref", "channel", "ref", where="ref IS NOT NULL"),
+        partial("delivery_card", "incident_id", "channel", where="kind = 'card'", unique=True),
+        partial("delivery_owed", "channel", "rank", "id", where="state = 'owed'"),
+        partial("delivery_in_order", "channel", "lane", "id", where=f"lane <> '' AND {_UNSENT}"),
+        partial("delivery_late", "owed_at", where=f"kind = 'page' AND {_UNSENT}"),
+        partial("delivery_leased", "lease_until", where="state = 'leased'"),
+        partial("delivery_ref", "channel", "ref", where="ref IS NOT NULL"),
     )
 
     id: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
@@ -178,3 +179,67 @@ class QuarantineRow(SQLModel, table=True):
     why: str = Field(sa_type=Text)
     sha256: str = Field(sa_type=Text)
     body: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditEntryRow(SQLModel, table=True):
+    """One entry of the audit log: inserted, and never touched again; triggers see to that, here and in the next three.
+
+    `body` is what counts, the bytes that are hashed; the other columns repeat it, to search by.
+    """
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (
+        Index("audit_entry_uid", "uid", unique=True),
+        Index("audit_entry_at", "at"),
+        partial("audit_entry_of_incident", "incident_id", "id", where="incident_id IS NOT NULL"),
+        partial("audit_entry_of_run", "run", "id", where="run <> ''"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Key)
+    uid: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    code: str = Field(sa_type=Text)
+    run: str = Field(sa_type=Text)
+    incident_id: int | None = Field(sa_type=BigInteger)
+    by: str = Field(sa_type=Text)
+    verb: str = Field(sa_type=Text)
+    target: str = Field(sa_type=Text)
+    place: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditSealRow(SQLModel, table=True):
+    """An entry's place in the tree, from 0 without a gap, and its leaf."""
+
+    __tablename__ = "audit_seal"
+    __table_args__ = (Index("audit_seal_entry", "entry_id", unique=True),)
+
+    pos: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
+    entry_id: int = Field(sa_type=BigInteger, foreign_key="audit_entry.id")
+    leaf: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditCheckpointRow(SQLModel, table=True):
+    """The root over the first `size` leaves, signed; `frontier` is what the tree goes on growing from."""
+
+    __tablename__ = "audit_checkpoint"
+
+    size: int = Field(primary_key=True, sa_type=_Key, sa_column_kwargs={"autoincrement": False})
+    root: bytes = Field(sa_type=LargeBinary)
+    at: int = Field(sa_type=BigInteger)
+    key_id: str = Field(sa_type=Text)
+    note: str = Field(sa_type=Text)
+    frontier: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditAnchorRow(SQLModel, table=True):
+    """A checkpoint that was put outside of the database, and where it is there."""
+
+    __tablename__ = "audit_anchor"
+    __table_args__ = (Index("audit_anchor_of_sink", "sink", "size"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Key)
+    size: int = Field(sa_type=BigInteger)
+    sink: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    receipt: str = Field(sa_type=Text)

@@ -7,7 +7,7 @@ Nothing here waits for the network.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from bot.model import Alert, Event, Incident, Severity, Standing, Status, What, page_key_of
+from bot.redact import redact
 from bot.store.sql import Asked, Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 
@@ -71,9 +72,11 @@ _ENCODER = msgspec.json.Encoder()
 class Tx:
     """The verbs of one write transaction, in which `now` stands still."""
 
-    def __init__(self, sql: Sql, now: datetime) -> None:
+    def __init__(self, sql: Sql, now: datetime, scrub: Callable[[str], str] = redact) -> None:
+        """`scrub` takes secrets out of what goes into the audit log."""
         self.sql = sql
         self.now = now
+        self.scrub = scrub
         self._next: dict[str, int] = {}
 
     def reserve(self, table: str, count: int = 1) -> int:
@@ -197,6 +200,17 @@ class Tx:
     def answer(self, place: str, once: str, said: str, *, ok: bool) -> None:
         row = (place, once, micros(self.now), said, int(ok))
         self.sql.insert("seen", ("place", "once", "at", "said", "ok"), [row])
+
+    def answer_again(self, place: str, once: str, said: str, *, ok: bool) -> None:
+        """What had been answered in passing is answered now."""
+        self.sql.run("UPDATE seen SET said = ?, ok = ? WHERE place = ? AND once = ?", said, int(ok), place, once)
+
+    def troubled(self, service: str) -> bool:
+        """Whether an unresolved incident is on that service."""
+        found = self.sql.scalar(
+            "SELECT 1 FROM incident WHERE service = ? AND service IS NOT NULL AND status <> 'resolved' LIMIT 1", service
+        )
+        return found is not None
 
 
 def _by_source(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

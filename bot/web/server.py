@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.meters import Debt, Meters
 from bot.ports import Channel
 from bot.store.engine import Store
-from bot.web import api
+from bot.web import api, audit_api
 from bot.web.alerts import Intake
 from bot.web.board import Board
 from bot.web.errors import answer_errors, bug, refusal
@@ -76,6 +76,7 @@ def build(
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
     app = _bare_app(version)
     app.include_router(api.routes(store, guard, threads=threads.api))
+    app.include_router(audit_api.routes(store, guard, threads=threads.api))
     app.include_router(board.routes())
     app.include_router(Inbound(channels, threads=threads.inbound, meters=meters).routes())
     app.include_router(Health(checks, shown=shown, threads=threads.look).routes())

@@ -22,6 +22,8 @@ SDKS = {
     "apscheduler": "apscheduler",
     "prometheus_client": "prometheus_client",
     "alembic": "alembic",
+    "requests": "requests",
+    "cryptography": "cryptography",
 }
 _TREE, _FLOORS = fences(section(MAP, "The tree"), "") + fences(section(MAP, "Floors"), "")
 _FILE = re.compile(r"\b[\w.-]+\.(?:py|md|toml|lock)\b")

@@ -46,7 +46,8 @@ _EMPTY: tuple[object, ...] = (None, "", (), {})
 
 def keys(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every key that holds a value, spelled as in the page: people[].id, roles.NAME.allow."""
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         inner, how = _inside(field.annotation)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from keys(inner, f"{at}{name}{how}.")

@@ -40,13 +40,14 @@ class Shop(StrictServer):
 
 class Alertmanager(Program):
     """One Alertmanager that sends to the bot; with `pager` also to PagerDuty by itself, as a fallback route would.
+    Without a bot it sends to nobody.
 
     `cluster`: the ports at which it and its peers gossip, its own one first. None waits for the others before it
     sends, so that each sends every alert.
     """
 
     def __init__(
-        self, place: Path, bot: Vakhta, *, cluster: Sequence[int] = (), pager: FakePagerDuty | None = None
+        self, place: Path, bot: Vakhta | None, *, cluster: Sequence[int] = (), pager: FakePagerDuty | None = None
     ) -> None:
         self.address = f"127.0.0.1:{free_port()}"
         name = f"alertmanager-{cluster[0]}" if cluster else "alertmanager"
@@ -110,7 +111,9 @@ def _gossip(cluster: Sequence[int]) -> list[str]:
     return [f"--cluster.listen-address=127.0.0.1:{own}", *peers, *hurried]
 
 
-def _routing(bot: Vakhta, pager: FakePagerDuty | None) -> dict[str, object]:
+def _routing(bot: Vakhta | None, pager: FakePagerDuty | None) -> dict[str, object]:
+    if bot is None:
+        return {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
     webhook = {
         "url": f"{bot.url}/alerts/alertmanager",
         "http_config": {"authorization": {"type": "Bearer", "credentials": TOKEN}},

@@ -13,8 +13,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from bot.model import Ask, Principal, Reply
+from bot.model import NOBODY, Ask, Principal, Reply
+from bot.people import LINK_FIRST
 
+_WITHOUT_IDS = ("console", "cli")  #: places where an act may have none
 ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
 
 
@@ -34,6 +36,8 @@ class SmallDoor:
         self.heard: list[Ask] = []  #: every ask, repeated ones too
         self.asks: list[Ask] = []  #: the asks that had an effect, once each
         self.strangers: list[tuple[str, str]] = []  #: accounts that were looked up and not found
+        self.unknown: list[Ask] = []  #: the asks of nobody, once each; all that has an effect of theirs is `link`
+        self.away: list[tuple[Ask, str]] = []  #: what the channel turned away by itself, once each, and why
         self.faults: list[str] = []
         self._done: dict[tuple[str, str], Reply] = {}
         self._noted: set[tuple[str, str]] = set()
@@ -61,6 +65,8 @@ class SmallDoor:
 
     def ask(self, ask: Ask) -> Reply:
         self._check_ask(ask)
+        if ask.by == NOBODY and ask.words.split()[0] != "link":
+            return self._refuse(ask)
         with self._moved:
             self.heard.append(ask)
             self._moved.notify_all()
@@ -74,6 +80,12 @@ class SmallDoor:
             self.asks.append(ask)
             self._moved.notify_all()
             return reply
+
+    def _refuse(self, ask: Ask) -> Reply:
+        with self._moved:
+            repeated = self._is_noted(ask)
+            self.unknown += [] if repeated else [ask]
+            return Reply(said=LINK_FIRST, ok=False, repeated=repeated)
 
     def person(self, place: str, account: str) -> Principal | None:
         self._check_text("person", place, account)
@@ -92,13 +104,13 @@ class SmallDoor:
         self._check_text("paged_as", page_key)
         return self.paged.get(page_key)
 
-    def seen(self, place: str, once: str) -> bool:
-        self._check_text("seen", place, once)
+    def turn_away(self, ask: Ask, why: str) -> bool:
+        if ask.by.id or not ask.place or not (ask.once or ask.place in _WITHOUT_IDS) or not why:
+            self._fault(f"turned away without its place, its id or a reason, or in somebody's name: {ask!r}")
         with self._moved:
-            if (place, once) in self._noted:
-                return True
-            self._noted.add((place, once))
-            return False
+            repeated = self._is_noted(ask)
+            self.away += [] if repeated else [(ask, why)]
+            return repeated
 
     def __enter__(self) -> Self:
         return self
@@ -109,14 +121,21 @@ class SmallDoor:
         if error is None:
             assert not self.faults, "the door was misused:\n" + "\n".join(self.faults)
 
+    def _is_noted(self, ask: Ask) -> bool:
+        noted = bool(ask.once) and (ask.place, ask.once) in self._noted
+        self._noted.add((ask.place, ask.once))
+        return noted
+
     def _check_ask(self, ask: Ask) -> None:
-        if not isinstance(ask.by, Principal) or not ask.by.id:
+        if not isinstance(ask.by, Principal) or (not ask.by.id and ask.by != NOBODY):
             self._fault(f"an ask by nobody: {ask!r}")
+        if not ask.account and (ask.by.human or ask.private):
+            self._fault(f"a person without their account: {ask!r}")
         if not ask.words.strip() or ask.words != ask.words.strip():
             self._fault(f"words that are empty or have space around them: {ask!r}")
         if ask.words.startswith("/"):
             self._fault(f"a platform's slash was left on the words: {ask!r}")
-        if not ask.place or not (ask.once or ask.place in ("console", "cli")):
+        if not ask.place or not (ask.once or ask.place in _WITHOUT_IDS):
             self._fault(f"an ask without its place or without the id of the act: {ask!r}")
         if ask.incident_id is not None and type(ask.incident_id) is not int:
             self._fault(f"an incident id that is no int: {ask!r}")

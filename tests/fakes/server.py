@@ -29,6 +29,7 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]  #: names in lower case
     body: bytes
+    asked: tuple[tuple[str, str], ...] = ()  #: the query again, where a name may come more than once
 
     @property
     def fields(self) -> dict[str, object]:
@@ -253,11 +254,13 @@ class _Request(BaseHTTPRequestHandler):
     def _read(self) -> Call:
         split = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
+        asked = parse_qsl(split.query, keep_blank_values=True)
         return Call(
             at=time.monotonic(),
             verb=self.command,
             path=split.path,
-            query=dict(parse_qsl(split.query, keep_blank_values=True)),
+            query=dict(asked),
+            asked=tuple(asked),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(length) if length else b"",
         )

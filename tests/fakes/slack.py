@@ -14,7 +14,7 @@ from tests.fakes.server import Answer, Call, StrictServer, Window
 from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields
 from tests.fakes.slack_socket import FakeSocket
 from tests.fakes.slack_speech import Spoken, Workspace
-from tests.fakes.slack_values import Message, Whisper, member, object_of, rows_of
+from tests.fakes.slack_values import Message, Whisper, member, object_of, room, rows_of
 
 
 class FakeSlack(StrictServer):
@@ -31,6 +31,8 @@ class FakeSlack(StrictServer):
         self.limited = limited
         self.window = Window(1, 1.0)
         self.users: dict[str, dict[str, object]] = {"U1": member("U1"), "U2": member("U2")}
+        self.groups: dict[str, list[str]] = {}  #: user group -> members
+        self.rooms: dict[str, dict[str, object]] = {"C1": room("C1")}  #: the channels that the bot may look at
         self.whispers: list[Whisper] = []
         self.socket = FakeSocket(self.fault)
         self.may_draw = True  #: False: every message with blocks is refused, as by a stricter Slack
@@ -147,7 +149,9 @@ class FakeSlack(StrictServer):
             "chat.postEphemeral": self._whisper,
             "conversations.history": self._history,
             "conversations.replies": self._history,
+            "conversations.info": self._room,
             "users.info": self._user,
+            "usergroups.users.list": self._members,
         }
         return verbs[method](fields)
 
@@ -214,7 +218,7 @@ class FakeSlack(StrictServer):
         return None
 
     def _whisper(self, fields: dict[str, object]) -> Answer:
-        if fields.get("channel") != self.workspace.channel:
+        if fields.get("channel") not in self.rooms:
             return _no("channel_not_found")
         told = {key: str(fields.get(key) or "") for key in ("user", "text", "thread_ts")}
         self.whispers.append(Whisper(**told))
@@ -240,6 +244,14 @@ class FakeSlack(StrictServer):
     def _user(self, fields: dict[str, object]) -> Answer:
         found = self.users.get(str(fields.get("user")))
         return _no("user_not_found") if found is None else _yes(user=found)
+
+    def _room(self, fields: dict[str, object]) -> Answer:
+        found = self.rooms.get(str(fields.get("channel")))
+        return _no("channel_not_found") if found is None else _yes(channel=found)
+
+    def _members(self, fields: dict[str, object]) -> Answer:
+        found = self.groups.get(str(fields.get("usergroup")))
+        return _no("no_such_subteam") if found is None else _yes(users=found)
 
     def _respond(self, call: Call) -> Answer:
         told = call.fields

@@ -25,7 +25,9 @@ _KNOWN = {
     "chat.postEphemeral": {"channel", "user", "text", "blocks", "thread_ts", "parse", "link_names"},
     "conversations.history": {"channel", "oldest", "latest", "limit", "cursor", "inclusive", "include_all_metadata"},
     "conversations.replies": {"channel", "ts", "oldest", "limit", "cursor", "inclusive", "include_all_metadata"},
+    "conversations.info": {"channel", "include_locale", "include_num_members"},
     "users.info": {"user"},
+    "usergroups.users.list": {"usergroup", "include_disabled", "team_id"},
     "auth.test": set(),
     "apps.connections.open": {"app_token"},
 }

@@ -50,6 +50,12 @@ def member(user: str, **other: object) -> dict[str, object]:
     return {"id": user, "team_id": "T1", "name": user.lower(), **plain, **other}
 
 
+def room(channel: str, **other: object) -> dict[str, object]:
+    """A channel of our own as conversations.info shows one."""
+    plain = {"is_channel": True, "is_im": False, "is_shared": False, "is_ext_shared": False, "is_org_shared": False}
+    return {"id": channel, "name": channel.lower(), **plain, **other}
+
+
 def rows_of(value: object) -> list[Block]:
     assert isinstance(value, Sequence)
     return [object_of(row) for row in value]

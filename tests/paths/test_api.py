@@ -166,7 +166,7 @@ def test_the_contract_and_its_page_come_from_the_bot_alone(house: WebHouse) -> N
     contract = house.http.get("/api/openapi.json").json()
     page = house.http.get("/api/docs")
 
-    assert set(contract["paths"]) == {"/api/incidents", "/api/incidents/{incident_id}"}
+    assert set(contract["paths"]) == {"/api/audit", "/api/incidents", "/api/incidents/{incident_id}"}
     assert "GET /api/incidents/{incident_id}" in page.text
     assert re.findall(r"https?://", page.text) == []
     assert "<script" not in page.text

@@ -15,7 +15,7 @@ from bot.web.server import Server
 from tests.paths.web_house import WebHouse
 
 ANA = Principal(id="ana", name="Ana")
-LOCAL = Principal(id="local", name="Night desk")
+LOCAL = Principal(id="local", name="Night desk", roles=frozenset({"responder"}))
 
 POLICY = {
     "default-src 'none'",

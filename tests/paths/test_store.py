@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.acts import Code
+from bot.model import NOBODY, Ask
 from bot.store import migrating
 from bot.store.engine import Store
 from tests.house import NOON, House, alert
@@ -94,13 +96,14 @@ def test_a_page_of_incidents_is_newest_first_and_goes_on_where_the_last_ended(ho
 
 
 def test_acts_that_are_older_than_three_days_are_forgotten(house: House) -> None:
-    assert house.desk.seen("slack", "x") is False
-    assert house.desk.seen("slack", "x") is True
+    act = Ask(by=NOBODY, words="ack 1", place="slack", once="x")
+    first = [house.desk.turn_away(act, "a guest") for _ in range(2)]
 
     house.clock.pass_by(hours=73)
     house.watch.forget()
 
-    assert house.desk.seen("slack", "x") is False
+    assert [*first, house.desk.turn_away(act, "a guest")] == [False, True, False]
+    assert house.audited() == [Code.DENIED] * 2
 
 
 def test_sqlite_is_opened_so_that_a_commit_is_on_the_disk(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -17,26 +17,27 @@ from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 from starlette.responses import PlainTextResponse
 
-import commands
 from bot.channels.console import Console
-from bot.desk import Desk
+from bot.gatehouse import gatehouse
 from bot.intake import Intake
 from bot.meters import Debt, Meters
 from bot.model import Alert, Delivered, Kind, Principal, Severity, What
 from bot.owing import Mouth
 from bot.ports import Channel
 from bot.rules import Rules
-from bot.settings import ConsoleSettings
-from bot.store import tables
+from bot.settings import ConsoleSettings, Settings
+from bot.settings_people import PersonSettings
+from bot.store import plan_tables, tables
 from bot.store.engine import Store
 from bot.store.reading import Reading
+from bot.store.seals import Seals
 from bot.story import Written
 from bot.web.feed import Bell
 from bot.web.health import Check
 from bot.web.server import Server, build
 
 TOKEN = "a-token-of-the-api"
-LOCAL = Principal(id="local", name="local")
+LOCAL = Principal(id="local", name="local", roles=frozenset({"admin"}))
 
 #: A chat that is owed things and never delivers, so that the board has something to show as owed.
 MUTE = Mouth(name="slack", kinds=frozenset({Kind.CARD, Kind.LINE}), wants=frozenset(What))
@@ -72,8 +73,16 @@ class WebHouse:
         self.bell = Bell()
         self.meters = Meters()
         self.intake = Intake(self.store, rules=Rules(severities=_SEVERITIES), mouths=[MUTE], told=self._ring)
-        accounts = people if people is not None else {("console", "local"): LOCAL}
-        self.desk = Desk(self.store, commands=commands.find(), accounts=accounts, mouths=[MUTE], told=self._ring)
+        house = gatehouse(
+            Settings(people=tuple(_listed(people or {}))),
+            self.store,
+            channels={},
+            mouths=[MUTE],
+            told=self._ring,
+            seal=Seals(self.store).seal_now,
+            take=self.intake.take,
+        )
+        self.desk = house.gate
         self.console = Console(ConsoleSettings())
         self.console.start(self.desk)
         self._server = Server(
@@ -178,7 +187,7 @@ class WebHouse:
 
 
 def _open_store(folder: Path) -> Store:
-    assert tables.IncidentRow.__tablename__ == "incident"  # imported for its effect on the metadata
+    assert tables.IncidentRow.metadata is plan_tables.PlanRow.metadata  # imported for their effect on it
     url = f"sqlite:///{folder / 'vakhta.db'}"
     maker = create_engine(url)
     SQLModel.metadata.create_all(maker)
@@ -191,3 +200,12 @@ def _open_store(folder: Path) -> Store:
 
 _BEGUN = datetime.now(UTC) - timedelta(minutes=4)
 _SEVERITIES = {severity.value: severity for severity in Severity}
+
+
+def _listed(people: Mapping[tuple[str, str], Principal]) -> Iterator[PersonSettings]:
+    for (place, account), one in people.items():
+        roles = tuple(sorted(one.roles))
+        if place == "console":
+            yield PersonSettings(id=account, name=one.name, roles=roles)
+        else:
+            yield PersonSettings.model_validate({"id": one.id, "name": one.name, "roles": roles, place: account})

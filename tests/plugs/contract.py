@@ -131,6 +131,7 @@ class Bench(ABC):
     secrets: tuple[str, ...] = ()  #: texts that must appear in no error, repr or log line
     signs: bool = True  #: False where nothing in a request shows whose it is
     refuses_strangers: bool = True
+    links: bool = True  #: False where an account is nobody's own, so that nobody can show that it is theirs
 
     def wait_until_it_listens(self) -> None:
         """Called after `start`, which does not block."""

@@ -13,9 +13,8 @@ from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
 from bot.model import Card, Event, Incident, Kind, Notice, Severity, Status, What
-from bot.ports import Rejected
+from bot.ports import Door, Rejected
 from bot.settings import TelegramSettings
-from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 
 CHAT = -1001
@@ -42,7 +41,7 @@ def settings(fake: FakeTelegram, **more: Any) -> TelegramSettings:
 
 
 @contextmanager
-def listening(fake: FakeTelegram, door: SmallDoor, **more: Any) -> Iterator[Telegram]:
+def listening(fake: FakeTelegram, door: Door, **more: Any) -> Iterator[Telegram]:
     """The channel, started, from when it hears (in mode polling: from its first poll)."""
     channel = Telegram(settings(fake, **more))
     before = opened(fake)

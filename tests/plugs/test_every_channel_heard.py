@@ -92,9 +92,10 @@ def test_somebody_who_is_not_listed_is_refused_and_told_why(bench: Bench) -> Non
 
     said = bench.said_after(sent)
 
-    assert "not listed under `people`" in said
+    assert ("Link your account first: /link." if bench.links else "not listed under `people`") in said
     assert "Nothing was done" in said
     assert not bench.door.heard
+    assert len(bench.door.unknown) == (1 if bench.links else 0), "the house is asked, so that it is on record"
 
 
 @pytest.mark.parametrize("bench", [*names(), *OTHER_WAYS], indirect=True)

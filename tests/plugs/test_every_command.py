@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import commands
+from bot import grammar
+from bot.acting import Action
 from bot.ports import Command
 from tests.house import House, alert
 
@@ -14,31 +18,58 @@ FOUND = commands.find()
 
 
 @pytest.fixture(params=sorted(FOUND))
-def command(request: pytest.FixtureRequest) -> Command:
+def command(request: pytest.FixtureRequest) -> Command[Any]:
     return FOUND[request.param]
 
 
-def test_every_file_is_a_command_and_is_called_as_its_file() -> None:
+def test_every_file_is_a_command_or_an_action_and_is_called_as_its_file() -> None:
     files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__"}
 
-    assert set(FOUND) == files
+    assert {verb.replace("-", "_") for verb in (*FOUND, *commands.actions())} == files
+    assert FOUND.keys().isdisjoint(commands.actions())
 
 
-def test_its_usage_begins_with_its_verb_and_it_says_what_it_does(command: Command) -> None:
-    assert command.usage.split()[0] == command.verb
+def test_its_usage_is_what_its_arguments_make_it_and_it_says_what_it_does(command: Command[Any]) -> None:
+    assert is_dataclass(command.args)
+    assert command.usage == grammar.usage(command.args, command.verb)
     assert command.says
     assert command.says[0].islower()
     assert not command.says.endswith(".")
 
 
+@pytest.mark.parametrize("action", commands.actions().values(), ids=lambda one: one.verb)
+def test_an_action_s_usage_is_what_its_arguments_make_it_and_it_has_limits(action: Action[Any]) -> None:
+    assert action.usage == grammar.usage(action.args, action.verb)
+    assert action.says[0].islower()
+    assert not action.says.endswith(".")
+    assert action.limits
+
+
 @pytest.mark.parametrize("rest", ["", "0", "999999999", "-1", "x" * 5000, "1 \x00", "1 \ud800", "; rm -rf /", "１"])
-def test_whatever_follows_it_is_answered_and_breaks_nothing(house: House, command: Command, rest: str) -> None:
+def test_whatever_follows_it_is_answered_and_breaks_nothing(house: House, command: Command[Any], rest: str) -> None:
     house.hears(alert())
 
     reply = house.says(f"{command.verb} {rest}")
 
     assert reply.said
-    assert len(house.incidents()) == 1
+    assert reply.ok or "Nothing was done." in reply.said
+    assert len(house.incidents()) == 1 + (command.verb == "page" and reply.ok)
+
+
+def test_what_only_reads_changes_nothing_and_what_it_is_refused_tells_its_usage(
+    house: House, command: Command[Any]
+) -> None:
+    house.hears(alert())
+    before = (house.incident(), house.story())
+
+    house.says(command.verb)
+    house.says(f"{command.verb} 1")
+    refused = house.says(f'{command.verb} "')
+
+    assert not refused.ok
+    assert "Nothing was done." in refused.said
+    assert f"Usage: {command.usage}" in refused.said or command.verb == "link"  # it has to count whatever is no code
+    assert not command.reads or (house.incident(), house.story()) == before
 
 
 @pytest.mark.parametrize("verb", ["ack", "resolve", "show"])

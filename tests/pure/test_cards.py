@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot import cards, incidents
-from bot.incidents import Lead, Told
 from bot.model import Severity, Status
+from bot.wishes import Lead, Told
 from tests.house import NOON
 
 LEAD = Lead(order="0|a", title="Down: api is down", severity=Severity.CRITICAL, service="prod/api")

@@ -8,15 +8,21 @@ from datetime import timedelta
 import pytest
 
 from bot import incidents
-from bot.incidents import Acked, Lead, Noted, Resolved, Told, Untold
 from bot.model import Incident, Severity, Status, What
 from bot.ports import Rejected
+from bot.wishes import Acked, Assigned, Lead, Noted, Paged, Raised, Reopened, Resolved, Told, Untold, Weighed, Wish
 from tests.house import NOON
 
 LEAD = Lead(order="2|a", title="Slow", severity=Severity.WARNING)
 ACK = Acked(by="ana", name="Ana", via="slack")
 RESOLVE = Resolved(by="ana", name="Ana", via="slack")
 NOTE = Noted(by="ana", name="Ana", via="slack", text="hm")
+
+REOPEN = Reopened(by="ana", name="Ana", via="slack", because="it is back")
+ASSIGN = Assigned(by="ana", name="Ana", via="slack", to="bo")
+WORSEN = Weighed(by="ana", name="Ana", via="slack", severity=Severity.CRITICAL)
+EASE = Weighed(by="ana", name="Ana", via="slack", severity=Severity.INFO)
+PAGE = Paged(by="ana", name="Ana", via="slack", text="wake up", page=2)
 
 
 def fresh(**changed: object) -> Incident:
@@ -52,10 +58,30 @@ RESOLVED = fresh(status=Status.RESOLVED, firing=0, resolved_at=NOON, resolved_by
         (RESOLVED, RESOLVE, Status.RESOLVED, []),
         (OPEN, NOTE, Status.OPEN, [What.NOTED]),
         (RESOLVED, NOTE, Status.RESOLVED, [What.NOTED]),
+        (RESOLVED, REOPEN, Status.OPEN, [What.REOPENED]),
+        (OPEN, REOPEN, Status.OPEN, []),
+        (ACKED, REOPEN, Status.ACKED, []),
+        (OPEN, ASSIGN, Status.OPEN, [What.ASSIGNED]),
+        (ACKED, replace(ASSIGN, to="cyd"), Status.OPEN, [What.ASSIGNED]),
+        (ACKED, ASSIGN, Status.ACKED, []),
+        (fresh(owner="bo"), ASSIGN, Status.OPEN, []),
+        (fresh(owner="bo"), replace(ACK, by="pagerduty", human=False), Status.OPEN, []),
+        (fresh(owner="bo"), ACK, Status.ACKED, [What.ACKED]),
+        (OPEN, replace(ASSIGN, to="ana"), Status.ACKED, [What.ACKED]),
+        (ACKED, replace(ASSIGN, to="ana"), Status.ACKED, [What.ACKED]),
+        (OPEN, WORSEN, Status.OPEN, [What.WORSENED]),
+        (ACKED, WORSEN, Status.ACKED, [What.WORSENED]),
+        (OPEN, EASE, Status.OPEN, [What.EASED]),
+        (ACKED, EASE, Status.ACKED, [What.EASED]),
+        (OPEN, replace(EASE, severity=Severity.WARNING), Status.OPEN, []),
+        (OPEN, PAGE, Status.OPEN, [What.PAGED]),
+        (ACKED, PAGE, Status.ACKED, [What.PAGED]),
+        (RESOLVED, PAGE, Status.RESOLVED, [What.PAGED]),
+        (ACKED, NOTE, Status.ACKED, [What.NOTED]),
         (ACKED, Untold(channel="slack", said="down"), Status.ACKED, [What.UNDELIVERED]),
     ],
 )
-def test_every_cell_of_the_table(incident: Incident, wish: incidents.Wish, status: Status, whats: list[What]) -> None:
+def test_every_cell_of_the_table(incident: Incident, wish: Wish, status: Status, whats: list[What]) -> None:
     change = incidents.change(incident, wish, now=NOON + timedelta(minutes=1))
 
     assert change.incident.status is status
@@ -64,9 +90,10 @@ def test_every_cell_of_the_table(incident: Incident, wish: incidents.Wish, statu
     assert change.incident.version == incident.version + bool(whats)
 
 
-def test_a_resolved_incident_refuses_an_ack_and_says_by_whom_it_was_resolved() -> None:
+@pytest.mark.parametrize("wish", [ACK, ASSIGN, replace(ASSIGN, to="ana"), WORSEN, EASE])
+def test_a_resolved_incident_refuses_what_is_for_a_living_one_and_says_by_whom_it_was_resolved(wish: Wish) -> None:
     with pytest.raises(Rejected, match=r"Incident 1 is already resolved by am at 12:00 UTC\. Nothing was done\."):
-        incidents.change(RESOLVED, ACK, now=NOON)
+        incidents.change(RESOLVED, wish, now=NOON)
 
 
 def test_a_reopened_incident_belongs_to_nobody() -> None:
@@ -86,6 +113,71 @@ def test_severity_rises_with_a_worse_lead_and_never_sinks() -> None:
 
     assert [event.what for event in raised.events] == [What.FIRED, What.WORSENED]
     assert (kept.incident.severity, kept.incident.title) == (Severity.CRITICAL, "Down")
+
+
+def test_a_persons_word_stands_against_alerts_that_are_no_worse_than_all_before() -> None:
+    eased = incidents.change(fresh(), EASE, now=NOON).incident
+    same = Lead(order="2|0", title="Slower", severity=Severity.WARNING)
+    worse = Lead(order="1|b", title="Failing", severity=Severity.ERROR)
+
+    kept = incidents.change(eased, Told(source="am", fired=1, lead=same), now=NOON)
+    raised = incidents.change(kept.incident, Told(source="am", fired=1, lead=worse), now=NOON)
+
+    assert (kept.incident.severity, kept.incident.title) == (Severity.INFO, "Slower")
+    assert [event.what for event in kept.events] == [What.FIRED]
+    assert (raised.incident.severity, raised.incident.title) == (Severity.ERROR, "Failing")
+    assert [event.what for event in raised.events] == [What.FIRED, What.WORSENED]
+
+
+def test_what_a_person_raised_and_lowered_again_is_not_raised_by_an_alert_as_bad_as_it_has_been() -> None:
+    raised = incidents.change(fresh(), WORSEN, now=NOON).incident
+    lowered = incidents.change(raised, EASE, now=NOON).incident
+    as_bad = Lead(order="0|b", title="Down", severity=Severity.CRITICAL)
+
+    told = incidents.change(lowered, Told(source="am", fired=1, lead=as_bad), now=NOON).incident
+
+    assert (raised.severity, lowered.severity, told.severity) == (Severity.CRITICAL, Severity.INFO, Severity.INFO)
+    assert (raised.title, told.title) == ("Slow", "Down")
+    assert lowered.worst is told.worst is Severity.CRITICAL
+
+
+def test_a_word_about_an_incident_without_a_named_alert_stands_too() -> None:
+    unnamed = incidents.opened(1, "api", Told(source="am", fired=1), now=NOON).incident
+    eased = incidents.change(unnamed, EASE, now=NOON).incident
+
+    told = incidents.change(eased, Told(source="am", fired=1, lead=LEAD), now=NOON).incident
+
+    assert (told.severity, told.worst, told.title) == (Severity.INFO, Severity.WARNING, "Slow")
+
+
+def test_what_was_assigned_belongs_to_them_and_what_was_taken_from_them_says_so() -> None:
+    assigned = incidents.change(OPEN, ASSIGN, now=NOON)
+    taken = incidents.change(assigned.incident, ACK, now=NOON)
+
+    assert (assigned.incident.owner, assigned.events[0].said) == ("bo", "Ana assigned it to bo.")
+    assert (taken.incident.owner, taken.events[0].said) == ("ana", "Ana takes it over from bo.")
+
+
+def test_what_a_person_reopens_belongs_to_nobody_and_says_why() -> None:
+    back = incidents.change(replace(RESOLVED, owner="bo"), REOPEN, now=NOON)
+    plain = incidents.change(RESOLVED, replace(REOPEN, because=""), now=NOON)
+
+    assert (back.incident.owner, back.incident.resolved_at, back.incident.resolved_by) == (None, None, None)
+    assert (back.events[0].said, plain.events[0].said) == ("Ana reopened it: it is back", "Ana reopened it.")
+
+
+def test_what_a_person_raises_is_critical_and_has_a_key_of_its_own() -> None:
+    raised = incidents.raised(7, Raised(by="ana", name="Ana", via="slack", title="db", service="db"), now=NOON)
+
+    one = raised.incident
+    assert (one.severity, one.worst, one.status, one.source) == (
+        Severity.CRITICAL,
+        Severity.CRITICAL,
+        Status.OPEN,
+        "person",
+    )
+    assert (one.key, one.title, one.service, one.firing) == ("person/7", "db", "db", 0)
+    assert [(event.what, event.by, event.said) for event in raised.events] == [(What.OPENED, "ana", "Ana: db")]
 
 
 def test_the_dedup_key_is_what_alertmanagers_own_notifier_computes() -> None:

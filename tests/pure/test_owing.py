@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot import incidents
-from bot.incidents import Acked, Lead, Noted, Resolved, Told, Untold, Wish
-from bot.model import Change, Incident, Kind, Severity, What
+from bot.model import Change, Incident, Kind, Severity, Status, What
 from bot.owing import Mouth, card_rank, owed
+from bot.wishes import Acked, Assigned, Lead, Noted, Paged, Reopened, Resolved, Told, Untold, Weighed, Wish
 from tests.house import NOON
 
 CHAT = Mouth(name="slack", kinds=frozenset({Kind.CARD, Kind.LINE}), wants=frozenset(What))
@@ -39,6 +41,17 @@ def rows(change: Change, *mouths: Mouth) -> list[str]:
             ["slack card", "slack line", "pagerduty page echo"],
         ),
         (after(Noted(by="ana", name="Ana", via="slack", text="hm")), ["slack card", "slack line"]),
+        (
+            after(Reopened(by="ana", name="Ana", via="slack"), replace(OPENED.incident, status=Status.RESOLVED)),
+            ["slack card", "slack line", "pagerduty page"],
+        ),
+        (after(Assigned(by="ana", name="Ana", via="slack", to="bo")), ["slack card", "slack line"]),
+        (
+            after(Weighed(by="ana", name="Ana", via="slack", severity=Severity.CRITICAL)),
+            ["slack card", "slack line", "pagerduty page"],
+        ),
+        (after(Weighed(by="ana", name="Ana", via="slack", severity=Severity.INFO)), ["slack card", "slack line"]),
+        (after(Paged(by="ana", name="Ana", via="slack", text="up", page=2)), ["slack card", "slack line"]),
         (after(Told(source="am", fired=1)), ["slack card"]),
         (after(Untold(channel="pagerduty", said="down")), ["slack card", "slack line"]),
         (after(Untold(channel="slack", said="down")), []),

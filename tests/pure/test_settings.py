@@ -142,3 +142,19 @@ def test_the_real_environment_is_read_only_through_references(tmp_path: Path, mo
 
     assert token is not None
     assert token.get_secret_value() == "from-the-environment"
+
+
+_ON_POSTGRES = "store: {url: postgresql+psycopg://vakhta@db/vakhta}\n"
+
+
+def test_an_audit_log_on_postgresql_that_nobody_signs_is_a_warning(tmp_path: Path) -> None:
+    def warned(text: str) -> list[str]:
+        path = tmp_path / "vakhta.yaml"
+        path.write_text(text)
+        return [f"{one.key}: {one.said}" for one in read(path, {"K": f"{'A' * 43}="})[1]]
+
+    (warning,) = warned(_ON_POSTGRES)
+
+    assert warning.startswith("audit.key: is missing, so nobody signs the audit log; make one with `openssl")
+    assert warned(_ON_POSTGRES + "audit: {key: '${env:K}'}") == []
+    assert warned("audit: {stdout: true}") == []

@@ -47,7 +47,7 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
         "  channels  console, slack (socket, C1), telegram (polling, -1001), pagerduty (critical)\n"
         "  people    2\n"
     )
-    assert told.err.count("warning: ") == 6
+    assert told.err.count("warning: ") == 7
     assert "planted-secret" not in told.out + told.err
 
 

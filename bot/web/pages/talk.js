@@ -22,9 +22,20 @@ export async function say(words, incident) {
   line("mine", new Date().toISOString(), words);
   const act = { words, once: makeOnce() };
   if (incident) act.incident = incident;
-  const { ok, said } = await send(act, 2);
-  line(ok ? "reply" : "refused", new Date().toISOString(), said);
+  const { ok, said, buttons } = await send(act, 2);
+  const row = Object.entries(buttons ?? {}).map(([label, then]) => offer(label, then, incident));
+  line(ok ? "reply" : "refused", new Date().toISOString(), said, ...(row.length ? [make("span", { class: "offers" }, ...row)] : []));
   return ok;
+}
+
+/** A button under an answer: it says its words, once. */
+function offer(label, words, incident) {
+  const element = make("button", { type: "button", class: "act", "data-words": words }, label);
+  element.addEventListener("click", async () => {
+    for (const one of element.parentElement.children) one.disabled = true;
+    await say(words, incident);
+  });
+  return element;
 }
 
 /** The same act is sent again with the same `once`, so a lost answer cannot make it happen twice. */
@@ -36,7 +47,7 @@ async function send(act, tries) {
       body: JSON.stringify(act),
     });
     const body = await answer.json();
-    return answer.ok ? { ok: body.ok, said: body.said } : { ok: false, said: body.error.message };
+    return answer.ok ? { ok: body.ok, said: body.said, buttons: body.buttons } : { ok: false, said: body.error.message };
   } catch {
     if (tries > 1) return send(act, tries - 1);
     return { ok: false, said: "The bot does not answer. It is not known whether this was done." };

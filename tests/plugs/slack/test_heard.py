@@ -138,12 +138,12 @@ def test_who_somebody_is_is_asked_once_in_a_while(fake: FakeSlack, slack: Slack)
     assert len(fake.calls("users.info")) == 1
 
 
-def test_row_54_somebody_not_listed_is_told_so(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
+def test_row_54_somebody_unlinked_is_told_so(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     heard = hear(slack, fake, fake.command("/ack", "42", user="U2"))
 
     told = json.loads(heard.body)
     assert told["response_type"] == "ephemeral"
-    assert told["text"] == ("You are not listed under `people` (slack: U2). Nothing was done. Ask an admin to add you.")
+    assert told["text"] == "Link your account first: /link. Nothing was done."
     assert door.heard == []
 
 

@@ -78,13 +78,11 @@ def test_small_talk_is_ignored_also_in_a_topic_that_the_bot_opened(
     assert (door.heard, fake.posts) == ([], {})
 
 
-def test_an_unlisted_person_is_refused_and_told_why(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:
+def test_somebody_unlinked_is_refused_and_told_why(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:
     sent(channel, fake.says("/ack 42", user=9009))
 
     assert door.heard == []
-    assert fake.card.text == (
-        "You are not listed under `people` (telegram: 9009). Nothing was done. Ask an admin to add you."
-    )
+    assert fake.card.text == "Link your account first: /link. Nothing was done."
 
 
 def test_a_foreign_group_gets_no_word_out_of_the_bot_but_a_listed_person_does(
@@ -198,7 +196,7 @@ def test_a_refused_button_says_why_in_an_alert_of_two_hundred_characters(
     first, second = fake.flashes
     assert first.alert
     assert first.text.startswith("Already resolved by Ben. ")
-    assert (second.alert, second.text[:35]) == (True, "You are not listed under `people` (")
+    assert (second.alert, second.text) == (True, "Link your account first: /link. Nothing was done.")
 
 
 def test_row_73_a_command_for_another_bot_is_ignored(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:

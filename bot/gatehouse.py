@@ -1,0 +1,103 @@
+"""The gate as the settings want it: who may say what, with which tools, and how its runs are sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+
+import commands
+from bot import alarms
+from bot.breaking import Breaking
+from bot.from_settings import book_of, groups_of, people_of, rules_of, tools_of
+from bot.gate import Gate
+from bot.intake import Taken
+from bot.linking import Linking
+from bot.model import Ask, Delivered
+from bot.owing import Mouth
+from bot.ports import Channel
+from bot.rights import Rights
+from bot.runs import Parts, Runs, Seal
+from bot.sentence import Known
+from bot.settings import Settings
+from bot.store import glass
+from bot.store.engine import Store, Unavailable
+from bot.story import Told
+from bot.tending import Tending
+from bot.tools.opa import Opa
+from bot.verbs import Verbs, names_said
+
+#: How a delivery of alerts is taken: `Intake.take`.
+Take = Callable[[Delivered, Callable[[Taken | Exception], None]], None]
+
+_STORED_WITHIN_S = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gatehouse:
+    """The gate, its runs, and what time does to them."""
+
+    gate: Gate
+    linking: Linking
+    runs: Runs
+    tending: Tending
+
+
+def gatehouse(
+    settings: Settings,
+    store: Store,
+    *,
+    channels: Mapping[str, Channel],
+    mouths: Sequence[Mouth],
+    told: Told,
+    seal: Seal,
+    take: Take,
+) -> Gatehouse:
+    """`take`: how the bot's own alert about a run reaches the intake."""
+    verbs = Verbs(commands=commands.find(), actions=commands.actions())
+    people = people_of(settings)
+    linking = Linking(people, groups_of(channels, people))
+    rights = _rights(settings, store, linking, partial(names_said, people, _services(settings), verbs))
+    breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
+    tools = tools_of(settings, store.now)
+    alarm = partial(_raise, store, take)
+    runs = Runs(Parts(store=store, verbs=verbs, tools=tools, mouths=mouths, told=told, seal=seal, alarm=alarm))
+    gate = Gate(
+        store,
+        verbs=verbs,
+        breaking=breaking,
+        linking=linking,
+        tools=tools,
+        runs=runs,
+        told=told,
+    )
+    tending = Tending(store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told)
+    return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending)
+
+
+def _services(settings: Settings) -> tuple[str, ...]:
+    return tuple(one.name for one in settings.services)
+
+
+def _rights(settings: Settings, store: Store, linking: Linking, names: Callable[[Ask], Known]) -> Rights:
+    return Rights(
+        book=book_of(settings),
+        person=partial(linking.now, store),
+        environments={one.name: one.environment for one in settings.services},
+        names=names,
+        glass=glass.until,
+        opinion=None if settings.opa is None else Opa(settings.opa),
+    )
+
+
+def _raise(store: Store, take: Take, name: str, run: str, said: str) -> None:
+    """Page somebody about a run. Raises `Unavailable` when nobody knows whether that is stored."""
+    stored: Future[Taken | Exception] = Future()
+    take(alarms.about_run(name, run, said, store.now()), stored.set_result)
+    try:
+        taken = stored.result(_STORED_WITHIN_S)
+    except TimeoutError:
+        raise Unavailable(f"{name} was not stored within {_STORED_WITHIN_S:.0f} s") from None
+    if isinstance(taken, Exception):
+        raise Unavailable(str(taken)) from taken

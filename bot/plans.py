@@ -1,0 +1,208 @@
+"""Plans as people see and approve them: the bytes that are hashed, who may say yes, and what has moved. Pure.
+
+A yes is bound to the SHA-256 of the plan's canonical bytes. The same words planned again give another digest as soon
+as anything that the plan shows or saw is different, and then it is another plan that nobody has approved yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bot.acts import Decision, Plan, Risk
+from bot.audit import canonical
+from bot.model import Card, Principal
+from bot.ports import Rejected
+
+#: How long a plan can be approved.
+LASTS = timedelta(minutes=15)
+#: So many characters of a handle are shown, and suffice to type.
+SHOWN = 8
+
+
+class State(StrEnum):
+    """Where a plan stands; only a shown one can be approved, and only once."""
+
+    SHOWN = "shown"
+    APPROVED = "approved"
+    DROPPED = "dropped"
+    MOVED = "moved"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """A plan that somebody asked for and that was shown."""
+
+    handle: str  #: 128 random bits in hex; whoever shows it has seen the plan
+    verb: str
+    words: str  #: what was asked, to be planned again before it runs
+    by: str  #: the asker's id
+    place: str
+    incident_id: int | None
+    at: datetime
+    needs: int  #: how many others have to say yes; 0: the asker alone confirms
+    state: State
+    plan: Plan
+    digest: str
+    given: tuple[str, ...] = ()  #: ids of those who said yes
+    undoes: str = ""  #: the run that this is the undo of
+
+    @property
+    def short(self) -> str:
+        return self.handle[:SHOWN]
+
+    @property
+    def until(self) -> datetime:
+        return self.at + LASTS
+
+
+def written(verb: str, words: str, plan: Plan) -> bytes:
+    """The canonical bytes of what would be done."""
+    return canonical(
+        {
+            "verb": verb,
+            "words": words,
+            "target": plan.target,
+            "effect": list(plan.effect),
+            "radius": plan.radius,
+            "seen": dict(plan.seen),
+            "undo": plan.undo,
+            "check": plan.check,
+            "within": int(plan.within.total_seconds()),
+            "lasts": int(plan.lasts.total_seconds()),
+            "private": list(plan.private),
+        }
+    )
+
+
+def digest_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def read(body: bytes) -> Plan:
+    """The other way round."""
+    held = json.loads(body)
+    return Plan(
+        target=held["target"],
+        effect=tuple(held["effect"]),
+        radius=held["radius"],
+        seen=held["seen"],
+        undo=held["undo"],
+        check=held["check"],
+        within=timedelta(seconds=held["within"]),
+        lasts=timedelta(seconds=held["lasts"]),
+        private=tuple(held["private"]),
+    )
+
+
+def needed(risk: Risk, decision: Decision) -> int:
+    """How many other people have to say yes. Behind broken glass the asker is alone with it, on record, unless the
+    rule that sleeps there asks for others itself.
+    """
+    if decision.glass:
+        return decision.approvals
+    return max(decision.approvals, 1 if risk is Risk.LASTING else 0)
+
+
+def still_missing(drawn: Drawn, by: Principal, now: datetime) -> int:
+    """How many are missing once `by` has said yes; 0: it may run.
+
+    Raises:
+        Rejected: this yes does not count; the text says why.
+    """
+    if by.id in drawn.given:
+        missing = drawn.needs - len(drawn.given)
+        waits = _waiting(drawn, missing) if missing > 0 and drawn.state is State.SHOWN else "It is done once."
+        raise _refused(f"Already approved by you. {waits}", "already")
+    _check_open(drawn, now)
+    if not by.human:
+        raise _refused(f"A plan is approved by people. {_untouched(drawn)}", "not_a_person")
+    if drawn.needs == 0:
+        if by.id != drawn.by:
+            said = f"{drawn.by} asked for plan {drawn.short} and confirms it; say the same words to ask yourself."
+            raise _refused(f"{said} Nothing was done.", "not_the_asker")
+        return 0
+    if by.id == drawn.by:
+        raise _refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
+    return drawn.needs - len(drawn.given) - 1
+
+
+def _check_open(drawn: Drawn, now: datetime) -> None:
+    if drawn.state is State.APPROVED:
+        raise _refused(f"Plan {drawn.short} was approved before, and runs once. Nothing more was done.", "used")
+    if drawn.state is State.DROPPED:
+        raise _refused(f"Plan {drawn.short} was dropped. Nothing was done.", "dropped")
+    if drawn.state is State.MOVED:
+        raise _refused(f"Plan {drawn.short} no longer fits the world. Nothing was done. See the newer one.", "moved")
+    if now >= drawn.until or drawn.state is State.EXPIRED:
+        ago = max(1, round((now - drawn.until) / timedelta(minutes=1)))
+        said = f"Plan {drawn.short} expired {ago} min ago. Nothing was done. Say the same words for a new one."
+        raise _refused(said, "expired")
+
+
+def dropped(drawn: Drawn, now: datetime) -> None:
+    """Raises `Rejected` where there is nothing left to drop."""
+    _check_open(drawn, now)
+
+
+def moved(old: Plan, new: Plan) -> tuple[str, ...]:
+    """What is different, a sentence each; what people are not shown is only named."""
+    found = [
+        f"{name} changed" if name in new.private else f"{name}: {old.seen.get(name, '-')} -> {new.seen.get(name, '-')}"
+        for name in sorted({*old.seen, *new.seen})
+        if old.seen.get(name) != new.seen.get(name)
+    ]
+    found += [f"now: {line}" for line in new.effect if line not in old.effect]
+    found += [f"no longer: {line}" for line in old.effect if line not in new.effect]
+    if old.radius != new.radius:
+        found.append(f"touches: {old.radius} -> {new.radius}")
+    return tuple(found)
+
+
+def changed_since(left: dict[str, str], plan: Plan) -> tuple[str, ...]:
+    """How the world differs from what a run left behind: whoever undoes it would undo somebody else's change."""
+    return tuple(
+        f"{name}: {value} -> {plan.seen.get(name, '-')}"
+        for name, value in sorted(left.items())
+        if plan.seen.get(name) != value
+    )
+
+
+def card(drawn: Drawn, asker: str, limits: tuple[str, ...], differences: tuple[str, ...] = ()) -> Card:
+    """The plan as a message with its two buttons."""
+    plan = drawn.plan
+    seen = [f"{name} {value}" for name, value in sorted(plan.seen.items()) if name not in plan.private]
+    lines = [*(f"Changed: {one}" for one in differences), *plan.effect, f"Touches: {plan.radius}"]
+    if seen:
+        lines.append(f"Seen: {', '.join(seen)}")
+    lines.append(f"Undo: {plan.undo or 'told once it ran'}")
+    if plan.lasts:
+        lines.append(f"Undone by itself after {plan.lasts}, unless it is kept")
+    if plan.check:
+        lines.append(f"Held for {plan.within}: {plan.check}")
+    lines.append(f"Limits: {'; '.join(limits)}")
+    lines.append(_waiting(drawn, drawn.needs))
+    return Card(
+        title=f"{asker} asks: {drawn.words}",
+        lines=tuple(lines),
+        buttons={"Approve" if drawn.needs else "Do it": f"yes {drawn.handle}", "Drop it": f"no {drawn.handle}"},
+    )
+
+
+def _waiting(drawn: Drawn, missing: int) -> str:
+    until = f"until {drawn.until:%H:%M} UTC; `yes {drawn.short}`"
+    if drawn.needs == 0:
+        return f"{drawn.by} confirms, {until}"
+    return f"{missing} {'person' if missing == 1 else 'people'} other than {drawn.by} must approve, {until}"
+
+
+def _untouched(drawn: Drawn) -> str:
+    return f"Plan {drawn.short} is as it was; nothing was done."
+
+
+def _refused(said: str, code: str) -> Rejected:
+    return Rejected(said, code=f"plan_{code}", status=409)

@@ -1,0 +1,269 @@
+"""Runs: intent committed and sealed first, then one call, then its outcome; what nobody saw the end of is looked at.
+
+The promise: nothing is called without a sealed intent, and nothing is called twice. Where an answer did not come, or
+the process died, the world is only read; what that does not settle is unknown, and goes to a person.
+
+The trap: a process may be frozen, and go on when its run has been judged. The run is taken anew right before its call,
+so one that was judged by then calls nothing. What is left is a freeze longer than LEASE between that and the arrival of
+the call; it ends as unknown, and a person is told.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bot import glass, grammar, incidents, story, words
+from bot.acting import Moved, Tools, Unsure
+from bot.acts import AuditEntry, Code, Decision, Ended, Outcome
+from bot.failpoints import failpoint
+from bot.model import Ask, Principal, Reply, What
+from bot.owing import Mouth
+from bot.plans import SHOWN, Drawn
+from bot.ports import Rejected
+from bot.store import drawn as rows
+from bot.store import glass as glasses
+from bot.store import ledger
+from bot.store.drawn import INTENDED, Run
+from bot.store.engine import Store, Unavailable
+from bot.store.tx import Tx
+from bot.story import Told, Written
+from bot.verbs import Verbs
+from bot.wishes import Acted
+
+logger = logging.getLogger(__name__)
+
+#: Longer than any tool's time-out, so that a run which is still going on is not looked at as if it had died.
+LEASE = timedelta(minutes=2)
+#: An end that cannot be found out for so long is for a person to find out.
+GIVE_UP = timedelta(minutes=10)
+
+_CODES = {Ended.DONE: Code.DONE, Ended.FAILED: Code.FAILED, Ended.UNKNOWN: Code.UNKNOWN}
+#: What is said to whoever asked for an action while nothing can be put on record.
+NO_AUDIT = "Refused: the audit log cannot be written ({why}). Nothing was changed."
+
+
+#: Returns once these entries are sealed; raises `Unavailable`, and then what they announce must not happen.
+Seal = Callable[[Sequence[str]], None]
+#: Called with the alert's name, the run and what is to be looked at; returns once that is stored, so that somebody will
+#: be paged, and raises `Unavailable` where it could not be.
+Alarm = Callable[[str, str, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What runs are made with."""
+
+    store: Store
+    verbs: Verbs
+    tools: Tools
+    mouths: Sequence[Mouth]
+    told: Told
+    seal: Seal
+    alarm: Alarm
+
+
+class Runs:
+    """`begin` runs an approved plan; the rest is for the watch."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def begin(self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision) -> Reply:
+        """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
+
+        `decision` is the last one, which allows it.
+        """
+        run = Run(
+            id=secrets.token_hex(16),
+            handle=drawn.handle,
+            by=by.id,
+            target=drawn.plan.target,
+            state=INTENDED,
+            token=0,
+            lease_until=drawn.at,
+            began_at=drawn.at,
+            left={},
+            rule=glass.grounds(decision.rule, glass=decision.glass),
+        )
+        try:
+            run, uid = self._intend(run, drawn, ask, behind_glass=decision.glass)
+        except Unavailable as trouble:
+            return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
+        failpoint("run.intended")
+        said = self._why_not(run, uid)
+        if said:
+            self._end(run, drawn, Outcome(ended=Ended.FAILED, said=said))
+            return Reply(said=said, ok=False)
+        failpoint("run.calling")
+        outcome = self._call(run, drawn, by)
+        failpoint("run.called")
+        if outcome is None:
+            said = f"Run {run.id[:SHOWN]}: no answer came, and nobody knows yet whether it was done. It is looked at."
+            return Reply(said=said, ok=False)
+        outcome = replace(outcome, undo=outcome.undo or drawn.plan.undo)
+        self._end(run, drawn, outcome)
+        failpoint("run.ended")
+        return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE)
+
+    def recover(self) -> int:
+        """Look at runs whose process said nothing in time; returns how many."""
+        with self._parts.store.begin() as tx:
+            found = [(run, rows.plan_of_run(tx.sql, run)) for run in rows.abandoned(tx, lease=LEASE)]
+        for run, drawn in found:
+            outcome = self._look(run, drawn)
+            if outcome is None and self._parts.store.now() - run.began_at > GIVE_UP:
+                outcome = Outcome(
+                    ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say."
+                )
+            if outcome is not None:
+                self._end(run, drawn, replace(outcome, undo=outcome.undo or drawn.plan.undo))
+        return len(found)
+
+    def _intend(self, run: Run, drawn: Drawn, ask: Ask, *, behind_glass: bool) -> tuple[Run, str]:
+        with self._parts.store.begin() as tx:
+            behind = _standing_glass(tx, run.by) if behind_glass else None
+            token = rows.seize(tx, run.target, run.id, LEASE)
+            if token is None:
+                other = rows.holder(tx.sql, run.target)
+                busy = f"run {other.id[:SHOWN]} of {other.by}" if other else "another run"
+                raise Rejected(
+                    f"{run.target or drawn.verb} is held by {busy}, {other.state if other else 'under way'}."
+                    " Nothing was done. Ask again when that has ended.",
+                    code="target_busy",
+                    status=409,
+                )
+            # By the clock that judges it: of a host whose own is behind, each lease would have run out at once.
+            mine = replace(run, token=token, lease_until=tx.now + LEASE, began_at=tx.now, glass=behind)
+            rows.put_run(tx, mine)
+            (uid,) = ledger.record(tx, [_entry(Code.INTENT, drawn.words, mine, drawn, ask)])
+            failpoint("run.intending")
+        return mine, uid
+
+    def _why_not(self, run: Run, uid: str) -> str:
+        """Why it must not be called; "" once its intent is sealed, and the run is this process's for another LEASE."""
+        try:
+            self._parts.seal([uid])
+            failpoint("run.sealed")
+            with self._parts.store.begin() as tx:
+                ours = rows.renew(tx, run, LEASE)
+        except Unavailable as trouble:
+            return NO_AUDIT.format(why=trouble)
+        return "" if ours else f"Run {run.id[:SHOWN]} was held up so long that it was given up. Nothing was changed."
+
+    def _call(self, run: Run, drawn: Drawn, by: Principal) -> Outcome | None:
+        """The one call. None: nobody knows, and the world could not be asked."""
+        action = self._parts.verbs.actions[drawn.verb]
+        try:
+            return action.run(self.args_of(drawn), drawn.plan, run.id, by, self._parts.tools)
+        except Moved as moved:
+            return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")
+        except Rejected as refused:
+            return Outcome(ended=Ended.FAILED, said=refused.said)
+        except Unsure as unsure:
+            logger.warning("a run's answer did not come", extra={"run": run.id, "why": unsure.said})
+        except Exception:
+            # The edge of the path: after a fault of ours nobody knows how far the call had got.
+            logger.exception("a run failed", extra={"run": run.id})
+        return self._look(run, drawn)
+
+    def _look(self, run: Run, drawn: Drawn) -> Outcome | None:
+        action = self._parts.verbs.actions.get(drawn.verb)
+        if action is None:
+            return Outcome(ended=Ended.UNKNOWN, said=f"The bot no longer has the command {drawn.verb}.")
+        try:
+            return action.probe(self.args_of(drawn), drawn.plan, run.id, self._parts.tools)
+        except (Rejected, Unsure) as down:
+            logger.warning("a run cannot be looked at", extra={"run": run.id, "why": down.said})
+        except Exception:
+            # The edge of the path: one run that cannot be looked at must not keep the others from it.
+            logger.exception("a run cannot be looked at", extra={"run": run.id})
+        return None
+
+    def args_of(self, drawn: Drawn) -> object:
+        """The plan's words, read again."""
+        _, rest = words.split(drawn.words)
+        action = self._parts.verbs.actions[drawn.verb]
+        return grammar.read(action.args, rest, drawn.incident_id, action.usage)
+
+    def _end(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
+        """Write it down, once; a database in trouble leaves the run to be looked at."""
+        plan, done = drawn.plan, outcome.ended is Ended.DONE
+        written = Written()
+        try:
+            if outcome.ended is Ended.UNKNOWN:  # before its row says so: after that nobody comes back to it
+                self._parts.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
+            with self._parts.store.begin() as tx:
+                ours = rows.end(
+                    tx,
+                    run,
+                    outcome,
+                    revert_at=tx.now + plan.lasts if done and plan.lasts and outcome.undo else None,
+                    check_until=tx.now + plan.within if done and plan.check and plan.within else None,
+                )
+                if ours:
+                    ledger.record(tx, [_entry(_CODES[outcome.ended], outcome.said, run, drawn, None)])
+                    written = self._tell(tx, run, drawn, outcome)
+                    failpoint("run.ending")
+            if done and not ours:
+                self._correct(run, drawn, outcome)
+        except Unavailable as trouble:
+            logger.warning("how a run ended is not stored yet", extra={"run": run.id, "why": str(trouble)})
+        self._parts.told(written)
+
+    def _correct(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
+        """It was frozen inside its call, judged failed, and had its effect after that: a person has to hear of it."""
+        said = f"Judged failed while its process was held up, and done after that: {outcome.said}"
+        late = replace(outcome, ended=Ended.UNKNOWN, said=said)
+        with self._parts.store.begin() as tx:
+            if not rows.doubt(tx, run, late):
+                return
+            ledger.record(tx, [_entry(Code.UNKNOWN, said, run, drawn, None)])
+            written = self._tell(tx, run, drawn, late)
+        self._parts.told(written)
+        self._parts.alarm("RunUnknown", run.id, f"{drawn.words}: {said}")
+
+    def _tell(self, tx: Tx, run: Run, drawn: Drawn, outcome: Outcome) -> Written:
+        """On the incident in whose thread it was asked, and on that of the broken glass behind which it ran."""
+        broken = glasses.by_id(tx.sql, run.glass) if run.glass else None
+        what = What.ACTED if outcome.ended is Ended.DONE else What.NOT_ACTED
+        behind = ", behind broken glass" if run.glass else ""
+        wish = Acted(what=what, by=run.by, said=f"{run.by}{behind}: {drawn.words}: {outcome.said}", via=drawn.place)
+        about = dict.fromkeys((drawn.incident_id, broken.incident_id if broken else None))
+        found = tx.incidents([one for one in about if one is not None])
+        changes = [incidents.change(found[one], wish, now=tx.now) for one in about if one in found]
+        return story.write(tx, changes, self._parts.mouths)
+
+
+def _standing_glass(tx: Tx, person: str) -> int:
+    """Raises `Rejected` where it has mended since the decision."""
+    broken = glasses.standing(tx.sql, person, tx.now)
+    if broken is None:
+        said = f"The glass of {person} is mended, and only behind it this was allowed. Nothing was done."
+        raise Rejected(said, code="glass_mended", status=409)
+    return broken.id
+
+
+def _entry(code: Code, said: str, run: Run, drawn: Drawn, ask: Ask | None) -> AuditEntry:
+    more = {"plan": drawn.handle, "digest": drawn.digest, "asked_by": drawn.by, "approved_by": " ".join(drawn.given)}
+    return AuditEntry(
+        code=code,
+        by=run.by,
+        said=said,
+        run=run.id,
+        verb=drawn.verb,
+        target=run.target,
+        place=ask.place if ask else drawn.place,
+        account=ask.account if ask else "",
+        once=ask.once if ask else "",
+        incident_id=drawn.incident_id,
+        more=more | ({"rule": run.rule} if run.rule else {}) | ({"glass": str(run.glass)} if run.glass else {}),
+    )
+
+
+def _told(run: Run, outcome: Outcome) -> str:
+    way_back = f" `undo {run.id[:SHOWN]}` undoes it." if outcome.ended is Ended.DONE and outcome.undo else ""
+    return f"{outcome.said}{way_back}"

@@ -1,0 +1,113 @@
+"""What time does to plans and runs: they expire, are looked at, checked, and undone when their time is over.
+
+Every deadline is in a row, so a tick that two replicas make, or that a dead process left half done, is harmless: an
+undo is a run of its own, and where there is one already it is not begun again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bot.acting import Gauge
+from bot.acts import AuditEntry, Code, Ended
+from bot.breaking import Breaking
+from bot.gate import Gate
+from bot.plans import SHOWN, State
+from bot.runs import Alarm, Runs
+from bot.store import drawn as rows
+from bot.store import ledger
+from bot.store.drawn import INTENDED, Run
+from bot.store.engine import Store
+from bot.story import Told
+
+logger = logging.getLogger(__name__)
+
+#: How often a check is asked while it is held.
+CHECK_EVERY = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tending:
+    """`tend` is one tick of the watch."""
+
+    store: Store
+    gate: Gate
+    runs: Runs
+    gauge: Gauge | None
+    alarm: Alarm
+    breaking: Breaking
+    told: Told
+
+    def tend(self) -> None:
+        self._mend()
+        self._expire()
+        self.runs.recover()
+        self._undo_what_ends()
+        self._check_what_is_held()
+
+    def _mend(self) -> None:
+        with self.store.begin() as tx:
+            written = self.breaking.mend(tx)
+        if written:
+            self.told(written)
+
+    def _expire(self) -> None:
+        with self.store.begin() as tx:
+            for drawn in rows.overdue(tx):
+                rows.mark(tx, drawn.handle, State.EXPIRED)
+                said = f"nobody said yes within {(drawn.until - drawn.at) // timedelta(minutes=1)} min: {drawn.words}"
+                entry = AuditEntry(
+                    code=Code.EXPIRED,
+                    by="watch",
+                    said=said,
+                    run=drawn.handle,
+                    verb=drawn.verb,
+                    target=drawn.plan.target,
+                    place=drawn.place,
+                    incident_id=drawn.incident_id,
+                )
+                ledger.record(tx, [entry])
+
+    def _undo_what_ends(self) -> None:
+        with self.store.begin() as tx:
+            due = rows.to_revert(tx)
+        for run in due:
+            self._reverse(run, "its time is over")
+
+    def _check_what_is_held(self) -> None:
+        with self.store.begin() as tx:
+            due = [(run, rows.plan_of_run(tx.sql, run).plan.check) for run in rows.to_check(tx)]
+        for run, check in due:
+            holds = None if self.gauge is None else self.gauge.holds(check)
+            if holds is False:
+                self._reverse(run, f"its check does not hold: {check}")
+            else:
+                self._hold_on(run, check, asked=holds is not None)
+
+    def _hold_on(self, run: Run, check: str, *, asked: bool) -> None:
+        over = run.check_until is not None and self.store.now() >= run.check_until
+        if over and not asked:
+            self.alarm("RunNotChecked", run.id, f"{run.said} Whether all is well could not be asked: {check}")
+        with self.store.begin() as tx:
+            rows.check_again(tx, run, None if over else tx.now + CHECK_EVERY)
+
+    def _reverse(self, run: Run, why: str) -> None:
+        """Undo it, once; a person hears of an undo that cannot be, before it is at rest and nobody comes back to it.
+
+        An undo that failed changed nothing, a person's earlier one or that of a process that died, so it is made again.
+        """
+        with self.store.begin() as tx:
+            undo = rows.undone_by(tx.sql, run)
+            if undo is not None and undo.state == INTENDED:
+                return
+            if undo is not None and undo.state != Ended.FAILED:
+                rows.at_rest(tx, run)
+                return
+        reply = self.gate.reverse(run, why)
+        logger.info("a run is undone", extra={"run": run.id, "why": why, "done": reply.ok})
+        if not reply.ok:
+            self.alarm("RunNotUndone", run.id, f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}")
+        with self.store.begin() as tx:
+            rows.at_rest(tx, run)

@@ -1,0 +1,61 @@
+"""All that can be said, by verb: what `commands/` holds, as the gate and its parts are given it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.acting import Action
+from bot.breaking import Breaking
+from bot.linking import Linking
+from bot.model import Ask
+from bot.people import People
+from bot.ports import Command, Rejected
+from bot.sentence import Known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verbs:
+    """All that can be said, by verb."""
+
+    commands: Mapping[str, Command[Any]]
+    actions: dict[str, Action[Any]]
+
+    @property
+    def all(self) -> Mapping[str, Command[Any] | Action[Any]]:
+        return dict(sorted((*self.commands.items(), *self.actions.items())))
+
+    def action(self, verb: str) -> Action[Any]:
+        """That of a plan or run on record, which an older version may have made.
+
+        Raises:
+            Rejected: this version has none of that name.
+        """
+        found = self.actions.get(verb)
+        if found is None:
+            said = f"The bot no longer has the command {verb[:40]!r}. Nothing was done. Do it by hand."
+            raise Rejected(said, code="no_such_action", status=409)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What every ask is served with."""
+
+    verbs: Verbs
+    linking: Linking
+    breaking: Breaking  #: with the rights
+
+
+def names_said(people: People, services: Sequence[str], verbs: Verbs, ask: Ask) -> Known:
+    """The names that may be said. A person is also their account where it is said, and the asker is `me`.
+
+    `services`: where none is listed, any well-formed name is taken.
+    """
+    mentioned = {account: one for (place, account), one in people.accounts.items() if place == ask.place}
+    names: dict[str, Collection[str]] = {
+        "person": {**mentioned, **{one: one for one in people.persons}, "me": ask.by.id},
+        "command": tuple(verbs.all),
+    }
+    return {**names, "service": services} if services else names

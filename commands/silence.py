@@ -1,0 +1,119 @@
+"""silence: Alertmanager stops telling of some alerts, for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Annotated
+
+from bot import silencing
+from bot.acting import Matched, Matcher, Moved, Tools
+from bot.acts import Ended, Outcome, Plan, Risk
+from bot.kinds import After, Matchers, Span, Text, spell
+from bot.model import Principal
+from bot.ports import Rejected
+
+_SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    matchers: Annotated[tuple[Matcher, ...], Matchers()]
+    held: Annotated[timedelta, Span(least=_SHORTEST, most=_LONGEST), After("for")]
+    because: Annotated[str, Text(500), After("because")] = ""
+
+
+@dataclass(frozen=True)
+class Silence:
+    verb: str = "silence"
+    usage: str = "silence <name=value ...> for <duration> [because <text>]"
+    says: str = "let Alertmanager be quiet about some alerts for a while"
+    args: type[Args] = Args
+    risk: Risk = Risk.UNDOABLE
+    reads: bool = False
+    limits: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType(
+            {
+                "duration": f"{spell(_SHORTEST)} to {spell(_LONGEST)}",
+                "matchers": "at least one names something; none matches whatever it is",
+                "kinds of alert": f"at most {silencing.MOST_KINDS} that fire now",
+            }
+        )
+    )
+
+    def target(self, args: Args) -> str:
+        """The service, where the silence cannot reach beyond one; else all of them, because it may be any."""
+        return next((one.value for one in args.matchers if (one.name, one.op) == ("service", "=") and one.value), "*")
+
+    def plan(self, args: Args, tools: Tools) -> Plan:
+        silencing.check_named(args.matchers)
+        if not _SHORTEST <= args.held <= _LONGEST:
+            said = (
+                f"A silence lasts {spell(_SHORTEST)} to {spell(_LONGEST)}. Nothing was done. Choose another duration."
+            )
+            raise Rejected(said, code="bad_duration")
+        silences = silencing.tool(tools)
+        covered, firing = silences.matched(args.matchers), silences.matched(())
+        seen = silencing.covers(covered)
+        self._check_kinds(covered)
+        return Plan(
+            target=self.target(args),
+            effect=(
+                f"For {spell(args.held)} Alertmanager tells nobody of alerts with {silencing.written(args.matchers)}.",
+                *_of_what_fires(covered, firing),
+                "Nor does it tell that they end: their incidents stay as they are until then.",
+                "It is undone by `unsilence` and the number that the silence gets.",
+            ),
+            radius=silencing.whose(covered),
+            seen={"covers": seen},
+            private=("covers",),  # the effect tells the same for people
+        )
+
+    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        silences = silencing.tool(tools)
+        unseen = silencing.unseen(silences.matched(args.matchers), plan.seen["covers"])
+        if unseen:
+            more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+            raise Moved(f"It would now also cover {unseen[0]}{more}. Nothing was done.")
+        until = tools.now() + args.held
+        comment = f"{args.because} {_mark(run)}".strip()
+        number = silences.silence(args.matchers, until=until, by=by.id, comment=comment)
+        return _done(number, f"until {until:%Y-%m-%d %H:%M} UTC")
+
+    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
+        found = silencing.tool(tools).standing(_mark(run), ended=True)
+        mine = [one for one in found if one.comment.endswith(_mark(run))]
+        if not mine:
+            return Outcome(ended=Ended.FAILED, said="Alertmanager has no silence of this run. Nothing was changed.")
+        return _done(mine[0].id, f"until {mine[0].ends_at:%Y-%m-%d %H:%M} UTC")
+
+    def _check_kinds(self, covered: Sequence[Matched]) -> None:
+        kinds = len({(one.title, one.severity, one.service) for one in covered})
+        if kinds > silencing.MOST_KINDS:
+            said = f"That covers {kinds} kinds of alert, and {silencing.MOST_KINDS} are the most. Nothing was done."
+            raise Rejected(f"{said} Name fewer: one service, or one alertname.", code="too_wide")
+
+
+def _of_what_fires(covered: Sequence[Matched], firing: Sequence[Matched]) -> tuple[str, ...]:
+    if not covered:
+        return ("Nothing that fires now is covered.",)
+    said = f"It covers {silencing.count(covered)} of the {len(firing)} that fire now:"
+    # Alerts may begin between the two looks.
+    if len(covered) >= len(firing):
+        said = f"It covers ALL of what fires now, {silencing.count(covered)}:"
+    return (said, *silencing.lines(covered))
+
+
+def _mark(run: str) -> str:
+    """At the end of the comment, where no words of the asker come after it."""
+    return f"(vakhta run {run})"
+
+
+def _done(number: str, until: str) -> Outcome:
+    undo = f"unsilence {number}"
+    return Outcome(ended=Ended.DONE, said=f"Silence {number} stands {until}. `{undo}` ends it.", undo=undo)
+
+
+action = Silence()

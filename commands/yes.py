@@ -1,0 +1,30 @@
+"""yes: somebody approves a plan, or the asker confirms it; the last yes that is needed lets it run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from bot.kinds import Handle
+from bot.model import Ask, Reply
+from bot.ports import Desk
+
+
+@dataclass(frozen=True, kw_only=True)
+class YesArgs:
+    handle: Annotated[str, Handle()]
+
+
+@dataclass(frozen=True)
+class Yes:
+    verb: str = "yes"
+    usage: str = "yes <handle>"
+    says: str = "approve a plan that somebody asked for, or confirm your own"
+    args: type[YesArgs] = YesArgs
+    reads: bool = False
+
+    def run(self, ask: Ask, args: YesArgs, desk: Desk) -> Reply:
+        return desk.approve(args.handle)
+
+
+command = Yes()

@@ -1,0 +1,217 @@
+"""A house on a night with everything in it: an incident, a plan that waits, runs of somebody else, a silence.
+
+It is made once; each test gets a copy, so that whatever is allowed to somebody changes it for nobody else.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.acting import Tools
+from bot.acts import Code, Risk
+from bot.book import Book, Role, Rule
+from bot.breaking import Breaking
+from bot.catalog import Service
+from bot.circumstances import When
+from bot.gate import Gate
+from bot.model import Ask, Principal, Reply
+from bot.people import Link
+from bot.rights import Rights
+from bot.rules import Rules
+from bot.runs import Parts, Runs
+from bot.store import ledger, links
+from tests.authority.table import KINDS, SAID
+from tests.dials import Dials, lost
+from tests.fakes.alertmanager import FakeAlertmanager
+from tests.house import SEVERITIES, House, alert
+from tests.plugs.silencing_world import equal, silences
+
+ASKER = KINDS["asker"]
+#: What the accounts of people have in common with their ids.
+ACCOUNTS = {("slack", f"U-{one.id}"): one for one in KINDS.values() if one.id}
+_ROLES = (
+    Role(name="turner", allow=(Rule(do="turn *"), Rule(do="undo"), Rule(do="keep"), Rule(do="runs"))),
+    Role(
+        name="duty",
+        allow=(
+            Rule(do="turn prod/*", when=When(on_call=True, incident=True)),
+            Rule(do="resolve", when=When(on_call=True)),
+        ),
+    ),
+    Role(name="rescue", allow=(Rule(do="*"),), glass=True),
+)
+_RULES = Rules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+
+Rows = Mapping[str, list[tuple[object, ...]]]
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a ground begins with."""
+
+    database: Path
+    at: datetime
+    dials: Dials
+    names: Mapping[str, str]  #: handles, run ids and the like, as `SAID` names them
+    buttons: Mapping[str, str]  #: those of the plan that waits
+    alertmanager: FakeAlertmanager
+
+    def words(self, verb: str) -> str:
+        return SAID[verb].format(**self.names)
+
+
+class Ground:
+    """`night` None: nothing has happened yet."""
+
+    def __init__(
+        self,
+        database: Path,
+        alertmanager: FakeAlertmanager,
+        *,
+        people: Mapping[tuple[str, str], Principal] | None = None,
+    ) -> None:
+        self.database = database
+        self.house = House(f"sqlite:///{database}", rules=_RULES)
+        self.house.dials.values["prod/db"] = 1
+        self._people = {**ACCOUNTS, **(people or {})}
+        self.house.settle(self._people)
+        self.house.people = {one.id: one for one in self._people.values()}
+        self.gate = self.house.desk = self._gate(alertmanager.url)
+
+    def says(self, words: str, by: Principal, *, place: str = "slack", here: int | None = None) -> Reply:
+        account = f"U-{by.id or 'nobody'}"
+        return self.gate.ask(Ask(by=by, words=words, place=place, account=account, private=True, incident_id=here))
+
+    def close(self) -> None:
+        self.house.close()
+
+    def rows(self) -> Rows:
+        """All that is stored, but for the audit log and the ids of acts."""
+        with closing(sqlite3.connect(self.database)) as base:
+            names = [name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            kept = [one for one in names if not one.startswith(("audit_", "sqlite_")) and one != "seen"]
+            return {name: sorted(base.execute(f'SELECT * FROM "{name}"'), key=repr) for name in kept}
+
+    def record(self, after: int = 0) -> list[Code]:
+        """The codes on record, from the given number of them on."""
+        with self.house.store.read() as reading:
+            found = ledger.entries(reading.sql, ledger.Wanted(), limit=5000)
+        return [Code(json.loads(one.body)["code"]) for one in found][after:]
+
+    def link_telegram(self, who: Principal) -> None:
+        with self.house.store.begin() as tx:
+            one = Link(place="telegram", account=f"t-{who.id}", person=who.id, at=tx.now, by="slack U1")
+            links.put(tx, one)
+
+    def _gate(self, alertmanager: str) -> Gate:
+        house = self.house
+        tools = Tools(now=house.clock, gauge=house, silences=silences(alertmanager))
+        house.runs = Runs(
+            Parts(
+                store=house.store,
+                verbs=house.verbs,
+                tools=tools,
+                mouths=house.mouths,
+                told=house.written.append,
+                seal=house._seal,
+                alarm=house._alarm,
+            )
+        )
+        rights = Rights(
+            book=Book(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
+            person=house.people.get,
+            environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
+            names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
+            glass=lambda tx, person: tx.now + timedelta(minutes=30) if person == "gil" else None,
+        )
+        return Gate(
+            house.store,
+            verbs=house.verbs,
+            breaking=Breaking(rights=rights, mouths=house.mouths, rules=house.rules, contact="carla"),
+            linking=house.linking,
+            tools=tools,
+            runs=house.runs,
+            told=house.written.append,
+        )
+
+
+def night(database: Path, alertmanager: FakeAlertmanager) -> Night:
+    """Let it happen, in an empty database of this version."""
+    ground = Ground(database, alertmanager)
+    house = ground.house
+    house.hears(alert(labels={"service": "api"}))
+    unknown = _run_that_nobody_saw_the_end_of(ground)
+    run = _run_for_a_while(ground)
+    house.action(risk=Risk.LASTING)
+    shown = ground.says("turn prod/api 9", ASKER)
+    assert shown.card is not None
+    tool = silences(alertmanager.url)
+    silence = tool.silence(
+        [equal("service", "web")], until=datetime.now(UTC) + timedelta(hours=2), by="somebody", comment="by hand"
+    )
+    names = {"plan": handle(shown.said), "run": run, "unknown": unknown, "silence": silence}
+    dials = copy.deepcopy(house.dials)
+    ground.close()
+    return Night(
+        database=database,
+        at=house.clock.at,
+        dials=dials,
+        names=names,
+        buttons=shown.card.buttons,
+        alertmanager=alertmanager,
+    )
+
+
+def copy_of(night: Night, to: Path, people: Mapping[tuple[str, str], Principal] | None = None) -> Ground:
+    """A ground on which the night has happened."""
+    shutil.copy(night.database, to)
+    ground = Ground(to, night.alertmanager, people=people)
+    ground.house.clock.at = night.at
+    ground.house.dials.__dict__.update(copy.deepcopy(night.dials.__dict__))
+    return ground
+
+
+@contextmanager
+def no_proxy() -> Iterator[None]:
+    """The SDKs would send even loopback through a proxy of the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def handle(said: str) -> str:
+    """The handle that a shown plan says."""
+    return said.rpartition("`yes ")[2].partition("`")[0]
+
+
+def _run_for_a_while(ground: Ground) -> str:
+    shown = ground.says("turn prod/web 5 for 30m", ASKER)
+    return ground.says(f"yes {handle(shown.said)}", ASKER).said.partition("`undo ")[2].partition("`")[0]
+
+
+def _run_that_nobody_saw_the_end_of(ground: Ground) -> str:
+    house = ground.house
+
+    def cut() -> None:
+        house.dials.silent = True
+        lost()
+
+    house.dials.after.append(cut)
+    shown = ground.says("turn prod/db 5", ASKER)
+    ground.says(f"yes {handle(shown.said)}", ASKER)
+    for _ in range(8):
+        house.clock.pass_by(minutes=3)
+        house.tends()
+    house.dials.silent = False
+    return ground.says("runs", ASKER).said.split()[0]

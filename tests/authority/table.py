@@ -1,0 +1,101 @@
+"""Who may say what, written by hand. Nothing here is computed from the rights: it is what they are held to.
+
+Whatever can be said is found by enumeration, and what has no row here fails the build: so does a row of something that
+is no longer there. A cell is `yes` (it was done, or answered, or planned), `no` (the rights deny it) or `not` (the
+rights do not mind, and it was refused for another reason).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+from bot.model import NOBODY, Principal
+
+Cell = Literal["yes", "no", "not"]
+
+
+def _one(name: str, *roles: str) -> Principal:
+    return Principal(id=name, name=name.capitalize(), roles=frozenset(roles))
+
+
+#: One person of each kind. What the roles `turner`, `duty` and `rescue` hold stands in `ground.py`.
+KINDS: dict[str, Principal] = {
+    "unlinked": NOBODY,
+    "revoked": _one("rex"),
+    "viewer": _one("vic", "viewer"),
+    "responder": _one("rae", "responder"),
+    "approver": _one("abe", "approver"),
+    "admin": _one("ada", "admin"),
+    "on-call": _one("dia", "viewer", "duty"),
+    "off-call": _one("ole", "viewer", "duty"),
+    "glass": _one("gil", "viewer"),
+    "asker": _one("ash", "viewer", "turner"),
+}
+
+_TABLE = """
+           unlinked revoked viewer responder approver admin on-call off-call glass asker
+ack        no       no      no     yes       no       yes   yes     no       yes   no
+approvals  no       no      yes    yes       yes      yes   yes     yes      yes   yes
+assign     no       no      no     yes       no       yes   no      no       yes   no
+break-glass no      no      no     yes       no       yes   no      no       yes   no
+glass      no       no      yes    yes       yes      yes   yes     yes      yes   yes
+help       no       yes     yes    yes       yes      yes   yes     yes      yes   yes
+incidents  no       no      yes    yes       yes      yes   yes     yes      yes   yes
+keep       no       no      no     no        no       yes   no      no       yes   yes
+link       not      yes     yes    yes       yes      yes   yes     yes      yes   yes
+no         no       no      no     no        yes      yes   no      no       yes   yes
+note       no       no      no     yes       no       yes   no      no       yes   no
+page       no       no      no     yes       no       yes   no      no       yes   no
+reopen     no       no      no     yes       no       yes   no      no       yes   no
+resolve    no       no      no     yes       no       yes   yes     no       yes   no
+review-glass no     no      no     no        not      not   no      no       not   no
+runs       no       no      no     yes       no       yes   no      no       yes   yes
+settle     no       no      no     no        no       yes   no      no       yes   no
+severity   no       no      no     yes       no       yes   no      no       yes   no
+show       no       no      yes    yes       yes      yes   yes     yes      yes   yes
+silence    no       no      no     yes       no       yes   no      no       yes   no
+silences   no       no      yes    yes       yes      yes   yes     yes      yes   yes
+turn       no       no      no     no        no       yes   yes     no       yes   yes
+undo       no       no      no     no        no       yes   no      no       yes   yes
+unlink     no       yes     yes    yes       yes      yes   yes     yes      yes   yes
+unsilence  no       no      no     yes       no       yes   no      no       yes   no
+whoami     no       yes     yes    yes       yes      yes   yes     yes      yes   yes
+yes        no       no      no     no        yes      yes   no      no       yes   not
+"""
+
+#: An example of each verb, well formed; what is in braces is of the ground's own plans, runs and silences.
+SAID: dict[str, str] = {
+    "ack": "ack 1",
+    "approvals": "approvals",
+    "assign": "assign 1 vic",
+    "break-glass": "break-glass because nobody who could approve answers",
+    "glass": "glass",
+    "help": "help",
+    "incidents": "incidents",
+    "keep": "keep {run}",
+    "link": "link",
+    "no": "no {plan}",
+    "note": "note 1 it is the cache",
+    "page": "page prod/api because it is down",
+    "reopen": "reopen 1",
+    "resolve": "resolve 1",
+    "severity": "severity 1 warning",
+    "review-glass": "review-glass vic because it was needed",
+    "runs": "runs",
+    "settle": "settle {unknown} done because I looked",
+    "show": "show 1",
+    "silence": "silence service=api for 1h because deploy",
+    "silences": "silences",
+    "turn": "turn prod/api 6",
+    "undo": "undo {run}",
+    "unlink": "unlink telegram",
+    "unsilence": "unsilence {silence}",
+    "whoami": "whoami",
+    "yes": "yes {plan}",
+}
+
+
+def expected() -> dict[tuple[str, str], Cell]:
+    """(verb, kind of person) -> what becomes of it. A row that is too short or too long is an error."""
+    head, *rows = (line.split() for line in _TABLE.strip().splitlines())
+    return {(verb, kind): cast("Cell", cell) for verb, *cells in rows for kind, cell in zip(head, cells, strict=True)}

@@ -1,0 +1,94 @@
+"""Every button that is ever shown: its words are of the table, and a press is judged as if they had been typed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from bot import cards
+from bot.acts import Code
+from bot.channels.slack_blocks import blocks
+from bot.channels.telegram_html import render_buttons as drawn_for_telegram
+from bot.model import Card, Kind, Notice, Status
+from tests.authority.ground import ASKER, Ground, Night
+from tests.authority.table import KINDS, SAID, expected
+from tests.fakes.slack_values import rows_of
+
+_EXPECTED = expected()
+_HOUSE = Path(cards.__file__).parent
+#: Whoever makes a card that may have buttons; another one has to be looked at here first.
+_DRAWERS = {"cards.py", "plans.py"}
+#: The board's own buttons.
+_BOARD = {"ack", "resolve"}
+
+
+def of_incident(ground: Ground, status: Status) -> Card:
+    if status is not Status.OPEN:
+        ground.says("ack 1" if status is Status.ACKED else "resolve 1", KINDS["admin"])
+    return cards.card(ground.house.incident(), public_url="http://vakhta.example")
+
+
+def shown(ground: Ground) -> list[Card]:
+    """The cards of an incident in each of its states, and the two kinds of plan."""
+    plan = ground.says("turn prod/web 7", ASKER).card
+    assert plan is not None
+    return [*(of_incident(ground, status) for status in (Status.OPEN, Status.ACKED, Status.RESOLVED)), plan]
+
+
+def in_slack(ground: Ground, card: Card) -> Notice:
+    incident, at = ground.house.incident(), ground.house.clock.at
+    return Notice(key="k", kind=Kind.CARD, incident=incident, event=None, card=card, ref=None, owed_at=at)
+
+
+def test_only_these_files_draw_cards() -> None:
+    found = {
+        path.name
+        for path in [*_HOUSE.rglob("*.py"), *(_HOUSE.parent / "commands").glob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "Card"
+    }
+
+    assert found == _DRAWERS
+
+
+def test_the_boards_own_buttons_say_words_of_the_table() -> None:
+    drawn = (_HOUSE / "web" / "pages" / "draw.js").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"button\(\"[^\"]+\", `(\w+) ", drawn)) == _BOARD <= set(SAID)
+
+
+def test_every_button_says_words_of_the_table_in_every_channel(ground: Ground) -> None:
+    found = shown(ground)
+
+    typed = {words for card in found for words in card.buttons.values()}
+    telegram = {words for card in found for row in drawn_for_telegram(card) for _, words in row}
+    slack = {
+        str(one["value"])
+        for card in found
+        for block in blocks(in_slack(ground, card))
+        if block["type"] == "actions"
+        for one in rows_of(block["elements"])
+        if "value" in one
+    }
+    assert {words.split()[0] for words in typed} == {"ack", "resolve", "yes", "no"}
+    assert slack == typed
+    assert telegram == typed
+
+
+@pytest.mark.parametrize("label", ["Acknowledge", "Resolve", "Approve", "Drop it"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_press_is_judged_as_if_it_had_been_typed(
+    request: pytest.FixtureRequest, still: Ground, night: Night, label: str, kind: str
+) -> None:
+    words = {**of_incident(still, Status.OPEN).buttons, **night.buttons}[label]
+    cell = _EXPECTED[words.split()[0], kind]
+    ground: Ground = request.getfixturevalue("ground") if cell == "yes" else still
+    recorded = len(ground.record())
+
+    reply = ground.says(words, KINDS[kind], here=1)
+
+    assert reply.ok == (cell == "yes"), reply.said
+    assert reply.ok or ground.record(recorded) == [Code.DENIED if cell == "no" else Code.REJECTED]

@@ -1,0 +1,176 @@
+"""Plans and incidents as they are spoken of in Slack, with the real gate behind it. Rows: the table of bad inputs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from bot.acts import Code, Risk
+from bot.channels.slack import Slack
+from bot.people import Link
+from bot.store import links
+from tests.authority.ground import ACCOUNTS, Ground, Night, handle, no_proxy
+from tests.authority.table import KINDS
+from tests.fakes.slack import FakeSlack
+from tests.fakes.slack_values import member
+from tests.plugs.slack.notices import section
+
+_APPROVER = "U-abe"
+
+
+class Room:
+    """The channel C1, with everybody in it."""
+
+    def __init__(self, slack: Slack, fake: FakeSlack) -> None:
+        self.slack = slack
+        self.fake = fake
+
+    def types(self, user: str, words: str) -> str:
+        headers, body = self.fake.sign(self.fake.command("/vakhta", words, user=user))
+        said = json.loads(self.slack.receive(headers, body).body)["text"]
+        assert isinstance(said, str)
+        return said
+
+    def presses(self, user: str, words: str) -> str:
+        """What the presser alone is shown; every press is one of its own."""
+        before = len(self.fake.whispers)
+        headers, body = self.fake.sign(self.fake.press(words, user=user))
+        assert self.slack.receive(headers, body).status == 200
+        return "\n".join(whisper.text for whisper in self.fake.whispers[before:])
+
+
+@pytest.fixture
+def room(ground: Ground) -> Iterator[Room]:
+    with FakeSlack() as fake, no_proxy():
+        fake.users |= {account: member(account) for _, account in ACCOUNTS}
+        channel = Slack(section(fake))
+        channel.start(ground.gate)
+        fake.wait(lambda: channel.healthy() is None, "the introduction")
+        yield Room(channel, fake)
+        channel.stop()
+
+
+def approvals(ground: Ground) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(ground.database)) as base:
+        return base.execute("SELECT person, place FROM approval WHERE person <> 'ash'").fetchall()
+
+
+def test_row_49_the_button_of_an_expired_plan_says_when_it_expired(ground: Ground, night: Night, room: Room) -> None:
+    turned = list(ground.house.dials.turned)
+    ground.house.clock.pass_by(minutes=27)
+
+    said = room.presses(_APPROVER, night.buttons["Approve"])
+
+    short = night.names["plan"]
+    assert said == f"Plan {short} expired 12 min ago. Nothing was done. Say the same words for a new one."
+    assert ground.house.dials.turned == turned
+
+
+def test_row_50_a_double_click_is_one_approval_and_the_second_one_is_told_so(
+    ground: Ground, night: Night, room: Room
+) -> None:
+    turned = len(ground.house.dials.turned)
+    clicks = [threading.Thread(target=room.presses, args=(_APPROVER, night.buttons["Approve"])) for _ in range(2)]
+
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+
+    told = sorted(whisper.text.partition(".")[0] for whisper in room.fake.whispers)
+    assert told == ["Already approved by you", "prod/api is at 9"]
+    assert approvals(ground) == [("abe", "slack")]
+    assert len(ground.house.dials.turned) == turned + 1
+
+
+def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
+    ground: Ground, night: Night, room: Room
+) -> None:
+    with ground.house.store.begin() as tx:
+        links.put(tx, Link(place="telegram", account="9100", person="ash", at=tx.now, by="slack U-ash"))
+    linked = ground.gate.person("telegram", "9100")
+    assert linked is not None
+    turned = list(ground.house.dials.turned)
+
+    own = room.presses("U-ash", night.buttons["Approve"])
+    from_telegram = ground.says(night.buttons["Approve"], linked, place="telegram").said
+
+    assert own == from_telegram == "You asked for this; another person must approve. Nothing was done."
+    assert approvals(ground) == []
+    assert ground.house.dials.turned == turned
+
+
+def test_row_52_a_plan_whose_world_has_changed_dies_and_the_new_one_has_buttons_of_its_own(
+    ground: Ground, night: Night, room: Room
+) -> None:
+    ground.house.action(risk=Risk.LASTING)
+    ground.house.dials.values["prod/api"] = 4
+    turned = list(ground.house.dials.turned)
+
+    said = room.presses(_APPROVER, night.buttons["Approve"])
+    old = room.presses(_APPROVER, night.buttons["Approve"])
+
+    assert "value: 3 -&gt; 4" in said
+    assert "Nothing was done. The new plan:" in said
+    assert handle(said) not in ("", night.names["plan"])
+    assert old == "Already approved by you. It is done once."
+    assert ground.house.dials.turned == turned
+    assert room.types(_APPROVER, f"yes {handle(said)}").startswith("prod/api is at 9.")
+
+
+def test_row_64_of_two_that_are_meant_alike_none_is_guessed(ground: Ground, room: Room) -> None:
+    stored, recorded = ground.rows(), len(ground.record())
+
+    said = room.types("U-ash", "turn api 6")
+
+    assert said.startswith("Which service: prod/api or staging/api? Nothing was done.")
+    assert ground.rows() == stored
+    assert ground.record(recorded) == [Code.REJECTED]
+
+
+def test_row_64_of_two_plans_that_begin_alike_none_is_guessed(ground: Ground, night: Night, room: Room) -> None:
+    handle_of_one = night.buttons["Approve"].removeprefix("yes ")
+    with closing(sqlite3.connect(ground.database)) as base, base:
+        columns = 'verb, words, "by", place, incident_id, at, needs, state, body, digest, undoes'
+        base.execute(
+            f"INSERT INTO plan (handle, {columns}) SELECT ?, {columns} FROM plan WHERE handle = ?",
+            (f"{handle_of_one[:8]}{'0' * 24}", handle_of_one),
+        )
+    stored = ground.rows()
+
+    said = room.types(_APPROVER, f"yes {night.names['plan']}")
+
+    assert said == f"More than one begins so: plan {night.names['plan']}. Nothing was done. Say more of it."
+    assert ground.rows() == stored
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("ack 999", "Incident 999 does not exist. Nothing was done."),
+        ("ack 1", "Incident 1 is already resolved by rae at 12:24 UTC. Nothing was done."),
+    ],
+)
+def test_row_65_what_is_not_there_or_over_cannot_be_acknowledged(
+    ground: Ground, room: Room, words: str, answer: str
+) -> None:
+    ground.says("resolve 1", KINDS["responder"])
+    stored = ground.rows()
+
+    said = room.types("U-ada", words)
+
+    assert said == answer
+    assert ground.rows() == stored
+
+
+def test_a_name_that_was_said_short_is_the_same_one_when_it_runs(ground: Ground, room: Room) -> None:
+    plan = handle(room.types("U-ash", "turn web 6"))
+
+    said = room.types("U-ash", f"yes {plan}")
+
+    assert said.startswith("prod/web is at 6.")

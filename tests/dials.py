@@ -1,0 +1,104 @@
+"""A small world of dials that actions turn: it keeps every call, and can refuse, hang or forget to answer.
+
+The action is a real one in every part (plan, limits, check, undo, probe); only its world is this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated
+
+from bot.acting import Moved, Tools, Unsure
+from bot.acts import Ended, Outcome, Plan, Risk
+from bot.kinds import After, Count, Name, Span
+from bot.model import Principal
+from bot.ports import Rejected
+
+
+@dataclass
+class Dials:
+    """Values by name, each with the run that set it. `turned` is every mutation: (name, value, run)."""
+
+    values: dict[str, int] = field(default_factory=lambda: {"prod/api": 3, "prod/web": 1})
+    last_run: dict[str, str] = field(default_factory=dict)
+    turned: list[tuple[str, int, str]] = field(default_factory=list)
+    before: list[Callable[[], None]] = field(default_factory=list)  #: happens when a call arrives
+    after: list[Callable[[], None]] = field(default_factory=list)  #: happens once it had its effect
+    silent: bool = False  #: nothing can be read
+
+    def read(self, name: str) -> int:
+        if self.silent:
+            raise Rejected("The dials do not answer. Nothing was done.", code="unreachable", status=503)
+        if name not in self.values:
+            raise Rejected(f"No dial {name}. Nothing was done.", code="no_dial", status=404)
+        return self.values[name]
+
+    def turn(self, name: str, value: int, run: str) -> None:
+        if self.before:
+            self.before.pop(0)()
+        self.values[name] = value
+        self.last_run[name] = run
+        self.turned.append((name, value, run))
+        if self.after:
+            self.after.pop(0)()
+
+
+def lost() -> None:
+    """The answer to a call is lost."""
+    raise Unsure("the connection was cut")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnArgs:
+    service: Annotated[str, Name()]
+    value: Annotated[int, Count(0, 100)]
+    held: Annotated[timedelta | None, Span(most=timedelta(days=1)), After("for")] = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """`turn prod/api 6 for 30m`."""
+
+    dials: Dials
+    verb: str = "turn"
+    usage: str = "turn <service> <value 0-100> [for <duration>]"
+    says: str = "turn a dial"
+    args: type[TurnArgs] = TurnArgs
+    risk: Risk = Risk.UNDOABLE
+    reads: bool = False
+    limits: Mapping[str, str] = field(default_factory=lambda: {"value": "0 to 100"})
+    check: str = ""
+
+    def target(self, args: TurnArgs) -> str:
+        return args.service
+
+    def plan(self, args: TurnArgs, tools: Tools) -> Plan:
+        now = self.dials.read(args.service)
+        return Plan(
+            target=args.service,
+            effect=(f"{args.service} goes from {now} to {args.value}",),
+            radius="one dial",
+            seen={"value": str(now)},
+            undo=f"turn {args.service} {now}",
+            check=self.check,
+            within=timedelta(minutes=5) if self.check else timedelta(0),
+            lasts=args.held or timedelta(0),
+        )
+
+    def run(self, args: TurnArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        now = self.dials.read(args.service)
+        if str(now) != plan.seen["value"]:
+            raise Moved(f"value: {plan.seen['value']} -> {now}")
+        self.dials.turn(args.service, args.value, run)
+        return self._done(args)
+
+    def probe(self, args: TurnArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        self.dials.read(args.service)
+        if self.dials.last_run.get(args.service) == run:
+            return self._done(args)
+        return Outcome(ended=Ended.FAILED, said="It was not turned. Nothing was changed.")
+
+    def _done(self, args: TurnArgs) -> Outcome:
+        return Outcome(ended=Ended.DONE, said=f"{args.service} is at {args.value}.", left={"value": str(args.value)})

@@ -1,0 +1,341 @@
+"""An action goes one way: planned, shown, approved, intended, run, told; and each step is on record."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from bot.acts import Code, Risk
+from bot.model import Principal
+from tests.dials import lost
+from tests.house import ANA, BO, CY, House, alert
+
+
+def handle(said: str) -> str:
+    """The handle that a shown plan says."""
+    return said.rpartition("`yes ")[2].partition("`")[0]
+
+
+def test_an_action_is_shown_before_it_is_done(house: House) -> None:
+    reply = house.says("turn prod/api 6")
+
+    assert reply.ok
+    assert reply.said.splitlines()[:3] == [
+        "Ana asks: turn prod/api 6",
+        "prod/api goes from 3 to 6",
+        "Touches: one dial",
+    ]
+    assert reply.card is not None
+    assert [words.split()[0] for words in reply.card.buttons.values()] == ["yes", "no"]
+    assert house.dials.turned == []
+    assert house.audited() == [Code.PLANNED]
+
+
+def test_the_asker_confirms_what_can_be_undone_and_it_runs_once(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+
+    reply = house.says(f"yes {handle(shown.said)}")
+    again = house.says(f"yes {handle(shown.said)}")
+
+    assert reply.ok
+    assert reply.said.startswith("prod/api is at 6. `undo ")
+    assert (again.ok, again.said) == (False, "Already approved by you. It is done once.")
+    assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
+    assert house.audited() == [Code.PLANNED, Code.APPROVED, Code.INTENT, Code.DONE, Code.REJECTED]
+
+
+def test_two_clicks_at_once_run_it_once(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+    replies: list[bool] = []
+    clicks = [
+        threading.Thread(target=lambda: replies.append(house.says(f"yes {handle(shown.said)}").ok)) for _ in range(4)
+    ]
+
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+
+    assert sorted(replies) == [False, False, False, True]
+    assert len(house.dials.turned) == 1
+
+
+def test_what_lasts_needs_another_person_and_the_asker_is_not_one_of_them(house: House) -> None:
+    house.action(risk=Risk.LASTING)
+    shown = house.says("turn prod/api 6")
+
+    own = house.says(f"yes {handle(shown.said)}")
+    from_telegram = house.says(f"yes {handle(shown.said)}", place="telegram")
+    reply = house.says(f"yes {handle(shown.said)}", by=CY, place="telegram")
+
+    assert own.said == "You asked for this; another person must approve. Nothing was done."
+    assert from_telegram.said == own.said
+    assert reply.ok
+    assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
+
+
+def test_who_may_not_approve_is_told_why_and_nothing_runs(house: House) -> None:
+    house.action(risk=Risk.LASTING)
+    shown = house.says("turn prod/api 6")
+
+    reply = house.says(f"yes {handle(shown.said)}", by=BO)
+
+    assert not reply.ok
+    assert reply.said.startswith("Denied: ")
+    assert house.dials.turned == []
+    assert house.audited()[-1] is Code.DENIED
+
+
+def test_a_plan_expires_after_fifteen_minutes(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+    house.clock.pass_by(minutes=27)
+
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert reply.said == (
+        f"Plan {handle(shown.said)} expired 12 min ago. Nothing was done. Say the same words for a new one."
+    )
+    assert house.dials.turned == []
+
+
+def test_when_the_world_has_moved_nothing_runs_and_the_new_plan_says_what_changed(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+    house.dials.values["prod/api"] = 4
+
+    reply = house.says(f"yes {handle(shown.said)}")
+    second = house.says(f"yes {handle(reply.said)}")
+
+    assert not reply.ok
+    assert "value: 3 -> 4" in reply.said
+    assert "Nothing was done. The new plan:" in reply.said
+    assert second.ok
+    assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
+    assert house.audited() == [
+        Code.PLANNED, Code.APPROVED, Code.MOVED, Code.PLANNED, Code.APPROVED, Code.INTENT, Code.DONE,
+    ]  # fmt: skip
+
+
+def test_a_right_that_ended_between_plan_and_yes_stops_it(house: House) -> None:
+    house.action(risk=Risk.LASTING)
+    shown = house.says("turn prod/api 6")
+    house.takes_away("turner")
+
+    reply = house.says(f"yes {handle(shown.said)}", by=CY)
+
+    assert reply.said.startswith("ana may no longer do this: ")
+    assert house.dials.turned == []
+
+
+def test_a_dropped_plan_does_not_run(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+
+    house.says(f"no {handle(shown.said)}")
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert reply.said == f"Plan {handle(shown.said)} was dropped. Nothing was done."
+    assert house.dials.turned == []
+
+
+def test_one_target_has_one_run_at_a_time(house: House) -> None:
+    first, second = house.says("turn prod/api 6"), house.says("turn prod/api 7")
+    replies = []
+    house.dials.before.append(lambda: replies.append(house.says(f"yes {handle(second.said)}")))
+
+    house.says(f"yes {handle(first.said)}")
+
+    assert not replies[0].ok
+    assert "is held by run" in replies[0].said
+    assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
+
+
+def test_a_lost_answer_is_looked_up_and_never_asked_for_again(house: House) -> None:
+    house.dials.after.append(lost)
+    shown = house.says("turn prod/api 6")
+
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert reply.ok
+    assert len(house.dials.turned) == 1
+
+
+def test_a_call_that_never_arrived_ends_as_failed(house: House) -> None:
+    house.dials.before.append(lost)
+    shown = house.says("turn prod/api 6")
+
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert (reply.ok, reply.said) == (False, "It was not turned. Nothing was changed.")
+    assert house.audited()[-1] is Code.FAILED
+
+
+def test_an_end_that_nobody_can_see_becomes_unknown_and_goes_to_a_person(house: House) -> None:
+    def cut() -> None:
+        house.dials.silent = True
+        lost()
+
+    house.dials.after.append(cut)
+    shown = house.says("turn prod/api 6")
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    for _ in range(8):
+        house.clock.pass_by(minutes=3)
+        house.tends()
+
+    assert not reply.ok
+    assert house.audited()[-1] is Code.UNKNOWN
+    assert len(house.dials.turned) == 1
+    assert [one.title.partition(":")[0] for one in house.incidents()] == ["RunUnknown"]
+
+
+def test_an_unknown_run_holds_its_target_until_a_person_has_settled_it(house: House) -> None:
+    test_an_end_that_nobody_can_see_becomes_unknown_and_goes_to_a_person(house)
+    house.dials.silent = False
+    run = house.says("runs").said.split()[0]
+
+    held = house.says(f"yes {handle(house.says('turn prod/api 9').said)}")
+    settled = house.says(f"settle {run} done because I looked", by=CY)
+    free = house.says(f"yes {handle(house.says('turn prod/api 9').said)}")
+
+    assert "is held by run" in held.said
+    assert settled.ok
+    assert free.ok
+
+
+def test_when_the_audit_log_cannot_be_sealed_nothing_is_called(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+    house.seals = "disk full"
+
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert reply.said == "Refused: the audit log cannot be written (disk full). Nothing was changed."
+    assert house.dials.turned == []
+
+
+def test_a_run_is_undone_in_the_words_it_left(house: House) -> None:
+    done = house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    run = done.said.partition("`undo ")[2].partition("`")[0]
+
+    shown = house.says(f"undo {run}")
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert shown.said.splitlines()[0] == "Ana asks: turn prod/api 3"
+    assert reply.ok
+    assert house.dials.values["prod/api"] == 3
+
+
+def test_an_undo_over_somebody_elses_change_is_refused(house: House) -> None:
+    done = house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    run = done.said.partition("`undo ")[2].partition("`")[0]
+    house.dials.values["prod/api"] = 8
+
+    reply = house.says(f"undo {run}")
+
+    assert reply.said == f"Somebody has changed it since run {run}: value: 6 -> 8. Nothing was done; look first."
+
+
+def test_a_timed_run_undoes_itself(house: House) -> None:
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+
+    house.clock.pass_by(minutes=29)
+    house.tends()
+    early = house.dials.values["prod/api"]
+    house.clock.pass_by(minutes=2)
+    house.tends()
+    house.tends()
+
+    assert (early, house.dials.values["prod/api"]) == (6, 3)
+    assert len(house.dials.turned) == 2
+
+
+def test_a_timed_run_that_is_kept_stays(house: House) -> None:
+    done = house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    run = done.said.partition("`undo ")[2].partition("`")[0]
+
+    kept = house.says(f"keep {run}")
+    house.clock.pass_by(minutes=31)
+    house.tends()
+
+    assert kept.ok
+    assert house.dials.values["prod/api"] == 6
+
+
+def test_a_timed_run_is_not_undone_over_somebody_elses_change_and_a_person_is_told(house: House) -> None:
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    house.dials.values["prod/api"] = 8
+
+    house.clock.pass_by(minutes=31)
+    house.tends()
+    house.tends()
+
+    assert house.dials.values["prod/api"] == 8
+    assert [one.title.partition(":")[0] for one in house.incidents()] == ["RunNotUndone"]
+
+
+@pytest.mark.parametrize(("well", "value"), [(True, 6), (None, 6), (False, 3)])
+def test_what_makes_things_worse_is_undone(house: House, *, well: bool | None, value: int) -> None:
+    house.action(check="up == 1")
+    house.well = well
+    house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+
+    for _ in range(7):
+        house.clock.pass_by(minutes=1)
+        house.tends()
+
+    assert house.dials.values["prod/api"] == value
+
+
+def test_in_an_incidents_thread_every_chat_hears_of_the_plan_and_of_its_end(house: House) -> None:
+    house.hears(alert())
+    shown = house.says("turn prod/api 6", here=1)
+    house.says(f"yes {handle(shown.said)}", here=1)
+    house.drain()
+
+    lines = [line for line in house.telegram.said() if line.startswith("line")]
+
+    assert lines[0].startswith("line action.asked: Ana asks: turn prod/api 6. prod/api goes from 3 to 6.")
+    assert lines[1] == "line action.done: ana: turn prod/api 6: prod/api is at 6."
+
+
+def test_whoever_may_not_do_it_is_denied_and_the_attempt_is_on_record(house: House) -> None:
+    reply = house.says("turn prod/api 6", by=BO)
+
+    assert not reply.ok
+    assert house.audited() == [Code.DENIED]
+    assert house.dials.turned == []
+
+
+def test_the_same_message_twice_shows_one_plan(house: House) -> None:
+    first = house.says("turn prod/api 6", once="m1")
+    second = house.says("turn prod/api 6", once="m1")
+
+    assert (second.said, second.repeated) == (first.said, True)
+    assert house.audited() == [Code.PLANNED, Code.REPLAYED]
+
+
+def test_a_handle_that_is_no_plans_is_an_unknown_button(house: House) -> None:
+    reply = house.says("yes 0123456789abcdef")
+
+    assert not reply.ok
+    assert "Nothing was done" in reply.said
+
+
+def test_a_question_to_the_world_is_answered_at_once_and_is_no_run(house: House) -> None:
+    house.action(risk=Risk.NONE, reads=True)
+
+    reply = house.says("turn prod/api 6", by=Principal(id="dee", roles=frozenset({"turner"})))
+
+    assert reply.card is None
+    assert house.audited() == [Code.ANSWERED]
+    assert house.says("runs").said == "Nothing has run yet."
+
+
+def test_whoami_tells_what_follows_duty_and_when_it_ends(house: House) -> None:
+    house.on_call = {"prod/api": ["ana"]}
+    house.settle({("slack", "U1"): ANA})
+    house.hears(alert(labels={"service": "prod/api"}))
+
+    lines = house.says("whoami").said.splitlines()
+
+    assert "On call for prod/api: by the settings." in lines
+    assert "An incident is open on prod/api: what rests on it ends when it is resolved." in lines

@@ -1,0 +1,149 @@
+"""A policy outside may deny what the rights allow: asked before a plan is made and at the click, and on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.acts import Code, Permission
+from bot.book import Book, Role, Rule
+from bot.circumstances import Weight, When
+from bot.model import Ask
+from bot.rights import Rights
+from bot.settings_people import OpaSettings
+from bot.store import ledger
+from bot.tools.opa import Opa
+from tests.fakes.opa import FakeOpa
+from tests.house import ANA, BO, House, alert
+
+
+@pytest.fixture
+def opa() -> Iterator[FakeOpa]:
+    with FakeOpa() as made:
+        yield made
+
+
+@pytest.fixture
+def house(store_url: str, opa: FakeOpa) -> Iterator[House]:
+    made = House(store_url, opinion=Opa(OpaSettings(url=opa.url)))
+    yield made
+    made.close()
+
+
+def closed(_: Mapping[str, Any]) -> object:
+    return {"allow": False, "reasons": ["prod is closed"]}
+
+
+def handle(said: str) -> str:
+    return said.rpartition("`yes ")[2].partition("`")[0]
+
+
+def last_entry(house: House) -> Mapping[str, Any]:
+    with house.store.read() as reading:
+        entry: dict[str, Any] = json.loads(list(ledger.entries(reading.sql, ledger.Wanted()))[-1].body)
+    return entry
+
+
+def test_what_the_policy_denies_is_denied_on_record_and_nothing_is_planned(house: House, opa: FakeOpa) -> None:
+    opa.policy = closed
+
+    reply = house.says("turn prod/api 6")
+
+    assert not reply.ok
+    assert reply.said.startswith("Denied: Open Policy Agent denies it: prod is closed.")
+    assert reply.said.endswith(" Nothing was done.")
+    assert reply.card is None
+    assert house.audited() == [Code.DENIED]
+    entry = last_entry(house)
+    assert (entry["by"], entry["verb"], entry["target"]) == ("ana", "turn", "prod/api")
+    assert "prod is closed" in entry["said"]
+
+
+def test_what_it_has_nothing_against_goes_on_and_it_is_asked_again_at_the_click(house: House, opa: FakeOpa) -> None:
+    shown = house.says("turn prod/api 6")
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert reply.ok
+    assert [(one["person"]["id"], one["verb"], one["target"]) for one in opa.asked] == [
+        ("ana", "turn", "prod/api"),
+        ("ana", "turn", "prod/api"),
+    ]
+    assert len(house.dials.turned) == 1
+
+
+def test_what_it_denies_at_the_click_does_not_run_and_names_the_plan_on_record(house: House, opa: FakeOpa) -> None:
+    shown = house.says("turn prod/api 6")
+    opa.policy = closed
+
+    reply = house.says(f"yes {handle(shown.said)}")
+
+    assert not reply.ok
+    assert "prod is closed" in reply.said
+    assert house.dials.turned == []
+    assert house.audited() == [Code.PLANNED, Code.APPROVED, Code.DENIED]
+    entry = last_entry(house)
+    assert (entry["verb"], entry["target"]) == ("turn", "prod/api")
+    assert entry["run"].startswith(handle(shown.said))
+
+
+def test_while_it_does_not_answer_no_action_is_taken_and_incidents_are_worked_on(house: House, opa: FakeOpa) -> None:
+    house.hears(alert())
+    opa.answer_next(reset=True, times=10)
+
+    action, ack, question = house.says("turn prod/api 6"), house.says("ack 1"), house.says("incidents")
+
+    assert not action.ok
+    assert "gave no answer" in action.said
+    assert action.said.count("Nothing was done") == 1
+    assert (ack.ok, question.ok) == (True, True)
+    assert len(opa.received) == 1
+
+
+def test_it_is_not_asked_about_what_the_rights_deny(house: House, opa: FakeOpa) -> None:
+    reply = house.says("turn prod/api 6", by=BO)
+
+    assert not reply.ok
+    assert opa.received == []
+
+
+def test_what_was_approved_is_undone_at_its_time_whatever_it_says(house: House, opa: FakeOpa) -> None:
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    opa.policy = closed
+
+    house.clock.pass_by(minutes=31)
+    house.tends()
+
+    assert house.dials.values["prod/api"] == 3
+    assert len(opa.asked) == 2
+
+
+def test_an_undo_that_somebody_asks_for_is_an_action_like_any_other(house: House, opa: FakeOpa) -> None:
+    done = house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    opa.policy = closed
+
+    reply = house.says(f"undo {done.said.partition('`undo ')[2].partition('`')[0]}")
+
+    assert "prod is closed" in reply.said
+    assert house.dials.values["prod/api"] == 6
+    assert house.audited()[-1] is Code.DENIED
+
+
+def test_the_service_of_a_thread_does_not_stand_for_everything(house: House, opa: FakeOpa) -> None:
+    house.hears(alert(labels={"service": "api"}))
+    ask = Ask(by=ANA, words="turn * 6", place="slack", incident_id=1)
+    when = When(environment=("staging",))
+    role = Role(name="turner", allow=(Rule(do="turn", when=when),))
+    rights = Rights(book=Book([role], people=[ANA]), person={ANA.id: ANA}.get, environments={"staging/api": "staging"})
+
+    with house.store.begin() as tx:
+        incident = tx.incident(1)
+        assert incident is not None
+        here = replace(incident, service="staging/api")
+        part = rights.may(tx, ask, Permission(verb="turn", target="staging/api"), here, Weight.ACTION)
+        everything = rights.may(tx, ask, Permission(verb="turn", target="*"), here, Weight.ACTION)
+
+    assert (part.allowed, everything.allowed) == (True, False)
