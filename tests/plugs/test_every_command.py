@@ -94,3 +94,13 @@ def test_a_note_in_a_thread_may_begin_with_a_number_of_something_else(house: Hou
     reply = house.says("note 3 pods restarted", here=1)
 
     assert (reply.ok, reply.said) == (True, "Noted on incident 1.")
+
+
+@pytest.mark.parametrize("lacking", ["plan", "run", "probe", "target", "limits", "risk", "args", "usage"])
+def test_an_action_that_lacks_what_the_gate_needs_is_not_registered(lacking: str) -> None:
+    whole = commands.actions()["silence"]
+    names = ("verb", "usage", "says", "args", "risk", "reads", "limits", "target", "plan", "run", "probe")
+    parts = {name: getattr(whole, name) for name in names if name != lacking}
+
+    with pytest.raises(TypeError, match=rf"is no action: it has no .*{lacking}"):
+        commands.whole(type("Half", (), parts)())
