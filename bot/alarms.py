@@ -9,6 +9,9 @@ from bot.circumstances import said_at
 from bot.glass import Broken
 from bot.model import Alert, Delivered
 
+#: What a person is to do about it, where that is not to settle how a run ended.
+_TODO = {"PlanNotRun": "If it is still wanted, say the same words again, and resolve this."}
+
 
 def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> Delivered:
     """The alert by which people hear that something of `source` could not be read."""
@@ -30,14 +33,17 @@ def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> 
 
 
 def about_run(name: str, run: str, said: str, now: datetime) -> Delivered:
-    """The alert by which a person is called to look at a run: `name` is RunUnknown, RunNotUndone or RunNotChecked."""
+    """The alert by which a person is called to look at a run: `name` is RunUnknown, RunNotUndone or RunNotChecked; or
+    at a plan that was to be one: PlanNotRun.
+    """
+    todo = _TODO.get(name, "Look at what it was to change, then: settle {run} done|failed")
     alert = Alert(
         source="vakhta",
         group=f"vakhta/run/{run}",
         fingerprint=hashlib.sha256(f"{name}/{run}".encode()).hexdigest()[:16],
         firing=True,
         labels={"alertname": name, "severity": "critical", "run": run},
-        notes={"summary": said, "description": f"Look at what it was to change, then: settle {run[:8]} done|failed"},
+        notes={"summary": said, "description": todo.format(run=run[:8])},
         starts_at=now,
     )
     return Delivered(source="vakhta", group=alert.group, alerts=(alert,))

@@ -24,9 +24,9 @@ from bot.people import LINK_FIRST, OPEN_TO_NOBODY, on_record
 from bot.plans import Drawn, State
 from bot.ports import Command, Rejected
 from bot.steps import Approved, Next, Planned, Undoing
-from bot.store import drawn as rows
-from bot.store import ledger
-from bot.store.drawn import Run
+from bot.store import drawn as drawn_up
+from bot.store import ledger, ran
+from bot.store.ran import Run
 from bot.store.tx import Tx
 from bot.story import Written
 from bot.verbs import Parts
@@ -60,7 +60,7 @@ class Counter(Registry, Casework):
             return self._command(self._verbs.commands[verb], rest)
         except Rejected as refused:
             self.record(Code.REJECTED, refused.said)
-            return Reply(said=refused.said, ok=False)
+            return Reply(said=refused.said, ok=False, over=refused.code in plans.OVER)
 
     def _command(self, command: Command[Any], rest: str) -> Reply:
         args = self._read(command, rest)
@@ -135,7 +135,7 @@ class Counter(Registry, Casework):
         if verb in ("undo", "keep", "settle"):
             run = self._run(str(getattr(args, "run", "")))
             own = verb != "settle" and run.by == self._ask.by.id  # who may do it may let it stay, and plan its undo
-            return Permission(verb=rows.plan_of_run(self._tx.sql, run).verb if own else verb, target=run.target)
+            return Permission(verb=ran.plan_of_run(self._tx.sql, run).verb if own else verb, target=run.target)
         return Permission(verb=verb, target=str(getattr(args, "service", "")))
 
     # What commands may do.
@@ -157,10 +157,10 @@ class Counter(Registry, Casework):
         return [one for verb, one in self._verbs.all.items() if self._rights.ever(self._ask.by, verb)]
 
     def waiting(self) -> Sequence[Drawn]:
-        return rows.waiting(self._tx.sql, self._tx.now, 20)
+        return drawn_up.waiting(self._tx.sql, self._tx.now, 20)
 
     def runs(self) -> Sequence[str]:
-        return [_line(run, rows.plan_of_run(self._tx.sql, run)) for run in rows.runs(self._tx.sql, 10)]
+        return [_line(run, ran.plan_of_run(self._tx.sql, run)) for run in ran.runs(self._tx.sql, 10)]
 
     def approve(self, handle: str) -> Reply:
         """Count this person's yes; the last one that is needed lets it run."""
@@ -174,11 +174,11 @@ class Counter(Registry, Casework):
         if plans.needed(self._verbs.action(drawn.verb).risk, again) > drawn.needs:
             said = f"Plan {drawn.short} now needs more people to say yes than it was shown with: {again.reason}"
             raise Rejected(f"{said} Nothing was done. Ask for it again.", code="plan_needs_more", status=409)
-        rows.approve(self._tx, drawn, ask.by.id, ask.place)
+        drawn_up.approve(self._tx, drawn, ask.by.id, ask.place)
         self.record(Code.APPROVED, f"{ask.by.called} says yes to {drawn.words}", run=drawn.handle)
         if missing:
-            return Reply(said=f"Approved by you; {missing} more must say `yes {drawn.short}`.")
-        if not rows.mark(self._tx, drawn.handle, State.APPROVED):
+            return Reply(said=f"Approved; {missing} more must say `yes {drawn.short}`.", shared=True)
+        if not drawn_up.mark(self._tx, drawn.handle, State.APPROVED):
             raise Rejected(f"Plan {drawn.short} was taken up a moment ago. Nothing more was done.", code="plan_used")
         self.after = Approved(drawn=drawn, asker=asker, decision=again)
         return Reply(said="Running.")
@@ -186,9 +186,10 @@ class Counter(Registry, Casework):
     def drop(self, handle: str) -> Reply:
         drawn = self._plan(handle)
         plans.dropped(drawn, self._tx.now)
-        rows.mark(self._tx, drawn.handle, State.DROPPED)
+        drawn_up.mark(self._tx, drawn.handle, State.DROPPED)
         self.record(Code.NOT_APPROVED, f"{self._ask.by.called} says no to {drawn.words}", run=drawn.handle)
-        return Reply(said=f"Plan {drawn.short} is dropped: {drawn.words}. Nothing was done.")
+        said = f"Plan {drawn.short} is dropped: {drawn.words}. Nothing was done."
+        return Reply(said=said, shared=True, over=True)
 
     def undo(self, run_id: str) -> Reply:
         run = self._run(run_id)
@@ -200,14 +201,14 @@ class Counter(Registry, Casework):
 
     def keep(self, run_id: str) -> Reply:
         run = self._run(run_id)
-        if not rows.keep(self._tx, run):
+        if not ran.keep(self._tx, run):
             said = f"Run {run.id[: plans.SHOWN]} does not end by itself. Nothing was done."
             raise Rejected(said, code="nothing_to_keep", status=409)
         return Reply(said=f"Run {run.id[: plans.SHOWN]} stays as it is; `undo {run.id[: plans.SHOWN]}` undoes it.")
 
     def settle(self, run_id: str, ended: str, because: str) -> Reply:
         run = self._run(run_id)
-        if not rows.settle(self._tx, run, Ended(ended), f"{self._ask.by.called}: {because}"):
+        if not ran.settle(self._tx, run, Ended(ended), f"{self._ask.by.called}: {because}"):
             said = f"Run {run.id[: plans.SHOWN]} is {run.state}, not unknown. Nothing was done."
             raise Rejected(said, code="settled", status=409)
         return Reply(said=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
@@ -226,11 +227,11 @@ class Counter(Registry, Casework):
         return reply
 
     def _plan(self, handle: str) -> Drawn:
-        found = rows.plans_like(self._tx.sql, handle)
+        found = drawn_up.plans_like(self._tx.sql, handle)
         return _only(found, f"plan {handle}", "`approvals` lists those that wait.")
 
     def _run(self, run_id: str) -> Run:
-        return _only(rows.runs_like(self._tx.sql, run_id), f"run {run_id}", "`runs` lists the last ones.")
+        return _only(ran.runs_like(self._tx.sql, run_id), f"run {run_id}", "`runs` lists the last ones.")
 
 
 def denied(decision: Decision) -> str:

@@ -25,11 +25,11 @@ from bot.model import Ask, Principal, Reply, What
 from bot.plans import Drawn, State
 from bot.ports import Rejected
 from bot.runs import NO_AUDIT, Runs
-from bot.steps import Approved, Next, Objected, Planned, Undoing, entry_of
-from bot.store import drawn as rows
-from bot.store import ledger
-from bot.store.drawn import Run
+from bot.steps import Approved, Next, Objected, Planned, Undoing, entry_of, lasting
+from bot.store import drawn as drawn_up
+from bot.store import ledger, ran
 from bot.store.engine import Store, Unavailable
+from bot.store.ran import Run
 from bot.store.tx import Tx
 from bot.story import Told, Written
 from bot.verbs import Parts, Verbs
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 #: Who asks where time does: a revert, an undo after a check that failed.
 WATCH = Principal(id="watch", name="The watch", human=False)
 #: What a second delivery of an act is told while the first is still being looked at.
-_UNDER_WAY = "That is being looked at; the answer goes to where it was first said."
+_UNDER_WAY = "That was taken up when it first came. `approvals` shows what waits for a yes, `runs` what was done."
 
 
 class Gate:
@@ -99,6 +99,8 @@ class Gate:
         if counter.after is None:
             return reply
         reply = self._go_on(counter.after, ask)
+        if isinstance(counter.after, Approved):
+            reply = replace(reply, shared=True, over=True)
         if ask.once:
             self._answer_again(ask, reply)
         return reply
@@ -140,7 +142,7 @@ class Gate:
     def reverse(self, run: Run, why: str) -> Reply:
         """Undo it because its time is over or its check failed; nobody has to say yes to what the plan announced."""
         with self._store.read() as reading:
-            drawn = rows.plan_of_run(reading.sql, run)
+            drawn = ran.plan_of_run(reading.sql, run)
         ask = Ask(by=WATCH, words=run.undo, place="watch", incident_id=drawn.incident_id)
         return self._go_on(Undoing(run=run, why=why), ask)
 
@@ -160,12 +162,11 @@ class Gate:
                     return self._run(step, ask)
                 case Undoing():
                     return self._undo(step, ask)
-        except Objected as objected:
-            drawn = step.drawn if isinstance(step, Approved) else None
-            self._record(ask, Code.DENIED, objected.said, drawn, objected.target)
-            return Reply(said=objected.said, ok=False)
         except Rejected as refused:
-            self._record(ask, Code.REJECTED, refused.said)
+            drawn = step.drawn if isinstance(step, Approved) else None
+            code = Code.DENIED if isinstance(refused, Objected) else Code.REJECTED
+            target = refused.target if isinstance(refused, Objected) else ""
+            self._record(ask, code, refused.said, drawn, target=target)
             return Reply(said=refused.said, ok=False)
 
     def _plan(self, step: Planned, differences: tuple[str, ...] = ()) -> Reply:
@@ -183,7 +184,7 @@ class Gate:
                 raise Rejected(f"{said} Nothing was done; look first.", code="changed_since", status=409)
         needs = plans.needed(action.risk, step.decision)
         at_once = (action.risk is Risk.NONE and needs == 0) or not ask.by.human
-        said = _lasting(step)
+        said = lasting(step)
         drawn = self._drawn(replace(ask, words=said), action.verb, plan, needs, step.undoes)
         drawn = replace(drawn, state=State.APPROVED if at_once else State.SHOWN)
         self._show(drawn, ask, step.decision, tell=not at_once)
@@ -217,7 +218,7 @@ class Gate:
 
     def _show(self, drawn: Drawn, ask: Ask, decision: Decision, *, tell: bool) -> None:
         with self._store.begin() as tx:
-            rows.put_plan(tx, drawn, plans.written(drawn.verb, drawn.words, drawn.plan))
+            drawn_up.put_plan(tx, drawn, plans.written(drawn.verb, drawn.words, drawn.plan))
             ledger.record(tx, [entry_of(ask, Code.PLANNED, "; ".join(drawn.plan.effect), drawn, decision=decision)])
             incident = tx.incident(drawn.incident_id) if drawn.incident_id else None
             written = Written()
@@ -241,7 +242,7 @@ class Gate:
         if digest == drawn.digest:
             return self._runs.begin(drawn, step.asker, ask, step.decision)
         differences = plans.moved(drawn.plan, plan)
-        self._record(ask, Code.MOVED, "; ".join(differences), drawn)
+        self._record(ask, Code.MOVED, "; ".join(differences), drawn, now=State.MOVED)
         with self._store.begin() as tx:
             decision = self._rights.may_act(tx, first, action.verb, plan.target)
         again = Planned(action=action, args=args, ask=first, decision=decision)
@@ -273,20 +274,21 @@ class Gate:
         if objection:
             raise Objected(denied(Decision(allowed=False, reason=objection)), target)
 
-    def _record(self, ask: Ask, code: Code, said: str, drawn: Drawn | None = None, target: str = "") -> None:
+    def _record(
+        self,
+        ask: Ask,
+        code: Code,
+        said: str,
+        drawn: Drawn | None = None,
+        *,
+        target: str = "",
+        now: State = State.STOPPED,
+    ) -> None:
+        """What became of it; a plan that was approved gets no run any more, and is `now` this."""
         with self._store.begin() as tx:
+            if drawn is not None:
+                drawn_up.stop(tx, drawn.handle, now)
             ledger.record(tx, [entry_of(ask, code, said, drawn, target=target)])
-
-
-def _lasting(step: Planned) -> str:
-    """The asker's words, or where those lean on names that are known now, words that mean the same without them."""
-    action, ask = step.action, step.ask
-    verb, rest = words.split(ask.words)
-    try:
-        alone = grammar.read(action.args, rest, ask.incident_id, action.usage)
-    except Rejected:
-        alone = None
-    return ask.words if alone == step.args else f"{verb} {grammar.write(step.args)}".strip()
 
 
 def _clean(ask: Ask) -> Ask:

@@ -238,13 +238,20 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """The answer to an ask, or the refusal; plain text, to the asker alone."""
+    """The answer to an ask, or the refusal; plain text, to the asker alone unless it is `shared`."""
 
     said: str
     ok: bool = True
     repeated: bool = False  #: this ask had been answered before; it had no second effect
     card: Card | None = None  #: the same with buttons, for everybody at the place to see: a plan that wants a yes
+    shared: bool = False  #: what became of a plan: everybody at the place is told
+    over: bool = False  #: the plan that was answered takes no answer any more: its buttons go
     secret: bool = False  #: it is shown once and never stored
+
+    @property
+    def for_all(self) -> bool:
+        """Whether everybody at the place may see it; never a secret."""
+        return not self.secret and (self.shared or self.card is not None)
 
     @property
     def stored(self) -> str:

@@ -21,6 +21,8 @@ from bot.ports import Rejected
 LASTS = timedelta(minutes=15)
 #: So many characters of a handle are shown, and suffice to type.
 SHOWN = 8
+#: The codes of a refusal after which no other answer to that plan can count.
+OVER = frozenset({"plan_used", "plan_dropped", "plan_moved", "plan_stopped", "plan_expired"})
 
 
 class State(StrEnum):
@@ -28,9 +30,14 @@ class State(StrEnum):
 
     SHOWN = "shown"
     APPROVED = "approved"
+    BEGUN = "begun"  #: it has its run
     DROPPED = "dropped"
     MOVED = "moved"
+    STOPPED = "stopped"  #: approved, and something was in the way of its run
     EXPIRED = "expired"
+
+
+_USED = (State.APPROVED, State.BEGUN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,11 +121,12 @@ def still_missing(drawn: Drawn, by: Principal, now: datetime) -> int:
     Raises:
         Rejected: this yes does not count; the text says why.
     """
-    if by.id in drawn.given:
-        missing = drawn.needs - len(drawn.given)
-        waits = _waiting(drawn, missing) if missing > 0 and drawn.state is State.SHOWN else "It is done once."
-        raise _refused(f"Already approved by you. {waits}", "already")
+    if by.id in drawn.given and drawn.state in _USED:
+        raise _refused("Already approved by you. It is done once.", "used")
     _check_open(drawn, now)
+    if by.id in drawn.given:
+        waits = _waiting(drawn, drawn.needs - len(drawn.given))
+        raise _refused(f"Already approved by you. {waits}", "already")
     if not by.human:
         raise _refused(f"A plan is approved by people. {_untouched(drawn)}", "not_a_person")
     if drawn.needs == 0:
@@ -132,12 +140,15 @@ def still_missing(drawn: Drawn, by: Principal, now: datetime) -> int:
 
 
 def _check_open(drawn: Drawn, now: datetime) -> None:
-    if drawn.state is State.APPROVED:
+    if drawn.state in _USED:
         raise _refused(f"Plan {drawn.short} was approved before, and runs once. Nothing more was done.", "used")
     if drawn.state is State.DROPPED:
         raise _refused(f"Plan {drawn.short} was dropped. Nothing was done.", "dropped")
     if drawn.state is State.MOVED:
         raise _refused(f"Plan {drawn.short} no longer fits the world. Nothing was done. See the newer one.", "moved")
+    if drawn.state is State.STOPPED:
+        said = f"Plan {drawn.short} was approved, and stopped before its run. Nothing was done."
+        raise _refused(f"{said} Say the same words for a new one.", "stopped")
     if now >= drawn.until or drawn.state is State.EXPIRED:
         ago = max(1, round((now - drawn.until) / timedelta(minutes=1)))
         said = f"Plan {drawn.short} expired {ago} min ago. Nothing was done. Say the same words for a new one."

@@ -24,11 +24,11 @@ from bot.model import Ask, Principal, Reply, What
 from bot.owing import Mouth
 from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
-from bot.store import drawn as rows
+from bot.store import drawn as drawn_up
 from bot.store import glass as glasses
-from bot.store import ledger
-from bot.store.drawn import INTENDED, Run
+from bot.store import ledger, ran
 from bot.store.engine import Store, Unavailable
+from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
 from bot.story import Told, Written
 from bot.verbs import Verbs
@@ -112,7 +112,7 @@ class Runs:
     def recover(self) -> int:
         """Look at runs whose process said nothing in time; returns how many."""
         with self._parts.store.begin() as tx:
-            found = [(run, rows.plan_of_run(tx.sql, run)) for run in rows.abandoned(tx, lease=LEASE)]
+            found = [(run, ran.plan_of_run(tx.sql, run)) for run in ran.abandoned(tx, lease=LEASE)]
         for run, drawn in found:
             outcome = self._look(run, drawn)
             if outcome is None and self._parts.store.now() - run.began_at > GIVE_UP:
@@ -125,10 +125,13 @@ class Runs:
 
     def _intend(self, run: Run, drawn: Drawn, ask: Ask, *, behind_glass: bool) -> tuple[Run, str]:
         with self._parts.store.begin() as tx:
+            if not drawn_up.take_up(tx, drawn.handle):
+                said = f"Plan {drawn.short} was stopped, or has its run. Nothing more was done."
+                raise Rejected(said, code="plan_stopped", status=409)
             behind = _standing_glass(tx, run.by) if behind_glass else None
-            token = rows.seize(tx, run.target, run.id, LEASE)
+            token = ran.seize(tx, run.target, run.id, LEASE)
             if token is None:
-                other = rows.holder(tx.sql, run.target)
+                other = ran.holder(tx.sql, run.target)
                 busy = f"run {other.id[:SHOWN]} of {other.by}" if other else "another run"
                 raise Rejected(
                     f"{run.target or drawn.verb} is held by {busy}, {other.state if other else 'under way'}."
@@ -138,7 +141,7 @@ class Runs:
                 )
             # By the clock that judges it: of a host whose own is behind, each lease would have run out at once.
             mine = replace(run, token=token, lease_until=tx.now + LEASE, began_at=tx.now, glass=behind)
-            rows.put_run(tx, mine)
+            ran.put_run(tx, mine)
             (uid,) = ledger.record(tx, [_entry(Code.INTENT, drawn.words, mine, drawn, ask)])
             failpoint("run.intending")
         return mine, uid
@@ -149,7 +152,7 @@ class Runs:
             self._parts.seal([uid])
             failpoint("run.sealed")
             with self._parts.store.begin() as tx:
-                ours = rows.renew(tx, run, LEASE)
+                ours = ran.renew(tx, run, LEASE)
         except Unavailable as trouble:
             return NO_AUDIT.format(why=trouble)
         return "" if ours else f"Run {run.id[:SHOWN]} was held up so long that it was given up. Nothing was changed."
@@ -197,7 +200,7 @@ class Runs:
             if outcome.ended is Ended.UNKNOWN:  # before its row says so: after that nobody comes back to it
                 self._parts.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
             with self._parts.store.begin() as tx:
-                ours = rows.end(
+                ours = ran.end(
                     tx,
                     run,
                     outcome,
@@ -219,7 +222,7 @@ class Runs:
         said = f"Judged failed while its process was held up, and done after that: {outcome.said}"
         late = replace(outcome, ended=Ended.UNKNOWN, said=said)
         with self._parts.store.begin() as tx:
-            if not rows.doubt(tx, run, late):
+            if not ran.doubt(tx, run, late):
                 return
             ledger.record(tx, [_entry(Code.UNKNOWN, said, run, drawn, None)])
             written = self._tell(tx, run, drawn, late)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot import glass, words
+from bot import glass, grammar, words
 from bot.acting import Action
 from bot.acts import AuditEntry, Code, Decision
 from bot.model import Ask, Principal
 from bot.people import on_record
 from bot.plans import Drawn
 from bot.ports import Rejected
-from bot.store.drawn import Run
+from bot.store.ran import Run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,3 +76,14 @@ def entry_of(
         incident_id=ask.incident_id,
         more=more,
     )
+
+
+def lasting(step: Planned) -> str:
+    """The asker's words, or where those lean on names that are known now, words that mean the same without them."""
+    action, ask = step.action, step.ask
+    verb, rest = words.split(ask.words)
+    try:
+        alone = grammar.read(action.args, rest, ask.incident_id, action.usage)
+    except Rejected:
+        alone = None
+    return ask.words if alone == step.args else f"{verb} {grammar.write(step.args)}".strip()

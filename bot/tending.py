@@ -13,13 +13,13 @@ from datetime import timedelta
 from bot.acting import Gauge
 from bot.acts import AuditEntry, Code, Ended
 from bot.breaking import Breaking
-from bot.gate import Gate
-from bot.plans import SHOWN, State
-from bot.runs import Alarm, Runs
-from bot.store import drawn as rows
-from bot.store import ledger
-from bot.store.drawn import INTENDED, Run
+from bot.gate import WATCH, Gate
+from bot.plans import SHOWN, Drawn, State
+from bot.runs import LEASE, Alarm, Runs
+from bot.store import drawn as drawn_up
+from bot.store import ledger, ran
 from bot.store.engine import Store
+from bot.store.ran import INTENDED, Run
 from bot.story import Told
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Tending:
     def tend(self) -> None:
         self._mend()
         self._expire()
+        self._stop_what_was_forgotten()
         self.runs.recover()
         self._undo_what_ends()
         self._check_what_is_held()
@@ -55,30 +56,32 @@ class Tending:
 
     def _expire(self) -> None:
         with self.store.begin() as tx:
-            for drawn in rows.overdue(tx):
-                rows.mark(tx, drawn.handle, State.EXPIRED)
+            for drawn in drawn_up.overdue(tx):
+                drawn_up.mark(tx, drawn.handle, State.EXPIRED)
                 said = f"nobody said yes within {(drawn.until - drawn.at) // timedelta(minutes=1)} min: {drawn.words}"
-                entry = AuditEntry(
-                    code=Code.EXPIRED,
-                    by="watch",
-                    said=said,
-                    run=drawn.handle,
-                    verb=drawn.verb,
-                    target=drawn.plan.target,
-                    place=drawn.place,
-                    incident_id=drawn.incident_id,
-                )
-                ledger.record(tx, [entry])
+                ledger.record(tx, [_entry(Code.EXPIRED, said, drawn)])
+
+    def _stop_what_was_forgotten(self) -> None:
+        """Plans whose intent was not written after the last yes: nothing was done, and people may believe it was."""
+        with self.store.begin() as tx:
+            found = drawn_up.forgotten(tx, LEASE)
+        for drawn in found:
+            said = f"{drawn.words}: approved, and never begun: the bot or its database was down. Nothing was done."
+            if drawn.by != WATCH.id:  # who comes back to it by itself
+                self.alarm("PlanNotRun", drawn.handle, said)
+            with self.store.begin() as tx:
+                if drawn_up.stop(tx, drawn.handle, State.STOPPED):
+                    ledger.record(tx, [_entry(Code.FAILED, said, drawn)])
 
     def _undo_what_ends(self) -> None:
         with self.store.begin() as tx:
-            due = rows.to_revert(tx)
+            due = ran.to_revert(tx)
         for run in due:
             self._reverse(run, "its time is over")
 
     def _check_what_is_held(self) -> None:
         with self.store.begin() as tx:
-            due = [(run, rows.plan_of_run(tx.sql, run).plan.check) for run in rows.to_check(tx)]
+            due = [(run, ran.plan_of_run(tx.sql, run).plan.check) for run in ran.to_check(tx)]
         for run, check in due:
             holds = None if self.gauge is None else self.gauge.holds(check)
             if holds is False:
@@ -91,7 +94,7 @@ class Tending:
         if over and not asked:
             self.alarm("RunNotChecked", run.id, f"{run.said} Whether all is well could not be asked: {check}")
         with self.store.begin() as tx:
-            rows.check_again(tx, run, None if over else tx.now + CHECK_EVERY)
+            ran.check_again(tx, run, None if over else tx.now + CHECK_EVERY)
 
     def _reverse(self, run: Run, why: str) -> None:
         """Undo it, once; a person hears of an undo that cannot be, before it is at rest and nobody comes back to it.
@@ -99,15 +102,28 @@ class Tending:
         An undo that failed changed nothing, a person's earlier one or that of a process that died, so it is made again.
         """
         with self.store.begin() as tx:
-            undo = rows.undone_by(tx.sql, run)
+            undo = ran.undone_by(tx.sql, run)
             if undo is not None and undo.state == INTENDED:
                 return
             if undo is not None and undo.state != Ended.FAILED:
-                rows.at_rest(tx, run)
+                ran.at_rest(tx, run)
                 return
         reply = self.gate.reverse(run, why)
         logger.info("a run is undone", extra={"run": run.id, "why": why, "done": reply.ok})
         if not reply.ok:
             self.alarm("RunNotUndone", run.id, f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}")
         with self.store.begin() as tx:
-            rows.at_rest(tx, run)
+            ran.at_rest(tx, run)
+
+
+def _entry(code: Code, said: str, drawn: Drawn) -> AuditEntry:
+    return AuditEntry(
+        code=code,
+        by="watch",
+        said=said,
+        run=drawn.handle,
+        verb=drawn.verb,
+        target=drawn.plan.target,
+        place=drawn.place,
+        incident_id=drawn.incident_id,
+    )

@@ -14,6 +14,7 @@ class PlanRow(SQLModel, table=True):
     __tablename__ = "plan"
     __table_args__ = (
         partial("plan_shown", "at", where="state = 'shown'"),
+        partial("plan_approved", "approved_at", where="state = 'approved'"),
         partial("plan_undoes", "undoes", where="undoes <> ''"),
     )
 
@@ -29,6 +30,7 @@ class PlanRow(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     digest: str = Field(sa_type=Text)
     undoes: str = Field(sa_type=Text)
+    approved_at: int | None = Field(sa_type=BigInteger)
 
 
 class ApprovalRow(SQLModel, table=True):

@@ -65,6 +65,24 @@ def test_it_is_done_once_at_most_when_an_unexpected_error_is_raised_at(
     _looked_at_and_said_again(doing, handle)
 
 
+@pytest.mark.parametrize("name", ["desk.committed", "run.intending"])
+def test_a_plan_whose_process_died_before_the_intent_is_told_and_stays_undone(name: str, doing: Doing) -> None:
+    handle = doing.planned()
+    doing.dies(f"yes {handle}", name)
+
+    with doing.later() as house:
+        house.tending.tend()
+        house.tending.tend()
+        again = say(house, f"yes {handle}")
+
+    assert (doing.world.called, doing.rows.runs()) == ([], {})
+    assert [title.partition(":")[0] for title in doing.rows.titles()] == ["PlanNotRun"]
+    assert again.said == (
+        f"Plan {handle} was approved, and stopped before its run. Nothing was done. Say the same words for a new one."
+    )
+    doing.check()
+
+
 @pytest.mark.parametrize("name", ["run.intended", "run.sealed"])
 def test_a_process_that_was_frozen_before_its_call_makes_it_no_more_once_its_run_was_judged(
     name: str, doing: Doing

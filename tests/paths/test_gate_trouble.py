@@ -81,7 +81,7 @@ def test_a_locked_database_refuses_the_yes_in_words_or_leaves_its_end_to_be_look
         assert turned or (reply.said.startswith(_REFUSED[0]) and reply.said.endswith(_REFUSED[1])), reply.said
         assert len(house.dials.turned) == turned
         ends = [code for code in house.audited() if code in (Code.DONE, Code.FAILED, Code.UNKNOWN)]
-        assert ends == ([] if nth < 3 else [Code.DONE if turned else Code.FAILED])
+        assert ends == ([] if nth < 2 else [Code.DONE if turned else Code.FAILED])
         assert house.says(f"yes {handle(house.says('turn prod/api 7').said)}").ok
 
 

@@ -1,0 +1,225 @@
+"""Runs and what they hold, in one write transaction: a target has one run at a time.
+
+The trap: the process that runs may have been frozen. Each target's token goes up with every run that holds it, and
+what a run says of its end counts only while its token is still the target's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.acts import Ended, Outcome
+from bot.plans import Drawn
+from bot.store.drawn import plans_like
+from bot.store.sql import Row, Sql
+from bot.store.times import micros, micros_or_none, moment, moment_or_none
+from bot.store.tx import Tx
+
+_RUN = (
+    "id", "handle", '"by"', "target", "state", "token", "lease_until", "began_at", "ended_at", "said", "undo",
+    '"left"', "revert_at", "check_at", "check_until",
+    "rule", "glass",
+)  # fmt: skip
+_SELECT_RUN = f"SELECT {', '.join(f'r.{name}' for name in _RUN)} FROM run AS r"
+INTENDED = "intended"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run of an action, as it stands."""
+
+    id: str
+    handle: str
+    by: str
+    target: str
+    state: str  #: intended, done, failed or unknown
+    token: int
+    lease_until: datetime
+    began_at: datetime
+    ended_at: datetime | None = None
+    said: str = ""
+    undo: str = ""
+    left: Mapping[str, str]
+    revert_at: datetime | None = None  #: when it is undone by itself
+    check_at: datetime | None = None  #: when its check is looked at next
+    check_until: datetime | None = None
+    rule: str = ""  #: what allowed it, as the audit log tells it
+    glass: int | None = None  #: the broken glass behind which it ran
+
+
+def seize(tx: Tx, target: str, run: str, lease: timedelta) -> int | None:
+    """Hold the target for that run; returns the token, None while another run holds it."""
+    token: int | None = tx.sql.scalar(
+        "INSERT INTO hold (target, run, token, until) VALUES (?, ?, 1, ?)"
+        " ON CONFLICT (target) DO UPDATE SET run = excluded.run, token = hold.token + 1, until = excluded.until"
+        " WHERE hold.run = '' RETURNING token",
+        target,
+        run,
+        micros(tx.now + lease),
+    )
+    return token
+
+
+def holder(sql: Sql, target: str) -> Run | None:
+    """The run that holds the target now."""
+    row = sql.row(f"{_SELECT_RUN} JOIN hold AS h ON h.run = r.id WHERE h.target = ?", target)
+    return None if row is None else _run(row)
+
+
+def put_run(tx: Tx, run: Run) -> None:
+    row = (
+        run.id, run.handle, run.by, run.target, run.state, run.token, micros(run.lease_until), micros(run.began_at),
+        micros_or_none(run.ended_at), run.said, run.undo, json.dumps(dict(run.left)), micros_or_none(run.revert_at),
+        micros_or_none(run.check_at), micros_or_none(run.check_until), run.rule, run.glass,
+    )  # fmt: skip
+    tx.sql.insert("run", _RUN, [row])
+
+
+def renew(tx: Tx, run: Run, lease: timedelta) -> bool:
+    """Keep the run for that long from now. False: another has taken it over; nothing was changed."""
+    until = micros(tx.now + lease)
+    renewed = tx.sql.run(
+        "UPDATE run SET lease_until = ? WHERE id = ? AND token = ? AND state = 'intended'", until, run.id, run.token
+    )
+    if renewed:
+        tx.sql.run("UPDATE hold SET until = ? WHERE run = ?", until, run.id)
+    return renewed == 1
+
+
+def end(tx: Tx, run: Run, outcome: Outcome, *, revert_at: datetime | None, check_until: datetime | None) -> bool:
+    """Write how it ended and let go of its target. False: another has taken the run over since; nothing was changed."""
+    ended = tx.sql.run(
+        'UPDATE run SET state = ?, ended_at = ?, said = ?, undo = ?, "left" = ?, revert_at = ?, check_at = ?,'
+        " check_until = ? WHERE id = ? AND token = ? AND state = 'intended'",
+        str(outcome.ended),
+        micros(tx.now),
+        outcome.said,
+        outcome.undo,
+        json.dumps(dict(outcome.left)),
+        micros_or_none(revert_at),
+        None if check_until is None else micros(tx.now),
+        micros_or_none(check_until),
+        run.id,
+        run.token,
+    )
+    if ended and outcome.ended is not Ended.UNKNOWN:
+        let_go(tx, run)
+    return ended == 1
+
+
+def settle(tx: Tx, run: Run, ended: Ended, said: str) -> bool:
+    """A person's word for how an unknown run ended. False: it is not unknown any more."""
+    settled = tx.sql.run(
+        "UPDATE run SET state = ?, said = ? WHERE id = ? AND state = 'unknown'", str(ended), said, run.id
+    )
+    if settled:
+        let_go(tx, run)
+    return settled == 1
+
+
+def doubt(tx: Tx, run: Run, late: Outcome) -> bool:
+    """What was judged failed had its effect after all: it is unknown, and holds its target if nothing else does.
+
+    False: it was not judged failed; nothing was changed.
+    """
+    doubted = tx.sql.run(
+        "UPDATE run SET state = 'unknown', said = ?, undo = ?, \"left\" = ? WHERE id = ? AND state = 'failed'",
+        late.said,
+        late.undo,
+        json.dumps(dict(late.left)),
+        run.id,
+    )
+    if doubted:
+        tx.sql.run("UPDATE hold SET run = ? WHERE target = ? AND run = ''", run.id, run.target)
+    return doubted == 1
+
+
+def let_go(tx: Tx, run: Run) -> None:
+    """Nobody knows what an unknown run did, so its target stays held until a person has looked."""
+    tx.sql.run("UPDATE hold SET run = '' WHERE target = ? AND run = ?", run.target, run.id)
+
+
+def abandoned(tx: Tx, *, lease: timedelta) -> list[Run]:
+    """Runs whose process said nothing in time, taken over with a higher token; to be looked at, never repeated."""
+    rows = tx.sql.rows(f"{_SELECT_RUN} WHERE r.state = 'intended' AND r.lease_until < ? LIMIT 20", micros(tx.now))
+    return [_taken_over(tx, _run(row), lease) for row in rows]
+
+
+def _taken_over(tx: Tx, run: Run, lease: timedelta) -> Run:
+    until = tx.now + lease
+    tx.sql.run("UPDATE hold SET token = token + 1, until = ? WHERE run = ?", micros(until), run.id)
+    tx.sql.run(
+        "UPDATE run SET token = token + 1, lease_until = ? WHERE id = ? AND token = ?", micros(until), run.id, run.token
+    )
+    return run_of(tx.sql, run.id)
+
+
+def run_of(sql: Sql, run_id: str) -> Run:
+    row = sql.row(f"{_SELECT_RUN} WHERE r.id = ?", run_id)
+    assert row is not None, "a run is never deleted"
+    return _run(row)
+
+
+def runs_like(sql: Sql, run_id: str) -> list[Run]:
+    """The runs whose id begins so, at most two."""
+    rows = sql.rows(f"{_SELECT_RUN} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT 2", run_id, run_id + "g")
+    return [_run(row) for row in rows]
+
+
+def runs(sql: Sql, limit: int) -> list[Run]:
+    """Newest first."""
+    return [_run(row) for row in sql.rows(f"{_SELECT_RUN} ORDER BY r.began_at DESC, r.id LIMIT ?", limit)]
+
+
+def to_revert(tx: Tx) -> list[Run]:
+    return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.revert_at IS NOT NULL AND r.revert_at <= ?", _n(tx))]
+
+
+def to_check(tx: Tx) -> list[Run]:
+    return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.check_at IS NOT NULL AND r.check_at <= ?", _n(tx))]
+
+
+def keep(tx: Tx, run: Run) -> bool:
+    """It is not undone by itself any more. False: it never was to be, or it has been."""
+    return tx.sql.run("UPDATE run SET revert_at = NULL WHERE id = ? AND revert_at IS NOT NULL", run.id) == 1
+
+
+def at_rest(tx: Tx, run: Run) -> None:
+    """Time does nothing more to it."""
+    tx.sql.run("UPDATE run SET revert_at = NULL, check_at = NULL WHERE id = ?", run.id)
+
+
+def undone_by(sql: Sql, run: Run) -> Run | None:
+    """The last run of a plan that undoes this one."""
+    row = sql.row(
+        f"{_SELECT_RUN} JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ? ORDER BY r.began_at DESC LIMIT 1",
+        run.id,
+    )
+    return None if row is None else _run(row)
+
+
+def check_again(tx: Tx, run: Run, at: datetime | None) -> None:
+    """`at` None: it has been held long enough."""
+    tx.sql.run("UPDATE run SET check_at = ? WHERE id = ?", micros_or_none(at), run.id)
+
+
+def _n(tx: Tx) -> int:
+    return micros(tx.now)
+
+
+def _run(row: Row) -> Run:
+    values = dict(zip((name.strip('"') for name in _RUN), row, strict=True))
+    values["left"] = json.loads(values["left"])
+    for name in ("lease_until", "began_at"):
+        values[name] = moment(values[name])
+    for name in ("ended_at", "revert_at", "check_at", "check_until"):
+        values[name] = moment_or_none(values[name])
+    return Run(**values)
+
+
+def plan_of_run(sql: Sql, run: Run) -> Drawn:
+    (found,) = plans_like(sql, run.handle)
+    return found
