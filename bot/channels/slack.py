@@ -16,12 +16,12 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
 
 from bot.channels.slack_acts import Payload, command, mention, press
-from bot.channels.slack_blocks import escape
 from bot.channels.slack_groups import UserGroups
 from bot.channels.slack_hearing import Hearing
 from bot.channels.slack_post import Posting
 from bot.channels.slack_signature import check_shape, check_workspace, read, verify
 from bot.channels.slack_standing import Standing
+from bot.channels.slack_telling import Telling
 from bot.channels.slack_web import Line, Web, sdk_logger, tokenless, whisper
 from bot.model import Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit
@@ -51,9 +51,8 @@ class Slack:
         self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
         quick = Web(token, settings.api_url, _LOOK_S)
         standing = Standing(quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in})
-        self._hearing = Hearing(
-            place=self.name, team_id=settings.team_id, standing=standing, call=quick.call, whisper=whisper
-        )
+        self._telling = Telling(quick.call, whisper)
+        self._hearing = Hearing(place=self.name, team_id=settings.team_id, standing=standing, telling=self._telling)
         self._groups = UserGroups(Web(token, settings.api_url, _READ_S).call)
         self._line = Line(settings)
         self._app: App | None = None
@@ -137,8 +136,8 @@ class Slack:
         return self._app.dispatch(BoltRequest(body=payload, mode="socket_mode"))
 
     def _on_command(self, ack: Ack, body: Payload) -> None:
-        said = self._hearing.hear(command(body)).said
-        ack({"response_type": "ephemeral", "text": escape(said)})
+        act = command(body)
+        ack(dict(self._telling.response(act, self._hearing.hear(act))))
 
     def _on_press(self, ack: Ack, body: Payload) -> None:
         self._hearing.hear_and_answer(press(body))

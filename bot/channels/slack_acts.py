@@ -28,6 +28,8 @@ class Act:
     response_url: str = ""  #: where the answer to the asker alone goes; "" when there is none
     shared: bool = False  #: Slack told with it that people of other companies are in that channel
     private: bool = False  #: nobody else sees the words
+    root: str = ""  #: ts of the message below which everybody is answered; "" where there is none
+    pressed: Payload | None = None  #: the message whose button it was, as Slack has it
 
     @property
     def ref(self) -> str | None:
@@ -59,14 +61,17 @@ def press(payload: Payload) -> Act:
     act = (_text(where, "message_ts"), _text(action, "action_id"), _text(action, "action_ts"), _text(user, "id"))
     if not all(act):
         raise _nameless()
+    channel = _text(where, "channel_id") or _text(_object(payload, "channel"), "id")
     return Act(
         account=_text(user, "id"),
         team=_text(user, "team_id") or None,
         words=_text(action, "value").strip().lstrip("/ "),
         once="action:" + ":".join(act),
-        channel=_text(where, "channel_id") or _text(_object(payload, "channel"), "id"),
+        channel=channel,
         thread=_text(where, "thread_ts"),
         response_url=_text(payload, "response_url"),
+        root="" if where.get("is_ephemeral") is True else _text(where, "thread_ts") or act[0],
+        pressed=_object(payload, "message"),
     )
 
 
@@ -95,6 +100,7 @@ def mention(payload: Payload, bot: str) -> Act | None:
         once=f"message:{channel}:{ts}",
         channel=channel,
         thread=_text(event, "thread_ts"),
+        root=_text(event, "thread_ts") or ts,
         shared=payload.get("is_ext_shared_channel") is True,
     )
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from urllib.parse import urlsplit
 
-from bot.model import Card, Notice, Severity, Status
+from bot.model import Card, Severity, Status
 
 Block = dict[str, object]
 
@@ -25,9 +25,8 @@ _MARK = {Severity.CRITICAL: "🔴", Severity.ERROR: "🟠", Severity.WARNING: "�
 _DONE = "✅"
 
 
-def blocks(notice: Notice) -> list[Block]:
+def blocks(card: Card) -> list[Block]:
     """Header, lines, buttons; never more than Slack takes."""
-    card = notice.card
     drawn: list[Block] = [
         {"type": "header", "text": _plain(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
     ]
@@ -39,16 +38,20 @@ def blocks(notice: Notice) -> list[Block]:
     return [*drawn, {"type": "actions", "elements": buttons}] if buttons else drawn
 
 
-def summary(notice: Notice) -> str:
+def spent(shown: Sequence[object], said: str) -> list[Block]:
+    """The blocks of a message, as Slack tells them, with what became of it in the place of its buttons."""
+    kept = [dict(one) for one in shown if isinstance(one, dict) and one.get("type") != "actions"]
+    return [*kept[:49], {"type": "context", "elements": [_plain(said, _SECTION)]}]
+
+
+def summary(card: Card) -> str:
     """One line: what a phone shows, and what stands in where blocks cannot be drawn."""
-    card = notice.card
     standing = card.lines[0] if card.lines else f"{card.severity}, {card.status}"
     return escape(_one_line(f"{_mark(card)} {card.title} | {standing}"), _TEXT)
 
 
-def words_only(notice: Notice) -> str:
+def words_only(card: Card) -> str:
     """The whole card without blocks, its buttons as words to type: for when Slack refuses the blocks."""
-    card = notice.card
     typed = [f"{label}: /vakhta {words}" for label, words in card.buttons.items()]
     return escape("\n".join([f"{_mark(card)} {_one_line(card.title)}", *typed, card.link, *card.lines]), _TEXT)
 

@@ -1,4 +1,4 @@
-"""What was said in Slack, taken to the house in the name of who said it; and the answer, to the asker alone.
+"""What was said in Slack, taken to the house in the name of who said it.
 
 The promise: nobody is anybody on Slack's word alone. The account must be of our own workspace and a full member of it,
 in a channel where commands are taken, as Slack says now or said five minutes ago; while Slack cannot say so, nothing
@@ -7,34 +7,26 @@ is done. Whose account it is, the house knows.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 from bot.channels.slack_acts import Act, Payload
-from bot.channels.slack_blocks import escape
-from bot.channels.slack_post import Call
 from bot.channels.slack_standing import Standing
+from bot.channels.slack_telling import Telling
 from bot.model import NOBODY, Ask, Reply
-from bot.ports import Door, Undelivered
-
-logger = logging.getLogger(__name__)
+from bot.ports import Door
 
 _OLD = "This button is from an older version. Nothing was done. Type `/vakhta incidents` to see what is open."
 _NAMELESS = "Slack did not say whose act this is. Nothing was done."
 
 
 class Hearing:
-    """Used from many threads. `whisper(response_url, said)` and `call` raise `Undelivered`."""
+    """Used from many threads."""
 
-    def __init__(
-        self, *, place: str, team_id: str, standing: Standing, call: Call, whisper: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, *, place: str, team_id: str, standing: Standing, telling: Telling) -> None:
         self._place = place
         self._team_id = team_id
         self._standing = standing
-        self._call = call
-        self._whisper = whisper
+        self._telling = telling
         self._door: Door | None = None
 
     def open(self, door: Door) -> None:
@@ -57,13 +49,13 @@ class Hearing:
         """For acts whose answer is not the response to the request itself."""
         reply = self.hear(act)
         if not reply.repeated:
-            self._answer(act, reply.said)
+            self._telling.tell(act, reply)
 
     def tell_old(self, payload: Payload) -> None:
         """For what no listener knows: say so where Slack gave an address for it."""
         url = payload.get("response_url")
         if isinstance(url, str) and url:
-            self._answer(Act(account="", team=None, words="", once="", response_url=url), _OLD)
+            self._telling.say(url, _OLD)
 
     def _against(self, act: Act) -> str | None:
         """Why this is not for the house, None when it is. What needs no question to Slack comes first."""
@@ -80,14 +72,3 @@ class Hearing:
     def _is_foreign(self, act: Act) -> bool:
         """The workspace of a member of an organisation may be told as the organisation's id, E...: asked later."""
         return act.team is not None and not act.team.startswith("E") and act.team != self._team_id
-
-    def _answer(self, act: Act, said: str) -> None:
-        """The ask is done and stored by now: an answer that does not arrive is only logged."""
-        try:
-            if act.response_url:
-                self._whisper(act.response_url, said)
-                return
-            where: dict[str, object] = {"channel": act.channel, "user": act.account, "text": escape(said)}
-            self._call("chat.postEphemeral", where | ({"thread_ts": act.thread} if act.thread else {}))
-        except Undelivered as error:
-            logger.warning("an answer did not reach its asker in Slack", extra={"error": error.said})

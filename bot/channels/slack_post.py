@@ -21,7 +21,7 @@ Answer = Mapping[str, object]
 #: One call of the Web API by its name; raises `Refused` or plain `Undelivered`.
 Call = Callable[[str, Mapping[str, object]], Answer]
 
-_QUIET: Mapping[str, object] = {
+QUIET: Mapping[str, object] = {
     "parse": "none",
     "link_names": False,
     "unfurl_links": False,
@@ -90,19 +90,19 @@ class Posting:
 
     def _post(self, notice: Notice, send: Callable[[Mapping[str, object]], Answer]) -> Answer:
         told = {"event_type": "vakhta", "event_payload": {"key": notice.key, "thing": _thing(notice)}}
-        return send({**_QUIET, "channel": self._channel, "metadata": told})
+        return send({**QUIET, "channel": self._channel, "metadata": told})
 
     def _draw(self, method: str, notice: Notice, fields: Mapping[str, object]) -> Answer:
         """Send with blocks. What Slack refuses to draw goes as bare text, from then on at the first try."""
         if _thing(notice) not in self._bare:
             try:
-                return self._call(method, {**fields, "text": summary(notice), "blocks": blocks(notice)})
+                return self._call(method, {**fields, "text": summary(notice.card), "blocks": blocks(notice.card)})
             except Refused as error:
                 if error.code not in _UNDRAWABLE:
                     raise
                 logger.warning("Slack refused a card's blocks; sent as text", extra={"error": error.code})
                 _remember(self._bare, _thing(notice), time.time())
-        return self._call(method, {**fields, "text": words_only(notice), "blocks": []})
+        return self._call(method, {**fields, "text": words_only(notice.card), "blocks": []})
 
     def _find(self, notice: Notice, channel: str, thread: str | None) -> str | None:
         """Where an earlier try of this notice arrived after all; None where it did not, or nobody may look."""

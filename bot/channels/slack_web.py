@@ -26,7 +26,6 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from bot.channels.slack_blocks import escape
 from bot.channels.slack_deadline import Deadline
 from bot.channels.slack_post import Answer
 from bot.channels.slack_refusals import refused, unanswered
@@ -96,12 +95,12 @@ class _PunctualHook(WebhookClient):
             return WebhookResponse(url=url, status_code=answer.status, body=body, headers=dict(answer.headers))
 
 
-def whisper(response_url: str, said: str) -> None:
-    """Answer one interaction, to its asker alone; Slack takes five of them within half an hour."""
+def whisper(response_url: str, message: Mapping[str, object]) -> None:
+    """Answer one interaction, as the message says to whom; Slack takes five of them within half an hour."""
     with Deadline(_WHISPER_S) as deadline:
         try:
             hook = _PunctualHook(deadline, response_url)
-            answer = hook.send(text=escape(said), response_type="ephemeral", replace_original=False)
+            answer = hook.send_dict(dict(message))
         except (SlackClientError, OSError, HTTPException, ValueError) as error:
             raise Undelivered(f"Slack did not take an answer ({type(error).__name__}).") from None
     if deadline.passed:  # A head that was cut off reads like a whole one.

@@ -83,10 +83,14 @@ class Bot:
 
     async def answer(self, answer: Answer) -> None:
         """Best effort: what was asked for is done, or refused, whether the asker learns of it or not."""
-        try:
-            await self._call(self._send(answer))
-        except Undelivered as trouble:
-            logger.warning("telegram answer not sent", extra={"why": trouble.said})
+        wanted = [self._flash] if answer.press_id else [self._say]
+        wanted += [self._say] if answer.press_id and answer.shared else []
+        wanted += [self._take_buttons] if answer.press_id and answer.over else []
+        for send in wanted:
+            try:
+                await self._call(send(answer))
+            except Undelivered as trouble:
+                logger.warning("telegram answer not sent", extra={"why": trouble.said})
 
     async def close(self) -> None:
         await self._api.shutdown()
@@ -158,18 +162,27 @@ class Bot:
         posted = await _format_or_not(send, text)
         return f"{self.chat_id}:{posted.message_id}"
 
-    async def _send(self, answer: Answer) -> None:
-        if answer.press_id:
-            said = flatten(answer.said, FLASH_UNITS)
-            await self._api.answer_callback_query(answer.press_id, said, show_alert=answer.alert)
-            return
+    async def _flash(self, answer: Answer) -> None:
+        said = flatten(answer.said, FLASH_UNITS)
+        await self._api.answer_callback_query(answer.press_id, said, show_alert=answer.alert)
+
+    async def _say(self, answer: Answer) -> None:
+        """All of it as plain text, with a plan's buttons."""
         await self._api.send_message(
             answer.chat_id,
             flatten(answer.said, TEXT_UNITS),
             message_thread_id=answer.topic_id,
             reply_parameters=_reply_to(answer.message_id),
+            reply_markup=_keyboard(answer.card) if answer.card else None,
             link_preview_options=_NO_PREVIEW,
         )
+
+    async def _take_buttons(self, answer: Answer) -> None:
+        try:
+            await self._api.edit_message_reply_markup(answer.chat_id, answer.message_id)
+        except BadRequest as error:
+            if not _tells(error, _SAME + _GONE):
+                raise
 
     async def _call(self, work: Awaitable[Result], *, within_s: float = _PATIENCE_S) -> Result:
         try:

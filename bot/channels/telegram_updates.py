@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.channels.telegram_html import TEXT_UNITS, units
-from bot.model import NOBODY, Ask
+from bot.model import NOBODY, Ask, Card, Reply
 from bot.ports import Door, Rejected
 from bot.words import plain
 
@@ -54,6 +54,7 @@ _BORROWED = frozenset(
     }
 )
 _ON_CARDS = ("ack", "resolve")  #: the verbs that a card's buttons have ever said, with its incident's number
+_OF_A_PLAN = re.compile("(yes|no) [0-9a-f]{32}")
 _SPOKEN = ("message", "edited_message", "channel_post", "edited_channel_post")
 #: A hyphen is no letter of Telegram's own commands: it offers `/break_glass`, and people type both.
 _COMMAND = re.compile(r"/([A-Za-z0-9_-]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.DOTALL)
@@ -69,6 +70,9 @@ class Answer:
     chat_id: int = 0
     message_id: int = 0
     topic_id: int | None = None
+    card: Card | None = None  #: a plan with its buttons, in the place of `said`
+    shared: bool = False  #: of a press: the chat is told as well
+    over: bool = False  #: of a press: the message loses its buttons
 
 
 def read(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, object]:
@@ -131,7 +135,7 @@ class Ear:
             return self._turn_away(message, said, _ELSEWHERE) if by else None
         standing = self._standing(chat, _part(message, "reply_to_message"))
         reply = self.door.ask(replace(said, by=by or NOBODY, incident_id=standing))
-        return None if reply.repeated else _answer(message, reply.said)
+        return None if reply.repeated else replace(_answer(message, reply.said), card=_card(reply))
 
     def _said(self, chat: Mapping[str, object], account: int | None, words: str, once: str) -> Ask:
         """By nobody, as yet."""
@@ -154,7 +158,14 @@ class Ear:
             return Answer(said=_FACELESS, alert=True, press_id=press_id)
         by = self.door.person(self.place, said.account) or NOBODY
         reply = self.door.ask(replace(said, by=by, incident_id=incident_id))
-        return Answer(said=reply.said, alert=not reply.ok, press_id=press_id)
+        return replace(
+            _answer(message, reply.said),
+            alert=not reply.ok,
+            press_id=press_id,
+            card=_card(reply),
+            shared=reply.for_all and not reply.repeated,
+            over=reply.over,
+        )
 
     def _words(self, message: Mapping[str, object]) -> str:
         """What is asked of this bot, as if typed at a console; "" where it is not spoken to.
@@ -222,11 +233,17 @@ def _is_genuine(message: Mapping[str, object], words: str, incident_id: int | No
 
     A client can send any callback_data. They count when the message, as Telegram itself reports it, still holds the
     button; or when it is an incident's card, edited since or too old to be reported, and they are words that its
-    buttons have had. They are no authority: the presser could have typed them.
+    buttons have had. A plan's lose theirs once it is used, and a second click shall hear so: whoever says its whole
+    handle, 128 random bits, has seen it. They are no authority: the presser could have typed them.
     """
     if not words or words.startswith("/"):
         return False
-    return words in _buttons(message) or words in {f"{verb} {incident_id}" for verb in _ON_CARDS}
+    on_a_card = {f"{verb} {incident_id}" for verb in _ON_CARDS}
+    return words in _buttons(message) or words in on_a_card or _OF_A_PLAN.fullmatch(words) is not None
+
+
+def _card(reply: Reply) -> Card | None:
+    return None if reply.secret else reply.card
 
 
 def _buttons(message: Mapping[str, object]) -> set[str]:

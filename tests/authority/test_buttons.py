@@ -12,7 +12,7 @@ from bot import cards
 from bot.acts import Code
 from bot.channels.slack_blocks import blocks
 from bot.channels.telegram_html import render_buttons as drawn_for_telegram
-from bot.model import Card, Kind, Notice, Status
+from bot.model import Card, Status
 from tests.authority.ground import ASKER, Ground, Night
 from tests.authority.table import KINDS, SAID, expected
 from tests.fakes.slack_values import rows_of
@@ -36,11 +36,6 @@ def shown(ground: Ground) -> list[Card]:
     plan = ground.says("turn prod/web 7", ASKER).card
     assert plan is not None
     return [*(of_incident(ground, status) for status in (Status.OPEN, Status.ACKED, Status.RESOLVED)), plan]
-
-
-def in_slack(ground: Ground, card: Card) -> Notice:
-    incident, at = ground.house.incident(), ground.house.clock.at
-    return Notice(key="k", kind=Kind.CARD, incident=incident, event=None, card=card, ref=None, owed_at=at)
 
 
 def test_only_these_files_draw_cards() -> None:
@@ -68,7 +63,7 @@ def test_every_button_says_words_of_the_table_in_every_channel(ground: Ground) -
     slack = {
         str(one["value"])
         for card in found
-        for block in blocks(in_slack(ground, card))
+        for block in blocks(card)
         if block["type"] == "actions"
         for one in rows_of(block["elements"])
         if "value" in one

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import pytest
 
 from bot.acts import Code, Risk
 from bot.channels.slack import Slack
+from bot.channels.slack_blocks import blocks
+from bot.model import Card
 from bot.people import Link
 from bot.store import links
 from tests.authority.ground import ACCOUNTS, Ground, Night, handle, no_proxy
 from tests.authority.table import KINDS
 from tests.fakes.slack import FakeSlack
-from tests.fakes.slack_values import member
+from tests.fakes.slack_speech import Spoken
+from tests.fakes.slack_values import member, object_of
 from tests.plugs.slack.notices import section
 
 _APPROVER = "U-abe"
@@ -31,17 +35,37 @@ class Room:
         self.fake = fake
 
     def types(self, user: str, words: str) -> str:
+        """What comes back, as it is read on the screen; a plan stands in the channel then."""
         headers, body = self.fake.sign(self.fake.command("/vakhta", words, user=user))
-        said = json.loads(self.slack.receive(headers, body).body)["text"]
-        assert isinstance(said, str)
-        return said
+        told = json.loads(self.slack.receive(headers, body).body)
+        self.fake.responses.show(told)
+        return html.unescape("\n".join([told["text"], *texts(told.get("blocks", []))]))
 
-    def presses(self, user: str, words: str) -> str:
-        """What the presser alone is shown; every press is one of its own."""
+    def stands(self, buttons: Mapping[str, str]) -> str:
+        """Put a message with such buttons into the channel; its ts."""
+        drawn = blocks(Card(title="A plan", buttons=dict(buttons)))
+        self.fake.responses.show({"response_type": "in_channel", "text": "A plan", "blocks": drawn})
+        return self.fake.messages[-1].ts
+
+    def click(self, user: str, words: str, message: str) -> Spoken:
+        return self.fake.press(words, user=user, message=message)
+
+    def hears(self, click: Spoken) -> str:
+        """What the presser alone is shown; a click may arrive late."""
         before = len(self.fake.whispers)
-        headers, body = self.fake.sign(self.fake.press(words, user=user))
+        headers, body = self.fake.sign(click)
         assert self.slack.receive(headers, body).status == 200
         return "\n".join(whisper.text for whisper in self.fake.whispers[before:])
+
+    def last(self) -> str:
+        """The newest message of the channel, as it is read on the screen."""
+        newest = self.fake.messages[-1]
+        return html.unescape("\n".join([newest.text, *texts(newest.blocks)]))
+
+
+def texts(drawn: Sequence[Mapping[str, object]]) -> list[str]:
+    """Those of headers and sections."""
+    return [str(object_of(block["text"])["text"]) for block in drawn if "text" in block]
 
 
 @pytest.fixture
@@ -64,7 +88,7 @@ def test_row_49_the_button_of_an_expired_plan_says_when_it_expired(ground: Groun
     turned = list(ground.house.dials.turned)
     ground.house.clock.pass_by(minutes=27)
 
-    said = room.presses(_APPROVER, night.buttons["Approve"])
+    said = room.hears(room.click(_APPROVER, night.buttons["Approve"], room.stands(night.buttons)))
 
     short = night.names["plan"]
     assert said == f"Plan {short} expired 12 min ago. Nothing was done. Say the same words for a new one."
@@ -75,7 +99,9 @@ def test_row_50_a_double_click_is_one_approval_and_the_second_one_is_told_so(
     ground: Ground, night: Night, room: Room
 ) -> None:
     turned = len(ground.house.dials.turned)
-    clicks = [threading.Thread(target=room.presses, args=(_APPROVER, night.buttons["Approve"])) for _ in range(2)]
+    plan = room.stands(night.buttons)
+    both = [room.click(_APPROVER, night.buttons["Approve"], plan) for _ in range(2)]
+    clicks = [threading.Thread(target=room.hears, args=(click,)) for click in both]
 
     for click in clicks:
         click.start()
@@ -97,7 +123,7 @@ def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
     assert linked is not None
     turned = list(ground.house.dials.turned)
 
-    own = room.presses("U-ash", night.buttons["Approve"])
+    own = room.hears(room.click("U-ash", night.buttons["Approve"], room.stands(night.buttons)))
     from_telegram = ground.says(night.buttons["Approve"], linked, place="telegram").said
 
     assert own == from_telegram == "You asked for this; another person must approve. Nothing was done."
@@ -111,14 +137,18 @@ def test_row_52_a_plan_whose_world_has_changed_dies_and_the_new_one_has_buttons_
     ground.house.action(risk=Risk.LASTING)
     ground.house.dials.values["prod/api"] = 4
     turned = list(ground.house.dials.turned)
+    plan = room.stands(night.buttons)
+    click, late = (room.click(_APPROVER, night.buttons["Approve"], plan) for _ in range(2))
 
-    said = room.presses(_APPROVER, night.buttons["Approve"])
-    old = room.presses(_APPROVER, night.buttons["Approve"])
+    room.hears(click)
+    said = room.last()
+    old = room.hears(late)
 
-    assert "value: 3 -&gt; 4" in said
+    assert "value: 3 -> 4" in said
     assert "Nothing was done. The new plan:" in said
     assert handle(said) not in ("", night.names["plan"])
-    assert old == "Already approved by you. It is done once."
+    assert old == f"Plan {night.names['plan']} no longer fits the world. Nothing was done. See the newer one."
+    assert room.fake.message(plan).buttons == {}
     assert ground.house.dials.turned == turned
     assert room.types(_APPROVER, f"yes {handle(said)}").startswith("prod/api is at 9.")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from tests.fakes.server import Answer, Call, StrictServer, Window
+from tests.fakes.slack_responses import Responses
 from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields
 from tests.fakes.slack_socket import FakeSocket
 from tests.fakes.slack_speech import Spoken, Workspace
@@ -33,7 +34,7 @@ class FakeSlack(StrictServer):
         self.users: dict[str, dict[str, object]] = {"U1": member("U1"), "U2": member("U2")}
         self.groups: dict[str, list[str]] = {}  #: user group -> members
         self.rooms: dict[str, dict[str, object]] = {"C1": room("C1")}  #: the channels that the bot may look at
-        self.whispers: list[Whisper] = []
+        self.responses = Responses(fault=self.fault, post=self._show, replace=self._replace)
         self.socket = FakeSocket(self.fault)
         self.may_draw = True  #: False: every message with blocks is refused, as by a stricter Slack
         self._messages: dict[str, Message] = {}
@@ -42,6 +43,10 @@ class FakeSlack(StrictServer):
     @property
     def api_url(self) -> str:
         return f"{self.url}/api/"
+
+    @property
+    def whispers(self) -> list[Whisper]:
+        return self.responses.whispers
 
     @property
     def messages(self) -> list[Message]:
@@ -78,11 +83,12 @@ class FakeSlack(StrictServer):
     ) -> Spoken:
         """Press the button that says these words; on a message that stands here, only one that it really has."""
         known = self._messages.get(message.rpartition(":")[2])
+        other = (known.told() if known else {}) | other
         action: Block = {"action_id": action_id, "value": words}
         if known is not None:
             action = next(button for button in known.buttons.values() if button.get("value") == words)
         return self.workspace.press(
-            action, user=user, message=message.rpartition(":")[2], response_url=self._response_url(), **other
+            action, user=user, at=message.rpartition(":")[2], response_url=self._response_url(message), **other
         )
 
     def mention(self, text: str, *, user: str = "U1", thread: str = "", **event: object) -> Spoken:
@@ -124,7 +130,8 @@ class FakeSlack(StrictServer):
 
     def answer(self, call: Call) -> Answer:
         if call.path.startswith("/respond/"):
-            return self._respond(call)
+            with self._lock:
+                return self.responses.take(call)
         method = call.path.removeprefix("/api/")
         if call.verb != "POST" or not knows(method):
             self.fault(f"unexpected {call.verb} {call.path}")
@@ -221,7 +228,7 @@ class FakeSlack(StrictServer):
         if fields.get("channel") not in self.rooms:
             return _no("channel_not_found")
         told = {key: str(fields.get(key) or "") for key in ("user", "text", "thread_ts")}
-        self.whispers.append(Whisper(**told))
+        self.responses.whispers.append(Whisper(**told))
         return _yes(message_ts=self._ts())
 
     def _history(self, fields: dict[str, object]) -> Answer:
@@ -253,19 +260,17 @@ class FakeSlack(StrictServer):
         found = self.groups.get(str(fields.get("usergroup")))
         return _no("no_such_subteam") if found is None else _yes(users=found)
 
-    def _respond(self, call: Call) -> Answer:
-        told = call.fields
-        if told.get("replace_original") is not False or told.get("response_type") != "ephemeral":
-            self.fault(f"an answer that is not for the asker alone: {told}")
-        with self._lock:
-            self.whispers.append(Whisper(text=str(told.get("text")), response_url=call.path))
-        return Answer(body=b"ok")
+    def _show(self, told: dict[str, object]) -> Answer:
+        return self._post({"channel": self.workspace.channel, "text": told.get("text"), "blocks": told.get("blocks")})
+
+    def _replace(self, told: dict[str, object]) -> Answer:
+        return self._update({**told, "channel": self.workspace.channel})
 
     def _ts(self) -> str:
         return f"{time.time():.0f}.{next(self._count):06d}"
 
-    def _response_url(self) -> str:
-        return f"{self.url}/respond/{next(self._count)}"
+    def _response_url(self, message: str = "") -> str:
+        return self.url + self.responses.path(message.rpartition(":")[2])
 
 
 def _yes(**told: object) -> Answer:

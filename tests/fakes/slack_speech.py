@@ -62,21 +62,19 @@ class Workspace:
         }
         return Spoken(kind="slash_commands", payload=told | other)
 
-    def press(
-        self, action: dict[str, object], *, user: str, message: str, response_url: str, **other: object
-    ) -> Spoken:
+    def press(self, action: dict[str, object], *, user: str, at: str, response_url: str, **other: object) -> Spoken:
         told: dict[str, object] = {
             "type": "block_actions",
             "user": {"id": user, "username": user.lower(), "name": user.lower(), "team_id": self.team_id},
             "api_app_id": self.app_id,
             "token": "old-style",
-            "container": {"type": "message", "message_ts": message, "channel_id": self.channel, "is_ephemeral": False},
+            "container": {"type": "message", "message_ts": at, "channel_id": self.channel, "is_ephemeral": False},
             "trigger_id": f"{next(_COUNT)}.1.trigger",
             "team": {"id": self.team_id, "domain": "acme"},
             "enterprise": None,
             "is_enterprise_install": False,
             "channel": {"id": self.channel, "name": "incidents"},
-            "message": {"type": "message", "ts": message},
+            "message": {"type": "message", "ts": at},
             "state": {"values": {}},
             "response_url": response_url,
             "actions": [{"block_id": "b1", "type": "button", "action_ts": f"{next(_COUNT)}.000001"} | action],

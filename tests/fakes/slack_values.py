@@ -28,6 +28,15 @@ class Message:
         rows = [row for block in self.blocks if block["type"] == "actions" for row in rows_of(block["elements"])]
         return {str(object_of(row["text"])["text"]): row for row in rows}
 
+    def told(self) -> dict[str, object]:
+        """The parts of a press on it that show it, with the ids that Slack gives to blocks."""
+        blocks = [{"block_id": f"b{at}", **block} for at, block in enumerate(self.blocks)]
+        where = {"message_ts": self.ts, "channel_id": self.channel, "is_ephemeral": False, "type": "message"}
+        return {
+            "message": {"type": "message", "ts": self.ts, "text": self.text, "blocks": blocks},
+            "container": where | ({"thread_ts": self.thread_ts} if self.thread_ts else {}),
+        }
+
     @property
     def shown(self) -> str:
         """All of its text, fallback and blocks."""

@@ -31,6 +31,7 @@ _FIELDS = {
     "deleteWebhook": set[str](),
     "sendMessage": _TEXT_FIELDS | {"message_thread_id", "reply_parameters"},
     "editMessageText": _TEXT_FIELDS | {"message_id"},
+    "editMessageReplyMarkup": {"chat_id", "message_id", "reply_markup"},
     "answerCallbackQuery": {"callback_query_id", "text", "show_alert"},
 }
 
@@ -64,6 +65,7 @@ class FakeTelegram(People, StrictServer):
             "deleteWebhook": self._delete_webhook,
             "sendMessage": self._send,
             "editMessageText": self._edit,
+            "editMessageReplyMarkup": self._edit_buttons,
             "answerCallbackQuery": self._flash,
         }
 
@@ -195,6 +197,17 @@ class FakeTelegram(People, StrictServer):
             if edited == standing:
                 raise Refused(400, "Bad Request: message is not modified: specified new message content is the same")
             self.posts[chat_id, standing.message_id] = replace(edited, edits=standing.edits + 1)
+            return self._told(edited)
+
+    def _edit_buttons(self, fields: dict[str, object]) -> object:
+        with self._lock:
+            standing = self.posts.get((self._writable(fields), as_int(fields.get("message_id"))))
+            if standing is None:
+                raise Refused(400, "Bad Request: message to edit not found")
+            edited = replace(standing, buttons=self._buttons(fields.get("reply_markup")))
+            if edited == standing:
+                raise Refused(400, "Bad Request: message is not modified: specified new message content is the same")
+            self.posts[standing.chat_id, standing.message_id] = replace(edited, edits=standing.edits + 1)
             return self._told(edited)
 
     def _flash(self, fields: dict[str, object]) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -12,20 +11,9 @@ from hypothesis import strategies as st
 
 from bot.channels.slack_blocks import blocks, escape, summary, words_only
 from bot.channels.slack_words import commanded, typed
-from bot.model import Card, Incident, Kind, Notice, Severity, Status
+from bot.model import Card
 from tests.fakes.slack_rules import breaches, pings
 
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
-INCIDENT = Incident(
-    id=42,
-    key="group",
-    source="alertmanager",
-    title="t",
-    severity=Severity.ERROR,
-    status=Status.OPEN,
-    opened_at=NOON,
-    changed_at=NOON,
-)
 #: What alert texts have tried, or could try, in a chat.
 CORPUS = [
     "<!channel>",
@@ -55,16 +43,10 @@ CORPUS = [
 ]
 
 
-def notice(card: Card) -> Notice:
-    return Notice(
-        key="n1", kind=Kind.CARD, incident=INCIDENT, event=None, card=card, ref=None, owed_at=INCIDENT.opened_at
-    )
-
-
 @pytest.mark.parametrize("nasty", CORPUS)
 def test_nothing_of_an_alert_pings_or_pretends(nasty: str) -> None:
     card = Card(title=nasty, lines=(nasty, f"see https://ok.test {nasty}"), buttons={nasty: "ack 42"}, link=nasty)
-    told = notice(replace(card, buttons={nasty: "ack 42"}))
+    told = replace(card, buttons={nasty: "ack 42"})
 
     drawn = blocks(told)
 
@@ -83,7 +65,7 @@ def test_no_text_is_too_much(title: str, body: str, copies: int, link: str) -> N
         buttons={f"{n}{title}": "ack 42" for n in range(copies)},
         link=f"https://x.test/{link}",
     )
-    told = notice(card)
+    told = card
 
     drawn = blocks(told)
 
@@ -108,7 +90,7 @@ def test_bidirectional_and_control_characters_are_dropped() -> None:
 
 
 def test_words_too_long_for_a_button_are_left_out_and_not_cut() -> None:
-    told = notice(Card(title="t", buttons={"Long": "note 42 " + "x" * 2000, "Ack": "ack 42"}))
+    told = Card(title="t", buttons={"Long": "note 42 " + "x" * 2000, "Ack": "ack 42"})
 
     drawn = blocks(told)
 
@@ -118,7 +100,7 @@ def test_words_too_long_for_a_button_are_left_out_and_not_cut() -> None:
 def test_only_an_address_that_shows_where_it_leads_becomes_a_link() -> None:
     lines = ("plain http text", "https://ok.test/a", "https://bank.test@evil.test/")
 
-    drawn = blocks(notice(Card(title="t", lines=lines)))
+    drawn = blocks(Card(title="t", lines=lines))
 
     texts = [block["text"] for block in drawn if block["type"] == "section"]
     assert texts == [

@@ -73,7 +73,7 @@ def test_an_answer_to_the_asker_is_given_up_as_well(monkeypatch: pytest.MonkeyPa
         began = time.monotonic()
 
         with pytest.raises(Undelivered, match="did not take an answer"):
-            whisper(url, "hello")
+            whisper(url, {"text": "hello"})
 
         took = time.monotonic() - began
 

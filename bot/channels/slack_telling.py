@@ -1,0 +1,104 @@
+"""What the house answered, told in Slack: to the asker alone, or a plan and what became of it to everybody there.
+
+The trap: in a direct message everybody is the other one of two, who may not be the bot; so nothing is posted there.
+The ask is done and stored by now: an answer that does not arrive is only logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from bot.channels.slack_acts import Act, direct
+from bot.channels.slack_blocks import blocks, escape, spent, summary
+from bot.channels.slack_post import QUIET, Answer, Call
+from bot.model import Reply
+from bot.ports import Undelivered
+
+logger = logging.getLogger(__name__)
+
+#: `whisper(response_url, message)`: an answer to one interaction; raises `Undelivered`.
+Whisper = Callable[[str, Mapping[str, object]], None]
+
+_SHORT = 150  #: characters that the presser is told of what everybody can read
+
+
+class Telling:
+    """Used from many threads."""
+
+    def __init__(self, call: Call, whisper: Whisper) -> None:
+        self._call = call
+        self._whisper = whisper
+
+    def response(self, act: Act, reply: Reply) -> Mapping[str, object]:
+        """What goes back in the answer to the request itself; with a plan its buttons do."""
+        public = reply.for_all and not reply.repeated and not direct(act.channel)
+        where = {"response_type": "in_channel" if public else "ephemeral"}
+        if reply.card is None or reply.secret:
+            return {**where, "text": escape(reply.said)}
+        return {**where, **_drawn(reply)}
+
+    def tell(self, act: Act, reply: Reply) -> None:
+        """For acts whose answer is not the response to the request itself."""
+        if act.pressed is not None and reply.over:
+            self._try(lambda: self._retire(act, act.pressed or {}, reply.said))
+        if not reply.for_all or direct(act.channel):
+            self._try(lambda: self._to_asker(act, self._message(reply)))
+            return
+        self._try(lambda: self._to_all(act, self._message(reply)))
+        if act.pressed is not None:
+            self._try(lambda: self._to_asker(act, {"text": escape(_first_line(reply.said), _SHORT)}))
+
+    def say(self, response_url: str, said: str) -> None:
+        self._try(lambda: self._whisper(response_url, {**_ALONE, "text": escape(said)}))
+
+    def _message(self, reply: Reply) -> dict[str, object]:
+        if reply.card is None or reply.secret:
+            return {"text": escape(reply.said)}
+        return _drawn(reply)
+
+    def _to_asker(self, act: Act, message: Mapping[str, object]) -> None:
+        if act.response_url:
+            self._whisper(act.response_url, {**_ALONE, **message})
+            return
+        where: dict[str, object] = {"channel": act.channel, "user": act.account, **message}
+        self._call("chat.postEphemeral", where | ({"thread_ts": act.thread} if act.thread else {}))
+
+    def _to_all(self, act: Act, message: Mapping[str, object]) -> Answer:
+        """In the thread where it was asked, or below the plan; beside it where only its address is known."""
+        if act.root:
+            return self._call("chat.postMessage", {**QUIET, "channel": act.channel, "thread_ts": act.root, **message})
+        self._whisper(act.response_url, {"response_type": "in_channel", "replace_original": False, **message})
+        return {}
+
+    def _retire(self, act: Act, shown: Mapping[str, object], said: str) -> None:
+        """The plan's message keeps its words and loses its buttons. Its texts come from Slack, escaped as sent."""
+        held = shown.get("blocks")
+        text = shown.get("text")
+        message = {
+            "text": text if isinstance(text, str) and text else escape(_first_line(said)),
+            "blocks": spent(held if isinstance(held, list) else [], _first_line(said)),
+        }
+        self._whisper(act.response_url, {"replace_original": True, **message})
+
+    def _try(self, tell: Callable[[], object]) -> None:
+        try:
+            tell()
+        except Undelivered as error:
+            logger.warning("an answer did not reach its asker in Slack", extra={"error": error.said})
+
+
+_ALONE: Mapping[str, object] = {"response_type": "ephemeral", "replace_original": False}
+
+
+def _drawn(reply: Reply) -> dict[str, object]:
+    """The plan with its buttons; above it what the answer says besides, such as what has moved since."""
+    assert reply.card is not None
+    card = reply.card
+    above = reply.said.removesuffix("\n".join((card.title, *card.lines))).strip()
+    return {"text": summary(card), "blocks": blocks(replace(card, lines=(above, *card.lines) if above else card.lines))}
+
+
+def _first_line(said: str) -> str:
+    return said.partition("\n")[0]
