@@ -15,7 +15,22 @@ from pathlib import Path
 from bench import machine, table
 from bench.ground import Ground
 from bench.load import Unmeasurable
-from bench.rows import alerta, audit, cost, decide, fifty, growth, kill, minute, one, openloop, page, storm, syncs
+from bench.rows import (
+    alerta,
+    audit,
+    command,
+    cost,
+    decide,
+    fifty,
+    growth,
+    kill,
+    minute,
+    one,
+    openloop,
+    page,
+    storm,
+    syncs,
+)
 from bench.table import Line, Verdict
 
 _ROWS = {
@@ -26,6 +41,7 @@ _ROWS = {
     "syncs": syncs.measure,
     "openloop": openloop.measure,
     "page": page.measure,
+    "command": command.measure,
     "minute": minute.measure,
     "growth": growth.measure,
     "cost": cost.measure,

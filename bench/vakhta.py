@@ -65,6 +65,11 @@ class Bot:
         return self._process.pid
 
     @property
+    def slack_secret(self) -> str:
+        """With which Slack signs what it sends to it."""
+        return str(self._outside.channels["slack"]["signing_secret"])
+
+    @property
     def database(self) -> Path:
         """SQLite's file."""
         return self._home / "vakhta.db"
@@ -132,6 +137,7 @@ class Bot:
             "store": {"url": store},
             "sources": {"alertmanager": {"tokens": [TOKEN]}},
             "channels": self._outside.channels,
+            "people": [{"id": "ana", "slack": "U1", "roles": ["responder"]}],
         }
 
 
