@@ -147,7 +147,7 @@ class Bot:
             told=self._written,
             observe=self._committed,
         )
-        self.notary = notary_of(settings, self.store, self.meters)
+        self.notary = notary_of(settings, self.store, self.meters, self.channels)
         house = gatehouse(
             settings,
             self.store,

@@ -24,6 +24,7 @@ def contradictions(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     yield from _people_called_like_machines(tree)
     yield from consistency_rights.contradictions(tree)
     yield from _unknown_clusters(tree)
+    yield from _silent_anchor(tree)
     yield from _open_console(tree)
     yield from _what_the_mode_needs(tree)
 
@@ -55,6 +56,15 @@ def _unknown_clusters(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
         cluster = service.get("cluster")
         if isinstance(cluster, str) and cluster not in clusters:
             yield (*loc, "cluster"), f"is not under `clusters`; {nearest(cluster, clusters)}"
+
+
+def _silent_anchor(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    audit, channels = tree.get("audit"), tree.get("channels")
+    anchors = audit.get("anchors") if isinstance(audit, dict) else None
+    chat = anchors.get("chat") if isinstance(anchors, dict) else None
+    channel = chat.get("channel") if isinstance(chat, dict) else None
+    if isinstance(channel, str) and not (isinstance(channels, dict) and isinstance(channels.get(channel), dict)):
+        yield ("audit", "anchors", "chat", "channel"), f"is not set up; there is no channels.{channel}"
 
 
 def _open_console(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:

@@ -25,7 +25,7 @@ from bot.model import Principal, Severity
 from bot.notary import Notary, Signer
 from bot.owing import Mouth
 from bot.people import People
-from bot.ports import Channel, Rejected
+from bot.ports import Channel, Rejected, Speaks
 from bot.redact import redact
 from bot.rules import Rules
 from bot.settings import Settings
@@ -64,12 +64,14 @@ def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool 
     return store
 
 
-def notary_of(settings: Settings, store: Store, meters: Meters, say: Callable[[str], None] | None = None) -> Notary:
-    """Who seals and signs the audit log. `say` puts a line into a chat, for `audit.anchors.chat`."""
+def notary_of(settings: Settings, store: Store, meters: Meters, made: Mapping[str, Channel]) -> Notary:
+    """Who seals and signs the audit log. `made`: the channels, one of which may say the roots."""
+    chat = settings.audit.anchors.chat
     return Notary(
         store,
         signer=_signer(settings, store),
-        anchors=_anchors(settings, say),
+        anchors=_anchors(settings, made),
+        seldom={"chat": timedelta(minutes=chat.every_minutes)} if chat else {},
         write=_to_stdout if settings.audit.stdout else None,
         meters=meters,
     )
@@ -101,7 +103,7 @@ def _signer(settings: Settings, store: Store) -> Signer | None:
     )
 
 
-def _anchors(settings: Settings, say: Callable[[str], None] | None) -> dict[str, Anchor]:
+def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[str, Anchor]:
     section = settings.audit.anchors
     made: dict[str, Anchor] = {}
     if section.file is not None:
@@ -112,8 +114,10 @@ def _anchors(settings: Settings, say: Callable[[str], None] | None) -> dict[str,
         made["s3"] = anchors.to_bucket(
             s3.bucket, s3.prefix, region=s3.region, endpoint_url=s3.endpoint_url, retained=retained
         )
-    if section.chat and say is not None:
-        made["chat"] = anchors.to_chat(say)
+    if section.chat is not None:
+        channel = channels_made[section.chat.channel]
+        assert isinstance(channel, Speaks), "those that the settings allow do"
+        made["chat"] = anchors.to_chat(channel, section.chat.to)
     return made
 
 

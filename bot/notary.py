@@ -46,7 +46,11 @@ class Signer:
 
 
 class Notary:
-    """Seals, signs and anchors one log. `write`: where every entry goes as a line as well, such as stdout."""
+    """Seals, signs and anchors one log.
+
+    `seldom`: anchors that are not put to every minute, and how long they are left alone. `write`: where every entry
+    goes as a line as well, such as stdout.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Notary:
         *,
         signer: Signer | None,
         anchors: Mapping[str, Anchor] | None = None,
+        seldom: Mapping[str, timedelta] | None = None,
         write: Callable[[bytes], object] | None = None,
         meters: Meters | None = None,
     ) -> None:
@@ -64,7 +69,8 @@ class Notary:
         self._tree: Range | None = None
         self._newest: Checkpoint | None = None
         self._caught_up = monotonic()
-        self._outside = [Anchoring(name, put, self) for name, put in (anchors or {}).items()]
+        pace = dict.fromkeys(anchors or {}, timedelta(0)) | dict(seldom or {})
+        self._outside = [Anchoring(name, put, self, pace[name]) for name, put in (anchors or {}).items()]
         self._lines = Lines(store, write, self.failed) if write else None
         self._signing = threading.Lock()
         self._meters.audit_seal_lag_seconds.set_function(lambda: monotonic() - self._caught_up)

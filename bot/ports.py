@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from bot.accounts import Accounts
 from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
@@ -129,6 +129,19 @@ class Channel(Protocol):
 
     def takes(self, incident: Incident) -> bool:
         """Whether this incident is the channel's business at all; the same answer for as long as it lasts."""
+        ...
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """A channel that can also say a line which belongs to no incident."""
+
+    def say(self, text: str, to: str | None) -> str:
+        """Returns where it stands. `to` None: where incidents are told.
+
+        Raises:
+            Undelivered: as in `Channel.deliver`.
+        """
         ...
 
 

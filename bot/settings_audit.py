@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
@@ -49,12 +49,22 @@ class S3AnchorSettings(Section):
     )
 
 
+class ChatAnchorSettings(Section):
+    """A chat in which a line with the signed root stands from time to time."""
+
+    channel: Literal["slack", "telegram"] = Field(description="Which of the channels that are set up says it.")
+    to: str | None = Field(
+        None, min_length=1, description="Another place than the incidents': a channel of Slack's, a chat of Telegram's."
+    )
+    every_minutes: int = Field(60, ge=1, le=10080, description="How long after one line the next is said.")
+
+
 class AnchorsSettings(Section):
     """Where checkpoints are put outside of the database."""
 
     file: str | None = Field(None, min_length=1, description="Each is added to it as a line; best on another machine.")
     s3: S3AnchorSettings | None = None
-    chat: bool = Field(default=False, description="Tell each one as a line in the chats.")
+    chat: ChatAnchorSettings | None = None
 
 
 class AuditSettings(Section):

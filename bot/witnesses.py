@@ -10,6 +10,8 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from datetime import timedelta
+from time import monotonic
 from typing import Protocol
 
 from bot.ports import Rejected
@@ -75,18 +77,23 @@ class Witness:
 
 
 class Anchoring(Witness):
-    """Puts the newest checkpoint into one anchor, until it is there. An older one that failed is covered by it."""
+    """Puts the newest checkpoint into one anchor, until it is there. An older one that failed is covered by it.
 
-    def __init__(self, name: str, put: Anchor, told: Told) -> None:
+    `every`: how long after one that is there the next may be put.
+    """
+
+    def __init__(self, name: str, put: Anchor, told: Told, every: timedelta) -> None:
         super().__init__(f"audit-{name}")
         self._name = name
         self._put = put
         self._told = told
+        self._every_s = every.total_seconds()
         self._size = 0
+        self._after = monotonic()
 
     def act(self) -> None:
         newest = self._told.newest()
-        if newest is None or newest.tree.size <= self._size:
+        if newest is None or newest.tree.size <= self._size or monotonic() < self._after:
             return
         try:
             receipt = self._put(newest.tree.size, newest.root, newest.note)
@@ -94,6 +101,7 @@ class Anchoring(Witness):
             self._told.failed(self._name, refusal.said)
             return
         self._size = newest.tree.size
+        self._after = monotonic() + self._every_s
         self._told.anchored(newest.tree.size, self._name, receipt)
 
 

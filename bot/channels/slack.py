@@ -64,6 +64,9 @@ class Slack:
             return None
         return self._posting.card(notice)
 
+    def say(self, text: str, to: str | None) -> str:
+        return self._posting.say(text, to)
+
     def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
         lower = {name.lower(): value for name, value in headers.items()}
         secret = self._settings.signing_secret.get_secret_value()

@@ -84,6 +84,10 @@ class Posting:
             beside = {"channel": self._channel, "text": escape(f"#{notice.incident.id} {said}")}
             self._post(notice, lambda told: self._call("chat.postMessage", {**told, **beside}))
 
+    def say(self, text: str, to: str | None) -> str:
+        answer = self._call("chat.postMessage", {**QUIET, "channel": to or self._channel, "text": escape(text)})
+        return f"{answer['channel']}:{answer['ts']}"
+
     def _post_card(self, notice: Notice) -> str:
         answer = self._post(notice, lambda told: self._draw("chat.postMessage", notice, told))
         return f"{answer['channel']}:{answer['ts']}"

@@ -8,7 +8,7 @@ when the door has done with it. Only one process may poll with a token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -51,13 +51,10 @@ class Telegram:
 
     def deliver(self, notice: Notice) -> str | None:
         """The ref is "chat:message"."""
-        live = self._live
-        if live is None:
-            raise Undelivered("The Telegram channel is not started. Nothing was sent.")
-        try:
-            return live.loop.run(live.bot.deliver(notice))
-        except CancelledError:
-            raise Undelivered("The Telegram channel stopped meanwhile; the message may or may not be there.") from None
+        return self._send(lambda bot: bot.deliver(notice))
+
+    def say(self, text: str, to: str | None) -> str:
+        return self._send(lambda bot: bot.say(text, to))
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
         """Do what one webhook update asks for; what is sent back to the chat does not hold up the answer."""
@@ -98,6 +95,15 @@ class Telegram:
         if self._webhook is None:
             await live.polling.run(self._be_well)
         self._be_well()
+
+    def _send(self, send: Callable[[Bot], Coroutine[object, object, str]]) -> str:
+        live = self._live
+        if live is None:
+            raise Undelivered("The Telegram channel is not started. Nothing was sent.")
+        try:
+            return live.loop.run(send(live.bot))
+        except CancelledError:
+            raise Undelivered("The Telegram channel stopped meanwhile; the message may or may not be there.") from None
 
     def _hear(self, update: Update) -> Answer | None:
         assert self._ear is not None, "nothing is heard before the bot knows its own name"

@@ -81,6 +81,12 @@ class Bot:
     async def deliver(self, notice: Notice) -> str:
         return await self._call(self._put_where_it_moved(notice))
 
+    async def say(self, text: str, to: str | None) -> str:
+        """A line of its own, as plain text, in that chat or in its own."""
+        work = self._api.send_message(to or self.chat_id, flatten(text, TEXT_UNITS), link_preview_options=_NO_PREVIEW)
+        posted = await self._call(work)
+        return f"{posted.chat_id}:{posted.message_id}"
+
     async def answer(self, answer: Answer) -> None:
         """Best effort: what was asked for is done, or refused, whether the asker learns of it or not."""
         wanted = [self._flash] if answer.press_id else [self._say]

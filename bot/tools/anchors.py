@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bot.ports import Rejected
+from bot.ports import Rejected, Speaks, Undelivered
 
 Anchor = Callable[[int, bytes, str], str]
 
@@ -52,12 +52,14 @@ def to_bucket(
     return put
 
 
-def to_chat(say: Callable[[str], None]) -> Anchor:
-    """A line each. `say` returns once it stands in the chat, or raises `Rejected`."""
+def to_chat(channel: Speaks, to: str | None) -> Anchor:
+    """A line each, as `Speaks.say` takes it."""
 
     def put(size: int, root: bytes, note: str) -> str:
         del note  # its signature would fill the line, and what counts is that others have seen the root
-        say(f"audit log: {size} {b64encode(root).decode()}")
-        return "said"
+        try:
+            return channel.say(f"audit log: {size} {b64encode(root).decode()}", to)
+        except Undelivered as trouble:
+            raise Rejected(trouble.said) from None
 
     return put

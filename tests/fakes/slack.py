@@ -171,7 +171,7 @@ class FakeSlack(StrictServer):
 
     def _post(self, fields: dict[str, object]) -> Answer:
         channel = str(fields.get("channel"))
-        if channel != self.workspace.channel:
+        if channel not in self.rooms:
             return _no("channel_not_found")
         room_in_s = self.window.take(channel) if self.limited else 0.0
         if room_in_s:

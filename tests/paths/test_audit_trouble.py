@@ -132,8 +132,8 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 
 def test_beside_sqlite_a_key_is_made_and_found_again(settings: Settings, opened: Store, tmp_path: Path) -> None:
-    made = notary_of(settings, opened, Meters())
-    again = notary_of(settings, opened, Meters())
+    made = notary_of(settings, opened, Meters(), {})
+    again = notary_of(settings, opened, Meters(), {})
 
     assert made._signer is not None
     assert again._signer is not None
@@ -146,7 +146,7 @@ def test_a_key_file_that_is_broken_ends_the_start_in_words(settings: Settings, o
     (tmp_path / "vakhta-audit.key").write_text("broken")
 
     with pytest.raises(SystemExit, match=r"32 bytes in base64.* Nothing was started\. Set audit\.key"):
-        notary_of(settings, opened, Meters())
+        notary_of(settings, opened, Meters(), {})
 
 
 def test_a_key_that_is_not_among_the_believed_is_an_error_of_the_log(
@@ -155,7 +155,7 @@ def test_a_key_that_is_not_among_the_believed_is_an_error_of_the_log(
     other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
     audit = settings.audit.model_copy(update={"public_keys": (other,), "key": SecretStr(f"{'A' * 43}=")})
 
-    made = notary_of(settings.model_copy(update={"audit": audit}), opened, Meters())
+    made = notary_of(settings.model_copy(update={"audit": audit}), opened, Meters(), {})
 
     assert "audit.public_keys does not name the key that signs" in caplog.text
     assert made._signer is not None

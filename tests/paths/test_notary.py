@@ -15,7 +15,7 @@ from bot import note
 from bot.acts import AuditEntry, Code
 from bot.meters import Meters
 from bot.notary import Notary, Signer
-from bot.ports import Rejected
+from bot.ports import Rejected, Undelivered
 from bot.store import checkpoints, ledger, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable
@@ -219,21 +219,57 @@ def test_an_anchor_that_fails_is_counted_and_tried_again_and_holds_up_no_other(s
         told.append(size)
         return "there"
 
-    notary = Notary(store, signer=signer(), anchors={"s3": fail_once, "chat": anchors.to_chat(_ignore)}, meters=meters)
+    notary = Notary(store, signer=signer(), anchors={"s3": fail_once, "file": _ignore}, meters=meters)
     notary.start()
     notary.seal()
     notary.checkpoint()
-    until(lambda: failures(meters, "s3") == 1 and anchored(store) == [(1, "chat")], "one has failed, the other has not")
+    until(lambda: failures(meters, "s3") == 1 and anchored(store) == [(1, "file")], "one has failed, the other has not")
 
     notary.checkpoint()
 
-    until(lambda: anchored(store) == [(1, "chat"), (1, "s3")], "it is tried again")
+    until(lambda: anchored(store) == [(1, "file"), (1, "s3")], "it is tried again")
     assert told == [1]
     notary.stop(_SOON)
 
 
-def _ignore(line: str) -> None:
-    assert line.startswith("audit log: ")
+def _ignore(size: int, root: bytes, note: str) -> str:
+    return f"{size} {root.hex()} {len(note)}"
+
+
+class Chat:
+    """Says lines; `trouble` is raised once."""
+
+    def __init__(self, trouble: Undelivered | None = None) -> None:
+        self.said: list[tuple[str, str | None]] = []
+        self._trouble = trouble
+
+    def say(self, text: str, to: str | None) -> str:
+        trouble, self._trouble = self._trouble, None
+        if trouble is not None:
+            raise trouble
+        self.said.append((text, to))
+        return f"{to}:{len(self.said)}"
+
+
+def test_a_chat_is_told_the_root_once_in_a_while_and_what_it_did_not_take_is_tried_again(store: Store) -> None:
+    chat, meters = Chat(Undelivered("Slack is down.")), Meters()
+    anchor = {"chat": anchors.to_chat(chat, "C9")}
+    notary = Notary(store, signer=signer(), anchors=anchor, seldom={"chat": timedelta(hours=1)}, meters=meters)
+    notary.start()
+    notary.seal()
+    notary.checkpoint()
+    root = b64encode(newest(store).root).decode()
+    until(lambda: failures(meters, "chat") == 1, "it has failed")
+
+    notary.checkpoint()
+    until(lambda: anchored(store) == [(1, "chat")], "it is tried again")
+    record(store, 2)
+    notary.seal()
+    notary.checkpoint()
+    notary.stop(_SOON)
+
+    assert chat.said == [(f"audit log: 1 {root}", "C9")]
+    assert anchored(store) == [(1, "chat")]
 
 
 def test_an_anchor_that_hangs_holds_up_neither_seals_nor_the_end(store: Store) -> None:

@@ -119,6 +119,11 @@ CASES = {
         (1, 46, "services[0].cluster"),
         "did you mean 'main'?",
     ),
+    "chat that is not there": (
+        "audit: {anchors: {chat: {channel: slack}}}",
+        (1, 35, "audit.anchors.chat.channel"),
+        "is not set up; there is no channels.slack",
+    ),
     "service twice": (
         "services: [{name: a, match: {a: b}}, {name: a, match: {a: c}}]",
         (1, 45, "services[1].name"),

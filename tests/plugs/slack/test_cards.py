@@ -15,6 +15,7 @@ from bot.model import Status
 from bot.ports import Undelivered
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
+from tests.fakes.slack_values import room
 from tests.plugs.slack.notices import CARD, INCIDENT, card, line, post, section
 
 
@@ -33,6 +34,19 @@ def test_a_card_is_posted_with_its_buttons_and_a_line_for_the_phone(fake: FakeSl
     assert message.buttons["Open the board"]["url"] == CARD.link
     assert "<https://runbooks.test/latency?a=1&amp;b=2>" in message.shown
     assert message.metadata == {"event_type": "vakhta", "event_payload": {"key": "n1", "thing": "card 42"}}
+
+
+def test_a_line_of_its_own_is_said_where_it_is_to_be_and_pings_nobody(fake: FakeSlack, slack: Slack) -> None:
+    fake.rooms["C9"] = room("C9")
+
+    at = slack.say("audit log: 7 <!channel>", "C9")
+    here = slack.say("audit log: 8", None)
+
+    assert (at.partition(":")[0], here.partition(":")[0]) == ("C9", "C1")
+    assert [(one.channel, one.text, one.pings) for one in fake.messages] == [
+        ("C9", "audit log: 7 &lt;!channel&gt;", []),
+        ("C1", "audit log: 8", []),
+    ]
 
 
 def test_a_card_is_edited_in_place(fake: FakeSlack, slack: Slack) -> None:

@@ -239,3 +239,15 @@ def test_without_a_connection_nothing_was_sent_and_that_is_said(fake: FakeTelegr
 
     assert not failed.value.permanent
     assert failed.value.said.endswith("Nothing was sent.")
+
+
+def test_a_line_of_its_own_is_said_where_it_is_to_be(fake: FakeTelegram, channel: Telegram) -> None:
+    at = channel.say("audit log: 7 <b>", None)
+
+    assert at == f"{CHAT}:{fake.card.message_id}"
+    assert fake.card.text == "audit log: 7 <b>"
+
+
+def test_a_line_of_its_own_for_a_chat_that_is_not_there_is_undelivered(channel: Telegram) -> None:
+    with pytest.raises(Undelivered, match="Chat not found"):
+        channel.say("audit log: 7", "-1009")
