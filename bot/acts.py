@@ -89,6 +89,7 @@ class Code(StrEnum):
     DENIED = "VK101W"  #: the rights do not allow it
     REJECTED = "VK102W"  #: not understood, or it cannot be
     REPLAYED = "VK103W"  #: delivered again; it had no second effect
+    NOT_GENUINE = "VK104W"  #: requests without a token or signature that counts, added up
     PLANNED = "VK110I"  #: a plan was shown; nothing was done
     APPROVED = "VK111I"
     NOT_APPROVED = "VK112W"  #: somebody said yes who may not, or too late, or no

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-from bot import failpoints, sources
+from bot import failpoints, sources, strangers
 from bot.delivery import Delivery
 from bot.from_settings import load_channels, mouths_of, notary_of, open_store, people_of, rules_of
 from bot.gatehouse import gatehouse
@@ -32,6 +32,7 @@ from bot.store.claims import Claim
 from bot.store.engine import Unavailable
 from bot.store.seals import Seals
 from bot.story import Written
+from bot.strangers import Strangers
 from bot.watch import Watch
 from bot.web import alerts, server
 from bot.web.feed import Bell
@@ -147,6 +148,7 @@ class Bot:
             told=self._written,
             observe=self._committed,
         )
+        self._strangers = Strangers(self.store, self.meters)
         self.notary = notary_of(settings, self.store, self.meters, self.channels)
         house = gatehouse(
             settings,
@@ -165,7 +167,7 @@ class Bot:
             told=self._written,
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,
-            ticks=(*self.notary.ticks(), (house.tending.tend, 1)),
+            ticks=(*self.notary.ticks(), (self._strangers.record, strangers.EVERY_S), (house.tending.tend, 1)),
         )
         self.web = server.Server(self._edge(), door)
 
@@ -207,6 +209,7 @@ class Bot:
         for channel in self.channels.values():
             channel.stop()
         self.intake.stop()
+        self._strangers.record()
         self.notary.stop(_CLOSING)
         self.store.close()
 
@@ -231,6 +234,7 @@ class Bot:
             shown={name: channel.healthy for name, channel in self.channels.items()},
             owed=self._owed,
             meters=self.meters,
+            refused=self._strangers.refused,
             bell=self._bell,
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
@@ -281,7 +285,7 @@ class Bot:
             self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
 
     def _turned_away(self, source: str, code: str, request_id: str) -> None:
-        self.meters.auth_failures_total.labels(source).inc()
+        self._strangers.refused(source, code)
         if time.monotonic() - self._turned_away_at > 1.0:  # a flood of them is counted, not written down
             self._turned_away_at = time.monotonic()
             about = {"source": source, "code": code, "request_id": request_id}

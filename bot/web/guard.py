@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from pydantic import SecretStr
 
-from bot.meters import Meters
 from bot.ports import Rejected
 
 #: Set by proxies, as is whatever begins with x-forwarded. One of them in a request means that the peer is not the
@@ -43,10 +42,11 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?P<
 class Guard:
     """Lets a request pass or raises `Rejected`. Holds the token, so it has no repr of its fields."""
 
-    def __init__(self, *, public_url: str, api_token: SecretStr | None, meters: Meters) -> None:
+    def __init__(self, *, public_url: str, api_token: SecretStr | None, refused: Callable[[str, str], None]) -> None:
+        """`refused`: told which door turned somebody away, and by which code."""
         self._public_host = (urlsplit(public_url).hostname or "").lower()
         self._token = sha256(api_token.get_secret_value().encode()).digest() if api_token else None
-        self._failures = meters.auth_failures_total
+        self._refused = refused
 
     async def admit(self, request: Request) -> None:
         """For what programs read: a bearer, or somebody at this machine."""
@@ -67,7 +67,7 @@ class Guard:
         host = request.headers["host"].lower()
         origins = [origin.lower() for origin in request.headers.getlist("origin")]
         if origins not in ([f"http://{host}"], [f"https://{host}"]) or request.headers.get("x-vakhta-console") != "1":
-            self._failures.labels("console").inc()
+            self._refused("console", "wrong_origin")
             raise Rejected(
                 "The console takes words from its own page only. Nothing was done. Open the board and type there.",
                 code="wrong_origin",
@@ -80,7 +80,7 @@ class Guard:
         digest = sha256(token.strip().encode()).digest()
         right = self._token is not None and hmac.compare_digest(digest, self._token)
         if len(sent) != 1 or kind.lower() != "bearer" or not right:
-            self._failures.labels("api").inc()
+            self._refused("api", "auth_invalid")
             raise Rejected(
                 "This bearer token is not the one in server.api_token. Nothing is shown.",
                 code="auth_invalid",
@@ -98,7 +98,7 @@ class Guard:
         raise Rejected(f"This is not a name of the bot. Use http://127.0.0.1:{port}.", code="bad_host", status=400)
 
     def _stranger(self) -> Rejected:
-        self._failures.labels("board").inc()
+        self._refused("board", "auth_required")
         return Rejected(
             "Only this machine may look without a token. Send `Authorization: Bearer` with server.api_token"
             " to the API, or reach the board through `ssh -L 8080:127.0.0.1:8080 <machine>`.",

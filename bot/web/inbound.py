@@ -32,14 +32,24 @@ _MOST_WAITING = 64  # of a channel; platforms give up after 3 to 10 s; a longer 
 
 
 class Inbound:
-    """The doors under `/in/`, one for each channel that listens over HTTP. `threads` gives a channel its own."""
+    """The doors under `/in/`, one for each channel that listens over HTTP.
 
-    def __init__(self, channels: Mapping[str, Channel], *, threads: Callable[[str], Executor], meters: Meters) -> None:
+    `threads` gives a channel its own; `refused` is told which channel turned a sender away, and by which code.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        *,
+        threads: Callable[[str], Executor],
+        meters: Meters,
+        refused: Callable[[str, str], None],
+    ) -> None:
         # The console has its own door, with its own checks of who is typing.
         self._channels = {name: channel for name, channel in channels.items() if name != "console"}
         self._threads = threads
         self._outcomes = meters.inbound_total
-        self._refusals = meters.auth_failures_total
+        self._refused = refused
         self._waiting: Counter[str] = Counter()
 
     def routes(self) -> APIRouter:
@@ -79,17 +89,17 @@ class Inbound:
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, channel.receive, headers, body)
         except Rejected as refused:
-            self._count_refusal(channel.name, refused.status)
+            self._count_refusal(channel.name, refused)
             raise
         except Exception as broken:
             logger.exception("inbound request failed", extra={"channel": channel.name})
             self._outcomes.labels(channel.name, "failed").inc()
             raise Rejected("Nothing was done; send it again.", code="not_done", status=503) from broken
 
-    def _count_refusal(self, name: str, status: int) -> None:
+    def _count_refusal(self, name: str, refusal: Rejected) -> None:
         self._outcomes.labels(name, "refused").inc()
-        if status in {401, 403}:
-            self._refusals.labels(name).inc()
+        if refusal.status in {401, 403}:
+            self._refused(name, refusal.code)
 
 
 def answer(heard: Heard) -> Response:

@@ -64,6 +64,7 @@ def build(
     shown: Mapping[str, Check],
     owed: Callable[[], Iterable[Debt]],
     meters: Meters,
+    refused: Callable[[str, str], None],
     bell: Bell,
     public_url: str,
     api_token: SecretStr | None,
@@ -71,14 +72,14 @@ def build(
 ) -> Edge:
     """Join the web's parts. `channels` are those that are set up, by name; "console" is the board's own line."""
     threads = Threads()
-    guard = Guard(public_url=public_url, api_token=api_token, meters=meters)
+    guard = Guard(public_url=public_url, api_token=api_token, refused=refused)
     feed = Feed(store, bell, threads=threads.look)
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
     app = _bare_app(version)
     app.include_router(api.routes(store, guard, threads=threads.api))
     app.include_router(audit_api.routes(store, guard, threads=threads.api))
     app.include_router(board.routes())
-    app.include_router(Inbound(channels, threads=threads.inbound, meters=meters).routes())
+    app.include_router(Inbound(channels, threads=threads.inbound, meters=meters, refused=refused).routes())
     app.include_router(Health(checks, shown=shown, threads=threads.look).routes())
     app.include_router(Scrape(meters, owed, threads=threads.look).routes())
     api.publish_contract(app, guard)

@@ -133,6 +133,7 @@ def _edge() -> Edge:
         shown={},
         owed=lambda: (),
         meters=Meters(),
+        refused=lambda place, code: None,
         bell=Bell(),
         public_url="http://127.0.0.1:8080",
         api_token=None,

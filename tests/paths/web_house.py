@@ -32,6 +32,7 @@ from bot.store.engine import Store
 from bot.store.reading import Reading
 from bot.store.seals import Seals
 from bot.story import Written
+from bot.strangers import Strangers
 from bot.web.feed import Bell
 from bot.web.health import Check
 from bot.web.server import Server, build
@@ -72,6 +73,7 @@ class WebHouse:
         self.store = _open_store(folder)
         self.bell = Bell()
         self.meters = Meters()
+        self.strangers = Strangers(self.store, self.meters)
         self.intake = Intake(self.store, rules=Rules(severities=_SEVERITIES), mouths=[MUTE], told=self._ring)
         house = gatehouse(
             Settings(people=tuple(_listed(people or {}))),
@@ -94,6 +96,7 @@ class WebHouse:
                 shown={name: channel.healthy for name, channel in (channels or {}).items()},
                 owed=owed or (lambda: ()),
                 meters=self.meters,
+                refused=self.strangers.refused,
                 bell=self.bell,
                 public_url=public_url,
                 api_token=SecretStr(TOKEN),
