@@ -46,6 +46,7 @@ class Action(Protocol[Args]):
     args: type[Args]
     risk: Risk
     reads: bool  #: it only asks the world and answers: no plan is shown, nothing is run, and the answer is on record
+    slow: bool  #: it outlasts the patience of whoever asks: it goes on apart, tells how it goes, and its end later
     limits: Mapping[str, str]  #: what it refuses whoever asks, for people: {"duration": "at most 7 d"}; never empty
 
     def target(self, args: Args) -> str:
@@ -140,3 +141,5 @@ class Tools:
     now: Callable[[], datetime]
     silences: Silences | None = None
     gauge: Gauge | None = None
+    report: Callable[[str], None] = lambda _: None
+    """How a slow run goes, in a few words: "3 of 6 pods are ready". Called as often as one likes; not all is shown."""

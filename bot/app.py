@@ -106,6 +106,7 @@ def ask(settings: Settings, words: str) -> Reply:
                 told=_unheard,
                 seal=Seals(store).seal_now,
                 take=intake.take,
+                waits=True,
             )
             said = Ask(by=operator or NOBODY, words=plain(words), place="cli", account="local", private=True)
             if operator is None:
@@ -159,7 +160,7 @@ class Bot:
             seal=self.notary.seal_now,
             take=self.intake.take,
         )
-        self.gate, self.linking = house.gate, house.linking
+        self.gate, self.linking, self._runs = house.gate, house.linking, house.runs
         self.delivery = self._delivery(mouths)
         self.watch = Watch(
             self.store,
@@ -206,6 +207,7 @@ class Bot:
         ended.start()
         self.web.stop(budget / 2)
         ended.join()
+        self._runs.stop(budget / 4)
         for channel in self.channels.values():
             channel.stop()
         self.intake.stop()

@@ -26,7 +26,7 @@ from bot.ports import Command, Rejected
 from bot.steps import Approved, Next, Planned, Undoing
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
-from bot.store.ran import Run
+from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
 from bot.story import Written
 from bot.verbs import Parts
@@ -253,4 +253,5 @@ def _only(found: Sequence[Found], what: str, hint: str) -> Found:
 
 def _line(run: Run, drawn: Drawn) -> str:
     until = f", undone by itself {run.revert_at:%H:%M} UTC unless kept" if run.revert_at else ""
-    return f"{run.id[: plans.SHOWN]} {run.began_at:%Y-%m-%d %H:%M} UTC {run.by}: {drawn.words}: {run.state}{until}"
+    how = f"going on, {run.said}" if run.state == INTENDED and run.said else run.state
+    return f"{run.id[: plans.SHOWN]} {run.began_at:%Y-%m-%d %H:%M} UTC {run.by}: {drawn.words}: {how}{until}"

@@ -25,7 +25,7 @@ from bot.model import Ask, Principal, Reply, What
 from bot.plans import Drawn, State
 from bot.ports import Rejected
 from bot.runs import NO_AUDIT, Runs
-from bot.steps import Approved, Next, Objected, Planned, Undoing, entry_of, lasting
+from bot.steps import Approved, Next, Objected, Planned, Undoing, asked, entry_of, lasting
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store, Unavailable
@@ -214,6 +214,7 @@ class Gate:
             plan=plan,
             digest=plans.digest_of(plans.written(verb, ask.words, plan)),
             undoes=undoes.id if undoes else "",
+            spot=ask.spot,
         )
 
     def _show(self, drawn: Drawn, ask: Ask, decision: Decision, *, tell: bool) -> None:
@@ -235,7 +236,7 @@ class Gate:
         drawn = step.drawn
         action = self._verbs.action(drawn.verb)
         args = self._runs.args_of(drawn)
-        first = Ask(by=step.asker, words=drawn.words, place=drawn.place, incident_id=drawn.incident_id)
+        first = asked(drawn, step.asker)
         self._hear_opinion(first, action.verb, drawn.plan.target)
         plan = action.plan(args, self._tools)
         digest = plans.digest_of(plans.written(drawn.verb, drawn.words, plan))

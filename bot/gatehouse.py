@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import commands
@@ -16,7 +16,8 @@ from bot.intake import Taken
 from bot.linking import Linking
 from bot.model import Ask, Delivered
 from bot.owing import Mouth
-from bot.ports import Channel
+from bot.ports import Channel, Speaks
+from bot.reports import Reports
 from bot.rights import Rights
 from bot.runs import Parts, Runs, Seal
 from bot.sentence import Known
@@ -53,8 +54,9 @@ def gatehouse(
     told: Told,
     seal: Seal,
     take: Take,
+    waits: bool = False,
 ) -> Gatehouse:
-    """`take`: how the bot's own alert about a run reaches the intake."""
+    """`take`: how the bot's own alert about a run reaches the intake; `waits`: slow runs are waited for."""
     verbs = Verbs(commands=commands.find(), actions=commands.actions())
     people = people_of(settings)
     linking = Linking(people, groups_of(channels, people))
@@ -62,17 +64,15 @@ def gatehouse(
     breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
     tools = tools_of(settings, store.now)
     alarm = partial(_raise, store, take)
-    runs = Runs(Parts(store=store, verbs=verbs, tools=tools, mouths=mouths, told=told, seal=seal, alarm=alarm))
-    gate = Gate(
-        store,
-        verbs=verbs,
-        breaking=breaking,
-        linking=linking,
-        tools=tools,
-        runs=runs,
-        told=told,
+    reports = Reports(store, {name: one for name, one in channels.items() if isinstance(one, Speaks)})
+    parts = Parts(
+        store=store, verbs=verbs, tools=tools, mouths=mouths, told=told, seal=seal, alarm=alarm, reports=reports
     )
-    tending = Tending(store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told)
+    runs = Runs(replace(parts, waits=waits))
+    gate = Gate(store, verbs=verbs, breaking=breaking, linking=linking, tools=tools, runs=runs, told=told)
+    tending = Tending(
+        store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told, reports=reports
+    )
     return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending)
 
 

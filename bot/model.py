@@ -234,6 +234,7 @@ class Ask:
     said_at: datetime | None = None  #: when, where the place tells us late (PagerDuty repeats for hours); None is now
     account: str = ""  #: the asker's account at that place
     private: bool = False  #: nobody but the asker can read these words and their answer
+    spot: str = ""  #: where at that place everybody can be told later what came of it, as `Speaks.say` takes it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,6 +57,7 @@ class Drawn:
     digest: str
     given: tuple[str, ...] = ()  #: ids of those who said yes
     undoes: str = ""  #: the run that this is the undo of
+    spot: str = ""  #: where at its place all are told what came of it
 
     @property
     def short(self) -> str:

@@ -136,8 +136,10 @@ class Channel(Protocol):
 class Speaks(Protocol):
     """A channel that can also say a line which belongs to no incident."""
 
-    def say(self, text: str, to: str | None) -> str:
-        """Returns where it stands. `to` None: where incidents are told.
+    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+        """Say it there, or in the place of what stands at `instead_of`; returns where it stands now.
+
+        `to`: one of the platform's rooms, or a message to answer, ROOM:MESSAGE; None: where incidents are told.
 
         Raises:
             Undelivered: as in `Channel.deliver`.

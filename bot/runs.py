@@ -15,42 +15,44 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from time import monotonic
 
-from bot import glass, grammar, incidents, story, words
+from bot import glass, grammar, words
 from bot.acting import Moved, Tools, Unsure
-from bot.acts import AuditEntry, Code, Decision, Ended, Outcome
+from bot.acts import Code, Decision, Ended, Outcome
+from bot.apart import MOST, Apart
+from bot.ending import Alarm, Endings, entry
 from bot.failpoints import failpoint
-from bot.model import Ask, Principal, Reply, What
+from bot.model import Ask, Principal, Reply
 from bot.owing import Mouth
 from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
+from bot.reports import Reports
 from bot.store import drawn as drawn_up
 from bot.store import glass as glasses
-from bot.store import ledger, ran
+from bot.store import ledger, ran, tellings
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
-from bot.story import Told, Written
+from bot.story import Told
 from bot.verbs import Verbs
-from bot.wishes import Acted
 
 logger = logging.getLogger(__name__)
 
 #: Longer than any tool's time-out, so that a run which is still going on is not looked at as if it had died.
 LEASE = timedelta(minutes=2)
+#: How often what goes on apart takes its lease anew.
+_RENEW_S = 30.0
 #: An end that cannot be found out for so long is for a person to find out.
 GIVE_UP = timedelta(minutes=10)
 
-_CODES = {Ended.DONE: Code.DONE, Ended.FAILED: Code.FAILED, Ended.UNKNOWN: Code.UNKNOWN}
 #: What is said to whoever asked for an action while nothing can be put on record.
 NO_AUDIT = "Refused: the audit log cannot be written ({why}). Nothing was changed."
 
 
 #: Returns once these entries are sealed; raises `Unavailable`, and then what they announce must not happen.
 Seal = Callable[[Sequence[str]], None]
-#: Called with the alert's name, the run and what is to be looked at; returns once that is stored, so that somebody will
-#: be paged, and raises `Unavailable` where it could not be.
-Alarm = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,8 @@ class Parts:
     told: Told
     seal: Seal
     alarm: Alarm
+    reports: Reports
+    waits: bool = False  #: slow runs are waited for: the process ends with its one ask
 
 
 class Runs:
@@ -71,12 +75,19 @@ class Runs:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._endings = Endings(store=parts.store, mouths=parts.mouths, told=parts.told, alarm=parts.alarm)
+        self._apart = Apart()
+        self._renewed = monotonic()
 
     def begin(self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision) -> Reply:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
         `decision` is the last one, which allows it.
         """
+        slow = self._parts.verbs.action(drawn.verb).slow and not self._parts.waits
+        if slow and self._apart.full():
+            said = f"{MOST} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
+            raise Rejected(said, code="too_many_runs", status=429)
         run = Run(
             id=secrets.token_hex(16),
             handle=drawn.handle,
@@ -96,8 +107,24 @@ class Runs:
         failpoint("run.intended")
         said = self._why_not(run, uid)
         if said:
-            self._end(run, drawn, Outcome(ended=Ended.FAILED, said=said))
+            self._endings.write(run, drawn, Outcome(ended=Ended.FAILED, said=said))
             return Reply(said=said, ok=False)
+        if slow:
+            self._apart.go(run, partial(self._finish_apart, run, drawn, by))
+            how = f"`runs` says how run {run.id[:SHOWN]} goes; its end is told where it was asked for."
+            return Reply(said=f"Running: {drawn.words}. {how}")
+        return self._finish(run, drawn, by)
+
+    def _finish_apart(self, run: Run, drawn: Drawn, by: Principal) -> None:
+        try:
+            self._finish(run, drawn, by)
+        except Exception:
+            # The edge of the path: the run is looked at once its lease is over.
+            logger.exception("a run ended badly", extra={"run": run.id})
+        finally:
+            self._parts.reports.over(run)
+
+    def _finish(self, run: Run, drawn: Drawn, by: Principal) -> Reply:
         failpoint("run.calling")
         outcome = self._call(run, drawn, by)
         failpoint("run.called")
@@ -105,12 +132,13 @@ class Runs:
             said = f"Run {run.id[:SHOWN]}: no answer came, and nobody knows yet whether it was done. It is looked at."
             return Reply(said=said, ok=False)
         outcome = replace(outcome, undo=outcome.undo or drawn.plan.undo)
-        self._end(run, drawn, outcome)
+        self._endings.write(run, drawn, outcome)
         failpoint("run.ended")
         return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE)
 
     def recover(self) -> int:
         """Look at runs whose process said nothing in time; returns how many."""
+        self._renew()
         with self._parts.store.begin() as tx:
             found = [(run, ran.plan_of_run(tx.sql, run)) for run in ran.abandoned(tx, lease=LEASE)]
         for run, drawn in found:
@@ -120,8 +148,21 @@ class Runs:
                     ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say."
                 )
             if outcome is not None:
-                self._end(run, drawn, replace(outcome, undo=outcome.undo or drawn.plan.undo))
+                self._endings.write(run, drawn, replace(outcome, undo=outcome.undo or drawn.plan.undo))
         return len(found)
+
+    def stop(self, within: timedelta) -> None:
+        """Give what goes on this long to end; what does not is looked at after the next start."""
+        self._apart.join(within.total_seconds())
+
+    def _renew(self) -> None:
+        """This process's own go on: nobody else is to look at them."""
+        if monotonic() - self._renewed < _RENEW_S:
+            return
+        self._renewed = monotonic()
+        for run in self._apart.live():
+            with self._parts.store.begin() as tx:
+                ran.renew(tx, run, LEASE)
 
     def _intend(self, run: Run, drawn: Drawn, ask: Ask, *, behind_glass: bool) -> tuple[Run, str]:
         with self._parts.store.begin() as tx:
@@ -142,7 +183,10 @@ class Runs:
             # By the clock that judges it: of a host whose own is behind, each lease would have run out at once.
             mine = replace(run, token=token, lease_until=tx.now + LEASE, began_at=tx.now, glass=behind)
             ran.put_run(tx, mine)
-            (uid,) = ledger.record(tx, [_entry(Code.INTENT, drawn.words, mine, drawn, ask)])
+            place, spot = _spot(drawn, ask)
+            if spot and self._parts.verbs.action(drawn.verb).slow:
+                tellings.put(tx, mine, place, spot)
+            (uid,) = ledger.record(tx, [entry(Code.INTENT, drawn.words, mine, drawn, ask)])
             failpoint("run.intending")
         return mine, uid
 
@@ -161,7 +205,9 @@ class Runs:
         """The one call. None: nobody knows, and the world could not be asked."""
         action = self._parts.verbs.actions[drawn.verb]
         try:
-            return action.run(self.args_of(drawn), drawn.plan, run.id, by, self._parts.tools)
+            report = partial(self._hear, run, drawn)
+            tools = replace(self._parts.tools, report=report) if action.slow else self._parts.tools
+            return action.run(self.args_of(drawn), drawn.plan, run.id, by, tools)
         except Moved as moved:
             return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")
         except Rejected as refused:
@@ -172,6 +218,12 @@ class Runs:
             # The edge of the path: after a fault of ours nobody knows how far the call had got.
             logger.exception("a run failed", extra={"run": run.id})
         return self._look(run, drawn)
+
+    def _hear(self, run: Run, drawn: Drawn, said: str) -> None:
+        try:
+            self._parts.reports.hear(run, drawn.words, said, LEASE)
+        except Unavailable as trouble:
+            logger.warning("how a run goes is not kept", extra={"run": run.id, "why": str(trouble)})
 
     def _look(self, run: Run, drawn: Drawn) -> Outcome | None:
         action = self._parts.verbs.actions.get(drawn.verb)
@@ -192,53 +244,10 @@ class Runs:
         action = self._parts.verbs.actions[drawn.verb]
         return grammar.read(action.args, rest, drawn.incident_id, action.usage)
 
-    def _end(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
-        """Write it down, once; a database in trouble leaves the run to be looked at."""
-        plan, done = drawn.plan, outcome.ended is Ended.DONE
-        written = Written()
-        try:
-            if outcome.ended is Ended.UNKNOWN:  # before its row says so: after that nobody comes back to it
-                self._parts.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
-            with self._parts.store.begin() as tx:
-                ours = ran.end(
-                    tx,
-                    run,
-                    outcome,
-                    revert_at=tx.now + plan.lasts if done and plan.lasts and outcome.undo else None,
-                    check_until=tx.now + plan.within if done and plan.check and plan.within else None,
-                )
-                if ours:
-                    ledger.record(tx, [_entry(_CODES[outcome.ended], outcome.said, run, drawn, None)])
-                    written = self._tell(tx, run, drawn, outcome)
-                    failpoint("run.ending")
-            if done and not ours:
-                self._correct(run, drawn, outcome)
-        except Unavailable as trouble:
-            logger.warning("how a run ended is not stored yet", extra={"run": run.id, "why": str(trouble)})
-        self._parts.told(written)
 
-    def _correct(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
-        """It was frozen inside its call, judged failed, and had its effect after that: a person has to hear of it."""
-        said = f"Judged failed while its process was held up, and done after that: {outcome.said}"
-        late = replace(outcome, ended=Ended.UNKNOWN, said=said)
-        with self._parts.store.begin() as tx:
-            if not ran.doubt(tx, run, late):
-                return
-            ledger.record(tx, [_entry(Code.UNKNOWN, said, run, drawn, None)])
-            written = self._tell(tx, run, drawn, late)
-        self._parts.told(written)
-        self._parts.alarm("RunUnknown", run.id, f"{drawn.words}: {said}")
-
-    def _tell(self, tx: Tx, run: Run, drawn: Drawn, outcome: Outcome) -> Written:
-        """On the incident in whose thread it was asked, and on that of the broken glass behind which it ran."""
-        broken = glasses.by_id(tx.sql, run.glass) if run.glass else None
-        what = What.ACTED if outcome.ended is Ended.DONE else What.NOT_ACTED
-        behind = ", behind broken glass" if run.glass else ""
-        wish = Acted(what=what, by=run.by, said=f"{run.by}{behind}: {drawn.words}: {outcome.said}", via=drawn.place)
-        about = dict.fromkeys((drawn.incident_id, broken.incident_id if broken else None))
-        found = tx.incidents([one for one in about if one is not None])
-        changes = [incidents.change(found[one], wish, now=tx.now) for one in about if one in found]
-        return story.write(tx, changes, self._parts.mouths)
+def _spot(drawn: Drawn, ask: Ask) -> tuple[str, str]:
+    """Where its end is told: below the yes, if that was said where the plan stands; else where the plan was asked."""
+    return (ask.place, ask.spot) if ask.spot and ask.place == drawn.place else (drawn.place, drawn.spot)
 
 
 def _standing_glass(tx: Tx, person: str) -> int:
@@ -248,23 +257,6 @@ def _standing_glass(tx: Tx, person: str) -> int:
         said = f"The glass of {person} is mended, and only behind it this was allowed. Nothing was done."
         raise Rejected(said, code="glass_mended", status=409)
     return broken.id
-
-
-def _entry(code: Code, said: str, run: Run, drawn: Drawn, ask: Ask | None) -> AuditEntry:
-    more = {"plan": drawn.handle, "digest": drawn.digest, "asked_by": drawn.by, "approved_by": " ".join(drawn.given)}
-    return AuditEntry(
-        code=code,
-        by=run.by,
-        said=said,
-        run=run.id,
-        verb=drawn.verb,
-        target=run.target,
-        place=ask.place if ask else drawn.place,
-        account=ask.account if ask else "",
-        once=ask.once if ask else "",
-        incident_id=drawn.incident_id,
-        more=more | ({"rule": run.rule} if run.rule else {}) | ({"glass": str(run.glass)} if run.glass else {}),
-    )
 
 
 def _told(run: Run, outcome: Outcome) -> str:

@@ -54,6 +54,11 @@ class Objected(Rejected):
         self.target = target
 
 
+def asked(drawn: Drawn, by: Principal) -> Ask:
+    """The ask that a plan was drawn up for, in the name of its asker as they are now."""
+    return Ask(by=by, words=drawn.words, place=drawn.place, incident_id=drawn.incident_id, spot=drawn.spot)
+
+
 def entry_of(
     ask: Ask, code: Code, said: str, drawn: Drawn | None, *, target: str = "", decision: Decision | None = None
 ) -> AuditEntry:

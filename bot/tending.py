@@ -13,9 +13,12 @@ from datetime import timedelta
 from bot.acting import Gauge
 from bot.acts import AuditEntry, Code, Ended
 from bot.breaking import Breaking
+from bot.ending import Alarm
 from bot.gate import WATCH, Gate
+from bot.model import Reply
 from bot.plans import SHOWN, Drawn, State
-from bot.runs import LEASE, Alarm, Runs
+from bot.reports import Reports
+from bot.runs import LEASE, Runs
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store
@@ -24,6 +27,8 @@ from bot.story import Told
 
 logger = logging.getLogger(__name__)
 
+#: So many undos that failed, and changed nothing, are enough.
+_TRIES = 3
 #: How often a check is asked while it is held.
 CHECK_EVERY = timedelta(seconds=30)
 
@@ -35,6 +40,7 @@ class Tending:
     store: Store
     gate: Gate
     runs: Runs
+    reports: Reports
     gauge: Gauge | None
     alarm: Alarm
     breaking: Breaking
@@ -45,6 +51,7 @@ class Tending:
         self._expire()
         self._stop_what_was_forgotten()
         self.runs.recover()
+        self.reports.tell_ends()
         self._undo_what_ends()
         self._check_what_is_held()
 
@@ -102,18 +109,18 @@ class Tending:
         An undo that failed changed nothing, a person's earlier one or that of a process that died, so it is made again.
         """
         with self.store.begin() as tx:
-            undo = ran.undone_by(tx.sql, run)
+            undo, tries = ran.undone_by(tx.sql, run), ran.tries_to_undo(tx.sql, run)
             if undo is not None and undo.state == INTENDED:
                 return
             if undo is not None and undo.state != Ended.FAILED:
                 ran.at_rest(tx, run)
                 return
-        reply = self.gate.reverse(run, why)
-        logger.info("a run is undone", extra={"run": run.id, "why": why, "done": reply.ok})
+        reply = self.gate.reverse(run, why) if tries < _TRIES else Reply(said=undo.said if undo else "", ok=False)
+        logger.info("a run is undone", extra={"run": run.id, "why": why, "begun": reply.ok})
         if not reply.ok:
             self.alarm("RunNotUndone", run.id, f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}")
-        with self.store.begin() as tx:
-            ran.at_rest(tx, run)
+            with self.store.begin() as tx:
+                ran.at_rest(tx, run)
 
 
 def _entry(code: Code, said: str, drawn: Drawn) -> AuditEntry:

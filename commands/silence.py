@@ -33,6 +33,7 @@ class Silence:
     args: type[Args] = Args
     risk: Risk = Risk.UNDOABLE
     reads: bool = False
+    slow: bool = False
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {

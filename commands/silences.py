@@ -26,6 +26,7 @@ class StandingSilences:
     args: type[Nothing] = Nothing
     risk: Risk = Risk.NONE
     reads: bool = True
+    slow: bool = False
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"shown": f"the first {_SHOWN}", "changed": "nothing"})
     )

@@ -32,6 +32,7 @@ class Unsilence:
     args: type[Args] = Args
     risk: Risk = Risk.UNDOABLE
     reads: bool = False
+    slow: bool = False
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"silence": "one that stands, by its whole number"})
     )

@@ -27,6 +27,7 @@ class Dials:
     before: list[Callable[[], None]] = field(default_factory=list)  #: happens when a call arrives
     after: list[Callable[[], None]] = field(default_factory=list)  #: happens once it had its effect
     silent: bool = False  #: nothing can be read
+    steps: list[Callable[[], str]] = field(default_factory=list)  #: what a call says on its way
 
     def read(self, name: str) -> int:
         if self.silent:
@@ -68,6 +69,7 @@ class Turn:
     args: type[TurnArgs] = TurnArgs
     risk: Risk = Risk.UNDOABLE
     reads: bool = False
+    slow: bool = False
     limits: Mapping[str, str] = field(default_factory=lambda: {"value": "0 to 100"})
     check: str = ""
 
@@ -91,6 +93,8 @@ class Turn:
         now = self.dials.read(args.service)
         if str(now) != plan.seen["value"]:
             raise Moved(f"value: {plan.seen['value']} -> {now}")
+        for step in self.dials.steps:
+            tools.report(step())
         self.dials.turn(args.service, args.value, run)
         return self._done(args)
 

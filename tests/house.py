@@ -28,6 +28,7 @@ from bot.model import NOBODY, Alert, Ask, Delivered, Event, Incident, Kind, Noti
 from bot.owing import Mouth
 from bot.people import People
 from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.reports import Reports
 from bot.rights import Opinion, Rights
 from bot.rules import Rules
 from bot.runs import Parts as RunsParts
@@ -41,6 +42,7 @@ from bot.tending import Tending
 from bot.verbs import Verbs, names_said
 from bot.watch import Watch
 from tests.dials import Dials, Turn
+from tests.fakes.chat import Chat
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SEVERITIES = {
@@ -183,8 +185,11 @@ class House:
         self.verbs = Verbs(commands=commands.find(), actions=commands.actions())
         self.action()
         tools = Tools(now=self.clock, gauge=self)
+        self.chat = Chat()  #: says in Slack how slow runs go, and how they ended
+        self.reports = Reports(self.store, {"slack": self.chat})
         self.runs = Runs(
             RunsParts(
+                reports=self.reports,
                 store=self.store,
                 verbs=self.verbs,
                 tools=tools,
@@ -248,6 +253,7 @@ class House:
             store=self.store,
             gate=self.desk,
             runs=self.runs,
+            reports=self.reports,
             gauge=self,
             alarm=self._alarm,
             breaking=breaking,
@@ -257,6 +263,7 @@ class House:
             self.linking.tidy(tx)
 
     def close(self) -> None:
+        self.runs.stop(timedelta(seconds=5))
         self.intake.stop()
         self.store.close()
 
@@ -299,13 +306,20 @@ class House:
         return answer.result(10)
 
     def says(
-        self, words: str, *, by: Principal = ANA, place: str = "slack", once: str = "", here: int | None = None
+        self,
+        words: str,
+        *,
+        by: Principal = ANA,
+        place: str = "slack",
+        once: str = "",
+        here: int | None = None,
+        spot: str = "",
     ) -> Reply:
-        return self.desk.ask(Ask(by=by, words=words, place=place, once=once, incident_id=here))
+        return self.desk.ask(Ask(by=by, words=words, place=place, once=once, incident_id=here, spot=spot))
 
-    def action(self, *, risk: Risk = Risk.UNDOABLE, check: str = "", reads: bool = False) -> None:
+    def action(self, *, risk: Risk = Risk.UNDOABLE, check: str = "", reads: bool = False, slow: bool = False) -> None:
         """From here on `turn` is such an action."""
-        turn: Any = Turn(self.dials, risk=risk, check=check, reads=reads)
+        turn: Any = Turn(self.dials, risk=risk, check=check, reads=reads, slow=slow)
         self.verbs.actions["turn"] = turn
 
     def takes_away(self, *roles: str, of: str = "ana") -> None:

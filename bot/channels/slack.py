@@ -64,8 +64,8 @@ class Slack:
             return None
         return self._posting.card(notice)
 
-    def say(self, text: str, to: str | None) -> str:
-        return self._posting.say(text, to)
+    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+        return self._posting.say(text, to, instead_of)
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
         lower = {name.lower(): value for name, value in headers.items()}

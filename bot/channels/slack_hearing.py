@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bot.channels.slack_acts import Act, Payload
 from bot.channels.slack_standing import Standing
-from bot.channels.slack_telling import Telling
+from bot.channels.slack_telling import Telling, spot
 from bot.model import NOBODY, Ask, Reply
 from bot.ports import Door
 
@@ -36,7 +36,13 @@ class Hearing:
         """Ask the house, or refuse. `repeated`: told before, no need to tell it again."""
         assert self._door is not None, "heard before start"
         said = Ask(
-            by=NOBODY, words=act.words, place=self._place, once=act.once, account=act.account, private=act.private
+            by=NOBODY,
+            words=act.words,
+            place=self._place,
+            once=act.once,
+            account=act.account,
+            private=act.private,
+            spot=spot(act),
         )
         why = self._against(act)
         if why is not None:

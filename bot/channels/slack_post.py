@@ -84,8 +84,15 @@ class Posting:
             beside = {"channel": self._channel, "text": escape(f"#{notice.incident.id} {said}")}
             self._post(notice, lambda told: self._call("chat.postMessage", {**told, **beside}))
 
-    def say(self, text: str, to: str | None) -> str:
-        answer = self._call("chat.postMessage", {**QUIET, "channel": to or self._channel, "text": escape(text)})
+    def say(self, text: str, to: str | None, instead_of: str) -> str:
+        if instead_of:
+            channel, _, ts = instead_of.partition(":")
+            standing = {"channel": channel, "ts": ts, "parse": "none", "link_names": False}
+            self._call("chat.update", {**standing, "text": escape(text)})
+            return instead_of
+        channel, _, thread = (to or self._channel).partition(":")
+        where = {"channel": channel} | ({"thread_ts": thread} if thread else {})
+        answer = self._call("chat.postMessage", {**QUIET, **where, "text": escape(text)})
         return f"{answer['channel']}:{answer['ts']}"
 
     def _post_card(self, notice: Notice) -> str:

@@ -89,6 +89,13 @@ class Telling:
             logger.warning("an answer did not reach its asker in Slack", extra={"error": error.said})
 
 
+def spot(act: Act) -> str:
+    """Where all are told later what came of it: the thread, or the channel; "" where the bot may not speak."""
+    if direct(act.channel):
+        return ""
+    return f"{act.channel}:{act.root}" if act.root else act.channel
+
+
 _ALONE: Mapping[str, object] = {"response_type": "ephemeral", "replace_original": False}
 
 

@@ -53,8 +53,8 @@ class Telegram:
         """The ref is "chat:message"."""
         return self._send(lambda bot: bot.deliver(notice))
 
-    def say(self, text: str, to: str | None) -> str:
-        return self._send(lambda bot: bot.say(text, to))
+    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+        return self._send(lambda bot: bot.say(text, to, instead_of))
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
         """Do what one webhook update asks for; what is sent back to the chat does not hold up the answer."""

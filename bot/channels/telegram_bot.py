@@ -81,11 +81,9 @@ class Bot:
     async def deliver(self, notice: Notice) -> str:
         return await self._call(self._put_where_it_moved(notice))
 
-    async def say(self, text: str, to: str | None) -> str:
-        """A line of its own, as plain text, in that chat or in its own."""
-        work = self._api.send_message(to or self.chat_id, flatten(text, TEXT_UNITS), link_preview_options=_NO_PREVIEW)
-        posted = await self._call(work)
-        return f"{posted.chat_id}:{posted.message_id}"
+    async def say(self, text: str, to: str | None, instead_of: str) -> str:
+        """A line of its own, as plain text; see `ports.Speaks`."""
+        return await self._call(self._speak(flatten(text, TEXT_UNITS), to, instead_of))
 
     async def answer(self, answer: Answer) -> None:
         """Best effort: what was asked for is done, or refused, whether the asker learns of it or not."""
@@ -102,6 +100,21 @@ class Bot:
         await self._api.shutdown()
         for name in _LOGS_WITH_URLS:
             logging.getLogger(name).removeFilter(self._is_safe_to_log)
+
+    async def _speak(self, text: str, to: str | None, instead_of: str) -> str:
+        if instead_of:
+            chat, _, message = instead_of.rpartition(":")
+            await self._api.edit_message_text(text, chat, int(message), link_preview_options=_NO_PREVIEW)
+            return instead_of
+        chat, _, message = (to or str(self.chat_id)).partition(":")
+        posted = await self._api.send_message(
+            chat,
+            text,
+            message_thread_id=self._section.topic_id if chat == str(self.chat_id) else None,
+            reply_parameters=_reply_to(int(message)) if message else None,
+            link_preview_options=_NO_PREVIEW,
+        )
+        return f"{posted.chat_id}:{posted.message_id}"
 
     async def _put_where_it_moved(self, notice: Notice) -> str:
         try:

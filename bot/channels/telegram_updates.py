@@ -124,7 +124,7 @@ class Ear:
             return None
         chat, sender = _part(message, "chat"), _part(message, "from")
         here, account = self._is_here(chat), _number(sender, "id")
-        said = self._said(chat, account, words, once)
+        said = self._said(message, account, words, once)
         faceless = _unfit(message, kind)
         if faceless:
             return self._turn_away(message, said, faceless) if here else None
@@ -137,11 +137,13 @@ class Ear:
         reply = self.door.ask(replace(said, by=by or NOBODY, incident_id=standing))
         return None if reply.repeated else replace(_answer(message, reply.said), card=_card(reply))
 
-    def _said(self, chat: Mapping[str, object], account: int | None, words: str, once: str) -> Ask:
+    def _said(self, message: Mapping[str, object], account: int | None, words: str, once: str) -> Ask:
         """By nobody, as yet."""
         sender = "" if account is None else str(account)
+        chat = _part(message, "chat")
         private = _text(chat, "type") == "private"
-        return Ask(by=NOBODY, words=words, place=self.place, account=sender, private=private, once=once)
+        spot = f"{_number(chat, 'id')}:{_number(message, 'message_id')}"
+        return Ask(by=NOBODY, words=words, place=self.place, account=sender, private=private, once=once, spot=spot)
 
     def _hear_press(self, press: Mapping[str, object], once: str) -> Answer:
         press_id = _text(press, "id")
@@ -152,7 +154,7 @@ class Ear:
         if not self._is_here(chat) or not _is_genuine(message, words, incident_id):
             return Answer(said=UNKNOWN_BUTTON, alert=True, press_id=press_id)
         account = _number(_part(press, "from"), "id")
-        said = self._said(chat, account, words, once)
+        said = self._said(message, account, words, once)
         if account is None or account in ANONYMOUS:
             self.door.turn_away(said, _FACELESS)
             return Answer(said=_FACELESS, alert=True, press_id=press_id)

@@ -9,14 +9,18 @@ from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
 
-_PLAN = ("handle", "verb", "words", '"by"', "place", "incident_id", "at", "needs", "state", "body", "digest", "undoes")
+_PLAN = (
+    "handle", "verb", "words", '"by"', "place", "incident_id", "at", "needs", "state", "body", "digest", "undoes",
+    "spot",
+)  # fmt: skip
 _SELECT_PLAN = f"SELECT {', '.join(f'p.{name}' for name in _PLAN)} FROM plan AS p"
 
 
 def put_plan(tx: Tx, drawn: Drawn, body: bytes) -> None:
     row = (
         drawn.handle, drawn.verb, drawn.words, drawn.by, drawn.place, drawn.incident_id, micros(drawn.at), drawn.needs,
-        str(drawn.state), body, drawn.digest, drawn.undoes, micros(tx.now) if drawn.state is State.APPROVED else None,
+        str(drawn.state), body, drawn.digest, drawn.undoes, drawn.spot,
+        micros(tx.now) if drawn.state is State.APPROVED else None,
     )  # fmt: skip
     tx.sql.insert("plan", (*_PLAN, "approved_at"), [row])
 
@@ -88,7 +92,7 @@ def forgotten(tx: Tx, after: timedelta, limit: int = 20) -> list[Drawn]:
 
 
 def _drawn(sql: Sql, row: Row) -> Drawn:
-    handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes = row
+    handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes, spot = row
     given = sql.rows("SELECT person FROM approval WHERE handle = ? ORDER BY at, person", handle)
     return Drawn(
         handle=handle,
@@ -104,4 +108,5 @@ def _drawn(sql: Sql, row: Row) -> Drawn:
         digest=digest,
         given=tuple(person for (person,) in given),
         undoes=undoes,
+        spot=spot,
     )

@@ -31,6 +31,7 @@ class PlanRow(SQLModel, table=True):
     digest: str = Field(sa_type=Text)
     undoes: str = Field(sa_type=Text)
     approved_at: int | None = Field(sa_type=BigInteger)
+    spot: str = Field(sa_type=Text)
 
 
 class ApprovalRow(SQLModel, table=True):
@@ -72,6 +73,19 @@ class RunRow(SQLModel, table=True):
     check_until: int | None = Field(sa_type=BigInteger)
     rule: str = Field(sa_type=Text)
     glass: int | None = Field(sa_type=BigInteger)
+
+
+class TellingRow(SQLModel, table=True):
+    """Where a slow run is told of. `shown`: the message that says how it goes; `due_at`: null until it has ended."""
+
+    __tablename__ = "telling"
+    __table_args__ = (partial("telling_due", "due_at", where="due_at IS NOT NULL"),)
+
+    run: str = Field(primary_key=True, sa_type=Text, foreign_key="run.id")
+    place: str = Field(sa_type=Text)
+    spot: str = Field(sa_type=Text)
+    shown: str = Field(sa_type=Text)
+    due_at: int | None = Field(sa_type=BigInteger)
 
 
 class HoldRow(SQLModel, table=True):

@@ -89,6 +89,14 @@ def renew(tx: Tx, run: Run, lease: timedelta) -> bool:
     return renewed == 1
 
 
+def goes_on(tx: Tx, run: Run, said: str, lease: timedelta) -> bool:
+    """What it says of itself on the way. False: another has taken it over, or it has ended."""
+    if not renew(tx, run, lease):
+        return False
+    tx.sql.run("UPDATE run SET said = ? WHERE id = ?", said, run.id)
+    return True
+
+
 def end(tx: Tx, run: Run, outcome: Outcome, *, revert_at: datetime | None, check_until: datetime | None) -> bool:
     """Write how it ended and let go of its target. False: another has taken the run over since; nothing was changed."""
     ended = tx.sql.run(
@@ -199,6 +207,14 @@ def undone_by(sql: Sql, run: Run) -> Run | None:
         run.id,
     )
     return None if row is None else _run(row)
+
+
+def tries_to_undo(sql: Sql, run: Run) -> int:
+    """How many runs there were that undo this one."""
+    count: int = sql.scalar(
+        "SELECT count(*) FROM run AS r JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ?", run.id
+    )
+    return count
 
 
 def check_again(tx: Tx, run: Run, at: datetime | None) -> None:

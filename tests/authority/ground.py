@@ -118,6 +118,7 @@ class Ground:
         tools = Tools(now=house.clock, gauge=house, silences=silences(alertmanager))
         house.runs = Runs(
             Parts(
+                reports=house.reports,
                 store=house.store,
                 verbs=house.verbs,
                 tools=tools,

@@ -22,6 +22,7 @@ from bot.store.engine import Store, Unavailable
 from bot.store.ledger import Wanted
 from bot.tools import anchors, signing
 from bot.tree import Range, leaf_of
+from tests.fakes.chat import Chat
 from tests.house import Clock
 from tests.running import until
 
@@ -236,21 +237,6 @@ def _ignore(size: int, root: bytes, note: str) -> str:
     return f"{size} {root.hex()} {len(note)}"
 
 
-class Chat:
-    """Says lines; `trouble` is raised once."""
-
-    def __init__(self, trouble: Undelivered | None = None) -> None:
-        self.said: list[tuple[str, str | None]] = []
-        self._trouble = trouble
-
-    def say(self, text: str, to: str | None) -> str:
-        trouble, self._trouble = self._trouble, None
-        if trouble is not None:
-            raise trouble
-        self.said.append((text, to))
-        return f"{to}:{len(self.said)}"
-
-
 def test_a_chat_is_told_the_root_once_in_a_while_and_what_it_did_not_take_is_tried_again(store: Store) -> None:
     chat, meters = Chat(Undelivered("Slack is down.")), Meters()
     anchor = {"chat": anchors.to_chat(chat, "C9")}
@@ -268,7 +254,7 @@ def test_a_chat_is_told_the_root_once_in_a_while_and_what_it_did_not_take_is_tri
     notary.checkpoint()
     notary.stop(_SOON)
 
-    assert chat.said == [(f"audit log: 1 {root}", "C9")]
+    assert chat.said == [("C9", f"audit log: 1 {root}")]
     assert anchored(store) == [(1, "chat")]
 
 

@@ -1,0 +1,57 @@
+"""Runs that outlast the patience of whoever asked: each goes on in a thread of its own, a few at a time.
+
+The trap: a run's lease is shorter than such a run may be. Whoever holds it renews it, as long as its thread lives; a
+process that dies renews nothing, and the run is looked at by another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from bot.store.ran import Run
+
+#: So many at a time; more is refused before anything is written.
+MOST = 16
+
+
+class Apart:
+    """Used from many threads."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, threading.Thread] = {}
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
+
+    def full(self) -> bool:
+        return len(self._runs) >= MOST
+
+    def live(self) -> Sequence[Run]:
+        with self._lock:
+            return list(self._runs.values())
+
+    def go(self, run: Run, work: Callable[[], object]) -> None:
+        """Begin it. `work` raises nothing."""
+
+        def act() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._runs.pop(run.id)
+                    self._threads.pop(run.id)
+
+        # A daemon: one that hangs in a call must not hold the process, and is looked at after the next start.
+        thread = threading.Thread(target=act, name=f"run-{run.id[:8]}", daemon=True)
+        with self._lock:
+            self._runs[run.id], self._threads[run.id] = run, thread
+        thread.start()
+
+    def join(self, within_s: float) -> None:
+        """Wait for all that go on; what takes longer is left behind."""
+        until = monotonic() + within_s
+        with self._lock:
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.join(max(0.0, until - monotonic()))
