@@ -23,7 +23,7 @@ from bot.failpoints import failpoint
 from bot.linking import Linking
 from bot.model import Ask, Principal, Reply, What
 from bot.plans import Drawn, State
-from bot.ports import Rejected
+from bot.ports import Rejected, Sayable
 from bot.runs import NO_AUDIT, Runs
 from bot.steps import Approved, Next, Objected, Planned, Undoing, asked, entry_of, lasting
 from bot.store import drawn as drawn_up
@@ -47,15 +47,7 @@ class Gate:
     """Implements `ports.Door`. `told` is called after each commit that changed something."""
 
     def __init__(
-        self,
-        store: Store,
-        *,
-        verbs: Verbs,
-        breaking: Breaking,
-        linking: Linking,
-        tools: Tools,
-        runs: Runs,
-        told: Told,
+        self, store: Store, *, verbs: Verbs, breaking: Breaking, linking: Linking, tools: Tools, runs: Runs, told: Told
     ) -> None:
         self._store = store
         self._verbs = verbs
@@ -133,6 +125,9 @@ class Gate:
                 tx.answer(ask.place, ask.once, "", ok=True)
             ledger.record(tx, [entry_of(ask, Code.DENIED if ask.words else Code.REJECTED, why, None)])
             return False
+
+    def menu(self) -> tuple[Sayable, ...]:
+        return tuple(self._verbs.all.values())
 
     def _with_words(self, tx: Tx, ask: Ask, reply: Reply) -> Reply:
         """The answer, below what this account has still to be told."""

@@ -86,6 +86,10 @@ class Door(Protocol):
         """Put on record that the channel refused this by itself; True when the same act was turned away before."""
         ...
 
+    def menu(self) -> Sequence[Sayable]:
+        """All that can be said, whoever may say it; at once, from memory."""
+        ...
+
 
 class Channel(Protocol):
     """One chat or pager, made from its own section of the settings alone.
@@ -160,7 +164,7 @@ Args = TypeVar("Args")
 
 
 class Sayable(Protocol):
-    """What `help` tells of a verb."""
+    """What `help` and a chat's menu tell of a verb."""
 
     @property
     def verb(self) -> str: ...

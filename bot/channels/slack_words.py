@@ -27,10 +27,13 @@ def commanded(command: str, text: str) -> str:
 
 
 def _meant(inside: str, bot: str) -> str:
-    """`@U1|ana` is @ana, `#C1|ops` is #ops, `!here` is @here, and a link is what was seen of it."""
+    """`@U1|ana` is @U1, `#C1|ops` is #ops, `!here` is @here, and a link is what was seen of it.
+
+    A label is what somebody calls themselves, and could be somebody else's id here; the account is theirs alone.
+    """
     target, _, label = inside.partition("|")
     if target.startswith("@"):
-        return "" if bot and target[1:] == bot else f"@{label or target[1:]}"
+        return "" if bot and target[1:] == bot else target
     if target.startswith("#"):
         return f"#{label or target[1:]}"
     if target.startswith("!"):

@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from bot.channels.telegram_bot import Bot
 from bot.channels.telegram_loop import Loop
+from bot.channels.telegram_menu import menu
 from bot.channels.telegram_polling import Polling, insist
 from bot.channels.telegram_updates import Answer, Ear, Update, read
 from bot.model import Incident, Kind, Notice, What
@@ -91,10 +92,14 @@ class Telegram:
     async def _listen(self, live: _Live, door: Door) -> None:
         """Until the webhook is set; or until polling fails, which is then done again."""
         bot_id, username = await live.bot.open(self._webhook)
+        live.loop.begin(self._offer(live, door)).add_done_callback(_note_a_bug)
         self._ear = Ear(door=door, place=self.name, chat_id=live.bot.chat_id, bot_id=bot_id, username=username)
         if self._webhook is None:
             await live.polling.run(self._be_well)
         self._be_well()
+
+    async def _offer(self, live: _Live, door: Door) -> None:
+        await live.bot.offer(menu(door.menu()))
 
     def _send(self, send: Callable[[Bot], Coroutine[object, object, str]]) -> str:
         live = self._live
@@ -123,6 +128,12 @@ class Telegram:
         if not listening.cancelled() and listening.exception() is not None:
             logger.error("telegram listening broke", exc_info=listening.exception())
             self._trouble = "Listening to Telegram ended with a bug; the log has it. Restart the bot."
+
+
+def _note_a_bug(offering: Future[None]) -> None:
+    """A menu that cannot be offered is no reason not to hear."""
+    if not offering.cancelled() and offering.exception() is not None:
+        logger.error("telegram command menu broke", exc_info=offering.exception())
 
 
 def _limits(chat_id: int) -> tuple[Limit, ...]:

@@ -60,8 +60,12 @@ class Bot:
             logging.getLogger(name).addFilter(self._is_safe_to_log)
         # Without it the library warns about every Retry-After that it turns into a number.
         os.environ.setdefault("PTB_TIMEDELTA", "1")
-        wire = _Untouched(read_timeout=10, pool_timeout=5)
-        self._api = telegram.Bot(self._token, base_url=section.api_url, request=wire, get_updates_request=wire)
+        self._api = telegram.Bot(
+            self._token,
+            base_url=section.api_url,
+            request=HTTPXRequest(read_timeout=10, pool_timeout=5),
+            get_updates_request=_Untouched(read_timeout=10, pool_timeout=5),
+        )
 
     async def open(self, webhook: str | None) -> tuple[int, str]:
         """Have updates sent to that URL, or held for `fetch`. Returns the bot's own id and username."""
@@ -95,6 +99,15 @@ class Bot:
                 await self._call(send(answer))
             except Undelivered as trouble:
                 logger.warning("telegram answer not sent", extra={"why": trouble.said})
+
+    async def offer(self, menu: Sequence[tuple[str, str]]) -> None:
+        """Have these commands offered, each with what it does, where others are. Best effort: people can type them."""
+        try:
+            offered = await self._call(self._api.get_my_commands())
+            if [(one.command, one.description) for one in offered] != list(menu):
+                await self._call(self._api.set_my_commands(menu))
+        except Undelivered as trouble:
+            logger.warning("telegram command menu not set", extra={"why": trouble.said})
 
     async def close(self) -> None:
         await self._api.shutdown()

@@ -8,8 +8,8 @@ channel's own threads may have swallowed the first one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,19 @@ from bot.people import LINK_FIRST
 
 _WITHOUT_IDS = ("console", "cli")  #: places where an act may have none
 ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
+
+
+@dataclass(frozen=True)
+class Said:
+    """A verb as a menu tells it."""
+
+    verb: str
+    usage: str
+    says: str
+
+
+ACK = Said("ack", "ack <incident>", "take an incident")
+BREAK_GLASS = Said("break-glass", "break-glass because <text>", "take the rights for an emergency")
 
 
 class SmallDoor:
@@ -33,6 +46,7 @@ class SmallDoor:
         self.people = dict(people or {})  #: (place, account id as text) -> who that is
         self.standing = dict(standing or {})  #: (place, ref) -> incident id
         self.paged = dict(paged or {})  #: page_key -> incident id
+        self.verbs: tuple[Said, ...] = (ACK, BREAK_GLASS)  #: what can be said
         self.heard: list[Ask] = []  #: every ask, repeated ones too
         self.asks: list[Ask] = []  #: the asks that had an effect, once each
         self.strangers: list[tuple[str, str]] = []  #: accounts that were looked up and not found
@@ -111,6 +125,9 @@ class SmallDoor:
             repeated = self._is_noted(ask)
             self.away += [] if repeated else [(ask, why)]
             return repeated
+
+    def menu(self) -> Sequence[Said]:
+        return self.verbs
 
     def __enter__(self) -> Self:
         return self

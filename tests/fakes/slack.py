@@ -1,6 +1,7 @@
 """A strict Slack: Web API over HTTP, Socket Mode over a real websocket, signed requests as Slack would send them.
 
-It keeps messages by ts, holds the posting limit and Block Kit's limits, and faults on calls that Slack does not have.
+It keeps messages by ts, holds the posting limit and Block Kit's limits, grants what the manifest asks for, and faults
+on calls that Slack does not have.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections.abc import Callable
 from tests.fakes.server import Answer, Call, StrictServer, Window
 from tests.fakes.slack_responses import Responses
 from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields
+from tests.fakes.slack_scopes import bot_scopes, needed
 from tests.fakes.slack_socket import FakeSocket
 from tests.fakes.slack_speech import Spoken, Workspace
-from tests.fakes.slack_values import Message, Whisper, member, object_of, room, rows_of
+from tests.fakes.slack_values import Message, Whisper, decoded, member, object_of, room, rows_of
 
 
 class FakeSlack(StrictServer):
@@ -36,6 +38,7 @@ class FakeSlack(StrictServer):
         self.rooms: dict[str, dict[str, object]] = {"C1": room("C1")}  #: the channels that the bot may look at
         self.responses = Responses(fault=self.fault, post=self._show, replace=self._replace)
         self.socket = FakeSocket(self.fault)
+        self.granted = set(bot_scopes())  #: of the manifest; what a test takes away is refused
         self.may_draw = True  #: False: every message with blocks is refused, as by a stricter Slack
         self._messages: dict[str, Message] = {}
         self._count = itertools.count(1)
@@ -136,7 +139,7 @@ class FakeSlack(StrictServer):
         if call.verb != "POST" or not knows(method):
             self.fault(f"unexpected {call.verb} {call.path}")
             return Answer(status=404)
-        fields = {key: _decoded(key, value) for key, value in call.fields.items()}
+        fields = {key: decoded(key, value) for key, value in call.fields.items()}
         strange = unknown_fields(method, fields)
         if strange:
             self.fault(f"{method} has no {', '.join(strange)}")
@@ -145,7 +148,16 @@ class FakeSlack(StrictServer):
         if wanted not in (told, fields.get("app_token"), fields.get("token")):
             return _no("invalid_auth")
         with self._lock:
-            return self._do(method, fields)
+            return self._ungranted(method, fields) or self._do(method, fields)
+
+    def _ungranted(self, method: str, fields: dict[str, object]) -> Answer | None:
+        scope = needed(method, self.rooms.get(str(fields.get("channel"))) or {})
+        if scope is None or scope in self.granted:
+            return None
+        if scope not in bot_scopes():
+            self.fault(f"{method} needs {scope}, which the manifest does not ask for")
+        told = {"needed": scope, "provided": ",".join(sorted(self.granted))}
+        return Answer.json({"ok": False, "error": "missing_scope", **told})
 
     def _do(self, method: str, fields: dict[str, object]) -> Answer:
         verbs: dict[str, Callable[[dict[str, object]], Answer]] = {
@@ -279,17 +291,6 @@ def _yes(**told: object) -> Answer:
 
 def _no(code: str) -> Answer:
     return Answer.json({"ok": False, "error": code})
-
-
-def _decoded(key: str, value: object) -> object:
-    """Forms carry objects as JSON text, and truth as 0 or 1."""
-    if key in {"blocks", "metadata"} and isinstance(value, str):
-        return json.loads(value)
-    return (
-        {"0": False, "1": True}.get(value, value)
-        if key.startswith(("include", "unfurl", "link")) and isinstance(value, str)
-        else value
-    )
 
 
 def _pings(fields: dict[str, object]) -> list[str]:

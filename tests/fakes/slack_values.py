@@ -1,4 +1,4 @@
-"""What the fake Slack keeps: messages, whispers, and members of the workspace."""
+"""What the fake Slack keeps: messages, whispers, and members of the workspace; and how forms carry values."""
 
 from __future__ import annotations
 
@@ -73,3 +73,14 @@ def rows_of(value: object) -> list[Block]:
 def object_of(value: object) -> dict[str, object]:
     assert isinstance(value, dict)
     return value
+
+
+def decoded(key: str, value: object) -> object:
+    """Forms carry objects as JSON text, and truth as 0 or 1."""
+    if key in {"blocks", "metadata"} and isinstance(value, str):
+        return json.loads(value)
+    return (
+        {"0": False, "1": True}.get(value, value)
+        if key.startswith(("include", "unfurl", "link")) and isinstance(value, str)
+        else value
+    )

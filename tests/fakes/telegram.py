@@ -15,6 +15,7 @@ from http import HTTPStatus
 
 from tests.fakes.server import Answer, Call, StrictServer, Window
 from tests.fakes.telegram_html import Unparsable, read_html
+from tests.fakes.telegram_menu import Menu
 from tests.fakes.telegram_people import People
 from tests.fakes.telegram_values import Flash, Posted, Refused, as_int, from_form
 
@@ -29,6 +30,8 @@ _FIELDS = {
     "getUpdates": {"offset", "limit", "timeout", "allowed_updates"},
     "setWebhook": {"url", "secret_token", "allowed_updates", "max_connections"},
     "deleteWebhook": set[str](),
+    "getMyCommands": {"scope", "language_code"},
+    "setMyCommands": {"commands", "scope", "language_code"},
     "sendMessage": _TEXT_FIELDS | {"message_thread_id", "reply_parameters"},
     "editMessageText": _TEXT_FIELDS | {"message_id"},
     "editMessageReplyMarkup": {"chat_id", "message_id", "reply_markup"},
@@ -53,6 +56,7 @@ class FakeTelegram(People, StrictServer):
         self.posts: dict[tuple[int, int], Posted] = {}
         self.flashes: list[Flash] = []
         self.webhook: dict[str, object] | None = None
+        self.menu = Menu(self.fault)
         self.polls = 0  #: how many getUpdates were begun
         self._moved: dict[int, int] = {}
         self._refusals: deque[tuple[str, Refused]] = deque()
@@ -63,6 +67,8 @@ class FakeTelegram(People, StrictServer):
             "getUpdates": self._get_updates,
             "setWebhook": self._set_webhook,
             "deleteWebhook": self._delete_webhook,
+            "getMyCommands": self.menu.tell,
+            "setMyCommands": self.menu.take,
             "sendMessage": self._send,
             "editMessageText": self._edit,
             "editMessageReplyMarkup": self._edit_buttons,

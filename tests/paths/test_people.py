@@ -147,6 +147,12 @@ def test_the_list_is_worst_first_and_says_who_has_what(house: House) -> None:
     ]
 
 
+def test_the_menu_of_a_chat_names_every_verb_actions_too(house: House) -> None:
+    offered = house.desk.menu()
+
+    assert sorted(one.verb for one in offered) == _VERBS
+
+
 def test_help_names_what_the_asker_may_say_and_nothing_else(house: House) -> None:
     def offered(who: Principal) -> set[str]:
         return {line.split()[0].rstrip(":") for line in house.says("help", by=who).said.splitlines()}
