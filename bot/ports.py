@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
 
 from bot.accounts import Accounts
+from bot.acts import Plan
 from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
 
 
@@ -172,6 +173,8 @@ class Drawn(Protocol):
     """A plan that waits for a yes."""
 
     @property
+    def handle(self) -> str: ...
+    @property
     def short(self) -> str: ...
     @property
     def by(self) -> str: ...
@@ -179,6 +182,22 @@ class Drawn(Protocol):
     def words(self) -> str: ...
     @property
     def until(self) -> datetime: ...
+    @property
+    def needs(self) -> int: ...
+    @property
+    def plan(self) -> Plan: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mine:
+    """What is somebody's to look after."""
+
+    incidents: tuple[Incident, ...]  #: unresolved: theirs, and of services that they are on call for; the worst first
+    more: int  #: how many such are left out
+    others: int  #: how many more are unresolved
+    to_approve: tuple[Drawn, ...]  #: plans in which their yes would count, newest first
+    asked: tuple[Drawn, ...]  #: plans that they asked for and that wait, newest first
+    on_call: Mapping[str, tuple[str, ...]]  #: what those who are on call are called, by service; their own first
 
 
 class Command(Protocol[Args]):
@@ -203,6 +222,10 @@ class Desk(Accounts, Protocol):
         ...
 
     def unresolved(self, limit: int) -> Sequence[Incident]: ...
+    def mine(self, limit: int) -> Mine:
+        """What is the asker's, with at most so many incidents."""
+        ...
+
     def acknowledge(self, incident: Incident, ask: Ask) -> Incident: ...
     def resolve(self, incident: Incident, ask: Ask) -> Incident: ...
     def note(self, incident: Incident, ask: Ask, text: str) -> Incident: ...

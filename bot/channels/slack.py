@@ -15,9 +15,10 @@ from slack_bolt import Ack, App, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
 
-from bot.channels.slack_acts import Payload, command, mention, press
+from bot.channels.slack_acts import MINE, SAY, Payload, command, mention, opening, press
 from bot.channels.slack_groups import UserGroups
 from bot.channels.slack_hearing import Hearing
+from bot.channels.slack_home import Home
 from bot.channels.slack_post import Posting
 from bot.channels.slack_signature import check_shape, check_workspace, read, verify
 from bot.channels.slack_standing import Standing
@@ -53,6 +54,7 @@ class Slack:
         standing = Standing(quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in})
         self._telling = Telling(quick.call, whisper)
         self._hearing = Hearing(place=self.name, team_id=settings.team_id, standing=standing, telling=self._telling)
+        self._home = Home(quick.call, self._hearing)
         self._groups = UserGroups(Web(token, settings.api_url, _READ_S).call)
         self._line = Line(settings)
         self._app: App | None = None
@@ -121,7 +123,7 @@ class Slack:
             raise_error_for_unhandled_request=True,
         )
         app.command(_ANYTHING)(self._on_command)
-        app.action(re.compile(r"^say:\d+$"))(self._on_press)
+        app.action(re.compile(rf"^(?:{SAY}|{MINE}):\d+$"))(self._on_press)
         app.action("open")(self._on_link)
         app.event(_ANYTHING)(self._on_event)
         app.error(self._on_unknown)
@@ -143,7 +145,11 @@ class Slack:
         ack(dict(self._telling.response(act, self._hearing.hear(act))))
 
     def _on_press(self, ack: Ack, body: Payload) -> None:
-        self._hearing.hear_and_answer(press(body))
+        act = press(body)
+        if act.at_home:
+            self._home.answer(act)
+        else:
+            self._hearing.hear_and_answer(act)
         ack()
 
     def _on_link(self, ack: Ack) -> None:
@@ -151,6 +157,10 @@ class Slack:
         ack()
 
     def _on_event(self, body: Payload) -> None:
+        opened = opening(body)
+        if opened is not None:
+            self._home.show(opened)
+            return
         act = mention(body, self._line.bot_user)
         if act is not None:
             self._hearing.hear_and_answer(act)

@@ -7,12 +7,15 @@ event ids. The message's own place and time is the id of the act, so it is done 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.channels.slack_words import commanded, typed
 from bot.ports import Rejected
 
 Payload = Mapping[str, object]
+
+#: How the action ids of buttons begin: of a message about one thing, and of what its reader alone is shown.
+SAY, MINE = "say", "mine"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +33,8 @@ class Act:
     private: bool = False  #: nobody else sees the words
     root: str = ""  #: ts of the message below which everybody is answered; "" where there is none
     pressed: Payload | None = None  #: the message whose button it was, as Slack has it
+    at_home: bool = False  #: in the bot's Home tab, which is the person's own: there is no channel
+    mine: bool = False  #: the button was one of many in what the presser alone is shown; the others still stand
 
     @property
     def ref(self) -> str | None:
@@ -58,21 +63,37 @@ def press(payload: Payload) -> Act:
     actions = payload.get("actions")
     action = actions[0] if isinstance(actions, list) and actions else {}
     user, where = _object(payload, "user"), _object(payload, "container")
-    act = (_text(where, "message_ts"), _text(action, "action_id"), _text(action, "action_ts"), _text(user, "id"))
+    at_home = where.get("type") == "view" and _object(payload, "view").get("type") == "home"
+    place = _text(where, "view_id" if at_home else "message_ts")
+    act = (place, _text(action, "action_id"), _text(action, "action_ts"), _text(user, "id"))
     if not all(act):
         raise _nameless()
-    channel = _text(where, "channel_id") or _text(_object(payload, "channel"), "id")
-    return Act(
+    channel = "" if at_home else _text(where, "channel_id") or _text(_object(payload, "channel"), "id")
+    said = Act(
         account=_text(user, "id"),
         team=_text(user, "team_id") or None,
         words=_text(action, "value").strip().lstrip("/ "),
         once="action:" + ":".join(act),
         channel=channel,
-        thread=_text(where, "thread_ts"),
         response_url=_text(payload, "response_url"),
-        root="" if where.get("is_ephemeral") is True else _text(where, "thread_ts") or act[0],
-        pressed=_object(payload, "message"),
+        mine=act[1].startswith(f"{MINE}:"),
     )
+    if at_home:
+        return replace(said, at_home=True, private=True)
+    thread = _text(where, "thread_ts")
+    root = "" if where.get("is_ephemeral") is True else thread or place
+    return replace(said, thread=thread, root=root, pressed=_object(payload, "message"))
+
+
+def opening(payload: Payload) -> Act | None:
+    """Somebody opens the bot's Home tab, which asks what is theirs; None for its other tabs and for other events."""
+    event = _object(payload, "event")
+    if event.get("type") != "app_home_opened" or event.get("tab") != "home":
+        return None
+    account, event_id = _text(event, "user"), _text(payload, "event_id")
+    if not account or not event_id:
+        raise _nameless()
+    return Act(account=account, team=None, words="home", once=f"home:{event_id}", private=True, at_home=True)
 
 
 def mention(payload: Payload, bot: str) -> Act | None:

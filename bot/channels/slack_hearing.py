@@ -2,7 +2,7 @@
 
 The promise: nobody is anybody on Slack's word alone. The account must be of our own workspace and a full member of it,
 in a channel where commands are taken, as Slack says now or said five minutes ago; while Slack cannot say so, nothing
-is done. Whose account it is, the house knows.
+is done. Of the Home tab, which is in no channel, the account alone is asked. Whose account it is, the house knows.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ class Hearing:
             return _NAMELESS
         if not act.words:
             return _OLD
-        return self._standing.against_room(act.channel, shared=act.shared) or self._standing.against_account(
-            act.account
-        )
+        room = None if act.at_home else self._standing.against_room(act.channel, shared=act.shared)
+        return room or self._standing.against_account(act.account)
 
     def _is_foreign(self, act: Act) -> bool:
         """The workspace of a member of an organisation may be told as the organisation's id, E...: asked later."""

@@ -57,6 +57,7 @@ _SHAPES: dict[str, tuple[type, ...]] = {
 _IDS = frozenset(
     {"id", "user", "user_id", "user_team", "team", "team_id", "channel", "channel_id", "api_app_id", "trigger_id"}
     | {"action_id", "block_id", "action_ts", "ts", "thread_ts", "message_ts", "event_id", "event_ts", "response_url"}
+    | {"view_id", "hash"}
 )
 
 

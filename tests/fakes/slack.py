@@ -16,6 +16,7 @@ from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_field
 from tests.fakes.slack_socket import FakeSocket
 from tests.fakes.slack_speech import Spoken, Workspace
 from tests.fakes.slack_values import Message, Whisper, member, object_of, room, rows_of
+from tests.fakes.slack_views import Views
 
 
 class FakeSlack(StrictServer):
@@ -35,6 +36,7 @@ class FakeSlack(StrictServer):
         self.groups: dict[str, list[str]] = {}  #: user group -> members
         self.rooms: dict[str, dict[str, object]] = {"C1": room("C1")}  #: the channels that the bot may look at
         self.responses = Responses(fault=self.fault, post=self._show, replace=self._replace)
+        self.views = Views(self.workspace, self.fault)
         self.socket = FakeSocket(self.fault)
         self.may_draw = True  #: False: every message with blocks is refused, as by a stricter Slack
         self._messages: dict[str, Message] = {}
@@ -159,6 +161,7 @@ class FakeSlack(StrictServer):
             "conversations.info": self._room,
             "users.info": self._user,
             "usergroups.users.list": self._members,
+            "views.publish": self.views.publish,
         }
         return verbs[method](fields)
 

@@ -27,6 +27,8 @@ _KNOWN = {
     "conversations.replies": {"channel", "ts", "oldest", "limit", "cursor", "inclusive", "include_all_metadata"},
     "conversations.info": {"channel", "include_locale", "include_num_members"},
     "users.info": {"user"},
+    "views.publish": {"user_id", "view", "hash"},
+    "views.open": {"trigger_id", "view"},
     "usergroups.users.list": {"usergroup", "include_disabled", "team_id"},
     "auth.test": set(),
     "apps.connections.open": {"app_token"},
@@ -43,21 +45,23 @@ def knows(method: str) -> bool:
     return method in _KNOWN
 
 
-def breaches(blocks: list[Block]) -> list[str]:
+def breaches(blocks: list[Block], *, most: int = 50) -> list[str]:
     """Why Slack would answer `invalid_blocks`."""
-    found = [f"{len(blocks)} blocks, 50 allowed"] if len(blocks) > 50 else []
+    found = [f"{len(blocks)} blocks, {most} allowed"] if len(blocks) > most else []
     for block in blocks:
         kind = block.get("type")
         match kind:
+            case "divider":
+                found += [f"a divider with {sorted(block)}"] if set(block) != {"type"} else []
             case "header":
-                found += _text(block.get("text"), 150, plain=True, what="header")
+                found += text_breaches(block.get("text"), 150, plain=True, what="header")
             case "section":
-                found += _text(block.get("text"), 3000, plain=False, what="section")
+                found += text_breaches(block.get("text"), 3000, plain=False, what="section")
             case "context":
                 elements = _rows(block)
                 found += [f"{len(elements)} context elements"] if not 1 <= len(elements) <= 10 else []
                 for element in elements:
-                    found += _text(element, 3000, plain=False, what="context")
+                    found += text_breaches(element, 3000, plain=False, what="context")
             case "actions":
                 found += _actions(_rows(block))
             case _:
@@ -93,7 +97,7 @@ def _actions(elements: list[Block]) -> list[str]:
     ids = [element.get("action_id") for element in elements]
     found += ["action_id used twice in a block"] if len(set(ids)) != len(ids) else []
     for element in elements:
-        found += _text(element.get("text"), 75, plain=True, what="button")
+        found += text_breaches(element.get("text"), 75, plain=True, what="button")
         value, url, act = element.get("value", ""), element.get("url"), element.get("action_id")
         found += ["button value over 2000"] if not isinstance(value, str) or len(value) > 2000 else []
         found += ["action_id missing or over 255"] if not isinstance(act, str) or not 0 < len(act) <= 255 else []
@@ -105,7 +109,7 @@ def _is_url(url: object) -> bool:
     return isinstance(url, str) and len(url) <= 3000 and urlsplit(url).scheme in {"http", "https"}
 
 
-def _text(told: object, most: int, *, plain: bool, what: str) -> list[str]:
+def text_breaches(told: object, most: int, *, plain: bool, what: str) -> list[str]:
     if not isinstance(told, dict) or told.get("type") not in {"plain_text", "mrkdwn"}:
         return [f"{what} without a text object"]
     if plain and told["type"] != "plain_text":
