@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from bot.accounts import Accounts
 from bot.acts import Plan
+from bot.forms import Filled, Form
 from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
 
 
@@ -81,6 +82,17 @@ class Door(Protocol):
 
     def paged_as(self, page_key: str) -> int | None:
         """The newest incident paged under that dedup_key, or None."""
+        ...
+
+    def form(self, ask: Ask) -> Form | None:
+        """What the verb wants to be told, where it was said without it; None where there is nothing to fill in.
+
+        Nor is there anything for those who may not say it at all: they are refused when they ask.
+        """
+        ...
+
+    def fill(self, ask: Ask, values: Mapping[str, str]) -> Filled:
+        """What was filled in, by the blanks' names, as the words to ask. Nothing is done yet, whatever comes of it."""
         ...
 
     def turn_away(self, ask: Ask, why: str) -> bool:

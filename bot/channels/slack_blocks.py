@@ -29,7 +29,7 @@ _DONE = "✅"
 def blocks(card: Card, act: str = "say") -> list[Block]:
     """Header, lines, buttons; never more than Slack takes. `act`: how the action ids of the buttons begin."""
     drawn: list[Block] = [
-        {"type": "header", "text": _plain(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
+        {"type": "header", "text": plain_text(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
     ]
     lines = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
     drawn += lines[:_LINE_BLOCKS]
@@ -58,7 +58,12 @@ def paragraphs(said: str) -> list[Block]:
 
 def small(said: str) -> Block:
     """One line in small print."""
-    return {"type": "context", "elements": [_plain(said, _SECTION)]}
+    return {"type": "context", "elements": [plain_text(said, _SECTION)]}
+
+
+def plain_text(text: str, limit: int) -> Block:
+    """A text object without markup, of at most so many characters; never empty, which Slack refuses."""
+    return {"type": "plain_text", "text": escape(text, limit) or " ", "emoji": False}
 
 
 def spent(shown: Sequence[object], said: str) -> list[Block]:
@@ -119,10 +124,6 @@ def _mark(card: Card) -> str:
     return _DONE if card.status is Status.RESOLVED else _MARK[card.severity]
 
 
-def _plain(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": escape(text, limit) or " ", "emoji": False}
-
-
 def _sections(lines: tuple[str, ...]) -> Iterator[Block]:
     """Lines as literal text, put together while they fit; a line with a link is drawn so that it can be followed."""
     held: list[str] = []
@@ -174,11 +175,11 @@ def _buttons(card: Card, act: str) -> list[Block]:
     """Words too long for a button's value are left out rather than cut: cut words would be another command."""
     fitting = [(label, words) for label, words in card.buttons.items() if 0 < len(words) <= _VALUE]
     drawn: list[Block] = [
-        {"type": "button", "text": _plain(_one_line(label), _LABEL), "value": words, "action_id": f"{act}:{n}"}
+        {"type": "button", "text": plain_text(_one_line(label), _LABEL), "value": words, "action_id": f"{act}:{n}"}
         for n, (label, words) in enumerate(fitting[:_BUTTONS])
     ]
     if card.link and len(card.link) <= _URL and _followable(card.link):
         drawn.append(
-            {"type": "button", "text": _plain("Open the board", _LABEL), "url": card.link, "action_id": "open"}
+            {"type": "button", "text": plain_text("Open the board", _LABEL), "url": card.link, "action_id": "open"}
         )
     return drawn

@@ -7,11 +7,13 @@ is done. Of the Home tab, which is in no channel, the account alone is asked. Wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.channels.slack_acts import Act, Payload
 from bot.channels.slack_standing import Standing
 from bot.channels.slack_telling import Telling
+from bot.forms import Form
 from bot.model import NOBODY, Ask, Reply
 from bot.ports import Door
 
@@ -34,16 +36,20 @@ class Hearing:
 
     def hear(self, act: Act) -> Reply:
         """Ask the house, or refuse. `repeated`: told before, no need to tell it again."""
-        assert self._door is not None, "heard before start"
-        said = Ask(
-            by=NOBODY, words=act.words, place=self._place, once=act.once, account=act.account, private=act.private
-        )
-        why = self._against(act)
-        if why is not None:
-            return Reply(said=why, ok=False, repeated=self._door.turn_away(said, why))
-        person = self._door.person(self._place, act.account)
-        standing = self._door.standing_at(self._place, act.ref) if act.ref else None
-        return self._door.ask(replace(said, by=person or NOBODY, incident_id=standing))
+        ask = self._admit(act)
+        return ask if isinstance(ask, Reply) else self._opened.ask(ask)
+
+    def form(self, act: Act) -> Form | None:
+        """What the words want to be told, for somebody who is heard there. Nothing is put on record."""
+        return None if self._against(act) else self._opened.form(self._asked(act))
+
+    def fill(self, act: Act, values: Mapping[str, str]) -> Reply | Mapping[str, str]:
+        """Ask what was filled in; or what is wrong with it, by the blanks' names, and then nothing was asked."""
+        ask = self._admit(act)
+        if isinstance(ask, Reply):
+            return ask
+        filled = self._opened.fill(ask, values)
+        return filled.wrong or self._opened.ask(replace(ask, words=filled.words))
 
     def hear_and_answer(self, act: Act) -> None:
         """For acts whose answer is not the response to the request itself."""
@@ -56,6 +62,29 @@ class Hearing:
         url = payload.get("response_url")
         if isinstance(url, str) and url:
             self._telling.say(url, _OLD)
+
+    @property
+    def _opened(self) -> Door:
+        assert self._door is not None, "heard before start"
+        return self._door
+
+    def _admit(self, act: Act) -> Ask | Reply:
+        """The ask in the name of whoever it is; or the refusal, on record."""
+        why = self._against(act)
+        if why is None:
+            return self._asked(act)
+        return Reply(said=why, ok=False, repeated=self._opened.turn_away(self._said(act), why))
+
+    def _asked(self, act: Act) -> Ask:
+        person = self._opened.person(self._place, act.account)
+        standing = self._opened.standing_at(self._place, act.ref) if act.ref else None
+        return replace(self._said(act), by=person or NOBODY, incident_id=standing)
+
+    def _said(self, act: Act) -> Ask:
+        """By nobody, as yet."""
+        return Ask(
+            by=NOBODY, words=act.words, place=self._place, once=act.once, account=act.account, private=act.private
+        )
 
     def _against(self, act: Act) -> str | None:
         """Why this is not for the house, None when it is. What needs no question to Slack comes first."""

@@ -130,6 +130,8 @@ def check_shape(payload: Mapping[str, object]) -> None:
     view = payload.get("view")
     if isinstance(view, dict) and not isinstance(view.get("callback_id", ""), str):
         raise _unreadable("`view.callback_id` is of the wrong kind")
+    if isinstance(view, dict) and view.get("type") not in ("modal", "home"):
+        raise _unreadable("`view` is neither a modal nor a home")
     _check_ids(payload)
     for key in ("authorizations", "actions"):
         rows = payload.get(key)

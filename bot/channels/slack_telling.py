@@ -40,7 +40,7 @@ class Telling:
         """For acts whose answer is not the response to the request itself."""
         if act.pressed is not None and reply.over and not act.mine:
             self._try(lambda: self._retire(act, act.pressed or {}, reply.said))
-        if not reply.for_all or direct(act.channel):
+        if not reply.for_all or reply.repeated or direct(act.channel):
             self._try(lambda: self._to_asker(act, _drawn(reply)))
             return
         self._try(lambda: self._to_all(act, _drawn(reply)))
@@ -59,8 +59,9 @@ class Telling:
 
     def _to_all(self, act: Act, message: Mapping[str, object]) -> Answer:
         """In the thread where it was asked, or below the plan; beside it where only its address is known."""
-        if act.root:
-            return self._call("chat.postMessage", {**QUIET, "channel": act.channel, "thread_ts": act.root, **message})
+        if act.root or not act.response_url:
+            thread = {"thread_ts": act.root} if act.root else {}
+            return self._call("chat.postMessage", {**QUIET, "channel": act.channel, **thread, **message})
         self._whisper(act.response_url, {"response_type": "in_channel", "replace_original": False, **message})
         return {}
 

@@ -162,6 +162,7 @@ class FakeSlack(StrictServer):
             "users.info": self._user,
             "usergroups.users.list": self._members,
             "views.publish": self.views.publish,
+            "views.open": self.views.open,
         }
         return verbs[method](fields)
 

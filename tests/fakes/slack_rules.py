@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 Block = dict[str, object]
@@ -64,9 +65,12 @@ def breaches(blocks: list[Block], *, most: int = 50) -> list[str]:
                     found += text_breaches(element, 3000, plain=False, what="context")
             case "actions":
                 found += _actions(_rows(block))
+            case "input":
+                found += _input(block)
             case _:
                 found.append(f"block type {kind!r}")
-    return found
+    ids = [block["block_id"] for block in blocks if "block_id" in block]
+    return found + (["block_id used twice"] if len(set(ids)) != len(ids) else [])
 
 
 def pings(text: str, blocks: list[Block], *, parsed: bool) -> list[str]:
@@ -87,7 +91,8 @@ def pings(text: str, blocks: list[Block], *, parsed: bool) -> list[str]:
 def _texts(blocks: list[Block]) -> Iterator[tuple[str, bool, bool]]:
     """(text, is it mrkdwn, is it verbatim) of everything in the blocks."""
     for block in blocks:
-        for holder in [block.get("text"), *_rows(block), *(row.get("text") for row in _rows(block))]:
+        rows = [*_rows(block), *(row.get("text") for row in _rows(block)), block.get("label"), block.get("hint")]
+        for holder in [block.get("text"), *rows]:
             if isinstance(holder, dict) and isinstance(holder.get("text"), str):
                 yield holder["text"], holder.get("type") == "mrkdwn", bool(holder.get("verbatim"))
 
@@ -103,6 +108,30 @@ def _actions(elements: list[Block]) -> list[str]:
         found += ["action_id missing or over 255"] if not isinstance(act, str) or not 0 < len(act) <= 255 else []
         found += ["button url"] if url is not None and not _is_url(url) else []
     return found
+
+
+def _input(block: Block) -> list[str]:
+    strange = block.keys() - {"type", "block_id", "label", "hint", "optional", "element"}
+    found = [f"an input with {sorted(strange)}"] if strange else []
+    found += text_breaches(block.get("label"), 2000, plain=True, what="label")
+    found += text_breaches(block["hint"], 2000, plain=True, what="hint") if "hint" in block else []
+    if not 0 < len(str(block.get("block_id", ""))) <= 255 or not isinstance(block.get("optional", False), bool):
+        found.append("block_id missing or over 255, or optional that is neither")
+    element: Any = block.get("element")
+    match element:
+        case {"type": "plain_text_input", "action_id": str()}:
+            most = element.get("max_length", 1)
+            found += [f"max_length {most!r}, 1 to 3000 allowed"] if not 1 <= most <= 3000 else []
+            strange = element.keys() - {"type", "action_id", "multiline", "max_length", "placeholder", "initial_value"}
+        case {"type": "static_select", "action_id": str(), "options": [*options]}:
+            found += [f"{len(options)} options, 1 to 100 allowed"] if not 1 <= len(options) <= 100 else []
+            for option in options:
+                found += text_breaches(option["text"], 75, plain=True, what="option")
+                found += ["option value of 0 or over 150"] if not 0 < len(option["value"]) <= 150 else []
+            strange = element.keys() - {"type", "action_id", "options", "placeholder", "initial_option"}
+        case _:
+            return [*found, f"an element {element!r}"]
+    return found + ([f"an element with {sorted(strange)}"] if strange else [])
 
 
 def _is_url(url: object) -> bool:
