@@ -33,6 +33,7 @@ class Act:
     private: bool = False  #: nobody else sees the words
     root: str = ""  #: ts of the message below which everybody is answered; "" where there is none
     pressed: Payload | None = None  #: the message whose button it was, as Slack has it
+    unknown: str = ""  #: the words in their place, where the account is nobody's yet; "" leaves them
     at_home: bool = False  #: in the bot's Home tab, which is the person's own: there is no channel
     trigger: str = ""  #: opens one form, within 3 s; "" where there is none
     mine: bool = False  #: the button was one of many in what the presser alone is shown; the others still stand
@@ -65,12 +66,12 @@ def press(payload: Payload) -> Act:
     actions = payload.get("actions")
     action = actions[0] if isinstance(actions, list) and actions else {}
     user, where = part(payload, "user"), part(payload, "container")
-    at_home = where.get("type") == "view" and part(payload, "view").get("type") == "home"
-    place = text_of(where, "view_id" if at_home else "message_ts")
+    in_view = where.get("type") == "view" and part(payload, "view").get("type") == "home"
+    place = text_of(where, "view_id" if in_view else "message_ts")
     act = (place, text_of(action, "action_id"), text_of(action, "action_ts"), text_of(user, "id"))
     if not all(act):
         raise nameless()
-    channel = "" if at_home else text_of(where, "channel_id") or text_of(part(payload, "channel"), "id")
+    channel = "" if in_view else text_of(where, "channel_id") or text_of(part(payload, "channel"), "id")
     said = Act(
         account=text_of(user, "id"),
         team=text_of(user, "team_id") or None,
@@ -80,7 +81,7 @@ def press(payload: Payload) -> Act:
         response_url=text_of(payload, "response_url"),
         mine=act[1].startswith(f"{MINE}:"),
     )
-    if at_home:
+    if in_view:
         return replace(said, at_home=True, private=True)
     thread = text_of(where, "thread_ts")
     root = "" if where.get("is_ephemeral") is True else thread or place
@@ -95,7 +96,12 @@ def opening(payload: Payload) -> Act | None:
     account, event_id = text_of(event, "user"), text_of(payload, "event_id")
     if not account or not event_id:
         raise nameless()
-    return Act(account=account, team=None, words="home", once=f"home:{event_id}", private=True, at_home=True)
+    return at_home(Act(account=account, team=None, words="", once=f"home:{event_id}"))
+
+
+def at_home(act: Act) -> Act:
+    """The same person at the same moment, looking at what is theirs: somebody unknown is told how to link."""
+    return replace(act, words="home", unknown="link", private=True, at_home=True)
 
 
 def mention(payload: Payload, bot: str) -> Act | None:

@@ -77,6 +77,8 @@ class Hearing:
 
     def _asked(self, act: Act) -> Ask:
         person = self._opened.person(self._place, act.account)
+        if person is None and act.unknown:
+            act = replace(act, words=act.unknown)
         standing = self._opened.standing_at(self._place, act.ref) if act.ref else None
         return replace(self._said(act), by=person or NOBODY, incident_id=standing)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.channels.slack_acts import Act
+from bot.channels.slack_acts import Act, at_home
 from bot.channels.slack_hearing import Hearing
 from bot.channels.slack_post import Call
 from bot.channels.slack_views import home
@@ -51,7 +51,7 @@ class Home:
         """Somebody presses a button of it."""
         answer = self._hearing.hear(act)
         if not answer.repeated:
-            found = self._hearing.hear(replace(act, words="home", once=f"{act.once}:home"))
+            found = self._hearing.hear(at_home(replace(act, once=f"{act.once}:home")))
             self._publish(act.account, found, answer)
 
     def _is_fresh(self, account: str) -> bool:

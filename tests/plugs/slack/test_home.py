@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bot.channels.slack import Slack
-from bot.model import Card, Reply
+from bot.model import NOBODY, Card, Reply
 from bot.ports import Rejected
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
@@ -60,7 +60,7 @@ def test_one_who_goes_to_and_fro_between_tabs_costs_one_drawing(fake: FakeSlack,
         hear(slack, fake, fake.views.opened("U3"))
 
     assert fake.views.published == ["U1", "U3"]
-    assert len(door.heard) == 1
+    assert [ask.words for ask in door.heard] == ["home", "link"]
 
 
 def test_of_many_openings_at_once_one_is_drawn(fake: FakeSlack, slack: Slack) -> None:
@@ -99,12 +99,14 @@ def test_other_tabs_ask_nothing(fake: FakeSlack, slack: Slack, door: SmallDoor, 
 def test_somebody_unlinked_is_shown_how_to_link_and_nothing_else(
     fake: FakeSlack, slack: Slack, door: SmallDoor
 ) -> None:
+    door.answer_next(Reply(said="This account is nobody's yet. Say `link`.", ok=False))
+
     hear(slack, fake, fake.views.opened("U2"))
 
     view = fake.views.homes["U2"]
-    assert view.shown.startswith("Link your account first: /link. Nothing was done.\nAs of ")
+    assert view.shown.startswith("This account is nobody's yet. Say `link`.\nAs of ")
     assert view.buttons == {}
-    assert door.heard == []
+    assert [(ask.words, ask.by, ask.private) for ask in door.heard] == [("link", NOBODY, True)]
 
 
 @pytest.mark.parametrize(
