@@ -43,7 +43,12 @@ class Home:
         """Somebody opens it. What Slack tells twice, or again within seconds, is left as it is."""
         if self._is_fresh(act.account):
             return
-        found = self._hearing.hear(act)
+        found = None
+        try:
+            found = self._hearing.hear(act)
+        finally:
+            if found is None:  # The house could not answer, and Slack will tell it again.
+                self._forget(act.account)
         if not found.repeated:
             self._publish(act.account, found)
 
@@ -64,6 +69,10 @@ class Home:
             while len(self._opened) > _REMEMBERED:
                 self._opened.popitem(last=False)
             return False
+
+    def _forget(self, account: str) -> None:
+        with self._lock:
+            self._opened.pop(account, None)
 
     def _publish(self, account: str, found: Reply, answer: Reply | None = None) -> None:
         view = home(found, answer, at=datetime.now(UTC))

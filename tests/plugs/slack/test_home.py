@@ -88,6 +88,19 @@ def test_after_a_while_it_is_drawn_anew(
     assert len({ask.once for ask in door.asks}) == 2
 
 
+def test_an_opening_that_the_house_could_not_answer_is_drawn_when_slack_tells_it_again(
+    fake: FakeSlack, slack: Slack, door: SmallDoor
+) -> None:
+    opened = fake.views.opened()
+    door.answer_next(OSError("the disk is full"))
+    with pytest.raises(OSError, match="disk"):
+        hear(slack, fake, opened)
+
+    hear(slack, fake, opened)
+
+    assert fake.views.published == ["U1"]
+
+
 @pytest.mark.parametrize("tab", ["messages", "about", ""])
 def test_other_tabs_ask_nothing(fake: FakeSlack, slack: Slack, door: SmallDoor, tab: str) -> None:
     heard = hear(slack, fake, fake.views.opened(tab=tab))
