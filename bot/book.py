@@ -18,7 +18,7 @@ from bot.model import Principal
 
 #: Everybody who is known may say these, and nobody can be kept from them: who am I, what is there, what is mine.
 FREE = frozenset({"whoami", "help", "link", "unlink"})
-_VIEWER = ("show *", "incidents", "approvals", "whoami", "help", "silences", "glass")
+_VIEWER = ("show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass")
 _RESPONDER = (
     "ack", "resolve", "reopen", "assign", "note", "severity", "page", "silence", "unsilence", "runs",
     "break-glass",
@@ -151,6 +151,10 @@ class Book:
     def on_call_for(self, person: str) -> frozenset[str]:
         """The services that the person is on call for."""
         return self._duties.get(person, frozenset())
+
+    def duties(self) -> Mapping[str, frozenset[str]]:
+        """Ids of those who are on call, by service."""
+        return self._on_call
 
     def on_duty(self, service: str | None) -> frozenset[str]:
         """Ids of those who are on call for it."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from bot import glass, grammar, plans, words
+from bot import glass, grammar, mine, plans, words
 from bot.acting import Action
 from bot.acts import AuditEntry, Code, Decision, Ended, Permission
 from bot.book import INCIDENT
@@ -22,7 +22,7 @@ from bot.linking import Registry
 from bot.model import Ask, Incident, Principal, Reply
 from bot.people import LINK_FIRST, OPEN_TO_NOBODY, on_record
 from bot.plans import Drawn, State
-from bot.ports import Command, Rejected
+from bot.ports import Command, Mine, Rejected
 from bot.steps import Approved, Next, Planned, Undoing
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
@@ -155,6 +155,9 @@ class Counter(Registry, Casework):
     def commands(self) -> Sequence[Command[Any] | Action[Any]]:
         """What this person may say at all, somewhere."""
         return [one for verb, one in self._verbs.all.items() if self._rights.ever(self._ask.by, verb)]
+
+    def mine(self, limit: int) -> Mine:
+        return mine.look(self._tx, self._rights, self._ask, limit)
 
     def waiting(self) -> Sequence[Drawn]:
         return drawn_up.waiting(self._tx.sql, self._tx.now, 20)

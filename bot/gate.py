@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 
-from bot import grammar, incidents, plans, story, words
+from bot import grammar, incidents, plans, story, verbs, words
 from bot.acting import Tools
 from bot.acts import Code, Decision, Ended, Plan, Risk
 from bot.breaking import Breaking
 from bot.desk import Counter, denied
 from bot.failpoints import failpoint
+from bot.forms import Filled, Form
 from bot.linking import Linking
 from bot.model import Ask, Principal, Reply, What
 from bot.plans import Drawn, State
@@ -65,7 +67,7 @@ class Gate:
         An action that cannot be recorded is refused in words. Anything else raises `Unavailable`: it was not stored,
         and the platform is to send it again.
         """
-        ask = _clean(ask)
+        ask = verbs.clean(ask)
         try:
             return self._ask(ask)
         except Unavailable as trouble:
@@ -116,8 +118,14 @@ class Gate:
         with self._store.read() as reading:
             return reading.paged_as(page_key)
 
+    def form(self, ask: Ask) -> Form | None:
+        return verbs.form_of(self._parts, verbs.clean(ask))
+
+    def fill(self, ask: Ask, values: Mapping[str, str]) -> Filled:
+        return verbs.fill(self._parts, verbs.clean(ask), values)
+
     def turn_away(self, ask: Ask, why: str) -> bool:
-        ask = _clean(ask)
+        ask = verbs.clean(ask)
         with self._store.begin() as tx:
             if ask.once and tx.answered(ask.place, ask.once) is not None:
                 return True
@@ -285,11 +293,3 @@ class Gate:
             if drawn is not None:
                 drawn_up.stop(tx, drawn.handle, now)
             ledger.record(tx, [entry_of(ask, code, said, drawn, target=target)])
-
-
-def _clean(ask: Ask) -> Ask:
-    """The same in text that every database can hold."""
-    who = replace(ask.by, name=words.clean(ask.by.name))
-    return replace(
-        ask, by=who, words=words.clean(ask.words), once=words.clean(ask.once), account=words.clean(ask.account)
-    )

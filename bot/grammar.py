@@ -24,36 +24,9 @@ A = TypeVar("A")
 _NOTHING_KNOWN: Known = MappingProxyType({})
 
 
-def read(kind: type[A], rest: str, here: int | None, usage: str, *, known: Known = _NOTHING_KNOWN) -> A:
-    """The arguments of type `kind` in the words after the verb.
-
-    Args:
-        here: the incident in whose thread it was said.
-        known: the names that exist, by what they are of: {"service": [...], "person": {"U1": "ana", "ana": "ana"}}.
-            Where a sort is not in it, any well-formed name is taken.
-
-    Raises:
-        Rejected: what is wrong, that nothing was done, and the usage.
-    """
-    reading = _Reading(_fields(kind), Line(rest, usage), Slot(field="", usage=usage, here=here, known=known))
-    reading.take_plain()
-    reading.take_clauses()
-    return kind(**reading.values)
-
-
-def usage(kind: type, verb: str) -> str:
-    """ "scale <service> <replicas 0-50> [for <duration>]"."""
-    return " ".join([verb, *map(_shape, _fields(kind))])
-
-
-def write(args: object) -> str:
-    """The words after the verb that `read` takes for these arguments, wherever they are said."""
-    return " ".join(_written(args))
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Field:
-    """One field of an args dataclass."""
+class Part:
+    """One argument: one field of an args dataclass."""
 
     name: str
     kind: Kind
@@ -66,15 +39,68 @@ class _Field:
         return self.default is not MISSING
 
 
+def read(kind: type[A], rest: str, here: int | None, usage: str, *, known: Known = _NOTHING_KNOWN) -> A:
+    """The arguments of type `kind` in the words after the verb.
+
+    Args:
+        here: the incident in whose thread it was said.
+        known: the names that exist, by what they are of: {"service": [...], "person": {"U1": "ana", "ana": "ana"}}.
+            Where a sort is not in it, any well-formed name is taken.
+
+    Raises:
+        Rejected: what is wrong, that nothing was done, and the usage.
+    """
+    reading = _Reading(parts(kind), Line(rest, usage), Slot(field="", usage=usage, here=here, known=known))
+    reading.take_plain()
+    reading.take_clauses()
+    return kind(**reading.values)
+
+
+def usage(kind: type, verb: str) -> str:
+    """ "scale <service> <replicas 0-50> [for <duration>]"."""
+    return " ".join([verb, *map(_shape, parts(kind))])
+
+
+def write(args: object) -> str:
+    """The words after the verb that `read` takes for these arguments, wherever they are said."""
+    return " ".join(_written(args))
+
+
+def parts(kind: type) -> tuple[Part, ...]:
+    """The arguments of that type, those without a word first.
+
+    Raises:
+        TypeError: the dataclass cannot be read: a bug of its author, which the contract test of commands finds.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    made = [_field(one.name, hints[one.name], one.default) for one in fields(kind)]
+    plain = [one for one in made if not one.word]
+    clauses = [one for one in made if one.word]
+    if any(isinstance(one.kind, Text) for one in (plain if clauses else plain[:-1])):
+        raise TypeError(f"{kind.__qualname__}: nothing can follow a Text that has no word of its own")
+    followed = [replace(one, loose=isinstance(after.kind, Text | Count)) for one, after in pairwise(plain)]
+    return (*followed, *plain[-1:], *clauses)
+
+
+def read_part(part: Part, said: str, here: int | None, usage: str, *, known: Known = _NOTHING_KNOWN) -> object:
+    """One argument alone, from words that are all its own; else as `read`."""
+    line = Line(said, usage)
+    slot = Slot(field=part.name, usage=usage, here=here, known=known)
+    value = part.kind.take(line, slot)
+    if line.rest:
+        raise slot.wrong(f"{short(line.rest)} is not understood.")
+    return value
+
+
 class _Reading:
     """One sentence while it is read."""
 
-    def __init__(self, parts: tuple[_Field, ...], line: Line, slot: Slot) -> None:
+    def __init__(self, of: tuple[Part, ...], line: Line, slot: Slot) -> None:
         self.values: dict[str, Any] = {}
         self._line = line
         self._slot = slot
-        self._plain = [one for one in parts if not one.word]
-        self._clauses = {one.word: one for one in parts if one.word}
+        self._plain = [one for one in of if not one.word]
+        self._clauses = {one.word: one for one in of if one.word}
         self._last = ""  #: what was read last, for "after the ..."
 
     def take_plain(self) -> None:
@@ -95,7 +121,7 @@ class _Reading:
             if one.name not in self.values and not one.optional:
                 raise self._slot.wrong(f"`{one.word} <{one.kind.shape(one.name)}>` is missing.", code="missing")
 
-    def _next_clause(self) -> _Field:
+    def _next_clause(self) -> Part:
         word = self._line.peek()
         one = self._clauses.get(word)
         if one is None:
@@ -105,10 +131,10 @@ class _Reading:
         self._line.take(len(word))
         return one
 
-    def _take(self, one: _Field) -> object:
+    def _take(self, one: Part) -> object:
         return one.kind.take(self._line, self._at(one))
 
-    def _text(self, one: _Field) -> str:
+    def _text(self, one: Part) -> str:
         """The text in quotes where they hold all of it, else the rest of the line."""
         assert isinstance(one.kind, Text)
         quoted = self._quoted() if self._line.rest.startswith('"') else None
@@ -135,7 +161,7 @@ class _Reading:
         self._line.rest = ahead.rest
         return said
 
-    def _ends_with(self, said: str, clause: _Field) -> bool:
+    def _ends_with(self, said: str, clause: Part) -> bool:
         """Whether the end of that text could be read as the clause."""
         _, found, tail = f" {said}".rpartition(f" {clause.word} ")
         line = Line(tail, self._slot.usage)
@@ -151,43 +177,27 @@ class _Reading:
         after = f" after the {self._last}" if self._last else ""
         return self._slot.wrong(f"{short(self._line.rest)}{after} is not understood.")
 
-    def _at(self, one: _Field) -> Slot:
+    def _at(self, one: Part) -> Slot:
         return replace(self._slot, field=one.name, loose=one.loose)
 
 
-def _fields(kind: type) -> tuple[_Field, ...]:
-    """Those without a word first.
-
-    Raises:
-        TypeError: the dataclass cannot be read: a bug of its author, which the contract test of commands finds.
-    """
-    hints = get_type_hints(kind, include_extras=True)
-    made = [_field(one.name, hints[one.name], one.default) for one in fields(kind)]
-    plain = [one for one in made if not one.word]
-    clauses = [one for one in made if one.word]
-    if any(isinstance(one.kind, Text) for one in (plain if clauses else plain[:-1])):
-        raise TypeError(f"{kind.__qualname__}: nothing can follow a Text that has no word of its own")
-    followed = [replace(one, loose=isinstance(after.kind, Text | Count)) for one, after in pairwise(plain)]
-    return (*followed, *plain[-1:], *clauses)
-
-
-def _field(name: str, hint: object, default: object) -> _Field:
+def _field(name: str, hint: object, default: object) -> Part:
     marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     kinds = [mark for mark in marks if hasattr(mark, "take")]
     words = [mark.word for mark in marks if isinstance(mark, After)]
     if len(kinds) != 1 or len(words) > 1:
         raise TypeError(f"the field {name} needs one kind, Annotated[..., Name()], and no more than one After")
-    return _Field(name=name, kind=kinds[0], word="".join(words), default=default)
+    return Part(name=name, kind=kinds[0], word="".join(words), default=default)
 
 
-def _shape(one: _Field) -> str:
+def _shape(one: Part) -> str:
     said = f"<{one.kind.shape(one.name)}>"
     said = f"{one.word} {said}" if one.word else said
     return f"[{said}]" if one.optional else said
 
 
 def _written(args: object) -> Iterator[str]:
-    for one in _fields(type(args)):
+    for one in parts(type(args)):
         value = getattr(args, one.name)
         if one.optional and value == one.default:
             continue

@@ -244,15 +244,16 @@ class Reply:
     said: str
     ok: bool = True
     repeated: bool = False  #: this ask had been answered before; it had no second effect
-    card: Card | None = None  #: the same with buttons, for everybody at the place to see: a plan that wants a yes
+    card: Card | None = None  #: the same with buttons, for everybody at the place unless it is `alone`: a plan, mostly
     shared: bool = False  #: what became of a plan: everybody at the place is told
     over: bool = False  #: the plan that was answered takes no answer any more: its buttons go
     secret: bool = False  #: it is shown once and never stored
+    alone: bool = False  #: the asker's own, with its card: a place that cannot show it to them alone does not show it
 
     @property
     def for_all(self) -> bool:
-        """Whether everybody at the place may see it; never a secret."""
-        return not self.secret and (self.shared or self.card is not None)
+        """Whether everybody at the place may see it; never a secret, nor what is the asker's own."""
+        return not (self.secret or self.alone) and (self.shared or self.card is not None)
 
     @property
     def stored(self) -> str:

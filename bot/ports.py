@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
 
 from bot.accounts import Accounts
+from bot.acts import Plan
+from bot.forms import Filled, Form
 from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
 
 
@@ -80,6 +82,17 @@ class Door(Protocol):
 
     def paged_as(self, page_key: str) -> int | None:
         """The newest incident paged under that dedup_key, or None."""
+        ...
+
+    def form(self, ask: Ask) -> Form | None:
+        """What the verb wants to be told, where it was said without it; None where there is nothing to fill in.
+
+        Nor is there anything for those who may not say it at all: they are refused when they ask.
+        """
+        ...
+
+    def fill(self, ask: Ask, values: Mapping[str, str]) -> Filled:
+        """What was filled in, by the blanks' names, as the words to ask. Nothing is done yet, whatever comes of it."""
         ...
 
     def turn_away(self, ask: Ask, why: str) -> bool:
@@ -178,6 +191,8 @@ class Drawn(Protocol):
     """A plan that waits for a yes."""
 
     @property
+    def handle(self) -> str: ...
+    @property
     def short(self) -> str: ...
     @property
     def by(self) -> str: ...
@@ -185,6 +200,22 @@ class Drawn(Protocol):
     def words(self) -> str: ...
     @property
     def until(self) -> datetime: ...
+    @property
+    def needs(self) -> int: ...
+    @property
+    def plan(self) -> Plan: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mine:
+    """What is somebody's to look after."""
+
+    incidents: tuple[Incident, ...]  #: unresolved: theirs, and of services that they are on call for; the worst first
+    more: int  #: how many such are left out
+    others: int  #: how many more are unresolved
+    to_approve: tuple[Drawn, ...]  #: plans in which their yes would count, newest first
+    asked: tuple[Drawn, ...]  #: plans that they asked for and that wait, newest first
+    on_call: Mapping[str, tuple[str, ...]]  #: what those who are on call are called, by service; their own first
 
 
 class Command(Protocol[Args]):
@@ -209,6 +240,10 @@ class Desk(Accounts, Protocol):
         ...
 
     def unresolved(self, limit: int) -> Sequence[Incident]: ...
+    def mine(self, limit: int) -> Mine:
+        """What is the asker's, with at most so many incidents."""
+        ...
+
     def acknowledge(self, incident: Incident, ask: Ask) -> Incident: ...
     def resolve(self, incident: Incident, ask: Ask) -> Incident: ...
     def note(self, incident: Incident, ask: Ask, text: str) -> Incident: ...

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bot import filling, words
 from bot.acting import Action
 from bot.breaking import Breaking
+from bot.forms import Filled, Form
 from bot.linking import Linking
 from bot.model import Ask
 from bot.people import People
@@ -59,3 +61,32 @@ def names_said(people: People, services: Sequence[str], verbs: Verbs, ask: Ask) 
         "command": tuple(verbs.all),
     }
     return {**names, "service": services} if services else names
+
+
+def form_of(house: Parts, ask: Ask) -> Form | None:
+    """The form of a verb that was said without its arguments, where the asker may say it somewhere, some time."""
+    verb, rest = words.split(ask.words)
+    said, rights = house.verbs.all.get(verb), house.breaking.rights
+    if said is None or rest or not ask.by.id or not rights.ever(ask.by, verb):
+        return None
+    action = house.verbs.actions.get(verb)
+    limits = action.limits if action else {}
+    return filling.form_of(said, known=rights.known(ask), here=ask.incident_id, limits=limits)
+
+
+def fill(house: Parts, ask: Ask, values: Mapping[str, str]) -> Filled:
+    """Whether they may say it is decided when the words are asked. Of a verb that is no more, and for somebody who is
+    not known, only the verb is left, to be refused like any other words."""
+    verb, _ = words.split(ask.words)
+    said = house.verbs.all.get(verb)
+    if said is None or not ask.by.id:
+        return Filled(words=verb)
+    return filling.fill(said, values, known=house.breaking.rights.known(ask), here=ask.incident_id)
+
+
+def clean(ask: Ask) -> Ask:
+    """The same in text that every database can hold."""
+    who = replace(ask.by, name=words.clean(ask.by.name))
+    return replace(
+        ask, by=who, words=words.clean(ask.words), once=words.clean(ask.once), account=words.clean(ask.account)
+    )

@@ -38,7 +38,7 @@ class _Line:
 class Console:
     """Takes `{"words", "incident", "once"}`, the last two optional; answers `{"said", "ok", "repeated", "buttons"}`.
 
-    `buttons` are labels to words, under an answer that asks for a yes.
+    `buttons` are labels to words, under an answer that offers some.
     """
 
     name = "console"

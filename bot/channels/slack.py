@@ -15,9 +15,11 @@ from slack_bolt import Ack, App, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
 
-from bot.channels.slack_acts import Payload, command, mention, press
+from bot.channels.slack_acts import MINE, SAY, Payload, command, mention, opening, press
+from bot.channels.slack_forms import CALLBACK, Forms
 from bot.channels.slack_groups import UserGroups
 from bot.channels.slack_hearing import Hearing
+from bot.channels.slack_home import Home
 from bot.channels.slack_post import Posting
 from bot.channels.slack_signature import check_shape, check_workspace, read, verify
 from bot.channels.slack_standing import Standing
@@ -53,6 +55,8 @@ class Slack:
         standing = Standing(quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in})
         self._telling = Telling(quick.call, whisper)
         self._hearing = Hearing(place=self.name, team_id=settings.team_id, standing=standing, telling=self._telling)
+        self._home = Home(quick.call, self._hearing)
+        self._forms = Forms(quick.call, self._hearing, self._telling)
         self._groups = UserGroups(Web(token, settings.api_url, _READ_S).call)
         self._line = Line(settings)
         self._app: App | None = None
@@ -121,8 +125,9 @@ class Slack:
             raise_error_for_unhandled_request=True,
         )
         app.command(_ANYTHING)(self._on_command)
-        app.action(re.compile(r"^say:\d+$"))(self._on_press)
+        app.action(re.compile(rf"^(?:{SAY}|{MINE}):\d+$"))(self._on_press)
         app.action("open")(self._on_link)
+        app.view(CALLBACK)(self._on_form)
         app.event(_ANYTHING)(self._on_event)
         app.error(self._on_unknown)
         return app
@@ -140,17 +145,35 @@ class Slack:
 
     def _on_command(self, ack: Ack, body: Payload) -> None:
         act = command(body)
+        if self._forms.offer(act):
+            ack()
+            return
         ack(dict(self._telling.response(act, self._hearing.hear(act))))
 
     def _on_press(self, ack: Ack, body: Payload) -> None:
-        self._hearing.hear_and_answer(press(body))
+        act = press(body)
+        if act.at_home:
+            self._home.answer(act)
+        else:
+            self._hearing.hear_and_answer(act)
         ack()
+
+    def _on_form(self, ack: Ack, body: Payload) -> None:
+        wrong = self._forms.take(body)
+        if wrong:
+            ack(response_action="errors", errors=dict(wrong))
+        else:
+            ack()
 
     def _on_link(self, ack: Ack) -> None:
         """Slack tells that somebody followed the link to the board; there is nothing to do but to say yes."""
         ack()
 
     def _on_event(self, body: Payload) -> None:
+        opened = opening(body)
+        if opened is not None:
+            self._home.show(opened)
+            return
         act = mention(body, self._line.bot_user)
         if act is not None:
             self._hearing.hear_and_answer(act)

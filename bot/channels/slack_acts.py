@@ -7,12 +7,15 @@ event ids. The message's own place and time is the id of the act, so it is done 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.channels.slack_words import commanded, typed
 from bot.ports import Rejected
 
 Payload = Mapping[str, object]
+
+#: How the action ids of buttons begin: of a message about one thing, and of what its reader alone is shown.
+SAY, MINE = "say", "mine"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +33,10 @@ class Act:
     private: bool = False  #: nobody else sees the words
     root: str = ""  #: ts of the message below which everybody is answered; "" where there is none
     pressed: Payload | None = None  #: the message whose button it was, as Slack has it
+    unknown: str = ""  #: the words in their place, where the account is nobody's yet; "" leaves them
+    at_home: bool = False  #: in the bot's Home tab, which is the person's own: there is no channel
+    trigger: str = ""  #: opens one form, within 3 s; "" where there is none
+    mine: bool = False  #: the button was one of many in what the presser alone is shown; the others still stand
 
     @property
     def ref(self) -> str | None:
@@ -39,17 +46,18 @@ class Act:
 
 def command(payload: Payload) -> Act:
     """A slash command. Typed in a direct message it is seen by the bot alone."""
-    if not _text(payload, "trigger_id"):
-        raise _nameless()
-    channel = _text(payload, "channel_id")
+    if not text_of(payload, "trigger_id"):
+        raise nameless()
+    channel = text_of(payload, "channel_id")
     return Act(
-        account=_text(payload, "user_id"),
-        team=_text(payload, "team_id") or None,
-        words=commanded(_text(payload, "command"), _text(payload, "text")),
-        once=f"command:{_text(payload, 'trigger_id')}",
+        account=text_of(payload, "user_id"),
+        team=text_of(payload, "team_id") or None,
+        words=commanded(text_of(payload, "command"), text_of(payload, "text")),
+        once=f"command:{text_of(payload, 'trigger_id')}",
         channel=channel,
-        response_url=_text(payload, "response_url"),
+        response_url=text_of(payload, "response_url"),
         private=direct(channel),
+        trigger=text_of(payload, "trigger_id"),
     )
 
 
@@ -57,22 +65,43 @@ def press(payload: Payload) -> Act:
     """A button. Its value is the words; whether they may be done is decided anew, by who pressed it."""
     actions = payload.get("actions")
     action = actions[0] if isinstance(actions, list) and actions else {}
-    user, where = _object(payload, "user"), _object(payload, "container")
-    act = (_text(where, "message_ts"), _text(action, "action_id"), _text(action, "action_ts"), _text(user, "id"))
+    user, where = part(payload, "user"), part(payload, "container")
+    in_view = where.get("type") == "view" and part(payload, "view").get("type") == "home"
+    place = text_of(where, "view_id" if in_view else "message_ts")
+    act = (place, text_of(action, "action_id"), text_of(action, "action_ts"), text_of(user, "id"))
     if not all(act):
-        raise _nameless()
-    channel = _text(where, "channel_id") or _text(_object(payload, "channel"), "id")
-    return Act(
-        account=_text(user, "id"),
-        team=_text(user, "team_id") or None,
-        words=_text(action, "value").strip().lstrip("/ "),
+        raise nameless()
+    channel = "" if in_view else text_of(where, "channel_id") or text_of(part(payload, "channel"), "id")
+    said = Act(
+        account=text_of(user, "id"),
+        team=text_of(user, "team_id") or None,
+        words=text_of(action, "value").strip().lstrip("/ "),
         once="action:" + ":".join(act),
         channel=channel,
-        thread=_text(where, "thread_ts"),
-        response_url=_text(payload, "response_url"),
-        root="" if where.get("is_ephemeral") is True else _text(where, "thread_ts") or act[0],
-        pressed=_object(payload, "message"),
+        response_url=text_of(payload, "response_url"),
+        mine=act[1].startswith(f"{MINE}:"),
     )
+    if in_view:
+        return replace(said, at_home=True, private=True)
+    thread = text_of(where, "thread_ts")
+    root = "" if where.get("is_ephemeral") is True else thread or place
+    return replace(said, thread=thread, root=root, pressed=part(payload, "message"))
+
+
+def opening(payload: Payload) -> Act | None:
+    """Somebody opens the bot's Home tab, which asks what is theirs; None for its other tabs and for other events."""
+    event = part(payload, "event")
+    if event.get("type") != "app_home_opened" or event.get("tab") != "home":
+        return None
+    account, event_id = text_of(event, "user"), text_of(payload, "event_id")
+    if not account or not event_id:
+        raise nameless()
+    return at_home(Act(account=account, team=None, words="", once=f"home:{event_id}"))
+
+
+def at_home(act: Act) -> Act:
+    """The same person at the same moment, looking at what is theirs: somebody unknown is told how to link."""
+    return replace(act, words="home", unknown="link", private=True, at_home=True)
 
 
 def mention(payload: Payload, bot: str) -> Act | None:
@@ -80,27 +109,27 @@ def mention(payload: Payload, bot: str) -> Act | None:
 
     `bot`: the bot's user id where it is known; else Slack's own word for it in the event's authorizations.
     """
-    event = _object(payload, "event")
+    event = part(payload, "event")
     rows = payload.get("authorizations")
     told = rows[0] if isinstance(rows, list) and rows else {}
-    me = bot or _text(told, "user_id")
+    me = bot or text_of(told, "user_id")
     if event.get("bot_id") or event.get("edited") or event.get("subtype") not in (None, "thread_broadcast"):
         return None
-    text = _text(event, "text")
+    text = text_of(event, "text")
     in_thread = event.get("type") == "message" and me and f"<@{me}" in text and event.get("thread_ts")
     if event.get("type") != "app_mention" and not in_thread:
         return None
-    channel, ts = _text(event, "channel"), _text(event, "ts")
-    if not channel or not ts or _text(event, "user") == me:
+    channel, ts = text_of(event, "channel"), text_of(event, "ts")
+    if not channel or not ts or text_of(event, "user") == me:
         return None
     return Act(
-        account=_text(event, "user"),
-        team=_text(event, "user_team") or _text(event, "team") or None,
+        account=text_of(event, "user"),
+        team=text_of(event, "user_team") or text_of(event, "team") or None,
         words=_spoken(text, me),
         once=f"message:{channel}:{ts}",
         channel=channel,
-        thread=_text(event, "thread_ts"),
-        root=_text(event, "thread_ts") or ts,
+        thread=text_of(event, "thread_ts"),
+        root=text_of(event, "thread_ts") or ts,
         shared=payload.get("is_ext_shared_channel") is True,
     )
 
@@ -112,7 +141,7 @@ def direct(channel: str) -> bool:
 
 def outsider(user: Payload, team_id: str) -> str | None:
     """Why this account (`user` of users.info) may not act here, None when it may: a full member of our workspace."""
-    grid = _object(user, "enterprise_user").get("teams")
+    grid = part(user, "enterprise_user").get("teams")
     at_home = user.get("team_id") == team_id or (isinstance(grid, list) and team_id in grid)
     reasons = {
         "is deactivated": user.get("deleted"),
@@ -123,7 +152,20 @@ def outsider(user: Payload, team_id: str) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def _nameless() -> Rejected:
+def part(payload: Payload, key: str) -> Payload:
+    """The object under that key, empty where there is none."""
+    value = payload.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(payload: Payload, key: str) -> str:
+    """The text under that key, empty where there is none."""
+    value = payload.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def nameless() -> Rejected:
+    """For what cannot be told from a second delivery of it."""
     return Rejected("This act has no id of its own, so it could happen twice. Nothing was done.", code="unreadable")
 
 
@@ -132,13 +174,3 @@ def _spoken(text: str, me: str) -> str:
     words = typed(text, bot=me)
     verb, _, rest = words.partition(" ")
     return (rest if verb == "vakhta" else words) or "help"
-
-
-def _object(payload: Payload, key: str) -> Payload:
-    value = payload.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(payload: Payload, key: str) -> str:
-    value = payload.get(key)
-    return value if isinstance(value, str) else ""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from urllib.parse import urlsplit
 
-from bot.model import Card, Severity, Status
+from bot.model import Card, Reply, Severity, Status
 
 Block = dict[str, object]
 
@@ -25,23 +26,50 @@ _MARK = {Severity.CRITICAL: "🔴", Severity.ERROR: "🟠", Severity.WARNING: "�
 _DONE = "✅"
 
 
-def blocks(card: Card) -> list[Block]:
-    """Header, lines, buttons; never more than Slack takes."""
+def blocks(card: Card, act: str = "say") -> list[Block]:
+    """Header, lines, buttons; never more than Slack takes. `act`: how the action ids of the buttons begin."""
     drawn: list[Block] = [
-        {"type": "header", "text": _plain(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
+        {"type": "header", "text": plain_text(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
     ]
     lines = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
     drawn += lines[:_LINE_BLOCKS]
     if len(lines) > _LINE_BLOCKS:
-        drawn.append({"type": "context", "elements": [_plain("More is on the board.", _SECTION)]})
-    buttons = _buttons(card)
+        drawn.append(small("More is on the board."))
+    buttons = _buttons(card, act)
     return [*drawn, {"type": "actions", "elements": buttons}] if buttons else drawn
+
+
+def whole(reply: Reply) -> Card | None:
+    """The card of an answer with what the answer says besides above it, such as what has moved since.
+
+    None where there is none to draw; a secret is told in words, and nowhere with buttons.
+    """
+    card = reply.card
+    if card is None or reply.secret:
+        return None
+    above = reply.said.removesuffix("\n".join((card.title, *card.lines))).strip()
+    return replace(card, lines=(above, *card.lines)) if above else card
+
+
+def paragraphs(said: str) -> list[Block]:
+    """Plain text as it stands, as much of it as a card has room for."""
+    return list(islice(_sections(tuple(said.splitlines())), _LINE_BLOCKS))
+
+
+def small(said: str) -> Block:
+    """One line in small print."""
+    return {"type": "context", "elements": [plain_text(said, _SECTION)]}
+
+
+def plain_text(text: str, limit: int) -> Block:
+    """A text object without markup, of at most so many characters; never empty, which Slack refuses."""
+    return {"type": "plain_text", "text": escape(text, limit) or " ", "emoji": False}
 
 
 def spent(shown: Sequence[object], said: str) -> list[Block]:
     """The blocks of a message, as Slack tells them, with what became of it in the place of its buttons."""
     kept = [dict(one) for one in shown if isinstance(one, dict) and one.get("type") != "actions"]
-    return [*kept[:49], {"type": "context", "elements": [_plain(said, _SECTION)]}]
+    return [*kept[:49], small(said)]
 
 
 def summary(card: Card) -> str:
@@ -96,10 +124,6 @@ def _mark(card: Card) -> str:
     return _DONE if card.status is Status.RESOLVED else _MARK[card.severity]
 
 
-def _plain(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": escape(text, limit) or " ", "emoji": False}
-
-
 def _sections(lines: tuple[str, ...]) -> Iterator[Block]:
     """Lines as literal text, put together while they fit; a line with a link is drawn so that it can be followed."""
     held: list[str] = []
@@ -147,15 +171,15 @@ def _followable(url: str) -> bool:
     return split.scheme in {"http", "https"} and bool(host) and url.isascii() and "@" not in split.netloc
 
 
-def _buttons(card: Card) -> list[Block]:
+def _buttons(card: Card, act: str) -> list[Block]:
     """Words too long for a button's value are left out rather than cut: cut words would be another command."""
     fitting = [(label, words) for label, words in card.buttons.items() if 0 < len(words) <= _VALUE]
     drawn: list[Block] = [
-        {"type": "button", "text": _plain(_one_line(label), _LABEL), "value": words, "action_id": f"say:{n}"}
+        {"type": "button", "text": plain_text(_one_line(label), _LABEL), "value": words, "action_id": f"{act}:{n}"}
         for n, (label, words) in enumerate(fitting[:_BUTTONS])
     ]
     if card.link and len(card.link) <= _URL and _followable(card.link):
         drawn.append(
-            {"type": "button", "text": _plain("Open the board", _LABEL), "url": card.link, "action_id": "open"}
+            {"type": "button", "text": plain_text("Open the board", _LABEL), "url": card.link, "action_id": "open"}
         )
     return drawn

@@ -2,16 +2,18 @@
 
 The promise: nobody is anybody on Slack's word alone. The account must be of our own workspace and a full member of it,
 in a channel where commands are taken, as Slack says now or said five minutes ago; while Slack cannot say so, nothing
-is done. Whose account it is, the house knows.
+is done. Of the Home tab, which is in no channel, the account alone is asked. Whose account it is, the house knows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.channels.slack_acts import Act, Payload
 from bot.channels.slack_standing import Standing
 from bot.channels.slack_telling import Telling, spot
+from bot.forms import Form
 from bot.model import NOBODY, Ask, Reply
 from bot.ports import Door
 
@@ -34,22 +36,20 @@ class Hearing:
 
     def hear(self, act: Act) -> Reply:
         """Ask the house, or refuse. `repeated`: told before, no need to tell it again."""
-        assert self._door is not None, "heard before start"
-        said = Ask(
-            by=NOBODY,
-            words=act.words,
-            place=self._place,
-            once=act.once,
-            account=act.account,
-            private=act.private,
-            spot=spot(act),
-        )
-        why = self._against(act)
-        if why is not None:
-            return Reply(said=why, ok=False, repeated=self._door.turn_away(said, why))
-        person = self._door.person(self._place, act.account)
-        standing = self._door.standing_at(self._place, act.ref) if act.ref else None
-        return self._door.ask(replace(said, by=person or NOBODY, incident_id=standing))
+        ask = self._admit(act)
+        return ask if isinstance(ask, Reply) else self._opened.ask(ask)
+
+    def form(self, act: Act) -> Form | None:
+        """What the words want to be told, for somebody who is heard there. Nothing is put on record."""
+        return None if self._against(act) else self._opened.form(self._asked(act))
+
+    def fill(self, act: Act, values: Mapping[str, str]) -> Reply | Mapping[str, str]:
+        """Ask what was filled in; or what is wrong with it, by the blanks' names, and then nothing was asked."""
+        ask = self._admit(act)
+        if isinstance(ask, Reply):
+            return ask
+        filled = self._opened.fill(ask, values)
+        return filled.wrong or self._opened.ask(replace(ask, words=filled.words))
 
     def hear_and_answer(self, act: Act) -> None:
         """For acts whose answer is not the response to the request itself."""
@@ -63,6 +63,37 @@ class Hearing:
         if isinstance(url, str) and url:
             self._telling.say(url, _OLD)
 
+    @property
+    def _opened(self) -> Door:
+        assert self._door is not None, "heard before start"
+        return self._door
+
+    def _admit(self, act: Act) -> Ask | Reply:
+        """The ask in the name of whoever it is; or the refusal, on record."""
+        why = self._against(act)
+        if why is None:
+            return self._asked(act)
+        return Reply(said=why, ok=False, repeated=self._opened.turn_away(self._said(act), why))
+
+    def _asked(self, act: Act) -> Ask:
+        person = self._opened.person(self._place, act.account)
+        if person is None and act.unknown:
+            act = replace(act, words=act.unknown)
+        standing = self._opened.standing_at(self._place, act.ref) if act.ref else None
+        return replace(self._said(act), by=person or NOBODY, incident_id=standing)
+
+    def _said(self, act: Act) -> Ask:
+        """By nobody, as yet."""
+        return Ask(
+            by=NOBODY,
+            words=act.words,
+            place=self._place,
+            once=act.once,
+            account=act.account,
+            private=act.private,
+            spot=spot(act),
+        )
+
     def _against(self, act: Act) -> str | None:
         """Why this is not for the house, None when it is. What needs no question to Slack comes first."""
         if self._is_foreign(act):
@@ -71,9 +102,8 @@ class Hearing:
             return _NAMELESS
         if not act.words:
             return _OLD
-        return self._standing.against_room(act.channel, shared=act.shared) or self._standing.against_account(
-            act.account
-        )
+        room = None if act.at_home else self._standing.against_room(act.channel, shared=act.shared)
+        return room or self._standing.against_account(act.account)
 
     def _is_foreign(self, act: Act) -> bool:
         """The workspace of a member of an organisation may be told as the organisation's id, E...: asked later."""

@@ -57,6 +57,7 @@ _SHAPES: dict[str, tuple[type, ...]] = {
 _IDS = frozenset(
     {"id", "user", "user_id", "user_team", "team", "team_id", "channel", "channel_id", "api_app_id", "trigger_id"}
     | {"action_id", "block_id", "action_ts", "ts", "thread_ts", "message_ts", "event_id", "event_ts", "response_url"}
+    | {"view_id", "hash"}
 )
 
 
@@ -129,6 +130,8 @@ def check_shape(payload: Mapping[str, object]) -> None:
     view = payload.get("view")
     if isinstance(view, dict) and not isinstance(view.get("callback_id", ""), str):
         raise _unreadable("`view.callback_id` is of the wrong kind")
+    if isinstance(view, dict) and view.get("type") not in ("modal", "home"):
+        raise _unreadable("`view` is neither a modal nor a home")
     _check_ids(payload)
     for key in ("authorizations", "actions"):
         rows = payload.get(key)

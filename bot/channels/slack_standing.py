@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 
-from bot.channels.slack_acts import Payload, direct, outsider
+from bot.channels.slack_acts import direct, outsider, part
 from bot.channels.slack_post import Call
 from bot.ports import Undelivered
 
@@ -46,11 +46,11 @@ class Standing:
         return self._believed(channel, self._ask_room, "who can read this channel")
 
     def _ask_account(self, account: str) -> str | None:
-        found = outsider(_part(self._call("users.info", {"user": account}), "user"), self._team_id)
+        found = outsider(part(self._call("users.info", {"user": account}), "user"), self._team_id)
         return f"Denied: your account {found}. Nothing was done." if found else None
 
     def _ask_room(self, channel: str) -> str | None:
-        room = _part(self._call("conversations.info", {"channel": channel}), "channel")
+        room = part(self._call("conversations.info", {"channel": channel}), "channel")
         return None if room.get("is_ext_shared") is False else _NOT_HERE
 
     def _believed(self, one: str, ask: Callable[[str], str | None], what: str) -> str | None:
@@ -68,8 +68,3 @@ class Standing:
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return why
-
-
-def _part(told: Payload, key: str) -> Payload:
-    value = told.get(key)
-    return value if isinstance(value, dict) else {}

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
-from bot.channels.slack_acts import Act, direct
-from bot.channels.slack_blocks import blocks, escape, spent, summary
+from bot.channels.slack_acts import MINE, SAY, Act, direct
+from bot.channels.slack_blocks import blocks, escape, spent, summary, whole
 from bot.channels.slack_post import QUIET, Answer, Call
 from bot.model import Reply
 from bot.ports import Undelivered
@@ -35,28 +34,21 @@ class Telling:
         """What goes back in the answer to the request itself; with a plan its buttons do."""
         public = reply.for_all and not reply.repeated and not direct(act.channel)
         where = {"response_type": "in_channel" if public else "ephemeral"}
-        if reply.card is None or reply.secret:
-            return {**where, "text": escape(reply.said)}
         return {**where, **_drawn(reply)}
 
     def tell(self, act: Act, reply: Reply) -> None:
         """For acts whose answer is not the response to the request itself."""
-        if act.pressed is not None and reply.over:
+        if act.pressed is not None and reply.over and not act.mine:
             self._try(lambda: self._retire(act, act.pressed or {}, reply.said))
-        if not reply.for_all or direct(act.channel):
-            self._try(lambda: self._to_asker(act, self._message(reply)))
+        if not reply.for_all or reply.repeated or direct(act.channel):
+            self._try(lambda: self._to_asker(act, _drawn(reply)))
             return
-        self._try(lambda: self._to_all(act, self._message(reply)))
+        self._try(lambda: self._to_all(act, _drawn(reply)))
         if act.pressed is not None:
             self._try(lambda: self._to_asker(act, {"text": escape(_first_line(reply.said), _SHORT)}))
 
     def say(self, response_url: str, said: str) -> None:
         self._try(lambda: self._whisper(response_url, {**_ALONE, "text": escape(said)}))
-
-    def _message(self, reply: Reply) -> dict[str, object]:
-        if reply.card is None or reply.secret:
-            return {"text": escape(reply.said)}
-        return _drawn(reply)
 
     def _to_asker(self, act: Act, message: Mapping[str, object]) -> None:
         if act.response_url:
@@ -67,8 +59,9 @@ class Telling:
 
     def _to_all(self, act: Act, message: Mapping[str, object]) -> Answer:
         """In the thread where it was asked, or below the plan; beside it where only its address is known."""
-        if act.root:
-            return self._call("chat.postMessage", {**QUIET, "channel": act.channel, "thread_ts": act.root, **message})
+        if act.root or not act.response_url:
+            thread = {"thread_ts": act.root} if act.root else {}
+            return self._call("chat.postMessage", {**QUIET, "channel": act.channel, **thread, **message})
         self._whisper(act.response_url, {"response_type": "in_channel", "replace_original": False, **message})
         return {}
 
@@ -91,7 +84,7 @@ class Telling:
 
 def spot(act: Act) -> str:
     """Where all are told later what came of it: the thread, or the channel; "" where the bot may not speak."""
-    if direct(act.channel):
+    if not act.channel or direct(act.channel):
         return ""
     return f"{act.channel}:{act.root}" if act.root else act.channel
 
@@ -100,11 +93,11 @@ _ALONE: Mapping[str, object] = {"response_type": "ephemeral", "replace_original"
 
 
 def _drawn(reply: Reply) -> dict[str, object]:
-    """The plan with its buttons; above it what the answer says besides, such as what has moved since."""
-    assert reply.card is not None
-    card = reply.card
-    above = reply.said.removesuffix("\n".join((card.title, *card.lines))).strip()
-    return {"text": summary(card), "blocks": blocks(replace(card, lines=(above, *card.lines) if above else card.lines))}
+    """The words, or the card with its buttons."""
+    card = whole(reply)
+    if card is None or reply.card is None:
+        return {"text": escape(reply.said)}
+    return {"text": summary(reply.card), "blocks": blocks(card, MINE if reply.alone else SAY)}
 
 
 def _first_line(said: str) -> str:

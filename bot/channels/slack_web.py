@@ -52,8 +52,8 @@ class Web:
         self._token, self._api_url, self._within_s = token, api_url, within_s
 
     def call(self, method: str, fields: Mapping[str, object]) -> Answer:
-        """`chat.*` takes JSON; the methods that read take forms only."""
-        as_json = method.startswith("chat.")
+        """`chat.*` and `views.*` take JSON; the methods that read take forms only."""
+        as_json = method.startswith(("chat.", "views."))
         with Deadline(self._within_s) as deadline:
             client = _Punctual(deadline, self._token, self._api_url)
             try:

@@ -33,6 +33,8 @@ _FACELESS = "Anonymous and channel posts cannot run commands. Nothing was done. 
 _STALE = "Edited and forwarded messages cannot run commands. Nothing was done. Write it anew."
 _ELSEWHERE = "Commands count only in the incident chat or in private. Nothing was done."
 
+_IN_PRIVATE = "That is for you alone, and here everybody reads. Nothing was done. Send `/{verb}` to me in private."
+
 _GIVEN_UP = "The bot failed on this several times. It is not known to be done: look at the incident, then try again."
 
 _SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - a header's name
@@ -135,7 +137,7 @@ class Ear:
             return self._turn_away(message, said, _ELSEWHERE) if by else None
         standing = self._standing(chat, _part(message, "reply_to_message"))
         reply = self.door.ask(replace(said, by=by or NOBODY, incident_id=standing))
-        return None if reply.repeated else replace(_answer(message, reply.said), card=_card(reply))
+        return None if reply.repeated else _shown(message, said, reply)
 
     def _said(self, message: Mapping[str, object], account: int | None, words: str, once: str) -> Ask:
         """By nobody, as yet."""
@@ -166,7 +168,7 @@ class Ear:
             press_id=press_id,
             card=_card(reply),
             shared=reply.for_all and not reply.repeated,
-            over=reply.over,
+            over=reply.over and _is_of_one(message),
         )
 
     def _words(self, message: Mapping[str, object]) -> str:
@@ -242,6 +244,18 @@ def _is_genuine(message: Mapping[str, object], words: str, incident_id: int | No
         return False
     on_a_card = {f"{verb} {incident_id}" for verb in _ON_CARDS}
     return words in _buttons(message) or words in on_a_card or _OF_A_PLAN.fullmatch(words) is not None
+
+
+def _shown(message: Mapping[str, object], said: Ask, reply: Reply) -> Answer:
+    """In a group there is no answer that one person alone is shown."""
+    if reply.alone and not said.private:
+        return _answer(message, _IN_PRIVATE.format(verb=said.words.split()[0]))
+    return replace(_answer(message, reply.said), card=_card(reply))
+
+
+def _is_of_one(message: Mapping[str, object]) -> bool:
+    """Whether all of its buttons are about one thing, so that they end together."""
+    return len({words.partition(" ")[2] for words in _buttons(message)}) <= 1
 
 
 def _card(reply: Reply) -> Card | None:

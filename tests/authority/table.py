@@ -40,6 +40,7 @@ assign     no       no      no     yes       no       yes   no      no       yes
 break-glass no      no      no     yes       no       yes   no      no       yes   no
 glass      no       no      yes    yes       yes      yes   yes     yes      yes   yes
 help       no       yes     yes    yes       yes      yes   yes     yes      yes   yes
+home       no       no      yes    yes       yes      yes   yes     yes      yes   yes
 incidents  no       no      yes    yes       yes      yes   yes     yes      yes   yes
 keep       no       no      no     no        no       yes   no      no       yes   yes
 link       not      yes     yes    yes       yes      yes   yes     yes      yes   yes
@@ -71,6 +72,7 @@ SAID: dict[str, str] = {
     "break-glass": "break-glass because nobody who could approve answers",
     "glass": "glass",
     "help": "help",
+    "home": "home",
     "incidents": "incidents",
     "keep": "keep {run}",
     "link": "link",

@@ -20,7 +20,7 @@ from tests.fakes.slack_values import rows_of
 _EXPECTED = expected()
 _HOUSE = Path(cards.__file__).parent
 #: Whoever makes a card that may have buttons; another one has to be looked at here first.
-_DRAWERS = {"cards.py", "plans.py"}
+_DRAWERS = {"cards.py", "plans.py", "home.py"}
 #: The board's own buttons.
 _BOARD = {"ack", "resolve"}
 
@@ -32,10 +32,12 @@ def of_incident(ground: Ground, status: Status) -> Card:
 
 
 def shown(ground: Ground) -> list[Card]:
-    """The cards of an incident in each of its states, and the two kinds of plan."""
+    """What is somebody's, the cards of an incident in each of its states, and the two kinds of plan."""
+    homes = [ground.says("home", KINDS[kind]).card for kind in ("on-call", "approver", "asker")]
     plan = ground.says("turn prod/web 7", ASKER).card
-    assert plan is not None
-    return [*(of_incident(ground, status) for status in (Status.OPEN, Status.ACKED, Status.RESOLVED)), plan]
+    found = [one for one in (*homes, plan) if one is not None]
+    assert len(found) == 4
+    return [*found, *(of_incident(ground, status) for status in (Status.OPEN, Status.ACKED, Status.RESOLVED))]
 
 
 def test_only_these_files_draw_cards() -> None:
@@ -71,6 +73,16 @@ def test_every_button_says_words_of_the_table_in_every_channel(ground: Ground) -
     assert {words.split()[0] for words in typed} == {"ack", "resolve", "yes", "no"}
     assert slack == typed
     assert telegram == typed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_somebodys_offers_only_what_the_table_grants_them(still: Ground, kind: str) -> None:
+    card = still.says("home", KINDS[kind]).card
+
+    offered = {words.split()[0] for words in card.buttons.values()} if card else set()
+
+    assert (card is None) == (_EXPECTED["home", kind] != "yes")
+    assert [verb for verb in offered if _EXPECTED[verb, kind] != "yes"] == []
 
 
 @pytest.mark.parametrize("label", ["Acknowledge", "Resolve", "Approve", "Drop it"])

@@ -11,10 +11,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from bot import filling
+from bot.acting import Action
+from bot.forms import Filled, Form
 from bot.model import NOBODY, Ask, Principal, Reply
 from bot.people import LINK_FIRST
+from bot.ports import Command
 
 _WITHOUT_IDS = ("console", "cli")  #: places where an act may have none
 ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
@@ -42,11 +46,13 @@ class SmallDoor:
         people: Mapping[tuple[str, str], Principal] | None = None,
         standing: Mapping[tuple[str, str], int] | None = None,
         paged: Mapping[str, int] | None = None,
+        verbs: Mapping[str, Command[Any] | Action[Any]] | None = None,
     ) -> None:
         self.people = dict(people or {})  #: (place, account id as text) -> who that is
         self.standing = dict(standing or {})  #: (place, ref) -> incident id
         self.paged = dict(paged or {})  #: page_key -> incident id
-        self.verbs: tuple[Said, ...] = (ACK, BREAK_GLASS)  #: what can be said
+        self.offered: tuple[Said, ...] = (ACK, BREAK_GLASS)  #: what can be said
+        self.verbs = dict(verbs or {})  #: those that have a form
         self.heard: list[Ask] = []  #: every ask, repeated ones too
         self.asks: list[Ask] = []  #: the asks that had an effect, once each
         self.strangers: list[tuple[str, str]] = []  #: accounts that were looked up and not found
@@ -118,6 +124,18 @@ class SmallDoor:
         self._check_text("paged_as", page_key)
         return self.paged.get(page_key)
 
+    def form(self, ask: Ask) -> Form | None:
+        self._check_ask(ask)
+        said = self.verbs.get(ask.words)
+        return filling.form_of(said, known={}, limits={"kept": "in memory"}) if said and ask.by.id else None
+
+    def fill(self, ask: Ask, values: Mapping[str, str]) -> Filled:
+        self._check_ask(ask)
+        if not all(isinstance(value, str) for value in values.values()):
+            self._fault(f"values that are no text: {values!r}")
+        known = ask.by.id and ask.words in self.verbs
+        return filling.fill(self.verbs[ask.words], values, known={}) if known else Filled(words=ask.words)
+
     def turn_away(self, ask: Ask, why: str) -> bool:
         if ask.by.id or not ask.place or not (ask.once or ask.place in _WITHOUT_IDS) or not why:
             self._fault(f"turned away without its place, its id or a reason, or in somebody's name: {ask!r}")
@@ -127,7 +145,7 @@ class SmallDoor:
             return repeated
 
     def menu(self) -> Sequence[Said]:
-        return self.verbs
+        return self.offered
 
     def __enter__(self) -> Self:
         return self

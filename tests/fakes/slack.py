@@ -18,6 +18,7 @@ from tests.fakes.slack_scopes import bot_scopes, needed
 from tests.fakes.slack_socket import FakeSocket
 from tests.fakes.slack_speech import Spoken, Workspace
 from tests.fakes.slack_values import Message, Whisper, decoded, member, object_of, room, rows_of
+from tests.fakes.slack_views import Views
 
 
 class FakeSlack(StrictServer):
@@ -37,6 +38,7 @@ class FakeSlack(StrictServer):
         self.groups: dict[str, list[str]] = {}  #: user group -> members
         self.rooms: dict[str, dict[str, object]] = {"C1": room("C1")}  #: the channels that the bot may look at
         self.responses = Responses(fault=self.fault, post=self._show, replace=self._replace)
+        self.views = Views(self.workspace, self.fault)
         self.socket = FakeSocket(self.fault)
         self.granted = set(bot_scopes())  #: of the manifest; what a test takes away is refused
         self.may_draw = True  #: False: every message with blocks is refused, as by a stricter Slack
@@ -171,6 +173,8 @@ class FakeSlack(StrictServer):
             "conversations.info": self._room,
             "users.info": self._user,
             "usergroups.users.list": self._members,
+            "views.publish": self.views.publish,
+            "views.open": self.views.open,
         }
         return verbs[method](fields)
 

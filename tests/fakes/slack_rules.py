@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 Block = dict[str, object]
@@ -27,6 +28,8 @@ _KNOWN = {
     "conversations.replies": {"channel", "ts", "oldest", "limit", "cursor", "inclusive", "include_all_metadata"},
     "conversations.info": {"channel", "include_locale", "include_num_members"},
     "users.info": {"user"},
+    "views.publish": {"user_id", "view", "hash"},
+    "views.open": {"trigger_id", "view"},
     "usergroups.users.list": {"usergroup", "include_disabled", "team_id"},
     "auth.test": set(),
     "apps.connections.open": {"app_token"},
@@ -43,26 +46,31 @@ def knows(method: str) -> bool:
     return method in _KNOWN
 
 
-def breaches(blocks: list[Block]) -> list[str]:
+def breaches(blocks: list[Block], *, most: int = 50) -> list[str]:
     """Why Slack would answer `invalid_blocks`."""
-    found = [f"{len(blocks)} blocks, 50 allowed"] if len(blocks) > 50 else []
+    found = [f"{len(blocks)} blocks, {most} allowed"] if len(blocks) > most else []
     for block in blocks:
         kind = block.get("type")
         match kind:
+            case "divider":
+                found += [f"a divider with {sorted(block)}"] if set(block) != {"type"} else []
             case "header":
-                found += _text(block.get("text"), 150, plain=True, what="header")
+                found += text_breaches(block.get("text"), 150, plain=True, what="header")
             case "section":
-                found += _text(block.get("text"), 3000, plain=False, what="section")
+                found += text_breaches(block.get("text"), 3000, plain=False, what="section")
             case "context":
                 elements = _rows(block)
                 found += [f"{len(elements)} context elements"] if not 1 <= len(elements) <= 10 else []
                 for element in elements:
-                    found += _text(element, 3000, plain=False, what="context")
+                    found += text_breaches(element, 3000, plain=False, what="context")
             case "actions":
                 found += _actions(_rows(block))
+            case "input":
+                found += _input(block)
             case _:
                 found.append(f"block type {kind!r}")
-    return found
+    ids = [block["block_id"] for block in blocks if "block_id" in block]
+    return found + (["block_id used twice"] if len(set(ids)) != len(ids) else [])
 
 
 def pings(text: str, blocks: list[Block], *, parsed: bool) -> list[str]:
@@ -83,7 +91,8 @@ def pings(text: str, blocks: list[Block], *, parsed: bool) -> list[str]:
 def _texts(blocks: list[Block]) -> Iterator[tuple[str, bool, bool]]:
     """(text, is it mrkdwn, is it verbatim) of everything in the blocks."""
     for block in blocks:
-        for holder in [block.get("text"), *_rows(block), *(row.get("text") for row in _rows(block))]:
+        rows = [*_rows(block), *(row.get("text") for row in _rows(block)), block.get("label"), block.get("hint")]
+        for holder in [block.get("text"), *rows]:
             if isinstance(holder, dict) and isinstance(holder.get("text"), str):
                 yield holder["text"], holder.get("type") == "mrkdwn", bool(holder.get("verbatim"))
 
@@ -93,7 +102,7 @@ def _actions(elements: list[Block]) -> list[str]:
     ids = [element.get("action_id") for element in elements]
     found += ["action_id used twice in a block"] if len(set(ids)) != len(ids) else []
     for element in elements:
-        found += _text(element.get("text"), 75, plain=True, what="button")
+        found += text_breaches(element.get("text"), 75, plain=True, what="button")
         value, url, act = element.get("value", ""), element.get("url"), element.get("action_id")
         found += ["button value over 2000"] if not isinstance(value, str) or len(value) > 2000 else []
         found += ["action_id missing or over 255"] if not isinstance(act, str) or not 0 < len(act) <= 255 else []
@@ -101,11 +110,35 @@ def _actions(elements: list[Block]) -> list[str]:
     return found
 
 
+def _input(block: Block) -> list[str]:
+    strange = block.keys() - {"type", "block_id", "label", "hint", "optional", "element"}
+    found = [f"an input with {sorted(strange)}"] if strange else []
+    found += text_breaches(block.get("label"), 2000, plain=True, what="label")
+    found += text_breaches(block["hint"], 2000, plain=True, what="hint") if "hint" in block else []
+    if not 0 < len(str(block.get("block_id", ""))) <= 255 or not isinstance(block.get("optional", False), bool):
+        found.append("block_id missing or over 255, or optional that is neither")
+    element: Any = block.get("element")
+    match element:
+        case {"type": "plain_text_input", "action_id": str()}:
+            most = element.get("max_length", 1)
+            found += [f"max_length {most!r}, 1 to 3000 allowed"] if not 1 <= most <= 3000 else []
+            strange = element.keys() - {"type", "action_id", "multiline", "max_length", "placeholder", "initial_value"}
+        case {"type": "static_select", "action_id": str(), "options": [*options]}:
+            found += [f"{len(options)} options, 1 to 100 allowed"] if not 1 <= len(options) <= 100 else []
+            for option in options:
+                found += text_breaches(option["text"], 75, plain=True, what="option")
+                found += ["option value of 0 or over 150"] if not 0 < len(option["value"]) <= 150 else []
+            strange = element.keys() - {"type", "action_id", "options", "placeholder", "initial_option"}
+        case _:
+            return [*found, f"an element {element!r}"]
+    return found + ([f"an element with {sorted(strange)}"] if strange else [])
+
+
 def _is_url(url: object) -> bool:
     return isinstance(url, str) and len(url) <= 3000 and urlsplit(url).scheme in {"http", "https"}
 
 
-def _text(told: object, most: int, *, plain: bool, what: str) -> list[str]:
+def text_breaches(told: object, most: int, *, plain: bool, what: str) -> list[str]:
     if not isinstance(told, dict) or told.get("type") not in {"plain_text", "mrkdwn"}:
         return [f"{what} without a text object"]
     if plain and told["type"] != "plain_text":

@@ -7,7 +7,7 @@ import hmac
 import itertools
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 _COUNT = itertools.count(1)
@@ -43,6 +43,7 @@ class Workspace:
     bot_user: str
     channel: str
     secret: str
+    issued: dict[str, float] = field(default_factory=dict)  #: trigger ids that were not used yet, and when they came
 
     def command(self, command: str, text: str, *, user: str, response_url: str, **other: object) -> Spoken:
         told: dict[str, object] = {
@@ -58,7 +59,7 @@ class Workspace:
             "api_app_id": self.app_id,
             "is_enterprise_install": "false",
             "response_url": response_url,
-            "trigger_id": f"{next(_COUNT)}.1.trigger",
+            "trigger_id": self._trigger(),
         }
         return Spoken(kind="slash_commands", payload=told | other)
 
@@ -69,7 +70,7 @@ class Workspace:
             "api_app_id": self.app_id,
             "token": "old-style",
             "container": {"type": "message", "message_ts": at, "channel_id": self.channel, "is_ephemeral": False},
-            "trigger_id": f"{next(_COUNT)}.1.trigger",
+            "trigger_id": self._trigger(),
             "team": {"id": self.team_id, "domain": "acme"},
             "enterprise": None,
             "is_enterprise_install": False,
@@ -78,6 +79,21 @@ class Workspace:
             "state": {"values": {}},
             "response_url": response_url,
             "actions": [{"block_id": "b1", "type": "button", "action_ts": f"{next(_COUNT)}.000001"} | action],
+        }
+        return Spoken(kind="interactive", payload=told | other)
+
+    def submit(self, view: dict[str, object], *, user: str, **other: object) -> Spoken:
+        told: dict[str, object] = {
+            "type": "view_submission",
+            "team": {"id": self.team_id, "domain": "acme"},
+            "user": {"id": user, "username": user.lower(), "name": user.lower(), "team_id": self.team_id},
+            "api_app_id": self.app_id,
+            "token": "old-style",
+            "trigger_id": self._trigger(),
+            "view": view,
+            "response_urls": [],
+            "is_enterprise_install": False,
+            "enterprise": None,
         }
         return Spoken(kind="interactive", payload=told | other)
 
@@ -94,6 +110,11 @@ class Workspace:
             "is_ext_shared_channel": False,
         }
         return Spoken(kind="events_api", payload=told | other)
+
+    def _trigger(self) -> str:
+        trigger = f"{next(_COUNT)}.1.trigger"
+        self.issued[trigger] = time.monotonic()
+        return trigger
 
     def sign(self, body: bytes, content_type: str, *, at: float | None = None) -> dict[str, str]:
         """The headers of a genuine request with this body; `at` in seconds since the epoch."""

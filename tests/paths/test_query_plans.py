@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from bot.store.sql import Cursor, Sql
-from tests.house import House, alert, down
+from tests.house import ANA, House, alert, down
 from tests.postgres import Postgres
 
 _LARGE = "alert|incident|event|delivery|seen|quarantine"
@@ -95,6 +95,9 @@ def _a_night(house: House) -> None:
     house.says("ack 1", once="x")
     house.says("note 1 hm", place="telegram", once="y")
     house.says("incidents")
+    house.on_call = {"prod/api": ["ana"], "prod/db": ["ana"]}
+    house.settle({("slack", "U1"): ANA})
+    house.says("home")
     house.says("resolve 1", place="pagerduty")
     house.pagerduty.fail_with = [down()]
     house.slack.fail_with = [down("no", permanent=True)]

@@ -147,10 +147,11 @@ VERBS = sorted({do.split()[0] for rules in BUILT_IN.values() for do in rules} - 
 EXPECTED = {
     "nobody": {"link"},
     "no rights": {"whoami", "help", "link", "unlink"},
-    "viewer": {"show", "incidents", "approvals", "silences", "glass"} | FREE,
+    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass"} | FREE,
     "responder": {
         "show",
         "incidents",
+        "home",
         "runs",
         "approvals",
         "silences",
@@ -163,7 +164,7 @@ EXPECTED = {
     }
     | {"severity", "page", "silence", "unsilence", "break-glass"}
     | FREE,
-    "approver": {"show", "incidents", "approvals", "silences", "glass", "yes", "no", "review-glass"} | FREE,
+    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "yes", "no", "review-glass"} | FREE,
     "admin": set(VERBS),
 }
 

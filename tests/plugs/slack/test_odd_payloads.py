@@ -14,6 +14,8 @@ from tests.fakes.slack import FakeSlack
 
 ACTION = {"action_id": "say:1", "value": "ack 1", "action_ts": "1"}
 PRESS = {"type": "block_actions", "team": {"id": "T1"}, "user": {"id": "U1"}, "container": {"message_ts": "1"}}
+SENT = {"type": "view_submission", "team": {"id": "T1"}, "user": {"id": "U1"}}
+VIEW = {"id": "V1", "hash": "1.1", "type": "modal", "callback_id": "fill:silence"}
 ODD: tuple[object, ...] = (
     {},
     {"type": ["url_verification"], "team_id": "T1"},
@@ -27,6 +29,20 @@ ODD: tuple[object, ...] = (
     {**PRESS, "actions": [ACTION], "user": {"id": "U\0"}},
     {**PRESS, "actions": [ACTION], "container": {"message_ts": "1\ud800"}},
     {"type": "view_submission", "team": {"id": "T1"}, "view": {"callback_id": ["x"]}},
+    {**SENT, "view": {"callback_id": "fill:silence"}},
+    {**SENT, "view": {**VIEW, "state": {"values": {"matchers": "x"}}, "private_metadata": ["C1"]}},
+    {**SENT, "view": {**VIEW, "state": {"values": {"matchers": {"filled": {"value": "a=b"}}}}}},
+    {**SENT, "view": {**VIEW, "state": ["x"]}, "user": "U1"},
+    {**SENT, "view": {**VIEW, "hash": "1.\ud800", "state": {"values": {"a": {}}}}},
+    {
+        "type": "block_actions",
+        "team": {"id": "T1"},
+        "user": {"id": "U1"},
+        "container": {"type": "view"},
+        "actions": [ACTION],
+    },
+    {**PRESS, "container": {"type": "view", "view_id": ["V1"]}, "view": {"type": "home"}, "actions": [ACTION]},
+    {**PRESS, "container": {"type": "view", "view_id": "V\0"}, "view": {"type": "home"}, "actions": [ACTION]},
     {"type": "view_closed", "team": {"id": "T1"}},
     {"type": "shortcut", "team": {"id": "T1"}, "callback_id": {"a": 1}},
     {"type": "message_action", "team": {"id": "T1"}},
@@ -46,6 +62,8 @@ EVENTS: tuple[dict[str, object], ...] = (
     {"type": "message", "message": "str", "previous_message": [1], "channel": ["c"]},
     {"type": "message", "item": ["x"], "user": 5, "channel": "C1"},
     {"type": "message", "user": "U1", "assistant_thread": 3, "channel": "C1"},
+    {"type": "app_home_opened", "user": ["U1"], "tab": "home"},
+    {"type": "app_home_opened", "tab": ["home"], "user": "U1"},
     {"type": "team_join", "user": {"id": ["u"]}},
     {"type": "function_executed", "function": {"callback_id": 1}, "inputs": 3},
     {"type": "function_executed", "function": 1},

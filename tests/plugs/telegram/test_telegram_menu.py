@@ -34,7 +34,7 @@ def test_a_restart_sets_the_menu_only_when_it_differs(fake: FakeTelegram, door: 
 
     with listening(fake, door):
         fake.wait(lambda: len(fake.calls("getMyCommands")) == 1, "the first look")
-    door.verbs = (ACK,)
+    door.offered = (ACK,)
     with listening(fake, door):
         fake.wait(lambda: fake.menu.shown == OFFERED[:1], "the new menu")
 

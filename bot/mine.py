@@ -1,0 +1,59 @@
+"""What is somebody's to look after, seen in the ask's own transaction: incidents, plans, and who is on call.
+
+A plan waits for somebody when their yes would count if they said it now: the same two questions are asked here as of
+the yes itself, and that one is asked them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot import plans
+from bot.access import YES
+from bot.acts import Permission
+from bot.book import Book
+from bot.circumstances import Weight
+from bot.model import Ask
+from bot.plans import Drawn
+from bot.ports import Mine, Rejected
+from bot.rights import Rights
+from bot.store import drawn as drawn_up
+from bot.store import owned
+from bot.store.tx import Tx
+
+#: Plans that are looked at; they wait for a quarter of an hour, so there are hardly ever more.
+_MOST_PLANS = 100
+
+
+def look(tx: Tx, rights: Rights, ask: Ask, limit: int) -> Mine:
+    """`limit`: of the incidents."""
+    services = rights.book.on_call_for(ask.by.id)
+    held = owned.look(tx.sql, ask.by.id, sorted(services), limit)
+    waiting = drawn_up.waiting(tx.sql, tx.now, _MOST_PLANS)
+    return Mine(
+        incidents=held.incidents,
+        more=held.count - len(held.incidents),
+        others=held.unresolved - held.count,
+        to_approve=tuple(one for one in waiting if one.by != ask.by.id and _counts(tx, rights, ask, one)),
+        asked=tuple(one for one in waiting if one.by == ask.by.id),
+        on_call=_on_call(rights.book, services),
+    )
+
+
+def _counts(tx: Tx, rights: Rights, ask: Ask, drawn: Drawn) -> bool:
+    """Whether the asker's yes to it would count."""
+    try:
+        plans.still_missing(drawn, ask.by, tx.now)
+    except Rejected:
+        return False
+    wanted = Permission(verb=YES, target=drawn.plan.target)
+    return rights.may(tx, ask, wanted, None, Weight.CALM).allowed
+
+
+def _on_call(book: Book, own: frozenset[str]) -> Mapping[str, tuple[str, ...]]:
+    duties = book.duties()
+    names = {one.id: one.called for one in book.people_of(frozenset().union(*duties.values()))}
+    return {
+        service: tuple(names.get(one, one) for one in sorted(duties[service]))
+        for service in sorted(duties, key=lambda service: (service not in own, service))
+    }

@@ -1,0 +1,96 @@
+"""home: what is mine: my incidents, the plans that wait for my yes or that I asked for, and who is on call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bot.kinds import Nothing
+from bot.model import Ask, Card, Incident, Reply, Severity, Status
+from bot.ports import Desk, Drawn, Mine
+
+#: Shown, each with its buttons: two of a plan that waits for a yes, one of an incident. A chat draws 24.
+_INCIDENTS, _TO_APPROVE, _ASKED = 10, 4, 3
+_SERVICES = 20
+
+
+@dataclass(frozen=True)
+class Home:
+    verb: str = "home"
+    usage: str = "home"
+    says: str = "show what is yours: incidents, plans that wait, and who is on call"
+    args: type[Nothing] = Nothing
+    reads: bool = True
+
+    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
+        mine = desk.mine(_INCIDENTS)
+        worst = min((one.severity for one in mine.incidents), key=lambda one: one.rank, default=Severity.INFO)
+        card = Card(
+            title=f"What is yours, {ask.by.called}",
+            lines=(*_incidents(mine), *_plans(mine), *_on_call(mine.on_call)),
+            buttons=dict(_buttons(mine)),
+            severity=worst,
+        )
+        return Reply(said="\n".join((card.title, *card.lines)), card=card, alone=True)
+
+
+def _incidents(mine: Mine) -> Iterator[str]:
+    yield f"Open incidents of yours: {len(mine.incidents) + mine.more}" if mine.incidents else "No open one is yours."
+    yield from map(_incident, mine.incidents)
+    if mine.more:
+        yield f"... and {mine.more} more of yours."
+    if mine.others:
+        yield f"Others that are open: {mine.others}; `incidents` lists them."
+
+
+def _incident(one: Incident) -> str:
+    has = f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
+    return f"#{one.id} {one.severity} {one.status}{has if one.owner else ''}: {one.title} ({one.firing} firing)"
+
+
+def _plans(mine: Mine) -> Iterator[str]:
+    """What somebody approves they have to see, so a plan is told with all of its effect."""
+    if mine.to_approve:
+        yield f"Plans that wait for your yes: {len(mine.to_approve)}"
+    for one in mine.to_approve[:_TO_APPROVE]:
+        yield f"{one.short} until {one.until:%H:%M} UTC, {one.by} asks: {one.words}"
+        yield from one.plan.effect
+        yield f"Touches: {one.plan.radius}"
+    if len(mine.to_approve) > _TO_APPROVE:
+        yield f"... and {len(mine.to_approve) - _TO_APPROVE} more; `approvals` lists them."
+    if mine.asked:
+        yield f"Plans that you asked for and that wait: {len(mine.asked)}"
+    for one in mine.asked[:_ASKED]:
+        yield f"{one.short} until {one.until:%H:%M} UTC, {_whom(one)}: {one.words}"
+    if len(mine.asked) > _ASKED:
+        yield f"... and {len(mine.asked) - _ASKED} more; `approvals` lists them."
+    if not mine.to_approve and not mine.asked:
+        yield "No plan waits for your yes, and none of yours waits."
+
+
+def _whom(one: Drawn) -> str:
+    return "for others" if one.needs else "for you to confirm"
+
+
+def _on_call(on_call: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    yield "On call:" if on_call else "Nobody is on call by the settings."
+    for service, names in list(on_call.items())[:_SERVICES]:
+        yield f"{service}: {', '.join(names)}"
+    if len(on_call) > _SERVICES:
+        yield f"... and {len(on_call) - _SERVICES} more services."
+
+
+def _buttons(mine: Mine) -> Iterator[tuple[str, str]]:
+    for one in mine.to_approve[:_TO_APPROVE]:
+        yield f"Approve {one.short}", f"yes {one.handle}"
+        yield f"Drop {one.short}", f"no {one.handle}"
+    for one in mine.asked[:_ASKED]:
+        if not one.needs:
+            yield f"Do {one.short}", f"yes {one.handle}"
+        yield f"Drop {one.short}", f"no {one.handle}"
+    for incident in mine.incidents:
+        if incident.status is Status.OPEN:
+            yield f"Acknowledge #{incident.id}", f"ack {incident.id}"
+
+
+command = Home()
