@@ -150,7 +150,11 @@ def _print_warnings(warnings: Sequence[Fault]) -> None:
 
 def _starts(settings: Settings) -> list[tuple[str, str]]:
     """What would start, one (kind, names) a line; no secret is in it."""
-    alertmanager = settings.sources.alertmanager
+    topics = settings.sources.sns.topics if settings.sources.sns else ()
+    sources = [
+        "alertmanager" if settings.sources.alertmanager else "",
+        f"sns ({', '.join(arn.rpartition(':')[2] for arn in topics)})" if topics else "",
+    ]
     channels = settings.channels
     told = [
         "console" if channels.console.enabled else "",
@@ -162,7 +166,7 @@ def _starts(settings: Settings) -> list[tuple[str, str]]:
     return [
         ("server", f"{settings.server.public_url} (listening on {settings.server.listen})"),
         ("store", redact(settings.store.url.get_secret_value())),
-        ("sources", "alertmanager" if alertmanager else "none; nobody can send alerts"),
+        ("sources", ", ".join(filter(None, sources)) or "none; nobody can send alerts"),
         ("channels", ", ".join(filter(None, told)) or "none; nobody will be told"),
         ("people", str(len(settings.people)) if settings.people else nobody),
     ]

@@ -12,10 +12,10 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 
-from bot import failpoints, sources, strangers
+from bot import failpoints, strangers
 from bot.delivery import Delivery
 from bot.from_settings import load_channels, mouths_of, notary_of, open_store, people_of, rules_of
 from bot.gatehouse import gatehouse
@@ -25,6 +25,7 @@ from bot.meters import Debt, Meters
 from bot.model import NOBODY, Ask, Delivered, Kind, Reply
 from bot.owing import Mouth
 from bot.ports import Rejected
+from bot.senders import intake_of
 from bot.settings import Settings
 from bot.stopping import Stop
 from bot.store import claims
@@ -34,7 +35,7 @@ from bot.store.seals import Seals
 from bot.story import Written
 from bot.strangers import Strangers
 from bot.watch import Watch
-from bot.web import alerts, server
+from bot.web import server
 from bot.web.feed import Bell
 from bot.welcome import welcome
 from bot.words import plain
@@ -143,11 +144,7 @@ class Bot:
         self._bell = Bell()
         self._turned_away_at = 0.0
         self.intake = Intake(
-            self.store,
-            rules=rules_of(settings),
-            mouths=mouths,
-            told=self._written,
-            observe=self._committed,
+            self.store, rules=rules_of(settings), mouths=mouths, told=self._written, observe=self._committed
         )
         self._strangers = Strangers(self.store, self.meters)
         self.notary = notary_of(settings, self.store, self.meters, self.channels)
@@ -170,6 +167,7 @@ class Bot:
             late_copy=settings.incidents.late_copy,
             ticks=(*self.notary.ticks(), (self._strangers.record, strangers.EVERY_S), (house.tending.tend, 1)),
         )
+        self._alerts = intake_of(settings, take=self.intake.take, keep=self.intake.keep, alarm=self._turned_away)
         self.web = server.Server(self._edge(), door)
 
     def _delivery(self, mouths: Sequence[Mouth]) -> Delivery:
@@ -208,6 +206,7 @@ class Bot:
         self.web.stop(budget / 2)
         ended.join()
         self._runs.stop(budget / 4)
+        self._alerts.stop()
         for channel in self.channels.values():
             channel.stop()
         self.intake.stop()
@@ -216,20 +215,8 @@ class Bot:
         self.store.close()
 
     def _edge(self) -> server.Edge:
-        section = self._settings.sources.alertmanager
-        found = sources.find()
-        tokens = {"alertmanager": [alerts.fingerprint(token) for token in section.tokens] if section else []}
-        limits = alerts.Limits(body=section.max_body, inflated=section.max_body) if section else None
-        intake = alerts.Intake(
-            {name: kind(lambda: datetime.now(UTC)) for name, kind in found.items() if tokens.get(name)},
-            tokens,
-            take=self.intake.take,
-            keep=self.intake.keep,
-            alarm=self._turned_away,
-            limits=limits,
-        )
         return server.build(
-            alerts=intake,
+            alerts=self._alerts,
             store=self.store,
             channels=self.channels,
             checks={"store": self._ping, "intake": self._folding},

@@ -13,7 +13,7 @@ from bot.faults import Loc, Plain, nearest
 from bot.fields import is_loopback
 
 #: Names that an incident's story uses for what is not a person.
-_NOT_PEOPLE = frozenset({"alertmanager", "console", "slack", "telegram", "pagerduty", "cli", "vakhta", "system"})
+_NOT_PEOPLE = frozenset({"alertmanager", "sns", "console", "slack", "telegram", "pagerduty", "cli", "vakhta", "system"})
 
 
 def contradictions(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:

@@ -19,12 +19,14 @@ now, else the one that began last; it covers what began no later than its end.
 | has ended    | firing, after what it covers                 | FIRED                                        |
 | has ended    | firing, covered, within `late_copy` of it    | LATE (same start) or OVER                    |
 | has ended    | firing, covered, longer ago                  | FIRED   (its sender had lost sight of it)    |
+| has ended    | firing, covered, of a source that tells once | OVER                                         |
 | has ended    | resolved, same start                         | KNOWN                                        |
 | has ended    | resolved, later start / earlier start        | UNHEARD / OVER                               |
 
 Only one rule looks at the clock, and it is there because a sender cut off from Prometheus times an alert out and later
 fires it again with the same startsAt: to hold such a firing for a late copy for ever would lose it. Until it is
-believed it is doubted: `watch` asks again when `late_copy` is over (see docs/decisions/0007).
+believed it is doubted: `watch` asks again when `late_copy` is over (see docs/decisions/0007). A source that tells each
+change once (`Alert.told_once`, docs/decisions/0019) never fires anything again, so there a covered firing is only late.
 """
 
 from __future__ import annotations
@@ -66,6 +68,8 @@ def _of_firing(alert: Alert, standing: Standing, now: datetime, late_copy: timed
         if alert.starts_at == standing.starts_at:
             return Verdict.AGAIN
         return Verdict.FIRED if alert.starts_at > standing.starts_at else Verdict.OVER
+    if alert.told_once:
+        return Verdict.FIRED if alert.starts_at > standing.covers_until else Verdict.OVER
     if alert.starts_at > standing.covers_until or not recent(standing.ended_at, now, late_copy):
         return Verdict.FIRED
     return Verdict.LATE if alert.starts_at == standing.starts_at else Verdict.OVER

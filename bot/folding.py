@@ -112,7 +112,7 @@ class Fold:
     def _repeat(self, alert: Alert, standing: Standing, counts: _Counts) -> None:
         """A firing that is known. It matters only where a person resolved the incident and it does not stop."""
         incident = self._incident(standing.incident_id)
-        if incident is None or incident.status is not Status.RESOLVED:
+        if alert.told_once or incident is None or incident.status is not Status.RESOLVED:
             return
         if recent(incident.resolved_at, self._now, self._rules.late_copy):
             return

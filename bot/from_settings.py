@@ -28,7 +28,7 @@ from bot.people import People
 from bot.ports import Channel, Rejected, Speaks
 from bot.redact import redact
 from bot.rules import Rules
-from bot.settings import Settings
+from bot.settings import USUAL_SEVERITIES, Settings
 from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.store import migrating
 from bot.store.engine import Store, Unavailable
@@ -205,10 +205,10 @@ def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
 def rules_of(settings: Settings) -> Rules:
     """What the settings say about alerts."""
     section = settings.sources.alertmanager
-    said = section.severity if section else {}
+    said = section.severity if section else USUAL_SEVERITIES
     return Rules(
         severities={value: Severity(severity) for value, severity in said.items()},
-        severity_labels=section.severity_labels if section else (),
+        severity_labels=section.severity_labels if section else ("severity",),
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
         late_copy=settings.incidents.late_copy,
         reopen_within=settings.incidents.reopen_within,

@@ -224,6 +224,8 @@ class Intake:
         if delivered.rejected:
             path, why = delivered.rejected[0]
             self._set_aside(tx, fold, delivered, "bad_alert", f"{path}: {why}")
+        if delivered.kept_for is not None:
+            _keep(tx, delivered, *delivered.kept_for)
         try:
             changed = fold.take(delivered)
         except DRIVERS_OWN:
@@ -239,10 +241,9 @@ class Intake:
         return Taken(accepted=len(delivered.alerts), code=code if delivered.alerts else "accepted")
 
     def _set_aside(self, tx: Tx, fold: Fold, delivered: Delivered, code: str, why: str) -> None:
-        sha256 = hashlib.sha256(delivered.body).hexdigest()
-        if tx.kept(sha256, tx.now - _AGAIN):
+        sha256 = _keep(tx, delivered, code, why)
+        if sha256 is None:
             return
-        tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
         alarm = unreadable(delivered.source, tx.now, code, why, sha256)
         raising.load(tx, fold, alarm.alerts)
         fold.take(alarm)
@@ -259,3 +260,12 @@ class Intake:
 
         self.post(answer)
         self._observe([(one.delivered, result) for one, result in answers])
+
+
+def _keep(tx: Tx, delivered: Delivered, code: str, why: str) -> str | None:
+    """The SHA-256 of the body, which is now in the quarantine; None where it had been a short while ago."""
+    sha256 = hashlib.sha256(delivered.body).hexdigest()
+    if tx.kept(sha256, tx.now - _AGAIN):
+        return None
+    tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
+    return sha256

@@ -89,6 +89,7 @@ class Alert:
     starts_at: datetime  #: which firing of this fingerprint: a later one is another episode
     ends_at: datetime | None = None  #: None while it fires, or where the source did not say
     link: str = ""  #: where the source shows it; shown, never fetched
+    told_once: bool = False  #: its source tells a change once, with the change's time: an old one is never news again
 
     @property
     def title(self) -> str:
@@ -106,6 +107,7 @@ class Delivered:
     truncated: int = 0  #: alerts that the sender left out; their silence is not an end
     rejected: tuple[tuple[str, str], ...] = ()  #: (path, why) of single alerts that could not be read
     flags: tuple[str, ...] = ()  #: what was mended on the way in, for the answer and the log
+    kept_for: tuple[str, str] | None = None  #: (code, why) the body is kept as it came, where the alerts say so already
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,6 +53,18 @@ class Source(Protocol):
     def read(self, headers: Mapping[str, str], body: bytes) -> Delivered: ...
 
 
+class Proof(Protocol):
+    """How a sender without a token is known: the message itself shows it."""
+
+    def admit(self, body: bytes) -> None:
+        """Check it, and do what has to be done before it is read. Blocks: others may have to be asked.
+
+        Raises:
+            Rejected: below 500, it is not genuine and nothing is kept of it; else nobody can say now, try again.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limit:
     """At most `count` requests in any `per`. What a provider allows, with our own margin already taken off."""

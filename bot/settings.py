@@ -22,6 +22,7 @@ from bot.model import Severity
 from bot.section import Section
 from bot.settings_audit import AuditSettings
 from bot.settings_people import FreezeSettings, OpaSettings, PersonSettings, RoleSettings, SecuritySettings
+from bot.settings_sources import SnsSettings
 from bot.settings_tools import MetricsSettings
 
 _MIB = 1024 * 1024
@@ -146,6 +147,7 @@ class SourcesSettings(Section):
     """Who may send alerts. A source without a section is not served."""
 
     alertmanager: AlertmanagerSettings | None = None
+    sns: SnsSettings | None = None
 
 
 class ConsoleSettings(Section):

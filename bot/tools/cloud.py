@@ -1,4 +1,4 @@
-"""AWS, the only file that knows boto3: one secret out of Secrets Manager, one locked object into S3.
+"""AWS, the only file that knows boto3: one secret out of Secrets Manager, one locked object into S3, one subscription.
 
 Credentials and region come from boto3's own chain (environment, profile, instance role), never from our settings.
 """
@@ -6,10 +6,12 @@ Credentials and region come from boto3's own chain (environment, profile, instan
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -68,6 +70,29 @@ def secret(id_: str, key: str, *, endpoint_url: str | None = None) -> str:
     if not isinstance(text, str):
         raise Rejected(f"{id_!r} in AWS Secrets Manager is binary; store it as text")
     return _member(text, id_, key) if key else text
+
+
+def confirm(topic: str, token: str) -> str:
+    """Let that topic of SNS send to the address that its token was sent to; returns the subscription's ARN.
+
+    The token is all the proof that AWS asks for, so this is not signed: the bot needs no rights for it. The same token
+    a second time is the same subscription.
+    https://docs.aws.amazon.com/sns/latest/api/API_ConfirmSubscription.html
+
+    Raises:
+        Rejected: it is not confirmed, as far as anybody knows.
+    """
+    region = topic.split(":")[3]
+    try:
+        unsigned = _PATIENCE.merge(Config(signature_version=UNSIGNED))
+        with closing(boto3.client("sns", region_name=region, config=unsigned)) as client:
+            answer = client.confirm_subscription(TopicArn=topic, Token=token)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "an error without a code")
+        raise Rejected(f"SNS answered {code} to the confirmation for {topic}; subscribe it again") from None
+    except (BotoCoreError, ValueError) as error:
+        raise Rejected(f"SNS was not reached to confirm {topic}: {type(error).__name__}") from None
+    return str(answer.get("SubscriptionArn", ""))
 
 
 _REMEDY = "check region, credentials and AWS_ENDPOINT_URL"

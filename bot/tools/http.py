@@ -1,4 +1,4 @@
-"""One HTTP API elsewhere, asked for JSON; the only file that knows requests.
+"""One HTTP API elsewhere, asked for JSON or for a file; the only file that knows requests.
 
 The promise: a caller always learns which of three it was. It was refused or never arrived, and nothing was done
 (`Rejected`); it was sent as a change and nobody knows (`Unsure`); or here is the answer. Nothing is ever sent twice.
@@ -70,10 +70,16 @@ class Api:
                 unreadable.
         """
         try:
-            return self._call(verb, path, query, body)
+            return self._decoded(self._call(verb, path, query, body))
         except Unsure as unsure:
-            said = f"{unsure.said} Nothing was done; try again, and look after {self._called} if it stays so."
-            raise Rejected(said, code=_why(unsure), status=HTTPStatus.BAD_GATEWAY) from None
+            raise self._unknown(unsure) from None
+
+    def fetch(self, path: str = "") -> bytes:
+        """What stands there, as it is. Raises `Rejected` as `look` does."""
+        try:
+            return self._call("GET", path, (), None)
+        except Unsure as unsure:
+            raise self._unknown(unsure) from None
 
     def change(self, verb: str, path: str, *, body: object = None) -> object:
         """Change something there; returns as `look` does.
@@ -83,7 +89,7 @@ class Api:
             Unsure: it was sent, and no answer that could be understood came back.
         """
         try:
-            return self._call(verb, path, (), body)
+            return self._decoded(self._call(verb, path, (), body))
         except Unsure as unsure:
             raise Unsure(f"{unsure.said} Nobody knows whether it took effect.") from None
 
@@ -100,14 +106,14 @@ class Api:
             return f"{text[:_MOST_SHOWN]}..."
         return text if text.endswith((".", "!", "?")) else f"{text}."
 
-    def _call(self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object) -> object:
+    def _call(self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object) -> bytes:
         """A connection of its own for each call: a kept one that the other side has just closed would look like a
         request that was sent and not answered.
         """
         until = time.monotonic() + 2 * self._patience
         try:
             with once() as session:
-                answer = session.request(
+                asked = session.request(
                     verb,
                     f"{self._url}{path}",
                     params=list(query),
@@ -117,11 +123,12 @@ class Api:
                     allow_redirects=False,
                     stream=True,
                 )
-                return self._answered(answer, until)
+                with asked as answer:  # what is not read to its end would keep its connection
+                    return self._answered(answer, until)
         except (requests.RequestException, HTTPError) as error:
             raise self._failed(error) from None
 
-    def _answered(self, answer: requests.Response, until: float) -> object:
+    def _answered(self, answer: requests.Response, until: float) -> bytes:
         status = answer.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _Failed(f"{self._called} failed ({status}): {self._said(answer, until)}")
@@ -130,7 +137,9 @@ class Api:
             raise Rejected(said, code=_CODES.get(HTTPStatus(status), "refused") if status in _STATUSES else "refused")
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise self._redirected()
-        read = self._read(answer, until)
+        return self._read(answer, until)
+
+    def _decoded(self, read: bytes) -> object:
         if not read:
             return None
         try:
@@ -155,6 +164,11 @@ class Api:
         except (HTTPError, Unsure):
             return "no reason given."
         return self.fit(_reason(text))
+
+    def _unknown(self, unsure: Unsure) -> Rejected:
+        """A question that got no answer has changed nothing."""
+        said = f"{unsure.said} Nothing was done; try again, and look after {self._called} if it stays so."
+        return Rejected(said, code=_why(unsure), status=HTTPStatus.BAD_GATEWAY)
 
     def _failed(self, error: Exception) -> Rejected | Unsure:
         """What went wrong, without the library's own sentence: that one holds addresses and headers."""

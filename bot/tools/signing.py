@@ -1,6 +1,7 @@
-"""Signs and checks with Ed25519; the only file that knows `cryptography`, and what a key file is.
+"""Signs and checks with Ed25519, and checks with RSA; the only file that knows `cryptography`, and what a key file is.
 
-A key is 32 random bytes, its seed, and is written down in base64.
+An Ed25519 key is 32 random bytes, its seed, and is written down in base64. RSA keys are other people's, and come in a
+certificate: what vouches for that is where it was fetched from.
 """
 
 from __future__ import annotations
@@ -8,14 +9,50 @@ from __future__ import annotations
 import os
 import secrets
 from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from bot.ports import Rejected
 
 _SEED = 32
+_LEAST_BITS = 2048
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """Whose signature is whose, for a time."""
+
+    key: RSAPublicKey
+    since: datetime
+    until: datetime
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Whether its owner has signed exactly this (RSA, PKCS #1 v1.5, SHA-256)."""
+        try:
+            self.key.verify(signature, text, PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            return False
+        return True
+
+
+def certificate_of(pem: bytes) -> Certificate:
+    """The first certificate in a PEM file. Raises `Rejected`: there is none, or none with an RSA key of 2048 bits."""
+    try:
+        read = x509.load_pem_x509_certificate(pem)
+        key = read.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise Rejected("It is no certificate in PEM.", code="no_certificate") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < _LEAST_BITS:
+        raise Rejected(f"Its key is not RSA of at least {_LEAST_BITS} bits.", code="no_certificate")
+    return Certificate(key=key, since=read.not_valid_before_utc, until=read.not_valid_after_utc)
 
 
 def new_seed() -> str:

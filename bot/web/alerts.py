@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hmac import compare_digest
+from http import HTTPStatus
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -21,8 +22,9 @@ from starlette.types import Receive, Scope, Send
 from bot.intake import Unstored
 from bot.model import Delivered
 from bot.ports import Rejected, Source
-from bot.web.answers import CLOSE, Answer, Taken, accepted, not_stored, refused, request_id_of
+from bot.web.answers import CLOSE, RETRY, Answer, Taken, accepted, not_stored, refused, request_id_of
 from bot.web.inflow import Gone, Inflow, inflate
+from bot.web.proofs import MOST, Proofs
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +64,10 @@ def fingerprint(token: SecretStr) -> bytes:
 
 
 class Intake:
-    """`tokens` holds, by source, the `fingerprint` of each valid token; two are valid while one is being replaced."""
+    """`tokens` holds, by source, the `fingerprint` of each valid token; two are valid while one is being replaced.
+
+    A source in `proofs` has none: its messages are checked instead, whatever their headers say.
+    """
 
     def __init__(
         self,
@@ -73,6 +78,7 @@ class Intake:
         keep: Keep,
         alarm: Alarm,
         limits: Limits | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._sources = {PREFIX + name: (name, source) for name, source in sources.items()}
@@ -81,6 +87,8 @@ class Intake:
         self._keep = keep
         self._alarm = alarm
         self._inflow = Inflow(most=self._limits.body, within=self._limits.within)
+        self._proofs = proofs or Proofs({})
+        self._unproven = Inflow(most=MOST, within=self._limits.within)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -124,6 +132,10 @@ class Intake:
         except Exception as bug:  # noqa: BLE001 - the edge of the path; it is logged where it ends
             done(bug)
 
+    def stop(self) -> None:
+        """Check no more senders."""
+        self._proofs.stop()
+
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         place = self._sources.get(scope["path"])
         if place is None:
@@ -132,17 +144,28 @@ class Intake:
         if scope["method"] != "POST":
             wrong = Rejected("Alerts are sent with POST.", code="method_not_allowed", status=405)
             return refused(wrong, request_id_of(headers), (b"allow", b"POST"))
-        name, source = place
-        stranger = self._stranger(name, headers.get(b"authorization"))
+        name = place[0]
+        proven = name in self._proofs
+        stranger = None if proven else self._stranger(name, headers.get(b"authorization"))
         if stranger is not None:
-            request_id = request_id_of(headers)
-            self._alarm(name, stranger.code, request_id)
-            return refused(stranger, request_id)
+            return self._turned_away(name, stranger, headers)
         try:
-            body, whole = await self._inflow.read(receive)
+            body, whole = await (self._unproven if proven else self._inflow).read(receive)
         except TimeoutError:
             said = f"The body did not arrive within {self._limits.within.total_seconds():g} s. Nothing was stored."
             return refused(Rejected(said, code="too_slow", status=408), request_id_of(headers), CLOSE)
+        if proven:
+            try:
+                await self._proofs.admit(name, body, whole=whole)
+            except Rejected as unproven:
+                return self._turned_away(name, unproven, headers)
+        return await self._taken(place, headers, body, whole=whole)
+
+    async def _taken(
+        self, place: tuple[str, Source], headers: dict[bytes, bytes], body: bytes, *, whole: bool
+    ) -> Answer:
+        """What a known sender sent, stored or kept."""
+        name, source = place
         try:
             delivered = await self._read(source, headers, body, whole=whole)
         except Rejected as unread:
@@ -150,6 +173,16 @@ class Intake:
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.store(delivered, headers, _teller(waiting))
         return await waiting
+
+    def _turned_away(self, name: str, why: Rejected, headers: Mapping[bytes, bytes]) -> Answer:
+        """Nothing is kept of it. Where it is we who cannot tell, the sender has to send it again."""
+        request_id = request_id_of(headers)
+        if why.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            self._alarm(name, why.code, request_id)
+        if why.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return refused(why, request_id)
+        logger.warning("sender not checked", extra={"source": name, "code": why.code, "request_id": request_id})
+        return refused(why, request_id, RETRY)
 
     def _stranger(self, name: str, authorization: bytes | None) -> Rejected | None:
         """Why this sender is turned away; None for one we know. Every token is compared, whichever fits."""
@@ -176,12 +209,8 @@ class Intake:
         return await asyncio.to_thread(self._understood, source, headers, body)
 
     def _understood(self, source: Source, headers: dict[bytes, bytes], body: bytes) -> Delivered:
-        _check_kind(headers.get(b"content-type", _JSON))
-        coding = headers.get(b"content-encoding", b"identity").strip().lower()
-        if coding in (b"gzip", b"x-gzip"):
-            body = inflate(body, self._limits.inflated)
-        elif coding != b"identity":
-            raise Rejected("Content-Encoding: want gzip or none.", code="unsupported_encoding", status=415)
+        if source.name not in self._proofs:
+            body = self._plain(headers, body)
         try:
             return source.read(_Headers(headers), body)
         except Rejected:
@@ -191,6 +220,16 @@ class Intake:
             logger.exception("alerts not read", extra={"source": source.name})
             said = "The bot could not read this, by a fault of its own. Nothing was stored as an alert."
             raise Rejected(said, code="not_read", status=422) from error
+
+    def _plain(self, headers: dict[bytes, bytes], body: bytes) -> bytes:
+        """The body as JSON that is not compressed, going by what the sender says that it is."""
+        _check_kind(headers.get(b"content-type", _JSON))
+        coding = headers.get(b"content-encoding", b"identity").strip().lower()
+        if coding in (b"gzip", b"x-gzip"):
+            return inflate(body, self._limits.inflated)
+        if coding != b"identity":
+            raise Rejected("Content-Encoding: want gzip or none.", code="unsupported_encoding", status=415)
+        return body
 
     async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> Answer:
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

@@ -18,8 +18,8 @@ Field = tuple[bytes, bytes]
 
 #: An ASGI app hears "close", and so do those who came by the short way, in the form that HTTP has for it.
 CLOSE: Field = (b"connection", b"close")
+RETRY: Field = (b"retry-after", b"5")
 _JSON: Field = (b"content-type", b"application/json")
-_RETRY: Field = (b"retry-after", b"5")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
@@ -52,14 +52,14 @@ def accepted(delivered: Delivered, taken: Taken) -> Answer:
     }
     if delivered.rejected:
         told["rejected"] = [{"path": path, "message": said} for path, said in delivered.rejected]
-    mended = delivered.rejected or "time_replaced" in delivered.flags
+    mended = delivered.rejected or delivered.kept_for or "time_replaced" in delivered.flags
     return _spoken(202 if mended else 200, msgspec.json.encode(told))
 
 
 def not_stored(request_id: str) -> Answer:
     """The sender has to send it again."""
     said = "This was not stored. Send it again."
-    return refused(Rejected(said, code="not_stored", status=503), request_id, _RETRY)
+    return refused(Rejected(said, code="not_stored", status=503), request_id, RETRY)
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:

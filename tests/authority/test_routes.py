@@ -54,6 +54,7 @@ LETS_IN: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/in/telegram"): _NOBODY,
     ("POST", "/in/pagerduty"): _NOBODY,
     ("POST", "/alerts/alertmanager"): frozenset({"sender token"}),
+    ("POST", "/alerts/sns"): _NOBODY,
 }
 #: What stands for the part of a path that may vary; another such part has to get its own.
 _EXAMPLES = {"/pages/{name}": ["board.css"], "/in/{name}": ["slack", "telegram", "pagerduty"]}
@@ -106,7 +107,10 @@ def _settings(place: Path, slack: FakeSlack, telegram: FakeTelegram, pagerduty: 
         {
             "server": {"listen": "0.0.0.0:0", "public_url": "https://vakhta.example", "api_token": API_TOKEN},
             "store": {"url": f"sqlite:///{place}/vakhta.db"},
-            "sources": {"alertmanager": {"tokens": [SENDER_TOKEN]}},
+            "sources": {
+                "alertmanager": {"tokens": [SENDER_TOKEN]},
+                "sns": {"topics": ["arn:aws:sns:eu-central-1:123456789012:alarms"]},
+            },
             "channels": {
                 "slack": {
                     "bot_token": slack.bot_token,

@@ -17,8 +17,9 @@ from bot.delivery import LEASE, POISON
 from bot.meters import Meters
 from bot.settings import Settings
 from bot.sources.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
+from bot.tools import topics
 from bot.watch import _SEEN_FOR, LATE_PAGE
-from bot.web import api, body, feed, inbound, wire
+from bot.web import api, body, feed, inbound, proofs, wire
 from bot.web.feed import Bell
 from bot.web.server import Edge, build
 from commands import note
@@ -29,6 +30,9 @@ _FIGURES = (
     f"when its lease of {LEASE.total_seconds():g} s runs out",
     f"that row is set aside after {POISON} tries",
     f"| acts of people remembered against repeats | {_SEEN_FOR.total_seconds() / 3600:g} hours |",
+    f"| body of a message of SNS | {proofs.MOST // 2**20} MiB |",
+    f"| messages of SNS that are being checked at once | {proofs._MOST_WAITING} |",
+    f"| SNS topics that are not listed and ask | {topics._MOST_STRANGERS} an hour |",
     f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
     f"| time for a body or head to arrive | {body._WITHIN_S:g} s |",
     f"| head of a request | {wire._MOST_HEAD // 1024} KiB |",

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.model import Severity
 from bot.ports import Source
 from bot.sources.alertmanager import Alertmanager
+from bot.sources.sns import Sns
+from tests.fakes.sns import TOPIC, alarm, letter
 from tests.plugs.contract import KEY, NOW
 
 
@@ -60,5 +63,12 @@ BENCHES: dict[str, SourceBench] = {
                 _alert("api-3", status="resolved", ends_at="2026-11-23T14:20:00Z"),
             ],
         },
+    ),
+    "sns": SourceBench(
+        build=lambda: Sns(lambda: NOW, topics=[TOPIC], severity={"alarms/*": Severity.CRITICAL}),
+        firing=1,
+        ended=0,
+        headers={"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"},
+        payload=json.loads(letter(at=NOW, Message=alarm(at=NOW), Subject='ALARM: "api-5xx" in EU (Frankfurt)')),
     ),
 }

@@ -28,7 +28,8 @@ anything = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.text(max_size=8) | st.sampled_from(["alerts", "labels", "status", "startsAt", "endsAt", "groupKey"]),
+            st.text(max_size=8)
+            | st.sampled_from(["alerts", "labels", "status", "startsAt", "endsAt", "groupKey", "Type", "Message"]),
             inner,
             max_size=6,
         )
@@ -76,8 +77,8 @@ def check(name: str, told: Delivered | Rejected) -> None:
             text.encode()  # A lone surrogate cannot be stored, and would be an error of ours for ever.
 
 
-def test_the_source_of_the_product_is_found() -> None:
-    assert "alertmanager" in find()
+def test_the_sources_of_the_product_are_found() -> None:
+    assert {"alertmanager", "sns"} <= set(find())
 
 
 @every_source

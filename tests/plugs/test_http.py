@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
@@ -264,6 +265,29 @@ def test_an_answer_that_never_ends_is_not_waited_for() -> None:
 
     with _listening(drip) as url, pytest.raises(Unsure, match="did not finish its answer in time"):
         change(api(url, timeout=_BRIEF))
+
+
+def test_a_file_is_taken_as_it_is_and_one_that_is_too_large_is_not_taken(there: Echo) -> None:
+    there.says = Answer(body=b"-----BEGIN\xff")
+    taken = api(there.url).fetch("/a.pem")
+
+    there.says = Answer(body=b"x" * 100_000)
+    with pytest.raises(Rejected, match="answered more than 1000 bytes") as caught:
+        api(there.url).fetch("/a.pem")
+
+    assert taken == b"-----BEGIN\xff"
+    assert caught.value.code == "unreadable"
+    assert [call.path for call in there.received] == ["/a.pem", "/a.pem"]
+
+
+def test_what_is_not_read_to_its_end_leaves_no_connection_open(there: Echo) -> None:
+    there.says = Answer(body=b"x" * 1_000_000)
+    with pytest.raises(Rejected):
+        api(there.url).fetch("/a.pem")
+
+    gc.collect()  # a socket that was left open is a warning here, and warnings are errors
+
+    assert len(there.received) == 1
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, permutations
 
@@ -213,3 +213,14 @@ def test_each_verdict_has_its_row_in_the_table() -> None:
     for one, stored, expected in rows:
         assert verdict(one, stored) is expected
     assert verdict(fires, standing(5, firing=False), NOON + LATE * 2) is Verdict.FIRED
+
+
+def test_of_a_source_that_tells_once_a_covered_firing_is_over_however_late_and_a_later_one_is_news() -> None:
+    ended = Standing(row=1, incident_id=1, starts_at=NOON, firing=False, ended_at=NOON, until=NOON + LATE)
+    firing = {minute: replace(told("a1", minute, firing=True), told_once=True) for minute in (-1, 0, 5, 6)}
+
+    for hours in (0, 1, 1000):
+        now = NOON + timedelta(hours=hours)
+        said = {at: judge(one, ended, now=now, late_copy=LATE) for at, one in firing.items()}
+
+        assert said == {-1: Verdict.OVER, 0: Verdict.OVER, 5: Verdict.OVER, 6: Verdict.FIRED}

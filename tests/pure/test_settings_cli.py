@@ -27,7 +27,9 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = written(
         tmp_path,
         "store: {url: 'postgresql+psycopg://u:planted-secret@db/vakhta'}\n"
-        "sources: {alertmanager: {tokens: [planted-secret]}}\n"
+        "sources:\n"
+        "  alertmanager: {tokens: [planted-secret]}\n"
+        "  sns: {topics: ['arn:aws:sns:eu-central-1:123456789012:alarms']}\n"
         "channels:\n"
         "  slack: {bot_token: planted-secret, app_token: planted-secret, team_id: T1, channel: C1}\n"
         "  telegram: {token: planted-secret, chat_id: -1001}\n"
@@ -43,7 +45,7 @@ def test_check_says_what_would_start(tmp_path: Path, capsys: pytest.CaptureFixtu
         f"{path} has no fault. `vakhta run` would start:\n"
         "  server    http://127.0.0.1:8080 (listening on 127.0.0.1:8080)\n"
         "  store     postgresql+psycopg://[redacted]@db/vakhta\n"
-        "  sources   alertmanager\n"
+        "  sources   alertmanager, sns (alarms)\n"
         "  channels  console, slack (socket, C1), telegram (polling, -1001), pagerduty (critical)\n"
         "  people    2\n"
     )

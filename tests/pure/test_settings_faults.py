@@ -57,6 +57,21 @@ CASES = {
     "unknown key in a list": ("people:\n  - {id: a, slck: U1}", (2, 13, "people[0].slck"), "did you mean 'slack'?"),
     "unknown key in a map": ("roles: {r: {alow: []}}", (1, 13, "roles.r.alow"), "did you mean 'allow'?"),
     "far from any key": ("zzz: 1", (1, 1, "zzz"), "use one of: audit, channels, clusters, "),
+    "a topic by its name": (
+        "sources: {sns: {topics: [alarms]}}",
+        (1, 26, "sources.sns.topics[0]"),
+        "must be the ARN of a topic, such as arn:aws:sns:",
+    ),
+    "a topic that sends to no address": (
+        "sources: {sns: {topics: ['arn:aws:sns:eu-central-1:123456789012:alarms.fifo']}}",
+        (1, 26, "sources.sns.topics[0]"),
+        "is a FIFO topic",
+    ),
+    "a severity that is none": (
+        "sources: {sns: {severity: {'a/*': sev1}}}",
+        (1, 35, "sources.sns.severity.a/*"),
+        "must be one of 'critical'",
+    ),
     "audit key": ("audit: {key: aGk=}", (1, 14, "audit.key"), "must be 32 bytes in base64; make one with"),
     "audit key not base64": ("audit: {key: '!'}", (1, 14, "audit.key"), "must be 32 bytes in base64"),
     "audit public key": (

@@ -1,0 +1,35 @@
+"""The sections of the settings about senders of alerts other than Alertmanager."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from bot.model import Severity
+from bot.section import Section
+
+_ARN = re.compile(r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{1,32}:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
+
+
+def _topic(arn: str) -> str:
+    if arn.endswith(".fifo"):
+        raise ValueError("is a FIFO topic, and those send to no web address")
+    if not _ARN.fullmatch(arn):
+        raise ValueError("must be the ARN of a topic, such as arn:aws:sns:eu-central-1:123456789012:alarms")
+    return arn
+
+
+_Topic = Annotated[str, AfterValidator(_topic)]
+
+
+class SnsSettings(Section):
+    """Alerts from Amazon SNS: CloudWatch's alarms, and whatever else a topic carries."""
+
+    topics: tuple[_Topic, ...] = Field((), description="ARNs of the topics that may send; none: it is switched off.")
+    severity: Mapping[str, Severity] = Field(
+        {},
+        description="Glob of TOPIC/ALARM, their names -> critical, error, warning or info; the first that fits counts.",
+    )
