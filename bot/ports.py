@@ -166,14 +166,10 @@ class Speaks(Protocol):
     """A channel that can also say a line which belongs to no incident."""
 
     def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
-        """Say it there, or in the place of what stands at `instead_of`; returns where it stands now.
+        """Say it there, or in the place of what stands at `instead_of`; returns where it is. Raises `Undelivered`.
 
         `to`: one of the platform's rooms, or a message to answer, ROOM:MESSAGE; None: where incidents are told.
-
-        Raises:
-            Undelivered: as in `Channel.deliver`.
         """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

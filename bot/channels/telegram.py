@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -23,6 +23,8 @@ from bot.ports import Door, Heard, Limit, Rejected, Undelivered
 from bot.settings import TelegramSettings
 
 logger = logging.getLogger(__name__)
+
+_OFFERED_S = 1.0  #: so long the end waits for the command menu, which takes two requests at the very start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class Telegram:
         self._trouble: str | None = None
         self._ear: Ear | None = None
         self._live: _Live | None = None
+        self._offering: Future[None] | None = None
 
     def deliver(self, notice: Notice) -> str | None:
         """The ref is "chat:message"."""
@@ -78,6 +81,8 @@ class Telegram:
         live = self._live
         if live is None:
             return
+        if self._offering is not None:  # cut off while it connects, it would leave its socket open
+            wait([self._offering], _OFFERED_S)
         live.loop.end(live.bot.close())
         live.polling.close()
         self._live = self._ear = None
@@ -92,7 +97,8 @@ class Telegram:
     async def _listen(self, live: _Live, door: Door) -> None:
         """Until the webhook is set; or until polling fails, which is then done again."""
         bot_id, username = await live.bot.open(self._webhook)
-        live.loop.begin(self._offer(live, door)).add_done_callback(_note_a_bug)
+        self._offering = live.loop.begin(self._offer(live, door))
+        self._offering.add_done_callback(_note_a_bug)
         self._ear = Ear(door=door, place=self.name, chat_id=live.bot.chat_id, bot_id=bot_id, username=username)
         if self._webhook is None:
             await live.polling.run(self._be_well)
