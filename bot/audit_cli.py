@@ -24,10 +24,13 @@ from bot.inspection.inspecting import inspect
 from bot.inspection.marks import Anchor
 from bot.inspection.note import Key, Malformed, key_of
 from bot.inspection.report import Fault
+from bot.inspection.stretches import Crew
 from bot.ports import Rejected
 from bot.settings import Settings, read
 
 _REFUSED = 1
+#: Past so many, what one process has to do for all of them is what takes the time.
+_MOST_PROCESSES = 8
 _KEY_FILE = "vakhta-audit.key"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,7 +93,8 @@ def _verify(given: argparse.Namespace) -> int:
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
     with _log(given, settings) as evidence:
         anchors, why_none = _anchors(given, settings)
-        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors)
+        crew = Crew(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
+        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors, crew=crew)
     if why_none:
         report.add(Fault.FLAGGED, why_none)
     report.pinned = bool(given.public_key)

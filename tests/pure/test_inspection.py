@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.inspection.form import AT, CODE, NAMES, RUN, UID, columns_of
 from bot.inspection.note import Malformed, key_of, read, signer
 from bot.inspection.report import Fault, Report
-from bot.inspection.tree import Tree, leaf_of
+from bot.inspection.tree import Block, Tree, leaf_of
 from tests.audit_log import BEGAN, PEN, Pen, _values, canonical, frontier, root, verify
 
 #: The leaves and roots of the published test of Certificate Transparency's reference tree.
@@ -53,6 +53,20 @@ def test_a_tree_that_grows_has_the_root_and_frontier_of_one_made_at_once(leaves:
         tree.add(leaf)
 
     assert (tree.root(), tree.frontier()) == (root(leaves), frontier(leaves))
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), min_size=8, max_size=40), st.data())
+def test_a_tree_that_grows_by_blocks_is_the_one_that_grows_by_leaves(leaves: list[bytes], data: st.DataObject) -> None:
+    blocks = [Block(b"".join(leaves[start : start + 8])) for start in range(0, len(leaves) - 7, 8)]
+    tree, count = Tree(), data.draw(st.integers(1, 7))
+
+    for number, block in enumerate(blocks):
+        part = tree.with_first_of(block, count)
+        tree.add_block(block)
+
+        first = leaves[: number * 8 + count]
+        assert (part.root(), part.frontier()) == (root(first), frontier(first))
+    assert (tree.root(), tree.size) == (root(leaves[: len(blocks) * 8]), len(blocks) * 8)
 
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
