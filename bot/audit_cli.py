@@ -10,13 +10,14 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
+from bot import custody_cli
 from bot.inspection import exporting, opening
 from bot.inspection.anchors import anchors_in
 from bot.inspection.evidence import Evidence, Part, Unreadable
@@ -50,6 +51,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], where:
     mine = _Parser(add_help=False, parents=[where])
     _add_verify(verbs, mine)
     _add_export(verbs, mine)
+
+    def add(name: str, says: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=says, description=says, parents=[mine])
+        verb.set_defaults(command=command, parser=verb)
+        return verb
+
+    custody_cli.add_to(add)
 
 
 def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:

@@ -32,6 +32,7 @@ from bot.inspection.stretches import (
     looked_through,
 )
 from bot.inspection.tree import Tree
+from bot.inspection.trust import Trust, may_hand_over
 from bot.inspection.uids import Uids, key_of
 
 #: An entry that is not sealed by then, or no checkpoint over it, or no outcome of an intent: nobody is at work.
@@ -58,8 +59,11 @@ def inspect(
     """
     believed = {key.id: key for key in keys}
     report = Report(name=evidence.name, believed=[key.text for key in believed.values()], anchors=len(anchors))
+    handing = (row.note for row in evidence.checkpoints() if may_hand_over(row.note))
+    trust = Trust(list(believed.values()), handing, verify)
+    report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as aside:
-        marks = Marks(evidence, report, keys=believed, verify=verify, anchors=anchors, aside=aside)
+        marks = Marks(evidence, report, trust=trust, anchors=anchors, aside=aside)
         walk = _Walk(evidence, marks, report)
         walk.go(crew)
         return walk.report_at(now)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 
 from bot.inspection.evidence import Anchored, Checkpoint, Evidence
-from bot.inspection.note import Key, Malformed, Note, Verify, read, signer
+from bot.inspection.note import Key, Malformed, Note, read
 from bot.inspection.report import Fault, Report
 from bot.inspection.tree import Tree
+from bot.inspection.trust import Trust
 
 _NEVER = 1 << 63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,14 +59,12 @@ class Marks:
         evidence: Evidence,
         report: Report,
         *,
-        keys: Mapping[str, Key],
-        verify: Verify,
+        trust: Trust,
         anchors: Sequence[Anchor],
         aside: Executor,
     ) -> None:
         self._report = report
-        self._keys = keys
-        self._verify = verify
+        self._trust = trust
         self._aside = aside
         outside = sorted(anchors, key=_size)
         #: Of one size the checkpoint comes first: the rows of anchors are held against it.
@@ -141,7 +140,7 @@ class Marks:
             note = read(raw)
         except Malformed as why:
             return why, None
-        return note, signer(note, self._keys, self._verify)
+        return note, self._trust.signer(note)
 
     def _judge_checkpoint(self, mark: _Signed, tree: Tree | None) -> bool:
         """Whether its signature is good, and its root where that can be known."""
@@ -198,7 +197,7 @@ class Marks:
         if (note.size, note.root) != (anchor.size, anchor.root):
             self._report.add(Fault.UNSIGNED, f"{anchor.where} does not say what the signed note in it does")
             return False
-        return self._believes(note, signer(note, self._keys, self._verify), anchor.where)
+        return self._believes(note, self._trust.signer(note), anchor.where)
 
     def _judge_anchored(self, row: Anchored) -> None:
         """A row only points to an anchor; but what was anchored had been signed first."""
@@ -208,9 +207,7 @@ class Marks:
 
     def _believes(self, note: Note, key: Key | None, where: str) -> bool:
         if key is None:
-            known = [name for name in note.signatures if name in self._keys]
-            why = "is not of the key it names" if known else f"is of an unknown key, {', '.join(note.signatures)!a}"
-            self._report.add(Fault.UNSIGNED, f"the signature below {where} {why}")
+            self._report.add(Fault.UNSIGNED, f"the signature below {where} {self._trust.why_not(note)}")
             return False
         self._origin = self._origin or note.origin
         if note.origin != self._origin:

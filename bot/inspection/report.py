@@ -51,6 +51,7 @@ class Report:
 
     name: str
     believed: Sequence[str] = ()  #: the verifier keys that were
+    handovers: Sequence[str] = ()  #: which key has vouched for which, and from where on
     pinned: bool = True  #: whether they were given by who asks, and not by the settings that the bot itself runs on
     sealed: int = 0
     unsealed: int = 0
@@ -105,6 +106,7 @@ class Report:
             "signed": {"size": self.signed, "at": self.signed_at},
             "anchors": self.anchors,
             "believed": list(self.believed),
+            "handovers": list(self.handovers),
             "pinned": self.pinned,
         }
         return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
@@ -115,6 +117,7 @@ class Report:
             f"{self.sealed:,} entries sealed, the last of {self.newest or 'no time'}; {self.unsealed:,} not yet sealed",
             f"{self.checkpoints:,} checkpoints{last}; {self._seen_outside()}",
             *(f"believed: {key}" for key in self.believed),
+            *(f"handed over: {one}" for one in self.handovers),
         ]
         if not self.believed:
             lines.append("no key is believed; name one with --public-key")

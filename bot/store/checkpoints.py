@@ -41,6 +41,13 @@ def newest(sql: Sql) -> Checkpoint | None:
     return Checkpoint(tree=tree, root=bytes(root), at=moment(at), key_id=str(key_id), note=str(note))
 
 
+def left(sql: Sql, verifier_key: str) -> bool:
+    """Whether that key has handed over to another."""
+    return (
+        sql.scalar("SELECT 1 FROM audit_checkpoint WHERE note LIKE ? LIMIT 1", f"%\nfrom {verifier_key}\n%") is not None
+    )
+
+
 def put(tx: Tx, one: Checkpoint) -> bool:
     """Store it, unless somebody has signed that size or a larger one already. In the lane of the seals."""
     if tx.sql.scalar("SELECT 1 FROM audit_checkpoint WHERE size >= ? LIMIT 1", one.tree.size):

@@ -44,6 +44,7 @@ VERBS: dict[str, Needs] = {
     "schema": Needs(settings=False, database=False),
     "audit verify": Needs(),
     "audit export": Needs(),
+    "audit rotate": Needs(),
 }
 
 
