@@ -19,10 +19,8 @@ from typing import IO, NoReturn
 
 from bot import custody_cli
 from bot.inspection import exporting, opening
-from bot.inspection.anchors import anchors_in
 from bot.inspection.evidence import Evidence, Part, Unreadable
 from bot.inspection.inspecting import inspect
-from bot.inspection.marks import Anchor
 from bot.inspection.note import Key, Malformed, key_of
 from bot.inspection.report import Fault
 from bot.inspection.stretches import Crew
@@ -100,7 +98,7 @@ def _verify(given: argparse.Namespace) -> int:
     settings = None if alone else read(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
     with _log(given, settings) as evidence:
-        anchors, why_none = _anchors(given, settings)
+        anchors, why_none = custody_cli.seen_outside(given.anchors, settings)
         crew = Crew(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
         report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors, crew=crew)
     if why_none:
@@ -133,19 +131,6 @@ def _log(given: argparse.Namespace, settings: Settings | None) -> Iterator[Evide
         raise Rejected(
             f"The audit log was not looked at: {why}. Name a database or an export of this version that can be read."
         ) from None
-
-
-def _anchors(given: argparse.Namespace, settings: Settings | None) -> tuple[list[Anchor], str]:
-    """Those that were named, else those of the file in the settings; and why there are none, "" where that is known."""
-    if given.anchors:
-        return [anchor for path in given.anchors for anchor in anchors_in(path)], ""
-    named = settings.audit.anchors.file if settings is not None else None
-    if named is None:
-        return [], ""
-    try:
-        return anchors_in(Path(named)), ""
-    except Unreadable as why:
-        return [], f"no anchor was looked at: audit.anchors.file names {why}"
 
 
 def _pinned(text: str) -> Key:

@@ -19,18 +19,9 @@ from bot.inspection.evidence import Evidence, Row
 from bot.inspection.form import AT, CODE, NAMES, RUN, UID, Columns, columns_of
 from bot.inspection.marks import Anchor, Marks
 from bot.inspection.note import Key, Verify
-from bot.inspection.report import Fault, Report
-from bot.inspection.stretches import (
-    ALONE,
-    INTENT,
-    OF_RUNS,
-    OUT_OF_ORDER,
-    OUTCOMES,
-    SEAL,
-    Crew,
-    Stretch,
-    looked_through,
-)
+from bot.inspection.report import Fault, Report, time_of
+from bot.inspection.runs import INTENT, OF_ITSELF, OF_RUNS, OUTCOMES, Runs, restored
+from bot.inspection.stretches import ALONE, OUT_OF_ORDER, SEAL, Crew, Stretch, looked_through
 from bot.inspection.tree import Tree
 from bot.inspection.trust import Trust, may_hand_over
 from bot.inspection.uids import Uids, key_of
@@ -79,7 +70,7 @@ class _Walk:
         self._whole = True  #: nothing was missing so far, so the tree is the log's
         self._last = 0  #: when the entry before this one was written
         self._unsigned: int | None = None  #: when the first entry was that no checkpoint covers
-        self._open: dict[bytes, tuple[int | None, int]] = {}  #: run -> (pos, at) of an intent without an outcome
+        self._runs = Runs()
         self._uids = Uids()
 
     def go(self, crew: Crew) -> None:
@@ -105,7 +96,7 @@ class _Walk:
             self._report.add(Fault.FLAGGED, "the log is empty")
         self._report.sealed = self._next if self._whole else self._report.sealed
         self._report.root = self._tree_root()
-        self._report.newest = _time(self._last) if self._last else ""
+        self._report.newest = time_of(self._last) if self._last else ""
         return self._report
 
     def _take(self, rows: Sequence[Row]) -> None:
@@ -126,8 +117,10 @@ class _Walk:
             if said is None:
                 continue
             note_uid(key_of(said[UID]))
+            if said[CODE] in OF_ITSELF:
+                self._note_own(row)
             if said[CODE] in OF_RUNS:
-                self._note_run(said[CODE], said[RUN], (pos, said[AT]))
+                self._runs.note(said[CODE], said[RUN], (pos, said[AT]))
             at = said[AT]
             if self._unsigned is None or at < self._last - OUT_OF_ORDER:
                 self._note_time(at, pos)
@@ -151,7 +144,7 @@ class _Walk:
             tree.add_block(stretch.block)
         self._uids.add_all(stretch.uids)
         for pos, code, run, at in stretch.runs:
-            self._note_run(code, run, (pos, at))
+            self._runs.note(code, run, (pos, at))
         self._next, self._last = end, times[-1]
         self._report.sealed += len(times)
 
@@ -159,13 +152,14 @@ class _Walk:
         if self._unsigned is None:
             self._unsigned = at
         if at < self._last - OUT_OF_ORDER:
-            self._report.add(Fault.FLAGGED, f"the clock went back, from {_time(self._last)} to {_time(at)}", pos=pos)
+            self._report.add(
+                Fault.FLAGGED, f"the clock went back, from {time_of(self._last)} to {time_of(at)}", pos=pos
+            )
 
-    def _note_run(self, code: bytes, run: bytes, where: tuple[int | None, int]) -> None:
-        if code == INTENT:
-            self._open.setdefault(run, where)
-        else:
-            self._open.pop(run, None)
+    def _note_own(self, row: Row) -> None:
+        one = restored(row[0], row[3])
+        if one is not None:
+            self._marks.restored(one)
 
     def _reach(self) -> None:
         """Judge what was signed or anchored of the log up to here."""
@@ -223,13 +217,13 @@ class _Walk:
             if said is None:
                 continue
             if said[CODE] == INTENT:
-                self._note_run(said[CODE], said[RUN], (None, said[AT]))
+                self._runs.note(said[CODE], said[RUN], (None, said[AT]))
             elif said[CODE] in OUTCOMES:
                 outcomes.append(said)
             if said[AT] < now - _micros(SEALED_WITHIN):
-                self._report.add(Fault.UNSEALED, f"entry {row[2]} of {_time(said[AT])} has no place in the log")
+                self._report.add(Fault.UNSEALED, f"entry {row[2]} of {time_of(said[AT])} has no place in the log")
         for said in outcomes:
-            self._note_run(said[CODE], said[RUN], (None, said[AT]))
+            self._runs.note(said[CODE], said[RUN], (None, said[AT]))
 
     def _waits(self, row: Row) -> Columns | None:
         """What an entry says that is not sealed yet; None where it cannot be read."""
@@ -248,15 +242,13 @@ class _Walk:
         if self._unsigned is not None and self._unsigned < now - _micros(SIGNED_WITHIN):
             self._report.add(
                 Fault.UNSEALED,
-                f"no checkpoint covers what stands from here on, the oldest of {_time(self._unsigned)}",
+                f"no checkpoint covers what stands from here on, the oldest of {time_of(self._unsigned)}",
                 pos=self._report.signed,
             )
 
     def _judge_unended(self, now: int) -> None:
-        for run, (pos, at) in self._open.items():
-            if at < now - _micros(ENDED_WITHIN):
-                said = f"run {run.decode()} was to begin at {_time(at)}, and nothing tells how it ended"
-                self._report.add(Fault.UNENDED, said, pos=pos)
+        for pos, said in self._runs.unended(now - _micros(ENDED_WITHIN)):
+            self._report.add(Fault.UNENDED, said, pos=pos)
 
     def _judge_repeated(self) -> None:
         repeated = self._uids.repeated()
@@ -283,10 +275,6 @@ class _Walk:
 
 def _micros(much: timedelta) -> int:
     return much // timedelta(microseconds=1)
-
-
-def _time(at: int) -> str:
-    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _hex(found: object) -> str:

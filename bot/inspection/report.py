@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 
@@ -32,6 +33,7 @@ SAYS = {
 }
 #: So many of each kind are told one by one; the others are counted.
 _MOST = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,3 +141,8 @@ def _lines(one: Finding) -> list[str]:
     if one.expected or one.found:
         lines += [f"    expected {one.expected}", f"    found    {one.found}"]
     return lines
+
+
+def time_of(at: int) -> str:
+    """Microseconds since 1970, to the second."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -20,14 +20,12 @@ from multiprocessing.connection import Connection
 
 from bot.inspection.evidence import Evidence, Part, Unreadable
 from bot.inspection.form import AT, CODE, RUN, UID, columns_of
+from bot.inspection.runs import OF_ITSELF, OF_RUNS
 from bot.inspection.tree import Block
 from bot.inspection.uids import key_of
 
 #: Entries are sealed in about the order they were written; further back than this, in microseconds, it was the clock.
 OUT_OF_ORDER = 60_000_000
-INTENT = b"VK120I"
-OUTCOMES = (b"VK121I", b"VK122E", b"VK123E")
-OF_RUNS = frozenset((INTENT, *OUTCOMES))
 #: So many columns of a row are not an entry's.
 SEAL = 4
 
@@ -137,7 +135,7 @@ def look(evidence: Evidence, first: int, length: int) -> Stretch | None:
         if row[0] != place or said is None or said != row[SEAL:] or sha256(b"\x00" + body).digest() != leaf:
             return None
         at = said[AT]
-        if at < last - OUT_OF_ORDER:
+        if at < last - OUT_OF_ORDER or said[CODE] in OF_ITSELF:
             return None
         place, last = place + 1, at
         leaves.append(leaf)

@@ -19,6 +19,11 @@ class Tree:
         self.size = 0
         self.peaks: list[bytes] = []
 
+    def copy(self) -> Tree:
+        tree = Tree()
+        tree.peaks, tree.size = [*self.peaks], self.size
+        return tree
+
     def add(self, leaf: bytes) -> None:
         peaks, size, top = self.peaks, self.size, leaf
         while size & 1:  # a full subtree of the same height stands to the left
@@ -36,8 +41,9 @@ class Tree:
 
     def with_first_of(self, block: Block, count: int) -> Tree:
         """Another tree, that has the first of its leaves as well; fewer than all of them."""
-        tree = Tree()
-        tree.peaks, tree.size = [*self.peaks, *block.peaks(count)], self.size + count
+        tree = self.copy()
+        tree.peaks += block.peaks(count)
+        tree.size += count
         return tree
 
     def root(self) -> bytes:

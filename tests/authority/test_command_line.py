@@ -45,6 +45,7 @@ VERBS: dict[str, Needs] = {
     "audit verify": Needs(),
     "audit export": Needs(),
     "audit rotate": Needs(),
+    "audit restored": Needs(words=("--because", "so")),
 }
 
 

@@ -1,4 +1,4 @@
-"""`vakhta audit rotate`: what a person does to the log by hand is an entry of it, and verified ever after."""
+"""What a person does to the log by hand, `vakhta audit rotate` and `restored`, is told by every verification after."""
 
 from __future__ import annotations
 
@@ -165,3 +165,108 @@ def test_a_key_never_comes_back(place: Place, capsys: pytest.CaptureFixture[str]
 
     assert place.run("rotate") == 1
     assert "has been handed over before" in capsys.readouterr().err
+
+
+def cut(place: Place, size: int) -> None:
+    """What an old copy is: nothing of it tells that there was more."""
+    for table, key in (("anchor", "size > ?"), ("checkpoint", "size > ?"), ("seal", "pos >= ?")):
+        place.tamper(f"DELETE FROM audit_{table} WHERE {key}", size)
+    place.tamper("DELETE FROM audit_entry WHERE id NOT IN (SELECT entry_id FROM audit_seal)")
+
+
+def restored(place: Place, *words: str) -> int:
+    return place.run("restored", "--because", "The disk was lost.", "--anchors", str(place.outside), *words)
+
+
+def verified(place: Place) -> int:
+    return place.run("verify", "--anchors", str(place.outside))
+
+
+def test_a_copy_that_was_put_back_is_red_until_somebody_owns_up_to_it_and_is_told_of_ever_after(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write()  # 3 entries
+    place.write()  # 6
+    cut(place, 3)
+    before = verified(place)
+
+    owned = restored(place)
+    after = verified(place)
+    place.write()
+    place.write()  # more than was lost, with roots of their own
+    later = verified(place)
+
+    out = capsys.readouterr().out
+    assert (before, owned, after, later) == (4, 0, 0, 0)
+    assert "Of 6 entries that had been anchored, those behind the first 3 are lost." in out
+    assert out.count("flagged: position 3: a copy was put back: of 6 entries") == 2
+    assert "The disk was lost." in out.rpartition("flagged")[2]
+    assert place.run("verify") == 0
+    assert "a copy was put back" in capsys.readouterr().out, "also where no anchor is looked at"
+
+
+def test_a_copy_that_went_on_before_anybody_owned_up_is_altered_until_then(place: Place) -> None:
+    place.write()
+    place.write()
+    cut(place, 3)
+    place.write()
+    place.write()
+    assert verified(place) == 2
+
+    assert restored(place) == 0
+
+    assert verified(place) == 0
+
+
+def test_each_copy_that_is_put_back_is_owned_up_to_on_its_own(place: Place) -> None:
+    for _ in range(2):
+        place.write()
+        place.write()
+        place.write()
+        (size,) = place.asked(
+            "SELECT max(size) FROM audit_checkpoint WHERE size < (SELECT max(size) FROM audit_anchor)"
+        )
+        assert isinstance(size, int)
+        cut(place, size)
+        assert verified(place) == 4
+        assert restored(place) == 0
+        assert verified(place) == 0
+
+    (first, second) = place.asked("SELECT body FROM audit_entry WHERE code = 'VK006W' ORDER BY id")
+    assert [json.loads(bytes(body))["more"]["epoch"] for body in (first, second)] == ["1", "2"]  # type: ignore[call-overload]
+
+
+def test_what_was_owned_up_to_excuses_nothing_else(place: Place) -> None:
+    place.write()
+    place.write()
+    cut(place, 3)
+    assert restored(place) == 0
+    place.write()
+    place.write()
+
+    cut(place, 5)
+
+    assert verified(place) == 4
+
+
+def test_an_entry_that_owns_up_and_that_nobody_has_signed_excuses_nothing(place: Place) -> None:
+    place.write()
+    place.write()
+    cut(place, 3)
+    assert restored(place) == 0
+    place.tamper("DELETE FROM audit_checkpoint WHERE size > 3")
+
+    assert verified(place) == 4
+
+
+def test_where_nothing_is_lost_nothing_is_written(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.write()
+    before = codes(place)
+
+    assert restored(place) == 1
+    assert place.run("restored", "--because", "So.") == 1
+
+    err = capsys.readouterr().err
+    assert "all that was seen outside agrees" in err
+    assert "without an anchor nobody knows what is lost" in err
+    assert codes(place) == before
