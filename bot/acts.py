@@ -85,6 +85,7 @@ class Code(StrEnum):
     HEARTBEAT = "VK003I"  #: it was there, and nothing happened
     KEY_CHANGED = "VK004W"  #: checkpoints are signed with another key from here on
     CLOCK_WENT_BACK = "VK005W"
+    RESTORED = "VK006W"  #: a copy was put back, and what had been written since it was made is gone
     ANSWERED = "VK100I"  #: a question that changes nothing
     DENIED = "VK101W"  #: the rights do not allow it
     REJECTED = "VK102W"  #: not understood, or it cannot be

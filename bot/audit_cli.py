@@ -10,24 +10,26 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
+from bot import custody_cli
 from bot.inspection import exporting, opening
-from bot.inspection.anchors import anchors_in
 from bot.inspection.evidence import Evidence, Part, Unreadable
 from bot.inspection.inspecting import inspect
-from bot.inspection.marks import Anchor
 from bot.inspection.note import Key, Malformed, key_of
 from bot.inspection.report import Fault
+from bot.inspection.stretches import Crew
 from bot.ports import Rejected
 from bot.settings import Settings, read
 
 _REFUSED = 1
+#: Past so many, what one process has to do for all of them is what takes the time.
+_MOST_PROCESSES = 8
 _KEY_FILE = "vakhta-audit.key"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,6 +49,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], where:
     mine = _Parser(add_help=False, parents=[where])
     _add_verify(verbs, mine)
     _add_export(verbs, mine)
+
+    def add(name: str, says: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=says, description=says, parents=[mine])
+        verb.set_defaults(command=command, parser=verb)
+        return verb
+
+    custody_cli.add_to(add)
 
 
 def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:
@@ -89,8 +98,9 @@ def _verify(given: argparse.Namespace) -> int:
     settings = None if alone else read(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
     with _log(given, settings) as evidence:
-        anchors, why_none = _anchors(given, settings)
-        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors)
+        anchors, why_none = custody_cli.seen_outside(given.anchors, settings)
+        crew = Crew(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
+        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors, crew=crew)
     if why_none:
         report.add(Fault.FLAGGED, why_none)
     report.pinned = bool(given.public_key)
@@ -121,19 +131,6 @@ def _log(given: argparse.Namespace, settings: Settings | None) -> Iterator[Evide
         raise Rejected(
             f"The audit log was not looked at: {why}. Name a database or an export of this version that can be read."
         ) from None
-
-
-def _anchors(given: argparse.Namespace, settings: Settings | None) -> tuple[list[Anchor], str]:
-    """Those that were named, else those of the file in the settings; and why there are none, "" where that is known."""
-    if given.anchors:
-        return [anchor for path in given.anchors for anchor in anchors_in(path)], ""
-    named = settings.audit.anchors.file if settings is not None else None
-    if named is None:
-        return [], ""
-    try:
-        return anchors_in(Path(named)), ""
-    except Unreadable as why:
-        return [], f"no anchor was looked at: audit.anchors.file names {why}"
 
 
 def _pinned(text: str) -> Key:

@@ -22,7 +22,7 @@ from bot.circumstances import When
 from bot.logs import Scrub
 from bot.meters import Meters
 from bot.model import Principal, Severity
-from bot.notary import Notary, Signer
+from bot.notary import Notary
 from bot.owing import Mouth
 from bot.people import People
 from bot.ports import Channel, Rejected, Speaks
@@ -30,6 +30,7 @@ from bot.redact import redact
 from bot.rules import Rules
 from bot.settings import USUAL_SEVERITIES, Settings
 from bot.settings_people import DenyWhenSettings, RoleSettings
+from bot.signer import Signer
 from bot.store import migrating
 from bot.store.engine import Store, Unavailable
 from bot.store.opening import TROUBLES
@@ -69,7 +70,7 @@ def notary_of(settings: Settings, store: Store, meters: Meters, made: Mapping[st
     chat = settings.audit.anchors.chat
     return Notary(
         store,
-        signer=_signer(settings, store),
+        signer=signer_of(settings, store),
         anchors=_anchors(settings, made),
         seldom={"chat": timedelta(minutes=chat.every_minutes)} if chat else {},
         write=_to_stdout if settings.audit.stdout else None,
@@ -77,8 +78,8 @@ def notary_of(settings: Settings, store: Store, meters: Meters, made: Mapping[st
     )
 
 
-def _signer(settings: Settings, store: Store) -> Signer | None:
-    """None where there is no key, and PostgreSQL has no place beside it for one."""
+def signer_of(settings: Settings, store: Store) -> Signer | None:
+    """Who signs the audit log. None where there is no key, and PostgreSQL has no place beside it for one."""
     section = settings.audit
     if section.key is not None:
         seed = signing.seed_of(section.key.get_secret_value())
@@ -89,16 +90,27 @@ def _signer(settings: Settings, store: Store) -> Signer | None:
             raise SystemExit(f"{refusal.said} Nothing was started. Set audit.key, or mend that file.") from None
     else:
         return None
+    signer = _signer(settings, seed)
+    if section.public_keys and signer.verifier_key not in section.public_keys:
+        logger.error("audit.public_keys does not name the key that signs", extra={"key": signer.key_id})
+    return signer
+
+
+def previous_signer_of(settings: Settings) -> Signer | None:
+    """Who signed it before, while one key hands over to the other."""
+    key = settings.audit.previous_key
+    return None if key is None else _signer(settings, signing.seed_of(key.get_secret_value()))
+
+
+def _signer(settings: Settings, seed: bytes) -> Signer:
+    section = settings.audit
     public = signing.public_key(seed)
     believed = {note.key_id(name, key): key for name, key in map(note.public_of, section.public_keys)}
-    mine = note.key_id(section.origin, public)
-    if believed and mine not in believed:
-        logger.error("audit.public_keys does not name the key that signs", extra={"key": mine})
     return Signer(
         name=section.origin,
         public=public,
         sign=partial(signing.sign, seed),
-        believed={mine: public, **believed},
+        believed={note.key_id(section.origin, public): public, **believed},
         signed_by=signing.signed_by,
     )
 

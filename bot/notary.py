@@ -10,13 +10,12 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 
-from bot import note
 from bot.acts import AuditEntry, Code
 from bot.meters import Meters
+from bot.signer import Signer, must_follow, signed, trusted
 from bot.store import checkpoints, ledger, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable
@@ -28,21 +27,6 @@ from bot.witnesses import Anchoring, Lines, Witness
 logger = logging.getLogger(__name__)
 
 _SEAL_EVERY_S, _SIGN_EVERY_S, _BEAT_EVERY_S = 1, 60, 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class Signer:
-    """A key, without its secret."""
-
-    name: str  #: the log's origin, and the key's name
-    public: bytes
-    sign: Callable[[bytes], bytes]
-    believed: Mapping[str, bytes]  #: key id -> public key, of all whose checkpoints are built upon
-    signed_by: Callable[[bytes, bytes, bytes], bool]  #: (public key, text, signature)
-
-    @property
-    def key_id(self) -> str:
-        return note.key_id(self.name, self.public)
 
 
 class Notary:
@@ -131,7 +115,7 @@ class Notary:
                 self._sign(self._signer)
             except ValueError as why:
                 logger.critical(
-                    "the audit log is not signed: it is not what was signed before", extra={"why": str(why)}
+                    "the audit log is not signed: it does not follow what was signed before", extra={"why": str(why)}
                 )
         for one in self._outside:
             one.wake()
@@ -158,27 +142,30 @@ class Notary:
         if self._signer is None:
             logger.warning("no key signs the audit log; set audit.key")
             return
-        mine = note.verifier_key(self._signer.name, self._signer.public)
+        mine = self._signer.verifier_key
         logger.info("the audit log is signed", extra={"verifier_key": mine})
-        if last is not None and last.key_id != self._signer.key_id:
+        if last is not None and last.key_id != self._signer.key_id and last.key_id in self._signer.believed:
             said = f"Checkpoints are signed by {mine} from here on, no more by {last.key_id}."
             self._record(Code.KEY_CHANGED, said, key=mine)
 
     def _sign(self, signer: Signer) -> None:
         with self._store.read() as seen:
             last, size = checkpoints.newest(seen.sql), seals.size(seen.sql)
+            handed_over = last is not None and checkpoints.left(seen.sql, signer.verifier_key)
         self._newest = last
-        tree = self._tree or _trusted(signer, last)
+        tree = self._tree or trusted(signer, last)
         known = max(tree.size, last.tree.size if last else 0)
         if size < known:
             raise ValueError(f"{size} entries are sealed, and {known} were before: it was cut, or is an older copy")
+        if last is not None and last.key_id != signer.key_id:
+            must_follow(signer, last, handed_over=handed_over)
         tree = self._tree = checkpoints.grown(self._store, tree)
         if last is not None and last.tree.size == tree.size:
             if last.root != tree.root():
                 raise ValueError(f"the root over {tree.size} entries is another one than was signed")
             return
         with self._store.begin(seals.LANE) as tx:
-            made = _signed(signer, tree, tx.now)
+            made = signed(signer, tree, tx.now)
             if checkpoints.put(tx, made):
                 self._newest = made
 
@@ -194,26 +181,3 @@ class Notary:
 
     def _threads(self) -> list[Witness]:
         return [*self._outside, *([self._lines] if self._lines else [])]
-
-
-def _signed(signer: Signer, tree: Range, at: datetime) -> Checkpoint:
-    root = tree.root()
-    text = note.checkpoint(signer.name, tree.size, root, at)
-    signed = note.signed(text, signer.name, signer.public, signer.sign(text.encode()))
-    return Checkpoint(tree=tree, root=root, at=at, key_id=signer.key_id, note=signed)
-
-
-def _trusted(signer: Signer, last: Checkpoint | None) -> Range:
-    """The tree to go on from: that of the last checkpoint, if somebody who is believed has signed it; else none."""
-    if last is None:
-        return Range()
-    try:
-        text, signatures = note.opened(last.note)
-    except ValueError:
-        text, signatures = "", []
-    known = [(signer.believed.get(f"{one.name}+{one.hash.hex()}"), one.raw) for one in signatures]
-    said = note.checkpoint(signer.name, last.tree.size, last.tree.root(), last.at)
-    if text == said and any(public and signer.signed_by(public, text.encode(), raw) for public, raw in known):
-        return last.tree
-    logger.warning("nobody who is believed has signed the last checkpoint; the tree is built anew from all leaves")
-    return Range()

@@ -32,6 +32,11 @@ def checkpoint(origin: str, size: int, root: bytes, at: datetime) -> str:
     return f"{origin}\n{size}\n{b64encode(root).decode()}\nat {rfc3339(at)}\n"
 
 
+def handover(text: str, old: str, new: str) -> str:
+    """A checkpoint that also says which key follows which; both are verifier keys, and both sign it."""
+    return f"{text}from {old}\nto {new}\n"
+
+
 def key_hash(name: str, public: bytes) -> bytes:
     """The four bytes that a signature begins with, to find the key by."""
     return sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
@@ -49,7 +54,12 @@ def verifier_key(name: str, public: bytes) -> str:
 
 def signed(text: str, name: str, public: bytes, signature: bytes) -> str:
     """The text with the signature below it. `text` ends with a newline and has none of its own signatures."""
-    return f"{text}\n{_MARK}{name} {b64encode(key_hash(name, public) + signature).decode()}\n"
+    return cosigned(f"{text}\n", name, public, signature)
+
+
+def cosigned(note: str, name: str, public: bytes, signature: bytes) -> str:
+    """With one more signature over the same text below it."""
+    return f"{note}{_MARK}{name} {b64encode(key_hash(name, public) + signature).decode()}\n"
 
 
 def opened(note: str) -> tuple[str, list[Signature]]:

@@ -74,6 +74,9 @@ class AuditSettings(Section):
         None,
         description="Signs the checkpoints: 32 bytes in base64. Without it, on SQLite, a file beside the database.",
     )
+    previous_key: _SigningKey | None = Field(
+        None, description="The key before audit.key, only while `vakhta audit rotate` hands over from it."
+    )
     public_keys: tuple[_VerifierKey, ...] = Field(
         (), description="Whose checkpoints are believed, NAME+HASH+KEY each; two while one key follows another."
     )

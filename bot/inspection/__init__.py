@@ -5,5 +5,5 @@ statements out of the database, or out of an export, and the rules are those of 
 is a function that checks an Ed25519 signature.
 
 Reading order: `form` (one body), `tree` (all of them), `note` (a signed checkpoint), `evidence` (where rows come from),
-`inspecting` (the walk), `report` (what was found).
+`inspecting` (the walk), `stretches` (how a long log is divided), `report` (what was found).
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -43,11 +43,22 @@ class Anchored:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """Which entries are wanted; times are microseconds since 1970, `until` is not included."""
+    """Which entries are wanted; times are microseconds since 1970, `until` and `end` are not included."""
 
     since: int | None = None
     until: int | None = None
     incident: int | None = None
+    first: int | None = None  #: positions; only of what is sealed
+    end: int | None = None
+
+    def places(self) -> str:
+        """SQL for seals called s, and their entries."""
+        parts = [
+            f"s.pos >= {self.first:d}" if self.first is not None else "",
+            f"s.pos < {self.end:d}" if self.end is not None else "",
+            self.condition(),
+        ]
+        return " AND ".join(filter(None, parts))
 
     def condition(self) -> str:
         """SQL for entries called e; numbers only, so nothing has to be bound."""
@@ -74,6 +85,10 @@ class Evidence(AbstractContextManager["Evidence"], Protocol):
 
     def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
         """By id."""
+        ...
+
+    def parts(self) -> tuple[int, Callable[[], Evidence]] | None:
+        """How many seals there are, and how another process opens the log; None where it can only be read whole."""
         ...
 
     def checkpoints(self) -> Iterator[Checkpoint]:
@@ -113,6 +128,9 @@ def _raw(value: object) -> bytes:
 
 def _text(value: object) -> str:
     return _raw(value).decode(errors="replace")
+
+
+COUNT = "SELECT count(*) FROM audit_seal"
 
 
 def statements(text: str) -> tuple[str, str, str, str]:

@@ -1,15 +1,16 @@
 """The walk over a log: every entry against its hash and its columns, every root against its signature.
 
 One pass in the order of positions, in memory that hardly grows: of each entry eight bytes are kept, to find an id that
-is there twice. The tree is built of the hashes that were sealed, so one altered body is told as one, and what stands
-behind it is still judged by its own. Behind a gap no root can be known; there each entry is judged alone.
+is there twice. Of a long log it takes stretches in which nothing is wrong as others have seen them (`stretches`). The
+tree is built of the hashes that were sealed, so one altered body is told as one, and what stands behind it is still
+judged by its own. Behind a gap no root can be known; there each entry is judged alone.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import chain
@@ -18,23 +19,17 @@ from bot.inspection.evidence import Evidence, Row
 from bot.inspection.form import AT, CODE, NAMES, RUN, UID, Columns, columns_of
 from bot.inspection.marks import Anchor, Marks
 from bot.inspection.note import Key, Verify
-from bot.inspection.report import Fault, Report
+from bot.inspection.report import Fault, Report, time_of
+from bot.inspection.runs import INTENT, OF_ITSELF, OF_RUNS, OUTCOMES, Runs, restored
+from bot.inspection.stretches import ALONE, OUT_OF_ORDER, SEAL, Crew, Stretch, looked_through
 from bot.inspection.tree import Tree
+from bot.inspection.trust import Trust, may_hand_over
+from bot.inspection.uids import Uids, key_of
 
 #: An entry that is not sealed by then, or no checkpoint over it, or no outcome of an intent: nobody is at work.
 SEALED_WITHIN = timedelta(seconds=60)
 SIGNED_WITHIN = timedelta(minutes=3)
 ENDED_WITHIN = timedelta(minutes=15)
-#: Entries are sealed in about the order they were written; further back than this it was the clock.
-_OUT_OF_ORDER = timedelta(seconds=60) // timedelta(microseconds=1)
-
-_INTENT = b"VK120I"
-_OUTCOMES = (b"VK121I", b"VK122E", b"VK123E")
-_OF_RUNS = frozenset((_INTENT, *_OUTCOMES))
-#: Keys of ids are kept in so many heaps, so that looking for equal ones holds one heap at a time.
-_HEAPS = 64
-#: So many columns of a row are not an entry's.
-_SEAL = 4
 _THREADS = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,6 +41,7 @@ def inspect(
     verify: Verify,
     anchors: Sequence[Anchor] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    crew: Crew = ALONE,
 ) -> Report:
     """Walk all of it. `keys` are believed and no others; `anchors` are what was seen of it outside.
 
@@ -54,9 +50,14 @@ def inspect(
     """
     believed = {key.id: key for key in keys}
     report = Report(name=evidence.name, believed=[key.text for key in believed.values()], anchors=len(anchors))
+    handing = (row.note for row in evidence.checkpoints() if may_hand_over(row.note))
+    trust = Trust(list(believed.values()), handing, verify)
+    report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as aside:
-        marks = Marks(evidence, report, keys=believed, verify=verify, anchors=anchors, aside=aside)
-        return _Walk(evidence, marks, report).report_at(now)
+        marks = Marks(evidence, report, trust=trust, anchors=anchors, aside=aside)
+        walk = _Walk(evidence, marks, report)
+        walk.go(crew)
+        return walk.report_at(now)
 
 
 class _Walk:
@@ -69,13 +70,20 @@ class _Walk:
         self._whole = True  #: nothing was missing so far, so the tree is the log's
         self._last = 0  #: when the entry before this one was written
         self._unsigned: int | None = None  #: when the first entry was that no checkpoint covers
-        self._open: dict[bytes, tuple[int | None, int]] = {}  #: run -> (pos, at) of an intent without an outcome
-        self._heaps = [array("q") for _ in range(_HEAPS)]
+        self._runs = Runs()
+        self._uids = Uids()
+
+    def go(self, crew: Crew) -> None:
+        with ExitStack() as within:
+            for part, stretch in looked_through(self._evidence, crew, within):
+                if stretch is not None:
+                    self._take_whole(stretch)
+                    continue
+                for rows in self._evidence.sealed(part):
+                    self._take(rows)
+        self._reach()
 
     def report_at(self, now: Callable[[], datetime]) -> Report:
-        for rows in self._evidence.sealed():
-            self._take(rows)
-        self._reach()
         self._marks.judge_rest(self._next)
         until = (now() - _EPOCH) // timedelta(microseconds=1)
         self._judge_unsealed(until)
@@ -88,12 +96,12 @@ class _Walk:
             self._report.add(Fault.FLAGGED, "the log is empty")
         self._report.sealed = self._next if self._whole else self._report.sealed
         self._report.root = self._tree_root()
-        self._report.newest = _time(self._last) if self._last else ""
+        self._report.newest = time_of(self._last) if self._last else ""
         return self._report
 
     def _take(self, rows: Sequence[Row]) -> None:
         """The hot place: ten million times in a minute or two, so what is usual is asked first, and only once."""
-        add, heaps, marks = self._tree.add, self._heaps, self._marks
+        add, note_uid, marks = self._tree.add, self._uids.add, self._marks
         for row in rows:
             if marks.next <= self._next:
                 self._reach()
@@ -102,33 +110,56 @@ class _Walk:
                 self._doubt_place(pos)
             self._next = pos + 1
             said = columns_of(body) if type(body) is bytes else None
-            if said is None or sha256(b"\x00" + body).digest() != leaf or (said != row[_SEAL:] and len(row) > _SEAL):
+            if said is None or sha256(b"\x00" + body).digest() != leaf or (said != row[SEAL:] and len(row) > SEAL):
                 said = self._doubt(row, said)
             if self._whole:
                 add(leaf)
             if said is None:
                 continue
-            uid = hash(said[UID])
-            heaps[uid % _HEAPS].append(uid)
-            if said[CODE] in _OF_RUNS:
-                self._note_run(said, pos)
+            note_uid(key_of(said[UID]))
+            if said[CODE] in OF_ITSELF:
+                self._note_own(row)
+            if said[CODE] in OF_RUNS:
+                self._runs.note(said[CODE], said[RUN], (pos, said[AT]))
             at = said[AT]
-            if self._unsigned is None or at < self._last - _OUT_OF_ORDER:
+            if self._unsigned is None or at < self._last - OUT_OF_ORDER:
                 self._note_time(at, pos)
             self._last = at
         self._report.sealed += len(rows)
 
+    def _take_whole(self, stretch: Stretch) -> None:
+        """As `_take` would take its rows, none of which is wrong in itself."""
+        first, times, tree = stretch.first, stretch.times, self._tree
+        if self._marks.next <= self._next:
+            self._reach()
+        if first != self._next:
+            self._doubt_place(first)
+        self._note_time(times[0], first)
+        end = first + len(times)
+        while self._marks.next < end:
+            size = max(self._marks.next, first + 1)
+            if self._marks.judge(tree.with_first_of(stretch.block, size - first) if self._whole else None, size):
+                self._unsigned = times[size - first]
+        if self._whole:
+            tree.add_block(stretch.block)
+        self._uids.add_all(stretch.uids)
+        for pos, code, run, at in stretch.runs:
+            self._runs.note(code, run, (pos, at))
+        self._next, self._last = end, times[-1]
+        self._report.sealed += len(times)
+
     def _note_time(self, at: int, pos: int) -> None:
         if self._unsigned is None:
             self._unsigned = at
-        if at < self._last - _OUT_OF_ORDER:
-            self._report.add(Fault.FLAGGED, f"the clock went back, from {_time(self._last)} to {_time(at)}", pos=pos)
+        if at < self._last - OUT_OF_ORDER:
+            self._report.add(
+                Fault.FLAGGED, f"the clock went back, from {time_of(self._last)} to {time_of(at)}", pos=pos
+            )
 
-    def _note_run(self, said: Columns, pos: int | None) -> None:
-        if said[CODE] == _INTENT:
-            self._open.setdefault(said[RUN], (pos, said[AT]))
-        else:
-            self._open.pop(said[RUN], None)
+    def _note_own(self, row: Row) -> None:
+        one = restored(row[0], row[3])
+        if one is not None:
+            self._marks.restored(one)
 
     def _reach(self) -> None:
         """Judge what was signed or anchored of the log up to here."""
@@ -145,7 +176,7 @@ class _Walk:
 
     def _doubt(self, row: Row, said: Columns | None) -> Columns | None:
         """Say what is wrong with an entry; returns what it says, where its own bytes are as they were sealed."""
-        pos, leaf, entry_id, body = row[:_SEAL]
+        pos, leaf, entry_id, body = row[:SEAL]
         if body is None:
             self._report.add(Fault.MISSING, f"its entry (id {entry_id}) is gone, its seal is there", pos=pos)
             return None
@@ -168,7 +199,7 @@ class _Walk:
         return said
 
     def _tell_columns(self, row: Row, said: Columns) -> None:
-        for name, expected, found in zip(NAMES, said, row[_SEAL:], strict=True):
+        for name, expected, found in zip(NAMES, said, row[SEAL:], strict=True):
             if expected != found:
                 self._report.add(
                     Fault.ALTERED,
@@ -185,14 +216,14 @@ class _Walk:
             said = self._waits(row)
             if said is None:
                 continue
-            if said[CODE] == _INTENT:
-                self._note_run(said, None)
-            elif said[CODE] in _OUTCOMES:
+            if said[CODE] == INTENT:
+                self._runs.note(said[CODE], said[RUN], (None, said[AT]))
+            elif said[CODE] in OUTCOMES:
                 outcomes.append(said)
             if said[AT] < now - _micros(SEALED_WITHIN):
-                self._report.add(Fault.UNSEALED, f"entry {row[2]} of {_time(said[AT])} has no place in the log")
+                self._report.add(Fault.UNSEALED, f"entry {row[2]} of {time_of(said[AT])} has no place in the log")
         for said in outcomes:
-            self._note_run(said, None)
+            self._runs.note(said[CODE], said[RUN], (None, said[AT]))
 
     def _waits(self, row: Row) -> Columns | None:
         """What an entry says that is not sealed yet; None where it cannot be read."""
@@ -200,10 +231,9 @@ class _Walk:
         if said is None:
             self._report.add(Fault.ALTERED, f"entry {row[2]}, not sealed yet, is not of the form of an entry")
             return None
-        if said != row[_SEAL:] and len(row) > _SEAL:
+        if said != row[SEAL:] and len(row) > SEAL:
             self._tell_columns(row, said)
-        uid = hash(said[UID])
-        self._heaps[uid % _HEAPS].append(uid)
+        self._uids.add(key_of(said[UID]))
         return said
 
     def _judge_unsigned(self, now: int) -> None:
@@ -212,25 +242,23 @@ class _Walk:
         if self._unsigned is not None and self._unsigned < now - _micros(SIGNED_WITHIN):
             self._report.add(
                 Fault.UNSEALED,
-                f"no checkpoint covers what stands from here on, the oldest of {_time(self._unsigned)}",
+                f"no checkpoint covers what stands from here on, the oldest of {time_of(self._unsigned)}",
                 pos=self._report.signed,
             )
 
     def _judge_unended(self, now: int) -> None:
-        for run, (pos, at) in self._open.items():
-            if at < now - _micros(ENDED_WITHIN):
-                said = f"run {run.decode()} was to begin at {_time(at)}, and nothing tells how it ended"
-                self._report.add(Fault.UNENDED, said, pos=pos)
+        for pos, said in self._runs.unended(now - _micros(ENDED_WITHIN)):
+            self._report.add(Fault.UNENDED, said, pos=pos)
 
     def _judge_repeated(self) -> None:
-        repeated = set(_repeated(self._heaps))
+        repeated = self._uids.repeated()
         if not repeated:
             return
         seen: dict[bytes, int] = {}
         for rows in self._everything():
             for row in rows:
                 said = columns_of(row[3]) if type(row[3]) is bytes else None
-                if said is None or hash(said[UID]) not in repeated:
+                if said is None or key_of(said[UID]) not in repeated:
                     continue
                 if said[UID] in seen:
                     first = f"entry {seen[said[UID]]} has the uid of entry {row[2]}, {said[UID].decode()}"
@@ -245,23 +273,8 @@ class _Walk:
         return self._marks.spelled(self._tree.root()) if self._whole else ""
 
 
-def _repeated(heaps: Sequence[array[int]]) -> Iterator[int]:
-    for heap in heaps:
-        if len(set(heap)) == len(heap):
-            continue
-        seen: set[int] = set()
-        for key in heap:
-            if key in seen:
-                yield key
-            seen.add(key)
-
-
 def _micros(much: timedelta) -> int:
     return much // timedelta(microseconds=1)
-
-
-def _time(at: int) -> str:
-    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _hex(found: object) -> str:

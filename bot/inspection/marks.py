@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 
 from bot.inspection.evidence import Anchored, Checkpoint, Evidence
-from bot.inspection.note import Key, Malformed, Note, Verify, read, signer
+from bot.inspection.note import Key, Malformed, Note, read
 from bot.inspection.report import Fault, Report
+from bot.inspection.runs import Restored
 from bot.inspection.tree import Tree
+from bot.inspection.trust import Trust
 
 _NEVER = 1 << 63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +46,15 @@ class _Signed:
         return self.row.size
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Doubted:
+    """An anchor that does not agree; whether that was owned up to is known only behind the last entry."""
+
+    anchor: Anchor
+    tree: Tree  #: as it was there
+    proved: int
+
+
 _Mark = _Signed | Anchored | Anchor
 
 #: So many checkpoints are read ahead of the walk.
@@ -58,14 +69,12 @@ class Marks:
         evidence: Evidence,
         report: Report,
         *,
-        keys: Mapping[str, Key],
-        verify: Verify,
+        trust: Trust,
         anchors: Sequence[Anchor],
         aside: Executor,
     ) -> None:
         self._report = report
-        self._keys = keys
-        self._verify = verify
+        self._trust = trust
         self._aside = aside
         outside = sorted(anchors, key=_size)
         #: Of one size the checkpoint comes first: the rows of anchors are held against it.
@@ -78,6 +87,9 @@ class Marks:
         self._proved = 0  #: up to where a root was as somebody vouches
         self._wrong_roots = 0
         self._unproved = 0  #: roots that could not be known, behind a gap
+        self._signed = 0  #: up to where a root was as it was signed
+        self._restored: list[Restored] = []
+        self._doubted: list[_Doubted] = []
         self._row = -1  #: the size of the last row of a checkpoint
         self._advance()
 
@@ -99,8 +111,13 @@ class Marks:
                     self._judge_anchored(mark)
         return covered
 
+    def restored(self, one: Restored) -> None:
+        """It counts once a checkpoint covers it."""
+        self._restored.append(one)
+
     def judge_rest(self, size: int) -> None:
-        """All that vouch for more than there is."""
+        """All that vouch for more than there is, and what was left for later."""
+        self._judge_doubted()
         while self._mark is not None:
             mark = self._mark
             self._advance()
@@ -112,6 +129,8 @@ class Marks:
                         )
                 case Anchor():
                     self._judge_signature(mark)
+                    if self._owned_up(mark):
+                        continue
                     said = f"{mark.where} saw {mark.size} entries, {size} are there"
                     self._report.add(Fault.TRUNCATED, said, pos=size)
                 case Anchored():
@@ -119,6 +138,14 @@ class Marks:
                     self._report.add(Fault.TRUNCATED, said, pos=size)
         if self._unproved:
             self._report.add(Fault.FLAGGED, f"{self._unproved} roots lie behind the gap and could not be recomputed")
+
+    def _judge_doubted(self) -> None:
+        for one in self._doubted:
+            if not self._owned_up(one.anchor):
+                where = f"what {one.anchor.where} saw of {one.anchor.size} entries"
+                self._tell_root(one.anchor.root, one.tree, where, one.proved)
+        for told in self._restored:
+            self._report.add(Fault.FLAGGED, told.told(), pos=told.pos)
 
     def spelled(self, root: bytes) -> str:
         """A root as notes spell it."""
@@ -141,7 +168,7 @@ class Marks:
             note = read(raw)
         except Malformed as why:
             return why, None
-        return note, signer(note, self._keys, self._verify)
+        return note, self._trust.signer(note)
 
     def _judge_checkpoint(self, mark: _Signed, tree: Tree | None) -> bool:
         """Whether its signature is good, and its root where that can be known."""
@@ -158,7 +185,10 @@ class Marks:
         if tree is None:
             self._unproved += 1
             return True
-        return self._recomputed(note.root, tree, f"{where}, signed") and self._frontier(row, tree, where)
+        if not self._recomputed(note.root, tree, f"{where}, signed") or not self._frontier(row, tree, where):
+            return False
+        self._signed = row.size
+        return True
 
     def _agrees(self, row: Checkpoint, note: Note, key: Key, where: str) -> bool:
         """Whether the columns say what was signed."""
@@ -188,8 +218,14 @@ class Marks:
             return
         if tree is None:
             self._unproved += 1
+        elif anchor.root == tree.root():
+            self._proved = tree.size
         else:
-            self._recomputed(anchor.root, tree, f"what {anchor.where} saw of {anchor.size} entries")
+            self._doubted.append(_Doubted(anchor=anchor, tree=tree.copy(), proved=self._proved))
+
+    def _owned_up(self, anchor: Anchor) -> bool:
+        """Whether an entry that was signed says that what this anchor saw is lost."""
+        return any(one.kept < anchor.size <= one.lost and one.pos < self._signed for one in self._restored)
 
     def _judge_signature(self, anchor: Anchor) -> bool:
         note = anchor.note
@@ -198,7 +234,7 @@ class Marks:
         if (note.size, note.root) != (anchor.size, anchor.root):
             self._report.add(Fault.UNSIGNED, f"{anchor.where} does not say what the signed note in it does")
             return False
-        return self._believes(note, signer(note, self._keys, self._verify), anchor.where)
+        return self._believes(note, self._trust.signer(note), anchor.where)
 
     def _judge_anchored(self, row: Anchored) -> None:
         """A row only points to an anchor; but what was anchored had been signed first."""
@@ -208,9 +244,7 @@ class Marks:
 
     def _believes(self, note: Note, key: Key | None, where: str) -> bool:
         if key is None:
-            known = [name for name in note.signatures if name in self._keys]
-            why = "is not of the key it names" if known else f"is of an unknown key, {', '.join(note.signatures)!a}"
-            self._report.add(Fault.UNSIGNED, f"the signature below {where} {why}")
+            self._report.add(Fault.UNSIGNED, f"the signature below {where} {self._trust.why_not(note)}")
             return False
         self._origin = self._origin or note.origin
         if note.origin != self._origin:
@@ -223,15 +257,15 @@ class Marks:
         if root == tree.root():
             self._proved = tree.size
             return True
-        self._wrong_roots += 1
-        if self._wrong_roots == 1:  # every later one is wrong as well
-            said = (
-                f"{where}, is not the root of what stands there; the first difference is between here and {tree.size}"
-            )
-            self._report.add(
-                Fault.ALTERED, said, pos=self._proved, expected=self.spelled(root), found=self.spelled(tree.root())
-            )
+        self._tell_root(root, tree, where, self._proved)
         return False
+
+    def _tell_root(self, root: bytes, tree: Tree, where: str, proved: int) -> None:
+        self._wrong_roots += 1
+        if self._wrong_roots > 1:
+            return  # every later one is wrong as well
+        said = f"{where}, is not the root of what stands there; the first difference is between here and {tree.size}"
+        self._report.add(Fault.ALTERED, said, pos=proved, expected=self.spelled(root), found=self.spelled(tree.root()))
 
 
 def _size(mark: _Mark) -> int:

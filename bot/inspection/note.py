@@ -102,12 +102,9 @@ def read(raw: bytes) -> Note:
     )
 
 
-def signer(note: Note, keys: Mapping[str, Key], verify: Verify) -> Key | None:
-    """Who of `keys` (by id) signed it; None where nobody did. A false signature in a known name spoils the others."""
-    known = [keys[name] for name in note.signatures if name in keys]
-    if not known or not all(verify(key.public, note.signed, note.signatures[key.id]) for key in known):
-        return None
-    return known[0]
+def signed_by(key: Key, note: Note, verify: Verify) -> bool:
+    signature = note.signatures.get(key.id)
+    return signature is not None and verify(key.public, note.signed, signature)
 
 
 def _signatures(below: str) -> dict[str, bytes]:

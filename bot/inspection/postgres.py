@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, count
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ import psycopg
 from bot.inspection.evidence import (
     ALL,
     BATCH,
+    COUNT,
     Anchored,
     Checkpoint,
     Evidence,
@@ -33,7 +35,8 @@ class PostgresLog(Evidence):
     amiss: Sequence[str] = ()
 
     def __init__(self, url: str) -> None:
-        self._count = count()
+        self._url = url
+        self._cursors = count()
         try:
             self._connection = psycopg.connect(url.replace("+psycopg", "", 1), connect_timeout=_PATIENCE_S)
         except psycopg.Error as error:
@@ -50,10 +53,14 @@ class PostgresLog(Evidence):
         self._connection.close()
 
     def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        return self._batches(_SEALED.format(part.condition()))
+        return self._batches(_SEALED.format(part.places()))
 
     def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
         return self._batches(_UNSEALED.format(part.condition()))
+
+    def parts(self) -> tuple[int, Callable[[], Evidence]]:
+        ((seals,),) = next(self._batches(COUNT))
+        return seals, partial(PostgresLog, self._url)
 
     def checkpoints(self) -> Iterator[Checkpoint]:
         return map(checkpoint_of, chain.from_iterable(self._batches(_CHECKPOINTS)))
@@ -64,7 +71,7 @@ class PostgresLog(Evidence):
     def _batches(self, statement: str) -> Iterator[Sequence[Row]]:
         try:
             # Binary: a body comes as its bytes, and not as twice as many digits.
-            with self._connection.cursor(name=f"inspection_{next(self._count)}", binary=True) as cursor:
+            with self._connection.cursor(name=f"inspection_{next(self._cursors)}", binary=True) as cursor:
                 cursor.execute(statement.encode())  # our own words and numbers, nothing that was given
                 while batch := cursor.fetchmany(BATCH):
                     yield batch

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 
@@ -32,6 +33,7 @@ SAYS = {
 }
 #: So many of each kind are told one by one; the others are counted.
 _MOST = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,7 @@ class Report:
 
     name: str
     believed: Sequence[str] = ()  #: the verifier keys that were
+    handovers: Sequence[str] = ()  #: which key has vouched for which, and from where on
     pinned: bool = True  #: whether they were given by who asks, and not by the settings that the bot itself runs on
     sealed: int = 0
     unsealed: int = 0
@@ -105,6 +108,7 @@ class Report:
             "signed": {"size": self.signed, "at": self.signed_at},
             "anchors": self.anchors,
             "believed": list(self.believed),
+            "handovers": list(self.handovers),
             "pinned": self.pinned,
         }
         return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
@@ -115,6 +119,7 @@ class Report:
             f"{self.sealed:,} entries sealed, the last of {self.newest or 'no time'}; {self.unsealed:,} not yet sealed",
             f"{self.checkpoints:,} checkpoints{last}; {self._seen_outside()}",
             *(f"believed: {key}" for key in self.believed),
+            *(f"handed over: {one}" for one in self.handovers),
         ]
         if not self.believed:
             lines.append("no key is believed; name one with --public-key")
@@ -136,3 +141,8 @@ def _lines(one: Finding) -> list[str]:
     if one.expected or one.found:
         lines += [f"    expected {one.expected}", f"    found    {one.found}"]
     return lines
+
+
+def time_of(at: int) -> str:
+    """Microseconds since 1970, to the second."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="seconds").replace("+00:00", "Z")

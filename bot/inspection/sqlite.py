@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Self
 from bot.inspection.evidence import (
     ALL,
     BATCH,
+    COUNT,
     Anchored,
     Checkpoint,
     Evidence,
@@ -35,6 +37,7 @@ class SqliteLog(Evidence):
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
+        self._path = path
         if not path.is_file():
             raise Unreadable(f"{path} is not there")
         try:
@@ -53,10 +56,14 @@ class SqliteLog(Evidence):
         self._connection.close()
 
     def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        return self._batches(_SEALED.format(part.condition()))
+        return self._batches(_SEALED.format(part.places()))
 
     def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
         return self._batches(_UNSEALED.format(part.condition()))
+
+    def parts(self) -> tuple[int, Callable[[], Evidence]]:
+        ((count,),) = next(self._batches(COUNT))
+        return count, partial(SqliteLog, self._path)
 
     def checkpoints(self) -> Iterator[Checkpoint]:
         return map(checkpoint_of, chain.from_iterable(self._batches(_CHECKPOINTS)))

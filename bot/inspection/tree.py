@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 HASH_BYTES = 32
+_PAIR = 2 * HASH_BYTES
 
 
 def leaf_of(body: bytes) -> bytes:
@@ -18,6 +19,11 @@ class Tree:
         self.size = 0
         self.peaks: list[bytes] = []
 
+    def copy(self) -> Tree:
+        tree = Tree()
+        tree.peaks, tree.size = [*self.peaks], self.size
+        return tree
+
     def add(self, leaf: bytes) -> None:
         peaks, size, top = self.peaks, self.size, leaf
         while size & 1:  # a full subtree of the same height stands to the left
@@ -25,6 +31,20 @@ class Tree:
             size >>= 1
         peaks.append(top)
         self.size += 1
+
+    def add_block(self, block: Block) -> None:
+        """Behind a multiple of its size."""
+        above = Tree()
+        above.peaks, above.size = self.peaks, self.size >> block.height
+        above.add(block.root)
+        self.size += 1 << block.height
+
+    def with_first_of(self, block: Block, count: int) -> Tree:
+        """Another tree, that has the first of its leaves as well; fewer than all of them."""
+        tree = self.copy()
+        tree.peaks += block.peaks(count)
+        tree.size += count
+        return tree
 
     def root(self) -> bytes:
         """Of no leaves, the hash of nothing."""
@@ -38,3 +58,33 @@ class Tree:
     def frontier(self) -> bytes:
         """The peaks in one piece, as a checkpoint's row keeps them."""
         return b"".join(self.peaks)
+
+
+class Block:
+    """A full subtree, and all nodes in it. `leaves` are 2**n in one piece."""
+
+    def __init__(self, leaves: bytes) -> None:
+        self._levels = [leaves]
+        while len(self._levels[-1]) > HASH_BYTES:
+            below = self._levels[-1]
+            self._levels.append(
+                b"".join([sha256(b"\x01" + below[at : at + _PAIR]).digest() for at in range(0, len(below), _PAIR)])
+            )
+
+    @property
+    def height(self) -> int:
+        return len(self._levels) - 1
+
+    @property
+    def root(self) -> bytes:
+        return self._levels[-1]
+
+    def peaks(self, count: int) -> list[bytes]:
+        """The roots of the full subtrees that its first leaves consist of, the largest first."""
+        found, start = [], 0
+        for height in range(self.height, -1, -1):
+            if count >> height & 1:
+                place = (start >> height) * HASH_BYTES
+                found.append(self._levels[height][place : place + HASH_BYTES])
+                start += 1 << height
+        return found

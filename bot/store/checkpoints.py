@@ -14,6 +14,7 @@ from bot.tree import Range
 
 #: Leaves read at once while the tree catches up.
 _BATCH = 5_000
+_LAST = 2**62
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,13 @@ def newest(sql: Sql) -> Checkpoint | None:
     return Checkpoint(tree=tree, root=bytes(root), at=moment(at), key_id=str(key_id), note=str(note))
 
 
+def left(sql: Sql, verifier_key: str) -> bool:
+    """Whether that key has handed over to another."""
+    return (
+        sql.scalar("SELECT 1 FROM audit_checkpoint WHERE note LIKE ? LIMIT 1", f"%\nfrom {verifier_key}\n%") is not None
+    )
+
+
 def put(tx: Tx, one: Checkpoint) -> bool:
     """Store it, unless somebody has signed that size or a larger one already. In the lane of the seals."""
     if tx.sql.scalar("SELECT 1 FROM audit_checkpoint WHERE size >= ? LIMIT 1", one.tree.size):
@@ -55,17 +63,19 @@ def put_anchor(tx: Tx, size: int, sink: str, receipt: str) -> None:
     tx.sql.insert("audit_anchor", ("size", "sink", "at", "receipt"), [(size, sink, micros(tx.now), receipt)])
 
 
-def grown(store: Store, tree: Range) -> Range:
-    """That tree with all leaves that were sealed since."""
-    for leaves in _leaves(store, tree.size):
+def grown(store: Store, tree: Range, up_to: int = _LAST) -> Range:
+    """That tree with the leaves that were sealed since, at most so many in all."""
+    for leaves in _leaves(store, tree.size, up_to):
         tree = tree.grown(leaves)
     return tree
 
 
-def _leaves(store: Store, start: int) -> Iterator[list[bytes]]:
-    while True:
+def _leaves(store: Store, start: int, end: int) -> Iterator[list[bytes]]:
+    while start < end:
         with store.read() as seen:
-            rows = seen.sql.rows("SELECT pos, leaf FROM audit_seal WHERE pos >= ? ORDER BY pos LIMIT ?", start, _BATCH)
+            rows = seen.sql.rows(
+                "SELECT pos, leaf FROM audit_seal WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT ?", start, end, _BATCH
+            )
         if [row[0] for row in rows] != list(range(start, start + len(rows))):
             raise ValueError(f"the audit log has a gap in its positions after {start - 1}")
         if not rows:

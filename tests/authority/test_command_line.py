@@ -44,6 +44,8 @@ VERBS: dict[str, Needs] = {
     "schema": Needs(settings=False, database=False),
     "audit verify": Needs(),
     "audit export": Needs(),
+    "audit rotate": Needs(),
+    "audit restored": Needs(words=("--because", "so")),
 }
 
 

@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,61 +14,16 @@ import pytest
 
 from bot.__main__ import main
 from bot.acts import AuditEntry, Code
-from bot.notary import Notary, Signer
-from bot.note import key_id
-from bot.store import ledger
-from bot.store.engine import Store
-from bot.tools import anchors, signing
-from tests.audit_log import HandMade, Pen
+from bot.tools import signing
+from tests.audit_log import Pen
+from tests.audit_place import SEED, Place, placed, signer_of
 
-SEED = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 _ODD = 'He said "yes\\no"\n\x00\x1b[31m \u202egnp.exe \U0001f6a8 \ud800 вахта'
-
-
-@dataclass
-class Place:
-    """A bot that has written something, and its settings."""
-
-    url: str
-    config: Path
-    outside: Path
-
-    def write(self, *entries: AuditEntry) -> None:
-        """Recorded, sealed, signed and anchored as the running bot does it."""
-        store = Store(self.url)
-        with store.begin() as tx:
-            ledger.record(tx, entries or [AuditEntry(code=Code.ANSWERED, by="ana", said="So.", incident_id=42)])
-        notary = Notary(store, signer=_signer(), anchors={"file": anchors.to_file(self.outside)})
-        notary.start()
-        notary.stop(timedelta(seconds=10))
-        store.close()
-
-    def tamper(self, statement: str, *values: object) -> None:
-        hand = HandMade(self.url)
-        hand.sql(statement, *values)
-        hand.close()
-
-    def run(self, verb: str, *words: str | Path) -> int:
-        return main(["audit", verb, "--config", str(self.config), *map(str, words)])
-
-
-def _signer() -> Signer:
-    seed = signing.seed_of(SEED)
-    public = signing.public_key(seed)
-    return Signer(
-        name="vakhta",
-        public=public,
-        sign=lambda text: signing.sign(seed, text),
-        believed={key_id("vakhta", public): public},
-        signed_by=signing.signed_by,
-    )
 
 
 @pytest.fixture
 def place(store_url: str, tmp_path: Path) -> Place:
-    config = tmp_path / "vakhta.yaml"
-    config.write_text(f"store: {{url: '{store_url}'}}\naudit: {{key: '{SEED}'}}\n")
-    return Place(url=store_url, config=config, outside=tmp_path / "anchors")
+    return placed(store_url, tmp_path)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> str:
@@ -138,7 +91,7 @@ def test_a_key_that_is_pinned_is_the_only_one_that_is_believed(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.write()
-    mine = f"{_signer().key_id}+{_vkey()}"
+    mine = f"{signer_of().key_id}+{_vkey()}"
 
     good, other = place.run("verify", "--public-key", mine), place.run("verify", "--public-key", Pen(7).key.text)
 
@@ -147,7 +100,7 @@ def test_a_key_that_is_pinned_is_the_only_one_that_is_believed(
 
 
 def _vkey() -> str:
-    return b64encode(b"\x01" + _signer().public).decode()
+    return b64encode(b"\x01" + signer_of().public).decode()
 
 
 def test_settings_whose_key_was_exchanged_are_exit_5(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +132,7 @@ def test_an_export_needs_neither_settings_nor_the_bots_machine(
 ) -> None:
     place.write()
     place.run("export", "--to", tmp_path / "log.jsonl")
-    words = ["--from", str(tmp_path / "log.jsonl"), "--public-key", f"{_signer().key_id}+{_vkey()}"]
+    words = ["--from", str(tmp_path / "log.jsonl"), "--public-key", f"{signer_of().key_id}+{_vkey()}"]
 
     code = main(["audit", "verify", "--config", str(tmp_path / "none.yaml"), *words])
 

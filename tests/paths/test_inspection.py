@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,10 +16,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bot.inspection.anchors import anchors_in
+from bot.inspection.evidence import Evidence, Unreadable
 from bot.inspection.inspecting import inspect
 from bot.inspection.note import Key
 from bot.inspection.opening import opened
 from bot.inspection.report import Fault, Report
+from bot.inspection.stretches import Crew
 from tests.audit_log import PEN, HandMade, Pen, rfc3339, root, verify
 
 _TABLES = ("audit_anchor", "audit_checkpoint", "audit_seal", "audit_entry")
@@ -38,12 +42,16 @@ def outside(tmp_path: Path) -> Path:
 def look(
     log: HandMade, *, keys: tuple[Key, ...] = (PEN.key,), anchors: Path | None = None, at: datetime | None = None
 ) -> Report:
-    """As it is found ten seconds after the last entry, or at another time."""
+    """As it is found ten seconds after the last entry, or at another time; and in stretches as at one go."""
     seen = anchors_in(anchors) if anchors else []
+    moment = at or log.now + timedelta(seconds=10)
     with opened(log.url) as evidence:
-        return inspect(
-            evidence, keys=keys, verify=verify, anchors=seen, now=lambda: at or log.now + timedelta(seconds=10)
+        whole, in_stretches = (
+            inspect(evidence, keys=keys, verify=verify, anchors=seen, now=lambda: moment, crew=crew)
+            for crew in (Crew(), Crew(floor=0, stretch=4))
         )
+    assert in_stretches.json() == whole.json()
+    return whole
 
 
 def found(report: Report) -> set[Fault]:
@@ -58,6 +66,40 @@ def test_a_log_that_nobody_touched_is_as_it_was_written(log: HandMade, outside: 
 
     assert report.findings == []
     assert (report.exit_code, report.sealed, report.checkpoints, report.signed) == (0, 100, 15, 100)
+
+
+def test_many_processes_find_what_one_finds(log: HandMade) -> None:
+    log.write(code="VK120I", run="r1")
+    log.fill(40, sign_each=3)
+    log.sql("UPDATE audit_entry SET verb = 'x' WHERE id IN (7, 22)")
+    log.sql("UPDATE audit_checkpoint SET note = 'x' WHERE size = 13")
+    log.sql("DELETE FROM audit_seal WHERE pos = 30")
+    later = log.now + timedelta(hours=1)
+
+    with opened(log.url) as evidence:
+        one, many = (
+            inspect(evidence, keys=[PEN.key], verify=verify, now=lambda: later, crew=crew)
+            for crew in (Crew(), Crew(processes=3, floor=0, stretch=4))
+        )
+
+    assert many.json() == one.json()
+    assert [finding.pos for finding in many.findings if finding.pos is not None] == [6, 21, 30, 0]
+
+
+def test_a_process_that_is_killed_is_a_log_that_was_not_looked_at(log: HandMade) -> None:
+    log.fill(8)
+    with opened(log.url) as evidence:
+        parts = evidence.parts()
+        assert parts is not None
+        evidence.parts = lambda: (parts[0], _killed)  # type: ignore[method-assign]
+
+        with pytest.raises(Unreadable, match="was killed"):
+            inspect(evidence, keys=[PEN.key], verify=verify, crew=Crew(processes=2, floor=0, stretch=4))
+
+
+def _killed() -> Evidence:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 def test_an_empty_log_is_whole_and_says_that_it_is_empty(log: HandMade) -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import pytest
 from bot import note
 from bot.acts import AuditEntry, Code
 from bot.meters import Meters
-from bot.notary import Notary, Signer
+from bot.notary import Notary
 from bot.ports import Rejected, Undelivered
+from bot.signer import Signer, signed
 from bot.store import checkpoints, ledger, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable
@@ -146,11 +148,12 @@ def test_a_checkpoint_that_nobody_believed_has_signed_is_not_built_upon(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     record(store, 3)
-    forger = Notary(store, signer=signer(b"f" * 32))
-    forger.seal()
-    forger.checkpoint()
-    record(store)
     notary = Notary(store, signer=signer())
+    notary.seal()
+    with store.begin(seals.LANE) as tx:
+        forged = signed(signer(b"f" * 32), Range().grown([b"x" * 32]), tx.now)
+        checkpoints.put(tx, replace(forged, key_id=signer().key_id))
+    record(store)
     notary.seal()
 
     notary.checkpoint()
@@ -179,9 +182,26 @@ def test_another_key_is_an_entry_of_its_own(store: Store) -> None:
     old.start()
     old.stop(_SOON)
 
-    Notary(store, signer=signer()).start()
+    believed = {signer(b"o" * 32).key_id: signer(b"o" * 32).public}
+    Notary(store, signer=signer(believed=believed)).start()
 
     assert events(store) == ["started", "stopped", "started", "key_changed"]
+
+
+def test_a_key_that_nobody_has_vouched_for_signs_nothing_and_says_what_to_do(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = Notary(store, signer=signer(b"o" * 32))
+    old.start()
+    old.stop(_SOON)
+    notary = Notary(store, signer=signer())
+    notary.start()
+    notary.seal()
+
+    notary.checkpoint()
+
+    assert newest(store).tree.size == 2
+    assert "run `vakhta audit rotate`" in str([vars(one).get("why") for one in caplog.records])
 
 
 def test_without_a_key_entries_are_sealed_and_nothing_is_signed(store: Store) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.inspection.form import AT, CODE, NAMES, RUN, UID, columns_of
-from bot.inspection.note import Malformed, key_of, read, signer
+from bot.inspection.note import Key, Malformed, Note, key_of, read
 from bot.inspection.report import Fault, Report
-from bot.inspection.tree import Tree, leaf_of
+from bot.inspection.tree import Block, Tree, leaf_of
+from bot.inspection.trust import Trust
 from tests.audit_log import BEGAN, PEN, Pen, _values, canonical, frontier, root, verify
 
 #: The leaves and roots of the published test of Certificate Transparency's reference tree.
@@ -53,6 +54,20 @@ def test_a_tree_that_grows_has_the_root_and_frontier_of_one_made_at_once(leaves:
         tree.add(leaf)
 
     assert (tree.root(), tree.frontier()) == (root(leaves), frontier(leaves))
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), min_size=8, max_size=40), st.data())
+def test_a_tree_that_grows_by_blocks_is_the_one_that_grows_by_leaves(leaves: list[bytes], data: st.DataObject) -> None:
+    blocks = [Block(b"".join(leaves[start : start + 8])) for start in range(0, len(leaves) - 7, 8)]
+    tree, count = Tree(), data.draw(st.integers(1, 7))
+
+    for number, block in enumerate(blocks):
+        part = tree.with_first_of(block, count)
+        tree.add_block(block)
+
+        first = leaves[: number * 8 + count]
+        assert (part.root(), part.frontier()) == (root(first), frontier(first))
+    assert (tree.root(), tree.size) == (root(leaves[: len(blocks) * 8]), len(blocks) * 8)
 
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -129,12 +144,16 @@ def test_the_keys_of_more_are_in_the_order_of_utf_16() -> None:
     assert columns_of(by_code_point) is None
 
 
+def signer(note: Note, *named: Key) -> Key | None:
+    return Trust(named, (), verify).signer(note)
+
+
 def test_a_note_is_read_and_its_signer_known() -> None:
     note = read(PEN.note(7, bytes(32), BEGAN).encode())
 
     assert (note.size, note.root, note.at) == (7, bytes(32), "2026-11-23T12:00:00.000000Z")
-    assert signer(note, {PEN.key.id: PEN.key}, verify) == PEN.key
-    assert signer(note, {Pen(2).key.id: Pen(2).key}, verify) is None
+    assert signer(note, PEN.key) == PEN.key
+    assert signer(note, Pen(2).key) is None
     assert key_of(PEN.key.text) == PEN.key
 
 
@@ -142,11 +161,11 @@ def test_a_note_of_two_signers_is_good_for_each_and_spoiled_by_a_false_one() -> 
     mine, other = (pen.note(7, bytes(32), BEGAN) for pen in (PEN, Pen(2, "other")))
     both = read((mine + other.rpartition("\n\n")[2]).encode())
     false = read((mine + Pen(2, "other").note(8, bytes(32), BEGAN).rpartition("\n\n")[2]).encode())
-    keys = {pen.key.id: pen.key for pen in (PEN, Pen(2, "other"))}
+    keys = [pen.key for pen in (PEN, Pen(2, "other"))]
 
-    assert signer(both, {PEN.key.id: PEN.key}, verify) == PEN.key
-    assert signer(both, keys, verify) is not None
-    assert signer(false, keys, verify) is None
+    assert signer(both, PEN.key) == PEN.key
+    assert signer(both, *keys) is not None
+    assert signer(false, *keys) is None
 
 
 @given(st.data())
@@ -155,7 +174,7 @@ def test_no_byte_of_a_note_can_be_another(data: st.DataObject) -> None:
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
 
     try:
-        key = signer(read(bytes(raw)), {PEN.key.id: PEN.key}, verify)
+        key = signer(read(bytes(raw)), PEN.key)
     except Malformed:
         key = None
 

@@ -1,0 +1,140 @@
+"""What a person does to the audit log by hand, each of it an entry of the log that is sealed and signed at once.
+
+A key is handed over; a copy that was restored is owned up to.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from bot.acts import AuditEntry, Code
+from bot.ports import Rejected
+from bot.signer import Signer, handed_over, must_follow, signed, trusted
+from bot.store import checkpoints, ledger, seals
+from bot.store.checkpoints import Checkpoint
+from bot.store.engine import Store
+from bot.store.ledger import Wanted
+from bot.store.seals import Seals
+from bot.tree import Range
+
+#: Somebody else may sign while we are about to; so often we try again.
+_TRIES = 10
+#: Whoever sits at the bot's own machine.
+_BY = "local"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """What a copy that was put back does not hold: of `size` entries that were seen outside, all but `kept`."""
+
+    kept: int
+    size: int
+    root: bytes
+
+
+def rotate(store: Store, old: Signer, new: Signer) -> Checkpoint:
+    """The checkpoint with which `old` hands over to `new`: both sign it, and from there on only `new` is believed.
+
+    Raises:
+        Rejected: it is not for `old` to hand over, or not to `new`.
+        Unavailable: the database does not take it.
+    """
+    with store.read() as seen:
+        last = checkpoints.newest(seen.sql)
+        used = checkpoints.left(seen.sql, new.verifier_key)
+    _may_hand_over(last, old, new, used=used)
+    said = f"Checkpoints are signed by {new.verifier_key} from here on, no more by {old.verifier_key}."
+    _sealed(store, AuditEntry(code=Code.KEY_CHANGED, by=_BY, said=said, place="cli", more={"key": new.verifier_key}))
+    return _signed(store, old, partial(handed_over, old, new))
+
+
+def own_up(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], because: str) -> Lost:
+    """Write down that a copy was restored. `anchors`: sizes and roots that were seen outside of the database.
+
+    Raises:
+        Rejected: nothing is lost, as far as these tell.
+        Unavailable: the database does not take it.
+    """
+    with store.read() as seen:
+        before = [_told(one.body) for one in ledger.entries(seen.sql, Wanted(code=Code.RESTORED))]
+    lost = _lost(store, anchors, [one for one in before if one is not None])
+    if lost is None:
+        raise Rejected("Nothing was written: all that was seen outside agrees with the log, or is owned up to already.")
+    epoch = len(before) + 1
+    more = {"epoch": str(epoch), "kept": str(lost.kept), "lost": str(lost.size), "root": b64encode(lost.root).decode()}
+    _sealed(store, AuditEntry(code=Code.RESTORED, by=_BY, said=because, place="cli", more=more))
+    _signed(store, signer, partial(signed, signer))
+    return lost
+
+
+def _told(body: bytes) -> tuple[int, int] | None:
+    """(kept, lost) of an entry that was written before; None where it says neither."""
+    more = json.loads(body)["more"]
+    try:
+        return int(more["kept"]), int(more["lost"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _lost(store: Store, anchors: Sequence[tuple[int, bytes]], before: Sequence[tuple[int, int]]) -> Lost | None:
+    tree, agreed, differs = Range(), [0], []
+    for size, root in sorted(set(anchors)):
+        tree = checkpoints.grown(store, tree, up_to=size)
+        if (tree.size, tree.root()) == (size, root):
+            agreed.append(size)
+        elif not any(kept < size <= lost for kept, lost in before):
+            differs.append((size, root))
+    if not differs:
+        return None
+    kept = max(size for size in agreed if size < differs[0][0])
+    return Lost(kept=kept, size=differs[-1][0], root=differs[-1][1])
+
+
+def _may_hand_over(last: Checkpoint | None, old: Signer, new: Signer, *, used: bool) -> None:
+    if last is None:
+        raise Rejected("No key was handed over: nothing has been signed yet, so set audit.key and start the bot.")
+    if old.key_id == new.key_id:
+        raise Rejected("No key was handed over: audit.previous_key and audit.key are the same. Set audit.key anew.")
+    if last.key_id == new.key_id:
+        raise Rejected(f"No key was handed over: the log is signed by {new.key_id} already. Nothing is left to do.")
+    if used:
+        raise Rejected(f"No key was handed over: {new.key_id} has been handed over before, so make another one.")
+    if last.key_id != old.key_id:
+        raise Rejected(
+            f"No key was handed over: the last checkpoint is signed by {last.key_id}, and audit.previous_key is"
+            f" {old.key_id}. Name the key that signs now."
+        )
+
+
+def _sealed(store: Store, entry: AuditEntry) -> None:
+    with store.begin(seals.LANE) as tx:
+        uids = ledger.record(tx, [entry])
+    Seals(store).seal_now(uids)
+
+
+def _signed(store: Store, signer: Signer, make: Callable[[Range, datetime], Checkpoint]) -> Checkpoint:
+    """A checkpoint over all that is sealed. `signer`: whose log it was so far."""
+    for _ in range(_TRIES):
+        tree = _grown(store, signer)
+        with store.begin(seals.LANE) as tx:
+            made = make(tree, tx.now)
+            if checkpoints.put(tx, made):
+                return made
+    raise Rejected("Nothing was signed: somebody else signs all the time. Stop the bot and try again.")
+
+
+def _grown(store: Store, signer: Signer) -> Range:
+    with store.read() as seen:
+        last = checkpoints.newest(seen.sql)
+        left = last is not None and checkpoints.left(seen.sql, signer.verifier_key)
+    try:
+        if last is not None and last.key_id != signer.key_id:
+            must_follow(signer, last, handed_over=left)
+        return checkpoints.grown(store, trusted(signer, last))
+    except ValueError as why:
+        raise Rejected(f"Nothing was signed: {why}. `vakhta audit verify` tells more.") from None

@@ -1,0 +1,106 @@
+"""`vakhta audit rotate` and `restored`: what a person does to the audit log, beside looking at it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from bot import logs
+from bot.inspection.anchors import anchors_in
+from bot.inspection.evidence import Unreadable
+from bot.inspection.marks import Anchor
+from bot.ports import Rejected
+from bot.settings import Settings, read
+
+if TYPE_CHECKING:
+    from bot.store.engine import Store
+
+#: Adds one verb: its name, what it says of itself, and what does it.
+Add = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
+
+
+def add_to(add: Add) -> None:
+    """The verbs that write."""
+    add("rotate", "Hand over from audit.previous_key to audit.key: both sign.", _rotate)
+    restored = add("restored", "Say that a copy was put back, and what is lost with it.", _restored)
+    restored.add_argument("--because", required=True, metavar="WORDS", help="why, for whoever verifies")
+    restored.add_argument(
+        "--anchors", type=Path, action="append", default=[], metavar="PATH", help="what was seen outside"
+    )
+
+
+def _rotate(given: argparse.Namespace) -> int:
+    with _store(given) as (settings, store):
+        parts = _parts()
+        old, new = parts.previous_signer_of(settings), parts.signer_of(settings, store)
+        if old is None:
+            raise Rejected("No key was handed over: audit.previous_key does not name the one that signs now. Set it.")
+        if new is None:
+            raise Rejected("No key was handed over: audit.key does not name the new one. Set it.")
+        made = _custody().rotate(store, old, new)
+    print(f"From {made.tree.size} entries on, checkpoints are signed by {new.verifier_key}.")
+    print(f"{old.key_id} has vouched for it, and signs no more.")
+    print("Write the new key down where you verify, and take audit.previous_key out of the settings.")
+    return 0
+
+
+def _restored(given: argparse.Namespace) -> int:
+    with _store(given) as (settings, store):
+        seen, why = seen_outside(given.anchors, settings)
+        if not seen:
+            said = why or "none is named"
+            raise Rejected(f"Nothing was written: without an anchor nobody knows what is lost ({said}). Use --anchors.")
+        signer = _parts().signer_of(settings, store)
+        if signer is None:
+            raise Rejected("Nothing was written: it must be signed, and audit.key does not name a key. Set it.")
+        lost = _custody().own_up(store, signer, [(one.size, one.root) for one in seen], given.because)
+    print(f"Of {lost.size} entries that had been anchored, those behind the first {lost.kept} are lost.")
+    print("The log says so from now on, and so does `vakhta audit verify`. Start the bot, all of its processes.")
+    return 0
+
+
+def seen_outside(named: Sequence[Path], settings: Settings | None) -> tuple[list[Anchor], str]:
+    """The anchors named, else those of the file in the settings; and why there are none, "" where that is known."""
+    if named:
+        return [anchor for path in named for anchor in anchors_in(path)], ""
+    file = settings.audit.anchors.file if settings is not None else None
+    if file is None:
+        return [], ""
+    try:
+        return anchors_in(Path(file)), ""
+    except Unreadable as why:
+        return [], f"no anchor was looked at: audit.anchors.file names {why}"
+
+
+@contextmanager
+def _store(given: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
+    """Open while something is done. Raises `Rejected` where the database does not take it."""
+    settings, _ = read(given.config, os.environ)
+    logs.start(confidential=settings.confidential)
+    store: Store = _parts().open_store(settings)
+    unavailable: type[Exception] = importlib.import_module("bot.store.engine").Unavailable
+    try:
+        yield settings, store
+    except Unreadable as why:
+        raise Rejected(f"Nothing was written: {why}.") from None
+    except unavailable as trouble:
+        raise Rejected(
+            f"The database did not take it: {trouble}. Look with `vakhta audit verify`, and try again."
+        ) from None
+    finally:
+        store.close()
+
+
+def _parts() -> ModuleType:
+    """Loaded by what needs it: it takes longer than all the rest."""
+    return importlib.import_module("bot.from_settings")
+
+
+def _custody() -> ModuleType:
+    return importlib.import_module("bot.custody")

@@ -1,0 +1,87 @@
+"""Signs the audit log's checkpoints, and knows whose it may build upon.
+
+A key vouches for the next one in a note that both sign. A key that nobody has vouched for signs nothing here: what it
+signed could never be taken back, and the log would be red for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot import note
+from bot.store.checkpoints import Checkpoint
+from bot.tree import Range
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """A key, without its secret."""
+
+    name: str  #: the log's origin, and the key's name
+    public: bytes
+    sign: Callable[[bytes], bytes]
+    believed: Mapping[str, bytes]  #: key id -> public key, of all whose checkpoints are built upon
+    signed_by: Callable[[bytes, bytes, bytes], bool]  #: (public key, text, signature)
+
+    @property
+    def key_id(self) -> str:
+        return note.key_id(self.name, self.public)
+
+    @property
+    def verifier_key(self) -> str:
+        return note.verifier_key(self.name, self.public)
+
+
+def signed(signer: Signer, tree: Range, at: datetime) -> Checkpoint:
+    """The root of that tree under this key."""
+    root = tree.root()
+    text = note.checkpoint(signer.name, tree.size, root, at)
+    signed = note.signed(text, signer.name, signer.public, signer.sign(text.encode()))
+    return Checkpoint(tree=tree, root=root, at=at, key_id=signer.key_id, note=signed)
+
+
+def handed_over(old: Signer, new: Signer, tree: Range, at: datetime) -> Checkpoint:
+    """The root of that tree under both keys, the new one first; from there on it signs alone."""
+    root = tree.root()
+    plain = note.checkpoint(new.name, tree.size, root, at)
+    text = note.handover(plain, old.verifier_key, new.verifier_key)
+    once = note.signed(text, new.name, new.public, new.sign(text.encode()))
+    both = note.cosigned(once, old.name, old.public, old.sign(text.encode()))
+    return Checkpoint(tree=tree, root=root, at=at, key_id=new.key_id, note=both)
+
+
+def trusted(signer: Signer, last: Checkpoint | None) -> Range:
+    """The tree to go on from: that of the last checkpoint, if somebody who is believed has signed it; else none."""
+    if last is None:
+        return Range()
+    try:
+        text, signatures = note.opened(last.note)
+    except ValueError:
+        text, signatures = "", []
+    known = [(signer.believed.get(f"{one.name}+{one.hash.hex()}"), one.raw) for one in signatures]
+    said = note.checkpoint(signer.name, last.tree.size, last.tree.root(), last.at)
+    if text.startswith(said) and any(public and signer.signed_by(public, text.encode(), raw) for public, raw in known):
+        return last.tree
+    logger.warning("nobody who is believed has signed the last checkpoint; the tree is built anew from all leaves")
+    return Range()
+
+
+def must_follow(signer: Signer, last: Checkpoint, *, handed_over: bool) -> None:
+    """Whether this key may sign behind another one. `handed_over`: it was the log's once, and is no more.
+
+    Raises:
+        ValueError: it may not, and what to do.
+    """
+    if handed_over:
+        raise ValueError(f"this key, {signer.key_id}, was handed over; set audit.key to the one that followed it")
+    if last.key_id not in signer.believed:
+        raise ValueError(
+            f"the last checkpoint is signed by {last.key_id}, and the key here is {signer.key_id}: name the old key as"
+            " audit.previous_key and run `vakhta audit rotate`, or put it back; where it is lost, name its verifier key"
+            " in audit.public_keys"
+        )
