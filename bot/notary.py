@@ -52,6 +52,7 @@ class Notary:
         self._meters = meters or Meters()
         self._tree: Range | None = None
         self._newest: Checkpoint | None = None
+        self._beginning = False  #: the first root of this process is signed as soon as its start is sealed
         self._caught_up = monotonic()
         pace = dict.fromkeys(anchors or {}, timedelta(0)) | dict(seldom or {})
         self._outside = [Anchoring(name, put, self, pace[name]) for name, put in (anchors or {}).items()]
@@ -72,6 +73,7 @@ class Notary:
             with self._store.read() as seen:
                 last = checkpoints.newest(seen.sql)
             self._record(Code.STARTED, "The bot begins to write.")
+            self._beginning = True
             self._introduce(last)
         except (Unavailable, ValueError) as trouble:
             logger.warning("the audit log does not begin", extra={"why": str(trouble)})
@@ -97,6 +99,9 @@ class Notary:
         self._meters.audit_unsealed.set(left)
         if not left:
             self._caught_up = begun
+            if self._beginning:
+                self._beginning = False
+                self.checkpoint()
 
     def seal_now(self, uids: Collection[str]) -> None:
         """Returns when those entries are sealed. Raises `Unavailable`: what was to follow them must not happen."""

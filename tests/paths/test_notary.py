@@ -92,6 +92,18 @@ def test_a_life_of_the_bot_is_recorded_sealed_and_signed(store: Store) -> None:
     assert found.tree.size == 3
 
 
+def test_the_first_root_is_signed_as_soon_as_the_start_is_sealed_and_the_next_a_minute_later(store: Store) -> None:
+    notary = Notary(store, signer=signer())
+    notary.start()
+
+    notary.seal()
+    record(store)
+    notary.seal()
+
+    assert newest(store).tree.size == 1
+    notary.stop(_SOON)
+
+
 def test_a_checkpoint_is_signed_over_all_leaves_and_holds_what_others_can_check(store: Store) -> None:
     record(store, 5)
     notary = Notary(store, signer=signer())
@@ -243,7 +255,6 @@ def test_an_anchor_that_fails_is_counted_and_tried_again_and_holds_up_no_other(s
     notary = Notary(store, signer=signer(), anchors={"s3": fail_once, "file": _ignore}, meters=meters)
     notary.start()
     notary.seal()
-    notary.checkpoint()
     until(lambda: failures(meters, "s3") == 1 and anchored(store) == [(1, "file")], "one has failed, the other has not")
 
     notary.checkpoint()
@@ -263,7 +274,6 @@ def test_a_chat_is_told_the_root_once_in_a_while_and_what_it_did_not_take_is_tri
     notary = Notary(store, signer=signer(), anchors=anchor, seldom={"chat": timedelta(hours=1)}, meters=meters)
     notary.start()
     notary.seal()
-    notary.checkpoint()
     root = b64encode(newest(store).root).decode()
     until(lambda: failures(meters, "chat") == 1, "it has failed")
 
