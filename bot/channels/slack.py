@@ -1,31 +1,32 @@
 """Slack, both directions: cards and lines out through the Web API; commands, buttons and mentions in through Bolt.
 
 The traps: the SDK's own retries can post twice and sleep, so they are off; and Bolt would acknowledge before anything
-is stored, so every listener runs to its end first. Both transports end in one `dispatch`.
+is stored, so every listener runs to its end first, or as long as Slack waits. Both transports end in one `dispatch`.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from slack_bolt import Ack, App, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
 
-from bot.channels.slack_acts import MINE, SAY, Payload, command, mention, opening, press
+from bot.channels.slack_acts import MINE, SAY, Act, Payload, command, mention, opening, press
 from bot.channels.slack_forms import CALLBACK, Forms
 from bot.channels.slack_groups import UserGroups
 from bot.channels.slack_hearing import Hearing
 from bot.channels.slack_home import Home
+from bot.channels.slack_patience import PATIENCE_S, Patience
 from bot.channels.slack_post import Posting
 from bot.channels.slack_signature import check_shape, check_workspace, read, verify
 from bot.channels.slack_standing import Standing
-from bot.channels.slack_telling import Telling
+from bot.channels.slack_telling import STILL_AT_IT, Telling
 from bot.channels.slack_web import Line, Web, sdk_logger, tokenless, whisper
-from bot.model import Incident, Kind, Notice, What
+from bot.model import Incident, Kind, Notice, Reply, What
 from bot.ports import Door, Heard, Limit
 from bot.settings import SlackSettings
 
@@ -47,7 +48,7 @@ class Slack:
     )  #: chat.postMessage, "about one a second and channel"
     threads = 1
 
-    def __init__(self, section: SlackSettings) -> None:
+    def __init__(self, section: SlackSettings, patience_s: float = PATIENCE_S) -> None:
         settings = self._settings = section
         token = settings.bot_token.get_secret_value()
         self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
@@ -58,6 +59,7 @@ class Slack:
         self._home = Home(quick.call, self._hearing)
         self._forms = Forms(quick.call, self._hearing, self._telling)
         self._groups = UserGroups(Web(token, settings.api_url, _READ_S).call)
+        self._patience = Patience(patience_s)
         self._line = Line(settings)
         self._app: App | None = None
 
@@ -91,6 +93,7 @@ class Slack:
 
     def stop(self) -> None:
         self._line.close()
+        self._patience.close()
         self._groups.close()
 
     def watch_groups(self, groups: Collection[str]) -> None:
@@ -145,25 +148,38 @@ class Slack:
 
     def _on_command(self, ack: Ack, body: Payload) -> None:
         act = command(body)
-        if self._forms.offer(act):
+        asked = self._patience.try_for(lambda: self._ask(act), lambda late: self._telling.follow(act, late, _itself))
+        reply = STILL_AT_IT if asked is None else asked.result()
+        if reply is None:
             ack()
-            return
-        ack(dict(self._telling.response(act, self._hearing.hear(act))))
+        else:
+            ack(dict(self._telling.response(act, reply)))
+
+    def _ask(self, act: Act) -> Reply | None:
+        """None where the asker has a form before them instead of an answer."""
+        return None if self._forms.offer(act) else self._hearing.hear(act)
 
     def _on_press(self, ack: Ack, body: Payload) -> None:
         act = press(body)
-        if act.at_home:
-            self._home.answer(act)
-        else:
-            self._hearing.hear_and_answer(act)
+        self._do(act, lambda: self._home.answer(act) if act.at_home else self._hearing.hear_and_answer(act))
         ack()
 
     def _on_form(self, ack: Ack, body: Payload) -> None:
-        wrong = self._forms.take(body)
+        act, values = self._forms.read(body)
+        asked = self._patience.try_for(
+            lambda: self._forms.take(act, values), lambda late: self._forms.follow(act, late)
+        )
+        wrong = {} if asked is None else asked.result()
         if wrong:
             ack(response_action="errors", errors=dict(wrong))
         else:
             ack()
+
+    def _do(self, act: Act, work: Callable[[], None]) -> None:
+        """For what tells its own answer; Slack hears only that it has arrived."""
+        done = self._patience.try_for(work, lambda late: self._telling.follow(act, late, _itself))
+        if done is not None:
+            done.result()
 
     def _on_link(self, ack: Ack) -> None:
         """Slack tells that somebody followed the link to the board; there is nothing to do but to say yes."""
@@ -172,11 +188,11 @@ class Slack:
     def _on_event(self, body: Payload) -> None:
         opened = opening(body)
         if opened is not None:
-            self._home.show(opened)
+            self._do(opened, lambda: self._home.show(opened))
             return
         act = mention(body, self._line.bot_user)
         if act is not None:
-            self._hearing.hear_and_answer(act)
+            self._do(act, lambda: self._hearing.hear_and_answer(act))
 
     def _on_unknown(self, error: Exception, body: Payload) -> BoltResponse:
         """Nothing stays without an answer; what broke in a listener goes on to the path's edge."""
@@ -184,3 +200,7 @@ class Slack:
             raise error
         self._hearing.tell_old(body)
         return BoltResponse(status=200)
+
+
+def _itself(reply: Reply | None) -> Reply | None:
+    return reply

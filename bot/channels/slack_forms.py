@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 
 from bot.channels.slack_acts import Act, Payload, direct, nameless, part, text_of
 from bot.channels.slack_blocks import clean
@@ -57,19 +58,26 @@ class Forms:
             return False
         return True
 
-    def take(self, payload: Payload) -> Mapping[str, str]:
-        """What is wrong with what was filled in, by its blocks; empty when it was asked. Its answer is told elsewhere.
+    def read(self, payload: Payload) -> tuple[Act, Mapping[str, str]]:
+        """Who filled in which verb's form, and what, by the blanks.
 
         Raises:
             Rejected: it is not of a form of ours, or has no id.
         """
-        act, values = submission(payload, since=self._now() - _URL_S)
+        return submission(payload, since=self._now() - _URL_S)
+
+    def take(self, act: Act, values: Mapping[str, str]) -> Mapping[str, str]:
+        """What is wrong with what was filled in, by its blocks; empty when it was asked, and its answer told."""
         told = self._hearing.fill(act, values)
         if isinstance(told, Reply):
             self._telling.tell(act, told)
             return {}
         first = next(iter(values))
         return {name if name in values else first: clean(said)[:_MOST_WRONG] for name, said in told.items()}
+
+    def follow(self, act: Act, late: Future[Mapping[str, str]]) -> None:
+        """It took longer than Slack waits, so the form is gone: what is wrong with it is told like an answer."""
+        self._telling.follow(act, late, _wrong)
 
 
 def submission(payload: Payload, *, since: float) -> tuple[Act, Mapping[str, str]]:
@@ -97,6 +105,10 @@ def submission(payload: Payload, *, since: float) -> tuple[Act, Mapping[str, str
         response_url=text_of(kept, "url") if isinstance(at, int) and at > since else "",
         private=direct(channel),
     ), values
+
+
+def _wrong(told: Mapping[str, str]) -> Reply | None:
+    return Reply(said=f"{' '.join(told.values())} Nothing was done.", ok=False) if told else None
 
 
 def _kept(told: str) -> Payload:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import TypeVar
 
 from bot.channels.slack_acts import MINE, SAY, Act, direct
 from bot.channels.slack_blocks import blocks, escape, spent, summary, whole
@@ -17,9 +19,14 @@ from bot.ports import Undelivered
 
 logger = logging.getLogger(__name__)
 
+Found = TypeVar("Found")
+
 #: `whisper(response_url, message)`: an answer to one interaction; raises `Undelivered`.
 Whisper = Callable[[str, Mapping[str, object]], None]
 
+STILL_AT_IT = Reply(said="Still at it. What comes of it is told here.")
+_STOPPED = Reply(said="The bot is being stopped. Nothing was done; ask again in a moment.", ok=False)
+_BROKEN = Reply(said="Something broke in the bot. `runs` tells what was done, and its log tells more.", ok=False)
 _SHORT = 150  #: characters that the presser is told of what everybody can read
 
 
@@ -47,8 +54,23 @@ class Telling:
         if act.pressed is not None:
             self._try(lambda: self._to_asker(act, {"text": escape(_first_line(reply.said), _SHORT)}))
 
+    def follow(self, act: Act, late: Future[Found], answer: Callable[[Found], Reply | None]) -> None:
+        """What became of it after all; Slack was told in time that it takes longer. `answer`: None where it is told."""
+        reply = self._outcome(late, answer)
+        if reply is not None and not act.at_home:
+            self.tell(act, reply)
+
     def say(self, response_url: str, said: str) -> None:
         self._try(lambda: self._whisper(response_url, {**_ALONE, "text": escape(said)}))
+
+    def _outcome(self, late: Future[Found], answer: Callable[[Found], Reply | None]) -> Reply | None:
+        if late.cancelled():
+            return _STOPPED
+        broken = late.exception()
+        if broken is None:
+            return answer(late.result())
+        logger.error("an ask in Slack broke after its time", exc_info=broken)
+        return _BROKEN
 
     def _to_asker(self, act: Act, message: Mapping[str, object]) -> None:
         if act.response_url:

@@ -62,6 +62,8 @@ class SmallDoor:
         self._done: dict[tuple[str, str], Reply] = {}
         self._noted: set[tuple[str, str]] = set()
         self._next: list[Reply | Exception] = []
+        self.unlocked = threading.Event()  #: while it is cleared, whoever asks waits
+        self.unlocked.set()
         self._moved = threading.Condition(threading.RLock())
 
     def answer_next(self, reply: Reply | Exception) -> None:
@@ -85,6 +87,8 @@ class SmallDoor:
 
     def ask(self, ask: Ask) -> Reply:
         self._check_ask(ask)
+        if not self.unlocked.wait(10):
+            self._fault(f"nobody unlocked the door for {ask.words!r}")
         if ask.by == NOBODY and ask.words.split()[0] != "link":
             return self._refuse(ask)
         with self._moved:
