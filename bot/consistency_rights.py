@@ -12,7 +12,7 @@ from bot.circumstances import glob
 from bot.faults import Loc, Plain, nearest
 
 _CHANNELS = ("console", "slack", "telegram", "pagerduty")
-_YES = "yes"
+_YES, _BREAK, _REVIEW = "yes", "break-glass", "review-glass"
 
 Tree = Mapping[str, Plain]
 Said = Iterator[tuple[Loc, str]]
@@ -27,6 +27,22 @@ def contradictions(tree: Tree) -> Said:
     yield from _conditions_that_never_hold(tree)
     yield from _too_few_to_approve(tree)
     yield from _glass_that_nobody_hears(tree)
+
+
+def dead_ends(tree: Tree) -> Said:
+    """What is allowed and ends badly: glass that somebody may break, and nobody else may review."""
+    roles = _section(tree, "roles")
+    if any(_listed(_role(tree, name), "slack_groups") for name in roles):
+        return  # Who is in a group of Slack's is known to Slack.
+    held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
+    reviewers = {one for one, mine in held.items() if any(_says(tree, role, _REVIEW) for role in mine)}
+    breakers = {one for one, mine in held.items() if any(_says(tree, role, _BREAK) for role in mine)}
+    alone = ", ".join(sorted(one for one in breakers if reviewers <= {one}))
+    for name in roles:
+        if alone and _role(tree, name).get("break_glass") is True:
+            said = f"{alone} could break it once and never again: nobody else may review it; make somebody an approver"
+            yield ("roles", name, "break_glass"), said
+            return
 
 
 def entries(tree: Tree, section: str) -> Iterator[tuple[Loc, Tree]]:
@@ -92,7 +108,7 @@ def _conditions_that_never_hold(tree: Tree) -> Said:
 
 def _too_few_to_approve(tree: Tree) -> Said:
     """Whoever asks cannot approve, so where the holder of a rule is also an approver there must be one more."""
-    approving = {name for name in {*book.BUILT_IN, *_section(tree, "roles")} if _approves(tree, name)}
+    approving = {name for name in {*book.BUILT_IN, *_section(tree, "roles")} if _says(tree, name, _YES)}
     if any(_listed(_role(tree, name), "slack_groups") for name in approving):
         return  # Who is in a group of Slack's is known to Slack.
     held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
@@ -113,17 +129,18 @@ def _glass_that_nobody_hears(tree: Tree) -> Said:
             yield ("roles", name, "break_glass"), "needs security.contact: whom to page when the glass is broken"
 
 
-def _approves(tree: Tree, name: str) -> bool:
+def _says(tree: Tree, name: str, verb: str) -> bool:
+    """Whether a rule of that role, which does not sleep behind the glass, allows the verb somewhere."""
     if name not in _section(tree, "roles"):
-        return any(_matches_yes(do) for do in book.BUILT_IN[name])
+        return any(_speaks_of(do, verb) for do in book.BUILT_IN.get(name, ()))
     role = _role(tree, name)
     if role.get("break_glass") is True:
         return False
-    return any(_matches_yes(rule.get("do") if isinstance(rule, dict) else rule) for rule in _listed(role, "allow"))
+    return any(_speaks_of(rule.get("do") if isinstance(rule, dict) else rule, verb) for rule in _listed(role, "allow"))
 
 
-def _matches_yes(do: Plain) -> bool:
-    return isinstance(do, str) and bool(do.strip()) and bool(glob(do.split()[0])(_YES))
+def _speaks_of(do: Plain, verb: str) -> bool:
+    return isinstance(do, str) and bool(do.strip()) and bool(glob(do.split()[0])(verb))
 
 
 def _roles_of(person: Tree) -> set[str]:

@@ -31,6 +31,10 @@ from bot.store.tx import Tx
 from bot.story import Written
 from bot.verbs import Parts
 
+_DENIED = "denied"
+#: What whoever did something may say of their own run.
+_OF_OWN_RUNS = ("undo", "keep")
+
 
 class Counter(Registry, Casework):
     """Implements `ports.Desk` for one ask, inside its transaction. `after`: what the gate does once it is committed."""
@@ -59,7 +63,7 @@ class Counter(Registry, Casework):
                 raise words.unknown(verb, self._verbs.all)
             return self._command(self._verbs.commands[verb], rest)
         except Rejected as refused:
-            self.record(Code.REJECTED, refused.said)
+            self.record(Code.DENIED if refused.code == _DENIED else Code.REJECTED, refused.said)
             return Reply(said=refused.said, ok=False, over=refused.code in plans.OVER)
 
     def _command(self, command: Command[Any], rest: str) -> Reply:
@@ -126,13 +130,15 @@ class Counter(Registry, Casework):
         """What the rights are asked for: the service of the incident that is meant, or of the plan or run."""
         number = getattr(args, "incident", None)
         if isinstance(number, int):
-            self._about = self.incident(number)
+            if self._rights.ever(self._ask.by, verb):  # to others it is not said which numbers there are
+                self.incident(number)
+            self._about = self._tx.incident(number)
             return Permission(verb=verb, target=f"{INCIDENT}{number}")
         if verb in ("yes", "no"):
             drawn = self._plan(str(getattr(args, "handle", "")))
             own = drawn.by == self._ask.by.id  # whether their yes counts is the plan's to say
             return Permission(verb=drawn.verb if own else verb, target=drawn.plan.target)
-        if verb in ("undo", "keep", "settle"):
+        if verb in (*_OF_OWN_RUNS, "settle"):
             run = self._run(str(getattr(args, "run", "")))
             own = verb != "settle" and run.by == self._ask.by.id  # who may do it may let it stay, and plan its undo
             return Permission(verb=ran.plan_of_run(self._tx.sql, run).verb if own else verb, target=run.target)
@@ -154,7 +160,10 @@ class Counter(Registry, Casework):
 
     def commands(self) -> Sequence[Command[Any] | Action[Any]]:
         """What this person may say at all, somewhere."""
-        return [one for verb, one in self._verbs.all.items() if self._rights.ever(self._ask.by, verb)]
+        who = self._ask.by
+        does = any(not one.reads and self._rights.ever(who, verb) for verb, one in self._verbs.actions.items())
+        own = _OF_OWN_RUNS if does else ()
+        return [one for verb, one in self._verbs.all.items() if verb in own or self._rights.ever(who, verb)]
 
     def mine(self, limit: int) -> Mine:
         return mine.look(self._tx, self._rights, self._ask, limit)
@@ -173,7 +182,7 @@ class Counter(Registry, Casework):
         first = replace(ask, by=asker, incident_id=drawn.incident_id)
         again = self._rights.may_act(self._tx, first, drawn.verb, drawn.plan.target)
         if not again.allowed:
-            raise Rejected(f"{drawn.by} may no longer do this: {again.reason} Nothing was done.", code="denied")
+            raise Rejected(f"{drawn.by} may no longer do this: {again.reason} Nothing was done.", code=_DENIED)
         if plans.needed(self._verbs.action(drawn.verb).risk, again) > drawn.needs:
             said = f"Plan {drawn.short} now needs more people to say yes than it was shown with: {again.reason}"
             raise Rejected(f"{said} Nothing was done. Ask for it again.", code="plan_needs_more", status=409)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from bot import access
 from bot.acts import Decision, Permission
-from bot.book import EVERYTHING, FREE, Book
+from bot.book import FREE, INCIDENT, Book
 from bot.circumstances import Around, Weight
 from bot.model import Ask, Incident, Principal
 from bot.sentence import Known
@@ -73,9 +73,9 @@ class Rights:
         return self.names(ask)
 
     def _around(self, tx: Tx, ask: Ask, wanted: Permission, incident: Incident | None, weight: Weight) -> Around:
-        service = wanted.target if wanted.target in self.environments else incident.service if incident else None
-        if wanted.target == EVERYTHING:
-            service = None  # That of the incident in whose thread it was said is only a part of it.
+        service = wanted.target if wanted.target in self.environments else None
+        if service is None and incident is not None and (not wanted.target or wanted.target.startswith(INCIDENT)):
+            service = incident.service  # What is named is never judged by the thread in which it was said.
         return Around(
             now=tx.now,
             weight=weight,

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from bot import document, secrets
 from bot.consistency import contradictions
+from bot.consistency_rights import dead_ends
 from bot.faults import Fault, Faulty, explain
 from bot.fields import Address, HostPort, Minutes, Seconds, Secret, StoreAddress, is_loopback
 from bot.model import Severity
@@ -46,7 +47,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault, ...]]:
-    """As `load`, and with it the warnings: secrets that stand in the file itself, an audit log that nobody signs."""
+    """As `load`, and with it the warnings: what is allowed, and will be regretted."""
     given = document.read(path)
     referred = secrets.resolve(given, environ)
     settings = None
@@ -61,6 +62,7 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault,
     warnings = [*secrets.in_plain_sight(settings, referred, given)]
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
+    warnings += [given.fault(loc, said) for loc, said in dead_ends(given.tree)]
     return settings, tuple(sorted(warnings))
 
 

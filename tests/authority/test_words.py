@@ -94,6 +94,21 @@ def test_a_right_of_duty_ends_with_the_incident(ground: Ground) -> None:
     assert "needs an open incident" in after.said
 
 
+def test_who_may_never_say_it_does_not_hear_which_incidents_there_are(still: Ground) -> None:
+    there, nowhere = (still.says(words, KINDS["viewer"]).said for words in ("ack 1", "ack 999"))
+
+    assert there.startswith('Denied: "ack incident/1" is denied.')
+    assert nowhere.startswith('Denied: "ack incident/999" is denied.')
+
+
+def test_whoever_may_do_something_is_offered_the_way_back(still: Ground) -> None:
+    listed = still.says("help", KINDS["responder"]).said
+    nothing = still.says("help", KINDS["viewer"]).said
+
+    assert "undo <run>" in listed
+    assert "undo <run>" not in nothing
+
+
 def test_help_names_nothing_that_the_table_never_grants(still: Ground) -> None:
     for kind, who in KINDS.items():
         if not who.id:
@@ -105,9 +120,11 @@ def test_help_names_nothing_that_the_table_never_grants(still: Ground) -> None:
             *(("turn", "resolve") if "duty" in who.roles else ()),
             *(("turn",) if kind == "asker" else ()),
         }
+        acts = {verb for verb, action in still.house.verbs.actions.items() if not action.reads}
+        of_own = {"undo", "keep"} if (granted | of_duty) & acts else set()
         asleep = {verb for verb, _ in _EXPECTED} if kind == "glass" else set()
 
-        assert listed <= granted | of_duty | asleep, kind
+        assert listed <= granted | of_duty | of_own | asleep, kind
 
 
 @pytest.mark.parametrize("words", ["undo {run}", "yes {plan}"])

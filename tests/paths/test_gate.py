@@ -125,6 +125,7 @@ def test_a_right_that_ended_between_plan_and_yes_stops_it(house: House) -> None:
 
     assert reply.said.startswith("ana may no longer do this: ")
     assert house.dials.turned == []
+    assert house.audited() == [Code.PLANNED, Code.DENIED]
 
 
 def test_a_dropped_plan_does_not_run(house: House) -> None:

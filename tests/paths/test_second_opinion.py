@@ -132,7 +132,7 @@ def test_an_undo_that_somebody_asks_for_is_an_action_like_any_other(house: House
     assert house.audited()[-1] is Code.DENIED
 
 
-def test_the_service_of_a_thread_does_not_stand_for_everything(house: House, opa: FakeOpa) -> None:
+def test_the_service_of_a_thread_stands_for_nothing_that_was_named(house: House, opa: FakeOpa) -> None:
     house.hears(alert(labels={"service": "api"}))
     ask = Ask(by=ANA, words="turn * 6", place="slack", incident_id=1)
     when = When(environment=("staging",))
@@ -145,5 +145,7 @@ def test_the_service_of_a_thread_does_not_stand_for_everything(house: House, opa
         here = replace(incident, service="staging/api")
         part = rights.may(tx, ask, Permission(verb="turn", target="staging/api"), here, Weight.ACTION)
         everything = rights.may(tx, ask, Permission(verb="turn", target="*"), here, Weight.ACTION)
+        unknown = rights.may(tx, ask, Permission(verb="turn", target="prod/api"), here, Weight.ACTION)
+        itself = rights.may(tx, ask, Permission(verb="turn", target="incident/1"), here, Weight.ACTION)
 
-    assert (part.allowed, everything.allowed) == (True, False)
+    assert (part.allowed, everything.allowed, unknown.allowed, itself.allowed) == (True, False, False, True)

@@ -147,14 +147,41 @@ def test_the_real_environment_is_read_only_through_references(tmp_path: Path, mo
 _ON_POSTGRES = "store: {url: postgresql+psycopg://vakhta@db/vakhta}\n"
 
 
-def test_an_audit_log_on_postgresql_that_nobody_signs_is_a_warning(tmp_path: Path) -> None:
-    def warned(text: str) -> list[str]:
-        path = tmp_path / "vakhta.yaml"
-        path.write_text(text)
-        return [f"{one.key}: {one.said}" for one in read(path, {"K": f"{'A' * 43}="})[1]]
+def warned(folder: Path, text: str) -> list[str]:
+    path = folder / "vakhta.yaml"
+    path.write_text(text)
+    return [f"{one.key}: {one.said}" for one in read(path, {"K": f"{'A' * 43}="})[1]]
 
-    (warning,) = warned(_ON_POSTGRES)
+
+def test_an_audit_log_on_postgresql_that_nobody_signs_is_a_warning(tmp_path: Path) -> None:
+    (warning,) = warned(tmp_path, _ON_POSTGRES)
 
     assert warning.startswith("audit.key: is missing, so nobody signs the audit log; make one with `openssl")
-    assert warned(_ON_POSTGRES + "audit: {key: '${env:K}'}") == []
-    assert warned("audit: {stdout: true}") == []
+    assert warned(tmp_path, _ON_POSTGRES + "audit: {key: '${env:K}'}") == []
+    assert warned(tmp_path, "audit: {stdout: true}") == []
+
+
+_GLASS = """
+security: {contact: ana}
+roles: {rescue: {break_glass: true, allow: ["*"]}}
+people:
+  - {id: ana, name: Ana, roles: [responder]}
+"""
+
+
+@pytest.mark.parametrize("other", ["responder", "viewer"])
+def test_glass_that_nobody_could_review_is_a_warning(tmp_path: Path, other: str) -> None:
+    (warning,) = warned(tmp_path, f"{_GLASS}  - {{id: bo, name: Bo, roles: [{other}]}}\n")
+
+    assert warning.startswith("roles.rescue.break_glass: ana")
+    assert "could break it once and never again: nobody else may review it" in warning
+
+
+def test_glass_that_another_may_review_is_none(tmp_path: Path) -> None:
+    assert warned(tmp_path, f"{_GLASS}  - {{id: bo, name: Bo, roles: [approver]}}\n") == []
+
+
+def test_whoever_alone_may_review_had_better_not_break_it(tmp_path: Path) -> None:
+    (warning,) = warned(tmp_path, f"{_GLASS}  - {{id: bo, name: Bo, roles: [admin]}}\n")
+
+    assert warning.startswith("roles.rescue.break_glass: bo could break it once")
