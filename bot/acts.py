@@ -86,6 +86,7 @@ class Code(StrEnum):
     KEY_CHANGED = "VK004W"  #: checkpoints are signed with another key from here on
     CLOCK_WENT_BACK = "VK005W"
     RESTORED = "VK006W"  #: a copy was put back, and what had been written since it was made is gone
+    PRUNED = "VK007W"  #: the oldest entries are taken out, and kept elsewhere
     ANSWERED = "VK100I"  #: a question that changes nothing
     DENIED = "VK101W"  #: the rights do not allow it
     REJECTED = "VK102W"  #: not understood, or it cannot be

@@ -17,12 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
-from bot import custody_cli
+from bot import custody_cli, pruning_cli
 from bot.inspection import exporting, opening
 from bot.inspection.evidence import Evidence, Part, Unreadable
 from bot.inspection.inspecting import inspect
 from bot.inspection.note import Key, Malformed, key_of
-from bot.inspection.report import Fault
+from bot.inspection.report import Fault, Report
 from bot.inspection.stretches import Crew
 from bot.ports import Rejected
 from bot.settings import Settings, read
@@ -56,6 +56,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], where:
         return verb
 
     custody_cli.add_to(add)
+    _add_looking(pruning_cli.add_to(add, _inspected))
 
 
 def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:
@@ -64,7 +65,14 @@ def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> N
     verify.add_argument(
         "--from", dest="source", type=Path, metavar="EXPORT", help="an export or a copy of the database"
     )
-    verify.add_argument(
+    _add_looking(verify)
+    verify.add_argument("--json", action="store_true", help="tell it as one JSON object")
+    verify.set_defaults(command=_verify, parser=verify)
+
+
+def _add_looking(verb: argparse.ArgumentParser) -> None:
+    """What is held against the log."""
+    verb.add_argument(
         "--anchors",
         type=Path,
         action="append",
@@ -72,15 +80,13 @@ def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> N
         metavar="PATH",
         help="lines SIZE ROOT, or signed checkpoints",
     )
-    verify.add_argument(
+    verb.add_argument(
         "--public-key",
         action="append",
         default=[],
         metavar="VKEY",
         help="believe NAME+HASH+KEY, and no key of the settings",
     )
-    verify.add_argument("--json", action="store_true", help="tell it as one JSON object")
-    verify.set_defaults(command=_verify, parser=verify)
 
 
 def _add_export(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:
@@ -94,6 +100,12 @@ def _add_export(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> N
 
 
 def _verify(given: argparse.Namespace) -> int:
+    report = _inspected(given)
+    print(report.json() if given.json else report.told(), end="")
+    return report.exit_code
+
+
+def _inspected(given: argparse.Namespace) -> Report:
     alone = given.source is not None and given.public_key
     settings = None if alone else read(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
@@ -104,8 +116,7 @@ def _verify(given: argparse.Namespace) -> int:
     if why_none:
         report.add(Fault.FLAGGED, why_none)
     report.pinned = bool(given.public_key)
-    print(report.json() if given.json else report.told(), end="")
-    return report.exit_code
+    return report
 
 
 def _export(given: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """What a person does to the audit log by hand, each of it an entry of the log that is sealed and signed at once.
 
-A key is handed over; a copy that was restored is owned up to.
+A key is handed over; a copy that was restored is owned up to; the oldest part is pruned. What excuses a gap is a line
+of the checkpoint too: any entry gets signed that is in the database, such a line only here, by whoever has the key.
 """
 
 from __future__ import annotations
@@ -9,23 +10,41 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from bot.acts import AuditEntry, Code
 from bot.ports import Rejected
 from bot.signer import Signer, handed_over, must_follow, signed, trusted
-from bot.store import checkpoints, ledger, seals
+from bot.store import checkpoints, ledger, pruning, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store
 from bot.store.ledger import Wanted
 from bot.store.seals import Seals
+from bot.store.sql import Sql
 from bot.tree import Range
 
 #: Somebody else may sign while we are about to; so often we try again.
 _TRIES = 10
 #: Whoever sits at the bot's own machine.
 _BY = "local"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prunable:
+    """The oldest entries that are here: those from position `first` on that belong to the first `size`."""
+
+    first: int
+    size: int
+    root: bytes  #: over the first `size`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """Where a part is kept that was pruned."""
+
+    file: str
+    sha256: str  #: in hex
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +86,50 @@ def own_up(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], b
         raise Rejected("Nothing was written: all that was seen outside agrees with the log, or is owned up to already.")
     epoch = len(before) + 1
     more = {"epoch": str(epoch), "kept": str(lost.kept), "lost": str(lost.size), "root": b64encode(lost.root).decode()}
-    _sealed(store, AuditEntry(code=Code.RESTORED, by=_BY, said=because, place="cli", more=more))
-    _signed(store, signer, partial(signed, signer))
+    entry = AuditEntry(code=Code.RESTORED, by=_BY, said=because, place="cli", more=more)
+    _stated(store, signer, entry, f"restored {lost.kept} {lost.size}")
     return lost
+
+
+def prune_point(store: Store, older_than: timedelta) -> Prunable:
+    """What can be pruned: up to the last checkpoint over nothing younger.
+
+    Raises:
+        Rejected: nothing.
+        Unavailable: the database cannot be read.
+    """
+    with store.read() as seen:
+        found, first = pruning.point(seen.sql, store.now() - older_than), pruning.start(seen.sql)
+        while found is not None and (needed := _still_needed(seen.sql, found.tree.size)) is not None:
+            found = pruning.within(seen.sql, needed)
+    if found is None:
+        raise Rejected(
+            f"Nothing was pruned: of what is older than {older_than.days} days (audit.keep_days) no checkpoint is left."
+        )
+    return Prunable(first=first, size=found.tree.size, root=found.root)
+
+
+def prune(store: Store, signer: Signer, part: Prunable, kept: Kept) -> None:
+    """Write down that this part is pruned, and where it is kept; then take it out.
+
+    Raises:
+        Rejected: it could not be signed; nothing was taken out.
+        Unavailable: the database does not take it; what is left begins at a checkpoint, and pruning again goes on.
+    """
+    root = b64encode(part.root).decode()
+    more = {"size": str(part.size), "root": root, "file": kept.file, "sha256": kept.sha256}
+    said = f"The first {part.size} entries are taken out and kept in {kept.file}."
+    entry = AuditEntry(code=Code.PRUNED, by=_BY, said=said, place="cli", more=more)
+    pruning.remove(store, part.size, _stated(store, signer, entry, f"pruned {part.size}"))
+
+
+def _still_needed(sql: Sql, size: int) -> int | None:
+    """The place of an entry among the first `size` that excuses an anchor over as many or more; None where none is."""
+    for one in pruning.restored_before(sql, size):
+        told = _told(one.body)
+        if told is not None and told[1] >= size:
+            return one.pos
+    return None
 
 
 def _told(body: bytes) -> tuple[int, int] | None:
@@ -82,8 +142,11 @@ def _told(body: bytes) -> tuple[int, int] | None:
 
 
 def _lost(store: Store, anchors: Sequence[tuple[int, bytes]], before: Sequence[tuple[int, int]]) -> Lost | None:
-    tree, agreed, differs = Range(), [0], []
-    for size, root in sorted(set(anchors)):
+    with store.read() as seen:
+        base = pruning.base(seen.sql)
+    tree = base.tree if base is not None else Range()
+    agreed, differs = [tree.size], []
+    for size, root in sorted(one for one in set(anchors) if one[0] >= tree.size):
         tree = checkpoints.grown(store, tree, up_to=size)
         if (tree.size, tree.root()) == (size, root):
             agreed.append(size)
@@ -117,6 +180,20 @@ def _sealed(store: Store, entry: AuditEntry) -> None:
     Seals(store).seal_now(uids)
 
 
+def _stated(store: Store, signer: Signer, entry: AuditEntry, line: str) -> str:
+    """The entry, its seal, and the checkpoint over it that says `line`, in one commit; returns the entry's uid."""
+    with store.begin(seals.LANE) as tx:  # until it ends nobody else seals or signs
+        tree = _grown(store, signer)
+        (uid,) = ledger.record(tx, [entry])
+        waiting = seals.unsealed(tx.sql, [uid])
+        sealed = seals.seal(tx, waiting)
+        if sealed.first != tree.size:
+            raise Rejected(f"Nothing was signed: {sealed.first} entries are sealed, and {tree.size} could be read.")
+        if not checkpoints.put(tx, signed(signer, tree.grown(one.leaf for one in waiting), tx.now, line)):
+            raise Rejected("Nothing was signed: more is signed than there is. `vakhta audit verify` tells more.")
+    return uid
+
+
 def _signed(store: Store, signer: Signer, make: Callable[[Range, datetime], Checkpoint]) -> Checkpoint:
     """A checkpoint over all that is sealed. `signer`: whose log it was so far."""
     for _ in range(_TRIES):
@@ -132,9 +209,10 @@ def _grown(store: Store, signer: Signer) -> Range:
     with store.read() as seen:
         last = checkpoints.newest(seen.sql)
         left = last is not None and checkpoints.left(seen.sql, signer.verifier_key)
+        base = pruning.base(seen.sql)
     try:
         if last is not None and last.key_id != signer.key_id:
             must_follow(signer, last, handed_over=left)
-        return checkpoints.grown(store, trusted(signer, last))
+        return checkpoints.grown(store, trusted(signer, last, base))
     except ValueError as why:
         raise Rejected(f"Nothing was signed: {why}. `vakhta audit verify` tells more.") from None

@@ -36,9 +36,8 @@ def add_to(add: Add) -> None:
 
 
 def _rotate(given: argparse.Namespace) -> int:
-    with _store(given) as (settings, store):
-        parts = _parts()
-        old, new = parts.previous_signer_of(settings), parts.signer_of(settings, store)
+    with opened_store(given) as (settings, store):
+        old, new = parts().previous_signer_of(settings), parts().signer_of(settings, store)
         if old is None:
             raise Rejected("No key was handed over: audit.previous_key does not name the one that signs now. Set it.")
         if new is None:
@@ -51,12 +50,12 @@ def _rotate(given: argparse.Namespace) -> int:
 
 
 def _restored(given: argparse.Namespace) -> int:
-    with _store(given) as (settings, store):
+    with opened_store(given) as (settings, store):
         seen, why = seen_outside(given.anchors, settings)
         if not seen:
             said = why or "none is named"
             raise Rejected(f"Nothing was written: without an anchor nobody knows what is lost ({said}). Use --anchors.")
-        signer = _parts().signer_of(settings, store)
+        signer = parts().signer_of(settings, store)
         if signer is None:
             raise Rejected("Nothing was written: it must be signed, and audit.key does not name a key. Set it.")
         lost = _custody().own_up(store, signer, [(one.size, one.root) for one in seen], given.because)
@@ -79,11 +78,11 @@ def seen_outside(named: Sequence[Path], settings: Settings | None) -> tuple[list
 
 
 @contextmanager
-def _store(given: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
+def opened_store(given: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
     """Open while something is done. Raises `Rejected` where the database does not take it."""
     settings, _ = read(given.config, os.environ)
     logs.start(confidential=settings.confidential)
-    store: Store = _parts().open_store(settings)
+    store: Store = parts().open_store(settings)
     unavailable: type[Exception] = importlib.import_module("bot.store.engine").Unavailable
     try:
         yield settings, store
@@ -97,7 +96,7 @@ def _store(given: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
         store.close()
 
 
-def _parts() -> ModuleType:
+def parts() -> ModuleType:
     """Loaded by what needs it: it takes longer than all the rest."""
     return importlib.import_module("bot.from_settings")
 

@@ -16,7 +16,7 @@ from time import monotonic
 from bot.acts import AuditEntry, Code
 from bot.meters import Meters
 from bot.signer import Signer, must_follow, signed, trusted
-from bot.store import checkpoints, ledger, seals
+from bot.store import checkpoints, ledger, pruning, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable
 from bot.store.seals import Sealed, Seals
@@ -157,8 +157,9 @@ class Notary:
         with self._store.read() as seen:
             last, size = checkpoints.newest(seen.sql), seals.size(seen.sql)
             handed_over = last is not None and checkpoints.left(seen.sql, signer.verifier_key)
+            base = pruning.base(seen.sql) if self._tree is None else None
         self._newest = last
-        tree = self._tree or trusted(signer, last)
+        tree = self._tree or trusted(signer, last, base)
         known = max(tree.size, last.tree.size if last else 0)
         if size < known:
             raise ValueError(f"{size} entries are sealed, and {known} were before: it was cut, or is an older copy")

@@ -37,6 +37,11 @@ def handover(text: str, old: str, new: str) -> str:
     return f"{text}from {old}\nto {new}\n"
 
 
+def stating(text: str, line: str) -> str:
+    """A checkpoint that also says this of its log, which nothing but the key itself can vouch for."""
+    return f"{text}{line}\n"
+
+
 def key_hash(name: str, public: bytes) -> bytes:
     """The four bytes that a signature begins with, to find the key by."""
     return sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]

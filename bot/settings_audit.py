@@ -84,4 +84,7 @@ class AuditSettings(Section):
     stdout: bool = Field(
         default=False, description="Also write every entry to stdout, one JSON line each, for a collector."
     )
+    keep_days: int = Field(
+        400, ge=90, description="What is younger, `vakhta audit prune` does not take out; without it nothing goes."
+    )
     anchors: AnchorsSettings = Field(default_factory=AnchorsSettings)

@@ -37,10 +37,11 @@ class Signer:
         return note.verifier_key(self.name, self.public)
 
 
-def signed(signer: Signer, tree: Range, at: datetime) -> Checkpoint:
-    """The root of that tree under this key."""
+def signed(signer: Signer, tree: Range, at: datetime, stating: str = "") -> Checkpoint:
+    """The root of that tree under this key. `stating`: a line more that it vouches for."""
     root = tree.root()
-    text = note.checkpoint(signer.name, tree.size, root, at)
+    plain = note.checkpoint(signer.name, tree.size, root, at)
+    text = note.stating(plain, stating) if stating else plain
     signed = note.signed(text, signer.name, signer.public, signer.sign(text.encode()))
     return Checkpoint(tree=tree, root=root, at=at, key_id=signer.key_id, note=signed)
 
@@ -55,20 +56,35 @@ def handed_over(old: Signer, new: Signer, tree: Range, at: datetime) -> Checkpoi
     return Checkpoint(tree=tree, root=root, at=at, key_id=new.key_id, note=both)
 
 
-def trusted(signer: Signer, last: Checkpoint | None) -> Range:
-    """The tree to go on from: that of the last checkpoint, if somebody who is believed has signed it; else none."""
-    if last is None:
-        return Range()
-    try:
-        text, signatures = note.opened(last.note)
-    except ValueError:
-        text, signatures = "", []
-    known = [(signer.believed.get(f"{one.name}+{one.hash.hex()}"), one.raw) for one in signatures]
-    said = note.checkpoint(signer.name, last.tree.size, last.tree.root(), last.at)
-    if text.startswith(said) and any(public and signer.signed_by(public, text.encode(), raw) for public, raw in known):
-        return last.tree
+def trusted(signer: Signer, last: Checkpoint | None, base: Checkpoint | None) -> Range:
+    """The tree to go on from: that of the last checkpoint, if somebody who is believed has signed it.
+
+    Else that of `base`, the checkpoint over what was pruned; of a log that is here from its beginning, none.
+
+    Raises:
+        ValueError: nobody who is believed has signed either, so what was pruned can never be known again.
+    """
+    if last is None or _believed(signer, last):
+        return last.tree if last is not None else Range()
+    if base is not None and not _believed(signer, base):
+        raise ValueError(
+            f"the first {base.tree.size} entries were pruned, and what tells of them is signed by {base.key_id}, which"
+            " is not believed: name its verifier key in audit.public_keys"
+        )
     logger.warning("nobody who is believed has signed the last checkpoint; the tree is built anew from all leaves")
-    return Range()
+    return Range() if base is None else base.tree
+
+
+def _believed(signer: Signer, one: Checkpoint) -> bool:
+    try:
+        text, signatures = note.opened(one.note)
+    except ValueError:
+        return False
+    known = [(signer.believed.get(f"{by.name}+{by.hash.hex()}"), by.raw) for by in signatures]
+    said = note.checkpoint(signer.name, one.tree.size, one.tree.root(), one.at)
+    return text.startswith(said) and any(
+        public and signer.signed_by(public, text.encode(), raw) for public, raw in known
+    )
 
 
 def must_follow(signer: Signer, last: Checkpoint, *, handed_over: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.__main__ import main
@@ -28,9 +28,9 @@ class Place:
     config: Path
     outside: Path
 
-    def write(self, *entries: AuditEntry, seed: str = SEED) -> None:
+    def write(self, *entries: AuditEntry, seed: str = SEED, days_ago: float = 0) -> None:
         """Recorded, sealed, signed and anchored as the running bot does it."""
-        store = Store(self.url)
+        store = Store(self.url, now=lambda: datetime.now(UTC) - timedelta(days=days_ago))
         with store.begin() as tx:
             ledger.record(tx, entries or [AuditEntry(code=Code.ANSWERED, by="ana", said="So.", incident_id=42)])
         notary = Notary(store, signer=signer_of(seed), anchors={"file": anchors.to_file(self.outside)})

@@ -87,6 +87,10 @@ class Evidence(AbstractContextManager["Evidence"], Protocol):
         """By id."""
         ...
 
+    def start(self) -> int:
+        """The least position that there is, 0 where there is none."""
+        ...
+
     def parts(self) -> tuple[int, Callable[[], Evidence]] | None:
         """How many seals there are, and how another process opens the log; None where it can only be read whole."""
         ...
@@ -131,6 +135,7 @@ def _text(value: object) -> str:
 
 
 COUNT = "SELECT count(*) FROM audit_seal"
+START = "SELECT coalesce(min(pos), 0) FROM audit_seal"
 
 
 def statements(text: str) -> tuple[str, str, str, str]:

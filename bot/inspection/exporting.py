@@ -11,6 +11,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -19,18 +20,26 @@ from bot.inspection.evidence import ALL, BATCH, Anchored, Checkpoint, Evidence, 
 from bot.inspection.form import columns_of
 
 _OTHERS = (b'{"checkpoint":', b'{"anchor":')
+_ALL = 1 << 63
 
 
 def write(evidence: Evidence, part: Part, to: IO[bytes]) -> int:
-    """Returns how many entries were written. Raises `Unreadable` and what writing raises."""
+    """Returns how many entries were written. Raises `Unreadable` and what writing raises.
+
+    Of a part that ends at a position, what vouches for more is left out, and so is what is not sealed.
+    """
     count = 0
-    for rows in evidence.sealed(part):
+    for rows in chain(evidence.sealed(part), evidence.unsealed(part) if part.end is None else ()):
         to.writelines(map(_line, rows))
         count += len(rows)
-    for rows in evidence.unsealed(part):
-        to.writelines(map(_line, rows))
-        count += len(rows)
+    _write_others(evidence, _ALL if part.end is None else part.end, to)
+    return count
+
+
+def _write_others(evidence: Evidence, most: int, to: IO[bytes]) -> None:
     for one in evidence.checkpoints():
+        if one.size > most:
+            break
         told = asdict(one) | {
             "root": _spelled(one.root),
             "frontier": _spelled(one.frontier),
@@ -38,8 +47,9 @@ def write(evidence: Evidence, part: Part, to: IO[bytes]) -> int:
         }
         to.write(_json({"checkpoint": told}))
     for anchor in evidence.anchored():
+        if anchor.size > most:
+            break
         to.write(_json({"anchor": asdict(anchor)}))
-    return count
 
 
 def _line(row: Row) -> bytes:
@@ -85,16 +95,22 @@ class Export(Evidence):
         yield from _batches(row for row in self._entries(part) if row[0] is None)
         self.amiss[:] = told
 
+    def start(self) -> int:
+        return next((int(row[0]) for row in self._entries(ALL) if row[0] is not None), 0)
+
     def parts(self) -> None:
         return None
 
     def checkpoints(self) -> Iterator[Checkpoint]:
-        """All of them are held at once, and so are the anchors: an export ends with them, and the walk begins there."""
-        found = [_checkpoint(told) for told in self._others("checkpoint")]
+        """All of them are held at once, and so are the anchors: an export ends with them, and the walk begins there.
+
+        One that stands in several files of a folder, as where a part was pruned, is the same one.
+        """
+        found = dict.fromkeys(_checkpoint(told) for told in self._others("checkpoint"))
         return iter(sorted(found, key=lambda one: one.size))
 
     def anchored(self) -> Iterator[Anchored]:
-        found = [_anchored(told) for told in self._others("anchor")]
+        found = dict.fromkeys(_anchored(told) for told in self._others("anchor"))
         return iter(sorted(found, key=lambda one: one.size))
 
     def _entries(self, part: Part) -> Iterator[Row]:

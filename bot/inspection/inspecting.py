@@ -19,10 +19,10 @@ from bot.inspection.evidence import Evidence, Row
 from bot.inspection.form import AT, CODE, NAMES, RUN, UID, Columns, columns_of
 from bot.inspection.marks import Anchor, Marks
 from bot.inspection.note import Key, Verify
+from bot.inspection.pruned import Beginning, pruned
 from bot.inspection.report import Fault, Report, time_of
-from bot.inspection.runs import INTENT, OF_ITSELF, OF_RUNS, OUTCOMES, Runs, restored
+from bot.inspection.runs import INTENT, OF_ITSELF, OF_RUNS, OUTCOMES, PRUNED, RESTORED, Runs, restored
 from bot.inspection.stretches import ALONE, OUT_OF_ORDER, SEAL, Crew, Stretch, looked_through
-from bot.inspection.tree import Tree
 from bot.inspection.trust import Trust, may_hand_over
 from bot.inspection.uids import Uids, key_of
 
@@ -54,19 +54,21 @@ def inspect(
     trust = Trust(list(believed.values()), handing, verify)
     report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as aside:
-        marks = Marks(evidence, report, trust=trust, anchors=anchors, aside=aside)
-        walk = _Walk(evidence, marks, report)
+        beginning = Beginning(evidence, trust)
+        marks = Marks(evidence, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
+        walk = _Walk(evidence, marks, beginning, report)
         walk.go(crew)
         return walk.report_at(now)
 
 
 class _Walk:
-    def __init__(self, evidence: Evidence, marks: Marks, report: Report) -> None:
+    def __init__(self, evidence: Evidence, marks: Marks, beginning: Beginning, report: Report) -> None:
         self._evidence = evidence
         self._marks = marks
+        self._beginning = beginning
         self._report = report
-        self._tree = Tree()
-        self._next = 0  #: the position that has to come
+        self._tree = beginning.tree.copy()
+        self._next = self._tree.size  #: the position that has to come
         self._whole = True  #: nothing was missing so far, so the tree is the log's
         self._last = 0  #: when the entry before this one was written
         self._unsigned: int | None = None  #: when the first entry was that no checkpoint covers
@@ -85,6 +87,7 @@ class _Walk:
 
     def report_at(self, now: Callable[[], datetime]) -> Report:
         self._marks.judge_rest(self._next)
+        self._beginning.judge(self._marks.stated, self._marks.spelled(self._beginning.tree.root()), self._report)
         until = (now() - _EPOCH) // timedelta(microseconds=1)
         self._judge_unsealed(until)
         self._judge_unsigned(until)
@@ -118,7 +121,7 @@ class _Walk:
                 continue
             note_uid(key_of(said[UID]))
             if said[CODE] in OF_ITSELF:
-                self._note_own(row)
+                self._note_own(said[CODE], row)
             if said[CODE] in OF_RUNS:
                 self._runs.note(said[CODE], said[RUN], (pos, said[AT]))
             at = said[AT]
@@ -156,10 +159,11 @@ class _Walk:
                 Fault.FLAGGED, f"the clock went back, from {time_of(self._last)} to {time_of(at)}", pos=pos
             )
 
-    def _note_own(self, row: Row) -> None:
-        one = restored(row[0], row[3])
-        if one is not None:
-            self._marks.restored(one)
+    def _note_own(self, code: bytes, row: Row) -> None:
+        if code == PRUNED and (part := pruned(row[3])) is not None:
+            self._beginning.note(part)
+        elif code == RESTORED and (copy := restored(row[0], row[3])) is not None:
+            self._marks.restored(copy)
 
     def _reach(self) -> None:
         """Judge what was signed or anchored of the log up to here."""

@@ -72,6 +72,7 @@ class Marks:
         trust: Trust,
         anchors: Sequence[Anchor],
         aside: Executor,
+        start: int = 0,
     ) -> None:
         self._report = report
         self._trust = trust
@@ -87,7 +88,9 @@ class Marks:
         self._proved = 0  #: up to where a root was as somebody vouches
         self._wrong_roots = 0
         self._unproved = 0  #: roots that could not be known, behind a gap
-        self._signed = 0  #: up to where a root was as it was signed
+        self._start = start  #: what vouches for less is of a part that was pruned, and no root of it can be known
+        self._before = 0  #: anchors of that part
+        self.stated: set[str] = set()  #: what good checkpoints say beside their roots
         self._restored: list[Restored] = []
         self._doubted: list[_Doubted] = []
         self._row = -1  #: the size of the last row of a checkpoint
@@ -102,17 +105,18 @@ class Marks:
         while self._mark is not None and self._mark.size <= reached:
             mark = self._mark
             self._advance()
+            there = tree if mark.size >= self._start else None
             match mark:
                 case _Signed():
-                    covered |= self._judge_checkpoint(mark, tree) and mark.size == reached
+                    covered |= self._judge_checkpoint(mark, there) and mark.size == reached
                 case Anchor():
-                    self._judge_anchor(mark, tree)
+                    self._judge_anchor(mark, there)
                 case Anchored():
                     self._judge_anchored(mark)
         return covered
 
     def restored(self, one: Restored) -> None:
-        """It counts once a checkpoint covers it."""
+        """It counts where a checkpoint says the same."""
         self._restored.append(one)
 
     def judge_rest(self, size: int) -> None:
@@ -138,6 +142,9 @@ class Marks:
                     self._report.add(Fault.TRUNCATED, said, pos=size)
         if self._unproved:
             self._report.add(Fault.FLAGGED, f"{self._unproved} roots lie behind the gap and could not be recomputed")
+        if self._before:
+            said = "anchors are of what was pruned: hold them against what was kept of it"
+            self._report.add(Fault.FLAGGED, f"{self._before} {said}")
 
     def _judge_doubted(self) -> None:
         for one in self._doubted:
@@ -183,11 +190,11 @@ class Marks:
         if not self._believes(note, key, where) or key is None or not self._agrees(row, note, key, where):
             return False
         if tree is None:
-            self._unproved += 1
+            self._unproved += row.size >= self._start
             return True
         if not self._recomputed(note.root, tree, f"{where}, signed") or not self._frontier(row, tree, where):
             return False
-        self._signed = row.size
+        self.stated.update(note.extensions[1:])  # the first is the time
         return True
 
     def _agrees(self, row: Checkpoint, note: Note, key: Key, where: str) -> bool:
@@ -216,7 +223,9 @@ class Marks:
     def _judge_anchor(self, anchor: Anchor, tree: Tree | None) -> None:
         if not self._judge_signature(anchor):
             return
-        if tree is None:
+        if anchor.size < self._start:
+            self._before += 1
+        elif tree is None:
             self._unproved += 1
         elif anchor.root == tree.root():
             self._proved = tree.size
@@ -224,8 +233,8 @@ class Marks:
             self._doubted.append(_Doubted(anchor=anchor, tree=tree.copy(), proved=self._proved))
 
     def _owned_up(self, anchor: Anchor) -> bool:
-        """Whether an entry that was signed says that what this anchor saw is lost."""
-        return any(one.kept < anchor.size <= one.lost and one.pos < self._signed for one in self._restored)
+        """Whether an entry, and a checkpoint with it, says that what this anchor saw is lost."""
+        return any(one.kept < anchor.size <= one.lost and one.line in self.stated for one in self._restored)
 
     def _judge_signature(self, anchor: Anchor) -> bool:
         note = anchor.note

@@ -14,6 +14,7 @@ from bot.inspection.evidence import (
     ALL,
     BATCH,
     COUNT,
+    START,
     Anchored,
     Checkpoint,
     Evidence,
@@ -57,6 +58,10 @@ class PostgresLog(Evidence):
 
     def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
         return self._batches(_UNSEALED.format(part.condition()))
+
+    def start(self) -> int:
+        ((first,),) = next(self._batches(START))
+        return int(first)
 
     def parts(self) -> tuple[int, Callable[[], Evidence]]:
         ((seals,),) = next(self._batches(COUNT))

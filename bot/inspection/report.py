@@ -55,7 +55,8 @@ class Report:
     believed: Sequence[str] = ()  #: the verifier keys that were
     handovers: Sequence[str] = ()  #: which key has vouched for which, and from where on
     pinned: bool = True  #: whether they were given by who asks, and not by the settings that the bot itself runs on
-    sealed: int = 0
+    sealed: int = 0  #: with those that were pruned
+    pruned: int = 0  #: how many of the first are not here, and are said to be elsewhere
     unsealed: int = 0
     checkpoints: int = 0
     anchors: int = 0
@@ -101,6 +102,7 @@ class Report:
             "counts": {SAYS[fault]: count for fault, count in sorted(self.counts.items())},
             "findings": findings,
             "sealed": self.sealed,
+            "pruned": self.pruned,
             "unsealed": self.unsealed,
             "newest": self.newest,
             "root": self.root,

@@ -10,10 +10,10 @@ from bot.inspection.report import time_of
 
 INTENT = b"VK120I"
 OUTCOMES = (b"VK121I", b"VK122E", b"VK123E")
-RESTORED = b"VK006W"
+RESTORED, PRUNED = b"VK006W", b"VK007W"
 #: Entries that have to be looked at for more than whether they are whole.
 OF_RUNS = frozenset((INTENT, *OUTCOMES))
-OF_ITSELF = frozenset((RESTORED,))
+OF_ITSELF = frozenset((RESTORED, PRUNED))
 
 
 class Runs:
@@ -46,6 +46,11 @@ class Restored:
     lost: int
     said: str
 
+    @property
+    def line(self) -> str:
+        """How the checkpoint says it."""
+        return f"restored {self.kept} {self.lost}"
+
     def told(self) -> str:
         return (
             f"a copy was put back: of {self.lost} entries that were anchored, those behind the first {self.kept} are"
@@ -56,11 +61,12 @@ class Restored:
 def restored(pos: int, body: bytes) -> Restored | None:
     """None where it does not say what is lost. `body` is of the form of an entry."""
     told = json.loads(body)
-    kept, lost = _number(told["more"].get("kept")), _number(told["more"].get("lost"))
+    kept, lost = number_in(told["more"].get("kept")), number_in(told["more"].get("lost"))
     if kept is None or lost is None or lost <= kept:
         return None
     return Restored(pos=pos, kept=kept, lost=lost, said=f"{told['said']!a} ({told['by']!a}, {told['at']})")
 
 
-def _number(text: str | None) -> int | None:
+def number_in(text: str | None) -> int | None:
+    """None where it is none, as a person would write it."""
     return int(text) if text and text.isascii() and text.isdigit() else None

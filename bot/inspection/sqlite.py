@@ -15,6 +15,7 @@ from bot.inspection.evidence import (
     ALL,
     BATCH,
     COUNT,
+    START,
     Anchored,
     Checkpoint,
     Evidence,
@@ -60,6 +61,10 @@ class SqliteLog(Evidence):
 
     def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
         return self._batches(_UNSEALED.format(part.condition()))
+
+    def start(self) -> int:
+        ((first,),) = next(self._batches(START))
+        return int(first)
 
     def parts(self) -> tuple[int, Callable[[], Evidence]]:
         ((count,),) = next(self._batches(COUNT))

@@ -63,15 +63,17 @@ def looked_through(evidence: Evidence, crew: Crew, within: ExitStack) -> Iterato
     What cannot be divided, or is short, is one such part. The processes end with `within`.
     """
     parts = evidence.parts()
-    count = parts[0] // crew.stretch if parts is not None and parts[0] >= crew.floor else 0
-    if parts is None or not count:
+    if parts is None or parts[0] < max(crew.floor, crew.stretch):
         yield Part(), None
         return
-    firsts = range(0, count * crew.stretch, crew.stretch)
-    yield Part(end=0), None
+    start = max(0, evidence.start())
+    aligned = -(-start // crew.stretch) * crew.stretch
+    end = aligned + max(0, start + parts[0] - aligned) // crew.stretch * crew.stretch
+    firsts = range(aligned, end, crew.stretch)
+    yield Part(end=aligned), None
     for first, stretch in zip(firsts, _stretches(evidence, parts[1], crew, firsts, within), strict=True):
         yield Part(first=first, end=first + crew.stretch), stretch
-    yield Part(first=firsts.stop), None
+    yield Part(first=end), None
 
 
 def _stretches(

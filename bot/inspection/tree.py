@@ -19,6 +19,16 @@ class Tree:
         self.size = 0
         self.peaks: list[bytes] = []
 
+    @classmethod
+    def of(cls, size: int, frontier: bytes) -> Tree | None:
+        """As a checkpoint's row keeps it; None where so many hashes do not belong to that size."""
+        if size < 0 or len(frontier) != HASH_BYTES * size.bit_count():
+            return None
+        tree = cls()
+        tree.size = size
+        tree.peaks = [frontier[at : at + HASH_BYTES] for at in range(0, len(frontier), HASH_BYTES)]
+        return tree
+
     def copy(self) -> Tree:
         tree = Tree()
         tree.peaks, tree.size = [*self.peaks], self.size

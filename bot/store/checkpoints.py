@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.store.engine import Store
-from bot.store.sql import Sql
+from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
 from bot.tree import Range
@@ -15,6 +15,7 @@ from bot.tree import Range
 #: Leaves read at once while the tree catches up.
 _BATCH = 5_000
 _LAST = 2**62
+_SELECT = "SELECT size, root, at, key_id, note, frontier FROM audit_checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +35,20 @@ def newest(sql: Sql) -> Checkpoint | None:
     Raises:
         ValueError: what is stored there is no tree.
     """
-    row = sql.row("SELECT size, root, at, key_id, note, frontier FROM audit_checkpoint ORDER BY size DESC LIMIT 1")
+    return of_row(sql.row(f"{_SELECT} ORDER BY size DESC LIMIT 1"))
+
+
+def last_of(sql: Sql, size: int) -> Checkpoint | None:
+    """The last one over no more than that many leaves; raises as `newest` does."""
+    return of_row(sql.row(f"{_SELECT} WHERE size <= ? ORDER BY size DESC LIMIT 1", size))
+
+
+def last_before(sql: Sql, at: datetime) -> Checkpoint | None:
+    """The last one that was signed before then; raises as `newest` does."""
+    return of_row(sql.row(f"{_SELECT} WHERE at < ? ORDER BY size DESC LIMIT 1", micros(at)))
+
+
+def of_row(row: Row | None) -> Checkpoint | None:
     if row is None:
         return None
     size, root, at, key_id, note, frontier = row

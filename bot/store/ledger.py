@@ -59,7 +59,7 @@ def entries(sql: Sql, wanted: Wanted, *, after: int = 0, limit: int = 500) -> li
     """In the order in which they were written. `after`: only ids above it, which is how the next page is asked for."""
     where, values = _where(wanted)
     rows = sql.rows(f"{_RECORDED}e.id > ?{where} ORDER BY e.id LIMIT ?", after, *values, limit)
-    return [_recorded(row) for row in rows]
+    return [recorded(row) for row in rows]
 
 
 def newest(sql: Sql, wanted: Wanted, *, before: int | None = None, limit: int = 50) -> list[Recorded]:
@@ -67,7 +67,7 @@ def newest(sql: Sql, wanted: Wanted, *, before: int | None = None, limit: int = 
     where, values = _where(wanted)
     top = _LAST if before is None else before
     rows = sql.rows(f"{_RECORDED}e.id < ?{where} ORDER BY e.id DESC LIMIT ?", top, *values, limit)
-    return [_recorded(row) for row in rows]
+    return [recorded(row) for row in rows]
 
 
 def _where(wanted: Wanted) -> tuple[str, list[object]]:
@@ -89,7 +89,7 @@ def _row(one: audit.Line) -> Row:
     )  # fmt: skip
 
 
-def _recorded(row: Row) -> Recorded:
+def recorded(row: Row) -> Recorded:
     entry_id, uid, body, pos, leaf = row
     sealed = None if leaf is None else bytes(leaf)
     return Recorded(id=entry_id, uid=str(uid), body=bytes(body), pos=pos, leaf=sealed)
@@ -103,4 +103,4 @@ def sealed(sql: Sql, first: int, end: int) -> list[Recorded]:
         first,
         end,
     )
-    return [_recorded(row) for row in rows]
+    return [recorded(row) for row in rows]

@@ -59,7 +59,9 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """What sealing has to know of it."""
+
     id: int
     uid: str
     at: datetime
@@ -103,15 +105,11 @@ class Seals:
         if not wanted:
             return
         with self._store.read() as seen:
-            rows = list(chain.from_iterable(seen.sql.all_of(seen.sql.of_keys(_OF_UIDS, wanted))))
-        missing = len(wanted) - len({row[1] for row in rows})
-        if missing:
-            raise Unavailable(f"{missing} of {len(wanted)} entries are not in the audit log")
-        waiting = {row[0]: _entry(row[:-1]) for row in rows if row[-1] is None}
+            waiting = unsealed(seen.sql, wanted)
         if waiting:
-            self._seal([waiting[number] for number in sorted(waiting)], wait=True)
+            self._seal(waiting, wait=True)
 
-    def _look(self) -> list[_Entry]:
+    def _look(self) -> list[Entry]:
         """The oldest that wait, at most a batch, as a reader sees them: a search may be long, and holds up nobody."""
         with self._store.read() as seen:
             newest = int(seen.sql.scalar("SELECT max(id) FROM audit_entry") or 0)
@@ -135,7 +133,7 @@ class Seals:
             self._floor = max(self._floor or 0, then)
             self._mark = (monotonic(), newest)
 
-    def _seal(self, found: Sequence[_Entry], *, wait: bool) -> None:
+    def _seal(self, found: Sequence[Entry], *, wait: bool) -> None:
         for start in range(0, len(found), MOST):
             with self._store.begin(LANE, wait=wait) as tx:
                 sealed = seal(tx, found[start : start + MOST])
@@ -143,7 +141,20 @@ class Seals:
                 self._told(sealed)
 
 
-def seal(tx: Tx, found: Sequence[_Entry]) -> Sealed:
+def unsealed(sql: Sql, uids: Sequence[str]) -> list[Entry]:
+    """Those of these entries that wait still, in the order in which they were written.
+
+    Raises:
+        Unavailable: some of them are not there.
+    """
+    rows = list(chain.from_iterable(sql.all_of(sql.of_keys(_OF_UIDS, uids))))
+    missing = len(uids) - len({row[1] for row in rows})
+    if missing:
+        raise Unavailable(f"{missing} of {len(uids)} entries are not in the audit log")
+    return sorted((_entry(row[:-1]) for row in rows if row[-1] is None), key=lambda one: one.id)
+
+
+def seal(tx: Tx, found: Sequence[Entry]) -> Sealed:
     """Give each the next position, but for what somebody else has sealed since it was looked at.
 
     Where an entry is older than the one written before it, the clock went back, and that is an entry as well.
@@ -157,7 +168,7 @@ def seal(tx: Tx, found: Sequence[_Entry]) -> Sealed:
     return Sealed(first=first, codes=tuple(one.code for one in rest))
 
 
-def _went_back(one: _Entry, before: datetime) -> AuditEntry:
+def _went_back(one: Entry, before: datetime) -> AuditEntry:
     said = f"The clock went back by {(before - one.at).total_seconds():.3f} s before entry {one.uid}."
     return AuditEntry(code=Code.CLOCK_WENT_BACK, by="bot", said=said)
 
@@ -172,6 +183,6 @@ def _newest_sealed(sql: Sql) -> int:
     return int(sql.scalar("SELECT max(entry_id) FROM audit_seal") or 0)
 
 
-def _entry(row: Row) -> _Entry:
+def _entry(row: Row) -> Entry:
     number, uid, at, code, body, before = row
-    return _Entry(number, str(uid), moment(at), str(code), leaf_of(bytes(body)), moment_or_none(before))
+    return Entry(number, str(uid), moment(at), str(code), leaf_of(bytes(body)), moment_or_none(before))

@@ -46,6 +46,7 @@ VERBS: dict[str, Needs] = {
     "audit export": Needs(),
     "audit rotate": Needs(),
     "audit restored": Needs(words=("--because", "so")),
+    "audit prune": Needs(words=("--to", ".")),
 }
 
 
