@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bot import issuers
 from bot.acting import Gauge
 from bot.acts import AuditEntry, Code, Ended
 from bot.breaking import Breaking
@@ -52,6 +53,7 @@ class Tending:
         self._stop_what_was_forgotten()
         self.runs.recover()
         self.reports.tell_ends()
+        issuers.tell(self.store, self.reports.speaks)
         self._undo_what_ends()
         self._check_what_is_held()
 

@@ -29,6 +29,7 @@ class LinkCodeRow(SQLModel, table=True):
         Index("link_code_until", "until"),
         partial("link_code_unspent", "person", where="spent_at IS NULL"),
         partial("link_code_word", "place", "account", where="word IS NOT NULL"),
+        partial("link_code_word_due", "word_due_at", where="word_due_at IS NOT NULL"),
     )
 
     hash: str = Field(primary_key=True, sa_type=Text)
@@ -39,6 +40,7 @@ class LinkCodeRow(SQLModel, table=True):
     until: int = Field(sa_type=BigInteger)
     spent_at: int | None = Field(sa_type=BigInteger)
     word: str | None = Field(sa_type=Text)
+    word_due_at: int | None = Field(sa_type=BigInteger)
 
 
 class LinkTryRow(SQLModel, table=True):

@@ -7,6 +7,7 @@ person has one linked account in a place: both are keys, so that no race can mak
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.people import Account, Issued, Link
@@ -17,7 +18,18 @@ from bot.store.tx import Tx
 
 _LINK = ("place", "account", "person", "at", '"by"')
 _SELECT = f"SELECT {', '.join(_LINK)} FROM link"
+_TOLD = "word = NULL, word_due_at = NULL"
 _CODE = ("hash", "person", "place", "account", "at", "until")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Word:
+    """What whoever asked for a code is to be told, and where."""
+
+    code: str  #: its hash
+    place: str
+    account: str
+    said: str
 
 
 def holder(sql: Sql, account: Account) -> str | None:
@@ -69,8 +81,9 @@ def code(tx: Tx, sealed: str) -> Issued | None:
 
 
 def spend(tx: Tx, sealed: str, word: str) -> None:
-    """`word`: what whoever asked for the code is told when they next speak from that account."""
-    tx.sql.run("UPDATE link_code SET spent_at = ?, word = ? WHERE hash = ?", micros(tx.now), word, sealed)
+    """`word`: what whoever asked for the code is to be told, from now on."""
+    now = micros(tx.now)
+    tx.sql.run("UPDATE link_code SET spent_at = ?, word = ?, word_due_at = ? WHERE hash = ?", now, word, now, sealed)
 
 
 def take_words(tx: Tx, account: Account) -> list[str]:
@@ -78,8 +91,30 @@ def take_words(tx: Tx, account: Account) -> list[str]:
     where = "FROM link_code WHERE place = ? AND account = ? AND word IS NOT NULL"
     words = [str(word) for (word,) in tx.sql.rows(f"SELECT word {where} ORDER BY spent_at", *account)]
     if words:
-        tx.sql.run(f"UPDATE link_code SET word = NULL {where.removeprefix('FROM link_code ')}", *account)
+        tx.sql.run(f"UPDATE link_code SET {_TOLD} {where.removeprefix('FROM link_code ')}", *account)
     return words
+
+
+def words_wait(sql: Sql, now: datetime) -> bool:
+    """Whether a word is due."""
+    return sql.scalar("SELECT 1 FROM link_code WHERE word_due_at <= ? LIMIT 1", micros(now)) is not None
+
+
+def claim_words(tx: Tx, lease: timedelta) -> list[Word]:
+    """Words that are due; nobody else is given them within the lease."""
+    claimed = "UPDATE link_code SET word_due_at = ? WHERE word_due_at <= ? RETURNING hash, place, account, word"
+    rows = tx.sql.rows(claimed, micros(tx.now + lease), micros(tx.now))
+    return [Word(code=code, place=place, account=account, said=said) for code, place, account, said in rows]
+
+
+def told(tx: Tx, word: Word) -> None:
+    tx.sql.run(f"UPDATE link_code SET {_TOLD} WHERE hash = ?", word.code)
+
+
+def leave_word(tx: Tx, word: Word, again: timedelta | None = None) -> None:
+    """It was not told; due again after so long, or, with None, only when its owner speaks."""
+    due = None if again is None else micros(tx.now + again)
+    tx.sql.run("UPDATE link_code SET word_due_at = ? WHERE hash = ? AND word IS NOT NULL", due, word.code)
 
 
 def tries(tx: Tx, account: Account) -> int:

@@ -187,7 +187,9 @@ class FakeSlack(StrictServer):
 
     def _post(self, fields: dict[str, object]) -> Answer:
         channel = str(fields.get("channel"))
-        if channel not in self.rooms:
+        if channel in self.users:
+            channel = f"D{channel}"  # a person's id stands for the direct messages with them
+        elif channel not in self.rooms:
             return _no("channel_not_found")
         room_in_s = self.window.take(channel) if self.limited else 0.0
         if room_in_s:

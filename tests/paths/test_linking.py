@@ -16,6 +16,7 @@ import pytest
 from bot.acts import Code
 from bot.model import Principal, Reply
 from bot.people import on_record
+from bot.ports import Undelivered
 from bot.store import ledger, links
 from bot.store.ledger import Wanted
 from tests.house import ANA, BO, House, alert
@@ -101,16 +102,65 @@ def test_a_code_that_is_asked_for_twice_by_one_message_is_shown_once(house: Hous
     assert sends(house, shown).ok
 
 
-def test_both_sides_are_told(house: House) -> None:
+def test_both_sides_are_told_at_once(house: House) -> None:
     answer = sends(house, code(house))
-
-    next_words = [house.hears_from("slack", "U2", "incidents").said for _ in range(2)]
+    house.tends()
+    house.tends()
 
     assert answer.said == _LINKED
-    assert next_words == [
-        f"{_WORD}\nNo incident is open.",
-        "No incident is open.",
-    ]
+    assert house.chat.said == [("U2", _WORD)]
+    assert house.hears_from("slack", "U2", "incidents").said == "No incident is open."
+
+
+def test_who_speaks_before_they_are_told_is_told_in_the_answer_and_only_there(house: House) -> None:
+    sends(house, code(house))
+
+    next_words = [house.hears_from("slack", "U2", "incidents").said for _ in range(2)]
+    house.tends()
+
+    assert next_words == [f"{_WORD}\nNo incident is open.", "No incident is open."]
+    assert house.chat.said == []
+
+
+def test_a_word_that_is_not_taken_is_said_again_later(house: House) -> None:
+    house.chat.troubles = [Undelivered("ratelimited", after=timedelta(seconds=90)), Undelivered("500")]
+    sends(house, code(house))
+
+    for wait_s in (0, 89, 1, 29, 1):
+        house.clock.at += timedelta(seconds=wait_s)
+        house.tends()
+
+    assert house.chat.troubles == []
+    assert house.chat.said == [("U2", _WORD)]
+
+
+@pytest.mark.parametrize("place", ["slack", "console"])
+def test_a_word_that_cannot_be_said_there_waits_until_its_owner_speaks(house: House, place: str) -> None:
+    house.settle({(place, "U2"): BO})
+    house.chat.troubles = [Undelivered("account_inactive", permanent=True)] * (place == "slack")
+    found = _CODE.search(house.hears_from(place, "U2", "link").said)
+    assert found
+    sends(house, found[1])
+
+    house.tends()
+    house.clock.at += timedelta(days=1)
+    house.tends()
+
+    assert house.chat.said == []
+    assert house.hears_from(place, "U2", "incidents").said.startswith(_WORD)
+
+
+def test_a_process_that_dies_before_it_has_said_it_leaves_it_to_another(house: House) -> None:
+    sends(house, code(house))
+    with house.store.begin() as tx:
+        (taken,) = links.claim_words(tx, timedelta(seconds=30))  # and nothing more comes of it
+
+    house.tends()
+    assert house.chat.said == []
+    house.clock.at += timedelta(seconds=31)
+    house.tends()
+
+    assert house.chat.said == [("U2", taken.said)]
 
 
 def test_row_54_somebody_unknown_is_shown_nothing(house: House) -> None:

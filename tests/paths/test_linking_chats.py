@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,16 +26,18 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Chats:
-    """Slack and Telegram before one house. Bo has Slack's account U2."""
+    """Slack and Telegram before one house, which knows one account of Bo's, and speaks in both."""
 
-    def __init__(self, house: House, slack: FakeSlack, telegram: FakeTelegram) -> None:
-        house.settle({("slack", "U2"): BO})
+    def __init__(self, house: House, slack: FakeSlack, telegram: FakeTelegram, account: tuple[str, str]) -> None:
+        house.settle({account: BO})
         self.fakes = (slack, telegram)
         self.slack = Slack(section(slack))
         self.telegram = Telegram(settings(telegram))
         self.slack.start(house.desk)
         self.telegram.start(house.desk)
         telegram.wait(lambda: hears(self.telegram), "Telegram to listen")
+        house.reports = replace(house.reports, speaks={"slack": self.slack, "telegram": self.telegram})
+        house.tending = replace(house.tending, reports=house.reports)
 
     def close(self) -> None:
         self.slack.stop()
@@ -53,9 +56,14 @@ class Chats:
 
 
 @pytest.fixture
-def chats(house: House) -> Iterator[Chats]:
+def account() -> tuple[str, str]:
+    return "slack", "U2"
+
+
+@pytest.fixture
+def chats(house: House, account: tuple[str, str]) -> Iterator[Chats]:
     with FakeSlack() as slack, FakeTelegram() as telegram:
-        made = Chats(house, slack, telegram)
+        made = Chats(house, slack, telegram, account)
         yield made
         made.close()
 
@@ -84,3 +92,25 @@ def test_row_72_nothing_of_it_happens_where_others_read(chats: Chats) -> None:
 
     assert (asked, sent_to_all) == ("Send this in private. Nothing was done.",) * 2
     assert chats.in_telegram(line, chat=7) == "Code not valid. Get a new one."
+
+
+def test_whoever_asked_is_told_in_their_direct_messages_without_asking(house: House, chats: Chats) -> None:
+    shown = chats.in_slack("/vakhta", "link", channel_id="D1")
+    chats.in_telegram(re.findall(r"^/link \S+$", shown, re.MULTILINE)[0], chat=7)
+
+    house.tends()
+
+    (told,) = [one for one in chats.fakes[0].messages if one.channel == "DU2"]
+    assert told.text.startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
+    assert chats.in_slack("/incidents") == "No incident is open."
+
+
+@pytest.mark.parametrize("account", [("telegram", "7")])
+def test_whoever_asked_in_telegram_is_told_in_their_private_chat(house: House, chats: Chats) -> None:
+    shown = chats.in_telegram("/link", chat=7)
+    chats.in_slack("/vakhta", re.findall(r"^/(link \S+)$", shown, re.MULTILINE)[0], channel_id="D1")
+
+    house.tends()
+
+    last = list(chats.fakes[1].posts.values())[-1]
+    assert (last.chat_id, last.text[:54]) == (7, "Since 2026-11-23 12:00 UTC the slack account U2 is you")
