@@ -98,10 +98,15 @@ def prune_point(store: Store, older_than: timedelta) -> Prunable:
         Rejected: nothing.
         Unavailable: the database cannot be read.
     """
-    with store.read() as seen:
-        found, first = pruning.point(seen.sql, store.now() - older_than), pruning.start(seen.sql)
-        while found is not None and (needed := _still_needed(seen.sql, found.tree.size)) is not None:
-            found = pruning.within(seen.sql, needed)
+    with store.begin(seals.LANE) as tx:  # for its clock, by which the database judges what is young
+        if not pruning.may(store, tx.sql):
+            raise Rejected(
+                "Nothing was pruned: the database's role may not call audit_prune. Let its owner say"
+                " `GRANT EXECUTE ON FUNCTION audit_prune(bigint, text)` to it."
+            )
+        found, first = pruning.point(tx.sql, tx.now - older_than), pruning.start(tx.sql)
+        while found is not None and (needed := _still_needed(tx.sql, found.tree.size)) is not None:
+            found = pruning.within(tx.sql, needed)
     if found is None:
         raise Rejected(
             f"Nothing was pruned: of what is older than {older_than.days} days (audit.keep_days) no checkpoint is left."

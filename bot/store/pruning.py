@@ -77,6 +77,12 @@ def restored_before(sql: Sql, size: int) -> list[Recorded]:
     return [recorded(row) for row in sql.rows(_OF_CODE, size, Code.RESTORED)]
 
 
+def may(store: Store, sql: Sql) -> bool:
+    """Whether the database lets us; on SQLite whoever may write may."""
+    asked = "SELECT has_function_privilege('audit_prune(bigint, text)', 'EXECUTE')"
+    return store.sqlite or bool(sql.scalar(asked))
+
+
 def remove(store: Store, size: int, because: str) -> None:
     """Take the first `size` entries out; `because` is the uid of the entry that says so.
 

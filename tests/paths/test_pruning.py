@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from base64 import b64encode
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from bot.store import pruning, seals
 from bot.store.engine import Store, Unavailable
 from bot.tools import signing
 from tests.audit_place import SEED, Place, placed, signer_of
+from tests.docs.papers import ROOT, fences, section
 from tests.postgres import Postgres
 
 _NEXT = signing.new_seed()
@@ -421,3 +423,27 @@ def test_a_checkpoint_that_nobody_signed_makes_the_bot_grow_the_tree_from_what_w
     place.tamper("UPDATE audit_checkpoint SET note = 'x' WHERE size = 3")
     place.write()
     assert place.asked("SELECT max(size) FROM audit_checkpoint") == [10], "on what nobody signed it signs nothing"
+
+
+def test_a_role_that_may_not_prune_is_told_before_anything_is_written(
+    on_postgres: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, role = on_postgres, f"bot_{secrets.token_hex(4)}"
+    lived(place, 600, 10)
+    may_write, may_prune = fences(section((ROOT / "docs/audit.md").read_text(), "Guards"), "sql")
+    place.tamper(f"CREATE ROLE {role} LOGIN")
+    place.tamper(may_write.replace("vakhta_bot", role))
+    place.tamper(f"GRANT SELECT ON alembic_version TO {role}")
+    owners, place.url = place.url, place.url.replace("vakhta@", f"{role}@")
+    place.set(key=SEED)
+
+    assert prune(place) == 1
+    assert "the database's role may not call audit_prune" in capsys.readouterr().err
+    assert list(kept(place).iterdir()) == []
+    place.url = owners
+    assert place.asked("SELECT count(*) FROM audit_entry") == [6]
+    place.tamper(may_prune.replace("vakhta_bot", role))
+
+    assert prune(place) == 0
+
+    assert positions(place)[0] == 3
