@@ -60,6 +60,7 @@ class Plan:
     check: str = ""  #: a PromQL expression that is true while all is well; "" where none is known
     within: timedelta = timedelta(0)  #: how long the check is held
     lasts: timedelta = timedelta(0)  #: after which it is undone by itself, unless somebody keeps it; 0: it stays
+    typed: str = ""  #: a name that every yes has to name too, so that nobody clicks it away; "" for none
     private: tuple[str, ...] = ()  #: names in `seen` that people are not shown, such as a resourceVersion
 
 

@@ -174,10 +174,11 @@ class Counter(Registry, Casework):
     def runs(self) -> Sequence[str]:
         return [_line(run, ran.plan_of_run(self._tx.sql, run)) for run in ran.runs(self._tx.sql, 10)]
 
-    def approve(self, handle: str) -> Reply:
+    def approve(self, handle: str, named: str = "") -> Reply:
         """Count this person's yes; the last one that is needed lets it run."""
         drawn, ask = self._plan(handle), self._ask
         missing = plans.still_missing(drawn, ask.by, self._tx.now)
+        plans.check_named(drawn, named)
         asker = self._rights.person(drawn.by) or Principal(id=drawn.by)
         first = replace(ask, by=asker, incident_id=drawn.incident_id)
         again = self._rights.may_act(self._tx, first, drawn.verb, drawn.plan.target)
@@ -189,7 +190,7 @@ class Counter(Registry, Casework):
         drawn_up.approve(self._tx, drawn, ask.by.id, ask.place)
         self.record(Code.APPROVED, f"{ask.by.called} says yes to {drawn.words}", run=drawn.handle)
         if missing:
-            return Reply(said=f"Approved; {missing} more must say `yes {drawn.short}`.", shared=True)
+            return Reply(said=f"Approved; {missing} more must say `{plans.yes_to(drawn)}`.", shared=True)
         if not drawn_up.mark(self._tx, drawn.handle, State.APPROVED):
             raise Rejected(f"Plan {drawn.short} was taken up a moment ago. Nothing more was done.", code="plan_used")
         self.after = Approved(drawn=drawn, asker=asker, decision=again)

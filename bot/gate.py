@@ -228,7 +228,7 @@ class Gate:
             written = Written()
             if incident is not None and tell:
                 who = f"{ask.by.called}, behind broken glass," if decision.glass else ask.by.called
-                said = f"{who} asks: {drawn.words}. {'; '.join(drawn.plan.effect)}. `yes {drawn.short}`"
+                said = f"{who} asks: {drawn.words}. {'; '.join(drawn.plan.effect)}. `{plans.yes_to(drawn)}`"
                 wish = Acted(what=What.ASKED, by=ask.by.id, said=said, via=ask.place)
                 written = story.write(tx, [incidents.change(incident, wish, now=tx.now)], self._breaking.mouths)
             failpoint("gate.showing")

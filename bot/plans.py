@@ -83,6 +83,7 @@ def written(verb: str, words: str, plan: Plan) -> bytes:
             "within": int(plan.within.total_seconds()),
             "lasts": int(plan.lasts.total_seconds()),
             "private": list(plan.private),
+            "typed": plan.typed,
         }
     )
 
@@ -104,6 +105,7 @@ def read(body: bytes) -> Plan:
         within=timedelta(seconds=held["within"]),
         lasts=timedelta(seconds=held["lasts"]),
         private=tuple(held["private"]),
+        typed=held.get("typed", ""),  # not in plans of before there was any
     )
 
 
@@ -138,6 +140,13 @@ def still_missing(drawn: Drawn, by: Principal, now: datetime) -> int:
     if by.id == drawn.by:
         raise _refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
     return drawn.needs - len(drawn.given) - 1
+
+
+def check_named(drawn: Drawn, named: str) -> None:
+    """Raises `Rejected` where a yes does not name what the plan wants it to, or names what it does not ask for."""
+    if named != drawn.plan.typed:
+        said = "has to name what it is about" if drawn.plan.typed else "is asked for no name"
+        raise _refused(f"A yes to this plan {said}: `{yes_to(drawn)}`. {_untouched(drawn)}", "not_named")
 
 
 def _check_open(drawn: Drawn, now: datetime) -> None:
@@ -185,7 +194,7 @@ def changed_since(left: dict[str, str], plan: Plan) -> tuple[str, ...]:
 
 
 def card(drawn: Drawn, asker: str, limits: tuple[str, ...], differences: tuple[str, ...] = ()) -> Card:
-    """The plan as a message with its two buttons."""
+    """The plan as a message with its buttons; what has to be typed has none that says yes."""
     plan = drawn.plan
     seen = [f"{name} {value}" for name, value in sorted(plan.seen.items()) if name not in plan.private]
     lines = [*(f"Changed: {one}" for one in differences), *plan.effect, f"Touches: {plan.radius}"]
@@ -201,12 +210,23 @@ def card(drawn: Drawn, asker: str, limits: tuple[str, ...], differences: tuple[s
     return Card(
         title=f"{asker} asks: {drawn.words}",
         lines=tuple(lines),
-        buttons={"Approve" if drawn.needs else "Do it": f"yes {drawn.handle}", "Drop it": f"no {drawn.handle}"},
+        buttons=_agreeing(drawn) | {"Drop it": f"no {drawn.handle}"},
     )
 
 
+def _agreeing(drawn: Drawn) -> dict[str, str]:
+    if drawn.plan.typed:
+        return {}
+    return {"Approve" if drawn.needs else "Do it": f"yes {drawn.handle}"}
+
+
+def yes_to(drawn: Drawn) -> str:
+    """The words that approve it."""
+    return f"yes {drawn.short} {drawn.plan.typed}".rstrip()
+
+
 def _waiting(drawn: Drawn, missing: int) -> str:
-    until = f"until {drawn.until:%H:%M} UTC; `yes {drawn.short}`"
+    until = f"until {drawn.until:%H:%M} UTC; `{yes_to(drawn)}`"
     if drawn.needs == 0:
         return f"{drawn.by} confirms, {until}"
     return f"{missing} {'person' if missing == 1 else 'people'} other than {drawn.by} must approve, {until}"

@@ -277,7 +277,7 @@ class Desk(Accounts, Protocol):
         """The last runs, a line each, newest first."""
         ...
 
-    def approve(self, handle: str) -> Reply:
+    def approve(self, handle: str, named: str = "") -> Reply:
         """Count the asker's yes. Raises `Rejected` where it does not count."""
         ...
 

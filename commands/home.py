@@ -56,16 +56,24 @@ def _plans(mine: Mine) -> Iterator[str]:
         yield f"{one.short} until {one.until:%H:%M} UTC, {one.by} asks: {one.words}"
         yield from one.plan.effect
         yield f"Touches: {one.plan.radius}"
+        yield from _to_type(one)
     if len(mine.to_approve) > _TO_APPROVE:
         yield f"... and {len(mine.to_approve) - _TO_APPROVE} more; `approvals` lists them."
     if mine.asked:
         yield f"Plans that you asked for and that wait: {len(mine.asked)}"
     for one in mine.asked[:_ASKED]:
         yield f"{one.short} until {one.until:%H:%M} UTC, {_whom(one)}: {one.words}"
+        yield from _to_type(one) if not one.needs else ()
     if len(mine.asked) > _ASKED:
         yield f"... and {len(mine.asked) - _ASKED} more; `approvals` lists them."
     if not mine.to_approve and not mine.asked:
         yield "No plan waits for your yes, and none of yours waits."
+
+
+def _to_type(one: Drawn) -> Iterator[str]:
+    """What no button says."""
+    if one.plan.typed:
+        yield f"Approve it with `yes {one.short} {one.plan.typed}`"
 
 
 def _whom(one: Drawn) -> str:
@@ -82,10 +90,11 @@ def _on_call(on_call: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
 
 def _buttons(mine: Mine) -> Iterator[tuple[str, str]]:
     for one in mine.to_approve[:_TO_APPROVE]:
-        yield f"Approve {one.short}", f"yes {one.handle}"
+        if not one.plan.typed:
+            yield f"Approve {one.short}", f"yes {one.handle}"
         yield f"Drop {one.short}", f"no {one.handle}"
     for one in mine.asked[:_ASKED]:
-        if not one.needs:
+        if not one.needs and not one.plan.typed:
             yield f"Do {one.short}", f"yes {one.handle}"
         yield f"Drop {one.short}", f"no {one.handle}"
     for incident in mine.incidents:

@@ -72,6 +72,7 @@ class Turn:
     slow: bool = False
     limits: Mapping[str, str] = field(default_factory=lambda: {"value": "0 to 100"})
     check: str = ""
+    typed: bool = False  #: a dial is turned to 0 only by a yes that names it
 
     def target(self, args: TurnArgs) -> str:
         return args.service
@@ -87,6 +88,7 @@ class Turn:
             check=self.check,
             within=timedelta(minutes=5) if self.check else timedelta(0),
             lasts=args.held or timedelta(0),
+            typed=args.service if self.typed and args.value == 0 else "",
         )
 
     def run(self, args: TurnArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:

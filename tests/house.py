@@ -317,9 +317,17 @@ class House:
     ) -> Reply:
         return self.desk.ask(Ask(by=by, words=words, place=place, once=once, incident_id=here, spot=spot))
 
-    def action(self, *, risk: Risk = Risk.UNDOABLE, check: str = "", reads: bool = False, slow: bool = False) -> None:
+    def action(
+        self,
+        *,
+        risk: Risk = Risk.UNDOABLE,
+        check: str = "",
+        reads: bool = False,
+        slow: bool = False,
+        typed: bool = False,
+    ) -> None:
         """From here on `turn` is such an action."""
-        turn: Any = Turn(self.dials, risk=risk, check=check, reads=reads, slow=slow)
+        turn: Any = Turn(self.dials, risk=risk, check=check, reads=reads, slow=slow, typed=typed)
         self.verbs.actions["turn"] = turn
 
     def takes_away(self, *roles: str, of: str = "ana") -> None:

@@ -75,6 +75,39 @@ def test_what_lasts_needs_another_person_and_the_asker_is_not_one_of_them(house:
     assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
 
 
+def test_row_60_what_is_grave_needs_a_second_person_who_names_its_target(house: House) -> None:
+    house.action(risk=Risk.LASTING, typed=True)
+    shown = house.says("turn prod/api 0")
+    assert shown.card is not None
+    short = handle(shown.said).split()[0]
+
+    clicked = house.says(f"yes {short}", by=CY)
+    mistaken = house.says(f"yes {short} prod/web", by=CY)
+    own = house.says(f"yes {short} prod/api")
+    assert house.dials.turned == []
+    reply = house.says(f"yes {short} prod/api", by=CY)
+
+    assert list(shown.card.buttons) == ["Drop it"], "nothing to click it away with"
+    assert shown.said.endswith(f"`yes {short} prod/api`")
+    assert clicked.said == (
+        f"A yes to this plan has to name what it is about: `yes {short} prod/api`. Plan {short} is as it was;"
+        " nothing was done."
+    )
+    assert mistaken.said == clicked.said
+    assert own.said == "You asked for this; another person must approve. Nothing was done."
+    assert reply.ok
+    assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 0)]
+
+
+def test_a_plan_that_asks_for_no_name_takes_none(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+
+    reply = house.says(f"yes {handle(shown.said)} prod/web")
+
+    assert reply.said.startswith(f"A yes to this plan is asked for no name: `yes {handle(shown.said)}`.")
+    assert house.dials.turned == []
+
+
 def test_who_may_not_approve_is_told_why_and_nothing_runs(house: House) -> None:
     house.action(risk=Risk.LASTING)
     shown = house.says("turn prod/api 6")
