@@ -217,9 +217,10 @@ class Text:
 
     most: int = 2000
     asked: str = ""  #: the question where it is missing: "What should the note say?"
+    shown: str = "text"  #: what its usage calls it, where it is not just any text
 
-    def shape(self, field: str) -> str:  # noqa: ARG002 - text is text
-        return "text"
+    def shape(self, field: str) -> str:  # noqa: ARG002 - the field's name would say less than "text"
+        return self.shown
 
     def take(self, line: Line, slot: Slot) -> str:
         return self.check(line.all(), slot)

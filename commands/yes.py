@@ -16,7 +16,7 @@ from bot.ports import Desk
 @dataclass(frozen=True, kw_only=True)
 class YesArgs:
     handle: Annotated[str, Handle()]
-    name: Annotated[str | None, Text()] = None
+    name: Annotated[str | None, Text(shown="name")] = None
 
 
 @dataclass(frozen=True)
