@@ -241,15 +241,17 @@ def test_what_the_provider_took_is_not_sent_again_because_the_database_was_busy_
 def test_while_the_database_is_down_senders_hear_of_it_together_not_one_lock_timeout_after_another(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tried = []
+
     @contextmanager
     def locked(lane: str = "incidents", *, synced: bool = True) -> Iterator[Tx]:
+        tried.append(lane)
         time.sleep(0.2)  # stands for the seconds of LOCK_TIMEOUT_S
         raise Unavailable("database is locked")
         yield
 
     monkeypatch.setattr(house.store, "begin", locked)
     answers: list[Future[Taken]] = [Future() for _ in range(50)]
-    began = time.monotonic()
     for n, answer in enumerate(answers):
         alerts = tuple(alert(f"A{i}", fingerprint=f"{n}-{i}") for i in range(600))
         house.intake.take(Delivered(source="alertmanager", group="api", alerts=alerts), into(answer))
@@ -257,7 +259,7 @@ def test_while_the_database_is_down_senders_hear_of_it_together_not_one_lock_tim
         with pytest.raises(Unstored):
             answer.result(30)
 
-    assert time.monotonic() - began < 1.0
+    assert len(tried) < 10
 
 
 def test_a_page_that_hangs_is_late_too(house: House) -> None:
