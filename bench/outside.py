@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.server import StrictServer
 from tests.fakes.slack import FakeSlack
 from tests.fakes.telegram import FakeTelegram
 

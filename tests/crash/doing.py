@@ -23,7 +23,7 @@ from bot.model import Ask, Principal, Reply
 from bot.store.engine import Store
 from bot.store.seals import Seals
 from tests.fakes.alertmanager import FakeAlertmanager
-from tests.fakes.server import Answer, Call
+from tests.fakes.calls import Answer, Call
 from tests.running import TOKEN, Program, until
 
 _INTENT, _OUTCOMES = "VK120I", ("VK121I", "VK122E", "VK123E")

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.server import StrictServer
 from tests.running import TOKEN, Program, Vakhta, answers, free_port
 
 _NEEDED = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer
 
 _SILENCE = re.compile(r"/api/v2/silence/([^/]+)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty_rules import read_event
-from tests.fakes.server import Answer, Call, StrictServer, Window
+from tests.fakes.server import StrictServer, Window
 
 ROUTING_KEY = "R0VAKHTA7777777777777777777777KEY"[:32]
 API_TOKEN = "u+vakhta-rest-token-9"

@@ -9,7 +9,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from tests.fakes.server import Call
+from tests.fakes.calls import Call
 
 _BODY_MOST = 512 * 1024
 _ACTIONS = ("trigger", "acknowledge", "resolve")

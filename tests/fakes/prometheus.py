@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer
 
 
 class FakePrometheus(StrictServer):

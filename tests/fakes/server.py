@@ -6,65 +6,17 @@ that a test cannot pass beside a call that the real platform would have refused.
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One request as it arrived."""
-
-    at: float  #: seconds of time.monotonic
-    verb: str
-    path: str  #: without the query
-    query: dict[str, str]
-    headers: dict[str, str]  #: names in lower case
-    body: bytes
-    asked: tuple[tuple[str, str], ...] = ()  #: the query again, where a name may come more than once
-
-    @property
-    def fields(self) -> dict[str, object]:
-        """The parameters, whichever of JSON object, form and query they came in."""
-        if "json" in self.headers.get("content-type", ""):
-            told = json.loads(self.body or b"{}")
-            return {**self.query, **told} if isinstance(told, dict) else dict(self.query)
-        return {**self.query, **dict(parse_qsl(self.body.decode(), keep_blank_values=True))}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What goes back."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def json(cls, told: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-        kind = {"Content-Type": "application/json; charset=utf-8"}
-        return cls(status=status, body=json.dumps(told).encode(), headers=kind | (headers or {}))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """How one coming request shall go wrong, once."""
-
-    status: int | None = None
-    retry_after: int | None = None
-    body: bytes = b""
-    reset: bool = False  #: the connection is aborted
-    hang: bool = False  #: no answer until the client gives up or the fake ends
-    after_effect: bool = False  #: the request has its effect first: the sender cannot know that it arrived
-    path: str | None = None  #: only a request whose path ends so
+from tests.fakes.calls import Answer, Call, Trouble
 
 
 class Window:
@@ -286,9 +238,19 @@ class _Request(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
+        if answer.pieces is not None:
+            self._stream(answer.pieces)
+            return
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
+
+    def _stream(self, pieces: Iterator[bytes]) -> None:
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in pieces:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
 
 
 def _drop(connection: socket.socket) -> None:

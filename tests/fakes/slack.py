@@ -11,7 +11,8 @@ import json
 import time
 from collections.abc import Callable
 
-from tests.fakes.server import Answer, Call, StrictServer, Window
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer, Window
 from tests.fakes.slack_responses import Responses
 from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields
 from tests.fakes.slack_scopes import bot_scopes, needed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from tests.fakes.server import Answer, Call
+from tests.fakes.calls import Answer, Call
 from tests.fakes.slack_values import Whisper
 
 _FIELDS = {"text", "blocks", "response_type", "replace_original"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes.server import Answer
+from tests.fakes.calls import Answer
 from tests.fakes.slack_rules import Block, breaches, pings, text_breaches
 from tests.fakes.slack_speech import Spoken, Workspace
 from tests.fakes.slack_values import rows_of

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import NameOID
 
 from bot.tools.http import Api
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 
-from tests.fakes.server import Answer, Call, StrictServer, Window
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer, Window
 from tests.fakes.telegram_html import Unparsable, read_html
 from tests.fakes.telegram_menu import Menu
 from tests.fakes.telegram_people import People

@@ -10,7 +10,8 @@ import pytest
 
 from bot.ports import Rejected
 from bot.tools import anchors
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer
 
 
 class Bucket(StrictServer):

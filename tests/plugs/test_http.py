@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from bot.acting import Unsure
 from bot.ports import Rejected
 from bot.tools.http import Api
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer
 from tests.running import free_port
 
 _TOKEN = "local/only+token=of-the-test"

@@ -17,8 +17,8 @@ import pytest
 from bot.channels.pagerduty import PagerDuty
 from bot.model import Card, Notice, Severity, What
 from bot.ports import Undelivered
+from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
-from tests.fakes.server import Answer, Call
 from tests.plugs.contract import LINK, TEXTS, incident, page
 from tests.plugs.pagerduty_bench import PAGE_KEY, section
 

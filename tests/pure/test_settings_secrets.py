@@ -13,7 +13,8 @@ import pytest
 
 from bot.faults import Faulty
 from bot.settings import load
-from tests.fakes.server import Answer, Call, StrictServer
+from tests.fakes.calls import Answer, Call
+from tests.fakes.server import StrictServer
 
 TEXT = "server: {api_token: '%s'}"
 

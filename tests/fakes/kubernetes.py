@@ -1,0 +1,279 @@
+"""A strict Kubernetes API server: real HTTP, and the semantics on which safe writes depend.
+
+Versions and 409, JSON patch whose test fails with 422, strategic merge with merge keys (415 on custom resources),
+/scale and /status as views of their own, dryRun=All, selectors, pages, a watch that can be resumed, cut or told 410,
+access reviews, impersonation. Small controllers live in `kubernetes_controllers`; the world moves by one of their steps
+after each request, and while a watch waits, so that no test has to sleep for it.
+Written down from the API's documentation and its server's sources; `tests/cluster` holds it and a real one to the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.fakes import kubernetes_patches as patches
+from tests.fakes.calls import Answer, Call
+from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
+from tests.fakes.kubernetes_rights import Rights, Wanted
+from tests.fakes.kubernetes_store import Objects, Refused, Thing, selected
+from tests.fakes.kubernetes_views import KINDS_OF_PATCH, PATH, QUERY, VERBS, Asked, line, scale_of
+from tests.fakes.server import StrictServer
+
+
+class FakeKubernetes(StrictServer):
+    """`token`: the bot's, whose user is `vakhta`. `rights` say who may what; at first that one may do anything."""
+
+    def __init__(self, *, token: str = "k8s-token") -> None:
+        super().__init__()
+        self.objects = Objects()
+        self.rights = Rights(users={token: "vakhta"})
+        self.unserved: set[str] = set()  #: groups whose CRDs are not installed
+        self.controllers: list[Callable[[FakeKubernetes], bool]] = []
+        self.held_still = False  #: the controllers do nothing
+        self.page = 500  #: so many at most are listed at once, whatever is asked for
+        self._moved = threading.Condition(self._lock)
+
+    def put(self, kind: str, name: str, namespace: str = "shop", **parts: Any) -> Thing:
+        """Create something as `kubectl` would."""
+        resource = kind_of(kind)
+        meta = {"name": name, **parts.pop("metadata", {})} | ({"namespace": namespace} if resource.namespaced else {})
+        with self._lock:
+            return self.objects.create(resource, {"metadata": meta, **parts}, "kubectl-create")
+
+    def change(
+        self, kind: str, name: str, patch: Thing, *, by: str = "kubectl", namespace: str = "shop", sub: str = ""
+    ) -> None:
+        """A merge patch by somebody else."""
+        with self._moved:
+            resource = kind_of(kind)
+            old = self.objects.get(resource, namespace if resource.namespaced else "", name)
+            self.objects.write(resource, old, patches.merge(old, patch), by=by, sub=sub)
+            self._moved.notify_all()
+
+    def now(self, kind: str, name: str, namespace: str = "shop") -> Thing:
+        with self._lock:
+            resource = kind_of(kind)
+            return copy.deepcopy(self.objects.get(resource, namespace if resource.namespaced else "", name))
+
+    def every(self, kind: str, namespace: str = "shop") -> list[Thing]:
+        with self._lock:
+            return copy.deepcopy(list(self.objects.all(kind_of(kind), namespace)))
+
+    def settle(self) -> None:
+        """Let the controllers work until nothing is left to do."""
+        with self._lock:
+            for _ in range(1000):
+                if not self.step():
+                    return
+        raise AssertionError("the controllers fight each other without end")
+
+    def step(self) -> bool:
+        """One step of every controller; whether any of them did something. Called with the lock held."""
+        if self.held_still:
+            return False
+        acted = [controller(self) for controller in self.controllers]
+        return any(acted)
+
+    def forget(self) -> None:
+        """Compaction: no watch and no page can go on from before now."""
+        with self._lock:
+            self.objects.forgotten = self.objects.version
+
+    def writes(self) -> list[Call]:
+        """The requests that were to change something for good."""
+        reviews = "accessreviews"
+        return [
+            call
+            for call in self.received
+            if call.verb != "GET" and "dryRun" not in call.query and not call.path.endswith(reviews)
+        ]
+
+    def answer(self, call: Call) -> Answer:
+        with self._moved:
+            try:
+                answer = self._answer(call)
+            except Refused as refused:
+                answer = Answer.json(refused.status(), status=refused.code)
+            self.step()
+            self._moved.notify_all()
+            return answer
+
+    def _answer(self, call: Call) -> Answer:
+        user = self.rights.user_of(call.headers)
+        if unknown := set(call.query) - QUERY[call.verb]:
+            self.fault(f"{call.verb} {call.path}: no such parameter as {', '.join(sorted(unknown))}")
+        found = PATH.fullmatch(call.path)
+        if found is None:
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        group, version = (found["group"] or "", found["version"] or found["core"])
+        if group == "authorization.k8s.io":
+            return Answer.json(self.rights.review(found["plural"], json.loads(call.body), user), status=201)
+        if not found["plural"]:
+            return self._discovery(group, version)
+        resource = served_at(group, version, found["plural"])
+        if resource is None or group in self.unserved:
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        if found["sub"] not in self._subs(resource):
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        asked = Asked(
+            resource=resource,
+            namespace=found["namespace"] or "",
+            name=found["name"] or "",
+            sub=found["sub"] or "",
+            call=call,
+        )
+        self._admit(asked, user)
+        return self._served(asked)
+
+    def _served(self, asked: Asked) -> Answer:
+        match asked.call.verb:
+            case "GET" if asked.name:
+                return Answer.json(self._view(asked, self._object(asked)))
+            case "GET" if asked.call.query.get("watch") in ("true", "1"):
+                return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
+            case "GET":
+                return Answer.json(self._listed(asked))
+            case "POST":
+                return self._create(asked)
+            case "PUT" | "PATCH":
+                return Answer.json(self._changed(asked))
+            case _:
+                return self._delete(asked)
+
+    @staticmethod
+    def _subs(resource: Resource) -> set[str | None]:
+        return {None} | ({"status"} if resource.status else set()) | ({"scale"} if resource.scaled else set())
+
+    def _discovery(self, group: str, version: str) -> Answer:
+        served = [one for one in SERVED if (one.group, one.version) == (group, version)]
+        if not served or group in self.unserved:
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        rows = [{"name": one.plural, "kind": one.kind, "namespaced": one.namespaced} for one in served]
+        return Answer.json({"kind": "APIResourceList", "groupVersion": served[0].api_version, "resources": rows})
+
+    def _admit(self, asked: Asked, user: str) -> None:
+        reads = ("get" if asked.name else "list") if asked.call.query.get("watch") not in ("true", "1") else "watch"
+        wanted = Wanted(
+            verb=VERBS.get(asked.call.verb, reads),
+            group=asked.resource.group,
+            resource=asked.resource.plural + (f"/{asked.sub}" if asked.sub else ""),
+            namespace=asked.namespace,
+            name=asked.name,
+        )
+        if not self.rights.allow(user, wanted):
+            raise Refused(403, "Forbidden", wanted.refusal(user), name=asked.name, kind=asked.resource.plural)
+
+    def _object(self, asked: Asked) -> Thing:
+        return self.objects.get(asked.resource, asked.namespace, asked.name)
+
+    def _view(self, asked: Asked, thing: Thing) -> Thing:
+        return scale_of(asked.resource, thing) if asked.sub == "scale" else thing
+
+    def _listed(self, asked: Asked) -> Thing:
+        query = asked.call.query
+        fits = selected(query.get("labelSelector", ""), query.get("fieldSelector", ""), asked.resource)
+        found = [one for one in self.objects.all(asked.resource, asked.namespace) if fits(one)]
+        start, version = 0, str(self.objects.version)
+        if query.get("continue"):
+            version, _, begun = query["continue"].partition(":")
+            start = int(begun)
+            if int(version) < self.objects.forgotten:
+                raise Refused(410, "Expired", "The provided continue parameter is too old")
+        end = start + min(int(query.get("limit") or self.page), self.page)
+        meta: Thing = {"resourceVersion": version}
+        if end < len(found):
+            meta |= {"continue": f"{version}:{end}", "remainingItemCount": len(found) - end}
+        return {
+            "kind": f"{asked.resource.kind}List",
+            "apiVersion": asked.resource.api_version,
+            "metadata": meta,
+            "items": copy.deepcopy(found[start:end]),
+        }
+
+    def _watched(self, asked: Asked) -> Iterator[bytes]:
+        query = asked.call.query
+        fits = selected(query.get("labelSelector", ""), query.get("fieldSelector", ""), asked.resource)
+        since = int(query.get("resourceVersion") or self.objects.version)
+        until = time.monotonic() + float(query.get("timeoutSeconds") or 300)
+        if since < self.objects.forgotten:
+            gone = Refused(410, "Expired", f"too old resource version: {since} ({self.objects.version})").status()
+            yield line({"type": "ERROR", "object": gone})
+            return
+        while time.monotonic() < until and not self.ended.is_set():
+            with self._moved:
+                fresh = [one for one in self.objects.changes if one.version > since and one.resource == asked.resource]
+                if not fresh and not self.step():
+                    self._moved.wait(min(until - time.monotonic(), 0.05))
+            for one in fresh:
+                since = one.version
+                if fits(one.thing) and asked.namespace in ("", one.thing["metadata"].get("namespace", "")):
+                    yield line({"type": one.type, "object": one.thing})
+
+    def _create(self, asked: Asked) -> Answer:
+        body = json.loads(asked.call.body)
+        if asked.name or body.get("kind") not in (None, asked.resource.kind):
+            raise Refused(400, "BadRequest", f"{body.get('kind')} does not match {asked.resource.kind}")
+        body.setdefault("metadata", {})
+        if asked.resource.namespaced:
+            body["metadata"].setdefault("namespace", asked.namespace)
+        if asked.dry:
+            return Answer.json(body, status=201)
+        return Answer.json(self.objects.create(asked.resource, body, asked.manager), status=201)
+
+    def _changed(self, asked: Asked) -> Thing:
+        old = self._object(asked)
+        new = self._wanted(asked, old)
+        write = self.objects.would_be if asked.dry else self.objects.write
+        made = write(asked.resource, old, new, by=asked.manager, sub=asked.sub)
+        return copy.deepcopy(self._view(asked, made))
+
+    def _wanted(self, asked: Asked, old: Thing) -> Thing:
+        """The whole object as the request wants it."""
+        body, seen = json.loads(asked.call.body), self._view(asked, old)
+        if asked.call.verb == "PATCH":
+            body = self._patched(asked, seen, body)
+        if asked.sub != "scale":
+            return dict(body)
+        if (body.get("metadata") or {}).get("uid") not in (None, old["metadata"]["uid"]):
+            raise Refused(409, "Conflict", "Precondition failed: UID in precondition differs from the object's")
+        replicas = (body.get("spec") or {}).get("replicas", 0)
+        if not isinstance(replicas, int) or replicas < 0:
+            raise Refused(422, "Invalid", "spec.replicas: Invalid value: must be greater than or equal to 0")
+        new = copy.deepcopy(old)
+        new["spec"]["replicas"] = replicas
+        new["metadata"]["resourceVersion"] = (body.get("metadata") or {}).get("resourceVersion")
+        return new
+
+    def _patched(self, asked: Asked, seen: Thing, body: object) -> Thing:
+        kind = asked.call.headers.get("content-type", "").partition(";")[0]
+        how = KINDS_OF_PATCH.get(kind)
+        if how is None or (asked.resource.custom and how is patches.strategic):
+            said = "the body of the request was in an unknown format - accepted media types include: "
+            raise Refused(415, "UnsupportedMediaType", said + ", ".join(KINDS_OF_PATCH))
+        # Without a version of its own a patch is for whatever is there.
+        bare = copy.deepcopy(seen)
+        if how is not patches.steps:
+            bare["metadata"].pop("resourceVersion")
+        try:
+            patched = how(bare, body)
+        except patches.Unfit as unfit:
+            said = "the server rejected our request due to an error in our request"
+            reason = "Invalid" if unfit.status == 422 else "BadRequest"
+            raise Refused(unfit.status, reason, said if unfit.status == 422 else unfit.said) from None
+        assert isinstance(patched, dict)
+        return patched
+
+    def _delete(self, asked: Asked) -> Answer:
+        thing = self._object(asked)
+        conditions = json.loads(asked.call.body or b"{}").get("preconditions") or {}
+        for name, value in conditions.items():
+            if thing["metadata"].get(name) != value:
+                raise Refused(409, "Conflict", f"Precondition failed: {name} in precondition: {value}")
+        if not asked.dry:
+            self.objects.delete(asked.resource, thing)
+        return Answer.json({"kind": "Status", "apiVersion": "v1", "status": "Success"})

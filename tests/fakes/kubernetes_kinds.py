@@ -1,0 +1,93 @@
+"""Which resources the fake Kubernetes serves, and what each can: its paths, its subresources, its selectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One kind. `custom`: by a CRD, which takes no strategic merge patch. `scaled`: has /scale."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+    custom: bool = False
+    status: bool = True
+    scaled: bool = False
+    selector: str = "spec.selector"  #: of the scale's status.selector: a label selector, or a text at this path
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """As Kubernetes names it in messages: "deployments.apps"."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def _core(plural: str, kind: str, *, namespaced: bool = True, status: bool = True) -> Resource:
+    return Resource(group="", version="v1", plural=plural, kind=kind, namespaced=namespaced, status=status)
+
+
+def _apps(plural: str, kind: str, *, scaled: bool = True, status: bool = True) -> Resource:
+    return Resource(group="apps", version="v1", plural=plural, kind=kind, scaled=scaled, status=status)
+
+
+def _argo(plural: str, kind: str, *, scaled: bool = False, status: bool = True) -> Resource:
+    return Resource(
+        group="argoproj.io",
+        version="v1alpha1",
+        plural=plural,
+        kind=kind,
+        custom=True,
+        scaled=scaled,
+        status=status,
+        selector="status.selector",
+    )
+
+
+SERVED = (
+    _core("namespaces", "Namespace", namespaced=False),
+    _core("nodes", "Node", namespaced=False),
+    _core("pods", "Pod"),
+    _core("events", "Event", status=False),
+    _core("secrets", "Secret", status=False),
+    _core("configmaps", "ConfigMap", status=False),
+    _core("services", "Service"),
+    _core("resourcequotas", "ResourceQuota"),
+    _core("limitranges", "LimitRange", status=False),
+    _apps("deployments", "Deployment"),
+    _apps("replicasets", "ReplicaSet"),
+    _apps("statefulsets", "StatefulSet"),
+    _apps("daemonsets", "DaemonSet", scaled=False),
+    _apps("controllerrevisions", "ControllerRevision", scaled=False, status=False),
+    Resource(group="autoscaling", version="v2", plural="horizontalpodautoscalers", kind="HorizontalPodAutoscaler"),
+    Resource(group="policy", version="v1", plural="poddisruptionbudgets", kind="PodDisruptionBudget"),
+    Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", status=False),
+    Resource(group="networking.k8s.io", version="v1", plural="ingresses", kind="Ingress"),
+    _argo("rollouts", "Rollout", scaled=True),
+    _argo("analysisruns", "AnalysisRun"),
+    _argo("applications", "Application", status=False),
+    Resource(group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject", custom=True),
+)
+
+#: Beside metadata.name and metadata.namespace, which every kind has.
+FIELD_SELECTORS = {
+    "pods": ("spec.nodeName", "status.phase", "spec.schedulerName"),
+    "events": ("involvedObject.kind", "involvedObject.name", "involvedObject.uid", "reason", "type"),
+    "secrets": ("type",),
+    "nodes": ("spec.unschedulable",),
+}
+
+
+def served_at(group: str, version: str, plural: str) -> Resource | None:
+    found = (one for one in SERVED if (one.group, one.version, one.plural) == (group, version, plural))
+    return next(found, None)
+
+
+def kind_of(kind: str) -> Resource:
+    return next(one for one in SERVED if one.kind == kind)

@@ -1,0 +1,78 @@
+"""How a request to the fake Kubernetes is read, and the forms in which it is answered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.fakes import kubernetes_patches as patches
+from tests.fakes.calls import Call
+from tests.fakes.kubernetes_kinds import Resource
+from tests.fakes.kubernetes_store import Refused, Thing
+
+PATH = re.compile(
+    r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
+    r"(?:/namespaces/(?P<namespace>[^/]+)(?=/))?(?:/(?P<plural>[^/]+))?(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?"
+)
+QUERY = {
+    "GET": {"labelSelector", "fieldSelector", "limit", "continue", "watch", "resourceVersion", "timeoutSeconds"}
+    | {"allowWatchBookmarks", "resourceVersionMatch"},
+    "PATCH": {"dryRun", "fieldManager", "fieldValidation", "force"},
+    "PUT": {"dryRun", "fieldManager", "fieldValidation"},
+    "POST": {"dryRun", "fieldManager", "fieldValidation"},
+    "DELETE": {"dryRun", "propagationPolicy", "gracePeriodSeconds"},
+}
+VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+KINDS_OF_PATCH: Mapping[str, Callable[[Any, Any], Any]] = {
+    "application/json-patch+json": patches.steps,
+    "application/merge-patch+json": patches.merge,
+    "application/strategic-merge-patch+json": patches.strategic,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Where a request goes."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    sub: str
+    call: Call
+
+    @property
+    def dry(self) -> bool:
+        if self.call.query.get("dryRun", "All") != "All":
+            raise Refused(422, "Invalid", f"dryRun: Unsupported value: {self.call.query['dryRun']}")
+        return "dryRun" in self.call.query
+
+    @property
+    def manager(self) -> str:
+        agent = self.call.headers.get("user-agent", "").partition("/")[0]
+        return self.call.query.get("fieldManager") or agent or "unknown"
+
+
+def line(event: Thing) -> bytes:
+    return json.dumps(event).encode() + b"\n"
+
+
+def scale_of(resource: Resource, thing: Thing) -> Thing:
+    """autoscaling/v1, where a count of 0 is left out (omitempty)."""
+    meta = {
+        name: thing["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    }
+    replicas = thing["spec"].get("replicas", 1)
+    labels = (thing["spec"].get("selector") or {}).get("matchLabels") or {}
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": meta,
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": {
+            "replicas": (thing.get("status") or {}).get("replicas", 0),
+            "selector": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
+        },
+    }
