@@ -1,0 +1,91 @@
+"""What an action may ask of a Kubernetes cluster: the verbs, in the API's own words.
+
+Objects are the JSON that the API answers, whole and unread: a typed model drops the fields that it does not know, and
+who writes such an object back deletes them. The trap: a write is sent once; who gets `Unsure` has to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+#: An object as the API answers it.
+Thing = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """A resource of the API; `group` is "" for the core."""
+
+    group: str
+    version: str
+    plural: str
+    title: str  #: as people name it: "Deployment"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ref:
+    """One object."""
+
+    kind: Kind
+    namespace: str  #: "" for what belongs to no namespace
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.title} {self.namespace}/{self.name}" if self.namespace else f"{self.kind.title} {self.name}"
+
+
+class How(StrEnum):
+    """Kinds of patch, by their media types. Custom resources do not take the strategic one."""
+
+    STEPS = "application/json-patch+json"
+    MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """A right to something: its verb, and the resource with its subresource: "deployments/scale"."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}{f'.{self.group}' if self.group else ''}"
+
+
+class Cluster(Protocol):
+    """Reads are tried again while the cluster is busy, and raise `Rejected` in the end. Writes are sent once."""
+
+    name: str
+
+    def get(self, ref: Ref, sub: str = "") -> Thing | None:
+        """The object, or its subresource: "scale"; None where there is none, or its kind is not installed."""
+        ...
+
+    def find(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Thing]:
+        """All that the selectors name, however many pages; none where the kind is not installed."""
+        ...
+
+    def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+        """Returns the object as it is then, or would be. `by`: the manager of the fields that it changes.
+
+        Raises:
+            Moved: 409, or a `test` of JSON patch that fails.
+            Rejected: refused; nothing was done.
+            Unsure: nobody knows.
+        """
+        ...
+
+    def awaited(self, ref: Ref, since: Thing, patience: timedelta) -> Thing | None:
+        """The object once it is not as in `since` any more, or as it is when patience ends. None: it is gone."""
+        ...
+
+    def allowed(self, access: Access) -> bool:
+        """Whether we have that right, by RBAC; what admission and quotas say is not in it."""
+        ...

@@ -1,0 +1,246 @@
+"""A Kubernetes cluster, the only file that knows the package kubernetes. Implements `clusters.Cluster`.
+
+Of the package this uses what knows kubeconfig files, service accounts, their renewal and TLS, and its connections; it
+speaks JSON over them by itself. The package's typed calls drop fields that they do not know; its call for any path
+turns a JSON patch in bytes into a strategic merge; and urllib3's own retries would send a PUT or DELETE three times.
+Held to versions 37.0.0 and 37.0.1: https://github.com/kubernetes-client/python
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import timedelta
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from yaml import YAMLError
+
+from bot.acting import Moved, Unsure
+from bot.clusters import Access, How, Kind, Ref, Thing
+from bot.ports import Rejected
+from bot.redact import redact
+from bot.settings import ClusterSettings
+
+_PATIENCE_S = 10.0
+_TRIES = 3
+_LONGEST_WAIT_S = 5.0
+_PAGE = "500"
+_MOST_PAGES = 200
+_MOST_SHOWN = 300
+#: Nobody handled it, so that a read may be asked again.
+_BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
+
+#: The package tells no types of these.
+_load_account: Callable[..., object] = load_incluster_config
+_load_file: Callable[..., object] = load_kube_config
+
+
+class Kubernetes:
+    """`name` is the cluster's in the settings. Connects when it is first asked; safe to share between threads."""
+
+    def __init__(self, name: str, section: ClusterSettings) -> None:
+        self.name = name
+        self._section = section
+        self._api: ApiClient | None = None
+        self._lock = threading.Lock()
+        self._over = threading.Event()  # Never set: its wait is a pause.
+
+    def get(self, ref: Ref, sub: str = "") -> Thing | None:
+        return self._look(_path(ref.kind, ref.namespace, ref.name, sub))
+
+    def find(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Thing]:
+        asked = {"limit": _PAGE, "labelSelector": labels, "fieldSelector": fields}
+        query = {name: value for name, value in asked.items() if value}
+        for _ in range(_TRIES):
+            try:
+                return self._pages(_path(kind, namespace), query)
+            except _Outdated:
+                continue
+        raise self._refused("changes faster than its lists can be read", HTTPStatus.GONE)
+
+    def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+        query = {"fieldManager": by} | ({"dryRun": "All"} if dry else {})
+        path = _path(ref.kind, ref.namespace, ref.name, sub)
+        return self._change("PATCH", path, query, patch, str(how))
+
+    def awaited(self, ref: Ref, since: Thing, patience: timedelta) -> Thing | None:
+        """A watch only wakes us. Whatever ends it (an event, a cut, 410), what counts is read anew."""
+        fields = {"fieldSelector": f"metadata.name={ref.name}", "resourceVersion": since["metadata"]["resourceVersion"]}
+        until = monotonic() + patience.total_seconds()
+        while (left := until - monotonic()) > 0:
+            query = {**fields, "watch": "true", "timeoutSeconds": str(max(1, round(left)))}
+            self._wake(_path(ref.kind, ref.namespace), query, left)
+            found = self.get(ref)
+            if found is None or found["metadata"]["resourceVersion"] != since["metadata"]["resourceVersion"]:
+                return found
+            self._over.wait(min(1.0, max(0.0, until - monotonic())))  # A watch that is refused must not become a storm.
+        return self.get(ref)
+
+    def allowed(self, access: Access) -> bool:
+        resource, _, sub = access.resource.partition("/")
+        attributes = {"verb": access.verb, "group": access.group, "resource": resource, "subresource": sub}
+        body = {"spec": {"resourceAttributes": {**attributes, "namespace": access.namespace}}}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        told = self._change("POST", path, {}, body, "application/json")
+        return bool((told.get("status") or {}).get("allowed"))
+
+    def _pages(self, path: str, query: Mapping[str, str]) -> list[Thing]:
+        found: list[Thing] = []
+        more = ""
+        for _ in range(_MOST_PAGES):
+            page = self._look(path, {**query, **({"continue": more} if more else {})}) or {}
+            found += page.get("items") or ()
+            more = (page.get("metadata") or {}).get("continue") or ""
+            if not more:
+                return found
+        raise self._refused("has more of these than can be listed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def _look(self, path: str, query: Mapping[str, str] | None = None) -> Thing | None:
+        for tried in range(1, _TRIES + 1):
+            try:
+                answer = self._send("GET", path, query or {})
+            except HTTPError as error:
+                if tried == _TRIES:
+                    raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
+                continue
+            if answer.status not in _BUSY or tried == _TRIES:
+                break
+            self._over.wait(_wait(answer, tried))
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status == HTTPStatus.GONE:
+            raise _Outdated
+        return self._read(answer)
+
+    def _change(self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str) -> Thing:
+        try:
+            answer = self._send(verb, path, query, json.dumps(body).encode(), kind)
+        except HTTPError as error:
+            if _unsent(error):
+                raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
+            raise Unsure(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Unsure(f"Cluster {self.name} answered {answer.status}: {_message(answer)}")
+        if answer.status == HTTPStatus.CONFLICT or _fails_a_test(answer, kind):
+            raise Moved(_message(answer))
+        return self._read(answer)
+
+    def _read(self, answer: BaseHTTPResponse) -> Thing:
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise self._refused(f"answered {answer.status}: {_message(answer)}", answer.status)
+        told = _json(answer)
+        if not isinstance(told, dict):
+            raise self._refused("answered what is no object of Kubernetes", HTTPStatus.BAD_GATEWAY, "unreadable")
+        return told
+
+    def _send(
+        self, verb: str, path: str, query: Mapping[str, str], body: bytes | None = None, kind: str = ""
+    ) -> BaseHTTPResponse:
+        url, headers = self._addressed(path, query)
+        sent = headers | ({"Content-Type": kind} if kind else {})
+        pool = self._connected().rest_client.pool_manager
+        return pool.request(
+            verb, url, body=body, headers=sent, timeout=Timeout(_PATIENCE_S), retries=False, redirect=False
+        )
+
+    def _wake(self, path: str, query: Mapping[str, str], patience_s: float) -> None:
+        """Return at a watch's first event, or its end."""
+        url, headers = self._addressed(path, query)
+        pool = self._connected().rest_client.pool_manager
+        timeout = Timeout(connect=_PATIENCE_S, read=patience_s)
+        try:
+            with closing(
+                pool.request("GET", url, headers=headers, timeout=timeout, retries=False, preload_content=False)
+            ) as told:
+                next(told.stream(1), None)
+        except HTTPError:
+            return  # The object is read next, and that says whether the cluster is there.
+
+    def _addressed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        api = self._connected()
+        headers = {"Accept": "application/json", "User-Agent": "vakhta"}
+        api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        return f"{api.configuration.host.rstrip('/')}{path}{f'?{urlencode(query)}' if query else ''}", headers
+
+    def _connected(self) -> ApiClient:
+        with self._lock:
+            if self._api is None:
+                self._api = ApiClient(self._configuration())
+            return self._api
+
+    def _configuration(self) -> Configuration:
+        made, section = Configuration(), self._section
+        try:
+            if section.kubeconfig == "in-cluster":
+                _load_account(client_configuration=made)
+            else:
+                _load_file(section.kubeconfig, section.context, made, persist_config=False)
+        except (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+            said = f"cannot be reached by its kubeconfig {section.kubeconfig}: {_short(str(error))}"
+            raise self._refused(said, HTTPStatus.SERVICE_UNAVAILABLE, "bad_kubeconfig") from None
+        return made
+
+    def _refused(self, said: str, status: int, code: str = "") -> Rejected:
+        codes: dict[int, str] = {HTTPStatus.UNAUTHORIZED: "no_entry", HTTPStatus.FORBIDDEN: "no_entry"}
+        known = code or codes.get(status, "refused")
+        return Rejected(f"Cluster {self.name} {said.rstrip('.')}. Nothing was done.", code=known, status=status)
+
+
+class _Outdated(Exception):
+    """410: a list's next page, or a watch's version, is gone."""
+
+
+def _path(kind: Kind, namespace: str, name: str = "", sub: str = "") -> str:
+    begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+    where = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    parts = (kind.plural, quote(name, safe=""), sub)
+    return begin + where + "".join(f"/{part}" for part in parts if part)
+
+
+def _wait(answer: BaseHTTPResponse, tried: int) -> float:
+    """Retry-After, in seconds; Kubernetes sends no dates there."""
+    said = answer.headers.get("Retry-After", "")
+    return min(float(said) if said.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
+
+
+def _fails_a_test(answer: BaseHTTPResponse, kind: str) -> bool:
+    """Whether a JSON patch does not fit what is there; what validation refuses names the object it is about."""
+    if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY or kind != How.STEPS:
+        return False
+    told = _json(answer)
+    return isinstance(told, dict) and not (told.get("details") or {}).get("name")
+
+
+def _message(answer: BaseHTTPResponse) -> str:
+    told = _json(answer)
+    said = told.get("message") if isinstance(told, dict) else None
+    return _short(said if isinstance(said, str) and said else answer.reason or "no reason given")
+
+
+def _json(answer: BaseHTTPResponse) -> Any:
+    try:
+        return json.loads(answer.data)
+    except ValueError:
+        return None
+
+
+def _unsent(error: HTTPError) -> bool:
+    cause = error.reason if isinstance(error, MaxRetryError) else error
+    return isinstance(cause, NewConnectionError)
+
+
+def _how(error: HTTPError) -> str:
+    return f"cannot be reached ({type(error).__name__})" if _unsent(error) else f"broke off ({type(error).__name__})"
+
+
+def _short(said: str) -> str:
+    return redact(" ".join(said.split()))[:_MOST_SHOWN]
