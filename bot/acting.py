@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from bot.acts import Outcome, Plan, Risk
 from bot.model import Principal
+from bot.sites import Sites
 
 Args = TypeVar("Args")
 
@@ -141,5 +142,8 @@ class Tools:
     now: Callable[[], datetime]
     silences: Silences | None = None
     gauge: Gauge | None = None
+    sites: Sites | None = None
+    by: Principal | None = None  #: for whom it is planned or run; None where the bot only looks
+    pace: timedelta = timedelta(seconds=2)  #: how long a run that waits for the world leaves it between two looks
     report: Callable[[str], None] = lambda _: None
     """How a slow run goes, in a few words: "3 of 6 pods are ready". Called as often as one likes; not all is shown."""

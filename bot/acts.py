@@ -62,6 +62,7 @@ class Plan:
     lasts: timedelta = timedelta(0)  #: after which it is undone by itself, unless somebody keeps it; 0: it stays
     typed: str = ""  #: a name that every yes has to name too, so that nobody clicks it away; "" for none
     private: tuple[str, ...] = ()  #: names in `seen` that people are not shown, such as a resourceVersion
+    others: int = 0  #: how many other people have to say yes, at least, whatever the action's own risk asks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +72,7 @@ class Outcome:
     ended: Ended
     said: str
     undo: str = ""  #: the words that undo it, where they are known only now; "" leaves the plan's
+    unwell: str = ""  #: done, and what it was done to does not hold: why, a sentence; "" while all is well
     left: Mapping[str, str] = field(default_factory=dict)
     """What the undo's plan must still see; where it sees something else, somebody has changed it since."""
 
@@ -102,6 +104,7 @@ class Code(StrEnum):
     DONE = "VK121I"
     FAILED = "VK122E"  #: it was tried, and nothing was changed
     UNKNOWN = "VK123E"  #: it was tried, and a person must look
+    UNWELL = "VK124W"  #: it was done, and what it was done to is not well
     LINKED = "VK130I"
     UNLINKED = "VK131I"
     NOT_LINKED = "VK132W"  #: a code that is wrong, expired, used, or tried too often

@@ -10,7 +10,10 @@ from bot.glass import Broken
 from bot.model import Alert, Delivered
 
 #: What a person is to do about it, where that is not to settle how a run ended.
-_TODO = {"PlanNotRun": "If it is still wanted, say the same words again, and resolve this."}
+_TODO = {
+    "PlanNotRun": "If it is still wanted, say the same words again, and resolve this.",
+    "RunUnwell": "Look at why, and mend it or go back: undo {run}",
+}
 
 
 def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> Delivered:
@@ -33,8 +36,8 @@ def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> 
 
 
 def about_run(name: str, run: str, said: str, now: datetime) -> Delivered:
-    """The alert by which a person is called to look at a run: `name` is RunUnknown, RunNotUndone or RunNotChecked; or
-    at a plan that was to be one: PlanNotRun.
+    """The alert by which a person is called to look at a run: `name` is RunUnknown, RunUnwell, RunNotUndone or
+    RunNotChecked; or at a plan that was to be one: PlanNotRun.
     """
     todo = _TODO.get(name, "Look at what it was to change, then: settle {run} done|failed")
     alert = Alert(

@@ -54,9 +54,18 @@ class Access:
     group: str
     resource: str
     namespace: str = ""
+    name: str = ""  #: of one object alone; "" for all
 
     def __str__(self) -> str:
         return f"{self.verb} {self.resource}{f'.{self.group}' if self.group else ''}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mapped:
+    """Who a person is to a cluster."""
+
+    user: str
+    groups: tuple[str, ...] = ()
 
 
 class Cluster(Protocol):
@@ -82,10 +91,22 @@ class Cluster(Protocol):
         """
         ...
 
+    def delete(self, ref: Ref, *, uid: str) -> None:
+        """Only the very object of that uid. Raises as `patch` does; `Moved` also where it is gone."""
+        ...
+
     def awaited(self, ref: Ref, since: Thing, patience: timedelta) -> Thing | None:
         """The object once it is not as in `since` any more, or as it is when patience ends. None: it is gone."""
         ...
 
     def allowed(self, access: Access) -> bool:
-        """Whether we have that right, by RBAC; what admission and quotas say is not in it."""
+        """Whether whoever writes here has that right, by RBAC; what admission and quotas say is not in it."""
+        ...
+
+    def granted(self, person: Mapped, access: Access) -> bool:
+        """Whether that person has it. It is asked in the bot's own name, which needs `create` on the reviews."""
+        ...
+
+    def acting_as(self, person: Mapped) -> Cluster:
+        """The same cluster, written to in that person's name; it is read in the bot's own."""
         ...

@@ -184,7 +184,7 @@ class Counter(Registry, Casework):
         again = self._rights.may_act(self._tx, first, drawn.verb, drawn.plan.target)
         if not again.allowed:
             raise Rejected(f"{drawn.by} may no longer do this: {again.reason} Nothing was done.", code=_DENIED)
-        if plans.needed(self._verbs.action(drawn.verb).risk, again) > drawn.needs:
+        if plans.needed(self._verbs.action(drawn.verb).risk, again, drawn.plan) > drawn.needs:
             said = f"Plan {drawn.short} now needs more people to say yes than it was shown with: {again.reason}"
             raise Rejected(f"{said} Nothing was done. Ask for it again.", code="plan_needs_more", status=409)
         drawn_up.approve(self._tx, drawn, ask.by.id, ask.place)

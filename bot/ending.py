@@ -45,20 +45,20 @@ class Endings:
     def write(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
         """Once; a database in trouble leaves the run to be looked at."""
         plan, done = drawn.plan, outcome.ended is Ended.DONE
+        held = done and not outcome.unwell  # what is not well already needs no check to say so
         written = Written()
         try:
-            if outcome.ended is Ended.UNKNOWN:  # before its row says so: after that nobody comes back to it
-                self.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
+            self._page(run, drawn, outcome)  # before its row says so: after that nobody comes back to it
             with self.store.begin() as tx:
                 ours = ran.end(
                     tx,
                     run,
                     outcome,
                     revert_at=tx.now + plan.lasts if done and plan.lasts and outcome.undo else None,
-                    check_until=tx.now + plan.within if done and plan.check and plan.within else None,
+                    check_until=tx.now + plan.within if held and plan.check and plan.within else None,
                 )
                 if ours:
-                    ledger.record(tx, [entry(_CODES[outcome.ended], outcome.said, run, drawn, None)])
+                    ledger.record(tx, [entry(_code(outcome), outcome.said, run, drawn, None)])
                     written = self._tell(tx, run, drawn, outcome)
                     (tellings.told if drawn.incident_id else tellings.over)(tx, run)
                     failpoint("run.ending")
@@ -67,6 +67,13 @@ class Endings:
         except Unavailable as trouble:
             logger.warning("how a run ended is not stored yet", extra={"run": run.id, "why": str(trouble)})
         self.told(written)
+
+    def _page(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
+        """Somebody, about what nobody sees. Who asked for what is not well hears so themselves, but time asks too."""
+        if outcome.ended is Ended.UNKNOWN:
+            self.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
+        elif outcome.unwell and drawn.place == "watch":
+            self.alarm("RunUnwell", run.id, f"{drawn.words}: {outcome.said}")
 
     def _correct(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
         """It was frozen inside its call, judged failed, and had its effect after that: a person has to hear of it."""
@@ -90,6 +97,16 @@ class Endings:
         found = tx.incidents([one for one in about if one is not None])
         changes = [incidents.change(found[one], wish, now=tx.now) for one in about if one in found]
         return story.write(tx, changes, self.mouths)
+
+
+def whole(outcome: Outcome, drawn: Drawn) -> Outcome:
+    """With the way back that its plan knew, and with all that is to be said in one text."""
+    said = f"{outcome.said} NOT WELL: {outcome.unwell}" if outcome.unwell else outcome.said
+    return replace(outcome, said=said, undo=outcome.undo or drawn.plan.undo)
+
+
+def _code(outcome: Outcome) -> Code:
+    return Code.UNWELL if outcome.unwell else _CODES[outcome.ended]
 
 
 def entry(code: Code, said: str, run: Run, drawn: Drawn, ask: Ask | None) -> AuditEntry:

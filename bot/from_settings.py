@@ -31,6 +31,8 @@ from bot.rules import Rules
 from bot.settings import USUAL_SEVERITIES, Settings
 from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.signer import Signer
+from bot.sites import Sites
+from bot.siting import Catalog
 from bot.store import migrating
 from bot.store.engine import Store, Unavailable
 from bot.store.opening import TROUBLES
@@ -211,7 +213,11 @@ def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
     if section is not None and section.api_url is not None:
         silences = Alertmanager(section, partial(service_of, services=services))
     gauge = None if settings.metrics is None else import_module("bot.tools.metrics").Prometheus(settings.metrics)
-    return Tools(now=now, silences=silences, gauge=gauge)
+    return Tools(now=now, silences=silences, gauge=gauge, sites=_sites(settings))
+
+
+def _sites(settings: Settings) -> Sites | None:
+    return Catalog(settings, import_module("bot.tools.cluster").Kubernetes) if settings.clusters else None
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -177,7 +177,7 @@ class Gate:
         action, ask = step.action, step.ask
         if not action.reads:
             self._hear_opinion(ask, action.verb, action.target(step.args))
-        plan = action.plan(step.args, self._tools)
+        plan = action.plan(step.args, replace(self._tools, by=ask.by))
         if action.reads:
             return self._answer(step, plan)
         if step.undoes is not None:
@@ -185,7 +185,7 @@ class Gate:
             if differ:
                 said = f"Somebody has changed it since run {step.undoes.id[: plans.SHOWN]}: {'; '.join(differ)}."
                 raise Rejected(f"{said} Nothing was done; look first.", code="changed_since", status=409)
-        needs = plans.needed(action.risk, step.decision)
+        needs = plans.needed(action.risk, step.decision, plan)
         at_once = (action.risk is Risk.NONE and needs == 0) or not ask.by.human
         said = lasting(step)
         drawn = self._drawn(replace(ask, words=said), action.verb, plan, needs, step.undoes)
@@ -199,7 +199,7 @@ class Gate:
 
     def _answer(self, step: Planned, plan: Plan) -> Reply:
         """A question to the world: nothing is run, so nothing has to be approved or sealed first."""
-        outcome = step.action.run(step.args, plan, "", step.ask.by, self._tools)
+        outcome = step.action.run(step.args, plan, "", step.ask.by, replace(self._tools, by=step.ask.by))
         self._record(step.ask, Code.ANSWERED, outcome.said.partition("\n")[0])
         return Reply(said=outcome.said, ok=outcome.ended is Ended.DONE)
 
@@ -241,7 +241,7 @@ class Gate:
         args = self._runs.args_of(drawn)
         first = asked(drawn, step.asker)
         self._hear_opinion(first, action.verb, drawn.plan.target)
-        plan = action.plan(args, self._tools)
+        plan = action.plan(args, replace(self._tools, by=first.by))
         digest = plans.digest_of(plans.written(drawn.verb, drawn.words, plan))
         if digest == drawn.digest:
             return self._runs.begin(drawn, step.asker, ask, step.decision)

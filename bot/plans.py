@@ -84,6 +84,7 @@ def written(verb: str, words: str, plan: Plan) -> bytes:
             "lasts": int(plan.lasts.total_seconds()),
             "private": list(plan.private),
             "typed": plan.typed,
+            "others": plan.others,
         }
     )
 
@@ -106,16 +107,17 @@ def read(body: bytes) -> Plan:
         lasts=timedelta(seconds=held["lasts"]),
         private=tuple(held["private"]),
         typed=held.get("typed", ""),  # not in plans of before there was any
+        others=held.get("others", 0),
     )
 
 
-def needed(risk: Risk, decision: Decision) -> int:
+def needed(risk: Risk, decision: Decision, plan: Plan) -> int:
     """How many other people have to say yes. Behind broken glass the asker is alone with it, on record, unless the
     rule that sleeps there asks for others itself.
     """
     if decision.glass:
         return decision.approvals
-    return max(decision.approvals, 1 if risk is Risk.LASTING else 0)
+    return max(decision.approvals, plan.others, 1 if risk is Risk.LASTING else 0)
 
 
 def still_missing(drawn: Drawn, by: Principal, now: datetime) -> int:

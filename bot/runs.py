@@ -22,7 +22,7 @@ from bot import glass, grammar, words
 from bot.acting import Moved, Tools, Unsure
 from bot.acts import Code, Decision, Ended, Outcome
 from bot.apart import MOST, Apart
-from bot.ending import Alarm, Endings, entry
+from bot.ending import Alarm, Endings, entry, whole
 from bot.failpoints import failpoint
 from bot.model import Ask, Principal, Reply
 from bot.owing import Mouth
@@ -131,10 +131,10 @@ class Runs:
         if outcome is None:
             said = f"Run {run.id[:SHOWN]}: no answer came, and nobody knows yet whether it was done. It is looked at."
             return Reply(said=said, ok=False)
-        outcome = replace(outcome, undo=outcome.undo or drawn.plan.undo)
+        outcome = whole(outcome, drawn)
         self._endings.write(run, drawn, outcome)
         failpoint("run.ended")
-        return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE)
+        return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE and not outcome.unwell)
 
     def recover(self) -> int:
         """Look at runs whose process said nothing in time; returns how many."""
@@ -148,7 +148,7 @@ class Runs:
                     ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say."
                 )
             if outcome is not None:
-                self._endings.write(run, drawn, replace(outcome, undo=outcome.undo or drawn.plan.undo))
+                self._endings.write(run, drawn, whole(outcome, drawn))
         return len(found)
 
     def stop(self, within: timedelta) -> None:
@@ -205,8 +205,9 @@ class Runs:
         """The one call. None: nobody knows, and the world could not be asked."""
         action = self._parts.verbs.actions[drawn.verb]
         try:
-            report = partial(self._hear, run, drawn)
-            tools = replace(self._parts.tools, report=report) if action.slow else self._parts.tools
+            tools = replace(self._parts.tools, by=by)
+            if action.slow:
+                tools = replace(tools, report=partial(self._hear, run, drawn))
             return action.run(self.args_of(drawn), drawn.plan, run.id, by, tools)
         except Moved as moved:
             return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")

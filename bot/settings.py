@@ -23,6 +23,7 @@ from bot.model import Severity
 from bot.section import Section
 from bot.settings_audit import AuditSettings
 from bot.settings_people import FreezeSettings, OpaSettings, PersonSettings, RoleSettings, SecuritySettings
+from bot.settings_services import ClusterSettings, ServiceSettings
 from bot.settings_sources import SnsSettings
 from bot.settings_tools import MetricsSettings
 
@@ -218,40 +219,6 @@ class IncidentsSettings(Section):
         description="Minutes in which a firing copy of an ended alert is a late copy, not news.",
         json_schema_extra={"default": 5},
     )
-
-
-class ReplicasSettings(Section):
-    """Between how many replicas a workload may be scaled."""
-
-    min: int = Field(ge=0)
-    max: int = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.min > self.max:
-            raise ValueError("min is above max")
-        return self
-
-
-class ServiceSettings(Section):
-    """A service that people own: which labels are its own, and where it runs."""
-
-    name: str = Field(min_length=1)
-    environment: str | None = Field(None, min_length=1, description="Such as production; rules may ask for it.")
-    on_call: tuple[str, ...] | None = Field(None, min_length=1, description="Ids of people; all of them are on call.")
-    match: Mapping[str, str] = Field(min_length=1, description="label -> value; all of them must be on the alert.")
-    owner: str | None = None
-    cluster: str | None = Field(None, description="A name under `clusters`.")
-    namespace: str | None = None
-    workload: str | None = Field(None, description="kind/name, such as deployment/api.")
-    replicas: ReplicasSettings | None = None
-
-
-class ClusterSettings(Section):
-    """One Kubernetes cluster."""
-
-    kubeconfig: str = Field("in-cluster", description="A file, or in-cluster.")
-    context: str | None = None
 
 
 class Settings(Section):

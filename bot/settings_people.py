@@ -17,6 +17,7 @@ from bot import book
 from bot.fields import Address, Moment, Seconds, Secret, TimeWindow
 from bot.model import Severity
 from bot.section import Section
+from bot.settings_services import ClusterUserSettings
 
 
 def _several(given: object) -> object:
@@ -44,6 +45,7 @@ class PersonSettings(Section):
     slack: str | None = Field(None, description="U..., the member id.")
     telegram: int | None = Field(None, description="The numeric user id, not the @name.")
     pagerduty: str | None = Field(None, description="P..., the user id.")
+    kubernetes: ClusterUserSettings | None = Field(None, description="Who they are to the clusters.")
     roles: tuple[str, ...] = Field(
         ("responder",), description="Names under `roles`, or built in. An empty list is no rights at all."
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.inspection.report import time_of
 
 INTENT = b"VK120I"
-OUTCOMES = (b"VK121I", b"VK122E", b"VK123E")
+OUTCOMES = (b"VK121I", b"VK122E", b"VK123E", b"VK124W")
 RESTORED, PRUNED = b"VK006W", b"VK007W"
 #: Entries that have to be looked at for more than whether they are whole.
 OF_RUNS = frozenset((INTENT, *OUTCOMES))

@@ -20,15 +20,15 @@ from urllib.parse import quote, urlencode
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
-from urllib3 import BaseHTTPResponse, Timeout
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 from yaml import YAMLError
 
 from bot.acting import Moved, Unsure
-from bot.clusters import Access, How, Kind, Ref, Thing
+from bot.clusters import Access, How, Kind, Mapped, Ref, Thing
 from bot.ports import Rejected
 from bot.redact import redact
-from bot.settings import ClusterSettings
+from bot.settings_services import ClusterSettings
 
 _PATIENCE_S = 10.0
 _TRIES = 3
@@ -47,10 +47,13 @@ _load_file: Callable[..., object] = load_kube_config
 class Kubernetes:
     """`name` is the cluster's in the settings. Connects when it is first asked; safe to share between threads."""
 
-    def __init__(self, name: str, section: ClusterSettings) -> None:
+    def __init__(
+        self, name: str, section: ClusterSettings, *, person: Mapped | None = None, api: ApiClient | None = None
+    ) -> None:
         self.name = name
         self._section = section
-        self._api: ApiClient | None = None
+        self._api = api
+        self._person = person  #: in whose name it is written to
         self._lock = threading.Lock()
         self._over = threading.Event()  # Never set: its wait is a pause.
 
@@ -70,7 +73,16 @@ class Kubernetes:
     def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
         query = {"fieldManager": by} | ({"dryRun": "All"} if dry else {})
         path = _path(ref.kind, ref.namespace, ref.name, sub)
-        return self._change("PATCH", path, query, patch, str(how))
+        return self._change("PATCH", path, query, patch, str(how), person=self._person)
+
+    def delete(self, ref: Ref, *, uid: str) -> None:
+        path = _path(ref.kind, ref.namespace, ref.name)
+        try:
+            self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, "application/json", person=self._person)
+        except Rejected as refused:
+            if refused.status != HTTPStatus.NOT_FOUND:
+                raise
+            raise Moved(f"{ref} is gone") from None
 
     def awaited(self, ref: Ref, since: Thing, patience: timedelta) -> Thing | None:
         """A watch only wakes us. Whatever ends it (an event, a cut, 410), what counts is read anew."""
@@ -86,11 +98,27 @@ class Kubernetes:
         return self.get(ref)
 
     def allowed(self, access: Access) -> bool:
+        return self._review("selfsubjectaccessreviews", access, {}, self._person)
+
+    def granted(self, person: Mapped, access: Access) -> bool:
+        whose = {"user": person.user, "groups": list(person.groups)}
+        return self._review("subjectaccessreviews", access, whose, None)
+
+    def acting_as(self, person: Mapped) -> Kubernetes:
+        return Kubernetes(self.name, self._section, person=person, api=self._connected())
+
+    def _review(self, kind: str, access: Access, whose: Mapping[str, object], asker: Mapped | None) -> bool:
         resource, _, sub = access.resource.partition("/")
-        attributes = {"verb": access.verb, "group": access.group, "resource": resource, "subresource": sub}
-        body = {"spec": {"resourceAttributes": {**attributes, "namespace": access.namespace}}}
-        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        told = self._change("POST", path, {}, body, "application/json")
+        attributes = {
+            "verb": access.verb,
+            "group": access.group,
+            "resource": resource,
+            "subresource": sub,
+            "namespace": access.namespace,
+            "name": access.name,
+        }
+        body = {"spec": {"resourceAttributes": attributes, **whose}}
+        told = self._change("POST", f"/apis/authorization.k8s.io/v1/{kind}", {}, body, "application/json", person=asker)
         return bool((told.get("status") or {}).get("allowed"))
 
     def _pages(self, path: str, query: Mapping[str, str]) -> list[Thing]:
@@ -121,9 +149,11 @@ class Kubernetes:
             raise _Outdated
         return self._read(answer)
 
-    def _change(self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str) -> Thing:
+    def _change(
+        self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: Mapped | None
+    ) -> Thing:
         try:
-            answer = self._send(verb, path, query, json.dumps(body).encode(), kind)
+            answer = self._send(verb, path, query, json.dumps(body).encode(), kind, person=person)
         except HTTPError as error:
             if _unsent(error):
                 raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
@@ -143,10 +173,23 @@ class Kubernetes:
         return told
 
     def _send(
-        self, verb: str, path: str, query: Mapping[str, str], body: bytes | None = None, kind: str = ""
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        kind: str = "",
+        *,
+        person: Mapped | None = None,
     ) -> BaseHTTPResponse:
         url, headers = self._addressed(path, query)
-        sent = headers | ({"Content-Type": kind} if kind else {})
+        sent = HTTPHeaderDict(headers)
+        if kind:
+            sent["Content-Type"] = kind
+        if person is not None:
+            sent["Impersonate-User"] = person.user
+            for group in person.groups:  # A header each: one with commas would be one group of that long name.
+                sent.add("Impersonate-Group", group)
         pool = self._connected().rest_client.pool_manager
         return pool.request(
             verb, url, body=body, headers=sent, timeout=Timeout(_PATIENCE_S), retries=False, redirect=False

@@ -1,0 +1,87 @@
+"""The sections of the settings about what is watched over: services, and the clusters on which they run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from bot.fields import Minutes, Seconds
+from bot.section import Section
+
+#: What a workload may be, as it is written before the slash.
+WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
+_WORKLOAD = re.compile(rf"({'|'.join(WORKLOADS)})/[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
+
+
+def _workload(said: str) -> str:
+    if not _WORKLOAD.fullmatch(said):
+        raise ValueError(f"must be one of {', '.join(WORKLOADS)}, a slash, and the object's name")
+    return said
+
+
+class ReplicasSettings(Section):
+    """Between how many replicas a workload may be scaled."""
+
+    min: int = Field(ge=0)
+    max: int = Field(ge=0)
+    step: int | None = Field(None, ge=1, description="By how many at once; without it, to the double or the half.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
+
+class ServiceSettings(Section):
+    """A service that people own: which labels are its own, and where it runs."""
+
+    name: str = Field(min_length=1)
+    environment: str | None = Field(None, min_length=1, description="Such as production; rules may ask for it.")
+    on_call: tuple[str, ...] | None = Field(None, min_length=1, description="Ids of people; all of them are on call.")
+    match: Mapping[str, str] = Field(min_length=1, description="label -> value; all of them must be on the alert.")
+    owner: str | None = None
+    cluster: str | None = Field(None, description="A name under `clusters`.")
+    namespace: str | None = Field(None, min_length=1, description="Of the workload; without it, default.")
+    workload: Annotated[str, AfterValidator(_workload)] | None = Field(
+        None, description="kind/name, such as deployment/api; also statefulset, daemonset, rollout."
+    )
+    replicas: ReplicasSettings | None = None
+    voters: bool = Field(
+        default=False, description="Its replicas vote, as etcd's do: it is never scaled below a majority of them."
+    )
+    check: str | None = Field(None, min_length=1, description="A PromQL expression that is true while it is well.")
+    check_for: Minutes = Field(
+        timedelta(minutes=5),
+        description="Minutes for which `check` is held after a change; where it fails, the change is undone.",
+        json_schema_extra={"default": 5},
+    )
+    soak: Seconds = Field(
+        timedelta(seconds=60),
+        description="Seconds for which it has to stay ready before a change is called done.",
+        json_schema_extra={"default": 60},
+    )
+
+
+class ClusterSettings(Section):
+    """One Kubernetes cluster."""
+
+    kubeconfig: str = Field("in-cluster", description="A file, or in-cluster.")
+    context: str | None = None
+    review: bool = Field(
+        default=True, description="Ask the cluster whether the person may, where `people` say who they are there."
+    )
+    impersonate: bool = Field(
+        default=False, description="Write in the person's name; who is nobody there may then change nothing."
+    )
+
+
+class ClusterUserSettings(Section):
+    """Who a person is to Kubernetes."""
+
+    user: str = Field(min_length=1, description="As the cluster's RBAC names them.")
+    groups: tuple[str, ...] = Field((), description="Their groups there.")

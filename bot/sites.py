@@ -1,0 +1,54 @@
+"""Where a service of the catalog runs, and what may be done to it there: frozen values, made from the settings.
+
+An action asks for the site of a service and the person it acts for; all that it may touch of a cluster it gets there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from bot.clusters import Cluster, Mapped, Ref
+from bot.model import Principal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replicas:
+    """Between how many replicas a service may be scaled."""
+
+    least: int = 1
+    most: int = 100
+    step: int | None = None  #: by how many at once; None: it may be doubled, or halved
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """Where a service runs. `cluster` writes in the person's name where the settings want that."""
+
+    service: str
+    cluster: Cluster
+    workload: Ref
+    production: bool  #: also where nobody has said what environment it is
+    replicas: Replicas = field(default_factory=Replicas)
+    voters: bool = False  #: its replicas vote (etcd, ClickHouse Keeper): a majority of them must stay
+    check: str = ""  #: a PromQL expression that is true while the service is well
+    within: timedelta = timedelta(0)  #: how long `check` is held after a change
+    soak: timedelta = timedelta(seconds=60)  #: how long it has to stay ready before a change is called done
+    person: Mapped | None = None  #: who the asker is to the cluster, where the settings say so and want it asked
+
+
+class Sites(Protocol):
+    """The sites of the catalog's services, by the services' names."""
+
+    def of(self, service: str, by: Principal | None) -> Site:
+        """The site as it is for that person; None: for the bot itself.
+
+        Raises:
+            Rejected: no such service, or the settings do not say where it runs or who the person is there.
+        """
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """Of all services that have a site."""
+        ...

@@ -1,0 +1,86 @@
+"""The sites of services as the settings have them. Implements `sites.Sites`.
+
+A cluster is connected to when something is asked of it; one object stands for it however many services it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from bot.clusters import Cluster, Mapped, Ref
+from bot.model import Principal
+from bot.ports import Rejected
+from bot.settings import Settings
+from bot.settings_services import ClusterSettings, ServiceSettings
+from bot.sites import Replicas, Site
+from bot.workloads.kinds import WORKLOADS
+
+#: Environments in which nobody dies of a mistake; whatever is not one of these counts as production.
+_HARMLESS = frozenset({"dev", "development", "test", "testing", "qa", "staging", "stage", "sandbox", "preview"})
+
+#: How a cluster of the settings is made: name, section.
+Connect = Callable[[str, ClusterSettings], Cluster]
+
+
+class Catalog:
+    """`connect` is called once for each cluster."""
+
+    def __init__(self, settings: Settings, connect: Connect) -> None:
+        self._services = {one.name: one for one in settings.services}
+        self._sections = settings.clusters
+        self._clusters = {name: connect(name, section) for name, section in settings.clusters.items()}
+        self._people: Mapping[str, Mapped] = {
+            one.id: Mapped(user=one.kubernetes.user, groups=one.kubernetes.groups)
+            for one in settings.people
+            if one.kubernetes is not None
+        }
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, one in self._services.items() if one.workload and one.cluster in self._clusters)
+
+    def of(self, service: str, by: Principal | None) -> Site:
+        found = self._services.get(service)
+        if found is None or not found.workload or found.cluster not in self._clusters:
+            raise _nowhere(service, known=found is not None)
+        kind, _, name = found.workload.partition("/")
+        ref = Ref(kind=WORKLOADS[kind], namespace=found.namespace or "default", name=name)
+        cluster, person = self._written_by(found.cluster, service, by)
+        return Site(
+            service=service,
+            cluster=cluster,
+            workload=ref,
+            production=(found.environment or "").lower() not in _HARMLESS,
+            replicas=_replicas(found),
+            voters=found.voters,
+            check=found.check or "",
+            within=found.check_for,
+            soak=found.soak,
+            person=person,
+        )
+
+    def _written_by(self, name: str, service: str, by: Principal | None) -> tuple[Cluster, Mapped | None]:
+        """The cluster as it is written to for that person, and who they are to it, where it is to be asked."""
+        section, cluster = self._sections[name], self._clusters[name]
+        person = self._people.get(by.id) if by is not None and by.human else None
+        if section.impersonate and by is not None and by.human:
+            if person is None:
+                said = f"{by.called} is nobody on cluster {name}, and {service} is changed only in somebody's own name."
+                raise Rejected(
+                    f"{said} Nothing was done. Set `kubernetes` of the person in the settings.", code="unmapped"
+                )
+            cluster = cluster.acting_as(person)
+        return cluster, person if section.review else None
+
+
+def _replicas(found: ServiceSettings) -> Replicas:
+    said = found.replicas
+    return Replicas() if said is None else Replicas(least=said.min, most=said.max, step=said.step)
+
+
+def _nowhere(service: str, *, known: bool) -> Rejected:
+    if not known:
+        said = f"{service} is not a service of the settings. Nothing was done. `services` lists those that are."
+        return Rejected(said, code="no_service", status=HTTPStatus.NOT_FOUND)
+    said = f"The settings do not say where {service} runs. Nothing was done. Set its `cluster` and `workload`."
+    return Rejected(said, code="no_site", status=HTTPStatus.SERVICE_UNAVAILABLE)

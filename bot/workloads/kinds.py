@@ -1,0 +1,44 @@
+"""The kinds of objects that are read or written, by their places in the API."""
+
+from __future__ import annotations
+
+from bot.clusters import Kind
+
+
+def _core(plural: str, title: str) -> Kind:
+    return Kind(group="", version="v1", plural=plural, title=title)
+
+
+def _apps(plural: str, title: str) -> Kind:
+    return Kind(group="apps", version="v1", plural=plural, title=title)
+
+
+def _argo(plural: str, title: str) -> Kind:
+    return Kind(group="argoproj.io", version="v1alpha1", plural=plural, title=title)
+
+
+DEPLOYMENT = _apps("deployments", "Deployment")
+STATEFULSET = _apps("statefulsets", "StatefulSet")
+DAEMONSET = _apps("daemonsets", "DaemonSet")
+REPLICASET = _apps("replicasets", "ReplicaSet")
+REVISION = _apps("controllerrevisions", "ControllerRevision")
+ROLLOUT = _argo("rollouts", "Rollout")
+ANALYSIS = _argo("analysisruns", "AnalysisRun")
+APPLICATION = _argo("applications", "Application")
+POD = _core("pods", "Pod")
+EVENT = _core("events", "Event")
+NODE = _core("nodes", "Node")
+SECRET = _core("secrets", "Secret")
+SERVICE = _core("services", "Service")
+CONFIG = _core("configmaps", "ConfigMap")
+CLAIM = _core("persistentvolumeclaims", "PersistentVolumeClaim")
+QUOTA = _core("resourcequotas", "ResourceQuota")
+LIMITS = _core("limitranges", "LimitRange")
+HPA = Kind(group="autoscaling", version="v2", plural="horizontalpodautoscalers", title="HorizontalPodAutoscaler")
+PDB = Kind(group="policy", version="v1", plural="poddisruptionbudgets", title="PodDisruptionBudget")
+SCALED = Kind(group="keda.sh", version="v1alpha1", plural="scaledobjects", title="ScaledObject")
+CANARY = Kind(group="flagger.app", version="v1beta1", plural="canaries", title="Canary")
+INGRESS = Kind(group="networking.k8s.io", version="v1", plural="ingresses", title="Ingress")
+
+#: What a service's `workload` may be, by the word before its slash.
+WORKLOADS = {"deployment": DEPLOYMENT, "statefulset": STATEFULSET, "daemonset": DAEMONSET, "rollout": ROLLOUT}

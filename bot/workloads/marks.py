@@ -1,0 +1,64 @@
+"""What a run leaves on the objects that it writes, so that it can be found again: managed fields, and an annotation.
+
+A field manager of the run's own is on every write, /scale and /status included, for as long as nobody else writes the
+same field. Where the object itself is patched, the annotation is set too: it stays when a controller takes the field.
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bot.clusters import Thing
+
+ANNOTATION = "vakhta.dev/run"
+_MANAGER = "vakhta-"
+
+
+def manager(run: str) -> str:
+    """The field manager of a run's writes; for a dry run, of none."""
+    return f"{_MANAGER}{run or 'plan'}"
+
+
+def annotation(run: str) -> dict[str, str]:
+    """To be merged into `metadata.annotations` of whatever is patched as a whole."""
+    return {ANNOTATION: run}
+
+
+def written_by(thing: Thing, run: str) -> bool:
+    """Whether what that run wrote still stands, or its annotation does. False proves nothing."""
+    meta = thing.get("metadata") or {}
+    if (meta.get("annotations") or {}).get(ANNOTATION) == run:
+        return True
+    return any(entry.get("manager") == manager(run) for entry in meta.get("managedFields") or ())
+
+
+def owner_of_field(thing: Thing, *path: str) -> str:
+    """Which manager wrote that field last, "HPA" and the like for controllers that people know; "" where nobody is."""
+    for entry in _newest_first(thing):
+        if _holds(entry.get("fieldsV1") or {}, path):
+            return _known(entry)
+    return ""
+
+
+def _newest_first(thing: Thing) -> Iterator[Mapping[str, Any]]:
+    entries = (thing.get("metadata") or {}).get("managedFields") or ()
+    yield from sorted(entries, key=lambda entry: str(entry.get("time", "")), reverse=True)
+
+
+def _holds(fields: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    for part in path:
+        if f"f:{part}" not in fields:
+            return False
+        fields = fields[f"f:{part}"]
+    return True
+
+
+def _known(entry: Mapping[str, Any]) -> str:
+    name = str(entry.get("manager", ""))
+    if name == "kube-controller-manager" and entry.get("subresource") == "scale":
+        return "the HorizontalPodAutoscaler"
+    known = {"argocd-controller": "Argo CD", "argocd-application-controller": "Argo CD", "keda": "KEDA"}
+    known |= {"kustomize-controller": "Flux", "helm-controller": "Flux", "helm": "Helm"}
+    return known.get(name, name)

@@ -1,0 +1,59 @@
+"""Where an action works, and whether it may there: the site of a service, its workload, the cluster's own rights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from bot.acting import Tools
+from bot.clusters import Access, Kind, Thing
+from bot.ports import Rejected
+from bot.sites import Site
+
+
+def site_of(tools: Tools, service: str) -> Site:
+    """Raises `Rejected` where the settings have no clusters, or do not say where the service runs."""
+    if tools.sites is None:
+        said = "No cluster is set up. Nothing was done. Set `clusters`, and `workload` of the service, in the settings."
+        raise Rejected(said, code="no_cluster", status=HTTPStatus.SERVICE_UNAVAILABLE)
+    return tools.sites.of(service, tools.by)
+
+
+def workload_of(site: Site, *kinds: Kind) -> Thing:
+    """The service's workload as it stands; `kinds`: those that can be meant, any where none is named.
+
+    Raises:
+        Rejected: it is not there, or is of another kind.
+    """
+    if kinds and site.workload.kind not in kinds:
+        named = ", ".join(one.title for one in kinds)
+        raise Rejected(f"{site.service} is a {site.workload.kind.title}; this is for {named}. Nothing was done.")
+    found = site.cluster.get(site.workload)
+    if found is None:
+        said = f"There is no {site.workload} on cluster {site.cluster.name}. Nothing was done."
+        raise Rejected(f"{said} Check `workload` of {site.service} in the settings.", code="no_workload", status=404)
+    return found
+
+
+def check_rights(site: Site, wanted: Sequence[Access]) -> None:
+    """Whether the person and whoever writes have these rights in the cluster; asked when planning, before any yes.
+
+    Raises:
+        Rejected: naming all that is missing, and whose it is.
+    """
+    person = site.person
+    if person is not None:
+        missing = [one for one in wanted if not site.cluster.granted(person, one)]
+        if missing:
+            raise _may_not(f"{person.user} may not", site, missing, "Somebody who may has to ask for it.")
+    missing = [one for one in wanted if not site.cluster.allowed(one)]
+    if missing:
+        raise _may_not("The bot may not", site, missing, "`vakhta check --cluster` prints the Role that grants it.")
+
+
+def _may_not(who: str, site: Site, missing: Sequence[Access], hint: str) -> Rejected:
+    namespaces = sorted({one.namespace for one in missing if one.namespace})
+    where = f" in {', '.join(namespaces)}" if namespaces else ""
+    verbs = ", ".join(map(str, missing))
+    said = f"{who} {verbs}{where} on cluster {site.cluster.name}. Nothing was done. {hint}"
+    return Rejected(said, code="no_entry", status=HTTPStatus.FORBIDDEN)

@@ -1,0 +1,99 @@
+"""The pods of a workload: which do not come up, and why, in the words that Kubernetes has for it.
+
+Some reasons do not pass by themselves and end a wait at once; others (no room on the nodes, a quota) are told when the
+wait is over, or as what it waits for, because a node may still come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bot.clusters import Cluster, Thing
+from bot.workloads import kinds
+
+_HOPELESS = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"}
+_CRASHING, _CRASHES = "CrashLoopBackOff", 3
+_LONGEST = 200
+
+
+def selector_of(thing: Thing) -> str:
+    """The label selector of a workload's pods, as the API takes it."""
+    selector = thing["spec"].get("selector") or {}
+    parts = [f"{name}={value}" for name, value in sorted((selector.get("matchLabels") or {}).items())]
+    for one in selector.get("matchExpressions") or ():
+        values = ",".join(one.get("values") or ())
+        written = {
+            "In": f"{one['key']} in ({values})",
+            "NotIn": f"{one['key']} notin ({values})",
+            "Exists": one["key"],
+            "DoesNotExist": f"!{one['key']}",
+        }
+        parts.append(written[one["operator"]])
+    return ",".join(parts)
+
+
+def pods_of(cluster: Cluster, thing: Thing, *, more: str = "") -> Sequence[Thing]:
+    """The workload's pods, of its namespace alone. `more`: a further label selector, such as one revision's."""
+    labels = ",".join(part for part in (selector_of(thing), more) if part)
+    return cluster.find(kinds.POD, thing["metadata"]["namespace"], labels=labels)
+
+
+def hopeless(pods: Sequence[Thing]) -> str:
+    """Why one of these will not come up by itself: a sentence; "" where that can't be said of any."""
+    for pod in pods:
+        for container, waiting in _waiting(pod):
+            reason = str(waiting.get("reason", ""))
+            crashes = int(container.get("restartCount") or 0)
+            if reason in _HOPELESS or (reason == _CRASHING and crashes >= _CRASHES):
+                again = f", {crashes} times" if reason == _CRASHING else ""
+                said = f"Pod {pod['metadata']['name']}, container {container.get('name', '?')}: {reason}{again}"
+                return f"{said}{_because(waiting)}."
+    return ""
+
+
+def held_up(pods: Sequence[Thing]) -> str:
+    """What the first of these that is not ready waits for, where it says so: a sentence, or ""."""
+    for pod in pods:
+        for one in (pod.get("status") or {}).get("conditions") or ():
+            if one.get("type") == "PodScheduled" and one.get("status") == "False":
+                return f"Pod {pod['metadata']['name']}: {one.get('reason', 'not scheduled')}{_because(one)}."
+        for container, waiting in _waiting(pod):
+            if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+                said = f"Pod {pod['metadata']['name']}, container {container.get('name', '?')}: {waiting['reason']}"
+                return f"{said}{_because(waiting)}."
+    return ""
+
+
+def restarts(pods: Sequence[Thing]) -> int:
+    """How often containers of these were started again."""
+    return sum(int(one.get("restartCount") or 0) for pod in pods for one in _containers(pod))
+
+
+def warning_of(cluster: Cluster, namespace: str, uids: Sequence[str]) -> str:
+    """The newest warning event about one of these objects: a sentence, or "" where there is none."""
+    found: list[Thing] = []
+    for uid in uids:
+        found += cluster.find(kinds.EVENT, namespace, fields=f"involvedObject.uid={uid},type=Warning")
+    if not found:
+        return ""
+    newest = max(found, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+    return f"{newest.get('reason', 'Warning')}{_because(newest)}."
+
+
+def _containers(pod: Thing) -> Iterator[Mapping[str, Any]]:
+    status = pod.get("status") or {}
+    for name in ("initContainerStatuses", "containerStatuses"):
+        yield from status.get(name) or ()
+
+
+def _waiting(pod: Thing) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    for one in _containers(pod):
+        waiting = (one.get("state") or {}).get("waiting")
+        if waiting:
+            yield one, waiting
+
+
+def _because(thing: Mapping[str, Any]) -> str:
+    said = " ".join(str(thing.get("message") or "").split()).rstrip(".")
+    return f", {said[:_LONGEST]}" if said else ""

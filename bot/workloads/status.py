@@ -1,0 +1,139 @@
+"""How far a workload is: the rules of `kubectl rollout status`, and stricter where those call done what is not. Pure.
+
+Stricter: every replica has to be available, not only updated; an old replica must be gone; a StatefulSet without a
+partition has to have made its update revision the current one.
+https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from bot.clusters import Kind, Thing
+from bot.workloads import kinds
+
+#: What Kubernetes waits for progress where a Deployment does not say; and our own margin behind it.
+_DEADLINE_S, _MARGIN_S = 600, 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How far it is. Neither `done` nor `failed`: it is under way."""
+
+    said: str  #: "4 of 6 are ready", for people
+    done: bool = False
+    failed: str = ""  #: why it will not come to its end by itself: a sentence
+
+
+def standing_of(kind: Kind, thing: Thing) -> Standing:
+    """How far that workload is with what its spec asks for."""
+    return _RULES[kind](thing)
+
+
+def patience_for(thing: Thing) -> timedelta:
+    """How long its rollout may be without an end: its own deadline and a margin."""
+    said = (thing.get("spec") or {}).get("progressDeadlineSeconds") or _DEADLINE_S
+    return timedelta(seconds=min(int(said), 3600) + _MARGIN_S)
+
+
+def wanted(thing: Thing) -> int:
+    """How many replicas its spec asks for; one where it does not say."""
+    count = (thing.get("spec") or {}).get("replicas")
+    return 1 if count is None else int(count)
+
+
+def counted(thing: Thing, name: str) -> int:
+    """A count in its status; those that are 0 are left out there."""
+    return int((thing.get("status") or {}).get(name) or 0)
+
+
+def condition(thing: Thing, kind: str) -> Mapping[str, Any]:
+    """That condition of its status; empty where there is none."""
+    for one in (thing.get("status") or {}).get("conditions") or ():
+        if one.get("type") == kind:
+            return dict(one)
+    return {}
+
+
+def _unseen(thing: Thing) -> bool:
+    return counted(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0)
+
+
+_UNSEEN = Standing(said="its controller has not seen the change yet")
+
+
+def _deployment(thing: Thing) -> Standing:
+    if _unseen(thing):
+        return _UNSEEN
+    progress = condition(thing, "Progressing")
+    if progress.get("reason") == "ProgressDeadlineExceeded":
+        return Standing(
+            said="too late", failed=f"It made no progress in time: {progress.get('message', '')}".rstrip(": ")
+        )
+    count, updated = wanted(thing), counted(thing, "updatedReplicas")
+    if updated < count:
+        return Standing(said=f"{updated} of {count} are of the new revision")
+    if counted(thing, "replicas") > updated:
+        return Standing(said=f"{counted(thing, 'replicas') - updated} of the old revision are still there")
+    return _available(thing, count)
+
+
+def _available(thing: Thing, count: int) -> Standing:
+    available = counted(thing, "availableReplicas")
+    return Standing(said=f"{available} of {count} are available", done=available >= count)
+
+
+def _statefulset(thing: Thing) -> Standing:
+    if _unseen(thing) or not counted(thing, "observedGeneration"):
+        return _UNSEEN
+    spec, count = thing["spec"], wanted(thing)
+    if counted(thing, "replicas") > count:
+        return Standing(said=f"{counted(thing, 'replicas') - count} more than wanted are still there")
+    if counted(thing, "readyReplicas") < count:
+        return Standing(said=f"{counted(thing, 'readyReplicas')} of {count} are ready")
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type", "RollingUpdate") == "RollingUpdate":
+        partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+        updated = counted(thing, "updatedReplicas")
+        if partition and updated < count - partition:
+            return Standing(said=f"{updated} of {count - partition} above the partition are of the new revision")
+        status = thing.get("status") or {}
+        if not partition and status.get("updateRevision") != status.get("currentRevision"):
+            return Standing(said=f"{updated} of {count} are of the new revision")
+    return _available(thing, count)
+
+
+def _daemonset(thing: Thing) -> Standing:
+    if _unseen(thing):
+        return _UNSEEN
+    count, updated = counted(thing, "desiredNumberScheduled"), counted(thing, "updatedNumberScheduled")
+    rolling = (thing["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
+    if rolling and updated < count:
+        return Standing(said=f"{updated} of {count} are of the new revision")
+    available = counted(thing, "numberAvailable")
+    return Standing(said=f"{available} of {count} are available", done=available >= count)
+
+
+def _rollout(thing: Thing) -> Standing:
+    """An Argo Rollout; `observedGeneration` is a text there. GetRolloutPhase of argo-rollouts, utils/rollout."""
+    status = thing.get("status") or {}
+    seen = str(status.get("observedGeneration", ""))
+    if seen.isdigit() and int(seen) != int(thing["metadata"].get("generation") or 0):
+        return _UNSEEN
+    phase, said = str(status.get("phase", "")), str(status.get("message", ""))
+    if phase == "Degraded":
+        return Standing(said="degraded", failed=f"Argo Rollouts calls it degraded: {said or 'it does not say why'}.")
+    if phase != "Healthy":
+        return Standing(said=f"{phase or 'no phase yet'}{f', {said}' if said else ''}")
+    return _available(thing, wanted(thing))
+
+
+_RULES: dict[Kind, Callable[[Thing], Standing]] = {
+    kinds.DEPLOYMENT: _deployment,
+    kinds.STATEFULSET: _statefulset,
+    kinds.DAEMONSET: _daemonset,
+    kinds.ROLLOUT: _rollout,
+}

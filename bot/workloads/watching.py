@@ -1,0 +1,62 @@
+"""A change is watched until what it was made to is ready, and stays so: or why not, in a sentence.
+
+The trap: "ready" at one moment means little, so it has to last for the site's soak; and what somebody else has taken
+back is found out here, not at the next alert. Nothing is changed here, and nothing that fails here undoes the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from bot.acting import Tools
+from bot.clusters import Thing
+from bot.kinds import spell
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads.status import Standing
+
+#: How far it is, as seen on the workload; it may look at more than that.
+Look = Callable[[Thing], Standing]
+
+
+def watched(site: Site, tools: Tools, look: Look, *, patience: timedelta) -> str:
+    """Wait until `look` says done for as long as the site's soak. "" when it held; else why it does not: a sentence.
+
+    `patience` is for getting there; what falls back while it soaks has what is left of it to come up again.
+    """
+    began = tools.now()
+    since: datetime | None = None
+    thing: Thing | None = None
+    while True:
+        standing, thing = _seen(site, tools, look, thing)
+        if standing.failed:
+            return standing.failed
+        now = tools.now()
+        if not standing.done:
+            since = None
+            if now - began > patience:
+                return f"{_sentence(standing.said)} That is so {spell(patience)} after the change."
+        elif since is None:
+            since = now
+        if since is not None and now - since >= site.soak:
+            return ""
+        tools.report(standing.said if since is None else f"{standing.said}; watched for {spell(site.soak)}")
+
+
+def _seen(site: Site, tools: Tools, look: Look, before: Thing | None) -> tuple[Standing, Thing | None]:
+    """One look, once something has changed or the pace is over. A cluster that does not answer is looked at again."""
+    try:
+        if before is None:
+            thing = site.cluster.get(site.workload)
+        else:
+            thing = site.cluster.awaited(site.workload, before, tools.pace)
+        if thing is None:
+            return Standing(said="gone", failed=f"{site.workload} is gone."), None
+        return look(thing), thing
+    except Rejected as refused:
+        return Standing(said=refused.said.removesuffix(" Nothing was done.").rstrip(".")), before
+
+
+def _sentence(said: str) -> str:
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."

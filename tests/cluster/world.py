@@ -1,0 +1,220 @@
+"""A cluster to act on, the strict fake or a real one, spoken to over its API in the same way.
+
+Everything is made in a namespace of its own, which goes away at the end; what carries no label of ours is never
+touched. `fake` is for what only the fake can be told to do; a test that uses it is skipped on a real cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.acting import Gauge, Tools
+from bot.acts import Outcome, Plan
+from bot.clusters import Cluster, How, Kind, Ref, Thing
+from bot.model import Principal
+from bot.ports import Rejected
+from bot.settings_services import ClusterSettings
+from bot.sites import Site
+from bot.tools.cluster import Kubernetes
+from bot.workloads import kinds
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.house import ANA
+
+#: What only the suite's own objects carry.
+LABEL = {"vakhta.dev/test": "yes"}
+_NAMESPACE = Kind(group="", version="v1", plural="namespaces", title="Namespace")
+
+
+class Admin(Kubernetes):
+    """The tests' own hands: as the tool, and it can create and remove."""
+
+    def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Thing:
+        begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+        where = f"/namespaces/{namespace}" if namespace else ""
+        head = {"apiVersion": f"{kind.group}/{kind.version}" if kind.group else kind.version, "kind": kind.title}
+        meta = {**body.get("metadata", {})}
+        meta["labels"] = {**meta.get("labels", {}), **LABEL}
+        path = f"{begin}{where}/{kind.plural}"
+        return self._change("POST", path, {}, {**head, **body, "metadata": meta}, "application/json", person=None)
+
+    def remove(self, ref: Ref) -> None:
+        found = self.get(ref)
+        if found is not None:
+            assert found["metadata"]["labels"].get("vakhta.dev/test") == "yes", f"{ref} is not ours"
+            self.delete(ref, uid=found["metadata"]["uid"])
+
+
+@dataclass
+class Ticking:
+    """A clock that goes on by itself whenever it is looked at, so that waits end without anybody waiting."""
+
+    at: datetime = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+    by: timedelta = timedelta(seconds=1)
+
+    def __call__(self) -> datetime:
+        self.at += self.by
+        return self.at
+
+
+@dataclass
+class World:
+    """`site_of` says where a service runs: by default `prod/api` is the Deployment `api`."""
+
+    admin: Admin
+    namespace: str
+    fake_one: FakeKubernetes | None = None
+    places: dict[str, Site] = field(default_factory=dict)
+    gauge: Gauge | None = None
+    reports: list[str] = field(default_factory=list)
+    clock: Ticking = field(default_factory=Ticking)
+
+    @property
+    def real(self) -> bool:
+        return self.fake_one is None
+
+    @property
+    def fake(self) -> FakeKubernetes:
+        if self.fake_one is None:
+            pytest.skip("only the fake can be told to go wrong")
+        return self.fake_one
+
+    def ref(self, kind: Kind, name: str) -> Ref:
+        namespaced = kind not in (kinds.NODE, _NAMESPACE)
+        return Ref(kind=kind, namespace=self.namespace if namespaced else "", name=name)
+
+    def create(self, kind: Kind, name: str, **body: Any) -> Thing:
+        """In the world's namespace, with the label of the suite."""
+        meta = {"name": name, **body.pop("metadata", {})}
+        return self.admin.create(kind, self.ref(kind, name).namespace, {"metadata": meta, **body})
+
+    def get(self, kind: Kind, name: str) -> Thing:
+        found = self.admin.get(self.ref(kind, name))
+        assert found is not None, f"there is no {kind.title} {name}"
+        return found
+
+    def every(self, kind: Kind, labels: str = "") -> list[Thing]:
+        return list(self.admin.find(kind, self.namespace, labels=labels))
+
+    def merge(self, kind: Kind, name: str, patch: object, *, sub: str = "", by: str = "somebody") -> Thing:
+        """What somebody else does to it."""
+        return self.admin.patch(self.ref(kind, name), patch, how=How.MERGE, by=by, sub=sub)
+
+    def remove(self, kind: Kind, name: str) -> None:
+        self.admin.remove(self.ref(kind, name))
+
+    def serves(self, kind: Kind) -> bool:
+        """Whether that kind is installed there."""
+        begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+        told = self.admin._look(begin)
+        return any(one["name"] == kind.plural for one in (told or {}).get("resources", ()))
+
+    def until(self, holds: Callable[[], object], what: str, within_s: float = 60.0) -> None:
+        """The fake moves with each request, so that this never has to wait long there."""
+        deadline = time.monotonic() + (within_s if self.real else 5.0)
+        while not holds():
+            assert time.monotonic() < deadline, f"{what} did not come true"
+            if self.real:
+                time.sleep(0.2)
+
+    def place(self, service: str = "prod/api", kind: Kind = kinds.DEPLOYMENT, name: str = "api", **more: Any) -> Site:
+        """From here on the service runs there."""
+        cluster: Cluster = more.pop("cluster", self.admin)
+        soak = timedelta(seconds=1) if self.real else timedelta(seconds=30)
+        site = Site(
+            service=service,
+            cluster=cluster,
+            workload=self.ref(kind, name),
+            production=True,
+            soak=soak,
+        )
+        self.places[service] = replace(site, **more)
+        return self.places[service]
+
+    def of(self, service: str, by: Principal | None) -> Site:
+        if service not in self.places:
+            raise Rejected(f"{service} is not a service of the settings. Nothing was done.", code="no_service")
+        return self.places[service]
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.places)
+
+    @property
+    def tools(self) -> Tools:
+        """A new look at the world for each ask."""
+        now = (lambda: datetime.now(UTC)) if self.real else self.clock
+        pace = timedelta(seconds=0.5) if self.real else timedelta(0)
+        return Tools(now=now, gauge=self.gauge, sites=self, by=ANA, pace=pace, report=self.reports.append)
+
+    def plan(self, action: Any, args: object) -> Plan:
+        """Planned twice, as a yes would have it: in an unmoved world it is the same."""
+        plan = action.plan(args, self.tools)
+        again = action.plan(args, self.tools)
+        assert plan == again, "planned twice in an unmoved world it differs"
+        assert isinstance(plan, Plan)
+        return plan
+
+    def run(self, action: Any, args: object, plan: Plan | None = None, *, run: str = "5f" * 16) -> Outcome:
+        """What the gate does after the last yes."""
+        outcome = action.run(args, plan or self.plan(action, args), run, ANA, self.tools)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    def probe(self, action: Any, args: object, plan: Plan, *, run: str = "5f" * 16) -> Outcome:
+        outcome = action.probe(args, plan, run, replace(self.tools, by=None))
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+
+@contextmanager
+def fake_world(place: Path) -> Iterator[World]:
+    with FakeKubernetes() as fake:
+        world = World(
+            admin=Admin("main", ClusterSettings(kubeconfig=str(kubeconfig(fake.url, place)))),
+            namespace="",
+            fake_one=fake,
+        )
+        with _namespace(world):
+            yield world
+
+
+@contextmanager
+def real_world(file: str, context: str | None) -> Iterator[World]:
+    world = World(admin=Admin("real", ClusterSettings(kubeconfig=file, context=context)), namespace="")
+    with _namespace(world):
+        yield world
+
+
+@contextmanager
+def _namespace(world: World) -> Iterator[None]:
+    name = f"vakhta-test-{uuid.uuid4().hex[:8]}"
+    world.admin.create(_NAMESPACE, "", {"metadata": {"name": name}})
+    world.namespace = name
+    try:
+        yield
+    finally:
+        world.admin.remove(Ref(kind=_NAMESPACE, namespace="", name=name))
+
+
+def kubeconfig(url: str, place: Path, token: str = "k8s-token") -> Path:
+    """A kubeconfig file for that server."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "main",
+        "clusters": [{"name": "main", "cluster": {"server": url}}],
+        "users": [{"name": "bot", "user": {"token": token}}],
+        "contexts": [{"name": "main", "context": {"cluster": "main", "user": "bot"}}],
+    }
+    file = place / "kubeconfig"
+    file.write_text(json.dumps(config))
+    return file

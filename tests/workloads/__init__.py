@@ -1,0 +1,1 @@
+"""What is known of workloads: rules in tables, and looks at a fake cluster."""
