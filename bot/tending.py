@@ -119,10 +119,16 @@ class Tending:
                 return
         reply = self.gate.reverse(run, why) if tries < _TRIES else Reply(said=undo.said if undo else "", ok=False)
         logger.info("a run is undone", extra={"run": run.id, "why": why, "begun": reply.ok})
-        if not reply.ok:
+        if not reply.ok and not self._is_undone(run):
             self.alarm("RunNotUndone", run.id, f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}")
             with self.store.begin() as tx:
                 ran.at_rest(tx, run)
+
+    def _is_undone(self, run: Run) -> bool:
+        """Whether its undo was done, be the target well or not."""
+        with self.store.begin() as tx:
+            undo = ran.undone_by(tx.sql, run)
+        return undo is not None and undo.state == Ended.DONE
 
 
 def _entry(code: Code, said: str, drawn: Drawn) -> AuditEntry:

@@ -27,6 +27,8 @@ class Dials:
     before: list[Callable[[], None]] = field(default_factory=list)  #: happens when a call arrives
     after: list[Callable[[], None]] = field(default_factory=list)  #: happens once it had its effect
     silent: bool = False  #: nothing can be read
+    unwell: str = ""  #: why a dial that was turned does not hold
+    others: int = 0  #: how many other people a plan asks for
     steps: list[Callable[[], str]] = field(default_factory=list)  #: what a call says on its way
 
     def read(self, name: str) -> int:
@@ -89,6 +91,7 @@ class Turn:
             within=timedelta(minutes=5) if self.check else timedelta(0),
             lasts=args.held or timedelta(0),
             typed=args.service if self.typed and args.value == 0 else "",
+            others=self.dials.others,
         )
 
     def run(self, args: TurnArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
@@ -107,4 +110,5 @@ class Turn:
         return Outcome(ended=Ended.FAILED, said="It was not turned. Nothing was changed.")
 
     def _done(self, args: TurnArgs) -> Outcome:
-        return Outcome(ended=Ended.DONE, said=f"{args.service} is at {args.value}.", left={"value": str(args.value)})
+        said, left = f"{args.service} is at {args.value}.", {"value": str(args.value)}
+        return Outcome(ended=Ended.DONE, said=said, unwell=self.dials.unwell, left=left)

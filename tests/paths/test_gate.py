@@ -75,6 +75,18 @@ def test_what_lasts_needs_another_person_and_the_asker_is_not_one_of_them(house:
     assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 6)]
 
 
+def test_a_plan_may_ask_for_another_person_by_itself(house: House) -> None:
+    house.dials.others = 1
+
+    shown = house.says("turn prod/api 0")
+    own = house.says(f"yes {handle(shown.said)}")
+    theirs = house.says(f"yes {handle(shown.said)}", by=CY)
+
+    assert "1 person other than ana must approve" in shown.said
+    assert (own.ok, theirs.ok) == (False, True)
+    assert [turned[:2] for turned in house.dials.turned] == [("prod/api", 0)]
+
+
 def test_row_60_what_is_grave_needs_a_second_person_who_names_its_target(house: House) -> None:
     house.action(risk=Risk.LASTING, typed=True)
     shown = house.says("turn prod/api 0")
@@ -317,6 +329,37 @@ def test_what_makes_things_worse_is_undone(house: House, *, well: bool | None, v
         house.tends()
 
     assert house.dials.values["prod/api"] == value
+
+
+def test_what_was_done_and_is_not_well_stands_and_is_told_with_its_reason(house: House) -> None:
+    house.action(check="up == 1")
+    house.dials.unwell = "Pod api-1: ImagePullBackOff."
+    shown = house.says("turn prod/api 6")
+
+    reply = house.says(f"yes {handle(shown.said)}")
+    house.well = False
+    house.tends()
+    undone = house.says(f"undo {reply.said.partition('`undo ')[2].partition('`')[0]}")
+
+    assert (reply.ok, undone.ok) == (False, True)
+    assert reply.said.startswith("prod/api is at 6. NOT WELL: Pod api-1: ImagePullBackOff. `undo ")
+    assert house.audited()[-2:] == [Code.UNWELL, Code.PLANNED]
+    assert [turned[1] for turned in house.dials.turned] == [6], "it is for a person to go back"
+    assert house.incidents() == []
+
+
+def test_what_time_has_undone_and_is_not_well_goes_to_a_person(house: House) -> None:
+    shown = house.says("turn prod/api 6 for 30m")
+    house.says(f"yes {handle(shown.said)}")
+    house.dials.unwell = "Pod api-1: ImagePullBackOff."
+    house.clock.pass_by(minutes=31)
+
+    house.tends()
+    house.tends()
+
+    (page,) = house.incidents()
+    assert page.title.startswith("RunUnwell: turn prod/api 3: prod/api is at 3. NOT WELL: Pod api-1")
+    assert [turned[1] for turned in house.dials.turned] == [6, 3]
 
 
 def test_in_an_incidents_thread_every_chat_hears_of_the_plan_and_of_its_end(house: House) -> None:
