@@ -9,7 +9,7 @@ import pytest
 from bot.workloads.pods import held_up, hopeless, restarts, selector_of
 
 
-def pod(*, waiting: dict[str, str] | None = None, restarted: int = 0, init: bool = False, **condition: str) -> Any:
+def pod(*, waiting: dict[str, str] | None = None, restarted: int = 0, init: bool = False, condition: Any = None) -> Any:
     container = {
         "name": "app",
         "restartCount": restarted,
@@ -38,7 +38,7 @@ def test_a_container_that_crashes_is_hopeless_the_third_time(crashes: int, told:
 
 def test_a_pod_without_a_node_is_held_up_and_not_hopeless() -> None:
     said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
-    waits = pod(**said)
+    waits = pod(condition=said)
 
     assert hopeless([waits]) == ""
     assert held_up([pod(), waits]) == "Pod api-1: Unschedulable, 0/3 nodes are available."

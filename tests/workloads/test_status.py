@@ -109,7 +109,7 @@ def test_a_statefulset_is_done_when_its_update_revision_is_its_current_one(
         ),
     ],
 )
-def test_a_daemonset_is_done_when_each_node_has_a_new_one(status: dict[str, int], said: str, *, done: bool) -> None:
+def test_a_daemonset_is_done_when_each_node_has_a_new_one(status: dict[str, Any], said: str, *, done: bool) -> None:
     standing = standing_of(kinds.DAEMONSET, thing(**status))
 
     assert (standing.said, standing.done) == (said, done)
