@@ -87,7 +87,7 @@ class Cluster(Protocol):
         Raises:
             Moved: 409, or a `test` of JSON patch that fails.
             Rejected: refused; nothing was done.
-            Unsure: nobody knows.
+            Unsure: nobody knows; never of a dry run.
         """
         ...
 

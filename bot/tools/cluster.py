@@ -36,6 +36,9 @@ _LONGEST_WAIT_S = 5.0
 _PAGE = "500"
 _MOST_PAGES = 200
 _MOST_SHOWN = 300
+_JSON = "application/json"
+#: The group that Kubernetes adds to whoever it knows; in a review it has to be said.
+_EVERYBODY = "system:authenticated"
 #: Nobody handled it, so that a read may be asked again.
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 
@@ -78,7 +81,7 @@ class Kubernetes:
     def delete(self, ref: Ref, *, uid: str) -> None:
         path = _path(ref.kind, ref.namespace, ref.name)
         try:
-            self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, "application/json", person=self._person)
+            self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON, person=self._person)
         except Rejected as refused:
             if refused.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -101,13 +104,14 @@ class Kubernetes:
         return self._review("selfsubjectaccessreviews", access, {}, self._person)
 
     def granted(self, person: Mapped, access: Access) -> bool:
-        whose = {"user": person.user, "groups": list(person.groups)}
+        whose = {"user": person.user, "groups": [*person.groups, _EVERYBODY]}
         return self._review("subjectaccessreviews", access, whose, None)
 
     def acting_as(self, person: Mapped) -> Kubernetes:
         return Kubernetes(self.name, self._section, person=person, api=self._connected())
 
     def _review(self, kind: str, access: Access, whose: Mapping[str, object], asker: Mapped | None) -> bool:
+        """A question, though it is a POST: it may be asked again."""
         resource, _, sub = access.resource.partition("/")
         attributes = {
             "verb": access.verb,
@@ -118,7 +122,7 @@ class Kubernetes:
             "name": access.name,
         }
         body = {"spec": {"resourceAttributes": attributes, **whose}}
-        told = self._change("POST", f"/apis/authorization.k8s.io/v1/{kind}", {}, body, "application/json", person=asker)
+        told = self._look(f"/apis/authorization.k8s.io/v1/{kind}", body=body, person=asker) or {}
         return bool((told.get("status") or {}).get("allowed"))
 
     def _pages(self, path: str, query: Mapping[str, str]) -> list[Thing]:
@@ -132,10 +136,13 @@ class Kubernetes:
                 return found
         raise self._refused("has more of these than can be listed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
-    def _look(self, path: str, query: Mapping[str, str] | None = None) -> Thing | None:
+    def _look(
+        self, path: str, query: Mapping[str, str] | None = None, *, body: object = None, person: Mapped | None = None
+    ) -> Thing | None:
+        verb, sent, kind = ("GET", None, "") if body is None else ("POST", json.dumps(body).encode(), _JSON)
         for tried in range(1, _TRIES + 1):
             try:
-                answer = self._send("GET", path, query or {})
+                answer = self._send(verb, path, query or {}, sent, kind, person=person)
             except HTTPError as error:
                 if tried == _TRIES:
                     raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
@@ -152,13 +159,14 @@ class Kubernetes:
     def _change(
         self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: Mapped | None
     ) -> Thing:
+        dry = "dryRun" in query  # Whatever becomes of it, nothing was done.
         try:
             answer = self._send(verb, path, query, json.dumps(body).encode(), kind, person=person)
         except HTTPError as error:
-            if _unsent(error):
+            if dry or _unsent(error):
                 raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
             raise Unsure(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not dry:
             raise Unsure(f"Cluster {self.name} answered {answer.status}: {_message(answer)}")
         if answer.status == HTTPStatus.CONFLICT or _fails_a_test(answer, kind):
             raise Moved(_message(answer))
@@ -210,7 +218,7 @@ class Kubernetes:
 
     def _addressed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         api = self._connected()
-        headers = {"Accept": "application/json", "User-Agent": "vakhta"}
+        headers = {"Accept": _JSON, "User-Agent": "vakhta"}
         api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
         return f"{api.configuration.host.rstrip('/')}{path}{f'?{urlencode(query)}' if query else ''}", headers
 

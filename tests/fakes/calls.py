@@ -19,6 +19,7 @@ class Call:
     headers: dict[str, str]  #: names in lower case
     body: bytes
     asked: tuple[tuple[str, str], ...] = ()  #: the query again, where a name may come more than once
+    heads: tuple[tuple[str, str], ...] = ()  #: the headers likewise
 
     @property
     def fields(self) -> dict[str, object]:

@@ -19,7 +19,7 @@ from typing import Any
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes.calls import Answer, Call
 from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
-from tests.fakes.kubernetes_rights import Rights, Wanted
+from tests.fakes.kubernetes_rights import Rights, User, Wanted
 from tests.fakes.kubernetes_store import Objects, Refused, Thing, selected
 from tests.fakes.kubernetes_views import KINDS_OF_PATCH, PATH, QUERY, VERBS, Asked, line, scale_of
 from tests.fakes.server import StrictServer
@@ -104,7 +104,7 @@ class FakeKubernetes(StrictServer):
             return answer
 
     def _answer(self, call: Call) -> Answer:
-        user = self.rights.user_of(call.headers)
+        user = self.rights.user_of(call.heads)
         if unknown := set(call.query) - QUERY[call.verb]:
             self.fault(f"{call.verb} {call.path}: no such parameter as {', '.join(sorted(unknown))}")
         found = PATH.fullmatch(call.path)
@@ -156,7 +156,7 @@ class FakeKubernetes(StrictServer):
         rows = [{"name": one.plural, "kind": one.kind, "namespaced": one.namespaced} for one in served]
         return Answer.json({"kind": "APIResourceList", "groupVersion": served[0].api_version, "resources": rows})
 
-    def _admit(self, asked: Asked, user: str) -> None:
+    def _admit(self, asked: Asked, user: User) -> None:
         reads = ("get" if asked.name else "list") if asked.call.query.get("watch") not in ("true", "1") else "watch"
         wanted = Wanted(
             verb=VERBS.get(asked.call.verb, reads),

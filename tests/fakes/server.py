@@ -207,13 +207,15 @@ class _Request(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         asked = parse_qsl(split.query, keep_blank_values=True)
+        heads = tuple((name.lower(), value) for name, value in self.headers.items())
         return Call(
             at=time.monotonic(),
             verb=self.command,
             path=split.path,
             query=dict(asked),
             asked=tuple(asked),
-            headers={name.lower(): value for name, value in self.headers.items()},
+            headers=dict(heads),
+            heads=heads,
             body=self.rfile.read(length) if length else b"",
         )
 
