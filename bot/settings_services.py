@@ -16,10 +16,32 @@ from bot.section import Section
 WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
 _WORKLOAD = re.compile(rf"({'|'.join(WORKLOADS)})/[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 
+#: Whoever Kubernetes itself gives a name to; of these only service accounts are given to people.
+_KUBERNETES, _ACCOUNT = "system:", "system:serviceaccount:"
+_IN_A_HEADER = re.compile(r"[!-~]+(?: +[!-~]+)*")
+
 
 def _workload(said: str) -> str:
     if not _WORKLOAD.fullmatch(said):
         raise ValueError(f"must be one of {', '.join(WORKLOADS)}, a slash, and the object's name")
+    return said
+
+
+def _user(said: str) -> str:
+    if said.startswith(_KUBERNETES) and not said.startswith(_ACCOUNT):
+        raise ValueError("names a part of Kubernetes itself, whom nobody may be")
+    return _sendable(said)
+
+
+def _group(said: str) -> str:
+    if said.startswith(_KUBERNETES):
+        raise ValueError("names a group of Kubernetes' own, which it gives out by itself; name the team's")
+    return _sendable(said)
+
+
+def _sendable(said: str) -> str:
+    if not _IN_A_HEADER.fullmatch(said):
+        raise ValueError("must be of printable ASCII, without a blank at its ends")
     return said
 
 
@@ -83,5 +105,5 @@ class ClusterSettings(Section):
 class ClusterUserSettings(Section):
     """Who a person is to Kubernetes."""
 
-    user: str = Field(min_length=1, description="As the cluster's RBAC names them.")
-    groups: tuple[str, ...] = Field((), description="Their groups there.")
+    user: Annotated[str, AfterValidator(_user)] = Field(description="As the cluster's RBAC names them.")
+    groups: tuple[Annotated[str, AfterValidator(_group)], ...] = Field((), description="Their groups there.")

@@ -124,6 +124,26 @@ CASES = {
         "is also the telegram of people[0]",
     ),
     "person called slack": ("people: [{id: slack}]", (1, 15, "people[0].id"), "uses for a machine"),
+    "a user of Kubernetes itself": (
+        "people: [{id: a, kubernetes: {user: 'system:admin'}}]",
+        (1, 37, "people[0].kubernetes.user"),
+        "whom nobody may be",
+    ),
+    "a group of Kubernetes' own": (
+        "people: [{id: a, kubernetes: {user: a, groups: ['system:masters']}}]",
+        (1, 49, "people[0].kubernetes.groups[0]"),
+        "name the team's",
+    ),
+    "a user that is two headers": (
+        'people: [{id: a, kubernetes: {user: "a\\r\\nImpersonate-Group: b"}}]',
+        (1, 37, "people[0].kubernetes.user"),
+        "printable ASCII",
+    ),
+    "a group without a name": (
+        "people: [{id: a, kubernetes: {user: a, groups: ['']}}]",
+        (1, 49, "people[0].kubernetes.groups[0]"),
+        "printable ASCII",
+    ),
     "role": (
         "people: [{id: a, roles: [respondr]}]\nroles: {responder: {}}",
         (1, 26, "people[0].roles[0]"),

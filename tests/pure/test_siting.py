@@ -1,0 +1,117 @@
+"""Where a service runs by the settings, and in whose name it is written to there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from bot.clusters import Cluster, Mapped
+from bot.model import Principal
+from bot.ports import Rejected
+from bot.settings import Settings
+from bot.sites import Replicas, Site
+from bot.siting import Catalog
+from bot.workloads import kinds
+
+_ANA = Principal(id="ana", name="Ana")
+_BO = Principal(id="bo", name="Bo")
+_WATCH = Principal(id="watch", name="The watch", human=False)
+_MAPPED = Mapped(user="ana@example.com", groups=("sre", "oncall"))
+
+
+@dataclass(frozen=True)
+class Named:
+    """Stands for a cluster; it is asked nothing here."""
+
+    name: str
+    person: Mapped | None = None
+
+    def acting_as(self, person: Mapped) -> Cluster:
+        return cast("Cluster", Named(self.name, person))
+
+
+def catalog(cluster: Mapping[str, bool] | None = None, *, service: Mapping[str, Any] | None = None) -> Catalog:
+    """Ana is somebody to the cluster, Bo is not. `service`: what it has beside its place."""
+    api = {"name": "prod/api", "match": {"app": "api"}, "cluster": "main", "workload": "deployment/api"}
+    settings = Settings.model_validate(
+        {
+            "people": [
+                {"id": "ana", "kubernetes": {"user": "ana@example.com", "groups": ["sre", "oncall"]}},
+                {"id": "bo"},
+            ],
+            "services": [api | dict(service or {}), {"name": "prod/mail", "match": {"app": "mail"}}],
+            "clusters": {"main": dict(cluster or {})},
+        }
+    )
+    return Catalog(settings, lambda name, _: cast("Cluster", Named(name)))
+
+
+def who(site: Site) -> tuple[Mapped | None, Mapped | None]:
+    """In whose name it is written to, and who is asked about beforehand."""
+    return cast("Named", site.cluster).person, site.person
+
+
+@pytest.mark.parametrize(
+    ("cluster", "by", "expected"),
+    [
+        ({}, _ANA, (None, _MAPPED)),
+        ({"review": False}, _ANA, (None, None)),
+        ({"impersonate": True}, _ANA, (_MAPPED, _MAPPED)),
+        ({"impersonate": True, "review": False}, _ANA, (_MAPPED, None)),
+        # Whom the settings do not map is judged by the bot's own rules alone.
+        ({}, _BO, (None, None)),
+        ({"review": False}, _BO, (None, None)),
+        # An undo that time asks for, and a look after a run: the bot itself.
+        ({"impersonate": True}, _WATCH, (None, None)),
+        ({"impersonate": True}, None, (None, None)),
+        ({}, _WATCH, (None, None)),
+        ({}, None, (None, None)),
+    ],
+)
+def test_in_whose_name_and_who_is_asked_about(
+    cluster: dict[str, bool], by: Principal | None, expected: tuple[Mapped | None, Mapped | None]
+) -> None:
+    assert who(catalog(cluster).of("prod/api", by)) == expected
+
+
+@pytest.mark.parametrize("review", [True, False])
+def test_where_it_is_written_to_in_peoples_names_nobody_without_one_changes_anything(*, review: bool) -> None:
+    with pytest.raises(Rejected) as refused:
+        catalog({"impersonate": True, "review": review}).of("prod/api", _BO)
+
+    assert refused.value.code == "unmapped"
+    assert refused.value.said == (
+        "Bo is nobody on cluster main, and prod/api is changed only in somebody's own name."
+        " Nothing was done. Set `kubernetes` of the person in the settings."
+    )
+
+
+def test_a_person_is_not_mistaken_for_the_watch_by_their_id() -> None:
+    with pytest.raises(Rejected):
+        catalog({"impersonate": True}).of("prod/api", Principal(id="watch", name="Wat Chan"))
+
+
+def test_a_service_without_more_runs_in_default_counts_as_production_and_may_be_scaled_moderately() -> None:
+    site = catalog().of("prod/api", None)
+
+    assert (site.workload.kind, site.workload.namespace, site.workload.name) == (kinds.DEPLOYMENT, "default", "api")
+    assert (site.production, site.replicas) == (True, Replicas(least=1, most=100, step=None))
+
+
+@pytest.mark.parametrize(
+    ("environment", "production"), [("production", True), ("Staging", False), ("dev", False), ("eu-west", True)]
+)
+def test_only_what_is_known_to_be_harmless_is_not_production(environment: str, *, production: bool) -> None:
+    assert catalog(service={"environment": environment}).of("prod/api", None).production is production
+
+
+@pytest.mark.parametrize(("service", "code"), [("prod/web", "no_service"), ("prod/mail", "no_site")])
+def test_a_service_that_is_not_there_or_has_no_place_is_named(service: str, code: str) -> None:
+    with pytest.raises(Rejected, match=service) as refused:
+        catalog().of(service, _ANA)
+
+    assert refused.value.code == code
+    assert catalog().names() == ("prod/api",)
