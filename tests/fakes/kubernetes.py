@@ -9,31 +9,34 @@ Written down from the API's documentation and its server's sources; `tests/clust
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes.calls import Answer, Call
+from tests.fakes.kubernetes_admission import admitted, check
+from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
 from tests.fakes.kubernetes_rights import Rights, User, Wanted
-from tests.fakes.kubernetes_store import Objects, Refused, Thing, selected
+from tests.fakes.kubernetes_store import Refused, Thing, copied, selected
 from tests.fakes.kubernetes_views import KINDS_OF_PATCH, PATH, QUERY, VERBS, Asked, line, scale_of
 from tests.fakes.server import StrictServer
+from tests.fakes.ticking import Ticking
 
 
-class FakeKubernetes(StrictServer):
+class FakeKubernetes(StrictServer, Insides):
     """`token`: the bot's, whose user is `vakhta`. `rights` say who may what; at first that one may do anything."""
 
-    def __init__(self, *, token: str = "k8s-token") -> None:
-        super().__init__()
-        self.objects = Objects()
+    def __init__(self, *, token: str = "k8s-token", clock: Ticking | None = None) -> None:
+        StrictServer.__init__(self)
+        Insides.__init__(self, clock or Ticking())
         self.rights = Rights(users={token: "vakhta"})
         self.unserved: set[str] = set()  #: groups whose CRDs are not installed
-        self.controllers: list[Callable[[FakeKubernetes], bool]] = []
+        self.controllers: list[Callable[[Insides], bool]] = []
         self.held_still = False  #: the controllers do nothing
         self.page = 500  #: so many at most are listed at once, whatever is asked for
         self._moved = threading.Condition(self._lock)
@@ -58,11 +61,11 @@ class FakeKubernetes(StrictServer):
     def now(self, kind: str, name: str, namespace: str = "shop") -> Thing:
         with self._lock:
             resource = kind_of(kind)
-            return copy.deepcopy(self.objects.get(resource, namespace if resource.namespaced else "", name))
+            return copied(self.objects.get(resource, namespace if resource.namespaced else "", name))
 
     def every(self, kind: str, namespace: str = "shop") -> list[Thing]:
         with self._lock:
-            return copy.deepcopy(list(self.objects.all(kind_of(kind), namespace)))
+            return copied(list(self.objects.all(kind_of(kind), namespace)))
 
     def settle(self) -> None:
         """Let the controllers work until nothing is left to do."""
@@ -74,10 +77,17 @@ class FakeKubernetes(StrictServer):
 
     def step(self) -> bool:
         """One step of every controller; whether any of them did something. Called with the lock held."""
+        self.clock()
         if self.held_still:
             return False
         acted = [controller(self) for controller in self.controllers]
         return any(acted)
+
+    def later(self, by: timedelta) -> None:
+        """So much time goes by."""
+        with self._moved:
+            self.clock.at += by
+            self._moved.notify_all()
 
     def forget(self) -> None:
         """Compaction: no watch and no page can go on from before now."""
@@ -192,7 +202,7 @@ class FakeKubernetes(StrictServer):
             "kind": f"{asked.resource.kind}List",
             "apiVersion": asked.resource.api_version,
             "metadata": meta,
-            "items": copy.deepcopy(found[start:end]),
+            "items": copied(found[start:end]),
         }
 
     def _watched(self, asked: Asked) -> Iterator[bytes]:
@@ -206,11 +216,11 @@ class FakeKubernetes(StrictServer):
             return
         while time.monotonic() < until and not self.ended.is_set():
             with self._moved:
-                fresh = [one for one in self.objects.changes if one.version > since and one.resource == asked.resource]
+                fresh = [one for one in self.objects.since(since) if one.resource == asked.resource]
+                since = self.objects.version
                 if not fresh and not self.step():
                     self._moved.wait(min(until - time.monotonic(), 0.05))
             for one in fresh:
-                since = one.version
                 if fits(one.thing) and asked.namespace in ("", one.thing["metadata"].get("namespace", "")):
                     yield line({"type": one.type, "object": one.thing})
 
@@ -221,6 +231,11 @@ class FakeKubernetes(StrictServer):
         body.setdefault("metadata", {})
         if asked.resource.namespaced:
             body["metadata"].setdefault("namespace", asked.namespace)
+        if asked.resource.status:
+            body.pop("status", None)
+        if asked.resource.kind == "Pod":
+            body = admitted(self, {**body, "status": {"phase": "Pending", "qosClass": "Burstable"}})
+        check(asked.resource, body)
         if asked.dry:
             return Answer.json(body, status=201)
         return Answer.json(self.objects.create(asked.resource, body, asked.manager), status=201)
@@ -230,7 +245,7 @@ class FakeKubernetes(StrictServer):
         new = self._wanted(asked, old)
         write = self.objects.would_be if asked.dry else self.objects.write
         made = write(asked.resource, old, new, by=asked.manager, sub=asked.sub)
-        return copy.deepcopy(self._view(asked, made))
+        return copied(self._view(asked, made))
 
     def _wanted(self, asked: Asked, old: Thing) -> Thing:
         """The whole object as the request wants it."""
@@ -244,7 +259,7 @@ class FakeKubernetes(StrictServer):
         replicas = (body.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or replicas < 0:
             raise Refused(422, "Invalid", "spec.replicas: Invalid value: must be greater than or equal to 0")
-        new = copy.deepcopy(old)
+        new = copied(old)
         new["spec"]["replicas"] = replicas
         new["metadata"]["resourceVersion"] = (body.get("metadata") or {}).get("resourceVersion")
         return new
@@ -256,7 +271,7 @@ class FakeKubernetes(StrictServer):
             said = "the body of the request was in an unknown format - accepted media types include: "
             raise Refused(415, "UnsupportedMediaType", said + ", ".join(KINDS_OF_PATCH))
         # Without a version of its own a patch is for whatever is there.
-        bare = copy.deepcopy(seen)
+        bare = copied(seen)
         if how is not patches.steps:
             bare["metadata"].pop("resourceVersion")
         try:

@@ -58,6 +58,7 @@ SERVED = (
     _core("secrets", "Secret", status=False),
     _core("configmaps", "ConfigMap", status=False),
     _core("services", "Service"),
+    _core("persistentvolumeclaims", "PersistentVolumeClaim"),
     _core("resourcequotas", "ResourceQuota"),
     _core("limitranges", "LimitRange", status=False),
     _apps("deployments", "Deployment"),
@@ -72,6 +73,7 @@ SERVED = (
     _argo("rollouts", "Rollout", scaled=True),
     _argo("analysisruns", "AnalysisRun"),
     _argo("applications", "Application", status=False),
+    Resource(group="flagger.app", version="v1beta1", plural="canaries", kind="Canary", custom=True),
     Resource(group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject", custom=True),
 )
 

@@ -1,23 +1,37 @@
 """The objects of the fake Kubernetes: versions, generations, who wrote which field, selectors, and what has changed.
 
 As the real one: one counter for all versions; a generation that counts changes of the spec alone; a write that changes
-nothing makes no new version; managed fields by manager and subresource, where a list counts as one field.
+nothing makes no new version. Kept by kind and namespace, and by owner, so that a list costs what it lists.
 """
 
 from __future__ import annotations
 
-import copy
+import random
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from tests.fakes.kubernetes_defaults import defaulted
+from tests.fakes.kubernetes_fields import Write, managed
 from tests.fakes.kubernetes_kinds import FIELD_SELECTORS, Resource
+from tests.fakes.ticking import Ticking
 
 Thing = dict[str, Any]
+T = TypeVar("T")
 _SET = re.compile(r"\s*(!?)([^\s!=,()]+)\s*(?:(=|==|!=)\s*([^\s,()]*)|\s(in|notin)\s*\(([^)]*)\))?\s*(?:,|$)")
-_TIME = "2026-11-24T03:00:00Z"
+_FIRST = 1000
+
+
+def copied(thing: T) -> T:
+    """Of plain JSON, and quicker than `copy.deepcopy`."""
+    made: Any = thing
+    if isinstance(thing, dict):
+        made = {name: copied(value) for name, value in thing.items()}
+    elif isinstance(thing, list):
+        made = [copied(one) for one in thing]
+    return cast("T", made)
 
 
 class Refused(Exception):
@@ -50,46 +64,64 @@ class Change:
     thing: Thing
 
 
-Key = tuple[str, str, str, str]
+Key = tuple[str, str]  #: namespace ("" where there is none) and name
+Plural = tuple[str, str]  #: group and plural
 
 
 class Objects:
     """Everything that is stored. Not locked: who owns it holds a lock around each use."""
 
-    def __init__(self) -> None:
-        self.version = 1000
-        self.held: dict[Key, Thing] = {}
+    def __init__(self, clock: Ticking | None = None) -> None:
+        self.version = _FIRST
+        self.clock = clock or Ticking()
         self.changes: list[Change] = []
         self.forgotten = 0  #: a watch from before this version is told 410
+        self._held: dict[Plural, dict[str, dict[str, Thing]]] = {}
+        self._owned: dict[str, dict[tuple[Plural, Key], None]] = {}
 
     def get(self, resource: Resource, namespace: str, name: str) -> Thing:
-        found = self.held.get(_key(resource, namespace, name))
+        found = self.find(resource, namespace, name)
         if found is None:
             said = f'{resource.qualified} "{name}" not found'
             raise Refused(404, "NotFound", said, name=name, group=resource.group, kind=resource.plural)
         return found
 
     def find(self, resource: Resource, namespace: str, name: str) -> Thing | None:
-        return self.held.get(_key(resource, namespace, name))
+        return self._shelf(resource.group, resource.plural, namespace).get(name)
 
     def all(self, resource: Resource, namespace: str = "") -> Iterator[Thing]:
-        """Sorted by name, as etcd has them."""
-        for key in sorted(self.held):
-            if key[:2] == (resource.group, resource.plural) and namespace in ("", key[2]):
-                yield self.held[key]
+        """Sorted by namespace and name, as etcd has them."""
+        shelves = self._held.get((resource.group, resource.plural), {})
+        for at in sorted(shelves) if namespace == "" else [namespace]:
+            shelf = shelves.get(at, {})
+            yield from [shelf[name] for name in sorted(shelf)]
+
+    def owned(self, uid: str, resource: Resource | None = None) -> list[Thing]:
+        """What has that controller or other owner, of one kind or of any, in the order in which it was made."""
+        wanted = None if resource is None else (resource.group, resource.plural)
+        keys = list(self._owned.get(uid, ()))
+        return [self._held[plural][key[0]][key[1]] for plural, key in keys if wanted in (None, plural)]
+
+    def since(self, version: int) -> Sequence[Change]:
+        """The changes after that version."""
+        return self.changes[max(0, version - _FIRST) :]
+
+    def _shelf(self, group: str, plural: str, namespace: str) -> dict[str, Thing]:
+        return self._held.setdefault((group, plural), {}).setdefault(namespace, {})
 
     def create(self, resource: Resource, thing: Mapping[str, Any], by: str) -> Thing:
-        new = copy.deepcopy(dict(thing))
+        new = copied(dict(thing))
         meta = new.setdefault("metadata", {})
         if meta.get("generateName") and not meta.get("name"):
-            meta["name"] = f"{meta['generateName']}{uuid.uuid4().hex[:5]}"
+            meta["name"] = f"{meta['generateName']}{random_name()}"
         namespace = meta.get("namespace", "")
         if self.find(resource, namespace, meta["name"]) is not None:
             said = f'{resource.qualified} "{meta["name"]}" already exists'
             raise Refused(409, "AlreadyExists", said, name=meta["name"], kind=resource.plural)
         new |= {"apiVersion": resource.api_version, "kind": resource.kind}
-        meta |= {"uid": meta.get("uid") or str(uuid.uuid4()), "creationTimestamp": _TIME, "generation": 1}
-        meta["managedFields"] = _managed({}, new, by, "", resource)
+        meta |= {"uid": meta.get("uid") or str(uuid.uuid4()), "creationTimestamp": self.clock.stamp, "generation": 1}
+        defaulted(resource, new)
+        meta["managedFields"] = managed({}, new, self._by(by, "", resource))
         self._keep(resource, new, "ADDED")
         return new
 
@@ -113,27 +145,52 @@ class Objects:
         for name in ("uid", "name", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields"):
             if name in old["metadata"]:
                 made["metadata"][name] = old["metadata"][name]
+        if sub != "status":
+            defaulted(resource, made)
         if made == old:
             return old
         if any(
             made.get(name) != old.get(name) for name in made.keys() | old.keys() if name not in ("metadata", "status")
         ):
             made["metadata"]["generation"] = old["metadata"]["generation"] + 1
-        made["metadata"]["managedFields"] = _managed(old, made, by, sub, resource)
+        made["metadata"]["managedFields"] = managed(old, made, self._by(by, sub, resource))
         return made
 
     def delete(self, resource: Resource, thing: Thing) -> None:
-        del self.held[_key(resource, thing["metadata"].get("namespace", ""), thing["metadata"]["name"])]
-        self.version += 1
-        gone = copy.deepcopy(thing)
-        gone["metadata"]["resourceVersion"] = str(self.version)
-        self.changes.append(Change(version=self.version, type="DELETED", resource=resource, thing=gone))
+        namespace, name = key = key_of(thing)
+        self._disown(resource, key, self._shelf(resource.group, resource.plural, namespace).pop(name))
+        self._tell(resource, copied(thing), "DELETED")
 
     def _keep(self, resource: Resource, thing: Thing, how: str) -> None:
+        namespace, name = key = key_of(thing)
+        shelf = self._shelf(resource.group, resource.plural, namespace)
+        if name in shelf:
+            self._disown(resource, key, shelf[name])
+        shelf[name] = thing
+        for one in thing["metadata"].get("ownerReferences") or ():
+            self._owned.setdefault(one["uid"], {})[(resource.group, resource.plural), key] = None
+        self._tell(resource, thing, how)
+
+    def _disown(self, resource: Resource, key: Key, thing: Thing) -> None:
+        for one in thing["metadata"].get("ownerReferences") or ():
+            self._owned[one["uid"]].pop(((resource.group, resource.plural), key), None)
+
+    def _tell(self, resource: Resource, thing: Thing, how: str) -> None:
         self.version += 1
         thing["metadata"]["resourceVersion"] = str(self.version)
-        self.held[_key(resource, thing["metadata"].get("namespace", ""), thing["metadata"]["name"])] = thing
-        self.changes.append(Change(version=self.version, type=how, resource=resource, thing=copy.deepcopy(thing)))
+        self.changes.append(Change(version=self.version, type=how, resource=resource, thing=copied(thing)))
+
+    def _by(self, by: str, sub: str, resource: Resource) -> Write:
+        return Write(by=by, sub=sub, at=self.clock.stamp, api_version=resource.api_version)
+
+
+def key_of(thing: Thing) -> Key:
+    return thing["metadata"].get("namespace", ""), thing["metadata"]["name"]
+
+
+def random_name() -> str:
+    """Five letters and digits that make no word, as behind a `generateName`."""
+    return "".join(random.choices("bcdfghjklmnpqrstvwxz2456789", k=5))
 
 
 def selected(labels: str, fields: str, resource: Resource) -> Callable[[Thing], bool]:
@@ -188,66 +245,11 @@ def _text(thing: Any, path: str) -> str:
 
 def _only(resource: Resource, old: Thing, new: Thing, sub: str) -> Thing:
     """Through /status only the status is taken, and elsewhere everything but that, where there is such a path."""
-    made = copy.deepcopy(new)
+    made = copied(new)
     if sub == "status":
-        made = copy.deepcopy(old) | ({"status": made["status"]} if "status" in made else {})
+        made = copied(old) | ({"status": made["status"]} if "status" in made else {})
         made["metadata"]["resourceVersion"] = new["metadata"].get("resourceVersion")
     elif resource.status:
         made.pop("status", None)
-        made |= {"status": copy.deepcopy(old["status"])} if "status" in old else {}
+        made |= {"status": copied(old["status"])} if "status" in old else {}
     return made
-
-
-def _key(resource: Resource, namespace: str, name: str) -> Key:
-    return (resource.group, resource.plural, namespace if resource.namespaced else "", name)
-
-
-Path = tuple[str, ...]
-_BOOKKEEPING = {"uid", "name", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields"}
-
-
-def _managed(old: Thing, new: Thing, by: str, sub: str, resource: Resource) -> list[Thing]:
-    """The entries after a write: what it changed is the writer's, and nobody else's any more."""
-    before, after = dict(_leaves(old)), dict(_leaves(new))
-    mine = {path for path, value in after.items() if path not in before or before[path] != value}
-    kept: list[Thing] = []
-    for entry in old.get("metadata", {}).get("managedFields", ()):
-        left = {path for path in _paths(entry["fieldsV1"]) if path in after and path not in mine}
-        if (entry["manager"], entry.get("subresource", "")) == (by, sub):
-            mine |= left
-        elif left:
-            kept.append({**entry, "fieldsV1": _tree(left)})
-    if mine:
-        entry = {"manager": by, "operation": "Update", "apiVersion": resource.api_version, "time": _TIME}
-        kept.append(
-            {**entry, "fieldsType": "FieldsV1", "fieldsV1": _tree(mine)} | ({"subresource": sub} if sub else {})
-        )
-    return kept
-
-
-def _leaves(thing: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    for name, value in thing.items():
-        if name in (_BOOKKEEPING if path == ("metadata",) else {"apiVersion", "kind"} if not path else ()):
-            continue
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, (*path, name))
-        else:
-            yield (*path, name), value
-
-
-def _tree(paths: set[Path]) -> Thing:
-    tree: Thing = {}
-    for path in sorted(paths):
-        place = tree
-        for part in path:
-            place = place.setdefault(f"f:{part}", {})
-    return tree
-
-
-def _paths(tree: Thing, path: Path = ()) -> Iterator[Path]:
-    for name, value in tree.items():
-        here = (*path, name.removeprefix("f:"))
-        if value:
-            yield from _paths(value, here)
-        else:
-            yield here

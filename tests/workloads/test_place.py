@@ -11,6 +11,7 @@ import pytest
 from bot.clusters import Access, Mapped
 from bot.ports import Rejected
 from bot.workloads import kinds, place
+from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 
 _ANA = Mapped(user="ana@example.com", groups=("sre",))
@@ -20,7 +21,7 @@ _OTHER = Mapped(user="bo@example.com")
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with fake_world(tmp_path) as made:
-        made.create(kinds.DEPLOYMENT, "api", spec={"replicas": 2})
+        made.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=2))
         made.place()
         yield made
 

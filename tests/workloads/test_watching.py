@@ -12,6 +12,7 @@ from bot.clusters import Thing
 from bot.workloads import kinds
 from bot.workloads.status import Standing
 from bot.workloads.watching import watched
+from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 
 _MINUTE = timedelta(minutes=1)
@@ -20,7 +21,7 @@ _MINUTE = timedelta(minutes=1)
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with fake_world(tmp_path) as made:
-        made.create(kinds.DEPLOYMENT, "api", spec={"replicas": 2})
+        made.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=2))
         made.place(soak=timedelta(seconds=10))
         yield made
 

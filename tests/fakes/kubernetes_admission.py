@@ -1,0 +1,79 @@
+"""What stands between an object and the fake Kubernetes: validation, LimitRanges that fill in, quotas that refuse.
+
+As plugin/pkg/admission/{limitranger,resourcequota} of Kubernetes do, without scopes.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tests.fakes.kubernetes_insides import Insides
+from tests.fakes.kubernetes_kinds import Resource, kind_of
+from tests.fakes.kubernetes_quantities import amount, charged, used, written
+from tests.fakes.kubernetes_store import Refused, Thing, copied
+
+
+def admitted(fake: Insides, pod: Thing) -> Thing:
+    """The pod as it is let in. Raises `Refused` 403 where a quota has no room for it."""
+    namespace = pod["metadata"]["namespace"]
+    limits = list(fake.objects.all(kind_of("LimitRange"), namespace))
+    quotas = list(fake.objects.all(kind_of("ResourceQuota"), namespace))
+    if limits:
+        pod = _limited(pod, limits)
+    for quota in quotas:
+        refused = _refusal(fake, pod, quota)
+        if refused:
+            said = f'pods "{pod["metadata"]["name"]}" is forbidden: {refused}'
+            raise Refused(403, "Forbidden", said, name=pod["metadata"]["name"], kind="pods")
+    return pod
+
+
+def check(resource: Resource, thing: Thing) -> None:
+    """Raises `Refused` 422 for a workload of which no pod could be made."""
+    spec, name = thing.get("spec") or {}, thing["metadata"].get("name", "")
+    if resource.group != "apps" or resource.kind == "ControllerRevision":
+        return
+    wanted = (spec.get("selector") or {}).get("matchLabels")
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    if not wanted:
+        why = "spec.selector: Required value"
+    elif not wanted.items() <= labels.items():
+        why = "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`"
+    elif not ((spec.get("template") or {}).get("spec") or {}).get("containers"):
+        why = "spec.template.spec.containers: Required value"
+    else:
+        return
+    said = f'{resource.kind}.{resource.group} "{name}" is invalid: {why}'
+    raise Refused(422, "Invalid", said, name=name, group=resource.group, kind=resource.kind)
+
+
+def _limited(pod: Thing, limits: list[Thing]) -> Thing:
+    pod = copied(pod)
+    items = [one for limit in limits for one in limit["spec"].get("limits") or () if one["type"] == "Container"]
+    for container in pod["spec"]["containers"]:
+        resources = container.setdefault("resources", {})
+        for item in items:
+            most = {**(item.get("default") or {}), **(resources.get("limits") or {})}
+            least = {**(item.get("default") or {}), **(item.get("defaultRequest") or {})}
+            least |= {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+            resources |= ({"limits": most} if most else {}) | ({"requests": least} if least else {})
+    return pod
+
+
+def _refusal(fake: Insides, pod: Thing, quota: Thing) -> str:
+    name, hard = quota["metadata"]["name"], quota["spec"].get("hard") or {}
+    wanted = charged(pod)
+    unsaid = [one for one in hard if one not in wanted and one.rpartition(".")[2] in ("cpu", "memory")]
+    if unsaid:
+        return f"failed quota: {name}: must specify {' for: '.join(_each(unsaid, pod))}"
+    taken = used(fake.objects.all(kind_of("Pod"), quota["metadata"]["namespace"]), hard)
+    over = sorted(one for one in hard if taken[one] + wanted.get(one, Decimal(0)) > amount(hard[one]))
+    if not over:
+        return ""
+    sums = (("requested", wanted), ("used", taken), ("limited", {one: amount(hard[one]) for one in over}))
+    told = (f"{word}: {','.join(f'{one}={written(held[one], hard[one])}' for one in over)}" for word, held in sums)
+    return f"exceeded quota: {name}, {', '.join(told)}"
+
+
+def _each(names: list[str], pod: Thing) -> list[str]:
+    return [",".join(names), ",".join(one["name"] for one in pod["spec"]["containers"])]
