@@ -28,6 +28,8 @@ from bot.sites import Site
 from bot.tools.cluster import Kubernetes
 from bot.workloads import kinds
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes_controllers import usual
+from tests.fakes.ticking import Ticking
 from tests.house import ANA
 
 #: What only the suite's own objects carry.
@@ -52,18 +54,6 @@ class Admin(Kubernetes):
         if found is not None:
             assert found["metadata"]["labels"].get("vakhta.dev/test") == "yes", f"{ref} is not ours"
             self.delete(ref, uid=found["metadata"]["uid"])
-
-
-@dataclass
-class Ticking:
-    """A clock that goes on by itself whenever it is looked at, so that waits end without anybody waiting."""
-
-    at: datetime = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-    by: timedelta = timedelta(seconds=1)
-
-    def __call__(self) -> datetime:
-        self.at += self.by
-        return self.at
 
 
 @dataclass
@@ -109,8 +99,23 @@ class World:
         """What somebody else does to it."""
         return self.admin.patch(self.ref(kind, name), patch, how=How.MERGE, by=by, sub=sub)
 
+    def patch(self, kind: Kind, name: str, patch: object, *, how: How, by: str = "somebody") -> Thing:
+        return self.admin.patch(self.ref(kind, name), patch, how=how, by=by)
+
     def remove(self, kind: Kind, name: str) -> None:
         self.admin.remove(self.ref(kind, name))
+
+    @property
+    def stranger(self) -> str:
+        """A user who may do nothing there."""
+        if self.fake_one is not None:
+            self.fake_one.rights.denied["nobody@vakhta.test"] = {("patch", "deployments/scale")}
+        return "nobody@vakhta.test"
+
+    def needs_pods(self) -> None:
+        """Skip the test where nothing runs pods."""
+        if self.real and not any(_runs(node) for node in self.admin.find(kinds.NODE, "")):
+            pytest.skip("no node of this cluster is ready to run pods")
 
     def serves(self, kind: Kind) -> bool:
         """Whether that kind is installed there."""
@@ -175,10 +180,19 @@ class World:
         return outcome
 
 
+def _runs(node: Thing) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return ready and not (node.get("spec") or {}).get("unschedulable")
+
+
 @contextmanager
 def fake_world(place: Path) -> Iterator[World]:
-    with FakeKubernetes() as fake:
+    clock = Ticking()
+    with FakeKubernetes(clock=clock) as fake:
+        fake.controllers = usual()
         world = World(
+            clock=clock,
             admin=Admin("main", ClusterSettings(kubeconfig=str(kubeconfig(fake.url, place)))),
             namespace="",
             fake_one=fake,

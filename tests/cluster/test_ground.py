@@ -1,0 +1,227 @@
+"""The ground that every action stands on: what an API server and its controllers do, the fake and a real one alike."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.acting import Moved
+from bot.clusters import Access, How, Mapped, Ref, Thing
+from bot.ports import Rejected
+from bot.workloads import kinds, marks
+from tests.cluster import manifests
+from tests.cluster.world import World
+
+_COUNTED = "deployment.kubernetes.io/revision"
+
+
+def _revision(thing: Thing) -> str:
+    return str((thing["metadata"].get("annotations") or {}).get(_COUNTED, ""))
+
+
+def _ready(world: World, count: int) -> bool:
+    """Whether it has settled with so many."""
+    thing = world.get(kinds.DEPLOYMENT, "api")
+    status = thing.get("status") or {}
+    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    return counts == [count] * 3 and status["observedGeneration"] == thing["metadata"]["generation"]
+
+
+def _deployed(world: World, **said: Any) -> Thing:
+    return world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(**said))
+
+
+def _at_once(*, replicas: int, test: object = None) -> list[dict[str, object]]:
+    tested = [] if test is None else [{"op": "test", "path": "/spec/replicas", "value": test}]
+    return [*tested, {"op": "replace", "path": "/spec/replicas", "value": replicas}]
+
+
+def test_a_deployment_becomes_available(world: World) -> None:
+    world.needs_pods()
+    _deployed(world)
+
+    world.until(lambda: _ready(world, 3), "3 available replicas")
+
+    found = world.get(kinds.DEPLOYMENT, "api")
+    reasons = {one["type"]: (one["status"], one["reason"]) for one in found["status"]["conditions"]}
+    assert reasons["Available"] == ("True", "MinimumReplicasAvailable")
+    assert reasons["Progressing"][0] == "True"
+    assert _revision(found) == "1"
+
+
+def test_what_a_deployment_does_not_say_is_filled_in(world: World) -> None:
+    spec = _deployed(world)["spec"]
+
+    container = spec["template"]["spec"]["containers"][0]
+    assert (spec["progressDeadlineSeconds"], spec["revisionHistoryLimit"]) == (600, 10)
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+    assert (spec["template"]["spec"]["restartPolicy"], container["imagePullPolicy"]) == ("Always", "IfNotPresent")
+
+
+def test_a_new_image_makes_a_second_replicaset_with_revision_2(world: World) -> None:
+    world.needs_pods()
+    _deployed(world)
+    world.until(lambda: _ready(world, 3), "the first revision")
+
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", "vakhta.test/api:2"), how=How.STRATEGIC)
+    world.until(lambda: _revision(world.get(kinds.DEPLOYMENT, "api")) == "2", "revision 2")
+    world.until(lambda: _ready(world, 3), "the second revision")
+
+    sets = {_revision(one): one for one in world.every(kinds.REPLICASET)}
+    assert {number: one["spec"]["replicas"] for number, one in sets.items()} == {"1": 0, "2": 3}
+    assert sets["2"]["spec"]["template"]["spec"]["containers"][0]["image"] == "vakhta.test/api:2"
+    owner = sets["2"]["metadata"]["ownerReferences"][0]
+    assert (owner["kind"], owner["name"], owner["controller"]) == ("Deployment", "api", True)
+    label = sets["2"]["metadata"]["labels"]["pod-template-hash"]
+    assert {one["metadata"]["labels"]["pod-template-hash"] for one in world.every(kinds.POD, "app=api")} == {label}
+
+
+def test_a_json_patch_whose_test_fails_changes_nothing_and_is_moved(world: World) -> None:
+    _deployed(world)
+    ref = world.ref(kinds.DEPLOYMENT, "api")
+
+    with pytest.raises(Moved):
+        world.admin.patch(ref, _at_once(replicas=5, test=4), how=How.STEPS, by="vakhta-1", sub="scale")
+    world.admin.patch(ref, _at_once(replicas=2, test=3), how=How.STEPS, by="vakhta-1", sub="scale")
+
+    assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 2
+
+
+def test_a_version_that_is_not_the_newest_is_moved(world: World) -> None:
+    old = _deployed(world)["metadata"]["resourceVersion"]
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": {"a": "b"}}})
+
+    with pytest.raises(Moved):
+        world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"resourceVersion": old}, "spec": {"replicas": 9}})
+
+    assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 3
+
+
+def test_a_dry_run_shows_what_would_be_and_changes_nothing(world: World) -> None:
+    _deployed(world)
+    ref = world.ref(kinds.DEPLOYMENT, "api")
+
+    shown = world.admin.patch(ref, {"spec": {"replicas": 7}}, how=How.MERGE, by="vakhta-plan", dry=True)
+
+    assert shown["spec"]["replicas"] == 7
+    assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 3
+
+
+def test_a_strategic_merge_finds_a_container_by_its_name(world: World) -> None:
+    sidecar = {"name": "sidecar", "image": "vakhta.test/sidecar:1"}
+    body = manifests.deployment()
+    body["spec"]["template"]["spec"]["containers"].append(sidecar)
+    world.create(kinds.DEPLOYMENT, "api", **body)
+
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("sidecar", "vakhta.test/sidecar:2"), how=How.STRATEGIC)
+
+    containers = world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"]
+    assert [one["image"] for one in containers] == ["vakhta.test/api:1", "vakhta.test/sidecar:2"]
+
+
+def test_status_and_spec_are_written_by_ways_of_their_own(world: World) -> None:
+    _deployed(world, paused=True)
+
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 8}, "status": {"collisionCount": 5}}, sub="status")
+    world.merge(kinds.DEPLOYMENT, "api", {"status": {"collisionCount": 6}, "spec": {"minReadySeconds": 1}})
+
+    found = world.get(kinds.DEPLOYMENT, "api")
+    assert (found["spec"]["replicas"], found["spec"]["minReadySeconds"]) == (3, 1)
+    assert found["status"].get("collisionCount") != 6
+
+
+def test_whoever_wrote_a_field_last_is_known_by_name(world: World) -> None:
+    _deployed(world)
+    ref = world.ref(kinds.DEPLOYMENT, "api")
+
+    world.admin.patch(ref, _at_once(replicas=4), how=How.STEPS, by=marks.manager("5f"), sub="scale")
+    by_us = world.get(kinds.DEPLOYMENT, "api")
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 5}}, by="somebody")
+    by_somebody = world.get(kinds.DEPLOYMENT, "api")
+
+    assert marks.written_by(by_us, "5f")
+    assert marks.owner_of_field(by_us, "spec", "replicas") == "vakhta-5f"
+    assert marks.owner_of_field(by_somebody, "spec", "replicas") == "somebody"
+    assert not marks.written_by(by_somebody, "5f")
+
+
+def test_a_watch_wakes_when_the_object_changes(world: World) -> None:
+    _deployed(world, replicas=0)
+    world.until(lambda: _ready(world, 0), "nothing, as asked for")
+    before = world.get(kinds.DEPLOYMENT, "api")
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": {"woken": "yes"}}})
+
+    found = world.admin.awaited(world.ref(kinds.DEPLOYMENT, "api"), before, timedelta(seconds=20))
+
+    assert found is not None
+    assert found["metadata"]["annotations"]["woken"] == "yes"
+
+
+def test_access_reviews_answer_for_whoever_asks_and_for_others(world: World) -> None:
+    access = Access(verb="patch", group="apps", resource="deployments/scale", namespace=world.namespace)
+
+    mine = world.admin.allowed(access)
+    theirs = world.admin.granted(Mapped(user=world.stranger), access)
+
+    assert (mine, theirs) == (True, False)
+
+
+def test_a_delete_of_another_uid_is_moved_and_deletes_nothing(world: World) -> None:
+    _deployed(world)
+
+    with pytest.raises(Moved):
+        world.admin.delete(world.ref(kinds.DEPLOYMENT, "api"), uid="00000000-0000-0000-0000-000000000000")
+
+    assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 3
+
+
+def test_what_belongs_to_a_deployment_goes_with_it(world: World) -> None:
+    _deployed(world)
+    world.until(lambda: world.every(kinds.REPLICASET), "a ReplicaSet")
+
+    world.remove(kinds.DEPLOYMENT, "api")
+
+    world.until(lambda: not world.every(kinds.REPLICASET), "no ReplicaSet")
+    world.until(lambda: not world.every(kinds.POD), "no pod")
+
+
+def test_a_deployment_without_pods_to_select_is_refused(world: World) -> None:
+    with pytest.raises(Rejected) as refused:
+        world.create(kinds.DEPLOYMENT, "api", spec={"replicas": 1})
+
+    assert refused.value.status == 422
+    assert world.admin.get(Ref(kind=kinds.DEPLOYMENT, namespace=world.namespace, name="api")) is None
+
+
+def test_a_quota_is_met_when_pods_are_made_and_not_before(world: World) -> None:
+    world.create(kinds.QUOTA, "small", **manifests.quota(pods="2"))
+    world.until(lambda: world.get(kinds.QUOTA, "small").get("status"), "a quota that counts")
+    _deployed(world)
+
+    world.until(lambda: _failure(world), "a failure to create pods")
+
+    assert "exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2" in _failure(world)
+    told = [one["message"] for one in world.every(kinds.EVENT) if one["reason"] == "FailedCreate"]
+    assert any("exceeded quota: small" in one for one in told)
+
+
+def _failure(world: World) -> str:
+    conditions = (world.get(kinds.DEPLOYMENT, "api").get("status") or {}).get("conditions") or ()
+    return next((str(one["message"]) for one in conditions if one["type"] == "ReplicaFailure"), "")
+
+
+def test_a_paused_deployment_takes_no_new_image_and_still_scales(world: World) -> None:
+    _deployed(world, paused=True, replicas=1)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", "vakhta.test/api:2"), how=How.STRATEGIC)
+
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 2}})
+
+    world.until(lambda: _seen(world), "the change to be seen")
+    assert world.every(kinds.REPLICASET) == []
+
+
+def _seen(world: World) -> bool:
+    thing = world.get(kinds.DEPLOYMENT, "api")
+    return bool((thing.get("status") or {}).get("observedGeneration") == thing["metadata"]["generation"])
