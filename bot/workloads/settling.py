@@ -1,0 +1,60 @@
+"""How far a change of the pods themselves has come: the rules of `status`, and what the pods of one revision say.
+
+Only those of the revision that is to run are judged: the ones it takes the place of may be as broken as they like, and
+often that is why it does. The trap: a Deployment's "no progress in time" stays on it, word for word, until the next
+rollout moves on; it counts only where it does not name the revision that is left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.clusters import Thing
+from bot.sites import Site
+from bot.workloads import pods
+from bot.workloads.status import Standing, condition, standing_of
+
+
+class Settling:
+    """A `watching.Look`. `labels`: selector of the pods that are to run; `behind`: the name of what they replace."""
+
+    def __init__(self, site: Site, labels: str, *, behind: str = "") -> None:
+        self._site = site
+        self._labels = labels
+        self._behind = behind
+        self._restarts: int | None = None  #: when it was done for the first time
+
+    def __call__(self, thing: Thing) -> Standing:
+        standing = standing_of(self._site.workload.kind, thing)
+        if standing.failed and self._is_of_before(thing):
+            standing = Standing(said="no pod has moved yet")
+        if standing.failed:
+            return standing
+        found = pods.pods_of(self._site.cluster, thing, more=self._labels)
+        if standing.done:
+            return self._soaking(standing, found)
+        said = pods.hopeless(found)
+        if said:
+            return replace(standing, failed=said)
+        said = pods.held_up(found) or _not_made(thing)
+        return replace(standing, said=f"{standing.said}; {said.rstrip('.')}") if said else standing
+
+    def _soaking(self, standing: Standing, found: Sequence[Thing]) -> Standing:
+        count = pods.restarts(found)
+        if self._restarts is None:
+            self._restarts = count
+        more = count - self._restarts
+        if more <= 0:
+            return standing
+        times = "once" if more == 1 else f"{more} times"
+        return replace(standing, done=False, failed=f"It came up, and its containers were started again {times}.")
+
+    def _is_of_before(self, thing: Thing) -> bool:
+        return bool(self._behind) and f'"{self._behind}"' in str(condition(thing, "Progressing").get("message", ""))
+
+
+def _not_made(thing: Thing) -> str:
+    """Why pods are not even made: a quota, an admission webhook."""
+    failure = condition(thing, "ReplicaFailure")
+    return str(failure.get("message", "")) if failure.get("status") == "True" else ""
