@@ -26,6 +26,24 @@ def annotation(run: str) -> dict[str, str]:
     return {ANNOTATION: run}
 
 
+def noted(thing: Thing, notes: Mapping[str, str | None]) -> list[dict[str, object]]:
+    """Steps of a JSON patch that set these annotations; None takes one away."""
+    held = (thing.get("metadata") or {}).get("annotations") or {}
+    steps: list[dict[str, object]] = [] if held else [{"op": "add", "path": "/metadata/annotations", "value": {}}]
+    for name, value in notes.items():
+        path = f"/metadata/annotations/{pointed(name)}"
+        if value is not None:
+            steps.append({"op": "add", "path": path, "value": value})
+        elif name in held:
+            steps.append({"op": "remove", "path": path})
+    return steps
+
+
+def pointed(name: str) -> str:
+    """A name as one part of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
 def written_by(thing: Thing, run: str) -> bool:
     """Whether what that run wrote still stands, or its annotation does. False proves nothing."""
     meta = thing.get("metadata") or {}

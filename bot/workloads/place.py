@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 
 from bot.acting import Tools
 from bot.clusters import Access, Kind, Thing
 from bot.ports import Rejected
 from bot.sites import Site
+from bot.workloads import owners
+from bot.workloads.kinds import APPLICATION
+from bot.workloads.owners import Owner
 
 
 def site_of(tools: Tools, service: str) -> Site:
@@ -33,6 +37,31 @@ def workload_of(site: Site, *kinds: Kind) -> Thing:
         said = f"There is no {site.workload} on cluster {site.cluster.name}. Nothing was done."
         raise Rejected(f"{said} Check `workload` of {site.service} in the settings.", code="no_workload", status=404)
     return found
+
+
+def owner_of(site: Site, thing: Thing) -> Owner:
+    """Who keeps the workload; where its mark may be of something else, Argo CD's applications are asked.
+
+    Raises:
+        Rejected: they cannot be read.
+    """
+    owner = owners.owner_of(thing, site.workload)
+    if owner.sure:
+        return owner
+    for one in site.cluster.find(APPLICATION, "", fields=f"metadata.name={owner.name}"):
+        if _has(one, site):
+            return replace(owner, namespace=one["metadata"]["namespace"], sure=True)
+    return owners.NOBODY
+
+
+def _has(application: Thing, site: Site) -> bool:
+    """Whether the workload is among its resources."""
+    ref = site.workload
+    return any(
+        (one.get("group", ""), one.get("kind"), one.get("namespace", ""), one.get("name"))
+        == (ref.kind.group, ref.kind.title, ref.namespace, ref.name)
+        for one in (application.get("status") or {}).get("resources") or ()
+    )
 
 
 def check_rights(site: Site, wanted: Sequence[Access]) -> None:

@@ -1,0 +1,70 @@
+"""A Deployment goes back to a ReplicaSet that it still has, as `kubectl rollout undo` does it, and pinned to that one.
+
+The trap: kubectl also replaces the Deployment's annotations by the ReplicaSet's, and drops whatever was set on it since
+that was made: a paging team, a tool's own mark. Here they stay. The change cause alone goes back with the template,
+because it is about the template, and `kubectl rollout history` would tell the wrong one.
+https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/pkg/polymorphichelpers/rollback.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bot.acts import Outcome, Plan
+from bot.clusters import Access, How, Thing
+from bot.workloads import history, marks, place, returning
+from bot.workloads.history import Choice
+from bot.workloads.settling import Settling
+from bot.workloads.status import patience_for
+from bot.workloads.watching import watched
+from bot.workloads.ways import Case
+
+_CAUSE = "kubernetes.io/change-cause"
+
+
+class ByReplicaSet:
+    name = "deployment"
+
+    def plan(self, case: Case) -> Plan:
+        site, thing = case.site, case.thing
+        returning.refuse_paused(case)
+        place.check_rights(site, [_write(case)])
+        kept = history.replicasets(site.cluster, thing)
+        template = thing["spec"]["template"]
+        choice = history.choose(kept, history.current(kept, template), template, case.wish)
+        return returning.planned(case, choice, tuple(_warnings(thing)))
+
+    def run(self, case: Case, plan: Plan, run: str) -> Outcome:
+        """One patch, which fails as a whole where the template is not the one that was read a moment before. Its
+        version says nothing here: a busy Deployment's status changes all the time.
+        """
+        site, thing = case.site, case.thing
+        returning.refuse_paused(case)
+        choice = returning.still(case, plan, history.replicasets(site.cluster, thing))
+        site.cluster.patch(site.workload, _steps(thing, choice, run), how=How.STEPS, by=marks.manager(run))
+        look = Settling(site, choice.goal.pods, behind=choice.now.name if choice.now else "")
+        return returning.over(site, choice, watched(site, case.tools, look, patience=patience_for(thing)))
+
+    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
+        return returning.looked_for(case, plan, run, history.replicasets(case.site.cluster, case.thing))
+
+
+def _steps(thing: Thing, choice: Choice, run: str) -> list[dict[str, object]]:
+    cause = (choice.goal.kept["metadata"].get("annotations") or {}).get(_CAUSE)
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": thing["metadata"]["uid"]},
+        {"op": "test", "path": "/spec/template", "value": thing["spec"]["template"]},
+        {"op": "replace", "path": "/spec/template", "value": choice.goal.template},
+        *marks.noted(thing, {**marks.annotation(run), _CAUSE: cause}),
+    ]
+
+
+def _warnings(thing: Thing) -> Iterator[str]:
+    strategy = thing["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        yield "Its strategy is Recreate: no pod runs until the older ones are gone and the first new one is ready."
+
+
+def _write(case: Case) -> Access:
+    ref = case.site.workload
+    return Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)

@@ -1,0 +1,74 @@
+"""rollback: a service runs an older revision again, by whoever keeps its workload as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Annotated
+
+from bot.acting import Moved, Tools
+from bot.acts import Outcome, Plan, Risk
+from bot.kinds import After, Name
+from bot.model import Principal
+from bot.workloads import going_back, place
+from bot.workloads.ways import WAY, Case, chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    service: Annotated[str, Name()]
+    revision: Annotated[str, Name(), After("to")] = ""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    verb: str = "rollback"
+    usage: str = "rollback <service> [to <revision>]"
+    says: str = "let a service run an older revision again"
+    args: type[Args] = Args
+    risk: Risk = Risk.UNDOABLE
+    reads: bool = False
+    slow: bool = True
+    limits: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType(
+            {
+                "revisions": "only those that are still kept",
+                "owners": "not against Flux or an operator, who would take it back",
+            }
+        )
+    )
+
+    def target(self, args: Args) -> str:
+        return args.service
+
+    def plan(self, args: Args, tools: Tools) -> Plan:
+        case = _case(args, tools)
+        way = going_back.way_for(case)
+        plan = way.plan(case)
+        return replace(
+            plan,
+            effect=(going_back.why(case), *plan.effect),
+            seen={**plan.seen, WAY: way.name},
+            private=(*plan.private, WAY),
+        )
+
+    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        case = _case(args, tools)
+        way = chosen(going_back.WAYS, plan)
+        if going_back.way_for(case) is not way:
+            raise Moved(f"{case.site.workload} is kept by {case.owner} now. Nothing was done.")
+        return way.run(case, plan, run)
+
+    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return chosen(going_back.WAYS, plan).probe(_case(args, tools), plan, run)
+
+
+def _case(args: Args, tools: Tools) -> Case:
+    site = place.site_of(tools, args.service)
+    thing = place.workload_of(site)
+    owner = place.owner_of(site, thing)
+    return Case(service=args.service, site=site, thing=thing, owner=owner, wish=args.revision, tools=tools)
+
+
+action = Rollback()

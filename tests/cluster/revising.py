@@ -1,0 +1,45 @@
+"""What people and their pipelines do before somebody rolls back: deploy, deploy again, restart."""
+
+from __future__ import annotations
+
+from bot.clusters import How, Kind, Thing
+from bot.workloads import kinds
+from bot.workloads.status import standing_of
+from tests.cluster import manifests
+from tests.cluster.world import World
+
+_MADE = {
+    kinds.DEPLOYMENT: manifests.deployment,
+    kinds.STATEFULSET: manifests.statefulset,
+    kinds.DAEMONSET: manifests.daemonset,
+}
+
+
+def deployed(world: World, *images: str, kind: Kind = kinds.DEPLOYMENT, name: str = "api", **spec: object) -> None:
+    """One image after the other, each until it runs; `prod/api` is there from then on."""
+    first, *later = images
+    world.create(kind, name, **_MADE[kind](name, image=first, **spec))
+    settled(world, kind, name)
+    for image in later:
+        deploy(world, image, kind=kind, name=name)
+        settled(world, kind, name)
+    world.place(kind=kind, name=name)
+
+
+def deploy(world: World, image: str, *, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
+    world.patch(kind, name, manifests.images(name, image), how=How.STRATEGIC)
+
+
+def restart(world: World, when: str, *, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
+    """As `kubectl rollout restart` does it."""
+    notes = {"kubectl.kubernetes.io/restartedAt": when}
+    world.merge(kind, name, {"spec": {"template": {"metadata": {"annotations": notes}}}})
+    settled(world, kind, name)
+
+
+def settled(world: World, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
+    world.until(lambda: standing_of(kind, world.get(kind, name)).done, f"{name} runs as it is wanted")
+
+
+def image_of(thing: Thing) -> str:
+    return str(thing["spec"]["template"]["spec"]["containers"][0]["image"])

@@ -1,0 +1,219 @@
+"""rollback: a Deployment runs an older ReplicaSet's template again, pinned to that, and nothing else of it changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import plans
+from bot.acting import Moved
+from bot.acts import Ended, Plan
+from bot.clusters import How
+from bot.ports import Rejected
+from bot.workloads import kinds, marks
+from commands.rollback import Args, action
+from tests.cluster import manifests
+from tests.cluster.revising import deploy, deployed, image_of, restart, settled
+from tests.cluster.world import World
+
+ARGS = Args(service="prod/api")
+RUN = "5f" * 16
+
+
+def api(world: World) -> dict[str, object]:
+    return dict(world.get(kinds.DEPLOYMENT, "api"))
+
+
+def hash_of(world: World, image: str) -> str:
+    """Of the ReplicaSet with that image."""
+    found = [one for one in world.every(kinds.REPLICASET) if image_of(one) == image]
+    return str(found[0]["metadata"]["labels"]["pod-template-hash"])
+
+
+def back_to(plan: Plan) -> Args:
+    """The words of its undo, as arguments."""
+    service, _, revision = plan.undo.removeprefix("rollback ").partition(" to ")
+    return Args(service=service, revision=revision)
+
+
+def refusal(world: World, args: Args = ARGS) -> str:
+    with pytest.raises(Rejected) as refused:
+        world.plan(action, args)
+    return refused.value.said
+
+
+def test_the_plan_says_which_way_it_goes_and_why_and_what_changes(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+
+    plan = world.plan(action, ARGS)
+
+    one, two = hash_of(world, "shop/api:1"), hash_of(world, "shop/api:2")
+    assert plan.effect[0].startswith(f"Nobody else keeps Deployment {world.namespace}/api, so it goes back by itself")
+    assert f"Deployment {world.namespace}/api goes from revision 2 ({two}) back to revision 1 ({one})." in plan.effect
+    assert "Container api: shop/api:2 -> shop/api:1." in plan.effect
+    assert plan.undo == f"rollback prod/api to {two}"
+    assert (plan.seen["template"], plan.seen["goal"]) == (two, one)
+
+
+def test_the_older_image_runs_again_and_nothing_else_of_the_deployment_is_touched(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": {"team": "core"}}, "spec": {"replicas": 4}})
+    settled(world)
+    one = hash_of(world, "shop/api:1")
+
+    outcome = world.run(action, ARGS)
+
+    now = world.get(kinds.DEPLOYMENT, "api")
+    assert (outcome.ended, outcome.unwell, outcome.left) == (Ended.DONE, "", {"template": one})
+    assert (image_of(now), now["spec"]["replicas"]) == ("shop/api:1", 4)
+    assert now["metadata"]["annotations"]["team"] == "core"
+    assert marks.written_by(now, RUN)
+    assert now["status"]["updatedReplicas"] == 4
+    assert "pod-template-hash" not in now["spec"]["template"]["metadata"]["labels"]
+
+
+def test_a_restart_is_passed_over_because_it_runs_the_same(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    restart(world, "2026-11-24T03:00:00Z")
+
+    plan = world.plan(action, ARGS)
+    world.run(action, ARGS, plan)
+
+    assert "Passed over, because it runs the same as now (a restart): revision 2." in plan.effect
+    assert image_of(api(world)) == "shop/api:1"
+
+
+def test_where_all_that_is_kept_runs_the_same_it_is_refused_and_a_named_one_is_gone_back_to(world: World) -> None:
+    deployed(world, "shop/api:1")
+    first = world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]
+    restart(world, "2026-11-24T03:00:00Z")
+
+    said = refusal(world)
+    plan = world.plan(action, Args(service="prod/api", revision="1"))
+    world.run(action, Args(service="prod/api", revision="1"), plan)
+
+    assert "Every older revision that is kept runs the same images, commands and environment." in said
+    assert "Its containers run the same in both; what differs is elsewhere in the template." in plan.effect
+    assert world.get(kinds.DEPLOYMENT, "api")["spec"]["template"] == first
+
+
+def test_what_is_gone_back_to_gets_a_new_number_and_its_hash_still_finds_it(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2", "shop/api:3")
+    two = hash_of(world, "shop/api:2")
+    plan = world.plan(action, ARGS)
+    world.run(action, ARGS, plan)
+    settled(world)
+
+    said = refusal(world, Args(service="prod/api", revision="2"))
+    world.run(action, back_to(plan))
+
+    assert said.startswith("It has no revision 2. Nothing was done. There are 4 (")
+    assert image_of(api(world)) == "shop/api:3"
+    assert f"({two})" in " ".join(world.plan(action, Args(service="prod/api", revision=two)).effect)
+
+
+def test_an_undo_over_somebody_s_later_deploy_is_seen_as_one(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    left = dict(world.run(action, ARGS, plan).left)
+    unmoved = plans.changed_since(left, world.plan(action, back_to(plan)))
+    deploy(world, "shop/api:3")
+    settled(world)
+
+    changed = plans.changed_since(left, world.plan(action, back_to(plan)))
+
+    assert unmoved == ()
+    assert changed == (f"template: {hash_of(world, 'shop/api:1')} -> {hash_of(world, 'shop/api:3')}",)
+
+
+def test_a_paused_deployment_is_refused(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True}})
+
+    assert "is paused, so nothing would come of it. Nothing was done. `kubectl rollout resume" in refusal(world)
+
+
+def test_where_it_already_is_or_never_was_cannot_be_gone_back_to(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    two = hash_of(world, "shop/api:2")
+
+    assert refusal(world, Args(service="prod/api", revision=two)).startswith(f"It is already at revision 2 ({two}).")
+    assert refusal(world, Args(service="prod/api", revision="2")).startswith(f"It is already at revision 2 ({two}).")
+    assert f"It has no revision 7. Nothing was done. There are 2 ({two}), 1 (" in refusal(
+        world, Args(service="prod/api", revision="7")
+    )
+
+
+def test_what_it_cannot_undo_is_said(world: World) -> None:
+    deployed(world, "shop/api:1")
+    needed = {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "level"}}}
+    world.create(kinds.CONFIG, "gone", data={"level": "debug"})
+    needy = {"spec": {"template": {"spec": {"containers": [{"name": "api", "env": [needed]}]}}}}
+    world.patch(kinds.DEPLOYMENT, "api", needy, how=How.STRATEGIC)
+    settled(world)
+    deploy(world, "shop/api:2")
+    settled(world)
+    world.remove(kinds.CONFIG, "gone")
+    notes = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": notes}})
+
+    told = " ".join(world.plan(action, ARGS).effect)
+
+    assert "ConfigMap gone, which it needs, is not there: its pods will not start." in told
+    assert "migrations of its database, stay as they are." in told
+    assert "It was made by `kubectl apply`, which still knows the newer version" in told
+
+
+def test_the_change_cause_goes_back_with_the_template_it_is_about(world: World) -> None:
+    deployed(world, "shop/api:1")
+    cause = "kubernetes.io/change-cause"
+    for image, said in (("shop/api:1", "release 1"), ("shop/api:2", "release 2")):
+        released = {"metadata": {"annotations": {cause: said}}, **manifests.images("api", image)}
+        world.patch(kinds.DEPLOYMENT, "api", released, how=How.STRATEGIC)
+        settled(world)
+
+    world.run(action, ARGS)
+
+    assert world.get(kinds.DEPLOYMENT, "api")["metadata"]["annotations"][cause] == "release 1"
+
+
+def test_a_plan_over_which_somebody_deployed_is_not_run(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    deploy(world, "shop/api:3")
+    settled(world)
+
+    with pytest.raises(Moved, match="went from"):
+        world.run(action, ARGS, plan)
+
+    assert image_of(api(world)) == "shop/api:3"
+
+
+def test_of_two_people_with_the_same_plan_one_rolls_back_and_the_other_is_told_that_it_moved(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+
+    world.run(action, ARGS, plan, run="aa" * 16)
+    with pytest.raises(Moved):
+        world.run(action, ARGS, plan, run="bb" * 16)
+
+    assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
+
+
+def test_a_run_is_found_again_by_its_mark_and_one_that_never_wrote_is_not(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    before = world.probe(action, ARGS, plan)
+
+    world.run(action, ARGS, plan)
+    after, other = world.probe(action, ARGS, plan), world.probe(action, ARGS, plan, run="bb" * 16)
+
+    assert (before.ended, before.said.endswith("Nothing was changed.")) == (Ended.FAILED, True)
+    assert (after.ended, after.left) == (Ended.DONE, {"template": hash_of(world, "shop/api:1")})
+    assert other.ended is Ended.UNKNOWN
+
+
+def test_whoever_may_not_patch_it_is_told_so_before_any_yes(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    world.fake.rights.denied["vakhta"] = {("patch", "deployments")}
+
+    assert "The bot may not patch deployments.apps" in refusal(world)

@@ -1,0 +1,77 @@
+"""rollback: whoever keeps a workload as it is decides how it goes back, or that it does not from here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.acting import Moved
+from bot.acts import Plan
+from bot.ports import Rejected
+from bot.workloads import kinds
+from commands.rollback import Args, action
+from tests.cluster.world import World
+
+ARGS = Args(service="prod/api")
+_TEMPLATE = {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [{"name": "api", "image": "shop/api:1"}]}}
+_SPEC = {"replicas": 0, "selector": {"matchLabels": {"app": "api"}}, "template": _TEMPLATE}
+_FLUX = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+def placed(world: World, **metadata: Any) -> None:
+    world.create(kinds.DEPLOYMENT, "api", spec=_SPEC, metadata=metadata)
+    world.place()
+
+
+def refusal(world: World) -> str:
+    with pytest.raises(Rejected) as refused:
+        world.plan(action, ARGS)
+    return refused.value.said
+
+
+def test_what_flux_keeps_is_refused_and_it_is_said_what_to_do(world: World) -> None:
+    placed(world, labels=_FLUX)
+
+    said = refusal(world)
+
+    assert f"Deployment {world.namespace}/api is kept by Flux (Kustomization flux-system/apps)" in said
+    assert "Nothing was done. By hand: revert the commit in git, or suspend it first" in said
+
+
+def test_what_an_operator_keeps_is_refused_and_names_its_object(world: World) -> None:
+    owner = world.create(kinds.CONFIG, "database")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "database", "uid": owner["metadata"]["uid"]}
+    placed(world, ownerReferences=[{**reference, "controller": True}])
+
+    said = refusal(world)
+
+    assert f"is kept by an operator (ConfigMap {world.namespace}/database)" in said
+    assert "By hand: go back in the object that the operator reads." in said
+
+
+def test_a_label_that_only_may_be_argo_cd_s_is_nobody_s_where_no_application_has_it(world: World) -> None:
+    placed(world, labels={"app.kubernetes.io/instance": "shop"})
+
+    assert "There is no older revision to go back to." in refusal(world)
+
+
+def test_a_plan_whose_workload_changed_hands_is_not_run(world: World) -> None:
+    placed(world)
+    plan = Plan(target="prod/api", effect=(), radius="", seen={"way": "deployment"})
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"labels": _FLUX}})
+
+    with pytest.raises((Moved, Rejected), match="is kept by Flux"):
+        world.run(action, ARGS, plan)
+
+
+def test_a_plan_of_a_way_that_is_gone_is_not_run(world: World) -> None:
+    placed(world)
+    plan = Plan(target="prod/api", effect=(), radius="", seen={"way": "by carrier pigeon"})
+
+    with pytest.raises(Rejected, match="no longer knows the way"):
+        world.run(action, ARGS, plan)
+
+
+def test_a_service_without_a_cluster_is_refused_in_words(world: World) -> None:
+    assert refusal(world).startswith("prod/api is not a service of the settings.")
