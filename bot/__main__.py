@@ -75,11 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     add("run", "Watch: take alerts, tell people, hear what they say.", _run)
-    add(
-        "check",
-        "List every fault of the settings, or what would start.",
-        _check,
-    )
+    check = add("check", "List every fault of the settings, or what would start.", _check)
+    says = "ask the clusters, or the one of that name, what the bot may do there, and print the Roles that are missing"
+    check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=says)
     add("ask", "Say one thing to the bot as the person at this keyboard.", _ask).add_argument("words", nargs="+")
     add("migrate", "Bring the database to this version.", _migrate)
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
@@ -101,6 +99,10 @@ def _run(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     settings, warnings = read(given.config, os.environ)
     _print_warnings(warnings)
+    if given.cluster is not None:
+        report = importlib.import_module("bot.cluster_cli").check(settings, given.cluster)
+        print(report.text)
+        return 0 if report.whole else _REFUSED
     print(f"{given.config} has no fault. `vakhta run` would start:")
     for what, said in _starts(settings):
         print(f"  {what:<9} {said}")

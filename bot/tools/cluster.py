@@ -30,9 +30,7 @@ from bot.ports import Rejected
 from bot.redact import redact
 from bot.settings_services import ClusterSettings
 
-_PATIENCE_S = 10.0
-_TRIES = 3
-_LONGEST_WAIT_S = 5.0
+_TRIES, _PATIENCE_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
 _PAGE = "500"
 _MOST_PAGES = 200
 _MOST_SHOWN = 300
@@ -109,6 +107,11 @@ class Kubernetes:
 
     def acting_as(self, person: Mapped) -> Kubernetes:
         return Kubernetes(self.name, self._section, person=person, api=self._connected())
+
+    def whoami(self) -> str:
+        """As whom the cluster knows the bot; "" where it does not say, before Kubernetes 1.28."""
+        told = self._look("/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}) or {}
+        return str(((told.get("status") or {}).get("userInfo") or {}).get("username") or "")
 
     def _review(self, kind: str, access: Access, whose: Mapping[str, object], asker: Mapped | None) -> bool:
         """A question, though it is a POST: it may be asked again."""

@@ -96,7 +96,7 @@ class FakeKubernetes(StrictServer, Insides):
 
     def writes(self) -> list[Call]:
         """The requests that were to change something for good."""
-        reviews = "accessreviews"
+        reviews = "reviews"
         return [
             call
             for call in self.received
@@ -121,6 +121,8 @@ class FakeKubernetes(StrictServer, Insides):
         if found is None:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         group, version = (found["group"] or "", found["version"] or found["core"])
+        if group == "authentication.k8s.io" and found["plural"] == "selfsubjectreviews":
+            return Answer.json({"status": {"userInfo": {"username": user.name}}}, status=201)
         if group == "authorization.k8s.io":
             return Answer.json(self.rights.review(found["plural"], json.loads(call.body), user), status=201)
         if not found["plural"]:

@@ -1,0 +1,170 @@
+"""`vakhta check --cluster`: does each cluster grant what the settings let people do there; and if not, the Roles.
+
+Only questions are asked. All that is printed is YAML, with what is said to people as its comments, so that it can be
+read and then given to `kubectl apply -f -` as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import yaml
+
+import commands
+from bot.acts import Permission
+from bot.book import Book, Ruling
+from bot.circumstances import Around
+from bot.clusters import Access
+from bot.from_settings import book_of
+from bot.ports import Rejected
+from bot.settings import Settings
+from bot.settings_services import ClusterSettings
+from bot.sites import Site
+from bot.siting import Catalog
+from bot.tools.cluster import Kubernetes
+from bot.workloads import grants, roles
+
+#: Who the bot is, in the Roles of a cluster that does not say it.
+_UNKNOWN = "system:serviceaccount:vakhta:vakhta"
+
+
+def check(settings: Settings, only: str) -> Report:
+    """Ask that cluster, or ("") every one.
+
+    Raises:
+        Rejected: there is no such cluster.
+    """
+    if only and only not in settings.clusters:
+        known = ", ".join(settings.clusters) or "none"
+        raise Rejected(f"{only} is not a cluster of the settings. Nothing was asked. Known: {known}.")
+    found = tuple(_findings(settings, frozenset(commands.actions()), only))
+    lines = [line for one in found for line in _told(one)] or ["# The settings have no cluster."]
+    return Report(text="\n".join(lines), whole=all(one.whole for one in found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What is to be printed; whether nothing is missing, and everybody answered."""
+
+    text: str
+    whole: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What is wanted of one cluster, and what of it is missing."""
+
+    cluster: str
+    user: str  #: as whom it was asked
+    wanted: Mapping[str, tuple[Access, ...]]  #: by what it is for: "scale prod/api"
+    missing: frozenset[Access] = frozenset()
+    trouble: str = ""  #: why nobody knows
+
+    @property
+    def whole(self) -> bool:
+        return not self.missing and not self.trouble
+
+
+def _findings(settings: Settings, verbs: frozenset[str], only: str) -> Iterator[Finding]:
+    """One for each cluster. `verbs`: the actions that there are."""
+    clusters = {name: Kubernetes(name, section) for name, section in settings.clusters.items()}
+    catalog = Catalog(settings, lambda name, _: clusters[name])
+    sites = [catalog.of(name, None) for name in catalog.names()]
+    for name, cluster in clusters.items():
+        if only not in ("", name):
+            continue
+        wanted = dict(_wanted(settings, verbs, [one for one in sites if one.cluster is cluster]))
+        wanted |= _about_people(settings, settings.clusters[name]) if wanted else {}
+        yield _found(cluster, wanted)
+
+
+def _found(cluster: Kubernetes, wanted: Mapping[str, tuple[Access, ...]]) -> Finding:
+    try:
+        user = cluster.whoami()
+        asked = dict.fromkeys(one for some in wanted.values() for one in some)
+        missing = frozenset(one for one in asked if not cluster.allowed(one))
+    except Rejected as refused:
+        return Finding(cluster=cluster.name, user="", wanted=wanted, trouble=refused.said)
+    return Finding(cluster=cluster.name, user=user, wanted=wanted, missing=missing)
+
+
+def _wanted(
+    settings: Settings, verbs: frozenset[str], sites: Iterable[Site]
+) -> Iterator[tuple[str, tuple[Access, ...]]]:
+    book, held = book_of(settings), _roles(settings)
+    for site in sites:
+        for verb in grants.VERBS:
+            needed = grants.needed(verb, site.workload)
+            if needed and verb in verbs and _enabled(book, held, verb, site.service):
+                yield f"{verb} {site.service}", needed
+
+
+def _roles(settings: Settings) -> frozenset[str]:
+    """Those that somebody has, may have by a group, or gets behind broken glass."""
+    if settings.local_operator:
+        return frozenset({"admin"})
+    carried = {name for name, role in settings.roles.items() if role.slack_groups or role.break_glass}
+    return frozenset(carried).union(*(one.roles for one in settings.people))
+
+
+def _enabled(book: Book, held: frozenset[str], verb: str, service: str) -> bool:
+    """Whether there is a case in which somebody may."""
+    wanted, around = Permission(verb=verb, target=service), Around(now=datetime.now(UTC), service=service)
+    shelves = [book.held(frozenset({role}), verb).matching(wanted, around) for role in held]
+    return any(_allows(found) for found in shelves)
+
+
+def _allows(rules: Iterable[Ruling]) -> bool:
+    """Whether one of them may come to allow it, and none denies it always."""
+    rules = tuple(rules)
+    return any(not one.denies for one in rules) and not any(one.denies and not one.checks for one in rules)
+
+
+def _about_people(settings: Settings, section: ClusterSettings) -> Mapping[str, tuple[Access, ...]]:
+    """What it takes to ask about people, and to write in their names."""
+    people = [one.kubernetes for one in settings.people if one.kubernetes is not None]
+    wanted: dict[str, tuple[Access, ...]] = {}
+    if section.review and people:
+        reviews = Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews")
+        wanted["ask about people"] = (reviews,)
+    if section.impersonate:
+        named = [("users", one.user) for one in people] + [("groups", each) for one in people for each in one.groups]
+        wanted["write in people's names"] = tuple(
+            Access(verb="impersonate", group="", resource=resource, name=name) for resource, name in sorted(set(named))
+        )
+    return wanted
+
+
+def _told(found: Finding) -> Iterator[str]:
+    yield f"# Cluster {found.cluster}{f', asked as {found.user}' if found.user else ''}"
+    if found.trouble:
+        yield f"#   {found.trouble}"
+        return
+    if not found.wanted:
+        yield "#   The settings let nobody change anything there."
+    for what, needed in found.wanted.items():
+        missing = [one for one in needed if one in found.missing]
+        yield f"#   {what}: {_listed(missing) if missing else 'granted'}"
+    if found.missing:
+        yield from _roles_of(found)
+
+
+def _roles_of(found: Finding) -> Iterator[str]:
+    """Whole, of each place where something is missing: to apply one takes the place of what was there by its name."""
+    if not found.user:
+        yield "# The cluster does not say who the bot is: put it in as the subject of each binding."
+    places = {one.namespace for one in found.missing}
+    wanted = {one for some in found.wanted.values() for one in some if one.namespace in places}
+    made = roles.documents(wanted, found.user or _UNKNOWN)
+    yield "---"
+    yield yaml.safe_dump_all(made, sort_keys=False, width=120).rstrip("\n")
+
+
+def _listed(missing: Iterable[Access]) -> str:
+    by_place: dict[str, list[str]] = {}
+    for one in missing:
+        by_place.setdefault(one.namespace, []).append(f"{one}{f' ({one.name})' if one.name else ''}")
+    told = [f"{', '.join(some)}{f' in {where}' if where else ''}" for where, some in by_place.items()]
+    return f"MISSING {'; '.join(told)}"

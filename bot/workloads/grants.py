@@ -1,0 +1,98 @@
+"""What each action has to be granted in a cluster: reads and writes, by its verb and the kind of workload.
+
+`vakhta check --cluster` asks for these and prints them as a Role. They are enough: a test runs the actions with nothing
+else granted. What an action writes to the workload itself is granted for that one object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bot.clusters import Access, Kind, Ref
+from bot.workloads import kinds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """Some verbs on one resource, in the namespace of the workload."""
+
+    kind: Kind
+    verbs: tuple[str, ...]
+    sub: str = ""
+    own: bool = False  #: on the workload alone, by its name
+    everywhere: bool = False  #: wherever it is: what belongs to no namespace, or to one that is not known beforehand
+
+
+_LOOK = ("get", "list", "watch")
+
+
+def _read(*read: Kind) -> tuple[Grant, ...]:
+    return tuple(Grant(kind=one, verbs=("get", "list")) for one in read)
+
+
+def _own(kind: Kind, *verbs: str, sub: str = "") -> Grant:
+    return Grant(kind=kind, verbs=verbs, sub=sub, own=True)
+
+
+#: What the pods of a workload are made by, beside itself.
+_REVISIONS = {
+    kinds.DEPLOYMENT: kinds.REPLICASET,
+    kinds.ROLLOUT: kinds.REPLICASET,
+    kinds.STATEFULSET: kinds.REVISION,
+    kinds.DAEMONSET: kinds.REVISION,
+}
+
+_SCALE = (
+    *_read(kinds.HPA, kinds.SCALED, kinds.QUOTA, kinds.LIMITS, kinds.PDB, kinds.CLAIM),
+    Grant(kind=kinds.HPA, verbs=("patch",)),
+    Grant(kind=kinds.SCALED, verbs=("patch",)),
+    Grant(kind=kinds.NODE, verbs=("get", "list"), everywhere=True),
+)
+
+
+def _scale(kind: Kind) -> tuple[Grant, ...]:
+    return (_own(kind, "get", "patch", sub="scale"), *_SCALE)
+
+
+def _rollback(kind: Kind) -> tuple[Grant, ...]:
+    """A StatefulSet's pods that hang on the revision which is left have to be deleted; nobody else does it."""
+    unstuck = (Grant(kind=kinds.POD, verbs=("delete",)),) if kind is kinds.STATEFULSET else ()
+    stopped = (_own(kind, "patch", sub="status"),) if kind is kinds.ROLLOUT else ()
+    return (_own(kind, "patch"), *_read(kinds.CONFIG), *unstuck, *stopped)
+
+
+def _rollout(kind: Kind) -> tuple[Grant, ...]:
+    return (_own(kind, "patch"), _own(kind, "patch", sub="status"), *_read(kinds.ANALYSIS, kinds.SERVICE))
+
+
+#: What a verb needs of a workload of that kind; of one that is not here, nothing.
+_BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
+    "scale": {one: _scale(one) for one in (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)},
+    "rollback": {one: _rollback(one) for one in _REVISIONS},
+    **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("promote", "abort", "retry", "pause", "resume")},
+    "restart": {one: (_own(one, "patch"),) for one in _REVISIONS},
+}
+
+VERBS = tuple(_BY_VERB)
+
+
+def needed(verb: str, workload: Ref) -> tuple[Access, ...]:
+    """All that this action needs on that workload; nothing where it is not for such a one."""
+    kind = workload.kind
+    own = _BY_VERB.get(verb, {}).get(kind)
+    if own is None:
+        return ()
+    always = (Grant(kind=kind, verbs=_LOOK), *_read(kinds.POD, kinds.EVENT, _REVISIONS[kind]))
+    return tuple(dict.fromkeys(access for one in (*always, *own) for access in _accesses(one, workload)))
+
+
+def _accesses(grant: Grant, workload: Ref) -> Iterator[Access]:
+    for verb in grant.verbs:
+        yield Access(
+            verb=verb,
+            group=grant.kind.group,
+            resource=grant.kind.plural + (f"/{grant.sub}" if grant.sub else ""),
+            namespace="" if grant.everywhere else workload.namespace,
+            name=workload.name if grant.own else "",
+        )

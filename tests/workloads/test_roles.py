@@ -1,0 +1,66 @@
+"""Rights as Roles: as few rules as can be, and nothing that was not wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.clusters import Access, Kind, Ref
+from bot.workloads import grants, kinds
+from bot.workloads.roles import documents
+
+_PODS = Access(verb="list", group="", resource="pods", namespace="shop")
+_SCALE = Access(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")
+_NODES = Access(verb="list", group="", resource="nodes")
+
+
+def test_a_namespace_gets_a_role_and_what_is_in_none_a_cluster_role_each_bound_to_the_account() -> None:
+    made = documents([_PODS, _NODES], "system:serviceaccount:ops:vakhta")
+
+    told = [(one["kind"], one["metadata"].get("namespace")) for one in made]
+    assert told == [("ClusterRole", None), ("ClusterRoleBinding", None), ("Role", "shop"), ("RoleBinding", "shop")]
+    assert {one["subjects"][0]["namespace"] for one in made if "subjects" in one} == {"ops"}
+    assert made[3]["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "vakhta"}
+
+
+def test_an_account_that_is_no_service_account_is_bound_as_a_user() -> None:
+    made = documents([_PODS], "arn:aws:sts::1:assumed-role/vakhta/i")
+
+    assert made[1]["subjects"] == [
+        {"kind": "User", "name": "arn:aws:sts::1:assumed-role/vakhta/i", "apiGroup": "rbac.authorization.k8s.io"}
+    ]
+
+
+def test_verbs_of_one_resource_and_resources_of_the_same_verbs_share_a_rule_but_names_are_kept_apart() -> None:
+    wanted = [
+        _PODS,
+        replace(_PODS, verb="get"),
+        replace(_PODS, resource="events"),
+        replace(_PODS, resource="events", verb="get"),
+    ]
+
+    role, _ = documents([*wanted, _SCALE, replace(_SCALE, name="web")], "bot")
+
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["events", "pods"], "verbs": ["get", "list"]},
+        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["patch"], "resourceNames": ["api"]},
+        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["patch"], "resourceNames": ["web"]},
+    ]
+
+
+@pytest.mark.parametrize("verb", grants.VERBS)
+@pytest.mark.parametrize("kind", kinds.WORKLOADS.values())
+def test_nothing_is_granted_that_reaches_beyond_the_workloads_own(verb: str, kind: Kind) -> None:
+    needed = grants.needed(verb, Ref(kind=kind, namespace="shop", name="api"))
+
+    written = [one for one in needed if one.verb not in ("get", "list", "watch")]
+    assert {one.verb for one in written} <= {"patch", "delete"}
+    assert not [one for one in written if one.namespace != "shop"]
+    assert not [one for one in written if one.verb == "delete" and one.resource != "pods"]
+    assert not [one for one in needed if one.resource in ("secrets", "pods/exec", "*") or one.group == "*"]
+
+
+def test_an_action_that_is_not_for_such_a_workload_needs_nothing() -> None:
+    assert grants.needed("scale", Ref(kind=kinds.DAEMONSET, namespace="shop", name="agent")) == ()
+    assert grants.needed("dance", Ref(kind=kinds.DEPLOYMENT, namespace="shop", name="api")) == ()
