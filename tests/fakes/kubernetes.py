@@ -18,12 +18,14 @@ from typing import Any
 
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes.calls import Answer, Call
-from tests.fakes.kubernetes_admission import admitted, check
+from tests.fakes.kubernetes_admission import admitted
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
 from tests.fakes.kubernetes_rights import Rights, User, Wanted
 from tests.fakes.kubernetes_store import Refused, Thing, copied, selected
-from tests.fakes.kubernetes_views import KINDS_OF_PATCH, PATH, QUERY, VERBS, Asked, line, scale_of
+from tests.fakes.kubernetes_validation import check
+from tests.fakes.kubernetes_views import PATH, QUERY, VERBS, Asked, line
+from tests.fakes.kubernetes_writes import view, wanted
 from tests.fakes.server import StrictServer
 from tests.fakes.ticking import Ticking
 
@@ -145,7 +147,7 @@ class FakeKubernetes(StrictServer, Insides):
     def _served(self, asked: Asked) -> Answer:
         match asked.call.verb:
             case "GET" if asked.name:
-                return Answer.json(self._view(asked, self._object(asked)))
+                return Answer.json(view(asked, self._object(asked)))
             case "GET" if asked.call.query.get("watch") in ("true", "1"):
                 return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
             case "GET":
@@ -182,9 +184,6 @@ class FakeKubernetes(StrictServer, Insides):
 
     def _object(self, asked: Asked) -> Thing:
         return self.objects.get(asked.resource, asked.namespace, asked.name)
-
-    def _view(self, asked: Asked, thing: Thing) -> Thing:
-        return scale_of(asked.resource, thing) if asked.sub == "scale" else thing
 
     def _listed(self, asked: Asked) -> Thing:
         query = asked.call.query
@@ -244,46 +243,13 @@ class FakeKubernetes(StrictServer, Insides):
 
     def _changed(self, asked: Asked) -> Thing:
         old = self._object(asked)
-        new = self._wanted(asked, old)
-        write = self.objects.would_be if asked.dry else self.objects.write
-        made = write(asked.resource, old, new, by=asked.manager, sub=asked.sub)
-        return copied(self._view(asked, made))
-
-    def _wanted(self, asked: Asked, old: Thing) -> Thing:
-        """The whole object as the request wants it."""
-        body, seen = json.loads(asked.call.body), self._view(asked, old)
-        if asked.call.verb == "PATCH":
-            body = self._patched(asked, seen, body)
-        if asked.sub != "scale":
-            return dict(body)
-        if (body.get("metadata") or {}).get("uid") not in (None, old["metadata"]["uid"]):
-            raise Refused(409, "Conflict", "Precondition failed: UID in precondition differs from the object's")
-        replicas = (body.get("spec") or {}).get("replicas", 0)
-        if not isinstance(replicas, int) or replicas < 0:
-            raise Refused(422, "Invalid", "spec.replicas: Invalid value: must be greater than or equal to 0")
-        new = copied(old)
-        new["spec"]["replicas"] = replicas
-        new["metadata"]["resourceVersion"] = (body.get("metadata") or {}).get("resourceVersion")
-        return new
-
-    def _patched(self, asked: Asked, seen: Thing, body: object) -> Thing:
-        kind = asked.call.headers.get("content-type", "").partition(";")[0]
-        how = KINDS_OF_PATCH.get(kind)
-        if how is None or (asked.resource.custom and how is patches.strategic):
-            said = "the body of the request was in an unknown format - accepted media types include: "
-            raise Refused(415, "UnsupportedMediaType", said + ", ".join(KINDS_OF_PATCH))
-        # Without a version of its own a patch is for whatever is there.
-        bare = copied(seen)
-        if how is not patches.steps:
-            bare["metadata"].pop("resourceVersion")
-        try:
-            patched = how(bare, body)
-        except patches.Unfit as unfit:
-            said = "the server rejected our request due to an error in our request"
-            reason = "Invalid" if unfit.status == 422 else "BadRequest"
-            raise Refused(unfit.status, reason, said if unfit.status == 422 else unfit.said) from None
-        assert isinstance(patched, dict)
-        return patched
+        new = wanted(asked, old)
+        made = self.objects.would_be(asked.resource, old, new, by=asked.manager, sub=asked.sub)
+        if not asked.sub:
+            check(asked.resource, made, old)
+        if not asked.dry:
+            made = self.objects.write(asked.resource, old, new, by=asked.manager, sub=asked.sub)
+        return copied(view(asked, made))
 
     def _delete(self, asked: Asked) -> Answer:
         thing = self._object(asked)

@@ -1,4 +1,4 @@
-"""What stands between an object and the fake Kubernetes: validation, LimitRanges that fill in, quotas that refuse.
+"""What stands between a pod and the fake Kubernetes: LimitRanges fill in, and ResourceQuotas refuse.
 
 As plugin/pkg/admission/{limitranger,resourcequota} of Kubernetes do, without scopes.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tests.fakes.kubernetes_insides import Insides
-from tests.fakes.kubernetes_kinds import Resource, kind_of
+from tests.fakes.kubernetes_kinds import kind_of
 from tests.fakes.kubernetes_quantities import amount, charged, used, written
 from tests.fakes.kubernetes_store import Refused, Thing, copied
 
@@ -26,25 +26,6 @@ def admitted(fake: Insides, pod: Thing) -> Thing:
             said = f'pods "{pod["metadata"]["name"]}" is forbidden: {refused}'
             raise Refused(403, "Forbidden", said, name=pod["metadata"]["name"], kind="pods")
     return pod
-
-
-def check(resource: Resource, thing: Thing) -> None:
-    """Raises `Refused` 422 for a workload of which no pod could be made."""
-    spec, name = thing.get("spec") or {}, thing["metadata"].get("name", "")
-    if resource.group != "apps" or resource.kind == "ControllerRevision":
-        return
-    wanted = (spec.get("selector") or {}).get("matchLabels")
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    if not wanted:
-        why = "spec.selector: Required value"
-    elif not wanted.items() <= labels.items():
-        why = "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`"
-    elif not ((spec.get("template") or {}).get("spec") or {}).get("containers"):
-        why = "spec.template.spec.containers: Required value"
-    else:
-        return
-    said = f'{resource.kind}.{resource.group} "{name}" is invalid: {why}'
-    raise Refused(422, "Invalid", said, name=name, group=resource.group, kind=resource.kind)
 
 
 def _limited(pod: Thing, limits: list[Thing]) -> Thing:

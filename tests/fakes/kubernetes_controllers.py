@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.fakes.kubernetes_controllers_argocd import SelfHeal
+from tests.fakes.kubernetes_controllers_daemonset import DaemonSets
 from tests.fakes.kubernetes_controllers_deployment import Deployments
 from tests.fakes.kubernetes_controllers_garbage import Garbage, Quotas
+from tests.fakes.kubernetes_controllers_hpa import Autoscalers
+from tests.fakes.kubernetes_controllers_keda import ScaledObjects
 from tests.fakes.kubernetes_controllers_pod import Pods
 from tests.fakes.kubernetes_controllers_replicaset import ReplicaSets
+from tests.fakes.kubernetes_controllers_statefulset import StatefulSets
 from tests.fakes.kubernetes_insides import Insides
 
 
 def usual() -> list[Callable[[Insides], bool]]:
     """One of each, in the order in which what one does is seen by the next within the same step.
 
-    Whoever makes ReplicaSets stands before those, whoever makes pods before the pods.
+    First whoever changes a spec, then whoever makes ReplicaSets of it, then whoever makes pods, then the pods.
     """
-    return [Deployments(), ReplicaSets(), Pods(), Quotas(), Garbage()]
+    changing: list[Callable[[Insides], bool]] = [SelfHeal(), ScaledObjects(), Autoscalers()]
+    making = [Deployments(), ReplicaSets(), StatefulSets(), DaemonSets()]
+    return [*changing, *making, Pods(), Quotas(), Garbage()]

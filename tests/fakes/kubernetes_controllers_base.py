@@ -66,10 +66,10 @@ def told(fake: Insides, thing: Thing, status: Thing, *, by: str = MANAGER) -> Th
     return fake.objects.write(kind_of(thing["kind"]), thing, {**thing, "status": status}, by=by, sub="status")
 
 
-def made(fake: Insides, owner: Thing, kind: str, thing: Thing) -> Thing:
+def made(fake: Insides, owner: Thing, kind: str, thing: Thing, *, by: str = MANAGER) -> Thing:
     """Something that belongs to its controller, in the same namespace."""
     meta = {"namespace": owner["metadata"]["namespace"], "ownerReferences": [owned_by(owner)], **thing["metadata"]}
-    return fake.objects.create(kind_of(kind), {**thing, "metadata": meta}, MANAGER)
+    return fake.objects.create(kind_of(kind), {**thing, "metadata": meta}, by)
 
 
 def owned_by(owner: Thing) -> Thing:

@@ -102,7 +102,7 @@ def _node_for(fake: Insides, pod: Thing) -> tuple[str, str]:
     taken = _taken(fake)
     reasons: dict[str, int] = {}
     for node in nodes:
-        why = _unfit(node, pod, taken.get(node["metadata"]["name"], {}))
+        why = unfit(node, pod, taken.get(node["metadata"]["name"], {}))
         if not why:
             return node["metadata"]["name"], ""
         reasons[why] = reasons.get(why, 0) + 1
@@ -122,7 +122,7 @@ def _taken(fake: Insides) -> dict[str, dict[str, Decimal]]:
     return taken
 
 
-def _unfit(node: Thing, pod: Thing, taken: dict[str, Decimal]) -> str:
+def unfit(node: Thing, pod: Thing, taken: dict[str, Decimal]) -> str:
     """Why that pod cannot go there; "" where it can."""
     spec, labels = node.get("spec") or {}, node["metadata"].get("labels") or {}
     if spec.get("unschedulable"):

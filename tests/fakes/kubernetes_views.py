@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from tests.fakes import kubernetes_patches as patches
 from tests.fakes.calls import Call
 from tests.fakes.kubernetes_kinds import Resource
 from tests.fakes.kubernetes_store import Refused, Thing
@@ -26,11 +23,6 @@ QUERY = {
     "DELETE": {"dryRun", "propagationPolicy", "gracePeriodSeconds"},
 }
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-KINDS_OF_PATCH: Mapping[str, Callable[[Any, Any], Any]] = {
-    "application/json-patch+json": patches.steps,
-    "application/merge-patch+json": patches.merge,
-    "application/strategic-merge-patch+json": patches.strategic,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +49,3 @@ class Asked:
 
 def line(event: Thing) -> bytes:
     return json.dumps(event).encode() + b"\n"
-
-
-def scale_of(resource: Resource, thing: Thing) -> Thing:
-    """autoscaling/v1, where a count of 0 is left out (omitempty)."""
-    meta = {
-        name: thing["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    }
-    replicas = thing["spec"].get("replicas", 1)
-    labels = (thing["spec"].get("selector") or {}).get("matchLabels") or {}
-    return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": meta,
-        "spec": {"replicas": replicas} if replicas else {},
-        "status": {
-            "replicas": (thing.get("status") or {}).get("replicas", 0),
-            "selector": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
-        },
-    }

@@ -1,0 +1,89 @@
+"""HorizontalPodAutoscalers, as pkg/controller/podautoscaler/horizontal.go of Kubernetes keeps them.
+
+A count outside of its bounds is brought inside; inside, whatever the metrics ask for stands (`hpa_wants`), and who
+scales by hand is overwritten. No replicas at all is left alone, which is how people turn an HPA off.
+"""
+
+from __future__ import annotations
+
+from tests.fakes.kubernetes_controllers_base import MANAGER, Controller, event, told, with_condition
+from tests.fakes.kubernetes_insides import Insides
+from tests.fakes.kubernetes_kinds import kind_of
+from tests.fakes.kubernetes_store import Thing
+
+
+class Autoscalers(Controller):
+    """Looked at in every step, as metrics come and go without anything being written."""
+
+    kind = "HorizontalPodAutoscaler"
+
+    def keep(self, fake: Insides, thing: Thing) -> None:
+        self.again(thing)
+        target = target_of(fake, thing)
+        if target is None:
+            return
+        current, spec = target["spec"].get("replicas", 1), thing["spec"]
+        least, most = spec["minReplicas"], spec["maxReplicas"]
+        held = (thing.get("status") or {}).get("desiredReplicas")
+        asked = fake.hpa_wants.get(thing["metadata"]["name"], held or current)
+        off = current == 0 and least != 0
+        inside = least <= current <= most
+        wanted = 0 if off else min(max(asked if inside else current, least), most)
+        if wanted != current:
+            scaled(fake, target, wanted, by=MANAGER)
+            event(
+                fake, thing, "SuccessfulRescale", f"New size: {wanted}; reason: {_why(thing, current)}", warning=False
+            )
+        limit = _limit(asked, least, most) if inside else None
+        conditions = _conditions(fake, thing, off=off, limit=limit, to=None if wanted == current else wanted)
+        status = {"currentReplicas": current, "desiredReplicas": wanted, "conditions": conditions}
+        told(fake, thing, {**(thing.get("status") or {}), **status})
+
+
+def target_of(fake: Insides, thing: Thing) -> Thing | None:
+    """What an HPA or a ScaledObject scales."""
+    ref = thing["spec"]["scaleTargetRef"]
+    resource = kind_of(ref.get("kind") or "Deployment")
+    return fake.objects.find(resource, thing["metadata"]["namespace"], ref["name"])
+
+
+def scaled(fake: Insides, target: Thing, count: int, *, by: str) -> None:
+    """Through /scale."""
+    new = {**target, "spec": {**target["spec"], "replicas": count}}
+    fake.objects.write(kind_of(target["kind"]), target, new, by=by, sub="scale")
+
+
+def _why(thing: Thing, current: int) -> str:
+    if current > thing["spec"]["maxReplicas"]:
+        return "Current number of replicas above Spec.MaxReplicas"
+    if current < thing["spec"]["minReplicas"]:
+        return "Current number of replicas below Spec.MinReplicas"
+    return "cpu resource utilization (percentage of request) above target"
+
+
+def _limit(asked: int, least: int, most: int) -> tuple[str, str, str]:
+    if asked > most:
+        return "True", "TooManyReplicas", "the desired replica count is more than the maximum replica count"
+    if asked < least:
+        return "True", "TooFewReplicas", "the desired replica count is less than the minimum replica count"
+    return "False", "DesiredWithinRange", "the desired count is within the acceptable range"
+
+
+def _conditions(
+    fake: Insides, thing: Thing, *, off: bool, limit: tuple[str, str, str] | None, to: int | None
+) -> list[Thing]:
+    held = list((thing.get("status") or {}).get("conditions") or ())
+    said = {"AbleToScale": ("True", "ReadyForNewScale", "recommended size matches current size")}
+    if to is not None:
+        told_so = f"the HPA controller was able to update the target scale to {to}"
+        said["AbleToScale"] = ("True", "SucceededRescale", told_so)
+    if off:
+        why = "scaling is disabled since the replica count of the target is zero"
+        said["ScalingActive"] = ("False", "ScalingDisabled", why)
+    elif limit is not None:
+        why = "the HPA was able to successfully calculate a replica count from cpu resource utilization"
+        said |= {"ScalingActive": ("True", "ValidMetricFound", why), "ScalingLimited": limit}
+    for kind, (status, reason, message) in said.items():
+        new = {"type": kind, "status": status, "reason": reason, "message": message}
+        held = with_condition(held, new, fake.clock.stamp)
+    return held

@@ -1,0 +1,90 @@
+"""What the fake Kubernetes does not take: 422, with the field and the reason, as the real one's validation has them.
+
+Of all its rules, those that an action can run into. Read in pkg/apis/*/validation of kubernetes/kubernetes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.fakes.kubernetes_kinds import Resource
+from tests.fakes.kubernetes_store import Refused, Thing
+
+_STATEFUL = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+
+
+def check(resource: Resource, thing: Thing, old: Thing | None = None) -> None:
+    """Raises `Refused` for what is not valid, or may not be changed; `old`: as it is."""
+    spec = thing.get("spec") or {}
+    if old is not None and spec == (old.get("spec") or {}):
+        return
+    faults = list(_faults(resource, spec))
+    if old is not None and not faults:
+        faults = list(_fixed(resource, spec, old["spec"]))
+    if faults:
+        name = thing["metadata"].get("name", "")
+        said = f'{resource.kind}.{resource.group} "{name}" is invalid: {faults[0]}'
+        raise Refused(422, "Invalid", said, name=name, group=resource.group, kind=resource.kind)
+
+
+def _faults(resource: Resource, spec: Thing) -> Iterator[str]:
+    rules: dict[str, Callable[[Thing], Iterator[str]]] = {
+        "Deployment": _workload,
+        "ReplicaSet": _workload,
+        "StatefulSet": _workload,
+        "DaemonSet": _workload,
+        "HorizontalPodAutoscaler": _autoscaler,
+        "ScaledObject": _scaled_object,
+    }
+    if resource.kind in rules:
+        yield from rules[resource.kind](spec)
+
+
+def _workload(spec: Thing) -> Iterator[str]:
+    chosen = (spec.get("selector") or {}).get("matchLabels")
+    template = spec.get("template") or {}
+    if not chosen:
+        yield "spec.selector: Required value"
+    elif not chosen.items() <= ((template.get("metadata") or {}).get("labels") or {}).items():
+        yield "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`"
+    if not (template.get("spec") or {}).get("containers"):
+        yield "spec.template.spec.containers: Required value"
+    if (spec.get("replicas") or 0) < 0:
+        yield f"spec.replicas: Invalid value: {spec['replicas']}: must be greater than or equal to 0"
+
+
+def _autoscaler(spec: Thing) -> Iterator[str]:
+    least, most = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
+    outside = any(one.get("type") in ("Object", "External") for one in spec.get("metrics") or ())
+    if least < (0 if outside else 1):
+        yield f"spec.minReplicas: Invalid value: {least}: must be greater than or equal to 1"
+    if most < max(1, least):
+        yield f"spec.maxReplicas: Invalid value: {most}: must be greater than or equal to `minReplicas`"
+
+
+def _scaled_object(spec: Thing) -> Iterator[str]:
+    """Its CRD has this as a rule in CEL."""
+    least, most = spec.get("minReplicaCount") or 0, spec.get("maxReplicaCount") or 100
+    if least > most:
+        yield f"spec: Invalid value: MinReplicaCount={least} must be less than MaxReplicaCount={most}"
+
+
+def _fixed(resource: Resource, spec: Thing, old: Thing) -> Iterator[str]:
+    """What cannot be changed any more."""
+    if resource.group != "apps" or resource.kind == "ControllerRevision":
+        return
+    if resource.kind == "StatefulSet":
+        moved = {name for name in spec.keys() | old.keys() if spec.get(name) != old.get(name)} - set(_STATEFUL)
+        if moved:
+            named = ", ".join(f"'{one}'" for one in _STATEFUL)
+            yield f"spec: Forbidden: updates to statefulset spec for fields other than {named} are forbidden"
+    elif spec.get("selector") != old.get("selector"):
+        yield "spec.selector: Invalid value: field is immutable"

@@ -1,0 +1,80 @@
+"""What a write to the fake Kubernetes asks for: the whole object as it would be then, whichever way it was said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tests.fakes import kubernetes_patches as patches
+from tests.fakes.kubernetes_kinds import Resource
+from tests.fakes.kubernetes_store import Refused, Thing, copied
+from tests.fakes.kubernetes_views import Asked
+
+KINDS_OF_PATCH: Mapping[str, Callable[[Any, Any], Any]] = {
+    "application/json-patch+json": patches.steps,
+    "application/merge-patch+json": patches.merge,
+    "application/strategic-merge-patch+json": patches.strategic,
+}
+
+
+def view(asked: Asked, thing: Thing) -> Thing:
+    """What is seen of an object where the request goes: all of it, or its scale."""
+    return scale_of(asked.resource, thing) if asked.sub == "scale" else thing
+
+
+def wanted(asked: Asked, old: Thing) -> Thing:
+    """The whole object as the request wants it."""
+    body = json.loads(asked.call.body)
+    if asked.call.verb == "PATCH":
+        body = _patched(asked, view(asked, old), body)
+    if asked.sub != "scale":
+        return dict(body)
+    if (body.get("metadata") or {}).get("uid") not in (None, old["metadata"]["uid"]):
+        raise Refused(409, "Conflict", "Precondition failed: UID in precondition differs from the object's")
+    replicas = (body.get("spec") or {}).get("replicas", 0)
+    if not isinstance(replicas, int) or replicas < 0:
+        raise Refused(422, "Invalid", "spec.replicas: Invalid value: must be greater than or equal to 0")
+    new = copied(old)
+    new["spec"]["replicas"] = replicas
+    new["metadata"]["resourceVersion"] = (body.get("metadata") or {}).get("resourceVersion")
+    return new
+
+
+def _patched(asked: Asked, seen: Thing, body: object) -> Thing:
+    kind = asked.call.headers.get("content-type", "").partition(";")[0]
+    how = KINDS_OF_PATCH.get(kind)
+    if how is None or (asked.resource.custom and how is patches.strategic):
+        said = "the body of the request was in an unknown format - accepted media types include: "
+        raise Refused(415, "UnsupportedMediaType", said + ", ".join(KINDS_OF_PATCH))
+    # Without a version of its own a patch is for whatever is there.
+    bare = copied(seen)
+    if how is not patches.steps:
+        bare["metadata"].pop("resourceVersion")
+    try:
+        patched = how(bare, body)
+    except patches.Unfit as unfit:
+        said = "the server rejected our request due to an error in our request"
+        reason = "Invalid" if unfit.status == 422 else "BadRequest"
+        raise Refused(unfit.status, reason, said if unfit.status == 422 else unfit.said) from None
+    assert isinstance(patched, dict)
+    return patched
+
+
+def scale_of(resource: Resource, thing: Thing) -> Thing:
+    """autoscaling/v1, where a count of 0 is left out (omitempty)."""
+    meta = {
+        name: thing["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    }
+    replicas = thing["spec"].get("replicas", 1)
+    labels = (thing["spec"].get("selector") or {}).get("matchLabels") or {}
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": meta,
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": {
+            "replicas": (thing.get("status") or {}).get("replicas", 0),
+            "selector": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
+        },
+    }
