@@ -26,7 +26,7 @@ def _ready(world: World, count: int) -> bool:
     thing = world.get(kinds.DEPLOYMENT, "api")
     status = thing.get("status") or {}
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    return counts == [count] * 3 and status["observedGeneration"] == thing["metadata"]["generation"]
+    return counts == [count] * 3 and status.get("observedGeneration") == thing["metadata"]["generation"]
 
 
 def _deployed(world: World, **said: Any) -> Thing:
@@ -203,8 +203,11 @@ def test_a_quota_is_met_when_pods_are_made_and_not_before(world: World) -> None:
     world.until(lambda: _failure(world), "a failure to create pods")
 
     assert "exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2" in _failure(world)
-    told = [one["message"] for one in world.every(kinds.EVENT) if one["reason"] == "FailedCreate"]
-    assert any("exceeded quota: small" in one for one in told)
+    world.until(lambda: any("exceeded quota: small" in one for one in _refusals(world)), "an event that says so")
+
+
+def _refusals(world: World) -> list[str]:
+    return [one["message"] for one in world.every(kinds.EVENT) if one["reason"] == "FailedCreate"]
 
 
 def _failure(world: World) -> str:
