@@ -1,0 +1,96 @@
+"""What one pod of a template asks for, as the scheduler and quotas count it. Pure.
+
+The trap: a template says less than its pods will. A request that is missing is the limit, and what is missing after
+that comes from the namespace's LimitRange when the pod is made.
+https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from bot.clusters import Thing
+from bot.workloads.quantities import Amounts, added, amounts, most
+
+#: What a quota on requests or limits of these wants every container to say.
+_SPOKEN = ("cpu", "memory")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Of one pod."""
+
+    requests: Amounts
+    limits: Amounts
+    unsaid: frozenset[str]  #: "limits.memory" and the like, where a container says nothing and no default does
+    best_effort: bool  #: no container asks for cpu or memory, or limits it
+
+
+def need_of(spec: Mapping[str, Any], ranges: Sequence[Thing] = ()) -> Need:
+    """Of a pod with that spec. `ranges`: the LimitRanges of its namespace."""
+    defaults = _defaults(ranges)
+    containers = [_whole(one, defaults) for one in spec.get("containers") or ()]
+    begun = [(_sidecar(one), _whole(one, defaults)) for one in spec.get("initContainers") or ()]
+    every = [*containers, *(whole for _, whole in begun)]
+    pod = spec.get("resources") or {}
+    unsaid = {
+        f"{side}.{name}"
+        for side in ("requests", "limits")
+        for name in _SPOKEN
+        if name not in (pod.get(side) or {}) and any(name not in one[side] for one in every)
+    }
+    return Need(
+        requests=_summed("requests", containers, begun, spec),
+        limits=_summed("limits", containers, begun, spec),
+        unsaid=frozenset(unsaid),
+        best_effort=not pod and not any(name in one[side] for one in every for side in one for name in _SPOKEN),
+    )
+
+
+#: A container's `requests` and `limits`.
+_Sides = dict[str, dict[str, Fraction]]
+
+
+def _summed(
+    side: str, containers: Sequence[_Sides], begun: Sequence[tuple[bool, _Sides]], spec: Mapping[str, Any]
+) -> dict[str, Fraction]:
+    """The larger of what runs for good, and of each init container with the sidecars that were started before it."""
+    running: dict[str, Fraction] = {}
+    starting: dict[str, Fraction] = {}
+    for stays, whole in begun:
+        if stays:
+            running = added(running, whole[side])
+            starting = most(starting, running)
+        else:
+            starting = most(starting, added(running, whole[side]))
+    total = most(starting, added(running, *(one[side] for one in containers)))
+    total |= amounts((spec.get("resources") or {}).get(side))
+    overhead = amounts(spec.get("overhead"))
+    if side == "limits":  # It is added only to what is limited at all.
+        overhead = {name: amount for name, amount in overhead.items() if name in total}
+    return added(total, overhead)
+
+
+def _sidecar(container: Mapping[str, Any]) -> bool:
+    return container.get("restartPolicy") == "Always"
+
+
+def _whole(container: Mapping[str, Any], defaults: _Sides) -> _Sides:
+    said = container.get("resources") or {}
+    limits, requests = amounts(said.get("limits")), amounts(said.get("requests"))
+    requests = limits | requests
+    return {"limits": defaults["limits"] | limits, "requests": defaults["requests"] | requests}
+
+
+def _defaults(ranges: Sequence[Thing]) -> _Sides:
+    limits: dict[str, Fraction] = {}
+    requests: dict[str, Fraction] = {}
+    for one in ranges:
+        for item in (one.get("spec") or {}).get("limits") or ():
+            if item.get("type") == "Container":
+                limits |= amounts(item.get("default"))
+                requests |= amounts(item.get("default")) | amounts(item.get("defaultRequest"))
+    return {"limits": limits, "requests": requests}
