@@ -23,6 +23,22 @@ class Replicas:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Headroom:
+    """How much of each replica is used, and may be."""
+
+    query: str  #: PromQL of one value, 0 to 1
+    most: float = 0.8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connections:
+    """Of what replicas share, such as a database: how many each opens, and how many it takes in all."""
+
+    each: int
+    most: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
     """Where a service runs. `cluster` writes in the person's name where the settings want that."""
 
@@ -32,6 +48,8 @@ class Site:
     production: bool  #: also where nobody has said what environment it is
     replicas: Replicas = field(default_factory=Replicas)
     voters: bool = False  #: its replicas vote (etcd, ClickHouse Keeper): a majority of them must stay
+    headroom: Headroom | None = None  #: how much has to be left when there are fewer; None: nobody has said
+    connections: Connections | None = None
     check: str = ""  #: a PromQL expression that is true while the service is well
     within: timedelta = timedelta(0)  #: how long `check` is held after a change
     soak: timedelta = timedelta(seconds=60)  #: how long it has to stay ready before a change is called done

@@ -48,11 +48,15 @@ _SCALE = (
     Grant(kind=kinds.HPA, verbs=("patch",)),
     Grant(kind=kinds.SCALED, verbs=("patch",)),
     Grant(kind=kinds.NODE, verbs=("get", "list"), everywhere=True),
+    Grant(kind=kinds.POD, verbs=("list",), everywhere=True),
 )
+#: A Rollout may run the pods of a Deployment, and whoever scales the one has to know of the other.
+_OTHER = {kinds.DEPLOYMENT: kinds.ROLLOUT, kinds.ROLLOUT: kinds.DEPLOYMENT}
 
 
 def _scale(kind: Kind) -> tuple[Grant, ...]:
-    return (_own(kind, "get", "patch", sub="scale"), *_SCALE)
+    other = _read(_OTHER[kind]) if kind in _OTHER else ()
+    return (_own(kind, "get", "patch", sub="scale"), *other, *_SCALE)
 
 
 def _rollback(kind: Kind) -> tuple[Grant, ...]:

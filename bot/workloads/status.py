@@ -58,15 +58,20 @@ def condition(thing: Thing, kind: str) -> Mapping[str, Any]:
     return {}
 
 
-def _unseen(thing: Thing) -> bool:
-    return counted(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0)
+def unseen(kind: Kind, thing: Thing) -> bool:
+    """Whether its controller has not seen the spec as it is now. A Rollout says what it saw in a text."""
+    generation = int(thing["metadata"].get("generation") or 0)
+    if kind == kinds.ROLLOUT:
+        seen = str((thing.get("status") or {}).get("observedGeneration", ""))
+        return seen.isdigit() and int(seen) != generation
+    return counted(thing, "observedGeneration") < generation
 
 
 _UNSEEN = Standing(said="its controller has not seen the change yet")
 
 
 def _deployment(thing: Thing) -> Standing:
-    if _unseen(thing):
+    if unseen(kinds.DEPLOYMENT, thing):
         return _UNSEEN
     progress = condition(thing, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
@@ -87,7 +92,7 @@ def _available(thing: Thing, count: int) -> Standing:
 
 
 def _statefulset(thing: Thing) -> Standing:
-    if _unseen(thing) or not counted(thing, "observedGeneration"):
+    if unseen(kinds.STATEFULSET, thing) or not counted(thing, "observedGeneration"):
         return _UNSEEN
     spec, count = thing["spec"], wanted(thing)
     if counted(thing, "replicas") > count:
@@ -107,7 +112,7 @@ def _statefulset(thing: Thing) -> Standing:
 
 
 def _daemonset(thing: Thing) -> Standing:
-    if _unseen(thing):
+    if unseen(kinds.DAEMONSET, thing):
         return _UNSEEN
     count, updated = counted(thing, "desiredNumberScheduled"), counted(thing, "updatedNumberScheduled")
     rolling = (thing["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
@@ -118,11 +123,10 @@ def _daemonset(thing: Thing) -> Standing:
 
 
 def _rollout(thing: Thing) -> Standing:
-    """An Argo Rollout; `observedGeneration` is a text there. GetRolloutPhase of argo-rollouts, utils/rollout."""
-    status = thing.get("status") or {}
-    seen = str(status.get("observedGeneration", ""))
-    if seen.isdigit() and int(seen) != int(thing["metadata"].get("generation") or 0):
+    """An Argo Rollout. GetRolloutPhase of argo-rollouts, utils/rollout."""
+    if unseen(kinds.ROLLOUT, thing):
         return _UNSEEN
+    status = thing.get("status") or {}
     phase, said = str(status.get("phase", "")), str(status.get("message", ""))
     if phase == "Degraded":
         return Standing(said="degraded", failed=f"Argo Rollouts calls it degraded: {said or 'it does not say why'}.")

@@ -52,6 +52,7 @@ resolve    no       no      no     yes       no       yes   yes     no       yes
 review-glass no     no      no     no        not      not   no      no       not   no
 rollback   no       no      no     no        no       not   no      no       not   no
 runs       no       no      no     yes       no       yes   no      no       yes   yes
+scale      no       no      no     no        no       not   no      no       not   no
 settle     no       no      no     no        no       yes   no      no       yes   no
 severity   no       no      no     yes       no       yes   no      no       yes   no
 show       no       no      yes    yes       yes      yes   yes     yes      yes   yes
@@ -86,6 +87,7 @@ SAID: dict[str, str] = {
     "review-glass": "review-glass vic because it was needed",
     "rollback": "rollback prod/api",
     "runs": "runs",
+    "scale": "scale prod/api 6",
     "settle": "settle {unknown} done because I looked",
     "show": "show 1",
     "silence": "silence service=api for 1h because deploy",

@@ -1,0 +1,120 @@
+"""What a plan to scale has to look at around the workload: quotas, nodes, budgets, and whether fewer would carry it.
+
+Reads only. What must not be read in a cluster is told as not known; it does not keep anybody from scaling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from bot.acting import Tools
+from bot.clusters import Kind, Ref, Thing
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import kinds
+from bot.workloads.disruptions import blocked_by
+from bot.workloads.moves import Move
+from bot.workloads.needs import Need, need_of
+from bot.workloads.quotas import Claims, claims_of, short_of
+from bot.workloads.room import Room, room_for
+
+
+def look_around(move: Move, workload: Thing, site: Site, tools: Tools) -> tuple[str, ...]:
+    """What is to be known, a sentence each. Raises `Rejected` where the pods cannot be made, or would not suffice."""
+    if move.new > move.old:
+        return _for_more(move, workload, site)
+    return (*_for_fewer(move, workload, site), *_headroom(move, site, tools))
+
+
+def _for_more(move: Move, workload: Thing, site: Site) -> tuple[str, ...]:
+    spec, more = _template(site, workload)["spec"], move.new - move.old
+    ranges, said = _seen(site, kinds.LIMITS)
+    need = need_of(spec, ranges)
+    quotas, unseen = _seen(site, kinds.QUOTA)
+    short = short_of(quotas, spec, need, more, _new_claims(site, workload, move))
+    if short:
+        hint = "Free some, or have the quota raised."
+        raise Rejected(f"{more} more pods do not fit. {short} Nothing was done. {hint}", code="quota", status=409)
+    return (*unseen, *(said if quotas else ()), *_of_room(site, spec, need, more))
+
+
+def _template(site: Site, workload: Thing) -> Thing:
+    """A Rollout may keep its pods' template in a Deployment."""
+    spec = workload["spec"]
+    named = spec.get("workloadRef") or {}
+    if "template" in spec or not named:
+        return dict(spec.get("template") or {"spec": {}})
+    kind = next(one for one in (kinds.DEPLOYMENT, kinds.REPLICASET) if one.title == named.get("kind", "Deployment"))
+    found = site.cluster.get(Ref(kind=kind, namespace=site.workload.namespace, name=named["name"]))
+    return dict(found["spec"]["template"]) if found is not None else {"spec": {}}
+
+
+def _new_claims(site: Site, workload: Thing, move: Move) -> Claims:
+    """Of replicas that have no volume from before."""
+    claims = claims_of(workload)
+    if not claims.count:
+        return claims
+    name = f"{workload['spec']['volumeClaimTemplates'][0]['metadata']['name']}-{site.workload.name}-{move.new - 1}"
+    held, _ = _seen(site, kinds.CLAIM)
+    return Claims(sizes={}) if any(one["metadata"]["name"] == name for one in held) else claims
+
+
+def _of_room(site: Site, spec: Thing, need: Need, more: int) -> tuple[str, ...]:
+    try:
+        room = room_for(site.cluster, spec, need, more)
+    except Rejected as refused:
+        if refused.status != HTTPStatus.FORBIDDEN:
+            raise
+        return ("Whether the nodes have room for them is not known: the bot must not read nodes and pods there.",)
+    if room.fits >= more:
+        return ()
+    if not room.whole:
+        return (f"The largest nodes have room for {room.fits} of the {more} pods by their requests.",)
+    return (_short_of_room(room, more),)
+
+
+def _short_of_room(room: Room, more: int) -> str:
+    where = f"{room.fitting} of {room.nodes} nodes would take such pods" if room.fitting else "no node takes such pods"
+    said = f"By requests there is room for {room.fits} of the {more} pods ({where}; an approximation)."
+    if room.grows:
+        return f"{said} Nodes are added there by themselves, so that it may only take some minutes."
+    return f"{said} The others wait until there is more."
+
+
+def _for_fewer(move: Move, workload: Thing, site: Site) -> tuple[str, ...]:
+    if move.low >= move.old:
+        return ()
+    budgets, unseen = _seen(site, kinds.PDB)
+    labels = (_template(site, workload).get("metadata") or {}).get("labels") or {}
+    blocked = blocked_by(budgets, labels, move.low)
+    if not blocked:
+        return unseen
+    said = (
+        f"With {move.low} PodDisruptionBudget {blocked} allows no disruption any more, so that nodes cannot be drained."
+    )
+    return (*unseen, said)
+
+
+def _headroom(move: Move, site: Site, tools: Tools) -> tuple[str, ...]:
+    """Whether what is left would be used too much, by what each uses now."""
+    wanted = site.headroom
+    if wanted is None or not 0 < move.new < move.old:
+        return ()
+    asked = f"({wanted.query}) * {move.old} / {move.new} < bool {wanted.most}"
+    holds = tools.gauge.holds(asked) if tools.gauge is not None else None
+    if holds is None:
+        return (f"Whether {move.new} would carry the load is not known: Prometheus does not say.",)
+    if not holds:
+        said = f"{move.new} of {move.old} replicas would be used by more than {wanted.most:.0%}, as the load is now."
+        raise Rejected(f"{said} Nothing was done. Keep more, or wait for less load.", code="no_headroom", status=409)
+    return ()
+
+
+def _seen(site: Site, kind: Kind) -> tuple[Sequence[Thing], tuple[str, ...]]:
+    try:
+        return site.cluster.find(kind, site.workload.namespace), ()
+    except Rejected as refused:
+        if refused.status != HTTPStatus.FORBIDDEN:
+            raise
+        return (), (f"The bot must not read {kind.title}s there, so that what they say is not known.",)

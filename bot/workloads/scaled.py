@@ -1,0 +1,136 @@
+"""How far a workload is with what it was scaled to, and whether that is still what it was scaled to.
+
+Stricter than `kubectl scale`, which ends when somebody else has set another count: here that is told as what it is.
+Pods that cannot come up end the wait with their reason; those that a quota keeps away do once that has lasted a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.clusters import Kind, Ref, Thing
+from bot.sites import Site
+from bot.workloads import autoscalers, kinds, levers, marks, pods, status
+from bot.workloads.levers import ABSENT, Lever
+from bot.workloads.status import Standing
+
+#: For so long a quota may be in the way: what is being deleted counts for it until it is gone.
+_PASSING = timedelta(seconds=30)
+
+
+@dataclass
+class Scaled:
+    """A `watching.Look`. `phase`: that a Rollout had before, which may be the middle of a canary."""
+
+    site: Site
+    lever: Lever
+    ref: Ref
+    after: dict[str, str]
+    phase: str
+    now: Callable[[], datetime]
+    off: bool = False  #: an autoscaler that does nothing while there are 0 replicas
+    _refused_since: datetime | None = field(default=None, init=False)
+
+    def __call__(self, workload: Thing) -> Standing:
+        held = workload if self.lever.kind is None else self.site.cluster.get(self.ref)
+        if held is None:
+            return Standing(said="gone", failed=f"{self.ref} is gone.")
+        lost = taken_back(self.lever, held, self.after)
+        if lost:
+            return Standing(said="taken back", failed=lost)
+        standing = self._standing(workload, held)
+        if standing.done:
+            self._refused_since = None
+            return standing
+        return self._why(workload, standing)
+
+    def _standing(self, workload: Thing, held: Thing) -> Standing:
+        kind = self.site.workload.kind
+        if self.lever.kind is None:
+            return counted(kind, workload, int(self.after["replicas"]), exact=True, phase=self.phase)
+        at = self.after.get("paused", ABSENT)
+        if at != ABSENT:
+            return counted(kind, workload, int(at), exact=True, phase=self.phase)
+        if self.after.get("paused") == ABSENT and (waits := self._still_paused(held)):
+            return Standing(said=waits)
+        count = status.wanted(workload)
+        floor, ceiling = (0 if self.off else int(self.after["floor"])), int(self.after["ceiling"])
+        if (held.get("spec") or {}).get("idleReplicaCount") is not None:
+            floor = min(floor, count)  # While nothing is to be done KEDA keeps fewer.
+        if not floor <= count <= ceiling:
+            return Standing(said=f"{count} replicas are wanted, and its autoscaler has not acted yet")
+        return counted(kind, workload, floor, exact=False, phase=self.phase)
+
+    def _still_paused(self, scaled: Thing) -> str:
+        """KEDA's own HPA has to be there again; that it is not, after a pause, is a known fault of KEDA."""
+        if status.condition(scaled, "Paused").get("status") == "True":
+            return "KEDA still says that it is paused; setting the annotation and removing it again may help"
+        if autoscalers.made_by_keda(self.site.cluster, scaled) is None:
+            return "KEDA has not made its HorizontalPodAutoscaler yet"
+        return ""
+
+    def _why(self, workload: Thing, standing: Standing) -> Standing:
+        """Why it is not done yet, where that can be seen."""
+        refused = self._refused(workload)
+        if refused:
+            now = self.now()
+            self._refused_since = self._refused_since or now
+            if now - self._refused_since >= _PASSING:
+                return Standing(said=standing.said, failed=refused)
+            return Standing(said=f"{standing.said}; {refused.rstrip('.')}")
+        self._refused_since = None
+        if status.counted(workload, "replicas") == 0:
+            return standing
+        mine = pods.pods_of(self.site.cluster, workload) if "selector" in workload["spec"] else ()
+        hopeless = pods.hopeless(mine)
+        if hopeless:
+            return Standing(said=standing.said, failed=hopeless)
+        held_up = pods.held_up(mine)
+        return Standing(said=f"{standing.said}; {held_up.rstrip('.')}") if held_up else standing
+
+    def _refused(self, workload: Thing) -> str:
+        """Why pods cannot be made: a quota, mostly. A StatefulSet says so in its events alone."""
+        failing = status.condition(workload, "ReplicaFailure")
+        if failing.get("status") == "True":
+            return f"{failing.get('reason', 'Failed')}: {_short(failing.get('message'))}."
+        if self.site.workload.kind == kinds.STATEFULSET and status.counted(workload, "replicas") < status.wanted(
+            workload
+        ):
+            told = pods.warning_of(self.site.cluster, self.ref.namespace, [workload["metadata"]["uid"]])
+            return told if told.startswith("FailedCreate") else ""
+        return ""
+
+
+def counted(kind: Kind, workload: Thing, count: int, *, exact: bool, phase: str) -> Standing:
+    """Whether that many are available; with `exact` also whether there are no more than those."""
+    if status.unseen(kind, workload):
+        return Standing(said="its controller has not seen the change yet")
+    state = workload.get("status") or {}
+    now = str(state.get("phase", ""))
+    if kind == kinds.ROLLOUT and now not in ("Healthy", phase):
+        return Standing(said=f"{now or 'no phase yet'}, {state.get('message') or 'it does not say why'}")
+    there, available = status.counted(workload, "replicas"), status.counted(workload, "availableReplicas")
+    whole = kind != kinds.ROLLOUT or now == "Healthy"  # In the middle of a rollout there are more of them.
+    if exact and whole and there > count:
+        return Standing(said=f"{there - count} more than {count} are still there")
+    if kind == kinds.STATEFULSET and status.counted(workload, "readyReplicas") < count:
+        return Standing(said=f"{status.counted(workload, 'readyReplicas')} of {count} are ready")
+    return Standing(said=f"{available} of {count} are available", done=available >= count)
+
+
+def taken_back(lever: Lever, held: Thing, after: dict[str, str]) -> str:
+    """Who has set it to what since: a sentence; "" while it is as it was set."""
+    now = lever.read(held)
+    for one in lever.values:
+        if now[one.name] == after[one.name]:
+            continue
+        who = marks.owner_of_field(held, *one.path) or "somebody who left no name"
+        what = "It" if one is levers.WORKLOAD.values[0] else f"Its {one.name}"
+        return f"{what} was taken back to {now[one.name]} by {who}."
+    return ""
+
+
+def _short(said: object) -> str:
+    return " ".join(str(said or "it does not say why").split()).rstrip(".")[:300]

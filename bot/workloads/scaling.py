@@ -1,0 +1,200 @@
+"""Scaling, from the look at the world to the watch over what came of it: what `commands/scale.py` is made of.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#scaling-a-deployment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
+
+from bot.acting import Moved, Tools, Unsure
+from bot.acts import Ended, Outcome, Plan
+from bot.clusters import Access, How, Ref, Thing
+from bot.kinds import spell
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import autoscalers, fitting, guards, kinds, levers, marks, place, status
+from bot.workloads.levers import LEVERS, Lever
+from bot.workloads.moves import Move, Wish, move_of, reverse_of, settled
+from bot.workloads.owners import owner_of
+from bot.workloads.scaled import Scaled, taken_back
+from bot.workloads.watching import watched
+from bot.workloads.ways import WAY
+
+_SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
+_BY, _UID = "by", "uid"
+
+
+def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
+    """Looks at everything that would be in the way of it, or fight it."""
+    site = place.site_of(tools, wish.service)
+    guards.check_wish(wish, site)
+    workload = place.workload_of(site, *_SCALABLE)
+    auto = autoscalers.autoscaler_of(site.cluster, site.workload)
+    _check_workload(site, workload)
+    move = move_of(wish, site.workload, workload, auto)
+    _check_move(move, site, workload)
+    mine = workload if move.lever.kind is None or auto is None else auto.thing
+    fixed = _why_no_way_back(move, site, workload)
+    if fixed and held:
+        said = f"It cannot be for {spell(held)} only, because nothing would undo it: {fixed} Nothing was done."
+        raise Rejected(said, code="no_way_back", status=409)
+    around = fitting.look_around(move, workload, site, tools)
+    return Plan(
+        target=wish.service,
+        effect=(
+            *move.effect,
+            *guards.cautions(move, site.workload, workload, site),
+            *around,
+            *_tried(move, site),
+            *((f"Nothing undoes it: {fixed}",) if fixed else ()),
+        ),
+        radius=_radius(move, site),
+        seen={
+            WAY: move.lever.way,
+            _UID: mine["metadata"]["uid"],
+            **({_BY: move.ref.name} if move.lever.kind else {}),
+            **move.before,
+        },
+        private=(WAY, _UID),
+        undo="" if fixed else str(move.back),
+        check=site.check if move.new else "",  # What is at 0 on purpose is not well, and must not be undone for that.
+        within=site.within if site.check and move.new else timedelta(0),
+        lasts=held,
+        others=1 if site.production and move.new == 0 < move.old else 0,
+    )
+
+
+def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
+    """One write, if everything is as the plan saw it; then a watch over it."""
+    site, lever, ref = _meant(wish, plan, tools)
+    workload = place.workload_of(site)
+    held = site.cluster.get(ref, lever.sub)
+    if held is None:
+        raise Moved(f"{ref} is gone")
+    if held["metadata"]["uid"] != plan.seen[_UID]:
+        raise Moved(f"{ref} was deleted and made anew")
+    now = lever.read(held)
+    moved = [f"{name}: {plan.seen[name]} -> {value}" for name, value in now.items() if value != plan.seen[name]]
+    if moved:
+        raise Moved("; ".join(moved))
+    after = settled(wish, now)
+    site.cluster.patch(ref, lever.steps(held, after, run), how=How.STEPS, by=marks.manager(run), sub=lever.sub)
+    look = Scaled(
+        site=site,
+        lever=lever,
+        ref=ref,
+        after=after,
+        phase=str((workload.get("status") or {}).get("phase", "")),
+        now=tools.now,
+        off=lever is levers.HPA and _is_off(workload, held),
+    )
+    why = watched(site, tools, look, patience=status.patience_for(workload))
+    return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
+
+
+def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
+    """Whether that run wrote what it was to write, by what it left and by the values."""
+    site, lever, ref = _meant(wish, plan, tools)
+    held = site.cluster.get(ref)
+    if held is None or held["metadata"]["uid"] != plan.seen[_UID]:
+        return Outcome(ended=Ended.UNKNOWN, said=f"{ref} is gone, so that nobody can see whether it was scaled.")
+    before = {one.name: plan.seen[one.name] for one in lever.values}
+    after, now = settled(wish, before), lever.read(held)
+    if marks.written_by(held, run):
+        return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=taken_back(lever, held, after), left=after)
+    if now == before:
+        return Outcome(ended=Ended.FAILED, said=f"{wish.service} is as it was. Nothing was changed.")
+    said = f"{wish.service} is neither as it was nor bears the mark of this run: {_spelled(now)}."
+    return Outcome(ended=Ended.UNKNOWN, said=said)
+
+
+def _meant(wish: Wish, plan: Plan, tools: Tools) -> tuple[Site, Lever, Ref]:
+    """What the plan's lever is, and the object that it is of."""
+    site = place.site_of(tools, wish.service)
+    lever = LEVERS.get(plan.seen.get(WAY, ""))
+    if lever is None:
+        said = "The bot no longer knows the way of this plan. Nothing was done. Ask for it again."
+        raise Rejected(said, code="no_such_way", status=409)
+    return site, lever, lever.ref(site, plan.seen.get(_BY, ""))
+
+
+def _check_workload(site: Site, workload: Thing) -> None:
+    ref = site.workload
+    rollouts = site.cluster.find(kinds.ROLLOUT, ref.namespace) if ref.kind == kinds.DEPLOYMENT else ()
+    guards.check_workload(ref, workload, owner_of(workload, ref), rollouts)
+
+
+def _check_move(move: Move, site: Site, workload: Thing) -> None:
+    guards.check_bounds(move, site)
+    guards.check_step(move, site)
+    guards.check_data(move, site.workload, workload, site)
+    guards.check_connections(move, site)
+    place.check_rights(site, [_right(move)])
+
+
+def _right(move: Move) -> Access:
+    kind, sub = move.ref.kind, move.lever.sub
+    resource = f"{kind.plural}/{sub}" if sub else kind.plural
+    return Access(verb="patch", group=kind.group, resource=resource, namespace=move.ref.namespace, name=move.ref.name)
+
+
+def _tried(move: Move, site: Site) -> tuple[str, ...]:
+    """The write as the API server would take it: admission and validation say no here, and not after the yes."""
+    held = site.cluster.get(move.ref, move.lever.sub)
+    if held is None:
+        raise Rejected(f"{move.ref} is gone. Nothing was done.", code="gone", status=409)
+    steps = move.lever.steps(held, move.after, "")
+    try:
+        site.cluster.patch(move.ref, steps, how=How.STEPS, by=marks.manager(""), sub=move.lever.sub, dry=True)
+    except Moved as moved:
+        said = f"{move.ref} changed while it was looked at: {moved.said}. Nothing was done. Ask again."
+        raise Rejected(said, code="moved", status=409) from None
+    except Unsure:
+        return ("Whether the cluster would take it is not known: it did not answer a dry run.",)
+    except Rejected as refused:
+        if refused.status != HTTPStatus.BAD_REQUEST:
+            raise
+        return ("A dry run is not available there (a webhook does not take any), so that the write itself will tell.",)
+    return ()
+
+
+def _why_no_way_back(move: Move, site: Site, workload: Thing) -> str:
+    """Why the words that would undo it would be refused: a sentence; "" where they would be taken."""
+    if move.back is None:
+        return f"what is there now, {_spelled(move.before)}, can't be said in words of this command."
+    back = reverse_of(move)
+    try:
+        guards.check_wish(move.back, site)
+        guards.check_bounds(back, site)
+        guards.check_step(back, site)
+        guards.check_data(back, site.workload, workload, site)
+    except Rejected as refused:
+        return refused.said.partition(" Nothing was done.")[0]
+    return ""
+
+
+def _is_off(workload: Thing, held: Thing) -> bool:
+    """Whether that HPA is switched off by a workload of no replicas."""
+    found = autoscalers.hpa(held, held["metadata"]["namespace"])
+    return status.wanted(workload) == 0 and found.pauses_at_zero
+
+
+def _radius(move: Move, site: Site) -> str:
+    change = move.new - move.old
+    count = f"{abs(change)} pod{'' if abs(change) == 1 else 's'} {'more' if change > 0 else 'fewer'}" if change else ""
+    return f"{count or 'no pod at once'}, of {site.workload} on cluster {site.cluster.name}"
+
+
+def _said(wish: Wish, after: Mapping[str, str]) -> str:
+    if "replicas" in after:
+        return f"{wish.service} is scaled to {after['replicas']}."
+    if after.get("paused", levers.ABSENT) != levers.ABSENT:
+        return f"{wish.service} is paused at {after['paused']}."
+    return f"{wish.service} is kept between {after['floor']} and {after['ceiling']}."
+
+
+def _spelled(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

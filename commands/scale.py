@@ -1,0 +1,65 @@
+"""scale: a service gets as many replicas, or its autoscaler another floor and ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Annotated
+
+from bot.acting import Tools
+from bot.acts import Outcome, Plan, Risk
+from bot.kinds import After, Count, Name, Span
+from bot.model import Principal
+from bot.workloads import scaling
+from bot.workloads.moves import Wish
+
+_MOST = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    service: Annotated[str, Name()]
+    replicas: Annotated[int, Count(0, _MOST, "a replica count")]
+    ceiling: Annotated[int | None, Count(1, _MOST, "a replica count"), After("max")] = None
+    held: Annotated[timedelta | None, Span(least=timedelta(minutes=1), most=timedelta(days=7)), After("for")] = None
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(service=self.service, count=self.replicas, ceiling=self.ceiling)
+
+
+@dataclass(frozen=True)
+class Scale:
+    verb: str = "scale"
+    usage: str = f"scale <service> <replicas 0-{_MOST}> [max <ceiling 1-{_MOST}>] [for <duration>]"
+    says: str = "give a service more or fewer replicas"
+    args: type[Args] = Args
+    risk: Risk = Risk.UNDOABLE
+    reads: bool = False
+    slow: bool = True
+    limits: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType(
+            {
+                "replicas": "between the service's own least and most, and by its largest step at once",
+                "volumes and votes": "none is lost by going lower",
+                "quotas": "what would not fit is refused",
+            }
+        )
+    )
+
+    def target(self, args: Args) -> str:
+        return args.service
+
+    def plan(self, args: Args, tools: Tools) -> Plan:
+        return scaling.plan(args.wish, args.held or timedelta(0), tools)
+
+    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return scaling.run(args.wish, plan, run, tools)
+
+    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return scaling.probe(args.wish, plan, run, tools)
+
+
+action = Scale()

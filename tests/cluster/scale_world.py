@@ -1,0 +1,75 @@
+"""What the tests of `scale` have in common: how it is said, and a service that has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import commands
+from bot.clusters import How, Kind, Ref, Thing
+from bot.ports import Rejected
+from bot.tools.cluster import Kubernetes
+from bot.workloads import kinds
+from commands.scale import Args
+from tests.cluster import manifests
+from tests.cluster.world import World
+
+SCALE = commands.actions()["scale"]
+
+
+def to(count: int, ceiling: int | None = None, held: timedelta | None = None) -> Args:
+    """`scale prod/api <count>`"""
+    return Args(service="prod/api", replicas=count, ceiling=ceiling, held=held)
+
+
+def deployed(world: World, *, replicas: int = 3, **said: Any) -> Thing:
+    """`prod/api` is the Deployment api, and all of it is there."""
+    world.needs_pods()
+    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=replicas, **said))
+    world.place()
+    settled(world, replicas)
+    return world.get(kinds.DEPLOYMENT, "api")
+
+
+def settled(world: World, count: int, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
+    def holds() -> bool:
+        thing = world.get(kind, name)
+        status = thing.get("status") or {}
+        seen = str(status.get("observedGeneration", "")) == str(thing["metadata"]["generation"])
+        return seen and (status.get("replicas", 0), status.get("availableReplicas", 0)) == (count, count)
+
+    world.until(holds, f"{count} available replicas of {name}")
+
+
+def replicas(world: World, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> int:
+    return int(world.get(kind, name)["spec"]["replicas"])
+
+
+def refused(world: World, args: Args) -> str:
+    """The words in which it is refused to plan that."""
+    with pytest.raises(Rejected) as caught:
+        world.plan(SCALE, args)
+    said: str = caught.value.said
+    assert "Nothing was done." in said
+    return said
+
+
+class Meddled(Kubernetes):
+    """The same cluster, in which something happens right before or after the one write."""
+
+    def __init__(
+        self, world: World, *, before: Callable[[], object] | None = None, after: Callable[[], object] | None = None
+    ) -> None:
+        super().__init__(world.admin.name, world.admin._section)
+        self._before, self._after = before, after
+
+    def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+        if self._before is not None and not dry:
+            self._before()
+        made = super().patch(ref, patch, how=how, by=by, sub=sub, dry=dry)
+        if self._after is not None and not dry:
+            self._after()
+        return made
