@@ -29,16 +29,17 @@ class Settling:
         standing = standing_of(self._site.workload.kind, thing)
         if standing.failed and self._is_of_before(thing):
             standing = Standing(said="no pod has moved yet")
-        if standing.failed:
-            return standing
         found = pods.pods_of(self._site.cluster, thing, more=self._labels)
         if standing.done:
             return self._soaking(standing, found)
-        said = pods.hopeless(found)
-        if said:
-            return replace(standing, failed=said)
         said = pods.held_up(found) or _not_made(thing)
-        return replace(standing, said=f"{standing.said}; {said.rstrip('.')}") if said else standing
+        if standing.failed:
+            return replace(standing, failed=f"{standing.failed.rstrip('.')}. {said}".rstrip())
+        return replace(
+            standing,
+            failed=pods.hopeless(found),
+            said=f"{standing.said}; {said.rstrip('.')}" if said else standing.said,
+        )
 
     def _soaking(self, standing: Standing, found: Sequence[Thing]) -> Standing:
         count = pods.restarts(found)
@@ -55,6 +56,6 @@ class Settling:
 
 
 def _not_made(thing: Thing) -> str:
-    """Why pods are not even made: a quota, an admission webhook."""
+    """Why pods are not even made: a quota, an admission webhook. A sentence, or ""."""
     failure = condition(thing, "ReplicaFailure")
-    return str(failure.get("message", "")) if failure.get("status") == "True" else ""
+    return f"{str(failure.get('message', '')).rstrip('.')}." if failure.get("status") == "True" else ""

@@ -17,6 +17,7 @@ _MADE = {
 
 def deployed(world: World, *images: str, kind: Kind = kinds.DEPLOYMENT, name: str = "api", **spec: object) -> None:
     """One image after the other, each until it runs; `prod/api` is there from then on."""
+    world.needs_pods()
     first, *later = images
     world.create(kind, name, **_MADE[kind](name, image=first, **spec))
     settled(world, kind, name)

@@ -1,0 +1,157 @@
+"""rollback: what goes wrong around its one write, and what it was done to that does not hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.acting import Moved, Unsure
+from bot.acts import Ended
+from bot.workloads import kinds, status
+from commands.rollback import Args, action
+from tests.cluster import manifests
+from tests.cluster.revising import deploy, deployed, image_of
+from tests.cluster.wedges import Died, Wedged
+from tests.cluster.world import World
+
+ARGS = Args(service="prod/api")
+_ONE_BY_ONE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def image(world: World) -> str:
+    return image_of(world.get(kinds.DEPLOYMENT, "api"))
+
+
+def test_who_deploys_between_the_last_look_and_the_write_is_not_overwritten(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    cluster = Wedged(world, before=lambda: deploy(world, "shop/api:3"))
+    world.place(cluster=cluster)
+
+    with pytest.raises(Moved):
+        world.run(action, ARGS, plan)
+
+    assert (image(world), cluster.patched) == ("shop/api:3", 1)
+
+
+def test_who_only_scales_between_the_last_look_and_the_write_is_no_hindrance(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    scaled = {"spec": {"replicas": 4}}
+    world.place(cluster=Wedged(world, before=lambda: world.merge(kinds.DEPLOYMENT, "api", scaled, sub="scale")))
+
+    outcome = world.run(action, ARGS, plan)
+
+    assert (outcome.unwell, image(world)) == ("", "shop/api:1")
+    assert world.get(kinds.DEPLOYMENT, "api")["status"]["updatedReplicas"] == 4
+
+
+@pytest.mark.parametrize("end", [Unsure("no answer"), Died()], ids=["the answer is lost", "the process dies"])
+def test_a_write_of_which_nobody_heard_is_found_and_not_sent_again(world: World, end: BaseException) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    cluster = Wedged(world, after=end)
+    world.place(cluster=cluster)
+
+    with pytest.raises(type(end)):
+        world.run(action, ARGS, plan)
+    found = world.probe(action, ARGS, plan)
+
+    assert (found.ended, cluster.patched, image(world)) == (Ended.DONE, 1, "shop/api:1")
+    assert found.left == {"template": plan.seen["goal"]}
+
+
+def test_a_process_that_dies_before_the_write_has_done_nothing(world: World) -> None:
+    def die() -> None:
+        raise Died
+
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    world.place(cluster=Wedged(world, before=die))
+
+    with pytest.raises(Died):
+        world.run(action, ARGS, plan)
+
+    assert (world.probe(action, ARGS, plan).ended, image(world)) == (Ended.FAILED, "shop/api:2")
+
+
+def test_a_run_that_somebody_has_deployed_over_is_still_found_by_its_annotation(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    world.run(action, ARGS, plan)
+    deploy(world, "shop/api:3")
+
+    assert world.probe(action, ARGS, plan).ended is Ended.DONE
+
+
+def test_an_image_that_is_gone_from_its_registry_is_told_at_once(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    world.fake.broken_images.add("shop/api:1")
+    began = world.clock.at
+
+    outcome = world.run(action, ARGS)
+
+    assert outcome.ended is Ended.DONE
+    assert "container api: " in outcome.unwell
+    assert "ImagePull" in outcome.unwell
+    assert (world.clock.at - began).total_seconds() < 120
+
+
+def test_pods_of_the_revision_that_is_left_may_be_as_broken_as_they_like(world: World) -> None:
+    deployed(world, "shop/api:1")
+    world.fake.broken_images.add("shop/api:2")
+    deploy(world, "shop/api:2")
+    world.until(
+        lambda: any("ImagePullBackOff" in str(pod.get("status")) for pod in world.every(kinds.POD)), "a pod is broken"
+    )
+
+    outcome = world.run(action, ARGS)
+
+    assert (outcome.ended, outcome.unwell, image(world)) == (Ended.DONE, "", "shop/api:1")
+
+
+def test_a_container_that_crashes_again_and_again_is_named(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    world.fake.crashing_images.add("shop/api:1")
+
+    outcome = world.run(action, ARGS)
+
+    assert "container api: CrashLoopBackOff" in outcome.unwell
+
+
+def test_a_deployment_whose_pods_a_quota_keeps_away_is_not_well_and_says_why(world: World) -> None:
+    """It ends with our patience: Kubernetes sets no deadline to a return that never begins to move."""
+    deployed(world, "shop/api:1", "shop/api:2", strategy=_ONE_BY_ONE, progressDeadlineSeconds=1)
+    world.create(kinds.QUOTA, "tight", **manifests.quota(pods="3"))
+    world.until(lambda: world.get(kinds.QUOTA, "tight").get("status", {}).get("used"), "the quota has counted")
+
+    outcome = world.run(action, ARGS)
+
+    assert (outcome.ended, image(world)) == (Ended.DONE, "shop/api:1")
+    assert "exceeded quota: tight" in outcome.unwell
+    assert outcome.unwell.endswith("after the change.")
+
+
+def test_a_rollback_that_makes_no_progress_in_time_says_so_and_why(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2", strategy=_ONE_BY_ONE, progressDeadlineSeconds=5)
+    world.fake.put("Node", "small", status={"allocatable": {"pods": "3"}})
+    for pod in world.every(kinds.POD):
+        world.fake.change("Pod", pod["metadata"]["name"], {"spec": {"nodeName": "small"}}, namespace=world.namespace)
+
+    outcome = world.run(action, ARGS)
+
+    assert outcome.unwell.startswith("It made no progress in time: ReplicaSet")
+    assert "Unschedulable, 0/1 nodes are available: 1 Too many pods" in outcome.unwell
+
+
+def test_a_deadline_that_the_revision_before_has_missed_is_not_held_against_the_one_gone_back_to(world: World) -> None:
+    deployed(world, "shop/api:1", progressDeadlineSeconds=2)
+    world.fake.broken_images.add("shop/api:2")
+    deploy(world, "shop/api:2")
+    world.until(
+        lambda: status.condition(world.get(kinds.DEPLOYMENT, "api"), "Progressing").get("status") == "False",
+        "its deadline is over",
+    )
+
+    outcome = world.run(action, ARGS)
+
+    assert (outcome.unwell, image(world)) == ("", "shop/api:1")

@@ -1,0 +1,42 @@
+"""What happens right before or after a write: somebody else is faster, the answer is lost, the process dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bot.clusters import Ref, Thing
+from bot.tools.cluster import Kubernetes
+from tests.cluster.world import World
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+class Wedged(Kubernetes):
+    """The world's cluster, and something else around its first patch. Counts what it was asked to write."""
+
+    def __init__(
+        self, world: World, *, before: Callable[[], object] | None = None, after: BaseException | None = None
+    ) -> None:
+        super().__init__(world.admin.name, world.admin._section)
+        self._before = before
+        self._after = after
+        self.patched = 0
+        self.deleted: list[str] = []
+
+    def patch(self, ref: Ref, patch: object, **more: Any) -> Thing:
+        self.patched += 1
+        before, self._before = self._before, None
+        if before is not None:
+            before()
+        told = super().patch(ref, patch, **more)
+        after, self._after = self._after, None
+        if after is not None:
+            raise after
+        return told
+
+    def delete(self, ref: Ref, *, uid: str) -> None:
+        self.deleted.append(ref.name)
+        super().delete(ref, uid=uid)
