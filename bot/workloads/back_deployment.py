@@ -31,7 +31,7 @@ class ByReplicaSet:
         place.check_rights(site, [_write(case)])
         kept = history.replicasets(site.cluster, thing)
         template = thing["spec"]["template"]
-        choice = history.choose(kept, history.current(kept, template), template, case.wish)
+        choice = history.choose(kept, history.current(kept, thing), template, case.wish)
         return returning.planned(case, choice, tuple(_warnings(thing)))
 
     def run(self, case: Case, plan: Plan, run: str) -> Outcome:

@@ -30,9 +30,19 @@ class Revision:
     hash: str
     name: str  #: of the object that keeps it
     uid: str
-    pods: str  #: the label selector of its pods
+    mark: tuple[str, str]  #: the label that its pods carry
     template: Thing  #: without what its controller has added
     kept: Thing  #: the object that keeps it
+
+    @property
+    def pods(self) -> str:
+        """The label selector of its pods."""
+        return "=".join(self.mark)
+
+    @property
+    def others(self) -> str:
+        """That of all pods that are not of it."""
+        return "!=".join(self.mark)
 
     def __str__(self) -> str:
         return f"revision {self.number} ({self.hash})"
@@ -62,7 +72,7 @@ def replicasets(cluster: Cluster, thing: Thing, *, number: str = _NUMBER, label:
                 hash=key,
                 name=meta["name"],
                 uid=meta["uid"],
-                pods=f"{label}={key}",
+                mark=(label, key),
                 template=templates.bare(one["spec"]["template"], label),
                 kept=one,
             )
@@ -83,7 +93,7 @@ def controller_revisions(cluster: Cluster, thing: Thing) -> tuple[Revision, ...]
                 hash=key,
                 name=meta["name"],
                 uid=meta["uid"],
-                pods=f"{REVISION_LABEL}={meta['name'] if stateful else key}",
+                mark=(REVISION_LABEL, meta["name"] if stateful else key),
                 template=templates.bare(one["data"]["spec"]["template"]),
                 kept=one,
             )
@@ -91,10 +101,18 @@ def controller_revisions(cluster: Cluster, thing: Thing) -> tuple[Revision, ...]
     return tuple(sorted(found, key=lambda one: (-one.number, one.name)))
 
 
-def current(revisions: Sequence[Revision], template: Thing) -> Revision | None:
-    """That of the workload's own template; None where its controller has not made one yet."""
-    wanted = templates.bare(template)
-    return next((one for one in revisions if one.template == wanted), None)
+def current(revisions: Sequence[Revision], thing: Thing) -> Revision | None:
+    """That of the workload's own template; None where its controller has not made one yet.
+
+    What an older version of Kubernetes has kept may lack fields that it has now; the newest is it all the same, once
+    the controller has seen the template.
+    """
+    wanted = templates.bare(thing["spec"]["template"])
+    found = next((one for one in revisions if one.template == wanted), None)
+    seen, generation = (thing.get("status") or {}).get("observedGeneration"), thing["metadata"].get("generation")
+    if found is None and revisions and str(seen) == str(generation):
+        return revisions[0]
+    return found
 
 
 def choose(revisions: Sequence[Revision], now: Revision | None, template: Thing, wish: str) -> Choice:

@@ -43,7 +43,7 @@ def planned(case: Case, choice: Choice, more: Sequence[str]) -> Plan:
 
 def still(case: Case, plan: Plan, revisions: Sequence[Revision]) -> Choice:
     """From where to where, as the plan had it. Raises `Moved` where that does not fit any more."""
-    site, now = case.site, current(revisions, case.thing["spec"]["template"])
+    site, now = case.site, current(revisions, case.thing)
     if case.thing["metadata"]["uid"] != plan.seen[_UID]:
         raise Moved(f"{site.workload} was made anew")
     held = now.hash if now else _NONE
@@ -61,7 +61,7 @@ def over(site: Site, choice: Choice, why: str) -> Outcome:
 
 def looked_for(case: Case, plan: Plan, run: str, revisions: Sequence[Revision]) -> Outcome:
     """Whether that run wrote it, by its marks; then by what stands there."""
-    site, now = case.site, current(revisions, case.thing["spec"]["template"])
+    site, now = case.site, current(revisions, case.thing)
     if marks.written_by(case.thing, run):
         goal = plan.seen[_GOAL]
         return Outcome(ended=Ended.DONE, said=f"{site.workload} was given {goal} again.", left={TEMPLATE: goal})

@@ -21,7 +21,7 @@ def kept(number: int, key: str, image: str, restarted: str = "") -> Revision:
         hash=key,
         name=f"api-{key}",
         uid=f"uid-{key}",
-        pods=f"pod-template-hash={key}",
+        mark=("pod-template-hash", key),
         template=template(image, restarted),
         kept={},
     )
@@ -86,6 +86,20 @@ def test_what_cannot_be_gone_back_to_is_refused_in_words(revisions: tuple[Revisi
     assert said in refused.value.said
 
 
+def workload(image: str, restarted: str = "", *, observed: int = 1) -> dict[str, Any]:
+    meta = {"name": "api", "generation": 2}
+    return {
+        "metadata": meta,
+        "spec": {"template": template(image, restarted)},
+        "status": {"observedGeneration": observed},
+    }
+
+
 def test_the_current_revision_is_that_of_the_template_and_none_is_while_it_is_not_made() -> None:
-    assert current(ALL, template("api:2", "monday")) is AGAIN
-    assert current(ALL, template("api:3")) is None
+    assert current(ALL, workload("api:2", "monday")) is AGAIN
+    assert current(ALL, workload("api:3")) is None
+    assert current((), workload("api:3", observed=2)) is None
+
+
+def test_of_a_template_that_its_controller_has_seen_the_newest_is_it_whatever_fields_it_lacks() -> None:
+    assert current(ALL, workload("api:3", observed=2)) is TWICE

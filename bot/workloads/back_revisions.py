@@ -1,0 +1,111 @@
+"""StatefulSets and DaemonSets go back to a ControllerRevision: a patch that their controller has kept, sent as it is.
+
+The traps: the patch is applied with the very bytes that were kept, since a template read into types loses what those do
+not know; and a StatefulSet whose pods broke stays broken until they are deleted (`unsticking`).
+https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/pkg/polymorphichelpers/rollback.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from bot.acts import Ended, Outcome, Plan
+from bot.clusters import Access, How, Thing
+from bot.sites import Site
+from bot.workloads import history, kinds, marks, place, returning
+from bot.workloads.history import Choice
+from bot.workloads.settling import Settling
+from bot.workloads.status import counted, patience_for, wanted
+from bot.workloads.unsticking import Unsticking, partition_of, stuck
+from bot.workloads.watching import watched
+from bot.workloads.ways import Case
+
+_EACH = timedelta(minutes=1)  #: what one more pod may take where they come one by one
+
+
+class ByControllerRevision:
+    name = "revisions"
+
+    def plan(self, case: Case) -> Plan:
+        site, thing = case.site, case.thing
+        place.check_rights(site, list(_writes(site, thing)))
+        kept = history.controller_revisions(site.cluster, thing)
+        choice = history.choose(kept, history.current(kept, thing), thing["spec"]["template"], case.wish)
+        return returning.planned(case, choice, tuple(_warnings(site, thing)))
+
+    def run(self, case: Case, plan: Plan, run: str) -> Outcome:
+        site, thing = case.site, case.thing
+        choice = returning.still(case, plan, history.controller_revisions(site.cluster, thing))
+        site.cluster.patch(site.workload, _patch(thing, choice, run), how=How.STRATEGIC, by=marks.manager(run))
+        if not _rolls(thing):
+            said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
+            return replace(returning.over(site, choice, ""), said=said)
+        patience = patience_for(thing) + _EACH * _count(thing)
+        if not _waits_in_line(site, thing):
+            return returning.over(
+                site, choice, watched(site, case.tools, Settling(site, choice.goal.pods), patience=patience)
+            )
+        look = Unsticking(site, choice.goal, most=wanted(thing))
+        outcome = returning.over(site, choice, watched(site, case.tools, look, patience=patience))
+        if not look.deleted:
+            return outcome
+        return replace(outcome, said=f"{outcome.said} Deleted: {', '.join(sorted(look.deleted.values()))}.")
+
+    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
+        """What it did not come to delete is told: only a person knows whether that is still wanted."""
+        site, thing = case.site, case.thing
+        kept = history.controller_revisions(site.cluster, thing)
+        outcome = returning.looked_for(case, plan, run, kept)
+        now = history.current(kept, thing)
+        if outcome.ended is not Ended.DONE or now is None or not (_rolls(thing) and _waits_in_line(site, thing)):
+            return outcome
+        names = sorted(one["metadata"]["name"] for one in stuck(site, thing, now))
+        if not names:
+            return outcome
+        return replace(outcome, unwell=f"It waits for pods that have to be deleted first: {', '.join(names)}.")
+
+
+def _patch(thing: Thing, choice: Choice, run: str) -> Thing:
+    """As it was kept, for the object as it was read: any write since then is a 409, and nothing is done."""
+    meta = thing["metadata"]
+    head = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "annotations": marks.annotation(run)}
+    return {**choice.goal.kept["data"], "metadata": head}
+
+
+def _writes(site: Site, thing: Thing) -> Iterator[Access]:
+    ref = site.workload
+    yield Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)
+    if _rolls(thing) and _waits_in_line(site, thing):
+        yield Access(verb="delete", group="", resource="pods", namespace=ref.namespace)
+
+
+def _warnings(site: Site, thing: Thing) -> Iterator[str]:
+    if not _rolls(thing):
+        yield "Its update strategy is OnDelete: no pod moves until somebody deletes it."
+        return
+    if site.workload.kind != kinds.STATEFULSET:
+        return
+    partition = partition_of(thing)
+    if partition:
+        yield f"Its partition is {partition}: pods below {site.workload.name}-{partition} do not move."
+    if _waits_in_line(site, thing):
+        yield (
+            "It waits for ever for a pod that does not get ready: pods of other revisions that are not ready then are"
+            f" deleted, at most {wanted(thing)}."
+        )
+
+
+def _rolls(thing: Thing) -> bool:
+    return bool((thing["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate")
+
+
+def _waits_in_line(site: Site, thing: Thing) -> bool:
+    """Whether one pod that is not ready holds up all others."""
+    ordered = thing["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
+    return ordered and site.workload.kind == kinds.STATEFULSET
+
+
+def _count(thing: Thing) -> int:
+    return counted(thing, "desiredNumberScheduled") or wanted(thing)

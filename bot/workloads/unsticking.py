@@ -1,0 +1,76 @@
+"""A StatefulSet that waits for a pod of a bad revision waits for ever, rolled back or not: that pod has to go.
+
+It replaces pods one by one and goes on only when each is ready; one that never will be is not replaced by itself. What
+is ready is left to the controller, and so is everything where it moves no pods at all.
+https://github.com/kubernetes/kubernetes/issues/67250
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.acting import Moved, Unsure
+from bot.clusters import Ref, Thing
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import kinds, pods
+from bot.workloads.history import Revision
+from bot.workloads.settling import Settling
+from bot.workloads.status import Standing, counted
+
+
+def partition_of(thing: Thing) -> int:
+    """Pods from this ordinal on are of the new revision; those below stay."""
+    strategy = thing["spec"].get("updateStrategy") or {}
+    return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+
+
+def stuck(site: Site, thing: Thing, goal: Revision) -> Sequence[Thing]:
+    """The pods that hold it up on its way to `goal`: of another revision, not ready, and not on their way out."""
+    if counted(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0):
+        return ()
+    found = pods.pods_of(site.cluster, thing, more=goal.others)
+    moved = [one for one in found if _ordinal(one) >= partition_of(thing)]
+    return [one for one in moved if not _ready(one) and not one["metadata"].get("deletionTimestamp")]
+
+
+class Unsticking:
+    """A `watching.Look` that deletes what holds it up: each pod once, `most` in all."""
+
+    def __init__(self, site: Site, goal: Revision, *, most: int) -> None:
+        self._site = site
+        self._goal = goal
+        self._most = most
+        self._settling = Settling(site, goal.pods)
+        self._refused = ""
+        self.deleted: dict[str, str] = {}  #: uid -> name
+
+    def __call__(self, thing: Thing) -> Standing:
+        for one in stuck(self._site, thing, self._goal):
+            name, uid = one["metadata"]["name"], one["metadata"]["uid"]
+            if uid not in self.deleted and len(self.deleted) < self._most:
+                self.deleted[uid] = name
+                self._delete(name, uid)
+        standing = self._settling(thing)
+        if self._refused and not standing.done:
+            return replace(standing, said=f"{standing.said}; {self._refused}")
+        return standing
+
+    def _delete(self, name: str, uid: str) -> None:
+        """Whatever comes of it, what was patched stands: it is told, and nothing is sent twice."""
+        try:
+            self._site.cluster.delete(Ref(kind=kinds.POD, namespace=self._site.workload.namespace, name=name), uid=uid)
+        except Moved:
+            return
+        except (Rejected, Unsure) as trouble:
+            self._refused = f"pod {name} could not be deleted: {trouble.said.removesuffix(' Nothing was done.')}"
+
+
+def _ready(pod: Thing) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+
+
+def _ordinal(pod: Thing) -> int:
+    return int(pod["metadata"]["name"].rpartition("-")[2])
