@@ -17,19 +17,30 @@ from bot.workloads.status import Standing, condition, standing_of
 
 
 class Settling:
-    """A `watching.Look`. `labels`: selector of the pods that are to run; `behind`: the name of what they replace."""
+    """A `watching.Look` at the pods that are to run.
 
-    def __init__(self, site: Site, labels: str, *, behind: str = "") -> None:
+    Args:
+        labels: a selector of them, "" for all.
+        behind: the name of the ReplicaSet that theirs takes the place of.
+        older: uids of pods that they take the place of, where no label tells them apart.
+    """
+
+    def __init__(self, site: Site, labels: str, *, behind: str = "", older: frozenset[str] = frozenset()) -> None:
         self._site = site
         self._labels = labels
         self._behind = behind
+        self._older = older
         self._restarts: int | None = None  #: when it was done for the first time
 
     def __call__(self, thing: Thing) -> Standing:
         standing = standing_of(self._site.workload.kind, thing)
         if standing.failed and self._is_of_before(thing):
             standing = Standing(said="no pod has moved yet")
-        found = pods.pods_of(self._site.cluster, thing, more=self._labels)
+        found = [
+            one
+            for one in pods.pods_of(self._site.cluster, thing, more=self._labels)
+            if one["metadata"]["uid"] not in self._older
+        ]
         if standing.done:
             return self._soaking(standing, found)
         said = pods.held_up(found) or _not_made(thing)

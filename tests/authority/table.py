@@ -50,6 +50,7 @@ page       no       no      no     yes       no       yes   no      no       yes
 reopen     no       no      no     yes       no       yes   no      no       yes   no
 resolve    no       no      no     yes       no       yes   yes     no       yes   no
 review-glass no     no      no     no        not      not   no      no       not   no
+restart    no       no      no     no        no       not   no      no       not   no
 rollback   no       no      no     no        no       not   no      no       not   no
 runs       no       no      no     yes       no       yes   no      no       yes   yes
 scale      no       no      no     no        no       not   no      no       not   no
@@ -85,6 +86,7 @@ SAID: dict[str, str] = {
     "resolve": "resolve 1",
     "severity": "severity 1 warning",
     "review-glass": "review-glass vic because it was needed",
+    "restart": "restart prod/api",
     "rollback": "rollback prod/api",
     "runs": "runs",
     "scale": "scale prod/api 6",

@@ -1,0 +1,131 @@
+"""A workload's pods are started anew, with the same template: the mark that `kubectl rollout restart` sets in it.
+
+A Rollout has a field for that, and its controller deletes pods one by one, only while every replica is available. The
+time is set when it runs and is in no plan, which would be another one each second.
+https://argo-rollouts.readthedocs.io/en/stable/features/restart/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, timedelta
+from http import HTTPStatus
+
+from bot.acting import Moved, Tools
+from bot.acts import Ended, Outcome, Plan
+from bot.clusters import Access, How, Thing
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import kinds, marks, place, pods
+from bot.workloads.owners import By
+from bot.workloads.settling import Settling
+from bot.workloads.status import Standing, counted, patience_for, wanted
+from bot.workloads.watching import watched
+
+#: Names in a plan's `seen`: the object, and a digest of what its pods are made of.
+_UID, _RUNS = "uid", "runs"
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+_EACH = timedelta(minutes=1)  #: what one more pod may take where they come one by one
+
+
+def planned(site: Site, thing: Thing) -> Plan:
+    _refuse_what_stands_still(site, thing)
+    place.check_rights(site, [_write(site)])
+    return Plan(
+        target=site.service,
+        effect=(
+            f"Every pod of {site.workload} is replaced by one that runs the same.",
+            *_warnings(site, thing),
+            "There is no undo: what its pods held in memory is gone.",
+        ),
+        radius=f"all pods of {site.workload}",
+        seen={_UID: thing["metadata"]["uid"], _RUNS: _digest(site, thing)},
+        private=(_UID, _RUNS),
+    )
+
+
+def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcome:
+    """Raises `Moved` where it was restarted, or changed, since the plan was made."""
+    _refuse_what_stands_still(site, thing)
+    if (thing["metadata"]["uid"], _digest(site, thing)) != (plan.seen[_UID], plan.seen[_RUNS]):
+        raise Moved(f"{site.workload} was restarted or changed since")
+    older = frozenset(one["metadata"]["uid"] for one in pods.pods_of(site.cluster, thing))
+    at = f"{tools.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    site.cluster.patch(site.workload, _steps(site, thing, run, at), how=How.STEPS, by=marks.manager(run))
+    patience = patience_for(thing) + _EACH * (counted(thing, "desiredNumberScheduled") or wanted(thing))
+    why = watched(site, tools, _Restarting(site, older, at), patience=patience)
+    return Outcome(
+        ended=Ended.DONE, said=f"{site.workload} {'was told to restart' if why else 'is restarted'}.", unwell=why
+    )
+
+
+def looked_for(site: Site, thing: Thing, plan: Plan, run: str) -> Outcome:
+    if marks.written_by(thing, run):
+        return Outcome(ended=Ended.DONE, said=f"{site.workload} was told to restart.")
+    if _digest(site, thing) == plan.seen[_RUNS]:
+        return Outcome(ended=Ended.FAILED, said=f"{site.workload} was not told to restart. Nothing was changed.")
+    return Outcome(ended=Ended.UNKNOWN, said=f"{site.workload} was restarted or changed; it does not say by whom.")
+
+
+class _Restarting:
+    """A `watching.Look`: done once none of the older pods is left. Those that are there are not judged."""
+
+    def __init__(self, site: Site, older: frozenset[str], at: str) -> None:
+        self._site = site
+        self._at = at
+        self._settling = Settling(site, "", older=older)
+
+    def __call__(self, thing: Thing) -> Standing:
+        standing = self._settling(thing)
+        restarted = (thing.get("status") or {}).get("restartedAt")
+        if self._site.workload.kind == kinds.ROLLOUT and standing.done and restarted != self._at:
+            return replace(standing, done=False, said="its controller still has pods to restart")
+        return standing
+
+
+def _refuse_what_stands_still(site: Site, thing: Thing) -> None:
+    spec, workload = thing["spec"], site.workload
+    if workload.kind == kinds.DEPLOYMENT and spec.get("paused"):
+        said = f"{workload} is paused, so no pod would move. Nothing was done."
+        hint = f"`kubectl rollout resume deployment/{workload.name}` first."
+        raise Rejected(f"{said} {hint}", code="paused", status=HTTPStatus.CONFLICT)
+    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+        said = f"{workload} has the update strategy OnDelete, so no pod would move. Nothing was done."
+        raise Rejected(f"{said} Delete its pods by hand.", code="on_delete", status=HTTPStatus.CONFLICT)
+
+
+def _warnings(site: Site, thing: Thing) -> Iterator[str]:
+    owner = place.owner_of(site, thing)
+    if owner.by is By.OPERATOR:
+        yield f"It is kept by {owner}, which may take the mark of the restart back."
+    if (thing["spec"].get("strategy") or {}).get("type") == "Recreate":
+        yield "Its strategy is Recreate: all pods end before the first new one starts."
+    if wanted(thing) == 1 and site.workload.kind != kinds.DAEMONSET:
+        yield "It has one replica: nothing else serves where that one ends before the new one is ready."
+    if site.workload.kind == kinds.ROLLOUT:
+        yield "Argo Rollouts restarts a pod at a time, and none while any replica is unavailable."
+
+
+def _steps(site: Site, thing: Thing, run: str, at: str) -> list[dict[str, object]]:
+    uid = {"op": "test", "path": "/metadata/uid", "value": thing["metadata"]["uid"]}
+    if site.workload.kind == kinds.ROLLOUT:
+        return [uid, {"op": "add", "path": "/spec/restartAt", "value": at}, *marks.noted(thing, marks.annotation(run))]
+    template = thing["spec"]["template"]
+    inside = [{**step, "path": f"/spec/template{step['path']}"} for step in marks.noted(template, {_RESTARTED: at})]
+    same = {"op": "test", "path": "/spec/template", "value": template}
+    return [uid, same, *inside, *marks.noted(thing, marks.annotation(run))]
+
+
+def _digest(site: Site, thing: Thing) -> str:
+    """Of the template, or of the time of the last restart where that is not in there."""
+    what = thing["spec"].get("restartAt") if site.workload.kind == kinds.ROLLOUT else None
+    said = json.dumps([thing["spec"].get("template"), what], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _write(site: Site) -> Access:
+    ref = site.workload
+    return Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)

@@ -1,0 +1,170 @@
+"""restart: every pod is replaced by one that runs the same, by the mark that kubectl sets too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.acting import Moved
+from bot.acts import Ended, Plan
+from bot.clusters import Kind
+from bot.ports import Rejected
+from bot.workloads import kinds, marks
+from commands.restart import Args, action
+from tests.cluster import manifests
+from tests.cluster.revising import deploy, deployed, settled
+from tests.cluster.wedges import Died, Wedged
+from tests.cluster.world import World
+
+ARGS = Args(service="prod/api")
+KINDS = pytest.mark.parametrize(
+    "kind", [kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.DAEMONSET], ids=lambda kind: kind.title
+)
+
+
+def uids(world: World) -> set[str]:
+    found = [one["metadata"] for one in world.every(kinds.POD)]
+    return {one["uid"] for one in found if not one.get("deletionTimestamp")}
+
+
+def notes_of(world: World, kind: Kind = kinds.DEPLOYMENT) -> dict[str, Any]:
+    """The annotations of its template."""
+    return dict(world.get(kind, "api")["spec"]["template"]["metadata"].get("annotations") or {})
+
+
+def refusal(world: World) -> str:
+    with pytest.raises(Rejected) as refused:
+        world.plan(action, ARGS)
+    return refused.value.said
+
+
+def told(plan: Plan) -> str:
+    return " ".join(plan.effect)
+
+
+@KINDS
+def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: Kind) -> None:
+    deployed(world, "shop/api:1", kind=kind)
+    before, spec = uids(world), world.get(kind, "api")["spec"]
+
+    plan = world.plan(action, ARGS)
+    outcome = world.run(action, ARGS, plan)
+
+    now = world.get(kind, "api")
+    assert (outcome.ended, outcome.unwell, plan.undo) == (Ended.DONE, "", "")
+    assert len(before) == len(uids(world))
+    assert before.isdisjoint(uids(world))
+    assert notes_of(world, kind)["kubectl.kubernetes.io/restartedAt"].endswith("Z")
+    assert now["spec"]["template"]["spec"] == spec["template"]["spec"]
+    assert marks.written_by(now, "5f" * 16)
+    assert told(plan).endswith("There is no undo: what its pods held in memory is gone.")
+
+
+@KINDS
+def test_it_can_be_restarted_again_and_keeps_what_its_template_says(world: World, kind: Kind) -> None:
+    deployed(world, "shop/api:1", kind=kind)
+    world.merge(kind, "api", {"spec": {"template": {"metadata": {"annotations": {"team": "core"}}}}})
+    settled(world, kind)
+    world.run(action, ARGS)
+    first = notes_of(world, kind)
+
+    world.run(action, ARGS, run="aa" * 16)
+
+    assert first["team"] == notes_of(world, kind)["team"] == "core"
+    assert marks.written_by(world.get(kind, "api"), "aa" * 16)
+
+
+def test_a_paused_deployment_and_one_whose_pods_people_replace_are_refused(world: World) -> None:
+    deployed(world, "shop/api:1")
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True}})
+    paused = refusal(world)
+    world.create(kinds.STATEFULSET, "db", **manifests.statefulset("db", updateStrategy={"type": "OnDelete"}))
+    world.place(kind=kinds.STATEFULSET, name="db")
+
+    assert "is paused, so no pod would move. Nothing was done. `kubectl rollout resume deployment/api`" in paused
+    assert "has the update strategy OnDelete, so no pod would move. Nothing was done." in refusal(world)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"replicas": 1}, "It has one replica: nothing else serves"),
+        ({"strategy": {"type": "Recreate"}}, "Its strategy is Recreate: all pods end before the first new one starts."),
+    ],
+)
+def test_what_may_go_away_meanwhile_is_said(world: World, spec: dict[str, Any], said: str) -> None:
+    deployed(world, "shop/api:1")
+    unwarned = told(world.plan(action, ARGS))
+    world.remove(kinds.DEPLOYMENT, "api")
+    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(**spec))
+
+    assert said not in unwarned
+    assert said in told(world.plan(action, ARGS))
+
+
+def test_what_an_operator_keeps_may_be_taken_back_by_it(world: World) -> None:
+    owner = world.create(kinds.CONFIG, "database")
+    deployed(world, "shop/api:1")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "database", "uid": owner["metadata"]["uid"]}
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"ownerReferences": [{**reference, "controller": True}]}})
+
+    assert f"It is kept by an operator (ConfigMap {world.namespace}/database), which may take" in told(
+        world.plan(action, ARGS)
+    )
+
+
+def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_that_it_moved(world: World) -> None:
+    deployed(world, "shop/api:1")
+    plan = world.plan(action, ARGS)
+
+    world.run(action, ARGS, plan, run="aa" * 16)
+    with pytest.raises(Moved, match="was restarted or changed since"):
+        world.run(action, ARGS, plan, run="bb" * 16)
+
+    assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
+
+
+def test_who_deploys_between_the_last_look_and_the_write_is_not_restarted(world: World) -> None:
+    deployed(world, "shop/api:1")
+    plan = world.plan(action, ARGS)
+    world.place(cluster=Wedged(world, before=lambda: deploy(world, "shop/api:2")))
+
+    with pytest.raises(Moved):
+        world.run(action, ARGS, plan)
+
+    assert "kubectl.kubernetes.io/restartedAt" not in notes_of(world)
+
+
+def test_a_run_is_found_by_its_mark_and_one_that_never_wrote_is_not(world: World) -> None:
+    deployed(world, "shop/api:1")
+    plan = world.plan(action, ARGS)
+    world.place(cluster=Wedged(world, after=Died()))
+    before = world.probe(action, ARGS, plan)
+
+    with pytest.raises(Died):
+        world.run(action, ARGS, plan)
+    after, other = world.probe(action, ARGS, plan), world.probe(action, ARGS, plan, run="bb" * 16)
+
+    assert [one.ended for one in (before, after, other)] == [Ended.FAILED, Ended.DONE, Ended.UNKNOWN]
+
+
+def test_pods_that_crash_are_why_one_restarts_so_only_those_that_come_are_judged(world: World) -> None:
+    world.fake.crashing_images.add("shop/api:1")
+    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(image="shop/api:1"))
+    world.place()
+    world.until(lambda: "CrashLoopBackOff" in str(world.every(kinds.POD)), "its pods crash")
+    unhealed = world.run(action, ARGS)
+    world.fake.crashing_images.clear()
+
+    outcome = world.run(action, ARGS, run="aa" * 16)
+
+    assert "container api: CrashLoopBackOff" in unhealed.unwell
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+
+
+def test_whoever_may_not_patch_it_is_told_so_before_any_yes(world: World) -> None:
+    deployed(world, "shop/api:1")
+    world.fake.rights.denied["vakhta"] = {("patch", "deployments")}
+
+    assert "The bot may not patch deployments.apps" in refusal(world)
