@@ -18,6 +18,7 @@ from bench.load import Unmeasurable
 from bench.rows import (
     alerta,
     audit,
+    cluster,
     command,
     cost,
     decide,
@@ -48,6 +49,7 @@ _ROWS = {
     "audit": audit.measure,
     "kill": kill.measure,
     "decide": decide.measure,
+    "cluster": cluster.measure,
 }
 
 
