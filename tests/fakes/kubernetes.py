@@ -25,7 +25,7 @@ from tests.fakes.kubernetes_rights import Rights, User, Wanted
 from tests.fakes.kubernetes_store import Refused, Thing, copied, selected
 from tests.fakes.kubernetes_validation import check
 from tests.fakes.kubernetes_views import PATH, QUERY, VERBS, Asked, line
-from tests.fakes.kubernetes_writes import view, wanted
+from tests.fakes.kubernetes_writes import listed, view, wanted
 from tests.fakes.server import StrictServer
 from tests.fakes.ticking import Ticking
 
@@ -203,7 +203,7 @@ class FakeKubernetes(StrictServer, Insides):
             "kind": f"{asked.resource.kind}List",
             "apiVersion": asked.resource.api_version,
             "metadata": meta,
-            "items": copied(found[start:end]),
+            "items": [listed(asked.resource, one) for one in found[start:end]],
         }
 
     def _watched(self, asked: Asked) -> Iterator[bytes]:
@@ -256,7 +256,10 @@ class FakeKubernetes(StrictServer, Insides):
         conditions = json.loads(asked.call.body or b"{}").get("preconditions") or {}
         for name, value in conditions.items():
             if thing["metadata"].get(name) != value:
-                raise Refused(409, "Conflict", f"Precondition failed: {name} in precondition: {value}")
+                held = f"the {name} in record ({thing['metadata'].get(name)})"
+                said = f'{asked.resource.kind}.{asked.resource.group} "{asked.name}"'
+                said += f": the {name} in the precondition ({value}) does not match {held}"
+                raise Refused(409, "Conflict", f"Operation cannot be fulfilled on {said}", name=asked.name)
         if not asked.dry:
             self.objects.delete(asked.resource, thing)
         return Answer.json({"kind": "Status", "apiVersion": "v1", "status": "Success"})

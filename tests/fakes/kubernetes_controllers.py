@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.fakes.kubernetes_controllers_argocd import SelfHeal
+from tests.fakes.kubernetes_controllers_budget import Budgets
 from tests.fakes.kubernetes_controllers_daemonset import DaemonSets
 from tests.fakes.kubernetes_controllers_deployment import Deployments
 from tests.fakes.kubernetes_controllers_garbage import Garbage, Quotas
@@ -26,4 +27,4 @@ def usual() -> list[Callable[[Insides], bool]]:
     """
     changing: list[Callable[[Insides], bool]] = [SelfHeal(), ScaledObjects(), Autoscalers()]
     making = [Deployments(), ReplicaSets(), StatefulSets(), DaemonSets()]
-    return [*changing, *making, Pods(), Quotas(), Garbage()]
+    return [*changing, *making, Pods(), Budgets(), Quotas(), Garbage()]

@@ -62,8 +62,10 @@ def changed(fake: Insides, thing: Thing, patch: Thing, *, by: str = MANAGER, sub
 
 
 def told(fake: Insides, thing: Thing, status: Thing, *, by: str = MANAGER) -> Thing:
-    """The whole status is that from here on."""
-    return fake.objects.write(kind_of(thing["kind"]), thing, {**thing, "status": status}, by=by, sub="status")
+    """The whole status is that from here on; annotations go along."""
+    resource, (namespace, name) = kind_of(thing["kind"]), key_of(thing)
+    old = fake.objects.get(resource, namespace, name)
+    return fake.objects.write(resource, old, {**thing, "status": status}, by=by, sub="status")
 
 
 def made(fake: Insides, owner: Thing, kind: str, thing: Thing, *, by: str = MANAGER) -> Thing:

@@ -42,7 +42,13 @@ class Deployments(Controller):
 
     def _say(self, fake: Insides, thing: Thing) -> None:
         held = fake.objects.get(kind_of(self.kind), thing["metadata"]["namespace"], thing["metadata"]["name"])
-        status, waits = status_of(fake, held, Sets.of(fake, held))
+        sets = Sets.of(fake, held)
+        status, waits = status_of(fake, held, sets)
+        if sets.new is not None:
+            # As the real one does it: an annotation through /status, which counts as no new generation.
+            meta = held["metadata"]
+            notes = {**(meta.get("annotations") or {}), REVISION: str(revision_of(sets.new))}
+            held = {**held, "metadata": {**meta, "annotations": notes}}
         told(fake, held, status)
         if waits:
             self.again(held)
@@ -52,7 +58,7 @@ def _sync(fake: Insides, thing: Thing) -> None:
     """Paused, or its size was changed: no rollout, but every ReplicaSet gets its share."""
     sets = Sets.of(fake, thing)
     if sets.new is not None:
-        thing = _renumber(fake, thing, sets.new, sets)
+        _renumber(fake, thing, sets.new, sets)
         sets = Sets.of(fake, thing)
     for one, count in sets.shares():
         scale(fake, thing, one, count)
@@ -65,13 +71,13 @@ def _recreate(fake: Insides, thing: Thing) -> None:
         scale(fake, thing, one, 0)
     if living or any(fake.objects.owned(one["metadata"]["uid"], kind_of("Pod")) for one in sets.old):
         return
-    thing, new = _newest(fake, thing)
+    new = _newest(fake, thing)
     scale(fake, thing, new, thing["spec"]["replicas"])
     _forget(fake, thing)
 
 
 def _roll(fake: Insides, thing: Thing) -> None:
-    thing, new = _newest(fake, thing)
+    new = _newest(fake, thing)
     sets = Sets.of(fake, thing)
     if size(new) != thing["spec"]["replicas"] and scale(fake, thing, new, sets.room_for(new)):
         return
@@ -82,12 +88,10 @@ def _roll(fake: Insides, thing: Thing) -> None:
         _forget(fake, thing)
 
 
-def _newest(fake: Insides, thing: Thing) -> tuple[Thing, Thing]:
+def _newest(fake: Insides, thing: Thing) -> Thing:
     """The ReplicaSet of the template, which is made where there is none."""
     sets = Sets.of(fake, thing)
-    new = sets.new or _create(fake, thing, sets)
-    thing = _renumber(fake, thing, new, sets)
-    return thing, fake.objects.get(kind_of("ReplicaSet"), new["metadata"]["namespace"], new["metadata"]["name"])
+    return _renumber(fake, thing, sets.new or _create(fake, thing, sets), sets)
 
 
 def _create(fake: Insides, thing: Thing, sets: Sets) -> Thing:
@@ -125,12 +129,8 @@ def _renumber(fake: Insides, thing: Thing, new: Thing, sets: Sets) -> Thing:
         if held:
             history = (new["metadata"].get("annotations") or {}).get(_HISTORY, "")
             notes[_HISTORY] = f"{history},{held}" if history else str(held)
-    new = changed(fake, new, {"metadata": {"annotations": notes}, "spec": _readiness(thing)})
-    return changed(fake, thing, {"metadata": {"annotations": {REVISION: str(revision_of(new))}}})
-
-
-def _readiness(thing: Thing) -> Thing:
-    return {"minReadySeconds": thing["spec"].get("minReadySeconds")}
+    readiness = {"minReadySeconds": thing["spec"].get("minReadySeconds")}
+    return changed(fake, new, {"metadata": {"annotations": notes}, "spec": readiness})
 
 
 def _inherited(thing: Thing) -> dict[str, str]:

@@ -36,8 +36,9 @@ class Autoscalers(Controller):
             )
         limit = _limit(asked, least, most) if inside else None
         conditions = _conditions(fake, thing, off=off, limit=limit, to=None if wanted == current else wanted)
-        status = {"currentReplicas": current, "desiredReplicas": wanted, "conditions": conditions}
-        told(fake, thing, {**(thing.get("status") or {}), **status})
+        status = {**(thing.get("status") or {}), **({"lastScaleTime": fake.clock.stamp} if wanted != current else {})}
+        status |= {"currentReplicas": current, "desiredReplicas": wanted, "conditions": conditions}
+        told(fake, thing, status if current else {name: status[name] for name in status if name != "currentReplicas"})
 
 
 def target_of(fake: Insides, thing: Thing) -> Thing | None:

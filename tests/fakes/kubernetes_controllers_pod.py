@@ -107,7 +107,8 @@ def _node_for(fake: Insides, pod: Thing) -> tuple[str, str]:
             return node["metadata"]["name"], ""
         reasons[why] = reasons.get(why, 0) + 1
     told = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
-    return "", f"0/{len(nodes)} nodes are available: {told}."
+    none = f"0/{len(nodes)} nodes are available"
+    return "", f"{none}: {told}. preemption: {none}: {len(nodes)} Preemption is not helpful for scheduling."
 
 
 def _taken(fake: Insides) -> dict[str, dict[str, Decimal]]:

@@ -117,7 +117,7 @@ class _Step:
             return
         kept = self._spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
         meta = {"name": name, "namespace": namespace, "labels": dict(self._spec["selector"]["matchLabels"])}
-        meta |= {} if kept else {"ownerReferences": [{**owned_by(self._thing), "controller": False}]}
+        meta |= {} if kept else {"ownerReferences": [owned_by(self._thing)]}
         body = {"metadata": meta, "spec": wanted["spec"], "status": {"phase": "Bound"}}
         self._fake.objects.create(resource, body, "kube-controller-manager")
 

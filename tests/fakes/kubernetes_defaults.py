@@ -24,6 +24,10 @@ def _deployment(spec: Thing) -> None:
     _fill(spec["strategy"], {"type": "RollingUpdate"})
     if spec["strategy"]["type"] == "RollingUpdate":
         _rolling(spec["strategy"], {"maxUnavailable": "25%", "maxSurge": "25%"})
+    if not spec.get("paused"):
+        spec.pop("paused", None)
+    if spec["strategy"].get("rollingUpdate") is None:
+        spec["strategy"].pop("rollingUpdate", None)
     _template(spec)
 
 

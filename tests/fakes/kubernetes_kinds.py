@@ -24,6 +24,12 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def generations(self) -> bool:
+        """Whether its metadata counts the changes of its spec."""
+        counted = ("apps", "policy", "networking.k8s.io")
+        return self.custom or (self.group in counted and self.status)
+
+    @property
     def qualified(self) -> str:
         """As Kubernetes names it in messages: "deployments.apps"."""
         return f"{self.plural}.{self.group}" if self.group else self.plural

@@ -1,6 +1,7 @@
 """How a Kubernetes API server applies the three kinds of patch: pure, on plain JSON.
 
-JSON merge patch is RFC 7386 and JSON patch RFC 6902, both to the letter. Strategic merge knows the lists of pods and
+JSON merge patch is RFC 7386 and JSON patch RFC 6902 to the letter, but for what Kubernetes' own library lets pass in an
+object: a `test` of what is missing against null, and a `replace` of it. Strategic merge knows the lists of pods and
 their templates that are merged by a key; any other list is replaced, as it is for a list without `patchMergeKey`.
 https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
 """
@@ -104,13 +105,12 @@ def steps(target: Any, patch: Any) -> Any:
 def _step(target: Any, step: dict[str, Any]) -> Any:
     match step.get("op"):
         case "test":
-            if _at(target, _path(step)) != step.get("value"):
+            if not _is(target, _path(step), step.get("value")):
                 raise Unfit(f"testing value {step['path']} failed")
             return target
         case "add":
             return _put(target, _path(step), step.get("value"), new=True)
         case "replace":
-            _at(target, _path(step))
             return _put(target, _path(step), step.get("value"), new=False)
         case "remove":
             return _gone(target, _path(step))
@@ -120,7 +120,7 @@ def _step(target: Any, step: dict[str, Any]) -> Any:
             moved = _at(target, _path(step, "from"))
             return _put(_gone(target, _path(step, "from")), _path(step), moved, new=True)
         case other:
-            raise Unfit(f"Unexpected kind: {other}", status=400)
+            raise Unfit(f"Unexpected kind: {other}")
 
 
 def _path(step: dict[str, Any], name: str = "path") -> list[str]:
@@ -139,6 +139,14 @@ def _at(target: Any, path: list[str]) -> Any:
         else:
             raise Unfit(f"missing path /{'/'.join(path)}")
     return target
+
+
+def _is(target: Any, path: list[str], value: Any) -> bool:
+    """As Kubernetes' own library has it, what is missing is null."""
+    place = _at(target, path[:-1])
+    if isinstance(place, dict) and path and path[-1] not in place:
+        return value is None
+    return bool(_at(target, path) == value)
 
 
 def _put(target: Any, path: list[str], value: Any, *, new: bool) -> Any:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 Thing = dict[str, Any]
-_POWERS = {"": Decimal(1), "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9)} | {
+_POWERS = {"m": Decimal("0.001"), "": Decimal(1), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9)} | {
     f"{name}i": Decimal(1024 ** (power + 1)) for power, name in enumerate("KMGT")
 }
 
@@ -20,12 +20,13 @@ def amount(said: object) -> Decimal:
 
 
 def written(value: Decimal, like: object = "") -> str:
-    """In a form that people would write: cores in thousands, bytes in the unit of `like`."""
-    unit = re.sub(r"[0-9.]", "", str(like))
-    if value == value.to_integral_value() and unit in ("", "m"):
-        return str(int(value))
-    scaled = value / _POWERS[unit]
-    return f"{int(scaled)}{unit}" if scaled == scaled.to_integral_value() else f"{int(value * 1000)}m"
+    """As Kubernetes would: in the largest unit of the kind of `like` in which it is whole."""
+    binary = str(like).endswith("i")
+    for unit, power in reversed(_POWERS.items()):
+        whole = value / power
+        if value and unit.endswith("i") is binary and whole == whole.to_integral_value():
+            return f"{int(whole)}{unit}"
+    return str(int(value)) if value == value.to_integral_value() else f"{int(value * 1000)}m"
 
 
 def asked_by(pod: Thing, what: str) -> dict[str, Decimal]:

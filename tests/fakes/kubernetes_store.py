@@ -20,7 +20,7 @@ from tests.fakes.ticking import Ticking
 
 Thing = dict[str, Any]
 T = TypeVar("T")
-_SET = re.compile(r"\s*(!?)([^\s!=,()]+)\s*(?:(=|==|!=)\s*([^\s,()]*)|\s(in|notin)\s*\(([^)]*)\))?\s*(?:,|$)")
+_SET = re.compile(r"\s*(!?)([^\s!=,()]+)\s*(?:(=|==|!=)\s*([^\s,()=!]*)|\s(in|notin)\s*\(([^)]*)\))?\s*(?:,|$)")
 _FIRST = 1000
 
 
@@ -119,7 +119,8 @@ class Objects:
             said = f'{resource.qualified} "{meta["name"]}" already exists'
             raise Refused(409, "AlreadyExists", said, name=meta["name"], kind=resource.plural)
         new |= {"apiVersion": resource.api_version, "kind": resource.kind}
-        meta |= {"uid": meta.get("uid") or str(uuid.uuid4()), "creationTimestamp": self.clock.stamp, "generation": 1}
+        meta |= {"uid": meta.get("uid") or str(uuid.uuid4()), "creationTimestamp": self.clock.stamp}
+        meta |= {"generation": 1} if resource.generations else {}
         defaulted(resource, new)
         meta["managedFields"] = managed({}, new, self._by(by, "", resource))
         self._keep(resource, new, "ADDED")
@@ -142,6 +143,11 @@ class Objects:
                 " the object has been modified; please apply your changes to the latest version and try again"
             )
             raise Refused(409, "Conflict", said, name=old["metadata"]["name"], kind=resource.plural)
+        if made["metadata"].get("uid") not in (None, old["metadata"]["uid"]):
+            told = f'metadata.uid: Invalid value: "{made["metadata"]["uid"]}": field is immutable'
+            name = old["metadata"]["name"]
+            said = f'{resource.kind}.{resource.group} "{name}" is invalid: {told}'
+            raise Refused(422, "Invalid", said, name=name, group=resource.group, kind=resource.kind)
         for name in ("uid", "name", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields"):
             if name in old["metadata"]:
                 made["metadata"][name] = old["metadata"][name]
@@ -149,9 +155,7 @@ class Objects:
             defaulted(resource, made)
         if made == old:
             return old
-        if any(
-            made.get(name) != old.get(name) for name in made.keys() | old.keys() if name not in ("metadata", "status")
-        ):
+        if resource.generations and _asks_anew(resource, old, made, sub):
             made["metadata"]["generation"] = old["metadata"]["generation"] + 1
         made["metadata"]["managedFields"] = managed(old, made, self._by(by, sub, resource))
         return made
@@ -243,12 +247,23 @@ def _text(thing: Any, path: str) -> str:
     return "" if thing is None else str(thing)
 
 
+def _asks_anew(resource: Resource, old: Thing, new: Thing, sub: str) -> bool:
+    """Whether its controller has something to look at: its spec is another; of a Deployment, its annotations too."""
+    parts = (old.keys() | new.keys()) - {"metadata", "status"}
+    if any(old.get(part) != new.get(part) for part in parts):
+        return True
+    notes, others = (one["metadata"].get("annotations") or {} for one in (old, new))
+    return resource.kind == "Deployment" and sub != "status" and notes != others
+
+
 def _only(resource: Resource, old: Thing, new: Thing, sub: str) -> Thing:
-    """Through /status only the status is taken, and elsewhere everything but that, where there is such a path."""
+    """Through /status only the status is taken (and, but for custom resources, annotations); elsewhere all but that."""
     made = copied(new)
     if sub == "status":
         made = copied(old) | ({"status": made["status"]} if "status" in made else {})
         made["metadata"]["resourceVersion"] = new["metadata"].get("resourceVersion")
+        if not resource.custom and "annotations" in new["metadata"]:
+            made["metadata"]["annotations"] = copied(new["metadata"]["annotations"])
     elif resource.status:
         made.pop("status", None)
         made |= {"status": copied(old["status"])} if "status" in old else {}

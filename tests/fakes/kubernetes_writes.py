@@ -9,6 +9,7 @@ from typing import Any
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes.kubernetes_kinds import Resource
 from tests.fakes.kubernetes_store import Refused, Thing, copied
+from tests.fakes.kubernetes_validation import unlike
 from tests.fakes.kubernetes_views import Asked
 
 KINDS_OF_PATCH: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -23,18 +24,29 @@ def view(asked: Asked, thing: Thing) -> Thing:
     return scale_of(asked.resource, thing) if asked.sub == "scale" else thing
 
 
+def listed(resource: Resource, thing: Thing) -> Thing:
+    """As it stands in a list, where only a custom resource says of itself what it is."""
+    parts = thing if resource.custom else {name: thing[name] for name in thing.keys() - {"kind", "apiVersion"}}
+    return copied(dict(parts))
+
+
 def wanted(asked: Asked, old: Thing) -> Thing:
     """The whole object as the request wants it."""
     body = json.loads(asked.call.body)
     if asked.call.verb == "PATCH":
         body = _patched(asked, view(asked, old), body)
+    unlike(asked.resource.kind if asked.sub != "scale" else "Scale", body)
     if asked.sub != "scale":
         return dict(body)
-    if (body.get("metadata") or {}).get("uid") not in (None, old["metadata"]["uid"]):
-        raise Refused(409, "Conflict", "Precondition failed: UID in precondition differs from the object's")
-    replicas = (body.get("spec") or {}).get("replicas", 0)
-    if not isinstance(replicas, int) or replicas < 0:
-        raise Refused(422, "Invalid", "spec.replicas: Invalid value: must be greater than or equal to 0")
+    name, uid = old["metadata"]["name"], (body.get("metadata") or {}).get("uid")
+    if uid not in (None, old["metadata"]["uid"]):
+        said = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        scale = f"{asked.resource.plural}/scale.{asked.resource.group}"
+        raise Refused(409, "Conflict", f'Operation cannot be fulfilled on {scale} "{name}": {said}', name=name)
+    replicas = (body.get("spec") or {}).get("replicas") or 0
+    if replicas < 0:
+        said = f"spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0"
+        raise Refused(422, "Invalid", f'Scale.autoscaling "{name}" is invalid: {said}', name=name, kind="Scale")
     new = copied(old)
     new["spec"]["replicas"] = replicas
     new["metadata"]["resourceVersion"] = (body.get("metadata") or {}).get("resourceVersion")
