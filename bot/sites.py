@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from bot.applications import ArgoCd
 from bot.clusters import Cluster, Mapped, Ref
 from bot.model import Principal
 
@@ -53,6 +54,8 @@ class Site:
     check: str = ""  #: a PromQL expression that is true while the service is well
     within: timedelta = timedelta(0)  #: how long `check` is held after a change
     soak: timedelta = timedelta(seconds=60)  #: how long it has to stay ready before a change is called done
+    argocd: ArgoCd | None = None  #: by its own API; without it, its applications are looked for in the cluster
+    applications: str = "argocd"  #: the namespace of Argo CD, in which its applications usually are
     person: Mapped | None = None  #: who the asker is to the cluster, where the settings say so and want it asked
 
 

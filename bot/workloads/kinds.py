@@ -38,6 +38,8 @@ HPA = Kind(group="autoscaling", version="v2", plural="horizontalpodautoscalers",
 PDB = Kind(group="policy", version="v1", plural="poddisruptionbudgets", title="PodDisruptionBudget")
 SCALED = Kind(group="keda.sh", version="v1alpha1", plural="scaledobjects", title="ScaledObject")
 CANARY = Kind(group="flagger.app", version="v1beta1", plural="canaries", title="Canary")
+KUSTOMIZATION = Kind(group="kustomize.toolkit.fluxcd.io", version="v1", plural="kustomizations", title="Kustomization")
+HELMRELEASE = Kind(group="helm.toolkit.fluxcd.io", version="v2", plural="helmreleases", title="HelmRelease")
 INGRESS = Kind(group="networking.k8s.io", version="v1", plural="ingresses", title="Ingress")
 
 #: What a service's `workload` may be, by the word before its slash.

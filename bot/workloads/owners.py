@@ -79,8 +79,9 @@ def _argocd(notes: Thing, ref: Ref) -> Owner | None:
 def _argocd_by_label(labels: Thing) -> Owner | None:
     for label in _INSTANCES:
         if labels.get(label):
+            namespace, _, name = str(labels[label]).rpartition("_")
             sure = label == _INSTANCES[0]
-            return Owner(by=By.ARGOCD, name=str(labels[label]), kind="Application", sure=sure)
+            return Owner(by=By.ARGOCD, name=name, namespace=namespace, kind="Application", sure=sure)
     return None
 
 

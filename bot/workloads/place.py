@@ -10,7 +10,7 @@ from bot.acting import Tools
 from bot.clusters import Access, Kind, Thing
 from bot.ports import Rejected
 from bot.sites import Site
-from bot.workloads import owners
+from bot.workloads import argocd, owners
 from bot.workloads.kinds import APPLICATION
 from bot.workloads.owners import Owner
 
@@ -48,20 +48,15 @@ def owner_of(site: Site, thing: Thing) -> Owner:
     owner = owners.owner_of(thing, site.workload)
     if owner.sure:
         return owner
-    for one in site.cluster.find(APPLICATION, "", fields=f"metadata.name={owner.name}"):
-        if _has(one, site):
+    if site.argocd is not None:
+        known = site.argocd.application(owner.name, owner.namespace)
+        found: Sequence[Thing] = () if known is None else (known,)
+    else:
+        found = site.cluster.find(APPLICATION, "", fields=f"metadata.name={owner.name}")
+    for one in found:
+        if argocd.has(one, site.workload):
             return replace(owner, namespace=one["metadata"]["namespace"], sure=True)
     return owners.NOBODY
-
-
-def _has(application: Thing, site: Site) -> bool:
-    """Whether the workload is among its resources."""
-    ref = site.workload
-    return any(
-        (one.get("group", ""), one.get("kind"), one.get("namespace", ""), one.get("name"))
-        == (ref.kind.group, ref.kind.title, ref.namespace, ref.name)
-        for one in (application.get("status") or {}).get("resources") or ()
-    )
 
 
 def check_rights(site: Site, wanted: Sequence[Access]) -> None:

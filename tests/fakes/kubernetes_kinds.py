@@ -81,6 +81,10 @@ SERVED = (
     _argo("applications", "Application", status=False),
     Resource(group="flagger.app", version="v1beta1", plural="canaries", kind="Canary", custom=True),
     Resource(group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject", custom=True),
+    Resource(
+        group="kustomize.toolkit.fluxcd.io", version="v1", plural="kustomizations", kind="Kustomization", custom=True
+    ),
+    Resource(group="helm.toolkit.fluxcd.io", version="v2", plural="helmreleases", kind="HelmRelease", custom=True),
 )
 
 #: Beside metadata.name and metadata.namespace, which every kind has.
