@@ -1,6 +1,6 @@
 """ScaledObjects, as KEDA keeps them: an HPA of its own for each, and three annotations that stop it.
 
-Read in controllers/keda/scaledobject_controller.go of kedacore/keda.
+Read in controllers/keda/scaledobject_controller.go and pkg/scaling/executor/scale_scaledobjects.go of kedacore/keda.
 https://keda.sh/docs/latest/concepts/scaling-deployments/#pausing-autoscaling
 """
 
@@ -40,6 +40,9 @@ class ScaledObjects(Controller):
             fake.objects.delete(kind_of(_HPA), held)
         elif not paused:
             self._scale_by(fake, thing, name, held)
+            floor = thing["spec"].get("minReplicaCount") or 0
+            if not target["spec"].get("replicas") and floor and thing["spec"].get("idleReplicaCount") is None:
+                scaled(fake, target, floor, by=_MANAGER)  # An HPA is off while there are none; KEDA's own loop is not.
         if count is not None:
             self.again(thing)  # Whoever scales its target meanwhile is put back too.
         told(fake, thing, self._status(fake, thing, name, count, paused=paused), by=_MANAGER)
