@@ -59,6 +59,20 @@ class ReplicasSettings(Section):
         return self
 
 
+class HeadroomSettings(Section):
+    """How much of each replica is used, so that there are never too few for the load."""
+
+    query: str = Field(min_length=1, description="A PromQL expression of one value, 0 to 1.")
+    most: float = Field(0.8, gt=0, le=1, description="It may be no more than this after scaling down.")
+
+
+class ConnectionsSettings(Section):
+    """What replicas share, such as a database: how many connections each opens, and how many it takes."""
+
+    each: int = Field(ge=1)
+    most: int = Field(ge=1)
+
+
 class ServiceSettings(Section):
     """A service that people own: which labels are its own, and where it runs."""
 
@@ -76,6 +90,8 @@ class ServiceSettings(Section):
     voters: bool = Field(
         default=False, description="Its replicas vote, as etcd's do: it is never scaled below a majority of them."
     )
+    headroom: HeadroomSettings | None = None
+    connections: ConnectionsSettings | None = None
     check: str | None = Field(None, min_length=1, description="A PromQL expression that is true while it is well.")
     check_for: Minutes = Field(
         timedelta(minutes=5),

@@ -13,7 +13,7 @@ from bot.model import Principal
 from bot.ports import Rejected
 from bot.settings import Settings
 from bot.settings_services import ClusterSettings, ServiceSettings
-from bot.sites import Replicas, Site
+from bot.sites import Connections, Headroom, Replicas, Site
 from bot.workloads.kinds import WORKLOADS
 
 #: Environments in which nobody dies of a mistake; whatever is not one of these counts as production.
@@ -53,6 +53,8 @@ class Catalog:
             production=(found.environment or "").lower() not in _HARMLESS,
             replicas=_replicas(found),
             voters=found.voters,
+            headroom=_headroom(found),
+            connections=_connections(found),
             check=found.check or "",
             within=found.check_for,
             soak=found.soak,
@@ -76,6 +78,16 @@ class Catalog:
 def _replicas(found: ServiceSettings) -> Replicas:
     said = found.replicas
     return Replicas() if said is None else Replicas(least=said.min, most=said.max, step=said.step)
+
+
+def _headroom(found: ServiceSettings) -> Headroom | None:
+    said = found.headroom
+    return None if said is None else Headroom(query=said.query, most=said.most)
+
+
+def _connections(found: ServiceSettings) -> Connections | None:
+    said = found.connections
+    return None if said is None else Connections(each=said.each, most=said.most)
 
 
 def _nowhere(service: str, *, known: bool) -> Rejected:

@@ -12,7 +12,7 @@ from bot.clusters import Cluster, Mapped
 from bot.model import Principal
 from bot.ports import Rejected
 from bot.settings import Settings
-from bot.sites import Replicas, Site
+from bot.sites import Connections, Headroom, Replicas, Site
 from bot.siting import Catalog
 from bot.workloads import kinds
 
@@ -115,3 +115,13 @@ def test_a_service_that_is_not_there_or_has_no_place_is_named(service: str, code
 
     assert refused.value.code == code
     assert catalog().names() == ("prod/api",)
+
+
+def test_what_keeps_a_service_from_being_scaled_too_far_comes_with_its_site() -> None:
+    said = {"headroom": {"query": "used"}, "connections": {"each": 20, "most": 500}}
+
+    site, bare = catalog(service=said).of("prod/api", None), catalog().of("prod/api", None)
+
+    assert site.headroom == Headroom(query="used", most=0.8)
+    assert site.connections == Connections(each=20, most=500)
+    assert (bare.headroom, bare.connections) == (None, None)
