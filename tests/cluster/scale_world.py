@@ -34,6 +34,14 @@ def deployed(world: World, *, replicas: int = 3, **said: Any) -> Thing:
     return world.get(kinds.DEPLOYMENT, "api")
 
 
+def stateful(world: World, *, count: int = 3, **spec: Any) -> None:
+    """`prod/api` is a StatefulSet, and all of it is there."""
+    world.needs_pods()
+    world.create(kinds.STATEFULSET, "api", **manifests.statefulset("api", replicas=count, **spec))
+    world.place(kind=kinds.STATEFULSET)
+    settled(world, count, kinds.STATEFULSET)
+
+
 def settled(world: World, count: int, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
     def holds() -> bool:
         thing = world.get(kind, name)

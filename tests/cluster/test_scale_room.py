@@ -1,0 +1,152 @@
+"""scale looks around: at quotas that keep pods away, nodes without room, and budgets that would block drains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.acts import Ended
+from bot.workloads import kinds
+from bot.workloads.quantities import quantity
+from tests.cluster import manifests
+from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, stateful, to
+from tests.cluster.world import World
+
+
+def counted(world: World, key: str, used: int) -> None:
+    """The quota team counts for new pods once its controller has seen it."""
+
+    def seen() -> bool:
+        found = (world.get(kinds.QUOTA, "team").get("status") or {}).get("used") or {}
+        return key in found and quantity(found[key]) == used
+
+    world.until(seen, f"{used} of {key} are counted")
+
+
+def met_later(world: World, pods: str, used: int) -> Meddled:
+    """A cluster in which somebody sets a quota right before the write."""
+
+    def limit() -> None:
+        world.create(kinds.QUOTA, "team", **manifests.quota(pods=pods))
+        counted(world, "pods", used)
+
+    return Meddled(world, before=limit)
+
+
+def test_a_quota_that_has_no_room_is_named_before_anybody_says_yes(world: World) -> None:
+    deployed(world)
+    world.create(kinds.QUOTA, "team", **manifests.quota(pods="4"))
+    counted(world, "pods", 3)
+
+    fits = world.plan(SCALE, to(4))
+    said = refused(world, to(5))
+
+    assert fits.seen["replicas"] == "3"
+    assert "2 more pods do not fit. ResourceQuota team: of pods 1 of 4 is left, and they would take 2." in said
+
+
+def test_a_quota_that_is_met_after_the_yes_is_told_as_the_reason(world: World) -> None:
+    deployed(world)
+    plan = world.plan(SCALE, to(6))
+    world.place(cluster=met_later(world, "4", 3))
+
+    outcome = world.run(SCALE, to(6), plan)
+
+    assert outcome.ended is Ended.DONE
+    assert outcome.unwell.startswith("FailedCreate: ")
+    assert "exceeded quota: team" in outcome.unwell
+    assert replicas(world) == 6
+
+
+def test_a_statefulset_that_meets_a_quota_says_so_in_its_events(world: World) -> None:
+    stateful(world, count=2)
+    plan = world.plan(SCALE, to(4))
+    world.place(kind=kinds.STATEFULSET, cluster=met_later(world, "3", 2))
+
+    outcome = world.run(SCALE, to(4), plan)
+
+    assert outcome.ended is Ended.DONE
+    assert "exceeded quota: team" in outcome.unwell
+
+
+def test_a_limit_range_counts_for_a_quota(world: World) -> None:
+    bare = manifests.deployment()
+    bare["spec"]["template"]["spec"]["containers"][0].pop("resources")
+    world.create(kinds.DEPLOYMENT, "api", **bare)
+    world.place()
+    world.create(kinds.QUOTA, "team", **manifests.quota(limits_memory="1Gi"))
+    counted(world, "limits.memory", 0)
+    unsaid = refused(world, to(4))
+    item = {"type": "Container", "default": {"memory": "600Mi"}}
+    world.create(kinds.LIMITS, "usual", spec={"limits": [item]})
+
+    short = refused(world, to(5))
+
+    assert "ResourceQuota team: it limits limits.memory, of which a container of the pods says nothing" in unsaid
+    assert "of limits.memory 1Gi of 1Gi is left, and they would take 1200Mi" in short
+
+
+def add_node(world: World, name: str, cpu: str, **spec: Any) -> None:
+    ready = [{"type": "Ready", "status": "True"}]
+    allocatable = {"cpu": cpu, "memory": "8Gi", "pods": "110"}
+    world.fake.put("Node", name, spec=spec, status={"conditions": ready, "allocatable": allocatable})
+
+
+def test_nodes_that_have_room_are_nothing_to_speak_of(world: World) -> None:
+    deployed(world)
+    add_node(world, "n1", "3m")
+    add_node(world, "n2", "4m", unschedulable=True)
+
+    assert len(world.plan(SCALE, to(6)).effect) == 1
+
+
+def test_nodes_without_room_are_told_and_in_the_end_the_pods_that_find_none(world: World) -> None:
+    deployed(world)
+    add_node(world, "n1", "1m")
+    add_node(world, "n2", "4m", unschedulable=True)
+
+    plan = world.plan(SCALE, to(6))
+    outcome = world.run(SCALE, to(6), plan)
+
+    told = "By requests there is room for 1 of the 3 pods (1 of 2 nodes would take such pods; an approximation)."
+    assert f"{told} The others wait until there is more." in plan.effect
+    assert "Unschedulable, 0/2 nodes are available: 1 Insufficient cpu" in outcome.unwell
+
+
+def test_what_may_not_be_read_is_told_as_not_known(world: World) -> None:
+    fake = world.fake
+    deployed(world)
+    fake.rights.denied["vakhta"] = {("list", "nodes"), ("list", "resourcequotas"), ("list", "poddisruptionbudgets")}
+
+    more, fewer = world.plan(SCALE, to(5)), world.plan(SCALE, to(2))
+
+    assert "The bot must not read ResourceQuotas there, so that what they say is not known." in more.effect
+    assert any("Whether the nodes have room for them is not known" in said for said in more.effect)
+    assert any("PodDisruptionBudgets" in said for said in fewer.effect)
+
+
+@pytest.mark.parametrize(
+    ("budget", "count", "blocks"),
+    [
+        ({"minAvailable": 2}, 2, True),
+        ({"minAvailable": 2}, 3, False),
+        ({"minAvailable": "50%"}, 2, False),
+        ({"minAvailable": "75%"}, 2, True),
+        ({"maxUnavailable": 0}, 2, True),
+        ({"maxUnavailable": 1}, 2, False),
+        ({"maxUnavailable": "10%"}, 2, False),
+    ],
+)
+def test_a_budget_that_would_block_drains_is_told(
+    world: World, budget: dict[str, Any], count: int, *, blocks: bool
+) -> None:
+    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=4))
+    world.create(kinds.PDB, "api", **manifests.pdb(**budget))
+    world.create(kinds.PDB, "web", **manifests.pdb("web", maxUnavailable=0))
+    world.place()
+
+    plan = world.plan(SCALE, to(count))
+
+    told = f"With {count} PodDisruptionBudget api allows no disruption any more, so that nodes cannot be drained."
+    assert (told in plan.effect) is blocks
