@@ -1,0 +1,176 @@
+"""scale through the whole house: asked, shown, agreed to, run apart, told, undone; by the cluster's own account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.acting import Unsure
+from bot.acts import Code
+from bot.book import Role, Rule
+from bot.model import Reply
+from bot.sites import Replicas
+from bot.store import ran
+from bot.workloads import kinds
+from tests.cluster import manifests
+from tests.cluster.scale_world import Meddled, deployed, replicas
+from tests.cluster.world import World, fake_world
+from tests.house import ANA, BO, CY, House
+from tests.paths.test_gate import handle
+from tests.running import until
+
+_SPOT = "C1:1.5"
+_MAY = Role(name="turner", allow=tuple(Rule(do=do) for do in ("scale *", "undo", "keep", "runs")))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with fake_world(tmp_path) as made:
+        deployed(made)
+        yield made
+
+
+@pytest.fixture
+def on_call(house: House, world: World) -> Iterator[House]:
+    """The house, in which Ana may scale what runs in that cluster. Waits there end by a clock of their own."""
+    house.tools = replace(house.tools, sites=world, now=world.clock, pace=timedelta(0))
+    house.runs._parts = replace(house.runs._parts, tools=house.tools)
+    house.roles = (_MAY, *(one for one in house.roles if one.name != _MAY.name))
+    house.settle({("slack", "U1"): ANA, ("slack", "U2"): BO, ("slack", "U3"): CY})
+    yield house
+    house.runs.stop(timedelta(seconds=10))
+
+
+def done(house: House, words: str) -> Reply:
+    """Asked, agreed to by whoever asked, and ended."""
+    shown = house.says(words, spot=_SPOT)
+    reply = house.says(f"yes {handle(shown.said)}", spot=_SPOT)
+    ended(house)
+    return reply
+
+
+def ended(house: House) -> None:
+    def over() -> bool:
+        with house.store.read() as seen:
+            return all(run.ended_at for run in ran.runs(seen.sql, 20))
+
+    until(over, "it has ended")
+    house.tends()
+    house.tends()
+
+
+def run_of(reply: Reply) -> str:
+    """Its handle, from "`runs` says how run 5f5f5f5f goes"."""
+    return reply.said.partition("how run ")[2].split()[0]
+
+
+def test_it_is_planned_agreed_to_run_apart_and_its_end_is_told(on_call: House, world: World) -> None:
+    shown = on_call.says("scale prod/api 5", spot=_SPOT)
+    reply = on_call.says(f"yes {handle(shown.said)}", spot=_SPOT)
+    ended(on_call)
+
+    assert shown.card is not None
+    assert shown.card.title == "Ana asks: scale prod/api 5"
+    assert shown.card.lines[0] == f"Deployment {world.namespace}/api goes from 3 to 5 replicas."
+    assert "Seen: replicas 3" in shown.card.lines
+    assert "Undo: scale prod/api 3" in shown.card.lines
+    assert reply.said.startswith("Running: scale prod/api 5.")
+    assert (on_call.audited()[-1], replicas(world)) == (Code.DONE, 5)
+    where, said = on_call.chat.said[-1]
+    assert where == _SPOT
+    assert said.startswith("prod/api is scaled to 5. `undo ")
+
+
+def test_the_undo_brings_it_back(on_call: House, world: World) -> None:
+    run = run_of(done(on_call, "scale prod/api 5"))
+
+    shown = on_call.says(f"undo {run}")
+    on_call.says(f"yes {handle(shown.said)}")
+    ended(on_call)
+
+    assert "goes from 5 to 3 replicas." in shown.said
+    assert replicas(world) == 3
+
+
+def test_an_undo_over_somebody_else_s_later_change_is_refused(on_call: House, world: World) -> None:
+    run = run_of(done(on_call, "scale prod/api 5"))
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 4}}, by="kubectl")
+
+    refused = on_call.says(f"undo {run}")
+
+    assert not refused.ok
+    assert f"Somebody has changed it since run {run}: replicas: 5 -> 4. Nothing was done; look first." in refused.said
+    assert replicas(world) == 4
+
+
+def test_none_at_all_in_production_takes_another_person(on_call: House, world: World) -> None:
+    world.place(replicas=Replicas(least=0, most=9))
+    shown = on_call.says("scale prod/api 0", spot=_SPOT)
+
+    own = on_call.says(f"yes {handle(shown.said)}", spot=_SPOT)
+    before = replicas(world)
+    other = on_call.says(f"yes {handle(shown.said)}", by=CY, spot=_SPOT)
+    ended(on_call)
+
+    assert "1 person other than ana must approve" in shown.said
+    assert "another person must approve. Nothing was done." in own.said
+    assert (before, other.ok, replicas(world)) == (3, True, 0)
+
+
+def test_for_a_while_is_undone_by_itself(on_call: House, world: World) -> None:
+    done(on_call, "scale prod/api 5 for 30m")
+    there = replicas(world)
+
+    on_call.clock.pass_by(minutes=31)
+    on_call.tends()
+    ended(on_call)
+
+    assert (there, replicas(world)) == (5, 3)
+
+
+def test_a_plan_that_the_world_has_left_behind_is_shown_anew(on_call: House, world: World) -> None:
+    shown = on_call.says("scale prod/api 5")
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 4}}, by="kubectl")
+
+    reply = on_call.says(f"yes {handle(shown.said)}")
+
+    assert not reply.ok
+    assert "replicas: 3 -> 4" in reply.said
+    assert "goes from 4 to 5 replicas." in reply.said
+    assert replicas(world) == 4
+
+
+def test_of_two_people_at_once_one_is_done_and_the_other_sees_a_new_plan(on_call: House, world: World) -> None:
+    first, second = on_call.says("scale prod/api 5"), on_call.says("scale prod/api 6")
+    on_call.says(f"yes {handle(first.said)}")
+    ended(on_call)
+
+    late = on_call.says(f"yes {handle(second.said)}")
+
+    assert "The world moved since plan" in late.said
+    assert replicas(world) == 5
+
+
+def test_what_an_autoscaler_takes_back_is_told_as_not_well(on_call: House, world: World) -> None:
+    made = manifests.hpa(least=2, most=4)
+    world.place(cluster=Meddled(world, after=lambda: world.create(kinds.HPA, "api", **made)))
+
+    done(on_call, "scale prod/api 5")
+
+    assert on_call.audited()[-1] is Code.UNWELL
+    assert "It was taken back to 4 by the HorizontalPodAutoscaler." in on_call.chat.said[-1][1]
+
+
+def test_a_write_whose_answer_is_lost_is_found_in_the_world_and_not_repeated(on_call: House, world: World) -> None:
+    def lost() -> None:
+        raise Unsure("the connection was cut")
+
+    world.place(cluster=Meddled(world, after=lost))
+    done(on_call, "scale prod/api 5")
+
+    writes = [call for call in world.fake.writes() if call.path.endswith("/deployments/api/scale")]
+    assert (len(writes), replicas(world), on_call.audited()[-1]) == (1, 5, Code.DONE)
