@@ -15,7 +15,7 @@ from bot.clusters import Access, How, Ref, Thing
 from bot.kinds import spell
 from bot.ports import Rejected
 from bot.sites import Site
-from bot.workloads import autoscalers, fitting, guards, kinds, levers, marks, place, status
+from bot.workloads import autoscalers, fitting, gitops, guards, kinds, levers, marks, place, status
 from bot.workloads.levers import LEVERS, Lever
 from bot.workloads.moves import Move, Wish, move_of, reverse_of, settled
 from bot.workloads.owners import owner_of
@@ -41,11 +41,13 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
     if fixed and held:
         said = f"It cannot be for {spell(held)} only, because nothing would undo it: {fixed} Nothing was done."
         raise Rejected(said, code="no_way_back", status=409)
+    fights = _fights(move, site, mine)
     around = fitting.look_around(move, workload, site, tools)
     return Plan(
         target=wish.service,
         effect=(
             *move.effect,
+            *fights,
             *guards.cautions(move, site.workload, workload, site),
             *around,
             *_tried(move, site),
@@ -133,6 +135,19 @@ def _check_move(move: Move, site: Site, workload: Thing) -> None:
     guards.check_data(move, site.workload, workload, site)
     guards.check_connections(move, site)
     place.check_rights(site, [_right(move)])
+
+
+def _fights(move: Move, site: Site, held: Thing) -> tuple[str, ...]:
+    """Who sets it back some day: a sentence each. Raises `Rejected` where that is at once. `held`: what is written."""
+    owner = owner_of(held, move.ref)
+    said: list[str] = []
+    for one in move.changed:
+        fight = gitops.fight_over(site, held, owner, one.pointer, ref=move.ref)
+        if fight is not None and fight.refuse:
+            raise Rejected(fight.refusal, code="taken_back", status=409)
+        if fight is not None:
+            said.append(f"{fight.said} {fight.todo}".rstrip())
+    return tuple(dict.fromkeys(said))
 
 
 def _right(move: Move) -> Access:
