@@ -70,6 +70,14 @@ class Sites(Protocol):
         """
         ...
 
+    def on(self, cluster: str, ref: Ref, by: Principal | None) -> Site:
+        """An object that is no service's, such as a node, on the cluster of that name; its service is both names.
+
+        Raises:
+            Rejected: no such cluster, or the settings do not say who the person is there.
+        """
+        ...
+
     def names(self) -> tuple[str, ...]:
         """Of all services that have a site."""
         ...

@@ -61,6 +61,14 @@ class Catalog:
             person=person,
         )
 
+    def on(self, cluster: str, ref: Ref, by: Principal | None) -> Site:
+        if cluster not in self._clusters:
+            said = f"The settings have no cluster {cluster}. Nothing was done."
+            raise Rejected(f"{said} There are {', '.join(self._clusters) or 'none'}.", code="no_cluster", status=404)
+        what = f"{cluster}/{ref.name}"
+        hands, person = self._written_by(cluster, what, by)
+        return Site(service=what, cluster=hands, workload=ref, production=True, person=person)
+
     def _written_by(self, name: str, service: str, by: Principal | None) -> tuple[Cluster, Mapped | None]:
         """The cluster as it is written to for that person, and who they are to it, where it is to be asked."""
         section, cluster = self._sections[name], self._clusters[name]

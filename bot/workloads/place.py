@@ -9,7 +9,7 @@ from http import HTTPStatus
 from bot.acting import Tools
 from bot.clusters import Access, Kind, Thing
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import Site, Sites
 from bot.workloads import argocd, owners
 from bot.workloads.kinds import APPLICATION
 from bot.workloads.owners import Owner
@@ -17,10 +17,15 @@ from bot.workloads.owners import Owner
 
 def site_of(tools: Tools, service: str) -> Site:
     """Raises `Rejected` where the settings have no clusters, or do not say where the service runs."""
+    return sites(tools).of(service, tools.by)
+
+
+def sites(tools: Tools) -> Sites:
+    """Raises `Rejected` where the settings have no clusters."""
     if tools.sites is None:
         said = "No cluster is set up. Nothing was done. Set `clusters`, and `workload` of the service, in the settings."
         raise Rejected(said, code="no_cluster", status=HTTPStatus.SERVICE_UNAVAILABLE)
-    return tools.sites.of(service, tools.by)
+    return tools.sites
 
 
 def workload_of(site: Site, *kinds: Kind) -> Thing:

@@ -38,6 +38,7 @@ ack        no       no      no     yes       no       yes   yes     no       yes
 approvals  no       no      yes    yes       yes      yes   yes     yes      yes   yes
 assign     no       no      no     yes       no       yes   no      no       yes   no
 break-glass no      no      no     yes       no       yes   no      no       yes   no
+cordon     no       no      no     no        no       not   no      no       not   no
 glass      no       no      yes    yes       yes      yes   yes     yes      yes   yes
 help       no       yes     yes    yes       yes      yes   yes     yes      yes   yes
 home       no       no      yes    yes       yes      yes   yes     yes      yes   yes
@@ -61,6 +62,7 @@ silence    no       no      no     yes       no       yes   no      no       yes
 silences   no       no      yes    yes       yes      yes   yes     yes      yes   yes
 turn       no       no      no     no        no       yes   yes     no       yes   yes
 undo       no       no      no     no        no       yes   no      no       yes   yes
+uncordon   no       no      no     no        no       not   no      no       not   no
 unlink     no       yes     yes    yes       yes      yes   yes     yes      yes   yes
 unsilence  no       no      no     yes       no       yes   no      no       yes   no
 whoami     no       yes     yes    yes       yes      yes   yes     yes      yes   yes
@@ -73,6 +75,7 @@ SAID: dict[str, str] = {
     "approvals": "approvals",
     "assign": "assign 1 vic",
     "break-glass": "break-glass because nobody who could approve answers",
+    "cordon": "cordon main/node-1",
     "glass": "glass",
     "help": "help",
     "home": "home",
@@ -96,6 +99,7 @@ SAID: dict[str, str] = {
     "silences": "silences",
     "turn": "turn prod/api 6",
     "undo": "undo {run}",
+    "uncordon": "uncordon main/node-1",
     "unlink": "unlink telegram",
     "unsilence": "unsilence {silence}",
     "whoami": "whoami",

@@ -64,6 +64,7 @@ class World:
     namespace: str
     fake_one: FakeKubernetes | None = None
     places: dict[str, Site] = field(default_factory=dict)
+    hands: Cluster | None = None  #: by which what is no service's is written, where not by the admin's
     gauge: Gauge | None = None
     reports: list[str] = field(default_factory=list)
     clock: Ticking = field(default_factory=Ticking)
@@ -149,6 +150,12 @@ class World:
         if service not in self.places:
             raise Rejected(f"{service} is not a service of the settings. Nothing was done.", code="no_service")
         return self.places[service]
+
+    def on(self, cluster: str, ref: Ref, by: Principal | None) -> Site:
+        if cluster != self.admin.name:
+            raise Rejected(f"The settings have no cluster {cluster}. Nothing was done.", code="no_cluster")
+        hands = self.hands or self.admin
+        return Site(service=f"{cluster}/{ref.name}", cluster=hands, workload=ref, production=True)
 
     def names(self) -> tuple[str, ...]:
         return tuple(self.places)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.clusters import Cluster, Mapped
+from bot.clusters import Cluster, Mapped, Ref
 from bot.model import Principal
 from bot.ports import Rejected
 from bot.settings import Settings
@@ -125,3 +125,17 @@ def test_what_keeps_a_service_from_being_scaled_too_far_comes_with_its_site() ->
     assert site.headroom == Headroom(query="used", most=0.8)
     assert site.connections == Connections(each=20, most=500)
     assert (bare.headroom, bare.connections) == (None, None)
+
+
+def test_an_object_of_no_service_is_written_to_as_the_person_and_only_on_a_cluster_of_the_settings() -> None:
+    node = Ref(kind=kinds.NODE, namespace="", name="node-1")
+
+    site = catalog({"impersonate": True}).on("main", node, _ANA)
+
+    assert (site.service, site.workload, who(site)) == ("main/node-1", node, (_MAPPED, _MAPPED))
+    with pytest.raises(Rejected, match=r"The settings have no cluster mars\. Nothing was done\. There are main\."):
+        catalog().on("mars", node, _ANA)
+    with pytest.raises(
+        Rejected, match="Bo is nobody on cluster main, and main/node-1 is changed only in somebody's own"
+    ):
+        catalog({"impersonate": True}).on("main", node, _BO)
