@@ -76,6 +76,7 @@ def _findings(settings: Settings, verbs: frozenset[str], only: str) -> Iterator[
         if only not in ("", name):
             continue
         wanted = dict(_wanted(settings, verbs, [one for one in sites if one.cluster is cluster]))
+        wanted |= _of_nodes(settings, verbs, name)
         wanted |= _about_people(settings, settings.clusters[name]) if wanted else {}
         yield _found(cluster, wanted)
 
@@ -99,6 +100,13 @@ def _wanted(
             needed = grants.needed(verb, site.workload)
             if needed and verb in verbs and _enabled(book, held, verb, site.service):
                 yield f"{verb} {site.service}", needed
+
+
+def _of_nodes(settings: Settings, verbs: frozenset[str], cluster: str) -> Mapping[str, tuple[Access, ...]]:
+    """Roles that name single nodes are not seen: which there are, only the cluster knows."""
+    book, held = book_of(settings), _roles(settings)
+    enabled = [one for one in grants.ON_NODES if one in verbs and _enabled(book, held, one, f"{cluster}/node")]
+    return {f"{verb} {cluster}/*": grants.ON_NODES[verb] for verb in enabled}
 
 
 def _roles(settings: Settings) -> frozenset[str]:

@@ -80,6 +80,15 @@ _BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
 
 VERBS = tuple(_BY_VERB)
 
+#: What is done to a node, and what that takes.
+ON_NODES: Mapping[str, tuple[Access, ...]] = dict.fromkeys(
+    ("cordon", "uncordon"),
+    (
+        *(Access(verb=verb, group="", resource="nodes") for verb in ("get", "list", "patch")),
+        Access(verb="list", group="", resource="pods"),
+    ),
+)
+
 
 def needed(verb: str, workload: Ref) -> tuple[Access, ...]:
     """All that this action needs on that workload; nothing where it is not for such a one."""

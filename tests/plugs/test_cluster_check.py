@@ -222,3 +222,18 @@ def test_without_clusters_there_is_nothing_to_ask(desk: Desk) -> None:
     found = desk.check()
 
     assert (found.code, found.text) == (0, "# The settings have no cluster.\n")
+
+
+def test_who_may_close_nodes_needs_them_and_sees_pods_of_all_namespaces(
+    fake: FakeKubernetes, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "actions", lambda: {"cordon": None})
+    desk.settings["roles"]["ops"] = {"allow": ["cordon main/*"]}
+
+    before = desk.check()
+    fake.rights.apply(before.roles)
+    after = desk.check()
+
+    assert before.about("cordon main/*") == "#   cordon main/*: MISSING get nodes, list nodes, patch nodes, list pods"
+    assert resources(before.roles, "ClusterRole") == {"nodes", "pods"}
+    assert (before.code, after.code) == (1, 0)
