@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from bot.acts import Outcome, Plan, Risk
+from bot.canaries import Gates
 from bot.model import Principal
 from bot.sites import Sites
 
@@ -143,6 +144,7 @@ class Tools:
     silences: Silences | None = None
     gauge: Gauge | None = None
     sites: Sites | None = None
+    gates: Gates | None = None  #: those of Flagger
     by: Principal | None = None  #: for whom it is planned or run; None where the bot only looks
     pace: timedelta = timedelta(seconds=2)  #: how long a run that waits for the world leaves it between two looks
     report: Callable[[str], None] = lambda _: None

@@ -17,8 +17,9 @@ from importlib.metadata import version
 
 from bot import failpoints, strangers
 from bot.delivery import Delivery
-from bot.from_settings import load_channels, mouths_of, notary_of, open_store, people_of, rules_of
+from bot.from_settings import gate_tokens, load_channels, mouths_of, notary_of, open_store, people_of, rules_of
 from bot.gatehouse import gatehouse
+from bot.gatekeeping import Gatekeeper
 from bot.intake import Intake, Taken
 from bot.linking import Linking
 from bot.meters import Debt, Meters
@@ -37,6 +38,7 @@ from bot.strangers import Strangers
 from bot.watch import Watch
 from bot.web import server
 from bot.web.feed import Bell
+from bot.web.flagger import Asks
 from bot.welcome import welcome
 from bot.words import plain
 
@@ -225,6 +227,7 @@ class Bot:
             meters=self.meters,
             refused=self._strangers.refused,
             bell=self._bell,
+            flagger=Asks(answer=Gatekeeper(self.store).answer, tokens=gate_tokens(self._settings)),
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),

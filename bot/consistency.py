@@ -24,6 +24,7 @@ def contradictions(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     yield from _people_called_like_machines(tree)
     yield from consistency_rights.contradictions(tree)
     yield from _unknown_clusters(tree)
+    yield from _shared_gates(tree)
     yield from _silent_anchor(tree)
     yield from _open_console(tree)
     yield from _what_the_mode_needs(tree)
@@ -56,6 +57,19 @@ def _unknown_clusters(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
         cluster = service.get("cluster")
         if isinstance(cluster, str) and cluster not in clusters:
             yield (*loc, "cluster"), f"is not under `clusters`; {nearest(cluster, clusters)}"
+
+
+def _shared_gates(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+    clusters = tree.get("clusters")
+    first: dict[str, str] = {}
+    for name, cluster in clusters.items() if isinstance(clusters, dict) else ():
+        flagger = cluster.get("flagger") if isinstance(cluster, dict) else None
+        tokens = flagger.get("tokens") if isinstance(flagger, dict) else None
+        for number, token in enumerate(tokens if isinstance(tokens, list) else ()):
+            other = first.setdefault(str(token), name)
+            if other != name:
+                said = f"is also one of clusters.{other}.flagger.tokens; a token tells which cluster asks"
+                yield ("clusters", name, "flagger", "tokens", number), said
 
 
 def _silent_anchor(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:

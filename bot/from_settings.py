@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import DatabaseError
 
@@ -218,6 +219,11 @@ def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
 
 def _sites(settings: Settings) -> Sites | None:
     return Catalog(settings, import_module("bot.tools.cluster").Kubernetes) if settings.clusters else None
+
+
+def gate_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
+    """By which tokens Flagger is known, of each cluster where it asks."""
+    return {name: one.flagger.tokens for name, one in settings.clusters.items() if one.flagger is not None}
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -10,8 +10,9 @@ from functools import partial
 import commands
 from bot import alarms
 from bot.breaking import Breaking
-from bot.from_settings import book_of, groups_of, people_of, rules_of, tools_of
+from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_of, tools_of
 from bot.gate import Gate
+from bot.gatekeeping import Gatekeeper
 from bot.intake import Taken
 from bot.linking import Linking
 from bot.model import Ask, Delivered
@@ -62,7 +63,7 @@ def gatehouse(
     linking = Linking(people, groups_of(channels, people))
     rights = _rights(settings, store, linking, partial(names_said, people, _services(settings), verbs))
     breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
-    tools = tools_of(settings, store.now)
+    tools = replace(tools_of(settings, store.now), gates=Gatekeeper(store) if gate_tokens(settings) else None)
     alarm = partial(_raise, store, take)
     reports = Reports(store, {name: one for name, one in channels.items() if isinstance(one, Speaks)})
     parts = Parts(

@@ -79,6 +79,9 @@ def held_by(section: object, loc: Loc = ()) -> Iterator[tuple[Loc, SecretStr]]:
     elif isinstance(section, tuple):
         for number, item in enumerate(section):
             yield from held_by(item, (*loc, number))
+    elif isinstance(section, Mapping):
+        for key, item in section.items():
+            yield from held_by(item, (*loc, key))
 
 
 def in_plain_sight(settings: BaseModel, referred: frozenset[Loc], given: Marked) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bot.fields import Minutes, Seconds
+from bot.fields import Minutes, Seconds, Secret
 from bot.section import Section
 
 #: What a workload may be, as it is written before the slash.
@@ -105,6 +105,14 @@ class ServiceSettings(Section):
     )
 
 
+class FlaggerSettings(Section):
+    """Flagger asks the bot at its gates."""
+
+    tokens: tuple[Secret, ...] = Field(
+        min_length=1, description="In the metadata of its webhooks; two while you rotate from one to the other."
+    )
+
+
 class ClusterSettings(Section):
     """One Kubernetes cluster."""
 
@@ -116,6 +124,7 @@ class ClusterSettings(Section):
     impersonate: bool = Field(
         default=False, description="Write in the person's name; who is nobody there may then change nothing."
     )
+    flagger: FlaggerSettings | None = Field(None, description="Who of that cluster may ask at the bot's gates.")
 
 
 class ClusterUserSettings(Section):

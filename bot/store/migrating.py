@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
 # They enter SQLModel's metadata by being imported.
-from bot.store import glass_tables, link_tables, plan_tables, tables  # noqa: F401
+from bot.store import gate_tables, glass_tables, link_tables, plan_tables, tables  # noqa: F401
 from bot.store.engine import Store
 
 

@@ -32,6 +32,7 @@ from bot.web.board import Board
 from bot.web.errors import answer_errors, bug, refusal
 from bot.web.express import Express
 from bot.web.feed import Bell, Feed
+from bot.web.flagger import Asks, Flagger
 from bot.web.guard import Guard
 from bot.web.health import Check, Health
 from bot.web.inbound import Inbound
@@ -66,6 +67,7 @@ def build(
     meters: Meters,
     refused: Callable[[str, str], None],
     bell: Bell,
+    flagger: Asks,
     public_url: str,
     api_token: SecretStr | None,
     version: str,
@@ -80,6 +82,7 @@ def build(
     app.include_router(audit_api.routes(store, guard, threads=threads.api))
     app.include_router(board.routes())
     app.include_router(Inbound(channels, threads=threads.inbound, meters=meters, refused=refused).routes())
+    app.include_router(Flagger(flagger, threads=threads.gates, refused=refused).routes())
     app.include_router(Health(checks, shown=shown, threads=threads.look).routes())
     app.include_router(Scrape(meters, owed, threads=threads.look).routes())
     api.publish_contract(app, guard)
@@ -103,6 +106,7 @@ class Threads:
         self.api = ThreadPoolExecutor(api.AT_ONCE, thread_name_prefix="api")
         self.console = ThreadPoolExecutor(4, thread_name_prefix="console")
         self.look = ThreadPoolExecutor(12, thread_name_prefix="look")
+        self.gates = ThreadPoolExecutor(4, thread_name_prefix="gates")
         self._inbound: dict[str, ThreadPoolExecutor] = {}
 
     def inbound(self, channel: str) -> Executor:
@@ -113,7 +117,7 @@ class Threads:
 
     def stop(self) -> None:
         """Take no more; what hangs is left behind."""
-        for pool in (self.api, self.console, self.look, *self._inbound.values()):
+        for pool in (self.api, self.console, self.look, self.gates, *self._inbound.values()):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

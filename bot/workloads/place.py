@@ -70,14 +70,20 @@ def check_rights(site: Site, wanted: Sequence[Access]) -> None:
     Raises:
         Rejected: naming all that is missing, and whose it is.
     """
-    person = site.person
-    if person is not None:
-        missing = [one for one in wanted if not site.cluster.granted(person, one)]
-        if missing:
-            raise _may_not(f"{person.user} may not", site, missing, "Somebody who may has to ask for it.")
+    check_person(site, wanted)
     missing = [one for one in wanted if not site.cluster.allowed(one)]
     if missing:
         raise _may_not("The bot may not", site, missing, "`vakhta check --cluster` prints the Role that grants it.")
+
+
+def check_person(site: Site, wanted: Sequence[Access]) -> None:
+    """Whether the person has these rights, of an act that the bot itself needs none for. Raises as `check_rights`."""
+    person = site.person
+    if person is None:
+        return
+    missing = [one for one in wanted if not site.cluster.granted(person, one)]
+    if missing:
+        raise _may_not(f"{person.user} may not", site, missing, "Somebody who may has to ask for it.")
 
 
 def _may_not(who: str, site: Site, missing: Sequence[Access], hint: str) -> Rejected:

@@ -53,6 +53,8 @@ LETS_IN: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/in/slack"): _NOBODY,
     ("POST", "/in/telegram"): _NOBODY,
     ("POST", "/in/pagerduty"): _NOBODY,
+    ("POST", "/flagger/gate/confirm-promotion"): _NOBODY,
+    ("POST", "/flagger/gate/rollback"): _NOBODY,
     ("POST", "/alerts/alertmanager"): frozenset({"sender token"}),
     ("POST", "/alerts/sns"): _NOBODY,
 }
@@ -135,6 +137,7 @@ def _settings(place: Path, slack: FakeSlack, telegram: FakeTelegram, pagerduty: 
                     "api_url": pagerduty.url,
                 },
             },
+            "clusters": {"main": {"flagger": {"tokens": ["the-token-of-flagger"]}}},
             "people": [{"id": "local", "roles": ["admin"]}],
         }
     )

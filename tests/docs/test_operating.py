@@ -21,6 +21,7 @@ from bot.tools import topics
 from bot.watch import _SEEN_FOR, LATE_PAGE
 from bot.web import api, body, feed, inbound, proofs, wire
 from bot.web.feed import Bell
+from bot.web.flagger import Asks
 from bot.web.server import Edge, build
 from commands import note
 from tests.docs.papers import OPERATING, README, ROOT, first_cells, section
@@ -139,6 +140,7 @@ def _edge() -> Edge:
         meters=Meters(),
         refused=lambda place, code: None,
         bell=Bell(),
+        flagger=Asks(answer=lambda question: False),
         public_url="http://127.0.0.1:8080",
         api_token=None,
         version="0",

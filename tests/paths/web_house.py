@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse
 
 from bot.channels.console import Console
 from bot.gatehouse import gatehouse
+from bot.gatekeeping import Gatekeeper
 from bot.intake import Intake
 from bot.meters import Debt, Meters
 from bot.model import Alert, Delivered, Kind, Principal, Severity, What
@@ -34,6 +35,7 @@ from bot.store.seals import Seals
 from bot.story import Written
 from bot.strangers import Strangers
 from bot.web.feed import Bell
+from bot.web.flagger import Asks
 from bot.web.health import Check
 from bot.web.server import Server, build
 
@@ -98,6 +100,7 @@ class WebHouse:
                 meters=self.meters,
                 refused=self.strangers.refused,
                 bell=self.bell,
+                flagger=Asks(answer=Gatekeeper(self.store).answer),
                 public_url=public_url,
                 api_token=SecretStr(TOKEN),
                 version="0.1.0",

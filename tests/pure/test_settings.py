@@ -115,12 +115,13 @@ def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
 def test_the_log_is_told_every_secret_and_the_password_in_the_store(tmp_path: Path) -> None:
     text = (
         "store: {url: 'postgresql+psycopg://u:pass-word@h/x'}\n"
-        "sources: {alertmanager: {tokens: [one-token, two-token]}}"
+        "sources: {alertmanager: {tokens: [one-token, two-token]}}\n"
+        "clusters: {main: {flagger: {tokens: [gate-token]}}}"
     )
 
     settings = loaded(tmp_path, text)
 
-    assert settings.confidential >= {"pass-word", "one-token", "two-token"}
+    assert settings.confidential >= {"pass-word", "one-token", "two-token", "gate-token"}
     assert "" not in settings.confidential
 
 

@@ -144,6 +144,11 @@ CASES = {
         (1, 49, "people[0].kubernetes.groups[0]"),
         "printable ASCII",
     ),
+    "a token of two Flaggers": (
+        "clusters: {a: {flagger: {tokens: [x]}}, b: {flagger: {tokens: [y, x]}}}",
+        (1, 67, "clusters.b.flagger.tokens[1]"),
+        "a token tells which cluster asks",
+    ),
     "role": (
         "people: [{id: a, roles: [respondr]}]\nroles: {responder: {}}",
         (1, 26, "people[0].roles[0]"),
