@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check bench e2e crash clean
+.PHONY: help venv run test test-cluster named-cluster check bench e2e crash clean
 
 help: ## list the targets
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 venv: $(VENV)/.ready ## set up .venv from the hashed lock
 
@@ -33,6 +33,14 @@ e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and 
 
 crash: $(VENV)/.tested ## only the tests that kill the bot
 	$(BIN)/python -m pytest -n 2 -m crash
+
+test-cluster: named-cluster $(VENV)/.tested ## what the bot expects of Kubernetes, on a real one: KUBECONFIG=FILE [CONTEXT=NAME]
+	VAKHTA_REAL_CLUSTER=1 KUBECONFIG="$(KUBECONFIG)" KUBECONTEXT="$(CONTEXT)" $(BIN)/python -m pytest tests/cluster
+
+named-cluster:
+	@[ "$(origin KUBECONFIG)" = "command line" ] || { echo "Say which cluster, on the command line and not in the" \
+	  "environment: make test-cluster KUBECONFIG=FILE [CONTEXT=NAME]" >&2; exit 2; }
+	@[ -f "$(KUBECONFIG)" ] || { echo "There is no file $(KUBECONFIG)." >&2; exit 2; }
 
 check: $(VENV)/.tested ## ruff, mypy, import contracts, named places for broad excepts, settings and lock
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from tests.cluster.world import World, fake_world, real_world
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     if os.environ.get("VAKHTA_REAL_CLUSTER"):
-        with real_world(os.environ["KUBECONFIG"], os.environ.get("KUBECONTEXT")) as made:
+        with real_world(os.environ["KUBECONFIG"], os.environ.get("KUBECONTEXT") or None) as made:
             yield made
         return
     with fake_world(tmp_path) as made:

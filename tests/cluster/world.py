@@ -68,6 +68,7 @@ class World:
     gauge: Gauge | None = None
     reports: list[str] = field(default_factory=list)
     clock: Ticking = field(default_factory=Ticking)
+    _loose: list[Ref] = field(default_factory=list)
 
     @property
     def real(self) -> bool:
@@ -84,9 +85,17 @@ class World:
         return Ref(kind=kind, namespace=self.namespace if namespaced else "", name=name)
 
     def create(self, kind: Kind, name: str, **body: Any) -> Thing:
-        """In the world's namespace, with the label of the suite."""
-        meta = {"name": name, **body.pop("metadata", {})}
-        return self.admin.create(kind, self.ref(kind, name).namespace, {"metadata": meta, **body})
+        """In the world's namespace, if it can be in one, with the label of the suite."""
+        ref, meta = self.ref(kind, name), {"name": name, **body.pop("metadata", {})}
+        made = self.admin.create(kind, ref.namespace, {"metadata": meta, **body})
+        if not ref.namespace:
+            self._loose.append(ref)
+        return made
+
+    def clean(self) -> None:
+        """Whatever was made goes; nobody waits for a namespace to be empty."""
+        for ref in (*self._loose, Ref(kind=_NAMESPACE, namespace="", name=self.namespace)):
+            self.admin.remove(ref)
 
     def get(self, kind: Kind, name: str) -> Thing:
         found = self.admin.get(self.ref(kind, name))
@@ -223,7 +232,7 @@ def _namespace(world: World) -> Iterator[None]:
     try:
         yield
     finally:
-        world.admin.remove(Ref(kind=_NAMESPACE, namespace="", name=name))
+        world.clean()
 
 
 def kubeconfig(url: str, place: Path, token: str = "k8s-token") -> Path:
