@@ -18,6 +18,7 @@ from tests.fakes.kubernetes_controllers_pod import Pods
 from tests.fakes.kubernetes_controllers_replicaset import ReplicaSets
 from tests.fakes.kubernetes_controllers_statefulset import StatefulSets
 from tests.fakes.kubernetes_insides import Insides
+from tests.fakes.kubernetes_rollouts import AnalysisRuns, Rollouts
 
 
 def usual() -> list[Callable[[Insides], bool]]:
@@ -26,5 +27,5 @@ def usual() -> list[Callable[[Insides], bool]]:
     First whoever changes a spec, then whoever makes ReplicaSets of it, then whoever makes pods, then the pods.
     """
     changing: list[Callable[[Insides], bool]] = [SelfHeal(), ScaledObjects(), Autoscalers()]
-    making = [Deployments(), ReplicaSets(), StatefulSets(), DaemonSets()]
+    making = [Deployments(), Rollouts(), AnalysisRuns(), ReplicaSets(), StatefulSets(), DaemonSets()]
     return [*changing, *making, Pods(), Budgets(), Quotas(), Garbage()]
