@@ -70,11 +70,16 @@ def _rollout(kind: Kind) -> tuple[Grant, ...]:
     return (_own(kind, "patch"), _own(kind, "patch", sub="status"), *_read(kinds.ANALYSIS, kinds.SERVICE))
 
 
+#: A Deployment has its traffic split by Flagger, or by a canary Ingress, whose weight is written there.
+_WEIGHTS = (*_read(kinds.CANARY, kinds.INGRESS, kinds.SERVICE), Grant(kind=kinds.INGRESS, verbs=("patch",)))
+
+
 #: What a verb needs of a workload of that kind; of one that is not here, nothing.
 _BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
     "scale": {one: _scale(one) for one in (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)},
     "rollback": {one: _rollback(one) for one in _REVISIONS},
-    **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("promote", "abort", "retry", "pause", "resume")},
+    "promote": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _WEIGHTS},
+    **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("abort", "retry", "pause", "resume")},
     "restart": {one: (_own(one, "patch"),) for one in _REVISIONS},
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.clusters import Kind, Thing
 from bot.workloads import kinds
+from bot.workloads.rollouts import Phase, observed, phase_of
 
 #: What Kubernetes waits for progress where a Deployment does not say; and our own margin behind it.
 _DEADLINE_S, _MARGIN_S = 600, 60
@@ -60,11 +61,9 @@ def condition(thing: Thing, kind: str) -> Mapping[str, Any]:
 
 def unseen(kind: Kind, thing: Thing) -> bool:
     """Whether its controller has not seen the spec as it is now. A Rollout says what it saw in a text."""
-    generation = int(thing["metadata"].get("generation") or 0)
     if kind == kinds.ROLLOUT:
-        seen = str((thing.get("status") or {}).get("observedGeneration", ""))
-        return seen.isdigit() and int(seen) != generation
-    return counted(thing, "observedGeneration") < generation
+        return not observed(thing)
+    return counted(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0)
 
 
 _UNSEEN = Standing(said="its controller has not seen the change yet")
@@ -123,15 +122,14 @@ def _daemonset(thing: Thing) -> Standing:
 
 
 def _rollout(thing: Thing) -> Standing:
-    """An Argo Rollout. GetRolloutPhase of argo-rollouts, utils/rollout."""
+    """An Argo Rollout."""
     if unseen(kinds.ROLLOUT, thing):
         return _UNSEEN
-    status = thing.get("status") or {}
-    phase, said = str(status.get("phase", "")), str(status.get("message", ""))
-    if phase == "Degraded":
+    phase, said = phase_of(thing)
+    if phase is Phase.DEGRADED:
         return Standing(said="degraded", failed=f"Argo Rollouts calls it degraded: {said or 'it does not say why'}.")
-    if phase != "Healthy":
-        return Standing(said=f"{phase or 'no phase yet'}{f', {said}' if said else ''}")
+    if phase is not Phase.HEALTHY:
+        return Standing(said=f"{phase}{f', {said}' if said else ''}")
     return _available(thing, wanted(thing))
 
 

@@ -34,6 +34,7 @@ KINDS: dict[str, Principal] = {
 
 _TABLE = """
            unlinked revoked viewer responder approver admin on-call off-call glass asker
+abort      no       no      no     no        no       not   no      no       not   no
 ack        no       no      no     yes       no       yes   yes     no       yes   no
 approvals  no       no      yes    yes       yes      yes   yes     yes      yes   yes
 assign     no       no      no     yes       no       yes   no      no       yes   no
@@ -48,8 +49,12 @@ link       not      yes     yes    yes       yes      yes   yes     yes      yes
 no         no       no      no     no        yes      yes   no      no       yes   yes
 note       no       no      no     yes       no       yes   no      no       yes   no
 page       no       no      no     yes       no       yes   no      no       yes   no
+pause      no       no      no     no        no       not   no      no       not   no
+promote    no       no      no     no        no       not   no      no       not   no
 reopen     no       no      no     yes       no       yes   no      no       yes   no
 resolve    no       no      no     yes       no       yes   yes     no       yes   no
+resume     no       no      no     no        no       not   no      no       not   no
+retry      no       no      no     no        no       not   no      no       not   no
 review-glass no     no      no     no        not      not   no      no       not   no
 restart    no       no      no     no        no       not   no      no       not   no
 rollback   no       no      no     no        no       not   no      no       not   no
@@ -71,6 +76,7 @@ yes        no       no      no     no        yes      yes   no      no       yes
 
 #: An example of each verb, well formed; what is in braces is of the ground's own plans, runs and silences.
 SAID: dict[str, str] = {
+    "abort": "abort prod/api",
     "ack": "ack 1",
     "approvals": "approvals",
     "assign": "assign 1 vic",
@@ -85,8 +91,12 @@ SAID: dict[str, str] = {
     "no": "no {plan}",
     "note": "note 1 it is the cache",
     "page": "page prod/api because it is down",
+    "pause": "pause prod/api",
+    "promote": "promote prod/api",
     "reopen": "reopen 1",
     "resolve": "resolve 1",
+    "resume": "resume prod/api",
+    "retry": "retry prod/api",
     "severity": "severity 1 warning",
     "review-glass": "review-glass vic because it was needed",
     "restart": "restart prod/api",

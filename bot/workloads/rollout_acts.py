@@ -1,0 +1,144 @@
+"""What the verbs for Argo Rollouts have in common: look, the facts that must still hold, one write, its traces.
+
+A write goes to the status, or on a cluster whose Rollouts have none of their own (v0.9) to the object. It carries the
+version of a look taken right before, so that a controller or person who was quicker makes it fail, whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from bot.acting import Moved, Tools
+from bot.acts import Ended, Outcome, Plan
+from bot.clusters import Access, How, Thing
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import kinds, marks, place
+from bot.workloads.promoting import Change, Scene
+from bot.workloads.rollout_watch import available_of
+from bot.workloads.rollouts import Rollout, of_step, read
+from bot.workloads.status import patience_for
+from bot.workloads.watching import Look, watched
+
+#: What people are not shown of the facts: they are told in the plan's sentences.
+PRIVATE = ("uid", "generation", "ends")
+
+Decide = Callable[[Scene], Change]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """One look: the object, and what a decision has to know."""
+
+    site: Site
+    thing: Thing
+    scene: Scene
+
+    @property
+    def rollout(self) -> Rollout:
+        return self.scene.rollout
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What must still hold when it runs; the template alone for whoever undoes it later."""
+        now = self.rollout
+        ends = now.goes_on_at()
+        return {
+            "uid": str(self.thing["metadata"]["uid"]),
+            "generation": str(now.generation),
+            "template": now.current,
+            "stable": now.stable,
+            "step": str(now.step),
+            "pauses": pauses_of(now),
+            "ends": ends.isoformat() if ends else "",
+            "paused": "by hand" if now.halted else "no",
+            "aborted": "yes" if now.aborted else "no",
+        }
+
+    @property
+    def radius(self) -> str:
+        where = f"{self.site.workload} on cluster {self.site.cluster.name}"
+        return f"{where}, {self.rollout.replicas} replicas"
+
+
+def pauses_of(rollout: Rollout) -> str:
+    return ", ".join(f"{one.reason} since {one.since}" for one in rollout.pauses) or "none"
+
+
+def looked(tools: Tools, service: str) -> Looked:
+    """The service's Rollout now. Raises `Rejected` where it has none."""
+    site = place.site_of(tools, service)
+    return looked_at(site, place.workload_of(site, kinds.ROLLOUT))
+
+
+def looked_at(site: Site, thing: Thing) -> Looked:
+    rollout = read(thing)
+    available, wanted = available_of(site, thing, rollout.current)
+    analysis, begun = rollout.analysis("step"), True
+    if analysis is not None:
+        namespace = site.workload.namespace
+        found = site.cluster.find(kinds.ANALYSIS, namespace, fields=f"metadata.name={analysis.name}")
+        begun = any(of_step(one, rollout.step) for one in found)
+    scene = Scene(service=site.service, rollout=rollout, available=available, wanted=wanted, begun=begun)
+    return Looked(site=site, thing=thing, scene=scene)
+
+
+def check_rights(look: Looked, change: Change) -> None:
+    """Raises `Rejected` where that write is not allowed there."""
+    resource = "rollouts" if change.spec else "rollouts/status"
+    ref = look.site.workload
+    access = Access(verb="patch", group="argoproj.io", resource=resource, namespace=ref.namespace, name=ref.name)
+    place.check_rights(look.site, [access])
+
+
+def decided_again(look: Looked, plan: Plan, decide: Decide) -> Change:
+    """What the plan decided, on what is there now. Raises `Moved` where that is not what the plan saw."""
+    moved = [
+        f"{name}: {plan.seen[name]} -> {value}" for name, value in look.facts.items() if plan.seen.get(name) != value
+    ]
+    if moved:
+        raise Moved("; ".join(moved))
+    return decide(look.scene)
+
+
+def written(look: Looked, change: Change, run: str) -> None:
+    """The one write. Raises as `Cluster.patch` does."""
+    cluster, ref, by = look.site.cluster, look.site.workload, marks.manager(run)
+    meta: Mapping[str, object] = {"resourceVersion": look.thing["metadata"]["resourceVersion"]}
+    marked = {"metadata": {**meta, "annotations": marks.annotation(run)}}
+    if change.spec:
+        cluster.patch(ref, {**marked, "spec": change.spec}, how=How.MERGE, by=by)
+        return
+    try:
+        cluster.patch(ref, {"metadata": meta, "status": change.status}, how=How.MERGE, by=by, sub="status")
+    except Rejected as refused:
+        if refused.status != HTTPStatus.NOT_FOUND:
+            raise
+        cluster.patch(ref, {**marked, "status": change.status}, how=How.MERGE, by=by)
+
+
+def held(look: Looked, tools: Tools, how: Look) -> str:
+    """Why what was done does not hold: a sentence, or ""."""
+    return watched(look.site, tools, how, patience=patience_for(look.thing))
+
+
+def traced(look: Looked, plan: Plan, run: str) -> Outcome | None:
+    """What can be said of any run: that it left its mark, or that all is as the plan saw it; None else."""
+    if marks.written_by(look.thing, run):
+        return Outcome(ended=Ended.DONE, said="The write of this run stands on the Rollout.", left=left(look))
+    if all(plan.seen.get(name) == value for name, value in look.facts.items()) and not look.rollout.unpausing:
+        return Outcome(ended=Ended.FAILED, said="The Rollout is as the plan saw it. Nothing was changed.")
+    return None
+
+
+def left(look: Looked) -> dict[str, str]:
+    """By what a later undo knows that nobody has gone on since."""
+    return {"template": look.rollout.current}
+
+
+def unknown(look: Looked) -> Outcome:
+    now = look.rollout
+    said = f"It is {now.phase}, at step {now.step + 1}, and nothing says whether this run did that."
+    return Outcome(ended=Ended.UNKNOWN, said=f"{said} Look at it: `status {look.site.service}`.")

@@ -1,0 +1,245 @@
+"""Promote, abort, retry, pause, resume: what each tells beforehand, writes, waits for, and how a run is found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bot.acting import Tools
+from bot.acts import Ended, Outcome, Plan
+from bot.clusters import Thing
+from bot.workloads import place, promoting, rollout_acts
+from bot.workloads.owners import By, owner_of
+from bot.workloads.promoting import Change
+from bot.workloads.rollout_acts import Decide, Looked
+from bot.workloads.rollout_lines import progress, steps_said, waits_for
+from bot.workloads.rollout_watch import back, going_on, to_the_end
+from bot.workloads.rollouts import INCONCLUSIVE, Rollout, read
+from bot.workloads.status import Standing
+from bot.workloads.watching import Look
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verb:
+    """What one of them does to a Rollout."""
+
+    decide: Decide
+    effect: Callable[[Looked, Change], tuple[str, ...]]  #: sentences that read no clock and no number of pods
+    watch: Callable[[Looked, Change], Look]
+    undo: Callable[[Looked, Change], str]  #: the words that bring it back
+    said: Callable[[Looked, Rollout], str]  #: what has become of it, once it holds
+    after: Callable[[Plan, Rollout, datetime], bool]  #: whether only a run of this can have brought it there
+    checked: bool = True  #: whether the service's check is held, and this undone where it fails
+    typed: bool = False  #: grave: a second person, and the name typed
+
+    def plan(self, look: Looked) -> Plan:
+        change = self.decide(look.scene)
+        rollout_acts.check_rights(look, change)
+        site = look.site
+        grave = self.typed or change.skips is not None
+        return Plan(
+            target=site.service,
+            effect=self.effect(look, change),
+            radius=look.radius,
+            seen=look.facts,
+            private=rollout_acts.PRIVATE,
+            undo=self.undo(look, change),
+            check=site.check if self.checked else "",
+            within=site.within if self.checked else timedelta(0),
+            others=1 if grave else 0,
+            typed=look.rollout.name if self.typed else "",
+        )
+
+    def run(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:
+        change = rollout_acts.decided_again(look, plan, self.decide)
+        rollout_acts.written(look, change, run)
+        why = rollout_acts.held(look, tools, self.watch(look, change))
+        now = read(place.workload_of(look.site))
+        said = self.said(look, now) if not why else f"It was done, and does not hold. {progress(now)}"
+        return Outcome(ended=Ended.DONE, said=said, unwell=why, left={"template": look.rollout.current})
+
+    def probe(self, look: Looked, plan: Plan, run: str, now: datetime) -> Outcome:
+        found = rollout_acts.traced(look, plan, run)
+        if found is not None:
+            return found
+        rollout = look.rollout
+        if plan.seen.get("template") == rollout.current and self.after(plan, rollout, now):
+            return Outcome(ended=Ended.DONE, said=f"It was done. {progress(rollout)}", left=rollout_acts.left(look))
+        return rollout_acts.unknown(look)
+
+
+def _on(look: Looked, change: Change) -> tuple[str, ...]:
+    """One step: what is left, where it stops next."""
+    now = look.rollout
+    lines = [f"Rollout {now.name}: {progress(now)} {waits_for(now)}".strip()]
+    if change.skips is not None:
+        lines.append(f"Nobody waits any more for its analysis {change.skips.name} ({change.skips.phase}).")
+    elif now.paused_for(INCONCLUSIVE):
+        lines.append("Its analysis, which could not tell, is made anew.")
+    lines.append(_on_to(now, change.start))
+    lines.append(_way_back(look, change))
+    return tuple(lines)
+
+
+def _on_to(now: Rollout, start: int) -> str:
+    if not now.canary:
+        return f"{now.current} gets all traffic at once; what had it stays for a while."
+    halt = now.halt_from(start)
+    if halt == len(now.steps):
+        between = f"{steps_said(now, start, halt)}, then " if start < halt else ""
+        return f"It goes on to its end: {between}all traffic for {now.current}, which is stable from then on."
+    between = f"{steps_said(now, start, halt)}, and " if start < halt else ""
+    return (
+        f"It goes on: {between}stops again at step {halt + 1} of {len(now.steps)} ({steps_said(now, halt, halt + 1)})."
+    )
+
+
+def _way_back(look: Looked, change: Change) -> str:
+    words = _undo_of_on(look, change)
+    if words.startswith("abort"):
+        return f"`{words}` takes {look.rollout.current} out again."
+    return f"`{words}` goes back, as a new rollout with all its steps unless Argo Rollouts may skip them."
+
+
+def _undo_of_on(look: Looked, change: Change) -> str:
+    now = look.rollout
+    ends = not now.canary or now.halt_from(change.start) == len(now.steps)
+    return f"rollback {look.site.service} to {now.stable}" if ends else f"abort {look.site.service}"
+
+
+def _moved_on(plan: Plan, now: Rollout, at: datetime) -> bool:
+    """Its pause is gone, or it is further, and no time can have done that."""
+    if now.aborted:
+        return False
+    further = now.promoted or now.step > int(plan.seen["step"]) or now.unpausing
+    ends = plan.seen.get("ends", "")
+    return further and (not ends or at < datetime.fromisoformat(ends))
+
+
+def _all(look: Looked, change: Change) -> tuple[str, ...]:
+    now = look.rollout
+    lines = [f"Rollout {now.name}: {progress(now)}"]
+    rest = now.steps[now.step :]
+    if now.canary and rest:
+        lines.append(f"All {len(rest)} steps that are left are skipped, with their pauses and analyses.")
+    else:
+        lines.append("All pauses and analyses that are left are skipped.")
+    if change.skips is not None:
+        lines.append(f"Its analysis {change.skips.name} ({change.skips.phase}) is cancelled.")
+    if now.aborted:
+        lines.append("That it was aborted is forgotten by this.")
+    lines.append(f"{now.current} gets all traffic once {now.replicas} of its pods are available, and is stable then.")
+    lines.append(f"`rollback {look.site.service} to {now.stable}` goes back, as a rollout of its own.")
+    return tuple(lines)
+
+
+def _given_up(look: Looked, _: Change) -> tuple[str, ...]:
+    now = look.rollout
+    lines = [
+        f"Rollout {now.name}: {progress(now)}",
+        f"{now.current} is given up: all traffic goes back to {now.stable}, which is scaled up for it.",
+        f"Its template keeps {now.current}, so that Argo Rollouts calls it degraded, and Argo CD with it.",
+        f"`rollback {look.site.service}`, or a change where the template comes from, ends that.",
+        f"`retry {look.site.service}` tries {now.current} again from its first step.",
+    ]
+    return tuple(lines)
+
+
+def _again(look: Looked, _: Change) -> tuple[str, ...]:
+    now = look.rollout
+    return (
+        f"Rollout {now.name} was aborted: {now.message or 'it does not say why'}.",
+        f"The same version, {now.current}, is tried again from its first step.",
+        _on_to(now, 0),
+        f"`abort {look.site.service}` takes it out again.",
+    )
+
+
+def _halted(look: Looked, _: Change) -> tuple[str, ...]:
+    now = look.rollout
+    lines = [
+        f"Rollout {now.name}: {progress(now)}",
+        "It stands still from then on: no step, no scaling by hand or by an autoscaler, no abort.",
+        f"`resume {look.site.service}` lets it go on.",
+    ]
+    owner = owner_of(look.thing, look.site.workload)
+    if owner.by in (By.ARGOCD, By.FLUX):
+        lines.insert(2, f"It is kept by {owner}, which may take that back.")
+    return tuple(lines)
+
+
+def _let_go(look: Looked, _: Change) -> tuple[str, ...]:
+    now = look.rollout
+    goes_on = waits_for(_unhalted(now)) or "It goes on at once."
+    return (f"Rollout {now.name} is paused by hand. {progress(now)}", goes_on, f"`pause {look.site.service}` halts it.")
+
+
+def _unhalted(now: Rollout) -> Rollout:
+    return replace(now, halted=False)
+
+
+def _until_halted(*, halted: bool) -> Look:
+    """Until its controller has seen that."""
+
+    def seen(thing: Thing) -> Standing:
+        now = read(thing)
+        if now.halted is not halted:
+            return Standing(said="taken back", failed="Somebody has taken that back.")
+        return Standing(said=f"{now.phase}, {now.message}".rstrip(", "), done=now.observed)
+
+    return seen
+
+
+PROMOTE = Verb(
+    decide=promoting.promotion,
+    effect=_on,
+    watch=lambda look, change: going_on(look.site, look.rollout, change.start),
+    undo=_undo_of_on,
+    said=lambda _, now: f"Promoted. {progress(now)} {waits_for(now)}".strip(),
+    after=_moved_on,
+)
+FULL = Verb(
+    decide=promoting.full,
+    effect=_all,
+    watch=lambda look, _: to_the_end(look.site, look.rollout),
+    undo=lambda look, _: f"rollback {look.site.service} to {look.rollout.stable}",
+    said=lambda _, now: f"Promoted in full. {progress(now)}",
+    after=lambda _, now, __: now.promoted or now.full,
+    typed=True,
+)
+ABORT = Verb(
+    decide=promoting.abort,
+    effect=_given_up,
+    watch=lambda look, _: back(look.site, look.rollout),
+    undo=lambda look, _: f"retry {look.site.service}",
+    said=lambda look, now: f"Aborted. {progress(now)} `rollback {look.site.service}` ends that it is called degraded.",
+    after=lambda _, now, __: now.aborted,
+    checked=False,
+)
+RETRY = Verb(
+    decide=promoting.retry,
+    effect=_again,
+    watch=lambda look, _: going_on(look.site, look.rollout, 0),
+    undo=lambda look, _: f"abort {look.site.service}",
+    said=lambda _, now: f"Tried again. {progress(now)} {waits_for(now)}".strip(),
+    after=lambda _, now, __: not now.aborted,
+)
+PAUSE = Verb(
+    decide=promoting.pause,
+    effect=_halted,
+    watch=lambda _, __: _until_halted(halted=True),
+    undo=lambda look, _: f"resume {look.site.service}",
+    said=lambda _, now: f"Paused by hand. {progress(now)}",
+    after=lambda _, now, __: now.halted,
+    checked=False,
+)
+RESUME = Verb(
+    decide=promoting.resume,
+    effect=_let_go,
+    watch=lambda _, __: _until_halted(halted=False),
+    undo=lambda look, _: f"pause {look.site.service}",
+    said=lambda _, now: f"Resumed. {progress(now)} {waits_for(now)}".strip(),
+    after=lambda _, now, __: not now.halted,
+    checked=False,
+)

@@ -1,0 +1,130 @@
+"""A change of an Argo Rollout is watched: on to the step where it stops next, up to the end, or back to what is stable.
+
+The trap: the step's number goes up by itself over steps that wait for nothing, so "one further" is the next stop that
+the plan named. What is past a stop that only a person ends was promoted by somebody else as well.
+"""
+
+from __future__ import annotations
+
+from bot.clusters import Thing
+from bot.sites import Site
+from bot.workloads import kinds, pods
+from bot.workloads.rollout_lines import place_of
+from bot.workloads.rollouts import HASH, Phase, Rollout, read, span_of
+from bot.workloads.status import Standing
+from bot.workloads.watching import Look
+
+
+def going_on(site: Site, before: Rollout, start: int) -> Look:
+    """Until it stops at its next stop from step `start` on, or has become stable."""
+    halt = before.halt_from(start)
+
+    def look(thing: Thing) -> Standing:
+        now = read(thing)
+        lost = _lost(site, thing, before, now, aborted=False)
+        if lost:
+            return Standing(said="lost", failed=lost)
+        if now.promoted:
+            return _ended(site, thing, now)
+        # A pause begins at a whole second, so that the next one may have the same beginning.
+        if not now.observed or now.unpausing or (now.step, now.pauses) == (before.step, before.pauses):
+            return Standing(said="its controller has not seen the change yet")
+        if now.step > halt and _only_by_hand(before, halt):
+            said = f"It is at {place_of(now)}, past step {halt + 1} where it had to stop: somebody promoted it too."
+            return Standing(said="too far", failed=said)
+        said = f"at {place_of(now)}, {now.weight}% of the traffic"
+        return Standing(said=said, done=now.step >= halt and _stopped(before, now))
+
+    return look
+
+
+def to_the_end(site: Site, before: Rollout) -> Look:
+    """Until what it is to have is stable, with all pods available."""
+
+    def look(thing: Thing) -> Standing:
+        now = read(thing)
+        lost = _lost(site, thing, before, now, aborted=now.full)
+        if lost:
+            return Standing(said="lost", failed=lost)
+        return _ended(site, thing, now)
+
+    return look
+
+
+def back(site: Site, before: Rollout) -> Look:
+    """Until what is stable has all the traffic, and the pods for it."""
+
+    def look(thing: Thing) -> Standing:
+        now = read(thing)
+        if now.current != before.current:
+            return Standing(said="lost", failed="Somebody has changed its template meanwhile.")
+        if not now.aborted:
+            if now.promoted or now.phase is not Phase.PROGRESSING:
+                return Standing(said="lost", failed=f"It is not aborted any more: {now.phase}, {now.message}.")
+            return Standing(said="its controller has not seen the change yet")
+        if now.phase is not Phase.DEGRADED or now.step:
+            return Standing(said="its controller has not seen the change yet")
+        if (now.routed and now.weight) or (not now.canary and now.active != now.stable):
+            return Standing(said="the new version still has traffic")
+        available = available_of(site, thing, now.stable)[0]
+        said = f"{available} of {now.replicas} of what is stable are available"
+        return Standing(said=said, done=available >= now.replicas)
+
+    return look
+
+
+def available_of(site: Site, thing: Thing, template: str) -> tuple[int, int]:
+    """Of the pods of one template: how many are available, and how many there are to be."""
+    for one in site.cluster.find(kinds.REPLICASET, site.workload.namespace, labels=f"{HASH}={template}"):
+        owners = one["metadata"].get("ownerReferences") or ()
+        if any(owner.get("uid") == thing["metadata"]["uid"] for owner in owners):
+            return int((one.get("status") or {}).get("availableReplicas") or 0), int(one["spec"].get("replicas") or 0)
+    return 0, 0
+
+
+def _lost(site: Site, thing: Thing, before: Rollout, now: Rollout, *, aborted: bool) -> str:
+    """Why it will not get there any more: a sentence, or "". `aborted`: that it is says nothing yet."""
+    if now.current != before.current:
+        return "Somebody has changed its template meanwhile, so that it begins anew."
+    if now.aborted:
+        return "" if aborted else f"It was aborted: {now.message or 'it does not say why'}."
+    # What an abort has left is not taken back until its controller has seen that it is to go on.
+    if now.observed and now.phase is Phase.DEGRADED and not now.message.startswith("RolloutAborted"):
+        return f"Argo Rollouts calls it degraded: {now.message or 'it does not say why'}."
+    return pods.hopeless(pods.pods_of(site.cluster, thing, more=f"{HASH}={now.current}"))
+
+
+def _ended(site: Site, thing: Thing, now: Rollout) -> Standing:
+    if not now.promoted:
+        available, _ = available_of(site, thing, now.current)
+        return Standing(said=f"{available} of {now.replicas} pods of {now.current} are available")
+    if not now.done or not now.verified:
+        return Standing(said=f"{now.current} is stable; {now.message or now.phase}")
+    if not now.canary:
+        return _switched(site, thing, now)
+    return Standing(said=f"{now.current} is stable and has all traffic", done=True)
+
+
+def _switched(site: Site, thing: Thing, now: Rollout) -> Standing:
+    """Blue-green: the service has to send its traffic there, not only the status to say so."""
+    name = str(thing["spec"]["strategy"]["blueGreen"]["activeService"])
+    found = site.cluster.find(kinds.SERVICE, site.workload.namespace, fields=f"metadata.name={name}")
+    sent = {str((one["spec"].get("selector") or {}).get(HASH)) for one in found}
+    if sent != {now.current} or now.active != now.current:
+        return Standing(said=f"the service {name} does not select {now.current} yet")
+    return Standing(said=f"the service {name} selects {now.current}, which is stable", done=True)
+
+
+def _stopped(before: Rollout, now: Rollout) -> bool:
+    """It waits there: for a person, a time or a judgement that has begun."""
+    if now.pauses:
+        return now.verified
+    begun, old = now.analysis("step"), before.analysis("step")
+    return begun is not None and (old is None or begun.name != old.name)
+
+
+def _only_by_hand(before: Rollout, halt: int) -> bool:
+    if halt >= len(before.steps):
+        return False
+    step = before.steps[halt]
+    return "pause" in step and span_of(step["pause"] or {}) is None

@@ -1,0 +1,49 @@
+"""resume: an Argo Rollout that was paused by hand goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated
+
+from bot.acting import Tools
+from bot.acts import Outcome, Plan, Risk
+from bot.kinds import Name
+from bot.model import Principal
+from bot.workloads.rollout_acts import looked
+from bot.workloads.rollout_verbs import RESUME
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    service: Annotated[str, Name()]
+
+
+@dataclass(frozen=True)
+class Resume:
+    verb: str = "resume"
+    usage: str = "resume <service>"
+    says: str = "let a rollout go on that was paused by hand"
+    args: type[Args] = Args
+    risk: Risk = Risk.UNDOABLE
+    reads: bool = False
+    slow: bool = True
+    limits: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({"kinds": "Argo Rollouts", "when": "while it is paused by hand"})
+    )
+
+    def target(self, args: Args) -> str:
+        return args.service
+
+    def plan(self, args: Args, tools: Tools) -> Plan:
+        return RESUME.plan(looked(tools, args.service))
+
+    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return RESUME.run(looked(tools, args.service), plan, run, tools)
+
+    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return RESUME.probe(looked(tools, args.service), plan, run, tools.now())
+
+
+action = Resume()

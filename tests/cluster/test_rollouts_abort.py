@@ -1,0 +1,176 @@
+"""abort, retry, pause and resume of an Argo Rollout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.acting import Moved
+from bot.acts import Ended
+from bot.ports import Rejected
+from bot.workloads import kinds
+from bot.workloads.rollouts import Phase
+from commands.abort import Args
+from commands.abort import action as abort
+from commands.pause import Args as Halt
+from commands.pause import action as pause
+from commands.promote import Args as Promotion
+from commands.promote import action as promote
+from commands.resume import Args as Again
+from commands.resume import action as resume
+from commands.retry import Args as Once
+from commands.retry import action as retry
+from tests.cluster.manifests import deployment
+from tests.cluster.rollouts import ANALYSIS, PAUSE, analysis, canary, judge, pods_of, settled, state, weight
+from tests.cluster.world import World
+
+_API = Args(service="prod/api")
+_RETRY, _PAUSE, _RESUME = Once(service="prod/api"), Halt(service="prod/api"), Again(service="prod/api")
+
+
+def code(world: World, action: Any, args: object) -> str:
+    with pytest.raises(Rejected) as why:
+        action.plan(args, world.tools)
+    assert "Nothing was done." in why.value.said
+    return why.value.code
+
+
+def test_an_abort_gives_all_traffic_back_and_says_that_it_stays_degraded(world: World) -> None:
+    before = canary(world, weight(50), PAUSE)
+
+    plan = world.plan(abort, _API)
+    outcome = world.run(abort, _API, plan)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    now = state(world)
+    assert (now.aborted, now.step, now.weight, now.phase) == (True, 0, 0, Phase.DEGRADED)
+    assert now.message.startswith("RolloutAborted: Rollout aborted update to revision 2")
+    world.until(lambda: not pods_of(world, before.current), "no pod of the version that was given up")
+    assert len(pods_of(world, before.stable)) == 4
+    assert (plan.undo, plan.check) == ("retry prod/api", "")
+    assert any("Argo Rollouts calls it degraded" in line for line in plan.effect)
+
+
+def test_what_was_aborted_is_tried_again_from_its_first_step(world: World) -> None:
+    before = canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    world.run(promote, Promotion(service="prod/api"))
+    aborted = world.run(abort, _API, run="6e" * 16)
+
+    plan = world.plan(retry, _RETRY)
+    outcome = world.run(retry, _RETRY, plan, run="7d" * 16)
+
+    assert {name: plan.seen[name] for name in aborted.left} == dict(aborted.left)
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    now = state(world)
+    assert (now.aborted, now.step, now.phase, now.current) == (False, 1, Phase.PAUSED, before.current)
+    assert plan.undo == "abort prod/api"
+
+
+def test_the_undo_of_a_promotion_sees_what_the_promotion_left(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    done = world.run(promote, Promotion(service="prod/api"))
+
+    plan = world.plan(abort, _API)
+
+    assert {name: plan.seen[name] for name in done.left} == dict(done.left)
+
+
+def test_what_is_not_aborted_is_not_retried_and_what_is_aborted_is_not_aborted_again(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    assert code(world, retry, _RETRY) == "not_aborted"
+    world.run(abort, _API)
+
+    assert code(world, abort, _API) == "aborted"
+
+
+def test_what_is_stable_is_not_aborted(world: World) -> None:
+    settled(world, strategy={"canary": {"steps": [weight(25), PAUSE]}})
+
+    assert code(world, abort, _API) == "not_updating"
+
+
+def test_an_abort_that_died_after_its_write_is_found_again(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    plan = world.plan(abort, _API)
+    before = world.probe(abort, _API, plan)
+    world.run(abort, _API, plan)
+
+    after = world.probe(abort, _API, plan)
+
+    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+
+
+def test_an_abort_after_an_analysis_that_could_not_tell_takes_the_pods_out_as_well(world: World) -> None:
+    analysis(world)
+    before = canary(world, weight(25), ANALYSIS, PAUSE)
+    judge(world, "Inconclusive")
+    world.until(lambda: state(world).phase is Phase.PAUSED, "the pause of an analysis that could not tell")
+
+    outcome = world.run(abort, _API)
+
+    assert outcome.unwell == ""
+    world.until(lambda: not pods_of(world, before.current), "no pod of the version that was given up")
+
+
+def test_a_retry_that_fails_its_analysis_again_does_not_hold(world: World) -> None:
+    analysis(world)
+    canary(world, weight(25), ANALYSIS, PAUSE)
+    judge(world, "Failed")
+    world.until(lambda: state(world).aborted, "the abort")
+    world.until(lambda: state(world).phase is Phase.DEGRADED, "the end of the abort")
+
+    plan = world.plan(retry, _RETRY)
+
+    assert any("Step-based analysis phase error/failed" in line for line in plan.effect)
+
+
+def test_who_pauses_halts_it_and_resume_lets_it_go_on(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+
+    plan = world.plan(pause, _PAUSE)
+    paused = world.run(pause, _PAUSE, plan)
+    halted = state(world)
+    back = world.plan(resume, _RESUME)
+    outcome = world.run(resume, _RESUME, back, run="6e" * 16)
+
+    assert (paused.unwell, halted.halted, halted.message) == ("", True, "manually paused")
+    assert plan.undo == "resume prod/api"
+    assert {name: back.seen[name] for name in paused.left} == dict(paused.left)
+    assert (outcome.unwell, state(world).halted, state(world).step) == ("", False, 1)
+    assert back.undo == "pause prod/api"
+
+
+def test_while_it_is_paused_by_hand_nothing_else_is_done_to_it(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    world.run(pause, _PAUSE)
+
+    assert code(world, abort, _API) == "paused"
+    assert code(world, pause, _PAUSE) == "paused"
+    assert code(world, promote, Promotion(service="prod/api", far="full")) == "paused"
+
+
+def test_a_pause_that_died_after_its_write_is_found_again_by_its_annotation(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    plan = world.plan(pause, _PAUSE)
+    world.run(pause, _PAUSE, plan)
+    world.merge(kinds.ROLLOUT, "api", {"spec": {"paused": False}})
+
+    assert world.probe(pause, _PAUSE, plan).ended is Ended.DONE
+
+
+def test_what_moved_since_the_plan_is_not_aborted(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    plan = world.plan(abort, _API)
+    world.merge(kinds.ROLLOUT, "api", {"spec": {"replicas": 5}})
+
+    with pytest.raises(Moved, match="generation"):
+        world.run(abort, _API, plan)
+
+
+def test_a_deployment_is_not_aborted(world: World) -> None:
+    world.create(kinds.DEPLOYMENT, "api", **deployment())
+    world.place()
+
+    with pytest.raises(Rejected, match="prod/api is a Deployment; this is for Rollout"):
+        abort.plan(_API, world.tools)

@@ -1,0 +1,254 @@
+"""promote of an Argo Rollout's canary: one step, once; the guards; in full; and how a run is found again."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.acting import Moved
+from bot.acts import Ended
+from bot.ports import Rejected
+from bot.workloads import kinds
+from bot.workloads.rollouts import Phase
+from commands.abort import Args as Service
+from commands.abort import action as abort
+from commands.promote import Args
+from commands.promote import action as promote
+from tests.cluster.rollouts import ANALYSIS, PAUSE, analysis, canary, deploy, judge, settled, state, weight
+from tests.cluster.world import World
+
+_API = Args(service="prod/api")
+_FULL = Args(service="prod/api", far="full")
+
+
+def refused(world: World, args: Args = _API) -> Rejected:
+    with pytest.raises(Rejected) as why:
+        promote.plan(args, world.tools)
+    assert "Nothing was done." in why.value.said
+    return why.value
+
+
+def test_a_paused_canary_goes_on_to_its_next_stop(world: World) -> None:
+    before = canary(world, weight(25), PAUSE, weight(50), PAUSE, weight(75))
+
+    plan = world.plan(promote, _API)
+    outcome = world.run(promote, _API, plan)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    now = state(world)
+    assert (now.step, now.phase, now.weight) == (3, Phase.PAUSED, 50)
+    assert plan.undo == "abort prod/api"
+    assert any("stops again at step 4 of 5" in line for line in plan.effect)
+    assert outcome.left == {"template": before.current}
+
+
+def test_the_last_stop_ends_in_a_version_that_is_stable(world: World) -> None:
+    before = canary(world, weight(25), PAUSE)
+
+    plan = world.plan(promote, _API)
+    outcome = world.run(promote, _API, plan)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    now = state(world)
+    assert (now.done, now.stable) == (True, before.current)
+    assert plan.undo == f"rollback prod/api to {before.stable}"
+
+
+def test_two_promotions_of_one_plan_go_one_step(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE, weight(75), PAUSE)
+    plan = world.plan(promote, _API)
+    world.run(promote, _API, plan)
+
+    with pytest.raises(Moved):
+        world.run(promote, _API, plan, run="6e" * 16)
+
+    assert state(world).step == 3
+
+
+def test_a_second_promotion_before_the_controller_has_seen_the_first_is_refused(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    world.fake.held_still = True
+    world.merge(kinds.ROLLOUT, "api", {"status": {"pauseConditions": None}}, sub="status")
+
+    assert refused(world).code == "unpausing"
+
+
+def test_somebody_who_was_quicker_makes_it_fail_whole(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(promote, _API)
+    world.merge(kinds.ROLLOUT, "api", {"status": {"pauseConditions": None}}, sub="status")
+    world.until(lambda: state(world).step == 3, "the step that somebody else took")
+
+    with pytest.raises(Moved, match="step: 1 -> 3"):
+        world.run(promote, _API, plan)
+
+    assert state(world).step == 3
+
+
+def test_a_change_between_the_last_look_and_the_write_is_a_conflict(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(promote, _API)
+    world.fake.answer_next(status=409, path="/status")
+
+    with pytest.raises(Moved):
+        world.run(promote, _API, plan)
+
+    assert state(world).step == 1
+
+
+def test_what_was_aborted_is_not_promoted_but_by_retry_or_in_full(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    world.run(abort, Service(service="prod/api"))
+
+    why = refused(world)
+
+    assert why.code == "aborted"
+    assert "`retry prod/api`" in why.said
+    assert "`promote prod/api full`" in why.said
+    assert "`rollback prod/api`" in why.said
+
+
+def test_what_is_not_being_updated_is_not_promoted(world: World) -> None:
+    settled(world, strategy={"canary": {"steps": [weight(25), PAUSE]}})
+
+    assert refused(world).code == "not_updating"
+    assert refused(world, _FULL).code == "not_updating"
+
+
+def test_what_is_paused_by_hand_is_resumed_first(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    world.merge(kinds.ROLLOUT, "api", {"spec": {"paused": True}})
+
+    why = refused(world)
+
+    assert why.code == "paused"
+    assert "`resume prod/api` first" in why.said
+
+
+def test_a_pause_with_a_time_says_when_it_ends_and_can_be_cut_short(world: World) -> None:
+    canary(world, weight(25), {"pause": {"duration": "1h"}}, weight(50), PAUSE)
+
+    plan = world.plan(promote, _API)
+    outcome = world.run(promote, _API, plan)
+
+    assert any("It goes on by itself at " in line for line in plan.effect)
+    assert outcome.unwell == ""
+    assert state(world).step == 3
+
+
+def test_an_analysis_that_runs_is_skipped_by_two_people_only(world: World) -> None:
+    needs = (weight(25), ANALYSIS, weight(50), PAUSE)
+    analysis(world)
+    canary(world, *needs)
+    world.until(lambda: getattr(state(world).analysis("step"), "phase", "") == "Running", "the analysis")
+
+    plan = world.plan(promote, _API)
+    outcome = world.run(promote, _API, plan)
+
+    assert plan.others == 1
+    assert any("Nobody waits any more for its analysis" in line for line in plan.effect)
+    assert outcome.unwell == ""
+    assert state(world).step == 3
+
+
+def test_what_could_not_be_told_is_left_behind_by_a_promotion(world: World) -> None:
+    analysis(world)
+    canary(world, weight(25), ANALYSIS, weight(50), PAUSE)
+    judge(world, "Inconclusive")
+    world.until(lambda: state(world).phase is Phase.PAUSED, "the pause of an analysis that could not tell")
+
+    plan = world.plan(promote, _API)
+    outcome = world.run(promote, _API, plan)
+
+    assert any("could not tell" in line for line in plan.effect)
+    assert outcome.unwell == ""
+    assert (state(world).step, state(world).phase) == (3, Phase.PAUSED)
+
+
+def test_an_analysis_that_fails_after_the_promotion_is_why_it_does_not_hold(world: World) -> None:
+    analysis(world)
+    canary(world, weight(25), ANALYSIS, PAUSE)
+    judge(world, "Failed")
+    world.until(lambda: state(world).aborted, "the abort")
+
+    assert refused(world).code == "aborted"
+    assert "Step-based analysis" in state(world).message
+
+
+def test_in_full_takes_all_steps_and_wants_a_second_person_and_the_name(world: World) -> None:
+    before = canary(world, weight(25), PAUSE, weight(50), PAUSE)
+
+    plan = world.plan(promote, _FULL)
+    outcome = world.run(promote, _FULL, plan)
+
+    assert (plan.others, plan.typed) == (1, "api")
+    assert any("skipped, with their pauses and analyses" in line for line in plan.effect)
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    now = state(world)
+    assert (now.done, now.stable, now.full) == (True, before.current, False)
+
+
+def test_in_full_forgets_that_it_was_aborted(world: World) -> None:
+    before = canary(world, weight(25), PAUSE)
+    world.run(abort, Service(service="prod/api"))
+
+    plan = world.plan(promote, _FULL)
+    outcome = world.run(promote, _FULL, plan, run="6e" * 16)
+
+    assert any("aborted is forgotten" in line for line in plan.effect)
+    assert outcome.unwell == ""
+    assert state(world).stable == before.current
+
+
+def test_somebody_s_new_version_meanwhile_is_why_it_does_not_hold(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(promote, _API)
+    deploy(world, "vakhta.test/api:3")
+
+    with pytest.raises(Moved):
+        world.run(promote, _API, plan)
+
+
+def test_a_run_that_died_after_its_write_is_found_by_its_effect(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(promote, _API)
+    before = world.probe(promote, _API, plan)
+    world.run(promote, _API, plan)
+
+    after = world.probe(promote, _API, plan)
+
+    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+
+
+def test_a_run_in_full_that_died_after_its_write_is_found_again(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    plan = world.plan(promote, _FULL)
+    before = world.probe(promote, _FULL, plan)
+    world.run(promote, _FULL, plan)
+
+    after = world.probe(promote, _FULL, plan)
+
+    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+
+
+def test_what_somebody_changed_since_is_not_called_a_run_s(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(promote, _API)
+    deploy(world, "vakhta.test/api:3")
+    world.until(lambda: state(world).phase is Phase.PAUSED, "the newer version's pause")
+
+    assert world.probe(promote, _API, plan).ended is Ended.UNKNOWN
+
+
+def test_who_may_not_write_the_status_is_told_before_any_yes(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    world.fake.rights.denied["vakhta"] = {("patch", "rollouts/status")}
+
+    why = refused(world)
+
+    assert "patch rollouts/status.argoproj.io" in why.said
+
+
+def test_a_weight_is_not_for_a_rollout(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+
+    assert refused(world, Args(service="prod/api", far="40%")).code == "bad_weight"
