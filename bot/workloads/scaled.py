@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 
 from bot.clusters import Kind, Ref, Thing
 from bot.sites import Site
-from bot.workloads import autoscalers, kinds, levers, marks, pods, status
+from bot.workloads import autoscalers, kinds, marks, pods, status
 from bot.workloads.levers import ABSENT, Lever
 from bot.workloads.status import Standing
 
 #: For so long a quota may be in the way: what is being deleted counts for it until it is gone.
 _PASSING = timedelta(seconds=30)
+_WHAT = {"replicas": "It", "floor": "Its floor", "ceiling": "Its ceiling", "paused": "Its pause"}
 
 
 @dataclass
@@ -127,8 +128,9 @@ def taken_back(lever: Lever, held: Thing, after: dict[str, str]) -> str:
         if now[one.name] == after[one.name]:
             continue
         who = marks.owner_of_field(held, *one.path) or "somebody who left no name"
-        what = "It" if one is levers.WORKLOAD.values[0] else f"Its {one.name}"
-        return f"{what} was taken back to {now[one.name]} by {who}."
+        if now[one.name] == ABSENT:
+            return f"Its pause was ended by {who}."
+        return f"{_WHAT[one.name]} was taken back to {now[one.name]} by {who}."
     return ""
 
 

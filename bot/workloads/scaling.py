@@ -25,6 +25,8 @@ from bot.workloads.ways import WAY
 
 _SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
 _BY, _UID = "by", "uid"
+#: How long one pod may take where they come one by one.
+_EACH = timedelta(minutes=1)
 
 
 def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
@@ -93,7 +95,7 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
         now=tools.now,
         off=lever is levers.HPA and _is_off(workload, held),
     )
-    why = watched(site, tools, look, patience=status.patience_for(workload))
+    why = watched(site, tools, look, patience=_patience(site, workload, after))
     return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
 
 
@@ -189,6 +191,15 @@ def _why_no_way_back(move: Move, site: Site, workload: Thing) -> str:
     except Rejected as refused:
         return refused.said.partition(" Nothing was done.")[0]
     return ""
+
+
+def _patience(site: Site, workload: Thing, after: Mapping[str, str]) -> timedelta:
+    """A StatefulSet makes and takes away its pods one after the other."""
+    usual = status.patience_for(workload)
+    if site.workload.kind != kinds.STATEFULSET:
+        return usual
+    goal = int(after.get("replicas") or after["floor"])
+    return usual + _EACH * abs(goal - status.wanted(workload))
 
 
 def _is_off(workload: Thing, held: Thing) -> bool:
