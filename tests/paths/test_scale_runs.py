@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -174,3 +175,31 @@ def test_a_write_whose_answer_is_lost_is_found_in_the_world_and_not_repeated(on_
 
     writes = [call for call in world.fake.writes() if call.path.endswith("/deployments/api/scale")]
     assert (len(writes), replicas(world), on_call.audited()[-1]) == (1, 5, Code.DONE)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(("when", "code", "count"), [("before", Code.FAILED, 3), ("after", Code.DONE, 5)])
+def test_a_process_that_dies_at_its_write_is_judged_by_the_world(
+    on_call: House, world: World, when: str, *, code: Code, count: int
+) -> None:
+    """The run's thread ends there as if it had been killed: it writes nothing down and renews nothing."""
+    died = threading.Event()
+
+    def die() -> None:
+        died.set()
+        raise SystemExit
+
+    world.place(cluster=Meddled(world, **{when: die}))
+    shown = on_call.says("scale prod/api 5", spot=_SPOT)
+    on_call.says(f"yes {handle(shown.said)}", spot=_SPOT)
+    assert died.wait(10)
+    until(lambda: not on_call.runs._apart.live(), "its thread is gone")
+    before = on_call.audited()[-1]
+
+    on_call.clock.pass_by(minutes=3)
+    on_call.tends()
+    ended(on_call)
+
+    writes = [call for call in world.fake.writes() if call.path.endswith("/deployments/api/scale")]
+    assert (before, on_call.audited()[-1]) == (Code.INTENT, code)
+    assert (len(writes), replicas(world)) == (int(when == "after"), count)
