@@ -1,7 +1,7 @@
 """The revisions of a workload that its cluster still keeps, and which of them a wish means.
 
-A revision that is gone back to gets a new number, so that "undo twice" by numbers comes back to where one was; its hash
-stays, and everything that has to find it again goes by that.
+A revision that is gone back to gets the highest number, so that the one before it is then the one that somebody left:
+going back twice comes back. Its hash stays, and everything that has to find it again goes by that.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ class Revision:
     def others(self) -> str:
         """That of all pods that are not of it."""
         return "!=".join(self.mark)
+
+    @property
+    def made_at(self) -> str:
+        """When its template came up for the first time, whatever number it has had since."""
+        return str(self.kept["metadata"]["creationTimestamp"])
 
     def __str__(self) -> str:
         return f"revision {self.number} ({self.hash})"

@@ -84,6 +84,8 @@ def _changes(case: Case, choice: Choice) -> tuple[str, ...]:
     here = str(now) if now else "what no revision is kept of yet"
     template = case.thing["spec"]["template"]
     lines = [f"{site.workload} goes from {here} back to {goal}."]
+    if now is not None and goal.made_at > now.made_at:
+        lines.append("It is newer than what runs now: somebody has gone back from it before.")
     if choice.passed:
         numbers = ", ".join(str(one.number) for one in choice.passed)
         lines.append(f"Passed over, because it runs the same as now (a restart): revision {numbers}.")

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bot.clusters import Thing
 from bot.sites import Site
-from bot.workloads import pods
+from bot.workloads import kinds, pods
 from bot.workloads.status import Standing, condition, standing_of
 
 
@@ -43,7 +43,7 @@ class Settling:
         ]
         if standing.done:
             return self._soaking(standing, found)
-        said = pods.held_up(found) or _not_made(thing)
+        said = pods.held_up(found) or _not_made(self._site, thing)
         if standing.failed:
             return replace(standing, failed=f"{standing.failed.rstrip('.')}. {said}".rstrip())
         return replace(
@@ -66,7 +66,14 @@ class Settling:
         return bool(self._behind) and f'"{self._behind}"' in str(condition(thing, "Progressing").get("message", ""))
 
 
-def _not_made(thing: Thing) -> str:
-    """Why pods are not even made: a quota, an admission webhook. A sentence, or ""."""
+def _not_made(site: Site, thing: Thing) -> str:
+    """Why pods are not even made: a quota, an admission webhook. A sentence, or "". Only Deployments say so of
+    themselves; of the others their events do.
+    """
     failure = condition(thing, "ReplicaFailure")
-    return f"{str(failure.get('message', '')).rstrip('.')}." if failure.get("status") == "True" else ""
+    if failure.get("status") == "True":
+        return f"{str(failure.get('message', '')).rstrip('.')}."
+    if site.workload.kind not in (kinds.STATEFULSET, kinds.DAEMONSET):
+        return ""
+    told = pods.warning_of(site.cluster, site.workload.namespace, [thing["metadata"]["uid"]])
+    return told if told.startswith("FailedCreate") else ""

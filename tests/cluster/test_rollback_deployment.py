@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bot import plans
@@ -109,6 +111,22 @@ def test_what_is_gone_back_to_gets_a_new_number_and_its_hash_still_finds_it(worl
     assert said.startswith("It has no revision 2. Nothing was done. There are 4 (")
     assert image_of(api(world)) == "shop/api:3"
     assert f"({two})" in " ".join(world.plan(action, Args(service="prod/api", revision=two)).effect)
+
+
+def test_going_back_twice_comes_back_and_the_plan_says_that_this_is_the_newer_one(world: World) -> None:
+    deployed(world, "shop/api:1")
+    began = world.tools.now()
+    world.until(lambda: world.tools.now() - began > timedelta(seconds=1), "another second has begun")
+    deploy(world, "shop/api:2")
+    settled(world)
+    first = world.plan(action, ARGS)
+    world.run(action, ARGS, first)
+
+    second = world.plan(action, ARGS)
+
+    newer = "It is newer than what runs now: somebody has gone back from it before."
+    assert "Container api: shop/api:1 -> shop/api:2." in second.effect
+    assert (newer in first.effect, newer in second.effect) == (False, True)
 
 
 def test_an_undo_over_somebody_s_later_deploy_is_seen_as_one(world: World) -> None:

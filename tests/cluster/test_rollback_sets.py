@@ -10,6 +10,7 @@ from bot.clusters import Kind, Thing
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from commands.rollback import Args, action
+from tests.cluster import manifests
 from tests.cluster.revising import deploy, deployed, image_of, restart, settled
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
@@ -192,6 +193,19 @@ def test_pods_below_the_partition_stay_and_the_plan_says_so(world: World) -> Non
     assert "Its partition is 2: pods below api-2 do not move." in told(plan)
     assert outcome.unwell == ""
     assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {"shop/api:1"}
+
+
+def test_a_quota_that_keeps_its_pods_away_is_why_it_is_not_well(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2", kind=kinds.STATEFULSET)
+    assert world.fake, "on a real cluster it would be waited for in real minutes"
+    world.create(kinds.QUOTA, "tight", **manifests.quota(pods="2"))
+    world.until(lambda: world.get(kinds.QUOTA, "tight").get("status", {}).get("used"), "the quota has counted")
+
+    outcome = world.run(action, ARGS)
+
+    assert outcome.ended is Ended.DONE
+    assert "; FailedCreate, " in outcome.unwell
+    assert "exceeded quota: tight" in outcome.unwell
 
 
 @SETS
