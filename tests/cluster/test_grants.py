@@ -1,0 +1,74 @@
+"""What `vakhta check --cluster` asks for is enough: the actions run with nothing else granted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.acts import Ended
+from bot.clusters import Access, Kind
+from bot.settings_services import ClusterSettings
+from bot.tools.cluster import Kubernetes
+from bot.workloads import grants, kinds
+from bot.workloads.roles import documents
+from commands import cordon, restart, rollback
+from tests.cluster.revising import deploy, deployed
+from tests.cluster.world import World, kubeconfig
+
+_BOT = "system:serviceaccount:ops:vakhta"
+_SERVICE = "prod/api"
+
+
+def bot_with(world: World, place: Path, granted: Sequence[Access]) -> Kubernetes:
+    """Who may do that and nothing else."""
+    world.fake.rights.users["the-bot-s-own"] = _BOT
+    world.fake.rights.apply(documents(granted, _BOT))
+    file = kubeconfig(world.fake.url, place, token="the-bot-s-own")
+    return Kubernetes(world.admin.name, ClusterSettings(kubeconfig=str(file)))
+
+
+@pytest.mark.parametrize("kind", [kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.DAEMONSET], ids=lambda kind: kind.title)
+@pytest.mark.parametrize(
+    ("action", "args"),
+    [(rollback.action, rollback.Args(service=_SERVICE)), (restart.action, restart.Args(service=_SERVICE))],
+    ids=["rollback", "restart"],
+)
+def test_what_an_action_on_a_workload_is_granted_is_enough(
+    world: World, tmp_path: Path, action: Any, args: object, kind: Kind
+) -> None:
+    assert world.fake, "rights are given to a user of the fake"
+    deployed(world, "shop/api:1", "shop/api:2", kind=kind)
+    site = world.places[_SERVICE]
+    needed = grants.needed(action.verb, site.workload)
+    world.place(kind=kind, cluster=bot_with(world, tmp_path, needed))
+
+    outcome = world.run(action, args)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+
+
+def test_it_is_enough_too_where_a_pod_has_to_be_deleted(world: World, tmp_path: Path) -> None:
+    deployed(world, "shop/api:1", kind=kinds.STATEFULSET)
+    world.fake.broken_images.add("shop/api:2")
+    deploy(world, "shop/api:2", kind=kinds.STATEFULSET)
+    world.until(lambda: "ImagePullBackOff" in str(world.every(kinds.POD)), "the first pod is broken")
+    needed = grants.needed("rollback", world.places[_SERVICE].workload)
+    world.place(kind=kinds.STATEFULSET, cluster=bot_with(world, tmp_path, needed))
+
+    outcome = world.run(rollback.action, rollback.Args(service=_SERVICE))
+
+    assert (outcome.unwell, outcome.said.endswith("Deleted: api-2.")) == ("", True)
+
+
+def test_what_closing_a_node_is_granted_is_enough(world: World, tmp_path: Path) -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    for name in ("one", "two"):
+        world.fake.put("Node", name, spec={}, status=ready)
+    world.hands = bot_with(world, tmp_path, grants.ON_NODES["cordon"])
+
+    outcome = world.run(cordon.action, cordon.Args(node=f"{world.admin.name}/one"))
+
+    assert outcome.ended is Ended.DONE
