@@ -15,10 +15,10 @@ class ArgoCd(Protocol):
     """Reads raise `Rejected`. Writes are sent once. `namespace`: the application's; "" for Argo CD's own."""
 
     def application(self, name: str, namespace: str = "") -> Thing | None:
-        """As it stands; None where there is none."""
+        """As it stands; None where there is none, or the bot may not see it: Argo CD does not tell these apart."""
         ...
 
-    def roll_back(self, application: Thing, number: int, *, run: str) -> None:
+    def roll_back(self, application: Thing, number: int) -> None:
         """Start a rollback of that application to an entry of its history.
 
         Raises:

@@ -40,6 +40,7 @@ from bot.store.opening import TROUBLES
 from bot.tools import anchors, signing
 from bot.tools.alertmanager import Alertmanager
 from bot.tools.anchors import Anchor
+from bot.tools.argocd import ArgoCd
 
 logger = logging.getLogger(__name__)
 
@@ -218,7 +219,11 @@ def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
 
 
 def _sites(settings: Settings) -> Sites | None:
-    return Catalog(settings, import_module("bot.tools.cluster").Kubernetes) if settings.clusters else None
+    if not settings.clusters:
+        return None
+    asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
+    argocds = {name: ArgoCd(one) for name, one in asked.items() if one.url is not None}
+    return Catalog(settings, import_module("bot.tools.cluster").Kubernetes, argocds)
 
 
 def gate_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:

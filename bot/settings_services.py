@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bot.fields import Minutes, Seconds, Secret
+from bot.fields import Address, Minutes, Seconds, Secret
 from bot.section import Section
 
 #: What a workload may be, as it is written before the slash.
@@ -105,6 +105,22 @@ class ServiceSettings(Section):
     )
 
 
+class ArgoCdSettings(Section):
+    """The Argo CD that keeps what runs in a cluster."""
+
+    url: Address | None = Field(
+        None, description="Its address; without it its applications are looked for in the cluster, and none rolls back."
+    )
+    token: Secret | None = Field(None, description="Of an account of its own in Argo CD.")
+    namespace: str = Field("argocd", min_length=1, description="In which Argo CD runs.")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.url is None) != (self.token is None):
+            raise ValueError("url and token go together")
+        return self
+
+
 class FlaggerSettings(Section):
     """Flagger asks the bot at its gates."""
 
@@ -124,6 +140,7 @@ class ClusterSettings(Section):
     impersonate: bool = Field(
         default=False, description="Write in the person's name; who is nobody there may then change nothing."
     )
+    argocd: ArgoCdSettings | None = Field(None, description="Who keeps what runs in that cluster as git has it.")
     flagger: FlaggerSettings | None = Field(None, description="Who of that cluster may ask at the bot's gates.")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
+from bot.applications import ArgoCd
 from bot.clusters import Cluster, Mapped, Ref
 from bot.model import Principal
 from bot.ports import Rejected
@@ -24,9 +25,10 @@ Connect = Callable[[str, ClusterSettings], Cluster]
 
 
 class Catalog:
-    """`connect` is called once for each cluster."""
+    """`connect` is called once for each cluster; `argocds`: those that have an address, by their clusters' names."""
 
-    def __init__(self, settings: Settings, connect: Connect) -> None:
+    def __init__(self, settings: Settings, connect: Connect, argocds: Mapping[str, ArgoCd] | None = None) -> None:
+        self._argocds = argocds or {}
         self._services = {one.name: one for one in settings.services}
         self._sections = settings.clusters
         self._clusters = {name: connect(name, section) for name, section in settings.clusters.items()}
@@ -46,6 +48,7 @@ class Catalog:
         kind, _, name = found.workload.partition("/")
         ref = Ref(kind=WORKLOADS[kind], namespace=found.namespace or "default", name=name)
         cluster, person = self._written_by(found.cluster, service, by)
+        argocd = self._sections[found.cluster].argocd
         return Site(
             service=service,
             cluster=cluster,
@@ -58,6 +61,8 @@ class Catalog:
             check=found.check or "",
             within=found.check_for,
             soak=found.soak,
+            argocd=self._argocds.get(found.cluster),
+            applications=argocd.namespace if argocd is not None else "argocd",
             person=person,
         )
 

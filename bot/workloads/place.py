@@ -86,6 +86,12 @@ def check_person(site: Site, wanted: Sequence[Access]) -> None:
         raise _may_not(f"{person.user} may not", site, missing, "Somebody who may has to ask for it.")
 
 
+def changing(site: Site) -> Access:
+    """The right to change the workload itself."""
+    ref = site.workload
+    return Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)
+
+
 def _may_not(who: str, site: Site, missing: Sequence[Access], hint: str) -> Rejected:
     namespaces = sorted({one.namespace for one in missing if one.namespace})
     where = f" in {', '.join(namespaces)}" if namespaces else ""

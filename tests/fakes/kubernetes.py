@@ -60,6 +60,14 @@ class FakeKubernetes(StrictServer, Insides):
             self.objects.write(resource, old, patches.merge(old, patch), by=by, sub=sub)
             self._moved.notify_all()
 
+    def replace(self, kind: str, thing: Thing, *, by: str) -> None:
+        """A whole object, put in the place of the one that is there, by somebody else."""
+        with self._moved:
+            meta = thing["metadata"]
+            old = self.objects.get(kind_of(kind), meta.get("namespace", ""), meta["name"])
+            self.objects.write(kind_of(kind), old, thing, by=by)
+            self._moved.notify_all()
+
     def now(self, kind: str, name: str, namespace: str = "shop") -> Thing:
         with self._lock:
             resource = kind_of(kind)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot.applications import ArgoCd
 from bot.clusters import Cluster, Mapped, Ref
 from bot.model import Principal
 from bot.ports import Rejected
@@ -139,3 +140,28 @@ def test_an_object_of_no_service_is_written_to_as_the_person_and_only_on_a_clust
         Rejected, match="Bo is nobody on cluster main, and main/node-1 is changed only in somebody's own"
     ):
         catalog({"impersonate": True}).on("main", node, _BO)
+
+
+def test_the_argo_cd_of_a_cluster_is_that_of_its_services() -> None:
+    settings = Settings.model_validate(
+        {
+            "services": [
+                {"name": name, "match": {"app": name}, "cluster": cluster, "workload": "deployment/api"}
+                for name, cluster in (("prod/api", "main"), ("prod/mail", "other"))
+            ],
+            "clusters": {"main": {"argocd": {"namespace": "gitops"}}, "other": {}},
+        }
+    )
+    argocd = cast("ArgoCd", object())
+
+    made = Catalog(settings, lambda name, _: cast("Cluster", Named(name)), {"main": argocd})
+
+    main, other = made.of("prod/api", None), made.of("prod/mail", None)
+    assert (main.argocd, main.applications) == (argocd, "gitops")
+    assert (other.argocd, other.applications) == (None, "argocd")
+
+
+@pytest.mark.parametrize("section", [{"url": "https://argocd.example.com"}, {"token": "t"}])
+def test_an_argo_cd_has_both_an_address_and_a_token_or_neither(section: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="url and token go together"):
+        Settings.model_validate({"clusters": {"main": {"argocd": section}}})
