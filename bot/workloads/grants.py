@@ -43,7 +43,14 @@ _REVISIONS = {
     kinds.DAEMONSET: kinds.REVISION,
 }
 
+#: Who keeps a workload as it is, and would take a change back: in any namespace.
+_KEEPERS = (
+    Grant(kind=kinds.APPLICATION, verbs=("get", "list"), everywhere=True),
+    Grant(kind=kinds.KUSTOMIZATION, verbs=("get",), everywhere=True),
+    Grant(kind=kinds.HELMRELEASE, verbs=("get",), everywhere=True),
+)
 _SCALE = (
+    *_KEEPERS,
     *_read(kinds.HPA, kinds.SCALED, kinds.QUOTA, kinds.LIMITS, kinds.PDB, kinds.CLAIM),
     Grant(kind=kinds.HPA, verbs=("patch",)),
     Grant(kind=kinds.SCALED, verbs=("patch",)),
@@ -63,7 +70,7 @@ def _rollback(kind: Kind) -> tuple[Grant, ...]:
     """A StatefulSet's pods that hang on the revision which is left have to be deleted; nobody else does it."""
     unstuck = (Grant(kind=kinds.POD, verbs=("delete",)),) if kind is kinds.STATEFULSET else ()
     stopped = (_own(kind, "patch", sub="status"),) if kind is kinds.ROLLOUT else ()
-    return (_own(kind, "patch"), *_read(kinds.CONFIG), *unstuck, *stopped)
+    return (_own(kind, "patch"), *_read(kinds.CONFIG), *_KEEPERS, *unstuck, *stopped)
 
 
 def _rollout(kind: Kind) -> tuple[Grant, ...]:
@@ -81,6 +88,7 @@ _BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
     "promote": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _WEIGHTS},
     **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("abort", "retry", "pause", "resume")},
     "restart": {one: (_own(one, "patch"),) for one in _REVISIONS},
+    "autosync": dict.fromkeys(_REVISIONS, _KEEPERS),
 }
 
 VERBS = tuple(_BY_VERB)

@@ -38,6 +38,7 @@ abort      no       no      no     no        no       not   no      no       not
 ack        no       no      no     yes       no       yes   yes     no       yes   no
 approvals  no       no      yes    yes       yes      yes   yes     yes      yes   yes
 assign     no       no      no     yes       no       yes   no      no       yes   no
+autosync   no       no      no     no        no       not   no      no       not   no
 break-glass no      no      no     yes       no       yes   no      no       yes   no
 cordon     no       no      no     no        no       not   no      no       not   no
 glass      no       no      yes    yes       yes      yes   yes     yes      yes   yes
@@ -80,6 +81,7 @@ SAID: dict[str, str] = {
     "ack": "ack 1",
     "approvals": "approvals",
     "assign": "assign 1 vic",
+    "autosync": "autosync prod/api off",
     "break-glass": "break-glass because nobody who could approve answers",
     "cordon": "cordon main/node-1",
     "glass": "glass",

@@ -1,0 +1,260 @@
+"""Argo CD is kept from syncing an application by itself, and let again: the policy is remembered on the application.
+
+One patch takes `automated` out and writes the whole policy, as it stood, into an annotation; another puts it back and
+takes the annotation away. That works in every version, where `enabled: false` is dropped unread before 3.1.
+The trap: once it is let again, everything becomes what git has, a rollback of meanwhile too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+from bot.acting import Moved, Tools
+from bot.acts import Ended, Outcome, Plan
+from bot.clusters import Access, How, Ref, Thing
+from bot.kinds import spell
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import argocd, gitops, kinds, marks, place
+from bot.workloads.owners import By, owner_of
+
+#: On the application: its syncPolicy as JSON, byte for byte as it is put back.
+REMEMBERED = "vakhta.dev/sync-policy"
+_POLICY, _KEPT, _UID, _NONE = "policy", "remembered", "uid", "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The application of a service."""
+
+    service: str
+    site: Site
+    application: Thing
+
+    @property
+    def ref(self) -> Ref:
+        meta = self.application["metadata"]
+        return Ref(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
+
+    @property
+    def remembered(self) -> str:
+        return str((self.application["metadata"].get("annotations") or {}).get(REMEMBERED, ""))
+
+
+def found(service: str, tools: Tools) -> Found:
+    """Raises `Rejected` where Argo CD does not keep the service, or its application cannot be read."""
+    site = place.site_of(tools, service)
+    owner = place.owner_of(site, place.workload_of(site))
+    if owner.by is not By.ARGOCD:
+        said = f"{site.workload} is kept by {owner}, not by Argo CD. Nothing was done."
+        raise Rejected(said, code="no_application", status=HTTPStatus.CONFLICT)
+    application = gitops.application_of(site, owner)
+    if application is None:
+        said = f"{owner} is said to keep {site.workload}, and there is none that the bot may see. Nothing was done."
+        hint = f"Set clusters.{site.cluster.name}.argocd where Argo CD runs elsewhere."
+        raise Rejected(f"{said} {hint}", code="no_application", status=HTTPStatus.CONFLICT)
+    return Found(service=service, site=site, application=application)
+
+
+def plan_off(one: Found, held: timedelta) -> Plan:
+    if not argocd.syncs_itself(one.application):
+        said = f"{one.ref} does not sync by itself anyway. Nothing was done."
+        raise Rejected(said, code="off_already", status=HTTPStatus.CONFLICT)
+    _check(one)
+    way_back = f"After {spell(held)}, unless it is kept, and by" if held else "By"
+    effect = (
+        f"Argo CD no longer syncs {one.ref} by itself: what comes into git waits, and what others change stays.",
+        f"Now it does, with {_spelled(one.application)}.",
+        *_fought(one),
+        f"{way_back} its undo the policy is put back as it is now, byte for byte; {REMEMBERED} keeps it until then.",
+        "Then everything becomes what git has: whatever is to stay has to be in git by then.",
+    )
+    return Plan(
+        target=one.service,
+        effect=effect,
+        radius=_radius(one),
+        seen=_seen(one),
+        private=(_POLICY, _KEPT, _UID),
+        undo=f"autosync {one.service} on",
+        lasts=held,
+    )
+
+
+def plan_on(one: Found) -> Plan:
+    old = _remembered(one)
+    _check(one)
+    back = {**one.application, "spec": {**one.application["spec"], "syncPolicy": old}}
+    return Plan(
+        target=one.service,
+        effect=(
+            f"Argo CD syncs {one.ref} by itself again, with {_spelled(back)}, as before it was paused.",
+            *_fought(one),
+            "Everything that it keeps becomes what git has, at once where it heals itself, else with the next change.",
+        ),
+        radius=_radius(one),
+        seen=_seen(one),
+        private=(_POLICY, _KEPT, _UID),
+        undo=f"autosync {one.service} off",
+    )
+
+
+def run_off(one: Found, plan: Plan, run: str) -> Outcome:
+    _check_still(one, plan)
+    policy = argocd.policy(one.application)
+    kept = _text(policy)
+    _write(one, run, [{"op": "remove", "path": "/spec/syncPolicy/automated"}], kept)
+    return _over(one, _without(policy), kept)
+
+
+def run_on(one: Found, plan: Plan, run: str) -> Outcome:
+    _check_still(one, plan)
+    policy = _remembered(one)
+    _write(one, run, [{"op": "add", "path": "/spec/syncPolicy", "value": policy}], None)
+    return _over(one, policy, _NONE)
+
+
+def probe(one: Found, plan: Plan, run: str) -> Outcome:
+    """By the annotation that the patch itself wrote; where that is not there, by whether all is as the plan saw it."""
+    now = _seen(one)
+    if marks.written_by(one.application, run):
+        on = argocd.syncs_itself(one.application)
+        left = {name: now[name] for name in (_POLICY, _KEPT)}
+        return Outcome(ended=Ended.DONE, said=_said(one, on=on), left=left)
+    if now == plan.seen:
+        return Outcome(ended=Ended.FAILED, said=f"{one.ref} is as it was. Nothing was changed.")
+    said = f"{one.ref} is not as it was, and bears no mark of this run."
+    return Outcome(ended=Ended.UNKNOWN, said=said)
+
+
+def _write(one: Found, run: str, steps: Sequence[Mapping[str, object]], kept: str | None) -> None:
+    """One patch, which fails as a whole where anybody has changed the application's spec meanwhile."""
+    patch = [
+        {"op": "test", "path": "/metadata/uid", "value": one.application["metadata"]["uid"]},
+        {"op": "test", "path": "/spec", "value": one.application["spec"]},
+        *steps,
+        *marks.noted(one.application, {**marks.annotation(run), REMEMBERED: kept}),
+    ]
+    if one.site.argocd is not None:
+        one.site.argocd.patch(one.application, patch)
+    else:
+        one.site.cluster.patch(one.ref, patch, how=How.STEPS, by=marks.manager(run))
+
+
+def _over(one: Found, policy: Mapping[str, Any], kept: str) -> Outcome:
+    """Read once more: whoever generates applications sets them back at once, and then it does not hold."""
+    left = {_POLICY: _ordered(policy), _KEPT: kept}
+    said = _said(one, on=kept == _NONE)
+    try:
+        now = _again(one)
+    except Rejected:
+        return Outcome(ended=Ended.DONE, said=said, left=left)
+    held = now is not None and _ordered(argocd.policy(now)) == left[_POLICY]
+    unwell = "" if held else f"{one.ref} was changed again at once by somebody else. Whoever makes it has to be asked."
+    return Outcome(ended=Ended.DONE, said=said, unwell=unwell, left=left)
+
+
+def _again(one: Found) -> Thing | None:
+    if one.site.argocd is not None:
+        return one.site.argocd.application(one.ref.name, one.ref.namespace)
+    return one.site.cluster.get(one.ref)
+
+
+def _said(one: Found, *, on: bool) -> str:
+    return f"{one.ref} {'syncs by itself again' if on else 'no longer syncs by itself'}."
+
+
+def _remembered(one: Found) -> Mapping[str, Any]:
+    """What is to be put back. Raises `Rejected` where nothing is, or somebody has changed the policy since."""
+    if not one.remembered:
+        said = f"The bot has not paused {one.ref}, so that it has nothing to put back. Nothing was done."
+        hint = f"By hand: `argocd app set {one.ref.name} --sync-policy automated`."
+        raise Rejected(f"{said} {hint}", code="not_paused", status=HTTPStatus.CONFLICT)
+    try:
+        policy = json.loads(one.remembered)
+    except ValueError:
+        policy = None
+    if not isinstance(policy, dict):
+        said = f"What {one.ref} has in {REMEMBERED} is no policy: somebody has changed it. Nothing was done."
+        raise Rejected(f"{said} Set its syncPolicy by hand.", code="not_paused", status=HTTPStatus.CONFLICT)
+    if _ordered(argocd.policy(one.application)) != _ordered(_without(policy)):
+        said = f"Somebody has changed the sync policy of {one.ref} since it was paused. Nothing was done."
+        hint = f"Set it by hand, and take {REMEMBERED} away."
+        raise Rejected(f"{said} {hint}", code="changed_since", status=HTTPStatus.CONFLICT)
+    return policy
+
+
+def _check(one: Found) -> None:
+    fight = keeper_of(one.site, one.application)
+    if fight is not None and fight.refuse:
+        raise Rejected(fight.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
+    ref = one.ref
+    if one.site.argocd is None:
+        wanted = Access(
+            verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name
+        )
+        place.check_rights(one.site, [wanted])
+    else:
+        place.check_person(one.site, [place.changing(one.site)])
+
+
+def keeper_of(site: Site, application: Thing) -> gitops.Fight | None:
+    """Who keeps the application itself: an ApplicationSet, or an application of applications."""
+    meta = application["metadata"]
+    ref = Ref(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
+    return gitops.fight_over(site, application, owner_of(application, ref), "/spec/syncPolicy", ref=ref)
+
+
+def _fought(one: Found) -> tuple[str, ...]:
+    fight = keeper_of(one.site, one.application)
+    return () if fight is None else (fight.said,)
+
+
+def _check_still(one: Found, plan: Plan) -> None:
+    now = _seen(one)
+    moved = sorted(name for name, value in now.items() if plan.seen.get(name) != value)
+    if moved:
+        raise Moved(f"{one.ref} was changed meanwhile: {', '.join(moved)}")
+
+
+def _seen(one: Found) -> dict[str, str]:
+    return {
+        "auto-sync": "on" if argocd.syncs_itself(one.application) else "off",
+        _POLICY: _ordered(argocd.policy(one.application)),
+        _KEPT: one.remembered or _NONE,
+        _UID: one.application["metadata"]["uid"],
+    }
+
+
+def _without(policy: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in policy.items() if name != "automated"}
+
+
+def _text(policy: Mapping[str, Any]) -> str:
+    return json.dumps(policy, separators=(",", ":"), ensure_ascii=False)
+
+
+def _ordered(policy: Mapping[str, Any]) -> str:
+    """To be compared: no policy and an empty one are the same to Argo CD."""
+    return json.dumps(policy, sort_keys=True)
+
+
+def _spelled(application: Thing) -> str:
+    automated = argocd.policy(application).get("automated") or {}
+    heals = "self-heal" if automated.get("selfHeal") else "no self-heal"
+    return f"{heals} and {'pruning' if automated.get('prune') else 'no pruning'}"
+
+
+def _radius(one: Found) -> str:
+    resources = (one.application.get("status") or {}).get("resources") or ()
+    kept = Counter(str(row.get("kind", "")) for row in resources)
+    named = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items()) if kind in _WORKLOADS)
+    return f"all that {one.ref} keeps: {len(resources)} objects{f', among them {named}' if named else ''}"
+
+
+_WORKLOADS = frozenset(one.title for one in kinds.WORKLOADS.values())
