@@ -215,6 +215,72 @@ def _failure(world: World) -> str:
     return next((str(one["message"]) for one in conditions if one["type"] == "ReplicaFailure"), "")
 
 
+def test_what_no_node_can_take_waits_and_its_deployment_is_late(world: World) -> None:
+    world.needs_pods()
+    nowhere = manifests.template("api", nodeSelector={"vakhta.dev/nowhere": "yes"})
+    _deployed(world, replicas=2, template=nowhere, progressDeadlineSeconds=2)
+
+    world.until(lambda: _progress(world) == "ProgressDeadlineExceeded", "a deadline that has passed")
+
+    pod = world.every(kinds.POD, "app=api")[0]
+    scheduled = next(one for one in pod["status"]["conditions"] if one["type"] == "PodScheduled")
+    assert (pod["status"]["phase"], scheduled["reason"]) == ("Pending", "Unschedulable")
+    assert "nodes are available: " in scheduled["message"]
+    events = [one for one in world.every(kinds.EVENT) if one["reason"] == "FailedScheduling"]
+    assert {one["involvedObject"]["kind"] for one in events} == {"Pod"}
+
+
+def _progress(world: World) -> str:
+    conditions = (world.get(kinds.DEPLOYMENT, "api").get("status") or {}).get("conditions") or ()
+    return next((str(one["reason"]) for one in conditions if one["type"] == "Progressing"), "")
+
+
+def test_recreate_takes_all_old_pods_away_before_a_new_one_is_made(world: World) -> None:
+    world.needs_pods()
+    nowhere = manifests.template("api", nodeSelector={"vakhta.dev/nowhere": "yes"})
+    _deployed(world, strategy={"type": "Recreate"})
+    world.until(lambda: _ready(world, 3), "the first revision")
+
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"template": nowhere}})
+    world.until(lambda: _revision(world.get(kinds.DEPLOYMENT, "api")) == "2", "revision 2")
+    world.until(lambda: len(world.every(kinds.POD, "app=api")) == 3, "new pods")
+
+    assert {one["status"]["phase"] for one in world.every(kinds.POD, "app=api")} == {"Pending"}
+    assert (world.get(kinds.DEPLOYMENT, "api").get("status") or {}).get("availableReplicas") is None
+
+
+def test_items_of_a_list_do_not_say_what_they_are(world: World) -> None:
+    _deployed(world, replicas=0)
+
+    listed = world.every(kinds.DEPLOYMENT)[0]
+
+    assert {"kind", "apiVersion"} <= world.get(kinds.DEPLOYMENT, "api").keys()
+    assert not {"kind", "apiVersion"} & listed.keys()
+
+
+def test_an_annotation_of_a_deployment_is_a_new_generation(world: World) -> None:
+    before = _deployed(world, paused=True)["metadata"]["generation"]
+
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": {"a": "b"}}})
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"labels": {"a": "b"}}})
+
+    assert world.get(kinds.DEPLOYMENT, "api")["metadata"]["generation"] == before + 1
+
+
+def test_a_budget_says_how_many_pods_may_go(world: World) -> None:
+    world.needs_pods()
+    _deployed(world)
+    world.create(kinds.PDB, "api", **manifests.pdb(minAvailable=2))
+
+    world.until(lambda: _budget(world).get("currentHealthy") == 3, "3 healthy pods")
+
+    assert (_budget(world)["disruptionsAllowed"], _budget(world)["desiredHealthy"]) == (1, 2)
+
+
+def _budget(world: World) -> Thing:
+    return dict(world.get(kinds.PDB, "api").get("status") or {})
+
+
 def test_a_paused_deployment_takes_no_new_image_and_still_scales(world: World) -> None:
     _deployed(world, paused=True, replicas=1)
     world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", "vakhta.test/api:2"), how=How.STRATEGIC)

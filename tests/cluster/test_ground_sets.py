@@ -116,6 +116,20 @@ def test_scaled_down_a_statefulset_loses_its_highest_numbers(world: World) -> No
     assert _names(world.every(kinds.POD, "app=db")) == ["db-0"]
 
 
+def test_claims_go_with_their_pods_where_the_set_says_so(world: World) -> None:
+    world.fake.settle()
+    kept = {"whenScaled": "Delete"}
+    claims = [manifests.claim_template()]
+    body = manifests.statefulset(volumeClaimTemplates=claims, persistentVolumeClaimRetentionPolicy=kept)
+    world.create(kinds.STATEFULSET, "db", **body)
+    world.until(lambda: _rolled(world, 3), "3 ready pods")
+
+    world.merge(kinds.STATEFULSET, "db", {"spec": {"replicas": 1}}, sub="scale")
+    world.until(lambda: _rolled(world, 1), "1 pod")
+
+    assert _names(world.every(kinds.CLAIM)) == ["data-db-0"]
+
+
 def test_a_broken_pod_stays_after_its_template_was_brought_back_until_it_is_deleted(world: World) -> None:
     world.fake.broken_images.add("vakhta.test/db:2")
     world.create(kinds.STATEFULSET, "db", **manifests.statefulset())

@@ -92,15 +92,16 @@ def controller_of(thing: Thing) -> Thing | None:
     return None
 
 
-def event(fake: Insides, thing: Thing, reason: str, said: str, *, warning: bool = True) -> None:
-    """As in `kubectl get events`; the same again only counts."""
+def event(fake: Insides, thing: Thing, reason: str, said: str, *, warning: bool = True, by: str = MANAGER) -> None:
+    """As in `kubectl get events`; the same again only counts. The scheduler's have a time of another kind alone."""
     meta = thing["metadata"]
     namespace, resource = meta.get("namespace", "default"), kind_of("Event")
     name = f"{meta['name']}.{reason.lower()}.{crc32(said.encode()):08x}"
     now = fake.clock.stamp
     held = fake.objects.find(resource, namespace, name)
     if held is not None:
-        changed(fake, held, {"count": held["count"] + 1, "lastTimestamp": now})
+        if "count" in held:
+            changed(fake, held, {"count": held["count"] + 1, "lastTimestamp": now})
         return
     about = {"apiVersion": thing["apiVersion"], "kind": thing["kind"], "name": meta["name"], "uid": meta["uid"]}
     body = {
@@ -109,11 +110,13 @@ def event(fake: Insides, thing: Thing, reason: str, said: str, *, warning: bool 
         "type": "Warning" if warning else "Normal",
         "reason": reason,
         "message": said,
-        "count": 1,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
+        "reportingComponent": by,
     }
-    fake.objects.create(resource, body, MANAGER)
+    if by == MANAGER:
+        times = {"count": 1, "firstTimestamp": now, "lastTimestamp": now, "eventTime": None}
+    else:
+        times = {"firstTimestamp": None, "lastTimestamp": None, "eventTime": now}
+    fake.objects.create(resource, {**body, **times}, by)
 
 
 def condition_of(thing: Thing, kind: str) -> Thing:

@@ -47,7 +47,7 @@ class Pods(Controller):
         self.again(thing)
         if condition_of(thing, "PodScheduled").get("message") == why:
             return
-        event(fake, thing, "FailedScheduling", why)
+        event(fake, thing, "FailedScheduling", why, by="default-scheduler")
         refused = {**condition, "status": "False", "reason": "Unschedulable", "message": why}
         told(fake, thing, {**held, "conditions": [refused]}, by="kube-scheduler")
 
@@ -96,10 +96,8 @@ def _state(container: Thing, state: Thing, *, ready: bool = True) -> Thing:
 
 def _node_for(fake: Insides, pod: Thing) -> tuple[str, str]:
     """The node with the most room left for it, or why there is none, in the scheduler's words."""
-    nodes = list(fake.objects.all(kind_of("Node")))
-    if not nodes:
-        return PRETEND, ""
-    taken = _taken(fake)
+    nodes = list(fake.objects.all(kind_of("Node"))) or [{"metadata": {"name": PRETEND}}]
+    taken = _taken(fake) if len(nodes) > 1 or "status" in nodes[0] else {}
     reasons: dict[str, int] = {}
     for node in nodes:
         why = unfit(node, pod, taken.get(node["metadata"]["name"], {}))

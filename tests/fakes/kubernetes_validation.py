@@ -28,6 +28,8 @@ def check(resource: Resource, thing: Thing, old: Thing | None = None) -> None:
     if old is not None and spec == (old.get("spec") or {}):
         return
     faults = list(_faults(resource, spec))
+    if resource.custom and (spec.get("replicas") or 0) < 0:
+        faults.append(f".spec.replicas: Invalid value: {spec['replicas']}: should be a non-negative integer")
     if old is not None:
         faults += _fixed(resource, spec, old["spec"])
     if faults:

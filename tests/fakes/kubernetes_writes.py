@@ -39,12 +39,12 @@ def wanted(asked: Asked, old: Thing) -> Thing:
     if asked.sub != "scale":
         return dict(body)
     name, uid = old["metadata"]["name"], (body.get("metadata") or {}).get("uid")
-    if uid not in (None, old["metadata"]["uid"]):
+    if uid not in (None, old["metadata"]["uid"]) and not asked.resource.custom:
         said = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
         scale = f"{asked.resource.plural}/scale.{asked.resource.group}"
         raise Refused(409, "Conflict", f'Operation cannot be fulfilled on {scale} "{name}": {said}', name=name)
     replicas = (body.get("spec") or {}).get("replicas") or 0
-    if replicas < 0:
+    if replicas < 0 and not asked.resource.custom:
         said = f"spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0"
         raise Refused(422, "Invalid", f'Scale.autoscaling "{name}" is invalid: {said}', name=name, kind="Scale")
     new = copied(old)
@@ -58,7 +58,8 @@ def _patched(asked: Asked, seen: Thing, body: object) -> Thing:
     how = KINDS_OF_PATCH.get(kind)
     if how is None or (asked.resource.custom and how is patches.strategic):
         said = "the body of the request was in an unknown format - accepted media types include: "
-        raise Refused(415, "UnsupportedMediaType", said + ", ".join(KINDS_OF_PATCH))
+        taken = [one for one, way in KINDS_OF_PATCH.items() if not (asked.resource.custom and way is patches.strategic)]
+        raise Refused(415, "UnsupportedMediaType", said + ", ".join([*taken, "application/apply-patch+yaml"]))
     # Without a version of its own a patch is for whatever is there.
     bare = copied(seen)
     if how is not patches.steps:
