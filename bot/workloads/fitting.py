@@ -6,6 +6,7 @@ Reads only. What must not be read in a cluster is told as not known; it does not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 
 from bot.acting import Tools
@@ -51,13 +52,16 @@ def _template(site: Site, workload: Thing) -> Thing:
 
 
 def _new_claims(site: Site, workload: Thing, move: Move) -> Claims:
-    """Of replicas that have no volume from before."""
+    """A replica that was there before finds its volumes again."""
     claims = claims_of(workload)
     if not claims.count:
         return claims
-    name = f"{workload['spec']['volumeClaimTemplates'][0]['metadata']['name']}-{site.workload.name}-{move.new - 1}"
-    held, _ = _seen(site, kinds.CLAIM)
-    return Claims(sizes={}) if any(one["metadata"]["name"] == name for one in held) else claims
+    spec = workload["spec"]
+    first = int((spec.get("ordinals") or {}).get("start") or 0)
+    begin = f"{spec['volumeClaimTemplates'][0]['metadata']['name']}-{site.workload.name}"
+    held = {one["metadata"]["name"] for one in _seen(site, kinds.CLAIM)[0]}
+    wanted = {f"{begin}-{first + number}" for number in range(move.old, move.new)}
+    return replace(claims, new=len(wanted - held))
 
 
 def _of_room(site: Site, spec: Thing, need: Need, more: int) -> tuple[str, ...]:

@@ -36,21 +36,20 @@ def check_bounds(move: Move, site: Site) -> None:
             raise _outside(site, int(count))
 
 
-def check_step(move: Move, site: Site) -> None:
-    """The largest step: of replicas set by hand, or of a ceiling. Between its bounds an autoscaler may go anyway.
+def check_step(move: Move, wish: Wish, site: Site) -> None:
+    """The largest step at once, of replicas or of a ceiling. To 0 and back is none: that needs another person.
 
-    To 0 and back is no step: the one needs another person, the other has to be possible.
+    What a floor brings at once counts too; but not where a ceiling is named, as in the words of every undo, because
+    the autoscaler may have gone down meanwhile, and the way back has to be there.
     """
     for one in move.changed:
         before, after = move.before[one.name], move.after[one.name]
-        if one.name not in ("replicas", "ceiling", "paused") or not (before + after).isdigit():
-            continue
-        said = _too_far(int(before), int(after), site.replicas.step)
-        if said:
-            what = f"a {one.name} of " if one.name == "ceiling" else ""
-            raise Rejected(
-                f"From {what}{before} it goes {said} at once, not to {after}. Nothing was done.", code="too_far"
-            )
+        if one.name == "ceiling":
+            _check_step(int(before), int(after), site, "a ceiling of ")
+        elif one.name != "floor" and (before + after).isdecimal():
+            _check_step(int(before), int(after), site)
+    if wish.ceiling is None:
+        _check_step(move.old, move.new, site)
 
 
 def check_workload(ref: Ref, thing: Thing, owner: Owner, rollouts: Sequence[Thing]) -> None:
@@ -134,15 +133,16 @@ def _of_order(move: Move, thing: Thing) -> list[str]:
     return []
 
 
-def _too_far(before: int, after: int, step: int | None) -> str:
-    """ "to 6 at most", where it is; "" where it is not too far."""
+def _check_step(before: int, after: int, site: Site, what: str = "") -> None:
     if 0 in (before, after):
-        return ""
+        return
+    step = site.replicas.step
     highest = 2 * before if step is None else before + step
     lowest = -(-before // 2) if step is None else before - step
-    if after > highest:
-        return f"to {highest} at most"
-    return f"to {lowest} at least" if after < lowest else ""
+    if not lowest <= after <= highest:
+        bound = f"{highest} at most" if after > highest else f"{lowest} at least"
+        said = f"From {what}{before} it goes to {bound} at once, not to {after}. Nothing was done."
+        raise Rejected(said, code="too_far", status=409)
 
 
 def _outside(site: Site, count: int) -> Rejected:

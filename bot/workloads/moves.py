@@ -208,7 +208,14 @@ def _of_bounds(wish: Wish, auto: Autoscaler, ceiling: int) -> tuple[str, ...]:
     if ceiling != auto.ceiling:
         why = ", because the floor would be above it" if wish.ceiling is None else ""
         said.append(f"Ceiling: at most {ceiling}, instead of {auto.ceiling}{why}.")
+    elif _is_capped(auto):
+        said.append(f"It wants more than its ceiling of {ceiling} lets it have; `max` raises that.")
     return tuple(said)
+
+
+def _is_capped(auto: Autoscaler) -> bool:
+    limited = status.condition(auto.thing, "ScalingLimited")
+    return (limited.get("status"), limited.get("reason")) == ("True", "TooManyReplicas")
 
 
 def _of_count(old: int, new: int, *, off: bool) -> tuple[str, ...]:

@@ -24,9 +24,10 @@ _BARE = ("cpu", "memory", "ephemeral-storage")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claims:
-    """The volumes that one more replica asks for: their number and size, by storage class ("" for the default)."""
+    """The volumes that a replica asks for: their sizes, by storage class ("" for the default)."""
 
     sizes: Mapping[str, Sequence[Fraction]]
+    new: int | None = None  #: so many of the new replicas have none from before; None: all of them
 
     @property
     def count(self) -> int:
@@ -58,11 +59,16 @@ def short_of(quotas: Sequence[Thing], pod: Mapping[str, Any], need: Need, more: 
             if (f"requests.{key}" if key in _BARE else key) in need.unsaid:
                 said = f"it limits {key}, of which a container of the pods says nothing, so that none can be made."
                 return f"ResourceQuota {name}: {said}"
-            wanted, left = _each(key, need, claims) * more, max(limit - used.get(key, Fraction(0)), Fraction(0))
+            count = more if claims.new is None or not _stored(key) else claims.new
+            wanted, left = _each(key, need, claims) * count, max(limit - used.get(key, Fraction(0)), Fraction(0))
             if wanted > left:
                 said = f"of {key} {spelled(left)} of {spelled(limit)} is left, and they would take {spelled(wanted)}."
                 return f"ResourceQuota {name}: {said}"
     return ""
+
+
+def _stored(key: str) -> bool:
+    return key == _STORAGE or _OF_CLASS in key or key.endswith("persistentvolumeclaims")
 
 
 def _each(key: str, need: Need, claims: Claims) -> Fraction:

@@ -24,7 +24,7 @@ from bot.workloads.watching import watched
 from bot.workloads.ways import WAY
 
 _SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
-_BY, _UID = "by", "uid"
+_BY, _UID = "autoscaler", "uid"
 #: How long one pod may take where they come one by one.
 _EACH = timedelta(minutes=1)
 
@@ -37,7 +37,7 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
     auto = autoscalers.autoscaler_of(site.cluster, site.workload)
     _check_workload(site, workload)
     move = move_of(wish, site.workload, workload, auto)
-    _check_move(move, site, workload)
+    _check_move(move, wish, site, workload)
     mine = workload if move.lever.kind is None or auto is None else auto.thing
     fixed = _why_no_way_back(move, site, workload)
     if fixed and held:
@@ -131,9 +131,9 @@ def _check_workload(site: Site, workload: Thing) -> None:
     guards.check_workload(ref, workload, owner_of(workload, ref), rollouts)
 
 
-def _check_move(move: Move, site: Site, workload: Thing) -> None:
+def _check_move(move: Move, wish: Wish, site: Site, workload: Thing) -> None:
     guards.check_bounds(move, site)
-    guards.check_step(move, site)
+    guards.check_step(move, wish, site)
     guards.check_data(move, site.workload, workload, site)
     guards.check_connections(move, site)
     place.check_rights(site, [_right(move)])
@@ -186,7 +186,7 @@ def _why_no_way_back(move: Move, site: Site, workload: Thing) -> str:
     try:
         guards.check_wish(move.back, site)
         guards.check_bounds(back, site)
-        guards.check_step(back, site)
+        guards.check_step(back, move.back, site)
         guards.check_data(back, site.workload, workload, site)
     except Rejected as refused:
         return refused.said.partition(" Nothing was done.")[0]

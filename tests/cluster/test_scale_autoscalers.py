@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def test_between_the_bounds_of_an_hpa_its_floor_is_raised(world: World) -> None:
 
     assert plan.effect[0].endswith("scales it, so that its bounds are changed, and not the workload.")
     assert plan.effect[1] == "Floor: at least 5, instead of 2."
-    assert shown(plan) == {"by": "api", "floor": "2", "ceiling": "10"}
+    assert shown(plan) == {"autoscaler": "api", "floor": "2", "ceiling": "10"}
     assert plan.undo == "scale prod/api 2 max 10"
     assert (outcome.said, outcome.unwell) == ("prod/api is kept between 5 and 10.", "")
     assert (bounds(world), replicas(world)) == ((5, 10), 5)
@@ -165,7 +166,8 @@ def test_a_count_by_hand_that_an_hpa_takes_back_is_told_with_its_name(world: Wor
     deployed(world)
     plan = world.plan(SCALE, to(6))
     made = manifests.hpa(least=2, most=4)
-    world.place(cluster=Meddled(world, after=lambda: world.create(kinds.HPA, "api", **made)))
+    meddled = Meddled(world, after=lambda: world.create(kinds.HPA, "api", **made))
+    world.place(cluster=meddled, soak=timedelta(seconds=30))
 
     outcome = world.run(SCALE, to(6), plan)
 
@@ -178,6 +180,19 @@ def test_two_autoscalers_of_one_workload_are_refused(world: World) -> None:
     world.create(kinds.HPA, "other", **manifests.hpa())
 
     assert "has more than one autoscaler (api, other), which fight each other." in refused(world, to(5))
+
+
+def test_an_hpa_that_is_capped_says_so(world: World) -> None:
+    fake = world.fake
+    deployed(world)
+    fake.hpa_wants["api"] = 30
+    world.create(kinds.HPA, "api", **manifests.hpa(least=2, most=5))
+    fake.settle()
+
+    within, above = world.plan(SCALE, to(4)), world.plan(SCALE, to(5, 8))
+
+    capped = "It wants more than its ceiling of 5 lets it have; `max` raises that."
+    assert (capped in within.effect, capped in above.effect) == (True, False)
 
 
 def test_an_hpa_of_something_else_does_not_count(world: World) -> None:
@@ -203,7 +218,7 @@ def test_with_keda_it_is_the_scaledobject_and_never_its_hpa(world: World) -> Non
     plan = world.plan(SCALE, to(5))
     outcome = world.run(SCALE, to(5), plan)
 
-    assert shown(plan) == {"by": "api", "floor": "2", "ceiling": "10", "paused": "no"}
+    assert shown(plan) == {"autoscaler": "api", "floor": "2", "ceiling": "10", "paused": "no"}
     assert (outcome.unwell, keda(world), replicas(world)) == ("", (5, 10, None), 5)
     assert not [call for call in world.fake.writes() if "keda-hpa" in call.path]
 

@@ -83,6 +83,18 @@ def test_the_ceiling_of_an_autoscaler_has_to_be_within_the_settings_and_within_a
     assert "From a ceiling of 10 it goes to 20 at most at once, not to 25." in refused(world, to(5, 25))
 
 
+def test_what_a_floor_brings_at_once_is_a_step_and_the_way_back_is_none(world: World) -> None:
+    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment())
+    world.create(kinds.HPA, "api", **manifests.hpa(least=2, most=50))
+    world.place()
+
+    far = refused(world, to(7))
+    named = world.plan(SCALE, to(7, 50))
+
+    assert "From 3 it goes to 6 at most at once, not to 7." in far
+    assert named.undo == "scale prod/api 2 max 50"
+
+
 def test_what_is_paused_or_going_is_refused(world: World) -> None:
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(paused=True))
     world.place()

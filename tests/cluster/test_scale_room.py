@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.acts import Ended
+from bot.sites import Replicas
 from bot.workloads import kinds
 from bot.workloads.quantities import quantity
 from tests.cluster import manifests
@@ -68,6 +69,21 @@ def test_a_statefulset_that_meets_a_quota_says_so_in_its_events(world: World) ->
 
     assert outcome.ended is Ended.DONE
     assert "exceeded quota: team" in outcome.unwell
+
+
+def test_volumes_of_replicas_that_were_there_before_are_found_again(world: World) -> None:
+    template = manifests.claim_template()
+    world.create(kinds.STATEFULSET, "api", **manifests.statefulset("api", replicas=1, volumeClaimTemplates=[template]))
+    world.create(kinds.CLAIM, "data-api-1", spec=template["spec"])
+    world.place(kind=kinds.STATEFULSET, replicas=Replicas(step=9))
+    world.create(kinds.QUOTA, "team", spec={"hard": {"count/persistentvolumeclaims": "0"}})
+    world.until(lambda: "hard" in (world.get(kinds.QUOTA, "team").get("status") or {}), "the quota is known")
+
+    again = world.plan(SCALE, to(2))
+    new = refused(world, to(4))
+
+    assert again.seen["replicas"] == "1"
+    assert "of count/persistentvolumeclaims 0 of 0 is left, and they would take 2." in new
 
 
 def test_a_limit_range_counts_for_a_quota(world: World) -> None:

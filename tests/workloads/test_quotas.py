@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.workloads.needs import need_of
+from bot.workloads.quantities import quantity
 from bot.workloads.quotas import Claims, claims_of, short_of
 
 _POD = {
@@ -106,6 +107,19 @@ def test_a_statefulset_also_takes_storage() -> None:
     assert "they would take 20Gi" in said("fast.storageclass.storage.k8s.io/requests.storage", "15Gi")
     assert said("slow.storageclass.storage.k8s.io/requests.storage", "1Gi") == ""
     assert said("requests.storage", "20Gi") == ""
+
+
+def test_replicas_that_were_there_before_take_no_new_storage() -> None:
+    sizes = {"": (quantity("10Gi"),)}
+    need = need_of(_POD)
+
+    none_new = short_of([quota("requests.storage", "1Gi", "0")], _POD, need, 3, Claims(sizes=sizes, new=0))
+    one_new = short_of([quota("requests.storage", "1Gi", "0")], _POD, need, 3, Claims(sizes=sizes, new=1))
+    pods = short_of([quota("pods", "2", "0")], _POD, need, 3, Claims(sizes=sizes, new=1))
+
+    assert none_new == ""
+    assert "they would take 10Gi." in one_new
+    assert "they would take 3." in pods
 
 
 def test_fewer_pods_fit_always() -> None:
