@@ -1,6 +1,6 @@
 """What each action has to be granted in a cluster: reads and writes, by its verb and the kind of workload.
 
-`vakhta check --cluster` asks for these and prints them as a Role. They are enough: a test runs the actions with nothing
+`vakhta check --cluster` asks for these and prints them as a Role. They are enough: tests run each action with nothing
 else granted. What an action writes to the workload itself is granted for that one object.
 """
 
@@ -21,6 +21,7 @@ class Grant:
     verbs: tuple[str, ...]
     sub: str = ""
     own: bool = False  #: on the workload alone, by its name
+    at: tuple[str, str] = ("", "")  #: on one object of another namespace: that, and its name
     everywhere: bool = False  #: wherever it is: what belongs to no namespace, or to one that is not known beforehand
 
 
@@ -49,13 +50,14 @@ _KEEPERS = (
     Grant(kind=kinds.KUSTOMIZATION, verbs=("get",), everywhere=True),
     Grant(kind=kinds.HELMRELEASE, verbs=("get",), everywhere=True),
 )
+
 _SCALE = (
-    *_KEEPERS,
     *_read(kinds.HPA, kinds.SCALED, kinds.QUOTA, kinds.LIMITS, kinds.PDB, kinds.CLAIM),
     Grant(kind=kinds.HPA, verbs=("patch",)),
     Grant(kind=kinds.SCALED, verbs=("patch",)),
     Grant(kind=kinds.NODE, verbs=("get", "list"), everywhere=True),
     Grant(kind=kinds.POD, verbs=("list",), everywhere=True),
+    Grant(kind=kinds.CONFIG, verbs=("get",), at=("kube-system", "cluster-autoscaler-status")),
 )
 #: A Rollout may run the pods of a Deployment, and whoever scales the one has to know of the other.
 _OTHER = {kinds.DEPLOYMENT: kinds.ROLLOUT, kinds.ROLLOUT: kinds.DEPLOYMENT}
@@ -70,7 +72,7 @@ def _rollback(kind: Kind) -> tuple[Grant, ...]:
     """A StatefulSet's pods that hang on the revision which is left have to be deleted; nobody else does it."""
     unstuck = (Grant(kind=kinds.POD, verbs=("delete",)),) if kind is kinds.STATEFULSET else ()
     stopped = (_own(kind, "patch", sub="status"),) if kind is kinds.ROLLOUT else ()
-    return (_own(kind, "patch"), *_read(kinds.CONFIG), *_KEEPERS, *unstuck, *stopped)
+    return (_own(kind, "patch"), *_read(kinds.CONFIG), *unstuck, *stopped)
 
 
 def _rollout(kind: Kind) -> tuple[Grant, ...]:
@@ -88,7 +90,7 @@ _BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
     "promote": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _WEIGHTS},
     **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("abort", "retry", "pause", "resume")},
     "restart": {one: (_own(one, "patch"),) for one in _REVISIONS},
-    "autosync": dict.fromkeys(_REVISIONS, _KEEPERS),
+    "autosync": dict.fromkeys(_REVISIONS, (Grant(kind=kinds.APPLICATION, verbs=("patch",), everywhere=True),)),
 }
 
 VERBS = tuple(_BY_VERB)
@@ -109,16 +111,18 @@ def needed(verb: str, workload: Ref) -> tuple[Access, ...]:
     own = _BY_VERB.get(verb, {}).get(kind)
     if own is None:
         return ()
-    always = (Grant(kind=kind, verbs=_LOOK), *_read(kinds.POD, kinds.EVENT, _REVISIONS[kind]))
+    always = (Grant(kind=kind, verbs=_LOOK), *_read(kinds.POD, kinds.EVENT, _REVISIONS[kind]), *_KEEPERS)
     return tuple(dict.fromkeys(access for one in (*always, *own) for access in _accesses(one, workload)))
 
 
 def _accesses(grant: Grant, workload: Ref) -> Iterator[Access]:
+    own = (workload.namespace, workload.name if grant.own else "")
+    namespace, name = grant.at if any(grant.at) else ("", "") if grant.everywhere else own
     for verb in grant.verbs:
         yield Access(
             verb=verb,
             group=grant.kind.group,
             resource=grant.kind.plural + (f"/{grant.sub}" if grant.sub else ""),
-            namespace="" if grant.everywhere else workload.namespace,
-            name=workload.name if grant.own else "",
+            namespace=namespace,
+            name=name,
         )

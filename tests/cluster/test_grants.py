@@ -10,13 +10,14 @@ import pytest
 
 from bot.acts import Ended
 from bot.clusters import Access, Kind
+from bot.ports import Rejected
 from bot.settings_services import ClusterSettings
 from bot.tools.cluster import Kubernetes
 from bot.workloads import grants, kinds
 from bot.workloads.roles import documents
 from commands import cordon, restart, rollback
 from tests.cluster.revising import deploy, deployed
-from tests.cluster.world import World, kubeconfig
+from tests.cluster.world import BOT, World, kubeconfig
 
 _BOT = "system:serviceaccount:ops:vakhta"
 _SERVICE = "prod/api"
@@ -61,6 +62,23 @@ def test_it_is_enough_too_where_a_pod_has_to_be_deleted(world: World, tmp_path: 
     outcome = world.run(rollback.action, rollback.Args(service=_SERVICE))
 
     assert (outcome.unwell, outcome.said.endswith("Deleted: api-2.")) == ("", True)
+
+
+def test_the_bot_of_the_whole_suite_is_granted_nothing_that_is_not_listed(world: World) -> None:
+    assert world.fake, "rights are given to a user of the fake"
+    world.place()
+
+    with pytest.raises(Rejected, match=f'User "{BOT}" cannot list resource "secrets"'):
+        world.bot.find(kinds.SECRET, world.namespace)
+
+
+def test_with_the_rights_of_another_verb_an_action_does_not_plan(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert world.fake, "rights are given to a user of the fake"
+    deployed(world, "shop/api:1", "shop/api:2")
+    monkeypatch.setattr(grants, "_BY_VERB", {**grants._BY_VERB, "restart": {kinds.DEPLOYMENT: ()}})
+
+    with pytest.raises(Rejected, match=r"^The bot may not patch deployments\.apps in "):
+        world.plan(restart.action, restart.Args(service=_SERVICE))
 
 
 def test_what_closing_a_node_is_granted_is_enough(world: World, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Wedged(Kubernetes):
     def __init__(
         self, world: World, *, before: Callable[[], object] | None = None, after: BaseException | None = None
     ) -> None:
-        super().__init__(world.admin.name, world.admin._section)
+        super().__init__(world.bot.name, world.bot._section)
         self._before = before
         self._after = after
         self.patched = 0

@@ -20,13 +20,14 @@ import pytest
 
 from bot.acting import Gauge, Tools
 from bot.acts import Outcome, Plan
-from bot.clusters import Cluster, How, Kind, Ref, Thing
+from bot.clusters import Access, Cluster, How, Kind, Ref, Thing
 from bot.model import Principal
 from bot.ports import Rejected
 from bot.settings_services import ClusterSettings
 from bot.sites import Site
 from bot.tools.cluster import Kubernetes
-from bot.workloads import kinds
+from bot.workloads import grants, kinds
+from bot.workloads.roles import documents
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.kubernetes_controllers import usual
 from tests.fakes.ticking import Ticking
@@ -34,6 +35,8 @@ from tests.house import ANA
 
 #: What only the suite's own objects carry.
 LABEL = {"vakhta.dev/test": "yes"}
+#: As whom the fake knows the bot.
+BOT = "vakhta"
 _NAMESPACE = Kind(group="", version="v1", plural="namespaces", title="Namespace")
 
 
@@ -61,10 +64,11 @@ class World:
     """`site_of` says where a service runs: by default `prod/api` is the Deployment `api`."""
 
     admin: Admin
+    bot: Kubernetes  #: by which actions work: on the fake it is granted what `grants` lists for the verb, and no more
     namespace: str
     fake_one: FakeKubernetes | None = None
     places: dict[str, Site] = field(default_factory=dict)
-    hands: Cluster | None = None  #: by which what is no service's is written, where not by the admin's
+    hands: Cluster | None = None  #: by which what is no service's is written, where not by the bot's
     gauge: Gauge | None = None
     reports: list[str] = field(default_factory=list)
     clock: Ticking = field(default_factory=Ticking)
@@ -143,7 +147,7 @@ class World:
 
     def place(self, service: str = "prod/api", kind: Kind = kinds.DEPLOYMENT, name: str = "api", **more: Any) -> Site:
         """From here on the service runs there."""
-        cluster: Cluster = more.pop("cluster", self.admin)
+        cluster: Cluster = more.pop("cluster", self.bot)
         soak = timedelta(seconds=1) if self.real else timedelta(seconds=30)
         site = Site(
             service=service,
@@ -153,7 +157,20 @@ class World:
             soak=soak,
         )
         self.places[service] = replace(site, **more)
+        self._grant(*grants.VERBS, *grants.ON_NODES)
         return self.places[service]
+
+    def _grant(self, *verbs: str) -> None:
+        """To the bot, what these take on all that has a place; a real cluster has its own Roles."""
+        if self.fake_one is None:
+            return
+        wanted = [
+            access for verb in verbs for site in self.places.values() for access in grants.needed(verb, site.workload)
+        ]
+        wanted += [access for verb in verbs for access in grants.ON_NODES.get(verb, ())]
+        wanted.append(Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews"))
+        self.fake_one.rights.rules[BOT] = []
+        self.fake_one.rights.apply(documents(wanted, BOT))
 
     def of(self, service: str, by: Principal | None) -> Site:
         if service not in self.places:
@@ -163,7 +180,7 @@ class World:
     def on(self, cluster: str, ref: Ref, by: Principal | None) -> Site:
         if cluster != self.admin.name:
             raise Rejected(f"The settings have no cluster {cluster}. Nothing was done.", code="no_cluster")
-        hands = self.hands or self.admin
+        hands = self.hands or self.bot
         return Site(service=f"{cluster}/{ref.name}", cluster=hands, workload=ref, production=True)
 
     def names(self) -> tuple[str, ...]:
@@ -178,6 +195,7 @@ class World:
 
     def plan(self, action: Any, args: object) -> Plan:
         """Planned twice, as a yes would have it: in an unmoved world it is the same."""
+        self._grant(action.verb)
         plan = action.plan(args, self.tools)
         again = action.plan(args, self.tools)
         assert plan == again, "planned twice in an unmoved world it differs"
@@ -186,11 +204,13 @@ class World:
 
     def run(self, action: Any, args: object, plan: Plan | None = None, *, run: str = "5f" * 16) -> Outcome:
         """What the gate does after the last yes."""
+        self._grant(action.verb)
         outcome = action.run(args, plan or self.plan(action, args), run, ANA, self.tools)
         assert isinstance(outcome, Outcome)
         return outcome
 
     def probe(self, action: Any, args: object, plan: Plan, *, run: str = "5f" * 16) -> Outcome:
+        self._grant(action.verb)
         outcome = action.probe(args, plan, run, replace(self.tools, by=None))
         assert isinstance(outcome, Outcome)
         return outcome
@@ -207,9 +227,11 @@ def fake_world(place: Path) -> Iterator[World]:
     clock = Ticking()
     with FakeKubernetes(clock=clock) as fake:
         fake.controllers = usual()
+        fake.rights.users["admin-token"] = "admin"
         world = World(
             clock=clock,
-            admin=Admin("main", ClusterSettings(kubeconfig=str(kubeconfig(fake.url, place)))),
+            admin=Admin("main", _by(fake.url, place, "admin-token")),
+            bot=Kubernetes("main", _by(fake.url, place, "k8s-token")),
             namespace="",
             fake_one=fake,
         )
@@ -219,7 +241,8 @@ def fake_world(place: Path) -> Iterator[World]:
 
 @contextmanager
 def real_world(file: str, context: str | None) -> Iterator[World]:
-    world = World(admin=Admin("real", ClusterSettings(kubeconfig=file, context=context)), namespace="")
+    section = ClusterSettings(kubeconfig=file, context=context)
+    world = World(admin=Admin("real", section), bot=Kubernetes("real", section), namespace="")
     with _namespace(world):
         yield world
 
@@ -233,6 +256,11 @@ def _namespace(world: World) -> Iterator[None]:
         yield
     finally:
         world.clean()
+
+
+def _by(url: str, place: Path, token: str) -> ClusterSettings:
+    (place / token).mkdir(exist_ok=True)
+    return ClusterSettings(kubeconfig=str(kubeconfig(url, place / token, token)))
 
 
 def kubeconfig(url: str, place: Path, token: str = "k8s-token") -> Path:

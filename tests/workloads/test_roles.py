@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import commands
 from bot.clusters import Access, Kind, Ref
 from bot.workloads import grants, kinds
 from bot.workloads.roles import documents
@@ -56,9 +57,16 @@ def test_nothing_is_granted_that_reaches_beyond_the_workloads_own(verb: str, kin
 
     written = [one for one in needed if one.verb not in ("get", "list", "watch")]
     assert {one.verb for one in written} <= {"patch", "delete"}
-    assert not [one for one in written if one.namespace != "shop"]
+    elsewhere = {one.resource for one in written if one.namespace != "shop"}
+    assert elsewhere == ({"applications"} if verb == "autosync" else set())
     assert not [one for one in written if one.verb == "delete" and one.resource != "pods"]
     assert not [one for one in needed if one.resource in ("secrets", "pods/exec", "*") or one.group == "*"]
+
+
+def test_every_action_has_its_rights_listed_but_those_that_touch_no_cluster() -> None:
+    elsewhere = {"silence", "unsilence", "silences"}
+
+    assert set(commands.actions()) - elsewhere - {*grants.VERBS, *grants.ON_NODES} == set()
 
 
 def test_an_action_that_is_not_for_such_a_workload_needs_nothing() -> None:
