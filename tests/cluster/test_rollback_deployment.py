@@ -206,6 +206,19 @@ def test_a_plan_over_which_somebody_deployed_is_not_run(world: World) -> None:
     assert image_of(api(world)) == "shop/api:3"
 
 
+def test_a_plan_of_a_deployment_that_was_made_anew_since_is_not_run(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    world.remove(kinds.DEPLOYMENT, "api")
+    world.until(lambda: not world.every(kinds.REPLICASET), "its ReplicaSets are gone")
+    deployed(world, "shop/api:1", "shop/api:2")
+
+    with pytest.raises(Moved, match="was made anew"):
+        world.run(action, ARGS, plan)
+
+    assert image_of(api(world)) == "shop/api:2"
+
+
 def test_of_two_people_with_the_same_plan_one_rolls_back_and_the_other_is_told_that_it_moved(world: World) -> None:
     deployed(world, "shop/api:1", "shop/api:2")
     plan = world.plan(action, ARGS)

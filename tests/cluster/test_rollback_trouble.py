@@ -6,6 +6,7 @@ import pytest
 
 from bot.acting import Moved, Unsure
 from bot.acts import Ended
+from bot.ports import Rejected
 from bot.workloads import kinds, status
 from commands.rollback import Args, action
 from tests.cluster import manifests
@@ -31,6 +32,33 @@ def test_who_deploys_between_the_last_look_and_the_write_is_not_overwritten(worl
         world.run(action, ARGS, plan)
 
     assert (image(world), cluster.patched) == ("shop/api:3", 1)
+
+
+def test_a_deployment_of_the_same_name_that_came_meanwhile_is_another_one(world: World) -> None:
+    def replaced() -> None:
+        world.remove(kinds.DEPLOYMENT, "api")
+        world.until(lambda: world.admin.get(world.ref(kinds.DEPLOYMENT, "api")) is None, "it is gone")
+        world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(image="shop/api:2"))
+
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    world.place(cluster=Wedged(world, before=replaced))
+
+    with pytest.raises(Moved):
+        world.run(action, ARGS, plan)
+
+    assert image(world) == "shop/api:2"
+
+
+def test_what_was_paused_since_the_plan_is_not_written_to(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    plan = world.plan(action, ARGS)
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True}})
+
+    with pytest.raises(Rejected, match="is paused"):
+        world.run(action, ARGS, plan)
+
+    assert image(world) == "shop/api:2"
 
 
 def test_who_only_scales_between_the_last_look_and_the_write_is_no_hindrance(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.clusters import Thing
+from bot.workloads import kinds
 from bot.workloads.settling import Settling
 from tests.cluster.world import World, fake_world
 
@@ -62,6 +63,16 @@ def test_only_pods_of_the_revision_that_is_to_run_count(world: World) -> None:
     pod(world, "api-new-1", "new", waiting="ImagePullBackOff")
 
     assert settling(world)(deployment(world, updated=1)).failed == "Pod api-new-1, container api: ImagePullBackOff."
+
+
+def test_older_pods_that_no_label_tells_apart_are_not_judged(world: World) -> None:
+    pod(world, "api-new-1", "new", waiting="ImagePullBackOff")
+    older = frozenset(one["metadata"]["uid"] for one in world.every(kinds.POD))
+
+    look = Settling(world.places["prod/api"], "", older=older)
+
+    assert look(deployment(world, updated=1)).failed == ""
+    assert settling(world)(deployment(world, updated=1)).failed != ""
 
 
 def test_a_deadline_that_names_the_revision_left_behind_is_of_before(world: World) -> None:
