@@ -27,6 +27,7 @@ from bot.workloads.owners import By, owner_of
 #: On the application: its syncPolicy as JSON, byte for byte as it is put back.
 REMEMBERED = "vakhta.dev/sync-policy"
 _POLICY, _KEPT, _UID, _NONE = "policy", "remembered", "uid", "none"
+_WORKLOADS = frozenset(one.title for one in kinds.WORKLOADS.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,13 @@ class Found:
     def ref(self) -> Ref:
         meta = self.application["metadata"]
         return Ref(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
+
+    @property
+    def radius(self) -> str:
+        resources = (self.application.get("status") or {}).get("resources") or ()
+        kept = Counter(str(row.get("kind", "")) for row in resources)
+        named = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items()) if kind in _WORKLOADS)
+        return f"all that {self.ref} keeps: {len(resources)} objects{f', among them {named}' if named else ''}"
 
     @property
     def remembered(self) -> str:
@@ -78,7 +86,7 @@ def plan_off(one: Found, held: timedelta) -> Plan:
     return Plan(
         target=one.service,
         effect=effect,
-        radius=_radius(one),
+        radius=one.radius,
         seen=_seen(one),
         private=(_POLICY, _KEPT, _UID),
         undo=f"autosync {one.service} on",
@@ -97,7 +105,7 @@ def plan_on(one: Found) -> Plan:
             *_fought(one),
             "Everything that it keeps becomes what git has, at once where it heals itself, else with the next change.",
         ),
-        radius=_radius(one),
+        radius=one.radius,
         seen=_seen(one),
         private=(_POLICY, _KEPT, _UID),
         undo=f"autosync {one.service} off",
@@ -248,13 +256,3 @@ def _spelled(application: Thing) -> str:
     automated = argocd.policy(application).get("automated") or {}
     heals = "self-heal" if automated.get("selfHeal") else "no self-heal"
     return f"{heals} and {'pruning' if automated.get('prune') else 'no pruning'}"
-
-
-def _radius(one: Found) -> str:
-    resources = (one.application.get("status") or {}).get("resources") or ()
-    kept = Counter(str(row.get("kind", "")) for row in resources)
-    named = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items()) if kind in _WORKLOADS)
-    return f"all that {one.ref} keeps: {len(resources)} objects{f', among them {named}' if named else ''}"
-
-
-_WORKLOADS = frozenset(one.title for one in kinds.WORKLOADS.values())

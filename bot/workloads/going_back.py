@@ -8,13 +8,14 @@ from http import HTTPStatus
 from bot.clusters import Kind
 from bot.ports import Rejected
 from bot.workloads import kinds
+from bot.workloads.back_argocd import ByArgoCd
 from bot.workloads.back_deployment import ByReplicaSet
 from bot.workloads.back_revisions import ByControllerRevision
 from bot.workloads.owners import By
 from bot.workloads.ways import Case, Way
 
 #: Every way there is, by its name.
-WAYS: Mapping[str, Way] = {way.name: way for way in (ByReplicaSet(), ByControllerRevision())}
+WAYS: Mapping[str, Way] = {way.name: way for way in (ByReplicaSet(), ByControllerRevision(), ByArgoCd())}
 
 _BY_OWNER: Mapping[By, str] = {By.ARGOCD: "argocd", By.HELM: "helm"}  #: Flux and operators have none
 _BY_KIND: Mapping[Kind, str] = {
