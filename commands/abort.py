@@ -1,4 +1,4 @@
-"""abort: an Argo Rollout that is under way is given up, and what is stable gets all traffic."""
+"""abort: a new version that is under way is given up, by Argo Rollouts or Flagger: all traffic goes back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
 from bot.kinds import Name
 from bot.model import Principal
-from bot.workloads.rollout_acts import looked
+from bot.workloads import flagger, kinds, promotion
+from bot.workloads.rollout_acts import looked_at
 from bot.workloads.rollout_verbs import ABORT
+from bot.workloads.ways import Case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Abort:
     slow: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
-            {"kinds": "Argo Rollouts", "when": "while a new version is on its way"}
+            {"kinds": "Argo Rollouts, and Deployments that Flagger keeps", "when": "while a new version is on its way"}
         )
     )
 
@@ -39,13 +41,25 @@ class Abort:
         return args.service
 
     def plan(self, args: Args, tools: Tools) -> Plan:
-        return ABORT.plan(looked(tools, args.service))
+        case = promotion.case_of(tools, args.service, "")
+        return flagger.ROLLBACK.plan(case) if _flagged(case) else ABORT.plan(looked_at(case.site, case.thing))
 
     def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return ABORT.run(looked(tools, args.service), plan, run, tools)
+        case = promotion.case_of(tools, args.service, "")
+        if _flagged(case):
+            return flagger.ROLLBACK.run(case, plan, run)
+        return ABORT.run(looked_at(case.site, case.thing), plan, run, tools)
 
     def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return ABORT.probe(looked(tools, args.service), plan, run, tools.now())
+        case = promotion.case_of(tools, args.service, "")
+        if _flagged(case):
+            return flagger.ROLLBACK.probe(case, plan, run)
+        return ABORT.probe(looked_at(case.site, case.thing), plan, run, tools.now())
+
+
+def _flagged(case: Case) -> bool:
+    """A Deployment has nobody else who could give it up."""
+    return case.site.workload.kind == kinds.DEPLOYMENT
 
 
 action = Abort()

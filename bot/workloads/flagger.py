@@ -39,7 +39,7 @@ class ByGate:
     """One gate as a way: `PROMOTION` for `promote`, `ROLLBACK` for `abort`."""
 
     hook: Hook
-    name: str = "flagger"
+    name = "flagger"
 
     def plan(self, case: Case) -> Plan:
         thing = _canary(case.site)
@@ -141,7 +141,8 @@ def canary_of(site: Site) -> Thing | None:
 def _canary(site: Site) -> Thing:
     found = canary_of(site)
     if found is None:
-        raise _refused(f"{site.workload} is the target of no Canary of Flagger.", "no_canary")
+        hint = f"`rollback {site.service}` goes back by its own revisions"
+        raise _refused(f"{site.workload} is the target of no Canary of Flagger.", "no_canary", hint)
     return found
 
 

@@ -88,7 +88,8 @@ _BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
     "scale": {one: _scale(one) for one in (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)},
     "rollback": {one: _rollback(one) for one in _REVISIONS},
     "promote": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _WEIGHTS},
-    **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("abort", "retry", "pause", "resume")},
+    **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("retry", "pause", "resume")},
+    "abort": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _read(kinds.CANARY)},
     "restart": {one: (_own(one, "patch"),) for one in _REVISIONS},
     "autosync": dict.fromkeys(_REVISIONS, (Grant(kind=kinds.APPLICATION, verbs=("patch",), everywhere=True),)),
 }

@@ -11,10 +11,8 @@ from dataclasses import replace
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan
-from bot.clusters import Thing
 from bot.ports import Rejected
-from bot.sites import Site
-from bot.workloads import kinds, nginx, place
+from bot.workloads import flagger, kinds, nginx, place
 from bot.workloads.rollout_acts import looked_at
 from bot.workloads.rollout_verbs import FULL, PROMOTE, Verb
 from bot.workloads.ways import WAY, Case, Way
@@ -40,7 +38,7 @@ class ByRollout:
 
 
 #: All there are, by name. One that this version does not have is refused by name.
-WAYS: Mapping[str, Way] = {way.name: way for way in (ByRollout(), nginx.ByWeight())}
+WAYS: Mapping[str, Way] = {way.name: way for way in (ByRollout(), flagger.PROMOTION, nginx.ByWeight())}
 
 
 def case_of(tools: Tools, service: str, wish: str) -> Case:
@@ -54,13 +52,8 @@ def way_of(case: Case) -> Way:
     """Raises `Rejected` where nothing splits the traffic of that workload."""
     if case.site.workload.kind == kinds.ROLLOUT:
         return WAYS["rollout"]
-    canary = _flagged(case.site)
-    if canary is not None:
-        found = WAYS.get("flagger")
-        if found is None:
-            said = f"{case.service} is kept by Flagger (Canary {canary['metadata']['name']}). Nothing was done."
-            raise Rejected(f"{said} Flagger promotes it by its own analysis.", code="flagger", status=409)
-        return found
+    if flagger.canary_of(case.site) is not None:
+        return flagger.PROMOTION
     if nginx.canary_of(case) is not None:
         return WAYS["nginx"]
     said = f"{case.site.workload} is no Rollout, and neither Flagger nor an nginx canary splits its traffic."
@@ -73,12 +66,3 @@ def _verb(wish: str) -> Verb:
         said = f"The steps of a Rollout are its own, so that {wish} cannot be chosen. Nothing was done."
         raise Rejected(f"{said} Say `promote` alone for the next step, or with `full` for all.", code="bad_weight")
     return FULL if wish == ALL else PROMOTE
-
-
-def _flagged(site: Site) -> Thing | None:
-    """The Canary of Flagger whose target this is."""
-    for one in site.cluster.find(kinds.CANARY, site.workload.namespace):
-        target = one["spec"].get("targetRef") or {}
-        if (target.get("kind"), target.get("name")) == (site.workload.kind.title, site.workload.name):
-            return one
-    return None

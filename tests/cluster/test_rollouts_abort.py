@@ -168,9 +168,9 @@ def test_what_moved_since_the_plan_is_not_aborted(world: World) -> None:
         world.run(abort, _API, plan)
 
 
-def test_a_deployment_is_not_aborted(world: World) -> None:
+def test_a_deployment_that_flagger_does_not_keep_is_not_aborted(world: World) -> None:
     world.create(kinds.DEPLOYMENT, "api", **deployment())
     world.place()
 
-    with pytest.raises(Rejected, match="prod/api is a Deployment; this is for Rollout"):
+    with pytest.raises(Rejected, match=r"is the target of no Canary of Flagger. Nothing was done. `rollback prod/api`"):
         abort.plan(_API, world.tools)

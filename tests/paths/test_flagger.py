@@ -30,10 +30,12 @@ from bot.workloads import flagger as ways
 from bot.workloads import kinds
 from bot.workloads.owners import NOBODY
 from bot.workloads.ways import Case
+from commands import abort, promote
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 from tests.fakes.flagger import Flagger, checksum
 from tests.fakes.ticking import Ticking
+from tests.house import ANA
 
 _OLD, _NEW, _OTHER = "old-token", "new-token", "token-of-another-cluster"
 _API = Canary(cluster="main", namespace="shop", name="api")
@@ -322,6 +324,28 @@ def test_a_promotion_opens_the_gate_watches_the_canary_to_its_end_and_shuts_it(s
     assert opened is not None
     assert (opened.passed, opened.closed) == (True, True)
     assert "From the primary to the canary, container api: shop/api:1 -> shop/api:2." in plan.effect
+
+
+def test_promote_of_a_service_that_flagger_keeps_opens_its_gate(shop: Shop) -> None:
+    shop.waits()
+    args = promote.Args(service="prod/api")
+    plan = promote.action.plan(args, shop.tools)
+
+    outcome = promote.action.run(args, plan, _RUN, ANA, shop.tools)
+    found = promote.action.probe(args, plan, _RUN, shop.tools)
+
+    assert (outcome.ended, found.ended, shop.phase) == (Ended.DONE, Ended.DONE, "Succeeded")
+
+
+def test_abort_of_a_service_that_flagger_keeps_opens_the_other(shop: Shop) -> None:
+    shop.waits()
+    args = abort.Args(service="prod/api")
+    plan = abort.action.plan(args, shop.tools)
+
+    outcome = abort.action.run(args, plan, _RUN, ANA, shop.tools)
+    found = abort.action.probe(args, plan, _RUN, shop.tools)
+
+    assert (outcome.ended, found.ended, shop.phase) == (Ended.DONE, Ended.DONE, "Failed")
 
 
 def test_nothing_is_written_to_the_cluster_by_it(shop: Shop) -> None:
