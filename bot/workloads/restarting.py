@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, timedelta
 from http import HTTPStatus
 
@@ -56,7 +55,7 @@ def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcom
     at = f"{tools.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     site.cluster.patch(site.workload, _steps(site, thing, run, at), how=How.STEPS, by=marks.manager(run))
     patience = patience_for(thing) + _EACH * (counted(thing, "desiredNumberScheduled") or wanted(thing))
-    why = watched(site, tools, _Restarting(site, older, at), patience=patience)
+    why = watched(site, tools, _Restarting(site, thing, older, at), patience=patience)
     return Outcome(
         ended=Ended.DONE, said=f"{site.workload} {'was told to restart' if why else 'is restarted'}.", unwell=why
     )
@@ -71,19 +70,33 @@ def looked_for(site: Site, thing: Thing, plan: Plan, run: str) -> Outcome:
 
 
 class _Restarting:
-    """A `watching.Look`: done once none of the older pods is left. Those that are there are not judged."""
+    """A `watching.Look`. Pods that were there before are not judged.
 
-    def __init__(self, site: Site, older: frozenset[str], at: str) -> None:
+    A Rollout that waits halfway, or was aborted, is as well afterwards as it was: it only has to be restarted.
+    """
+
+    def __init__(self, site: Site, before: Thing, older: frozenset[str], at: str) -> None:
         self._site = site
+        self._phase = _status(before).get("phase")
         self._at = at
         self._settling = Settling(site, "", older=older)
 
     def __call__(self, thing: Thing) -> Standing:
-        standing = self._settling(thing)
-        restarted = (thing.get("status") or {}).get("restartedAt")
-        if self._site.workload.kind == kinds.ROLLOUT and standing.done and restarted != self._at:
-            return replace(standing, done=False, said="its controller still has pods to restart")
+        standing, status = self._settling(thing), _status(thing)
+        if self._site.workload.kind != kinds.ROLLOUT:
+            return standing
+        same = status.get("phase") == self._phase
+        if standing.failed and not same:
+            return standing
+        if status.get("restartedAt") != self._at:
+            return Standing(said="its controller still has pods to restart")
+        if same and counted(thing, "availableReplicas") >= wanted(thing):
+            return Standing(said=f"{wanted(thing)} are available", done=True)
         return standing
+
+
+def _status(thing: Thing) -> Thing:
+    return thing.get("status") or {}
 
 
 def _refuse_what_stands_still(site: Site, thing: Thing) -> None:

@@ -19,6 +19,7 @@ from tests.fakes.kubernetes_controllers_replicaset import ReplicaSets
 from tests.fakes.kubernetes_controllers_statefulset import StatefulSets
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_rollouts import AnalysisRuns, Rollouts
+from tests.fakes.kubernetes_rollouts_restart import Restarts
 
 
 def usual() -> list[Callable[[Insides], bool]]:
@@ -27,5 +28,5 @@ def usual() -> list[Callable[[Insides], bool]]:
     First whoever changes a spec, then whoever makes ReplicaSets of it, then whoever makes pods, then the pods.
     """
     changing: list[Callable[[Insides], bool]] = [SelfHeal(), ScaledObjects(), Autoscalers()]
-    making = [Deployments(), Rollouts(), AnalysisRuns(), ReplicaSets(), StatefulSets(), DaemonSets()]
+    making = [Deployments(), Rollouts(), Restarts(), AnalysisRuns(), ReplicaSets(), StatefulSets(), DaemonSets()]
     return [*changing, *making, Pods(), Budgets(), Quotas(), Garbage()]

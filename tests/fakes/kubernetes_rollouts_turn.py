@@ -54,7 +54,8 @@ class Turn:
     def __init__(self, fake: Insides, thing: Thing, current: str) -> None:
         self.fake, self.thing, self.spec = fake, thing, thing["spec"]
         self.old: Thing = thing.get("status") or {}
-        self.status: Thing = copied({name: self.old[name] for name in ("canary", "blueGreen") if name in self.old})
+        kept = ("canary", "blueGreen", "restartedAt")
+        self.status: Thing = copied({name: self.old[name] for name in kept if name in self.old})
         self.status["stableRS"] = self.old.get("stableRS", "")
         self.status["promoteFull"] = bool(self.old.get("promoteFull")) and self.old.get("stableRS") != current
         self.current = current

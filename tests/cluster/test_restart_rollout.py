@@ -1,0 +1,73 @@
+"""restart: of an Argo Rollout by its own field; its controller deletes a pod at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bot.acting import Moved
+from bot.acts import Ended
+from bot.workloads import kinds, marks
+from commands.restart import Args, action
+from tests.cluster import manifests
+from tests.cluster.rollouts import canary, settled
+from tests.cluster.world import World
+
+ARGS = Args(service="prod/api")
+_CANARY: Mapping[str, Any] = {"canary": {"steps": []}}
+
+
+def uids(world: World) -> set[str]:
+    found = [one["metadata"] for one in world.every(kinds.POD)]
+    return {one["uid"] for one in found if not one.get("deletionTimestamp")}
+
+
+def test_every_pod_is_replaced_and_no_new_version_begins(world: World) -> None:
+    stable = settled(world, strategy=_CANARY, replicas=3)
+    before, template = uids(world), world.get(kinds.ROLLOUT, "api")["spec"].get("template")
+
+    plan = world.plan(action, ARGS)
+    outcome = world.run(action, ARGS, plan)
+
+    now = world.get(kinds.ROLLOUT, "api")
+    assert "Argo Rollouts restarts a pod at a time, and none while any replica is unavailable." in plan.effect
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert before.isdisjoint(uids(world))
+    assert (now["spec"].get("template"), now["status"]["stableRS"]) == (template, stable.stable)
+    assert now["status"]["restartedAt"] == now["spec"]["restartAt"]
+    assert marks.written_by(now, "5f" * 16)
+
+
+def test_one_that_waits_halfway_is_restarted_and_goes_on_waiting(world: World) -> None:
+    canary(world, {"setWeight": 50}, {"pause": {}}, replicas=2)
+    before = uids(world)
+
+    outcome = world.run(action, ARGS)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert before.isdisjoint(uids(world))
+    assert world.get(kinds.ROLLOUT, "api")["status"]["phase"] == "Paused"
+
+
+def test_while_a_replica_is_unavailable_none_is_restarted_and_that_is_told(world: World) -> None:
+    settled(world, strategy=_CANARY, replicas=2)
+    world.create(kinds.QUOTA, "tight", **manifests.quota(pods="2"))
+    assert world.fake, "on a real cluster it would be waited for in real minutes"
+    world.merge(kinds.ROLLOUT, "api", {"spec": {"replicas": 3}}, sub="scale")
+
+    outcome = world.run(action, ARGS)
+
+    assert outcome.unwell.startswith("Its controller still has pods to restart.")
+
+
+def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_that_it_moved(world: World) -> None:
+    settled(world, strategy=_CANARY, replicas=2)
+    plan = world.plan(action, ARGS)
+
+    world.run(action, ARGS, plan, run="aa" * 16)
+    with pytest.raises(Moved, match="was restarted or changed since"):
+        world.run(action, ARGS, plan, run="bb" * 16)
+
+    assert world.probe(action, ARGS, plan, run="aa" * 16).ended is Ended.DONE
