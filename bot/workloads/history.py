@@ -156,7 +156,8 @@ def _named(revisions: Sequence[Revision], wish: str) -> Revision:
         if wish == str(one.number):
             return one
     kept = listed(revisions) if revisions else "None is kept."
-    raise Rejected(f"It has no revision {wish}. Nothing was done. {kept}", code="no_revision", status=404)
+    said = f"It has no revision {wish}. Nothing was done. {kept} Older ones go by its revisionHistoryLimit."
+    raise Rejected(said, code="no_revision", status=404)
 
 
 def _owned(cluster: Cluster, kind: Kind, thing: Thing) -> list[Thing]:

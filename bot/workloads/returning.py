@@ -23,7 +23,7 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 def planned(case: Case, choice: Choice, more: Sequence[str]) -> Plan:
     """The plan of going from `choice.now` to `choice.goal`. `more`: what else is to be said, a sentence each."""
-    site, now = case.site, choice.now
+    site, now, back = case.site, choice.now, _kept(case, choice)
     return Plan(
         target=case.service,
         effect=(*_changes(case, choice), *more, *_left_alone(case, choice)),
@@ -35,7 +35,7 @@ def planned(case: Case, choice: Choice, more: Sequence[str]) -> Plan:
             _UID: case.thing["metadata"]["uid"],
         },
         private=(_KEPT, _UID),
-        undo=f"rollback {case.service} to {now.hash}" if now else "",
+        undo=f"rollback {case.service} to {back.hash}" if back else "",
         check=site.check,
         within=site.within,
     )
@@ -107,10 +107,16 @@ def _left_alone(case: Case, choice: Choice) -> tuple[str, ...]:
             "It was made by `kubectl apply`, which still knows the newer version: the next one brings that back,"
             " and may leave pieces of this one in it."
         )
-    undo = "No undo: what it asks for now is kept nowhere else."
-    if choice.now is not None:
-        undo = f"Undo brings {choice.now.hash} back, whatever number it has by then."
+    back = _kept(case, choice)
+    undo = "There is no undo: what it asks for now is kept nowhere else."
+    if back is not None:
+        undo = f"Undo brings {back.hash} back, whatever number it has by then."
     return (*lines, undo)
+
+
+def _kept(case: Case, choice: Choice) -> Revision | None:
+    """What an undo would find; with a limit of 0 the controller forgets a revision as soon as it has no pods."""
+    return None if case.thing["spec"].get("revisionHistoryLimit") == 0 else choice.now
 
 
 def _missing(site: Site, goal: Revision) -> list[tuple[Kind, str]]:

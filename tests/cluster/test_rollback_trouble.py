@@ -137,6 +137,20 @@ def test_pods_of_the_revision_that_is_left_may_be_as_broken_as_they_like(world: 
     assert (outcome.ended, outcome.unwell, image(world)) == (Ended.DONE, "", "shop/api:1")
 
 
+def test_where_no_history_is_kept_there_is_no_undo_and_the_plan_says_so(world: World) -> None:
+    deployed(world, "shop/api:1", revisionHistoryLimit=0)
+    world.fake.broken_images.add("shop/api:2")
+    deploy(world, "shop/api:2")
+    world.until(lambda: len(world.every(kinds.REPLICASET)) == 2, "the newer revision has begun")
+
+    plan = world.plan(action, ARGS)
+    outcome = world.run(action, ARGS, plan)
+
+    assert (plan.undo, outcome.unwell, image(world)) == ("", "", "shop/api:1")
+    assert plan.effect[-1] == "There is no undo: what it asks for now is kept nowhere else."
+    assert len(world.every(kinds.REPLICASET)) == 1
+
+
 def test_a_container_that_crashes_again_and_again_is_named(world: World) -> None:
     deployed(world, "shop/api:1", "shop/api:2")
     world.fake.crashing_images.add("shop/api:1")
