@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes.calls import Answer, Call
-from tests.fakes.kubernetes_admission import admitted
+from tests.fakes.kubernetes_admission import admitted, tainted
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
 from tests.fakes.kubernetes_rights import Rights, User, Wanted
@@ -240,7 +240,9 @@ class FakeKubernetes(StrictServer, Insides):
         body.setdefault("metadata", {})
         if asked.resource.namespaced:
             body["metadata"].setdefault("namespace", asked.namespace)
-        if asked.resource.status:
+        if asked.resource.kind == "Node":
+            tainted(body)
+        elif asked.resource.status:
             body.pop("status", None)
         if asked.resource.kind == "Pod":
             body = admitted(self, {**body, "status": {"phase": "Pending", "qosClass": "Burstable"}})

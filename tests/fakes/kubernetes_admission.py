@@ -28,6 +28,13 @@ def admitted(fake: Insides, pod: Thing) -> Thing:
     return pod
 
 
+def tainted(node: Thing) -> None:
+    """In place: a new node takes no pods until its lifecycle's controller has seen it ready."""
+    taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    spec = node.setdefault("spec", {})
+    spec["taints"] = [*(spec.get("taints") or ()), taint]
+
+
 def _limited(pod: Thing, limits: list[Thing]) -> Thing:
     pod = copied(pod)
     items = [one for limit in limits for one in limit["spec"].get("limits") or () if one["type"] == "Container"]

@@ -14,6 +14,7 @@ from tests.fakes.kubernetes_controllers_deployment import Deployments
 from tests.fakes.kubernetes_controllers_garbage import Garbage, Quotas
 from tests.fakes.kubernetes_controllers_hpa import Autoscalers
 from tests.fakes.kubernetes_controllers_keda import ScaledObjects
+from tests.fakes.kubernetes_controllers_node import Nodes
 from tests.fakes.kubernetes_controllers_pod import Pods
 from tests.fakes.kubernetes_controllers_replicaset import ReplicaSets
 from tests.fakes.kubernetes_controllers_statefulset import StatefulSets
@@ -27,6 +28,6 @@ def usual() -> list[Callable[[Insides], bool]]:
 
     First whoever changes a spec, then whoever makes ReplicaSets of it, then whoever makes pods, then the pods.
     """
-    changing: list[Callable[[Insides], bool]] = [SelfHeal(), ScaledObjects(), Autoscalers()]
+    changing: list[Callable[[Insides], bool]] = [Nodes(), SelfHeal(), ScaledObjects(), Autoscalers()]
     making = [Deployments(), Rollouts(), Restarts(), AnalysisRuns(), ReplicaSets(), StatefulSets(), DaemonSets()]
     return [*changing, *making, Pods(), Budgets(), Quotas(), Garbage()]

@@ -104,8 +104,10 @@ def _well(fake: Insides, thing: Thing, pod: Thing) -> bool:
 def _nodes(fake: Insides, thing: Thing) -> list[str]:
     """Where one belongs: a node that takes no new pods takes these."""
     nodes = list(fake.objects.all(kind_of("Node")))
-    pod = {"spec": thing["spec"]["template"]["spec"]}
     if not nodes:
         return [PRETEND]
+    borne = [{"key": f"node.kubernetes.io/{one}"} for one in ("unschedulable", "not-ready", "unreachable")]
+    spec = thing["spec"]["template"]["spec"]
+    pod = {"spec": {**spec, "tolerations": [*(spec.get("tolerations") or ()), *borne]}}
     open_ones = [{**one, "spec": {**(one.get("spec") or {}), "unschedulable": False}} for one in nodes]
     return [one["metadata"]["name"] for one in open_ones if not unfit(one, pod, {})]
