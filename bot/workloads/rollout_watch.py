@@ -6,6 +6,8 @@ the plan named. What is past a stop that only a person ends was promoted by some
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.clusters import Thing
 from bot.sites import Site
 from bot.workloads import kinds, pods
@@ -15,8 +17,8 @@ from bot.workloads.status import Standing
 from bot.workloads.watching import Look
 
 
-def going_on(site: Site, before: Rollout, start: int) -> Look:
-    """Until it stops at its next stop from step `start` on, or has become stable."""
+def going_on(site: Site, before: Rollout, start: int, *, skips: bool = False) -> Look:
+    """Until it stops at its next stop from step `start` on, or has become stable. `skips`: it may pass by stops."""
     halt = before.halt_from(start)
 
     def look(thing: Thing) -> Standing:
@@ -29,11 +31,24 @@ def going_on(site: Site, before: Rollout, start: int) -> Look:
         # A pause begins at a whole second, so that the next one may have the same beginning.
         if not now.observed or now.unpausing or (now.step, now.pauses) == (before.step, before.pauses):
             return Standing(said="its controller has not seen the change yet")
-        if now.step > halt and _only_by_hand(before, halt):
+        if now.step > halt and _only_by_hand(before, halt) and not skips:
             said = f"It is at {place_of(now)}, past step {halt + 1} where it had to stop: somebody promoted it too."
             return Standing(said="too far", failed=said)
         said = f"at {place_of(now)}, {now.weight}% of the traffic"
         return Standing(said=said, done=now.step >= halt and _stopped(before, now))
+
+    return look
+
+
+def undone(site: Site, before: Rollout, goal: str) -> Look:
+    """Until the template of that hash is what it is to have, and is as far as it comes by itself."""
+    on = going_on(site, replace(before, current=goal, step=-1, pauses=(), analyses=()), 0, skips=True)
+
+    def look(thing: Thing) -> Standing:
+        now = read(thing)
+        if not now.observed or now.current == before.current:
+            return Standing(said="its controller has not seen the change yet")
+        return on(thing)
 
     return look
 

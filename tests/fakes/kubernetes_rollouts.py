@@ -8,13 +8,15 @@ the phase of an AnalysisRun.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tests.fakes.kubernetes_controllers_base import Controller, changed, made
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import kind_of
 from tests.fakes.kubernetes_rollouts_bluegreen import turn_blue_green
 from tests.fakes.kubernetes_rollouts_canary import turn_canary
 from tests.fakes.kubernetes_rollouts_turn import DESIRED, HASH, MANAGER, REVISION, Turn, hash_of, matching
-from tests.fakes.kubernetes_store import Thing
+from tests.fakes.kubernetes_store import Change, Key, Thing, key_of
 
 
 class Rollouts(Controller):
@@ -22,6 +24,15 @@ class Rollouts(Controller):
 
     kind = "Rollout"
     owns = ("ReplicaSet", "AnalysisRun")
+
+    def woken(self, fake: Insides, change: Change) -> Iterator[Key]:
+        """By what its template is in as well."""
+        yield from super().woken(fake, change)
+        namespace, name = key_of(change.thing)
+        for one in fake.objects.all(kind_of(self.kind), namespace):
+            wanted = one["spec"].get("workloadRef") or {}
+            if (wanted.get("kind"), wanted.get("name")) == (change.resource.kind, name):
+                yield key_of(one)
 
     def keep(self, fake: Insides, thing: Thing) -> None:
         template = _template_of(fake, thing)
