@@ -10,6 +10,7 @@ from pathlib import Path
 EDGES = {
     "bot/intake.py",
     "bot/delivery.py",
+    "bot/following.py",
     "bot/runs.py",
     "bot/watch.py",
     "bot/witnesses.py",

@@ -75,6 +75,8 @@ class Outcome:
     unwell: str = ""  #: done, and what it was done to does not hold: why, a sentence; "" while all is well
     left: Mapping[str, str] = field(default_factory=dict)
     """What the undo's plan must still see; where it sees something else, somebody has changed it since."""
+    buttons: Mapping[str, str] = field(default_factory=dict)  #: of an answer: label -> words that could be typed next
+    moves: bool = False  #: of an answer: it will be different soon by itself, and is told again as it goes on
 
 
 class Code(StrEnum):

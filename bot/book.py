@@ -18,7 +18,7 @@ from bot.model import Principal
 
 #: Everybody who is known may say these, and nobody can be kept from them: who am I, what is there, what is mine.
 FREE = frozenset({"whoami", "help", "link", "unlink"})
-_VIEWER = ("show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass")
+_VIEWER = ("show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass", "status *")
 _RESPONDER = (
     "ack", "resolve", "reopen", "assign", "note", "severity", "page", "silence", "unsilence", "runs",
     "break-glass",

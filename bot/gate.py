@@ -14,10 +14,11 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from bot import grammar, incidents, plans, story, verbs, words
 from bot.acting import Tools
-from bot.acts import Code, Decision, Ended, Plan, Risk
+from bot.acts import Code, Decision, Plan, Risk
 from bot.breaking import Breaking
 from bot.desk import Counter, denied
 from bot.failpoints import failpoint
@@ -199,9 +200,10 @@ class Gate:
 
     def _answer(self, step: Planned, plan: Plan) -> Reply:
         """A question to the world: nothing is run, so nothing has to be approved or sealed first."""
-        outcome = step.action.run(step.args, plan, "", step.ask.by, replace(self._tools, by=step.ask.by))
+        look = partial(step.action.run, step.args, plan, "", step.ask.by, replace(self._tools, by=step.ask.by))
+        outcome = look()
         self._record(step.ask, Code.ANSWERED, outcome.said.partition("\n")[0])
-        return Reply(said=outcome.said, ok=outcome.ended is Ended.DONE)
+        return self._runs.answer(step.ask, outcome, look)
 
     def _drawn(self, ask: Ask, verb: str, plan: Plan, needs: int, undoes: Run | None) -> Drawn:
         return Drawn(

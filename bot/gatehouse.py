@@ -10,6 +10,7 @@ from functools import partial
 import commands
 from bot import alarms
 from bot.breaking import Breaking
+from bot.following import Following
 from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_of, tools_of
 from bot.gate import Gate
 from bot.gatekeeping import Gatekeeper
@@ -69,7 +70,7 @@ def gatehouse(
     parts = Parts(
         store=store, verbs=verbs, tools=tools, mouths=mouths, told=told, seal=seal, alarm=alarm, reports=reports
     )
-    runs = Runs(replace(parts, waits=waits))
+    runs = Runs(replace(parts, waits=waits, following=Following({} if waits else reports.speaks)))
     gate = Gate(store, verbs=verbs, breaking=breaking, linking=linking, tools=tools, runs=runs, told=told)
     tending = Tending(
         store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told, reports=reports

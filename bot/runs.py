@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic
@@ -24,6 +24,7 @@ from bot.acts import Code, Decision, Ended, Outcome
 from bot.apart import MOST, Apart
 from bot.ending import Alarm, Endings, entry, whole
 from bot.failpoints import failpoint
+from bot.following import Following, Look
 from bot.model import Ask, Principal, Reply
 from bot.owing import Mouth
 from bot.plans import SHOWN, Drawn
@@ -68,6 +69,7 @@ class Parts:
     alarm: Alarm
     reports: Reports
     waits: bool = False  #: slow runs are waited for: the process ends with its one ask
+    following: Following = field(default_factory=lambda: Following({}))
 
 
 class Runs:
@@ -136,6 +138,10 @@ class Runs:
         failpoint("run.ended")
         return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE and not outcome.unwell)
 
+    def answer(self, ask: Ask, outcome: Outcome, look: Look) -> Reply:
+        """Of what only looks: nothing was run, and where it moves it is followed."""
+        return self._parts.following.answer(ask, outcome, look)
+
     def recover(self) -> int:
         """Look at runs whose process said nothing in time; returns how many."""
         self._renew()
@@ -153,6 +159,7 @@ class Runs:
 
     def stop(self, within: timedelta) -> None:
         """Give what goes on this long to end; what does not is looked at after the next start."""
+        self._parts.following.stop()
         self._apart.join(within.total_seconds())
 
     def _renew(self) -> None:

@@ -24,7 +24,7 @@ from bot.workloads.rollouts import HASH, read
 from bot.workloads.ways import Case
 
 _NUMBER = "rollout.argoproj.io/revision"
-_DEADLINE = "argo-rollouts.argoproj.io/scale-down-deadline"
+_DEADLINE = "scale-down-deadline"
 #: In `seen`: by which of the two; people are told in the plan's sentences.
 _HOW, _ABORT, _UNDO = "how", "abort", "undo"
 _REFERRED = {"Deployment": kinds.DEPLOYMENT, "ReplicaSet": kinds.REPLICASET, "PodTemplate": kinds.POD_TEMPLATE}

@@ -16,9 +16,7 @@ from bot.workloads.owners import By
 from bot.workloads.ways import Case, Way
 
 #: Every way there is, by its name.
-WAYS: Mapping[str, Way] = {
-    way.name: way for way in (ByReplicaSet(), ByControllerRevision(), ByRollout(), ByArgoCd())
-}
+WAYS: Mapping[str, Way] = {way.name: way for way in (ByReplicaSet(), ByControllerRevision(), ByRollout(), ByArgoCd())}
 
 _BY_OWNER: Mapping[By, str] = {By.ARGOCD: "argocd", By.HELM: "helm"}  #: Flux and operators have none
 _BY_KIND: Mapping[Kind, str] = {

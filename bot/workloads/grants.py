@@ -71,7 +71,7 @@ def _scale(kind: Kind) -> tuple[Grant, ...]:
 def _rollback(kind: Kind) -> tuple[Grant, ...]:
     """A StatefulSet's pods that hang on the revision which is left have to be deleted; nobody else does it."""
     unstuck = (Grant(kind=kinds.POD, verbs=("delete",)),) if kind is kinds.STATEFULSET else ()
-    stopped = (_own(kind, "patch", sub="status"),) if kind is kinds.ROLLOUT else ()
+    stopped = _rollout(kind) if kind is kinds.ROLLOUT else ()
     return (_own(kind, "patch"), *_read(kinds.CONFIG), *unstuck, *stopped)
 
 
@@ -90,6 +90,7 @@ _BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
     "promote": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _WEIGHTS},
     **{verb: {kinds.ROLLOUT: _rollout(kinds.ROLLOUT)} for verb in ("retry", "pause", "resume")},
     "abort": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _read(kinds.CANARY)},
+    "status": {**dict.fromkeys(_REVISIONS, ()), kinds.ROLLOUT: _read(kinds.ANALYSIS)},
     "restart": {one: (_own(one, "patch"),) for one in _REVISIONS},
     "autosync": dict.fromkeys(_REVISIONS, (Grant(kind=kinds.APPLICATION, verbs=("patch",), everywhere=True),)),
 }

@@ -66,6 +66,7 @@ severity   no       no      no     yes       no       yes   no      no       yes
 show       no       no      yes    yes       yes      yes   yes     yes      yes   yes
 silence    no       no      no     yes       no       yes   no      no       yes   no
 silences   no       no      yes    yes       yes      yes   yes     yes      yes   yes
+status     no       no      not    not       not      not   not     not      not   not
 turn       no       no      no     no        no       yes   yes     no       yes   yes
 undo       no       no      no     no        no       yes   no      no       yes   yes
 uncordon   no       no      no     no        no       not   no      no       not   no
@@ -109,6 +110,7 @@ SAID: dict[str, str] = {
     "show": "show 1",
     "silence": "silence service=api for 1h because deploy",
     "silences": "silences",
+    "status": "status prod/api",
     "turn": "turn prod/api 6",
     "undo": "undo {run}",
     "uncordon": "uncordon main/node-1",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bot.acting import Moved
@@ -252,3 +254,17 @@ def test_a_weight_is_not_for_a_rollout(world: World) -> None:
     canary(world, weight(25), PAUSE)
 
     assert refused(world, Args(service="prod/api", far="40%")).code == "bad_weight"
+
+
+def test_where_rollouts_have_no_status_of_their_own_the_object_is_written_to(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(promote, _API)
+    world.fake.answer_next(status=404, path="/rollouts/api/status")
+    world.fake.held_still = True
+
+    outcome = world.run(promote, _API, plan)
+
+    last = world.fake.writes()[-1]
+    assert last.path.endswith("/rollouts/api")
+    assert json.loads(last.body)["status"] == {"pauseConditions": None}
+    assert "has not seen the change yet" in outcome.unwell

@@ -117,7 +117,7 @@ def test_a_template_of_another_object_is_put_back_there(world: World) -> None:
     body["spec"].pop("template")
     body["spec"]["workloadRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}
     world.create(kinds.ROLLOUT, "api", **body)
-    world.place(kind=kinds.ROLLOUT)
+    world.place(kind=kinds.ROLLOUT, cluster=world.admin)  # Which Deployment that is, no Role can know beforehand.
     world.until(lambda: state(world).done, "the first version")
     old = image(world, kinds.DEPLOYMENT)
     containers = [{**world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"][0], "image": NEWER}]
@@ -164,4 +164,4 @@ def test_a_run_that_died_after_its_write_is_found_again(world: World) -> None:
 
 def _dated(world: World, template: str) -> bool:
     (found,) = world.every(kinds.REPLICASET, f"{HASH}={template}")
-    return "argo-rollouts.argoproj.io/scale-down-deadline" in (found["metadata"].get("annotations") or {})
+    return "scale-down-deadline" in (found["metadata"].get("annotations") or {})

@@ -19,7 +19,7 @@ MANAGER = "rollouts-controller"
 HASH = "rollouts-pod-template-hash"
 REVISION = "rollout.argoproj.io/revision"
 DESIRED = "rollout.argoproj.io/desired-replicas"
-DEADLINE = "argo-rollouts.argoproj.io/scale-down-deadline"
+DEADLINE = "scale-down-deadline"
 _ENDED = ("Successful", "Failed", "Error", "Inconclusive")
 
 

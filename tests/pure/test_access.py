@@ -147,7 +147,7 @@ VERBS = sorted({do.split()[0] for rules in BUILT_IN.values() for do in rules} - 
 EXPECTED = {
     "nobody": {"link"},
     "no rights": {"whoami", "help", "link", "unlink"},
-    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass"} | FREE,
+    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status"} | FREE,
     "responder": {
         "show",
         "incidents",
@@ -155,6 +155,7 @@ EXPECTED = {
         "runs",
         "approvals",
         "silences",
+        "status",
         "glass",
         "ack",
         "resolve",
@@ -164,7 +165,9 @@ EXPECTED = {
     }
     | {"severity", "page", "silence", "unsilence", "break-glass"}
     | FREE,
-    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "yes", "no", "review-glass"} | FREE,
+    "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status"}
+    | {"yes", "no", "review-glass"}
+    | FREE,
     "admin": set(VERBS),
 }
 

@@ -1,0 +1,86 @@
+"""How a service's workload is, in words for people, with what can be done next as buttons. Reads alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.clusters import Kind, Thing
+from bot.sites import Site
+from bot.workloads import kinds, pods
+from bot.workloads.rollout_lines import analysed, countdown, head, progress, waits_for
+from bot.workloads.rollouts import HASH, Phase, Rollout, read
+from bot.workloads.status import counted, standing_of, wanted
+
+#: By kind: how many are ready, and of how many.
+_READY = {kinds.DAEMONSET: ("numberReady", "desiredNumberScheduled")}
+_MOST_IMAGES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """`moves`: it is on its way, and will be different soon by itself."""
+
+    lines: tuple[str, ...]
+    buttons: Mapping[str, str]
+    moves: bool
+
+
+def told(site: Site, thing: Thing, now: datetime) -> Told:
+    """The workload as it is now."""
+    if site.workload.kind == kinds.ROLLOUT:
+        return _rollout(site, thing, now)
+    standing = standing_of(site.workload.kind, thing)
+    how = "as it is to be" if standing.done else "on its way"
+    said = standing.failed.rstrip(".") or standing.said
+    lines = [f"{site.workload}: {'not well' if standing.failed else how}, {said}.", *_pods(site, thing)]
+    return Told(lines=tuple(lines), buttons={}, moves=not (standing.done or standing.failed))
+
+
+def _rollout(site: Site, thing: Thing, now: datetime) -> Told:
+    rollout = read(thing)
+    waits = countdown(rollout, now) or waits_for(rollout)
+    lines = [f"{head(rollout)}.", progress(rollout), *([waits] if waits else [])]
+    if rollout.analyses:
+        named = {one.name for one in rollout.analyses}
+        runs = site.cluster.find(kinds.ANALYSIS, site.workload.namespace)
+        lines += analysed(rollout, [one for one in runs if one["metadata"]["name"] in named])
+    lines += _pods(site, thing, template="" if rollout.promoted else rollout.current)
+    timed = rollout.goes_on_at() is not None and not rollout.halted
+    moves = rollout.phase is Phase.PROGRESSING or timed
+    return Told(lines=tuple(lines), buttons=_buttons(site.service, rollout), moves=moves)
+
+
+def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
+    """Each only asks for its plan."""
+    if rollout.halted:
+        return {"Resume": f"resume {service}"}
+    if rollout.aborted:
+        return {"Retry": f"retry {service}", "Roll back": f"rollback {service}"}
+    if rollout.promoted or not rollout.stable:
+        return {}
+    on = {"Promote": f"promote {service}"} if rollout.pauses else {}
+    return {**on, "Abort": f"abort {service}", "Pause": f"pause {service}"}
+
+
+def _pods(site: Site, thing: Thing, template: str = "") -> Iterator[str]:
+    """How many are ready, what they run, and what the first that is not ready waits for."""
+    ready, of = _counts(site.workload.kind, thing)
+    yield f"{ready} of {of} pods are ready."
+    found = pods.pods_of(site.cluster, thing, more=f"{HASH}={template}" if template else "")
+    images = sorted({str(one.get("image")) for pod in found for one in pod["spec"].get("containers") or ()})
+    if images:
+        more = f" and {len(images) - _MOST_IMAGES} more" if len(images) > _MOST_IMAGES else ""
+        whose = f"The pods of {template} run" if template else "They run"
+        yield f"{whose} {', '.join(images[:_MOST_IMAGES])}{more}."
+    held = pods.hopeless(found) or pods.held_up(found)
+    if held:
+        yield held
+
+
+def _counts(kind: Kind, thing: Thing) -> tuple[int, int]:
+    names = _READY.get(kind)
+    if names is not None:
+        return counted(thing, names[0]), counted(thing, names[1])
+    return counted(thing, "readyReplicas"), wanted(thing)
