@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 
-from bot.acting import Moved, Tools, Unsure
+from bot.acting import Moved, Tools
 from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Access, How, Ref, Thing
 from bot.kinds import spell
@@ -169,12 +169,12 @@ def _tried(move: Move, site: Site) -> tuple[str, ...]:
     except Moved as moved:
         said = f"{move.ref} changed while it was looked at: {moved.said}. Nothing was done. Ask again."
         raise Rejected(said, code="moved", status=409) from None
-    except Unsure:
-        return ("Whether the cluster would take it is not known: it did not answer a dry run.",)
     except Rejected as refused:
-        if refused.status != HTTPStatus.BAD_REQUEST:
-            raise
-        return ("A dry run is not available there (a webhook does not take any), so that the write itself will tell.",)
+        if refused.status == HTTPStatus.BAD_REQUEST:
+            return ("A dry run is not available there (a webhook takes none), so that the write itself will tell.",)
+        if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return ("Whether the cluster would take it is not known: it did not answer a dry run.",)
+        raise
     return ()
 
 

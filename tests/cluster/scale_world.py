@@ -66,15 +66,22 @@ def refused(world: World, args: Args) -> str:
 
 
 class Meddled(Kubernetes):
-    """The same cluster, in which something happens right before or after the one write."""
+    """The same cluster, in which something happens right before a dry run, or right before or after the one write."""
 
     def __init__(
-        self, world: World, *, before: Callable[[], object] | None = None, after: Callable[[], object] | None = None
+        self,
+        world: World,
+        *,
+        before: Callable[[], object] | None = None,
+        after: Callable[[], object] | None = None,
+        dry: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(world.admin.name, world.admin._section)
-        self._before, self._after = before, after
+        self._before, self._after, self._dry = before, after, dry
 
     def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+        if self._dry is not None and dry:
+            self._dry()
         if self._before is not None and not dry:
             self._before()
         made = super().patch(ref, patch, how=how, by=by, sub=sub, dry=dry)

@@ -11,7 +11,6 @@ import pytest
 from bot.acting import Moved
 from bot.acts import Ended
 from bot.clusters import Access
-from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, settled, to
@@ -280,13 +279,3 @@ def test_a_floor_that_keda_takes_back_is_told(world: World) -> None:
     world.place(cluster=Meddled(world, after=lambda: world.merge(kinds.SCALED, "api", back, by="argocd-controller")))
 
     assert world.run(SCALE, to(5), plan).unwell == "Its floor was taken back to 2 by Argo CD."
-
-
-def test_what_the_api_refuses_is_found_out_while_planning(world: World) -> None:
-    """A floor of 0 needs a metric of something else than its own pods."""
-    scaled_by_hpa(world)
-    fake = world.fake
-    fake.answer_next(status=422, path="/horizontalpodautoscalers/api", times=1)
-
-    with pytest.raises(Rejected):
-        SCALE.plan(to(5), world.tools)

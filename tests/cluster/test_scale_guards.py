@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from bot.acts import Ended
 from bot.clusters import How
-from bot.ports import Rejected
 from bot.sites import Connections, Headroom, Replicas
 from bot.workloads import kinds
 from tests.cluster import manifests
-from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, stateful, to
+from tests.cluster.scale_world import SCALE, deployed, refused, replicas, stateful, to
 from tests.cluster.world import World
 
 
@@ -235,37 +233,12 @@ def test_pods_that_cannot_start_are_told_at_once_with_their_reason(world: World)
     assert world.clock.at - began < timedelta(minutes=2)
 
 
-def test_where_a_webhook_takes_no_dry_run_the_plan_says_so_and_stands(world: World) -> None:
-    deployed(world)
-    world.place(cluster=NoDryRun(world))
-
-    plan = world.plan(SCALE, to(5))
-    outcome = world.run(SCALE, to(5), plan)
-
-    told = "A dry run is not available there (a webhook does not take any), so that the write itself will tell."
-    assert told in plan.effect
-    assert (outcome.ended, replicas(world)) == (Ended.DONE, 5)
-
-
-class NoDryRun(Meddled):
-    """Has a webhook with side effects, so that the API server answers every dry run with 400."""
-
-    def patch(self, *args: Any, dry: bool = False, **more: Any) -> Any:
-        if dry:
-            said = "answered 400: admission webhook does not support dry run. Nothing was done."
-            raise Rejected(f"Cluster {self.name} {said}", status=400)
-        return super().patch(*args, dry=dry, **more)
-
-
-def test_what_admission_refuses_is_found_out_while_planning(world: World) -> None:
+def test_who_may_not_scale_is_told_so_while_planning(world: World) -> None:
     deployed(world)
     fake = world.fake
     fake.rights.denied["vakhta"] = {("patch", "deployments/scale")}
 
-    said = refused(world, to(5))
-
-    assert "The bot may not patch deployments/scale.apps in " in said
-    assert replicas(world) == 3
+    assert "The bot may not patch deployments/scale.apps in " in refused(world, to(5))
 
 
 def test_a_zero_that_is_allowed_still_needs_somebody_else_where_it_is_production(world: World) -> None:

@@ -1,0 +1,56 @@
+"""scale tries its write while planning, dry: what admission refuses is known before anybody says yes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.acts import Ended
+from bot.workloads import kinds
+from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, to
+from tests.cluster.world import World
+
+
+def dry_run(world: World, **answer: Any) -> Meddled:
+    """A cluster that answers each dry run like this, and writes as ever."""
+    fake = world.fake
+    return Meddled(world, dry=lambda: fake.answer_next(path="/scale", **answer))
+
+
+def test_where_a_webhook_takes_no_dry_run_the_plan_says_so_and_stands(world: World) -> None:
+    deployed(world)
+    world.place(cluster=dry_run(world, status=400))
+
+    plan = world.plan(SCALE, to(5))
+    outcome = world.run(SCALE, to(5), plan)
+
+    told = "A dry run is not available there (a webhook takes none), so that the write itself will tell."
+    assert told in plan.effect
+    assert (outcome.ended, replicas(world)) == (Ended.DONE, 5)
+
+
+@pytest.mark.parametrize("answer", [{"status": 500}, {"status": 503}, {"reset": True}], ids=str)
+def test_a_dry_run_without_an_answer_leaves_the_plan_standing(world: World, answer: dict[str, Any]) -> None:
+    deployed(world)
+    world.place(cluster=dry_run(world, **answer))
+
+    plan = world.plan(SCALE, to(5))
+
+    assert "Whether the cluster would take it is not known: it did not answer a dry run." in plan.effect
+
+
+@pytest.mark.parametrize(("status", "said"), [(403, "answered 403"), (422, "answered 422"), (429, "answered 429")])
+def test_what_admission_refuses_is_found_out_while_planning(world: World, status: int, said: str) -> None:
+    deployed(world)
+    world.place(cluster=dry_run(world, status=status))
+
+    assert said in refused(world, to(5))
+    assert replicas(world) == 3
+
+
+def test_what_changes_between_the_look_and_the_dry_run_is_refused_in_words(world: World) -> None:
+    deployed(world)
+    world.place(cluster=Meddled(world, dry=lambda: world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 4}})))
+
+    assert "changed while it was looked at" in refused(world, to(5))
