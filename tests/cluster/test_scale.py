@@ -77,7 +77,7 @@ def test_it_is_undone_by_the_words_of_its_plan(world: World) -> None:
 def test_from_0_and_to_0(world: World) -> None:
     deployed(world)
     bounds = replace(world.places["prod/api"].replicas, least=0)
-    world.place(replicas=bounds)
+    world.place(replicas=bounds, check="up == 1", within=timedelta(minutes=5))
 
     down = world.plan(SCALE, to(0))
     gone = world.run(SCALE, to(0), down)

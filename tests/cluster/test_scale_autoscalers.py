@@ -174,6 +174,15 @@ def test_a_count_by_hand_that_an_hpa_takes_back_is_told_with_its_name(world: Wor
     assert outcome.unwell == "It was taken back to 4 by the HorizontalPodAutoscaler."
 
 
+def test_an_hpa_that_does_nothing_is_waited_for_and_told(world: World) -> None:
+    scaled_by_hpa(world)
+    world.fake.controllers = []
+
+    outcome = world.run(SCALE, to(5))
+
+    assert outcome.unwell.startswith("3 replicas are wanted, and its autoscaler has not acted yet.")
+
+
 def test_two_autoscalers_of_one_workload_are_refused(world: World) -> None:
     scaled_by_hpa(world)
     world.create(kinds.HPA, "other", **manifests.hpa())

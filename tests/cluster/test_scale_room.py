@@ -71,6 +71,15 @@ def test_a_statefulset_that_meets_a_quota_says_so_in_its_events(world: World) ->
     assert "exceeded quota: team" in outcome.unwell
 
 
+def test_a_statefulset_is_given_time_for_each_of_its_pods(world: World) -> None:
+    stateful(world, count=2)
+    world.fake.controllers = []
+
+    outcome = world.run(SCALE, to(4))
+
+    assert outcome.unwell.endswith("That is so 13m after the change.")
+
+
 def test_volumes_of_replicas_that_were_there_before_are_found_again(world: World) -> None:
     template = manifests.claim_template()
     world.create(kinds.STATEFULSET, "api", **manifests.statefulset("api", replicas=1, volumeClaimTemplates=[template]))
