@@ -166,7 +166,8 @@ def _skipping(case: Case, look: Looked, kept: Sequence[Revision], goal: Revision
     if _in_window(case.thing, now.stable, kept, goal):
         return "It is within the Rollout's rollbackWindow, so Argo Rollouts skips all steps, pauses and analyses."
     until = (goal.kept["metadata"].get("annotations") or {}).get(_DEADLINE, "")
-    if not now.canary and until and datetime.fromisoformat(until) > case.tools.now():
+    older = _born(kept).get(now.stable, "") > _born(kept)[goal.hash]
+    if not now.canary and older and until and datetime.fromisoformat(until) > case.tools.now():
         return f"Its pods still run, until {until}: if it is done by then, pauses and analyses are skipped."
     faster = f"`promote {case.service} full` skips what is left, by two people"
     if not now.canary:
@@ -180,7 +181,12 @@ def _skipping(case: Case, look: Looked, kept: Sequence[Revision], goal: Revision
 def _in_window(thing: Thing, stable: str, kept: Sequence[Revision], goal: Revision) -> bool:
     """isRollbackWithinWindow, by the times at which ReplicaSets were made."""
     window = int((thing["spec"].get("rollbackWindow") or {}).get("revisions") or 0)
-    born = {one.hash: str(one.kept["metadata"]["creationTimestamp"]) for one in kept}
+    born = _born(kept)
     if not window or stable not in born or born[goal.hash] >= born[stable]:
         return False
     return sum(born[goal.hash] < at < born[stable] for at in born.values()) < window
+
+
+def _born(kept: Sequence[Revision]) -> dict[str, str]:
+    """In whole seconds: two that were made in the same one are not older than each other, for Argo Rollouts neither."""
+    return {one.hash: str(one.kept["metadata"]["creationTimestamp"]) for one in kept}

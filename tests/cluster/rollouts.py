@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -36,6 +37,9 @@ def settled(world: World, *, strategy: Mapping[str, Any], replicas: int = 4, **s
     world.create(kinds.ROLLOUT, "api", **rollout(replicas=replicas, strategy=strategy, **spec))
     world.place(kind=kinds.ROLLOUT)
     world.until(lambda: state(world).done, "the first version")
+    born = max(one["metadata"]["creationTimestamp"] for one in world.every(kinds.REPLICASET))
+    later = datetime.fromisoformat(born) + timedelta(seconds=1)
+    world.until(lambda: world.tools.now() >= later, "a second in which a newer version is newer")
     return state(world)
 
 
