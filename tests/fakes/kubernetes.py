@@ -13,10 +13,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from tests.fakes import kubernetes_discovery as discovery
 from tests.fakes import kubernetes_patches as patches
+from tests.fakes import kubernetes_protobuf as protobuf
 from tests.fakes.calls import Answer, Call
 from tests.fakes.kubernetes_admission import admitted, tainted
 from tests.fakes.kubernetes_insides import Insides
@@ -127,6 +130,11 @@ class FakeKubernetes(StrictServer, Insides):
         user = self.rights.user_of(call.heads)
         if unknown := set(call.query) - QUERY[call.verb]:
             self.fault(f"{call.verb} {call.path}: no such parameter as {', '.join(sorted(unknown))}")
+        if call.headers.get("content-type") == protobuf.MEDIA_TYPE:
+            call = replace(call, body=protobuf.as_json(call.body))
+        told = discovery.root(call.path, self.unserved)
+        if told is not None:
+            return Answer.json(told)
         found = PATH.fullmatch(call.path)
         if found is None:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
@@ -175,8 +183,7 @@ class FakeKubernetes(StrictServer, Insides):
         served = [one for one in SERVED if (one.group, one.version) == (group, version)]
         if not served or group in self.unserved:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
-        rows = [{"name": one.plural, "kind": one.kind, "namespaced": one.namespaced} for one in served]
-        return Answer.json({"kind": "APIResourceList", "groupVersion": served[0].api_version, "resources": rows})
+        return Answer.json(discovery.resources(served))
 
     def _admit(self, asked: Asked, user: User) -> None:
         reads = ("get" if asked.name else "list") if asked.call.query.get("watch") not in ("true", "1") else "watch"

@@ -63,13 +63,30 @@ def strategic(target: Any, patch: Any, field: str = "") -> Any:
         raise Unfit(f"Unknown patch type: {directive}", status=400)
     merged = dict(target) if isinstance(target, dict) else {}
     for name, value in patch.items():
-        if name == "$patch":
+        if name.startswith("$"):
             continue
         if value is None:
             merged.pop(name, None)
         else:
             merged[name] = strategic(merged.get(name), value, name)
+    return _directed(merged, patch)
+
+
+def _directed(merged: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """What clients that compute a patch add to it: the order of lists, and which fields of a union stay."""
+    kept = patch.get("$retainKeys")
+    if kept is not None:
+        merged = {name: value for name, value in merged.items() if name in kept}
+    for name, order in patch.items():
+        field = name.removeprefix("$setElementOrder/")
+        key = _MERGE_KEYS.get(field)
+        if name != field and key is not None and field in merged:
+            merged[field] = _in_order(merged[field], [one[key] for one in order], key)
     return merged
+
+
+def _in_order(found: list[Any], order: list[Any], key: str) -> list[Any]:
+    return sorted(found, key=lambda one: order.index(one[key]) if one[key] in order else len(order))
 
 
 def _merged_list(target: list[Any], patch: list[Any], field: str) -> list[Any]:

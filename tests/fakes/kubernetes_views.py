@@ -14,13 +14,23 @@ PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
     r"(?:/namespaces/(?P<namespace>[^/]+)(?=/))?(?:/(?P<plural>[^/]+))?(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?"
 )
+#: `timeout` is what clients of client-go send along, as a wish.
 QUERY = {
-    "GET": {"labelSelector", "fieldSelector", "limit", "continue", "watch", "resourceVersion", "timeoutSeconds"}
+    "GET": {
+        "timeout",
+        "labelSelector",
+        "fieldSelector",
+        "limit",
+        "continue",
+        "watch",
+        "resourceVersion",
+        "timeoutSeconds",
+    }
     | {"allowWatchBookmarks", "resourceVersionMatch"},
-    "PATCH": {"dryRun", "fieldManager", "fieldValidation", "force"},
-    "PUT": {"dryRun", "fieldManager", "fieldValidation"},
-    "POST": {"dryRun", "fieldManager", "fieldValidation"},
-    "DELETE": {"dryRun", "propagationPolicy", "gracePeriodSeconds"},
+    "PATCH": {"timeout", "dryRun", "fieldManager", "fieldValidation", "force"},
+    "PUT": {"timeout", "dryRun", "fieldManager", "fieldValidation"},
+    "POST": {"timeout", "dryRun", "fieldManager", "fieldValidation"},
+    "DELETE": {"timeout", "dryRun", "propagationPolicy", "gracePeriodSeconds"},
 }
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 

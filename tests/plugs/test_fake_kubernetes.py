@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import kubernetes_patches as patches
 from tests.fakes.kubernetes import FakeKubernetes
 
 _API = "/apis/apps/v1/namespaces/shop/deployments/api"
@@ -124,6 +125,21 @@ def test_a_dry_run_answers_what_would_be_and_keeps_nothing(fake: FakeKubernetes)
     assert (status, told["spec"]["replicas"]) == (200, 9)
     assert fake.now("Deployment", "api")["spec"]["replicas"] == 3
     assert fake.writes() == []
+
+
+def test_what_clients_add_to_a_strategic_patch_is_obeyed_and_not_kept() -> None:
+    held = {"containers": [{"name": "api"}, {"name": "log"}], "rollingUpdate": {}, "type": "RollingUpdate"}
+    patch = {
+        "$setElementOrder/containers": [{"name": "log"}, {"name": "api"}],
+        "containers": [{"name": "api", "image": "shop/api:2"}],
+        "$retainKeys": ["containers", "type"],
+        "type": "Recreate",
+    }
+
+    assert patches.strategic(held, patch) == {
+        "containers": [{"name": "log"}, {"name": "api", "image": "shop/api:2"}],
+        "type": "Recreate",
+    }
 
 
 def test_a_strategic_merge_knows_containers_by_name_and_is_not_for_custom_resources(fake: FakeKubernetes) -> None:
