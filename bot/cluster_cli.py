@@ -98,6 +98,8 @@ def _wanted(
     for site in sites:
         for verb in grants.VERBS:
             needed = grants.needed(verb, site.workload)
+            if verb == "rollback" and settings.clusters[site.cluster.name].helm is not None:
+                needed += grants.with_helm(site.workload)
             if needed and verb in verbs and _enabled(book, held, verb, site.service):
                 yield f"{verb} {site.service}", needed
 

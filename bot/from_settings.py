@@ -41,6 +41,7 @@ from bot.tools import anchors, signing
 from bot.tools.alertmanager import Alertmanager
 from bot.tools.anchors import Anchor
 from bot.tools.argocd import ArgoCd
+from bot.tools.helm import Helm
 
 logger = logging.getLogger(__name__)
 
@@ -223,7 +224,8 @@ def _sites(settings: Settings) -> Sites | None:
         return None
     asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
     argocds = {name: ArgoCd(one) for name, one in asked.items() if one.url is not None}
-    return Catalog(settings, import_module("bot.tools.cluster").Kubernetes, argocds)
+    helms = {name: Helm(one) for name, one in settings.clusters.items() if one.helm is not None}
+    return Catalog(settings, import_module("bot.tools.cluster").Kubernetes, argocds, helms)
 
 
 def gate_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:

@@ -141,6 +141,9 @@ class ClusterSettings(Section):
         default=False, description="Write in the person's name; who is nobody there may then change nothing."
     )
     argocd: ArgoCdSettings | None = Field(None, description="Who keeps what runs in that cluster as git has it.")
+    helm: str | None = Field(
+        None, min_length=1, description="Helm's program, a name or a path; without it no release is rolled back."
+    )
     flagger: FlaggerSettings | None = Field(None, description="Who of that cluster may ask at the bot's gates.")
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from bot.applications import ArgoCd
 from bot.clusters import Cluster, Mapped, Ref
 from bot.model import Principal
+from bot.releases import Helm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +57,7 @@ class Site:
     soak: timedelta = timedelta(seconds=60)  #: how long it has to stay ready before a change is called done
     argocd: ArgoCd | None = None  #: by its own API; without it, its applications are looked for in the cluster
     applications: str = "argocd"  #: the namespace of Argo CD, in which its applications usually are
+    helm: Helm | None = None  #: who rolls releases back, in the name in which `cluster` writes
     person: Mapped | None = None  #: who the asker is to the cluster, where the settings say so and want it asked
 
 

@@ -12,6 +12,7 @@ from bot.applications import ArgoCd
 from bot.clusters import Cluster, Mapped, Ref
 from bot.model import Principal
 from bot.ports import Rejected
+from bot.releases import Helm
 from bot.settings import Settings
 from bot.settings_services import ClusterSettings, ServiceSettings
 from bot.sites import Connections, Headroom, Replicas, Site
@@ -25,10 +26,17 @@ Connect = Callable[[str, ClusterSettings], Cluster]
 
 
 class Catalog:
-    """`connect` is called once for each cluster; `argocds`: those that have an address, by their clusters' names."""
+    """`connect` is called once for each cluster; `argocds` and `helms`: those that the settings have, by cluster."""
 
-    def __init__(self, settings: Settings, connect: Connect, argocds: Mapping[str, ArgoCd] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Connect,
+        argocds: Mapping[str, ArgoCd] | None = None,
+        helms: Mapping[str, Helm] | None = None,
+    ) -> None:
         self._argocds = argocds or {}
+        self._helms = helms or {}
         self._services = {one.name: one for one in settings.services}
         self._sections = settings.clusters
         self._clusters = {name: connect(name, section) for name, section in settings.clusters.items()}
@@ -62,6 +70,7 @@ class Catalog:
             within=found.check_for,
             soak=found.soak,
             argocd=self._argocds.get(found.cluster),
+            helm=self._run_by(found.cluster, by),
             applications=argocd.namespace if argocd is not None else "argocd",
             person=person,
         )
@@ -73,6 +82,14 @@ class Catalog:
         what = f"{cluster}/{ref.name}"
         hands, person = self._written_by(cluster, what, by)
         return Site(service=what, cluster=hands, workload=ref, production=True, person=person)
+
+    def _run_by(self, name: str, by: Principal | None) -> Helm | None:
+        """Helm as it acts for that person, whom `_written_by` has let through."""
+        helm = self._helms.get(name)
+        person = self._people.get(by.id) if by is not None and by.human else None
+        if helm is None or person is None or not self._sections[name].impersonate:
+            return helm
+        return helm.acting_as(person)
 
     def _written_by(self, name: str, service: str, by: Principal | None) -> tuple[Cluster, Mapped | None]:
         """The cluster as it is written to for that person, and who they are to it, where it is to be asked."""

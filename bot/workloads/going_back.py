@@ -10,13 +10,15 @@ from bot.ports import Rejected
 from bot.workloads import kinds
 from bot.workloads.back_argocd import ByArgoCd
 from bot.workloads.back_deployment import ByReplicaSet
+from bot.workloads.back_helm import ByHelm
 from bot.workloads.back_revisions import ByControllerRevision
 from bot.workloads.back_rollout import ByRollout
 from bot.workloads.owners import By
 from bot.workloads.ways import Case, Way
 
+_ALL: tuple[Way, ...] = (ByReplicaSet(), ByControllerRevision(), ByRollout(), ByArgoCd(), ByHelm())
 #: Every way there is, by its name.
-WAYS: Mapping[str, Way] = {way.name: way for way in (ByReplicaSet(), ByControllerRevision(), ByRollout(), ByArgoCd())}
+WAYS: Mapping[str, Way] = {way.name: way for way in _ALL}
 
 _BY_OWNER: Mapping[By, str] = {By.ARGOCD: "argocd", By.HELM: "helm"}  #: Flux and operators have none
 _BY_KIND: Mapping[Kind, str] = {

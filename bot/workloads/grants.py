@@ -117,6 +117,12 @@ def needed(verb: str, workload: Ref) -> tuple[Access, ...]:
     return tuple(dict.fromkeys(access for one in (*always, *own) for access in _accesses(one, workload)))
 
 
+def with_helm(workload: Ref) -> tuple[Access, ...]:
+    """What Helm's program needs beside, as far as can be known: its Secrets, which RBAC cannot tell from others."""
+    grant = Grant(kind=kinds.SECRET, verbs=("get", "list", "create", "update", "delete"))
+    return tuple(_accesses(grant, workload))
+
+
 def _accesses(grant: Grant, workload: Ref) -> Iterator[Access]:
     own = (workload.namespace, workload.name if grant.own else "")
     namespace, name = grant.at if any(grant.at) else ("", "") if grant.everywhere else own

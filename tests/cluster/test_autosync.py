@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from bot.acting import Moved, Unsure
 from bot.acts import Ended
-from bot.clusters import Thing
+from bot.clusters import Access, Thing
 from bot.ports import Rejected
 from bot.settings_services import ArgoCdSettings
 from bot.tools.argocd import ArgoCd
@@ -51,6 +51,7 @@ def placed(world: World, policy: Any = _HEALS, **metadata: Any) -> None:
     where = {"server": "https://kubernetes.default.svc", "namespace": world.namespace}
     spec = {"project": "default", "source": source, "destination": where, **({"syncPolicy": policy} if policy else {})}
     world.create(kinds.APPLICATION, "shop", spec=spec, metadata=metadata)
+    world.granted.append(Access(verb="patch", group="argoproj.io", resource="applications", namespace=world.namespace))
     world.place(soak=timedelta(seconds=2))
 
 

@@ -70,6 +70,7 @@ class World:
     places: dict[str, Site] = field(default_factory=dict)
     hands: Cluster | None = None  #: by which what is no service's is written, where not by the bot's
     gauge: Gauge | None = None
+    granted: list[Access] = field(default_factory=list)  #: what the bot was given by hand, beside `grants`
     reports: list[str] = field(default_factory=list)
     clock: Ticking = field(default_factory=Ticking)
     _loose: list[Ref] = field(default_factory=list)
@@ -168,7 +169,7 @@ class World:
             access for verb in verbs for site in self.places.values() for access in grants.needed(verb, site.workload)
         ]
         wanted += [access for verb in verbs for access in grants.ON_NODES.get(verb, ())]
-        wanted.append(Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews"))
+        wanted += [*self.granted, Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews")]
         self.fake_one.rights.rules[BOT] = []
         self.fake_one.rights.apply(documents(wanted, BOT))
 

@@ -93,6 +93,19 @@ def test_what_is_missing_is_told_and_applying_what_is_printed_makes_it_whole(fak
     assert after.text.splitlines()[1:] == ["#   scale prod/api: granted", "#   scale prod/db: granted"]
 
 
+@pytest.mark.parametrize("helm", ["helm", None])
+def test_helms_secrets_are_asked_for_only_where_helm_is_set(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, helm: str | None
+) -> None:
+    monkeypatch.setattr(commands, "actions", lambda: {"rollback": None})
+    desk.settings["roles"] = {"ops": {"allow": ["rollback prod/*"]}}
+    desk.settings["clusters"]["main"]["helm"] = helm
+
+    roles = desk.check().roles
+
+    assert ("secrets" in resources(roles, "Role")) is (helm is not None)
+
+
 def test_nothing_is_changed_in_the_cluster_by_asking(fake: FakeKubernetes, desk: Desk) -> None:
     desk.check()
 

@@ -12,6 +12,7 @@ from bot.applications import ArgoCd
 from bot.clusters import Cluster, Mapped, Ref
 from bot.model import Principal
 from bot.ports import Rejected
+from bot.releases import Helm
 from bot.settings import Settings
 from bot.sites import Connections, Headroom, Replicas, Site
 from bot.siting import Catalog
@@ -159,6 +160,35 @@ def test_the_argo_cd_of_a_cluster_is_that_of_its_services() -> None:
     main, other = made.of("prod/api", None), made.of("prod/mail", None)
     assert (main.argocd, main.applications) == (argocd, "gitops")
     assert (other.argocd, other.applications) == (None, "argocd")
+
+
+@dataclass(frozen=True)
+class Program:
+    """Stands for Helm's; it is run by nobody here."""
+
+    person: Mapped | None = None
+
+    def acting_as(self, person: Mapped) -> Helm:
+        return cast("Helm", Program(person))
+
+
+@pytest.mark.parametrize(
+    ("impersonate", "by", "person"), [(True, _ANA, _MAPPED), (False, _ANA, None), (True, None, None)]
+)
+def test_helm_acts_in_the_name_in_which_the_cluster_is_written_to(
+    by: Principal | None, person: Mapped | None, *, impersonate: bool
+) -> None:
+    settings = Settings.model_validate(
+        {
+            "people": [{"id": "ana", "kubernetes": {"user": "ana@example.com", "groups": ["sre", "oncall"]}}],
+            "services": [{"name": "prod/api", "match": {"a": "b"}, "cluster": "main", "workload": "deployment/api"}],
+            "clusters": {"main": {"impersonate": impersonate, "helm": "helm"}},
+        }
+    )
+
+    made = Catalog(settings, lambda name, _: cast("Cluster", Named(name)), helms={"main": cast("Helm", Program())})
+
+    assert cast("Program", made.of("prod/api", by).helm).person == person
 
 
 @pytest.mark.parametrize("section", [{"url": "https://argocd.example.com"}, {"token": "t"}])

@@ -1,0 +1,185 @@
+"""A release goes back to an older version of itself, by Helm's own program; what it keeps is read in its Secrets.
+
+Helm takes the name of the next version's Secret for its lock, and puts no word of ours into it. The trap: a rollback
+that fails in a hook, or dies, leaves that version pending for ever; another rollback is what gets it unstuck.
+https://helm.sh/docs/helm/helm_rollback/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+
+from bot.acting import Moved
+from bot.acts import Ended, Outcome, Plan
+from bot.clusters import Access, Thing
+from bot.kinds import spell
+from bot.ports import Rejected
+from bot.releases import Helm
+from bot.workloads import grants, helm, kinds, place, pods
+from bot.workloads.helm import Choice, Release
+from bot.workloads.status import Standing, patience_for, standing_of
+from bot.workloads.watching import watched
+from bot.workloads.ways import Case
+
+#: Names in `seen`; the first two are what a run leaves.
+_MANIFEST, _CHART, _VERSION, _STATUS, _GOAL, _GOAL_MANIFEST = (
+    "manifest",
+    "chart",
+    "version",
+    "status",
+    "goal",
+    "goal's manifest",
+)
+
+
+class ByHelm:
+    name = "helm"
+
+    def plan(self, case: Case) -> Plan:
+        _program(case)
+        place.check_rights(case.site, _rights(case))
+        kept = _kept(case)
+        _refuse_under_way(case, kept)
+        choice = helm.choose(kept, case.wish)
+        now, goal = choice.now, choice.goal
+        return Plan(
+            target=case.service,
+            effect=_effect(case, choice),
+            radius=f"all that release {case.owner.namespace}/{case.owner.name} installs",
+            seen={
+                _MANIFEST: now.hash,
+                _CHART: now.chart,
+                _VERSION: str(now.version),
+                _STATUS: now.status,
+                _GOAL: str(goal.version),
+                _GOAL_MANIFEST: goal.hash,
+            },
+            private=(_MANIFEST, _GOAL_MANIFEST),
+            undo=f"rollback {case.service} to {now.version}" if now.status in helm.GOOD else "",
+            check=case.site.check,
+            within=case.site.within,
+        )
+
+    def run(self, case: Case, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Helm has no place for it)
+        """Helm's program, once; whether it did anything is what its next Secret says, not how it ended."""
+        program = _program(case)
+        goal = _still(_kept(case), plan)
+        patience = patience_for(case.thing)
+        case.tools.report(f"helm rolls back to version {goal.version}, for at most {spell(patience)}")
+        wrong = program.roll_back(case.owner.name, case.owner.namespace, goal.version, patience=patience)
+        made = _made(_kept(case), plan, goal)
+        if made is None and wrong:
+            raise Rejected(f"Helm refused: {wrong} Nothing was done.", code="refused")
+        if made is None:
+            said = f"Helm says that it is done, and there is no version of it after {plan.seen[_VERSION]}."
+            return Outcome(ended=Ended.UNKNOWN, said=said)
+        why = _why(case, made, wrong) if wrong else watched(case.site, case.tools, _look(case), patience=patience)
+        return _done(case, goal, made, why)
+
+    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Helm has no place for it)
+        """By the version that came after the plan's."""
+        kept = _kept(case)
+        newest = kept[-1] if kept else None
+        if newest is not None and str(newest.version) == plan.seen[_VERSION]:
+            said = f"Helm has no version after {newest.version}. Nothing was changed."
+            return Outcome(ended=Ended.FAILED, said=said)
+        goal = next((one for one in kept if str(one.version) == plan.seen[_GOAL]), None)
+        made = _made(kept, plan, goal) if goal is not None else None
+        if goal is None or made is None:
+            return Outcome(
+                ended=Ended.UNKNOWN, said=f"Somebody else has changed the release: {newest or 'it is gone'}."
+            )
+        if made.is_pending:
+            return Outcome(ended=Ended.UNKNOWN, said=f"Helm has begun {made}, and it is not known to be over.")
+        return _done(case, goal, made, "" if made.status in helm.GOOD else f"Helm says: {made.description}.")
+
+
+def _program(case: Case) -> Helm:
+    if case.site.helm is None:
+        said = f"{case.site.workload} is kept by {case.owner}, and it takes Helm's program to go back."
+        hint = f"Nothing was done. Set clusters.{case.site.cluster.name}.helm."
+        raise Rejected(f"{said} {hint}", code="no_helm", status=HTTPStatus.SERVICE_UNAVAILABLE)
+    return case.site.helm
+
+
+def _rights(case: Case) -> Sequence[Access]:
+    """What can be known beforehand: the Secrets, and the workload itself."""
+    ref = replace(case.site.workload, namespace=case.owner.namespace)
+    return [*grants.with_helm(ref), place.changing(case.site)]
+
+
+def _kept(case: Case) -> Sequence[Release]:
+    labels = f"owner=helm,name={case.owner.name}"
+    return helm.releases(case.site.cluster.find(kinds.SECRET, case.owner.namespace, labels=labels))
+
+
+def _refuse_under_way(case: Case, kept: Sequence[Release]) -> None:
+    now = case.tools.now()
+    for one in kept:
+        if helm.under_way(one, now):
+            said = f"Somebody is at work on release {case.owner.name}: {one}. Nothing was done."
+            hint = f"Wait for its end; {spell(helm.UNDER_WAY)} after its beginning it counts as stuck."
+            raise Rejected(f"{said} {hint}", code="under_way", status=HTTPStatus.CONFLICT)
+
+
+def _effect(case: Case, choice: Choice) -> tuple[str, ...]:
+    now, goal = choice.now, choice.goal
+    lines = [f"Helm brings release {case.owner.namespace}/{case.owner.name} from {now} back to {goal}."]
+    if now.is_pending:
+        lines.append(f"It is stuck in {now.status}; a rollback is what gets it unstuck.")
+    if choice.others:
+        lines.append(f"It could go to these as well: {helm.listed(choice.others)}.")
+    lines += [f"{line[:1].upper()}{line[1:]}." for line in helm.differences(now, goal)]
+    hooks = helm.run_hooks(goal)
+    if hooks:
+        lines.append(f"These run around it, as its chart says: {', '.join(map(str, hooks))}.")
+    left = tuple(one for one in goal.hooks if one not in hooks)
+    if left:
+        lines.append(f"These do not run, and undo nothing: {', '.join(map(str, left))}.")
+    lines += [
+        "That is everything which the release installs. Migrations of its database, and its CRDs, stay as they are.",
+        "Whatever deploys it next (a pipeline, git) brings its own version.",
+    ]
+    undo = f"Undo brings {now.version} back, as a new version."
+    if now.status not in helm.GOOD:
+        undo = f"No undo: {now} was never in service. Deploy it anew."
+    return (*lines, undo)
+
+
+def _still(kept: Sequence[Release], plan: Plan) -> Release:
+    """What it goes back to. Raises `Moved` where it is not as the plan saw it."""
+    newest = kept[-1] if kept else None
+    if newest is None or (str(newest.version), newest.status) != (plan.seen[_VERSION], plan.seen[_STATUS]):
+        raise Moved(f"the release is at {newest or 'no version'} now")
+    goal = next((one for one in kept if str(one.version) == plan.seen[_GOAL]), None)
+    if goal is None or goal.hash != plan.seen[_GOAL_MANIFEST]:
+        raise Moved(f"Helm no longer keeps version {plan.seen[_GOAL]} as it was")
+    return goal
+
+
+def _made(kept: Sequence[Release], plan: Plan, goal: Release) -> Release | None:
+    """The version that a rollback to `goal` has made after the plan's; None where there is none."""
+    after = [one for one in kept if one.version == int(plan.seen[_VERSION]) + 1]
+    return next((one for one in after if one.hash == goal.hash), None)
+
+
+def _why(case: Case, made: Release, wrong: str) -> str:
+    found = pods.pods_of(case.site.cluster, case.thing)
+    reason = pods.hopeless(found) or pods.held_up(found)
+    stuck = (
+        f" Version {made.version} is left {made.status}; another rollback gets it unstuck." if made.is_pending else ""
+    )
+    return f"Helm says: {wrong} {reason}".rstrip() + stuck
+
+
+def _look(case: Case) -> Callable[[Thing], Standing]:
+    """How far the workload is, Helm having waited for it; a failure of the revision before does not count."""
+    return lambda thing: replace(standing_of(case.site.workload.kind, thing), failed="")
+
+
+def _done(case: Case, goal: Release, made: Release, why: str) -> Outcome:
+    said = f"Release {case.owner.name} is at version {made.version}, which is {goal.version} again ({goal.chart})."
+    left = {_MANIFEST: goal.hash, _CHART: goal.chart}
+    return Outcome(ended=Ended.DONE, said=said, unwell=why, left=left)

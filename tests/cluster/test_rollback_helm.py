@@ -1,0 +1,307 @@
+"""rollback of what Helm installed: read in its Secrets, done by Helm's own program, and found again by them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.acting import Moved, Unsure
+from bot.acts import Ended
+from bot.clusters import Access, Mapped
+from bot.ports import Rejected
+from bot.settings_services import ClusterSettings
+from bot.tools.helm import Helm
+from bot.workloads import kinds
+from commands.rollback import Args, action
+from tests.cluster import releases
+from tests.cluster.world import World
+
+ARGS = Args(service="prod/api")
+_MIGRATE = {"kind": "Job", "name": "api-migrate", "events": ["pre-upgrade"], "manifest": "kind: Job"}
+_OLD, _NEW = "vakhta.test/api:1", "vakhta.test/api:2"
+
+
+@pytest.fixture
+def program() -> str:
+    found = releases.program()
+    if not found:
+        pytest.skip("Helm's program is neither in HELM nor in PATH")
+    return found
+
+
+def installed(world: World, place: Path, run: str) -> None:
+    """Version 1 of the release had image 1; version 2 has image 2, and a ConfigMap more."""
+    things = releases.objects(world, _NEW, "added")
+    releases.install(world, things)
+    releases.keep(world, 1, "superseded", releases.objects(world, _OLD), hooks=[_MIGRATE])
+    releases.keep(world, 2, "deployed", things)
+    world.place(helm=releases.tool(world, place, run), soak=timedelta(seconds=2))
+    world.until(lambda: world.get(kinds.DEPLOYMENT, "api").get("status", {}).get("availableReplicas") == 2, "2 pods")
+
+
+def script(place: Path, *lines: str) -> str:
+    """A stand-in for Helm's program, for what the real one does only when the world is on fire."""
+    file = place / "helm-stand-in"
+    file.write_text("\n".join([f"#!{sys.executable}", "import json, os, sys, time", *lines]))
+    file.chmod(0o755)
+    return str(file)
+
+
+def image(world: World) -> str:
+    return str(world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def statuses(world: World) -> Sequence[tuple[int, str]]:
+    kept = (one["metadata"]["labels"] for one in world.every(kinds.SECRET, "owner=helm"))
+    return sorted((int(labels["version"]), labels["status"]) for labels in kept)
+
+
+def test_it_goes_back_by_helms_own_program(world: World, tmp_path: Path, program: str) -> None:
+    installed(world, tmp_path, program)
+
+    outcome = world.run(action, ARGS)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert outcome.said == "Release shop is at version 3, which is 1 again (api-1.1.0)."
+    assert image(world) == _OLD
+    assert statuses(world) == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
+    assert "added" not in [one["metadata"]["name"] for one in world.every(kinds.CONFIG)]
+
+
+def test_what_it_leaves_is_what_its_undo_sees_and_that_goes_forward_again(
+    world: World, tmp_path: Path, program: str
+) -> None:
+    installed(world, tmp_path, program)
+    outcome = world.run(action, ARGS)
+    back = Args(service="prod/api", revision="2")
+
+    plan = world.plan(action, back)
+    again = world.run(action, back, plan, run="6a" * 16)
+
+    assert outcome.left.items() <= plan.seen.items()
+    assert again.unwell == ""
+    assert image(world) == _NEW
+
+
+def test_a_release_that_is_stuck_gets_unstuck_by_it(world: World, tmp_path: Path, program: str) -> None:
+    installed(world, tmp_path, program)
+    releases.keep(world, 3, "pending-upgrade", releases.objects(world, "vakhta.test/api:3"))
+
+    plan = world.plan(action, ARGS)
+    outcome = world.run(action, ARGS, plan)
+
+    assert "It is stuck in pending-upgrade; a rollback is what gets it unstuck." in plan.effect
+    assert plan.undo == ""
+    assert "No undo: version 3 (api-1.3.0, pending-upgrade) was never in service. Deploy it anew." in plan.effect
+    assert outcome.unwell == ""
+    assert statuses(world)[-1] == (4, "deployed")
+
+
+def test_a_version_that_does_not_come_up_is_told_by_helm_and_by_its_pods(
+    world: World, tmp_path: Path, program: str
+) -> None:
+    world.fake.broken_images.add(_OLD)
+    installed(world, tmp_path, program)
+    world.merge(kinds.DEPLOYMENT, "api", {"spec": {"progressDeadlineSeconds": 1}})
+
+    hasty = releases.tool(world, tmp_path, program)
+    hasty.most_s = 3
+    world.places["prod/api"] = replace(world.places["prod/api"], helm=hasty)
+
+    outcome = world.run(action, ARGS)
+
+    assert outcome.ended is Ended.DONE
+    assert "Helm says: " in outcome.unwell
+    assert "ImagePullBackOff" in outcome.unwell or "ErrImagePull" in outcome.unwell
+    assert statuses(world)[-1] == (3, "failed")
+
+
+def test_a_person_who_may_not_is_refused_by_the_cluster_itself(world: World, tmp_path: Path, program: str) -> None:
+    world.granted += [Access(verb="impersonate", group="", resource=one) for one in ("users", "groups")]
+    world.fake.rights.grant("ana@example.com", "get list", "secrets", namespace=world.namespace)
+    installed(world, tmp_path, program)
+    helm = releases.tool(world, tmp_path, program).acting_as(Mapped(user="ana@example.com", groups=("sre", "a, b")))
+    world.places["prod/api"] = replace(world.places["prod/api"], helm=helm)
+
+    with pytest.raises(Rejected, match=r"Helm refused: .*ana@example.com.*Nothing was done\.$"):
+        world.run(action, ARGS)
+
+    assert statuses(world) == [(1, "superseded"), (2, "deployed")]
+
+
+def test_a_run_is_found_again_by_the_version_that_it_made(world: World, tmp_path: Path, program: str) -> None:
+    installed(world, tmp_path, program)
+    plan = world.plan(action, ARGS)
+
+    before = world.probe(action, ARGS, plan)
+    done = world.run(action, ARGS, plan)
+    after = world.probe(action, ARGS, plan)
+
+    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+    assert before.said == "Helm has no version after 2. Nothing was changed."
+    assert after.left == done.left
+
+
+def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, "helm")
+
+    plan = world.plan(action, ARGS)
+
+    said = "\n".join(plan.effect)
+    assert f"Helm brings release {world.namespace}/shop from version 2 (api-1.2.0, deployed) back to version 1" in said
+    assert f"Deployment api, container api: image {_NEW} -> {_OLD}." in plan.effect
+    assert "Goes away: ConfigMap added." in plan.effect
+    assert "Changes: ConfigMap api, Deployment api." in plan.effect
+    assert "These do not run, and undo nothing: Job api-migrate." in plan.effect
+    assert plan.undo == "rollback prod/api to 2"
+
+
+def test_a_release_on_which_somebody_is_at_work_is_left_alone(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, "helm")
+    now = world.tools.now() - timedelta(minutes=5)
+    releases.keep(world, 3, "pending-upgrade", releases.objects(world, "vakhta.test/api:3"), at=now)
+
+    with pytest.raises(Rejected, match=r"at work on release shop: version 3 .*pending-upgrade.*counts as stuck\."):
+        world.plan(action, ARGS)
+
+
+def test_without_helms_program_it_is_said_which_setting_it_takes(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, "helm")
+    world.places["prod/api"] = replace(world.places["prod/api"], helm=None)
+
+    with pytest.raises(Rejected, match=r"it takes Helm's program to go back\. .* Set clusters\..*\.helm\."):
+        world.plan(action, ARGS)
+
+
+def test_a_program_that_is_not_there_is_told_and_nothing_is_done(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, str(tmp_path / "nowhere" / "helm"))
+
+    with pytest.raises(Rejected, match=r"^There is no program .*/nowhere/helm\. Nothing was done\."):
+        world.run(action, ARGS)
+
+
+def test_who_may_not_touch_the_secrets_is_told_before_any_yes(world: World, tmp_path: Path) -> None:
+    world.fake.rights.denied["vakhta"] = {("list", "secrets")}
+    installed(world, tmp_path, "helm")
+
+    with pytest.raises(Rejected, match="may not list secrets"):
+        world.plan(action, ARGS)
+
+
+@pytest.mark.parametrize("what", ["newer", "status", "pruned"])
+def test_a_plan_over_which_the_release_moved_is_not_run(world: World, tmp_path: Path, what: str) -> None:
+    installed(world, tmp_path, script(tmp_path, "sys.exit('never to be run')"))
+    plan = world.plan(action, ARGS)
+    if what == "newer":
+        releases.keep(world, 3, "deployed", releases.objects(world, "vakhta.test/api:3"))
+    elif what == "pruned":
+        world.remove(kinds.SECRET, "sh.helm.release.v1.shop.v1")
+    else:
+        world.remove(kinds.SECRET, "sh.helm.release.v1.shop.v2")
+        releases.keep(world, 2, "failed", releases.objects(world, _NEW, "added"))
+
+    with pytest.raises(Moved):
+        world.run(action, ARGS, plan)
+
+
+def test_helms_refusal_is_shown_short_and_without_secrets_and_nothing_was_done(world: World, tmp_path: Path) -> None:
+    words = "Error: cannot do it: token=ghp_0123456789abcdefghijABCDEFGHIJ012345 " + "x" * 1000
+    installed(world, tmp_path, script(tmp_path, f"sys.exit({words!r})"))
+
+    with pytest.raises(Rejected, match=r"^Helm refused: cannot do it: ") as refused:
+        world.run(action, ARGS)
+
+    assert "ghp_" not in refused.value.said
+    assert len(refused.value.said) < 500
+
+
+def test_a_program_that_is_killed_leaves_nobody_sure(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, script(tmp_path, "os.kill(os.getpid(), 9)"))
+
+    with pytest.raises(Unsure, match="ended by signal 9"):
+        world.run(action, ARGS)
+
+
+def test_a_version_that_is_left_pending_is_for_a_person_to_look_at(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, script(tmp_path, "os.kill(os.getpid(), 9)"))
+    plan = world.plan(action, ARGS)
+    with pytest.raises(Unsure):
+        world.run(action, ARGS, plan)
+
+    releases.keep(world, 3, "pending-rollback", releases.objects(world, _OLD))
+
+    assert world.probe(action, ARGS, plan).ended is Ended.UNKNOWN
+
+
+def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: World, tmp_path: Path) -> None:
+    class Failing(Helm):
+        def roll_back(self, *_: Any, **__: Any) -> str:
+            releases.keep(world, 3, "pending-rollback", releases.objects(world, _OLD))
+            return "pre-rollback hooks failed: job failed."
+
+    installed(world, tmp_path, "helm")
+    world.places["prod/api"] = replace(world.places["prod/api"], helm=Failing(ClusterSettings()))
+
+    outcome = world.run(action, ARGS)
+
+    assert outcome.ended is Ended.DONE
+    assert outcome.unwell.startswith("Helm says: pre-rollback hooks failed: job failed.")
+    assert outcome.unwell.endswith("Version 3 is left pending-rollback; another rollback gets it unstuck.")
+
+
+def test_helm_that_says_done_and_made_nothing_is_for_a_person(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, script(tmp_path, "sys.exit(0)"))
+
+    assert world.run(action, ARGS).ended is Ended.UNKNOWN
+
+
+def test_the_program_gets_its_words_and_little_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told.json"
+    record = f"json.dump([sys.argv[1:], dict(os.environ)], open({str(told)!r}, 'w'))"
+    monkeypatch.setenv("VAKHTA_API_TOKEN", "a-secret")
+    monkeypatch.setenv("HELM_DRIVER", "configmap")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    section = ClusterSettings(kubeconfig="/etc/vakhta/kubeconfig", context="main", helm=script(tmp_path, record))
+    helm = Helm(section).acting_as(Mapped(user="ana@example.com", groups=("sre", "a, b")))
+
+    said = helm.roll_back("shop", "prod", 7, patience=timedelta(minutes=11))
+
+    words, environment = json.loads(told.read_text())
+    assert said == ""
+    assert words == [
+        *("rollback", "shop", "7", "--namespace=prod", "--wait", "--timeout=660s"),
+        *("--kubeconfig=/etc/vakhta/kubeconfig", "--kube-context=main"),
+        *("--kube-as-user=ana@example.com", "--kube-as-group=sre", "--kube-as-group=a, b"),
+    ]
+    assert environment["AWS_REGION"] == "eu-west-1"
+    assert not {"VAKHTA_API_TOKEN", "HELM_DRIVER"} & set(environment)
+
+
+def test_within_its_own_cluster_no_kubeconfig_of_anybodys_is_read(tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    record = f"json.dump([sys.argv[1:], os.environ['KUBECONFIG']], open({str(told)!r}, 'w'))"
+
+    Helm(ClusterSettings(helm=script(tmp_path, record))).roll_back("shop", "prod", 7, patience=timedelta(minutes=1))
+
+    words, kubeconfig = json.loads(told.read_text())
+    assert not [word for word in words if word.startswith("--kube")]
+    assert not Path(kubeconfig).exists()
+
+
+@pytest.mark.parametrize(
+    ("release", "namespace"), [("--help", "prod"), ("shop;ls", "prod"), ("", "prod"), ("shop", "-n")]
+)
+def test_what_is_no_name_is_never_given_to_the_program(tmp_path: Path, release: str, namespace: str) -> None:
+    helm = Helm(ClusterSettings(helm=script(tmp_path, "sys.exit('never to be run')")))
+
+    with pytest.raises(Rejected, match="is no name of a release"):
+        helm.roll_back(release, namespace, 1, patience=timedelta(minutes=1))
