@@ -70,7 +70,7 @@ def test_a_json_patch_whose_test_fails_is_invalid_and_changes_nothing(fake: Fake
 
 
 def test_a_scale_shows_the_count_alone_and_leaves_out_a_zero(fake: FakeKubernetes) -> None:
-    client = Client(fake)
+    client, template = Client(fake), fake.now("Deployment", "api")["spec"]["template"]
 
     _, before = client("GET", f"{_API}/scale")
     _, after = client.json_patch(f"{_API}/scale", {"op": "add", "path": "/spec/replicas", "value": 0})
@@ -81,7 +81,7 @@ def test_a_scale_shows_the_count_alone_and_leaves_out_a_zero(fake: FakeKubernete
         {"replicas": 3, "selector": "app=api"},
     )
     assert after["spec"] == {}
-    assert fake.now("Deployment", "api")["spec"]["template"] == _TEMPLATE
+    assert fake.now("Deployment", "api")["spec"]["template"] == template
 
 
 def test_who_wrote_the_count_last_is_in_the_managed_fields_and_nobody_else_is(fake: FakeKubernetes) -> None:
