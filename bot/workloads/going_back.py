@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from bot.clusters import Kind
 from bot.ports import Rejected
-from bot.workloads import kinds
+from bot.workloads import gitops, kinds
 from bot.workloads.back_argocd import ByArgoCd
 from bot.workloads.back_deployment import ByReplicaSet
 from bot.workloads.back_helm import ByHelm
@@ -40,7 +40,8 @@ _BY_HAND = {
 def way_for(case: Case) -> Way:
     """Raises `Rejected` where there is none: what a person can do instead."""
     by, workload = case.owner.by, case.site.workload
-    name = _BY_KIND.get(workload.kind, "") if by is By.NOBODY else _BY_OWNER.get(by, "")
+    itself = by is By.NOBODY or bool(_suspended(case))
+    name = _BY_KIND.get(workload.kind, "") if itself else _BY_OWNER.get(by, "")
     if name in WAYS:
         return WAYS[name]
     said = f"{workload} is kept by {case.owner}, which takes back what others do to it."
@@ -53,4 +54,15 @@ def why(case: Case) -> str:
     """Why it goes by that way: a sentence."""
     if case.owner.by is By.NOBODY:
         return f"Nobody else keeps {case.site.workload}, so it goes back by itself, to a revision that it still has."
+    suspended = _suspended(case)
+    if suspended:
+        return f"{suspended} So it goes back by itself, to a revision that it still has."
     return f"{case.site.workload} is kept by {case.owner}, so it goes back by that."
+
+
+def _suspended(case: Case) -> str:
+    """What is to be said where Flux does not keep it for now; "" where it does, or nobody can tell."""
+    if case.owner.by is not By.FLUX:
+        return ""
+    fight = gitops.fight_over(case.site, case.thing, case.owner, "/spec/template")
+    return "" if fight is None or fight.refuse else fight.said

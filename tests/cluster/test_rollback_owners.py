@@ -11,6 +11,7 @@ from bot.acts import Plan
 from bot.ports import Rejected
 from bot.workloads import kinds
 from commands.rollback import Args, action
+from tests.cluster.revising import deployed
 from tests.cluster.world import World
 
 ARGS = Args(service="prod/api")
@@ -37,6 +38,19 @@ def test_what_flux_keeps_is_refused_and_it_is_said_what_to_do(world: World) -> N
 
     assert f"Deployment {world.namespace}/api is kept by Flux (Kustomization flux-system/apps)" in said
     assert "Nothing was done. By hand: revert the commit in git, or suspend it first" in said
+
+
+def test_what_flux_is_suspended_for_goes_back_by_itself_until_it_is_resumed(world: World) -> None:
+    world.fake.put("Kustomization", "apps", "flux-system", spec={"interval": "10m", "suspend": True})
+    deployed(world, "shop/api:1", "shop/api:2")
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"labels": _FLUX}})
+
+    plan = world.plan(action, ARGS)
+    world.fake.change("Kustomization", "apps", {"spec": {"suspend": False}}, namespace="flux-system")
+
+    assert "is suspended: a change of /spec/template stays until it is resumed. So it goes back" in plan.effect[0]
+    with pytest.raises(Rejected, match="is kept by Flux"):
+        world.run(action, ARGS, plan)
 
 
 def test_what_an_operator_keeps_is_refused_and_names_its_object(world: World) -> None:
