@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 
 from bot import failpoints, strangers
+from bot.channels.console import Console
 from bot.delivery import Delivery
 from bot.from_settings import gate_tokens, load_channels, mouths_of, notary_of, open_store, people_of, rules_of
 from bot.gatehouse import gatehouse
@@ -144,6 +145,9 @@ class Bot:
         self.channels = load_channels(settings)
         mouths = mouths_of(self.channels)
         self._bell = Bell()
+        console = self.channels.get("console")
+        if isinstance(console, Console):
+            console.aloud = self._bell.say
         self._turned_away_at = 0.0
         self.intake = Intake(
             self.store, rules=rules_of(settings), mouths=mouths, told=self._written, observe=self._committed

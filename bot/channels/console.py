@@ -1,19 +1,22 @@
 """The console: the line to type in on the board, for whoever sits at the bot's own machine.
 
-Nothing is ever owed to it. The board reads the committed story by itself, so it shows what is true also after the
-bot was down, and there is no message that could fail to arrive. The web edge has checked that the request comes
-from the board's own page on this machine; whose words they are is asked of the house, as in any chat: the account
-is always `local`.
+No delivery is ever owed to it. The board reads the committed story by itself, so it shows what is true also after the
+bot was down. What belongs to no story, such as how a run goes, is said into the log of whichever boards are open. While
+none is, that is not delivered, and the end of a run is said again later.
+
+The web edge has checked that the request comes from the board's own page on this machine; whose words they are is asked
+of the house, as in any chat: the account is always `local`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.model import NOBODY, Ask, Incident, Kind, Notice, What
-from bot.ports import Door, Heard, Limit, Rejected
+from bot.ports import Door, Heard, Limit, Rejected, Undelivered
 from bot.settings import ConsoleSettings
 from bot.words import plain
 
@@ -24,6 +27,8 @@ _UNLISTED = (
     f"The console acts for the person {OPERATOR!r}, who is not listed under `people`. Nothing was done."
     f" Use your chat, or add {{id: {OPERATOR}, name: ..., roles: [...]}} to `people`."
 )
+#: The one room of this place: the log, on every board that is open.
+_LOG = "log"
 _MOST_WORDS = 4000
 _MOST_ONCE = 64
 
@@ -49,6 +54,15 @@ class Console:
 
     def __init__(self, section: ConsoleSettings) -> None:  # noqa: ARG002 - every channel is built from its section
         self._door: Door | None = None
+        #: Says a line on the boards that are open, in the place of one of the same name; False: none is.
+        self.aloud: Callable[[str, str], bool] = lambda _name, _text: False
+
+    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:  # noqa: ARG002 - there is one log
+        """A line in the log; see `ports.Speaks`."""
+        name = instead_of or secrets.token_hex(8)
+        if not self.aloud(name, text):
+            raise Undelivered("no board is open")
+        return name
 
     def deliver(self, notice: Notice) -> str | None:
         raise AssertionError(f"the console is owed nothing, yet it was given {notice.key}")
@@ -70,6 +84,7 @@ class Console:
             once=line.once,
             account=OPERATOR,
             private=True,
+            spot=_LOG,
         )
         if operator is None:
             door.turn_away(ask, _UNLISTED)

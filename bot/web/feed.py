@@ -1,4 +1,4 @@
-"""The live story: committed events, to every open board, over server-sent events.
+"""The live story: committed events, and lines that are none, to every open board, over server-sent events.
 
 The feed keeps a short tail of the story and each client a place in it. A client too slow, or away for too long,
 is told to read everything again; nothing grows with the number of events or with a client that does not read.
@@ -8,12 +8,14 @@ The tail is looked at when the bell rings and once a second, because another pro
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from itertools import islice
 
 from bot.ports import Rejected
@@ -35,13 +37,35 @@ _REREAD = b"event: reread\ndata: {}\n\n"
 _PING = b"event: ping\ndata: {}\n\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A line that belongs to no incident. One of the same name takes the place of the one before."""
+
+    name: str
+    at: str
+    text: str
+
+
 class Bell:
-    """Rung after a commit, from any thread; costs nothing while nobody watches."""
+    """Rung after a commit, from any thread; carries lines that are no events. Costs nothing while nobody watches."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rung = asyncio.Event()
         self._on_its_way = False
+        self._spoken: deque[Spoken] = deque(maxlen=_FRESH)
+
+    def say(self, name: str, text: str) -> bool:
+        """False: nobody watches, and it is not said."""
+        if self._loop is None:
+            return False
+        self._spoken.append(Spoken(name, datetime.now(UTC).isoformat(), text))
+        self.ring()
+        return True
+
+    def spoken(self) -> list[Spoken]:
+        """What was said since this was last asked."""
+        return [self._spoken.popleft() for _ in range(len(self._spoken))]
 
     def ring(self) -> None:
         loop = self._loop
@@ -57,6 +81,7 @@ class Bell:
 
     def rest(self) -> None:
         self._loop = None
+        self._spoken.clear()
 
     async def wait(self, within_s: float) -> None:
         """Until it rings or the time is over."""
@@ -68,7 +93,10 @@ class Bell:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """One event in the tail, as it goes over the wire. `serial` counts up without gaps, event ids may not."""
+    """One event in the tail, or line that is none, as it goes over the wire. `serial` counts up without gaps.
+
+    `event_id` of a line is that of the event before it, so that whoever comes back hears it again: it has a name.
+    """
 
     serial: int
     event_id: int
@@ -137,7 +165,7 @@ class Feed:
         """The serial of the last event that client has seen; None when it is not kept any more."""
         if last_event_id is None:
             return self._fresh_place()
-        return next((told.serial for told in reversed(self._tail) if told.event_id == last_event_id), None)
+        return next((told.serial for told in self._tail if told.event_id == last_event_id), None)
 
     def _fresh_place(self) -> int:
         return self._serial - min(_FRESH, len(self._tail))
@@ -155,7 +183,7 @@ class Feed:
         failing = False
         while not self._closed:
             try:
-                self._take(await loop.run_in_executor(self._threads, self._read))
+                self._take(await loop.run_in_executor(self._threads, self._read), self._bell.spoken())
                 failing = False
             except Exception:
                 if not failing:  # once: a store that is down for an hour is one line, not an hour of lines
@@ -171,14 +199,19 @@ class Feed:
             after = self._tail[-1].event_id if self._tail else max(0, seen.newest_event() - _FILL)
             return [event_out(event_id, event) for event_id, event in seen.events_since(after, limit=_TAIL)]
 
-    def _take(self, events: list[EventOut]) -> None:
+    def _take(self, events: list[EventOut], lines: list[Spoken]) -> None:
         for event in events:
-            self._serial += 1
-            wire = f"id: {event.id}\ndata: {event.model_dump_json()}\n\n".encode()
-            self._tail.append(_Told(self._serial, event.id, wire))
-        if events:
+            self._keep(event.id, f"id: {event.id}\ndata: {event.model_dump_json()}\n\n")
+        for line in lines:
+            last = self._tail[-1].event_id if self._tail else 0
+            self._keep(last, f"event: said\ndata: {json.dumps(asdict(line))}\n\n")
+        if events or lines:
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
+
+    def _keep(self, event_id: int, wire: str) -> None:
+        self._serial += 1
+        self._tail.append(_Told(self._serial, event_id, wire.encode()))
 
 
 async def _first_of(moved: asyncio.Event) -> bytes:

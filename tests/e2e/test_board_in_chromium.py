@@ -115,6 +115,18 @@ def test_words_are_typed_answered_and_remembered(house: WebHouse, board: WebDriv
     assert line.get_attribute("value") == f"note {number} looking at it"
 
 
+def test_a_line_that_belongs_to_no_incident_is_in_the_log_and_changes_where_it_stands(
+    house: WebHouse, board: WebDriver
+) -> None:
+    name = house.console.say("scale prod/api 6: 2 of 6 are ready", "log")
+    wait_for(lambda: "2 of 6 are ready" in text(board, "#log"))
+
+    house.console.say("scale prod/api 6: <b>5</b> of 6 are ready", "log", instead_of=name)
+
+    wait_for(lambda: "<b>5</b> of 6 are ready" in text(board, "#log"))
+    assert "2 of 6 are ready" not in text(board, "#log")
+
+
 def test_the_keyboard_is_enough(house: WebHouse, board: WebDriver) -> None:
     number = house.fire("Keyed")
     find(board, f"{card(number)} h3 a").send_keys(Keys.ENTER)

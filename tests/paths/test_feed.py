@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import cast
+from unittest.mock import ANY
 
 import pytest
 
@@ -54,12 +56,12 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_LOOK_EVERY_S", 0.01)
 
 
-def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]]) -> list[str]:
+def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]], bell: Bell | None = None) -> list[str]:
     """What the script saw of one feed."""
 
     async def run(threads: ThreadPoolExecutor) -> list[str]:
         async with asyncio.timeout(5):
-            return [piece async for piece in script(Feed(cast("Store", shelf), Bell(), threads=threads))]
+            return [piece async for piece in script(Feed(cast("Store", shelf), bell or Bell(), threads=threads))]
 
     with ThreadPoolExecutor(1) as threads:
         return asyncio.run(run(threads))
@@ -147,3 +149,25 @@ def test_nobody_watching_means_no_look_at_the_store_until_somebody_comes() -> No
             yield number
 
     assert watch(shelf, script) == ["looking: False", "1", "2"]
+
+
+def test_a_line_that_is_no_event_is_told_among_them_and_again_to_whoever_comes_back() -> None:
+    shelf, bell = Events(1, 2), Bell()
+
+    async def script(feed: Feed) -> AsyncIterator[str]:
+        yield str(bell.say("a", "nobody watches yet"))
+        told = feed.stream(None)
+        await until(told, "2")
+        yield str(bell.say("a", "3 of 6 are ready"))
+        piece = (await anext(told)).decode() or (await anext(told)).decode()
+        yield piece.partition("data: ")[2].strip()
+        shelf.ids.append(3)
+        await until(told, "3")
+        for name in await until(feed.stream(2), "3"):
+            yield name
+
+    unheard, heard, line, *again = watch(shelf, script, bell)
+
+    assert (unheard, heard) == ("False", "True")
+    assert json.loads(line) == {"name": "a", "at": ANY, "text": "3 of 6 are ready"}
+    assert again == ["said", "3"]

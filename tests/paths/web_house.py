@@ -88,6 +88,7 @@ class WebHouse:
         )
         self.desk = house.gate
         self.console = Console(ConsoleSettings())
+        self.console.aloud = self.bell.say
         self.console.start(self.desk)
         self._server = Server(
             build(

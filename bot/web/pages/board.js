@@ -2,7 +2,7 @@
 
 import { card, make, tick, whole } from "./draw.js";
 import { follow } from "./live.js";
-import { listen, say, tell } from "./talk.js";
+import { listen, say, speak, tell } from "./talk.js";
 
 const REST_MS = 250;  // between two readings, so that a storm of events is not a storm of requests
 const RANK = { critical: 0, error: 1, warning: 2, info: 3 };
@@ -228,5 +228,5 @@ window.addEventListener("popstate", arrive);
 if (at("say")) listen(at("say"), shownIncident, refresh);
 setInterval(tick, 15000);
 setInterval(() => { if (!connected) refresh(); }, 5000);
-follow({ told: tell, moved: refresh, state: showState });
+follow({ told: tell, said: speak, moved: refresh, state: showState });
 arrive();

@@ -3,8 +3,8 @@
 const SILENCE_MS = 40000;  // the bot pings every 15 s
 const AGAIN_MS = 3000;
 
-/** Calls told(event) for each event, moved() when things must be read again, state("live"|"lost") when that changes. */
-export function follow({ told, moved, state }) {
+/** Calls told(event) for each event, said(line) for each line that is none, moved() when things must be read again, state("live"|"lost") when that changes. */
+export function follow({ told, said, moved, state }) {
   let source = null;
   let last = Date.now();
 
@@ -16,6 +16,7 @@ export function follow({ told, moved, state }) {
     source.onopen = () => { heard(); state("live"); moved(); };
     source.onmessage = (message) => { heard(); told(JSON.parse(message.data)); moved(); };
     source.addEventListener("ping", heard);
+    source.addEventListener("said", (message) => { heard(); said(JSON.parse(message.data)); });
     source.addEventListener("reread", () => { heard(); moved(); });
     source.onerror = () => state("lost");
   }

@@ -17,6 +17,14 @@ export function tell(event) {
   line("event", event.at, link, ` ${plain(event.said)}`);
 }
 
+/** What belongs to no incident: a new line, or another text in the one that has this name. */
+export function speak({ name, at, text }) {
+  const old = log.querySelector(`[data-name="${CSS.escape(name)}"]`);
+  const fresh = line("reply", at, text);
+  fresh.dataset.name = name;
+  old?.replaceWith(fresh);
+}
+
 /** Send words and put the answer in the log. True when the bot did it. `incident` is the one being looked at. */
 export async function say(words, incident) {
   line("mine", new Date().toISOString(), words);
@@ -60,9 +68,11 @@ function makeOnce() {
 
 function line(kind, at, ...said) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-  log.append(make("li", { "data-kind": kind }, clock(at), make("span", { class: "said", dir: "auto" }, ...said)));
+  const fresh = make("li", { "data-kind": kind }, clock(at), make("span", { class: "said", dir: "auto" }, ...said));
+  log.append(fresh);
   while (log.children.length > MOST_LINES) log.firstChild.remove();
   if (atEnd || kind !== "event") log.scrollTop = log.scrollHeight;
+  return fresh;
 }
 
 /** The line to type in: Enter sends, the arrows go through what was said before. */

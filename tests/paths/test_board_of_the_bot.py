@@ -1,0 +1,29 @@
+"""The board as the bot joins it: what the console says into its log arrives where one is open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from bot.app import Bot
+from bot.channels.console import Console
+from bot.settings import Settings
+from tests.paths.web_house import wait_for
+
+
+def test_what_the_bot_says_to_the_console_is_told_to_an_open_board(tmp_path: Path) -> None:
+    bot = Bot(
+        Settings.model_validate({"server": {"listen": "127.0.0.1:0"}, "store": {"url": f"sqlite:///{tmp_path}/v.db"}})
+    )
+    url = bot.start()
+    try:
+        console = bot.channels["console"]
+        assert isinstance(console, Console)
+        with httpx.stream("GET", f"{url}/events", trust_env=False, timeout=10) as board:
+            wait_for(lambda: console.aloud("a", "2 of 6 are ready"))
+            told = next(line for line in board.iter_lines() if "2 of 6 are ready" in line)
+    finally:
+        bot.stop()
+
+    assert told.startswith('data: {"name": "a", "at": "')

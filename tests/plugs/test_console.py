@@ -1,0 +1,35 @@
+"""The console says lines of its own into the log of the boards that are open."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.channels.console import Console
+from bot.ports import Speaks, Undelivered
+from bot.settings import ConsoleSettings
+
+
+def test_a_line_has_a_name_and_the_next_one_may_take_its_place() -> None:
+    console = Console(ConsoleSettings())
+    said: list[tuple[str, str]] = []
+
+    def aloud(name: str, text: str) -> bool:
+        said.append((name, text))
+        return True
+
+    console.aloud = aloud
+
+    first = console.say("1 of 2 is done", "log")
+    again = console.say("2 of 2 are done", "log", instead_of=first)
+    other = console.say("something else", None)
+
+    assert isinstance(console, Speaks)
+    assert said == [(first, "1 of 2 is done"), (first, "2 of 2 are done"), (other, "something else")]
+    assert again == first != other
+
+
+def test_while_no_board_is_open_a_line_is_not_delivered_and_may_be_later() -> None:
+    with pytest.raises(Undelivered) as caught:
+        Console(ConsoleSettings()).say("prod/api is at 6.", "log")
+
+    assert not caught.value.permanent
