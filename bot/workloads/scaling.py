@@ -40,9 +40,9 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
     _check_move(move, wish, site, workload)
     mine = workload if move.lever.kind is None or auto is None else auto.thing
     fixed = _why_no_way_back(move, site, workload)
+    dark = site.production and move.new == 0 < move.old  # A click is too little for that, and one person.
     if fixed and held:
-        said = f"It cannot be for {spell(held)} only, because nothing would undo it: {fixed} Nothing was done."
-        raise Rejected(said, code="no_way_back", status=409)
+        raise _for_ever(fixed, held)
     fights = _fights(move, site, mine)
     around = fitting.look_around(move, workload, site, tools)
     return Plan(
@@ -56,19 +56,20 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
             *((f"Nothing undoes it: {fixed}",) if fixed else ()),
         ),
         radius=_radius(move, site),
-        seen={
-            WAY: move.lever.way,
-            _UID: mine["metadata"]["uid"],
-            **({_BY: move.ref.name} if move.lever.kind else {}),
-            **move.before,
-        },
+        seen=_seen(move, mine),
         private=(WAY, _UID),
         undo="" if fixed else str(move.back),
         check=site.check if move.new else "",  # What is at 0 on purpose is not well, and must not be undone for that.
         within=site.within if site.check and move.new else timedelta(0),
         lasts=held,
-        others=1 if site.production and move.new == 0 < move.old else 0,
+        typed=wish.service if dark else "",
+        others=1 if dark else 0,
     )
+
+
+def _seen(move: Move, mine: Thing) -> dict[str, str]:
+    by = {_BY: move.ref.name} if move.lever.kind else {}
+    return {WAY: move.lever.way, _UID: mine["metadata"]["uid"], **by, **move.before}
 
 
 def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
@@ -200,6 +201,11 @@ def _patience(site: Site, workload: Thing, after: Mapping[str, str]) -> timedelt
         return usual
     goal = int(after.get("replicas") or after["floor"])
     return usual + _EACH * abs(goal - status.wanted(workload))
+
+
+def _for_ever(fixed: str, held: timedelta) -> Rejected:
+    said = f"It cannot be for {spell(held)} only, because nothing would undo it: {fixed} Nothing was done."
+    return Rejected(said, code="no_way_back", status=409)
 
 
 def _is_off(workload: Thing, held: Thing) -> bool:

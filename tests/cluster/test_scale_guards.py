@@ -241,7 +241,7 @@ def test_who_may_not_scale_is_told_so_while_planning(world: World) -> None:
     assert "The bot may not patch deployments/scale.apps in " in refused(world, to(5))
 
 
-def test_a_zero_that_is_allowed_still_needs_somebody_else_where_it_is_production(world: World) -> None:
+def test_row_60_a_zero_that_is_allowed_takes_somebody_else_who_names_it_where_it_is_production(world: World) -> None:
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment())
     site = world.place(replicas=Replicas(least=0, most=5))
 
@@ -250,6 +250,7 @@ def test_a_zero_that_is_allowed_still_needs_somebody_else_where_it_is_production
     elsewhere = world.plan(SCALE, to(0))
 
     assert (there.others, elsewhere.others) == (1, 0)
+    assert (there.typed, elsewhere.typed) == ("prod/api", "")
 
 
 def test_connections_are_a_budget_for_as_many_as_there_may_be(world: World) -> None:
