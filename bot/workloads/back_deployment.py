@@ -41,8 +41,8 @@ class ByReplicaSet:
         site, thing = case.site, case.thing
         returning.refuse_paused(case)
         choice = returning.still(case, plan, history.replicasets(site.cluster, thing))
-        site.cluster.patch(site.workload, _steps(thing, choice, run), how=How.STEPS, by=marks.manager(run))
-        look = Settling(site, choice.goal.pods, behind=choice.now.name if choice.now else "")
+        written = site.cluster.patch(site.workload, _steps(thing, choice, run), how=How.STEPS, by=marks.manager(run))
+        look = Settling(site, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
         return returning.over(site, choice, watched(site, case.tools, look, patience=patience_for(thing)))
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:

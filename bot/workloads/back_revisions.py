@@ -38,16 +38,16 @@ class ByControllerRevision:
     def run(self, case: Case, plan: Plan, run: str) -> Outcome:
         site, thing = case.site, case.thing
         choice = returning.still(case, plan, history.controller_revisions(site.cluster, thing))
-        site.cluster.patch(site.workload, _patch(thing, choice, run), how=How.STRATEGIC, by=marks.manager(run))
+        patch, by = _patch(thing, choice, run), marks.manager(run)
+        written = site.cluster.patch(site.workload, patch, how=How.STRATEGIC, by=by)
         if not _rolls(thing):
             said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
             return replace(returning.over(site, choice, ""), said=said)
         patience = patience_for(thing) + _EACH * _count(thing)
         if not _waits_in_line(site, thing):
-            return returning.over(
-                site, choice, watched(site, case.tools, Settling(site, choice.goal.pods), patience=patience)
-            )
-        look = Unsticking(site, choice.goal, most=wanted(thing))
+            settling = Settling(site, choice.goal.pods, written=written)
+            return returning.over(site, choice, watched(site, case.tools, settling, patience=patience))
+        look = Unsticking(site, choice.goal, most=wanted(thing), written=written)
         outcome = returning.over(site, choice, watched(site, case.tools, look, patience=patience))
         if not look.deleted:
             return outcome

@@ -53,9 +53,9 @@ def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcom
         raise Moved(f"{site.workload} was restarted or changed since")
     older = frozenset(one["metadata"]["uid"] for one in pods.pods_of(site.cluster, thing))
     at = f"{tools.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    site.cluster.patch(site.workload, _steps(site, thing, run, at), how=How.STEPS, by=marks.manager(run))
+    written = site.cluster.patch(site.workload, _steps(site, thing, run, at), how=How.STEPS, by=marks.manager(run))
     patience = patience_for(thing) + _EACH * (counted(thing, "desiredNumberScheduled") or wanted(thing))
-    why = watched(site, tools, _Restarting(site, thing, older, at), patience=patience)
+    why = watched(site, tools, _Restarting(site, thing, older, at, written), patience=patience)
     return Outcome(
         ended=Ended.DONE, said=f"{site.workload} {'was told to restart' if why else 'is restarted'}.", unwell=why
     )
@@ -75,11 +75,11 @@ class _Restarting:
     A Rollout that waits halfway, or was aborted, is as well afterwards as it was: it only has to be restarted.
     """
 
-    def __init__(self, site: Site, before: Thing, older: frozenset[str], at: str) -> None:
+    def __init__(self, site: Site, before: Thing, older: frozenset[str], at: str, written: Thing) -> None:
         self._site = site
         self._phase = _status(before).get("phase")
         self._at = at
-        self._settling = Settling(site, "", older=older)
+        self._settling = Settling(site, "", older=older, written=written)
 
     def __call__(self, thing: Thing) -> Standing:
         standing, status = self._settling(thing), _status(thing)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bot.clusters import Thing
 from bot.sites import Site
-from bot.workloads import kinds, pods
+from bot.workloads import kinds, marks, pods
 from bot.workloads.status import Standing, condition, standing_of
 
 
@@ -23,16 +23,29 @@ class Settling:
         labels: a selector of them, "" for all.
         behind: the name of the ReplicaSet that theirs takes the place of.
         older: uids of pods that they take the place of, where no label tells them apart.
+        written: the workload as the write has left it: whoever changes its template after that takes it back.
     """
 
-    def __init__(self, site: Site, labels: str, *, behind: str = "", older: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        site: Site,
+        labels: str,
+        *,
+        behind: str = "",
+        older: frozenset[str] = frozenset(),
+        written: Thing | None = None,
+    ) -> None:
         self._site = site
         self._labels = labels
         self._behind = behind
         self._older = older
+        self._written = written
         self._restarts: int | None = None  #: when it was done for the first time
 
     def __call__(self, thing: Thing) -> Standing:
+        lost = taken_back(self._written, thing)
+        if lost:
+            return Standing(said="taken back", failed=lost)
         standing = standing_of(self._site.workload.kind, thing)
         if standing.failed and self._is_of_before(thing):
             standing = Standing(said="no pod has moved yet")
@@ -64,6 +77,14 @@ class Settling:
 
     def _is_of_before(self, thing: Thing) -> bool:
         return bool(self._behind) and f'"{self._behind}"' in str(condition(thing, "Progressing").get("message", ""))
+
+
+def taken_back(written: Thing | None, thing: Thing) -> str:
+    """Who has given it another template since: a sentence; "" while it has the one that was written."""
+    if written is None or thing["spec"].get("template") == written["spec"].get("template"):
+        return ""
+    who = marks.owner_of_field(thing, "spec", "template") or "somebody who left no name"
+    return f"Its template was changed since by {who}."
 
 
 def _not_made(site: Site, thing: Thing) -> str:

@@ -17,7 +17,7 @@ from bot.sites import Site
 from bot.workloads import kinds, pods
 from bot.workloads.history import Revision
 from bot.workloads.settling import Settling
-from bot.workloads.status import Standing, counted
+from bot.workloads.status import Standing, unseen
 
 
 def partition_of(thing: Thing) -> int:
@@ -27,8 +27,11 @@ def partition_of(thing: Thing) -> int:
 
 
 def stuck(site: Site, thing: Thing, goal: Revision) -> Sequence[Thing]:
-    """The pods that hold it up on its way to `goal`: of another revision, not ready, and not on their way out."""
-    if counted(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0):
+    """The pods that hold it up on its way to `goal`: of another revision, not ready, and not on their way out.
+
+    None where it is not on that way any more: then they are of what somebody has deployed since.
+    """
+    if unseen(kinds.STATEFULSET, thing) or (thing.get("status") or {}).get("updateRevision") != goal.name:
         return ()
     found = pods.pods_of(site.cluster, thing, more=goal.others)
     moved = [one for one in found if _ordinal(one) >= partition_of(thing)]
@@ -38,11 +41,11 @@ def stuck(site: Site, thing: Thing, goal: Revision) -> Sequence[Thing]:
 class Unsticking:
     """A `watching.Look` that deletes what holds it up: each pod once, `most` in all."""
 
-    def __init__(self, site: Site, goal: Revision, *, most: int) -> None:
+    def __init__(self, site: Site, goal: Revision, *, most: int, written: Thing) -> None:
         self._site = site
         self._goal = goal
         self._most = most
-        self._settling = Settling(site, goal.pods)
+        self._settling = Settling(site, goal.pods, written=written)
         self._refused = ""
         self.deleted: dict[str, str] = {}  #: uid -> name
 

@@ -221,3 +221,15 @@ def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world
     assert "Its update strategy is OnDelete: no pod moves until somebody deletes it." in told(plan)
     assert outcome.said.endswith("each pod gets it once it is deleted.")
     assert (image(world, kind), {one["metadata"]["uid"] for one in pods(world)}) == ("shop/api:1", before)
+
+
+def test_pods_of_what_somebody_deploys_meanwhile_are_not_deleted(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2", kind=kinds.STATEFULSET)
+    world.fake.broken_images.add("shop/api:3")
+    cluster = Wedged(world, then=lambda: broken(world, "shop/api:3"))
+    world.place(kind=kinds.STATEFULSET, cluster=cluster)
+
+    outcome = world.run(action, ARGS)
+
+    assert (cluster.deleted, image(world)) == ([], "shop/api:3")
+    assert outcome.unwell == "Its template was changed since by somebody."

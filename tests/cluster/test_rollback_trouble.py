@@ -197,3 +197,13 @@ def test_a_deadline_that_the_revision_before_has_missed_is_not_held_against_the_
     outcome = world.run(action, ARGS)
 
     assert (outcome.unwell, image(world)) == ("", "shop/api:1")
+
+
+def test_who_takes_the_rollback_back_while_it_is_watched_is_told_and_it_is_not_called_done(world: World) -> None:
+    deployed(world, "shop/api:1", "shop/api:2")
+    world.place(cluster=Wedged(world, then=lambda: deploy(world, "shop/api:2")))
+
+    outcome = world.run(action, ARGS)
+
+    assert (outcome.ended, image(world)) == (Ended.DONE, "shop/api:2")
+    assert outcome.unwell == "Its template was changed since by somebody."

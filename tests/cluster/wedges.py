@@ -18,11 +18,17 @@ class Wedged(Kubernetes):
     """The world's cluster, and something else around its first patch. Counts what it was asked to write."""
 
     def __init__(
-        self, world: World, *, before: Callable[[], object] | None = None, after: BaseException | None = None
+        self,
+        world: World,
+        *,
+        before: Callable[[], object] | None = None,
+        after: BaseException | None = None,
+        then: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(world.bot.name, world.bot._section)
         self._before = before
         self._after = after
+        self._then = then
         self.patched = 0
         self.deleted: list[str] = []
 
@@ -32,6 +38,9 @@ class Wedged(Kubernetes):
         if before is not None:
             before()
         told = super().patch(ref, patch, **more)
+        then, self._then = self._then, None
+        if then is not None:
+            then()
         after, self._after = self._after, None
         if after is not None:
             raise after

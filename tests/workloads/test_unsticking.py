@@ -37,11 +37,11 @@ def pod(world: World, name: str, revision: str, *, ready: bool = False) -> None:
     world.fake.change("Pod", name, {"status": said}, namespace=world.namespace, sub="status")
 
 
-def statefulset(world: World, *, partition: int = 0, observed: int = 2) -> Thing:
+def statefulset(world: World, *, partition: int = 0, observed: int = 2, update: str = "db-good") -> Thing:
     strategy: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
     spec = {"replicas": 3, "selector": {"matchLabels": {"app": "db"}}, "updateStrategy": strategy}
     meta = {"name": "db", "namespace": world.namespace, "generation": 2, "uid": "2"}
-    return {"metadata": meta, "spec": spec, "status": {"observedGeneration": observed}}
+    return {"metadata": meta, "spec": spec, "status": {"observedGeneration": observed, "updateRevision": update}}
 
 
 def names(world: World, thing: Thing) -> list[str]:
@@ -61,11 +61,15 @@ def test_before_its_controller_has_seen_the_change_nothing_is_said(world: World)
     assert names(world, statefulset(world, observed=1)) == []
 
 
+def test_on_its_way_to_what_somebody_has_deployed_since_nothing_holds_it_up(world: World) -> None:
+    assert names(world, statefulset(world, update="db-newer")) == []
+
+
 def test_each_is_deleted_once_and_no_more_than_was_announced(world: World) -> None:
     pod(world, "db-3", "db-bad")
     cluster = Wedged(world)
     site = world.place(kind=kinds.STATEFULSET, name="db", cluster=cluster)
-    look = Unsticking(site, _GOAL, most=1)
+    look = Unsticking(site, _GOAL, most=1, written=statefulset(world))
 
     look(statefulset(world))
     look(statefulset(world))
@@ -77,7 +81,7 @@ def test_each_is_deleted_once_and_no_more_than_was_announced(world: World) -> No
 def test_what_cannot_be_deleted_is_told_and_not_tried_again(world: World) -> None:
     world.fake.rights.denied["vakhta"] = {("delete", "pods")}
     cluster = Wedged(world)
-    look = Unsticking(world.place(kind=kinds.STATEFULSET, name="db", cluster=cluster), _GOAL, most=3)
+    look = Unsticking(world.place(kind=kinds.STATEFULSET, name="db", cluster=cluster), _GOAL, most=3, written=statefulset(world))
 
     look(statefulset(world))
     standing = look(statefulset(world))
