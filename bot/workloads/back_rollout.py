@@ -20,7 +20,7 @@ from bot.workloads.rollout_acts import Looked, looked_at
 from bot.workloads.rollout_lines import progress, steps_said, waits_for
 from bot.workloads.rollout_verbs import ABORT
 from bot.workloads.rollout_watch import undone
-from bot.workloads.rollouts import HASH, read
+from bot.workloads.rollouts import HASH
 from bot.workloads.ways import Case
 
 _NUMBER = "rollout.argoproj.io/revision"
@@ -75,8 +75,8 @@ class ByRollout:
         case.site.cluster.patch(stands.ref, _steps(stands, choice, run), how=How.STEPS, by=marks.manager(run))
         why = rollout_acts.held(look, case.tools, undone(case.site, look.rollout, choice.goal.hash))
         outcome = returning.over(case.site, choice, why)
-        now = read(place.workload_of(case.site))
-        return replace(outcome, said=f"{outcome.said} {progress(now)} {waits_for(now)}".strip())
+        more = rollout_acts.afterwards(case.site, lambda now: f"{progress(now)} {waits_for(now)}".strip())
+        return replace(outcome, said=f"{outcome.said} {more}")
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
         look = looked_at(case.site, case.thing)

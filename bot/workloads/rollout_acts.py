@@ -124,6 +124,17 @@ def held(look: Looked, tools: Tools, how: Look) -> str:
     return watched(look.site, tools, how, patience=patience_for(look.thing))
 
 
+def afterwards(site: Site, said: Callable[[Rollout], str]) -> str:
+    """What is to be said of the Rollout as it is after a write.
+
+    The trap: a refusal of this look, let through, would be told as one of the write, as if nothing had been done.
+    """
+    try:
+        return said(read(place.workload_of(site)))
+    except Rejected:
+        return "It was done; how it is now cannot be read."
+
+
 def traced(look: Looked, plan: Plan, run: str) -> Outcome | None:
     """What can be said of any run: that it left its mark, or that all is as the plan saw it; None else."""
     if marks.written_by(look.thing, run):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bot.acting import Tools
 from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Thing
-from bot.workloads import place, promoting, rollout_acts
+from bot.workloads import promoting, rollout_acts
 from bot.workloads.owners import By, owner_of
 from bot.workloads.promoting import Change
 from bot.workloads.rollout_acts import Decide, Looked
@@ -55,8 +55,9 @@ class Verb:
         change = rollout_acts.decided_again(look, plan, self.decide)
         rollout_acts.written(look, change, run)
         why = rollout_acts.held(look, tools, self.watch(look, change))
-        now = read(place.workload_of(look.site))
-        said = self.said(look, now) if not why else f"It was done, and does not hold. {progress(now)}"
+        said = rollout_acts.afterwards(
+            look.site, lambda now: f"It was done, and does not hold. {progress(now)}" if why else self.said(look, now)
+        )
         return Outcome(ended=Ended.DONE, said=said, unwell=why, left={"template": look.rollout.current})
 
     def probe(self, look: Looked, plan: Plan, run: str, now: datetime) -> Outcome:

@@ -16,6 +16,7 @@ from commands.abort import action as abort
 from commands.promote import Args
 from commands.promote import action as promote
 from tests.cluster.rollouts import ANALYSIS, PAUSE, analysis, canary, deploy, judge, settled, state, weight
+from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
 
 _API = Args(service="prod/api")
@@ -268,3 +269,19 @@ def test_where_rollouts_have_no_status_of_their_own_the_object_is_written_to(wor
     assert last.path.endswith("/rollouts/api")
     assert json.loads(last.body)["status"] == {"pauseConditions": None}
     assert "has not seen the change yet" in outcome.unwell
+
+
+def test_a_cluster_that_is_gone_after_the_write_does_not_make_it_a_refusal(world: World) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(promote, _API)
+    world.place(kind=kinds.ROLLOUT, cluster=Wedged(world, then=lambda: silent(world)))
+
+    outcome = world.run(promote, _API, plan)
+
+    assert outcome.ended is Ended.DONE
+    assert outcome.unwell.startswith("Cluster main answered 403: ")
+
+
+def silent(world: World) -> None:
+    """From here on the bot is told nothing any more."""
+    world.fake.answer_next(status=403, times=5000, path="/rollouts/api")
