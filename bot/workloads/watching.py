@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from time import sleep
 
 from bot.acting import Tools
 from bot.clusters import Thing
@@ -55,6 +56,7 @@ def _seen(site: Site, tools: Tools, look: Look, before: Thing | None) -> tuple[S
             return Standing(said="gone", failed=f"{site.workload} is gone."), None
         return look(thing), thing
     except Rejected as refused:
+        sleep(tools.pace.total_seconds())  # Who is refused at once must not ask as fast as that.
         return Standing(said=refused.said.removesuffix(" Nothing was done.").rstrip(".")), before
 
 

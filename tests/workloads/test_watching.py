@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,13 @@ def test_a_cluster_that_never_answers_again_is_what_is_told(world: World) -> Non
 
     assert why.startswith("Cluster main answered 403: ")
     assert why.endswith("That is so 1m after the change.")
+
+
+def test_a_cluster_that_refuses_at_once_is_not_asked_without_a_pause(world: World) -> None:
+    world.fake.answer_next(status=403, times=5000, path="/api")
+    pace = timedelta(seconds=0.05)
+    tools = replace(world.tools, now=lambda: datetime.now(UTC), pace=pace)
+
+    watched(world.places["prod/api"], tools, Told(_READY), patience=timedelta(seconds=0.5))
+
+    assert len([one for one in world.fake.received if one.path.endswith("/deployments/api")]) <= 12
