@@ -12,6 +12,7 @@ EDGES = {
     "bot/delivery.py",
     "bot/following.py",
     "bot/runs.py",
+    "bot/steps.py",
     "bot/watch.py",
     "bot/witnesses.py",
     "bot/web/alerts.py",

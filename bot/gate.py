@@ -28,7 +28,7 @@ from bot.model import Ask, Principal, Reply, What
 from bot.plans import Drawn, State
 from bot.ports import Rejected, Sayable
 from bot.runs import NO_AUDIT, Runs
-from bot.steps import Approved, Next, Objected, Planned, Undoing, asked, entry_of, lasting
+from bot.steps import Approved, Next, Objected, Planned, Undoing, asked, entry_of, lasting, looked
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store, Unavailable
@@ -178,7 +178,7 @@ class Gate:
         action, ask = step.action, step.ask
         if not action.reads:
             self._hear_opinion(ask, action.verb, action.target(step.args))
-        plan = action.plan(step.args, replace(self._tools, by=ask.by))
+        plan = looked(partial(action.plan, step.args, replace(self._tools, by=ask.by)))
         if action.reads:
             return self._answer(step, plan)
         if step.undoes is not None:
@@ -201,7 +201,7 @@ class Gate:
     def _answer(self, step: Planned, plan: Plan) -> Reply:
         """A question to the world: nothing is run, so nothing has to be approved or sealed first."""
         look = partial(step.action.run, step.args, plan, "", step.ask.by, replace(self._tools, by=step.ask.by))
-        outcome = look()
+        outcome = looked(look)
         self._record(step.ask, Code.ANSWERED, outcome.said.partition("\n")[0])
         return self._runs.answer(step.ask, outcome, look)
 
@@ -243,7 +243,7 @@ class Gate:
         args = self._runs.args_of(drawn)
         first = asked(drawn, step.asker)
         self._hear_opinion(first, action.verb, drawn.plan.target)
-        plan = action.plan(args, replace(self._tools, by=first.by))
+        plan = looked(partial(action.plan, args, replace(self._tools, by=first.by)))
         digest = plans.digest_of(plans.written(drawn.verb, drawn.words, plan))
         if digest == drawn.digest:
             return self._runs.begin(drawn, step.asker, ask, step.decision)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bot import glass, grammar, words
-from bot.acting import Action
+from bot.acting import Action, Moved, Unsure
 from bot.acts import AuditEntry, Code, Decision
 from bot.model import Ask, Principal
 from bot.people import on_record
 from bot.plans import Drawn
 from bot.ports import Rejected
+from bot.store.engine import Unavailable
 from bot.store.ran import Run
+
+logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,3 +99,23 @@ def lasting(step: Planned) -> str:
     except Rejected:
         alone = None
     return ask.words if alone == step.args else f"{verb} {grammar.write(step.args)}".strip()
+
+
+def looked(look: Callable[[], Found]) -> Found:
+    """What a look at the world finds. It only reads, so that whatever goes wrong, nothing was done, and that is said.
+
+    Raises:
+        Rejected: it refuses, or what is there is not as the action can read it.
+    """
+    try:
+        return look()
+    except (Rejected, Unavailable):
+        raise
+    except (Moved, Unsure) as trouble:
+        said = f"It changed, or did not answer, while it was looked at: {trouble.said.rstrip('.')}. Nothing was done."
+        raise Rejected(f"{said} Ask again.", code="not_seen", status=409) from None
+    except Exception:
+        # The edge of the path: whoever asked gets an answer, and a plan that was approved does not wait for ever.
+        logger.exception("a look at the world failed")
+        said = "The bot cannot read what is there, which is a fault of its own; its log has it. Nothing was done."
+        raise Rejected(said, code="not_read", status=500) from None

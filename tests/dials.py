@@ -27,11 +27,14 @@ class Dials:
     before: list[Callable[[], None]] = field(default_factory=list)  #: happens when a call arrives
     after: list[Callable[[], None]] = field(default_factory=list)  #: happens once it had its effect
     silent: bool = False  #: nothing can be read
+    odd: Exception | None = None  #: what reading comes to where the world is not as anybody thought
     unwell: str = ""  #: why a dial that was turned does not hold
     others: int = 0  #: how many other people a plan asks for
     steps: list[Callable[[], str]] = field(default_factory=list)  #: what a call says on its way
 
     def read(self, name: str) -> int:
+        if self.odd is not None:
+            raise self.odd
         if self.silent:
             raise Rejected("The dials do not answer. Nothing was done.", code="unreachable", status=503)
         if name not in self.values:

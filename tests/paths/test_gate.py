@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from bot.acting import Moved, Unsure
 from bot.acts import Code, Risk
 from bot.model import Principal
 from tests.dials import lost
@@ -416,3 +417,28 @@ def test_whoami_tells_what_follows_duty_and_when_it_ends(house: House) -> None:
 
     assert "On call for prod/api: by the settings." in lines
     assert "An incident is open on prod/api: what rests on it ends when it is resolved." in lines
+
+
+@pytest.mark.parametrize("odd", [KeyError("spec"), Unsure("no answer"), Moved("it was made anew")])
+def test_a_world_that_cannot_be_read_is_answered_in_words_and_on_record(house: House, odd: Exception) -> None:
+    house.dials.odd = odd
+
+    reply = house.says("turn prod/api 6")
+
+    assert (reply.ok, house.dials.turned) == (False, [])
+    assert "Nothing was done." in reply.said
+    assert house.audited() == [Code.REJECTED]
+
+
+def test_a_plan_that_is_approved_and_cannot_be_made_again_is_stopped(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+    house.dials.odd = KeyError("spec")
+
+    reply = house.says(f"yes {handle(shown.said)}")
+    house.dials.odd = None
+    again = house.says(f"yes {handle(shown.said)}")
+
+    assert "Nothing was done." in reply.said
+    assert "Plan" in again.said
+    assert "stopped before its run" in again.said
+    assert house.dials.turned == []
