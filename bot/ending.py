@@ -17,7 +17,7 @@ from bot.model import Ask, What
 from bot.owing import Mouth
 from bot.plans import Drawn
 from bot.store import glass as glasses
-from bot.store import ledger, ran, tellings
+from bot.store import gates, ledger, ran, tellings
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.store.tx import Tx
@@ -58,6 +58,7 @@ class Endings:
                     check_until=tx.now + plan.within if held and plan.check and plan.within else None,
                 )
                 if ours:
+                    gates.close(tx, run.id)  # What it has opened and left open would go on without it.
                     ledger.record(tx, [entry(_code(outcome), outcome.said, run, drawn, None)])
                     written = self._tell(tx, run, drawn, outcome)
                     (tellings.told if drawn.incident_id else tellings.over)(tx, run)

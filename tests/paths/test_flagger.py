@@ -15,8 +15,8 @@ import yaml
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 
-from bot.acting import Moved, Tools
-from bot.acts import Ended, Plan
+from bot.acting import Moved, Tools, Unsure
+from bot.acts import Code, Ended, Plan
 from bot.canaries import Canary, Hook, Question
 from bot.clusters import Mapped
 from bot.gatekeeping import Gatekeeper
@@ -35,7 +35,8 @@ from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 from tests.fakes.flagger import Flagger, checksum
 from tests.fakes.ticking import Ticking
-from tests.house import ANA
+from tests.house import ANA, House
+from tests.paths.test_gate import handle
 
 _OLD, _NEW, _OTHER = "old-token", "new-token", "token-of-another-cluster"
 _API = Canary(cluster="main", namespace="shop", name="api")
@@ -493,3 +494,25 @@ def test_the_shipped_canary_asks_at_both_gates() -> None:
     asks = {one["type"]: one["url"].partition("8080")[2] for one in shipped["spec"]["analysis"]["webhooks"]}
     assert asks == {str(hook): f"/flagger/gate/{hook}" for hook in Hook}
     assert json.dumps(shipped).count('"token"') == 2
+
+
+def test_a_run_that_ends_leaves_no_gate_open_behind_it(house: House) -> None:
+    keeper, question = Gatekeeper(house.store), Question(canary=_API, hook=Hook.ROLLBACK, revision="aa")
+    keeper.answer(question)
+    opened: list[bool] = []
+
+    def die() -> None:
+        run = house.dials.last_run["prod/api"]
+        opened.append(keeper.open(question, run=run, lasts=_HOUR) and keeper.answer(question))
+        house.dials.silent = True
+        raise Unsure("its process died")
+
+    house.dials.after = [die]
+    shown = house.says("turn prod/api 6")
+    house.says(f"yes {handle(shown.said)}")
+    for _ in range(8):
+        house.clock.pass_by(minutes=3)
+        house.tends()
+
+    assert house.audited()[-1] == Code.UNKNOWN
+    assert (opened, keeper.answer(question)) == ([True], False)
