@@ -16,8 +16,8 @@ from bot.failpoints import failpoint
 from bot.model import Ask, What
 from bot.owing import Mouth
 from bot.plans import Drawn
-from bot.store import glass as glasses
 from bot.store import gates, ledger, ran, tellings
+from bot.store import glass as glasses
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.store.tx import Tx

@@ -81,7 +81,9 @@ def test_each_is_deleted_once_and_no_more_than_was_announced(world: World) -> No
 def test_what_cannot_be_deleted_is_told_and_not_tried_again(world: World) -> None:
     world.fake.rights.denied["vakhta"] = {("delete", "pods")}
     cluster = Wedged(world)
-    look = Unsticking(world.place(kind=kinds.STATEFULSET, name="db", cluster=cluster), _GOAL, most=3, written=statefulset(world))
+    look = Unsticking(
+        world.place(kind=kinds.STATEFULSET, name="db", cluster=cluster), _GOAL, most=3, written=statefulset(world)
+    )
 
     look(statefulset(world))
     standing = look(statefulset(world))
