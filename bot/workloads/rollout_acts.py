@@ -6,7 +6,9 @@ version of a look taken right before, so that a controller or person who was qui
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -23,7 +25,7 @@ from bot.workloads.status import patience_for
 from bot.workloads.watching import Look, watched
 
 #: What people are not shown of the facts: they are told in the plan's sentences.
-PRIVATE = ("uid", "generation", "ends")
+PRIVATE = ("uid", "spec", "ends")
 
 Decide = Callable[[Scene], Change]
 
@@ -47,7 +49,7 @@ class Looked:
         ends = now.goes_on_at()
         return {
             "uid": str(self.thing["metadata"]["uid"]),
-            "generation": str(now.generation),
+            "spec": _digest(self.thing["spec"]),
             "template": now.current,
             "stable": now.stable,
             "step": str(now.step),
@@ -59,8 +61,7 @@ class Looked:
 
     @property
     def radius(self) -> str:
-        where = f"{self.site.workload} on cluster {self.site.cluster.name}"
-        return f"{where}, {self.rollout.replicas} replicas"
+        return f"{self.site.workload} on cluster {self.site.cluster.name}"
 
 
 def pauses_of(rollout: Rollout) -> str:
@@ -95,12 +96,23 @@ def check_rights(look: Looked, change: Change) -> None:
 
 def decided_again(look: Looked, plan: Plan, decide: Decide) -> Change:
     """What the plan decided, on what is there now. Raises `Moved` where that is not what the plan saw."""
-    moved = [
-        f"{name}: {plan.seen[name]} -> {value}" for name, value in look.facts.items() if plan.seen.get(name) != value
-    ]
+    moved = [f"{name}: {plan.seen[name]} -> {value}" for name, value in _changed(look, plan)]
     if moved:
         raise Moved("; ".join(moved))
     return decide(look.scene)
+
+
+def _changed(look: Looked, plan: Plan) -> Iterator[tuple[str, str]]:
+    """Of the facts that the plan went by: those that are others now."""
+    for name, value in look.facts.items():
+        if name in plan.seen and plan.seen[name] != value:
+            yield name, value
+
+
+def _digest(spec: Thing) -> str:
+    """Of what it is to be, but for how many: an autoscaler changes that all the time."""
+    said = json.dumps({name: value for name, value in spec.items() if name != "replicas"}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def written(look: Looked, change: Change, run: str) -> None:
@@ -139,7 +151,7 @@ def traced(look: Looked, plan: Plan, run: str) -> Outcome | None:
     """What can be said of any run: that it left its mark, or that all is as the plan saw it; None else."""
     if marks.written_by(look.thing, run):
         return Outcome(ended=Ended.DONE, said="The write of this run stands on the Rollout.", left=left(look))
-    if all(plan.seen.get(name) == value for name, value in look.facts.items()) and not look.rollout.unpausing:
+    if not list(_changed(look, plan)) and not look.rollout.unpausing:
         return Outcome(ended=Ended.FAILED, said="The Rollout is as the plan saw it. Nothing was changed.")
     return None
 

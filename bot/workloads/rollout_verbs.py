@@ -30,6 +30,7 @@ class Verb:
     undo: Callable[[Looked, Change], str]  #: the words that bring it back
     said: Callable[[Looked, Rollout], str]  #: what has become of it, once it holds
     after: Callable[[Plan, Rollout, datetime], bool]  #: whether only a run of this can have brought it there
+    minds: tuple[str, ...] = ()  #: of the facts those that must still hold; all, where none is named
     checked: bool = True  #: whether the service's check is held, and this undone where it fails
     typed: bool = False  #: grave: a second person, and the name typed
 
@@ -42,7 +43,7 @@ class Verb:
             target=site.service,
             effect=self.effect(look, change),
             radius=look.radius,
-            seen=look.facts,
+            seen={name: value for name, value in look.facts.items() if name in (self.minds or look.facts)},
             private=rollout_acts.PRIVATE,
             undo=self.undo(look, change),
             check=site.check if self.checked else "",
@@ -111,11 +112,25 @@ def _undo_of_on(look: Looked, change: Change) -> str:
 
 def _moved_on(plan: Plan, now: Rollout, at: datetime) -> bool:
     """Its pause is gone, or it is further, and no time can have done that."""
-    if now.aborted:
-        return False
     further = now.promoted or now.step > int(plan.seen["step"]) or now.unpausing
-    ends = plan.seen.get("ends", "")
-    return further and (not ends or at < datetime.fromisoformat(ends))
+    return further and not now.aborted and _waited(plan, at)
+
+
+def _ended(plan: Plan, now: Rollout, at: datetime) -> bool:
+    """It is stable, and no time can have done that."""
+    return now.promoted and _waited(plan, at)
+
+
+def _waited(plan: Plan, at: datetime) -> bool:
+    """Whether it would still stand as the plan saw it. What only goes on, by its analysis or its pods, gets further."""
+    ends = plan.seen["ends"]
+    stood = plan.seen["pauses"] != "none" or plan.seen["aborted"] == "yes"
+    return stood and (not ends or at < datetime.fromisoformat(ends))
+
+
+def _never(_: Plan, __: Rollout, ___: datetime) -> bool:
+    """Its write leaves a mark, so that what bears none is somebody else's."""
+    return False
 
 
 def _all(look: Looked, change: Change) -> tuple[str, ...]:
@@ -130,15 +145,22 @@ def _all(look: Looked, change: Change) -> tuple[str, ...]:
         lines.append(f"Its analysis {change.skips.name} ({change.skips.phase}) is cancelled.")
     if now.aborted:
         lines.append("That it was aborted is forgotten by this.")
-    lines.append(f"{now.current} gets all traffic once {now.replicas} of its pods are available, and is stable then.")
+    lines.append(f"{now.current} gets all traffic once all of its pods are available, and is stable then.")
     lines.append(f"`rollback {look.site.service} to {now.stable}` goes back, as a rollout of its own.")
     return tuple(lines)
+
+
+def _course(now: Rollout) -> str:
+    """What it does, without how far it is: that goes on while somebody reads it, and changes nothing of the wish."""
+    if now.promoted or now.aborted or not now.stable:
+        return f"Rollout {now.name}: {progress(now)}"
+    return f"Rollout {now.name} is on its way from {now.stable} to {now.current}."
 
 
 def _given_up(look: Looked, _: Change) -> tuple[str, ...]:
     now = look.rollout
     lines = [
-        f"Rollout {now.name}: {progress(now)}",
+        _course(now),
         f"{now.current} is given up: all traffic goes back to {now.stable}, which is scaled up for it.",
         f"Its template keeps {now.current}, so that Argo Rollouts calls it degraded, and Argo CD with it.",
         f"`rollback {look.site.service}`, or a change where the template comes from, ends that.",
@@ -160,7 +182,7 @@ def _again(look: Looked, _: Change) -> tuple[str, ...]:
 def _halted(look: Looked, _: Change) -> tuple[str, ...]:
     now = look.rollout
     lines = [
-        f"Rollout {now.name}: {progress(now)}",
+        _course(now),
         "It stands still from then on: no step, no scaling by hand or by an autoscaler, no abort.",
         f"`resume {look.site.service}` lets it go on.",
     ]
@@ -192,6 +214,9 @@ def _until_halted(*, halted: bool) -> Look:
     return seen
 
 
+#: What must still hold of something on its way that is to be stopped there, however far it is by then.
+_COURSE = ("uid", "template", "stable", "paused", "aborted")
+
 PROMOTE = Verb(
     decide=promoting.promotion,
     effect=_on,
@@ -206,7 +231,7 @@ FULL = Verb(
     watch=lambda look, _: to_the_end(look.site, look.rollout),
     undo=lambda look, _: f"rollback {look.site.service} to {look.rollout.stable}",
     said=lambda _, now: f"Promoted in full. {progress(now)}",
-    after=lambda _, now, __: now.promoted or now.full,
+    after=_ended,
     typed=True,
 )
 ABORT = Verb(
@@ -215,7 +240,8 @@ ABORT = Verb(
     watch=lambda look, _: back(look.site, look.rollout),
     undo=lambda look, _: f"retry {look.site.service}",
     said=lambda look, now: f"Aborted. {progress(now)} `rollback {look.site.service}` ends that it is called degraded.",
-    after=lambda _, now, __: now.aborted,
+    after=_never,
+    minds=_COURSE,
     checked=False,
 )
 RETRY = Verb(
@@ -224,7 +250,7 @@ RETRY = Verb(
     watch=lambda look, _: going_on(look.site, look.rollout, 0),
     undo=lambda look, _: f"abort {look.site.service}",
     said=lambda _, now: f"Tried again. {progress(now)} {waits_for(now)}".strip(),
-    after=lambda _, now, __: not now.aborted,
+    after=_never,
 )
 PAUSE = Verb(
     decide=promoting.pause,
@@ -232,7 +258,8 @@ PAUSE = Verb(
     watch=lambda _, __: _until_halted(halted=True),
     undo=lambda look, _: f"resume {look.site.service}",
     said=lambda _, now: f"Paused by hand. {progress(now)}",
-    after=lambda _, now, __: now.halted,
+    after=_never,
+    minds=_COURSE,
     checked=False,
 )
 RESUME = Verb(
@@ -241,6 +268,6 @@ RESUME = Verb(
     watch=lambda _, __: _until_halted(halted=False),
     undo=lambda look, _: f"pause {look.site.service}",
     said=lambda _, now: f"Resumed. {progress(now)} {waits_for(now)}".strip(),
-    after=lambda _, now, __: not now.halted,
+    after=_never,
     checked=False,
 )

@@ -285,3 +285,12 @@ def test_a_cluster_that_is_gone_after_the_write_does_not_make_it_a_refusal(world
 def silent(world: World) -> None:
     """From here on the bot is told nothing any more."""
     world.fake.answer_next(status=403, times=5000, path="/rollouts/api")
+
+
+def test_what_came_to_its_end_by_itself_is_not_taken_for_the_work_of_a_run_that_died(world: World) -> None:
+    canary(world, weight(25), {"pause": {"duration": "20s"}}, weight(50))
+    plan = world.plan(promote, _FULL)
+
+    world.until(lambda: state(world).done, "it ends by itself")
+
+    assert world.probe(promote, _FULL, plan).ended is Ended.UNKNOWN
