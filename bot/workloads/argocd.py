@@ -12,9 +12,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Any
 
 from bot.clusters import Ref, Thing
+from bot.ports import Rejected
 
 SKIPPED = "argocd.argoproj.io/skip-reconcile"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -57,6 +59,20 @@ def has(application: Thing, ref: Ref) -> bool:
         == (ref.kind.group, ref.kind.title, ref.namespace, ref.name)
         for one in (application.get("status") or {}).get("resources") or ()
     )
+
+
+def check_has(application: Thing, ref: Ref) -> None:
+    """Before the application is acted on for that object's sake.
+
+    The trap: the mark that names an application is on the object, and whoever may write there can name any.
+
+    Raises:
+        Rejected: Argo CD knows nothing of it.
+    """
+    if not has(application, ref):
+        name = application["metadata"]["name"]
+        said = f"By its mark application {name} keeps {ref}, and that is not among the application's resources."
+        raise Rejected(f"{said} Nothing was done. Correct the mark.", code="not_kept", status=HTTPStatus.CONFLICT)
 
 
 def ignores(application: Thing, ref: Ref, path: str) -> bool:

@@ -67,6 +67,7 @@ def found(service: str, tools: Tools) -> Found:
         said = f"{owner} is said to keep {site.workload}, and there is none that the bot may see. Nothing was done."
         hint = f"Set clusters.{site.cluster.name}.argocd where Argo CD runs elsewhere."
         raise Rejected(f"{said} {hint}", code="no_application", status=HTTPStatus.CONFLICT)
+    argocd.check_has(application, site.workload)
     return Found(service=service, site=site, application=application)
 
 

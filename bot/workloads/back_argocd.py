@@ -137,6 +137,7 @@ def _asked(case: Case) -> tuple[ArgoCd, Thing]:
     if application is None:
         said = f"Argo CD has no {case.owner.kind} {case.owner.name} that the bot may see. Nothing was done."
         raise Rejected(said, code="no_application", status=HTTPStatus.CONFLICT)
+    argocd.check_has(application, case.site.workload)
     return api, application
 
 
@@ -204,8 +205,7 @@ def _over(case: Case, api: ArgoCd, look: Rolling, why: str) -> Outcome:
     if phase in ("Failed", "Error") and not deployed.touched(look.application):
         return Outcome(ended=Ended.FAILED, said=f"{why} Nothing was changed.")
     if phase == "Succeeded":
-        found = pods.pods_of(case.site.cluster, case.thing)
-        why = f"{why} {pods.hopeless(found) or pods.held_up(found)}".rstrip()
+        why = f"{why} {pods.trouble_of(case.site.cluster, case.thing)}".rstrip()
     said = f"Argo CD was told to go back to {goal.number} of the history, {goal.short}."
     return Outcome(ended=Ended.DONE, said=said, unwell=why, left=left)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
-from bot.acting import Moved
+from bot.acting import Moved, Unsure
 from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Access, Thing
 from bot.kinds import spell
@@ -44,6 +44,7 @@ class ByHelm:
         _refuse_under_way(case, kept)
         choice = helm.choose(kept, case.wish)
         now, goal = choice.now, choice.goal
+        _check_installs(case, now)
         return Plan(
             target=case.service,
             effect=_effect(case, choice),
@@ -69,7 +70,10 @@ class ByHelm:
         patience = patience_for(case.thing)
         case.tools.report(f"helm rolls back to version {goal.version}, for at most {spell(patience)}")
         wrong = program.roll_back(case.owner.name, case.owner.namespace, goal.version, patience=patience)
-        made = _made(_kept(case), plan, goal)
+        try:
+            made = _made(_kept(case), plan, goal)
+        except Rejected as refused:
+            raise Unsure(f"What Helm has made of it cannot be read: {refused.said}") from None
         if made is None and wrong:
             raise Rejected(f"Helm refused: {wrong} Nothing was done.", code="refused")
         if made is None:
@@ -124,6 +128,16 @@ def _refuse_under_way(case: Case, kept: Sequence[Release]) -> None:
             raise Rejected(f"{said} {hint}", code="under_way", status=HTTPStatus.CONFLICT)
 
 
+def _check_installs(case: Case, now: Release) -> None:
+    """The trap: the marks that name a release are on the workload, and whoever may write there can name any."""
+    if not helm.installs(now, case.site.workload, case.owner.namespace):
+        said = f"By its marks {case.site.workload} is of release {case.owner.namespace}/{case.owner.name}, which does"
+        hint = "Correct the marks, or deploy it anew."
+        raise Rejected(
+            f"{said} not install it by {now}. Nothing was done. {hint}", code="not_kept", status=HTTPStatus.CONFLICT
+        )
+
+
 def _effect(case: Case, choice: Choice) -> tuple[str, ...]:
     now, goal = choice.now, choice.goal
     lines = [f"Helm brings release {case.owner.namespace}/{case.owner.name} from {now} back to {goal}."]
@@ -166,8 +180,7 @@ def _made(kept: Sequence[Release], plan: Plan, goal: Release) -> Release | None:
 
 
 def _why(case: Case, made: Release, wrong: str) -> str:
-    found = pods.pods_of(case.site.cluster, case.thing)
-    reason = pods.hopeless(found) or pods.held_up(found)
+    reason = pods.trouble_of(case.site.cluster, case.thing)
     stuck = (
         f" Version {made.version} is left {made.status}; another rollback gets it unstuck." if made.is_pending else ""
     )

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from bot.clusters import Thing
+from bot.clusters import Ref, Thing
 from bot.ports import Rejected
 
 #: Versions that were in service, and can be again.
@@ -138,6 +138,12 @@ def differences(now: Release, goal: Release) -> list[str]:
     if changed:
         lines.append(f"changes: {_some(changed)}")
     return lines
+
+
+def installs(release: Release, ref: Ref, namespace: str) -> bool:
+    """Whether that object is in its manifest. `namespace`: the release's, for what names none."""
+    found = _objects(release.manifest).get(f"{ref.kind.title} {ref.name}")
+    return found is not None and ((found.get("metadata") or {}).get("namespace") or namespace) == ref.namespace
 
 
 def run_hooks(goal: Release) -> tuple[Hook, ...]:

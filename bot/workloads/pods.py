@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.clusters import Cluster, Thing
+from bot.ports import Rejected
 from bot.workloads import kinds
 
 _HOPELESS = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"}
@@ -63,6 +64,18 @@ def held_up(pods: Sequence[Thing]) -> str:
                 said = f"Pod {pod['metadata']['name']}, container {container.get('name', '?')}: {waiting['reason']}"
                 return f"{said}{_because(waiting)}."
     return ""
+
+
+def trouble_of(cluster: Cluster, thing: Thing) -> str:
+    """Why pods of a workload do not come up: a sentence, or "", also where they cannot be read.
+
+    For what is said after a write: a refusal from here would be told as one of that.
+    """
+    try:
+        found = pods_of(cluster, thing)
+    except Rejected:
+        return ""
+    return hopeless(found) or held_up(found)
 
 
 def restarts(pods: Sequence[Thing]) -> int:

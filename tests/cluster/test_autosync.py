@@ -50,7 +50,8 @@ def placed(world: World, policy: Any = _HEALS, **metadata: Any) -> None:
     source = {"repoURL": "https://git.example.com/shop.git", "path": "api", "targetRevision": "main"}
     where = {"server": "https://kubernetes.default.svc", "namespace": world.namespace}
     spec = {"project": "default", "source": source, "destination": where, **({"syncPolicy": policy} if policy else {})}
-    world.create(kinds.APPLICATION, "shop", spec=spec, metadata=metadata)
+    kept = {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": world.namespace, "name": "api"}
+    world.create(kinds.APPLICATION, "shop", spec=spec, metadata=metadata, status={"resources": [kept]})
     world.granted.append(Access(verb="patch", group="argoproj.io", resource="applications", namespace=world.namespace))
     world.place(soak=timedelta(seconds=2))
 

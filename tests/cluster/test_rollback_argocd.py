@@ -285,3 +285,19 @@ def test_a_call_that_never_arrived_had_no_effect(world: World, argocd: FakeArgoC
 
     assert world.probe(action, ARGS, plan).ended is Ended.FAILED
     assert runs(world) == "vakhta.test/api:2"
+
+
+@pytest.mark.parametrize(
+    ("act", "args"),
+    [(action, ARGS), (autosync, Autosync(service="prod/api", state="off"))],
+    ids=["rollback", "autosync"],
+)
+def test_an_application_that_only_a_mark_on_the_workload_names_is_not_touched(
+    world: World, argocd: FakeArgoCd, act: Any, args: object
+) -> None:
+    argocd.put("payments", destination={"namespace": "payments"}, syncPolicy={"automated": {}})
+    mark = {"argocd.argoproj.io/tracking-id": f"payments:apps/Deployment:{world.namespace}/api"}
+    world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": mark}})
+
+    with pytest.raises(Rejected, match="not among the application's resources"):
+        world.plan(act, args)

@@ -14,14 +14,16 @@ import pytest
 
 from bot.acting import Moved, Unsure
 from bot.acts import Ended
-from bot.clusters import Access, Mapped
+from bot.clusters import Access, Kind, Mapped, Thing
 from bot.ports import Rejected
 from bot.settings_services import ClusterSettings
+from bot.tools.cluster import Kubernetes
 from bot.tools.helm import Helm
 from bot.workloads import kinds
 from commands.rollback import Args, action
 from tests.cluster import releases
 from tests.cluster.world import World
+from tests.house import ANA
 
 ARGS = Args(service="prod/api")
 _MIGRATE = {"kind": "Job", "name": "api-migrate", "events": ["pre-upgrade"], "manifest": "kind: Job"}
@@ -305,3 +307,36 @@ def test_what_is_no_name_is_never_given_to_the_program(tmp_path: Path, release: 
 
     with pytest.raises(Rejected, match="is no name of a release"):
         helm.roll_back(release, namespace, 1, patience=timedelta(minutes=1))
+
+
+def test_a_release_that_only_a_mark_on_the_workload_names_is_not_rolled_back(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, script(tmp_path))
+    releases.keep(world, 3, "deployed", [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "api"}}])
+
+    with pytest.raises(Rejected, match="does not install it"):
+        world.plan(action, ARGS)
+
+
+def test_secrets_that_cannot_be_read_after_helm_ran_are_no_refusal(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, script(tmp_path))
+    plan = world.plan(action, ARGS)
+    run = action.run
+    blind = Blind(world, after=2)
+    world.places["prod/api"] = replace(world.places["prod/api"], cluster=blind)
+
+    with pytest.raises(Unsure, match="cannot be read"):
+        run(ARGS, plan, "5f" * 16, ANA, world.tools)
+
+
+class Blind(Kubernetes):
+    """Reads Secrets once, and not again."""
+
+    def __init__(self, world: World, *, after: int) -> None:
+        super().__init__(world.bot.name, world.bot._section)
+        self._left = after
+
+    def find(self, kind: Kind, namespace: str, **more: str) -> Sequence[Thing]:
+        self._left -= kind == kinds.SECRET
+        if kind == kinds.SECRET and self._left < 1:
+            raise Rejected("Cluster main answered 403. Nothing was done.", code="no_entry", status=403)
+        return super().find(kind, namespace, **more)

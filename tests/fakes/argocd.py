@@ -52,6 +52,8 @@ class FakeArgoCd(StrictServer):
         history = [entry(1, "a" * 40), entry(2, "b" * 40)]
         status = {"history": history, "sync": {"status": "Synced"}, "health": {"status": "Healthy"}}
         made = {"project": "default", "source": SOURCE, "destination": {"namespace": "shop"}, **spec}
+        where = made["destination"]["namespace"]
+        status["resources"] = [{"group": "apps", "kind": "Deployment", "namespace": where, "name": "api"}]
         return self.cluster.put("Application", name, namespace, spec=made, status=status)
 
     def app(self, name: str = "shop", namespace: str = "argocd") -> Json:
