@@ -19,8 +19,13 @@ _LONGEST = 200
 
 
 def selector_of(thing: Thing) -> str:
-    """The label selector of a workload's pods, as the API takes it."""
-    selector = thing["spec"].get("selector") or {}
+    """The label selector of a workload's pods, as the API takes it. A Rollout whose template is another's may have none
+    of its own, and tells in its status which it goes by.
+    """
+    selector = thing["spec"].get("selector")
+    if not selector:
+        told = str((thing.get("status") or {}).get("selector") or "")
+        return "" if told.startswith("<") else told  # "<none>", as Go's tools write that there is none.
     parts = [f"{name}={value}" for name, value in sorted((selector.get("matchLabels") or {}).items())]
     for one in selector.get("matchExpressions") or ():
         values = ",".join(one.get("values") or ())
@@ -35,9 +40,12 @@ def selector_of(thing: Thing) -> str:
 
 
 def pods_of(cluster: Cluster, thing: Thing, *, more: str = "") -> Sequence[Thing]:
-    """The workload's pods, of its namespace alone. `more`: a further label selector, such as one revision's."""
+    """The workload's pods, of its namespace alone. `more`: a further label selector, such as one revision's.
+
+    Without any selector it has none that could be told from others': never are all of the namespace taken for its own.
+    """
     labels = ",".join(part for part in (selector_of(thing), more) if part)
-    return cluster.find(kinds.POD, thing["metadata"]["namespace"], labels=labels)
+    return cluster.find(kinds.POD, thing["metadata"]["namespace"], labels=labels) if labels else ()
 
 
 def hopeless(pods: Sequence[Thing]) -> str:

@@ -84,7 +84,7 @@ class Scaled:
         self._refused_since = None
         if status.counted(workload, "replicas") == 0:
             return standing
-        mine = pods.pods_of(self.site.cluster, workload) if "selector" in workload["spec"] else ()
+        mine = pods.pods_of(self.site.cluster, workload)
         hopeless = pods.hopeless(mine)
         if hopeless:
             return Standing(said=standing.said, failed=hopeless)

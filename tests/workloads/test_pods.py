@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.workloads.pods import held_up, hopeless, restarts, selector_of
+from bot.workloads.pods import held_up, hopeless, pods_of, restarts, selector_of
 
 
 def pod(*, waiting: dict[str, str] | None = None, restarted: int = 0, init: bool = False, condition: Any = None) -> Any:
@@ -63,3 +63,16 @@ def test_a_selector_is_written_as_the_api_takes_it() -> None:
     spec = {"selector": {"matchLabels": {"b": "2", "a": "1"}, "matchExpressions": expressions}}
 
     assert selector_of({"spec": spec}) == "a=1,b=2,tier in (web,api),!old,env notin (dev),app"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [({"selector": "app=api"}, "app=api"), ({"selector": "<none>"}, ""), ({}, ""), (None, "")]
+)
+def test_a_rollout_without_a_selector_of_its_own_tells_it_in_its_status(status: Any, told: str) -> None:
+    assert selector_of({"spec": {"workloadRef": {"name": "api"}}, "status": status}) == told
+
+
+def test_without_a_selector_no_pod_of_the_namespace_is_taken_for_its_own() -> None:
+    cluster: Any = None  # It is not even asked.
+
+    assert pods_of(cluster, {"metadata": {"namespace": "shop"}, "spec": {}}) == ()
