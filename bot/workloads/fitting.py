@@ -74,16 +74,18 @@ def _of_room(site: Site, spec: Thing, need: Need, more: int) -> tuple[str, ...]:
     if room.fits >= more:
         return ()
     if not room.whole:
-        return (f"The largest nodes have room for {room.fits} of the {more} pods by their requests.",)
-    return (_short_of_room(room, more),)
+        return ("By requests the largest nodes have no room for all of the new pods (an approximation).",)
+    return (_short_of_room(room),)
 
 
-def _short_of_room(room: Room, more: int) -> str:
-    where = f"{room.fitting} of {room.nodes} nodes would take such pods" if room.fitting else "no node takes such pods"
-    said = f"By requests there is room for {room.fits} of the {more} pods ({where}; an approximation)."
+def _short_of_room(room: Room) -> str:
+    """Without counts: pods come and go on the nodes all the time, and each of them would be another plan."""
+    said = "By requests the nodes have no room for all of the new pods (an approximation)."
+    if not room.fitting:
+        said = "No node takes such pods (an approximation)."
     if room.grows:
         return f"{said} Nodes are added there by themselves, so that it may only take some minutes."
-    return f"{said} The others wait until there is more."
+    return f"{said} Those that find none wait until there is."
 
 
 def _for_fewer(move: Move, workload: Thing, site: Site) -> tuple[str, ...]:

@@ -219,10 +219,11 @@ def _is_capped(auto: Autoscaler) -> bool:
 
 
 def _of_count(old: int, new: int, *, off: bool) -> tuple[str, ...]:
+    """Not from how many: while it is scaled by another that changes, and each count would be another plan."""
     if off:
         return ("It is switched off while there are 0 replicas, so that nothing is scaled before that ends.",)
     if new != old:
-        return (f"That takes it from {old} to {_replicas(new)}.",)
+        return (f"That takes it to {_replicas(new)} at once.",)
     return ()
 
 

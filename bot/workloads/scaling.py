@@ -215,9 +215,12 @@ def _is_off(workload: Thing, held: Thing) -> bool:
 
 
 def _radius(move: Move, site: Site) -> str:
+    pods = f"{site.workload} on cluster {site.cluster.name}"
+    if not move.forced:
+        return f"the bounds of {move.ref}, and through them the pods of {pods}"
     change = move.new - move.old
     count = f"{abs(change)} pod{'' if abs(change) == 1 else 's'} {'more' if change > 0 else 'fewer'}" if change else ""
-    return f"{count or 'no pod at once'}, of {site.workload} on cluster {site.cluster.name}"
+    return f"{count or 'no pod at once'}, of {pods}"
 
 
 def _said(wish: Wish, after: Mapping[str, str]) -> str:

@@ -134,8 +134,8 @@ def test_nodes_without_room_are_told_and_in_the_end_the_pods_that_find_none(worl
     plan = world.plan(SCALE, to(6))
     outcome = world.run(SCALE, to(6), plan)
 
-    told = "By requests there is room for 1 of the 3 pods (1 of 2 nodes would take such pods; an approximation)."
-    assert f"{told} The others wait until there is more." in plan.effect
+    told = "By requests the nodes have no room for all of the new pods (an approximation)."
+    assert f"{told} Those that find none wait until there is." in plan.effect
     assert "Unschedulable, 0/2 nodes are available: 1 Insufficient cpu" in outcome.unwell
 
 

@@ -141,7 +141,7 @@ def test_a_ceiling_below_what_is_there_takes_some_away_at_once() -> None:
     move = moved(2, 5, now=8, auto=of_hpa())
 
     assert (move.old, move.new, move.low) == (8, 5, 5)
-    assert "That takes it from 8 to 5 replicas." in move.effect
+    assert "That takes it to 5 replicas at once." in move.effect
 
 
 def test_floor_and_ceiling_are_told_with_the_reason() -> None:
@@ -150,7 +150,7 @@ def test_floor_and_ceiling_are_told_with_the_reason() -> None:
     assert within.effect == (
         "HorizontalPodAutoscaler shop/api scales it, so that its bounds are changed, and not the workload.",
         "Floor: at least 6, instead of 2.",
-        "That takes it from 3 to 6 replicas.",
+        "That takes it to 6 replicas at once.",
     )
     assert "Ceiling: at most 12, instead of 10, because the floor would be above it." in above.effect
 
@@ -197,3 +197,7 @@ def test_what_is_so_already_or_cannot_be_is_refused(
     auto: Autoscaler | None, now: int, count: int, ceiling: int | None, said: str
 ) -> None:
     assert said in refused(count, ceiling, now=now, auto=auto)
+
+
+def test_a_plan_for_an_autoscaler_is_the_same_however_many_replicas_that_has_made_meanwhile() -> None:
+    assert moved(6, now=3, auto=of_hpa()).effect == moved(6, now=4, auto=of_hpa()).effect
