@@ -7,7 +7,8 @@ process that dies renews nothing, and the run is looked at by another.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 
 from bot.store.ran import Run
@@ -55,3 +56,21 @@ class Apart:
             threads = list(self._threads.values())
         for thread in threads:
             thread.join(max(0.0, until - monotonic()))
+
+
+@contextmanager
+def beside(work: Callable[[], object], every_s: float) -> Iterator[None]:
+    """Do that again and again while the block goes on. `work` raises nothing."""
+    over = threading.Event()
+
+    def act() -> None:
+        while not over.wait(every_s):
+            work()
+
+    thread = threading.Thread(target=act, name="beside", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

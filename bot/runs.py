@@ -21,7 +21,7 @@ from time import monotonic
 from bot import glass, grammar, words
 from bot.acting import Moved, Tools, Unsure
 from bot.acts import Code, Decision, Ended, Outcome
-from bot.apart import MOST, Apart
+from bot.apart import MOST, Apart, beside
 from bot.ending import Alarm, Endings, entry, whole
 from bot.failpoints import failpoint
 from bot.following import Following, Look
@@ -86,8 +86,9 @@ class Runs:
 
         `decision` is the last one, which allows it.
         """
-        slow = self._parts.verbs.action(drawn.verb).slow and not self._parts.waits
-        if slow and self._apart.full():
+        slow = self._parts.verbs.action(drawn.verb).slow
+        apart = slow and not self._parts.waits
+        if apart and self._apart.full():
             said = f"{MOST} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
             raise Rejected(said, code="too_many_runs", status=429)
         run = Run(
@@ -111,11 +112,14 @@ class Runs:
         if said:
             self._endings.write(run, drawn, Outcome(ended=Ended.FAILED, said=said))
             return Reply(said=said, ok=False)
-        if slow:
+        if apart:
             self._apart.go(run, partial(self._finish_apart, run, drawn, by))
             how = f"`runs` says how run {run.id[:SHOWN]} goes; its end is told where it was asked for."
             return Reply(said=f"Running: {drawn.words}. {how}")
-        return self._finish(run, drawn, by)
+        if not slow:
+            return self._finish(run, drawn, by)
+        with beside(partial(self._renew_one, run), _RENEW_S):  # Nobody else does, where the process ends with its ask.
+            return self._finish(run, drawn, by)
 
     def _finish_apart(self, run: Run, drawn: Drawn, by: Principal) -> None:
         try:
@@ -168,8 +172,14 @@ class Runs:
             return
         self._renewed = monotonic()
         for run in self._apart.live():
+            self._renew_one(run)
+
+    def _renew_one(self, run: Run) -> None:
+        try:
             with self._parts.store.begin() as tx:
                 ran.renew(tx, run, LEASE)
+        except Unavailable as trouble:
+            logger.warning("a run's lease is not renewed", extra={"run": run.id, "why": str(trouble)})
 
     def _intend(self, run: Run, drawn: Drawn, ask: Ask, *, behind_glass: bool) -> tuple[Run, str]:
         with self._parts.store.begin() as tx:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
 
-from bot import reports
+from bot import reports, runs
 from bot.acts import Code
 from bot.apart import MOST
 from bot.model import Reply
@@ -214,3 +215,27 @@ def test_the_end_is_told_below_the_plan_when_the_yes_was_said_elsewhere(slow: Ho
     slow.tends()
 
     assert [where for where, _ in slow.chat.said] == [SPOT]
+
+
+def test_a_run_that_is_waited_for_keeps_its_lease_while_it_says_nothing(
+    slow: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_RENEW_S", 0.01)
+    slow.runs._parts = replace(slow.runs._parts, waits=True)
+    looked_at: list[int] = []
+
+    def silent() -> None:
+        slow.clock.pass_by(minutes=3)
+        until(lambda: lease(slow) > slow.clock(), "its lease is renewed")
+        looked_at.append(slow.runs.recover())
+
+    slow.dials.before = [silent]
+    reply = approved(slow)
+
+    assert (reply.ok, looked_at) == (True, [0])
+    assert slow.audited()[-1] is Code.DONE
+
+
+def lease(house: House) -> datetime:
+    with house.store.read() as seen:
+        return ran.runs(seen.sql, 1)[0].lease_until
