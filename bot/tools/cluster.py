@@ -169,7 +169,8 @@ class Kubernetes:
             if dry or _unsent(error):
                 raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
             raise Unsure(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not dry:
+        unread = answer.status < HTTPStatus.MULTIPLE_CHOICES and _json(answer) is None  # It was taken all the same.
+        if (unread or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR) and not dry:
             raise Unsure(f"Cluster {self.name} answered {answer.status}: {_message(answer)}")
         if answer.status == HTTPStatus.CONFLICT or _fails_a_test(answer, kind):
             raise Moved(_message(answer))
@@ -288,8 +289,7 @@ def _json(answer: BaseHTTPResponse) -> Any:
 
 
 def _unsent(error: HTTPError) -> bool:
-    cause = error.reason if isinstance(error, MaxRetryError) else error
-    return isinstance(cause, NewConnectionError)
+    return isinstance(error.reason if isinstance(error, MaxRetryError) else error, NewConnectionError)
 
 
 def _how(error: HTTPError) -> str:

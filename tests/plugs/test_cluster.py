@@ -157,6 +157,15 @@ def test_a_busy_cluster_is_read_again_and_written_to_once(
     assert len(fake.writes()) == 1
 
 
+def test_a_write_that_is_taken_and_answered_with_what_nobody_can_read_is_unsure(
+    fake: FakeKubernetes, cluster: Kubernetes
+) -> None:
+    fake.answer_next(status=200, body=b"<html>", path="/scale")
+
+    with pytest.raises(Unsure, match="answered 200"):
+        _scale(cluster)
+
+
 def test_a_write_whose_answer_is_lost_is_unsure_and_not_sent_again(fake: FakeKubernetes, cluster: Kubernetes) -> None:
     fake.answer_next(reset=True, after_effect=True, path="/scale")
 
