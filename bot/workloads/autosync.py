@@ -17,7 +17,7 @@ from typing import Any
 
 from bot.acting import Moved, Tools
 from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Ref, Thing
+from bot.clusters import How, Ref, Thing
 from bot.kinds import spell
 from bot.ports import Rejected
 from bot.sites import Site
@@ -202,14 +202,10 @@ def _check(one: Found) -> None:
     fight = keeper_of(one.site, one.application)
     if fight is not None and fight.refuse:
         raise Rejected(fight.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
-    ref = one.ref
     if one.site.argocd is None:
-        wanted = Access(
-            verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name
-        )
-        place.check_rights(one.site, [wanted])
+        place.check_rights(one.site, [place.changing(one.ref)])
     else:
-        place.check_person(one.site, [place.changing(one.site)])
+        place.check_person(one.site, [place.changing(one.site.workload)])
 
 
 def keeper_of(site: Site, application: Thing) -> gitops.Fight | None:

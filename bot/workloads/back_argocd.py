@@ -35,7 +35,7 @@ class ByArgoCd:
     def plan(self, case: Case) -> Plan:
         _, application = _asked(case)
         _refuse_unfit(case, application)
-        place.check_person(case.site, [place.changing(case.site)])
+        place.check_person(case.site, [place.changing(case.site.workload)])
         choice = deployed.choose(application, case.wish)
         return Plan(
             target=case.service,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.acts import Outcome, Plan
-from bot.clusters import Access, How, Thing
+from bot.clusters import How, Thing
 from bot.workloads import history, marks, place, returning
 from bot.workloads.history import Choice
 from bot.workloads.settling import Settling
@@ -28,7 +28,7 @@ class ByReplicaSet:
     def plan(self, case: Case) -> Plan:
         site, thing = case.site, case.thing
         returning.refuse_paused(case)
-        place.check_rights(site, [_write(case)])
+        place.check_rights(site, [place.changing(site.workload)])
         kept = history.replicasets(site.cluster, thing)
         template = thing["spec"]["template"]
         choice = history.choose(kept, history.current(kept, thing), template, case.wish)
@@ -63,8 +63,3 @@ def _warnings(thing: Thing) -> Iterator[str]:
     strategy = thing["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         yield "Its strategy is Recreate: no pod runs until the older ones are gone and the first new one is ready."
-
-
-def _write(case: Case) -> Access:
-    ref = case.site.workload
-    return Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)

@@ -111,7 +111,7 @@ def _program(case: Case) -> Helm:
 def _rights(case: Case) -> Sequence[Access]:
     """What can be known beforehand: the Secrets, and the workload itself."""
     ref = replace(case.site.workload, namespace=case.owner.namespace)
-    return [*grants.with_helm(ref), place.changing(case.site)]
+    return [*grants.with_helm(ref), place.changing(case.site.workload)]
 
 
 def _kept(case: Case) -> Sequence[Release]:

@@ -75,10 +75,9 @@ def _patch(thing: Thing, choice: Choice, run: str) -> Thing:
 
 
 def _writes(site: Site, thing: Thing) -> Iterator[Access]:
-    ref = site.workload
-    yield Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)
+    yield place.changing(site.workload)
     if _rolls(thing) and _waits_in_line(site, thing):
-        yield Access(verb="delete", group="", resource="pods", namespace=ref.namespace)
+        yield Access(verb="delete", group="", resource="pods", namespace=site.workload.namespace)
 
 
 def _warnings(site: Site, thing: Thing) -> Iterator[str]:

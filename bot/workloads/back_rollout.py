@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Kind, Ref, Thing
+from bot.clusters import How, Ref, Thing
 from bot.ports import Rejected
 from bot.workloads import history, kinds, marks, place, returning, rollout_acts
 from bot.workloads.history import Choice, Revision
@@ -59,7 +59,7 @@ class ByRollout:
             )
         _check(look)
         stands = _template(case)
-        place.check_rights(case.site, [_write(stands.ref)])
+        place.check_rights(case.site, [place.changing(stands.ref)])
         kept = _kept(case)
         choice = _choice(case, look, kept)
         plan = returning.planned(_as_kept(case, choice.now), choice, (_skipping(case, look, kept, choice.goal),))
@@ -151,11 +151,6 @@ def _steps(stands: _Template, choice: Choice, run: str) -> list[dict[str, object
         {"op": "replace", "path": stands.path, "value": choice.goal.template},
         *marks.noted(stands.thing, marks.annotation(run)),
     ]
-
-
-def _write(ref: Ref) -> Access:
-    kind: Kind = ref.kind
-    return Access(verb="patch", group=kind.group, resource=kind.plural, namespace=ref.namespace, name=ref.name)
 
 
 def _skipping(case: Case, look: Looked, kept: Sequence[Revision], goal: Revision) -> str:

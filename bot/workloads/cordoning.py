@@ -38,7 +38,7 @@ def planned(site: Site, *, closed: bool) -> Plan:
     if _is_closed(node) is closed:
         said = f"{site.workload} {'takes no new pods' if closed else 'takes new pods'} already. Nothing was done."
         raise Rejected(said, code="already_so", status=HTTPStatus.CONFLICT)
-    place.check_rights(site, [Access(verb="patch", group="", resource="nodes", name=site.workload.name)])
+    place.check_rights(site, [place.changing(site.workload)])
     if closed:
         _check_others(site, node)
     back = _UNCORDON if closed else _CORDON

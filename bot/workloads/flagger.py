@@ -17,7 +17,7 @@ from typing import Any
 from bot.acting import Moved
 from bot.acts import Ended, Outcome, Plan
 from bot.canaries import Asked, Canary, Gates, Hook, Question
-from bot.clusters import Access, Ref, Thing
+from bot.clusters import Ref, Thing
 from bot.kinds import spell
 from bot.ports import Rejected
 from bot.sites import Site
@@ -168,11 +168,7 @@ def _check_gated(thing: Thing, hook: Hook) -> None:
 
 def _check_person(site: Site, thing: Thing) -> None:
     """The bot writes nothing there; whoever asks has to be somebody who could."""
-    ref = _ref(thing)
-    access = Access(
-        verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name
-    )
-    place.check_person(site, [access])
+    place.check_person(site, [place.changing(_ref(thing))])
 
 
 def _promoted(case: Case, thing: Thing) -> Iterator[str]:

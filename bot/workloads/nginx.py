@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from bot.acting import Moved
 from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Ref, Thing
+from bot.clusters import How, Ref, Thing
 from bot.ports import Rejected
 from bot.workloads import kinds, marks, place
 from bot.workloads.owners import NOBODY, By, owner_of
@@ -82,10 +82,7 @@ class ByWeight:
         if owner.by in (By.ARGOCD, By.FLUX) and owner.sure:
             said = f"{ref} is kept by {owner}, which would take that back. Nothing was done."
             raise Rejected(f"{said} Change the weight where it comes from.", code="owned", status=409)
-        access = Access(
-            verb="patch", group=ref.kind.group, resource="ingresses", namespace=ref.namespace, name=ref.name
-        )
-        place.check_rights(case.site, [access])
+        place.check_rights(case.site, [place.changing(ref)])
 
     def _holds(self, case: Case, thing: Thing, wanted: int) -> Standing:
         now = weight_of(_canary(case))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from bot.acting import Tools
-from bot.clusters import Access, Kind, Thing
+from bot.clusters import Access, Kind, Ref, Thing
 from bot.ports import Rejected
 from bot.sites import Site, Sites
 from bot.workloads import argocd, owners
@@ -86,10 +86,10 @@ def check_person(site: Site, wanted: Sequence[Access]) -> None:
         raise _may_not(f"{person.user} may not", site, missing, "Somebody who may has to ask for it.")
 
 
-def changing(site: Site) -> Access:
-    """The right to change the workload itself."""
-    ref = site.workload
-    return Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)
+def changing(ref: Ref, sub: str = "") -> Access:
+    """The right to change that one object, or its subresource."""
+    resource = f"{ref.kind.plural}/{sub}" if sub else ref.kind.plural
+    return Access(verb="patch", group=ref.kind.group, resource=resource, namespace=ref.namespace, name=ref.name)
 
 
 def _may_not(who: str, site: Site, missing: Sequence[Access], hint: str) -> Rejected:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from bot.acting import Moved, Tools
 from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Thing
+from bot.clusters import How, Thing
 from bot.ports import Rejected
 from bot.sites import Site
 from bot.workloads import kinds, marks, place, pods
@@ -32,7 +32,7 @@ _EACH = timedelta(minutes=1)  #: what one more pod may take where they come one 
 
 def planned(site: Site, thing: Thing) -> Plan:
     _refuse_what_stands_still(site, thing)
-    place.check_rights(site, [_write(site)])
+    place.check_rights(site, [place.changing(site.workload)])
     return Plan(
         target=site.service,
         effect=(
@@ -137,8 +137,3 @@ def _digest(site: Site, thing: Thing) -> str:
     what = thing["spec"].get("restartAt") if site.workload.kind == kinds.ROLLOUT else None
     said = json.dumps([thing["spec"].get("template"), what], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def _write(site: Site) -> Access:
-    ref = site.workload
-    return Access(verb="patch", group=ref.kind.group, resource=ref.kind.plural, namespace=ref.namespace, name=ref.name)

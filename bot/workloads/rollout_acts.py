@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from bot.acting import Moved, Tools
 from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Thing
+from bot.clusters import How, Thing
 from bot.ports import Rejected
 from bot.sites import Site
 from bot.workloads import kinds, marks, place
@@ -88,10 +88,7 @@ def looked_at(site: Site, thing: Thing) -> Looked:
 
 def check_rights(look: Looked, change: Change) -> None:
     """Raises `Rejected` where that write is not allowed there."""
-    resource = "rollouts" if change.spec else "rollouts/status"
-    ref = look.site.workload
-    access = Access(verb="patch", group="argoproj.io", resource=resource, namespace=ref.namespace, name=ref.name)
-    place.check_rights(look.site, [access])
+    place.check_rights(look.site, [place.changing(look.site.workload, "" if change.spec else "status")])
 
 
 def decided_again(look: Looked, plan: Plan, decide: Decide) -> Change:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from bot.acting import Moved, Tools
 from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Ref, Thing
+from bot.clusters import How, Ref, Thing
 from bot.kinds import spell
 from bot.ports import Rejected
 from bot.sites import Site
@@ -137,7 +137,7 @@ def _check_move(move: Move, wish: Wish, site: Site, workload: Thing) -> None:
     guards.check_step(move, wish, site)
     guards.check_data(move, site.workload, workload, site)
     guards.check_connections(move, site)
-    place.check_rights(site, [_right(move)])
+    place.check_rights(site, [place.changing(move.ref, move.lever.sub)])
 
 
 def _fights(move: Move, site: Site, held: Thing) -> tuple[str, ...]:
@@ -151,12 +151,6 @@ def _fights(move: Move, site: Site, held: Thing) -> tuple[str, ...]:
         if fight is not None:
             said.append(f"{fight.said} {fight.todo}".rstrip())
     return tuple(dict.fromkeys(said))
-
-
-def _right(move: Move) -> Access:
-    kind, sub = move.ref.kind, move.lever.sub
-    resource = f"{kind.plural}/{sub}" if sub else kind.plural
-    return Access(verb="patch", group=kind.group, resource=resource, namespace=move.ref.namespace, name=move.ref.name)
 
 
 def _tried(move: Move, site: Site) -> tuple[str, ...]:
