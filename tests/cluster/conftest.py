@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.able import Able
 from tests.cluster.world import World, fake_world, real_world
 
 
+@pytest.fixture(scope="session")
+def able() -> Able:
+    return Able()
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, able: Able) -> Iterator[World]:
     if os.environ.get("VAKHTA_REAL_CLUSTER"):
-        with real_world(os.environ["KUBECONFIG"], os.environ.get("KUBECONTEXT") or None) as made:
+        with real_world(os.environ["KUBECONFIG"], os.environ.get("KUBECONTEXT") or None, able) as made:
             yield made
         return
     with fake_world(tmp_path) as made:

@@ -5,13 +5,21 @@ Each returns what `World.create` takes beside the kind and the name; whatever a 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import pytest
+
 Body = dict[str, Any]
-IMAGE = "vakhta.test/api:1"
+_SAID = os.environ.get("VAKHTA_TEST_IMAGES", "vakhta.test/api:1 vakhta.test/api:2 vakhta.test/api:3")
+#: Three whose containers keep running. The usual ones are nowhere: they do where no kubelet pulls them.
+IMAGES = tuple(_SAID.split())
+if len(set(IMAGES)) != 3:
+    pytest.exit(f"VAKHTA_TEST_IMAGES has to name three images, not: {_SAID}", returncode=pytest.ExitCode.USAGE_ERROR)
+ONE, TWO, THREE = IMAGES
 
 
-def template(name: str, image: str = IMAGE, **spec: Any) -> Body:
+def template(name: str, image: str = ONE, **spec: Any) -> Body:
     """Of pods: one container of that name, which asks for next to nothing."""
     resources = {"requests": {"cpu": "1m", "memory": "1Mi"}}
     container = {"name": name, "image": image, "resources": resources}
@@ -21,19 +29,19 @@ def template(name: str, image: str = IMAGE, **spec: Any) -> Body:
     }
 
 
-def deployment(name: str = "api", *, replicas: int = 3, image: str = IMAGE, **spec: Any) -> Body:
+def deployment(name: str = "api", *, replicas: int = 3, image: str = ONE, **spec: Any) -> Body:
     return {"spec": {"replicas": replicas, **_workload(name, image), **spec}}
 
 
-def statefulset(name: str = "db", *, replicas: int = 3, image: str = "vakhta.test/db:1", **spec: Any) -> Body:
+def statefulset(name: str = "db", *, replicas: int = 3, image: str = ONE, **spec: Any) -> Body:
     return {"spec": {"replicas": replicas, "serviceName": name, **_workload(name, image), **spec}}
 
 
-def daemonset(name: str = "agent", *, image: str = "vakhta.test/agent:1", **spec: Any) -> Body:
+def daemonset(name: str = "agent", *, image: str = ONE, **spec: Any) -> Body:
     return {"spec": {**_workload(name, image), **spec}}
 
 
-def rollout(name: str = "api", *, replicas: int = 3, image: str = IMAGE, **spec: Any) -> Body:
+def rollout(name: str = "api", *, replicas: int = 3, image: str = ONE, **spec: Any) -> Body:
     """A canary of Argo Rollouts that waits for a person halfway."""
     strategy = {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}
     return {"spec": {"replicas": replicas, "strategy": strategy, **_workload(name, image), **spec}}

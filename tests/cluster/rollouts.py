@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
-
 from bot.clusters import How, Kind, Thing
 from bot.workloads import kinds
 from bot.workloads.rollouts import HASH, Phase, Rollout, read
-from tests.cluster.manifests import IMAGE, rollout
+from tests.cluster.manifests import ONE, TWO, rollout
 from tests.cluster.world import World
 
 TEMPLATE = Kind(group="argoproj.io", version="v1alpha1", plural="analysistemplates", title="AnalysisTemplate")
-NEWER = "vakhta.test/api:2"
 PAUSE: Mapping[str, Any] = {"pause": {}}
 ANALYSIS: Mapping[str, Any] = {"analysis": {"templates": [{"templateName": "errors"}]}}
 
@@ -24,16 +21,9 @@ def weight(percent: int) -> Mapping[str, Any]:
     return {"setWeight": percent}
 
 
-def needs_rollouts(world: World) -> None:
-    """Skipped where nobody keeps Rollouts."""
-    world.needs_pods()
-    if not world.serves(kinds.ROLLOUT):
-        pytest.skip("Argo Rollouts is not installed there")
-
-
 def settled(world: World, *, strategy: Mapping[str, Any], replicas: int = 4, **spec: Any) -> Rollout:
     """Its first version is stable, and `prod/api` is where it runs."""
-    needs_rollouts(world)
+    world.needs_rollouts()
     world.create(kinds.ROLLOUT, "api", **rollout(replicas=replicas, strategy=strategy, **spec))
     world.place(kind=kinds.ROLLOUT)
     world.until(lambda: state(world).done, "the first version")
@@ -46,7 +36,7 @@ def settled(world: World, *, strategy: Mapping[str, Any], replicas: int = 4, **s
 def canary(world: World, *steps: Mapping[str, Any], replicas: int = 4, **spec: Any) -> Rollout:
     """A second version of it is at its first stop."""
     stable = settled(world, strategy={"canary": {"steps": list(steps)}}, replicas=replicas, **spec)
-    deploy(world, NEWER)
+    deploy(world, TWO)
     halt = stable.halt_from(0)
     world.until(lambda: state(world).step == halt and not state(world).promoted, f"step {halt}")
     if halt < len(steps) and "pause" in steps[halt]:
@@ -56,17 +46,17 @@ def canary(world: World, *steps: Mapping[str, Any], replicas: int = 4, **spec: A
 
 def blue_green(world: World, **how: Any) -> Rollout:
     """A second version waits beside the first one."""
-    needs_rollouts(world)
+    world.needs_rollouts()
     for name in ("active", "preview"):
         world.create(kinds.SERVICE, name, spec={"selector": {"app": "api"}, "ports": [{"port": 80}]})
     services = {"activeService": "active", "previewService": "preview", "autoPromotionEnabled": False}
     settled(world, strategy={"blueGreen": {**services, **how}}, replicas=2)
-    deploy(world, NEWER)
+    deploy(world, TWO)
     world.until(lambda: state(world).phase is Phase.PAUSED, "the pause before the switch")
     return state(world)
 
 
-def deploy(world: World, image: str = IMAGE) -> None:
+def deploy(world: World, image: str = ONE) -> None:
     """As somebody's pipeline would."""
     step = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}
     world.patch(kinds.ROLLOUT, "api", [step], how=How.STEPS)

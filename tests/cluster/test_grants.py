@@ -16,6 +16,7 @@ from bot.tools.cluster import Kubernetes
 from bot.workloads import grants, kinds
 from bot.workloads.roles import documents
 from commands import cordon, restart, rollback
+from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deploy, deployed
 from tests.cluster.world import BOT, World, kubeconfig
 
@@ -41,7 +42,7 @@ def test_what_an_action_on_a_workload_is_granted_is_enough(
     world: World, tmp_path: Path, action: Any, args: object, kind: Kind
 ) -> None:
     assert world.fake, "rights are given to a user of the fake"
-    deployed(world, "shop/api:1", "shop/api:2", kind=kind)
+    deployed(world, ONE, TWO, kind=kind)
     site = world.places[_SERVICE]
     needed = grants.needed(action.verb, site.workload)
     world.place(kind=kind, cluster=bot_with(world, tmp_path, needed))
@@ -52,9 +53,9 @@ def test_what_an_action_on_a_workload_is_granted_is_enough(
 
 
 def test_it_is_enough_too_where_a_pod_has_to_be_deleted(world: World, tmp_path: Path) -> None:
-    deployed(world, "shop/api:1", kind=kinds.STATEFULSET)
-    world.fake.broken_images.add("shop/api:2")
-    deploy(world, "shop/api:2", kind=kinds.STATEFULSET)
+    deployed(world, ONE, kind=kinds.STATEFULSET)
+    world.fake.broken_images.add(TWO)
+    deploy(world, TWO, kind=kinds.STATEFULSET)
     world.until(lambda: "ImagePullBackOff" in str(world.every(kinds.POD)), "the first pod is broken")
     needed = grants.needed("rollback", world.places[_SERVICE].workload)
     world.place(kind=kinds.STATEFULSET, cluster=bot_with(world, tmp_path, needed))
@@ -74,7 +75,7 @@ def test_the_bot_of_the_whole_suite_is_granted_nothing_that_is_not_listed(world:
 
 def test_with_the_rights_of_another_verb_an_action_does_not_plan(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.fake, "rights are given to a user of the fake"
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     monkeypatch.setattr(grants, "_BY_VERB", {**grants._BY_VERB, "restart": {kinds.DEPLOYMENT: ()}})
 
     with pytest.raises(Rejected, match=r"^The bot may not patch deployments\.apps in "):

@@ -12,6 +12,7 @@ from bot.clusters import Access, How, Mapped, Ref, Thing
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
+from tests.cluster.manifests import ONE, TWO
 from tests.cluster.world import World
 
 _COUNTED = "deployment.kubernetes.io/revision"
@@ -65,13 +66,13 @@ def test_a_new_image_makes_a_second_replicaset_with_revision_2(world: World) -> 
     _deployed(world)
     world.until(lambda: _ready(world, 3), "the first revision")
 
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", "vakhta.test/api:2"), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC)
     world.until(lambda: _revision(world.get(kinds.DEPLOYMENT, "api")) == "2", "revision 2")
     world.until(lambda: _ready(world, 3), "the second revision")
 
     sets = {_revision(one): one for one in world.every(kinds.REPLICASET)}
     assert {number: one["spec"]["replicas"] for number, one in sets.items()} == {"1": 0, "2": 3}
-    assert sets["2"]["spec"]["template"]["spec"]["containers"][0]["image"] == "vakhta.test/api:2"
+    assert sets["2"]["spec"]["template"]["spec"]["containers"][0]["image"] == TWO
     owner = sets["2"]["metadata"]["ownerReferences"][0]
     assert (owner["kind"], owner["name"], owner["controller"]) == ("Deployment", "api", True)
     label = sets["2"]["metadata"]["labels"]["pod-template-hash"]
@@ -118,7 +119,7 @@ def test_a_strategic_merge_finds_a_container_by_its_name(world: World) -> None:
     world.patch(kinds.DEPLOYMENT, "api", manifests.images("sidecar", "vakhta.test/sidecar:2"), how=How.STRATEGIC)
 
     containers = world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"]
-    assert [one["image"] for one in containers] == ["vakhta.test/api:1", "vakhta.test/sidecar:2"]
+    assert [one["image"] for one in containers] == [ONE, "vakhta.test/sidecar:2"]
 
 
 def test_status_and_spec_are_written_by_ways_of_their_own(world: World) -> None:
@@ -283,7 +284,7 @@ def _budget(world: World) -> Thing:
 
 def test_a_paused_deployment_takes_no_new_image_and_still_scales(world: World) -> None:
     _deployed(world, paused=True, replicas=1)
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", "vakhta.test/api:2"), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC)
 
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 2}})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.clusters import How, Thing
 from bot.workloads import kinds
 from tests.cluster import manifests
+from tests.cluster.manifests import ONE, TWO
 from tests.cluster.world import World
 
 _REVISION = "controller-revision-hash"
@@ -23,7 +24,7 @@ def _names(things: list[Thing]) -> list[str]:
 
 
 def _new_image(world: World) -> None:
-    world.patch(kinds.STATEFULSET, "db", manifests.images("db", "vakhta.test/db:2"), how=How.STRATEGIC)
+    world.patch(kinds.STATEFULSET, "db", manifests.images("db", TWO), how=How.STRATEGIC)
 
 
 def test_a_statefulset_numbers_its_pods_and_keeps_its_revisions(world: World) -> None:
@@ -61,7 +62,7 @@ def test_a_revisions_data_is_the_patch_that_brings_it_back(world: World) -> None
 
     assert first["data"]["spec"]["template"]["$patch"] == "replace"
     found = world.get(kinds.STATEFULSET, "db")
-    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "vakhta.test/db:1"
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == ONE
     assert found["status"]["currentRevision"] == first["metadata"]["name"]
 
 
@@ -72,10 +73,10 @@ def test_below_its_partition_a_statefulset_keeps_the_old_revision(world: World) 
     world.until(lambda: _rolled(world, 3), "3 ready pods")
 
     _new_image(world)
-    world.until(lambda: _image(world, "db-2") == "vakhta.test/db:2", "a new pod above the partition")
+    world.until(lambda: _image(world, "db-2") == TWO, "a new pod above the partition")
 
     status = world.get(kinds.STATEFULSET, "db")["status"]
-    assert _image(world, "db-1") == "vakhta.test/db:1"
+    assert _image(world, "db-1") == ONE
     assert status["updateRevision"] != status["currentRevision"]
 
 
@@ -95,10 +96,10 @@ def test_on_delete_moves_no_pod_until_somebody_deletes_it(world: World) -> None:
     before = (_image(world, "db-0"), _image(world, "db-1"))
     pod = world.ref(kinds.POD, "db-0")
     world.admin.delete(pod, uid=world.get(kinds.POD, "db-0")["metadata"]["uid"])
-    world.until(lambda: _image(world, "db-0") == "vakhta.test/db:2", "a new pod in its place")
+    world.until(lambda: _image(world, "db-0") == TWO, "a new pod in its place")
 
-    assert before == ("vakhta.test/db:1", "vakhta.test/db:1")
-    assert _image(world, "db-1") == "vakhta.test/db:1"
+    assert before == (ONE, ONE)
+    assert _image(world, "db-1") == ONE
 
 
 def _ready(world: World) -> int:
@@ -131,19 +132,19 @@ def test_claims_go_with_their_pods_where_the_set_says_so(world: World) -> None:
 
 
 def test_a_broken_pod_stays_after_its_template_was_brought_back_until_it_is_deleted(world: World) -> None:
-    world.fake.broken_images.add("vakhta.test/db:2")
+    world.fake.broken_images.add(TWO)
     world.create(kinds.STATEFULSET, "db", **manifests.statefulset())
     world.until(lambda: _rolled(world, 3), "3 ready pods")
     _new_image(world)
-    world.until(lambda: _image(world, "db-2") == "vakhta.test/db:2", "a broken pod")
+    world.until(lambda: _image(world, "db-2") == TWO, "a broken pod")
 
-    world.patch(kinds.STATEFULSET, "db", manifests.images("db", "vakhta.test/db:1"), how=How.STRATEGIC)
+    world.patch(kinds.STATEFULSET, "db", manifests.images("db", ONE), how=How.STRATEGIC)
     world.fake.settle()
     stuck = _image(world, "db-2")
     world.admin.delete(world.ref(kinds.POD, "db-2"), uid=world.get(kinds.POD, "db-2")["metadata"]["uid"])
 
     world.until(lambda: _rolled(world, 3), "3 ready pods again")
-    assert stuck == "vakhta.test/db:2"
+    assert stuck == TWO
 
 
 def test_a_daemonset_has_a_pod_on_each_node_and_keeps_its_revisions(world: World) -> None:
@@ -151,7 +152,7 @@ def test_a_daemonset_has_a_pod_on_each_node_and_keeps_its_revisions(world: World
     world.create(kinds.DAEMONSET, "agent", **manifests.daemonset())
     world.until(lambda: _everywhere(world), "a pod on each node")
 
-    world.patch(kinds.DAEMONSET, "agent", manifests.images("agent", "vakhta.test/agent:2"), how=How.STRATEGIC)
+    world.patch(kinds.DAEMONSET, "agent", manifests.images("agent", TWO), how=How.STRATEGIC)
     world.until(lambda: _revisions(world) == [1, 2], "a second revision")
     world.until(lambda: _everywhere(world), "the new pod on each node")
 

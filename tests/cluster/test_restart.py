@@ -13,6 +13,7 @@ from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from commands.restart import Args, action
 from tests.cluster import manifests
+from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deploy, deployed, settled
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
@@ -45,7 +46,7 @@ def told(plan: Plan) -> str:
 
 @KINDS
 def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: Kind) -> None:
-    deployed(world, "shop/api:1", kind=kind)
+    deployed(world, ONE, kind=kind)
     before, spec = uids(world), world.get(kind, "api")["spec"]
 
     plan = world.plan(action, ARGS)
@@ -63,7 +64,7 @@ def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: Kind) -> No
 
 @KINDS
 def test_it_can_be_restarted_again_and_keeps_what_its_template_says(world: World, kind: Kind) -> None:
-    deployed(world, "shop/api:1", kind=kind)
+    deployed(world, ONE, kind=kind)
     world.merge(kind, "api", {"spec": {"template": {"metadata": {"annotations": {"team": "core"}}}}})
     settled(world, kind)
     world.run(action, ARGS)
@@ -76,7 +77,7 @@ def test_it_can_be_restarted_again_and_keeps_what_its_template_says(world: World
 
 
 def test_a_paused_deployment_and_one_whose_pods_people_replace_are_refused(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True}})
     paused = refusal(world)
     world.create(kinds.STATEFULSET, "db", **manifests.statefulset("db", updateStrategy={"type": "OnDelete"}))
@@ -94,7 +95,7 @@ def test_a_paused_deployment_and_one_whose_pods_people_replace_are_refused(world
     ],
 )
 def test_what_may_go_away_meanwhile_is_said(world: World, spec: dict[str, Any], said: str) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     unwarned = told(world.plan(action, ARGS))
     world.remove(kinds.DEPLOYMENT, "api")
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(**spec))
@@ -105,7 +106,7 @@ def test_what_may_go_away_meanwhile_is_said(world: World, spec: dict[str, Any], 
 
 def test_what_an_operator_keeps_may_be_taken_back_by_it(world: World) -> None:
     owner = world.create(kinds.CONFIG, "database")
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "database", "uid": owner["metadata"]["uid"]}
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"ownerReferences": [{**reference, "controller": True}]}})
 
@@ -115,7 +116,7 @@ def test_what_an_operator_keeps_may_be_taken_back_by_it(world: World) -> None:
 
 
 def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_that_it_moved(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     plan = world.plan(action, ARGS)
 
     world.run(action, ARGS, plan, run="aa" * 16)
@@ -126,9 +127,9 @@ def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_tha
 
 
 def test_who_deploys_between_the_last_look_and_the_write_is_not_restarted(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     plan = world.plan(action, ARGS)
-    world.place(cluster=Wedged(world, before=lambda: deploy(world, "shop/api:2")))
+    world.place(cluster=Wedged(world, before=lambda: deploy(world, TWO)))
 
     with pytest.raises(Moved):
         world.run(action, ARGS, plan)
@@ -137,7 +138,7 @@ def test_who_deploys_between_the_last_look_and_the_write_is_not_restarted(world:
 
 
 def test_a_run_is_found_by_its_mark_and_one_that_never_wrote_is_not(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     plan = world.plan(action, ARGS)
     world.place(cluster=Wedged(world, after=Died()))
     before = world.probe(action, ARGS, plan)
@@ -150,8 +151,8 @@ def test_a_run_is_found_by_its_mark_and_one_that_never_wrote_is_not(world: World
 
 
 def test_pods_that_crash_are_why_one_restarts_so_only_those_that_come_are_judged(world: World) -> None:
-    world.fake.crashing_images.add("shop/api:1")
-    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(image="shop/api:1"))
+    world.fake.crashing_images.add(ONE)
+    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(image=ONE))
     world.place()
     world.until(lambda: "CrashLoopBackOff" in str(world.every(kinds.POD)), "its pods crash")
     unhealed = world.run(action, ARGS)
@@ -164,7 +165,7 @@ def test_pods_that_crash_are_why_one_restarts_so_only_those_that_come_are_judged
 
 
 def test_whoever_may_not_patch_it_is_told_so_before_any_yes(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     world.fake.rights.denied["vakhta"] = {("patch", "deployments")}
 
     assert "The bot may not patch deployments.apps" in refusal(world)

@@ -14,6 +14,7 @@ from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from commands.rollback import Args, action
 from tests.cluster import manifests
+from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.revising import deploy, deployed, image_of, restart, settled
 from tests.cluster.world import World
 
@@ -44,29 +45,29 @@ def refusal(world: World, args: Args = ARGS) -> str:
 
 
 def test_the_plan_says_which_way_it_goes_and_why_and_what_changes(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
 
     plan = world.plan(action, ARGS)
 
-    one, two = hash_of(world, "shop/api:1"), hash_of(world, "shop/api:2")
+    one, two = hash_of(world, ONE), hash_of(world, TWO)
     assert plan.effect[0].startswith(f"Nobody else keeps Deployment {world.namespace}/api, so it goes back by itself")
     assert f"Deployment {world.namespace}/api goes from revision 2 ({two}) back to revision 1 ({one})." in plan.effect
-    assert "Container api: shop/api:2 -> shop/api:1." in plan.effect
+    assert f"Container api: {TWO} -> {ONE}." in plan.effect
     assert plan.undo == f"rollback prod/api to {two}"
     assert (plan.seen["template"], plan.seen["goal"]) == (two, one)
 
 
 def test_the_older_image_runs_again_and_nothing_else_of_the_deployment_is_touched(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": {"team": "core"}}, "spec": {"replicas": 4}})
     settled(world)
-    one = hash_of(world, "shop/api:1")
+    one = hash_of(world, ONE)
 
     outcome = world.run(action, ARGS)
 
     now = world.get(kinds.DEPLOYMENT, "api")
     assert (outcome.ended, outcome.unwell, outcome.left) == (Ended.DONE, "", {"template": one})
-    assert (image_of(now), now["spec"]["replicas"]) == ("shop/api:1", 4)
+    assert (image_of(now), now["spec"]["replicas"]) == (ONE, 4)
     assert now["metadata"]["annotations"]["team"] == "core"
     assert marks.written_by(now, RUN)
     assert now["status"]["updatedReplicas"] == 4
@@ -74,18 +75,18 @@ def test_the_older_image_runs_again_and_nothing_else_of_the_deployment_is_touche
 
 
 def test_a_restart_is_passed_over_because_it_runs_the_same(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     restart(world, "2026-11-24T03:00:00Z")
 
     plan = world.plan(action, ARGS)
     world.run(action, ARGS, plan)
 
     assert "Passed over, because it runs the same as now (a restart): revision 2." in plan.effect
-    assert image_of(api(world)) == "shop/api:1"
+    assert image_of(api(world)) == ONE
 
 
 def test_where_all_that_is_kept_runs_the_same_it_is_refused_and_a_named_one_is_gone_back_to(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     first = world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]
     restart(world, "2026-11-24T03:00:00Z")
 
@@ -99,8 +100,8 @@ def test_where_all_that_is_kept_runs_the_same_it_is_refused_and_a_named_one_is_g
 
 
 def test_what_is_gone_back_to_gets_a_new_number_and_its_hash_still_finds_it(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", "shop/api:3")
-    two = hash_of(world, "shop/api:2")
+    deployed(world, ONE, TWO, THREE)
+    two = hash_of(world, TWO)
     plan = world.plan(action, ARGS)
     world.run(action, ARGS, plan)
     settled(world)
@@ -109,15 +110,15 @@ def test_what_is_gone_back_to_gets_a_new_number_and_its_hash_still_finds_it(worl
     world.run(action, back_to(plan))
 
     assert said.startswith("It has no revision 2. Nothing was done. There are 4 (")
-    assert image_of(api(world)) == "shop/api:3"
+    assert image_of(api(world)) == THREE
     assert f"({two})" in " ".join(world.plan(action, Args(service="prod/api", revision=two)).effect)
 
 
 def test_going_back_twice_comes_back_and_the_plan_says_that_this_is_the_newer_one(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     began = world.tools.now()
     world.until(lambda: world.tools.now() - began > timedelta(seconds=1), "another second has begun")
-    deploy(world, "shop/api:2")
+    deploy(world, TWO)
     settled(world)
     first = world.plan(action, ARGS)
     world.run(action, ARGS, first)
@@ -125,34 +126,34 @@ def test_going_back_twice_comes_back_and_the_plan_says_that_this_is_the_newer_on
     second = world.plan(action, ARGS)
 
     newer = "It is newer than what runs now: somebody has gone back from it before."
-    assert "Container api: shop/api:1 -> shop/api:2." in second.effect
+    assert f"Container api: {ONE} -> {TWO}." in second.effect
     assert (newer in first.effect, newer in second.effect) == (False, True)
 
 
 def test_an_undo_over_somebody_s_later_deploy_is_seen_as_one(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     left = dict(world.run(action, ARGS, plan).left)
     unmoved = plans.changed_since(left, world.plan(action, back_to(plan)))
-    deploy(world, "shop/api:3")
+    deploy(world, THREE)
     settled(world)
 
     changed = plans.changed_since(left, world.plan(action, back_to(plan)))
 
     assert unmoved == ()
-    assert changed == (f"template: {hash_of(world, 'shop/api:1')} -> {hash_of(world, 'shop/api:3')}",)
+    assert changed == (f"template: {hash_of(world, ONE)} -> {hash_of(world, THREE)}",)
 
 
 def test_a_paused_deployment_is_refused(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True}})
 
     assert "is paused, so nothing would come of it. Nothing was done. `kubectl rollout resume" in refusal(world)
 
 
 def test_where_it_already_is_or_never_was_cannot_be_gone_back_to(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
-    two = hash_of(world, "shop/api:2")
+    deployed(world, ONE, TWO)
+    two = hash_of(world, TWO)
 
     assert refusal(world, Args(service="prod/api", revision=two)).startswith(f"It is already at revision 2 ({two}).")
     assert refusal(world, Args(service="prod/api", revision="2")).startswith(f"It is already at revision 2 ({two}).")
@@ -162,13 +163,13 @@ def test_where_it_already_is_or_never_was_cannot_be_gone_back_to(world: World) -
 
 
 def test_what_it_cannot_undo_is_said(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     needed = {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "level"}}}
     world.create(kinds.CONFIG, "gone", data={"level": "debug"})
     needy = {"spec": {"template": {"spec": {"containers": [{"name": "api", "env": [needed]}]}}}}
     world.patch(kinds.DEPLOYMENT, "api", needy, how=How.STRATEGIC)
     settled(world)
-    deploy(world, "shop/api:2")
+    deploy(world, TWO)
     settled(world)
     world.remove(kinds.CONFIG, "gone")
     notes = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
@@ -182,9 +183,9 @@ def test_what_it_cannot_undo_is_said(world: World) -> None:
 
 
 def test_the_change_cause_goes_back_with_the_template_it_is_about(world: World) -> None:
-    deployed(world, "shop/api:1")
+    deployed(world, ONE)
     cause = "kubernetes.io/change-cause"
-    for image, said in (("shop/api:1", "release 1"), ("shop/api:2", "release 2")):
+    for image, said in ((ONE, "release 1"), (TWO, "release 2")):
         released = {"metadata": {"annotations": {cause: said}}, **manifests.images("api", image)}
         world.patch(kinds.DEPLOYMENT, "api", released, how=How.STRATEGIC)
         settled(world)
@@ -195,32 +196,32 @@ def test_the_change_cause_goes_back_with_the_template_it_is_about(world: World) 
 
 
 def test_a_plan_over_which_somebody_deployed_is_not_run(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
-    deploy(world, "shop/api:3")
+    deploy(world, THREE)
     settled(world)
 
     with pytest.raises(Moved, match="went from"):
         world.run(action, ARGS, plan)
 
-    assert image_of(api(world)) == "shop/api:3"
+    assert image_of(api(world)) == THREE
 
 
 def test_a_plan_of_a_deployment_that_was_made_anew_since_is_not_run(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     world.remove(kinds.DEPLOYMENT, "api")
     world.until(lambda: not world.every(kinds.REPLICASET), "its ReplicaSets are gone")
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
 
     with pytest.raises(Moved, match="was made anew"):
         world.run(action, ARGS, plan)
 
-    assert image_of(api(world)) == "shop/api:2"
+    assert image_of(api(world)) == TWO
 
 
 def test_of_two_people_with_the_same_plan_one_rolls_back_and_the_other_is_told_that_it_moved(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
 
     world.run(action, ARGS, plan, run="aa" * 16)
@@ -231,7 +232,7 @@ def test_of_two_people_with_the_same_plan_one_rolls_back_and_the_other_is_told_t
 
 
 def test_a_run_is_found_again_by_its_mark_and_one_that_never_wrote_is_not(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     before = world.probe(action, ARGS, plan)
 
@@ -239,12 +240,12 @@ def test_a_run_is_found_again_by_its_mark_and_one_that_never_wrote_is_not(world:
     after, other = world.probe(action, ARGS, plan), world.probe(action, ARGS, plan, run="bb" * 16)
 
     assert (before.ended, before.said.endswith("Nothing was changed.")) == (Ended.FAILED, True)
-    assert (after.ended, after.left) == (Ended.DONE, {"template": hash_of(world, "shop/api:1")})
+    assert (after.ended, after.left) == (Ended.DONE, {"template": hash_of(world, ONE)})
     assert other.ended is Ended.UNKNOWN
 
 
 def test_whoever_may_not_patch_it_is_told_so_before_any_yes(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     world.fake.rights.denied["vakhta"] = {("patch", "deployments")}
 
     assert "The bot may not patch deployments.apps" in refusal(world)

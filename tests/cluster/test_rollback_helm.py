@@ -22,12 +22,13 @@ from bot.tools.helm import Helm
 from bot.workloads import kinds
 from commands.rollback import Args, action
 from tests.cluster import releases
+from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.world import World
 from tests.house import ANA
 
 ARGS = Args(service="prod/api")
 _MIGRATE = {"kind": "Job", "name": "api-migrate", "events": ["pre-upgrade"], "manifest": "kind: Job"}
-_OLD, _NEW = "vakhta.test/api:1", "vakhta.test/api:2"
+_OLD, _NEW = ONE, TWO
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def program() -> str:
 
 def installed(world: World, place: Path, run: str) -> None:
     """Version 1 of the release had image 1; version 2 has image 2, and a ConfigMap more."""
+    world.needs_pods()
     things = releases.objects(world, _NEW, "added")
     releases.install(world, things)
     releases.keep(world, 1, "superseded", releases.objects(world, _OLD), hooks=[_MIGRATE])
@@ -94,7 +96,7 @@ def test_what_it_leaves_is_what_its_undo_sees_and_that_goes_forward_again(
 
 def test_a_release_that_is_stuck_gets_unstuck_by_it(world: World, tmp_path: Path, program: str) -> None:
     installed(world, tmp_path, program)
-    releases.keep(world, 3, "pending-upgrade", releases.objects(world, "vakhta.test/api:3"))
+    releases.keep(world, 3, "pending-upgrade", releases.objects(world, THREE))
 
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
@@ -168,7 +170,7 @@ def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(wo
 def test_a_release_on_which_somebody_is_at_work_is_left_alone(world: World, tmp_path: Path) -> None:
     installed(world, tmp_path, "helm")
     now = world.tools.now() - timedelta(minutes=5)
-    releases.keep(world, 3, "pending-upgrade", releases.objects(world, "vakhta.test/api:3"), at=now)
+    releases.keep(world, 3, "pending-upgrade", releases.objects(world, THREE), at=now)
 
     with pytest.raises(Rejected, match=r"at work on release shop: version 3 .*pending-upgrade.*counts as stuck\."):
         world.plan(action, ARGS)
@@ -202,7 +204,7 @@ def test_a_plan_over_which_the_release_moved_is_not_run(world: World, tmp_path: 
     installed(world, tmp_path, script(tmp_path, "sys.exit('never to be run')"))
     plan = world.plan(action, ARGS)
     if what == "newer":
-        releases.keep(world, 3, "deployed", releases.objects(world, "vakhta.test/api:3"))
+        releases.keep(world, 3, "deployed", releases.objects(world, THREE))
     elif what == "pruned":
         world.remove(kinds.SECRET, "sh.helm.release.v1.shop.v1")
     else:

@@ -11,11 +11,12 @@ from bot.acts import Plan
 from bot.ports import Rejected
 from bot.workloads import kinds
 from commands.rollback import Args, action
+from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deployed
 from tests.cluster.world import World
 
 ARGS = Args(service="prod/api")
-_TEMPLATE = {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [{"name": "api", "image": "shop/api:1"}]}}
+_TEMPLATE = {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [{"name": "api", "image": ONE}]}}
 _SPEC = {"replicas": 0, "selector": {"matchLabels": {"app": "api"}}, "template": _TEMPLATE}
 _FLUX = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
 
@@ -42,7 +43,7 @@ def test_what_flux_keeps_is_refused_and_it_is_said_what_to_do(world: World) -> N
 
 def test_what_flux_is_suspended_for_goes_back_by_itself_until_it_is_resumed(world: World) -> None:
     world.fake.put("Kustomization", "apps", "flux-system", spec={"interval": "10m", "suspend": True})
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"labels": _FLUX}})
 
     plan = world.plan(action, ARGS)

@@ -11,6 +11,7 @@ from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from commands.rollback import Args, action
 from tests.cluster import manifests
+from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.revising import deploy, deployed, image_of, restart, settled
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
@@ -27,7 +28,7 @@ def pods(world: World) -> list[Thing]:
     return [one for one in world.every(kinds.POD) if not one["metadata"].get("deletionTimestamp")]
 
 
-def broken(world: World, bad: str = "shop/api:2") -> None:
+def broken(world: World, bad: str = TWO) -> None:
     """The update to that image has begun, and hangs on its first pod."""
     world.fake.broken_images.add(bad)
     deploy(world, bad, kind=kinds.STATEFULSET)
@@ -42,7 +43,7 @@ def told(plan: Plan) -> str:
 
 @SETS
 def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kind: Kind) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kind)
+    deployed(world, ONE, TWO, kind=kind)
     before = world.get(kind, "api")
 
     plan = world.plan(action, ARGS)
@@ -50,17 +51,17 @@ def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kin
 
     now = world.get(kind, "api")
     assert f"{kind.title} {world.namespace}/api goes from revision 2 (" in plan.effect[1]
-    assert "Container api: shop/api:2 -> shop/api:1." in plan.effect
+    assert f"Container api: {TWO} -> {ONE}." in plan.effect
     assert (outcome.ended, outcome.unwell, outcome.left) == (Ended.DONE, "", {"template": plan.seen["goal"]})
-    assert image_of(now) == "shop/api:1"
-    assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {"shop/api:1"}
+    assert image_of(now) == ONE
+    assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {ONE}
     assert {**now["spec"], "template": None} == {**before["spec"], "template": None}
     assert marks.written_by(now, "5f" * 16)
 
 
 @SETS
 def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: World, kind: Kind) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kind)
+    deployed(world, ONE, TWO, kind=kind)
     restart(world, "2026-11-24T03:00:00Z", kind=kind)
 
     plan = world.plan(action, ARGS)
@@ -71,15 +72,15 @@ def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: 
 
     assert "Passed over, because it runs the same as now (a restart): revision 2." in plan.effect
     assert "from revision 4 (" in again.effect[1]
-    assert image(world, kind) == "shop/api:2"
+    assert image(world, kind) == TWO
     assert "2026-11-24T03:00:00Z" in str(world.get(kind, "api")["spec"]["template"])
 
 
 @SETS
 def test_what_another_has_changed_since_is_not_overwritten(world: World, kind: Kind) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kind)
+    deployed(world, ONE, TWO, kind=kind)
     plan = world.plan(action, ARGS)
-    cluster = Wedged(world, before=lambda: deploy(world, "shop/api:3", kind=kind))
+    cluster = Wedged(world, before=lambda: deploy(world, THREE, kind=kind))
     world.place(kind=kind, cluster=cluster)
 
     with pytest.raises(Moved):
@@ -87,12 +88,12 @@ def test_what_another_has_changed_since_is_not_overwritten(world: World, kind: K
     with pytest.raises(Moved, match="went from"):
         world.run(action, ARGS, plan)
 
-    assert (image(world, kind), cluster.patched) == ("shop/api:3", 1)
+    assert (image(world, kind), cluster.patched) == (THREE, 1)
 
 
 @SETS
 def test_a_process_that_dies_after_its_write_is_found_to_have_written(world: World, kind: Kind) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kind)
+    deployed(world, ONE, TWO, kind=kind)
     plan = world.plan(action, ARGS)
     before = world.probe(action, ARGS, plan)
     world.place(kind=kind, cluster=Wedged(world, after=Died()))
@@ -105,9 +106,9 @@ def test_a_process_that_dies_after_its_write_is_found_to_have_written(world: Wor
 
 
 def test_a_statefulset_that_hangs_on_a_broken_pod_gets_rid_of_that_one_alone(world: World) -> None:
-    deployed(world, "shop/api:1", kind=kinds.STATEFULSET)
+    deployed(world, ONE, kind=kinds.STATEFULSET)
     broken(world)
-    well = {one["metadata"]["uid"] for one in pods(world) if one["spec"]["containers"][0]["image"] == "shop/api:1"}
+    well = {one["metadata"]["uid"] for one in pods(world) if one["spec"]["containers"][0]["image"] == ONE}
     cluster = Wedged(world)
     world.place(kind=kinds.STATEFULSET, cluster=cluster)
 
@@ -118,23 +119,23 @@ def test_a_statefulset_that_hangs_on_a_broken_pod_gets_rid_of_that_one_alone(wor
     assert (outcome.unwell, cluster.deleted) == ("", ["api-2"])
     assert outcome.said.endswith("Deleted: api-2.")
     assert well <= {one["metadata"]["uid"] for one in pods(world)}
-    assert image(world) == "shop/api:1"
+    assert image(world) == ONE
 
 
 def test_a_statefulset_that_hangs_on_an_older_mistake_gets_rid_of_that_too(world: World) -> None:
-    deployed(world, "shop/api:1", kind=kinds.STATEFULSET)
+    deployed(world, ONE, kind=kinds.STATEFULSET)
     broken(world)
-    deploy(world, "shop/api:3", kind=kinds.STATEFULSET)
-    one = next(each for each in world.every(kinds.REVISION) if "shop/api:1" in str(each["data"]))
+    deploy(world, THREE, kind=kinds.STATEFULSET)
+    one = next(each for each in world.every(kinds.REVISION) if ONE in str(each["data"]))
 
     outcome = world.run(action, Args(service="prod/api", revision=one["metadata"]["name"]))
 
-    assert (outcome.unwell, image(world)) == ("", "shop/api:1")
+    assert (outcome.unwell, image(world)) == ("", ONE)
     assert outcome.said.endswith("Deleted: api-2.")
 
 
 def test_pods_that_are_ready_are_left_to_the_controller(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kinds.STATEFULSET)
+    deployed(world, ONE, TWO, kind=kinds.STATEFULSET)
     cluster = Wedged(world)
     world.place(kind=kinds.STATEFULSET, cluster=cluster)
 
@@ -144,7 +145,7 @@ def test_pods_that_are_ready_are_left_to_the_controller(world: World) -> None:
 
 
 def test_a_run_that_died_before_it_deleted_says_which_pods_hold_it_up(world: World) -> None:
-    deployed(world, "shop/api:1", kind=kinds.STATEFULSET)
+    deployed(world, ONE, kind=kinds.STATEFULSET)
     broken(world)
     plan = world.plan(action, ARGS)
     world.place(kind=kinds.STATEFULSET, cluster=Wedged(world, after=Died()))
@@ -161,7 +162,7 @@ def test_a_run_that_died_before_it_deleted_says_which_pods_hold_it_up(world: Wor
 
 
 def test_where_the_bot_may_not_delete_pods_it_says_so_before_any_yes(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kinds.STATEFULSET)
+    deployed(world, ONE, TWO, kind=kinds.STATEFULSET)
     world.fake.rights.denied["vakhta"] = {("delete", "pods")}
 
     with pytest.raises(Rejected, match="The bot may not delete pods in"):
@@ -169,7 +170,7 @@ def test_where_the_bot_may_not_delete_pods_it_says_so_before_any_yes(world: Worl
 
 
 def test_pods_that_come_all_at_once_are_never_deleted_by_us(world: World) -> None:
-    deployed(world, "shop/api:1", kind=kinds.STATEFULSET, podManagementPolicy="Parallel")
+    deployed(world, ONE, kind=kinds.STATEFULSET, podManagementPolicy="Parallel")
     broken(world)
     cluster = Wedged(world)
     world.place(kind=kinds.STATEFULSET, cluster=cluster)
@@ -183,8 +184,8 @@ def test_pods_that_come_all_at_once_are_never_deleted_by_us(world: World) -> Non
 
 def test_pods_below_the_partition_stay_and_the_plan_says_so(world: World) -> None:
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
-    deployed(world, "shop/api:1", kind=kinds.STATEFULSET, updateStrategy=rolling)
-    deploy(world, "shop/api:2", kind=kinds.STATEFULSET)
+    deployed(world, ONE, kind=kinds.STATEFULSET, updateStrategy=rolling)
+    deploy(world, TWO, kind=kinds.STATEFULSET)
     settled(world, kinds.STATEFULSET)
 
     plan = world.plan(action, ARGS)
@@ -192,11 +193,11 @@ def test_pods_below_the_partition_stay_and_the_plan_says_so(world: World) -> Non
 
     assert "Its partition is 2: pods below api-2 do not move." in told(plan)
     assert outcome.unwell == ""
-    assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {"shop/api:1"}
+    assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {ONE}
 
 
 def test_a_quota_that_keeps_its_pods_away_is_why_it_is_not_well(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kinds.STATEFULSET)
+    deployed(world, ONE, TWO, kind=kinds.STATEFULSET)
     assert world.fake, "on a real cluster it would be waited for in real minutes"
     world.create(kinds.QUOTA, "tight", **manifests.quota(pods="2"))
     world.until(lambda: world.get(kinds.QUOTA, "tight").get("status", {}).get("used"), "the quota has counted")
@@ -210,8 +211,8 @@ def test_a_quota_that_keeps_its_pods_away_is_why_it_is_not_well(world: World) ->
 
 @SETS
 def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world: World, kind: Kind) -> None:
-    deployed(world, "shop/api:1", kind=kind, updateStrategy={"type": "OnDelete"})
-    deploy(world, "shop/api:2", kind=kind)
+    deployed(world, ONE, kind=kind, updateStrategy={"type": "OnDelete"})
+    deploy(world, TWO, kind=kind)
     world.until(lambda: len(world.every(kinds.REVISION)) == 2, "both revisions are kept")
     before = {one["metadata"]["uid"] for one in pods(world)}
 
@@ -220,16 +221,16 @@ def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world
 
     assert "Its update strategy is OnDelete: no pod moves until somebody deletes it." in told(plan)
     assert outcome.said.endswith("each pod gets it once it is deleted.")
-    assert (image(world, kind), {one["metadata"]["uid"] for one in pods(world)}) == ("shop/api:1", before)
+    assert (image(world, kind), {one["metadata"]["uid"] for one in pods(world)}) == (ONE, before)
 
 
 def test_pods_of_what_somebody_deploys_meanwhile_are_not_deleted(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", kind=kinds.STATEFULSET)
-    world.fake.broken_images.add("shop/api:3")
-    cluster = Wedged(world, then=lambda: broken(world, "shop/api:3"))
+    deployed(world, ONE, TWO, kind=kinds.STATEFULSET)
+    world.fake.broken_images.add(THREE)
+    cluster = Wedged(world, then=lambda: broken(world, THREE))
     world.place(kind=kinds.STATEFULSET, cluster=cluster)
 
     outcome = world.run(action, ARGS)
 
-    assert (cluster.deleted, image(world)) == ([], "shop/api:3")
+    assert (cluster.deleted, image(world)) == ([], THREE)
     assert outcome.unwell == "Its template was changed since by somebody."

@@ -10,6 +10,7 @@ from bot.ports import Rejected
 from bot.workloads import kinds, status
 from commands.rollback import Args, action
 from tests.cluster import manifests
+from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.revising import deploy, deployed, image_of
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
@@ -23,59 +24,59 @@ def image(world: World) -> str:
 
 
 def test_who_deploys_between_the_last_look_and_the_write_is_not_overwritten(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
-    cluster = Wedged(world, before=lambda: deploy(world, "shop/api:3"))
+    cluster = Wedged(world, before=lambda: deploy(world, THREE))
     world.place(cluster=cluster)
 
     with pytest.raises(Moved):
         world.run(action, ARGS, plan)
 
-    assert (image(world), cluster.patched) == ("shop/api:3", 1)
+    assert (image(world), cluster.patched) == (THREE, 1)
 
 
 def test_a_deployment_of_the_same_name_that_came_meanwhile_is_another_one(world: World) -> None:
     def replaced() -> None:
         world.remove(kinds.DEPLOYMENT, "api")
         world.until(lambda: world.admin.get(world.ref(kinds.DEPLOYMENT, "api")) is None, "it is gone")
-        world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(image="shop/api:2"))
+        world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(image=TWO))
 
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     world.place(cluster=Wedged(world, before=replaced))
 
     with pytest.raises(Moved):
         world.run(action, ARGS, plan)
 
-    assert image(world) == "shop/api:2"
+    assert image(world) == TWO
 
 
 def test_what_was_paused_since_the_plan_is_not_written_to(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True}})
 
     with pytest.raises(Rejected, match="is paused"):
         world.run(action, ARGS, plan)
 
-    assert image(world) == "shop/api:2"
+    assert image(world) == TWO
 
 
 def test_who_only_scales_between_the_last_look_and_the_write_is_no_hindrance(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     scaled = {"spec": {"replicas": 4}}
     world.place(cluster=Wedged(world, before=lambda: world.merge(kinds.DEPLOYMENT, "api", scaled, sub="scale")))
 
     outcome = world.run(action, ARGS, plan)
 
-    assert (outcome.unwell, image(world)) == ("", "shop/api:1")
+    assert (outcome.unwell, image(world)) == ("", ONE)
     assert world.get(kinds.DEPLOYMENT, "api")["status"]["updatedReplicas"] == 4
 
 
 @pytest.mark.parametrize("end", [Unsure("no answer"), Died()], ids=["the answer is lost", "the process dies"])
 def test_a_write_of_which_nobody_heard_is_found_and_not_sent_again(world: World, end: BaseException) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     cluster = Wedged(world, after=end)
     world.place(cluster=cluster)
@@ -84,7 +85,7 @@ def test_a_write_of_which_nobody_heard_is_found_and_not_sent_again(world: World,
         world.run(action, ARGS, plan)
     found = world.probe(action, ARGS, plan)
 
-    assert (found.ended, cluster.patched, image(world)) == (Ended.DONE, 1, "shop/api:1")
+    assert (found.ended, cluster.patched, image(world)) == (Ended.DONE, 1, ONE)
     assert found.left == {"template": plan.seen["goal"]}
 
 
@@ -92,28 +93,28 @@ def test_a_process_that_dies_before_the_write_has_done_nothing(world: World) -> 
     def die() -> None:
         raise Died
 
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     world.place(cluster=Wedged(world, before=die))
 
     with pytest.raises(Died):
         world.run(action, ARGS, plan)
 
-    assert (world.probe(action, ARGS, plan).ended, image(world)) == (Ended.FAILED, "shop/api:2")
+    assert (world.probe(action, ARGS, plan).ended, image(world)) == (Ended.FAILED, TWO)
 
 
 def test_a_run_that_somebody_has_deployed_over_is_still_found_by_its_annotation(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
+    deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     world.run(action, ARGS, plan)
-    deploy(world, "shop/api:3")
+    deploy(world, THREE)
 
     assert world.probe(action, ARGS, plan).ended is Ended.DONE
 
 
 def test_an_image_that_is_gone_from_its_registry_is_told_at_once(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
-    world.fake.broken_images.add("shop/api:1")
+    deployed(world, ONE, TWO)
+    world.fake.broken_images.add(ONE)
     began = world.clock.at
 
     outcome = world.run(action, ARGS)
@@ -125,35 +126,35 @@ def test_an_image_that_is_gone_from_its_registry_is_told_at_once(world: World) -
 
 
 def test_pods_of_the_revision_that_is_left_may_be_as_broken_as_they_like(world: World) -> None:
-    deployed(world, "shop/api:1")
-    world.fake.broken_images.add("shop/api:2")
-    deploy(world, "shop/api:2")
+    deployed(world, ONE)
+    world.fake.broken_images.add(TWO)
+    deploy(world, TWO)
     world.until(
         lambda: any("ImagePullBackOff" in str(pod.get("status")) for pod in world.every(kinds.POD)), "a pod is broken"
     )
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, outcome.unwell, image(world)) == (Ended.DONE, "", "shop/api:1")
+    assert (outcome.ended, outcome.unwell, image(world)) == (Ended.DONE, "", ONE)
 
 
 def test_where_no_history_is_kept_there_is_no_undo_and_the_plan_says_so(world: World) -> None:
-    deployed(world, "shop/api:1", revisionHistoryLimit=0)
-    world.fake.broken_images.add("shop/api:2")
-    deploy(world, "shop/api:2")
+    deployed(world, ONE, revisionHistoryLimit=0)
+    world.fake.broken_images.add(TWO)
+    deploy(world, TWO)
     world.until(lambda: len(world.every(kinds.REPLICASET)) == 2, "the newer revision has begun")
 
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert (plan.undo, outcome.unwell, image(world)) == ("", "", "shop/api:1")
+    assert (plan.undo, outcome.unwell, image(world)) == ("", "", ONE)
     assert plan.effect[-1] == "There is no undo: what it asks for now is kept nowhere else."
     assert len(world.every(kinds.REPLICASET)) == 1
 
 
 def test_a_container_that_crashes_again_and_again_is_named(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
-    world.fake.crashing_images.add("shop/api:1")
+    deployed(world, ONE, TWO)
+    world.fake.crashing_images.add(ONE)
 
     outcome = world.run(action, ARGS)
 
@@ -162,19 +163,19 @@ def test_a_container_that_crashes_again_and_again_is_named(world: World) -> None
 
 def test_a_deployment_whose_pods_a_quota_keeps_away_is_not_well_and_says_why(world: World) -> None:
     """It ends with our patience: Kubernetes sets no deadline to a return that never begins to move."""
-    deployed(world, "shop/api:1", "shop/api:2", strategy=_ONE_BY_ONE, progressDeadlineSeconds=1)
+    deployed(world, ONE, TWO, strategy=_ONE_BY_ONE, progressDeadlineSeconds=1)
     world.create(kinds.QUOTA, "tight", **manifests.quota(pods="3"))
     world.until(lambda: world.get(kinds.QUOTA, "tight").get("status", {}).get("used"), "the quota has counted")
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, image(world)) == (Ended.DONE, "shop/api:1")
+    assert (outcome.ended, image(world)) == (Ended.DONE, ONE)
     assert "exceeded quota: tight" in outcome.unwell
     assert outcome.unwell.endswith("after the change.")
 
 
 def test_a_rollback_that_makes_no_progress_in_time_says_so_and_why(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2", strategy=_ONE_BY_ONE, progressDeadlineSeconds=5)
+    deployed(world, ONE, TWO, strategy=_ONE_BY_ONE, progressDeadlineSeconds=5)
     world.fake.put("Node", "small", status={"allocatable": {"pods": "3"}})
     for pod in world.every(kinds.POD):
         world.fake.change("Pod", pod["metadata"]["name"], {"spec": {"nodeName": "small"}}, namespace=world.namespace)
@@ -186,9 +187,9 @@ def test_a_rollback_that_makes_no_progress_in_time_says_so_and_why(world: World)
 
 
 def test_a_deadline_that_the_revision_before_has_missed_is_not_held_against_the_one_gone_back_to(world: World) -> None:
-    deployed(world, "shop/api:1", progressDeadlineSeconds=2)
-    world.fake.broken_images.add("shop/api:2")
-    deploy(world, "shop/api:2")
+    deployed(world, ONE, progressDeadlineSeconds=2)
+    world.fake.broken_images.add(TWO)
+    deploy(world, TWO)
     world.until(
         lambda: status.condition(world.get(kinds.DEPLOYMENT, "api"), "Progressing").get("status") == "False",
         "its deadline is over",
@@ -196,14 +197,14 @@ def test_a_deadline_that_the_revision_before_has_missed_is_not_held_against_the_
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.unwell, image(world)) == ("", "shop/api:1")
+    assert (outcome.unwell, image(world)) == ("", ONE)
 
 
 def test_who_takes_the_rollback_back_while_it_is_watched_is_told_and_it_is_not_called_done(world: World) -> None:
-    deployed(world, "shop/api:1", "shop/api:2")
-    world.place(cluster=Wedged(world, then=lambda: deploy(world, "shop/api:2")))
+    deployed(world, ONE, TWO)
+    world.place(cluster=Wedged(world, then=lambda: deploy(world, TWO)))
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, image(world)) == (Ended.DONE, "shop/api:2")
+    assert (outcome.ended, image(world)) == (Ended.DONE, TWO)
     assert outcome.unwell == "Its template was changed since by somebody."

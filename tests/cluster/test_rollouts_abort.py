@@ -21,7 +21,7 @@ from commands.resume import Args as Again
 from commands.resume import action as resume
 from commands.retry import Args as Once
 from commands.retry import action as retry
-from tests.cluster.manifests import deployment
+from tests.cluster.manifests import THREE, deployment
 from tests.cluster.rollouts import ANALYSIS, PAUSE, analysis, canary, deploy, judge, pods_of, settled, state, weight
 from tests.cluster.world import World
 
@@ -163,7 +163,7 @@ def test_what_moved_since_the_plan_is_not_aborted(world: World) -> None:
     canary(world, weight(25), PAUSE)
     plan = world.plan(abort, _API)
     before = state(world).current
-    deploy(world, "vakhta.test/api:3")
+    deploy(world, THREE)
     world.until(lambda: state(world).observed and state(world).current != before, "its controller has seen that")
 
     with pytest.raises(Moved, match="template: "):

@@ -15,6 +15,7 @@ from commands.abort import Args as Service
 from commands.abort import action as abort
 from commands.promote import Args
 from commands.promote import action as promote
+from tests.cluster.manifests import THREE
 from tests.cluster.rollouts import ANALYSIS, PAUSE, analysis, canary, deploy, judge, settled, state, weight
 from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
@@ -205,7 +206,7 @@ def test_in_full_forgets_that_it_was_aborted(world: World) -> None:
 def test_somebody_s_new_version_meanwhile_is_why_it_does_not_hold(world: World) -> None:
     canary(world, weight(25), PAUSE, weight(50), PAUSE)
     plan = world.plan(promote, _API)
-    deploy(world, "vakhta.test/api:3")
+    deploy(world, THREE)
 
     with pytest.raises(Moved):
         world.run(promote, _API, plan)
@@ -236,7 +237,7 @@ def test_a_run_in_full_that_died_after_its_write_is_found_again(world: World) ->
 def test_what_somebody_changed_since_is_not_called_a_run_s(world: World) -> None:
     canary(world, weight(25), PAUSE, weight(50), PAUSE)
     plan = world.plan(promote, _API)
-    deploy(world, "vakhta.test/api:3")
+    deploy(world, THREE)
     world.until(lambda: state(world).phase is Phase.PAUSED, "the newer version's pause")
 
     assert world.probe(promote, _API, plan).ended is Ended.UNKNOWN

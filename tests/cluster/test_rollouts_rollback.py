@@ -16,8 +16,8 @@ from commands.abort import action as abort
 from commands.promote import Args as Promote
 from commands.promote import action as promote
 from commands.rollback import Args, action
-from tests.cluster.manifests import deployment, rollout
-from tests.cluster.rollouts import NEWER, PAUSE, blue_green, canary, needs_rollouts, state, weight
+from tests.cluster.manifests import TWO, deployment, rollout
+from tests.cluster.rollouts import PAUSE, blue_green, canary, state, weight
 from tests.cluster.world import World
 
 _API = Args(service="prod/api")
@@ -111,7 +111,7 @@ def test_blue_green_goes_back_at_once_while_its_pods_still_run(world: World) -> 
 
 
 def test_a_template_of_another_object_is_put_back_there(world: World) -> None:
-    needs_rollouts(world)
+    world.needs_rollouts()
     world.create(kinds.DEPLOYMENT, "api", **deployment(replicas=0))
     body = rollout(replicas=2, strategy={"canary": {"steps": [*_STEPS]}})
     body["spec"].pop("template")
@@ -120,7 +120,7 @@ def test_a_template_of_another_object_is_put_back_there(world: World) -> None:
     world.place(kind=kinds.ROLLOUT, cluster=world.admin)  # Which Deployment that is, no Role can know beforehand.
     world.until(lambda: state(world).done, "the first version")
     old = image(world, kinds.DEPLOYMENT)
-    containers = [{**world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"][0], "image": NEWER}]
+    containers = [{**world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"][0], "image": TWO}]
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"template": {"spec": {"containers": containers}}}})
     world.until(lambda: state(world).phase is Phase.PAUSED, "the pause of the second version")
     stable = Args(service="prod/api", revision=state(world).stable)

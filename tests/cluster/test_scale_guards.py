@@ -12,6 +12,7 @@ from bot.clusters import How
 from bot.sites import Connections, Headroom, Replicas
 from bot.workloads import kinds
 from tests.cluster import manifests
+from tests.cluster.manifests import TWO
 from tests.cluster.scale_world import SCALE, deployed, refused, replicas, stateful, to
 from tests.cluster.world import World
 
@@ -125,7 +126,7 @@ def test_what_an_operator_keeps_is_scaled_by_its_own_resource(world: World) -> N
 
 def test_a_deployment_whose_pods_a_rollout_runs_is_refused(world: World) -> None:
     if not world.serves(kinds.ROLLOUT):
-        pytest.skip("Argo Rollouts is not installed")
+        pytest.skip("Argo Rollouts is not installed there")
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=0))
     body = manifests.rollout()["spec"]
     named = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}
@@ -209,8 +210,8 @@ def test_more_of_them_are_asked_no_such_thing(world: World) -> None:
 def test_a_rollout_in_flight_is_told(world: World) -> None:
     fake = world.fake
     deployed(world)
-    fake.broken_images.add("vakhta.test/api:2")
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", "vakhta.test/api:2"), how=How.STRATEGIC)
+    fake.broken_images.add(TWO)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC)
     fake.settle()
 
     plan = world.plan(SCALE, to(4))
@@ -224,7 +225,7 @@ def test_a_rollout_in_flight_is_told(world: World) -> None:
 def test_pods_that_cannot_start_are_told_at_once_with_their_reason(world: World) -> None:
     fake = world.fake
     deployed(world)
-    fake.broken_images.add(manifests.IMAGE)
+    fake.broken_images.add(manifests.ONE)
     began = world.clock.at
 
     outcome = world.run(SCALE, to(5))

@@ -11,8 +11,8 @@ from commands.abort import Args as Service
 from commands.abort import action as abort
 from commands.status import Args
 from commands.status import action as status
-from tests.cluster.manifests import daemonset, deployment, statefulset
-from tests.cluster.rollouts import PAUSE, canary, needs_rollouts, state, weight
+from tests.cluster.manifests import ONE, TWO, daemonset, deployment, statefulset
+from tests.cluster.rollouts import PAUSE, canary, state, weight
 from tests.cluster.world import World
 
 _API = Args(service="prod/api")
@@ -33,7 +33,7 @@ def test_a_canary_tells_its_step_its_weight_and_its_pods(world: World) -> None:
     assert f"{before.current} has 25% of the traffic" in lines[1]
     assert "It waits until somebody promotes it." in lines
     assert "4 of 4 pods are ready." in lines
-    assert f"The pods of {before.current} run vakhta.test/api:2." in lines
+    assert f"The pods of {before.current} run {TWO}." in lines
     assert dict(outcome.buttons) == {
         "Promote": "promote prod/api",
         "Abort": "abort prod/api",
@@ -78,7 +78,7 @@ def test_what_is_paused_by_hand_can_be_resumed(world: World) -> None:
     ids=lambda one: one.title if isinstance(one, Kind) else "",
 )
 def test_whatever_else_runs_tells_how_far_it_is(world: World, kind: Kind, body: dict[str, object]) -> None:
-    needs_rollouts(world)
+    world.needs_rollouts()
     world.create(kind, "api", **body)
     world.place(kind=kind)
     world.until(lambda: not asked(world).moves, "the end of its rollout")
@@ -90,7 +90,7 @@ def test_whatever_else_runs_tells_how_far_it_is(world: World, kind: Kind, body: 
 
 
 def test_a_pod_that_does_not_come_up_says_why(world: World) -> None:
-    world.fake.broken_images.add("vakhta.test/api:1")
+    world.fake.broken_images.add(ONE)
     world.create(kinds.DEPLOYMENT, "api", **deployment())
     world.place()
     world.until(lambda: "ImagePullBackOff" in asked(world).said, "the reason")

@@ -28,6 +28,8 @@ from bot.sites import Site
 from bot.tools.cluster import Kubernetes
 from bot.workloads import grants, kinds
 from bot.workloads.roles import documents
+from tests.cluster import able
+from tests.cluster.able import Able
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.kubernetes_controllers import usual
 from tests.fakes.ticking import Ticking
@@ -73,6 +75,7 @@ class World:
     granted: list[Access] = field(default_factory=list)  #: what the bot was given by hand, beside `grants`
     reports: list[str] = field(default_factory=list)
     clock: Ticking = field(default_factory=Ticking)
+    able: Able = field(default_factory=Able)
     _loose: list[Ref] = field(default_factory=list)
 
     @property
@@ -128,9 +131,21 @@ class World:
         return "nobody@vakhta.test"
 
     def needs_pods(self) -> None:
-        """Skip the test where nothing runs pods."""
-        if self.real and not any(_runs(node) for node in self.admin.find(kinds.NODE, "")):
-            pytest.skip("no node of this cluster is ready to run pods")
+        """Skip the test where none gets ready."""
+        if self.real:
+            self.able.needs("pods", lambda: able.why_no_pods(self))
+
+    def needs_rollouts(self) -> None:
+        """Skip the test where nobody keeps Rollouts of Argo."""
+        self.needs_pods()
+        if self.real:
+            self.able.needs("rollouts", lambda: able.why_no_rollouts(self))
+
+    @contextmanager
+    def beside(self) -> Iterator[World]:
+        """Another namespace of the same cluster."""
+        with _namespace(replace(self, namespace="", places={}, _loose=[])) as world:
+            yield world
 
     def serves(self, kind: Kind) -> bool:
         """Whether that kind is installed there."""
@@ -217,12 +232,6 @@ class World:
         return outcome
 
 
-def _runs(node: Thing) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-    return ready and not (node.get("spec") or {}).get("unschedulable")
-
-
 @contextmanager
 def fake_world(place: Path) -> Iterator[World]:
     clock = Ticking()
@@ -241,20 +250,20 @@ def fake_world(place: Path) -> Iterator[World]:
 
 
 @contextmanager
-def real_world(file: str, context: str | None) -> Iterator[World]:
+def real_world(file: str, context: str | None, known: Able) -> Iterator[World]:
     section = ClusterSettings(kubeconfig=file, context=context)
-    world = World(admin=Admin("real", section), bot=Kubernetes("real", section), namespace="")
+    world = World(admin=Admin("real", section), bot=Kubernetes("real", section), namespace="", able=known)
     with _namespace(world):
         yield world
 
 
 @contextmanager
-def _namespace(world: World) -> Iterator[None]:
+def _namespace(world: World) -> Iterator[World]:
     name = f"vakhta-test-{uuid.uuid4().hex[:8]}"
     world.admin.create(_NAMESPACE, "", {"metadata": {"name": name}})
     world.namespace = name
     try:
-        yield
+        yield world
     finally:
         world.clean()
 
