@@ -1,7 +1,7 @@
 """A workload's pods are started anew, with the same template: the mark that `kubectl rollout restart` sets in it.
 
-A Rollout has a field for that, and its controller deletes pods one by one, only while every replica is available. The
-time is set when it runs and is in no plan, which would be another one each second.
+A Rollout has a field for that, and its controller evicts older pods, as many at once as may be unavailable. The time is
+set when it runs and is in no plan, which would be another one each second.
 https://argo-rollouts.readthedocs.io/en/stable/features/restart/
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from datetime import UTC, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from bot.acting import Moved, Tools
@@ -51,8 +51,8 @@ def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcom
     _refuse_what_stands_still(site, thing)
     if (thing["metadata"]["uid"], _digest(site, thing)) != (plan.seen[_UID], plan.seen[_RUNS]):
         raise Moved(f"{site.workload} was restarted or changed since")
-    older = frozenset(one["metadata"]["uid"] for one in pods.pods_of(site.cluster, thing))
-    at = f"{tools.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    there = pods.pods_of(site.cluster, thing)
+    older, at = frozenset(one["metadata"]["uid"] for one in there), _after(there, tools.now())
     written = site.cluster.patch(site.workload, _steps(site, thing, run, at), how=How.STEPS, by=marks.manager(run))
     patience = patience_for(thing) + _EACH * (counted(thing, "desiredNumberScheduled") or wanted(thing))
     why = watched(site, tools, _Restarting(site, thing, older, at, written), patience=patience)
@@ -119,7 +119,7 @@ def _warnings(site: Site, thing: Thing) -> Iterator[str]:
     if wanted(thing) == 1 and site.workload.kind != kinds.DAEMONSET:
         yield "It has one replica: nothing else serves where that one ends before the new one is ready."
     if site.workload.kind == kinds.ROLLOUT:
-        yield "Argo Rollouts restarts a pod at a time, and none while any replica is unavailable."
+        yield "Argo Rollouts takes no more pods at a time than may be unavailable, and waits where a budget forbids it."
 
 
 def _steps(site: Site, thing: Thing, run: str, at: str) -> list[dict[str, object]]:
@@ -130,6 +130,13 @@ def _steps(site: Site, thing: Thing, run: str, at: str) -> list[dict[str, object
     inside = [{**step, "path": f"/spec/template{step['path']}"} for step in marks.noted(template, {_RESTARTED: at})]
     same = {"op": "test", "path": "/spec/template", "value": template}
     return [uid, same, *inside, *marks.noted(thing, marks.annotation(run))]
+
+
+def _after(there: Iterable[Thing], now: datetime) -> str:
+    """Now, or the second after the newest of those pods: Argo Rollouts passes over one that is made at that time."""
+    born = (datetime.fromisoformat(one["metadata"]["creationTimestamp"]) for one in there)
+    at = max([now, *(one + timedelta(seconds=1) for one in born)])
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _digest(site: Site, thing: Thing) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from commands.restart import Args, action
 from tests.cluster import manifests
 from tests.cluster.rollouts import canary, settled
 from tests.cluster.world import World
+from tests.fakes.ticking import Ticking
 
 ARGS = Args(service="prod/api")
 _CANARY: Mapping[str, Any] = {"canary": {"steps": []}}
@@ -32,12 +34,27 @@ def test_every_pod_is_replaced_and_no_new_version_begins(world: World) -> None:
     outcome = world.run(action, ARGS, plan)
 
     now = world.get(kinds.ROLLOUT, "api")
-    assert "Argo Rollouts restarts a pod at a time, and none while any replica is unavailable." in plan.effect
+    assert (
+        "Argo Rollouts takes no more pods at a time than may be unavailable, and waits where a budget forbids it."
+        in plan.effect
+    )
     assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
     assert before.isdisjoint(uids(world))
     assert (now["spec"].get("template"), now["status"]["stableRS"]) == (template, stable.stable)
     assert now["status"]["restartedAt"] == now["spec"]["restartAt"]
     assert marks.written_by(now, "5f" * 16)
+
+
+def test_by_a_clock_that_is_behind_the_cluster_s_every_pod_is_replaced_too(world: World) -> None:
+    settled(world, strategy=_CANARY, replicas=2)
+    before, behind = uids(world), timedelta(minutes=5)
+    world.clock = Ticking(at=world.clock.at - behind)
+    world.now = lambda: datetime.now(UTC) - behind
+
+    outcome = world.run(action, ARGS)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert before.isdisjoint(uids(world))
 
 
 def test_one_that_waits_halfway_is_restarted_and_goes_on_waiting(world: World) -> None:
