@@ -166,6 +166,7 @@ def test_a_deployment_whose_pods_a_quota_keeps_away_is_not_well_and_says_why(wor
     deployed(world, ONE, TWO, strategy=_ONE_BY_ONE, progressDeadlineSeconds=1)
     world.create(kinds.QUOTA, "tight", **manifests.quota(pods="3"))
     world.until(lambda: world.get(kinds.QUOTA, "tight").get("status", {}).get("used"), "the quota has counted")
+    world.hurry()
 
     outcome = world.run(action, ARGS)
 

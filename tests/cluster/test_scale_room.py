@@ -51,6 +51,7 @@ def test_a_quota_that_is_met_after_the_yes_is_told_as_the_reason(world: World) -
     deployed(world)
     plan = world.plan(SCALE, to(6))
     world.place(cluster=met_later(world, "4", 3))
+    world.hurry()
 
     outcome = world.run(SCALE, to(6), plan)
 
@@ -64,6 +65,7 @@ def test_a_statefulset_that_meets_a_quota_says_so_in_its_events(world: World) ->
     stateful(world, count=2)
     plan = world.plan(SCALE, to(4))
     world.place(kind=kinds.STATEFULSET, cluster=met_later(world, "3", 2))
+    world.hurry()
 
     outcome = world.run(SCALE, to(4), plan)
 
@@ -96,17 +98,17 @@ def test_volumes_of_replicas_that_were_there_before_are_found_again(world: World
 
 
 def test_a_limit_range_counts_for_a_quota(world: World) -> None:
-    bare = manifests.deployment()
+    bare = manifests.deployment(replicas=0)
     bare["spec"]["template"]["spec"]["containers"][0].pop("resources")
     world.create(kinds.DEPLOYMENT, "api", **bare)
-    world.place()
+    world.place(replicas=Replicas(step=9))
     world.create(kinds.QUOTA, "team", **manifests.quota(limits_memory="1Gi"))
     counted(world, "limits.memory", 0)
-    unsaid = refused(world, to(4))
+    unsaid = refused(world, to(2))
     item = {"type": "Container", "default": {"memory": "600Mi"}}
     world.create(kinds.LIMITS, "usual", spec={"limits": [item]})
 
-    short = refused(world, to(5))
+    short = refused(world, to(2))
 
     assert "ResourceQuota team: it limits limits.memory, of which a container of the pods says nothing" in unsaid
     assert "of limits.memory 1Gi of 1Gi is left, and they would take 1200Mi" in short
