@@ -202,7 +202,8 @@ def card(drawn: Drawn, asker: str, limits: tuple[str, ...], differences: tuple[s
     lines = [*(f"Changed: {one}" for one in differences), *plan.effect, f"Touches: {plan.radius}"]
     if seen:
         lines.append(f"Seen: {', '.join(seen)}")
-    lines.append(f"Undo: {plan.undo or 'told once it ran, if there is one'}")
+    if plan.undo:
+        lines.append(f"Undo: {plan.undo}")
     if plan.lasts:
         lines.append(f"Undone by itself after {plan.lasts}, unless it is kept")
     if plan.check:

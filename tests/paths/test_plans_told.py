@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from bot.acts import Risk
+from dataclasses import replace
+from typing import Any
+
+from bot.acting import Tools
+from bot.acts import Plan, Risk
 from bot.model import Reply
+from tests.dials import Turn, TurnArgs
 from tests.house import BO, CY, House
+
+
+class _Lost(Turn):
+    """Nothing undoes it."""
+
+    def plan(self, args: TurnArgs, tools: Tools) -> Plan:
+        return replace(super().plan(args, tools), undo="")
 
 
 def flags(reply: Reply) -> tuple[bool, bool, bool]:
@@ -56,3 +68,13 @@ def test_an_expired_plan_is_over(house: House) -> None:
     house.clock.pass_by(minutes=16)
 
     assert flags(house.says(press(shown, "Do it"))) == (False, False, True)
+
+
+def test_what_nothing_can_undo_is_not_said_to_be_undone_by_anything(house: House) -> None:
+    kept = house.says("turn prod/api 6")
+    turn: Any = _Lost(house.dials)
+    house.verbs.actions["turn"] = turn
+    lost = house.says("turn prod/api 7")
+
+    shown = [[line for line in one.card.lines if line.startswith("Undo")] for one in (kept, lost) if one.card]
+    assert shown == [["Undo: turn prod/api 3"], []]
