@@ -64,6 +64,7 @@ def deploy(world: World, image: str = ONE) -> None:
 
 def analysis(world: World) -> None:
     """A template whose measurement begins so late that it is whoever tests who says how it goes."""
+    world.needs_rollouts()
     metric = {"name": "errors", "initialDelay": "1h", "provider": {"web": {"url": "http://127.0.0.1:9/"}}}
     world.create(TEMPLATE, "errors", spec={"metrics": [metric]})
 
