@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,15 +96,15 @@ class World:
     def create(self, kind: Kind, name: str, **body: Any) -> Thing:
         """In the world's namespace, if it can be in one, with the label of the suite."""
         ref, meta = self.ref(kind, name), {"name": name, **body.pop("metadata", {})}
-        made = self.admin.create(kind, ref.namespace, {"metadata": meta, **body})
         if not ref.namespace:
             self._loose.append(ref)
-        return made
+        return self.admin.create(kind, ref.namespace, {"metadata": meta, **body})
 
     def clean(self) -> None:
-        """Whatever was made goes; nobody waits for a namespace to be empty."""
-        for ref in (*self._loose, Ref(kind=_NAMESPACE, namespace="", name=self.namespace)):
-            self.admin.remove(ref)
+        """Whatever was made goes, each even if another would not; nobody waits for a namespace to be empty."""
+        with ExitStack() as all_of_it:
+            for ref in (*self._loose, Ref(kind=_NAMESPACE, namespace="", name=self.namespace)):
+                all_of_it.callback(self.admin.remove, ref)
 
     def get(self, kind: Kind, name: str) -> Thing:
         found = self.admin.get(self.ref(kind, name))
@@ -266,9 +266,9 @@ def real_world(file: str, context: str | None, known: Able) -> Iterator[World]:
 @contextmanager
 def _namespace(world: World) -> Iterator[World]:
     name = f"vakhta-test-{uuid.uuid4().hex[:8]}"
-    world.admin.create(_NAMESPACE, "", {"metadata": {"name": name}})
     world.namespace = name
     try:
+        world.admin.create(_NAMESPACE, "", {"metadata": {"name": name}})
         yield world
     finally:
         world.clean()
