@@ -242,6 +242,9 @@ class Runs:
             self._parts.reports.hear(run, drawn.words, said, LEASE)
         except Unavailable as trouble:
             logger.warning("how a run goes is not kept", extra={"run": run.id, "why": str(trouble)})
+        except Exception:
+            # The edge of the path: that it cannot be told how it goes must not end what goes on.
+            logger.exception("how a run goes is not told", extra={"run": run.id})
 
     def _look(self, run: Run, drawn: Drawn) -> Outcome | None:
         action = self._parts.verbs.actions.get(drawn.verb)

@@ -111,7 +111,7 @@ def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     if marks.written_by(held, run):
         return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=taken_back(lever, held, after), left=after)
     if now == before:
-        return Outcome(ended=Ended.FAILED, said=f"{wish.service} is as it was. Nothing was changed.")
+        return Outcome(ended=Ended.FAILED, said=f"{wish.service} is as it was: never changed, or back at once.")
     said = f"{wish.service} is neither as it was nor bears the mark of this run: {_spelled(now)}."
     return Outcome(ended=Ended.UNKNOWN, said=said)
 

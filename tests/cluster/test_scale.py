@@ -186,7 +186,7 @@ def test_a_run_that_was_cut_off_is_found_again_by_what_it_wrote(world: World) ->
     after = world.probe(SCALE, to(5), plan)
     another = world.probe(SCALE, to(5), plan, run="77" * 16)
 
-    assert (before.ended, before.said) == (Ended.FAILED, "prod/api is as it was. Nothing was changed.")
+    assert (before.ended, before.said) == (Ended.FAILED, "prod/api is as it was: never changed, or back at once.")
     assert (after.ended, after.unwell, dict(after.left)) == (Ended.DONE, "", {"replicas": "5"})
     assert another.ended is Ended.UNKNOWN
 

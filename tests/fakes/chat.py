@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bot.ports import Undelivered
-
 
 class Chat:
     """Implements `ports.Speaks`; each of `troubles` is raised once, in order."""
 
-    def __init__(self, *troubles: Undelivered) -> None:
+    def __init__(self, *troubles: Exception) -> None:
         self.said: list[tuple[str | None, str]] = []  #: (where, text); an edit takes the place of what stood there
         self.troubles = list(troubles)
 

@@ -88,6 +88,19 @@ def test_who_asks_is_answered_at_once_and_the_end_is_told_where_it_was_asked(slo
     assert end[1].startswith("prod/api is at 6. `undo ")
 
 
+def test_a_chat_that_breaks_over_how_it_goes_does_not_end_what_goes_on(slow: House) -> None:
+    steps = Steps(slow, "1 of 2 is done", "2 of 2 are done")
+    slow.chat.troubles = [RuntimeError("a bug in the channel")]
+
+    approved(slow)
+    steps.finish()
+    until(lambda: ended(slow), "it has ended")
+
+    assert slow.audited()[-1] is Code.DONE
+    assert slow.dials.last_run["prod/api"]
+    assert slow.chat.said == [(SPOT, "turn prod/api 6: 2 of 2 are done")]
+
+
 def test_how_it_goes_is_one_message_and_the_answer_of_runs(slow: House) -> None:
     steps = Steps(slow, "1 of 2 is done", "2 of 2 are done")
     approved(slow)
