@@ -20,7 +20,9 @@ from tests.fakes.slack_values import rows_of
 _EXPECTED = expected()
 _HOUSE = Path(cards.__file__).parent
 #: Whoever makes a card that may have buttons; another one has to be looked at here first.
-_DRAWERS = {"cards.py", "plans.py", "home.py"}
+_DRAWERS = {"cards.py", "plans.py", "home.py", "following.py"}
+#: Whoever says what stands on the buttons of an answer that is followed.
+_TELLING = "workloads/telling.py"
 #: The board's own buttons.
 _BOARD = {"ack", "resolve"}
 
@@ -55,6 +57,14 @@ def test_the_boards_own_buttons_say_words_of_the_table() -> None:
     drawn = (_HOUSE / "web" / "pages" / "draw.js").read_text(encoding="utf-8")
 
     assert set(re.findall(r"button\(\"[^\"]+\", `(\w+) ", drawn)) == _BOARD <= set(SAID)
+
+
+def test_the_buttons_of_a_rollout_that_is_told_say_words_of_the_table() -> None:
+    told = (_HOUSE / _TELLING).read_text(encoding="utf-8")
+
+    said = set(re.findall(r"f\"(\w+) \{service\}", told))
+
+    assert {"promote", "abort"} <= said <= set(SAID)
 
 
 def test_every_button_says_words_of_the_table_in_every_channel(ground: Ground) -> None:
