@@ -87,6 +87,14 @@ def pods_of(world: World, template: str) -> Sequence[Thing]:
     return world.every(kinds.POD, f"{HASH}={template}")
 
 
+def rests_at(world: World, replicas: int) -> bool:
+    """Whether it is paused with so many pods, old and new, or a few more where it surges, and all of them available."""
+    sets = world.every(kinds.REPLICASET)
+    whole = all((one.get("status") or {}).get("availableReplicas", 0) == one["spec"]["replicas"] for one in sets)
+    now, there = state(world), sum(one["spec"]["replicas"] for one in sets)
+    return whole and there >= replicas and now.observed and now.phase is Phase.PAUSED
+
+
 def _running(world: World, what: str) -> bool:
     found = state(world).analysis(what)
     return found is not None and found.phase == "Running"

@@ -22,7 +22,19 @@ from commands.resume import action as resume
 from commands.retry import Args as Once
 from commands.retry import action as retry
 from tests.cluster.manifests import THREE, deployment
-from tests.cluster.rollouts import ANALYSIS, PAUSE, analysis, canary, deploy, judge, pods_of, settled, state, weight
+from tests.cluster.rollouts import (
+    ANALYSIS,
+    PAUSE,
+    analysis,
+    canary,
+    deploy,
+    judge,
+    pods_of,
+    rests_at,
+    settled,
+    state,
+    weight,
+)
 from tests.cluster.world import World
 
 _API = Args(service="prod/api")
@@ -186,7 +198,7 @@ def test_a_plan_to_stop_it_holds_however_far_it_gets_and_is_scaled_meanwhile(
     plan = world.plan(action, args)
     world.run(promote, Promotion(service="prod/api"), run="6e" * 16)
     world.merge(kinds.ROLLOUT, "api", {"spec": {"replicas": 5}})
-    world.until(lambda: state(world).phase is Phase.PAUSED and state(world).observed, "all of it is done")
+    world.until(lambda: rests_at(world, 5), "all of it is done")
 
     assert world.plan(action, args) == plan
     assert world.run(action, args, plan).unwell == ""
@@ -196,7 +208,7 @@ def test_a_plan_to_promote_it_holds_while_an_autoscaler_changes_how_many_there_a
     canary(world, weight(25), PAUSE)
     plan = world.plan(promote, Promotion(service="prod/api"))
     world.merge(kinds.ROLLOUT, "api", {"spec": {"replicas": 6}})
-    world.until(lambda: state(world).phase is Phase.PAUSED and len(pods_of(world, state(world).current)) == 2, "scaled")
+    world.until(lambda: rests_at(world, 6), "scaled")
 
     assert world.plan(promote, Promotion(service="prod/api")) == plan
 
