@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 
 from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Access, How, Thing
@@ -21,8 +20,6 @@ from bot.workloads.status import counted, patience_for, wanted
 from bot.workloads.unsticking import Unsticking, partition_of, stuck
 from bot.workloads.watching import watched
 from bot.workloads.ways import Case
-
-_EACH = timedelta(minutes=1)  #: what one more pod may take where they come one by one
 
 
 class ByControllerRevision:
@@ -43,7 +40,7 @@ class ByControllerRevision:
         if not _rolls(thing):
             said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
             return replace(returning.over(site, choice, ""), said=said)
-        patience = patience_for(thing) + _EACH * _count(thing)
+        patience = patience_for(thing, in_line=_count(thing))
         if not _waits_in_line(site, thing):
             settling = Settling(site, choice.goal.pods, written=written)
             return returning.over(site, choice, watched(site, case.tools, settling, patience=patience))

@@ -11,6 +11,7 @@ from bot.clusters import Access, How, Ref, Thing
 from bot.ports import Rejected
 from bot.sites import Site
 from bot.workloads import kinds, marks, place
+from bot.workloads.status import is_ready
 
 #: Names in a plan's `seen`; what a run leaves is the first.
 _OPEN, _UID = "schedulable", "uid"
@@ -98,7 +99,7 @@ def _check_others(site: Site, node: Thing) -> None:
 
 def _takes_pods(node: Thing) -> bool:
     """Whether it takes those that tolerate nothing in particular."""
-    return not _is_closed(node) and _is_ready(node) and not _taints(node)
+    return not _is_closed(node) and is_ready(node) and not _taints(node)
 
 
 def _closing(site: Site) -> Iterator[str]:
@@ -111,7 +112,7 @@ def _opening(site: Site, node: Thing) -> Iterator[str]:
     yield f"{site.workload} of cluster {site.cluster.name} takes new pods again."
     if taints := _taints(node):
         yield f"Only those that tolerate its taints: {', '.join(taints)}."
-    if not _is_ready(node):
+    if not is_ready(node):
         yield "It is not ready now, and gets none before it is."
 
 
@@ -128,11 +129,6 @@ def _taints(node: Thing) -> list[str]:
     """That keep pods away, beside the one that being closed sets."""
     found = [one for one in node["spec"].get("taints") or () if one.get("effect") != "PreferNoSchedule"]
     return sorted(one["key"] for one in found if one["key"] != "node.kubernetes.io/unschedulable")
-
-
-def _is_ready(node: Thing) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def _is_closed(node: Thing) -> bool:

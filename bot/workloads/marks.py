@@ -60,6 +60,11 @@ def owner_of_field(thing: Thing, *path: str) -> str:
     return ""
 
 
+def whose(thing: Thing, *path: str) -> str:
+    """As `owner_of_field`, for a sentence that has to name somebody."""
+    return owner_of_field(thing, *path) or "somebody who left no name"
+
+
 def _newest_first(thing: Thing) -> Iterator[Mapping[str, Any]]:
     entries = (thing.get("metadata") or {}).get("managedFields") or ()
     yield from sorted(entries, key=lambda entry: str(entry.get("time", "")), reverse=True)

@@ -27,7 +27,6 @@ from bot.workloads.watching import watched
 #: Names in a plan's `seen`: the object, and a digest of what its pods are made of.
 _UID, _RUNS = "uid", "runs"
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
-_EACH = timedelta(minutes=1)  #: what one more pod may take where they come one by one
 
 
 def planned(site: Site, thing: Thing) -> Plan:
@@ -54,7 +53,7 @@ def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcom
     there = pods.pods_of(site.cluster, thing)
     older, at = frozenset(one["metadata"]["uid"] for one in there), _after(there, tools.now())
     written = site.cluster.patch(site.workload, _steps(site, thing, run, at), how=How.STEPS, by=marks.manager(run))
-    patience = patience_for(thing) + _EACH * (counted(thing, "desiredNumberScheduled") or wanted(thing))
+    patience = patience_for(thing, in_line=counted(thing, "desiredNumberScheduled") or wanted(thing))
     why = watched(site, tools, _Restarting(site, thing, older, at, written), patience=patience)
     return Outcome(
         ended=Ended.DONE, said=f"{site.workload} {'was told to restart' if why else 'is restarted'}.", unwell=why

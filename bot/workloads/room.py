@@ -20,7 +20,7 @@ from bot.workloads import kinds
 from bot.workloads.needs import Need, need_of
 from bot.workloads.quantities import Amounts, added, amounts
 from bot.workloads.selectors import meets
-from bot.workloads.status import condition
+from bot.workloads.status import is_ready
 
 #: So many nodes are looked at closely; in a larger cluster the rest is not known.
 _MOST = 50
@@ -78,7 +78,7 @@ def may_go(pod: Mapping[str, Any], node: Thing) -> bool:
     if spec.get("unschedulable") and all(one.get("key") != _CORDONED for one in taints):
         taints.append({"key": _CORDONED, "effect": "NoSchedule"})
     return (
-        condition(node, "Ready").get("status") == "True"
+        is_ready(node)
         and all(labels.get(name) == value for name, value in (pod.get("nodeSelector") or {}).items())
         and _has_affinity(pod, labels)
         and all(_tolerated(pod, one) for one in taints if one.get("effect") in ("NoSchedule", "NoExecute"))

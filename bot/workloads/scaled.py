@@ -80,7 +80,7 @@ class Scaled:
             self._refused_since = self._refused_since or now
             if now - self._refused_since >= _PASSING:
                 return Standing(said=standing.said, failed=refused)
-            return Standing(said=f"{standing.said}; {refused.rstrip('.')}")
+            return standing.because(refused)
         self._refused_since = None
         if status.counted(workload, "replicas") == 0:
             return standing
@@ -88,8 +88,7 @@ class Scaled:
         hopeless = pods.hopeless(mine)
         if hopeless:
             return Standing(said=standing.said, failed=hopeless)
-        held_up = pods.held_up(mine)
-        return Standing(said=f"{standing.said}; {held_up.rstrip('.')}") if held_up else standing
+        return standing.because(pods.held_up(mine))
 
     def _refused(self, workload: Thing) -> str:
         """Why pods cannot be made: a quota, mostly. A StatefulSet says so in its events alone."""
@@ -127,7 +126,7 @@ def taken_back(lever: Lever, held: Thing, after: dict[str, str]) -> str:
     for one in lever.values:
         if now[one.name] == after[one.name]:
             continue
-        who = marks.owner_of_field(held, *one.path) or "somebody who left no name"
+        who = marks.whose(held, *one.path)
         if now[one.name] == ABSENT:
             return f"Its pause was ended by {who}."
         return f"{_WHAT[one.name]} was taken back to {now[one.name]} by {who}."

@@ -21,12 +21,10 @@ from bot.workloads.moves import Move, Wish, move_of, reverse_of, settled
 from bot.workloads.owners import owner_of
 from bot.workloads.scaled import Scaled, taken_back
 from bot.workloads.watching import watched
-from bot.workloads.ways import WAY
+from bot.workloads.ways import WAY, chosen
 
 _SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
 _BY, _UID = "autoscaler", "uid"
-#: How long one pod may take where they come one by one.
-_EACH = timedelta(minutes=1)
 
 
 def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
@@ -119,10 +117,7 @@ def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
 def _meant(wish: Wish, plan: Plan, tools: Tools) -> tuple[Site, Lever, Ref]:
     """What the plan's lever is, and the object that it is of."""
     site = place.site_of(tools, wish.service)
-    lever = LEVERS.get(plan.seen.get(WAY, ""))
-    if lever is None:
-        said = "The bot no longer knows the way of this plan. Nothing was done. Ask for it again."
-        raise Rejected(said, code="no_such_way", status=409)
+    lever = chosen(LEVERS, plan)
     return site, lever, lever.ref(site, plan.seen.get(_BY, ""))
 
 
@@ -190,11 +185,10 @@ def _why_no_way_back(move: Move, site: Site, workload: Thing) -> str:
 
 def _patience(site: Site, workload: Thing, after: Mapping[str, str]) -> timedelta:
     """A StatefulSet makes and takes away its pods one after the other."""
-    usual = status.patience_for(workload)
     if site.workload.kind != kinds.STATEFULSET:
-        return usual
+        return status.patience_for(workload)
     goal = int(after.get("replicas") or after["floor"])
-    return usual + _EACH * abs(goal - status.wanted(workload))
+    return status.patience_for(workload, in_line=abs(goal - status.wanted(workload)))
 
 
 def _for_ever(fixed: str, held: timedelta) -> Rejected:

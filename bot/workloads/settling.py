@@ -59,11 +59,7 @@ class Settling:
         said = pods.held_up(found) or _not_made(self._site, thing)
         if standing.failed:
             return replace(standing, failed=f"{standing.failed.rstrip('.')}. {said}".rstrip())
-        return replace(
-            standing,
-            failed=pods.hopeless(found),
-            said=f"{standing.said}; {said.rstrip('.')}" if said else standing.said,
-        )
+        return replace(standing.because(said), failed=pods.hopeless(found))
 
     def _soaking(self, standing: Standing, found: Sequence[Thing]) -> Standing:
         count = pods.restarts(found)
@@ -83,8 +79,7 @@ def taken_back(written: Thing | None, thing: Thing) -> str:
     """Who has given it another template since: a sentence; "" while it has the one that was written."""
     if written is None or thing["spec"].get("template") == written["spec"].get("template"):
         return ""
-    who = marks.owner_of_field(thing, "spec", "template") or "somebody who left no name"
-    return f"Its template was changed since by {who}."
+    return f"Its template was changed since by {marks.whose(thing, 'spec', 'template')}."
 
 
 def _not_made(site: Site, thing: Thing) -> str:

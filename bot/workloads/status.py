@@ -8,7 +8,7 @@ https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from bot.workloads.rollouts import Phase, observed, phase_of
 
 #: What Kubernetes waits for progress where a Deployment does not say; and our own margin behind it.
 _DEADLINE_S, _MARGIN_S = 600, 60
+_EACH = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,16 +29,23 @@ class Standing:
     done: bool = False
     failed: str = ""  #: why it will not come to its end by itself: a sentence
 
+    def because(self, why: str) -> Standing:
+        """With what it waits for: a sentence, or "" where nobody knows."""
+        return replace(self, said=f"{self.said}; {why.rstrip('.')}") if why else self
+
 
 def standing_of(kind: Kind, thing: Thing) -> Standing:
     """How far that workload is with what its spec asks for."""
     return _RULES[kind](thing)
 
 
-def patience_for(thing: Thing) -> timedelta:
-    """How long its rollout may be without an end: its own deadline and a margin."""
+def patience_for(thing: Thing, *, in_line: int = 0) -> timedelta:
+    """How long its rollout may be without an end: its own deadline and a margin.
+
+    `in_line`: so many pods come or go one after the other, and each may take a while.
+    """
     said = (thing.get("spec") or {}).get("progressDeadlineSeconds") or _DEADLINE_S
-    return timedelta(seconds=min(int(said), 3600) + _MARGIN_S)
+    return timedelta(seconds=min(int(said), 3600) + _MARGIN_S) + _EACH * in_line
 
 
 def wanted(thing: Thing) -> int:
@@ -57,6 +65,11 @@ def condition(thing: Thing, kind: str) -> Mapping[str, Any]:
         if one.get("type") == kind:
             return dict(one)
     return {}
+
+
+def is_ready(thing: Thing) -> bool:
+    """Whether a pod, or a node, says so of itself."""
+    return condition(thing, "Ready").get("status") == "True"
 
 
 def unseen(kind: Kind, thing: Thing) -> bool:

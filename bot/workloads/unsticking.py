@@ -17,7 +17,7 @@ from bot.sites import Site
 from bot.workloads import kinds, pods
 from bot.workloads.history import Revision
 from bot.workloads.settling import Settling
-from bot.workloads.status import Standing, unseen
+from bot.workloads.status import Standing, is_ready, unseen
 
 
 def partition_of(thing: Thing) -> int:
@@ -35,7 +35,7 @@ def stuck(site: Site, thing: Thing, goal: Revision) -> Sequence[Thing]:
         return ()
     found = pods.pods_of(site.cluster, thing, more=goal.others)
     moved = [one for one in found if _ordinal(one) >= partition_of(thing)]
-    return [one for one in moved if not _ready(one) and not one["metadata"].get("deletionTimestamp")]
+    return [one for one in moved if not is_ready(one) and not one["metadata"].get("deletionTimestamp")]
 
 
 class Unsticking:
@@ -68,11 +68,6 @@ class Unsticking:
             return
         except (Rejected, Unsure) as trouble:
             self._refused = f"pod {name} could not be deleted: {trouble.said.removesuffix(' Nothing was done.')}"
-
-
-def _ready(pod: Thing) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def _ordinal(pod: Thing) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan
@@ -18,6 +18,8 @@ from bot.clusters import Thing
 from bot.ports import Rejected
 from bot.sites import Site
 from bot.workloads.owners import Owner
+
+Chosen = TypeVar("Chosen")
 
 #: Under this name a plan's `seen` holds its way; it is told to people in the plan's effect instead.
 WAY = "way"
@@ -45,7 +47,7 @@ class Way(Protocol):
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome: ...
 
 
-def chosen(ways: Mapping[str, Way], plan: Plan) -> Way:
+def chosen(ways: Mapping[str, Chosen], plan: Plan) -> Chosen:
     """The way of a plan. Raises `Rejected` where this version does not have it any more."""
     found = ways.get(plan.seen.get(WAY, ""))
     if found is None:
