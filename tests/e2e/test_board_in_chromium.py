@@ -249,3 +249,20 @@ def test_a_lost_connection_is_said_and_found_again(tmp_path: Path, chromium: Web
     assert "What you see is from" in said or "connection is lost" in said
     assert state == "connection lost"
     assert "BeforeTheLoss" in text(chromium, "#open")
+
+
+def test_a_reading_that_failed_is_made_again_though_the_connection_stands(tmp_path: Path, chromium: WebDriver) -> None:
+    with WebHouse(tmp_path) as house:
+        chromium.get(house.url)
+        wait_for(lambda: text(chromium, "#live") == "live")
+        chromium.execute_cdp_cmd("Network.enable", {})
+        chromium.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/api/incidents*"]})
+        house.fire("WhileNothingCouldBeRead")
+        said = wait_for(lambda: text(chromium, "#trouble"))
+
+        chromium.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+        wait_for(lambda: "WhileNothingCouldBeRead" in text(chromium, "#open"))
+
+        assert said.startswith("The bot does not answer.")
+        assert text(chromium, "#live") == "live"
+        assert text(chromium, "#trouble") == ""

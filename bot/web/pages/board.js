@@ -227,6 +227,6 @@ at("older").addEventListener("click", () => {
 window.addEventListener("popstate", arrive);
 if (at("say")) listen(at("say"), shownIncident, refresh);
 setInterval(tick, 15000);
-setInterval(() => { if (!connected) refresh(); }, 5000);
+setInterval(() => { if (!connected || failing) refresh(); }, 5000);
 follow({ told: tell, said: speak, moved: refresh, state: showState });
 arrive();
