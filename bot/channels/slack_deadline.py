@@ -2,6 +2,7 @@
 
 The trap: a socket's time-out is for each read. A peer that sends one byte before each ends holds a thread for as long
 as it likes. So the connection is cut when the time is over, whatever it is doing. (Only looking up a name is outside.)
+That it is over is read from the clock: on a busy machine a socket's own time-out is quicker than the thread that cuts.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from ssl import SSLContext
 from types import TracebackType
@@ -20,8 +22,9 @@ class Deadline:
     """A context around one call, on one thread; everything it opened is dead once `seconds` have gone by."""
 
     def __init__(self, seconds: float) -> None:
-        self.passed = False
         self._seconds = seconds
+        self._over_at = time.monotonic() + seconds
+        self._cut_off = False
         self._lock = threading.Lock()
         self._opened: list[socket.socket] = []
         self._watch = threading.Timer(seconds, self._cut)
@@ -37,6 +40,10 @@ class Deadline:
             opened, self._opened = self._opened, []
         for one in opened:
             one.close()
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() >= self._over_at
 
     def open(self, request: Request, *, proxy: str | None, tls: SSLContext | None) -> HTTPResponse:
         """Like urllib's `urlopen`, within the deadline, and so is reading what it returns. `proxy`: a URL.
@@ -56,14 +63,14 @@ class Deadline:
         made = socket.create_connection(*where, **how)
         with self._lock:
             self._opened.append(made.dup())
-            late = self.passed
+            late = self._cut_off
         if late:
             self._cut()
         return made
 
     def _cut(self) -> None:
         with self._lock:
-            self.passed = True
+            self._cut_off = True
             for one in self._opened:
                 with contextlib.suppress(OSError):  # The peer was quicker.
                     one.shutdown(socket.SHUT_RDWR)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from bot.channels.slack_deadline import Deadline
 from bot.channels.slack_web import Web, whisper
 from bot.ports import Undelivered
 
@@ -65,6 +66,14 @@ def test_a_call_ends_when_its_time_is_over(first: bytes, drop: bytes) -> None:
     assert took < 2
     assert late.value.said == "Slack did not answer users.info within 0.3 s."
     assert not late.value.permanent
+
+
+def test_a_silent_slack_is_told_the_same_when_the_thread_that_cuts_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Deadline, "_cut", lambda _: None)
+    with dripping(b"", b"") as url, pytest.raises(Undelivered) as late:
+        Web("xoxb-1", url, 0.1).call("users.info", {"user": "U1"})
+
+    assert late.value.said == "Slack did not answer users.info within 0.1 s."
 
 
 def test_an_answer_to_the_asker_is_given_up_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
