@@ -99,7 +99,7 @@ class StrictServer:
         with self._lock:
             self._troubles.extend([trouble] * times)
 
-    def wait(self, holds: Callable[[], bool], what: str = "the condition", *, within_s: float = 5.0) -> None:
+    def wait(self, holds: Callable[[], bool], what: str = "the condition", *, within_s: float = 20.0) -> None:
         """Until `holds()`, or AssertionError naming `what`."""
         deadline = time.monotonic() + within_s
         while not holds():

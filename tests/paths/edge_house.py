@@ -31,7 +31,7 @@ NEXT_TOKEN = "token-that-comes-next"
 OTHER_TOKEN = "token-of-another-receiver"
 
 
-def wait_for(found: Callable[[], object], within_s: float = 5.0) -> None:
+def wait_for(found: Callable[[], object], within_s: float = 20.0) -> None:
     deadline = time.monotonic() + within_s
     while not found():
         assert time.monotonic() < deadline, f"did not become true within {within_s} s"

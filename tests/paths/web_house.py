@@ -48,7 +48,7 @@ MUTE = Mouth(name="slack", kinds=frozenset({Kind.CARD, Kind.LINE}), wants=frozen
 _Found = TypeVar("_Found")
 
 
-def wait_for(found: Callable[[], _Found], within_s: float = 5.0) -> _Found:
+def wait_for(found: Callable[[], _Found], within_s: float = 20.0) -> _Found:
     """What `found` returns as soon as that is true; AssertionError when it is not in time."""
     deadline = time.monotonic() + within_s
     while not (value := found()):
