@@ -6,10 +6,12 @@ that shares its commit.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from bot import incidents
 from bot.episodes import Verdict, judge, recent
@@ -27,7 +29,7 @@ class Stored(Protocol):
     def episode(self, of: tuple[str, str, datetime]) -> Standing | None: ...
 
 
-_Counts = dict[int | Group, Count]
+_Counts = defaultdict[int | Group, Count]
 
 
 class Fold:
@@ -52,7 +54,7 @@ class Fold:
     def take(self, delivered: Delivered) -> list[int]:
         """Fold one delivery; returns the incidents that it changed. What raises leaves nothing behind."""
         self._layer = Layer()
-        counts: _Counts = {}
+        counts: _Counts = defaultdict(Count)
         for alert in delivered.alerts:
             self._place(alert, counts)
         changed = [self._tell(of, count, delivered) for of, count in counts.items()]
@@ -97,7 +99,7 @@ class Fold:
 
     def _fire(self, alert: Alert, standing: Standing | None, counts: _Counts) -> None:
         home = self._home(alert, standing)
-        count = counts.setdefault(home, Count())
+        count = counts[home]
         count.fired += 1
         count.joined[_firing(alert)] = alert
         if standing and standing.starts_at == alert.starts_at:
@@ -118,10 +120,10 @@ class Fold:
             return
         home = self._home(alert, standing)
         if home == incident.id or isinstance(home, tuple):
-            counts.setdefault(incident.id, Count()).still += 1
+            counts[incident.id].still += 1
             return
-        counts.setdefault(incident.id, Count()).ended += 1
-        count = counts.setdefault(home, Count())
+        counts[incident.id].ended += 1
+        count = counts[home]
         count.fired += 1
         count.joined[_firing(alert)] = alert
         self._touch(alert, standing)
@@ -129,7 +131,7 @@ class Fold:
     def _ended(self, alert: Alert, standing: Standing, counts: _Counts, *, until: datetime | None) -> Standing:
         """The episode, ended, and counted as such where it stands; that may be a group that has no incident yet."""
         firing, home = (alert.source, alert.fingerprint, standing.starts_at), standing.incident_id
-        for count in counts.values() if home is None else (counts.setdefault(home, Count()),):
+        for count in counts.values() if home is None else (counts[home],):
             if home is not None or firing in count.joined:
                 count.ended += 1
         return replace(standing, firing=False, ended_at=self._now, until=until)
@@ -149,7 +151,7 @@ class Fold:
         firing = _firing(alert)
         if standing.incident_id is not None or any(firing in count.joined for count in counts.values()):
             return
-        count = counts.setdefault(self._home(alert, None), Count())
+        count = counts[self._home(alert, None)]
         count.past += 1
         count.joined[firing] = alert
         self._layer.touched[firing] = standing
@@ -217,16 +219,7 @@ class Fold:
     def _settle(self, firing: Firing, home: int) -> None:
         """The episode stands in that incident."""
         was = self._layer.touched[firing]
-        standing = Standing(
-            row=was.row,
-            incident_id=home,
-            starts_at=was.starts_at,
-            firing=was.firing,
-            ended_at=was.ended_at,
-            until=was.until,
-            doubted_at=was.doubted_at,
-        )
-        self._layer.touched[firing] = standing
+        self._layer.touched[firing] = standing = replace(was, incident_id=home)
         newest = self._newest(firing[:2])
         if newest and newest.starts_at == was.starts_at:
             self._layer.newest[firing[:2]] = standing

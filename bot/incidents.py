@@ -27,8 +27,9 @@ A wish that changes nothing gives a Change without events, and that is how echoe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from bot.model import Change, Event, Incident, Severity, Status, What
 from bot.ports import Rejected

@@ -18,8 +18,10 @@ their severity, then cards whose counts moved; so the last critical incident is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from bot.model import STORY, Change, Incident, Kind, Owed, Severity, What
 
@@ -28,9 +30,9 @@ _BY_PEOPLE = 1
 _COUNTS = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Mouth:
-    """What `owed` has to know of a channel."""
+    """What `owed` has to know of a channel; one is equal to itself only, so that asking `_owed` of it costs little."""
 
     name: str
     kinds: frozenset[Kind]

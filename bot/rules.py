@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.catalog import Service, service_of
 from bot.model import Alert, Severity
@@ -36,14 +36,29 @@ class Rules:
             self.unknown(value)
         return Severity.WARNING
 
-    def lead(self, alert: Alert) -> Lead:
-        """How it would name and weigh an incident, and how it sorts among others that would."""
-        severity = self.severity(alert.labels)
-        summary = alert.notes.get("summary") or alert.notes.get("description") or ""
-        title = f"{alert.title}: {summary}" if summary else alert.title
-        return Lead(
-            order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
-            title=title[:_TITLE] if title.isprintable() else " ".join(title.split())[:_TITLE],
-            severity=severity,
-            service=service_of(alert.labels, self.services),
-        )
+    def lead(self, alerts: Iterable[Alert]) -> Lead | None:
+        """The one of them that names and weighs their incident, and how it sorts among those of other deliveries.
+
+        The worst, then the earliest, then the least fingerprint; None of none.
+        """
+        weighed = [(self.severity(one.labels), one) for one in alerts]
+        if not weighed:
+            return None
+        return _lead(*min(weighed, key=_order), self.services)
+
+
+def _order(weighed: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
+    severity, alert = weighed
+    return severity.rank, alert.starts_at, alert.fingerprint
+
+
+def _lead(severity: Severity, alert: Alert, services: Sequence[Service]) -> Lead:
+    """`order` is a text that sorts as `_order` does."""
+    summary = alert.notes.get("summary") or alert.notes.get("description") or ""
+    title = f"{alert.title}: {summary}" if summary else alert.title
+    return Lead(
+        order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
+        title=title[:_TITLE] if title.isprintable() else " ".join(title.split())[:_TITLE],
+        severity=severity,
+        service=service_of(alert.labels, services),
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
 
 from bot.model import Alert, Delivered, Event, Incident, Standing
 from bot.rules import Rules
@@ -15,7 +14,6 @@ Group = tuple[str, str]  #: (source, group's key)
 Firing = tuple[str, str, datetime]  #: (source, fingerprint, startsAt): one episode
 
 _NAMED = 3
-_ORDER = attrgetter("order")
 
 
 @dataclass(slots=True)
@@ -55,7 +53,7 @@ class Count:
             ended=self.ended,
             past=self.past,
             still=self.still,
-            lead=min(map(rules.lead, joined), key=_ORDER, default=None),
+            lead=rules.lead(joined),
             names=tuple(names)[:_NAMED],
             truncated=delivered.truncated,
         )

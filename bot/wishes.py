@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from bot.model import Severity, What
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lead:
+class Lead(Struct, frozen=True, kw_only=True, gc=False):
     """The alert that names an incident: `order` sorts leads, the least is the one that counts."""
 
     order: str
@@ -20,8 +19,7 @@ class Lead:
     service: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True, gc=False):
     """What one delivery said about one incident's alerts, counted."""
 
     source: str
@@ -35,8 +33,7 @@ class Told:
     truncated: int | None = None  #: alerts the sender left out; None when it did not say
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Acked:
+class Acked(Struct, frozen=True, kw_only=True, gc=False):
     """`by` takes the incident."""
 
     by: str
@@ -45,8 +42,7 @@ class Acked:
     human: bool = True  #: False for a platform's automation, whose word never takes an incident from a person
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True, kw_only=True, gc=False):
     """`by` declares it over, whatever its alerts say."""
 
     by: str
@@ -54,8 +50,7 @@ class Resolved:
     via: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True, kw_only=True, gc=False):
     """`by` adds a sentence to the story."""
 
     by: str
@@ -64,16 +59,14 @@ class Noted:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Untold:
+class Untold(Struct, frozen=True, kw_only=True, gc=False):
     """A message of this incident cannot reach `channel`, or is late; people hear of it elsewhere."""
 
     channel: str
     said: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reopened:
+class Reopened(Struct, frozen=True, kw_only=True, gc=False):
     """`by` says it is not over."""
 
     by: str
@@ -82,8 +75,7 @@ class Reopened:
     because: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Assigned:
+class Assigned(Struct, frozen=True, kw_only=True, gc=False):
     """`by` gives it to `to`, who has not said yes; giving it to oneself is taking it."""
 
     by: str
@@ -92,8 +84,7 @@ class Assigned:
     to: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Weighed:
+class Weighed(Struct, frozen=True, kw_only=True, gc=False):
     """`by` says how bad it is."""
 
     by: str
@@ -102,8 +93,7 @@ class Weighed:
     severity: Severity
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Paged:
+class Paged(Struct, frozen=True, kw_only=True, gc=False):
     """`by` pages about it, as incident `page`, which is one of its own."""
 
     by: str
@@ -113,8 +103,7 @@ class Paged:
     page: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Raised:
+class Raised(Struct, frozen=True, kw_only=True, gc=False):
     """`by` opens an incident that no alert knows of."""
 
     by: str
@@ -124,8 +113,7 @@ class Raised:
     service: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Acted:
+class Acted(Struct, frozen=True, kw_only=True, gc=False):
     """Something was asked for, done or not done about it, in the world outside; the incident itself stays as it is."""
 
     what: What

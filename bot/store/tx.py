@@ -8,7 +8,6 @@ Nothing here waits for the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -25,8 +24,7 @@ Group = tuple[str, str]  #: (source, group's key)
 Episode = tuple[str, str, datetime]  #: (source, fingerprint, startsAt)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewAlert:
+class NewAlert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An episode to be stored for the first time, as it stands."""
 
     row: int

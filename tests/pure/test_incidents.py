@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bot import incidents
 from bot.model import Incident, Severity, Status, What
@@ -27,7 +27,7 @@ PAGE = Paged(by="ana", name="Ana", via="slack", text="wake up", page=2)
 
 def fresh(**changed: object) -> Incident:
     opened = incidents.opened(1, "api", Told(source="am", fired=1, lead=LEAD), now=NOON).incident
-    return replace(opened, **changed)  # type: ignore[arg-type]
+    return replace(opened, **changed)
 
 
 OPEN = fresh()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from bot import incidents
 from bot.model import Change, Incident, Kind, Severity, Status, What

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from bot.cards import card as draw

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from bot.cards import card as draw
 from bot.channels.slack import Slack
@@ -52,7 +53,7 @@ def test_a_line_of_its_own_is_said_where_it_is_to_be_and_pings_nobody(fake: Fake
 def test_a_card_is_edited_in_place(fake: FakeSlack, slack: Slack) -> None:
     ref = post(slack)
 
-    done = replace(INCIDENT, status=Status.RESOLVED, resolved_by="ana")
+    done = structs.replace(INCIDENT, status=Status.RESOLVED, resolved_by="ana")
     again = slack.deliver(card(ref, told=draw(done, public_url="https://vakhta.test")))
 
     assert again == ref
