@@ -11,6 +11,7 @@ import pytest
 from bot.store import migrating
 from bot.store.engine import Store
 from tests.house import House
+from tests.lending import Lending
 from tests.postgres import Postgres, why_not
 
 
@@ -38,14 +39,22 @@ def postgres_template(postgres: Postgres) -> str:
     return url.rpartition("/")[2]
 
 
+@pytest.fixture(scope="session")
+def lending(postgres: Postgres, postgres_template: str) -> Lending:
+    return Lending(postgres, postgres_template)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database of this version with nothing in it."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "vakhta.db")
-        return f"sqlite:///{tmp_path}/vakhta.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.url("house", like=request.getfixturevalue("postgres_template"))
+        yield f"sqlite:///{tmp_path}/vakhta.db"
+        return
+    lending: Lending = request.getfixturevalue("lending")
+    url = lending.lend()
+    yield url
+    lending.take_back(url)
 
 
 @pytest.fixture
