@@ -20,23 +20,46 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
-_ROOT = Path(__file__).parent.parent
-_TIED = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+ROOT = Path(__file__).parent.parent
+#: Before a command: the kernel ends it with whoever started it.
+TIED = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 _ENDS_WITHIN_S = 25.0
 
 TOKEN = "local-only-token"
 
 
-class Program:
-    """One program, while its context is open. It may end and be started again in between."""
+class Running(Protocol):
+    """What Popen tells of a process, and does to it."""
 
-    def __init__(self, command: Sequence[str], *, log: Path, ready: Callable[[], bool]) -> None:
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+
+#: Starts a command, with that log and environment.
+Start = Callable[[Sequence[str], IO[bytes], Mapping[str, str]], Running]
+
+
+def executed(command: Sequence[str], log: IO[bytes], environment: Mapping[str, str]) -> Running:
+    """A process of that command, with `log` for all that it says."""
+    return subprocess.Popen(
+        [*TIED, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=environment
+    )
+
+
+class Program:
+    """One program, while its context is open. It may end and be started again in between. `by`: who starts it."""
+
+    def __init__(self, command: Sequence[str], *, log: Path, ready: Callable[[], bool], by: Start = executed) -> None:
         self._command = command
         self._log = log
         self._ready = ready
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._by = by
+        self._process: Running | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -60,32 +83,25 @@ class Program:
         """As `start`, without waiting."""
         assert not self.alive(), f"{self._log.name} is already running"
         with self._log.open("ab") as out:
-            self._popen = subprocess.Popen(
-                [*_TIED, *(command or self._command)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                cwd=_ROOT,
-                env={**os.environ, **env},
-            )
+            self._process = self._by(command or self._command, out, {**os.environ, **env})
 
     def alive(self) -> bool:
-        return self._popen is not None and self._popen.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def signal(self, signum: signal.Signals) -> None:
-        assert self._popen is not None
-        self._popen.send_signal(signum)
+        assert self._process is not None
+        self._process.send_signal(signum)
 
     def stop(self) -> int:
         """Ask it to end; returns its exit code."""
-        assert self._popen is not None
-        self._popen.terminate()
-        return self._popen.wait(_ENDS_WITHIN_S)
+        self.signal(signal.SIGTERM)
+        assert self._process is not None
+        return self._process.wait(_ENDS_WITHIN_S)
 
     def kill(self) -> None:
-        if self._popen is not None:
-            self._popen.kill()
-            self._popen.wait()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
 
     def said(self) -> str:
         """All that it wrote to its log so far, over all its lives."""
@@ -95,15 +111,23 @@ class Program:
 class Vakhta(Program):
     """The real bot, at a port that stays the same over all its lives."""
 
-    def __init__(self, place: Path, channels: Mapping[str, object], *, store: str = "", module: str = "bot") -> None:
-        """`channels` and `people` as in the settings; `module` is what `python -m` runs."""
+    def __init__(
+        self,
+        place: Path,
+        channels: Mapping[str, object],
+        *,
+        store: str = "",
+        module: str = "bot",
+        by: Start = executed,
+    ) -> None:
+        """`channels` as in the settings; `module` is what `python -m` runs."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.store = store or f"sqlite:///{place}/vakhta.db"
         config = place / "vakhta.yaml"
         config.write_text(json.dumps(self._settings(channels)))
         run = [sys.executable, "-m", module, "run", "--config", str(config)]
-        super().__init__(run, log=place / "vakhta.log", ready=lambda: answers(f"{self.url}/livez"))
+        super().__init__(run, log=place / "vakhta.log", ready=lambda: answers(f"{self.url}/livez"), by=by)
 
     def incidents(self) -> list[dict[str, Any]]:
         """As the API lists them."""

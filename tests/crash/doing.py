@@ -22,6 +22,7 @@ from bot.intake import Intake
 from bot.model import Ask, Principal, Reply
 from bot.store.engine import Store
 from bot.store.seals import Seals
+from tests.crash.born import born
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.fakes.calls import Answer, Call
 from tests.running import TOKEN, Program, until
@@ -111,7 +112,7 @@ class Doing:
     def asked(self, words: str, failpoint: str) -> Iterator[Program]:
         """Another process says it, with that failpoint armed; a stall is short."""
         command = [sys.executable, "-m", "tests.crash.unhurried", "ask", "--config", str(self._config), words]
-        with Program(command, log=self._place / "ask.log", ready=lambda: True) as program:
+        with Program(command, log=self._place / "ask.log", ready=lambda: True, by=born) as program:
             program.begin(VAKHTA_FAILPOINT=failpoint, VAKHTA_STALL_S="2")
             yield program
 

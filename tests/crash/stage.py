@@ -12,13 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.crash.born import Unhurried
 from tests.crash.ledger import Ledger
 from tests.crash.senders import Episode, Group, Sender
 from tests.e2e.ground import channels
 from tests.fakes.pagerduty import FakePagerDuty
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_values import Message
-from tests.running import Vakhta, send, until
+from tests.running import send, until
 
 #: Names that are in no other's name, nor in anything that a card says.
 ACKED, ENDED, WORSE, PLAIN = Group(name="Azimuth"), Group(name="Bollard"), Group(name="Capstan"), Group(name="Davit")
@@ -33,7 +34,7 @@ SHOWN = {"open": "open: nobody has it yet", "acknowledged": "acknowledged: ana h
 class Stage:
     """The bot and its surroundings. `begin` starts the play; `finish` waits for its end, and until nothing is owed."""
 
-    def __init__(self, bot: Vakhta, slack: FakeSlack, pagerduty: FakePagerDuty) -> None:
+    def __init__(self, bot: Unhurried, slack: FakeSlack, pagerduty: FakePagerDuty) -> None:
         self.bot = bot
         self.slack = slack
         self.pagerduty = pagerduty
@@ -115,7 +116,7 @@ def stage(place: Path, *, store: str = "") -> Iterator[Stage]:
     """Everything is there but the bot, which the test starts. `store`: PostgreSQL's URL, else SQLite."""
     with ExitStack() as stack:
         slack, pagerduty = stack.enter_context(FakeSlack()), stack.enter_context(FakePagerDuty(limited=False))
-        bot = Vakhta(place, channels(slack, pagerduty), store=store, module="tests.crash.unhurried")
+        bot = Unhurried(place, channels(slack, pagerduty), store=store)
         stack.enter_context(bot)
         made = Stage(bot, slack, pagerduty)
         stack.callback(made.close)

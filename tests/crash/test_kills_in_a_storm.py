@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.born import Unhurried
 from tests.crash.ledger import Ledger
 from tests.crash.senders import Group, Sender
 from tests.e2e.ground import pager
 from tests.fakes.pagerduty import FakePagerDuty
-from tests.running import Vakhta, until
+from tests.running import until
 
 pytestmark = pytest.mark.crash
 
@@ -30,7 +31,7 @@ def test_no_accepted_alert_is_lost_over_twenty_kills_at_random_moments(tmp_path:
     print(f"the seed is {seed}")
     with (
         FakePagerDuty(limited=False) as pagerduty,
-        Vakhta(tmp_path, pager(pagerduty), module="tests.crash.unhurried") as bot,
+        Unhurried(tmp_path, pager(pagerduty)) as bot,
     ):
         storm = Storm(Sender(bot.url))
         bot.start()

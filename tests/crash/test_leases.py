@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.born import Unhurried
 from tests.crash.ledger import Ledger
 from tests.crash.senders import Group, Sender
 from tests.e2e.ground import pager
 from tests.fakes.pagerduty import FakePagerDuty
 from tests.postgres import Postgres
-from tests.running import Vakhta, until
+from tests.running import until
 
 pytestmark = pytest.mark.crash
 
@@ -23,7 +24,7 @@ def test_the_late_answer_of_a_sender_whose_lease_ran_out_changes_nothing(tmp_pat
     group = Group(name="Eyebolt")
     with (
         FakePagerDuty(limited=False) as pagerduty,
-        Vakhta(tmp_path, pager(pagerduty), module="tests.crash.unhurried") as bot,
+        Unhurried(tmp_path, pager(pagerduty)) as bot,
     ):
         bot.start(VAKHTA_FAILPOINT="delivery.sent=stall", VAKHTA_LEASE_S="2", VAKHTA_STALL_S="5")
         sender = Sender(bot.url)
@@ -48,8 +49,8 @@ def test_a_replica_that_was_frozen_with_a_page_in_hand_holds_up_nobody_and_sends
         (tmp_path / name).mkdir()
     with (
         FakePagerDuty(limited=False) as pagerduty,
-        Vakhta(tmp_path / "frozen", pager(pagerduty), store=store, module="tests.crash.unhurried") as frozen,
-        Vakhta(tmp_path / "other", pager(pagerduty), store=store, module="tests.crash.unhurried") as other,
+        Unhurried(tmp_path / "frozen", pager(pagerduty), store=store) as frozen,
+        Unhurried(tmp_path / "other", pager(pagerduty), store=store) as other,
     ):
         frozen.start(VAKHTA_FAILPOINT=f"{where}=stall", VAKHTA_LEASE_S="2", VAKHTA_STALL_S="1")
         Sender(frozen.url).tell(group, [1])

@@ -14,6 +14,7 @@ from bot.store.engine import Store
 from bot.store.ledger import Recorded, Wanted
 from bot.store.seals import Seals
 from bot.tree import Range, leaf_of
+from tests.crash.born import born
 from tests.postgres import Postgres
 from tests.running import Program, until
 
@@ -52,7 +53,8 @@ def test_sixteen_writers_and_three_rival_sealers_that_are_killed_leave_a_log_wit
 
 
 def _scribe(log: Path, url: str, *what: str) -> Program:
-    return Program([sys.executable, "-m", "tests.crash.scribes", url, *what], log=log, ready=lambda: True)
+    command = [sys.executable, "-m", "tests.crash.scribes", url, *what]
+    return Program(command, log=log, ready=lambda: True, by=born)
 
 
 def _kill_one_of(programs: list[Program]) -> None:
