@@ -3,6 +3,10 @@
 Times are whole microseconds since 1970 UTC: the same number in SQLite and PostgreSQL, exact, ordered, and cheap to
 bind where thousands of rows share one commit. Closed sets are stored as their published words, never as names.
 SQLModel does not validate table models, so what comes in is checked before it gets here.
+
+The foreign keys of alert, event and delivery stand in SQLite only, where they cost next to nothing and every test would
+run into them; PostgreSQL looks each row's incident up and locks it, a quarter of what a storm costs there
+(docs/decisions/0030).
 """
 
 from __future__ import annotations
@@ -12,6 +16,9 @@ from sqlmodel import Field, SQLModel
 
 #: SQLite makes only an INTEGER PRIMARY KEY the row's own address.
 _Key = BigInteger().with_variant(Integer(), "sqlite")
+
+#: Whose foreign keys PostgreSQL does not hold.
+LOOSE_ON_POSTGRES = frozenset({"alert", "event", "delivery"})
 
 
 def partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:

@@ -22,6 +22,7 @@ def check(stage: Stage, doubtful: set[int]) -> None:
         own = [row for row in rows if row.page_key == group.page_key]
         _check_pages(stage, group, [row for row in own if row.kind == "page"], doubtful)
         _check_cards(stage, group, own)
+    assert stage.ledger.orphans() == 0
     assert stage.ledger.sound()
 
 

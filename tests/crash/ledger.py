@@ -85,6 +85,13 @@ class Ledger:
     def set_aside(self) -> int:
         return int(self._ask("SELECT count(*) AS count FROM quarantine")[0]["count"])
 
+    def orphans(self) -> int:
+        """Alerts, events and deliveries whose incident is not there: PostgreSQL holds no foreign key on them."""
+        tables = ("alert", "event", "delivery")
+        lone = "SELECT count(*) AS count FROM {0} AS o WHERE o.incident_id IS NOT NULL AND NOT EXISTS"
+        asked = [f"{lone.format(one)} (SELECT 1 FROM incident AS i WHERE i.id = o.incident_id)" for one in tables]
+        return sum(int(self._ask(one)[0]["count"]) for one in asked)
+
     def sound(self) -> bool:
         """SQLite's own check of its file; of PostgreSQL nothing is asked."""
         if self._engine.dialect.name != "sqlite":

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect
 
 from bot.acts import Code
 from bot.model import NOBODY, Ask
@@ -20,6 +21,18 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(store_url: str) -> N
 
     assert migrating.differences(store) == []
     store.close()
+
+
+def test_what_a_storm_writes_has_foreign_keys_in_sqlite_only(store_url: str) -> None:
+    store = Store(store_url)
+    with store.connected() as connection:
+        look = inspect(connection)
+        held = {name: len(look.get_foreign_keys(name)) for name in ("alert", "event", "delivery", "audit_seal")}
+    store.close()
+
+    assert held == ({"alert": 1, "event": 1, "delivery": 2} if store.sqlite else dict.fromkeys(held, 0)) | {
+        "audit_seal": 1
+    }
 
 
 def test_migrating_twice_does_nothing(store_url: str) -> None:
