@@ -1,8 +1,8 @@
 """A private PostgreSQL for one test run: its own cluster in a temporary directory, gone when the context ends.
 
-It listens on a free loopback port and trusts whoever reaches that. Nothing is synced to the disk, so it shows what
-our statements do on PostgreSQL and not what a power cut does. PostgreSQL refuses to run as root; then it runs as an
-unprivileged user of the machine.
+Should the run be killed, the server ends with it and leaves the directory. It listens on a free loopback port and
+trusts whoever reaches that. Nothing is synced to the disk, so it shows what our statements do on PostgreSQL and not
+what a power cut does. PostgreSQL refuses to run as root; then it runs as an unprivileged user of the machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Self
 
 import psycopg
 
-from tests.running import free_port
+from tests.running import TIED, free_port
 
 _INSTALLED = Path("/usr/lib/postgresql")
 _OWNER = "vakhta"
@@ -104,7 +104,7 @@ class Postgres:
         settings = [part for one in _FAST for part in ("-c", one)]
         with log.open("wb") as out:
             self._server = subprocess.Popen(
-                [programs / "postgres", "-D", cluster, "-p", str(self._port), *settings],
+                [*TIED, programs / "postgres", "-D", cluster, "-p", str(self._port), *settings],
                 stdout=out,
                 stderr=out,
                 cwd=self._place,
