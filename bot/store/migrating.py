@@ -1,4 +1,4 @@
-"""Brings a database to this version's tables. Alembic is loaded only by whoever has something to migrate."""
+"""Brings a database to this version's tables with Alembic, and tells how one differs from them."""
 
 from __future__ import annotations
 
