@@ -95,7 +95,8 @@ class Store:
             try:
                 yield Tx(sql, at, self._scrub)
                 start = perf_counter()
-                raw.commit()
+                if not sql.commit_flow():
+                    raw.commit()
                 self._observe(perf_counter() - start)
             except BaseException:
                 with suppress(*DRIVERS_OWN):  # of a flow the rest fails as well; the pool undoes what is left
@@ -191,7 +192,9 @@ class Store:
 
 def _speak(raw: PoolProxiedConnection) -> Sql:
     driver = raw.driver_connection
-    return Sql(raw.cursor(), postgres=driver if isinstance(driver, psycopg.Connection) else None)
+    if isinstance(driver, psycopg.Connection):
+        return Sql(partial(psycopg.RawCursor, driver), postgres=driver)
+    return Sql(raw.cursor)
 
 
 class _Turns:

@@ -8,7 +8,7 @@ takes them as one array a column, so that its text is always the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache
 from itertools import chain
@@ -36,7 +36,6 @@ class Cursor(Protocol):
 class Postgres(Protocol):
     """What of PostgreSQL's connection is used here."""
 
-    def cursor(self) -> Cursor: ...
     def pipeline(self) -> AbstractContextManager[object]: ...
 
 
@@ -50,13 +49,15 @@ class Asked(NamedTuple):
 class Sql:
     """One cursor, spoken to in statements with `?` marks. As a context manager: for as long as it is used."""
 
-    def __init__(self, cursor: Cursor, *, postgres: Postgres | None = None) -> None:
-        """`postgres`: the cursor's connection, where that is PostgreSQL's; None for SQLite."""
+    def __init__(self, cursor: Callable[[], Cursor], *, postgres: Postgres | None = None) -> None:
+        """`cursor` makes one; `postgres`: the cursors' connection, where that is PostgreSQL's; None for SQLite."""
         self.postgres = postgres is not None
-        self._cursor = cursor
+        self._new_cursor = cursor
+        self._cursor = cursor()
         self._connection = postgres
         self._flow = ExitStack()
         self._flowing = False
+        self._kept: list[Asked] = []  #: insertions of a flow, which go as one
 
     def __enter__(self) -> Self:
         return self
@@ -69,19 +70,38 @@ class Sql:
 
         On PostgreSQL only rows that are asked for are waited for; all that is written and the commit share a round
         trip. What a statement breaks is raised by a later one or by the commit, and `run` cannot say how many rows.
+        Insertions that follow each other are one statement, in which none of them sees what another inserts.
         """
         if self._connection and not self._flowing:
             self._flow.enter_context(self._connection.pipeline())
             self._flowing = True
 
+    def commit_flow(self) -> bool:
+        """Commit in the round trip that ends a flow. False: nothing flows, and the connection has to commit."""
+        self._settle()
+        if not self._flowing:
+            return False
+        self._cursor.execute("COMMIT", ())
+        self._flow.close()
+        self._flowing = False
+        return True
+
+    def _settle(self) -> None:
+        """Send on the insertions that were kept."""
+        kept, self._kept = self._kept, []
+        if kept:
+            values = [value for one in kept for value in one.values]
+            self._cursor.execute(_numbered(_as_one(tuple(one.statement for one in kept))), values)
+
     def all_of(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
         """The rows that each of them answers, on PostgreSQL in one round trip."""
         if self._connection is None:
             return [self.rows(statement, *values) for statement, values in asked]
-        cursors = [self._connection.cursor() for _ in asked]
+        self._settle()
+        cursors = [self._new_cursor() for _ in asked]
         with nullcontext() if self._flowing else self._connection.pipeline():
             for cursor, one in zip(cursors, asked, strict=True):
-                cursor.execute(_percent(one.statement), one.values)
+                cursor.execute(_numbered(one.statement), one.values)
             return [cursor.fetchall() for cursor in cursors]
 
     def run(self, statement: str, *values: object) -> int:
@@ -104,7 +124,10 @@ class Sql:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
         """`tail`: what follows the values, such as ON CONFLICT."""
         if self.postgres and rows:
-            self._execute(_insertion_of_arrays(table, tuple(columns), tail), list(map(array, zip(*rows, strict=True))))
+            arrays = list(map(array, zip(*rows, strict=True)))
+            self._kept.append(Asked(_insertion_of_arrays(table, tuple(columns), tail), arrays))
+            if not self._flowing:
+                self._settle()
             return
         for part in _parts(rows):
             self.run(_insertion(table, tuple(columns), len(part), tail), *chain.from_iterable(part))
@@ -137,7 +160,8 @@ class Sql:
         return asked
 
     def _execute(self, statement: str, values: Sequence[object]) -> Cursor:
-        self._cursor.execute(_percent(statement) if self.postgres else statement, values)
+        self._settle()
+        self._cursor.execute(_numbered(statement) if self.postgres else statement, values)
         return self._cursor
 
 
@@ -192,6 +216,13 @@ def _insertion_of_arrays(table: str, columns: tuple[str, ...], tail: str) -> str
 
 
 @lru_cache(maxsize=64)
+def _as_one(insertions: tuple[str, ...]) -> str:
+    *others, last = insertions
+    named = ", ".join(f"part{place} AS ({one})" for place, one in enumerate(others))
+    return f"WITH {named} {last}" if named else last
+
+
+@lru_cache(maxsize=64)
 def _updating(table: str, columns: tuple[str, ...], given: str) -> str:
     sets = ", ".join(f"{name} = v.{name}" for name in columns[1:])
     these = f"WITH v({', '.join(columns)}) AS ({given}) SELECT * FROM v"
@@ -205,5 +236,7 @@ def _tuples(rows: int, columns: int) -> str:
 
 
 @lru_cache(maxsize=512)
-def _percent(statement: str) -> str:
-    return statement.replace("?", "%s")
+def _numbered(statement: str) -> str:
+    """With PostgreSQL's own marks, which the driver does not have to look for in each statement."""
+    first, *others = statement.split("?")
+    return first + "".join(f"${place}{text}" for place, text in enumerate(others, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -67,6 +68,25 @@ def test_what_a_statement_of_a_flow_breaks_undoes_all_of_it(postgres: Postgres, 
     with store.begin() as tx:
         assert tx.answered("slack", "1") is None
     store.close()
+
+
+def test_what_a_flow_inserts_goes_as_one_and_is_seen_by_what_it_asks_afterwards(
+    postgres: Postgres, postgres_template: str
+) -> None:
+    store = Store(postgres.url("one", like=postgres_template))
+    for once in map(str, range(7)):  # the driver prepares what it has sent a few times
+        with store.begin() as tx:
+            tx.sql.flow()
+            tx.keep("alertmanager", b"{", once, code="bad_json", why="?")
+            tx.answer("slack", once, "fine, 100 %", ok=True)
+            seen = tx.answered("slack", once)
+            kept = tx.kept(once, tx.now - timedelta(minutes=1))
+    with store.begin() as tx:
+        insertions = tx.sql.rows("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%INSERT%'")
+    store.close()
+
+    assert (seen, kept) == (("fine, 100 %", True), True)
+    assert [statement.startswith("WITH part0 AS (INSERT INTO quarantine") for (statement,) in insertions] == [True]
 
 
 def test_trouble_in_a_flow_is_not_taken_for_a_fault_of_ours(postgres: Postgres, postgres_template: str) -> None:
