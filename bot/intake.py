@@ -206,11 +206,12 @@ class Intake:
         self._commit([_Waiting(one.delivered, one.done, aside=("not_stored", repr(trouble)))])
 
     def _fold(self, batch: list[_Waiting]) -> tuple[list[Taken | Exception], Written]:
-        with self._store.begin() as tx:
+        alerts = [alert for one in batch for alert in one.delivered.alerts]
+        asked = raising.question_of(alerts, postgres=not self._store.sqlite)
+        with self._store.begin(first=asked.asked) as tx:
             failpoint("intake.begun")
-            tx.sql.flow()
             fold = Fold(tx, self._rules, tx.now)
-            raising.load(tx, fold, [alert for one in batch for alert in one.delivered.alerts])
+            raising.know(tx, fold, asked, tx.first)
             results = [self._take(tx, fold, one) for one in batch]
             written = raising.write(tx, fold, self._mouths)
             failpoint("intake.written")

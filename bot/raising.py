@@ -14,7 +14,10 @@ from bot.folding import Fold
 from bot.model import Alert, Delivered, Severity
 from bot.owing import Mouth
 from bot.rules import Rules
-from bot.store.tx import NewAlert, Tx
+from bot.store.known import Question, question
+from bot.store.rows import NewAlert
+from bot.store.sql import Row
+from bot.store.tx import Tx
 from bot.story import Written
 
 
@@ -28,9 +31,21 @@ def raise_own(tx: Tx, delivered: Delivered, rules: Rules, mouths: Sequence[Mouth
     return changed, write(tx, fold, mouths)
 
 
+def question_of(alerts: Sequence[Alert], *, postgres: bool) -> Question:
+    """What is stored of these?"""
+    prints = {(one.source, one.fingerprint) for one in alerts}
+    return question(prints, {(one.source, one.group) for one in alerts}, postgres=postgres)
+
+
 def load(tx: Tx, fold: Fold, alerts: Sequence[Alert]) -> None:
     """What is stored of these, asked for all at once."""
-    found = tx.look({(one.source, one.fingerprint) for one in alerts}, {(one.source, one.group) for one in alerts})
+    asked = question_of(alerts, postgres=tx.sql.postgres)
+    know(tx, fold, asked, tx.sql.all_of(asked.asked))
+
+
+def know(tx: Tx, fold: Fold, of: Question, answers: Sequence[Sequence[Row]]) -> None:
+    """Let the fold know what the answers tell, and what else belongs to that."""
+    found = tx.know(of, answers)
     held = {one.incident_id for one in found.standings.values() if one.incident_id is not None}
     known = {one.id: one for one in found.newest.values()}
     known |= tx.incidents([of for of in held if of not in known])

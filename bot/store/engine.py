@@ -1,23 +1,21 @@
-"""The database: who may write, and when its log is folded in.
+"""The database: who may write, and when.
 
-SQLite: WAL with synchronous=FULL, one writer at a time, and the checkpoint on a thread of its own, because a checkpoint
-inside a commit is the slowest commit of the second. PostgreSQL: the same statements, with advisory locks where
-SQLite has only one writer anyway.
+SQLite: WAL with synchronous=FULL, one writer at a time (its log is `wal`'s). PostgreSQL: the same statements, with
+advisory locks where SQLite has only one writer anyway.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import IO
+from typing import IO, NamedTuple
 from zlib import crc32
 
 import psycopg
@@ -26,15 +24,9 @@ from sqlalchemy import Connection, Engine, PoolProxiedConnection, make_url
 from bot.redact import redact
 from bot.store.opening import DRIVERS_OWN, TROUBLES, Begun, begun_on, lock_beside, open_postgres, open_sqlite
 from bot.store.reading import Reading
-from bot.store.sql import Sql
+from bot.store.sql import Asked, Row, Sql
 from bot.store.tx import Tx
-
-#: The write-ahead log is folded into the file this often, so that it stays short: each page that is read is first
-#: looked for in it. At one second instead, a storm's rate was a fifth lower.
-CHECKPOINT_EVERY_S = 0.2
-#: Past the first figure it begins anew, for which the writers wait; past the second it is cut as well.
-RESTART_LOG_AT_PAGES = 1024
-CUT_LOG_AT_BYTES = 64 * 1024 * 1024
+from bot.store.wal import Checkpoints
 
 _INCIDENTS = "incidents"
 
@@ -70,30 +62,35 @@ class Store:
         self._alone: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
-        self._checkpoints = _Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
+        self._checkpoints = Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
 
     @contextmanager
-    def begin(self, lane: str = _INCIDENTS, *, synced: bool = True, wait: bool = True) -> Iterator[Tx]:
+    def begin(
+        self, lane: str = _INCIDENTS, *, synced: bool = True, wait: bool = True, first: Sequence[Asked] = ()
+    ) -> Iterator[Tx]:
         """One write transaction: committed when the block ends well, undone when it raises.
 
         `lane`: whose turn is taken. All that changes incidents takes the default; the deliveries of one channel
         take the channel's name, so that across replicas a channel's quota is counted by one of them at a time.
         `synced`: whether it outlives a power failure; only what may be undone by one does without.
         `wait`: for a turn that another replica has; on SQLite there is none, and the turn is always waited for.
+        `first` is asked as soon as the turn is ours, in the same round trip, and is in `Tx.first`; all that follows
+        goes as `Sql.flow` says. Only together with `wait`.
 
         Raises:
             Unavailable: the database did not take it; nothing was stored.
             Occupied: without `wait`, another replica has the turn.
         """
         mine = self._turns if self.sqlite else nullcontext()
+        begin = partial(self._begin, lane=lane, synced=synced, wait=wait, first=first)
         with (
             mine,
-            self._connected(self._writers, partial(self._take_turn, lane, synced=synced, wait=wait)) as (raw, at),
-            _speak(raw) as sql,
+            self._connected(self._writers, begin) as (raw, begun),
+            begun.sql as sql,
         ):
             self._here.writing = True
             try:
-                yield Tx(sql, at, self._scrub)
+                yield Tx(sql, begun.at, self._scrub, begun.first)
                 start = perf_counter()
                 if not sql.commit_flow():
                     raw.commit()
@@ -105,25 +102,25 @@ class Store:
             finally:
                 self._here.writing = False
 
-    def _take_turn(self, lane: str, raw: PoolProxiedConnection, *, synced: bool, wait: bool) -> datetime:
-        """Begin, and wait for the turn; returns what time it is then."""
-        cursor = raw.cursor()
+    def _begin(
+        self, raw: PoolProxiedConnection, *, lane: str, synced: bool, wait: bool, first: Sequence[Asked]
+    ) -> _Writing:
+        """Begin, and wait for the turn."""
+        sql = _speak(raw)
         if self.sqlite:
-            cursor.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
-            cursor.execute("BEGIN IMMEDIATE")
-            return self.now()
-        begin = "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off"
-        lock, taken = ("pg_advisory_xact_lock", "") if wait else ("pg_try_advisory_xact_lock", " WHERE mine")
-        turn = f"SELECT {lock}({crc32(f'vakhta/{lane}'.encode())}) AS mine"
-        cursor.execute(f"{begin}; SELECT clock_timestamp() FROM ({turn}) AS turn{taken}")  # in one round trip
-        while cursor.nextset():
-            pass
-        row = cursor.fetchone()
-        if row is None:
+            sql.run(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            sql.run("BEGIN IMMEDIATE")
+            return _Writing(sql, self.now(), sql.all_of(first))
+        turn = _turn(lane, wait=wait)
+        if first:
+            assert synced, "a flow that a power failure may undo is not needed anywhere"
+            at, *answers = _flow_into(sql, [Asked(turn, ()), *first])
+        else:
+            at, answers = _in_one(raw, "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off", turn), []
+        if not at:
             raw.rollback()
             raise Occupied(lane)
-        at: datetime = row[0]
-        return at.astimezone(UTC) if self._its_time else self.now()
+        return _Writing(sql, at[0][0].astimezone(UTC) if self._its_time else self.now(), answers)
 
     def _begin_look(self, raw: PoolProxiedConnection) -> None:
         raw.cursor().execute("BEGIN" if self.sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -190,6 +187,41 @@ class Store:
             self._alone.close()
 
 
+class _Writing(NamedTuple):
+    """A transaction that has the turn."""
+
+    sql: Sql
+    at: datetime
+    first: Sequence[Sequence[Row]]  #: the answers to what was asked first
+
+
+def _turn(lane: str, *, wait: bool) -> str:
+    """What takes the turn and tells the time; without `wait`, no row where another replica has it."""
+    lock, taken = ("pg_advisory_xact_lock", "") if wait else ("pg_try_advisory_xact_lock", " WHERE mine")
+    mine = f"SELECT {lock}({crc32(f'vakhta/{lane}'.encode())}) AS mine"
+    return f"SELECT clock_timestamp() FROM ({mine}) AS turn{taken}"
+
+
+def _flow_into(sql: Sql, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+    """Begin a flow with these, in one round trip. Each looks when those before it have ended, so after the turn."""
+    sql.flow()
+    try:
+        sql.run("BEGIN")
+        return sql.all_of(asked)
+    except BaseException as trouble:
+        sql.__exit__(type(trouble), trouble, trouble.__traceback__)
+        raise
+
+
+def _in_one(raw: PoolProxiedConnection, *statements: str) -> Sequence[Row]:
+    """The rows of the last of them, in one round trip."""
+    cursor = raw.cursor()
+    cursor.execute("; ".join(statements))
+    while cursor.nextset():
+        pass
+    return cursor.fetchall()
+
+
 def _speak(raw: PoolProxiedConnection) -> Sql:
     driver = raw.driver_connection
     if isinstance(driver, psycopg.Connection):
@@ -221,60 +253,6 @@ class _Turns:
                 self._waiting.popleft().release()
             else:
                 self._taken = False
-
-
-class _Checkpoints:
-    """Folds SQLite's log into the file, off the commit path.
-
-    Under a steady load there are always new pages in the log when all others are folded, so it would never begin anew.
-    The last few are folded in a turn of its own, while nobody writes; folding all of them there would keep webhooks
-    waiting for 40 ms and more.
-    """
-
-    def __init__(self, path: Path, turns: _Turns) -> None:
-        self._path = path
-        self._turns = turns
-        self._log = path.with_name(path.name + "-wal")
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        engine = open_sqlite(str(self._path), self._path)
-        while not self._stopping.wait(CHECKPOINT_EVERY_S):
-            self._fold(engine)
-        engine.dispose()
-
-    def _fold(self, engine: Engine) -> None:
-        size = self._log.stat().st_size if self._log.exists() else 0
-        if not size:
-            return
-        try:
-            if _checkpoint(engine, "PASSIVE") > RESTART_LOG_AT_PAGES:
-                with self._turns:
-                    _checkpoint(engine, "TRUNCATE" if size > CUT_LOG_AT_BYTES else "PASSIVE")
-        except sqlite3.OperationalError:
-            return  # another process is writing; the next round folds
-
-
-def _checkpoint(engine: Engine, how: str) -> int:
-    """Returns how many pages are in the log, folded or not."""
-    raw = engine.raw_connection()
-    try:
-        cursor = raw.cursor()
-        cursor.execute("PRAGMA busy_timeout=0")  # whoever reads for long keeps the log long, and no writer waiting
-        cursor.execute(f"PRAGMA wal_checkpoint({how})")
-        ((_, pages, _),) = cursor.fetchall()
-        return int(pages)
-    finally:
-        raw.close()
 
 
 def _now() -> datetime:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.model import Incident, Severity
+from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Sql
-from bot.store.tx import SELECT_INCIDENT, incident_of
 
 _UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
 _RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])

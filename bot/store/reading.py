@@ -9,9 +9,9 @@ from datetime import datetime
 import msgspec
 
 from bot.model import Event, Incident, Kind, Status, What
+from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
-from bot.store.tx import SELECT_INCIDENT, incident_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from time import monotonic
 from bot.acts import AuditEntry, Code
 from bot.store import ledger
 from bot.store.engine import Occupied, Store, Unavailable
-from bot.store.sql import Row, Sql
+from bot.store.sql import Row, Sql, of_keys
 from bot.store.times import moment, moment_or_none
 from bot.store.tx import Tx
 from bot.tree import leaf_of
@@ -147,7 +147,7 @@ def unsealed(sql: Sql, uids: Sequence[str]) -> list[Entry]:
     Raises:
         Unavailable: some of them are not there.
     """
-    rows = list(chain.from_iterable(sql.all_of(sql.of_keys(_OF_UIDS, uids))))
+    rows = list(chain.from_iterable(sql.all_of(of_keys(_OF_UIDS, uids, postgres=sql.postgres))))
     missing = len(uids) - len({row[1] for row in rows})
     if missing:
         raise Unavailable(f"{missing} of {len(uids)} entries are not in the audit log")
@@ -159,7 +159,12 @@ def seal(tx: Tx, found: Sequence[Entry]) -> Sealed:
 
     Where an entry is older than the one written before it, the clock went back, and that is an entry as well.
     """
-    done = {row[0] for row in chain.from_iterable(tx.sql.all_of(tx.sql.of_keys(_SEALED, [one.id for one in found])))}
+    done = {
+        row[0]
+        for row in chain.from_iterable(
+            tx.sql.all_of(of_keys(_SEALED, [one.id for one in found], postgres=tx.sql.postgres))
+        )
+    }
     rest = [one for one in found if one.id not in done]
     first = size(tx.sql)
     rows = [(first + place, one.id, one.leaf) for place, one in enumerate(rest)]

@@ -142,27 +142,28 @@ class Sql:
             values = f"VALUES {_tuples(len(part), len(columns))}"
             self.run(_updating(table, tuple(columns), values), *chain.from_iterable(part))
 
-    def of_keys(self, statement: str, keys: Sequence[object], *more: object) -> list[Asked]:
-        """What asks a statement whose `{keys}` stands for a one-column table of the keys; in parts, all keys over.
-
-        `more` binds the marks after it. A key may be repeated to fill a size, so the statement must be one that
-        a repeated key does not harm.
-        """
-        if self.postgres:
-            kind = "bigint" if isinstance(keys[0], int) else "text"
-            return [Asked(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), (array(keys), *more))]
-        asked = []
-        for start in range(0, len(keys), _SIZES[0]):
-            part = list(keys[start : start + _SIZES[0]])
-            size = next(size for size in reversed(_SIZES) if size >= len(part))
-            part += [part[-1]] * (size - len(part))
-            asked.append(Asked(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), (*part, *more)))
-        return asked
-
     def _execute(self, statement: str, values: Sequence[object]) -> Cursor:
         self._settle()
         self._cursor.execute(_numbered(statement) if self.postgres else statement, values)
         return self._cursor
+
+
+def of_keys(statement: str, keys: Sequence[object], *more: object, postgres: bool) -> list[Asked]:
+    """What asks a statement whose `{keys}` stands for a one-column table of the keys; in parts, all keys over.
+
+    `more` binds the marks after it. A key may be repeated to fill a size, so the statement must be one that
+    a repeated key does not harm.
+    """
+    if postgres:
+        kind = "bigint" if isinstance(keys[0], int) else "text"
+        return [Asked(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), (array(keys), *more))]
+    asked = []
+    for start in range(0, len(keys), _SIZES[0]):
+        part = list(keys[start : start + _SIZES[0]])
+        size = next(size for size in reversed(_SIZES) if size >= len(part))
+        part += [part[-1]] * (size - len(part))
+        asked.append(Asked(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), (*part, *more)))
+    return asked
 
 
 def array(values: Sequence[object]) -> str:

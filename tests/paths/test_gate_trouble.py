@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bot.intake import Unstored
 from bot.settings import Settings
 from bot.store import opening
 from bot.store.engine import Unavailable
+from bot.store.sql import Asked
 from bot.store.tx import Tx
 from tests.house import House, alert
 from tests.paths.test_gate import handle
@@ -35,11 +36,11 @@ class Locked:
         self._begin = house.store.begin
         monkeypatch.setattr(house.store, "begin", self.begin)
 
-    def begin(self, lane: str = "incidents") -> AbstractContextManager[Tx]:
+    def begin(self, lane: str = "incidents", *, first: Sequence[Asked] = ()) -> AbstractContextManager[Tx]:
         self._left -= 1
         if self._left == 0:
             self._other.execute("BEGIN IMMEDIATE")
-        return self._begin(lane)
+        return self._begin(lane, first=first)
 
     def free(self) -> None:
         if self._other.in_transaction:

@@ -13,7 +13,7 @@ import pytest
 from bot.from_settings import open_store
 from bot.intake import Unstored
 from bot.settings import Settings
-from bot.store import engine, opening
+from bot.store import engine, opening, wal
 from tests.house import House, alert
 
 
@@ -55,7 +55,7 @@ def test_a_database_that_another_process_holds_is_given_up_in_time(path: Path, m
 
 def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It grew to 64 MB otherwise, and was cut while everybody waited: the slowest webhooks of each second."""
-    monkeypatch.setattr(engine, "CHECKPOINT_EVERY_S", 0.02)
+    monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.02)
     store = engine.Store(f"sqlite:///{path}")
     log = path.with_name(path.name + "-wal")
     store.start()
@@ -67,8 +67,8 @@ def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monk
 
 
 def test_a_reader_that_stays_keeps_no_writer_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "CHECKPOINT_EVERY_S", 0.02)
-    monkeypatch.setattr(engine, "CUT_LOG_AT_BYTES", 2**20)
+    monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.02)
+    monkeypatch.setattr(wal, "CUT_LOG_AT_BYTES", 2**20)
     store = engine.Store(f"sqlite:///{path}")
     store.start()
     reader = sqlite3.connect(path, isolation_level=None)

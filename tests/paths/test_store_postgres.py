@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.store.engine import Store, Unavailable
-from bot.store.sql import array
+from bot.store.sql import Asked, array
 from tests.postgres import Postgres, cut
 
 pytestmark = pytest.mark.postgres
@@ -89,6 +90,30 @@ def test_what_a_flow_inserts_goes_as_one_and_is_seen_by_what_it_asks_afterwards(
     assert [statement.startswith("WITH part0 AS (INSERT INTO quarantine") for (statement,) in insertions] == [True]
 
 
+def test_what_is_asked_first_is_asked_when_the_turn_is_ours(postgres: Postgres, postgres_template: str) -> None:
+    store = Store(postgres.url("first", like=postgres_template))
+    seen: list[object] = []
+    theirs, begun = threading.Event(), threading.Event()
+
+    def second() -> None:
+        begun.set()
+        with store.begin(first=[Asked("SELECT said FROM seen", ())]) as tx:
+            seen.extend(row[0] for row in tx.first[0])
+        theirs.set()
+
+    with store.begin() as tx:
+        thread = threading.Thread(target=second)
+        thread.start()
+        begun.wait(5)
+        waited = not theirs.wait(0.2)
+        tx.answer("slack", "1", "said before it had its turn", ok=True)
+    thread.join(10)
+    store.close()
+
+    assert waited
+    assert seen == ["said before it had its turn"]
+
+
 def test_trouble_in_a_flow_is_not_taken_for_a_fault_of_ours(postgres: Postgres, postgres_template: str) -> None:
     store = Store(postgres.url("trouble", like=postgres_template))
 
@@ -123,7 +148,10 @@ def test_looking_forgets_no_statement_that_is_prepared(postgres: Postgres, postg
     assert prepared >= 1
 
 
-def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(postgres: Postgres, postgres_template: str) -> None:
+@pytest.mark.parametrize("first", [(), (Asked("SELECT 1", ()),)], ids=["one by one", "in a flow"])
+def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(
+    postgres: Postgres, postgres_template: str, first: tuple[Asked, ...]
+) -> None:
     url = postgres.url("gone", like=postgres_template)
     store = Store(url)
     with store.begin("a"), store.begin("b"), store.read():
@@ -131,7 +159,7 @@ def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(postgres: Pos
     cut(url)
 
     for _ in range(3):
-        with store.begin() as tx:
+        with store.begin(first=first) as tx:
             tx.answer("slack", str(tx.now), "fine", ok=True)
         with store.read() as reading:
             reading.ping()

@@ -1,0 +1,101 @@
+"""Rows of the hot tables to the house's values and back. Pure: nothing is asked here."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bot.model import Alert, Event, Incident, Severity, Standing, Status
+from bot.store.sql import Row
+from bot.store.times import micros, micros_or_none, moment, moment_or_none
+
+INCIDENT = (
+    "id", "page_key", "key", "source", "title", "severity", "status", "opened_at", "changed_at", "firing", "total",
+    "service", "owner", "resolved_at", "resolved_by", "truncated", "version", "lead",
+)  # fmt: skip
+SELECT_INCIDENT = ", ".join(f"i.{name}" for name in INCIDENT)
+ALERT = (
+    "id", "source", "fingerprint", "starts_at", "incident_id", "firing", "labels", "notes", "link", "heard_at",
+    "ended_at", "until", "doubted_at",
+)  # fmt: skip
+EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
+SELECT_STANDING = "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at"
+_ENCODER = msgspec.json.Encoder()
+
+
+class NewAlert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An episode to be stored for the first time, as it stands."""
+
+    row: int
+    alert: Alert
+    standing: Standing
+
+
+def incident_row(one: Incident) -> Row:
+    return (
+        one.id, one.page_key, one.key, one.source, one.title, str(one.severity), str(one.status),
+        micros(one.opened_at), micros(one.changed_at), one.firing, one.total, one.service, one.owner,
+        micros_or_none(one.resolved_at), one.resolved_by, one.truncated, one.version, one.lead,
+    )  # fmt: skip
+
+
+def incident_of(row: Row) -> Incident:
+    """The other way round; the columns in the order of `incident_row`."""
+    values = dict(zip(INCIDENT, row, strict=True))
+    del values["page_key"]
+    values["severity"] = Severity(str(values["severity"]))
+    values["status"] = Status(str(values["status"]))
+    for name in ("opened_at", "changed_at"):
+        values[name] = moment(values[name])
+    values["resolved_at"] = moment_or_none(values["resolved_at"])
+    return Incident(**values)
+
+
+def standing_of(row: Row) -> Standing:
+    _, row_id, incident_id, starts_at, firing, ended_at, until, doubted_at = row
+    return Standing(
+        row=row_id,
+        incident_id=incident_id,
+        starts_at=moment(starts_at),
+        firing=bool(firing),
+        ended_at=moment_or_none(ended_at),
+        until=moment_or_none(until),
+        doubted_at=moment_or_none(doubted_at),
+    )
+
+
+def where_it_stands(one: Standing) -> Row:
+    return (
+        one.incident_id, int(one.firing), micros_or_none(one.ended_at), micros_or_none(one.until),
+        micros_or_none(one.doubted_at),
+    )  # fmt: skip
+
+
+def doubted_of(row: Row) -> Alert:
+    source, key, fingerprint, labels, notes, starts_at, link = row
+    return Alert(
+        source=source,
+        group=key,
+        fingerprint=fingerprint,
+        firing=True,
+        labels=msgspec.json.decode(labels),
+        notes=msgspec.json.decode(notes),
+        starts_at=moment(starts_at),
+        link=link,
+    )
+
+
+def alert_row(one: NewAlert, heard: int) -> Row:
+    alert = one.alert
+    incident_id, firing, ended_at, until, doubted_at = where_it_stands(one.standing)
+    return (
+        one.row, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing, _json(alert.labels),
+        _json(alert.notes), alert.link, heard, ended_at, until, doubted_at,
+    )  # fmt: skip
+
+
+def event_row(event_id: int, one: Event) -> Row:
+    return (event_id, one.incident_id, micros(one.at), str(one.what), one.by, one.said, one.via)
+
+
+def _json(value: object) -> str:
+    return _ENCODER.encode(value).decode()
