@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -32,8 +32,16 @@ class Stored(Protocol):
 _Counts = defaultdict[int | Group, Count]
 
 
+class Folded(NamedTuple):
+    """What has to be written, in this order."""
+
+    changes: list[Change]  #: every changed incident once, with all its events in order
+    new: list[tuple[Alert, Standing]]  #: episodes to be stored for the first time, as they stand
+    moved: list[Standing]  #: stored episodes that stand elsewhere now
+
+
 class Fold:
-    """Folds deliveries one after another; `changes`, `touched` and `new` tell what has to be written."""
+    """Folds deliveries one after another; `drain` tells what has to be written."""
 
     def __init__(self, stored: Stored, rules: Rules, now: datetime) -> None:
         self._stored = stored
@@ -61,20 +69,25 @@ class Fold:
         self._keep()
         return [of for of in changed if of is not None]
 
-    def changes(self) -> list[Change]:
-        """Every changed incident once, with all its events in order."""
+    def pending(self) -> int:
+        """How many episodes have to be written by now."""
+        return len(self._kept.touched)
+
+    def drain(self) -> Folded:
+        """What has to be written since this was last asked; each new episode has its row from now on."""
         kept = self._kept
-        return [Change(incident=kept.incidents[of], events=tuple(events)) for of, events in kept.events.items()]
-
-    @property
-    def touched(self) -> Mapping[Firing, Standing]:
-        """Every episode that is new or has moved, as it stands now."""
-        return self._kept.touched
-
-    @property
-    def new(self) -> Mapping[Firing, Alert]:
-        """Those of the touched that have no row yet."""
-        return self._kept.new
+        first = self._stored.reserve("alert", len(kept.new))
+        new: list[tuple[Alert, Standing]] = []
+        for row, (firing, alert) in enumerate(kept.new.items(), first):
+            standing = kept.touched.pop(firing)
+            placed = replace(standing, row=row)
+            if kept.newest.get(firing[:2]) is standing:
+                kept.newest[firing[:2]] = placed
+            new.append((alert, placed))
+        changes = [Change(incident=kept.incidents[of], events=tuple(events)) for of, events in kept.events.items()]
+        folded = Folded(changes, new, list(kept.touched.values()))
+        kept.events, kept.new, kept.touched = {}, {}, {}
+        return folded
 
     def _place(self, alert: Alert, counts: _Counts) -> None:
         standing = self._newest(_print(alert))

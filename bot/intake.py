@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: One commit takes about this many alerts at most, so that a storm's first page does not wait for its last alert.
 _ALERTS_A_COMMIT = 600
+#: PostgreSQL is given what is folded in parts of about so many, and stores one while the next is folded.
+_ALERTS_AHEAD = 20
 #: The same unreadable body is kept and told again after this.
 _AGAIN = timedelta(hours=1)
 #: Beyond so many a sender is better off trying again than waiting.
@@ -212,8 +214,14 @@ class Intake:
             failpoint("intake.begun")
             fold = Fold(tx, self._rules, tx.now)
             raising.know(tx, fold, asked, tx.first)
-            results = [self._take(tx, fold, one) for one in batch]
-            written = raising.write(tx, fold, self._mouths)
+            results: list[Taken | Exception] = []
+            written = Written()
+            for one in batch:
+                results.append(self._take(tx, fold, one))
+                if tx.sql.postgres and fold.pending() >= _ALERTS_AHEAD:
+                    written |= raising.write(tx, fold, self._mouths)
+                    tx.sql.settle()
+            written |= raising.write(tx, fold, self._mouths)
             failpoint("intake.written")
         return results, written
 

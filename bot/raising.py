@@ -15,7 +15,6 @@ from bot.model import Alert, Delivered, Severity
 from bot.owing import Mouth
 from bot.rules import Rules
 from bot.store.known import Question, question
-from bot.store.rows import NewAlert
 from bot.store.sql import Row
 from bot.store.tx import Tx
 from bot.story import Written
@@ -53,14 +52,9 @@ def know(tx: Tx, fold: Fold, of: Question, answers: Sequence[Sequence[Row]]) -> 
 
 
 def write(tx: Tx, fold: Fold, mouths: Sequence[Mouth]) -> Written:
-    """Store what was folded."""
-    written = story.write(tx, fold.changes(), mouths)
-    row = tx.reserve("alert", len(fold.new))
-    tx.put_alerts(
-        [
-            NewAlert(row=row + place, alert=alert, standing=fold.touched[firing])
-            for place, (firing, alert) in enumerate(fold.new.items())
-        ]
-    )
-    tx.move_alerts(standing for firing, standing in fold.touched.items() if firing not in fold.new)
+    """Store what was folded since the last time."""
+    folded = fold.drain()
+    written = story.write(tx, folded.changes, mouths)
+    tx.put_alerts(folded.new)
+    tx.move_alerts(folded.moved)
     return written

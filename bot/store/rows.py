@@ -22,14 +22,6 @@ SELECT_STANDING = "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.
 _ENCODER = msgspec.json.Encoder()
 
 
-class NewAlert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An episode to be stored for the first time, as it stands."""
-
-    row: int
-    alert: Alert
-    standing: Standing
-
-
 def incident_row(one: Incident) -> Row:
     return (
         one.id, one.page_key, one.key, one.source, one.title, str(one.severity), str(one.status),
@@ -84,12 +76,12 @@ def doubted_of(row: Row) -> Alert:
     )
 
 
-def alert_row(one: NewAlert, heard: int) -> Row:
-    alert = one.alert
-    incident_id, firing, ended_at, until, doubted_at = where_it_stands(one.standing)
+def alert_row(alert: Alert, standing: Standing, heard: int) -> Row:
+    """An episode to be stored for the first time, as it stands. `heard`: when, in microseconds."""
+    incident_id, firing, ended_at, until, doubted_at = where_it_stands(standing)
     return (
-        one.row, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing, _json(alert.labels),
-        _json(alert.notes), alert.link, heard, ended_at, until, doubted_at,
+        standing.row, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing,
+        _json(alert.labels), _json(alert.notes), alert.link, heard, ended_at, until, doubted_at,
     )  # fmt: skip
 
 

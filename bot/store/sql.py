@@ -78,7 +78,7 @@ class Sql:
 
     def commit_flow(self) -> bool:
         """Commit in the round trip that ends a flow. False: nothing flows, and the connection has to commit."""
-        self._settle()
+        self.settle()
         if not self._flowing:
             return False
         self._cursor.execute("COMMIT", ())
@@ -86,7 +86,7 @@ class Sql:
         self._flowing = False
         return True
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Send on the insertions that were kept."""
         kept, self._kept = self._kept, []
         if kept:
@@ -97,7 +97,7 @@ class Sql:
         """The rows that each of them answers, on PostgreSQL in one round trip."""
         if self._connection is None:
             return [self.rows(statement, *values) for statement, values in asked]
-        self._settle()
+        self.settle()
         cursors = [self._new_cursor() for _ in asked]
         with nullcontext() if self._flowing else self._connection.pipeline():
             for cursor, one in zip(cursors, asked, strict=True):
@@ -127,7 +127,7 @@ class Sql:
             arrays = list(map(array, zip(*rows, strict=True)))
             self._kept.append(Asked(_insertion_of_arrays(table, tuple(columns), tail), arrays))
             if not self._flowing:
-                self._settle()
+                self.settle()
             return
         for part in _parts(rows):
             self.run(_insertion(table, tuple(columns), len(part), tail), *chain.from_iterable(part))
@@ -143,7 +143,7 @@ class Sql:
             self.run(_updating(table, tuple(columns), values), *chain.from_iterable(part))
 
     def _execute(self, statement: str, values: Sequence[object]) -> Cursor:
-        self._settle()
+        self.settle()
         self._cursor.execute(_numbered(statement) if self.postgres else statement, values)
         return self._cursor
 

@@ -20,7 +20,6 @@ from bot.store.rows import (
     INCIDENT,
     SELECT_INCIDENT,
     SELECT_STANDING,
-    NewAlert,
     alert_row,
     doubted_of,
     event_row,
@@ -123,9 +122,10 @@ class Tx:
         rows = [incident_row(one) for one in incidents]
         self.sql.insert("incident", INCIDENT, rows, f"ON CONFLICT (id) DO UPDATE SET {_INCIDENT_SET}")
 
-    def put_alerts(self, alerts: Sequence[NewAlert]) -> None:
+    def put_alerts(self, alerts: Sequence[tuple[Alert, Standing]]) -> None:
+        """Store these episodes for the first time, as they stand."""
         heard = micros(self.now)
-        self.sql.insert("alert", ALERT, [alert_row(one, heard) for one in alerts])
+        self.sql.insert("alert", ALERT, [alert_row(alert, standing, heard) for alert, standing in alerts])
 
     def move_alerts(self, standings: Iterable[Standing]) -> None:
         """Store where these episodes stand now: their incident, whether they fire, since when they do not."""
