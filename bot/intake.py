@@ -13,8 +13,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from bot import raising
 from bot.alarms import unreadable
@@ -51,8 +52,7 @@ class Unstored(Exception):
     """The database did not take it: nothing of this delivery is kept, and its sender has to send it again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True, gc=False):
     """What became of one delivery, after its commit."""
 
     accepted: int
@@ -63,8 +63,7 @@ class Taken:
 Done = Callable[[Taken | Exception], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     delivered: Delivered
     done: Done
     #: Set when it is to be kept as it came: (code, why).

@@ -19,6 +19,8 @@ ALERT = (
 )  # fmt: skip
 EVENT = ("id", "incident_id", "at", "what", '"by"', "said", "via")
 SELECT_STANDING = "a.fingerprint, a.id, a.incident_id, a.starts_at, a.firing, a.ended_at, a.until, a.doubted_at"
+_SEVERITIES = {str(one): one for one in Severity}
+_STATUSES = {str(one): one for one in Status}
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -32,14 +34,29 @@ def incident_row(one: Incident) -> Row:
 
 def incident_of(row: Row) -> Incident:
     """The other way round; the columns in the order of `incident_row`."""
-    values = dict(zip(INCIDENT, row, strict=True))
-    del values["page_key"]
-    values["severity"] = Severity(str(values["severity"]))
-    values["status"] = Status(str(values["status"]))
-    for name in ("opened_at", "changed_at"):
-        values[name] = moment(values[name])
-    values["resolved_at"] = moment_or_none(values["resolved_at"])
-    return Incident(**values)
+    (
+        row_id, _, key, source, title, severity, status, opened_at, changed_at, firing, total, service, owner,
+        resolved_at, resolved_by, truncated, version, lead,
+    ) = row  # fmt: skip
+    return Incident(
+        id=row_id,
+        key=key,
+        source=source,
+        title=title,
+        severity=_SEVERITIES[severity],
+        status=_STATUSES[status],
+        opened_at=moment(opened_at),
+        changed_at=moment(changed_at),
+        firing=firing,
+        total=total,
+        service=service,
+        owner=owner,
+        resolved_at=moment_or_none(resolved_at),
+        resolved_by=resolved_by,
+        truncated=truncated,
+        version=version,
+        lead=lead,
+    )
 
 
 def standing_of(row: Row) -> Standing:
