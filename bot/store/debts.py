@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bot.model import Kind, Owed
-from bot.store.sql import Row
+from bot.store.sql import Fixed, Row
 from bot.store.times import micros
 from bot.store.tx import Tx
 
 Debt = tuple[int, int | None, Owed]  #: (incident id, event id or None for a card, what)
 
 _DELIVERY = (
-    "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before", "version",
-    "sent_version", "attempts", "faults", "token", "lease_until", "said",
+    "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before",
+)  # fmt: skip
+_FRESH: Fixed = (
+    ("version", "1"), ("sent_version", "0"), ("attempts", "0"), ("faults", "0"), ("token", "0"), ("lease_until", "0"),
+    ("said", "''"),
 )  # fmt: skip
 
 #: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
@@ -48,9 +51,9 @@ def owe(tx: Tx, owed: Sequence[Debt], page_keys: Mapping[int, str]) -> None:
     rows: dict[Kind, list[Row]] = {Kind.CARD: [], Kind.LINE: [], Kind.PAGE: []}
     for place, (one, lane) in enumerate(kept):
         rows[one[2].kind].append(_row(first + place, one, lane, micros(tx.now)))
-    tx.sql.insert("delivery", _DELIVERY, rows[Kind.PAGE])
-    tx.sql.insert("delivery", _DELIVERY, rows[Kind.CARD], _CARD_AGAIN)
-    tx.sql.insert("delivery", _DELIVERY, rows[Kind.LINE])
+    tx.sql.insert("delivery", _DELIVERY, rows[Kind.PAGE], fixed=_FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[Kind.CARD], _CARD_AGAIN, _FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[Kind.LINE], fixed=_FRESH)
     if rows[Kind.LINE]:
         tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
 
@@ -90,7 +93,4 @@ def _hurry(tx: Tx, what: Owed, lane: str) -> None:
 def _row(row_id: int, one: Debt, lane: str, at: int) -> Row:
     incident_id, event_id, what = one
     state = "waits" if what.kind is Kind.LINE else "owed"
-    return (
-        row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at, 1,
-        0, 0, 0, 0, 0, "",
-    )  # fmt: skip
+    return (row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at)

@@ -19,6 +19,8 @@ from sqlmodel import SQLModel
 
 Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the tables'
 
+Fixed = tuple[tuple[str, str], ...]  #: columns and their SQL literals
+
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _ITS_NAMES = {"BLOB": "bytea"}  #: of types that PostgreSQL calls by another name than the standard
 
@@ -44,6 +46,19 @@ class Asked(NamedTuple):
 
     statement: str
     values: Sequence[object]
+
+
+class Into(NamedTuple):
+    """What an insertion's text is made of."""
+
+    table: str
+    columns: tuple[str, ...]
+    fixed: Fixed
+    tail: str
+
+    @property
+    def head(self) -> str:
+        return f"INSERT INTO {self.table} ({', '.join([*self.columns, *(name for name, _ in self.fixed)])})"
 
 
 class Sql:
@@ -121,16 +136,19 @@ class Sql:
         row = self.row(statement, *values)
         return None if row is None else row[0]
 
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "") -> None:
-        """`tail`: what follows the values, such as ON CONFLICT."""
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "", fixed: Fixed = ()
+    ) -> None:
+        """`tail`: what follows the values, such as ON CONFLICT; `fixed`: more columns, the same in every row."""
+        into = Into(table, tuple(columns), fixed, tail)
         if self.postgres and rows:
             arrays = list(map(array, zip(*rows, strict=True)))
-            self._kept.append(Asked(_insertion_of_arrays(table, tuple(columns), tail), arrays))
+            self._kept.append(Asked(_insertion_of_arrays(into), arrays))
             if not self._flowing:
                 self.settle()
             return
         for part in _parts(rows):
-            self.run(_insertion(table, tuple(columns), len(part), tail), *chain.from_iterable(part))
+            self.run(_insertion(into, len(part)), *chain.from_iterable(part))
 
     def update(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Set `columns[1:]` of the rows whose `columns[0]` matches; all columns are whole numbers."""
@@ -173,6 +191,8 @@ def array(values: Sequence[object]) -> str:
     Raises:
         ValueError: a text holds the character that PostgreSQL's texts cannot.
     """
+    if len(values) == 1:
+        return "{" + _element(values[0]) + "}"
     kinds = set(map(type, values))
     if kinds == {int}:
         return "{" + ",".join(map(str, values)) + "}"
@@ -189,7 +209,11 @@ def _element(value: object) -> str:
         return "NULL"
     if isinstance(value, bytes):
         return f'"\\\\x{value.hex()}"'
-    return f'"{_escaped(value)}"' if isinstance(value, str) else str(value)
+    if not isinstance(value, str):
+        return str(value)
+    if "\x00" in value:
+        raise ValueError("a text holds the character U+0000")
+    return f'"{_escaped(value)}"'
 
 
 def _escaped(text: str) -> str:
@@ -205,15 +229,17 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 
 @lru_cache(maxsize=256)
-def _insertion(table: str, columns: tuple[str, ...], rows: int, tail: str) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_tuples(rows, len(columns))} {tail}"
+def _insertion(into: Into, rows: int) -> str:
+    one = ", ".join([*["?"] * len(into.columns), *(literal for _, literal in into.fixed)])
+    return f"{into.head} VALUES {', '.join([f'({one})'] * rows)} {into.tail}"
 
 
 @lru_cache(maxsize=64)
-def _insertion_of_arrays(table: str, columns: tuple[str, ...], tail: str) -> str:
-    kinds = [str(SQLModel.metadata.tables[table].c[name.strip('"')].type) for name in columns]
+def _insertion_of_arrays(into: Into) -> str:
+    kinds = [str(SQLModel.metadata.tables[into.table].c[name.strip('"')].type) for name in into.columns]
     arrays = ", ".join(f"?::{_ITS_NAMES.get(kind, kind)}[]" for kind in kinds)
-    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays}) {tail}"
+    chosen = ", ".join(["u.*", *(literal for _, literal in into.fixed)])
+    return f"{into.head} SELECT {chosen} FROM unnest({arrays}) AS u {into.tail}"
 
 
 @lru_cache(maxsize=64)
