@@ -115,12 +115,13 @@ class Fold:
         count = counts[home]
         count.fired += 1
         count.joined[_firing(alert)] = alert
-        if standing and standing.starts_at == alert.starts_at:
-            count.back += standing.incident_id == home
-            present = home if isinstance(home, int) else None
-            fires = Standing(row=standing.row, incident_id=present, starts_at=standing.starts_at, firing=True)
-            self._touch(alert, fires)
-            return
+        if standing and alert.starts_at <= standing.starts_at:
+            same = standing if alert.starts_at == standing.starts_at else self._episode(_firing(alert))
+            if same:
+                count.back += same.incident_id == home
+                present = home if isinstance(home, int) else None
+                self._touch(alert, Standing(row=same.row, incident_id=present, starts_at=same.starts_at, firing=True))
+                return
         self._supersede(alert, standing, counts)
         self._add(alert, Standing(row=0, incident_id=None, starts_at=alert.starts_at, firing=True))
 
@@ -172,14 +173,20 @@ class Fold:
     def _over(self, alert: Alert, current: Standing | None, counts: _Counts) -> None:
         """An episode that another one has superseded or covers: it has ended, whatever this delivery says."""
         firing = _firing(alert)
-        standing = self._layer.touched.get(firing) or self._kept.touched.get(firing) or self._stored.episode(firing)
+        standing = self._episode(firing)
         if standing is None:
             covered = current.until if current and not current.firing else None
             standing = self._ended_standing(alert, until=alert.ends_at or covered)
             self._layer.touched[firing] = standing
             self._layer.new[firing] = alert
+            if current and not current.firing and alert.starts_at > current.starts_at:
+                self._layer.newest[_print(alert)] = standing  # of those that have ended, the one that began last counts
         if alert.firing:
             self._pass(alert, standing, counts)
+
+    def _episode(self, firing: Firing) -> Standing | None:
+        """This very episode, whether or not it is what counts of its fingerprint."""
+        return self._layer.touched.get(firing) or self._kept.touched.get(firing) or self._stored.episode(firing)
 
     def _supersede(self, alert: Alert, older: Standing | None, counts: _Counts) -> None:
         """A newer episode of the fingerprint is known: the older one has ended, though nobody said so."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count, permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -200,6 +201,32 @@ def test_an_alert_that_goes_on_firing_long_after_its_end_is_believed_and_reopens
 
     [incident] = ledger.incidents.values()
     assert (incident.status, incident.firing, incident.total) == (Status.OPEN, 1, 1)
+
+
+def test_an_older_episode_that_fires_again_long_after_a_newer_one_ended_reopens_its_incident() -> None:
+    ledger = Ledger()
+    ledger.commit(delivered(told("a1", -20, firing=True)))
+    ledger.commit(delivered(told("a1", -10, firing=True)))
+    ledger.commit(delivered(told("a1", -10, firing=False)))
+
+    ledger.now += LATE + timedelta(seconds=1)
+    ledger.commit(delivered(told("a1", -20, firing=True)))
+
+    [incident] = ledger.incidents.values()
+    assert (incident.status, incident.firing) == (Status.OPEN, 1)
+    assert len(ledger.standings) == 2
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_covered_firing_and_its_own_end_in_one_commit_are_one_episode_of_one_incident(*, in_parts: bool) -> None:
+    ledger = Ledger(in_parts=in_parts)
+    ledger.commit(delivered(told("a1", -1, firing=True)))
+    ledger.commit(delivered(told("a1", -1, firing=False, until=1)))
+
+    ledger.commit(delivered(told("a1", 0, firing=True)), delivered(told("a1", 0, firing=False, until=3)))
+
+    assert [one.total for one in ledger.incidents.values()] == [2]
+    assert {one.incident_id for one in ledger.standings.values()} == set(ledger.incidents)
 
 
 def test_each_verdict_has_its_row_in_the_table() -> None:
