@@ -219,7 +219,7 @@ class Intake:
                 results.append(self._take(tx, fold, one))
                 if tx.sql.postgres and fold.pending() >= _ALERTS_AHEAD:
                     written |= raising.write(tx, fold, self._mouths)
-                    tx.sql.settle()
+                    tx.sql.send_ahead()
             written |= raising.write(tx, fold, self._mouths)
             failpoint("intake.written")
         return results, written

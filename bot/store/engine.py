@@ -114,6 +114,7 @@ class Store:
         turn = _turn(lane, wait=wait)
         if first:
             assert synced, "a flow that a power failure may undo is not needed anywhere"
+            assert wait, "a flow waits for its turn"
             at, *answers = _flow_into(sql, [Asked(turn, ()), *first])
         else:
             at, answers = _in_one(raw, "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off", turn), []

@@ -25,6 +25,7 @@ TROUBLES = (
     sqlite3.OperationalError,
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
     OperationalError,
     InterfaceError,
     PoolExhausted,

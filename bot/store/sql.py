@@ -15,6 +15,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
+import psycopg
 from sqlmodel import SQLModel
 
 Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the tables'
@@ -36,9 +37,10 @@ class Cursor(Protocol):
 
 
 class Postgres(Protocol):
-    """What of PostgreSQL's connection is used here."""
+    """What of PostgreSQL's connection is used here. Any: types of the driver's own, private ones among them."""
 
-    def pipeline(self) -> AbstractContextManager[object]: ...
+    def wait(self, generator: Any, /) -> Any: ...
+    def pipeline(self) -> AbstractContextManager[Any]: ...
 
 
 class Asked(NamedTuple):
@@ -71,7 +73,7 @@ class Sql:
         self._cursor = cursor()
         self._connection = postgres
         self._flow = ExitStack()
-        self._flowing = False
+        self._flowing: Any = None  #: the driver's pipeline, while there is one
         self._kept: list[Asked] = []  #: insertions of a flow, which go as one
 
     def __enter__(self) -> Self:
@@ -86,20 +88,33 @@ class Sql:
         On PostgreSQL only rows that are asked for are waited for; all that is written and the commit share a round
         trip. What a statement breaks is raised by a later one or by the commit, and `run` cannot say how many rows.
         Insertions that follow each other are one statement, in which none of them sees what another inserts.
+
+        The trap: until PostgreSQL is sent a Sync, it waits for us without a limit, holding the turn of all replicas.
+        So one goes out with whatever a flow sends before it goes on thinking.
         """
         if self._connection and not self._flowing:
-            self._flow.enter_context(self._connection.pipeline())
-            self._flowing = True
+            self._flowing = self._flow.enter_context(self._connection.pipeline())
 
     def commit_flow(self) -> bool:
         """Commit in the round trip that ends a flow. False: nothing flows, and the connection has to commit."""
         self.settle()
         if not self._flowing:
             return False
-        self._cursor.execute("COMMIT", ())
+        closing: Any = self._new_cursor()
+        closing.execute("COMMIT", ())
         self._flow.close()
-        self._flowing = False
+        self._flowing = None
+        if closing.statusmessage != "COMMIT":  # what PostgreSQL says of a transaction that had failed before
+            raise psycopg.OperationalError("the transaction had failed and was rolled back")
         return True
+
+    def send_ahead(self) -> None:
+        """Have PostgreSQL begin with what a flow has kept, while the caller goes on."""
+        self.settle()
+        if self._connection and self._flowing:
+            # The driver sends a Sync of its own accord only where it then waits for all answers.
+            self._flowing._enqueue_sync()  # noqa: SLF001
+            self._connection.wait(self._flowing._communicate_gen())  # noqa: SLF001
 
     def settle(self) -> None:
         """Send on the insertions that were kept."""
@@ -117,6 +132,8 @@ class Sql:
         with nullcontext() if self._flowing else self._connection.pipeline():
             for cursor, one in zip(cursors, asked, strict=True):
                 cursor.execute(_numbered(one.statement), one.values)
+            if self._flowing:
+                self._flowing.sync()
             return [cursor.fetchall() for cursor in cursors]
 
     def run(self, statement: str, *values: object) -> int:
@@ -125,10 +142,14 @@ class Sql:
 
     def rows(self, statement: str, *values: object) -> Sequence[Row]:
         """All rows of the answer."""
+        if self._flowing:  # on a cursor of its own: an early answer to an older statement would be taken for this one's
+            return self.all_of([Asked(statement, values)])[0]
         return self._execute(statement, values).fetchall()
 
     def row(self, statement: str, *values: object) -> Row | None:
         """The first row of the answer, None when there is none."""
+        if self._flowing:
+            return next(iter(self.rows(statement, *values)), None)
         return self._execute(statement, values).fetchone()
 
     def scalar(self, statement: str, *values: object) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
@@ -112,6 +113,61 @@ def test_what_is_asked_first_is_asked_when_the_turn_is_ours(postgres: Postgres, 
 
     assert waited
     assert seen == ["said before it had its turn"]
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["after its turn", "after a part was sent ahead"])
+def test_a_replica_that_freezes_in_a_flow_loses_its_turn(
+    postgres: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch, *, ahead: bool
+) -> None:
+    url = postgres.url("frozen", like=postgres_template)
+    monkeypatch.setattr("bot.store.opening.IDLE_TIMEOUT_S", 1)
+    frozen, other = Store(url), Store(url)
+
+    def freeze() -> None:
+        with frozen.begin(first=[Asked("SELECT 1", ())]) as tx:
+            tx.answer("slack", "1", "fine", ok=True)
+            if ahead:
+                tx.sql.send_ahead()
+            with other.begin(first=[Asked("SELECT 1", ())]) as theirs:
+                theirs.answer("slack", "2", "fine", ok=True)
+
+    with pytest.raises(Unavailable):
+        freeze()
+
+    with other.begin() as tx:
+        stored = [tx.answered("slack", once) is not None for once in ("1", "2")]
+    frozen.close()
+    other.close()
+    assert stored == [False, True]
+
+
+def test_a_flow_that_had_failed_is_not_taken_for_committed(postgres: Postgres, postgres_template: str) -> None:
+    store = Store(postgres.url("failed", like=postgres_template))
+
+    def go_on() -> None:
+        with store.begin(first=[Asked("SELECT 1", ())]) as tx:
+            tx.answer("slack", "1", "fine", ok=True)
+            tx.answer("slack", "1", "twice", ok=True)
+            with suppress(psycopg.Error):
+                tx.sql.send_ahead()
+                tx.sql.rows("SELECT 1")
+
+    with pytest.raises(Unavailable):
+        go_on()
+    with store.begin() as tx:
+        assert tx.answered("slack", "1") is None
+    store.close()
+
+
+def test_a_question_in_a_long_flow_gets_its_own_answer(postgres: Postgres, postgres_template: str) -> None:
+    store = Store(postgres.url("long", like=postgres_template))
+    with store.begin(first=[Asked("SELECT 1", ())]) as tx:
+        for once in range(600):
+            tx.sql.run("UPDATE seen SET at = ? WHERE once = ?", 1, str(once))
+        seen = tx.answered("slack", "1")
+    store.close()
+
+    assert seen is None
 
 
 def test_trouble_in_a_flow_is_not_taken_for_a_fault_of_ours(postgres: Postgres, postgres_template: str) -> None:
