@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,17 +24,11 @@ from bot.web.alerts import Intake, Limits, fingerprint
 from bot.web.answers import Taken
 from bot.web.express import Express
 from bot.web.wire import Wire
+from tests.paths.web_house import wait_for
 
 TOKEN = "token-of-alertmanager"
 NEXT_TOKEN = "token-that-comes-next"
 OTHER_TOKEN = "token-of-another-receiver"
-
-
-def wait_for(found: Callable[[], object], within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not found():
-        assert time.monotonic() < deadline, f"did not become true within {within_s} s"
-        threading.Event().wait(0.005)
 
 
 @dataclass(frozen=True)

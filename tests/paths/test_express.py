@@ -20,7 +20,8 @@ from bot.sources.alertmanager import Alertmanager
 from bot.web.alerts import Intake, fingerprint
 from bot.web.answers import Answer, Taken
 from bot.web.express import Express
-from tests.paths.edge_house import TOKEN, EdgeHouse, Stored, wait_for
+from tests.paths.edge_house import TOKEN, EdgeHouse, Stored
+from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import alert, body
 
 HEAD = (

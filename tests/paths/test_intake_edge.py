@@ -16,7 +16,8 @@ import pytest
 from bot.intake import Unstored
 from bot.ports import Rejected
 from bot.web.inflow import inflate
-from tests.paths.edge_house import NEXT_TOKEN, OTHER_TOKEN, TOKEN, Answer, EdgeHouse, wait_for
+from tests.paths.edge_house import NEXT_TOKEN, OTHER_TOKEN, TOKEN, Answer, EdgeHouse
+from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import body
 
 AUTH = f"Authorization: Bearer {TOKEN}\r\n".encode()

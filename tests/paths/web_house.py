@@ -53,7 +53,7 @@ def wait_for(found: Callable[[], _Found], within_s: float = 20.0) -> _Found:
     deadline = time.monotonic() + within_s
     while not (value := found()):
         assert time.monotonic() < deadline, f"did not become true within {within_s} s"
-        threading.Event().wait(0.01)
+        threading.Event().wait(0.005)
     return value
 
 
