@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
+from bot.delivery import LONGEST_RETRY
 from bot.ports import Speaks, Undelivered
 from bot.store import links
 from bot.store.engine import Store
@@ -43,7 +44,11 @@ def _tell(store: Store, channel: Speaks | None, word: Word) -> None:
         about = {"place": word.place, "account": word.account, "why": trouble.said}
         logger.warning("whoever asked for a linking code is not told what came of it", extra=about)
         with store.begin() as tx:
-            links.leave_word(tx, word, None if trouble.permanent else max(_AGAIN, trouble.after or _AGAIN))
+            links.leave_word(tx, word, None if trouble.permanent else _later(trouble.after))
         return
     with store.begin() as tx:
         links.told(tx, word)
+
+
+def _later(after: timedelta | None) -> timedelta:
+    return min(max(_AGAIN, after or _AGAIN), LONGEST_RETRY)

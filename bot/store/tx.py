@@ -145,8 +145,13 @@ class Tx:
         )
 
     def kept(self, sha256: str, since: datetime) -> bool:
-        """Whether this very body has been set aside since then."""
-        found = self.sql.scalar("SELECT 1 FROM quarantine WHERE sha256 = ? AND at >= ? LIMIT 1", sha256, micros(since))
+        """Whether this very body has been set aside since then, and not at a time that is still to come."""
+        found = self.sql.scalar(
+            "SELECT 1 FROM quarantine WHERE sha256 = ? AND at BETWEEN ? AND ? LIMIT 1",
+            sha256,
+            micros(since),
+            micros(self.now),
+        )
         return found is not None
 
     def doubted(self, before: datetime, limit: int = 500) -> list[Alert]:
