@@ -2,7 +2,7 @@
 
 Every deadline is in a row, so a tick that two replicas make at once, or that a restart skipped, does no harm. The trap:
 rows hold the time of day, and a clock can be put back. When a tick is due is decided by monotonic time, and deadlines
-that lie too far ahead are pulled back (store/deadlines.py). APScheduler runs the ticks, and is imported only here.
+that lie too far ahead are pulled back (store/clock_steps.py). APScheduler runs the ticks, and is imported only here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from bot.delivery import tell
 from bot.intake import Taken
 from bot.model import Delivered
 from bot.owing import Mouth
-from bot.store import claims, deadlines, links
-from bot.store.deadlines import Bounds
+from bot.store import claims, clock_steps, links
+from bot.store.clock_steps import Bounds
 from bot.store.engine import Store, Unavailable
 from bot.story import Told, Written
 
@@ -87,7 +87,7 @@ class Watch:
     def start(self) -> None:
         """Raises `Unavailable`: the database did not say whether its deadlines can be believed."""
         with self._store.begin() as tx:
-            ahead = deadlines.written_ahead(tx)
+            ahead = clock_steps.written_ahead(tx)
         self._put_right(ahead)
         self._ticks.start()
 
@@ -127,7 +127,7 @@ class Watch:
             at = tx.now.timestamp() - time.monotonic()
         before, self._monotonic_at = self._monotonic_at, at
         back = timedelta(seconds=0 if before is None else before - at)
-        if back > deadlines.TOLERANCE:
+        if back > clock_steps.TOLERANCE:
             self._put_right(back)
 
     def look_through_deadlines(self) -> None:
@@ -137,7 +137,7 @@ class Watch:
     def _put_right(self, back: timedelta) -> None:
         """Pull deadlines back, and tell of it. `back`: how far the clock went back, zero where that is not known."""
         with self._store.begin() as tx:
-            found = deadlines.pull_back(tx, _BOUNDS, stepped=back > timedelta(0))
+            found = clock_steps.pull_back(tx, _BOUNDS, stepped=back > timedelta(0))
             now = tx.now
         if not found and not back:
             return
