@@ -37,7 +37,7 @@ class Breaking:
 
     def break_glass(self, tx: Tx, ask: Ask, because: str) -> tuple[Reply, Written]:
         """Raises `Rejected`, and then it is whole."""
-        if self.rights.person(ask.by.id) is None:
+        if self.rights.person(tx, ask.by.id) is None:
             raise Rejected("You are not listed under `people`. Nothing was done.", code="glass_not_listed", status=403)
         if not self.rights.book.sleeping:
             said = "No role has `break_glass: true`, so there is nothing behind the glass. Nothing was done."

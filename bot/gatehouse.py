@@ -15,13 +15,14 @@ from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_
 from bot.gate import Gate
 from bot.gatekeeping import Gatekeeper
 from bot.intake import Taken
+from bot.intents import Seal
 from bot.linking import Linking
 from bot.model import Ask, Delivered
 from bot.owing import Mouth
 from bot.ports import Channel, Speaks
 from bot.reports import Reports
 from bot.rights import Rights
-from bot.runs import Parts, Runs, Seal
+from bot.runs import Parts, Runs
 from bot.sentence import Known
 from bot.settings import Settings
 from bot.store import glass
@@ -62,13 +63,21 @@ def gatehouse(
     verbs = Verbs(commands=commands.find(), actions=commands.actions())
     people = people_of(settings)
     linking = Linking(people, groups_of(channels, people))
-    rights = _rights(settings, store, linking, partial(names_said, people, _services(settings), verbs))
+    rights = _rights(settings, linking, partial(names_said, people, _services(settings), verbs))
     breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
     tools = replace(tools_of(settings, store.now), gates=Gatekeeper(store) if gate_tokens(settings) else None)
     alarm = partial(_raise, store, take)
     reports = Reports(store, {name: one for name, one in channels.items() if isinstance(one, Speaks)})
     parts = Parts(
-        store=store, verbs=verbs, tools=tools, mouths=mouths, told=told, seal=seal, alarm=alarm, reports=reports
+        store=store,
+        verbs=verbs,
+        tools=tools,
+        mouths=mouths,
+        told=told,
+        seal=seal,
+        alarm=alarm,
+        reports=reports,
+        rights=rights,
     )
     runs = Runs(replace(parts, waits=waits, following=Following({} if waits else reports.speaks)))
     gate = Gate(store, verbs=verbs, breaking=breaking, linking=linking, tools=tools, runs=runs, told=told)
@@ -82,10 +91,10 @@ def _services(settings: Settings) -> tuple[str, ...]:
     return tuple(one.name for one in settings.services)
 
 
-def _rights(settings: Settings, store: Store, linking: Linking, names: Callable[[Ask], Known]) -> Rights:
+def _rights(settings: Settings, linking: Linking, names: Callable[[Ask], Known]) -> Rights:
     return Rights(
         book=book_of(settings),
-        person=partial(linking.now, store),
+        linking=linking,
         environments={one.name: one.environment for one in settings.services},
         names=names,
         glass=glass.until,

@@ -15,9 +15,9 @@ from bot import people
 from bot.accounts import Groups
 from bot.acts import AuditEntry, Code
 from bot.model import Ask, Principal, Reply
-from bot.people import Issued, Link, People, Redeeming, Refusal
+from bot.people import Account, Held, Issued, Link, People, Redeeming, Refusal, Voice, as_settled
 from bot.ports import Rejected
-from bot.store import ledger, links
+from bot.store import ledger, links, notices
 from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.tx import Tx
@@ -42,13 +42,31 @@ class Linking:
             who = self._people.persons.get(named or "")
             return None if who is None else self._with_groups(reading.sql, who)
 
-    def now(self, store: Store, person: str) -> Principal | None:
+    def now(self, sql: Sql, person: str) -> Principal | None:
         """The person of that id with the roles of this moment; None when the settings have nobody of it."""
         who = self._people.persons.get(person)
-        if who is None or not self._people.groups:
-            return who
-        with store.read() as reading:
-            return self._with_groups(reading.sql, who)
+        return who if who is None or not self._people.groups else self._with_groups(sql, who)
+
+    def held(self, sql: Sql, account: Account) -> Held | None:
+        """Whose that account is now, by the settings or by a link."""
+        named = self._people.accounts.get(account)
+        if named is not None:
+            return Held(person=named)
+        link = links.of_account(sql, account)
+        return None if link is None else Held(person=link.person, since=link.at)
+
+    def voice(self, tx: Tx, ask: Ask) -> Voice:
+        """Whoever asks, as they are to be known again later."""
+        settled = {account for account, whose in self._people.accounts.items() if whose == ask.by.id}
+        linked = {(one.place, one.account) for one in links.of_person(tx.sql, ask.by.id)}
+        own = as_settled(ask.place, ask.account)
+        return Voice(
+            person=ask.by.id,
+            place=ask.place,
+            account=ask.account,
+            at=tx.now,
+            had=frozenset({own, *settled, *linked} if ask.account else settled | linked),
+        )
 
     def tidy(self, tx: Tx) -> None:
         """End what the settings have overruled: links of people who are gone, of accounts that they name themselves.
@@ -106,8 +124,13 @@ class Linking:
         return people.told(ask.by, self._people, links.of_person(tx.sql, ask.by.id), groups)
 
     def words_for(self, tx: Tx, ask: Ask) -> list[str]:
-        """What the asker has still to be told of their codes."""
-        return links.take_words(tx, (ask.place, ask.account)) if ask.account else []
+        """What the asker's account has still to be told."""
+        if not ask.account:
+            return []
+        return [
+            *links.take_words(tx, (ask.place, ask.account)),
+            *notices.take_words(tx, as_settled(ask.place, ask.account)),
+        ]
 
     def _circumstances(self, tx: Tx, ask: Ask, issued: Issued | None) -> Redeeming:
         account = (ask.place, ask.account)

@@ -61,6 +61,32 @@ class Link:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Whose an account is. `since`: when it was linked; None where the settings say so."""
+
+    person: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Voice:
+    """Who said something that counts later, with which account, and every account that they had then.
+
+    `account` is "" on record from before it was kept: nobody can be held to such words.
+    """
+
+    person: str
+    place: str
+    account: str
+    at: datetime
+    had: frozenset[Account] = frozenset()
+
+    @property
+    def from_account(self) -> Account:
+        return as_settled(self.place, self.account)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Issued:
     """A code as it is stored, which is without the code."""
 
@@ -134,6 +160,11 @@ def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:
         said = f"You have the {at.place} account {at.has} already. Nothing was done. Say `unlink {at.place}` first."
         return Refusal(said=said, why=f"has the account {at.has} there already")
     return None
+
+
+def as_settled(place: str, account: str) -> Account:
+    """The account as settings and links name it: the command line and the console are one keyboard."""
+    return ("console" if place in _SHARED else place), account
 
 
 def code_of(chance: bytes) -> str:

@@ -15,11 +15,12 @@ from bot.acting import Gauge
 from bot.acts import AuditEntry, Code, Ended
 from bot.breaking import Breaking
 from bot.ending import Alarm
-from bot.gate import WATCH, Gate
+from bot.gate import Gate
+from bot.intents import LEASE
 from bot.model import Reply
-from bot.plans import SHOWN, Drawn, State
+from bot.plans import SHOWN, WATCH, Drawn, State
 from bot.reports import Reports
-from bot.runs import LEASE, Runs
+from bot.runs import Runs
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store

@@ -8,6 +8,7 @@ from typing import Any
 
 from bot import filling, words
 from bot.acting import Action
+from bot.acts import Risk
 from bot.breaking import Breaking
 from bot.forms import Filled, Form
 from bot.linking import Linking
@@ -27,6 +28,10 @@ class Verbs:
     @property
     def all(self) -> Mapping[str, Command[Any] | Action[Any]]:
         return dict(sorted((*self.commands.items(), *self.actions.items())))
+
+    @property
+    def risks(self) -> Mapping[str, Risk]:
+        return {verb: one.risk for verb, one in self.actions.items()}
 
     def action(self, verb: str) -> Action[Any]:
         """That of a plan or run on record, which an older version may have made.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.people import Account, Issued, Link
-from bot.store import drawn
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
@@ -32,10 +31,15 @@ class Word:
     said: str
 
 
+def of_account(sql: Sql, account: Account) -> Link | None:
+    row = sql.row(f"{_SELECT} WHERE place = ? AND account = ?", *account)
+    return None if row is None else _link(row)
+
+
 def holder(sql: Sql, account: Account) -> str | None:
     """The person whom that account is linked to."""
-    found: str | None = sql.scalar("SELECT person FROM link WHERE place = ? AND account = ?", *account)
-    return found
+    found = of_account(sql, account)
+    return None if found is None else found.person
 
 
 def of_person(sql: Sql, person: str) -> list[Link]:
@@ -48,15 +52,12 @@ def put(tx: Tx, link: Link) -> None:
 
 
 def end(tx: Tx, link: Link) -> None:
-    """Take the account away, and with it what waits in that person's name."""
+    """Take the account away, and with it the codes that wait in that person's name.
+
+    What it said yes to is judged when that would run: by then the account is not theirs.
+    """
     tx.sql.run("DELETE FROM link WHERE place = ? AND account = ?", link.place, link.account)
-    unlinked(tx, link.person)
-
-
-def unlinked(tx: Tx, person: str) -> None:
-    """An account of that person's was taken away: what it could have asked for and is not done yet, is void."""
-    tx.sql.run("DELETE FROM link_code WHERE person = ? AND spent_at IS NULL", person)
-    drawn.withdraw(tx, person)
+    tx.sql.run("DELETE FROM link_code WHERE person = ? AND spent_at IS NULL", link.person)
 
 
 def overruled(tx: Tx, persons: Collection[str], accounts: Collection[Account]) -> list[Link]:

@@ -85,11 +85,12 @@ class Ground:
         self.house.dials.values["prod/db"] = 1
         self._people = {**ACCOUNTS, **(people or {})}
         self.house.settle(self._people)
-        self.house.people = {one.id: one for one in self._people.values()}
         self.gate = self.house.desk = self._gate(alertmanager.url)
 
-    def says(self, words: str, by: Principal, *, place: str = "slack", here: int | None = None) -> Reply:
-        account = f"U-{by.id or 'nobody'}"
+    def says(
+        self, words: str, by: Principal, *, place: str = "slack", here: int | None = None, account: str = ""
+    ) -> Reply:
+        account = account or f"U-{by.id or 'nobody'}"
         return self.gate.ask(Ask(by=by, words=words, place=place, account=account, private=True, incident_id=here))
 
     def close(self) -> None:
@@ -116,6 +117,13 @@ class Ground:
     def _gate(self, alertmanager: str) -> Gate:
         house = self.house
         tools = Tools(now=house.clock, gauge=house, silences=silences(alertmanager))
+        rights = Rights(
+            book=Book(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
+            linking=house.linking,
+            environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
+            names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
+            glass=lambda tx, person: tx.now + timedelta(minutes=30) if person == "gil" else None,
+        )
         house.runs = Runs(
             Parts(
                 reports=house.reports,
@@ -126,14 +134,8 @@ class Ground:
                 told=house.written.append,
                 seal=house._seal,
                 alarm=house._alarm,
+                rights=rights,
             )
-        )
-        rights = Rights(
-            book=Book(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
-            person=house.people.get,
-            environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
-            names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
-            glass=lambda tx, person: tx.now + timedelta(minutes=30) if person == "gil" else None,
         )
         return Gate(
             house.store,
