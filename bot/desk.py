@@ -96,7 +96,7 @@ class Counter(Registry, Casework):
         return Reply(said="Looking.")
 
     def _read(self, said: Command[Any] | Action[Any], rest: str) -> object:
-        known = self._rights.known(self._ask)
+        known = self._breaking.known(self._tx, said.verb, self._rights.known(self._ask))
         return grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
 
     def _denied(self, decision: Decision, target: str = "") -> Reply:

@@ -25,7 +25,6 @@ from bot.rights import Rights
 from bot.runs import Parts, Runs
 from bot.sentence import Known
 from bot.settings import Settings
-from bot.store import glass
 from bot.store.engine import Store, Unavailable
 from bot.story import Told
 from bot.tending import Tending
@@ -97,7 +96,6 @@ def _rights(settings: Settings, linking: Linking, names: Callable[[Ask], Known])
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
         names=names,
-        glass=glass.until,
         opinion=None if settings.opa is None else Opa(settings.opa),
     )
 

@@ -38,7 +38,7 @@ class Linking:
         if named is not None and not self._people.groups:
             return self._people.persons[named]
         with store.read() as reading:
-            named = named or links.holder(reading.sql, (place, account))
+            named = self._holder(reading.sql, (place, account))
             who = self._people.persons.get(named or "")
             return None if who is None else self._with_groups(reading.sql, who)
 
@@ -76,8 +76,17 @@ class Linking:
         for link in links.overruled(tx, self._people.persons.keys(), self._people.accounts.keys()):
             links.end(tx, link)
             said = f"{link.place} {link.account} is {link.person}'s no longer: the settings say otherwise."
-            entry = AuditEntry(code=Code.UNLINKED, by="bot", said=said, verb="unlink", target=link.person)
-            ledger.record(tx, [entry])
+            _record_ended(tx, said, link)
+        self._end_unvouched(tx)
+
+    def _end_unvouched(self, tx: Tx) -> None:
+        """End links that were made from an account which is the person's no longer, and those that such links made."""
+        while ended := [one for one in links.everyone(tx) if self._holder(tx.sql, one.voucher) != one.person]:
+            for link in ended:
+                links.end(tx, link)
+                account = f"{link.place} {link.account}"
+                said = f"{account} is {link.person}'s no longer: nor is {link.by}, by which it was linked."
+                _record_ended(tx, said, link)
 
     def issue(self, tx: Tx, ask: Ask) -> Reply:
         if not ask.private:
@@ -117,6 +126,7 @@ class Linking:
             raise Rejected(self._why_not_linked(ask.by.id, place), code="no_link")
         links.end(tx, ended)
         _record(tx, ask, Code.UNLINKED, f"{place} {ended.account} is {ended.person}'s no longer.", ended.person)
+        self._end_unvouched(tx)
         return Reply(said=f"The {place} account {ended.account} is yours no longer. What it waited for is void.")
 
     def whoami(self, tx: Tx, ask: Ask) -> Sequence[str]:
@@ -140,9 +150,14 @@ class Linking:
             private=ask.private,
             now=tx.now,
             tries=links.tries(tx, account),
-            holder=self._people.accounts.get(account) or links.holder(tx.sql, account),
+            holder=self._holder(tx.sql, account),
             has=self._account_of(tx.sql, issued.person, ask.place) if issued else None,
+            vouches=self._holder(tx.sql, as_settled(issued.place, issued.account)) if issued else None,
         )
+
+    def _holder(self, sql: Sql, account: Account) -> str | None:
+        held = self.held(sql, account)
+        return None if held is None else held.person
 
     def _account_of(self, sql: Sql, person: str, place: str) -> str | None:
         linked = (one.account for one in links.of_person(sql, person) if one.place == place)
@@ -200,6 +215,10 @@ def _word_of(tx: Tx, ask: Ask) -> str:
         f"Since {tx.now:%Y-%m-%d %H:%M} UTC the {ask.place} account {ask.account} is yours."
         f" If that was not you, say `unlink {ask.place}` and tell your security contact."
     )
+
+
+def _record_ended(tx: Tx, said: str, link: Link) -> None:
+    ledger.record(tx, [AuditEntry(code=Code.UNLINKED, by="bot", said=said, verb="unlink", target=link.person)])
 
 
 def _record(tx: Tx, ask: Ask, code: Code, said: str, person: str) -> None:

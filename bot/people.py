@@ -59,6 +59,11 @@ class Link:
     at: datetime
     by: str  #: the account that vouched for it, "slack U1"
 
+    @property
+    def voucher(self) -> Account:
+        place, _, account = self.by.partition(" ")
+        return as_settled(place, account)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
@@ -108,6 +113,7 @@ class Redeeming:
     tries: int  #: wrong codes from this account, lately
     holder: str | None  #: whose account it is already
     has: str | None  #: the account that the code's person has in this place already
+    vouches: str | None  #: whose the account is now that asked for the code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +146,11 @@ def _stale(issued: Issued, at: Redeeming, persons: Mapping[str, Principal]) -> s
         return "used before"
     if issued.until <= at.now:
         return "expired"
-    return None if issued.person in persons else "its person is no longer in the settings"
+    if issued.person not in persons:
+        return "its person is no longer in the settings"
+    if at.vouches != issued.person:
+        return f"the {issued.place} account {issued.account} that asked for it is no longer {issued.person}'s"
+    return None
 
 
 def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:

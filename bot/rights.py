@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from bot import access, plans, yeses
+from bot import access, glass, plans, yeses
 from bot.access import YES
 from bot.acts import Decision, Permission, Risk
 from bot.book import FREE, INCIDENT, Book
 from bot.circumstances import Around, Weight
+from bot.glass import Broken
 from bot.linking import Linking
 from bot.model import Ask, Incident, Principal
-from bot.people import Account, Voice
+from bot.people import Account, Voice, as_settled
 from bot.plans import Drawn
 from bot.sentence import Known
+from bot.store import glass as glasses
+from bot.store.sql import Sql
 from bot.store.tx import Tx
 from bot.yeses import Now, Verdict
 
@@ -45,7 +48,7 @@ class Rights:
     environments: Mapping[str, str | None] = field(default_factory=dict)  #: of each service of the catalog
     opinion: Opinion | None = None
     names: Callable[[Ask], Known] = lambda _: {}
-    glass: Callable[[Tx, str], datetime | None] = lambda _tx, _person: None
+    glass: Callable[[Sql, str, datetime], Broken | None] = glasses.standing
 
     def person(self, tx: Tx, person: str) -> Principal | None:
         """By id, as they are now; None when nobody has it any more."""
@@ -100,6 +103,19 @@ class Rights:
     def _as_now(self, tx: Tx, voice: Voice) -> Principal:
         return self.person(tx, voice.person) or Principal(id=voice.person)
 
+    def breaker_now(self, tx: Tx, broken: Broken) -> str | None:
+        """Whose the account is now with which the glass was broken."""
+        held = self.linking.held(tx.sql, as_settled(broken.place, broken.account))
+        return None if held is None else held.person
+
+    def _glass_until(self, tx: Tx, person: str) -> datetime | None:
+        """Until when that person's glass is broken; what somebody of that id broke before them is not theirs."""
+        broken = self.glass(tx.sql, person, tx.now)
+        if broken is None:
+            return None
+        listed = self.person(tx, person) is not None
+        return broken.until if glass.belongs(broken, self.breaker_now(tx, broken), listed=listed) else None
+
     def objection(self, tx: Tx, ask: Ask, verb: str, target: str) -> Callable[[], str]:
         """What asks for the second opinion; to be called when the transaction has ended."""
         wanted = Permission(verb=verb, target=target)
@@ -129,5 +145,5 @@ class Rights:
             on_call_for=self.book.on_call_for(ask.by.id),
             open_on=frozenset({service} if service and tx.troubled(service) else ()),
             paged=ask.place == "pagerduty",
-            glass_until=self.glass(tx, ask.by.id),
+            glass_until=self._glass_until(tx, ask.by.id),
         )

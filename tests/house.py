@@ -34,7 +34,6 @@ from bot.rules import Rules
 from bot.runs import Parts as RunsParts
 from bot.runs import Runs
 from bot.store import claims, ledger
-from bot.store import glass as glasses
 from bot.store.engine import Store, Unavailable
 from bot.store.reading import DeliveryView
 from bot.story import Written
@@ -235,7 +234,6 @@ class House:
             environments=self.environments,
             opinion=self.opinion,
             names=partial(names_said, people, (), self.verbs),
-            glass=glasses.until,
         )
         breaking = Breaking(rights=rights, mouths=self.mouths, rules=self.rules, contact="carla")
         self.runs = Runs(

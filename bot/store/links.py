@@ -36,12 +36,6 @@ def of_account(sql: Sql, account: Account) -> Link | None:
     return None if row is None else _link(row)
 
 
-def holder(sql: Sql, account: Account) -> str | None:
-    """The person whom that account is linked to."""
-    found = of_account(sql, account)
-    return None if found is None else found.person
-
-
 def of_person(sql: Sql, person: str) -> list[Link]:
     """In the order of their places."""
     return [_link(row) for row in sql.rows(f"{_SELECT} WHERE person = ? ORDER BY place", person)]
@@ -60,10 +54,13 @@ def end(tx: Tx, link: Link) -> None:
     tx.sql.run("DELETE FROM link_code WHERE person = ? AND spent_at IS NULL", link.person)
 
 
+def everyone(tx: Tx) -> list[Link]:
+    return [_link(row) for row in tx.sql.rows(_SELECT)]
+
+
 def overruled(tx: Tx, persons: Collection[str], accounts: Collection[Account]) -> list[Link]:
     """Links of people who are not among these, and of accounts that are."""
-    links = [_link(row) for row in tx.sql.rows(_SELECT)]
-    return [one for one in links if one.person not in persons or (one.place, one.account) in accounts]
+    return [one for one in everyone(tx) if one.person not in persons or (one.place, one.account) in accounts]
 
 
 def put_code(tx: Tx, sealed: str, issued: Issued) -> None:

@@ -24,6 +24,7 @@ from bot.breaking import Breaking
 from bot.catalog import Service
 from bot.circumstances import When
 from bot.gate import Gate
+from bot.glass import Broken
 from bot.model import Ask, Principal, Reply
 from bot.people import Link
 from bot.rights import Rights
@@ -122,7 +123,7 @@ class Ground:
             linking=house.linking,
             environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
             names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
-            glass=lambda tx, person: tx.now + timedelta(minutes=30) if person == "gil" else None,
+            glass=lambda _, person, now: _broken_by(person, now) if person == "gil" else None,
         )
         house.runs = Runs(
             Parts(
@@ -191,6 +192,10 @@ def no_proxy() -> Iterator[None]:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             patch.delenv(name, raising=False)
         yield
+
+
+def _broken_by(person: str, now: datetime) -> Broken:
+    return Broken(id=0, person=person, reason="a fire", opened_at=now, until=now + timedelta(minutes=30))
 
 
 def handle(said: str) -> str:
