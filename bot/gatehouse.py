@@ -25,7 +25,9 @@ from bot.rights import Rights
 from bot.runs import Parts, Runs
 from bot.sentence import Known
 from bot.settings import Settings
+from bot.store import ran
 from bot.store.engine import Store, Unavailable
+from bot.store.tx import Tx
 from bot.story import Told
 from bot.tending import Tending
 from bot.tools.opa import Opa
@@ -45,6 +47,7 @@ class Gatehouse:
     linking: Linking
     runs: Runs
     tending: Tending
+    keeper: Gatekeeper
 
 
 def gatehouse(
@@ -64,7 +67,8 @@ def gatehouse(
     linking = Linking(people, groups_of(channels, people))
     rights = _rights(settings, linking, partial(names_said, people, _services(settings), verbs))
     breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
-    tools = replace(tools_of(settings, store.now), gates=Gatekeeper(store) if gate_tokens(settings) else None)
+    keeper = Gatekeeper(store, partial(stands, rights, verbs))
+    tools = replace(tools_of(settings, store.now), gates=keeper if gate_tokens(settings) else None)
     alarm = partial(_raise, store, take)
     reports = Reports(store, {name: one for name, one in channels.items() if isinstance(one, Speaks)})
     parts = Parts(
@@ -83,7 +87,13 @@ def gatehouse(
     tending = Tending(
         store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told, reports=reports
     )
-    return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending)
+    return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending, keeper=keeper)
+
+
+def stands(rights: Rights, verbs: Verbs, tx: Tx, run_id: str) -> bool:
+    """Whether those who asked for what that run does, and approved it, still may."""
+    drawn = ran.plan_of_run(tx.sql, ran.run_of(tx.sql, run_id))
+    return drawn.by_watch or rights.weigh(tx, drawn, verbs.action(drawn.verb).risk).runs
 
 
 def _services(settings: Settings) -> tuple[str, ...]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from bot.acts import Code
 from bot.book import Role, Rule
+from bot.canaries import Canary, Hook, Question
+from bot.gatehouse import stands
+from bot.gatekeeping import Gatekeeper
 from bot.model import Principal, Reply
 from tests.house import ACCOUNTS, ANA, BO, CY, ROLES, House
 from tests.paths.test_gate import handle
@@ -221,3 +226,37 @@ def test_a_word_that_is_due_is_not_lost_in_the_answer_to_an_action(house: House)
 
     assert reply.said.splitlines()[0].startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
     assert "prod/api goes from 3 to 6" in reply.said
+
+
+# Gates of Flagger.
+
+
+@pytest.mark.parametrize(
+    ("ends", "still"),
+    [
+        (lambda _: None, True),
+        (lambda house: house.takes_away("turner"), False),
+        (lambda house: house.people.pop("ana"), False),
+    ],
+    ids=["nothing", "no right", "removed"],
+)
+def test_a_gate_says_yes_while_those_who_opened_it_may(
+    house: House, ends: Callable[[House], object], *, still: bool
+) -> None:
+    question = Question(canary=Canary(cluster="main", namespace="shop", name="api"), hook=Hook.PROMOTION, revision="aa")
+    rights, verbs = house.runs._parts.rights, house.verbs
+    keeper = Gatekeeper(house.store, partial(stands, rights, verbs))
+    keeper.answer(question)
+    said: list[bool] = []
+
+    def promote() -> None:
+        run = house.dials.last_run["prod/api"]
+        keeper.open(question, run=run, lasts=timedelta(hours=1))
+        said.append(keeper.answer(question))
+        ends(house)
+        said.append(keeper.answer(question))
+
+    house.dials.after = [promote]
+    house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+
+    assert said == [True, still]
