@@ -8,7 +8,7 @@ there after the commit.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from bot import glass, grammar, lapses, mine, plans, words, yeses
@@ -19,7 +19,7 @@ from bot.casework import Casework
 from bot.circumstances import Weight
 from bot.linking import Registry
 from bot.model import Ask, Incident, Principal, Reply
-from bot.people import LINK_FIRST, OPEN_TO_NOBODY, on_record
+from bot.people import LINK_FIRST, OPEN_TO_NOBODY, Account, on_record
 from bot.plans import Drawn, State
 from bot.ports import Command, Mine, Rejected
 from bot.steps import Approved, Next, Planned, Undoing
@@ -38,13 +38,15 @@ _OF_OWN_RUNS = ("undo", "keep")
 class Counter(Registry, Casework):
     """Implements `ports.Desk` for one ask, inside its transaction. `after`: what the gate does once it is committed."""
 
-    def __init__(self, tx: Tx, ask: Ask, house: Parts) -> None:
-        Registry.__init__(self, tx, house.linking)
+    def __init__(self, tx: Tx, ask: Ask, house: Parts, outside: Mapping[Account, str]) -> None:
+        """`outside`: what platforms have just said against accounts."""
+        Registry.__init__(self, tx, house.breaking.rights.linking)
         Casework.__init__(self, tx, house.breaking.mouths)
         self._ask = ask
         self._verbs = house.verbs
         self._breaking = house.breaking
         self._rights = house.breaking.rights
+        self._outside = outside
         self._said = words.split(ask.words)
         self._about: Incident | None = None
         self.after: Next | None = None
@@ -178,8 +180,9 @@ class Counter(Registry, Casework):
         """Count this person's yes; the last one that is needed lets it run."""
         drawn, ask, tx = self._plan(handle), self._ask, self._tx
         voice = self._linking.voice(tx, ask)
-        verdict = self._rights.weigh(tx, drawn, self._verbs.action(drawn.verb).risk)
-        yeses.check_yes(drawn, voice, self._rights.said_yes(tx, drawn, voice), verdict, human=ask.by.human)
+        verdict = self._rights.weigh(tx, drawn, self._verbs.action(drawn.verb).risk, self._outside)
+        now = self._rights.said_yes(tx, drawn, voice, self._outside)
+        yeses.check_yes(drawn, voice, now, verdict, human=ask.by.human)
         plans.check_named(drawn, named)
         again = yeses.told(drawn, verdict)
         self.written |= lapses.write(tx, drawn, verdict, ask, self._breaking.mouths)
@@ -195,7 +198,7 @@ class Counter(Registry, Casework):
         if not drawn_up.mark(tx, drawn.handle, State.APPROVED):
             raise Rejected(f"Plan {drawn.short} was taken up a moment ago. Nothing more was done.", code="plan_used")
         asker = self._rights.person(tx, drawn.by) or Principal(id=drawn.by)
-        self.after = Approved(drawn=drawn, asker=asker, decision=verdict.decision)
+        self.after = Approved(drawn=drawn, asker=asker, decision=verdict.decision, outside=self._outside)
         return Reply(said="Running.")
 
     def drop(self, handle: str) -> Reply:

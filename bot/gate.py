@@ -23,7 +23,6 @@ from bot.desk import Counter, denied
 from bot.failpoints import failpoint
 from bot.forms import Filled, Form
 from bot.intents import NO_AUDIT, Lapsed
-from bot.linking import Linking
 from bot.model import Ask, Principal, Reply, What
 from bot.plans import WATCH, Drawn, State
 from bot.ports import Rejected, Sayable
@@ -35,6 +34,7 @@ from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.story import Told, Written
 from bot.verbs import Parts, Verbs
+from bot.vouching import Vouching
 from bot.wishes import Acted
 
 logger = logging.getLogger(__name__)
@@ -44,14 +44,23 @@ class Gate:
     """Implements `ports.Door`. `told` is called after each commit that changed something."""
 
     def __init__(
-        self, store: Store, *, verbs: Verbs, breaking: Breaking, linking: Linking, tools: Tools, runs: Runs, told: Told
+        self,
+        store: Store,
+        *,
+        verbs: Verbs,
+        breaking: Breaking,
+        vouching: Vouching,
+        tools: Tools,
+        runs: Runs,
+        told: Told,
     ) -> None:
         self._store = store
         self._verbs = verbs
         self._rights = breaking.rights
         self._breaking = breaking
-        self._linking = linking
-        self._parts = Parts(verbs=verbs, linking=linking, breaking=breaking)
+        self._linking = breaking.rights.linking
+        self._parts = Parts(verbs=verbs, breaking=breaking)
+        self._vouching = vouching
         self._tools = tools
         self._runs = runs
         self._told = told
@@ -72,8 +81,9 @@ class Gate:
             return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
 
     def _ask(self, ask: Ask) -> Reply:
+        outside = self._vouching.of(ask)
         with self._store.begin() as tx:
-            counter = Counter(tx, ask, self._parts)
+            counter = Counter(tx, ask, self._parts, outside)
             before = tx.answered(ask.place, ask.once) if ask.once else None
             if before is not None:
                 counter.record(Code.REPLAYED, "delivered again; it had no second effect")
@@ -239,7 +249,7 @@ class Gate:
         plan = looked(partial(action.plan, args, replace(self._tools, by=first.by)))
         digest = plans.digest_of(plans.written(drawn.verb, drawn.words, plan))
         if digest == drawn.digest:
-            return self._runs.begin(drawn, step.asker, ask, step.decision)
+            return self._runs.begin(drawn, step.asker, ask, step.decision, step.outside)
         differences = plans.moved(drawn.plan, plan)
         self._record(ask, Code.MOVED, "; ".join(differences), drawn, now=State.MOVED)
         with self._store.begin() as tx:

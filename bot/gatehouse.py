@@ -9,6 +9,7 @@ from functools import partial
 
 import commands
 from bot import alarms
+from bot.accounts import Vouches
 from bot.breaking import Breaking
 from bot.following import Following
 from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_of, tools_of
@@ -32,6 +33,7 @@ from bot.story import Told
 from bot.tending import Tending
 from bot.tools.opa import Opa
 from bot.verbs import Verbs, names_said
+from bot.vouching import Vouching
 
 #: How a delivery of alerts is taken: `Intake.take`.
 Take = Callable[[Delivered, Callable[[Taken | Exception], None]], None]
@@ -83,7 +85,9 @@ def gatehouse(
         rights=rights,
     )
     runs = Runs(replace(parts, waits=waits, following=Following({} if waits else reports.speaks)))
-    gate = Gate(store, verbs=verbs, breaking=breaking, linking=linking, tools=tools, runs=runs, told=told)
+    vouches = {name: one for name, one in channels.items() if isinstance(one, Vouches)}
+    vouching = Vouching(store=store, vouches=vouches)
+    gate = Gate(store, verbs=verbs, breaking=breaking, vouching=vouching, tools=tools, runs=runs, told=told)
     tending = Tending(
         store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told, reports=reports
     )

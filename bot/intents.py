@@ -9,7 +9,7 @@ that was judged by then calls nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from bot.acts import Code, Decision
 from bot.ending import entry
 from bot.failpoints import failpoint
 from bot.model import Ask, Principal
+from bot.people import Account
 from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
 from bot.rights import Rights
@@ -58,8 +59,10 @@ class Intents:
     rights: Rights
     seal: Seal
 
-    def write(self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision) -> tuple[Run, str, Drawn]:
-        """The run, its entry's uid, and the plan with all its yeses. `decision`: as in `Runs.begin`.
+    def write(
+        self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision, outside: Mapping[Account, str]
+    ) -> tuple[Run, str, Drawn]:
+        """The run, its entry's uid, and the plan with all its yeses. `decision` and `outside`: as in `Runs.begin`.
 
         Raises:
             Lapsed: somebody who counted does not any more; nothing is written.
@@ -67,7 +70,7 @@ class Intents:
         """
         with self.store.begin() as tx:
             drawn = drawn_up.plan(tx.sql, drawn.handle)
-            decision = self._decided(tx, drawn, decision)
+            decision = self._decided(tx, drawn, decision, outside)
             if not drawn_up.take_up(tx, drawn.handle):
                 said = f"Plan {drawn.short} was stopped, or has its run. Nothing more was done."
                 raise Rejected(said, code="plan_stopped", status=409)
@@ -80,7 +83,7 @@ class Intents:
             failpoint("run.intending")
         return run, uid, drawn
 
-    def why_not(self, run: Run, uid: str, drawn: Drawn, ask: Ask) -> str:
+    def why_not(self, run: Run, uid: str, drawn: Drawn, ask: Ask, outside: Mapping[Account, str]) -> str:
         """Why it must not be called; "" once its intent is sealed, and the run is this process's for another LEASE."""
         try:
             self.seal([uid])
@@ -88,7 +91,7 @@ class Intents:
             with self.store.begin() as tx:
                 if not ran.renew(tx, run, LEASE):
                     return f"Run {run.id[:SHOWN]} was held up so long that it was given up. Nothing was changed."
-                verdict = self._weigh(tx, drawn)
+                verdict = self._weigh(tx, drawn, outside)
                 if verdict is None or verdict.runs:
                     return ""
                 said = f"{yeses.ended(drawn, verdict)} Nothing was changed. Say the same words for a new plan."
@@ -97,14 +100,14 @@ class Intents:
             return NO_AUDIT.format(why=trouble)
         return said
 
-    def _weigh(self, tx: Tx, drawn: Drawn) -> Verdict | None:
+    def _weigh(self, tx: Tx, drawn: Drawn, outside: Mapping[Account, str]) -> Verdict | None:
         """None: it is the watch's."""
         if drawn.by_watch:
             return None
-        return self.rights.weigh(tx, drawn, self.verbs.action(drawn.verb).risk)
+        return self.rights.weigh(tx, drawn, self.verbs.action(drawn.verb).risk, outside)
 
-    def _decided(self, tx: Tx, drawn: Drawn, decision: Decision) -> Decision:
-        verdict = self._weigh(tx, drawn)
+    def _decided(self, tx: Tx, drawn: Drawn, decision: Decision, outside: Mapping[Account, str]) -> Decision:
+        verdict = self._weigh(tx, drawn, outside)
         if verdict is None:
             _check_due(tx, drawn)
             return decision

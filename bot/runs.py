@@ -11,7 +11,7 @@ the call; it ends as unknown, and a person is told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -27,6 +27,7 @@ from bot.following import Following, Look
 from bot.intents import LEASE, NO_AUDIT, Intents, Seal
 from bot.model import Ask, Principal, Reply
 from bot.owing import Mouth
+from bot.people import Account
 from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
 from bot.reports import Reports
@@ -39,6 +40,7 @@ from bot.verbs import Verbs
 
 logger = logging.getLogger(__name__)
 
+_NOTHING: Mapping[Account, str] = {}
 #: How often what goes on apart takes its lease anew.
 _RENEW_S = 30.0
 #: An end that cannot be found out for so long is for a person to find out.
@@ -77,11 +79,13 @@ class Runs:
         self._apart = Apart()
         self._renewed = monotonic()
 
-    def begin(self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision) -> Reply:
+    def begin(
+        self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision, outside: Mapping[Account, str] = _NOTHING
+    ) -> Reply:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
-        `decision`: by which the watch may; a person's right is decided anew. Raises `Lapsed`, or another refusal, and
-        then there is no run.
+        `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as `Rights.weigh`
+        takes it. Raises `Lapsed`, or another refusal, and then there is no run.
         """
         slow = self._parts.verbs.action(drawn.verb).slow
         apart = slow and not self._parts.waits
@@ -89,11 +93,11 @@ class Runs:
             said = f"{MOST} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
             raise Rejected(said, code="too_many_runs", status=429)
         try:
-            run, uid, drawn = self._intents.write(drawn, by, ask, decision)
+            run, uid, drawn = self._intents.write(drawn, by, ask, decision, outside)
         except Unavailable as trouble:
             return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
         failpoint("run.intended")
-        said = self._intents.why_not(run, uid, drawn, ask)
+        said = self._intents.why_not(run, uid, drawn, ask, outside)
         if said:
             self._endings.write(run, drawn, Outcome(ended=Ended.FAILED, said=said))
             return Reply(said=said, ok=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from bot import glass, grammar, plans, words
 from bot.acting import Action, Moved, Unsure
 from bot.acts import AuditEntry, Code, Decision, Plan
 from bot.model import Ask, Principal
-from bot.people import on_record
+from bot.people import Account, on_record
 from bot.plans import Drawn, State
 from bot.ports import Rejected
 from bot.store.engine import Unavailable
@@ -42,6 +42,7 @@ class Approved:
     drawn: Drawn
     asker: Principal
     decision: Decision
+    outside: Mapping[Account, str] = field(default_factory=dict)  #: what platforms have just said against accounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,6 @@ from bot.acting import Action
 from bot.acts import Risk
 from bot.breaking import Breaking
 from bot.forms import Filled, Form
-from bot.linking import Linking
 from bot.model import Ask
 from bot.people import People
 from bot.ports import Command, Rejected
@@ -51,7 +50,6 @@ class Parts:
     """What every ask is served with."""
 
     verbs: Verbs
-    linking: Linking
     breaking: Breaking  #: with the rights
 
 

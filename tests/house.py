@@ -16,6 +16,7 @@ from typing import Any
 
 import commands
 from bot import alarms
+from bot.accounts import Vouches
 from bot.acting import Tools
 from bot.acts import Code, Risk
 from bot.book import Book, Freeze, Role, Rule
@@ -39,6 +40,7 @@ from bot.store.reading import DeliveryView
 from bot.story import Written
 from bot.tending import Tending
 from bot.verbs import Verbs, names_said
+from bot.vouching import Vouching
 from bot.watch import Watch
 from tests.dials import Dials, Turn
 from tests.fakes.chat import Chat
@@ -184,6 +186,7 @@ class House:
         mouths = [Mouth(name=one.name, kinds=one.kinds, wants=one.wants) for one in self.channels]
         rules = rules or Rules(severities=SEVERITIES)
         self.intake = Intake(self.store, rules=rules, mouths=mouths, told=self.written.append)
+        self.vouches: dict[str, Vouches] = {}  #: platforms that are asked anew about accounts
         self.people: dict[str, Principal] = {}  #: as the settings have them now; a change counts at once
         self.dials = Dials()
         self.well: bool | None = True  #: what the metrics store answers
@@ -253,7 +256,7 @@ class House:
             self.store,
             verbs=self.verbs,
             breaking=breaking,
-            linking=self.linking,
+            vouching=Vouching(store=self.store, vouches=self.vouches),
             tools=self.tools,
             runs=self.runs,
             told=self.written.append,

@@ -31,6 +31,7 @@ from bot.rights import Rights
 from bot.rules import Rules
 from bot.runs import Parts, Runs
 from bot.store import ledger, links
+from bot.vouching import Vouching
 from tests.authority.table import KINDS, SAID
 from tests.dials import Dials, lost
 from tests.fakes.alertmanager import FakeAlertmanager
@@ -142,7 +143,7 @@ class Ground:
             house.store,
             verbs=house.verbs,
             breaking=Breaking(rights=rights, mouths=house.mouths, rules=house.rules, contact="carla"),
-            linking=house.linking,
+            vouching=Vouching(store=house.store, vouches=house.vouches),
             tools=tools,
             runs=house.runs,
             told=house.written.append,
