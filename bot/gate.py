@@ -15,15 +15,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from bot import answers, grammar, incidents, lapses, plans, story, verbs, words
+from bot import answers, grammar, lapses, plans, showing, verbs, words
 from bot.acting import Tools
-from bot.acts import Code, Decision, Plan, Risk
+from bot.acts import Code, Decision, Outcome, Plan, Risk
 from bot.breaking import Breaking
 from bot.desk import Counter, denied
 from bot.failpoints import failpoint
+from bot.following import Look
 from bot.forms import Filled, Form
 from bot.intents import NO_AUDIT, Lapsed
-from bot.model import Ask, Principal, Reply, What
+from bot.model import Ask, Principal, Reply
 from bot.plans import WATCH, Drawn, State
 from bot.ports import Rejected, Sayable
 from bot.runs import Runs
@@ -32,10 +33,9 @@ from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
-from bot.story import Told, Written
+from bot.story import Told
 from bot.verbs import Parts, Verbs
 from bot.vouching import Vouching
-from bot.wishes import Acted
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,11 @@ class Gate:
         at_once = (action.risk is Risk.NONE and needs == 0) or not ask.by.human
         drawn = drawn_for(step, plan, needs, now=self._store.now())
         drawn = replace(drawn, state=State.APPROVED if at_once else State.SHOWN)
-        drawn = self._show(drawn, ask, step.decision, tell=not at_once)
+        with self._store.begin() as tx:
+            asker = self._linking.voice(tx, ask)
+            drawn = replace(drawn, account=asker.account, had=asker.had)
+            written = showing.write(tx, drawn, ask, step.decision, self._breaking.mouths)
+        self._told(written)
         if at_once:
             return self._runs.begin(drawn, ask.by, ask, step.decision)
         limits = tuple(f"{name} {said}" for name, said in action.limits.items())
@@ -218,26 +222,14 @@ class Gate:
         look = partial(step.action.run, step.args, plan, "", step.ask.by, replace(self._tools, by=step.ask.by))
         outcome = looked(look)
         self._record(step.ask, Code.ANSWERED, outcome.said.partition("\n")[0])
-        return self._runs.answer(step.ask, outcome, look)
+        return self._runs.answer(step.ask, outcome, partial(self._look_again, step, plan.target, look))
 
-    def _show(self, drawn: Drawn, ask: Ask, decision: Decision, *, tell: bool) -> Drawn:
+    def _look_again(self, step: Planned, target: str, look: Look) -> Outcome:
+        """For an answer that is told again as it goes on, minutes after it was asked for."""
         with self._store.begin() as tx:
-            asker = self._linking.voice(tx, ask)
-            drawn = replace(drawn, account=asker.account, had=asker.had)
-            drawn_up.put_plan(tx, drawn, plans.written(drawn.verb, drawn.words, drawn.plan))
-            ledger.record(tx, [entry_of(ask, Code.PLANNED, "; ".join(drawn.plan.effect), drawn, decision=decision)])
-            if drawn.state is State.APPROVED and ask.by.human:  # to ask for it was to confirm it
-                drawn_up.approve(tx, drawn.handle, asker)
-            incident = tx.incident(drawn.incident_id) if drawn.incident_id else None
-            written = Written()
-            if incident is not None and tell:
-                who = f"{ask.by.called}, behind broken glass," if decision.glass else ask.by.called
-                said = f"{who} asks: {drawn.words}. {'; '.join(drawn.plan.effect)}. `{plans.yes_to(drawn)}`"
-                wish = Acted(what=What.ASKED, by=ask.by.id, said=said, via=ask.place)
-                written = story.write(tx, [incidents.change(incident, wish, now=tx.now)], self._breaking.mouths)
-            failpoint("gate.showing")
-        self._told(written)
-        return drawn
+            if not self._rights.may_still(tx, step.ask, step.action.verb, target):
+                raise Rejected("Whoever asked may not ask it any more.", code="denied", status=403)
+        return look()
 
     def _run(self, step: Approved, ask: Ask) -> Reply:
         """Plan it again, and run it if it is still the plan that was approved."""

@@ -103,6 +103,13 @@ class Rights:
     def _as_now(self, tx: Tx, voice: Voice) -> Principal:
         return self.person(tx, voice.person) or Principal(id=voice.person)
 
+    def may_still(self, tx: Tx, ask: Ask, verb: str, target: str) -> bool:
+        """Whether whoever asked a question some time ago may ask it now, and the account is still theirs."""
+        who, held = self.person(tx, ask.by.id), self.linking.held(tx.sql, as_settled(ask.place, ask.account))
+        if who is None or held is None or held.person != who.id:
+            return False
+        return self.may_act(tx, replace(ask, by=who), verb, target, Weight.QUESTION).allowed
+
     def breaker_now(self, tx: Tx, broken: Broken) -> str | None:
         """Whose the account is now with which the glass was broken."""
         held = self.linking.held(tx.sql, as_settled(broken.place, broken.account))

@@ -186,6 +186,7 @@ class House:
         mouths = [Mouth(name=one.name, kinds=one.kinds, wants=one.wants) for one in self.channels]
         rules = rules or Rules(severities=SEVERITIES)
         self.intake = Intake(self.store, rules=rules, mouths=mouths, told=self.written.append)
+        self.accounts: dict[tuple[str, str], str] = {}  #: whose they are by the settings; likewise
         self.vouches: dict[str, Vouches] = {}  #: platforms that are asked anew about accounts
         self.people: dict[str, Principal] = {}  #: as the settings have them now; a change counts at once
         self.dials = Dials()
@@ -226,9 +227,8 @@ class House:
     ) -> None:
         """Start anew with these people in the settings, and these roles carried by Slack's groups."""
         self.people = {who.id: who for who in accounts.values()}
-        people = People(
-            persons=self.people, accounts={account: who.id for account, who in accounts.items()}, groups=groups or {}
-        )
+        self.accounts = {account: who.id for account, who in accounts.items()}
+        people = People(persons=self.people, accounts=self.accounts, groups=groups or {})
         self._people = people
         self.linking = Linking(people, lambda account: self.groups.get(account, {}))
         rights = Rights(

@@ -9,12 +9,15 @@ from functools import partial
 
 import pytest
 
-from bot.acts import Code
+from bot.acting import Moved
+from bot.acts import Code, Outcome, Risk
 from bot.book import Role, Rule
 from bot.canaries import Canary, Hook, Question
+from bot.following import Following, Look
 from bot.gatehouse import stands
 from bot.gatekeeping import Gatekeeper
-from bot.model import Principal, Reply
+from bot.model import Ask, Principal, Reply
+from bot.ports import Rejected
 from tests.house import ACCOUNTS, ANA, BO, CY, ROLES, House
 from tests.paths.test_gate import handle
 
@@ -260,3 +263,43 @@ def test_a_gate_says_yes_while_those_who_opened_it_may(
     house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
 
     assert said == [True, still]
+
+
+# Answers that go on.
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        lambda house: house.takes_away("turner"),
+        lambda house: house.people.pop("ana"),
+        lambda house: house.settle({**ACCOUNTS, ("slack", "U1"): BO}),
+    ],
+    ids=["no right", "removed", "the account is another person's"],
+)
+def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, ends: Callable[[House], object]) -> None:
+    house.action(risk=Risk.NONE, reads=True)
+    looks: list[Look] = []
+    house.runs._parts = replace(house.runs._parts, following=Kept(looks))
+    house.says("turn prod/api 6")
+    (look,) = looks
+    with pytest.raises(Moved):  # it looks at the world
+        look()
+    gate = house.desk
+    ends(house)
+    gate._rights = house.desk._rights
+
+    with pytest.raises(Rejected, match="Whoever asked may not ask it any more"):
+        look()
+
+
+class Kept(Following):
+    """Keeps the looks of what is to be followed."""
+
+    def __init__(self, looks: list[Look]) -> None:
+        super().__init__({})
+        self._looks = looks
+
+    def answer(self, ask: Ask, outcome: Outcome, look: Look) -> Reply:
+        self._looks.append(look)
+        return super().answer(ask, outcome, look)
