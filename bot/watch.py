@@ -21,7 +21,7 @@ from bot.delivery import tell
 from bot.intake import Taken
 from bot.model import Delivered
 from bot.owing import Mouth
-from bot.store import claims, clock_steps, links
+from bot.store import claims, clock_steps, links, notices
 from bot.store.clock_steps import Bounds
 from bot.store.engine import Store, Unavailable
 from bot.story import Told, Written
@@ -150,6 +150,7 @@ class Watch:
         with self._store.begin() as tx:
             claims.forget(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
             links.forget(tx, codes_before=tx.now - _CODES_FOR)
+            notices.forget(tx, before=tx.now - _CODES_FOR)
 
 
 class Ticks:

@@ -105,6 +105,7 @@ def _kinds(bounds: Bounds, *, retry: timedelta) -> tuple[_Kind, ...]:
         _Kind("plans", "plan", "approved_at", begins, where="state = 'approved'"),
         _Kind("linking codes", "link_code", "until", bounds.code, bounds.code, "spent_at IS NULL"),
         _Kind("linking codes to be told of", "link_code", "word_due_at", bounds.report),
+        _Kind("accounts to be told", "notice", "due_at", bounds.report),
         _Kind("accounts locked after wrong codes", "link_try", "until", bounds.lock, bounds.lock),
         _Kind("break-glass rights", "glass", "until", bounds.glass, bounds.glass, "closed_at IS NULL"),
         _Kind("questions at gates", "gate_asked", "at", begins),
