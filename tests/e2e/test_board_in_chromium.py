@@ -102,6 +102,27 @@ def test_what_somebody_else_does_is_seen_here(house: WebHouse, board: WebDriver)
     assert wait_for(lambda: "acknowledged by local" in text(board, card(number)))
 
 
+def test_a_card_that_changes_where_it_stands_first_is_drawn_without_trouble(
+    tmp_path: Path, chromium: WebDriver
+) -> None:
+    with WebHouse(tmp_path) as house:
+        number = house.fire("First")
+        chromium.get(house.url)
+        wait_for(lambda: text(chromium, card(number)))
+        # Trouble is told for as long as it takes to read again, so it is looked for from inside.
+        chromium.execute_script(
+            "window.troubles = []; const told = document.getElementById('trouble');"
+            "new MutationObserver(() => window.troubles.push(told.innerText)).observe(told, {childList: true})"
+        )
+
+        house.say(f"severity {number} warning")
+        wait_for(lambda: "WARNING" in text(chromium, card(number)))
+        house.say(f"ack {number}")
+        wait_for(lambda: "acknowledged by local" in text(chromium, card(number)))
+
+        assert [said for said in chromium.execute_script("return window.troubles") if said] == []
+
+
 def test_words_are_typed_answered_and_remembered(house: WebHouse, board: WebDriver) -> None:
     number = house.fire("Spoken")
     line = find(board, "#words")

@@ -95,9 +95,9 @@ function byWorst(one, other) {
 
 /** Put the cards in this order. What did not change is not touched, so the focus and a half-read card stay. */
 function place(box, incidents) {
+  const elements = incidents.map(drawCard);  // all of them first: a card that changed takes the place of its old one
   let next = box.firstElementChild;
-  for (const incident of incidents) {
-    const element = drawCard(incident);
+  for (const element of elements) {
     if (element === next) next = next.nextElementSibling;
     else box.insertBefore(element, next);
   }
