@@ -74,7 +74,7 @@ def build(
 ) -> Edge:
     """Join the web's parts. `channels` are those that are set up, by name; "console" is the board's own line."""
     threads = Threads()
-    guard = Guard(public_url=public_url, api_token=api_token, refused=refused)
+    guard = Guard(public_url=public_url, api_token=api_token, refused=refused, threads=threads.peers)
     feed = Feed(store, bell, threads=threads.look)
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
     app = _bare_app(version)
@@ -107,6 +107,7 @@ class Threads:
         self.console = ThreadPoolExecutor(4, thread_name_prefix="console")
         self.look = ThreadPoolExecutor(12, thread_name_prefix="look")
         self.gates = ThreadPoolExecutor(4, thread_name_prefix="gates")
+        self.peers = ThreadPoolExecutor(2, thread_name_prefix="peers")
         self._inbound: dict[str, ThreadPoolExecutor] = {}
 
     def inbound(self, channel: str) -> Executor:
@@ -117,7 +118,7 @@ class Threads:
 
     def stop(self) -> None:
         """Take no more; what hangs is left behind."""
-        for pool in (self.api, self.console, self.look, self.gates, *self._inbound.values()):
+        for pool in (self.api, self.console, self.look, self.gates, self.peers, *self._inbound.values()):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -158,6 +159,7 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers.update(_HEADERS)
+                headers.setdefault("cache-control", "no-store")
             await send(message)
 
         try:
