@@ -27,7 +27,7 @@ from pydantic import SecretStr
 
 from bot.ports import Rejected
 from bot.web.nearby import host_name, is_loopback, is_near, is_of_another_site
-from bot.web.owner import Address, is_service, uid_behind
+from bot.web.owner import Account, Address, account_behind, is_service
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ class Guard:
         api_token: SecretStr | None,
         refused: Callable[[str, str], None],
         threads: Executor,
-        holder: Callable[[Address, Address], int | None] = uid_behind,
+        holder: Callable[[Address, Address], Account | None] = account_behind,
     ) -> None:
-        """`refused`: told which door turned somebody away, and by which code; `holder`: as `uid_behind`."""
+        """`refused`: told which door turned somebody away, and by which code; `holder`: as `account_behind`."""
         self._public_host = (urlsplit(public_url).hostname or "").lower()
         self._token = _digest(api_token.get_secret_value()) if api_token else None
         self._refused = refused
@@ -159,7 +159,7 @@ class Guard:
         ends = (client.host, client.port), (server[0], server[1])
         self._lookups += 1
         try:
-            uid = await asyncio.get_running_loop().run_in_executor(self._threads, self._holder, *ends)
+            account = await asyncio.get_running_loop().run_in_executor(self._threads, self._holder, *ends)
         except FileNotFoundError as unknown:
             self._tell_once("this system does not tell who connects; a silent proxy looks like a person", str(unknown))
             return
@@ -168,8 +168,8 @@ class Guard:
             raise _busy() from trouble
         finally:
             self._lookups -= 1
-        if uid is None or is_service(uid, own=os.geteuid()):
-            self._tell_once("a connection of a service's account was refused", f"uid {uid}")
+        if account is None or is_service(account, own=os.geteuid()):
+            self._tell_once("a connection of no person's account was refused", str(account))
             raise self._stranger("This connection belongs to no person of this machine, but to a service's account.")
 
     def _tell_once(self, said: str, why: str) -> None:

@@ -5,8 +5,10 @@ The trap: a socket that nobody holds any more is listed with uid 0. It is told b
 
 from __future__ import annotations
 
+import pwd
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -16,11 +18,20 @@ _UID, _INODE = 7, 9  #: columns
 #: What Debian and systemd give to services: system accounts; dynamic users and `nobody`.
 _OF_SERVICES = (range(1, 1000), range(60_514, 65_536))
 
+#: The shell of an account that nobody logs in with.
+_NO_SHELLS = ("nologin", "false", "sync")
+
 Address = tuple[str, int]
 
 
-def uid_behind(client: Address, server: Address) -> int | None:
-    """The uid whose process holds the client's socket; None where none is found that holds it.
+@dataclass(frozen=True, slots=True)
+class Account:
+    uid: int
+    shell: str | None  #: None: this machine, or container, knows no account of that uid
+
+
+def account_behind(client: Address, server: Address) -> Account | None:
+    """The account whose process holds the client's socket; None where none is found that holds it.
 
     Raises:
         FileNotFoundError: this system has no such table.
@@ -36,7 +47,7 @@ def uid_behind(client: Address, server: Address) -> int | None:
                 raise
             continue  # no IPv6 here
         if found is not None:
-            return found
+            return Account(found, _shell_of(found))
     return None
 
 
@@ -50,9 +61,20 @@ def uid_in(lines: Iterable[str], rows: Iterable[str]) -> int | None:
     return None
 
 
-def is_service(uid: int, *, own: int) -> bool:
-    """Whether that is the account of a service other than the bot, such as a proxy's; root and people are not."""
-    return uid != own and any(uid in services for services in _OF_SERVICES)
+def is_service(account: Account, *, own: int) -> bool:
+    """Whether that is no person's account, such as a proxy's, or a container's beside ours. Root's and our own are."""
+    if account.uid in (0, own):
+        return False
+    if account.shell is None or account.shell.rpartition("/")[2] in _NO_SHELLS:
+        return True
+    return any(account.uid in services for services in _OF_SERVICES)
+
+
+def _shell_of(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_shell
+    except KeyError:
+        return None
 
 
 def _rows(client: Address, server: Address) -> list[str]:

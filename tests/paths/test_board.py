@@ -144,9 +144,9 @@ def test_words_from_elsewhere_are_refused_and_do_nothing(
 ) -> None:
     number = house.fire("Forged")
     before = len(house.incident(number)["events"])
-    headers = {name: value.encode("latin-1") for name, value in house.own_page().items() if name != header}
+    headers = [(name.encode(), value.encode()) for name, value in house.own_page().items() if name != header]
     if put is not None:
-        headers[header] = put.encode("latin-1")
+        headers.append((header.encode(), put.encode("latin-1")))
 
     answer = house.http.post("/console", json={"words": f"note {number} forged"}, headers=headers)
 

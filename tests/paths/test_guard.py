@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from bot.ports import Rejected
 from bot.store import ledger
 from bot.web.guard import Guard
+from bot.web.owner import Account, Address
 from tests.paths.edges import speak
 from tests.paths.web_house import TOKEN, WebHouse
 from tests.running import Program, free_port
@@ -165,10 +166,10 @@ def is_open(port: int) -> bool:
 class _Kernel:
     """What it tells of the other end of every connection."""
 
-    def __init__(self, answer: int | OSError | None) -> None:
+    def __init__(self, answer: Account | OSError | None) -> None:
         self.answer = answer
 
-    def __call__(self, client: tuple[str, int], server: tuple[str, int]) -> int | None:
+    def __call__(self, client: Address, server: Address) -> Account | None:
         if isinstance(self.answer, OSError):
             raise self.answer
         return self.answer
@@ -177,17 +178,17 @@ class _Kernel:
 @pytest.mark.parametrize(
     ("told", "status"),
     [
-        (1000, 0),
-        (0, 0),
-        (33, 401),
-        (65534, 401),
+        (Account(1000, "/bin/bash"), 0),
+        (Account(0, "/bin/bash"), 0),
+        (Account(33, "/usr/sbin/nologin"), 401),
+        (Account(1337, None), 401),
         (None, 401),
         (OSError(24, "Too many open files"), 503),
         (PermissionError(13, "Permission denied"), 503),
         (FileNotFoundError(2, "No such file or directory"), 0),  # a system without the table
     ],
 )
-def test_only_who_is_known_to_be_a_person_is_given_the_page(told: int | OSError | None, status: int) -> None:
+def test_only_who_is_known_to_be_a_person_is_given_the_page(told: Account | OSError | None, status: int) -> None:
     assert asyncio.run(asked(_Kernel(told))) == status
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from bot.web.nearby import is_near, is_of_a_proxy, is_of_another_site
-from bot.web.owner import is_service, uid_behind, uid_in
+from bot.web.owner import Account, Address, account_behind, is_service, uid_in
 
 #: As their makers document them.
 PROXIES = """
@@ -90,21 +90,28 @@ def test_a_link_may_be_followed_and_nothing_else_of_another_site(
 
 
 @pytest.mark.parametrize(
-    ("uid", "own", "service"),
+    ("uid", "shell", "own", "service"),
     [
-        (33, 0, True),
-        (33, 33, False),
-        (999, 1000, True),
-        (65534, 1000, True),
-        (61200, 1000, True),
-        (0, 998, False),
-        (1000, 998, False),
-        (60001, 998, False),
-        (1_200_000_111, 998, False),
+        (33, "/usr/sbin/nologin", 0, True),
+        (33, "/usr/sbin/nologin", 33, False),
+        (999, "/bin/bash", 1000, True),  # PostgreSQL's account has a shell
+        (65534, "/bin/sh", 1000, True),
+        (61200, "/bin/sh", 1000, True),
+        (1500, "/bin/false", 998, True),
+        (1337, None, 10001, True),  # a container beside ours
+        (100_033, None, 1000, True),  # a container's account on this machine
+        (0, None, 10001, False),
+        (10001, None, 10001, False),
+        (0, "/bin/bash", 998, False),
+        (1000, "/bin/bash", 998, False),
+        (60001, "/usr/bin/zsh", 998, False),
+        (1_200_000_111, "/bin/bash", 998, False),  # of a directory
     ],
 )
-def test_a_services_account_other_than_the_bots_is_a_proxys(uid: int, own: int, *, service: bool) -> None:
-    assert is_service(uid, own=own) is service
+def test_no_account_but_a_persons_roots_and_the_bots_is_taken_for_a_person(
+    uid: int, shell: str | None, own: int, *, service: bool
+) -> None:
+    assert is_service(Account(uid, shell), own=own) is service
 
 
 def test_a_socket_that_nobody_holds_is_nobodys_though_its_uid_is_roots() -> None:
@@ -136,11 +143,11 @@ def test_the_kernel_tells_whose_the_other_end_is(pair: tuple[socket.socket, sock
     client, server = pair
     ends = server.getpeername()[:2], server.getsockname()[:2]
 
-    assert uid_behind(*ends) == os.geteuid()
+    assert _uid(*ends) == os.geteuid()
     client.shutdown(socket.SHUT_WR)
-    assert uid_behind(*ends) == os.geteuid()
+    assert _uid(*ends) == os.geteuid()
     client.close()
-    assert uid_behind(*ends) is None
+    assert account_behind(*ends) is None
 
 
 def test_a_client_of_ipv4_is_found_by_a_server_of_both() -> None:
@@ -148,4 +155,10 @@ def test_a_client_of_ipv4_is_found_by_a_server_of_both() -> None:
         peer, here = server.getpeername()[:2], server.getsockname()[:2]
 
         assert peer[0] == "::ffff:127.0.0.1"
-        assert uid_behind(peer, here) == os.geteuid()
+        assert _uid(peer, here) == os.geteuid()
+
+
+def _uid(client: Address, server: Address) -> int:
+    found = account_behind(client, server)
+    assert found is not None
+    return found.uid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -243,7 +244,7 @@ def test_what_was_not_said_to_the_bot_now_is_taken_and_left_alone(
     ids=str,
 )
 def test_what_an_app_says_in_a_persons_name_is_refused_and_on_record(
-    fake: FakeSlack, slack: Slack, door: SmallDoor, kind: str, mark: dict[str, object]
+    fake: FakeSlack, slack: Slack, door: SmallDoor, kind: str, mark: dict[str, Any]
 ) -> None:
     hear(slack, fake, fake.mention("ack 42", thread="C1:1.000001", type=kind, **mark))
 
@@ -258,7 +259,7 @@ def test_what_an_app_says_in_a_persons_name_is_refused_and_on_record(
 @pytest.mark.parametrize(
     "mark", [{"app_id": None}, {"app_id": ""}, {"bot_id": None}, {"client_msg_id": "c0ffee"}], ids=str
 )
-def test_what_a_person_typed_is_heard(fake: FakeSlack, slack: Slack, door: SmallDoor, mark: dict[str, object]) -> None:
+def test_what_a_person_typed_is_heard(fake: FakeSlack, slack: Slack, door: SmallDoor, mark: dict[str, Any]) -> None:
     hear(slack, fake, fake.mention("ack 42", **mark))
 
     assert [ask.words for ask in door.asks] == ["ack 42"]
@@ -267,7 +268,7 @@ def test_what_a_person_typed_is_heard(fake: FakeSlack, slack: Slack, door: Small
 def test_what_an_app_posts_with_a_persons_token_is_left_alone_as_slack_stamps_it_a_bots(
     fake: FakeSlack, slack: Slack, door: SmallDoor
 ) -> None:
-    stamps = {"bot_id": "B9", "app_id": "A9", "bot_profile": {"id": "B9", "app_id": "A9"}}
+    stamps: dict[str, Any] = {"bot_id": "B9", "app_id": "A9", "bot_profile": {"id": "B9", "app_id": "A9"}}
 
     hear(slack, fake, fake.mention("ack 42", **stamps))
 
