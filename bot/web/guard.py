@@ -1,9 +1,9 @@
 """Who may look at the API and the board: the bearer of `server.api_token`, or whoever sits at this machine.
 
 Nobody is taken for somebody at this machine because their request lacks something. The board's page carries a key, new
-with each start, and is given to a loopback peer alone that says nothing of a proxy, asks for a name of this machine and
-whose socket is not held by a service's account. The live story, the console and the page's readings ask for that key,
-so that a request smuggled into somebody else's connection, or made by another site's page, opens nothing.
+with each start. It is given to a loopback peer alone, on whose connection no proxy has spoken, that asks for a name of
+this machine and whose socket is held by a person's account. The live story, the console and the page's readings ask for
+that key, so that a request smuggled into somebody else's connection, or made by another site's page, opens nothing.
 
 The trap: a program that root, the bot's own account or a person runs, and that passes connections on and says nothing
 of itself (socat, `ssh -R`), gets the page like that person.
@@ -26,6 +26,7 @@ from fastapi import Request
 from pydantic import SecretStr
 
 from bot.ports import Rejected
+from bot.web.carriers import Carriers
 from bot.web.nearby import host_name, is_loopback, is_near, is_of_another_site
 from bot.web.owner import Account, Address, account_behind, is_service
 
@@ -48,6 +49,7 @@ class Guard:
         api_token: SecretStr | None,
         refused: Callable[[str, str], None],
         threads: Executor,
+        carriers: Carriers,
         holder: Callable[[Address, Address], Account | None] = account_behind,
     ) -> None:
         """`refused`: told which door turned somebody away, and by which code; `holder`: as `account_behind`."""
@@ -55,6 +57,7 @@ class Guard:
         self._token = _digest(api_token.get_secret_value()) if api_token else None
         self._refused = refused
         self._threads = threads
+        self._carriers = carriers
         self._holder = holder
         self._page_key = secrets.token_urlsafe(32)
         self._lookups = 0
@@ -119,9 +122,10 @@ class Guard:
             )
 
     def _check_what_it_says(self, request: Request) -> None:
-        """Peer, proxies, Host and browser: all that a request can say, or leave out."""
-        peer = request.client.host if request.client else ""
-        if not is_near(peer, request.scope["http_version"], request.headers):
+        """Peer, proxies, Host and browser: what a request, or one before it on its connection, says or leaves out."""
+        client = request.scope.get("client") or ("", 0)
+        near = is_near(client[0], request.scope["http_version"], request.headers)
+        if not near or self._carriers.carries(client):
             raise self._stranger()
         name = host_name(request.headers.getlist("host"))
         # Who comes by the public name comes from elsewhere, through a proxy that says nothing of itself.

@@ -29,6 +29,7 @@ from bot.store.engine import Store
 from bot.web import api, audit_api
 from bot.web.alerts import Intake
 from bot.web.board import Board
+from bot.web.carriers import Carriers
 from bot.web.errors import answer_errors, bug, refusal
 from bot.web.express import Express
 from bot.web.feed import Bell, Feed
@@ -74,7 +75,8 @@ def build(
 ) -> Edge:
     """Join the web's parts. `channels` are those that are set up, by name; "console" is the board's own line."""
     threads = Threads()
-    guard = Guard(public_url=public_url, api_token=api_token, refused=refused, threads=threads.peers)
+    carriers = Carriers()
+    guard = Guard(public_url=public_url, api_token=api_token, refused=refused, threads=threads.peers, carriers=carriers)
     feed = Feed(store, bell, threads=threads.look)
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
     app = _bare_app(version)
@@ -87,7 +89,7 @@ def build(
     app.include_router(Scrape(meters, owed, threads=threads.look).routes())
     api.publish_contract(app, guard)
     board.publish_contract(app)
-    return Edge(app=app, alerts=alerts, feed=feed, threads=threads)
+    return Edge(app=app, alerts=alerts, feed=feed, threads=threads, carriers=carriers)
 
 
 def _bare_app(version: str) -> FastAPI:
@@ -125,19 +127,22 @@ class Threads:
 class Edge:
     """The ASGI app of everything. Names each request, and lets no exception out."""
 
-    def __init__(self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads) -> None:
+    def __init__(self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads, carriers: Carriers) -> None:
         #: The short way to the same intake.
         self.express = Express(alerts) if isinstance(alerts, Intake) else None
         self._app = app
         self._alerts = alerts
         self._feed = feed
         self._threads = threads
+        self._carriers = carriers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/alerts/"):
-            await self._alerts(scope, receive, send)
+        if scope["type"] != "http":
             return
-        if scope["type"] == "http":
+        self._carriers.note(scope)
+        if scope["path"].startswith("/alerts/"):
+            await self._alerts(scope, receive, send)
+        else:
             await self._serve(scope, receive, send)
 
     def close_streams(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 
 from bot.ports import Rejected
 from bot.store import ledger
+from bot.web.carriers import Carriers
 from bot.web.guard import Guard
 from bot.web.owner import Account, Address
 from tests.paths.edges import speak
@@ -101,6 +103,66 @@ def test_a_page_of_an_earlier_start_is_told_so_and_does_nothing(tmp_path: Path) 
         assert second.incident(number)["status"] == "open"
         assert second.say(f"ack {number}").json()["ok"] is True
         assert old != second.page()
+
+
+@pytest.mark.parametrize("carrier", ["/livez", "/", "/alerts/alertmanager", "/in/slack", "/nothing"])
+@pytest.mark.parametrize("header", ["X-Forwarded-For: 203.0.113.9", "Via: 1.1 proxy", "X-Envoy-Internal: true"])
+def test_whatever_comes_on_a_connection_on_which_a_proxy_spoke_is_not_from_this_machine(
+    house: WebHouse, carrier: str, header: str
+) -> None:
+    """What is smuggled lacks the proxy's headers, also where the proxy runs as root or under the bot's own account."""
+    number = house.fire("Carried")
+    key = b"X-Vakhta-Page: " + house.page()["X-Vakhta-Page"].encode()
+    here = f"Host: 127.0.0.1:{house.port}\r\n"
+    smuggled = [f"GET / HTTP/1.1\r\n{here}\r\n".encode(), typed(house, f"ack {number}", key)]
+
+    with socket.create_connection(("127.0.0.1", house.port), timeout=20) as line:
+        line.sendall(f"GET {carrier} HTTP/1.1\r\n{here}{header}\r\n\r\n".encode())
+        heard = [one_answer(line)]
+        for sent in smuggled:
+            line.sendall(sent)
+            heard.append(one_answer(line))
+
+    assert [answer.split(b" ")[1] for answer in heard[1:]] == [b"401", b"401"]
+    assert b"vakhta-page" not in b"".join(heard)
+    assert house.incident(number)["status"] == "open"
+
+
+def one_answer(line: socket.socket) -> bytes:
+    heard = b""
+    while b"\r\n\r\n" not in heard:
+        piece = line.recv(1)
+        assert piece, heard
+        heard += piece
+    length = int(re.findall(rb"(?i)content-length: (\d+)", heard)[0])
+    while length:
+        piece = line.recv(length)
+        assert piece, heard
+        length -= len(piece)
+        heard += piece
+    return heard
+
+
+def test_a_proxys_connection_is_remembered_for_as_long_as_it_may_be_open_and_its_port_is_free_again_then() -> None:
+    seconds = [1000.0]
+    carriers = Carriers(lambda: seconds[0])
+    proxied = {"client": ("127.0.0.1", 40000), "headers": [(b"via", b"1.1 p")]}
+    bare = {"client": ("127.0.0.1", 40000), "headers": [(b"host", b"127.0.0.1")]}
+
+    carriers.note(proxied)
+    seconds[0] += 179
+    carriers.note(bare)
+    seconds[0] += 179
+    open_still = carriers.carries(("127.0.0.1", 40000))
+    seconds[0] += 2
+    free_again = not carriers.carries(("127.0.0.1", 40000))
+    for port in range(5000):
+        carriers.note(proxied | {"client": ("127.0.0.1", port)})
+        seconds[0] += 1
+
+    assert (open_still, free_again) == (True, True)
+    assert len(carriers._until) <= 4096
+    assert not carriers.carries(("127.0.0.1", 40001))
 
 
 @pytest.mark.parametrize("path", ["/", "/incidents/1", "/events", "/api/incidents"])
@@ -200,6 +262,7 @@ async def asked(kernel: _Kernel) -> int:
             api_token=SecretStr(TOKEN),
             refused=lambda _door, _code: None,
             threads=threads,
+            carriers=Carriers(),
             holder=kernel,
         )
         scope = {

@@ -119,7 +119,8 @@ class WebHouse:
         self.url = self._server.bind(self._listen)
         self._server.start()
         self.http.close()
-        self.http = httpx.Client(base_url=self.url, trust_env=False)
+        # A connection each: on one that a proxy has spoken on, nobody is at this machine any more.
+        self.http = httpx.Client(base_url=self.url, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
