@@ -82,7 +82,9 @@ class ServerSettings(Section):
     public_url: Address = Field(
         "http://127.0.0.1:8080", description="Where people reach the board; links in messages begin with it."
     )
-    api_token: Secret | None = Field(None, description="Bearer token of /api; without it /api answers loopback only.")
+    api_token: Secret | None = Field(
+        None, description="Bearer token of /api; without it /api answers this machine only."
+    )
     drain: Seconds = Field(
         timedelta(seconds=20),
         description="Seconds that a graceful stop may take.",

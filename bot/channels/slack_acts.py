@@ -16,6 +16,9 @@ Payload = Mapping[str, object]
 
 #: How the action ids of buttons begin: of a message about one thing, and of what its reader alone is shown.
 SAY, MINE = "say", "mine"
+#: What Slack stamps on a message that no person typed: one that an app posts has these, whoever's name is on it.
+_BY_AN_APP = ("app_id", "bot_profile", "display_as_bot", "workflow_id")
+_SLACKBOT = "USLACKBOT"  #: says reminders and answers that any member may write; `is_bot` of it is false
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +39,7 @@ class Act:
     unknown: str = ""  #: the words in their place, where the account is nobody's yet; "" leaves them
     at_home: bool = False  #: in the bot's Home tab, which is the person's own: there is no channel
     trigger: str = ""  #: opens one form, within 3 s; "" where there is none
+    by_app: bool = False  #: an app wrote it in the account's name
     mine: bool = False  #: the button was one of many in what the presser alone is shown; the others still stand
 
     @property
@@ -107,6 +111,8 @@ def at_home(act: Act) -> Act:
 def mention(payload: Payload, bot: str) -> Act | None:
     """Words said to the bot; None where it was not a person speaking to it now (edits, bots, talk among others).
 
+    What bears a bot's id is never answered, so that two bots do not talk to each other for ever.
+
     `bot`: the bot's user id where it is known; else Slack's own word for it in the event's authorizations.
     """
     event = part(payload, "event")
@@ -131,6 +137,7 @@ def mention(payload: Payload, bot: str) -> Act | None:
         thread=text_of(event, "thread_ts"),
         root=text_of(event, "thread_ts") or ts,
         shared=payload.get("is_ext_shared_channel") is True,
+        by_app=any(event.get(mark) not in (None, "", False) for mark in _BY_AN_APP),
     )
 
 
@@ -145,7 +152,7 @@ def outsider(user: Payload, team_id: str) -> str | None:
     at_home = user.get("team_id") == team_id or (isinstance(grid, list) and team_id in grid)
     reasons = {
         "is deactivated": user.get("deleted"),
-        "is a bot": user.get("is_bot"),
+        "is a bot": user.get("is_bot") or user.get("is_workflow_bot") or user.get("id") == _SLACKBOT,
         "is a guest": user.get("is_restricted") or user.get("is_ultra_restricted"),
         "belongs to another company": user.get("is_stranger") or not at_home,
     }

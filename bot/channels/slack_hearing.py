@@ -19,6 +19,7 @@ from bot.ports import Door
 
 _OLD = "This button is from an older version. Nothing was done. Type `/vakhta incidents` to see what is open."
 _NAMELESS = "Slack did not say whose act this is. Nothing was done."
+_BY_APP = "An app wrote this in your name. Nothing was done. Type it yourself, or use `/vakhta`."
 
 
 class Hearing:
@@ -100,6 +101,8 @@ class Hearing:
             return "Denied: your account belongs to another company. Nothing was done."
         if not act.account:
             return _NAMELESS
+        if act.by_app:
+            return _BY_APP
         if not act.words:
             return _OLD
         room = None if act.at_home else self._standing.against_room(act.channel, shared=act.shared)

@@ -30,7 +30,7 @@ ANONYMOUS = frozenset({1087968824, 136817688, 777000})
 UNKNOWN_BUTTON = "Unknown or expired button."
 
 _FACELESS = "Anonymous and channel posts cannot run commands. Nothing was done. Write it under your own name."
-_STALE = "Edited and forwarded messages cannot run commands. Nothing was done. Write it anew."
+_STALE = "Edited, forwarded and automatic messages cannot run commands. Nothing was done. Write it anew."
 _ELSEWHERE = "Commands count only in the incident chat or in private. Nothing was done."
 
 _IN_PRIVATE = "That is for you alone, and here everybody reads. Nothing was done. Send `/{verb}` to me in private."
@@ -41,19 +41,11 @@ _SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - a header's na
 _MOST_BYTES = 1 << 20
 
 #: Marks of words that are not the sender's own, now: forwarded (as the Bot API told it before and since 7.0), written
-#: by a bot in somebody's name, or edited.
+#: by a bot in somebody's name, of a business account's own chat, sent by the clock or while they are away, or edited.
 _BORROWED = frozenset(
-    {
-        "forward_origin",
-        "forward_from",
-        "forward_from_chat",
-        "forward_sender_name",
-        "forward_date",
-        "is_automatic_forward",
-        "via_bot",
-        "sender_business_bot",
-        "edit_date",
-    }
+    {"forward_origin", "forward_from", "forward_from_chat", "forward_sender_name", "forward_date"}
+    | {"is_automatic_forward", "via_bot", "guest_bot_caller_user", "guest_bot_caller_chat", "guest_query_id"}
+    | {"sender_business_bot", "business_connection_id", "is_from_offline", "edit_date"}
 )
 _ON_CARDS = ("ack", "resolve")  #: the verbs that a card's buttons have ever said, with its incident's number
 _OF_A_PLAN = re.compile("(yes|no) [0-9a-f]{32}")
@@ -155,9 +147,10 @@ class Ear:
         incident_id = self._standing(chat, message)
         if not self._is_here(chat) or not _is_genuine(message, words, incident_id):
             return Answer(said=UNKNOWN_BUTTON, alert=True, press_id=press_id)
-        account = _number(_part(press, "from"), "id")
+        presser = _part(press, "from")
+        account = _number(presser, "id")
         said = self._said(message, account, words, once)
-        if account is None or account in ANONYMOUS:
+        if account is None or account in ANONYMOUS or presser.get("is_bot") is True:
             self.door.turn_away(said, _FACELESS)
             return Answer(said=_FACELESS, alert=True, press_id=press_id)
         by = self.door.person(self.place, said.account) or NOBODY

@@ -23,13 +23,14 @@ from bot.intake import Unstored
 from bot.model import Delivered
 from bot.ports import Rejected, Source
 from bot.web.answers import CLOSE, RETRY, Answer, Taken, accepted, not_stored, refused, request_id_of
-from bot.web.inflow import Gone, Inflow, inflate
+from bot.web.inflate import Stopped, check_kind, plain
+from bot.web.inflow import Gone, Inflow
 from bot.web.proofs import MOST, Proofs
+from bot.web.turns import Crowded, Turns
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "/alerts/"
-_JSON = b"application/json"
 
 
 class Take(Protocol):
@@ -89,6 +90,7 @@ class Intake:
         self._inflow = Inflow(most=self._limits.body, within=self._limits.within)
         self._proofs = proofs or Proofs({})
         self._unproven = Inflow(most=MOST, within=self._limits.within)
+        self._turns = Turns(sources)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -111,7 +113,7 @@ class Intake:
         if self._stranger(name, headers.get(b"authorization")) is not None:
             return None
         try:
-            _check_kind(headers.get(b"content-type", _JSON))
+            check_kind(headers)
             return source.read(_Headers(headers), body)
         except Exception:  # noqa: BLE001 - the app reads it once more, and tells or logs what is wrong
             return None
@@ -133,8 +135,9 @@ class Intake:
             done(bug)
 
     def stop(self) -> None:
-        """Check no more senders."""
+        """Check no more senders, and read no more large bodies."""
         self._proofs.stop()
+        self._turns.stop()
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         place = self._sources.get(scope["path"])
@@ -159,17 +162,20 @@ class Intake:
                 await self._proofs.admit(name, body, whole=whole)
             except Rejected as unproven:
                 return self._turned_away(name, unproven, headers)
-        return await self._taken(place, headers, body, whole=whole)
+        return await self._taken(place[1], headers, body, receive, whole=whole)
 
     async def _taken(
-        self, place: tuple[str, Source], headers: dict[bytes, bytes], body: bytes, *, whole: bool
+        self, source: Source, headers: dict[bytes, bytes], body: bytes, receive: Receive, *, whole: bool
     ) -> Answer:
         """What a known sender sent, stored or kept."""
-        name, source = place
         try:
-            delivered = await self._read(source, headers, body, whole=whole)
+            delivered = await self._read(source, headers, body, receive, whole=whole)
         except Rejected as unread:
-            return await self._kept(name, headers, body, unread)
+            return await self._kept(source.name, headers, body, unread)
+        except Crowded:
+            request_id = request_id_of(headers)
+            logger.warning("delivery not read, too many wait", extra={"source": source.name, "request_id": request_id})
+            return not_stored(request_id)
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.store(delivered, headers, _teller(waiting))
         return await waiting
@@ -199,18 +205,25 @@ class Intake:
             return Rejected(said, code="wrong_receiver", status=403)
         return Rejected("This token is not valid. Nothing was stored.", code="auth_invalid", status=401)
 
-    async def _read(self, source: Source, headers: dict[bytes, bytes], body: bytes, *, whole: bool) -> Delivered:
+    async def _read(
+        self, source: Source, headers: dict[bytes, bytes], body: bytes, receive: Receive, *, whole: bool
+    ) -> Delivered:
         if not whole:
             said = f"Limit {self._limits.body // 2**20} MiB. Nothing was stored as an alert. Set max_alerts."
             raise Rejected(said, code="too_large", status=413)
         coding = headers.get(b"content-encoding")
         if coding is None and len(body) <= self._limits.inline:
             return self._understood(source, headers, body)
-        return await asyncio.to_thread(self._understood, source, headers, body)
+        return await self._turns.read(source.name, receive, lambda left: self._understood(source, headers, body, left))
 
-    def _understood(self, source: Source, headers: dict[bytes, bytes], body: bytes) -> Delivered:
+    def _understood(
+        self, source: Source, headers: dict[bytes, bytes], body: bytes, left: Callable[[], bool] = lambda: False
+    ) -> Delivered:
+        """`left` is asked whether its sender waits no longer; then it raises `Stopped`."""
         if source.name not in self._proofs:
-            body = self._plain(headers, body)
+            body = plain(headers, body, self._limits.inflated, left)
+        if left():
+            raise Stopped
         try:
             return source.read(_Headers(headers), body)
         except Rejected:
@@ -220,16 +233,6 @@ class Intake:
             logger.exception("alerts not read", extra={"source": source.name})
             said = "The bot could not read this, by a fault of its own. Nothing was stored as an alert."
             raise Rejected(said, code="not_read", status=422) from error
-
-    def _plain(self, headers: dict[bytes, bytes], body: bytes) -> bytes:
-        """The body as JSON that is not compressed, going by what the sender says that it is."""
-        _check_kind(headers.get(b"content-type", _JSON))
-        coding = headers.get(b"content-encoding", b"identity").strip().lower()
-        if coding in (b"gzip", b"x-gzip"):
-            return inflate(body, self._limits.inflated)
-        if coding != b"identity":
-            raise Rejected("Content-Encoding: want gzip or none.", code="unsupported_encoding", status=415)
-        return body
 
     async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> Answer:
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -266,18 +269,6 @@ class _Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._raw)
-
-
-def _check_kind(declared: bytes) -> None:
-    if declared == _JSON:
-        return
-    kind = declared.partition(b";")[0].strip().lower()
-    if kind != b"application/json" and not kind.endswith(b"+json"):
-        said = (
-            "Content-Type: want application/json. Nothing was stored as an alert."
-            " Send -H 'Content-Type: application/json'."
-        )
-        raise Rejected(said, code="unsupported_type", status=415)
 
 
 def _log_loss(why: Exception, said: str, source: str, request_id: str) -> None:

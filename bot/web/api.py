@@ -114,7 +114,7 @@ class IncidentInFull(IncidentOut):
 
 def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
     """The API's routes; every one of them asks the guard first."""
-    shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token; not needed on the bot's own machine")
+    shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
     window = Window(store, threads=threads)
     router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
 

@@ -1,7 +1,7 @@
 """The board: the page of an on-call person at 3 a.m., its live story, and the line to type in.
 
 The page is a shell; its script reads the API and puts everything in as text. It loads nothing from elsewhere, and
-its content policy lets the browser run only what is served here.
+its content policy lets the browser run only what is served here. It carries the key that its script's requests bear.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Board:
         local = [Depends(self._guard.admit_local)]
         router.add_api_route("/", self.show, methods=_READ, dependencies=local)
         router.add_api_route("/incidents/{incident_id}", self.show, methods=_READ, dependencies=local)
-        router.add_api_route("/events", self.tell, methods=["GET"], dependencies=local)
+        router.add_api_route("/events", self.tell, methods=["GET"], dependencies=[Depends(self._guard.admit_page)])
         router.add_api_route(
             "/console", self.take, methods=["POST"], dependencies=[Depends(self._guard.admit_own_page)]
         )
@@ -67,7 +67,12 @@ class Board:
             return self._page("docs.html", contract=app.openapi())
 
     async def show(self) -> HTMLResponse:
-        return self._page("board.html", console=self._console is not None)
+        return self._page(
+            "board.html",
+            console=self._console is not None,
+            key=self._guard.page_key,
+            open_api=not self._guard.asks_for_a_token,
+        )
 
     async def hand_out(self, name: str, request: Request) -> Response:
         """One of the board's own files, unchanged ones by 304."""
@@ -85,7 +90,7 @@ class Board:
         self._feed.check_room()
         known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
         place = int(last_event_id[:18]) if known and last_event_id else None
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        headers = {"x-accel-buffering": "no"}
         return StreamingResponse(self._feed.stream(place), media_type="text/event-stream", headers=headers)
 
     async def take(self, request: Request) -> Response:
@@ -105,8 +110,7 @@ class Board:
             raise Rejected("This did not go through; look at the incident.", code="not_done", status=503) from broken
 
     def _page(self, name: str, **values: object) -> HTMLResponse:
-        text = self._pages.get_template(name).render(version=self._version, **values)
-        return HTMLResponse(text, headers={"cache-control": "no-store"})
+        return HTMLResponse(self._pages.get_template(name).render(version=self._version, **values))
 
 
 def _load_files() -> Mapping[str, bytes]:

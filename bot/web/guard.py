@@ -1,134 +1,209 @@
 """Who may look at the API and the board: the bearer of `server.api_token`, or whoever sits at this machine.
 
-"At this machine" means a loopback peer that no proxy forwards for, speaking to a name of this machine. The name
-is checked because a web page of anybody can point its own name at 127.0.0.1 (DNS rebinding); such a request
-looks local in every other way. The trap: a proxy on this machine that says nothing of itself looks local too.
+Nobody is taken for somebody at this machine because their request lacks something. The board's page carries a key, new
+with each start. It is given to a loopback peer alone, on whose connection no proxy has spoken, that asks for a name of
+this machine and whose socket is held by a person's account. The live story, the console and the page's readings ask for
+that key, so that a request smuggled into somebody else's connection, or made by another site's page, opens nothing.
+
+The trap: a program that root, the bot's own account or a person runs, and that passes connections on and says nothing
+of itself (socat, `ssh -R`), gets the page like that person.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-import re
-from collections.abc import Callable, Sequence
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Executor
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address
+from time import monotonic
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from pydantic import SecretStr
 
 from bot.ports import Rejected
+from bot.web.carriers import Carriers
+from bot.web.nearby import host_name, is_loopback, is_near, is_of_another_site
+from bot.web.owner import Account, Address, account_behind, is_service
 
-#: Set by proxies, as is whatever begins with x-forwarded. One of them in a request means that the peer is not the
-#: one who asks.
-_FORWARDED = frozenset(
-    {
-        "cf-connecting-ip",
-        "fly-client-ip",
-        "forwarded",
-        "proxy",
-        "true-client-ip",
-        "via",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "x-original-host",
-        "x-original-url",
-        "x-real-ip",
-    }
-)
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?P<port>:[0-9]{1,5})?")
+logger = logging.getLogger(__name__)
+
+#: Carries the page's key; in lower case, as ASGI has names.
+PAGE_HEADER = "x-vakhta-page"
+_QUIET_S = 60.0
+#: Lookups under way; each reads a table as long as this machine has connections.
+_MOST_LOOKUPS = 64
 
 
 class Guard:
-    """Lets a request pass or raises `Rejected`. Holds the token, so it has no repr of its fields."""
+    """Lets a request pass or raises `Rejected`. Holds secrets, so it has no repr of its fields."""
 
-    def __init__(self, *, public_url: str, api_token: SecretStr | None, refused: Callable[[str, str], None]) -> None:
-        """`refused`: told which door turned somebody away, and by which code."""
+    def __init__(
+        self,
+        *,
+        public_url: str,
+        api_token: SecretStr | None,
+        refused: Callable[[str, str], None],
+        threads: Executor,
+        carriers: Carriers,
+        holder: Callable[[Address, Address], Account | None] = account_behind,
+    ) -> None:
+        """`refused`: told which door turned somebody away, and by which code; `holder`: as `account_behind`."""
         self._public_host = (urlsplit(public_url).hostname or "").lower()
-        self._token = sha256(api_token.get_secret_value().encode()).digest() if api_token else None
+        self._token = _digest(api_token.get_secret_value()) if api_token else None
         self._refused = refused
+        self._threads = threads
+        self._carriers = carriers
+        self._holder = holder
+        self._page_key = secrets.token_urlsafe(32)
+        self._lookups = 0
+        self._quiet_until = 0.0
+
+    @property
+    def page_key(self) -> str:
+        """For the page that `admit_local` has let somebody see."""
+        return self._page_key
+
+    @property
+    def asks_for_a_token(self) -> bool:
+        """Whether the API is for bearers and the board's page alone, on this machine too."""
+        return self._token is not None
 
     async def admit(self, request: Request) -> None:
-        """For what programs read: a bearer, or somebody at this machine."""
+        """For what programs read: a bearer, or the board's page; where no token is set, somebody at this machine."""
         if "authorization" in request.headers:
             self._check_bearer(request)
-            return
-        await self.admit_local(request)
+        elif PAGE_HEADER in request.headers:
+            await self.admit_page(request)
+        elif self._token is None:
+            await self.admit_local(request)
+        else:
+            raise self._turned_away(
+                "api",
+                "Send `Authorization: Bearer` with server.api_token. Nothing is shown.",
+                code="auth_required",
+                status=401,
+            )
 
     async def admit_local(self, request: Request) -> None:
         """For the board: somebody at this machine."""
-        if not _is_local(request):
-            raise self._stranger()
-        self._check_name(request)
+        self._check_what_it_says(request)
+        await self._check_holder(request)
+
+    async def admit_page(self, request: Request) -> None:
+        """For the live story: the board's own page."""
+        self._check_what_it_says(request)
+        self._check_key(request)
 
     async def admit_own_page(self, request: Request) -> None:
-        """For words typed on the board: sent by the board's own page, not by another site's."""
-        await self.admit_local(request)
+        """For words typed on the board: sent by the board's own page, from this machine now."""
+        self._check_what_it_says(request)
         host = request.headers["host"].lower()
         origins = [origin.lower() for origin in request.headers.getlist("origin")]
-        if origins not in ([f"http://{host}"], [f"https://{host}"]) or request.headers.get("x-vakhta-console") != "1":
-            self._refused("console", "wrong_origin")
-            raise Rejected(
-                "The console takes words from its own page only. Nothing was done. Open the board and type there.",
-                code="wrong_origin",
-                status=403,
-            )
+        if origins not in ([f"http://{host}"], [f"https://{host}"]):
+            raise self._other_site("The console takes words from its own page only.")
+        self._check_key(request)
+        await self._check_holder(request)
 
     def _check_bearer(self, request: Request) -> None:
         sent = request.headers.getlist("authorization")
         kind, _, token = sent[0].partition(" ")
-        digest = sha256(token.strip().encode()).digest()
-        right = self._token is not None and hmac.compare_digest(digest, self._token)
+        right = self._token is not None and hmac.compare_digest(_digest(token.strip()), self._token)
         if len(sent) != 1 or kind.lower() != "bearer" or not right:
-            self._refused("api", "auth_invalid")
-            raise Rejected(
+            raise self._turned_away(
+                "api",
                 "This bearer token is not the one in server.api_token. Nothing is shown.",
                 code="auth_invalid",
                 status=401,
             )
 
-    def _check_name(self, request: Request) -> None:
-        name = host_name(request.headers.getlist("host"))
-        if name == "localhost" or _is_loopback(name):
-            return
-        # Who comes by the public name comes from elsewhere, through a proxy that says nothing of itself.
-        if name == self._public_host:
+    def _check_what_it_says(self, request: Request) -> None:
+        """Peer, proxies, Host and browser: what a request, or one before it on its connection, says or leaves out."""
+        client = request.scope.get("client") or ("", 0)
+        near = is_near(client[0], request.scope["http_version"], request.headers)
+        if not near or self._carriers.carries(client):
             raise self._stranger()
-        port = (request.scope.get("server") or ("", 80))[1]
-        raise Rejected(f"This is not a name of the bot. Use http://127.0.0.1:{port}.", code="bad_host", status=400)
+        name = host_name(request.headers.getlist("host"))
+        # Who comes by the public name comes from elsewhere, through a proxy that says nothing of itself.
+        if name == self._public_host and not (name == "localhost" or is_loopback(name)):
+            raise self._stranger()
+        # Anybody's page can point its own name at 127.0.0.1 (DNS rebinding); the browser still sends that name.
+        if name != "localhost" and not is_loopback(name):
+            port = (request.scope.get("server") or ("", 80))[1]
+            raise Rejected(f"This is not a name of the bot. Use http://127.0.0.1:{port}.", code="bad_host", status=400)
+        if is_of_another_site(request.headers):
+            raise self._other_site("Another site's page asked for this.")
 
-    def _stranger(self) -> Rejected:
-        self._refused("board", "auth_required")
-        return Rejected(
-            "Only this machine may look without a token. Send `Authorization: Bearer` with server.api_token"
+    def _check_key(self, request: Request) -> None:
+        sent = request.headers.getlist(PAGE_HEADER)
+        if not sent:
+            raise self._turned_away(
+                "console",
+                "This is for the board's own page. Nothing was done. Open the board, and use it there.",
+                code="page_required",
+                status=403,
+            )
+        if len(sent) != 1 or not hmac.compare_digest(_digest(sent[0]), _digest(self._page_key)):
+            raise self._turned_away(
+                "console",
+                "This page is from before the bot was started. Nothing was done. Reload the page.",
+                code="page_old",
+                status=403,
+            )
+
+    async def _check_holder(self, request: Request) -> None:
+        """Ask the kernel who holds the other end: a proxy has its own account nearly everywhere."""
+        client, server = request.client, request.scope.get("server")
+        if client is None or server is None or self._lookups >= _MOST_LOOKUPS:
+            raise _busy()
+        ends = (client.host, client.port), (server[0], server[1])
+        self._lookups += 1
+        try:
+            account = await asyncio.get_running_loop().run_in_executor(self._threads, self._holder, *ends)
+        except FileNotFoundError as unknown:
+            self._tell_once("this system does not tell who connects; a silent proxy looks like a person", str(unknown))
+            return
+        except OSError as trouble:
+            self._tell_once("who connects from this machine could not be looked up", str(trouble))
+            raise _busy() from trouble
+        finally:
+            self._lookups -= 1
+        if account is None or is_service(account, own=os.geteuid()):
+            self._tell_once("a connection of no person's account was refused", str(account))
+            raise self._stranger("This connection belongs to no person of this machine, but to a service's account.")
+
+    def _tell_once(self, said: str, why: str) -> None:
+        if monotonic() >= self._quiet_until:
+            self._quiet_until = monotonic() + _QUIET_S
+            logger.warning(said, extra={"why": why})
+
+    def _other_site(self, said: str) -> Rejected:
+        return self._turned_away(
+            "console", f"{said} Nothing was done. Open the board and type there.", code="wrong_origin", status=403
+        )
+
+    def _stranger(self, said: str = "Only this machine may look without a token.") -> Rejected:
+        return self._turned_away(
+            "board",
+            f"{said} Send `Authorization: Bearer` with server.api_token"
             " to the API, or reach the board through `ssh -L 8080:127.0.0.1:8080 <machine>`.",
             code="auth_required",
             status=401,
         )
 
-
-def host_name(hosts: Sequence[str]) -> str:
-    """The name in a request's Host headers, lower case, without port and brackets. Raises `Rejected`."""
-    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if found is None:
-        raise Rejected("Send one Host header with a name and, if need be, a port.", code="bad_host", status=400)
-    return found["name"].strip("[]").lower()
+    def _turned_away(self, door: str, said: str, *, code: str, status: int) -> Rejected:
+        self._refused(door, code)
+        return Rejected(said, code=code, status=status)
 
 
-def _is_local(request: Request) -> bool:
-    peer = request.client.host if request.client else ""
-    return _is_loopback(peer) and not any(_is_forwarded(name) for name in request.headers)
+def _busy() -> Rejected:
+    return Rejected("Too much at once. Nothing was done; try again.", code="busy", status=503)
 
 
-def _is_forwarded(header: str) -> bool:
-    return header in _FORWARDED or header.startswith("x-forwarded")
-
-
-def _is_loopback(text: str) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    # A dual-stack socket shows 127.0.0.1 as ::ffff:127.0.0.1, which Python before 3.13 calls not loopback.
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
+def _digest(secret: str) -> bytes:
+    """All of one length, so that comparing them tells nothing of where they differ."""
+    return sha256(secret.encode("utf-8", "replace")).digest()

@@ -7,12 +7,9 @@ a late body is noticed up to an eighth of the time after it was due.
 from __future__ import annotations
 
 import asyncio
-import zlib
 from datetime import timedelta
 
 from starlette.types import Receive
-
-from bot.ports import Rejected
 
 _SWEEPS = 8  #: in the time a body may take
 _HEAD = 64 * 1024  #: how much of a body that is too large is kept, to show what it was
@@ -93,32 +90,9 @@ class Inflow:
             loop.call_later(self._within_s / _SWEEPS, self._sweep, loop)
 
 
-def inflate(body: bytes, most: int) -> bytes:
-    """A gzip body undone, never holding more than `most` bytes. Raises `Rejected`."""
-    whole = bytearray()
-    while body:
-        member = zlib.decompressobj(wbits=31)
-        try:
-            whole += member.decompress(body, most + 1 - len(whole))
-        except zlib.error:
-            raise _not_gzip() from None
-        if len(whole) > most:
-            said = f"Inflated, the limit is {most // 2**20} MiB too. Nothing was stored as an alert. Set max_alerts."
-            raise Rejected(said, code="too_large", status=413)
-        if not member.eof:
-            raise _not_gzip()
-        body = member.unused_data
-    return bytes(whole)
-
-
 def _piece(message: object) -> bytes:
     assert isinstance(message, dict), "ASGI messages are dicts"
     if message["type"] == "http.disconnect":
         raise Gone
     piece: bytes = message.get("body", b"")
     return piece
-
-
-def _not_gzip() -> Rejected:
-    said = "The body is not whole gzip, as Content-Encoding says. Nothing was stored as an alert."
-    return Rejected(said, code="bad_encoding")

@@ -12,7 +12,6 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from errno import EACCES, EADDRINUSE
@@ -29,6 +28,7 @@ from bot.store.engine import Store
 from bot.web import api, audit_api
 from bot.web.alerts import Intake
 from bot.web.board import Board
+from bot.web.carriers import Carriers
 from bot.web.errors import answer_errors, bug, refusal
 from bot.web.express import Express
 from bot.web.feed import Bell, Feed
@@ -37,6 +37,7 @@ from bot.web.guard import Guard
 from bot.web.health import Check, Health
 from bot.web.inbound import Inbound
 from bot.web.metrics import Scrape
+from bot.web.threads import Threads
 from bot.web.wire import Seldom, Wire, raise_descriptors
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ def build(
 ) -> Edge:
     """Join the web's parts. `channels` are those that are set up, by name; "console" is the board's own line."""
     threads = Threads()
-    guard = Guard(public_url=public_url, api_token=api_token, refused=refused)
+    carriers = Carriers()
+    guard = Guard(public_url=public_url, api_token=api_token, refused=refused, threads=threads.peers, carriers=carriers)
     feed = Feed(store, bell, threads=threads.look)
     board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
     app = _bare_app(version)
@@ -87,7 +89,7 @@ def build(
     app.include_router(Scrape(meters, owed, threads=threads.look).routes())
     api.publish_contract(app, guard)
     board.publish_contract(app)
-    return Edge(app=app, alerts=alerts, feed=feed, threads=threads)
+    return Edge(app=app, alerts=alerts, feed=feed, threads=threads, carriers=carriers)
 
 
 def _bare_app(version: str) -> FastAPI:
@@ -99,44 +101,25 @@ def _bare_app(version: str) -> FastAPI:
     return app
 
 
-class Threads:
-    """The web's own threads, apart by purpose: a slow chat must not make the bot look unready."""
-
-    def __init__(self) -> None:
-        self.api = ThreadPoolExecutor(api.AT_ONCE, thread_name_prefix="api")
-        self.console = ThreadPoolExecutor(4, thread_name_prefix="console")
-        self.look = ThreadPoolExecutor(12, thread_name_prefix="look")
-        self.gates = ThreadPoolExecutor(4, thread_name_prefix="gates")
-        self._inbound: dict[str, ThreadPoolExecutor] = {}
-
-    def inbound(self, channel: str) -> Executor:
-        """Those of one channel, made when it first hears something. From the loop's own thread."""
-        if channel not in self._inbound:
-            self._inbound[channel] = ThreadPoolExecutor(4, thread_name_prefix=f"inbound-{channel}")
-        return self._inbound[channel]
-
-    def stop(self) -> None:
-        """Take no more; what hangs is left behind."""
-        for pool in (self.api, self.console, self.look, self.gates, *self._inbound.values()):
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
 class Edge:
     """The ASGI app of everything. Names each request, and lets no exception out."""
 
-    def __init__(self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads) -> None:
+    def __init__(self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads, carriers: Carriers) -> None:
         #: The short way to the same intake.
         self.express = Express(alerts) if isinstance(alerts, Intake) else None
         self._app = app
         self._alerts = alerts
         self._feed = feed
         self._threads = threads
+        self._carriers = carriers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/alerts/"):
-            await self._alerts(scope, receive, send)
+        if scope["type"] != "http":
             return
-        if scope["type"] == "http":
+        self._carriers.note(scope)
+        if scope["path"].startswith("/alerts/"):
+            await self._alerts(scope, receive, send)
+        else:
             await self._serve(scope, receive, send)
 
     def close_streams(self) -> None:
@@ -158,6 +141,7 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers.update(_HEADERS)
+                headers.setdefault("cache-control", "no-store")
             await send(message)
 
         try:

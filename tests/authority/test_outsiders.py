@@ -159,7 +159,7 @@ def test_rows_69_and_70_words_that_nobody_can_be_held_to_do_nothing_in_telegram(
     sent(telegram, IN_TELEGRAM[way](fake_telegram, night.words(verb)))
 
     last = list(fake_telegram.posts.values())[-1].text
-    assert last.startswith(("Anonymous and channel posts cannot", "Edited and forwarded messages cannot"))
+    assert last.startswith(("Anonymous and channel posts cannot", "Edited, forwarded and automatic messages cannot"))
     assert ground.record(recorded) == [Code.DENIED]
     assert ground.rows() == stored
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.e2e.chromium import browse, why_not
-from tests.paths.web_house import WebHouse, wait_for
+from tests.paths.web_house import TOKEN, WebHouse, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
@@ -22,7 +25,8 @@ HOSTILE = "</p><script>document.title='owned'</script><img src=x onerror=\"docum
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
-    with WebHouse(tmp_path_factory.mktemp("board")) as house:
+    """With a token for the API: the board has to work without anybody typing one."""
+    with WebHouse(tmp_path_factory.mktemp("board"), api_token=TOKEN) as house:
         yield house
 
 
@@ -100,6 +104,27 @@ def test_what_somebody_else_does_is_seen_here(house: WebHouse, board: WebDriver)
     house.say(f"ack {number}")
 
     assert wait_for(lambda: "acknowledged by local" in text(board, card(number)))
+
+
+def test_a_card_that_changes_where_it_stands_first_is_drawn_without_trouble(
+    tmp_path: Path, chromium: WebDriver
+) -> None:
+    with WebHouse(tmp_path) as house:
+        number = house.fire("First")
+        chromium.get(house.url)
+        wait_for(lambda: text(chromium, card(number)))
+        # Trouble is told for as long as it takes to read again, so it is looked for from inside.
+        chromium.execute_script(
+            "window.troubles = []; const told = document.getElementById('trouble');"
+            "new MutationObserver(() => window.troubles.push(told.innerText)).observe(told, {childList: true})"
+        )
+
+        house.say(f"severity {number} warning")
+        wait_for(lambda: "WARNING" in text(chromium, card(number)))
+        house.say(f"ack {number}")
+        wait_for(lambda: "acknowledged by local" in text(chromium, card(number)))
+
+        assert [said for said in chromium.execute_script("return window.troubles") if said] == []
 
 
 def test_words_are_typed_answered_and_remembered(house: WebHouse, board: WebDriver) -> None:
@@ -214,20 +239,34 @@ def test_the_languages_that_carry_marks_are_left_as_they_are(house: WebHouse, bo
     assert wait_for(lambda: said in text(board, "#log"))
 
 
-@pytest.mark.parametrize("path", ["/", "/incidents/1", "/api/docs"])
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_the_apis_description_fits_a_narrow_screen(tmp_path: Path, chromium: WebDriver, width: int) -> None:
+    with WebHouse(tmp_path) as house:
+        chromium.get(house.url)
+        find(chromium, "footer a[href='/api/docs']").click()
+        wait_for(lambda: text(chromium, "h1") == "The API")
+
+        assert widest(chromium, width) <= width
+
+
+@pytest.mark.parametrize("path", ["/", "/incidents/1"])
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_it_fits_a_narrow_screen(house: WebHouse, board: WebDriver, width: int, path: str) -> None:
     house.fire("x" * 64 + "NoBreakAnywhere", instance="y" * 200)
-    size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": True}
-    board.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
     board.get(f"{house.url}{path}")
     wait_for(lambda: text(board, "h1"))
-    widest = board.execute_script("return document.documentElement.scrollWidth")
+
+    assert widest(board, width) <= width
+
+
+def widest(board: WebDriver, width: int) -> int:
+    """How wide the page is on a screen of that width."""
+    size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    board.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    found = int(board.execute_script("return document.documentElement.scrollWidth"))
     full = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     board.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", full)
-
-    assert widest <= width
+    return found
 
 
 def test_a_lost_connection_is_said_and_found_again(tmp_path: Path, chromium: WebDriver) -> None:
@@ -249,6 +288,93 @@ def test_a_lost_connection_is_said_and_found_again(tmp_path: Path, chromium: Web
     assert "What you see is from" in said or "connection is lost" in said
     assert state == "connection lost"
     assert "BeforeTheLoss" in text(chromium, "#open")
+
+
+def test_the_plain_address_is_all_that_is_needed_also_after_the_bot_was_restarted(
+    tmp_path: Path, chromium: WebDriver
+) -> None:
+    with WebHouse(tmp_path, api_token=TOKEN) as house:
+        number = house.fire("BeforeTheRestart")
+        chromium.get(house.url)
+        chromium.execute_script("window.sameDocument = true")
+        find(chromium, "#words").send_keys(f"note {number} typed before", Keys.ENTER)
+        wait_for(lambda: "local: typed before" in text(chromium, "#log"))
+        port, before = house.port, house.page()
+    wait_for(lambda: text(chromium, "#live") == "connection lost")
+
+    with WebHouse(tmp_path, api_token=TOKEN, port=port) as again:
+        find(chromium, "#words").send_keys(f"note {number} typed after", Keys.ENTER)
+        wait_for(lambda: "local: typed after" in text(chromium, "#log"))
+        wait_for(lambda: text(chromium, "#live") == "live" and text(chromium, "#trouble") == "")
+        said = [event["said"] for event in again.incident(number)["events"]]
+
+        assert again.page() != before
+    assert said.count("local: typed after") == 1
+    assert chromium.execute_script("return window.sameDocument") is True
+
+
+def test_a_page_that_is_older_than_the_bot_asks_to_be_reloaded_and_works_until_then(
+    house: WebHouse, chromium: WebDriver
+) -> None:
+    number = house.fire("Updated")
+    chromium.get(house.url)
+    wait_for(lambda: text(chromium, "#live") == "live")
+    chromium.execute_script(
+        "Object.assign(document.querySelector('meta[name=vakhta-page]'), {content: 'of an older start'})"
+        ".dataset.version = '0.0.1'"
+    )
+
+    find(chromium, "#words").send_keys(f"note {number} still here", Keys.ENTER)
+
+    wait_for(lambda: "local: still here" in text(chromium, "#log"))
+    assert wait_for(lambda: text(chromium, "#trouble")).startswith("The bot has been updated")
+
+
+def test_another_sites_page_in_the_same_browser_gets_nothing_and_does_nothing(
+    house: WebHouse, chromium: WebDriver
+) -> None:
+    number = house.fire("Untouched")
+    attempts = f"""
+      const [address, key, done] = [arguments[0], arguments[1], arguments[arguments.length - 1]];
+      const act = JSON.stringify({{words: "ack {number}"}});
+      const bearing = {{"Content-Type": "application/json", "X-Vakhta-Page": key}};
+      const tries = [
+        fetch(address + "/"),
+        fetch(address + "/events"),
+        fetch(address + "/api/incidents", {{headers: bearing}}),
+        fetch(address + "/console", {{method: "POST", headers: bearing, body: act}}),
+        fetch(address + "/console", {{method: "POST", body: act, credentials: "include"}}),
+        fetch(address + "/console", {{method: "POST", mode: "no-cors", body: act, headers: bearing}}),
+      ];
+      Promise.allSettled(tries).then((all) => done(all.map((one) => one.status)));
+    """
+    with another_site() as elsewhere:
+        chromium.get(elsewhere)
+        told = chromium.execute_async_script(attempts, house.url, house.page()["X-Vakhta-Page"])
+
+    assert told == ["rejected"] * 6
+    assert house.incident(number)["status"] == "open"
+
+
+@contextmanager
+def another_site() -> Iterator[str]:
+    """The address of a page on another port of this machine, which browsers count as the same site."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        running = threading.Thread(target=server.serve_forever, daemon=True)
+        running.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        running.join()
+
+
+class Empty(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - the library's name
 
 
 def test_a_reading_that_failed_is_made_again_though_the_connection_stands(tmp_path: Path, chromium: WebDriver) -> None:

@@ -132,15 +132,23 @@ class EdgeHouse:
     """`in_one_go`: requests are sent with one write, so that ordinary ones go the short way; else head, then body."""
 
     def __init__(
-        self, *, within: timedelta = timedelta(seconds=10), in_one_go: bool = False, keep_alive_s: int = 5
+        self,
+        *,
+        within: timedelta = timedelta(seconds=10),
+        in_one_go: bool = False,
+        keep_alive_s: int = 5,
+        more: Mapping[str, Source] | None = None,
     ) -> None:
+        """`more`: further sources, by name; their token is Alertmanager's."""
         self.ledger = Ledger()
         sources: dict[str, Source] = {
             "alertmanager": Alertmanager(lambda: datetime.now(UTC)),
             "clumsy": Clumsy(),
             "other": Alertmanager(lambda: datetime.now(UTC)),
+            **(more or {}),
         }
-        held = {"alertmanager": [TOKEN, NEXT_TOKEN], "clumsy": [TOKEN], "other": [OTHER_TOKEN]}
+        held = {name: [TOKEN] for name in sources}
+        held |= {"alertmanager": [TOKEN, NEXT_TOKEN], "other": [OTHER_TOKEN]}
         tokens = {name: [fingerprint(SecretStr(token)) for token in given] for name, given in held.items()}
         ledger = self.ledger
         self.app = Intake(

@@ -11,11 +11,19 @@ from tests.paths.edges import Ears, error_of, refusals
 from tests.paths.web_house import TOKEN, WebHouse
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+API = ["/api/incidents", "/api/audit", "/api/docs", "/api/openapi.json"]
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
     with WebHouse(tmp_path_factory.mktemp("api"), channels={"slack": Ears("slack")}) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
+    """A bot whose settings have a token for the API."""
+    with WebHouse(tmp_path_factory.mktemp("locked"), api_token=TOKEN) as house:
         yield house
 
 
@@ -95,10 +103,10 @@ def test_a_method_that_is_not_taken_names_those_that_are(house: WebHouse) -> Non
     assert answer.headers["allow"] == "GET"
 
 
-def test_the_right_bearer_may_look_under_any_name_and_through_a_proxy(house: WebHouse) -> None:
+def test_the_right_bearer_may_look_under_any_name_and_through_a_proxy(locked: WebHouse) -> None:
     proxied = {"Host": "vakhta.example.com", "X-Forwarded-For": "203.0.113.9"}
 
-    answer = house.http.get("/api/incidents", headers=BEARER | proxied)
+    answer = locked.http.get("/api/incidents", headers=BEARER | proxied)
 
     assert answer.status_code == 200
 
@@ -107,40 +115,55 @@ def test_the_right_bearer_may_look_under_any_name_and_through_a_proxy(house: Web
     "authorization",
     ["Bearer wrong", "Bearer", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer eyJhbGciOiJub25lIn0.e30."],
 )
-def test_a_wrong_bearer_is_refused_even_at_the_machine_itself(house: WebHouse, authorization: str) -> None:
-    before = refusals(house, "api")
+def test_a_wrong_bearer_is_refused_even_at_the_machine_itself(locked: WebHouse, authorization: str) -> None:
+    before = refusals(locked, "api")
 
-    answer = house.http.get("/api/incidents", headers={"Authorization": authorization})
+    answer = locked.http.get("/api/incidents", headers={"Authorization": authorization} | locked.page())
 
     assert answer.status_code == 401
     assert error_of(answer)["code"] == "auth_invalid"
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert refusals(house, "api") == before + 1
+    assert refusals(locked, "api") == before + 1
+
+
+@pytest.mark.parametrize("path", API)
+def test_where_a_token_is_set_the_api_asks_for_it_at_the_machine_itself(locked: WebHouse, path: str) -> None:
+    before = refusals(locked, "api")
+
+    bare = locked.http.get(path)
+    answers = [locked.http.get(path, headers=headers) for headers in (BEARER, locked.page())]
+
+    assert (bare.status_code, error_of(bare)["code"]) == (401, "auth_required")
+    assert "server.api_token" in error_of(bare)["message"]
+    assert refusals(locked, "api") == before + 1
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+@pytest.mark.parametrize("more", [{"X-Forwarded-For": "203.0.113.9"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_the_pages_key_opens_nothing_to_who_is_elsewhere(locked: WebHouse, more: dict[str, str]) -> None:
+    answer = locked.http.get("/api/incidents", headers=locked.page() | more)
+
+    assert answer.status_code in {401, 403}
 
 
 @pytest.mark.parametrize(
-    "header",
+    ("method", "path"),
     [
-        "CF-Connecting-IP",
-        "Fly-Client-IP",
-        "Forwarded",
-        "Proxy",
-        "True-Client-IP",
-        "Via",
-        "X-Client-IP",
-        "X-Cluster-Client-IP",
-        "X-Forwarded-For",
-        "X-Forwarded-Host",
-        "X-Forwarded-Port",
-        "X-Forwarded-Proto",
-        "X-Original-Host",
-        "X-Original-URL",
-        "X-Real-IP",
+        *(("GET", path) for path in (*API, "/", "/incidents/1", "/events", "/api/incidents/999999", "/nothing")),
+        *(("GET", path) for path in ("/api/incidents?status=closed", "/readyz", "/livez", "/metrics")),
+        *(("POST", path) for path in ("/api/incidents", "/console", "/in/slack")),
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/incidents/1", "/events", "/api/incidents", "/api/docs", "/api/openapi.json"])
+def test_no_answer_is_kept_by_whatever_it_passes(locked: WebHouse, method: str, path: str) -> None:
+    for headers in ({}, BEARER, locked.page(), {"Host": "evil.example"}):
+        with locked.http.stream(method, path, headers=headers) as answer:
+            assert answer.headers["cache-control"] == "no-store", (answer.status_code, headers)
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP"])
+@pytest.mark.parametrize("path", ["/", "/incidents/1", "/events", *API])
 def test_a_request_that_was_forwarded_is_not_from_this_machine(house: WebHouse, header: str, path: str) -> None:
-    answer = house.http.get(path, headers={header: "127.0.0.1"})
+    answer = house.http.get(path, headers={header: "127.0.0.1", **house.page()})
 
     assert answer.status_code == 401
     assert error_of(answer)["code"] == "auth_required"
@@ -149,7 +172,7 @@ def test_a_request_that_was_forwarded_is_not_from_this_machine(house: WebHouse, 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1"])
 @pytest.mark.parametrize("path", ["/", "/events", "/api/incidents"])
 def test_another_name_that_points_here_is_refused(house: WebHouse, host: str, path: str) -> None:
-    answer = house.http.get(path, headers={"Host": host})
+    answer = house.http.get(path, headers={"Host": host, **house.page()})
 
     assert answer.status_code == 400
     assert error_of(answer)["code"] == "bad_host"

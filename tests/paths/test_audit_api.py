@@ -15,10 +15,12 @@ from bot.store.seals import Seals
 from bot.tree import leaf_of
 from tests.paths.web_house import TOKEN, WebHouse
 
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
-    with WebHouse(tmp_path_factory.mktemp("audit")) as house:
+    with WebHouse(tmp_path_factory.mktemp("audit"), api_token=TOKEN) as house:
         _record(house, Code.INTENT, incident=42)
         _record(house, Code.DONE, incident=42)
         _record(house, Code.DENIED, incident=7)
@@ -37,7 +39,7 @@ def _events(house: WebHouse, query: str = "") -> list[str]:
 
 
 def _asked(house: WebHouse, query: str = "") -> dict[str, Any]:
-    answer = house.http.get(f"/api/audit{query}")
+    answer = house.http.get(f"/api/audit{query}", headers=BEARER)
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json()
     return told
@@ -83,17 +85,20 @@ def test_pages_of_the_log_join_without_a_gap(house: WebHouse) -> None:
     "query", ["?incident=0", "?code=DONE", "?limit=201", "?before=-1", "?since=yesterday", "?since=2026-01-01T00:00:00"]
 )
 def test_what_cannot_be_asked_is_refused(house: WebHouse, query: str) -> None:
-    answer = house.http.get(f"/api/audit{query}")
+    answer = house.http.get(f"/api/audit{query}", headers=BEARER)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not_valid")
 
 
-def test_only_this_machine_and_the_bearer_of_the_token_may_look(house: WebHouse) -> None:
+def test_only_the_bearer_of_the_token_may_look_and_the_boards_own_page(house: WebHouse) -> None:
     forwarded = {"X-Forwarded-For": "203.0.113.9"}
     wrong = forwarded | {"Authorization": "Bearer wrong"}
     right = forwarded | {"Authorization": f"Bearer {TOKEN}"}
 
+    assert house.http.get("/api/audit").status_code == 401
+    assert house.http.get("/api/audit", headers=house.page()).status_code == 200
     assert house.http.get("/api/audit", headers=forwarded).status_code == 401
+    assert house.http.get("/api/audit", headers=forwarded | house.page()).status_code == 401
     assert house.http.get("/api/audit", headers=wrong).status_code == 401
     assert house.http.get("/api/audit", headers=right).status_code == 200
 
@@ -104,4 +109,4 @@ def test_a_store_that_is_down_is_no_empty_log(house: WebHouse, monkeypatch: pyte
 
     monkeypatch.setattr(house.store, "read", down)
 
-    assert house.http.get("/api/audit").status_code == 503
+    assert house.http.get("/api/audit", headers=BEARER).status_code == 503

@@ -54,7 +54,7 @@ def test_a_page_may_run_only_what_is_served_here(house: WebHouse, path: str) -> 
     assert re.findall(r"<script(?! type=\"module\" src=\"/pages/)|\son\w+=|\sstyle=", answer.text) == []
 
 
-@pytest.mark.parametrize("name", ["board.js", "draw.js", "talk.js", "live.js", "board.css", "icon.svg"])
+@pytest.mark.parametrize("name", ["board.js", "draw.js", "key.js", "talk.js", "live.js", "board.css", "icon.svg"])
 def test_a_file_of_the_page_is_sent_again_only_when_it_changed(house: WebHouse, name: str) -> None:
     first = house.http.get(f"/pages/{name}")
     again = house.http.get(f"/pages/{name}", headers={"If-None-Match": first.headers["etag"]})
@@ -77,7 +77,7 @@ def test_all_text_has_enough_contrast_in_both_themes(house: WebHouse, theme: int
     assert poor == {}
 
 
-@pytest.mark.parametrize("name", ["board.js", "draw.js", "talk.js", "live.js"])
+@pytest.mark.parametrize("name", ["board.js", "draw.js", "key.js", "talk.js", "live.js"])
 def test_the_script_never_makes_markup_of_text(house: WebHouse, name: str) -> None:
     script = house.http.get(f"/pages/{name}").text
 
@@ -123,35 +123,41 @@ def test_a_refusal_is_told_and_changes_nothing(house: WebHouse) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left_out", "put"),
+    ("header", "put", "code"),
     [
-        ("Origin", None),
-        ("Origin", "null"),
-        ("Origin", "http://evil.example"),
-        ("Origin", "http://127.0.0.1:1"),
-        ("Origin", "http://["),
-        ("Origin", "http://127.0.0.1:x"),
-        ("X-Vakhta-Console", None),
-        ("X-Vakhta-Console", "0"),
+        ("Origin", None, "wrong_origin"),
+        ("Origin", "null", "wrong_origin"),
+        ("Origin", "http://evil.example", "wrong_origin"),
+        ("Origin", "http://127.0.0.1:1", "wrong_origin"),
+        ("Origin", "http://[", "wrong_origin"),
+        ("Origin", "http://127.0.0.1:x", "wrong_origin"),
+        ("Sec-Fetch-Site", "cross-site", "wrong_origin"),
+        ("Sec-Fetch-Site", "same-site", "wrong_origin"),
+        ("X-Vakhta-Page", None, "page_required"),
+        ("X-Vakhta-Page", "", "page_old"),
+        ("X-Vakhta-Page", "x" * 43, "page_old"),
+        ("X-Vakhta-Page", "\u00e9", "page_old"),
     ],
 )
-def test_words_from_elsewhere_are_refused_and_do_nothing(house: WebHouse, left_out: str, put: str | None) -> None:
+def test_words_from_elsewhere_are_refused_and_do_nothing(
+    house: WebHouse, header: str, put: str | None, code: str
+) -> None:
     number = house.fire("Forged")
     before = len(house.incident(number)["events"])
-    headers = {"Origin": house.url, "X-Vakhta-Console": "1"}
-    del headers[left_out]
+    headers = [(name.encode(), value.encode()) for name, value in house.own_page().items() if name != header]
     if put is not None:
-        headers[left_out] = put
+        headers.append((header.encode(), put.encode("latin-1")))
 
     answer = house.http.post("/console", json={"words": f"note {number} forged"}, headers=headers)
 
     assert answer.status_code == 403
-    assert answer.json()["error"]["code"] == "wrong_origin"
+    assert answer.json()["error"]["code"] == code
+    assert "Nothing was done" in answer.json()["error"]["message"]
     assert len(house.incident(number)["events"]) == before
 
 
 def test_a_name_that_was_pointed_here_cannot_type_even_with_a_fitting_origin(house: WebHouse) -> None:
-    headers = {"Host": "evil.example", "Origin": "http://evil.example", "X-Vakhta-Console": "1"}
+    headers = {"Host": "evil.example", "Origin": "http://evil.example", **house.page()}
 
     answer = house.http.post("/console", json={"words": "incidents"}, headers=headers)
 
@@ -182,7 +188,7 @@ def test_a_name_that_was_pointed_here_cannot_type_even_with_a_fitting_origin(hou
     ],
 )
 def test_a_line_that_cannot_be_read_says_what_is_wrong(house: WebHouse, body: bytes, status: int, code: str) -> None:
-    headers = {"Origin": house.url, "X-Vakhta-Console": "1", "Content-Type": "application/json"}
+    headers = {**house.own_page(), "Content-Type": "application/json"}
 
     answer = house.http.post("/console", content=body, headers=headers)
 
@@ -193,7 +199,7 @@ def test_a_line_that_cannot_be_read_says_what_is_wrong(house: WebHouse, body: by
     "words", ["note 1 \x00\x1b[31m", "ack 1; rm -rf /", "\u202eack 1", "\ud83d half", "/ack@x 1", "ё" * 4000]
 )
 def test_odd_words_get_an_answer_and_break_nothing(house: WebHouse, words: str) -> None:
-    headers = {"Origin": house.url, "X-Vakhta-Console": "1", "Content-Type": "application/json"}
+    headers = {**house.own_page(), "Content-Type": "application/json"}
 
     answer = house.http.post("/console", content=json.dumps({"words": words}).encode(), headers=headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,9 @@ def test_what_the_bot_says_to_the_console_is_told_to_an_open_board(tmp_path: Pat
     try:
         console = bot.channels["console"]
         assert isinstance(console, Console)
-        with httpx.stream("GET", f"{url}/events", trust_env=False, timeout=10) as board:
+        key = re.findall(r'name="vakhta-page" content="([^"]+)"', httpx.get(f"{url}/", trust_env=False).text)[0]
+        headers = {"X-Vakhta-Page": key}
+        with httpx.stream("GET", f"{url}/events", headers=headers, trust_env=False, timeout=10) as board:
             wait_for(lambda: console.aloud("a", "2 of 6 are ready"))
             told = next(line for line in board.iter_lines() if "2 of 6 are ready" in line)
     finally:

@@ -15,7 +15,7 @@ import pytest
 
 from bot.intake import Unstored
 from bot.ports import Rejected
-from bot.web.inflow import inflate
+from bot.web.inflate import inflate
 from tests.paths.edge_house import NEXT_TOKEN, OTHER_TOKEN, TOKEN, Answer, EdgeHouse
 from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import body

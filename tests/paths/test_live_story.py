@@ -23,7 +23,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
 @contextmanager
 def story(house: WebHouse, last: str | None = None) -> Iterator[Iterator[tuple[str, str]]]:
     """What the live story tells, as (id, data) of each event; named ones as (name, data)."""
-    headers = {} if last is None else {"Last-Event-ID": last}
+    headers = house.page() if last is None else {"Last-Event-ID": last, **house.page()}
     with httpx.stream("GET", f"{house.url}/events", headers=headers, timeout=5, trust_env=False) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -93,14 +93,15 @@ def test_what_another_process_wrote_is_told_without_a_bell(house: WebHouse, monk
 
 
 def test_too_many_open_boards_are_turned_away_and_room_comes_back(house: WebHouse) -> None:
+    key = house.page()["X-Vakhta-Page"].encode()
     lines = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(64)]
     for line in lines:
-        line.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        line.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Vakhta-Page: " + key + b"\r\n\r\n")
         heard = b""
         while b"retry:" not in heard:
             heard += line.recv(4096)
 
-    refused = house.http.get("/events")
+    refused = house.http.get("/events", headers=house.page())
     for line in lines:
         line.close()
 
@@ -129,5 +130,5 @@ def until_resolved(events: Iterator[tuple[str, str]], number: int) -> Iterator[t
 
 
 def has_room(house: WebHouse) -> bool:
-    with httpx.stream("GET", f"{house.url}/events", trust_env=False) as answer:
+    with httpx.stream("GET", f"{house.url}/events", headers=house.page(), trust_env=False) as answer:
         return answer.status_code == 200

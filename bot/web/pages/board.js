@@ -1,6 +1,7 @@
 // The board: reads the incidents, draws them, and reads again whenever the story moves.
 
 import { card, make, tick, whole } from "./draw.js";
+import { ask, isOutdated } from "./key.js";
 import { follow } from "./live.js";
 import { listen, say, speak, tell } from "./talk.js";
 
@@ -56,7 +57,7 @@ async function readAll() {
 async function read(address) {
   let answer;
   try {
-    answer = await fetch(address);
+    answer = await ask(address);
   } catch {
     throw new Error("The bot does not answer.");
   }
@@ -95,9 +96,9 @@ function byWorst(one, other) {
 
 /** Put the cards in this order. What did not change is not touched, so the focus and a half-read card stay. */
 function place(box, incidents) {
+  const elements = incidents.map(drawCard);  // all of them first: a card that changed takes the place of its old one
   let next = box.firstElementChild;
-  for (const incident of incidents) {
-    const element = drawCard(incident);
+  for (const element of elements) {
     if (element === next) next = next.nextElementSibling;
     else box.insertBefore(element, next);
   }
@@ -160,8 +161,9 @@ async function press(words, button) {
 function tellTrouble() {
   const since = lastRead ? ` What you see is from ${lastRead.toLocaleTimeString([], { hour12: false })}.` : "";
   const text = failing || (connected ? "" : "The live connection is lost; reading again every 5 s.");
-  at("trouble").hidden = text === "";
-  at("trouble").textContent = text ? `${text}${since} Trying again…` : "";
+  const old = isOutdated() ? "The bot has been updated since this page was loaded. Reload it." : "";
+  at("trouble").hidden = text === "" && old === "";
+  at("trouble").textContent = text ? `${text}${since} Trying again…` : old;
 }
 
 function showState(state) {

@@ -1,6 +1,7 @@
 // The log, and words to the bot: typed or behind a button, they go the same way.
 
 import { clock, make, plain } from "./draw.js";
+import { ask } from "./key.js";
 
 const MOST_LINES = 300;
 const QUIET = new Set(["alerts.fired", "alerts.ended"]);  // they only move the card; a storm of them would hide the rest
@@ -49,9 +50,9 @@ function offer(label, words, incident) {
 /** The same act is sent again with the same `once`, so a lost answer cannot make it happen twice. */
 async function send(act, tries) {
   try {
-    const answer = await fetch("/console", {
+    const answer = await ask("/console", {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Vakhta-Console": "1" },
+      headers: { "Content-Type": "application/json" },
       body: JSON.stringify(act),
     });
     const body = await answer.json();

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bot.channels.slack import Slack
-from bot.model import Reply
+from bot.model import NOBODY, Reply
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
@@ -84,6 +85,7 @@ def test_row_50_two_clicks_are_two_asks_of_the_same_person(fake: FakeSlack, slac
         ({"team_id": "T2"}, "another company"),
         ({"deleted": True}, "deactivated"),
         ({"is_bot": True}, "bot"),
+        ({"is_workflow_bot": True}, "bot"),
     ],
 )
 def test_row_53_only_full_members_of_our_workspace_are_heard(
@@ -110,6 +112,17 @@ def test_row_53_a_stranger_of_a_shared_channel_is_told_why(fake: FakeSlack, slac
     assert door.heard == []
     assert ["another company" in whisper.text for whisper in fake.whispers] == [True, True]
     assert fake.calls("users.info") == []
+
+
+def test_row_53_slackbot_is_nobodys_account_whatever_slack_says_of_it(
+    fake: FakeSlack, slack: Slack, door: SmallDoor
+) -> None:
+    fake.users["USLACKBOT"] = member("USLACKBOT")
+
+    hear(slack, fake, fake.mention("ack 42", user="USLACKBOT"))
+
+    assert door.heard == []
+    assert "is a bot" in door.away[0][1]
 
 
 def test_row_53_a_member_of_our_organisation_is_heard(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
@@ -216,6 +229,50 @@ def test_what_was_not_said_to_the_bot_now_is_taken_and_left_alone(
     assert heard.status == 200
     assert door.heard == []
     assert fake.whispers == []
+
+
+@pytest.mark.parametrize("kind", ["app_mention", "message"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"app_id": "A9"},
+        {"bot_profile": {"id": "B9", "app_id": "A9", "name": "Deploys", "deleted": False}},
+        {"bot_profile": {}},
+        {"display_as_bot": True},
+        {"workflow_id": "Wf9"},
+    ],
+    ids=str,
+)
+def test_what_an_app_says_in_a_persons_name_is_refused_and_on_record(
+    fake: FakeSlack, slack: Slack, door: SmallDoor, kind: str, mark: dict[str, Any]
+) -> None:
+    hear(slack, fake, fake.mention("ack 42", thread="C1:1.000001", type=kind, **mark))
+
+    assert door.asks == []
+    (ask, why) = door.away[0]
+    assert (ask.account, ask.by, ask.words) == ("U1", NOBODY, "ack 42")
+    assert why.startswith("An app wrote this in your name. Nothing was done.")
+    assert [(whisper.user, whisper.text) for whisper in fake.whispers] == [("U1", why)]
+    assert fake.calls("users.info") == []
+
+
+@pytest.mark.parametrize(
+    "mark", [{"app_id": None}, {"app_id": ""}, {"bot_id": None}, {"client_msg_id": "c0ffee"}], ids=str
+)
+def test_what_a_person_typed_is_heard(fake: FakeSlack, slack: Slack, door: SmallDoor, mark: dict[str, Any]) -> None:
+    hear(slack, fake, fake.mention("ack 42", **mark))
+
+    assert [ask.words for ask in door.asks] == ["ack 42"]
+
+
+def test_what_an_app_posts_with_a_persons_token_is_left_alone_as_slack_stamps_it_a_bots(
+    fake: FakeSlack, slack: Slack, door: SmallDoor
+) -> None:
+    stamps: dict[str, Any] = {"bot_id": "B9", "app_id": "A9", "bot_profile": {"id": "B9", "app_id": "A9"}}
+
+    hear(slack, fake, fake.mention("ack 42", **stamps))
+
+    assert (door.heard, fake.whispers) == ([], [])
 
 
 def test_an_answer_that_does_not_arrive_undoes_nothing(

@@ -43,7 +43,7 @@ def test_row_70_an_edited_or_forwarded_command_is_not_run_but_hinted_at(
     assert statuses == [200] * 3
     assert door.heard == []
     assert [posted.text.partition(" Nothing")[0] for posted in fake.posts.values()] == [
-        "Edited and forwarded messages cannot run commands."
+        "Edited, forwarded and automatic messages cannot run commands."
     ] * 3
 
 
@@ -56,6 +56,11 @@ def test_row_70_an_edited_or_forwarded_command_is_not_run_but_hinted_at(
         {"forward_from_chat": {"id": -9, "type": "channel"}},
         {"is_automatic_forward": True},
         {"sender_business_bot": {"id": 4, "is_bot": True}},
+        {"is_from_offline": True},
+        {"business_connection_id": "b1"},
+        {"guest_bot_caller_user": {"id": 1001, "is_bot": False, "first_name": "Ana"}},
+        {"guest_bot_caller_chat": {"id": -9, "type": "supergroup"}},
+        {"guest_query_id": "g1"},
     ],
     ids=lambda mark: next(iter(mark)),
 )
@@ -65,7 +70,7 @@ def test_row_70_words_that_are_not_the_senders_own_are_not_run(
     sent(channel, fake.says("/ack 42", **mark))
 
     assert door.heard == []
-    assert fake.card.text.startswith("Edited and forwarded messages cannot run commands.")
+    assert fake.card.text.startswith("Edited, forwarded and automatic messages cannot run commands.")
 
 
 @pytest.mark.parametrize("words", ["note 42 pwned", "resolve 7 42", "show 42", "ack  42", "ack 42 x", "ack #42", "42"])
@@ -94,6 +99,17 @@ def test_row_71_a_forged_button_is_unknown(fake: FakeTelegram, door: SmallDoor, 
     assert {(flash.text, flash.alert) for flash in fake.flashes} == {("Unknown or expired button.", True)}
     assert len(fake.flashes) == len(forged)
     assert door.heard == []
+
+
+def test_a_press_of_a_bots_is_nobodys(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:
+    pressed = fake.presses(600, "ack 42", keyboard=("ack 42",))
+    pressed["callback_query"]["from"]["is_bot"] = True
+
+    sent(channel, pressed)
+
+    assert door.asks == []
+    assert [flash.alert for flash in fake.flashes] == [True]
+    assert door.away[0][0].account == "1001"
 
 
 def test_a_cards_buttons_say_only_what_is_believed_of_a_card_that_is_no_longer_reported() -> None:

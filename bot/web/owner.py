@@ -1,0 +1,97 @@
+"""Which account of this machine holds the other end of a loopback connection, by the kernel's table of TCP sockets.
+
+The trap: a socket that nobody holds any more is listed with uid 0. It is told by its inode, which is 0 too.
+"""
+
+from __future__ import annotations
+
+import pwd
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+#: A client of IPv4 may stand in either table, whichever the server's socket is of.
+_TABLES = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
+_UID, _INODE = 7, 9  #: columns
+#: What Debian and systemd give to services: system accounts; dynamic users and `nobody`.
+_OF_SERVICES = (range(1, 1000), range(60_514, 65_536))
+
+#: The shell of an account that nobody logs in with.
+_NO_SHELLS = ("nologin", "false", "sync")
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    uid: int
+    shell: str | None  #: None: this machine, or container, knows no account of that uid
+
+
+def account_behind(client: Address, server: Address) -> Account | None:
+    """The account whose process holds the client's socket; None where none is found that holds it.
+
+    Raises:
+        FileNotFoundError: this system has no such table.
+        OSError: it has one that cannot be read now.
+    """
+    rows = _rows(client, server)
+    for table in _TABLES:
+        try:
+            with table.open(encoding="ascii", errors="replace") as lines:
+                found = uid_in(lines, rows)
+        except FileNotFoundError:
+            if table is _TABLES[0]:
+                raise
+            continue  # no IPv6 here
+        if found is not None:
+            return Account(found, _shell_of(found))
+    return None
+
+
+def uid_in(lines: Iterable[str], rows: Iterable[str]) -> int | None:
+    """The uid of the first of these rows that a process holds. `rows`: the two addresses as the table writes them."""
+    for line in lines:
+        if any(row in line for row in rows):
+            fields = line.split()
+            if fields[_INODE] != "0":
+                return int(fields[_UID])
+    return None
+
+
+def is_service(account: Account, *, own: int) -> bool:
+    """Whether that is no person's account, such as a proxy's, or a container's beside ours. Root's and our own are."""
+    if account.uid in (0, own):
+        return False
+    if account.shell is None or account.shell.rpartition("/")[2] in _NO_SHELLS:
+        return True
+    return any(account.uid in services for services in _OF_SERVICES)
+
+
+def _shell_of(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_shell
+    except KeyError:
+        return None
+
+
+def _rows(client: Address, server: Address) -> list[str]:
+    """How the client's socket may be written: as IPv4 where it is, and as IPv6."""
+    ends = [(ip_address(host.partition("%")[0]), port) for host, port in (client, server)]
+    plain = [(getattr(address, "ipv4_mapped", None) or address, port) for address, port in ends]
+    if any(isinstance(address, IPv6Address) for address, _ in plain):
+        return [_row([(address.packed, port) for address, port in plain])]
+    mapped = [(bytes(10) + b"\xff\xff" + address.packed, port) for address, port in plain]
+    return [_row([(address.packed, port) for address, port in plain]), _row(mapped)]
+
+
+def _row(ends: Iterable[tuple[bytes, int]]) -> str:
+    return " " + " ".join(f"{_written(address)}:{port:04X}" for address, port in ends) + " "
+
+
+def _written(address: bytes) -> str:
+    """Words of 32 bits, each as a number in this machine's order of bytes."""
+    words = [address[place : place + 4] for place in range(0, len(address), 4)]
+    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
