@@ -70,10 +70,12 @@ class Endings:
         self.told(written)
 
     def _page(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
-        """Somebody, about what nobody sees. Who asked for what is not well hears so themselves, but time asks too."""
+        """Somebody, about what nobody sees. Who asked for what is not well hears so themselves; but time asks too, and
+        where the process died in between nobody may wait for the answer any more.
+        """
         if outcome.ended is Ended.UNKNOWN:
             self.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
-        elif outcome.unwell and drawn.place == "watch":
+        elif outcome.unwell and (drawn.place == "watch" or run.lost_at is not None):
             self.alarm("RunUnwell", run.id, f"{drawn.words}: {outcome.said}")
 
     def _correct(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:

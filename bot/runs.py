@@ -1,7 +1,8 @@
 """Runs: intent committed and sealed first, then one call, then its outcome; what nobody saw the end of is looked at.
 
 The promise: nothing is called without a sealed intent, and nothing is called twice. Where an answer did not come, or
-the process died, the world is only read; what that does not settle is unknown, and goes to a person.
+the process died, the world is only read: for what was written, and then on until it holds, with the deadline that the
+watch over it had. What that does not settle is unknown, or not known to hold, and goes to a person.
 
 The trap: a process may be frozen, and go on when its run has been judged. The run is taken anew right before its call,
 so one that was judged by then calls nothing. What is left is a freeze longer than LEASE between that and the arrival of
@@ -38,6 +39,7 @@ from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
 from bot.story import Told
 from bot.verbs import Verbs
+from bot.watchkeeping import HELD_UP, Watchkeeping
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)
 #: How often what goes on apart takes its lease anew.
 _RENEW_S = 30.0
-#: An end that cannot be found out for so long is for a person to find out.
+#: An end that cannot be found out for so long, once somebody looks for it, is for a person to find out.
 GIVE_UP = timedelta(minutes=10)
 
 #: What is said to whoever asked for an action while nothing can be put on record.
@@ -79,6 +81,7 @@ class Runs:
         self._parts = parts
         self._endings = Endings(store=parts.store, mouths=parts.mouths, told=parts.told, alarm=parts.alarm)
         self._apart = Apart()
+        self._watches = Watchkeeping(store=parts.store, reports=parts.reports, lease=LEASE)
         self._renewed = monotonic()
 
     def begin(self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision) -> Reply:
@@ -113,7 +116,7 @@ class Runs:
             self._endings.write(run, drawn, Outcome(ended=Ended.FAILED, said=said))
             return Reply(said=said, ok=False)
         if apart:
-            self._apart.go(run, partial(self._finish_apart, run, drawn, by))
+            self._apart.go(run, partial(self._ended_apart, run, partial(self._finish, run, drawn, by)))
             how = f"`runs` says how run {run.id[:SHOWN]} goes; its end is told where it was asked for."
             return Reply(said=f"Running: {drawn.words}. {how}")
         if not slow:
@@ -121,9 +124,9 @@ class Runs:
         with beside(partial(self._renew_one, run), _RENEW_S):  # Nobody else does, where the process ends with its ask.
             return self._finish(run, drawn, by)
 
-    def _finish_apart(self, run: Run, drawn: Drawn, by: Principal) -> None:
+    def _ended_apart(self, run: Run, work: Callable[[], object]) -> None:
         try:
-            self._finish(run, drawn, by)
+            work()
         except Exception:
             # The edge of the path: the run is looked at once its lease is over.
             logger.exception("a run ended badly", extra={"run": run.id})
@@ -147,19 +150,26 @@ class Runs:
         return self._parts.following.answer(ask, outcome, look)
 
     def recover(self) -> int:
-        """Look at runs whose process said nothing in time; returns how many."""
+        """Look at runs whose process said nothing in time; returns how many. Those that are watched go on apart."""
         self._renew()
+        live = {run.id for run in self._apart.live()}
         with self._parts.store.begin() as tx:
-            found = [(run, ran.plan_of_run(tx.sql, run)) for run in ran.abandoned(tx, lease=LEASE)]
+            found = [(run, ran.plan_of_run(tx.sql, run)) for run in ran.abandoned(tx, lease=LEASE, but=live)]
         for run, drawn in found:
-            outcome = self._look(run, drawn)
-            if outcome is None and self._parts.store.now() - run.began_at > GIVE_UP:
-                outcome = Outcome(
-                    ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say."
-                )
-            if outcome is not None:
-                self._endings.write(run, drawn, whole(outcome, drawn))
+            action = self._parts.verbs.actions.get(drawn.verb)
+            if action is not None and action.slow:
+                self._apart.go(run, partial(self._ended_apart, run, partial(self._recover, run, drawn)))
+            else:
+                self._recover(run, drawn)
         return len(found)
+
+    def _recover(self, run: Run, drawn: Drawn) -> None:
+        outcome = self._look(run, drawn)
+        lost = run.lost_at or run.began_at
+        if outcome is None and self._parts.store.now() - lost > GIVE_UP:
+            outcome = Outcome(ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say.")
+        if outcome is not None:
+            self._endings.write(run, drawn, whole(outcome, drawn))
 
     def stop(self, within: timedelta) -> None:
         """Give what goes on this long to end; what does not is looked at after the next start."""
@@ -216,15 +226,13 @@ class Runs:
                 ours = ran.renew(tx, run, LEASE)
         except Unavailable as trouble:
             return NO_AUDIT.format(why=trouble)
-        return "" if ours else f"Run {run.id[:SHOWN]} was held up so long that it was given up. Nothing was changed."
+        return "" if ours else HELD_UP.format(run=run.id[:SHOWN])
 
     def _call(self, run: Run, drawn: Drawn, by: Principal) -> Outcome | None:
         """The one call. None: nobody knows, and the world could not be asked."""
         action = self._parts.verbs.actions[drawn.verb]
         try:
-            tools = replace(self._parts.tools, by=by)
-            if action.slow:
-                tools = replace(tools, report=partial(self._hear, run, drawn))
+            tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, by=by), slow=action.slow)
             return action.run(self.args_of(drawn), drawn.plan, run.id, by, tools)
         except Moved as moved:
             return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")
@@ -237,21 +245,17 @@ class Runs:
             logger.exception("a run failed", extra={"run": run.id})
         return self._look(run, drawn)
 
-    def _hear(self, run: Run, drawn: Drawn, said: str) -> None:
-        try:
-            self._parts.reports.hear(run, drawn.words, said, LEASE)
-        except Unavailable as trouble:
-            logger.warning("how a run goes is not kept", extra={"run": run.id, "why": str(trouble)})
-        except Exception:
-            # The edge of the path: that it cannot be told how it goes must not end what goes on.
-            logger.exception("how a run goes is not told", extra={"run": run.id})
-
     def _look(self, run: Run, drawn: Drawn) -> Outcome | None:
         action = self._parts.verbs.actions.get(drawn.verb)
         if action is None:
             return Outcome(ended=Ended.UNKNOWN, said=f"The bot no longer has the command {drawn.verb}.")
         try:
-            return action.probe(self.args_of(drawn), drawn.plan, run.id, self._parts.tools)
+            with self._parts.store.read() as reading:
+                noted = ran.run_of(reading.sql, run.id).noted
+            tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, noted=noted), slow=action.slow)
+            return action.probe(self.args_of(drawn), drawn.plan, run.id, tools)
+        except Unavailable as trouble:
+            logger.warning("a run cannot be looked at", extra={"run": run.id, "why": str(trouble)})
         except (Rejected, Unsure) as down:
             logger.warning("a run cannot be looked at", extra={"run": run.id, "why": down.said})
         except Exception:

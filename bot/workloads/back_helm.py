@@ -97,7 +97,10 @@ class ByHelm:
             )
         if made.is_pending:
             return Outcome(ended=Ended.UNKNOWN, said=f"Helm has begun {made}, and it is not known to be over.")
-        return _done(case, goal, made, "" if made.status in helm.GOOD else f"Helm says: {made.description}.")
+        why = f"Helm says: {made.description}."
+        if made.status in helm.GOOD:
+            why = watched(case.site, case.tools, _look(case), patience=patience_for(case.thing))
+        return _done(case, goal, made, why)
 
 
 def _program(case: Case) -> Helm:
