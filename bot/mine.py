@@ -7,6 +7,7 @@ the yes itself, and that one is asked them again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from bot import plans
 from bot.access import YES
@@ -18,11 +19,13 @@ from bot.plans import Drawn
 from bot.ports import Mine, Rejected
 from bot.rights import Rights
 from bot.store import drawn as drawn_up
-from bot.store import owned
+from bot.store import owned, standing
 from bot.store.tx import Tx
 
 #: Plans that are looked at; they wait for a quarter of an hour, so there are hardly ever more.
 _MOST_PLANS = 100
+#: Runs that are looked at, and of how long.
+_MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
 
 
 def look(tx: Tx, rights: Rights, ask: Ask, limit: int) -> Mine:
@@ -36,6 +39,7 @@ def look(tx: Tx, rights: Rights, ask: Ask, limit: int) -> Mine:
         others=held.unresolved - held.count,
         to_approve=tuple(one for one in waiting if one.by != ask.by.id and _counts(tx, rights, ask, one)),
         asked=tuple(one for one in waiting if one.by == ask.by.id),
+        runs=tuple(standing.unsettled(tx.sql, ask.by.id, tx.now - _RUNS_OF, _MOST_RUNS)),
         on_call=_on_call(rights.book, services),
     )
 

@@ -31,6 +31,7 @@ from bot.owing import Mouth
 from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
 from bot.reports import Reports
+from bot.states import state_of, told
 from bot.store import drawn as drawn_up
 from bot.store import glass as glasses
 from bot.store import ledger, ran, tellings
@@ -171,6 +172,10 @@ class Runs:
         if outcome is not None:
             self._endings.write(run, drawn, whole(outcome, drawn))
 
+    def not_well(self, run: Run, why: str) -> None:
+        """What it did is found not to hold, and nothing mends that by itself."""
+        self._endings.not_well(run, why)
+
     def stop(self, within: timedelta) -> None:
         """Give what goes on this long to end; what does not is looked at after the next start."""
         self._parts.following.stop()
@@ -202,7 +207,7 @@ class Runs:
                 other = ran.holder(tx.sql, run.target)
                 busy = f"run {other.id[:SHOWN]} of {other.by}" if other else "another run"
                 raise Rejected(
-                    f"{run.target or drawn.verb} is held by {busy}, {other.state if other else 'under way'}."
+                    f"{run.target or drawn.verb} is held by {busy}, {state_of(other.state) if other else 'under way'}."
                     " Nothing was done. Ask again when that has ended.",
                     code="target_busy",
                     status=409,
@@ -286,4 +291,4 @@ def _standing_glass(tx: Tx, person: str) -> int:
 
 def _told(run: Run, outcome: Outcome) -> str:
     way_back = f" `undo {run.id[:SHOWN]}` undoes it." if outcome.ended is Ended.DONE and outcome.undo else ""
-    return f"{outcome.said}{way_back}"
+    return f"{told(state_of(outcome.ended, unwell=outcome.unwell), outcome.said)}{way_back}"

@@ -221,6 +221,19 @@ def runs(sql: Sql, limit: int) -> list[Run]:
     return [_run(row) for row in sql.rows(f"{_SELECT_RUN} ORDER BY r.began_at DESC, r.id LIMIT ?", limit)]
 
 
+def runs_where(sql: Sql, where: str, *values: object, limit: int) -> list[Run]:
+    """Those of which that holds, newest first; `p` is the plan."""
+    join = "JOIN plan AS p ON p.handle = r.handle"
+    rows = sql.rows(f"{_SELECT_RUN} {join} WHERE {where} ORDER BY r.began_at DESC, r.id LIMIT ?", *values, limit)
+    return [_run(row) for row in rows]
+
+
+def not_well(tx: Tx, run: Run, why: str) -> bool:
+    """What was done is found not to hold. False: it is not done, or said not to be well before."""
+    told = tx.sql.run("UPDATE run SET unwell = ? WHERE id = ? AND state = 'done' AND unwell = ''", why, run.id)
+    return told == 1
+
+
 def to_revert(tx: Tx) -> list[Run]:
     return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.revert_at IS NOT NULL AND r.revert_at <= ?", _n(tx))]
 
@@ -240,9 +253,10 @@ def at_rest(tx: Tx, run: Run) -> None:
 
 
 def undone_by(sql: Sql, run: Run) -> Run | None:
-    """The last run of a plan that undoes this one."""
+    """The last run of a plan that undoes this one; one that failed only where there is no other."""
     row = sql.row(
-        f"{_SELECT_RUN} JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ? ORDER BY r.began_at DESC LIMIT 1",
+        f"{_SELECT_RUN} JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ?"
+        " ORDER BY CASE WHEN r.state = 'failed' THEN 1 ELSE 0 END, r.began_at DESC, r.id LIMIT 1",
         run.id,
     )
     return None if row is None else _run(row)

@@ -109,7 +109,7 @@ def test_how_it_goes_is_one_message_and_the_answer_of_runs(slow: House) -> None:
 
     said = slow.says("runs").said
 
-    assert "turn prod/api 6: going on, 1 of 2 is done" in said
+    assert "running: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). 1 of 2 is done" in said
     assert slow.chat.said == [(SPOT, "turn prod/api 6: 1 of 2 is done")]
     steps.finish()
 
@@ -133,7 +133,7 @@ def test_the_end_of_a_run_on_an_incident_is_told_in_its_story_alone(slow: House)
     slow.tends()
 
     assert slow.chat.said == []
-    assert slow.story(1)[-1].said.endswith("turn prod/api 6: prod/api is at 6.")
+    assert slow.story(1)[-1].said.endswith("turn prod/api 6: done. prod/api is at 6.")
 
 
 def test_an_end_that_the_chat_did_not_take_is_told_later(slow: House) -> None:
