@@ -109,14 +109,14 @@ class Endings:
         self.alarm("RunUnknown", run.id, f"{drawn.words}: {said}")
 
     def _tell(self, tx: Tx, run: Run, drawn: Drawn, outcome: Outcome) -> Written:
-        """On the incident in whose thread it was asked, and on that of the broken glass behind which it ran."""
+        """On the incident where it was asked, that of the run which it undoes, and that of the broken glass."""
         broken = glasses.by_id(tx.sql, run.glass) if run.glass else None
         state = _state(outcome)
         behind = ", behind broken glass" if run.glass else ""
         undoes = f", which undoes run {drawn.undoes[:SHOWN]}" if drawn.undoes else ""
         said = f"{run.by}{behind}: {drawn.words}{undoes}: {state}. {outcome.said}"
         wish = Acted(what=_WHATS[state], by=run.by, said=said, via=drawn.place)
-        about = dict.fromkeys((drawn.incident_id, broken.incident_id if broken else None))
+        about = dict.fromkeys((drawn.incident_id, _undone_on(tx, drawn), broken.incident_id if broken else None))
         found = tx.incidents([one for one in about if one is not None])
         changes = [incidents.change(found[one], wish, now=tx.now) for one in about if one in found]
         return story.write(tx, changes, self.mouths)
@@ -126,6 +126,11 @@ def whole(outcome: Outcome, drawn: Drawn) -> Outcome:
     """With the way back that its plan knew, and with all that is to be said in one text."""
     said = f"{outcome.said} NOT WELL: {outcome.unwell}" if outcome.unwell else outcome.said
     return replace(outcome, said=said, undo=outcome.undo or drawn.plan.undo)
+
+
+def _undone_on(tx: Tx, drawn: Drawn) -> int | None:
+    """The incident on which the run was told that this one undoes."""
+    return ran.plan_of_run(tx.sql, ran.run_of(tx.sql, drawn.undoes)).incident_id if drawn.undoes else None
 
 
 def _state(outcome: Outcome) -> State:

@@ -95,7 +95,7 @@ def line(one: Standing) -> str:
     """One run in a list: what, how it stands, who, when, why, and what comes next."""
     undoes = f", undoes {one.undoes[:8]}" if one.undoes else ""
     head = f"{one.short} {one.state}: {one.words} ({one.by}, {one.began_at:%Y-%m-%d %H:%M} UTC{undoes})."
-    return " ".join([head, *_reason(one), *_next(one)])
+    return " ".join(part for part in (head, reason(one), todo(one)) if part)
 
 
 def summary(found: Sequence[Standing]) -> str:
@@ -108,13 +108,18 @@ def summary(found: Sequence[Standing]) -> str:
     return f"{total} of the last {len(found)} {'needs' if total == 1 else 'need'} somebody: {named}."
 
 
-def _reason(one: Standing) -> Iterator[str]:
+def reason(one: Standing) -> str:
+    """Why it stands so, or how it goes; "" where the word says it all."""
     if one.state is State.UNDONE and one.undone_at:
-        yield f"By {one.undone_for} at {one.undone_at:%Y-%m-%d %H:%M} UTC, run {one.undone_by[:8]}."
-    elif one.state is State.UNDOING:
-        yield f"By {one.undone_for}, run {one.undone_by[:8]}."
-    elif one.state is not State.DONE and one.why:
-        yield _short(one.why)
+        return f"Undone by {one.undone_for} at {one.undone_at:%Y-%m-%d %H:%M} UTC, run {one.undone_by[:8]}."
+    if one.state is State.UNDOING:
+        return f"{one.undone_for} undoes it, run {one.undone_by[:8]}."
+    return "" if one.state is State.DONE else _short(one.why)
+
+
+def todo(one: Standing) -> str:
+    """What comes next, by a person or by time."""
+    return " ".join(_next(one))
 
 
 def _next(one: Standing) -> Iterator[str]:

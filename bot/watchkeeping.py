@@ -45,6 +45,7 @@ class Watchkeeping:
 
     def _note(self, run: Run, noted: Mapping[str, str]) -> None:
         """Right before the write, so that what was judged meanwhile writes nothing any more."""
+        failpoint("watch.noting")
         try:
             with self.store.begin() as tx:
                 ours = ran.note(tx, run, noted)

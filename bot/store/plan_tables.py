@@ -16,6 +16,7 @@ class PlanRow(SQLModel, table=True):
         partial("plan_shown", "at", where="state = 'shown'"),
         partial("plan_approved", "approved_at", where="state = 'approved'"),
         partial("plan_undoes", "undoes", where="undoes <> ''"),
+        partial("plan_incident", "incident_id", where="incident_id IS NOT NULL"),
     )
 
     handle: str = Field(primary_key=True, sa_type=Text)

@@ -216,4 +216,6 @@ def _run_that_nobody_saw_the_end_of(ground: Ground) -> str:
         house.clock.pass_by(minutes=3)
         house.tends()
     house.dials.silent = False
-    return re.findall(r"^([0-9a-f]{8}) unknown: ", ground.says("runs", ASKER).said, re.MULTILINE)[0]
+    found = re.search(r"^([0-9a-f]{8}) unknown: ", ground.says("runs", ASKER).said, re.MULTILINE)
+    assert found is not None, "there is no unknown run"
+    return found[1]

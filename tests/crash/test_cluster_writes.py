@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.fakes.calls import Answer, Call
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.kubernetes_controllers import usual
 from tests.fakes.ticking import Ticking
+from tests.running import until
 
 pytestmark = pytest.mark.crash
 
@@ -134,7 +136,7 @@ def test_a_run_whose_bot_was_killed_around_its_watch_is_watched_on_and_not_calle
         house.runs.stop(timedelta(seconds=60))
 
     (run,) = doing.rows.runs()
-    wrote = name != "watch.noted"
+    wrote = name not in ("watch.noting", "watch.noted")
     assert (doing.rows.runs()[run], len(doing.cluster.called)) == (("done", 1) if wrote else ("failed", 0))
     assert doing.rows.outcomes(run) == ["VK124W" if wrote else "VK122E"]
     assert doing.rows.held() == []
@@ -199,3 +201,20 @@ def test_an_answer_that_is_lost_is_made_up_for_by_watching_like_any_other(doing:
     (run,) = doing.rows.runs()
     assert (reply.ok, len(doing.cluster.called), doing.rows.outcomes(run)) == (False, 1, ["VK124W"])
     assert "NOT WELL" in reply.said
+
+
+def test_a_run_that_was_judged_while_its_process_was_frozen_before_the_write_writes_nothing(doing: Scaling) -> None:
+    handle = doing.planned()
+
+    with doing.asked(f"yes {handle}", "watch.noting=stall") as frozen:
+        until(lambda: "failpoint reached" in frozen.said(), "it is about to write")
+        frozen.signal(signal.SIGSTOP)
+        with doing.later() as house:
+            house.tending.tend()
+            house.runs.stop(timedelta(seconds=60))
+        frozen.signal(signal.SIGCONT)
+        until(lambda: not frozen.alive(), "the frozen one has ended")
+
+    assert "was held up so long that it was given up. Nothing was changed." in frozen.said()
+    assert (doing.cluster.called, doing.cluster.replicas) == ([], 3)
+    doing.check()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from alembic import command
+from sqlalchemy import text
 
-from bot.acts import Code
+from bot import plans
+from bot.acts import Code, Plan
 from bot.model import What
 from bot.states import State
-from bot.store import ran, standing
+from bot.store import migrating, ran, standing
+from bot.store.engine import Store
 from tests.house import BO, CY, House, alert
 from tests.paths.test_gate import handle
 from tests.paths.test_slow_runs import refused
@@ -47,7 +51,7 @@ def test_a_run_that_was_undone_reads_undone_by_whom_and_when(house: House) -> No
     undo = undone(house, run)
 
     assert stands(house, run) is State.UNDONE
-    assert listed(house, run).endswith(f"By ana at 2026-11-23 12:05 UTC, run {undo}.")
+    assert listed(house, run).endswith(f"Undone by ana at 2026-11-23 12:05 UTC, run {undo}.")
     assert listed(house, undo).startswith(f"{undo} done: turn prod/api 3 (ana, 2026-11-23 12:05 UTC, undoes {run}).")
 
 
@@ -104,7 +108,7 @@ def test_what_is_undone_by_its_time_says_that_the_watch_did_it(house: House) -> 
     house.tends()
 
     assert stands(house, run) is State.UNDONE
-    assert "By watch at 2026-11-23 12:31 UTC" in listed(house, run)
+    assert "Undone by watch at 2026-11-23 12:31 UTC" in listed(house, run)
 
 
 def test_what_is_not_well_says_so_with_its_reason_in_the_list_and_at_home(house: House) -> None:
@@ -238,3 +242,46 @@ def test_runs_of_days_ago_are_not_at_home(house: House) -> None:
     house.clock.pass_by(days=2)
 
     assert run not in house.says("home").said
+
+
+def test_an_undo_that_is_asked_elsewhere_is_told_on_the_incident_of_what_it_undoes(house: House) -> None:
+    house.hears(alert())
+    run = done(house, here=1)
+
+    undone(house, run)
+
+    assert house.story(1)[-1].said == f"ana: turn prod/api 3, which undoes run {run}: done. prod/api is at 3."
+
+
+def test_a_database_of_before_says_of_its_runs_what_can_be_told_of_them(store_url: str) -> None:
+    """What was done and not well was in the words of its outcome alone."""
+    store = Store(store_url)
+    with store.connected() as connection:
+        made = migrating.config()
+        made.attributes["connection"] = connection
+        command.downgrade(made, "-1")
+        for run, said in (("aa", "prod/api is at 6. NOT WELL: It crashes."), ("bb", "prod/api is at 6.")):
+            connection.execute(
+                text(
+                    'INSERT INTO plan (handle, verb, words, "by", place, at, needs, state, body, digest, undoes, spot)'
+                    " VALUES (:run, 'turn', 'turn prod/api 6', 'ana', 'slack', 0, 0, 'begun', :body, '', '', '')"
+                ),
+                {"run": run, "body": plans.written("turn", "", Plan(target="prod/api", effect=(), radius=""))},
+            )
+            connection.execute(
+                text(
+                    'INSERT INTO run (id, handle, "by", target, state, token, lease_until, began_at, said, undo,'
+                    ' "left", rule)'
+                    " VALUES (:run, :run, 'ana', 'prod/api', 'done', 1, 0, 0, :said, '', '{}', '')"
+                ),
+                {"run": run, "said": said},
+            )
+    migrating.migrate(store)
+
+    with store.read() as seen:
+        found = {one.run: (one.state, one.why) for one in standing.last(seen.sql, 10)}
+    differ = migrating.differences(store)
+    store.close()
+
+    assert found == {"aa": (State.UNWELL, "It crashes."), "bb": (State.DONE, "prod/api is at 6.")}
+    assert differ == []

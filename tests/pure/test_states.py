@@ -74,7 +74,7 @@ def test_what_is_unknown_says_what_is_held_and_how_it_is_settled() -> None:
 def test_what_was_undone_says_by_whom_when_and_by_which_run_and_offers_no_undo() -> None:
     undone = one(State.UNDONE, undone_by="9f" * 16, undone_for="bo", undone_at=_AT + timedelta(minutes=9))
 
-    assert line(undone).endswith("UTC). By bo at 2026-11-23 03:21 UTC, run 9f9f9f9f.")
+    assert line(undone).endswith("UTC). Undone by bo at 2026-11-23 03:21 UTC, run 9f9f9f9f.")
 
 
 def test_what_is_done_says_what_time_will_do_to_it() -> None:

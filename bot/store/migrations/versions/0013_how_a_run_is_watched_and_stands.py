@@ -22,6 +22,8 @@ def upgrade() -> None:
     op.add_column('run', sa.Column('watch_until', sa.BigInteger()))
     op.add_column('run', sa.Column('watches', sa.BigInteger(), nullable=False, server_default='0'))
     op.add_column('run', sa.Column('lost_at', sa.BigInteger()))
+    held = sa.text('incident_id IS NOT NULL')
+    op.create_index('plan_incident', 'plan', ['incident_id'], sqlite_where=held, postgresql_where=held)
     run = sa.table('run', sa.column('id', sa.Text()), sa.column('state', sa.Text()), sa.column('said', sa.Text()),
                    sa.column('unwell', sa.Text()))
     bind = op.get_bind()
@@ -31,5 +33,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index('plan_incident', 'plan')
     for name in ('lost_at', 'watches', 'watch_until', 'noted', 'unwell'):
         op.drop_column('run', name)
