@@ -181,6 +181,23 @@ def test_a_run_that_goes_on_is_not_looked_at_by_others_as_if_it_had_died(
     assert slow.audited()[-1] is Code.DONE
 
 
+def test_a_run_whose_lease_could_not_be_renewed_is_not_looked_at_by_the_process_in_which_it_goes_on(
+    slow: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after minutes in which the database did not answer."""
+    monkeypatch.setattr("bot.runs._RENEW_S", 3600.0)
+    steps = Steps(slow, "half")
+    approved(slow)
+
+    slow.clock.pass_by(minutes=3)
+    looked_at = slow.runs.recover()
+    steps.finish()
+    until(lambda: ended(slow), "it has ended")
+
+    assert (looked_at, slow.audited()[-1]) == (0, Code.DONE)
+    assert len(slow.dials.turned) == 1
+
+
 def test_more_than_a_few_at_a_time_are_refused_before_anything_is_written(slow: House) -> None:
     slow.dials.values |= {f"prod/s{number}": 1 for number in range(MOST)}
     steps = Steps(slow, "half")
