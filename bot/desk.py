@@ -19,7 +19,7 @@ from bot.book import INCIDENT
 from bot.casework import Casework
 from bot.circumstances import Weight
 from bot.linking import Registry
-from bot.model import Ask, Incident, Principal, Reply
+from bot.model import Ask, Incident, Principal, Reply, What
 from bot.people import LINK_FIRST, OPEN_TO_NOBODY, on_record
 from bot.plans import Drawn
 from bot.ports import Command, Mine, Rejected
@@ -31,6 +31,7 @@ from bot.store.ran import Run
 from bot.store.tx import Tx
 from bot.story import Written
 from bot.verbs import Parts
+from bot.wishes import Acted
 
 _DENIED = "denied"
 #: What whoever did something may say of their own run.
@@ -231,6 +232,12 @@ class Counter(Registry, Casework):
             now = standing.of_run(self._tx.sql, run)
             said = f"Run {now.short} is {now.state}, not unknown. Nothing was done."
             raise Rejected(said, code="settled", status=409)
+        drawn = ran.plan_of_run(self._tx.sql, run)
+        incident = self._tx.incident(drawn.incident_id) if drawn.incident_id else None
+        if incident is not None:
+            what = What.ACTED if ended == Ended.DONE else What.NOT_ACTED
+            said = f"{self._ask.by.called}: {drawn.words}: {ended}. {because}"
+            self._change(incident, Acted(what=what, by=self._ask.by.id, said=said, via=self._ask.place))
         return Reply(said=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
 
     def break_glass(self, because: str) -> Reply:

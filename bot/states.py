@@ -98,6 +98,12 @@ def line(one: Standing) -> str:
     return " ".join(part for part in (head, reason(one), todo(one)) if part)
 
 
+def unsettled(found: Sequence[Standing]) -> str:
+    """How many of them need somebody or go on, the worst first; "" where none does."""
+    counts = Counter(one.state for one in found)
+    return ", ".join(f"{counts[state]} {state}" for state in (*TROUBLED, *_GOING_ON) if counts[state])
+
+
 def summary(found: Sequence[Standing]) -> str:
     """How many of them need somebody; "" where none does."""
     counts = Counter(one.state for one in found if one.troubled)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bot import plans
 from bot.acts import Code, Plan
-from bot.model import What
+from bot.model import Kind, What
 from bot.states import State
 from bot.store import migrating, ran, standing
 from bot.store.engine import Store
@@ -234,6 +234,50 @@ def test_what_a_person_settled_reads_as_they_said(house: House) -> None:
     assert (unknown, stands(house, run)) == (State.UNKNOWN, State.FAILED)
     assert listed(house, run).endswith("Cy: it is at 3")
     assert again.said == f"Run {run} is failed, not unknown. Nothing was done."
+
+
+def test_the_card_of_the_incident_says_what_is_not_well_until_it_is_undone(house: House) -> None:
+    house.hears(alert())
+    house.dials.unwell = "It crashes."
+    run = done(house, here=1)
+    house.drain()
+    unwell = cards(house)[-1]
+    house.dials.unwell = ""
+
+    undone(house, run)
+    house.drain()
+
+    assert unwell[-1] == "Runs: 1 done but not well; `runs` says why"
+    assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
+
+
+def test_what_was_settled_is_told_on_the_incident_and_leaves_its_card(house: House) -> None:
+    def cut() -> None:
+        house.dials.silent = True
+        raise RuntimeError
+
+    house.hears(alert())
+    house.dials.after.append(cut)
+    house.says(f"yes {handle(house.says('turn prod/api 6', here=1).said)}", here=1)
+    for _ in range(8):
+        house.clock.pass_by(minutes=3)
+        house.tends()
+    house.drain()
+    unknown = cards(house)[-1]
+    with house.store.read() as seen:
+        run = standing.last(seen.sql, 1)[0].short
+
+    house.says(f"settle {run} done because I looked", by=CY)
+    house.drain()
+
+    assert "Runs: 1 unknown; `runs` says why" in unknown
+    assert house.story(1)[-1].said == "Cy: turn prod/api 6: done. I looked"
+    assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
+
+
+def cards(house: House) -> list[tuple[str, ...]]:
+    """The lines of each card of the first incident in Slack, in order."""
+    return [one.card.lines for one in house.slack.given if one.kind is Kind.CARD and one.incident.id == 1]
 
 
 def test_runs_of_days_ago_are_not_at_home(house: House) -> None:
