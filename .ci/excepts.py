@@ -14,6 +14,7 @@ EDGES = {
     "bot/runs.py",
     "bot/steps.py",
     "bot/watch.py",
+    "bot/watchkeeping.py",
     "bot/witnesses.py",
     "bot/web/alerts.py",
     "bot/web/api.py",

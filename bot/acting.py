@@ -7,7 +7,7 @@ world refuses and nothing was done; `Moved`, it is not as the plan saw it and no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -70,7 +70,11 @@ class Action(Protocol[Args]):
         ...
 
     def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        """Look, read-only, whether that run had its effect: DONE, FAILED (it had none) or UNKNOWN."""
+        """Look, read-only, whether that run had its effect: DONE, FAILED (it had none) or UNKNOWN.
+
+        Where it had, and `run` would have watched it, it is watched on here: with `tools.deadline`, which is the one
+        that the run had, and with `tools.noted`.
+        """
         ...
 
 
@@ -149,3 +153,12 @@ class Tools:
     pace: timedelta = timedelta(seconds=2)  #: how long a run that waits for the world leaves it between two looks
     report: Callable[[str], None] = lambda _: None
     """How a slow run goes, in a few words: "3 of 6 pods are ready". Called as often as one likes; not all is shown."""
+    note: Callable[[Mapping[str, str]], None] = lambda _: None
+    """Called right before the write with what the watch over it needs and the world does not show afterwards.
+
+    Raises `Rejected` where that cannot be stored, and then nothing may be written.
+    """
+    noted: Mapping[str, str] = field(default_factory=dict)  #: what the run noted, where it is probed
+    deadline: Callable[[datetime], datetime | None] = lambda until: until
+    """Called when a watch begins, with its deadline; returns the one that counts: the first that this run had. None:
+    its watch was cut off too often to be begun once more."""

@@ -13,6 +13,8 @@ from bot.model import Alert, Delivered
 #: What a person is to do about it, where that is not to settle how a run ended.
 _TODO = {
     "PlanNotRun": "If it is still wanted, say the same words again, and resolve this.",
+    "RunNotChecked": "Look whether it is well, and mend it or go back: undo {run}",
+    "RunNotUndone": "It stands as it was done. Look at why, and go back by hand, or: undo {run}",
     "RunUnwell": "Look at why, and mend it or go back: undo {run}",
 }
 

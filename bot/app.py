@@ -260,6 +260,8 @@ class Bot:
         self._bell.ring()
         for what in set(written.events):
             self.meters.incidents_total.labels(str(what)).inc(written.events.count(what))
+        for state in written.ran:
+            self.meters.runs_total.labels(str(state)).inc()
 
     def _committed(self, answers: Sequence[tuple[Delivered, Taken | Exception]]) -> None:
         if any(isinstance(taken, Taken) for _, taken in answers):

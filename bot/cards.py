@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from bot import states
 from bot.model import Card, Incident, Status
+from bot.states import Standing
 
 
-def card(incident: Incident, *, public_url: str) -> Card:
-    """The latest state, with the buttons that make sense in it."""
+def card(incident: Incident, *, public_url: str, runs: Sequence[Standing] = ()) -> Card:
+    """The latest state, with the buttons that make sense in it. `runs`: what was done about it."""
     return Card(
         title=f"#{incident.id} {incident.title}",
-        lines=tuple(_lines(incident)),
+        lines=(*_lines(incident), *_runs(runs)),
         buttons=_buttons(incident),
         severity=incident.severity,
         status=incident.status,
@@ -30,6 +33,11 @@ def _lines(incident: Incident) -> list[str]:
         lines.append(f"Service: {incident.service}")
     lines.append(f"Opened {_at(incident.opened_at)}")
     return lines
+
+
+def _runs(runs: Sequence[Standing]) -> list[str]:
+    said = states.unsettled(runs)
+    return [f"Runs: {said}; `runs` says why"] if said else []
 
 
 def _standing(incident: Incident) -> str:

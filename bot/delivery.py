@@ -257,7 +257,7 @@ class Delivery:
             kind=one.kind,
             incident=one.incident,
             event=one.event,
-            card=card(one.incident, public_url=self._public_url),
+            card=card(one.incident, public_url=self._public_url, runs=one.runs),
             ref=one.ref,
             owed_at=one.owed_at,
             tried=one.attempts > 1,

@@ -18,17 +18,19 @@ from bot.book import INCIDENT
 from bot.casework import Casework
 from bot.circumstances import Weight
 from bot.linking import Registry
-from bot.model import Ask, Incident, Principal, Reply
+from bot.model import Ask, Incident, Principal, Reply, What
 from bot.people import LINK_FIRST, OPEN_TO_NOBODY, Account, on_record
-from bot.plans import Drawn, State
+from bot.plans import Drawn
 from bot.ports import Command, Mine, Rejected
+from bot.states import Standing, State
 from bot.steps import Approved, Next, Planned, Undoing
 from bot.store import drawn as drawn_up
-from bot.store import ledger, ran
-from bot.store.ran import INTENDED, Run
+from bot.store import ledger, ran, standing
+from bot.store.ran import Run
 from bot.store.tx import Tx
 from bot.story import Written
 from bot.verbs import Parts
+from bot.wishes import Acted
 
 _DENIED = "denied"
 #: What whoever did something may say of their own run.
@@ -173,8 +175,8 @@ class Counter(Registry, Casework):
     def waiting(self) -> Sequence[Drawn]:
         return drawn_up.waiting(self._tx.sql, self._tx.now, 20)
 
-    def runs(self) -> Sequence[str]:
-        return [_line(run, ran.plan_of_run(self._tx.sql, run)) for run in ran.runs(self._tx.sql, 10)]
+    def runs(self) -> Sequence[Standing]:
+        return standing.last(self._tx.sql, 10)
 
     def approve(self, handle: str, named: str = "") -> Reply:
         """Count this person's yes; the last one that is needed lets it run."""
@@ -187,7 +189,7 @@ class Counter(Registry, Casework):
         again = yeses.told(drawn, verdict)
         self.written |= lapses.write(tx, drawn, verdict, ask, self._breaking.mouths)
         if verdict.stopped is not None:
-            drawn_up.mark(tx, drawn.handle, State.STOPPED)
+            drawn_up.mark(tx, drawn.handle, plans.State.STOPPED)
             raise Rejected(again, code=plans.STOPS, status=403)
         drawn_up.approve(tx, drawn.handle, voice)
         self.record(Code.APPROVED, f"{ask.by.called} says yes to {drawn.words}", run=drawn.handle)
@@ -195,7 +197,7 @@ class Counter(Registry, Casework):
         if missing:
             said = f"Approved; {missing} more must say `{plans.yes_to(drawn)}`. {again}".rstrip()
             return Reply(said=said, shared=True)
-        if not drawn_up.mark(tx, drawn.handle, State.APPROVED):
+        if not drawn_up.mark(tx, drawn.handle, plans.State.APPROVED):
             raise Rejected(f"Plan {drawn.short} was taken up a moment ago. Nothing more was done.", code="plan_used")
         asker = self._rights.person(tx, drawn.by) or Principal(id=drawn.by)
         self.after = Approved(drawn=drawn, asker=asker, decision=verdict.decision, outside=self._outside)
@@ -204,21 +206,26 @@ class Counter(Registry, Casework):
     def drop(self, handle: str) -> Reply:
         drawn = self._plan(handle)
         plans.check_open(drawn, self._tx.now)
-        drawn_up.mark(self._tx, drawn.handle, State.DROPPED)
+        drawn_up.mark(self._tx, drawn.handle, plans.State.DROPPED)
         self.record(Code.NOT_APPROVED, f"{self._ask.by.called} says no to {drawn.words}", run=drawn.handle)
         said = f"Plan {drawn.short} is dropped: {drawn.words}. Nothing was done."
         return Reply(said=said, shared=True, over=True)
 
     def undo(self, run_id: str) -> Reply:
         run = self._run(run_id)
-        if run.state != "done" or not run.undo:
-            why = "it knows no way back" if run.state == "done" else f"it is {run.state}"
-            raise Rejected(f"Run {run.id[: plans.SHOWN]} cannot be undone: {why}. Nothing was done.", code="no_undo")
+        now = standing.of_run(self._tx.sql, run)
+        if not now.can_undo:
+            why = "it knows no way back" if now.state in (State.DONE, State.UNWELL) else _how(now)
+            raise Rejected(f"Run {now.short} cannot be undone: {why}. Nothing was done.", code="no_undo")
         self.after = Undoing(run=run)
         return Reply(said="Looking.")
 
     def keep(self, run_id: str) -> Reply:
         run = self._run(run_id)
+        now = standing.of_run(self._tx.sql, run)
+        if now.state in (State.UNDONE, State.UNDOING):
+            said = f"Run {now.short} cannot be kept: {_how(now)}. Nothing was done."
+            raise Rejected(said, code="nothing_to_keep", status=409)
         if not ran.keep(self._tx, run):
             said = f"Run {run.id[: plans.SHOWN]} does not end by itself. Nothing was done."
             raise Rejected(said, code="nothing_to_keep", status=409)
@@ -227,8 +234,15 @@ class Counter(Registry, Casework):
     def settle(self, run_id: str, ended: str, because: str) -> Reply:
         run = self._run(run_id)
         if not ran.settle(self._tx, run, Ended(ended), f"{self._ask.by.called}: {because}"):
-            said = f"Run {run.id[: plans.SHOWN]} is {run.state}, not unknown. Nothing was done."
+            now = standing.of_run(self._tx.sql, run)
+            said = f"Run {now.short} is {now.state}, not unknown. Nothing was done."
             raise Rejected(said, code="settled", status=409)
+        drawn = ran.plan_of_run(self._tx.sql, run)
+        incident = self._tx.incident(drawn.incident_id) if drawn.incident_id else None
+        if incident is not None:
+            what = What.ACTED if ended == Ended.DONE else What.NOT_ACTED
+            said = f"{self._ask.by.called}: {drawn.words}: {ended}. {because}"
+            self._change(incident, Acted(what=what, by=self._ask.by.id, said=said, via=self._ask.place))
         return Reply(said=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
 
     def break_glass(self, because: str) -> Reply:
@@ -269,7 +283,6 @@ def _only(found: Sequence[Found], what: str, hint: str) -> Found:
     return found[0]
 
 
-def _line(run: Run, drawn: Drawn) -> str:
-    until = f", undone by itself {run.revert_at:%H:%M} UTC unless kept" if run.revert_at else ""
-    how = f"going on, {run.said}" if run.state == INTENDED and run.said else run.state
-    return f"{run.id[: plans.SHOWN]} {run.began_at:%Y-%m-%d %H:%M} UTC {run.by}: {drawn.words}: {how}{until}"
+def _how(now: Standing) -> str:
+    by = f" by {now.undone_for}, run {now.undone_by[: plans.SHOWN]}" if now.undone_by else ""
+    return f"it is {now.state}{by}"

@@ -15,7 +15,8 @@ from bot.acts import AuditEntry, Code, Ended, Outcome
 from bot.failpoints import failpoint
 from bot.model import Ask, What
 from bot.owing import Mouth
-from bot.plans import Drawn
+from bot.plans import SHOWN, Drawn
+from bot.states import State, state_of
 from bot.store import gates, ledger, ran, tellings
 from bot.store import glass as glasses
 from bot.store.engine import Store, Unavailable
@@ -31,6 +32,12 @@ logger = logging.getLogger(__name__)
 Alarm = Callable[[str, str, str], None]
 
 _CODES = {Ended.DONE: Code.DONE, Ended.FAILED: Code.FAILED, Ended.UNKNOWN: Code.UNKNOWN}
+_WHATS = {
+    State.DONE: What.ACTED,
+    State.UNWELL: What.ACTED_UNWELL,
+    State.FAILED: What.NOT_ACTED,
+    State.UNKNOWN: What.ACTED_UNSURE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +67,7 @@ class Endings:
                 if ours:
                     gates.close(tx, run.id)  # What it has opened and left open would go on without it.
                     ledger.record(tx, [entry(_code(outcome), outcome.said, run, drawn, None)])
-                    written = self._tell(tx, run, drawn, outcome)
+                    written = replace(self._tell(tx, run, drawn, outcome), ran=(_state(outcome),))
                     (tellings.told if drawn.incident_id else tellings.over)(tx, run)
                     failpoint("run.ending")
             if done and not ours:
@@ -69,11 +76,24 @@ class Endings:
             logger.warning("how a run ended is not stored yet", extra={"run": run.id, "why": str(trouble)})
         self.told(written)
 
+    def not_well(self, run: Run, why: str) -> None:
+        """What was done is found not to hold after its end; somebody was paged about it by whoever found that."""
+        outcome = Outcome(ended=Ended.DONE, said=f"{run.said} NOT WELL: {why}", unwell=why)
+        with self.store.begin() as tx:
+            if not ran.not_well(tx, run, why):
+                return
+            drawn = ran.plan_of_run(tx.sql, run)
+            ledger.record(tx, [entry(Code.UNWELL, outcome.said, run, drawn, None)])
+            written = self._tell(tx, run, drawn, outcome)
+        self.told(written)
+
     def _page(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
-        """Somebody, about what nobody sees. Who asked for what is not well hears so themselves, but time asks too."""
+        """Somebody, about what nobody sees. Who asked for what is not well hears so themselves; but time asks too, and
+        where the process died in between nobody may wait for the answer any more.
+        """
         if outcome.ended is Ended.UNKNOWN:
             self.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
-        elif outcome.unwell and drawn.place == "watch":
+        elif outcome.unwell and (drawn.place == "watch" or run.lost_at is not None):
             self.alarm("RunUnwell", run.id, f"{drawn.words}: {outcome.said}")
 
     def _correct(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
@@ -89,12 +109,14 @@ class Endings:
         self.alarm("RunUnknown", run.id, f"{drawn.words}: {said}")
 
     def _tell(self, tx: Tx, run: Run, drawn: Drawn, outcome: Outcome) -> Written:
-        """On the incident in whose thread it was asked, and on that of the broken glass behind which it ran."""
+        """On the incident where it was asked, that of the run which it undoes, and that of the broken glass."""
         broken = glasses.by_id(tx.sql, run.glass) if run.glass else None
-        what = What.ACTED if outcome.ended is Ended.DONE else What.NOT_ACTED
+        state = _state(outcome)
         behind = ", behind broken glass" if run.glass else ""
-        wish = Acted(what=what, by=run.by, said=f"{run.by}{behind}: {drawn.words}: {outcome.said}", via=drawn.place)
-        about = dict.fromkeys((drawn.incident_id, broken.incident_id if broken else None))
+        undoes = f", which undoes run {drawn.undoes[:SHOWN]}" if drawn.undoes else ""
+        said = f"{run.by}{behind}: {drawn.words}{undoes}: {state}. {outcome.said}"
+        wish = Acted(what=_WHATS[state], by=run.by, said=said, via=drawn.place)
+        about = dict.fromkeys((drawn.incident_id, _undone_on(tx, drawn), broken.incident_id if broken else None))
         found = tx.incidents([one for one in about if one is not None])
         changes = [incidents.change(found[one], wish, now=tx.now) for one in about if one in found]
         return story.write(tx, changes, self.mouths)
@@ -104,6 +126,15 @@ def whole(outcome: Outcome, drawn: Drawn) -> Outcome:
     """With the way back that its plan knew, and with all that is to be said in one text."""
     said = f"{outcome.said} NOT WELL: {outcome.unwell}" if outcome.unwell else outcome.said
     return replace(outcome, said=said, undo=outcome.undo or drawn.plan.undo)
+
+
+def _undone_on(tx: Tx, drawn: Drawn) -> int | None:
+    """The incident on which the run was told that this one undoes."""
+    return ran.plan_of_run(tx.sql, ran.run_of(tx.sql, drawn.undoes)).incident_id if drawn.undoes else None
+
+
+def _state(outcome: Outcome) -> State:
+    return state_of(outcome.ended, unwell=outcome.unwell)
 
 
 def _code(outcome: Outcome) -> Code:

@@ -22,6 +22,7 @@ from bot.people import Account
 from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
 from bot.rights import Rights
+from bot.states import state_of
 from bot.store import drawn as drawn_up
 from bot.store import glass as glasses
 from bot.store import ledger, ran, tellings
@@ -29,6 +30,7 @@ from bot.store.engine import Store, Unavailable
 from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
 from bot.verbs import Verbs
+from bot.watchkeeping import HELD_UP
 from bot.yeses import Verdict
 
 #: Longer than any tool's time-out, so that a run which is still going on is not looked at as if it had died.
@@ -90,7 +92,7 @@ class Intents:
             failpoint("run.sealed")
             with self.store.begin() as tx:
                 if not ran.renew(tx, run, LEASE):
-                    return f"Run {run.id[:SHOWN]} was held up so long that it was given up. Nothing was changed."
+                    return HELD_UP.format(run=run.id[:SHOWN])
                 verdict = self._weigh(tx, drawn, outside)
                 if verdict is None or verdict.runs:
                     return ""
@@ -148,7 +150,7 @@ def _busy(tx: Tx, drawn: Drawn) -> Rejected:
     other = ran.holder(tx.sql, drawn.plan.target)
     busy = f"run {other.id[:SHOWN]} of {other.by}" if other else "another run"
     return Rejected(
-        f"{drawn.plan.target or drawn.verb} is held by {busy}, {other.state if other else 'under way'}."
+        f"{drawn.plan.target or drawn.verb} is held by {busy}, {state_of(other.state) if other else 'under way'}."
         " Nothing was done. Ask again when that has ended.",
         code="target_busy",
         status=409,

@@ -58,6 +58,7 @@ class Meters:
         self.webhooks_total = self._counter("webhooks", "Requests of alert sources, by answer.", "source", "code")
         self.alerts_total = self._counter("alerts", "Alerts taken, durable.", "source")
         self.incidents_total = self._counter("incidents", "Events of incidents, by what happened.", "what")
+        self.runs_total = self._counter("runs", "Runs of actions that ended, by how they stood then.", "state")
         self.commits_total = self._counter("commits", "Commits of the intake.")
         self.commit_seconds = self._histogram(
             "commit_seconds", "How long a commit took, of the intake or any other.", _COMMIT_S

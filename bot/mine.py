@@ -7,6 +7,7 @@ and that one is asked it again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from bot import yeses
 from bot.access import YES
@@ -17,11 +18,13 @@ from bot.plans import Drawn
 from bot.ports import Mine, Rejected
 from bot.rights import Rights
 from bot.store import drawn as drawn_up
-from bot.store import owned
+from bot.store import owned, standing
 from bot.store.tx import Tx
 
 #: Plans that are looked at; they wait for a quarter of an hour, so there are hardly ever more.
 _MOST_PLANS = 100
+#: Runs that are looked at, and of how long.
+_MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
 
 
 def look(tx: Tx, rights: Rights, ask: Ask, risks: Mapping[str, Risk], limit: int) -> Mine:
@@ -37,6 +40,7 @@ def look(tx: Tx, rights: Rights, ask: Ask, risks: Mapping[str, Risk], limit: int
             one for one in waiting if one.by != ask.by.id and _counts(tx, rights, ask, one, risks.get(one.verb))
         ),
         asked=tuple(one for one in waiting if one.by == ask.by.id),
+        runs=tuple(standing.unsettled(tx.sql, ask.by.id, tx.now - _RUNS_OF, _MOST_RUNS)),
         on_call=_on_call(rights.book, services),
     )
 

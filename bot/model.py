@@ -59,7 +59,9 @@ class What(StrEnum):
     NOTED = "incident.noted"
     ASKED = "action.asked"
     ACTED = "action.done"
-    NOT_ACTED = "action.not_done"  #: it failed and changed nothing, or nobody knows
+    NOT_ACTED = "action.not_done"  #: it failed and changed nothing
+    ACTED_UNWELL = "action.not_well"  #: it was done, and what it was done to does not hold
+    ACTED_UNSURE = "action.unknown"  #: nobody knows whether it was done
     FIRED = "alerts.fired"
     ENDED = "alerts.ended"
     UNDELIVERED = "message.undelivered"

@@ -14,6 +14,7 @@ from bot.accounts import Accounts
 from bot.acts import Plan
 from bot.forms import Filled, Form
 from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
+from bot.states import Standing
 
 
 class Rejected(Exception):
@@ -223,6 +224,7 @@ class Mine:
     others: int  #: how many more are unresolved
     to_approve: tuple[Drawn, ...]  #: plans in which their yes would count, newest first
     asked: tuple[Drawn, ...]  #: plans that they asked for and that wait, newest first
+    runs: tuple[Standing, ...]  #: of the last day: theirs that go on, or that somebody has to do something about
     on_call: Mapping[str, tuple[str, ...]]  #: what those who are on call are called, by service; their own first
 
 
@@ -273,10 +275,8 @@ class Desk(Accounts, Protocol):
         """Plans that can still be approved, newest first."""
         ...
 
-    def runs(self) -> Sequence[str]:
-        """The last runs, a line each, newest first."""
-        ...
-
+    #: The last ones, newest first.
+    def runs(self) -> Sequence[Standing]: ...
     def approve(self, handle: str, named: str = "") -> Reply:
         """Count the asker's yes. Raises `Rejected` where it does not count."""
         ...

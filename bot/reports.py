@@ -14,6 +14,7 @@ from time import monotonic
 
 from bot.plans import SHOWN
 from bot.ports import Speaks, Undelivered
+from bot.states import state_of, told
 from bot.store import ran, tellings
 from bot.store.engine import Store
 from bot.store.ran import INTENDED, Run
@@ -83,9 +84,10 @@ class Reports:
         if channel is None:
             return True
         assert run.state != INTENDED, "only what has ended is due"
+        state = state_of(run.state, unwell=run.unwell)
         way_back = f" `undo {run.id[:SHOWN]}` undoes it." if run.state == "done" and run.undo else ""
         try:
-            channel.say(f"{run.said}{way_back}", telling.spot)
+            channel.say(f"{told(state, run.said)}{way_back}", telling.spot)
         except Undelivered as trouble:
             late = run.ended_at is not None and self.store.now() - run.ended_at > _STALE
             logger.warning("the end of a run is not told", extra={"run": run.id, "why": trouble.said})

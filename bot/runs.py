@@ -1,7 +1,8 @@
 """Runs: intent committed and sealed first, then one call, then its outcome; what nobody saw the end of is looked at.
 
 The promise: nothing is called without a sealed intent, and nothing is called twice. Where an answer did not come, or
-the process died, the world is only read; what that does not settle is unknown, and goes to a person.
+the process died, the world is only read: for what was written, and then on until it holds, with the deadline that the
+watch over it had. What that does not settle is unknown, or not known to hold, and goes to a person.
 
 The trap: a process may be frozen, and go on when its run has been judged. The run is taken anew right before its call,
 so one that was judged by then calls nothing. What is left is a freeze longer than LEASE between that and the arrival of
@@ -11,7 +12,7 @@ the call; it ends as unknown, and a person is told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -32,18 +33,20 @@ from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
 from bot.reports import Reports
 from bot.rights import Rights
+from bot.states import state_of, told
 from bot.store import ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.story import Told
 from bot.verbs import Verbs
+from bot.watchkeeping import Watchkeeping
 
 logger = logging.getLogger(__name__)
 
 _NOTHING: Mapping[Account, str] = {}
 #: How often what goes on apart takes its lease anew.
 _RENEW_S = 30.0
-#: An end that cannot be found out for so long is for a person to find out.
+#: An end that cannot be found out for so long, once somebody looks for it, is for a person to find out.
 GIVE_UP = timedelta(minutes=10)
 
 
@@ -77,6 +80,7 @@ class Runs:
             seal=parts.seal,
         )
         self._apart = Apart()
+        self._watches = Watchkeeping(store=parts.store, reports=parts.reports, lease=LEASE)
         self._renewed = monotonic()
 
     def begin(
@@ -102,7 +106,7 @@ class Runs:
             self._endings.write(run, drawn, Outcome(ended=Ended.FAILED, said=said))
             return Reply(said=said, ok=False)
         if apart:
-            self._apart.go(run, partial(self._finish_apart, run, drawn, by))
+            self._apart.go(run, partial(self._ended_apart, run, partial(self._finish, run, drawn, by)))
             how = f"`runs` says how run {run.id[:SHOWN]} goes; its end is told where it was asked for."
             return Reply(said=f"Running: {drawn.words}. {how}")
         if not slow:
@@ -110,9 +114,9 @@ class Runs:
         with beside(partial(self._renew_one, run), _RENEW_S):  # Nobody else does, where the process ends with its ask.
             return self._finish(run, drawn, by)
 
-    def _finish_apart(self, run: Run, drawn: Drawn, by: Principal) -> None:
+    def _ended_apart(self, run: Run, work: Callable[[], object]) -> None:
         try:
-            self._finish(run, drawn, by)
+            work()
         except Exception:
             # The edge of the path: the run is looked at once its lease is over.
             logger.exception("a run ended badly", extra={"run": run.id})
@@ -136,19 +140,30 @@ class Runs:
         return self._parts.following.answer(ask, outcome, look)
 
     def recover(self) -> int:
-        """Look at runs whose process said nothing in time; returns how many."""
+        """Look at runs whose process said nothing in time; returns how many. Those that are watched go on apart."""
         self._renew()
+        live = {run.id for run in self._apart.live()}
         with self._parts.store.begin() as tx:
-            found = [(run, ran.plan_of_run(tx.sql, run)) for run in ran.abandoned(tx, lease=LEASE)]
+            found = [(run, ran.plan_of_run(tx.sql, run)) for run in ran.abandoned(tx, lease=LEASE, but=live)]
         for run, drawn in found:
-            outcome = self._look(run, drawn)
-            if outcome is None and self._parts.store.now() - run.began_at > GIVE_UP:
-                outcome = Outcome(
-                    ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say."
-                )
-            if outcome is not None:
-                self._endings.write(run, drawn, whole(outcome, drawn))
+            action = self._parts.verbs.actions.get(drawn.verb)
+            if action is not None and action.slow:
+                self._apart.go(run, partial(self._ended_apart, run, partial(self._recover, run, drawn)))
+            else:
+                self._recover(run, drawn)
         return len(found)
+
+    def _recover(self, run: Run, drawn: Drawn) -> None:
+        outcome = self._look(run, drawn)
+        lost = run.lost_at or run.began_at
+        if outcome is None and self._parts.store.now() - lost > GIVE_UP:
+            outcome = Outcome(ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say.")
+        if outcome is not None:
+            self._endings.write(run, drawn, whole(outcome, drawn))
+
+    def not_well(self, run: Run, why: str) -> None:
+        """What it did is found not to hold, and nothing mends that by itself."""
+        self._endings.not_well(run, why)
 
     def stop(self, within: timedelta) -> None:
         """Give what goes on this long to end; what does not is looked at after the next start."""
@@ -174,9 +189,7 @@ class Runs:
         """The one call. None: nobody knows, and the world could not be asked."""
         action = self._parts.verbs.actions[drawn.verb]
         try:
-            tools = replace(self._parts.tools, by=by)
-            if action.slow:
-                tools = replace(tools, report=partial(self._hear, run, drawn))
+            tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, by=by), slow=action.slow)
             return action.run(self.args_of(drawn), drawn.plan, run.id, by, tools)
         except Moved as moved:
             return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")
@@ -189,21 +202,17 @@ class Runs:
             logger.exception("a run failed", extra={"run": run.id})
         return self._look(run, drawn)
 
-    def _hear(self, run: Run, drawn: Drawn, said: str) -> None:
-        try:
-            self._parts.reports.hear(run, drawn.words, said, LEASE)
-        except Unavailable as trouble:
-            logger.warning("how a run goes is not kept", extra={"run": run.id, "why": str(trouble)})
-        except Exception:
-            # The edge of the path: that it cannot be told how it goes must not end what goes on.
-            logger.exception("how a run goes is not told", extra={"run": run.id})
-
     def _look(self, run: Run, drawn: Drawn) -> Outcome | None:
         action = self._parts.verbs.actions.get(drawn.verb)
         if action is None:
             return Outcome(ended=Ended.UNKNOWN, said=f"The bot no longer has the command {drawn.verb}.")
         try:
-            return action.probe(self.args_of(drawn), drawn.plan, run.id, self._parts.tools)
+            with self._parts.store.read() as reading:
+                noted = ran.run_of(reading.sql, run.id).noted
+            tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, noted=noted), slow=action.slow)
+            return action.probe(self.args_of(drawn), drawn.plan, run.id, tools)
+        except Unavailable as trouble:
+            logger.warning("a run cannot be looked at", extra={"run": run.id, "why": str(trouble)})
         except (Rejected, Unsure) as down:
             logger.warning("a run cannot be looked at", extra={"run": run.id, "why": down.said})
         except Exception:
@@ -220,4 +229,4 @@ class Runs:
 
 def _told(run: Run, outcome: Outcome) -> str:
     way_back = f" `undo {run.id[:SHOWN]}` undoes it." if outcome.ended is Ended.DONE and outcome.undo else ""
-    return f"{outcome.said}{way_back}"
+    return f"{told(state_of(outcome.ended, unwell=outcome.unwell), outcome.said)}{way_back}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.model import Change, Event, Kind, What
 from bot.owing import Mouth, owed
+from bot.states import State
 from bot.store.debts import Debt, owe
 from bot.store.tx import Tx
 
@@ -17,12 +18,15 @@ class Written:
 
     channels: frozenset[str] = frozenset()  #: they are owed something now
     events: tuple[What, ...] = ()
+    ran: tuple[State, ...] = ()  #: how runs have ended
 
     def __bool__(self) -> bool:
-        return bool(self.channels or self.events)
+        return bool(self.channels or self.events or self.ran)
 
     def __or__(self, other: Written) -> Written:
-        return Written(channels=self.channels | other.channels, events=self.events + other.events)
+        return Written(
+            channels=self.channels | other.channels, events=self.events + other.events, ran=self.ran + other.ran
+        )
 
 
 #: Called after a commit, never inside it: wakes the channels, rings the board, counts.

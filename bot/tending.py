@@ -102,7 +102,9 @@ class Tending:
     def _hold_on(self, run: Run, check: str, *, asked: bool) -> None:
         over = run.check_until is not None and self.store.now() >= run.check_until
         if over and not asked:
-            self.alarm("RunNotChecked", run.id, f"{run.said} Whether all is well could not be asked: {check}")
+            why = f"Whether all is well could not be asked: {check}"
+            self.alarm("RunNotChecked", run.id, f"{run.said} {why}")
+            self.runs.not_well(run, why)
         with self.store.begin() as tx:
             ran.check_again(tx, run, None if over else tx.now + CHECK_EVERY)
 
@@ -121,7 +123,9 @@ class Tending:
         reply = self.gate.reverse(run, why) if tries < _TRIES else Reply(said=undo.said if undo else "", ok=False)
         logger.info("a run is undone", extra={"run": run.id, "why": why, "begun": reply.ok})
         if not reply.ok and self._ends_still(run) and not self._is_undone(run):
-            self.alarm("RunNotUndone", run.id, f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}")
+            said = f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}"
+            self.alarm("RunNotUndone", run.id, said)
+            self.runs.not_well(run, said)
             with self.store.begin() as tx:
                 ran.at_rest(tx, run)
 

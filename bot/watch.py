@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bot import delivery, glass, people, runs, tending
+from bot import delivery, glass, intents, people, tending
 from bot.alarms import clock_went_back
 from bot.delivery import tell
 from bot.intake import Taken
@@ -39,7 +39,7 @@ _CODES_FOR = timedelta(days=30)
 _LOOK_THROUGH_S = 15
 _BOUNDS = Bounds(
     send_lease=delivery.LEASE,
-    run_lease=runs.LEASE,
+    run_lease=intents.LEASE,
     retry=delivery.LONGEST_RETRY,
     check=tending.CHECK_EVERY,
     report=delivery.LONGEST_RETRY,

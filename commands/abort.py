@@ -54,7 +54,7 @@ class Abort:
         case = promotion.case_of(tools, args.service, "")
         if _flagged(case):
             return flagger.ROLLBACK.probe(case, plan, run)
-        return ABORT.probe(looked_at(case.site, case.thing), plan, run, tools.now())
+        return ABORT.probe(looked_at(case.site, case.thing), plan, run, tools)
 
 
 def _flagged(case: Case) -> bool:

@@ -1,24 +1,25 @@
-"""home: what is mine: my incidents, the plans that wait for my yes or that I asked for, and who is on call."""
+"""home: what is mine: my incidents, my runs that need me, plans that wait for my yes or for others, who is on call."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bot import states
 from bot.kinds import Nothing
 from bot.model import Ask, Card, Incident, Reply, Severity, Status
 from bot.ports import Desk, Drawn, Mine
 
 #: Shown, each with its buttons: two of a plan that waits for a yes, one of an incident. A chat draws 24.
 _INCIDENTS, _TO_APPROVE, _ASKED = 10, 4, 3
-_SERVICES = 20
+_RUNS, _SERVICES = 5, 20
 
 
 @dataclass(frozen=True)
 class Home:
     verb: str = "home"
     usage: str = "home"
-    says: str = "show what is yours: incidents, plans that wait, and who is on call"
+    says: str = "show what is yours: incidents, runs, plans that wait, and who is on call"
     args: type[Nothing] = Nothing
     reads: bool = True
 
@@ -27,7 +28,7 @@ class Home:
         worst = min((one.severity for one in mine.incidents), key=lambda one: one.rank, default=Severity.INFO)
         card = Card(
             title=f"What is yours, {ask.by.called}",
-            lines=(*_incidents(mine), *_plans(mine), *_on_call(mine.on_call)),
+            lines=(*_incidents(mine), *_runs(mine), *_plans(mine), *_on_call(mine.on_call)),
             buttons=dict(_buttons(mine)),
             severity=worst,
         )
@@ -46,6 +47,16 @@ def _incidents(mine: Mine) -> Iterator[str]:
 def _incident(one: Incident) -> str:
     has = f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
     return f"#{one.id} {one.severity} {one.status}{has if one.owner else ''}: {one.title} ({one.firing} firing)"
+
+
+def _runs(mine: Mine) -> Iterator[str]:
+    """Those that need somebody before those that go on."""
+    if mine.runs:
+        yield f"Runs of yours that go on or need somebody: {len(mine.runs)}"
+    shown = sorted(mine.runs, key=lambda one: not one.troubled)[:_RUNS]
+    yield from map(states.line, shown)
+    if len(mine.runs) > _RUNS:
+        yield f"... and {len(mine.runs) - _RUNS} more; `runs` lists them."
 
 
 def _plans(mine: Mine) -> Iterator[str]:

@@ -43,7 +43,7 @@ class Pause:
         return PAUSE.run(looked(tools, args.service), plan, run, tools)
 
     def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return PAUSE.probe(looked(tools, args.service), plan, run, tools.now())
+        return PAUSE.probe(looked(tools, args.service), plan, run, tools)
 
 
 action = Pause()

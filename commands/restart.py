@@ -47,7 +47,7 @@ class Restart:
 
     def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
         site = place.site_of(tools, args.service)
-        return restarting.looked_for(site, place.workload_of(site), plan, run)
+        return restarting.looked_for(site, place.workload_of(site), plan, run, tools)
 
 
 action = Restart()

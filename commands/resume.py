@@ -43,7 +43,7 @@ class Resume:
         return RESUME.run(looked(tools, args.service), plan, run, tools)
 
     def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return RESUME.probe(looked(tools, args.service), plan, run, tools.now())
+        return RESUME.probe(looked(tools, args.service), plan, run, tools)
 
 
 action = Resume()

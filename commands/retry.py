@@ -43,7 +43,7 @@ class Retry:
         return RETRY.run(looked(tools, args.service), plan, run, tools)
 
     def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return RETRY.probe(looked(tools, args.service), plan, run, tools.now())
+        return RETRY.probe(looked(tools, args.service), plan, run, tools)
 
 
 action = Retry()

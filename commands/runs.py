@@ -1,9 +1,10 @@
-"""runs: the last things that were done, and how they ended."""
+"""runs: the last things that were done: how each stands, why, and what somebody has to do about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot import states
 from bot.kinds import Nothing
 from bot.model import Ask, Reply
 from bot.ports import Desk
@@ -13,7 +14,7 @@ from bot.ports import Desk
 class Runs:
     verb: str = "runs"
     usage: str = "runs"
-    says: str = "list the last runs and how they ended"
+    says: str = "list the last runs and how they stand"
     args: type[Nothing] = Nothing
     reads: bool = True
 
@@ -21,7 +22,8 @@ class Runs:
         found = desk.runs()
         if not found:
             return Reply(said="Nothing has run yet.")
-        return Reply(said="\n".join(found))
+        head = states.summary(found)
+        return Reply(said="\n".join([*([head] if head else []), *map(states.line, found)]))
 
 
 command = Runs()

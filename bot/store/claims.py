@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 
 from bot.model import Event, Incident, Kind
 from bot.ports import Limit
+from bot.states import Standing
+from bot.store import standing
 from bot.store.reading import event_of
 from bot.store.sql import Row
 from bot.store.times import micros, moment
@@ -23,6 +25,10 @@ _KEPT = 20
 #: A request that took longer counts in its quota from its end: who knows when the provider got it. Less than what each
 #: channel's limits leave beyond its provider's window, or the next one might arrive too soon after it.
 SLOW = timedelta(milliseconds=15)
+
+
+#: Of so many runs, the newest, a card tells how they stand.
+_RUNS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +42,7 @@ class Claim:
     incident: Incident
     event: Event | None
     ref: str | None  #: where the incident's card stands in this channel
+    runs: tuple[Standing, ...]  #: of a card: those that were asked for on its incident, newest first
     version: int  #: which state of the card is being sent
     attempts: int  #: this one included
     faults: int  #: how many of them failed by a fault of our own
@@ -252,9 +259,13 @@ def _claimed(tx: Tx, row: Row) -> Claim:
     event_row = None
     if event_id is not None:
         event_row = tx.sql.row('SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id = ?', event_id)
-    ref = tx.sql.scalar(
-        "SELECT ref FROM delivery WHERE incident_id = ? AND channel = ? AND kind = 'card'", incident_id, channel
+    found = tx.sql.row(
+        "SELECT d.ref, EXISTS (SELECT 1 FROM plan AS p WHERE p.incident_id = d.incident_id) FROM delivery AS d"
+        " WHERE d.incident_id = ? AND d.channel = ? AND d.kind = 'card'",
+        incident_id,
+        channel,
     )
+    ref, acted = found or (None, False)
     return Claim(
         id=row_id,
         token=token,
@@ -263,6 +274,7 @@ def _claimed(tx: Tx, row: Row) -> Claim:
         incident=incident,
         event=None if event_row is None else event_of(event_row),
         ref=ref,
+        runs=tuple(standing.about(tx.sql, incident_id, _RUNS)) if acted and kind == Kind.CARD else (),
         version=version,
         attempts=attempts,
         faults=faults,

@@ -19,6 +19,7 @@ class PlanRow(SQLModel, table=True):
         partial("plan_shown", "at", where="state = 'shown'"),
         partial("plan_approved", "approved_at", where="state = 'approved'"),
         partial("plan_undoes", "undoes", where="undoes <> ''"),
+        partial("plan_incident", "incident_id", where="incident_id IS NOT NULL"),
     )
 
     handle: str = Field(primary_key=True, sa_type=Text)
@@ -53,7 +54,11 @@ class ApprovalRow(SQLModel, table=True):
 
 
 class RunRow(SQLModel, table=True):
-    """One run of an action; `state` is intended, done, failed or unknown. `token` is its target's (see `hold`)."""
+    """One run of an action; `state` is intended, done, failed or unknown. `token` is its target's (see `hold`).
+
+    `unwell`: why what was done does not hold. `noted`, `watch_until`, `watches`: what the watch over it needs, until
+    when it waits, and how often it was begun. `lost_at`: when its process was first found to have said nothing in time.
+    """
 
     __tablename__ = "run"
     __table_args__ = (
@@ -80,6 +85,11 @@ class RunRow(SQLModel, table=True):
     check_until: int | None = Field(sa_type=BigInteger)
     rule: str = Field(sa_type=Text)
     glass: int | None = Field(sa_type=BigInteger)
+    unwell: str = Field(sa_type=Text)
+    noted: str = Field(sa_type=Text)
+    watch_until: int | None = Field(sa_type=BigInteger)
+    watches: int = Field(sa_type=BigInteger)
+    lost_at: int | None = Field(sa_type=BigInteger)
 
 
 class TellingRow(SQLModel, table=True):

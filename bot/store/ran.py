@@ -7,8 +7,8 @@ what a run says of its end counts only while its token is still the target's.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.acts import Ended, Outcome
@@ -21,7 +21,7 @@ from bot.store.tx import Tx
 _RUN = (
     "id", "handle", '"by"', "target", "state", "token", "lease_until", "began_at", "ended_at", "said", "undo",
     '"left"', "revert_at", "check_at", "check_until",
-    "rule", "glass",
+    "rule", "glass", "unwell", "noted", "watch_until", "watches", "lost_at",
 )  # fmt: skip
 _SELECT_RUN = f"SELECT {', '.join(f'r.{name}' for name in _RUN)} FROM run AS r"
 INTENDED = "intended"
@@ -48,6 +48,11 @@ class Run:
     check_until: datetime | None = None
     rule: str = ""  #: what allowed it, as the audit log tells it
     glass: int | None = None  #: the broken glass behind which it ran
+    unwell: str = ""  #: why what was done does not hold, a sentence; "" while it is not known not to
+    noted: Mapping[str, str] = field(default_factory=dict)  #: what the watch over it needs; empty once it has ended
+    watch_until: datetime | None = None  #: until when it is watched
+    watches: int = 0  #: how often a watch over it was begun
+    lost_at: datetime | None = None  #: when its process was first found to have said nothing in time
 
 
 def seize(tx: Tx, target: str, run: str, lease: timedelta) -> int | None:
@@ -74,6 +79,7 @@ def put_run(tx: Tx, run: Run) -> None:
         run.id, run.handle, run.by, run.target, run.state, run.token, micros(run.lease_until), micros(run.began_at),
         micros_or_none(run.ended_at), run.said, run.undo, json.dumps(dict(run.left)), micros_or_none(run.revert_at),
         micros_or_none(run.check_at), micros_or_none(run.check_until), run.rule, run.glass,
+        run.unwell, json.dumps(dict(run.noted)), micros_or_none(run.watch_until), run.watches, None,
     )  # fmt: skip
     tx.sql.insert("run", _RUN, [row])
 
@@ -97,14 +103,39 @@ def goes_on(tx: Tx, run: Run, said: str, lease: timedelta) -> bool:
     return True
 
 
+def note(tx: Tx, run: Run, noted: Mapping[str, str]) -> bool:
+    """Keep what a watch over its write needs. False: another has taken it over; nothing was changed."""
+    kept = tx.sql.run(
+        "UPDATE run SET noted = ? WHERE id = ? AND token = ? AND state = 'intended'",
+        json.dumps(dict(noted)),
+        run.id,
+        run.token,
+    )
+    return kept == 1
+
+
+def watch(tx: Tx, run: Run, until: datetime) -> Run:
+    """A watch over it begins, which ends then if it is the first; returns the run with the one that counts."""
+    tx.sql.run(
+        "UPDATE run SET watch_until = COALESCE(watch_until, ?), watches = watches + 1"
+        " WHERE id = ? AND token = ? AND state = 'intended'",
+        micros(until),
+        run.id,
+        run.token,
+    )
+    return run_of(tx.sql, run.id)
+
+
 def end(tx: Tx, run: Run, outcome: Outcome, *, revert_at: datetime | None, check_until: datetime | None) -> bool:
     """Write how it ended and let go of its target. False: another has taken the run over since; nothing was changed."""
     ended = tx.sql.run(
-        'UPDATE run SET state = ?, ended_at = ?, said = ?, undo = ?, "left" = ?, revert_at = ?, check_at = ?,'
-        " check_until = ? WHERE id = ? AND token = ? AND state = 'intended'",
+        "UPDATE run SET state = ?, ended_at = ?, said = ?, unwell = ?, undo = ?, noted = '{}',"
+        ' "left" = ?, revert_at = ?, check_at = ?, check_until = ?'
+        " WHERE id = ? AND token = ? AND state = 'intended'",
         str(outcome.ended),
         micros(tx.now),
         outcome.said,
+        outcome.unwell,
         outcome.undo,
         json.dumps(dict(outcome.left)),
         micros_or_none(revert_at),
@@ -150,17 +181,25 @@ def let_go(tx: Tx, run: Run) -> None:
     tx.sql.run("UPDATE hold SET run = '' WHERE target = ? AND run = ?", run.target, run.id)
 
 
-def abandoned(tx: Tx, *, lease: timedelta) -> list[Run]:
-    """Runs whose process said nothing in time, taken over with a higher token; to be looked at, never repeated."""
-    rows = tx.sql.rows(f"{_SELECT_RUN} WHERE r.state = 'intended' AND r.lease_until < ? LIMIT 20", micros(tx.now))
-    return [_taken_over(tx, _run(row), lease) for row in rows]
+def abandoned(tx: Tx, *, lease: timedelta, but: Collection[str] = ()) -> list[Run]:
+    """Runs whose process said nothing in time, taken over with a higher token; to be looked at, never repeated.
+
+    `but`: ids of those that go on in this process, whatever kept it from saying so.
+    """
+    rows = tx.sql.rows(f"{_SELECT_RUN} WHERE r.state = 'intended' AND r.lease_until < ? LIMIT 40", micros(tx.now))
+    found = [run for run in map(_run, rows) if run.id not in but]
+    return [_taken_over(tx, run, lease) for run in found[:20]]
 
 
 def _taken_over(tx: Tx, run: Run, lease: timedelta) -> Run:
     until = tx.now + lease
     tx.sql.run("UPDATE hold SET token = token + 1, until = ? WHERE run = ?", micros(until), run.id)
     tx.sql.run(
-        "UPDATE run SET token = token + 1, lease_until = ? WHERE id = ? AND token = ?", micros(until), run.id, run.token
+        "UPDATE run SET token = token + 1, lease_until = ?, lost_at = COALESCE(lost_at, ?) WHERE id = ? AND token = ?",
+        micros(until),
+        micros(tx.now),
+        run.id,
+        run.token,
     )
     return run_of(tx.sql, run.id)
 
@@ -180,6 +219,19 @@ def runs_like(sql: Sql, run_id: str) -> list[Run]:
 def runs(sql: Sql, limit: int) -> list[Run]:
     """Newest first."""
     return [_run(row) for row in sql.rows(f"{_SELECT_RUN} ORDER BY r.began_at DESC, r.id LIMIT ?", limit)]
+
+
+def runs_where(sql: Sql, where: str, *values: object, limit: int) -> list[Run]:
+    """Those of which that holds, newest first; `p` is the plan."""
+    join = "JOIN plan AS p ON p.handle = r.handle"
+    rows = sql.rows(f"{_SELECT_RUN} {join} WHERE {where} ORDER BY r.began_at DESC, r.id LIMIT ?", *values, limit)
+    return [_run(row) for row in rows]
+
+
+def not_well(tx: Tx, run: Run, why: str) -> bool:
+    """What was done is found not to hold. False: it is not done, or said not to be well before."""
+    told = tx.sql.run("UPDATE run SET unwell = ? WHERE id = ? AND state = 'done' AND unwell = ''", why, run.id)
+    return told == 1
 
 
 def to_revert(tx: Tx) -> list[Run]:
@@ -207,9 +259,10 @@ def at_rest(tx: Tx, run: Run) -> None:
 
 
 def undone_by(sql: Sql, run: Run) -> Run | None:
-    """The last run of a plan that undoes this one."""
+    """The last run of a plan that undoes this one; one that failed only where there is no other."""
     row = sql.row(
-        f"{_SELECT_RUN} JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ? ORDER BY r.began_at DESC LIMIT 1",
+        f"{_SELECT_RUN} JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ?"
+        " ORDER BY CASE WHEN r.state = 'failed' THEN 1 ELSE 0 END, r.began_at DESC, r.id LIMIT 1",
         run.id,
     )
     return None if row is None else _run(row)
@@ -235,9 +288,10 @@ def _n(tx: Tx) -> int:
 def _run(row: Row) -> Run:
     values = dict(zip((name.strip('"') for name in _RUN), row, strict=True))
     values["left"] = json.loads(values["left"])
+    values["noted"] = json.loads(values["noted"])
     for name in ("lease_until", "began_at"):
         values[name] = moment(values[name])
-    for name in ("ended_at", "revert_at", "check_at", "check_until"):
+    for name in ("ended_at", "revert_at", "check_at", "check_until", "watch_until", "lost_at"):
         values[name] = moment_or_none(values[name])
     return Run(**values)
 

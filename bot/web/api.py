@@ -1,4 +1,4 @@
-"""The API: incidents, and for one incident its story, its alerts and what each channel was told.
+"""The API: incidents, for one its story, alerts, runs and what each channel was told; and the last runs of all.
 
 It reads only. A store that does not answer, or not in time, is 503 here, never an empty list: "no incidents" must be
 true when said.
@@ -25,6 +25,7 @@ from bot.ports import Rejected
 from bot.store.engine import Store
 from bot.store.reading import AlertView, DeliveryView, Reading
 from bot.web.guard import Guard
+from bot.web.runs_out import MOST_RUNS, RunOut, RunsOut, last_runs, runs_about
 
 logger = logging.getLogger(__name__)
 
@@ -105,11 +106,12 @@ class IncidentsOut(BaseModel):
 
 
 class IncidentInFull(IncidentOut):
-    """One incident with all that belongs to it; at most 500 alerts, the newest."""
+    """One incident with all that belongs to it; at most 500 alerts and 50 runs, the newest."""
 
     alerts: list[AlertOut]
     events: list[EventOut]
     deliveries: list[DeliveryOut]
+    runs: list[RunOut]
 
 
 def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
@@ -136,6 +138,10 @@ def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
         if shown is None:
             raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
         return _json(shown)
+
+    @router.get("/runs", summary="The last runs of actions and how each stands", response_model=RunsOut, tags=["runs"])
+    async def list_runs(limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = MOST_RUNS) -> Response:
+        return _json(await window.look(lambda seen: last_runs(seen, limit)))
 
     return router
 
@@ -218,6 +224,7 @@ def _in_full(seen: Reading, incident_id: int) -> bytes | None:
             "alerts": [_alert(row) for row in seen.alerts(incident_id, limit=_MOST_ALERTS)],
             "events": [event_out(event_id, event) for event_id, event in seen.events(incident_id)],
             "deliveries": [_delivery(row) for row in seen.deliveries(incident_id)],
+            "runs": runs_about(seen, incident_id),
         }
     )
     return shown.model_dump_json().encode()

@@ -26,7 +26,7 @@ from bot.workloads.owners import By, owner_of
 
 #: On the application: its syncPolicy as JSON, byte for byte as it is put back.
 REMEMBERED = "vakhta.dev/sync-policy"
-_POLICY, _KEPT, _UID, _NONE = "policy", "remembered", "uid", "none"
+_AUTO, _POLICY, _KEPT, _UID, _NONE = "auto-sync", "policy", "remembered", "uid", "none"
 _WORKLOADS = frozenset(one.title for one in kinds.WORKLOADS.values())
 
 
@@ -132,9 +132,10 @@ def probe(one: Found, plan: Plan, run: str) -> Outcome:
     """By the annotation that the patch itself wrote; where that is not there, by whether all is as the plan saw it."""
     now = _seen(one)
     if marks.written_by(one.application, run):
-        on = argocd.syncs_itself(one.application)
-        left = {name: now[name] for name in (_POLICY, _KEPT)}
-        return Outcome(ended=Ended.DONE, said=_said(one, on=on), left=left)
+        if plan.seen[_AUTO] == "on":
+            policy = json.loads(plan.seen[_POLICY])
+            return _over(one, _without(policy), one.remembered or _text(policy))
+        return _over(one, json.loads(plan.seen[_KEPT]), _NONE)
     if now == plan.seen:
         return Outcome(ended=Ended.FAILED, said=f"{one.ref} is as it was. Nothing was changed.")
     said = f"{one.ref} is not as it was, and bears no mark of this run."
@@ -229,7 +230,7 @@ def _check_still(one: Found, plan: Plan) -> None:
 
 def _seen(one: Found) -> dict[str, str]:
     return {
-        "auto-sync": "on" if argocd.syncs_itself(one.application) else "off",
+        _AUTO: "on" if argocd.syncs_itself(one.application) else "off",
         _POLICY: _ordered(argocd.policy(one.application)),
         _KEPT: one.remembered or _NONE,
         _UID: one.application["metadata"]["uid"],

@@ -59,18 +59,20 @@ class ByArgoCd:
         api, application = _asked(case)
         goal = _still(application, plan)
         api.roll_back(application, goal.number)
-        look = Rolling(case, api, application, goal)
+        look = Rolling(case, api, application, goal, plan.seen[_BEGUN])
         why = watched(case.site, case.tools, look, patience=patience_for(case.thing))
         return _over(case, api, look, why)
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
         """By the operation that began since; Argo CD keeps no word of ours beside it."""
-        _, application = _asked(case)
+        api, application = _asked(case)
         goal = next((one for one in deployed.history(application) if str(one.number) == plan.seen[_GOAL]), None)
         if goal is None:
             return Outcome(ended=Ended.UNKNOWN, said=f"Argo CD's history no longer has {plan.seen[_GOAL]}.")
         if deployed.goes_to(application, goal, after=plan.seen[_BEGUN]):
-            return _found(application, goal)
+            look = Rolling(case, api, application, goal, plan.seen[_BEGUN])
+            why = watched(case.site, case.tools, look, patience=patience_for(case.thing))
+            return _over(case, api, look, why, looks=True)
         if deployed.busy(application) or deployed.begun(application) != plan.seen[_BEGUN]:
             return Outcome(ended=Ended.UNKNOWN, said="Argo CD has begun something since, and it is not this.")
         return Outcome(ended=Ended.FAILED, said="Argo CD has begun nothing since. Nothing was changed.")
@@ -79,10 +81,10 @@ class ByArgoCd:
 class Rolling:
     """A `watching.Look`: our operation to its end, then the application's health, and the workload itself."""
 
-    def __init__(self, case: Case, api: ArgoCd, application: Thing, goal: Deployed) -> None:
+    def __init__(self, case: Case, api: ArgoCd, application: Thing, goal: Deployed, before: str) -> None:
         self._kind = case.site.workload.kind
         self._api = api
-        self._before = deployed.begun(application)
+        self._before = before
         self.application = application  #: as it was seen last
         self.goal = goal
 
@@ -188,8 +190,8 @@ def _still(application: Thing, plan: Plan) -> Deployed:
     return goal
 
 
-def _over(case: Case, api: ArgoCd, look: Rolling, why: str) -> Outcome:
-    """How it ended; `why`: why it does not hold, or ""."""
+def _over(case: Case, api: ArgoCd, look: Rolling, why: str, *, looks: bool = False) -> Outcome:
+    """How it ended; `why`: why it does not hold, or "". `looks`: nothing may be changed by this."""
     goal, phase = look.goal, look.phase
     left = {_DEPLOYED: goal.key, _REVISION: goal.short}
     if not why:
@@ -197,6 +199,9 @@ def _over(case: Case, api: ArgoCd, look: Rolling, why: str) -> Outcome:
         return Outcome(
             ended=Ended.DONE, said=f"{said} git says something else until its commit is reverted.", left=left
         )
+    if look.is_blocked and looks:
+        end = f"`argocd app terminate-op {look.application['metadata']['name']}` ends it."
+        return Outcome(ended=Ended.UNKNOWN, said=f"{_window()} It begins when the window opens. {end}")
     if look.is_blocked:
         return _ended(case, api, look)
     if not look.is_begun:
@@ -222,25 +227,11 @@ def _ended(case: Case, api: ArgoCd, look: Rolling) -> Outcome:
         look(_)
         return Standing(said="the operation is being ended", done=look.phase not in ("Running", "Terminating"))
 
-    left = watched(replace(case.site, soak=timedelta(0)), case.tools, over, patience=_ENDING)
+    tools = replace(case.tools, deadline=lambda until: until)  # That of the run was for getting there.
+    left = watched(replace(case.site, soak=timedelta(0)), tools, over, patience=_ENDING)
     if left or deployed.touched(look.application) or look.phase == "Succeeded":
         return Outcome(ended=Ended.UNKNOWN, said=f"{_window()} It was told to end, and it is not clear how it did.")
     return Outcome(ended=Ended.FAILED, said=f"{_window()} The operation was ended. Nothing was changed.")
-
-
-def _found(application: Thing, goal: Deployed) -> Outcome:
-    phase = deployed.state(application).get("phase")
-    said = f"Argo CD went back to {goal.number} of the history, {goal.short}: {phase}."
-    left = {_DEPLOYED: goal.key, _REVISION: goal.short}
-    if phase == "Succeeded":
-        return Outcome(ended=Ended.DONE, said=said, left=left)
-    if phase in ("Failed", "Error"):
-        if deployed.touched(application):
-            return Outcome(
-                ended=Ended.DONE, said=said, unwell=f"Argo CD could not apply all of it: {phase}.", left=left
-            )
-        return Outcome(ended=Ended.FAILED, said=f"{said} Nothing was changed.")
-    return Outcome(ended=Ended.UNKNOWN, said=f"{said} It is not over.")
 
 
 def _window() -> str:

@@ -9,8 +9,9 @@ https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from bot.acts import Outcome, Plan
+from bot.acts import Ended, Outcome, Plan
 from bot.clusters import How, Thing
 from bot.workloads import history, marks, place, returning
 from bot.workloads.history import Choice
@@ -42,11 +43,22 @@ class ByReplicaSet:
         returning.refuse_paused(case)
         choice = returning.still(case, plan, history.replicasets(site.cluster, thing))
         written = site.cluster.patch(site.workload, _steps(thing, choice, run), how=How.STEPS, by=marks.manager(run))
-        look = Settling(site, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
-        return returning.over(site, choice, watched(site, case.tools, look, patience=patience_for(thing)))
+        return self._watched(case, choice, written)
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
-        return returning.looked_for(case, plan, run, history.replicasets(case.site.cluster, case.thing))
+        kept = history.replicasets(case.site.cluster, case.thing)
+        outcome = returning.looked_for(case, plan, run, kept)
+        if outcome.ended is not Ended.DONE:
+            return outcome
+        choice = returning.resumed(case, plan, kept)
+        if choice is None:
+            return replace(outcome, unwell=returning.changed_since(case))
+        return self._watched(case, choice, case.thing)
+
+    def _watched(self, case: Case, choice: Choice, written: Thing) -> Outcome:
+        site = case.site
+        look = Settling(site, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
+        return returning.over(site, choice, watched(site, case.tools, look, patience=patience_for(case.thing)))
 
 
 def _steps(thing: Thing, choice: Choice, run: str) -> list[dict[str, object]]:

@@ -95,9 +95,30 @@ class ByHelm:
             return Outcome(
                 ended=Ended.UNKNOWN, said=f"Somebody else has changed the release: {newest or 'it is gone'}."
             )
-        if made.is_pending:
-            return Outcome(ended=Ended.UNKNOWN, said=f"Helm has begun {made}, and it is not known to be over.")
-        return _done(case, goal, made, "" if made.status in helm.GOOD else f"Helm says: {made.description}.")
+        ending, why = _Ending(case, made), ""
+        if not made.is_pending or helm.under_way(made, case.tools.now()):  # Its program may outlive our process.
+            why = watched(case.site, case.tools, ending, patience=patience_for(case.thing))
+        if ending.made.is_pending:
+            said = f"Helm has begun {ending.made}, and it is not known to be over."
+            return Outcome(ended=Ended.UNKNOWN, said=said)
+        return _done(case, goal, ending.made, why)
+
+
+class _Ending:
+    """A `watching.Look` at a rollback that nobody waits for: Helm's own end, then the workload."""
+
+    def __init__(self, case: Case, made: Release) -> None:
+        self._case = case
+        self._workload = _look(case)
+        self.made = made  #: as it was seen last
+
+    def __call__(self, thing: Thing) -> Standing:
+        self.made = next((one for one in _kept(self._case) if one.version == self.made.version), self.made)
+        if self.made.is_pending:
+            return Standing(said=f"Helm is at {self.made}")
+        if self.made.status not in helm.GOOD:
+            return Standing(said=self.made.status, failed=f"Helm says: {self.made.description}.")
+        return self._workload(thing)
 
 
 def _program(case: Case) -> Helm:

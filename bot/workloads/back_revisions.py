@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Access, How, Thing
@@ -16,7 +17,7 @@ from bot.sites import Site
 from bot.workloads import history, kinds, marks, place, returning
 from bot.workloads.history import Choice
 from bot.workloads.settling import Settling
-from bot.workloads.status import counted, patience_for, wanted
+from bot.workloads.status import Standing, counted, patience_for, wanted
 from bot.workloads.unsticking import Unsticking, partition_of, stuck
 from bot.workloads.watching import watched
 from bot.workloads.ways import Case
@@ -38,8 +39,7 @@ class ByControllerRevision:
         patch, by = _patch(thing, choice, run), marks.manager(run)
         written = site.cluster.patch(site.workload, patch, how=How.STRATEGIC, by=by)
         if not _rolls(thing):
-            said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
-            return replace(returning.over(site, choice, ""), said=said)
+            return _for_later(site, choice)
         patience = patience_for(thing, in_line=_count(thing))
         if not _waits_in_line(site, thing):
             settling = Settling(site, choice.goal.pods, written=written)
@@ -51,17 +51,34 @@ class ByControllerRevision:
         return replace(outcome, said=f"{outcome.said} Deleted: {', '.join(sorted(look.deleted.values()))}.")
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
-        """What it did not come to delete is told: only a person knows whether that is still wanted."""
+        """Watched on without deleting anything: only a person knows whether that is still wanted."""
         site, thing = case.site, case.thing
         kept = history.controller_revisions(site.cluster, thing)
         outcome = returning.looked_for(case, plan, run, kept)
-        now = history.current(kept, thing)
-        if outcome.ended is not Ended.DONE or now is None or not (_rolls(thing) and _waits_in_line(site, thing)):
+        if outcome.ended is not Ended.DONE:
             return outcome
-        names = sorted(one["metadata"]["name"] for one in stuck(site, thing, now))
-        if not names:
-            return outcome
-        return replace(outcome, unwell=f"It waits for pods that have to be deleted first: {', '.join(names)}.")
+        choice = returning.resumed(case, plan, kept)
+        if choice is None:
+            return replace(outcome, unwell=returning.changed_since(case))
+        if not _rolls(thing):
+            return _for_later(site, choice)
+        settling = Settling(site, choice.goal.pods, written=thing)
+        look = partial(_unless_stuck, site, choice, settling) if _waits_in_line(site, thing) else settling
+        patience = patience_for(thing, in_line=_count(thing))
+        return returning.over(site, choice, watched(site, case.tools, look, patience=patience))
+
+
+def _for_later(site: Site, choice: Choice) -> Outcome:
+    said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
+    return replace(returning.over(site, choice, ""), said=said)
+
+
+def _unless_stuck(site: Site, choice: Choice, settling: Settling, thing: Thing) -> Standing:
+    names = sorted(one["metadata"]["name"] for one in stuck(site, thing, choice.goal))
+    if names:
+        said = f"It waits for pods that have to be deleted first: {', '.join(names)}."
+        return Standing(said="stuck", failed=said)
+    return settling(thing)
 
 
 def _patch(thing: Thing, choice: Choice, run: str) -> Thing:

@@ -73,20 +73,31 @@ class ByRollout:
         stands, kept = _template(case), _kept(case)
         choice = returning.still(_as_kept(case, _now(look, kept)), plan, kept)
         case.site.cluster.patch(stands.ref, _steps(stands, choice, run), how=How.STEPS, by=marks.manager(run))
-        why = rollout_acts.held(look, case.tools, undone(case.site, look.rollout, choice.goal.hash))
-        outcome = returning.over(case.site, choice, why)
-        more = rollout_acts.afterwards(case.site, lambda now: f"{progress(now)} {waits_for(now)}".strip())
-        return replace(outcome, said=f"{outcome.said} {more}")
+        return self._watched(case, look, choice)
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
         look = looked_at(case.site, case.thing)
         if plan.seen[_HOW] == _ABORT:
-            return ABORT.probe(look, plan, run, case.tools.now())
+            return ABORT.probe(look, plan, run, case.tools)
         kept, stands = _kept(case), _template(case)
         if stands.ref != case.site.workload and marks.written_by(stands.thing, run):
             said = f"{stands.ref} was given {plan.seen['goal']} again."
-            return Outcome(ended=Ended.DONE, said=said, left={"template": plan.seen["goal"]})
-        return returning.looked_for(_as_kept(case, _now(look, kept)), plan, run, kept)
+            outcome = Outcome(ended=Ended.DONE, said=said, left={"template": plan.seen["goal"]})
+        else:
+            outcome = returning.looked_for(_as_kept(case, _now(look, kept)), plan, run, kept)
+        goal = next((one for one in kept if one.hash == plan.seen["goal"]), None)
+        if outcome.ended is not Ended.DONE or goal is None:
+            return outcome
+        before = next((one for one in kept if one.hash == plan.seen[returning.TEMPLATE]), None)
+        then = replace(look.scene, rollout=replace(look.rollout, current=plan.seen[returning.TEMPLATE]))
+        return self._watched(case, replace(look, scene=then), Choice(now=before, goal=goal))
+
+    def _watched(self, case: Case, look: Looked, choice: Choice) -> Outcome:
+        """`look`: how it was before the write."""
+        why = rollout_acts.held(look, case.tools, undone(case.site, look.rollout, choice.goal.hash))
+        outcome = returning.over(case.site, choice, why)
+        more = rollout_acts.afterwards(case.site, lambda now: f"{progress(now)} {waits_for(now)}".strip())
+        return replace(outcome, said=f"{outcome.said} {more}")
 
 
 def _aborts(look: Looked, wish: str) -> bool:

@@ -69,13 +69,13 @@ def done(site: Site, plan: Plan, run: str, *, closed: bool) -> Outcome:
         ]
     steps = [uid, *wish, *marks.noted(node, marks.annotation(run))]
     now = site.cluster.patch(site.workload, steps, how=How.STEPS, by=marks.manager(run))
-    return _over(site, now)
+    return _over(site, now, was=plan.seen[_OPEN])
 
 
 def looked_for(site: Site, plan: Plan, run: str) -> Outcome:
     node = _node(site)
     if marks.written_by(node, run):
-        return _over(site, node)
+        return _over(site, node, was=plan.seen[_OPEN])
     if _yes_or_no(node) == plan.seen[_OPEN]:
         return Outcome(ended=Ended.FAILED, said=f"{site.workload} is as it was. Nothing was changed.")
     return Outcome(ended=Ended.UNKNOWN, said=f"{_told(site, node)}; it does not say who wanted that.")
@@ -139,8 +139,11 @@ def _yes_or_no(node: Thing) -> str:
     return "no" if _is_closed(node) else "yes"
 
 
-def _over(site: Site, node: Thing) -> Outcome:
-    return Outcome(ended=Ended.DONE, said=f"{_told(site, node)}.", left={_OPEN: _yes_or_no(node)})
+def _over(site: Site, node: Thing, *, was: str) -> Outcome:
+    now = _yes_or_no(node)
+    who = f"It was taken back since by {marks.whose(node, 'spec', 'unschedulable')}."
+    left = {_OPEN: "no" if was == "yes" else "yes"}
+    return Outcome(ended=Ended.DONE, said=f"{_told(site, node)}.", unwell=who if now == was else "", left=left)
 
 
 def _told(site: Site, node: Thing) -> str:

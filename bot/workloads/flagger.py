@@ -64,10 +64,14 @@ class ByGate:
         question = Question(canary=_key(case.site, thing), hook=self.hook, revision=asked.revision)
         if moved or not gates.open(question, run=run, lasts=_lasts(thing)):
             raise Moved("; ".join(moved) or "Flagger asks about another revision by now")
+        return self._watched(case, plan, run, thing)
+
+    def _watched(self, case: Case, plan: Plan, run: str, thing: Thing) -> Outcome:
+        """From the moment at which its gate is open."""
         try:
             why = watched(case.site, case.tools, lambda _: self._standing(case, plan, run), patience=_patience(thing))
         finally:
-            passed = gates.close(run)
+            passed = _gates(case).close(run)
         if not passed:
             said = why or "Flagger went on without asking."
             return Outcome(ended=Ended.FAILED, said=f"{said} The gate is shut again. This run has changed nothing.")
@@ -78,15 +82,14 @@ class ByGate:
             unwell=why,
         )
 
-    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 - the run alone tells
+    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
+        """By its gate: what is still open there, or was passed, is watched on."""
         opened = _gates(case).opened(run)
-        if opened is not None and opened.passed:
-            phase = _phase(_canary(case.site))
-            return Outcome(ended=Ended.DONE, said=f"Flagger was told yes by this run; the canary is {phase} now.")
-        if opened is None or opened.closed or opened.until <= case.tools.now():
-            said = "was not opened" if opened is None else "was shut before Flagger asked"
-            return Outcome(ended=Ended.FAILED, said=f"The gate {said}. Nothing was changed.")
-        raise Rejected(f"The gate is open until {opened.until:%H:%M} UTC, and Flagger has not asked yet.")
+        is_open = opened is not None and not opened.closed and opened.until > case.tools.now()
+        if opened is not None and (opened.passed or is_open):
+            return self._watched(case, plan, run, _canary(case.site))
+        said = "was not opened" if opened is None else "was shut before Flagger asked"
+        return Outcome(ended=Ended.FAILED, said=f"The gate {said}. Nothing was changed.")
 
     def _asked(self, case: Case, thing: Thing) -> Asked:
         """What Flagger asks now. Raises `Rejected` where it does not ask."""

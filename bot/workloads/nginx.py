@@ -62,19 +62,21 @@ class ByWeight:
         notes = {**marks.annotation(run), _WEIGHT: _written(found, wanted)}
         patch = {"metadata": {"resourceVersion": found["metadata"]["resourceVersion"], "annotations": notes}}
         case.site.cluster.patch(_ref(case, found), patch, how=How.MERGE, by=marks.manager(run))
-        why = watched(case.site, case.tools, lambda thing: self._holds(case, thing, wanted), patience=_PATIENCE)
-        said = f"{wanted}% of the traffic goes to {case.site.workload.name}."
-        return Outcome(ended=Ended.DONE, said=said, unwell=why, left={"weight": f"{wanted}%"})
+        return self._watched(case, wanted)
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
         found = _canary(case)
         now, wanted = weight_of(found), _wanted(case, int(plan.seen["weight"].rstrip("%")))
         if marks.written_by(found, run):
-            said = f"The write of this run stands: {now}% of the traffic goes there."
-            return Outcome(ended=Ended.DONE, said=said, left={"weight": f"{wanted}%"})
+            return self._watched(case, wanted)
         if f"{now}%" == plan.seen["weight"]:
             return Outcome(ended=Ended.FAILED, said="The weight is as the plan saw it. Nothing was changed.")
         return Outcome(ended=Ended.UNKNOWN, said=f"The weight is {now}%, and nothing says who set it. Look at it.")
+
+    def _watched(self, case: Case, wanted: int) -> Outcome:
+        why = watched(case.site, case.tools, lambda thing: self._holds(case, thing, wanted), patience=_PATIENCE)
+        said = f"{wanted}% of the traffic goes to {case.site.workload.name}."
+        return Outcome(ended=Ended.DONE, said=said, unwell=why, left={"weight": f"{wanted}%"})
 
     def _check(self, case: Case, found: Thing) -> None:
         ref = _ref(case, found)

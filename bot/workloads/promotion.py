@@ -34,7 +34,7 @@ class ByRollout:
         return _verb(case.wish).run(looked_at(case.site, case.thing), plan, run, case.tools)
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
-        return _verb(case.wish).probe(looked_at(case.site, case.thing), plan, run, case.tools.now())
+        return _verb(case.wish).probe(looked_at(case.site, case.thing), plan, run, case.tools)
 
 
 #: All there are, by name. One that this version does not have is refused by name.

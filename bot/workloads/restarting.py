@@ -27,6 +27,8 @@ from bot.workloads.watching import watched
 #: Names in a plan's `seen`: the object, and a digest of what its pods are made of.
 _UID, _RUNS = "uid", "runs"
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
+#: What is noted for the watch: the mark, the phase that a Rollout had, and when the newest pod was made that was there.
+_AT, _PHASE, _NEWEST = "at", "phase", "newest"
 
 
 def planned(site: Site, thing: Thing) -> Plan:
@@ -52,20 +54,37 @@ def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcom
         raise Moved(f"{site.workload} was restarted or changed since")
     there = pods.pods_of(site.cluster, thing)
     older, at = frozenset(one["metadata"]["uid"] for one in there), _after(there, tools.now())
+    phase, newest = str(_status(thing).get("phase", "")), max(map(_born, there), default="")
+    tools.note({_AT: at, _PHASE: phase, _NEWEST: newest})
     written = site.cluster.patch(site.workload, _steps(site, thing, run, at), how=How.STEPS, by=marks.manager(run))
-    patience = patience_for(thing, in_line=counted(thing, "desiredNumberScheduled") or wanted(thing))
-    why = watched(site, tools, _Restarting(site, thing, older, at, written), patience=patience)
-    return Outcome(
-        ended=Ended.DONE, said=f"{site.workload} {'was told to restart' if why else 'is restarted'}.", unwell=why
-    )
+    return _watched(site, tools, _Restarting(site, phase, older, at, written), thing)
 
 
-def looked_for(site: Site, thing: Thing, plan: Plan, run: str) -> Outcome:
+def looked_for(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcome:
     if marks.written_by(thing, run):
-        return Outcome(ended=Ended.DONE, said=f"{site.workload} was told to restart.")
+        return _watched_on(site, thing, tools)
     if _digest(site, thing) == plan.seen[_RUNS]:
         return Outcome(ended=Ended.FAILED, said=f"{site.workload} was not told to restart. Nothing was changed.")
     return Outcome(ended=Ended.UNKNOWN, said=f"{site.workload} was restarted or changed; it does not say by whom.")
+
+
+def _watched(site: Site, tools: Tools, look: _Restarting, thing: Thing) -> Outcome:
+    patience = patience_for(thing, in_line=counted(thing, "desiredNumberScheduled") or wanted(thing))
+    why = watched(site, tools, look, patience=patience)
+    said = f"{site.workload} {'was told to restart' if why else 'is restarted'}."
+    return Outcome(ended=Ended.DONE, said=said, unwell=why)
+
+
+def _watched_on(site: Site, thing: Thing, tools: Tools) -> Outcome:
+    """As `done` would have watched it. Older pods are known by the newest of them, by the cluster's own clock."""
+    at, newest = tools.noted.get(_AT, _restarted_at(site, thing)), tools.noted.get(_NEWEST, "")
+    if _restarted_at(site, thing) != at:
+        path = ("restartAt",) if site.workload.kind == kinds.ROLLOUT else ("template",)
+        why = f"It was restarted or changed since by {marks.whose(thing, 'spec', *path)}."
+        return Outcome(ended=Ended.DONE, said=f"{site.workload} was told to restart.", unwell=why)
+    there = pods.pods_of(site.cluster, thing)
+    older = frozenset(one["metadata"]["uid"] for one in there if _born(one) <= newest)
+    return _watched(site, tools, _Restarting(site, tools.noted.get(_PHASE, ""), older, at, thing), thing)
 
 
 class _Restarting:
@@ -74,9 +93,9 @@ class _Restarting:
     A Rollout that waits halfway, or was aborted, is as well afterwards as it was: it only has to be restarted.
     """
 
-    def __init__(self, site: Site, before: Thing, older: frozenset[str], at: str, written: Thing) -> None:
+    def __init__(self, site: Site, phase: str, older: frozenset[str], at: str, written: Thing) -> None:
         self._site = site
-        self._phase = _status(before).get("phase")
+        self._phase = phase  #: that it had before
         self._at = at
         self._settling = Settling(site, "", older=older, written=written)
 
@@ -84,7 +103,7 @@ class _Restarting:
         standing, status = self._settling(thing), _status(thing)
         if self._site.workload.kind != kinds.ROLLOUT:
             return standing
-        same = status.get("phase") == self._phase
+        same = status.get("phase", "") == self._phase
         if standing.failed and not same:
             return standing
         if status.get("restartedAt") != self._at:
@@ -129,6 +148,17 @@ def _steps(site: Site, thing: Thing, run: str, at: str) -> list[dict[str, object
     inside = [{**step, "path": f"/spec/template{step['path']}"} for step in marks.noted(template, {_RESTARTED: at})]
     same = {"op": "test", "path": "/spec/template", "value": template}
     return [uid, same, *inside, *marks.noted(thing, marks.annotation(run))]
+
+
+def _restarted_at(site: Site, thing: Thing) -> str:
+    if site.workload.kind == kinds.ROLLOUT:
+        return str(thing["spec"].get("restartAt") or "")
+    meta = thing["spec"]["template"].get("metadata") or {}
+    return str((meta.get("annotations") or {}).get(_RESTARTED, ""))
+
+
+def _born(pod: Thing) -> str:
+    return str(pod["metadata"]["creationTimestamp"])
 
 
 def _after(there: Iterable[Thing], now: datetime) -> str:

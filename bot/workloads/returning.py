@@ -72,6 +72,19 @@ def looked_for(case: Case, plan: Plan, run: str, revisions: Sequence[Revision]) 
     return Outcome(ended=Ended.UNKNOWN, said=said)
 
 
+def resumed(case: Case, plan: Plan, revisions: Sequence[Revision]) -> Choice | None:
+    """From where to where a run has brought it, to be watched on; None: its template was changed again since."""
+    now, seen = current(revisions, case.thing), plan.seen
+    if now is None or now.hash != seen[_GOAL]:
+        return None
+    return Choice(now=next((one for one in revisions if one.hash == seen[TEMPLATE]), None), goal=now)
+
+
+def changed_since(case: Case) -> str:
+    """Who has given it another template since a run did: a sentence."""
+    return f"Its template was changed since by {marks.whose(case.thing, 'spec', 'template')}."
+
+
 def refuse_paused(case: Case) -> None:
     if case.thing["spec"].get("paused"):
         said = f"{case.site.workload} is paused, so nothing would come of it. Nothing was done."

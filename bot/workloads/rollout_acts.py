@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from bot.acting import Moved, Tools
@@ -20,10 +20,12 @@ from bot.sites import Site
 from bot.workloads import kinds, marks, place
 from bot.workloads.promoting import Change, Scene
 from bot.workloads.rollout_watch import available_of
-from bot.workloads.rollouts import Rollout, of_step, read
+from bot.workloads.rollouts import Analysis, Pause, Rollout, of_step, read
 from bot.workloads.status import patience_for
 from bot.workloads.watching import Look, watched
 
+#: What is noted for the watch: the name of the analysis of the step that it was at.
+STEP_ANALYSIS = "analysis"
 #: What people are not shown of the facts: they are told in the plan's sentences.
 PRIVATE = ("uid", "spec", "ends")
 
@@ -144,18 +146,29 @@ def afterwards(site: Site, said: Callable[[Rollout], str]) -> str:
         return "It was done; how it is now cannot be read."
 
 
-def traced(look: Looked, plan: Plan, run: str) -> Outcome | None:
+def traced(look: Looked, plan: Plan, run: str) -> Ended | None:
     """What can be said of any run: that it left its mark, or that all is as the plan saw it; None else."""
     if marks.written_by(look.thing, run):
-        return Outcome(ended=Ended.DONE, said="The write of this run stands on the Rollout.", left=left(look))
+        return Ended.DONE
     if not list(_changed(look, plan)) and not look.rollout.unpausing:
-        return Outcome(ended=Ended.FAILED, said="The Rollout is as the plan saw it. Nothing was changed.")
+        return Ended.FAILED
     return None
 
 
-def left(look: Looked) -> dict[str, str]:
-    """By what a later undo knows that nobody has gone on since."""
-    return {"template": look.rollout.current}
+def as_planned(look: Looked, plan: Plan, noted: Mapping[str, str]) -> Looked:
+    """The Rollout as it was before the write, as far as a watch over that asks: by the plan, and what was noted."""
+    now, seen = look.rollout, plan.seen
+    pauses = tuple(_pause(one) for one in seen.get("pauses", "none").split(", ") if one != "none")
+    analyses = (Analysis(what="step", name=noted[STEP_ANALYSIS], phase=""),) if noted.get(STEP_ANALYSIS) else ()
+    before = replace(
+        now, current=seen["template"], step=int(seen.get("step", now.step)), pauses=pauses, analyses=analyses
+    )
+    return replace(look, scene=replace(look.scene, rollout=before))
+
+
+def _pause(said: str) -> Pause:
+    reason, _, since = said.partition(" since ")
+    return Pause(reason=reason, since=since)
 
 
 def unknown(look: Looked) -> Outcome:

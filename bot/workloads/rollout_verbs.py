@@ -19,6 +19,9 @@ from bot.workloads.rollouts import INCONCLUSIVE, Rollout, read
 from bot.workloads.status import Standing
 from bot.workloads.watching import Look
 
+#: What is noted for the watch: the step from which it goes on.
+_START = "start"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verb:
@@ -54,21 +57,28 @@ class Verb:
 
     def run(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:
         change = rollout_acts.decided_again(look, plan, self.decide)
+        analysis = look.rollout.analysis("step")
+        tools.note({_START: str(change.start), rollout_acts.STEP_ANALYSIS: analysis.name if analysis else ""})
         rollout_acts.written(look, change, run)
+        return self._watched(look, change, tools)
+
+    def probe(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:
+        found, rollout = rollout_acts.traced(look, plan, run), look.rollout
+        if found is Ended.FAILED:
+            return Outcome(ended=found, said="The Rollout is as the plan saw it. Nothing was changed.")
+        alone = plan.seen.get("template") == rollout.current and self.after(plan, rollout, tools.now())
+        if found is None and not alone:
+            return rollout_acts.unknown(look)
+        start = int(tools.noted.get(_START, plan.seen.get("step", rollout.step)))
+        return self._watched(rollout_acts.as_planned(look, plan, tools.noted), Change(start=start), tools)
+
+    def _watched(self, look: Looked, change: Change, tools: Tools) -> Outcome:
+        """`look`: how it was before the write."""
         why = rollout_acts.held(look, tools, self.watch(look, change))
         said = rollout_acts.afterwards(
             look.site, lambda now: f"It was done, and does not hold. {progress(now)}" if why else self.said(look, now)
         )
         return Outcome(ended=Ended.DONE, said=said, unwell=why, left={"template": look.rollout.current})
-
-    def probe(self, look: Looked, plan: Plan, run: str, now: datetime) -> Outcome:
-        found = rollout_acts.traced(look, plan, run)
-        if found is not None:
-            return found
-        rollout = look.rollout
-        if plan.seen.get("template") == rollout.current and self.after(plan, rollout, now):
-            return Outcome(ended=Ended.DONE, said=f"It was done. {progress(rollout)}", left=rollout_acts.left(look))
-        return rollout_acts.unknown(look)
 
 
 def _on(look: Looked, change: Change) -> tuple[str, ...]:

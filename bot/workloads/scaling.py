@@ -25,6 +25,8 @@ from bot.workloads.ways import WAY, chosen
 
 _SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
 _BY, _UID = "autoscaler", "uid"
+#: What is noted for the watch: the phase that a Rollout had before.
+_PHASE = "phase"
 
 
 def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
@@ -84,22 +86,17 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     if moved:
         raise Moved("; ".join(moved))
     after = settled(wish, now)
+    phase = str((workload.get("status") or {}).get("phase", ""))
+    off = lever is levers.HPA and _is_off(workload, held)
+    tools.note({_PHASE: phase})
     site.cluster.patch(ref, lever.steps(held, after, run), how=How.STEPS, by=marks.manager(run), sub=lever.sub)
-    look = Scaled(
-        site=site,
-        lever=lever,
-        ref=ref,
-        after=after,
-        phase=str((workload.get("status") or {}).get("phase", "")),
-        now=tools.now,
-        off=lever is levers.HPA and _is_off(workload, held),
-    )
+    look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, now=tools.now, off=off)
     why = watched(site, tools, look, patience=_patience(site, workload, after))
     return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
 
 
 def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
-    """Whether that run wrote what it was to write, by what it left and by the values."""
+    """Whether that run wrote what it was to write, by what it left and by the values; then the watch goes on."""
     site, lever, ref = _meant(wish, plan, tools)
     held = site.cluster.get(ref)
     if held is None or held["metadata"]["uid"] != plan.seen[_UID]:
@@ -107,11 +104,22 @@ def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     before = {one.name: plan.seen[one.name] for one in lever.values}
     after, now = settled(wish, before), lever.read(held)
     if marks.written_by(held, run):
-        return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=taken_back(lever, held, after), left=after)
+        why = taken_back(lever, held, after) or _watched_on(site, tools, lever=lever, ref=ref, after=after, held=held)
+        return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
     if now == before:
         return Outcome(ended=Ended.FAILED, said=f"{wish.service} is as it was: never changed, or back at once.")
     said = f"{wish.service} is neither as it was nor bears the mark of this run: {_spelled(now)}."
     return Outcome(ended=Ended.UNKNOWN, said=said)
+
+
+def _watched_on(site: Site, tools: Tools, *, lever: Lever, ref: Ref, after: dict[str, str], held: Thing) -> str:
+    """As `run` would have watched it. `held`: what it wrote to."""
+    workload = site.cluster.get(site.workload)
+    if workload is None:
+        return f"{site.workload} is gone."
+    phase, off = tools.noted.get(_PHASE, ""), lever is levers.HPA and _is_off(workload, held)
+    look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, now=tools.now, off=off)
+    return watched(site, tools, look, patience=_patience(site, workload, after))
 
 
 def _meant(wish: Wish, plan: Plan, tools: Tools) -> tuple[Site, Lever, Ref]:

@@ -2,6 +2,8 @@
 
 The trap: "ready" at one moment means little, so it has to last for the site's soak; and what somebody else has taken
 back is found out here, not at the next alert. Nothing is changed here, and nothing that fails here undoes the change.
+A watch that was cut off, because its process died, goes on with the deadline that it had; its soak begins anew, because
+nobody has seen what was in between.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from bot.ports import Rejected
 from bot.sites import Site
 from bot.workloads.status import Standing
 
+#: Why it is not known to hold.
+CUT_OFF = "Whether it holds is not known: the bot ended again and again while it watched that."
+_MINUTE = timedelta(minutes=1)
+
 #: How far it is, as seen on the workload; it may look at more than that.
 Look = Callable[[Thing], Standing]
 
@@ -26,7 +32,10 @@ def watched(site: Site, tools: Tools, look: Look, *, patience: timedelta) -> str
 
     `patience` is for getting there; what falls back while it soaks has what is left of it to come up again.
     """
-    began = tools.now()
+    until = tools.deadline(tools.now() + patience)
+    if until is None:
+        return CUT_OFF
+    until = min(until, tools.now() + patience)  # One further ahead was made by a clock that was put back since.
     since: datetime | None = None
     thing: Thing | None = None
     while True:
@@ -36,8 +45,8 @@ def watched(site: Site, tools: Tools, look: Look, *, patience: timedelta) -> str
         now = tools.now()
         if not standing.done:
             since = None
-            if now - began > patience:
-                return f"{_sentence(standing.said)} That is so {spell(patience)} after the change."
+            if now > until:
+                return f"{_sentence(standing.said)} That is so {spell(_after(patience, now - until))} after the change."
         elif since is None:
             since = now
         if since is not None and now - since >= site.soak:
@@ -58,6 +67,11 @@ def _seen(site: Site, tools: Tools, look: Look, before: Thing | None) -> tuple[S
     except Rejected as refused:
         sleep(tools.pace.total_seconds())  # Who is refused at once must not ask as fast as that.
         return Standing(said=refused.said.removesuffix(" Nothing was done.").rstrip(".")), before
+
+
+def _after(patience: timedelta, late: timedelta) -> timedelta:
+    """How long after the change it is, whole minutes late where nobody looked at its deadline."""
+    return patience + late // _MINUTE * _MINUTE
 
 
 def _sentence(said: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -223,4 +224,6 @@ def _run_that_nobody_saw_the_end_of(ground: Ground) -> str:
         house.clock.pass_by(minutes=3)
         house.tends()
     house.dials.silent = False
-    return ground.says("runs", ASKER).said.split()[0]
+    found = re.search(r"^([0-9a-f]{8}) unknown: ", ground.says("runs", ASKER).said, re.MULTILINE)
+    assert found is not None, "there is no unknown run"
+    return found[1]

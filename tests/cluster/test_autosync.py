@@ -195,6 +195,18 @@ def test_a_run_is_found_again_by_its_mark_and_one_that_never_was_is_not(world: W
     assert after.left == done.left
 
 
+def test_what_somebody_switched_on_again_before_anybody_looked_is_not_called_off(world: World) -> None:
+    placed(world)
+    plan = world.plan(action, OFF)
+    done = world.run(action, OFF, plan)
+    world.merge(kinds.APPLICATION, "shop", {"spec": {"syncPolicy": _HEALS}})
+
+    found = world.probe(action, OFF, plan)
+
+    assert (found.ended, found.left) == (Ended.DONE, done.left)
+    assert "was changed again at once by somebody else" in found.unwell
+
+
 def test_a_change_by_somebody_else_is_nobodys_run(world: World) -> None:
     placed(world)
     plan = world.plan(action, OFF)

@@ -124,6 +124,18 @@ def test_a_run_is_found_by_its_mark_and_one_that_never_wrote_is_not(world: World
     assert [one.ended for one in (before, after, other)] == [Ended.FAILED, Ended.DONE, Ended.UNKNOWN]
 
 
+def test_a_node_that_somebody_opened_again_after_a_crash_is_not_called_closed(world: World, node: str) -> None:
+    args = cordon_of(world, node)
+    plan = world.plan(cordon.action, args)
+    world.run(cordon.action, args, plan)
+    world.merge(kinds.NODE, node, {"spec": {"unschedulable": None}}, by="kubectl")
+
+    outcome = world.probe(cordon.action, args, plan)
+
+    assert (outcome.ended, outcome.left) == (Ended.DONE, {"schedulable": "no"})
+    assert outcome.unwell.startswith("It was taken back since by ")
+
+
 def test_what_still_keeps_pods_away_is_said(world: World, node: str) -> None:
     close(world, node)
 

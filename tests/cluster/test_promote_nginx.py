@@ -91,6 +91,16 @@ def test_a_run_that_died_after_its_write_is_found_again(split: World) -> None:
     assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
 
 
+def test_a_run_that_died_over_which_somebody_set_another_weight_is_not_called_well(split: World) -> None:
+    plan = split.plan(promote, _API)
+    split.run(promote, _API, plan)
+    split.merge(kinds.INGRESS, "canary", {"metadata": {"annotations": {f"{_NOTE}-weight": "40"}}})
+
+    found = split.probe(promote, _API, plan)
+
+    assert (found.ended, found.unwell) == (Ended.DONE, "Somebody has set the weight to 40% since.")
+
+
 @pytest.mark.parametrize(
     ("far", "notes", "code"),
     [

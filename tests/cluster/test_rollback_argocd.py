@@ -214,6 +214,22 @@ def test_what_a_sync_window_blocks_is_ended_and_nothing_was_changed(world: World
     assert runs(world) == "vakhta.test/api:2"
 
 
+def test_what_is_blocked_when_the_bot_has_died_is_told_and_nothing_is_ended_by_a_look(
+    world: World, argocd: FakeArgoCd
+) -> None:
+    plan = world.plan(action, ARGS)
+    argocd.window = True
+    argocd.answer_next(path="/rollback", reset=True, after_effect=True)
+    with pytest.raises(Unsure):
+        world.run(action, ARGS, plan)
+
+    outcome = world.probe(action, ARGS, plan)
+
+    assert outcome.ended is Ended.UNKNOWN
+    assert outcome.said.endswith("It begins when the window opens. `argocd app terminate-op shop` ends it.")
+    assert changes(argocd) == ["POST rollback"]
+
+
 def test_what_is_blocked_and_cannot_be_ended_is_for_a_person(world: World, argocd: FakeArgoCd) -> None:
     argocd.window = True
     plan = world.plan(action, ARGS)
@@ -266,12 +282,9 @@ def test_an_answer_that_is_lost_is_found_by_the_operation_that_began(world: Worl
 
     with pytest.raises(Unsure):
         world.run(action, ARGS, plan)
-    pending = world.probe(action, ARGS, plan)
-    world.probe(action, ARGS, plan)
     found = world.probe(action, ARGS, plan)
 
-    assert pending.ended is Ended.UNKNOWN
-    assert found.ended is Ended.DONE
+    assert (found.ended, found.unwell) == (Ended.DONE, "")
     assert found.left["revision"] == "aaaaaaaa"
     assert changes(argocd) == ["POST rollback"]
 

@@ -14,14 +14,14 @@ import pytest
 
 from bot.acting import Moved, Unsure
 from bot.acts import Ended
-from bot.clusters import Access, Kind, Mapped, Thing
+from bot.clusters import Access, How, Kind, Mapped, Thing
 from bot.ports import Rejected
 from bot.settings_services import ClusterSettings
 from bot.tools.cluster import Kubernetes
 from bot.tools.helm import Helm
 from bot.workloads import kinds
 from commands.rollback import Args, action
-from tests.cluster import releases
+from tests.cluster import manifests, releases
 from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.world import World
 from tests.house import ANA
@@ -242,6 +242,42 @@ def test_a_version_that_is_left_pending_is_for_a_person_to_look_at(world: World,
     releases.keep(world, 3, "pending-rollback", releases.objects(world, _OLD))
 
     assert world.probe(action, ARGS, plan).ended is Ended.UNKNOWN
+
+
+def test_helm_s_program_that_outlives_the_bot_is_watched_to_its_end_and_what_it_brought_as_well(
+    world: World, tmp_path: Path
+) -> None:
+    installed(world, tmp_path, script(tmp_path, "os.kill(os.getpid(), 9)"))
+    plan = world.plan(action, ARGS)
+    now = world.clock.at
+    releases.keep(world, 3, "pending-rollback", releases.objects(world, _OLD), at=now)
+    seen: list[str] = []
+
+    def over(said: str) -> None:
+        """Helm ends once it has been looked at."""
+        if not seen:
+            world.remove(kinds.SECRET, "sh.helm.release.v1.shop.v3")
+            releases.keep(world, 3, "deployed", releases.objects(world, _OLD), at=now)
+        seen.append(said)
+
+    outcome = action.probe(ARGS, plan, "5f" * 16, replace(world.tools, by=None, report=over))
+
+    assert seen[0].startswith("Helm is at version 3")
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+
+
+def test_what_helm_brought_back_before_the_bot_died_is_watched_on(world: World, tmp_path: Path) -> None:
+    installed(world, tmp_path, script(tmp_path, "os.kill(os.getpid(), 9)"))
+    plan = world.plan(action, ARGS)
+    releases.keep(world, 3, "deployed", releases.objects(world, _OLD))
+    world.fake.broken_images.add(_OLD)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", _OLD), how=How.STRATEGIC)
+    world.clock.by = timedelta(seconds=30)
+
+    outcome = world.probe(action, ARGS, plan)
+
+    assert outcome.ended is Ended.DONE
+    assert "That is so " in outcome.unwell
 
 
 def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: World, tmp_path: Path) -> None:

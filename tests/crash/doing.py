@@ -27,7 +27,7 @@ from tests.fakes.alertmanager import FakeAlertmanager
 from tests.fakes.calls import Answer, Call
 from tests.running import TOKEN, Program, until
 
-_INTENT, _OUTCOMES = "VK120I", ("VK121I", "VK122E", "VK123E")
+_INTENT, _OUTCOMES = "VK120I", ("VK121I", "VK122E", "VK123E", "VK124W")
 _OPERATOR = Principal(id="local", name="local", roles=frozenset({"admin"}))
 _RUN = re.compile(r"\(vakhta run ([0-9a-f]{32})\)$")
 
@@ -81,6 +81,11 @@ class Rows:
 
     def titles(self) -> list[str]:
         return [row["title"] for row in self.ask("SELECT title FROM incident ORDER BY id")]
+
+    def set(self, statement: str) -> None:
+        """What only time would do otherwise."""
+        with self._engine.begin() as connection:
+            connection.execute(text(statement))
 
     def ask(self, statement: str, **values: object) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:

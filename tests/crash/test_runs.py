@@ -142,9 +142,9 @@ def test_the_late_outcome_of_a_process_that_was_frozen_after_its_call_is_not_wri
 def test_a_run_that_died_and_cannot_be_looked_at_is_unknown_and_pages(doing: Doing) -> None:
     handle = doing.planned()
     doing.dies(f"yes {handle}", "run.called")
-    doing.world.answer_next(reset=True, path="/silences", times=4)
+    doing.world.answer_next(reset=True, path="/silences", times=5)
 
-    for minutes in (3, 6, 9, 12):
+    for minutes in (3, 6, 9, 12, 15):
         with doing.later(minutes) as house:
             house.tending.tend()
 

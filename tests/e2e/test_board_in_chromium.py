@@ -15,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from tests.dials import Dials, Turn
 from tests.e2e.chromium import browse, why_not
 from tests.paths.web_house import TOKEN, WebHouse, wait_for
 
@@ -95,6 +96,21 @@ def test_acknowledge_and_resolve_are_one_press_each_and_the_state_is_shown(house
     assert (acked["status"], acked["owner"]) == ("acknowledged", "local")
     assert house.incident(number)["status"] == "resolved"
     assert board.find_elements(By.CSS_SELECTOR, f"#open {card(number)}") == []
+
+
+def test_what_was_done_is_shown_with_its_word_its_reason_and_what_comes_next(
+    house: WebHouse, board: WebDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, dials = house.fire("ActedOn"), Dials(unwell="Pod api-1: ImagePullBackOff.")
+    monkeypatch.setitem(house.desk._verbs.actions, "turn", Turn(dials))
+    shown = house.say("turn prod/api 6", incident=number).json()["said"]
+
+    house.say(f"yes {re.findall(r'`yes ([0-9a-f]+)`', shown)[-1]}")
+    board.get(f"{house.url}/incidents/{number}")
+
+    said = wait_for(lambda: text(board, ".story .mark") and text(board, ".story li"))
+    assert "done but not well: turn prod/api 6" in said
+    assert "Pod api-1: ImagePullBackOff. Mend prod/api, or go back: `undo " in said
 
 
 def test_what_somebody_else_does_is_seen_here(house: WebHouse, board: WebDriver) -> None:

@@ -7,6 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from bot import plans
+from bot.acts import Ended, Outcome, Plan
+from bot.plans import Drawn
+from bot.states import State
+from bot.store import drawn as drawn_up
+from bot.store import ran
+from bot.store.ran import INTENDED, Run
 from tests.paths.edges import Ears, error_of, refusals
 from tests.paths.web_house import TOKEN, WebHouse
 
@@ -189,7 +196,43 @@ def test_the_contract_and_its_page_come_from_the_bot_alone(house: WebHouse) -> N
     contract = house.http.get("/api/openapi.json").json()
     page = house.http.get("/api/docs")
 
-    assert set(contract["paths"]) == {"/api/audit", "/api/incidents", "/api/incidents/{incident_id}"}
+    assert set(contract["paths"]) == {"/api/audit", "/api/incidents", "/api/incidents/{incident_id}", "/api/runs"}
     assert "GET /api/incidents/{incident_id}" in page.text
     assert re.findall(r"https?://", page.text) == []
     assert "<script" not in page.text
+
+
+def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(house: WebHouse) -> None:
+    number, run = house.fire("Acted"), "1a2b3c4d" * 4
+    plan = Plan(target="prod/api", effect=("it goes from 3 to 6",), radius="one dial", undo="turn prod/api 3")
+    body = plans.written("turn", "turn prod/api 6", plan)
+    with house.store.begin() as tx:
+        drawn = Drawn(
+            handle=run, verb="turn", words="turn prod/api 6", by="ana", place="slack", incident_id=number, at=tx.now,
+            needs=0, state=plans.State.APPROVED, plan=plan, digest=plans.digest_of(body),
+        )  # fmt: skip
+        drawn_up.put_plan(tx, drawn, body)
+        made = Run(
+            id=run, handle=run, by="ana", target="prod/api", state=INTENDED, token=1, lease_until=tx.now,
+            began_at=tx.now, left={},
+        )  # fmt: skip
+        ran.put_run(tx, made)
+    going_on = house.incident(number)["runs"][0]["state"]
+    ended = Outcome(ended=Ended.DONE, said="It is at 6.", undo="turn prod/api 3", unwell="Pod api-1: ImagePullBackOff.")
+    with house.store.begin() as tx:
+        ran.end(tx, made, ended, revert_at=None, check_until=None)
+
+    shown = house.incident(number)["runs"]
+    (listed,) = [one for one in house.http.get("/api/runs").json()["runs"] if one["id"] == run]
+
+    assert going_on == "running"
+    assert shown == [listed]
+    assert (listed["state"], listed["why"]) == ("done but not well", "Pod api-1: ImagePullBackOff.")
+    assert listed["todo"] == "Mend prod/api, or go back: `undo 1a2b3c4d`."
+
+
+def test_the_words_of_runs_are_in_the_contract(house: WebHouse) -> None:
+    contract = house.http.get("/api/openapi.json", headers=BEARER).json()["components"]["schemas"]
+
+    assert contract["State"]["enum"] == [*State]
+    assert {"state", "why", "todo", "undone_by", "undone_at"} <= set(contract["RunOut"]["properties"])

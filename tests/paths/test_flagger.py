@@ -398,7 +398,7 @@ def test_a_flagger_that_stops_asking_leaves_the_gate_shut_and_the_run_without_ef
     assert shop.flagger.answers[-1] == ("confirm-promotion", 403)
 
 
-def test_who_looks_after_a_crash_finds_out_whether_flagger_was_told_yes(shop: Shop) -> None:
+def test_whoever_looks_after_a_crash_watches_on_until_flagger_has_asked_and_promoted_it(shop: Shop) -> None:
     shop.waits()
     case = shop.case()
     plan = planned(shop, ways.PROMOTION)
@@ -407,17 +407,30 @@ def test_who_looks_after_a_crash_finds_out_whether_flagger_was_told_yes(shop: Sh
     question = Question(
         canary=replace(_API, namespace=shop.world.namespace), hook=Hook.PROMOTION, revision=checksum(canary)
     )
-    shop.flagger.silent = True
     shop.edge.keeper.open(question, run=_RUN, lasts=_HOUR)
 
-    with pytest.raises(Rejected, match="Flagger has not asked yet"):
-        ways.PROMOTION.probe(case, plan, _RUN)
-    shop.flagger.silent = False
-    shop.waits("Succeeded")
     told = ways.PROMOTION.probe(case, plan, _RUN)
 
-    assert (untouched.ended, told.ended) == (Ended.FAILED, Ended.DONE)
-    assert told.said == "Flagger was told yes by this run; the canary is Succeeded now."
+    assert (untouched.ended, told.ended, told.unwell, shop.phase) == (Ended.FAILED, Ended.DONE, "", "Succeeded")
+    assert told.said.endswith("Flagger was told yes, and it was promoted.")
+    opened = shop.edge.keeper.opened(_RUN)
+    assert opened is not None
+    assert opened.closed
+
+
+def test_a_gate_that_is_open_after_a_crash_is_shut_where_flagger_does_not_ask_in_time(shop: Shop) -> None:
+    shop.waits()
+    plan = planned(shop, ways.PROMOTION)
+    canary = shop.world.get(kinds.CANARY, "api")
+    where = replace(_API, namespace=shop.world.namespace)
+    shop.flagger.silent = True
+    question = Question(canary=where, hook=Hook.PROMOTION, revision=checksum(canary))
+    shop.edge.keeper.open(question, run=_RUN, lasts=_HOUR / 4)
+
+    told = ways.PROMOTION.probe(shop.case(), plan, _RUN)
+
+    opened = shop.edge.keeper.opened(_RUN)
+    assert (told.ended, opened is not None and opened.closed) == (Ended.FAILED, True)
 
 
 def test_a_gate_whose_time_is_over_before_flagger_asked_had_no_effect(shop: Shop) -> None:

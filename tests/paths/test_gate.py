@@ -212,7 +212,7 @@ def test_a_call_that_never_arrived_ends_as_failed(house: House) -> None:
 
     reply = house.says(f"yes {handle(shown.said)}")
 
-    assert (reply.ok, reply.said) == (False, "It was not turned. Nothing was changed.")
+    assert (reply.ok, reply.said) == (False, "Failed: It was not turned. Nothing was changed.")
     assert house.audited()[-1] is Code.FAILED
 
 
@@ -238,7 +238,11 @@ def test_an_end_that_nobody_can_see_becomes_unknown_and_goes_to_a_person(house: 
 def test_an_unknown_run_holds_its_target_until_a_person_has_settled_it(house: House) -> None:
     test_an_end_that_nobody_can_see_becomes_unknown_and_goes_to_a_person(house)
     house.dials.silent = False
-    run = house.says("runs").said.split()[0]
+    listed = house.says("runs").said.splitlines()
+    run = listed[1].split()[0]
+    assert listed[0] == "1 of the last 1 needs somebody: 1 unknown."
+    assert listed[1].startswith(f"{run} unknown: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). Nobody knows whether")
+    assert f"`settle {run} done because <text>`" in listed[1]
 
     held = house.says(f"yes {handle(house.says('turn prod/api 9').said)}")
     settled = house.says(f"settle {run} done because I looked", by=CY)
@@ -343,7 +347,7 @@ def test_what_was_done_and_is_not_well_stands_and_is_told_with_its_reason(house:
     undone = house.says(f"undo {reply.said.partition('`undo ')[2].partition('`')[0]}")
 
     assert (reply.ok, undone.ok) == (False, True)
-    assert reply.said.startswith("prod/api is at 6. NOT WELL: Pod api-1: ImagePullBackOff. `undo ")
+    assert reply.said.startswith("Done but not well: prod/api is at 6. NOT WELL: Pod api-1: ImagePullBackOff. `undo ")
     assert house.audited()[-2:] == [Code.UNWELL, Code.PLANNED]
     assert [turned[1] for turned in house.dials.turned] == [6], "it is for a person to go back"
     assert house.incidents() == []
@@ -372,7 +376,7 @@ def test_in_an_incidents_thread_every_chat_hears_of_the_plan_and_of_its_end(hous
     lines = [line for line in house.telegram.said() if line.startswith("line")]
 
     assert lines[0].startswith("line action.asked: Ana asks: turn prod/api 6. prod/api goes from 3 to 6.")
-    assert lines[1] == "line action.done: ana: turn prod/api 6: prod/api is at 6."
+    assert lines[1] == "line action.done: ana: turn prod/api 6: done. prod/api is at 6."
 
 
 def test_whoever_may_not_do_it_is_denied_and_the_attempt_is_on_record(house: House) -> None:

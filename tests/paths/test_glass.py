@@ -104,7 +104,7 @@ def test_everything_that_runs_behind_it_says_so_on_record_and_on_the_incidents(b
 
     for code in (Code.PLANNED, Code.INTENT, Code.DONE):
         assert on_record(burning, code)[-1]["rule"] == "turn * (behind broken glass)"
-    done = "bo, behind broken glass: turn prod/api 6: prod/api is at 6."
+    done = "bo, behind broken glass: turn prod/api 6: done. prod/api is at 6."
     assert burning.story(1)[-2].said.startswith("Bo, behind broken glass, asks: turn prod/api 6.")
     assert burning.story(1)[-1].said == done
     assert burning.story(2)[-1].said == done

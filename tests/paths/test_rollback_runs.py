@@ -119,6 +119,7 @@ def test_a_process_that_dies_between_the_write_and_its_record_has_written_once(o
 
     on_call.clock.pass_by(minutes=3)
     on_call.tends()
+    ended(on_call)
 
     assert (cluster.patched, image(world), on_call.audited()[-1]) == (1, "shop/api:1", Code.DONE)
     assert on_call.says(f"undo {run}").ok

@@ -109,7 +109,7 @@ def test_how_it_goes_is_one_message_and_the_answer_of_runs(slow: House) -> None:
 
     said = slow.says("runs").said
 
-    assert "turn prod/api 6: going on, 1 of 2 is done" in said
+    assert "running: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). 1 of 2 is done" in said
     assert slow.chat.said == [(SPOT, "turn prod/api 6: 1 of 2 is done")]
     steps.finish()
 
@@ -133,7 +133,7 @@ def test_the_end_of_a_run_on_an_incident_is_told_in_its_story_alone(slow: House)
     slow.tends()
 
     assert slow.chat.said == []
-    assert slow.story(1)[-1].said.endswith("turn prod/api 6: prod/api is at 6.")
+    assert slow.story(1)[-1].said.endswith("turn prod/api 6: done. prod/api is at 6.")
 
 
 def test_an_end_that_the_chat_did_not_take_is_told_later(slow: House) -> None:
@@ -179,6 +179,23 @@ def test_a_run_that_goes_on_is_not_looked_at_by_others_as_if_it_had_died(
 
     assert not judged
     assert slow.audited()[-1] is Code.DONE
+
+
+def test_a_run_whose_lease_could_not_be_renewed_is_not_looked_at_by_the_process_in_which_it_goes_on(
+    slow: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after minutes in which the database did not answer."""
+    monkeypatch.setattr("bot.runs._RENEW_S", 3600.0)
+    steps = Steps(slow, "half")
+    approved(slow)
+
+    slow.clock.pass_by(minutes=3)
+    looked_at = slow.runs.recover()
+    steps.finish()
+    until(lambda: ended(slow), "it has ended")
+
+    assert (looked_at, slow.audited()[-1]) == (0, Code.DONE)
+    assert len(slow.dials.turned) == 1
 
 
 def test_more_than_a_few_at_a_time_are_refused_before_anything_is_written(slow: House) -> None:

@@ -398,7 +398,7 @@ def test_what_ends_a_right_between_the_intent_and_the_call_calls_nothing(
     assert reply.said.endswith("Nothing was changed. Say the same words for a new plan.")
     assert turned(night) == []
     assert night.audited()[-1] is Code.FAILED
-    assert "turn prod/api 6: failed" in night.says("runs").said
+    assert "failed: turn prod/api 6" in night.says("runs").said
 
 
 def test_where_nothing_happens_meanwhile_it_runs(night: House) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from msgspec.structs import replace
 
 from bot import cards, incidents
 from bot.model import Severity, Status
+from bot.states import Standing, State
 from bot.wishes import Lead, Told
 from tests.house import NOON
 
@@ -41,3 +44,17 @@ def test_a_resolved_incident_says_by_whom_and_offers_nothing() -> None:
 
     assert card.lines[0] == "critical, resolved by alertmanager 2026-11-23 12:00 UTC"
     assert card.buttons == {}
+
+
+def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_that_are_at_rest() -> None:
+    one = Standing(
+        run="1a2b3c4d" * 4, words="scale prod/api 4", by="ana", target="prod/api", state=State.DONE, why="",
+        began_at=NOON,
+    )  # fmt: skip
+    unwell, running = dataclasses.replace(one, state=State.UNWELL), dataclasses.replace(one, state=State.RUNNING)
+
+    told = cards.card(OPEN, public_url="", runs=(running, unwell, one))
+    quiet = cards.card(OPEN, public_url="", runs=(one,))
+
+    assert told.lines[-1] == "Runs: 1 done but not well, 1 running; `runs` says why"
+    assert quiet.lines == cards.card(OPEN, public_url="").lines

@@ -87,6 +87,7 @@ export function whole(incident, act) {
   return [
     make("a", { class: "back", href: "/" }, "← All incidents"),
     head,
+    ...(incident.runs.length ? [block("What was done", make("ol", { class: "panel story" }, ...incident.runs.map(run)))] : []),
     block("Story", make("ol", { class: "panel story" }, ...incident.events.map(fact))),
     block("Who was told", deliveries(incident.deliveries)),
     block(`Alerts (${alertCount(incident)})`, make("div", { class: "panel" }, ...alerts(incident.alerts))),
@@ -146,6 +147,13 @@ function button(label, words, kind, incident, act) {
 
 function block(title, content) {
   return make("section", { class: "block" }, make("h2", {}, title), content);
+}
+
+/** The word in which it stands comes first: whoever was woken has to see how bad it is. */
+function run(one) {
+  const said = make("div", { class: "said", dir: "auto" }, make("span", { class: "mark", "data-state": one.state }, one.state), make("b", {}, `: ${one.words}`));
+  said.append(make("span", { class: "why" }, [`${one.by}, run ${one.id.slice(0, 8)}.`, one.why, one.todo].filter(Boolean).join(" ")));
+  return make("li", {}, clock(one.began_at), said);
 }
 
 function fact(event) {

@@ -1,0 +1,65 @@
+"""Runs of actions as the API shows them: each as it stands, in the one word that `states` makes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from bot import states
+from bot.states import Standing, State
+from bot.store import standing
+from bot.store.reading import Reading
+
+#: At once.
+MOST_RUNS = 50
+
+
+class RunOut(BaseModel):
+    """One run of an action as it stands: `why` it does, and `todo`, what a person or time does next, in words."""
+
+    id: str
+    words: str
+    by: str
+    target: str
+    state: State
+    why: str
+    todo: str
+    began_at: datetime
+    ended_at: datetime | None
+    incident_id: int | None
+    undoes: str | None
+    undone_by: str | None
+    undone_at: datetime | None
+
+
+class RunsOut(BaseModel):
+    """The last ones, newest first."""
+
+    runs: list[RunOut]
+
+
+def last_runs(seen: Reading, limit: int) -> bytes:
+    return RunsOut(runs=[_run(one) for one in standing.last(seen.sql, limit)]).model_dump_json().encode()
+
+
+def runs_about(seen: Reading, incident_id: int) -> list[RunOut]:
+    return [_run(one) for one in standing.about(seen.sql, incident_id, MOST_RUNS)]
+
+
+def _run(one: Standing) -> RunOut:
+    return RunOut(
+        id=one.run,
+        words=one.words,
+        by=one.by,
+        target=one.target,
+        state=one.state,
+        why=states.reason(one),
+        todo=states.todo(one),
+        began_at=one.began_at,
+        ended_at=one.ended_at,
+        incident_id=one.incident_id,
+        undoes=one.undoes or None,
+        undone_by=one.undone_by or None,
+        undone_at=one.undone_at,
+    )
