@@ -191,7 +191,7 @@ class World:
         ]
         wanted += [access for verb in verbs for access in grants.ON_NODES.get(verb, ())]
         wanted += [*self.granted, Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews")]
-        self.fake_one.rights.rules[BOT] = []
+        self.fake_one.rights.strip(BOT)
         self.fake_one.rights.apply(documents(wanted, BOT))
 
     def of(self, service: str, by: Principal | None) -> Site:

@@ -15,6 +15,7 @@ class Restarts(Controller):
 
     kind = "Rollout"
     owns = ("ReplicaSet",)
+    leaves = True
 
     def keep(self, fake: Insides, thing: Thing) -> None:
         at, told = thing["spec"].get("restartAt"), (thing.get("status") or {}).get("restartedAt")
