@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.clusters import Kind, Ref, Thing
+from bot.redact import shown
 from bot.sites import Site
 from bot.workloads import autoscalers, kinds, marks, pods, status
 from bot.workloads.levers import ABSENT, Lever
@@ -18,6 +19,7 @@ from bot.workloads.status import Standing
 
 #: For so long a quota may be in the way: what is being deleted counts for it until it is gone.
 _PASSING = timedelta(seconds=30)
+_LONGEST = 300
 _WHAT = {"replicas": "It", "floor": "Its floor", "ceiling": "Its ceiling", "paused": "Its pause"}
 
 
@@ -134,4 +136,4 @@ def taken_back(lever: Lever, held: Thing, after: dict[str, str]) -> str:
 
 
 def _short(said: object) -> str:
-    return " ".join(str(said or "it does not say why").split()).rstrip(".")[:300]
+    return shown(str(said or "it does not say why"), _LONGEST).rstrip(".")

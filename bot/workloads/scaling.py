@@ -25,6 +25,9 @@ from bot.workloads.ways import WAY, chosen
 
 _SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
 _BY, _UID = "autoscaler", "uid"
+#: Whoever refuses a dry run with these refuses the write as well, whatever the status is.
+_SAYS_NO = ("denied", "unasked")
+_NOTHING = " Nothing was done."
 
 
 def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
@@ -160,11 +163,11 @@ def _tried(move: Move, site: Site) -> tuple[str, ...]:
         said = f"{move.ref} changed while it was looked at: {moved.said}. Nothing was done. Ask again."
         raise Rejected(said, code="moved", status=409) from None
     except Rejected as refused:
-        if refused.status == HTTPStatus.BAD_REQUEST:
-            return ("A dry run is not available there (a webhook takes none), so that the write itself will tell.",)
-        if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ("Whether the cluster would take it is not known: it did not answer a dry run.",)
-        raise
+        if refused.code == "no_dry_run":
+            return (f"Only the write itself will tell whether it is taken. {refused.said.partition(_NOTHING)[0]}",)
+        if refused.code in _SAYS_NO or refused.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return ("Whether the cluster would take it is not known: it did not answer a dry run.",)
     return ()
 
 
@@ -179,7 +182,7 @@ def _why_no_way_back(move: Move, site: Site, workload: Thing) -> str:
         guards.check_step(back, move.back, site)
         guards.check_data(back, site.workload, workload, site)
     except Rejected as refused:
-        return refused.said.partition(" Nothing was done.")[0]
+        return refused.said.partition(_NOTHING)[0]
     return ""
 
 

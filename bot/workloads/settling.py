@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.clusters import Thing
+from bot.redact import shown
 from bot.sites import Site
 from bot.workloads import kinds, marks, pods
 from bot.workloads.status import Standing, condition, standing_of
+
+_LONGEST = 300
 
 
 class Settling:
@@ -88,7 +91,7 @@ def _not_made(site: Site, thing: Thing) -> str:
     """
     failure = condition(thing, "ReplicaFailure")
     if failure.get("status") == "True":
-        return f"{str(failure.get('message', '')).rstrip('.')}."
+        return f"{shown(str(failure.get('message', '')), _LONGEST).rstrip('.')}."
     if site.workload.kind not in (kinds.STATEFULSET, kinds.DAEMONSET):
         return ""
     told = pods.warning_of(site.cluster, site.workload.namespace, [thing["metadata"]["uid"]])

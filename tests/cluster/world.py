@@ -90,7 +90,7 @@ class World:
         return self.fake_one
 
     def ref(self, kind: Kind, name: str) -> Ref:
-        namespaced = kind not in (kinds.NODE, _NAMESPACE)
+        namespaced = kind not in (kinds.NODE, _NAMESPACE) and kind.group != "admissionregistration.k8s.io"
         return Ref(kind=kind, namespace=self.namespace if namespaced else "", name=name)
 
     def create(self, kind: Kind, name: str, **body: Any) -> Thing:

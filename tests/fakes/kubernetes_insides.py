@@ -18,5 +18,5 @@ class Insides:
         self.crashing_images: set[str] = set()  #: start, and end at once
         self.hpa_wants: dict[str, int] = {}  #: so many replicas the metrics ask for, by the name of the HPA
         self.verdicts: dict[str, dict[str, Any] | None] = {}
-        """What an admission webhook says, by its name: a Status, or None for yes. One that is not here does not answer."""
+        """What an admission webhook says, by its name: a Status, or None for yes. One that is not here is down."""
         self.git: dict[tuple[str, str], dict[str, Any]] = {}  #: by kind and name: the fields that Argo CD keeps
