@@ -87,7 +87,7 @@ class Kubernetes:
         try:
             self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON, person=self._person)
         except Rejected as refused:
-            if refused.status != HTTPStatus.NOT_FOUND:
+            if refused.status != HTTPStatus.NOT_FOUND or refused.code != Meant.REFUSED:
                 raise
             raise Moved(f"{ref} is gone") from None
 

@@ -24,14 +24,20 @@ _RULE: Mapping[str, Any] = {
     "operations": ["UPDATE"],
     "resources": ["deployments", "deployments/scale"],
 }
+_OF_ARGO: Mapping[str, Any] = {
+    "apiGroups": ["argoproj.io"],
+    "apiVersions": ["*"],
+    "operations": ["UPDATE"],
+    "resources": ["rollouts", "rollouts/status"],
+}
 
 
 @contextmanager
 def webhook(world: World, *, meets: Callable[[], object]) -> Iterator[None]:
-    """It is asked before each change of a Deployment there, and nobody listens. `meets`: tries what it denies."""
+    """It is asked before each change of a Deployment or Rollout, and nobody listens. `meets`: tries what it denies."""
     body = {
         "name": HOOK,
-        "rules": [dict(_RULE)],
+        "rules": [dict(_RULE), dict(_OF_ARGO)],
         "namespaceSelector": _here(world),
         "clientConfig": {"url": "https://127.0.0.1:9/validate"},
         "failurePolicy": "Fail",

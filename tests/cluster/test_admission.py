@@ -11,13 +11,17 @@ from bot.acts import Ended
 from bot.clusters import How
 from bot.ports import Rejected
 from bot.workloads import kinds
+from commands.abort import Args as Abort
+from commands.abort import action as abort
 from commands.restart import Args as Service
 from commands.restart import action as restart
 from tests.cluster.admission import HOOK, policy, webhook
+from tests.cluster.rollouts import PAUSE, canary, weight
 from tests.cluster.scale_world import SCALE, deployed, refused, replicas, to
 from tests.cluster.world import World
 
 _API = Service(service="prod/api")
+_ABORT = Abort(service="prod/api")
 _STEP = [{"op": "replace", "path": "/spec/replicas", "value": 4}]
 
 
@@ -76,7 +80,16 @@ def test_a_webhook_that_is_down_is_told_by_name_and_nothing_was_done(world: Worl
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(400, "BadRequest"), (403, "Forbidden"), (409, "Conflict"), (409, ""), (422, "Invalid"), (429, ""), (500, "")],
+    [
+        (400, "BadRequest"),
+        (403, "Forbidden"),
+        (404, "NotFound"),
+        (409, "Conflict"),
+        (409, ""),
+        (422, "Invalid"),
+        (429, ""),
+        (500, ""),
+    ],
 )
 def test_a_webhook_denies_with_whatever_status_it_likes(world: World, code: int, reason: str) -> None:
     """Told as something that moved it would be asked for again for ever; as a broken server, without its reason."""
@@ -118,3 +131,16 @@ def test_somebody_who_was_faster_is_still_told_as_that_beside_a_webhook_that_say
             world.admin.patch(world.ref(kinds.DEPLOYMENT, "api"), stale, how=How.MERGE, by="somebody")
 
     assert world.run(SCALE, to(4)).ended is Ended.DONE
+
+
+@pytest.mark.parametrize("code", [404, 409, 422, 500])
+def test_a_webhook_that_denies_a_rollouts_change_is_not_got_around_by_another_path(world: World, code: int) -> None:
+    """Only of a cluster whose Rollouts have no status of their own does a 404 mean that the object is written to."""
+    canary(world, weight(25), PAUSE)
+    world.fake.verdicts[HOOK] = {"code": code, "message": "not today"}
+    plan = world.plan(abort, _ABORT)
+    with webhook(world, meets=lambda: True), pytest.raises(Rejected, match="denied the request: not today") as caught:
+        world.run(abort, _ABORT, plan)
+
+    writes = [call for call in world.fake.writes() if "/rollouts/api" in call.path and b"abort" in call.body]
+    assert (caught.value.code, [call.path.rpartition("/")[2] for call in writes]) == ("denied", ["status"])
