@@ -30,6 +30,7 @@ _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 
 def planned(site: Site, thing: Thing) -> Plan:
+    place.check_stays(site, thing)
     _refuse_what_stands_still(site, thing)
     place.check_rights(site, [place.changing(site.workload)])
     return Plan(
@@ -47,6 +48,7 @@ def planned(site: Site, thing: Thing) -> Plan:
 
 def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcome:
     """Raises `Moved` where it was restarted, or changed, since the plan was made."""
+    place.check_stays(site, thing)
     _refuse_what_stands_still(site, thing)
     if (thing["metadata"]["uid"], _digest(site, thing)) != (plan.seen[_UID], plan.seen[_RUNS]):
         raise Moved(f"{site.workload} was restarted or changed since")

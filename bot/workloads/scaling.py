@@ -19,7 +19,7 @@ from bot.workloads import autoscalers, fitting, gitops, guards, kinds, levers, m
 from bot.workloads.levers import LEVERS, Lever
 from bot.workloads.moves import Move, Wish, move_of, reverse_of, settled
 from bot.workloads.owners import owner_of
-from bot.workloads.scaled import Scaled, taken_back
+from bot.workloads.scaled import Scaled, as_it_stands, taken_back
 from bot.workloads.watching import watched
 from bot.workloads.ways import WAY, chosen
 
@@ -35,7 +35,10 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
     site = place.site_of(tools, wish.service)
     guards.check_wish(wish, site)
     workload = place.workload_of(site, *_SCALABLE)
+    place.check_stays(site, workload)
     auto = autoscalers.autoscaler_of(site.cluster, site.workload)
+    if auto is not None:
+        place.check_not_going(auto.ref, auto.thing)
     _check_workload(site, workload)
     move = move_of(wish, site.workload, workload, auto)
     _check_move(move, wish, site, workload)
@@ -77,9 +80,11 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     """One write, if everything is as the plan saw it; then a watch over it."""
     site, lever, ref = _meant(wish, plan, tools)
     workload = place.workload_of(site)
+    place.check_stays(site, workload)
     held = site.cluster.get(ref, lever.sub)
     if held is None:
         raise Moved(f"{ref} is gone")
+    place.check_not_going(ref, held)
     if held["metadata"]["uid"] != plan.seen[_UID]:
         raise Moved(f"{ref} was deleted and made anew")
     now = lever.read(held)
@@ -98,7 +103,8 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
         off=lever is levers.HPA and _is_off(workload, held),
     )
     why = watched(site, tools, look, patience=_patience(site, workload, after))
-    return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
+    said = f"{_said(wish, after)}{as_it_stands(site, lever, ref, wish.count)}"
+    return Outcome(ended=Ended.DONE, said=said, unwell=why, left=after)
 
 
 def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:

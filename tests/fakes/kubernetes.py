@@ -64,6 +64,13 @@ class FakeKubernetes(StrictServer, Insides):
             self.objects.write(resource, old, patches.merge(old, patch), by=by, sub=sub)
             self._moved.notify_all()
 
+    def remove(self, kind: str, name: str, namespace: str = "shop") -> None:
+        """Delete something as `kubectl` would; it stays, marked, while it has finalizers."""
+        with self._moved:
+            resource = kind_of(kind)
+            self.objects.delete(resource, self.objects.get(resource, namespace if resource.namespaced else "", name))
+            self._moved.notify_all()
+
     def replace(self, kind: str, thing: Thing, *, by: str) -> None:
         """A whole object, put in the place of the one that is there, by somebody else."""
         with self._moved:
