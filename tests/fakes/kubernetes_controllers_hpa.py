@@ -7,7 +7,7 @@ cannot be had, the bounds are kept all the same, and inside of them nothing is d
 
 from __future__ import annotations
 
-from tests.fakes.kubernetes_controllers_base import MANAGER, Controller, event, told, with_condition
+from tests.fakes.kubernetes_controllers_base import MANAGER, Controller, condition_of, event, told, with_condition
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import kind_of
 from tests.fakes.kubernetes_store import Thing
@@ -52,9 +52,10 @@ class Autoscalers(Controller):
         able["message"] = "the HPA controller was able to get the target's current scale"
         held = with_condition(list(status.get("conditions") or ()), able, fake.clock.stamp)
         held = with_condition(held, why_not, fake.clock.stamp)
-        told(fake, thing, {"desiredReplicas": 0, **status, "currentReplicas": current, "conditions": held})
         said = f"invalid metrics (1 invalid out of 1), first error is: {why_not['message']}"
-        event(fake, thing, "FailedComputeMetricsReplicas", said)
+        if condition_of(thing, "ScalingActive").get("reason") != why_not["reason"]:
+            event(fake, thing, "FailedComputeMetricsReplicas", said)
+        told(fake, thing, {"desiredReplicas": 0, **status, "currentReplicas": current, "conditions": held})
 
 
 def _without_metrics(fake: Insides, thing: Thing) -> Thing:
