@@ -41,7 +41,7 @@ def halfway(world: World) -> None:
     deployed(world, replicas=4, strategy={"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, minReadySeconds=1)
     steps = [
         {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": TWO},
-        {"op": "replace", "path": "/spec/minReadySeconds", "value": 3600},
+        {"op": "replace", "path": "/spec/minReadySeconds", "value": 300},
     ]
     world.patch(kinds.DEPLOYMENT, "api", steps, how=How.STEPS)
     world.until(lambda: counts(world)[1] == 1, "the first new pod")
