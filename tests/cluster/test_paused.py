@@ -26,8 +26,8 @@ def asked(world: World) -> Outcome:
     return world.run(status, Status(service="prod/api"))
 
 
-def paused(world: World, **said: object) -> None:
-    deployed(world, **said)
+def paused(world: World) -> None:
+    deployed(world)
     world.merge(kinds.DEPLOYMENT, "api", _PAUSED)
     world.until(lambda: seen(world), "the pause is seen")
 

@@ -46,9 +46,11 @@ def _called(fake: Insides, hook: Thing) -> None:
     if verdict is None:
         return
     denied = f'admission webhook "{name}" denied the request'
-    why = verdict.get("message") or verdict.get("reason")
+    said = verdict.get("message") or verdict.get("reason")
     code = max(400, int(verdict.get("code", 400)))
-    raise Refused(code, str(verdict.get("reason", "")), f"{denied}: {why}" if why else f"{denied} without explanation")
+    raise Refused(
+        code, str(verdict.get("reason", "")), f"{denied}: {said}" if said else f"{denied} without explanation"
+    )
 
 
 def _internal(said: str) -> None:
