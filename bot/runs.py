@@ -271,7 +271,7 @@ def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:
     """What was found, and what came back in the place of an answer: often that says why nothing was done."""
     if outcome is None or outcome.ended is Ended.DONE:
         return outcome
-    return replace(outcome, said=f"{outcome.said} To the call came: {answer.rstrip('.')}.")
+    return replace(outcome, said=f"{outcome.said} What came back from the call: {answer.rstrip('.')}.")
 
 
 def _spot(drawn: Drawn, ask: Ask) -> tuple[str, str]:

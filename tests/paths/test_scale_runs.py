@@ -188,7 +188,7 @@ def test_a_cluster_that_broke_off_is_looked_at_and_its_words_reach_the_person(on
 
     told = on_call.chat.said[-1][1]
     assert "prod/api is as it was: never changed, or back at once." in told
-    assert "To the call came: Cluster main answered 500: etcdserver: request timed out." in told
+    assert "What came back from the call: Cluster main answered 500: etcdserver: request timed out." in told
     assert (replicas(world), on_call.audited()[-1]) == (3, Code.FAILED)
 
 
