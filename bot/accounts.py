@@ -27,6 +27,18 @@ class Grouped(Protocol):
         ...
 
 
+@runtime_checkable
+class Vouches(Protocol):
+    """A channel whose platform can say whether an account may still act."""
+
+    def vouch(self, accounts: Collection[str]) -> Mapping[str, str]:
+        """Ask it anew, also who is in the groups that count; it blocks, for seconds at most.
+
+        What is against each account, as a sentence; "" for nothing.
+        """
+        ...
+
+
 class Accounts(Protocol):
     """What a command may do to accounts. Refusals that have an effect of their own are replies with ok=False."""
 

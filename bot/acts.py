@@ -99,7 +99,7 @@ class Code(StrEnum):
     NOT_GENUINE = "VK104W"  #: requests without a token or signature that counts, added up
     PLANNED = "VK110I"  #: a plan was shown; nothing was done
     APPROVED = "VK111I"
-    NOT_APPROVED = "VK112W"  #: somebody said yes who may not, or too late, or no
+    NOT_APPROVED = "VK112W"  #: somebody said yes who may not, or too late, or no; or a yes counts no longer
     MOVED = "VK113W"  #: the world moved, so the plan died
     EXPIRED = "VK114W"
     INTENT = "VK120I"  #: it is about to be done

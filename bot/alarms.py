@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from bot.circumstances import said_at
 from bot.glass import Broken
@@ -47,6 +48,34 @@ def about_run(name: str, run: str, said: str, now: datetime) -> Delivered:
         firing=True,
         labels={"alertname": name, "severity": "critical", "run": run},
         notes={"summary": said, "description": todo.format(run=run[:8])},
+        starts_at=now,
+    )
+    return Delivered(source="vakhta", group=alert.group, alerts=(alert,))
+
+
+def clock_went_back(now: datetime, back: timedelta, pulled_back: Mapping[str, int]) -> Delivered:
+    """The alert by which people hear that times in the database lay ahead of its clock.
+
+    Args:
+        back: how far the clock went back; zero where that is not known.
+        pulled_back: how many deadlines of each kind were put right.
+    """
+    step = f"went back by {timedelta(seconds=round(back.total_seconds()))}" if back else "was ahead and was put right"
+    what = ", ".join(f"{count} x {kind}" for kind, count in pulled_back.items()) or "none"
+    alert = Alert(
+        source="vakhta",
+        group="vakhta/clock",
+        fingerprint=hashlib.sha256(b"vakhta/clock").hexdigest()[:16],
+        firing=True,
+        labels={"alertname": "ClockWentBack", "severity": "warning"},
+        notes={
+            "summary": f"The clock of the bot's database {step}",
+            "description": (
+                f"Messages are sent on time. Deadlines that lay too far ahead are counted from now: {what}. Approvals,"
+                " break-glass rights and timed undos of that hour may last up to twice as long. Check that time is"
+                " synchronised (NTP, chronyc tracking) on the host of the database, and resolve this."
+            ),
+        },
         starts_at=now,
     )
     return Delivered(source="vakhta", group=alert.group, alerts=(alert,))

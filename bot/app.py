@@ -20,7 +20,6 @@ from bot.channels.console import Console
 from bot.delivery import Delivery
 from bot.from_settings import gate_tokens, load_channels, mouths_of, notary_of, open_store, people_of, rules_of
 from bot.gatehouse import gatehouse
-from bot.gatekeeping import Gatekeeper
 from bot.intake import Intake, Taken
 from bot.linking import Linking
 from bot.meters import Debt, Meters
@@ -163,7 +162,7 @@ class Bot:
             seal=self.notary.seal_now,
             take=self.intake.take,
         )
-        self.gate, self.linking, self._runs = house.gate, house.linking, house.runs
+        self.gate, self.linking, self._runs, self._keeper = house.gate, house.linking, house.runs, house.keeper
         self.delivery = self._delivery(mouths)
         self.watch = Watch(
             self.store,
@@ -231,7 +230,7 @@ class Bot:
             meters=self.meters,
             refused=self._strangers.refused,
             bell=self._bell,
-            flagger=Asks(answer=Gatekeeper(self.store).answer, tokens=gate_tokens(self._settings)),
+            flagger=Asks(answer=self._keeper.answer, tokens=gate_tokens(self._settings)),
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),

@@ -17,6 +17,7 @@ from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.rights import Rights
 from bot.rules import Rules
+from bot.sentence import Known
 from bot.store import glass as rows
 from bot.store import ledger
 from bot.store.tx import Tx
@@ -37,7 +38,7 @@ class Breaking:
 
     def break_glass(self, tx: Tx, ask: Ask, because: str) -> tuple[Reply, Written]:
         """Raises `Rejected`, and then it is whole."""
-        if self.rights.person(ask.by.id) is None:
+        if self.rights.person(tx, ask.by.id) is None:
             raise Rejected("You are not listed under `people`. Nothing was done.", code="glass_not_listed", status=403)
         if not self.rights.book.sleeping:
             said = "No role has `break_glass: true`, so there is nothing behind the glass. Nothing was done."
@@ -45,7 +46,13 @@ class Breaking:
         reason = tx.scrub(words.clean(" ".join(because.split())))
         glass.check_break(ask.by, reason, rows.unreviewed(tx.sql))
         broken = Broken(
-            id=rows.next_id(tx), person=ask.by.id, reason=reason, opened_at=tx.now, until=tx.now + glass.LASTS
+            id=rows.next_id(tx),
+            person=ask.by.id,
+            reason=reason,
+            opened_at=tx.now,
+            until=tx.now + glass.LASTS,
+            place=ask.place,
+            account=ask.account,
         )
         alarm = alarms.glass_broken(broken, ask.by.called, self.contact)
         (opened,), written = raising.raise_own(tx, alarm, self.rules, self.mouths)
@@ -65,7 +72,7 @@ class Breaking:
             said = f"There is no broken glass of {person} to review. Nothing was done. `glass` lists the last ones."
             raise Rejected(said, code="glass_none", status=404)
         found = tx.scrub(words.clean(" ".join(because.split())))
-        glass.check_review(ask.by, found, broken)
+        glass.check_review(ask.by, found, broken, self.rights.breaker_now(tx, broken))
         early = broken.counts(tx.now)
         if rows.close(tx, broken):
             why = f"{ask.by.called} ended it before its time" if early else "its time was over"
@@ -77,6 +84,17 @@ class Breaking:
         written |= raising.raise_own(tx, over, self.rules, self.mouths)[1]
         ended = " It counts no longer." if early else ""
         return Reply(said=f"The glass of {broken.person} is reviewed.{ended} The next one may be broken."), written
+
+    def known(self, tx: Tx, verb: str, known: Known) -> Known:
+        """The names that may be said, with whoever broke the glass that is to be reviewed: they may have left since,
+        and nobody breaks the next one before that.
+        """
+        broken = rows.unreviewed(tx.sql) if verb == "review-glass" else None
+        if broken is None:
+            return known
+        listed = known.get("person", ())
+        whose = listed if isinstance(listed, Mapping) else {one: one for one in listed}
+        return {**known, "person": {broken.person: broken.person, **whose}}
 
     def mend(self, tx: Tx) -> Written:
         """Close those whose time is over, once, and say so."""

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: Longer than any provider's time-out, so that a slow send ends before its row can be claimed again.
 LEASE = timedelta(seconds=30)
+#: No provider is left alone for longer, whatever it asks for.
+LONGEST_RETRY = timedelta(hours=24)
 #: How much of it may have gone by when a send begins.
 _SPENT = 1 / 3
 _SOONEST = timedelta(milliseconds=100)
@@ -232,16 +234,17 @@ class Delivery:
         """It did not arrive: owed again, or, where no try can help, dead and told on the other channels."""
         said = words.clean(trouble.said)[:500]
         written = Written()
+        after = None if trouble.after is None else min(trouble.after, LONGEST_RETRY)
         with self._store.begin() as tx:
             claims.count_from_end(tx, one)
-            if trouble.after is not None:
-                claims.hold(tx, one.channel, tx.now + trouble.after, said)
+            if after is not None:
+                claims.hold(tx, one.channel, tx.now + after, said)
             if trouble.permanent:
                 ours, outcome = claims.buried(tx, one, said), Outcome.DEAD
                 why = f"{_name(one)} cannot be delivered: {said}"
                 written = tell(tx, one.incident.id, one.channel, why, self._mouths) if ours else written
             else:
-                again = tx.now + (trouble.after or self._patience.again(one.attempts))
+                again = tx.now + (after or self._patience.again(one.attempts))
                 ours, outcome = claims.failed(tx, one, said, again_at=again, fault=fault), Outcome.FAILED
             failpoint("delivery.giving_back")
         self._observe(one, outcome if ours else Outcome.FENCED, tx.now)

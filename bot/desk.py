@@ -8,11 +8,10 @@ there after the commit.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from bot import glass, grammar, mine, plans, words
+from bot import glass, grammar, lapses, mine, plans, words, yeses
 from bot.acting import Action
 from bot.acts import AuditEntry, Code, Decision, Ended, Permission
 from bot.book import INCIDENT
@@ -20,7 +19,7 @@ from bot.casework import Casework
 from bot.circumstances import Weight
 from bot.linking import Registry
 from bot.model import Ask, Incident, Principal, Reply
-from bot.people import LINK_FIRST, OPEN_TO_NOBODY, on_record
+from bot.people import LINK_FIRST, OPEN_TO_NOBODY, Account, on_record
 from bot.plans import Drawn, State
 from bot.ports import Command, Mine, Rejected
 from bot.steps import Approved, Next, Planned, Undoing
@@ -39,13 +38,15 @@ _OF_OWN_RUNS = ("undo", "keep")
 class Counter(Registry, Casework):
     """Implements `ports.Desk` for one ask, inside its transaction. `after`: what the gate does once it is committed."""
 
-    def __init__(self, tx: Tx, ask: Ask, house: Parts) -> None:
-        Registry.__init__(self, tx, house.linking)
+    def __init__(self, tx: Tx, ask: Ask, house: Parts, outside: Mapping[Account, str]) -> None:
+        """`outside`: what platforms have just said against accounts."""
+        Registry.__init__(self, tx, house.breaking.rights.linking)
         Casework.__init__(self, tx, house.breaking.mouths)
         self._ask = ask
         self._verbs = house.verbs
         self._breaking = house.breaking
         self._rights = house.breaking.rights
+        self._outside = outside
         self._said = words.split(ask.words)
         self._about: Incident | None = None
         self.after: Next | None = None
@@ -63,8 +64,9 @@ class Counter(Registry, Casework):
                 raise words.unknown(verb, self._verbs.all)
             return self._command(self._verbs.commands[verb], rest)
         except Rejected as refused:
-            self.record(Code.DENIED if refused.code == _DENIED else Code.REJECTED, refused.said)
-            return Reply(said=refused.said, ok=False, over=refused.code in plans.OVER)
+            stops = refused.code == plans.STOPS
+            self.record(Code.DENIED if stops or refused.code == _DENIED else Code.REJECTED, refused.said)
+            return Reply(said=refused.said, ok=False, over=refused.code in plans.OVER, shared=stops)
 
     def _command(self, command: Command[Any], rest: str) -> Reply:
         args = self._read(command, rest)
@@ -96,7 +98,7 @@ class Counter(Registry, Casework):
         return Reply(said="Looking.")
 
     def _read(self, said: Command[Any] | Action[Any], rest: str) -> object:
-        known = self._rights.known(self._ask)
+        known = self._breaking.known(self._tx, said.verb, self._rights.known(self._ask))
         return grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
 
     def _denied(self, decision: Decision, target: str = "") -> Reply:
@@ -166,7 +168,7 @@ class Counter(Registry, Casework):
         return [one for verb, one in self._verbs.all.items() if verb in own or self._rights.ever(who, verb)]
 
     def mine(self, limit: int) -> Mine:
-        return mine.look(self._tx, self._rights, self._ask, limit)
+        return mine.look(self._tx, self._rights, self._ask, self._verbs.risks, limit)
 
     def waiting(self) -> Sequence[Drawn]:
         return drawn_up.waiting(self._tx.sql, self._tx.now, 20)
@@ -176,29 +178,32 @@ class Counter(Registry, Casework):
 
     def approve(self, handle: str, named: str = "") -> Reply:
         """Count this person's yes; the last one that is needed lets it run."""
-        drawn, ask = self._plan(handle), self._ask
-        missing = plans.still_missing(drawn, ask.by, self._tx.now)
+        drawn, ask, tx = self._plan(handle), self._ask, self._tx
+        voice = self._linking.voice(tx, ask)
+        verdict = self._rights.weigh(tx, drawn, self._verbs.action(drawn.verb).risk, self._outside)
+        now = self._rights.said_yes(tx, drawn, voice, self._outside)
+        yeses.check_yes(drawn, voice, now, verdict, human=ask.by.human)
         plans.check_named(drawn, named)
-        asker = self._rights.person(drawn.by) or Principal(id=drawn.by)
-        first = replace(ask, by=asker, incident_id=drawn.incident_id)
-        again = self._rights.may_act(self._tx, first, drawn.verb, drawn.plan.target)
-        if not again.allowed:
-            raise Rejected(f"{drawn.by} may no longer do this: {again.reason} Nothing was done.", code=_DENIED)
-        if plans.needed(self._verbs.action(drawn.verb).risk, again, drawn.plan) > drawn.needs:
-            said = f"Plan {drawn.short} now needs more people to say yes than it was shown with: {again.reason}"
-            raise Rejected(f"{said} Nothing was done. Ask for it again.", code="plan_needs_more", status=409)
-        drawn_up.approve(self._tx, drawn, ask.by.id, ask.place)
+        again = yeses.told(drawn, verdict)
+        self.written |= lapses.write(tx, drawn, verdict, ask, self._breaking.mouths)
+        if verdict.stopped is not None:
+            drawn_up.mark(tx, drawn.handle, State.STOPPED)
+            raise Rejected(again, code=plans.STOPS, status=403)
+        drawn_up.approve(tx, drawn.handle, voice)
         self.record(Code.APPROVED, f"{ask.by.called} says yes to {drawn.words}", run=drawn.handle)
+        missing = verdict.missing - 1
         if missing:
-            return Reply(said=f"Approved; {missing} more must say `{plans.yes_to(drawn)}`.", shared=True)
-        if not drawn_up.mark(self._tx, drawn.handle, State.APPROVED):
+            said = f"Approved; {missing} more must say `{plans.yes_to(drawn)}`. {again}".rstrip()
+            return Reply(said=said, shared=True)
+        if not drawn_up.mark(tx, drawn.handle, State.APPROVED):
             raise Rejected(f"Plan {drawn.short} was taken up a moment ago. Nothing more was done.", code="plan_used")
-        self.after = Approved(drawn=drawn, asker=asker, decision=again)
+        asker = self._rights.person(tx, drawn.by) or Principal(id=drawn.by)
+        self.after = Approved(drawn=drawn, asker=asker, decision=verdict.decision, outside=self._outside)
         return Reply(said="Running.")
 
     def drop(self, handle: str) -> Reply:
         drawn = self._plan(handle)
-        plans.dropped(drawn, self._tx.now)
+        plans.check_open(drawn, self._tx.now)
         drawn_up.mark(self._tx, drawn.handle, State.DROPPED)
         self.record(Code.NOT_APPROVED, f"{self._ask.by.called} says no to {drawn.words}", run=drawn.handle)
         said = f"Plan {drawn.short} is dropped: {drawn.words}. Nothing was done."

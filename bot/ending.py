@@ -111,7 +111,12 @@ def _code(outcome: Outcome) -> Code:
 
 
 def entry(code: Code, said: str, run: Run, drawn: Drawn, ask: Ask | None) -> AuditEntry:
-    more = {"plan": drawn.handle, "digest": drawn.digest, "asked_by": drawn.by, "approved_by": " ".join(drawn.given)}
+    more = {
+        "plan": drawn.handle,
+        "digest": drawn.digest,
+        "asked_by": drawn.by,
+        "approved_by": " ".join(drawn.approvers),
+    }
     return AuditEntry(
         code=code,
         by=run.by,

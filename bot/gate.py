@@ -11,53 +11,56 @@ second delivery finds the first one's answer and has no effect of its own.
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from bot import grammar, incidents, plans, story, verbs, words
+from bot import answers, grammar, lapses, plans, showing, verbs, words
 from bot.acting import Tools
-from bot.acts import Code, Decision, Plan, Risk
+from bot.acts import Code, Decision, Outcome, Plan, Risk
 from bot.breaking import Breaking
 from bot.desk import Counter, denied
 from bot.failpoints import failpoint
+from bot.following import Look
 from bot.forms import Filled, Form
-from bot.linking import Linking
-from bot.model import Ask, Principal, Reply, What
-from bot.plans import Drawn, State
+from bot.intents import NO_AUDIT, Lapsed
+from bot.model import Ask, Principal, Reply
+from bot.plans import WATCH, Drawn, State
 from bot.ports import Rejected, Sayable
-from bot.runs import NO_AUDIT, Runs
-from bot.steps import Approved, Next, Objected, Planned, Undoing, asked, entry_of, lasting, looked
+from bot.runs import Runs
+from bot.steps import Approved, Next, Objected, Planned, Undoing, asked, drawn_for, entry_of, looked
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
-from bot.store.tx import Tx
-from bot.story import Told, Written
+from bot.story import Told
 from bot.verbs import Parts, Verbs
-from bot.wishes import Acted
+from bot.vouching import Vouching
 
 logger = logging.getLogger(__name__)
-
-#: Who asks where time does: a revert, an undo after a check that failed.
-WATCH = Principal(id="watch", name="The watch", human=False)
-#: What a second delivery of an act is told while the first is still being looked at.
-_UNDER_WAY = "That was taken up when it first came. `approvals` shows what waits for a yes, `runs` what was done."
 
 
 class Gate:
     """Implements `ports.Door`. `told` is called after each commit that changed something."""
 
     def __init__(
-        self, store: Store, *, verbs: Verbs, breaking: Breaking, linking: Linking, tools: Tools, runs: Runs, told: Told
+        self,
+        store: Store,
+        *,
+        verbs: Verbs,
+        breaking: Breaking,
+        vouching: Vouching,
+        tools: Tools,
+        runs: Runs,
+        told: Told,
     ) -> None:
         self._store = store
         self._verbs = verbs
         self._rights = breaking.rights
         self._breaking = breaking
-        self._linking = linking
-        self._parts = Parts(verbs=verbs, linking=linking, breaking=breaking)
+        self._linking = breaking.rights.linking
+        self._parts = Parts(verbs=verbs, breaking=breaking)
+        self._vouching = vouching
         self._tools = tools
         self._runs = runs
         self._told = told
@@ -78,24 +81,25 @@ class Gate:
             return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
 
     def _ask(self, ask: Ask) -> Reply:
+        outside = self._vouching.of(ask)
         with self._store.begin() as tx:
-            counter = Counter(tx, ask, self._parts)
+            counter = Counter(tx, ask, self._parts, outside)
             before = tx.answered(ask.place, ask.once) if ask.once else None
             if before is not None:
                 counter.record(Code.REPLAYED, "delivered again; it had no second effect")
-                return Reply(said=before[0], ok=before[1], repeated=True)
-            reply = self._with_words(tx, ask, counter.serve())
+                return answers.again(before, ask)
+            first = counter.serve()
+            reply = answers.below(words_for := self._linking.words_for(tx, ask), first)
             if ask.once:
-                tx.answer(ask.place, ask.once, _UNDER_WAY if counter.after else reply.stored, ok=reply.ok)
+                said = answers.UNDER_WAY if counter.after else reply.stored
+                tx.answer(ask.place, ask.once, said, ok=reply.ok, person=ask.by.id, account=ask.account)
             failpoint("desk.written")
         failpoint("desk.committed")
         if counter.written:
             self._told(counter.written)
         if counter.after is None:
             return reply
-        reply = self._go_on(counter.after, ask)
-        if isinstance(counter.after, Approved):
-            reply = replace(reply, shared=True, over=True)
+        reply = answers.below(words_for, self._go_on(counter.after, ask))
         if ask.once:
             self._answer_again(ask, reply)
         return reply
@@ -131,17 +135,12 @@ class Gate:
             if ask.once and tx.answered(ask.place, ask.once) is not None:
                 return True
             if ask.once:
-                tx.answer(ask.place, ask.once, "", ok=True)
+                tx.answer(ask.place, ask.once, "", ok=True, account=ask.account)
             ledger.record(tx, [entry_of(ask, Code.DENIED if ask.words else Code.REJECTED, why, None)])
             return False
 
     def menu(self) -> tuple[Sayable, ...]:
         return tuple(self._verbs.all.values())
-
-    def _with_words(self, tx: Tx, ask: Ask, reply: Reply) -> Reply:
-        """The answer, below what this account has still to be told."""
-        told = self._linking.words_for(tx, ask)
-        return replace(reply, said="\n".join([*told, reply.said])) if told else reply
 
     def reverse(self, run: Run, why: str) -> Reply:
         """Undo it because its time is over or its check failed; nobody has to say yes to what the plan announced."""
@@ -155,7 +154,8 @@ class Gate:
         try:
             return self._step(step, ask)
         except Unavailable as trouble:  # before its run, which tells its own trouble
-            return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
+            approved = isinstance(step, Approved)
+            return Reply(said=NO_AUDIT.format(why=trouble), ok=False, shared=approved, over=approved)
 
     def _step(self, step: Next, ask: Ask) -> Reply:
         try:
@@ -163,15 +163,31 @@ class Gate:
                 case Planned():
                     return self._plan(step)
                 case Approved():
-                    return self._run(step, ask)
+                    return replace(self._run(step, ask), shared=True, over=True)
                 case Undoing():
                     return self._undo(step, ask)
+        except Lapsed as lapsed:
+            return self._wait_again(lapsed, ask)
         except Rejected as refused:
             drawn = step.drawn if isinstance(step, Approved) else None
             code = Code.DENIED if isinstance(refused, Objected) else Code.REJECTED
             target = refused.target if isinstance(refused, Objected) else ""
             self._record(ask, code, refused.said, drawn, target=target)
-            return Reply(said=refused.said, ok=False)
+            return Reply(said=refused.said, ok=False, shared=drawn is not None, over=drawn is not None)
+
+    def _wait_again(self, lapsed: Lapsed, ask: Ask) -> Reply:
+        """Between the last yes and the intent somebody's word has ceased to count."""
+        drawn, verdict = lapsed.drawn, lapsed.verdict
+        over = verdict.stopped is not None
+        with self._store.begin() as tx:
+            if over:
+                drawn_up.stop(tx, drawn.handle, State.STOPPED)
+                ledger.record(tx, [entry_of(ask, Code.DENIED, lapsed.said, drawn)])
+            else:
+                drawn_up.wait_again(tx, drawn.handle)
+            written = lapses.write(tx, drawn, verdict, ask, self._breaking.mouths)
+        self._told(written)
+        return Reply(said=lapsed.said, ok=False, shared=True, over=over)
 
     def _plan(self, step: Planned, differences: tuple[str, ...] = ()) -> Reply:
         """Look at the world, and show what would be done to it."""
@@ -188,10 +204,13 @@ class Gate:
                 raise Rejected(f"{said} Nothing was done; look first.", code="changed_since", status=409)
         needs = plans.needed(action.risk, step.decision, plan)
         at_once = (action.risk is Risk.NONE and needs == 0) or not ask.by.human
-        said = lasting(step)
-        drawn = self._drawn(replace(ask, words=said), action.verb, plan, needs, step.undoes)
+        drawn = drawn_for(step, plan, needs, now=self._store.now())
         drawn = replace(drawn, state=State.APPROVED if at_once else State.SHOWN)
-        self._show(drawn, ask, step.decision, tell=not at_once)
+        with self._store.begin() as tx:
+            asker = self._linking.voice(tx, ask)
+            drawn = replace(drawn, account=asker.account, had=asker.had)
+            written = showing.write(tx, drawn, ask, step.decision, self._breaking.mouths)
+        self._told(written)
         if at_once:
             return self._runs.begin(drawn, ask.by, ask, step.decision)
         limits = tuple(f"{name} {said}" for name, said in action.limits.items())
@@ -203,38 +222,14 @@ class Gate:
         look = partial(step.action.run, step.args, plan, "", step.ask.by, replace(self._tools, by=step.ask.by))
         outcome = looked(look)
         self._record(step.ask, Code.ANSWERED, outcome.said.partition("\n")[0])
-        return self._runs.answer(step.ask, outcome, look)
+        return self._runs.answer(step.ask, outcome, partial(self._look_again, step, plan.target, look))
 
-    def _drawn(self, ask: Ask, verb: str, plan: Plan, needs: int, undoes: Run | None) -> Drawn:
-        return Drawn(
-            handle=secrets.token_hex(16),
-            verb=verb,
-            words=ask.words,
-            by=ask.by.id,
-            place=ask.place,
-            incident_id=ask.incident_id,
-            at=self._store.now(),
-            needs=needs,
-            state=State.SHOWN,
-            plan=plan,
-            digest=plans.digest_of(plans.written(verb, ask.words, plan)),
-            undoes=undoes.id if undoes else "",
-            spot=ask.spot,
-        )
-
-    def _show(self, drawn: Drawn, ask: Ask, decision: Decision, *, tell: bool) -> None:
+    def _look_again(self, step: Planned, target: str, look: Look) -> Outcome:
+        """For an answer that is told again as it goes on, minutes after it was asked for."""
         with self._store.begin() as tx:
-            drawn_up.put_plan(tx, drawn, plans.written(drawn.verb, drawn.words, drawn.plan))
-            ledger.record(tx, [entry_of(ask, Code.PLANNED, "; ".join(drawn.plan.effect), drawn, decision=decision)])
-            incident = tx.incident(drawn.incident_id) if drawn.incident_id else None
-            written = Written()
-            if incident is not None and tell:
-                who = f"{ask.by.called}, behind broken glass," if decision.glass else ask.by.called
-                said = f"{who} asks: {drawn.words}. {'; '.join(drawn.plan.effect)}. `{plans.yes_to(drawn)}`"
-                wish = Acted(what=What.ASKED, by=ask.by.id, said=said, via=ask.place)
-                written = story.write(tx, [incidents.change(incident, wish, now=tx.now)], self._breaking.mouths)
-            failpoint("gate.showing")
-        self._told(written)
+            if not self._rights.may_still(tx, step.ask, step.action.verb, target):
+                raise Rejected("Whoever asked may not ask it any more.", code="denied", status=403)
+        return look()
 
     def _run(self, step: Approved, ask: Ask) -> Reply:
         """Plan it again, and run it if it is still the plan that was approved."""
@@ -246,11 +241,14 @@ class Gate:
         plan = looked(partial(action.plan, args, replace(self._tools, by=first.by)))
         digest = plans.digest_of(plans.written(drawn.verb, drawn.words, plan))
         if digest == drawn.digest:
-            return self._runs.begin(drawn, step.asker, ask, step.decision)
+            return self._runs.begin(drawn, step.asker, ask, step.decision, step.outside)
         differences = plans.moved(drawn.plan, plan)
         self._record(ask, Code.MOVED, "; ".join(differences), drawn, now=State.MOVED)
         with self._store.begin() as tx:
+            first = replace(first, by=self._rights.person(tx, drawn.by) or Principal(id=drawn.by))
             decision = self._rights.may_act(tx, first, action.verb, plan.target)
+        if not decision.allowed:
+            raise Rejected(f"The world moved since plan {drawn.short}. {denied(decision)}", code="denied", status=403)
         again = Planned(action=action, args=args, ask=first, decision=decision)
         shown = self._plan(again, differences)
         said = f"The world moved since plan {drawn.short}: {'; '.join(differences)}. Nothing was done. The new plan:"

@@ -9,27 +9,31 @@ from functools import partial
 
 import commands
 from bot import alarms
+from bot.accounts import Vouches
 from bot.breaking import Breaking
 from bot.following import Following
 from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_of, tools_of
 from bot.gate import Gate
 from bot.gatekeeping import Gatekeeper
 from bot.intake import Taken
+from bot.intents import Seal
 from bot.linking import Linking
 from bot.model import Ask, Delivered
 from bot.owing import Mouth
 from bot.ports import Channel, Speaks
 from bot.reports import Reports
 from bot.rights import Rights
-from bot.runs import Parts, Runs, Seal
+from bot.runs import Parts, Runs
 from bot.sentence import Known
 from bot.settings import Settings
-from bot.store import glass
+from bot.store import ran
 from bot.store.engine import Store, Unavailable
+from bot.store.tx import Tx
 from bot.story import Told
 from bot.tending import Tending
 from bot.tools.opa import Opa
 from bot.verbs import Verbs, names_said
+from bot.vouching import Vouching
 
 #: How a delivery of alerts is taken: `Intake.take`.
 Take = Callable[[Delivered, Callable[[Taken | Exception], None]], None]
@@ -45,6 +49,7 @@ class Gatehouse:
     linking: Linking
     runs: Runs
     tending: Tending
+    keeper: Gatekeeper
 
 
 def gatehouse(
@@ -62,33 +67,49 @@ def gatehouse(
     verbs = Verbs(commands=commands.find(), actions=commands.actions())
     people = people_of(settings)
     linking = Linking(people, groups_of(channels, people))
-    rights = _rights(settings, store, linking, partial(names_said, people, _services(settings), verbs))
+    rights = _rights(settings, linking, partial(names_said, people, _services(settings), verbs))
     breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
-    tools = replace(tools_of(settings, store.now), gates=Gatekeeper(store) if gate_tokens(settings) else None)
+    keeper = Gatekeeper(store, partial(stands, rights, verbs))
+    tools = replace(tools_of(settings, store.now), gates=keeper if gate_tokens(settings) else None)
     alarm = partial(_raise, store, take)
     reports = Reports(store, {name: one for name, one in channels.items() if isinstance(one, Speaks)})
     parts = Parts(
-        store=store, verbs=verbs, tools=tools, mouths=mouths, told=told, seal=seal, alarm=alarm, reports=reports
+        store=store,
+        verbs=verbs,
+        tools=tools,
+        mouths=mouths,
+        told=told,
+        seal=seal,
+        alarm=alarm,
+        reports=reports,
+        rights=rights,
     )
     runs = Runs(replace(parts, waits=waits, following=Following({} if waits else reports.speaks)))
-    gate = Gate(store, verbs=verbs, breaking=breaking, linking=linking, tools=tools, runs=runs, told=told)
+    vouches = {name: one for name, one in channels.items() if isinstance(one, Vouches)}
+    vouching = Vouching(store=store, vouches=vouches)
+    gate = Gate(store, verbs=verbs, breaking=breaking, vouching=vouching, tools=tools, runs=runs, told=told)
     tending = Tending(
         store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told, reports=reports
     )
-    return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending)
+    return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending, keeper=keeper)
+
+
+def stands(rights: Rights, verbs: Verbs, tx: Tx, run_id: str) -> bool:
+    """Whether those who asked for what that run does, and approved it, still may."""
+    drawn = ran.plan_of_run(tx.sql, ran.run_of(tx.sql, run_id))
+    return drawn.by_watch or rights.weigh(tx, drawn, verbs.action(drawn.verb).risk).runs
 
 
 def _services(settings: Settings) -> tuple[str, ...]:
     return tuple(one.name for one in settings.services)
 
 
-def _rights(settings: Settings, store: Store, linking: Linking, names: Callable[[Ask], Known]) -> Rights:
+def _rights(settings: Settings, linking: Linking, names: Callable[[Ask], Known]) -> Rights:
     return Rights(
         book=book_of(settings),
-        person=partial(linking.now, store),
+        linking=linking,
         environments={one.name: one.environment for one in settings.services},
         names=names,
-        glass=glass.until,
         opinion=None if settings.opa is None else Opa(settings.opa),
     )
 

@@ -1,12 +1,13 @@
 """Flagger's gates as they are stored: opened by runs, asked at by Flagger. Implements `canaries.Gates`.
 
-The promise: a yes is said only of a gate that a committed run has opened for that very revision, and not before it is
-stored that it was said. So a restart forgets no approval, and who looks at a run afterwards knows what came of it.
+The promise: a yes is said only of a gate that a committed run has opened for that very revision, while whoever asked
+for that run and approved it still may, and not before it is stored that it was said. So a restart forgets no approval,
+and who looks at a run afterwards knows what came of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -18,16 +19,20 @@ from bot.store.tx import Tx
 
 
 class Gatekeeper:
-    """Used from many threads."""
+    """Used from many threads. `stands`: whether what that run (its id) was approved by still counts."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, stands: Callable[[Tx, str], bool] = lambda _tx, _run: True) -> None:
         self._store = store
+        self._stands = stands
 
     def answer(self, question: Question) -> bool:
         """Whether Flagger may go on. Raises `Unavailable`: that is to be a no."""
         with self._store.begin() as tx:
             gates.hear(tx, question)
             run = gates.open_for(tx.sql, question, tx.now)
+            if run and not self._stands(tx, run):
+                gates.close(tx, run)
+                return False
             if run:
                 gates.let_through(tx, run)
         return bool(run)

@@ -33,6 +33,8 @@ class Broken:
     reviewed_by: str | None = None
     reviewed_at: datetime | None = None
     review: str = ""
+    place: str = ""
+    account: str = ""  #: with which it was broken, at that place; "" on record from before it was kept
 
     def counts(self, now: datetime) -> bool:
         return self.closed_at is None and self.opened_at <= now < self.until
@@ -59,11 +61,16 @@ def check_break(who: Principal, reason: str, last: Broken | None) -> None:
     )
 
 
-def check_review(who: Principal, because: str, broken: Broken) -> None:
-    """Raises `Rejected` where this person cannot review it, or says too little."""
+def belongs(broken: Broken, holder: str | None, *, listed: bool) -> bool:
+    """Whether whoever has that id now is who broke it. `holder`: whose the account is now with which it was broken."""
+    return listed and (not broken.account or holder == broken.person)
+
+
+def check_review(who: Principal, because: str, broken: Broken, holder: str | None) -> None:
+    """`holder`: as in `belongs`. Raises `Rejected` where this person cannot review it, or says too little."""
     if not who.human:
         raise _refused("Only a person reviews a broken glass.", "not_a_person")
-    if who.id == broken.person:
+    if who.id in (broken.person, holder):
         raise _refused("You broke it; another person reviews it.", "own")
     if len(because.strip()) < LEAST_SAID:
         said = f"Say what you found in at least {LEAST_SAID} characters."

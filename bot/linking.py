@@ -15,9 +15,9 @@ from bot import people
 from bot.accounts import Groups
 from bot.acts import AuditEntry, Code
 from bot.model import Ask, Principal, Reply
-from bot.people import Issued, Link, People, Redeeming, Refusal
+from bot.people import Account, Held, Issued, Link, People, Redeeming, Refusal, Voice, as_settled
 from bot.ports import Rejected
-from bot.store import ledger, links
+from bot.store import ledger, links, notices
 from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.tx import Tx
@@ -38,17 +38,35 @@ class Linking:
         if named is not None and not self._people.groups:
             return self._people.persons[named]
         with store.read() as reading:
-            named = named or links.holder(reading.sql, (place, account))
+            named = self._holder(reading.sql, (place, account))
             who = self._people.persons.get(named or "")
             return None if who is None else self._with_groups(reading.sql, who)
 
-    def now(self, store: Store, person: str) -> Principal | None:
+    def now(self, sql: Sql, person: str) -> Principal | None:
         """The person of that id with the roles of this moment; None when the settings have nobody of it."""
         who = self._people.persons.get(person)
-        if who is None or not self._people.groups:
-            return who
-        with store.read() as reading:
-            return self._with_groups(reading.sql, who)
+        return who if who is None or not self._people.groups else self._with_groups(sql, who)
+
+    def held(self, sql: Sql, account: Account) -> Held | None:
+        """Whose that account is now, by the settings or by a link."""
+        named = self._people.accounts.get(account)
+        if named is not None:
+            return Held(person=named)
+        link = links.of_account(sql, account)
+        return None if link is None else Held(person=link.person, since=link.at)
+
+    def voice(self, tx: Tx, ask: Ask) -> Voice:
+        """Whoever asks, as they are to be known again later."""
+        settled = {account for account, whose in self._people.accounts.items() if whose == ask.by.id}
+        linked = {(one.place, one.account) for one in links.of_person(tx.sql, ask.by.id)}
+        own = as_settled(ask.place, ask.account)
+        return Voice(
+            person=ask.by.id,
+            place=ask.place,
+            account=ask.account,
+            at=tx.now,
+            had=frozenset({own, *settled, *linked} if ask.account else settled | linked),
+        )
 
     def tidy(self, tx: Tx) -> None:
         """End what the settings have overruled: links of people who are gone, of accounts that they name themselves.
@@ -58,8 +76,17 @@ class Linking:
         for link in links.overruled(tx, self._people.persons.keys(), self._people.accounts.keys()):
             links.end(tx, link)
             said = f"{link.place} {link.account} is {link.person}'s no longer: the settings say otherwise."
-            entry = AuditEntry(code=Code.UNLINKED, by="bot", said=said, verb="unlink", target=link.person)
-            ledger.record(tx, [entry])
+            _record_ended(tx, said, link)
+        self._end_unvouched(tx)
+
+    def _end_unvouched(self, tx: Tx) -> None:
+        """End links that were made from an account which is the person's no longer, and those that such links made."""
+        while ended := [one for one in links.everyone(tx) if self._holder(tx.sql, one.voucher) != one.person]:
+            for link in ended:
+                links.end(tx, link)
+                account = f"{link.place} {link.account}"
+                said = f"{account} is {link.person}'s no longer: nor is {link.by}, by which it was linked."
+                _record_ended(tx, said, link)
 
     def issue(self, tx: Tx, ask: Ask) -> Reply:
         if not ask.private:
@@ -99,6 +126,7 @@ class Linking:
             raise Rejected(self._why_not_linked(ask.by.id, place), code="no_link")
         links.end(tx, ended)
         _record(tx, ask, Code.UNLINKED, f"{place} {ended.account} is {ended.person}'s no longer.", ended.person)
+        self._end_unvouched(tx)
         return Reply(said=f"The {place} account {ended.account} is yours no longer. What it waited for is void.")
 
     def whoami(self, tx: Tx, ask: Ask) -> Sequence[str]:
@@ -106,8 +134,13 @@ class Linking:
         return people.told(ask.by, self._people, links.of_person(tx.sql, ask.by.id), groups)
 
     def words_for(self, tx: Tx, ask: Ask) -> list[str]:
-        """What the asker has still to be told of their codes."""
-        return links.take_words(tx, (ask.place, ask.account)) if ask.account else []
+        """What the asker's account has still to be told."""
+        if not ask.account:
+            return []
+        return [
+            *links.take_words(tx, (ask.place, ask.account)),
+            *notices.take_words(tx, as_settled(ask.place, ask.account)),
+        ]
 
     def _circumstances(self, tx: Tx, ask: Ask, issued: Issued | None) -> Redeeming:
         account = (ask.place, ask.account)
@@ -117,9 +150,14 @@ class Linking:
             private=ask.private,
             now=tx.now,
             tries=links.tries(tx, account),
-            holder=self._people.accounts.get(account) or links.holder(tx.sql, account),
+            holder=self._holder(tx.sql, account),
             has=self._account_of(tx.sql, issued.person, ask.place) if issued else None,
+            vouches=self._holder(tx.sql, as_settled(issued.place, issued.account)) if issued else None,
         )
+
+    def _holder(self, sql: Sql, account: Account) -> str | None:
+        held = self.held(sql, account)
+        return None if held is None else held.person
 
     def _account_of(self, sql: Sql, person: str, place: str) -> str | None:
         linked = (one.account for one in links.of_person(sql, person) if one.place == place)
@@ -177,6 +215,10 @@ def _word_of(tx: Tx, ask: Ask) -> str:
         f"Since {tx.now:%Y-%m-%d %H:%M} UTC the {ask.place} account {ask.account} is yours."
         f" If that was not you, say `unlink {ask.place}` and tell your security contact."
     )
+
+
+def _record_ended(tx: Tx, said: str, link: Link) -> None:
+    ledger.record(tx, [AuditEntry(code=Code.UNLINKED, by="bot", said=said, verb="unlink", target=link.person)])
 
 
 def _record(tx: Tx, ask: Ask, code: Code, said: str, person: str) -> None:

@@ -1,18 +1,17 @@
 """What is somebody's to look after, seen in the ask's own transaction: incidents, plans, and who is on call.
 
-A plan waits for somebody when their yes would count if they said it now: the same two questions are asked here as of
-the yes itself, and that one is asked them again.
+A plan waits for somebody when their yes would count if they said it now: the same is asked here as of the yes itself,
+and that one is asked it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot import plans
+from bot import yeses
 from bot.access import YES
-from bot.acts import Permission
+from bot.acts import Risk
 from bot.book import Book
-from bot.circumstances import Weight
 from bot.model import Ask
 from bot.plans import Drawn
 from bot.ports import Mine, Rejected
@@ -25,8 +24,8 @@ from bot.store.tx import Tx
 _MOST_PLANS = 100
 
 
-def look(tx: Tx, rights: Rights, ask: Ask, limit: int) -> Mine:
-    """`limit`: of the incidents."""
+def look(tx: Tx, rights: Rights, ask: Ask, risks: Mapping[str, Risk], limit: int) -> Mine:
+    """`risks`: of each action; `limit`: of the incidents."""
     services = rights.book.on_call_for(ask.by.id)
     held = owned.look(tx.sql, ask.by.id, sorted(services), limit)
     waiting = drawn_up.waiting(tx.sql, tx.now, _MOST_PLANS)
@@ -34,20 +33,24 @@ def look(tx: Tx, rights: Rights, ask: Ask, limit: int) -> Mine:
         incidents=held.incidents,
         more=held.count - len(held.incidents),
         others=held.unresolved - held.count,
-        to_approve=tuple(one for one in waiting if one.by != ask.by.id and _counts(tx, rights, ask, one)),
+        to_approve=tuple(
+            one for one in waiting if one.by != ask.by.id and _counts(tx, rights, ask, one, risks.get(one.verb))
+        ),
         asked=tuple(one for one in waiting if one.by == ask.by.id),
         on_call=_on_call(rights.book, services),
     )
 
 
-def _counts(tx: Tx, rights: Rights, ask: Ask, drawn: Drawn) -> bool:
-    """Whether the asker's yes to it would count."""
+def _counts(tx: Tx, rights: Rights, ask: Ask, drawn: Drawn, risk: Risk | None) -> bool:
+    """Whether the asker's yes to it would count. `risk` None: this version does not have its verb."""
+    if risk is None or not rights.ever(ask.by, YES):
+        return False
+    voice, verdict = rights.linking.voice(tx, ask), rights.weigh(tx, drawn, risk)
     try:
-        plans.still_missing(drawn, ask.by, tx.now)
+        yeses.check_yes(drawn, voice, rights.said_yes(tx, drawn, voice), verdict, human=ask.by.human)
     except Rejected:
         return False
-    wanted = Permission(verb=YES, target=drawn.plan.target)
-    return rights.may(tx, ask, wanted, None, Weight.CALM).allowed
+    return verdict.stopped is None
 
 
 def _on_call(book: Book, own: frozenset[str]) -> Mapping[str, tuple[str, ...]]:

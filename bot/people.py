@@ -59,6 +59,37 @@ class Link:
     at: datetime
     by: str  #: the account that vouched for it, "slack U1"
 
+    @property
+    def voucher(self) -> Account:
+        place, _, account = self.by.partition(" ")
+        return as_settled(place, account)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Whose an account is. `since`: when it was linked; None where the settings say so."""
+
+    person: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Voice:
+    """Who said something that counts later, with which account, and every account that they had then.
+
+    `account` is "" on record from before it was kept: nobody can be held to such words.
+    """
+
+    person: str
+    place: str
+    account: str
+    at: datetime
+    had: frozenset[Account] = frozenset()
+
+    @property
+    def from_account(self) -> Account:
+        return as_settled(self.place, self.account)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issued:
@@ -82,6 +113,7 @@ class Redeeming:
     tries: int  #: wrong codes from this account, lately
     holder: str | None  #: whose account it is already
     has: str | None  #: the account that the code's person has in this place already
+    vouches: str | None  #: whose the account is now that asked for the code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +146,11 @@ def _stale(issued: Issued, at: Redeeming, persons: Mapping[str, Principal]) -> s
         return "used before"
     if issued.until <= at.now:
         return "expired"
-    return None if issued.person in persons else "its person is no longer in the settings"
+    if issued.person not in persons:
+        return "its person is no longer in the settings"
+    if at.vouches != issued.person:
+        return f"the {issued.place} account {issued.account} that asked for it is no longer {issued.person}'s"
+    return None
 
 
 def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:
@@ -134,6 +170,11 @@ def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:
         said = f"You have the {at.place} account {at.has} already. Nothing was done. Say `unlink {at.place}` first."
         return Refusal(said=said, why=f"has the account {at.has} there already")
     return None
+
+
+def as_settled(place: str, account: str) -> Account:
+    """The account as settings and links name it: the command line and the console are one keyboard."""
+    return ("console" if place in _SHARED else place), account
 
 
 def code_of(chance: bytes) -> str:

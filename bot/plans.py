@@ -1,4 +1,4 @@
-"""Plans as people see and approve them: the bytes that are hashed, who may say yes, and what has moved. Pure.
+"""Plans as people see and approve them: the bytes that are hashed, where they stand, and what has moved. Pure.
 
 A yes is bound to the SHA-256 of the plan's canonical bytes. The same words planned again give another digest as soon
 as anything that the plan shows or saw is different, and then it is another plan that nobody has approved yet.
@@ -15,14 +15,19 @@ from enum import StrEnum
 from bot.acts import Decision, Plan, Risk
 from bot.audit import canonical
 from bot.model import Card, Principal
+from bot.people import Account, Voice
 from bot.ports import Rejected
 
+#: Who asks where time does: a revert, an undo after a check that failed.
+WATCH = Principal(id="watch", name="The watch", human=False)
 #: How long a plan can be approved.
 LASTS = timedelta(minutes=15)
 #: So many characters of a handle are shown, and suffice to type.
 SHOWN = 8
+#: The code of a refusal that stops the plan, and of which everybody at the place hears.
+STOPS = "plan_not_allowed"
 #: The codes of a refusal after which no other answer to that plan can count.
-OVER = frozenset({"plan_used", "plan_dropped", "plan_moved", "plan_stopped", "plan_expired"})
+OVER = frozenset({STOPS, "plan_used", "plan_dropped", "plan_moved", "plan_stopped", "plan_expired"})
 
 
 class State(StrEnum):
@@ -37,7 +42,7 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-_USED = (State.APPROVED, State.BEGUN)
+USED = (State.APPROVED, State.BEGUN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,13 +60,28 @@ class Drawn:
     state: State
     plan: Plan
     digest: str
-    given: tuple[str, ...] = ()  #: ids of those who said yes
+    given: tuple[Voice, ...] = ()  #: those who said yes, in that order
     undoes: str = ""  #: the run that this is the undo of
     spot: str = ""  #: where at its place all are told what came of it
+    account: str = ""  #: with which it was asked for, at its place
+    had: frozenset[Account] = frozenset()  #: all the accounts that the asker had then
 
     @property
     def short(self) -> str:
         return self.handle[:SHOWN]
+
+    @property
+    def asker(self) -> Voice:
+        return Voice(person=self.by, place=self.place, account=self.account, at=self.at, had=self.had)
+
+    @property
+    def by_watch(self) -> bool:
+        """Whether time asked for it, by a plan that people had approved."""
+        return (self.by, self.place) == (WATCH.id, WATCH.id)
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        return tuple(one.person for one in self.given)
 
     @property
     def until(self) -> datetime:
@@ -120,56 +140,28 @@ def needed(risk: Risk, decision: Decision, plan: Plan) -> int:
     return max(decision.approvals, plan.others, 1 if risk is Risk.LASTING else 0)
 
 
-def still_missing(drawn: Drawn, by: Principal, now: datetime) -> int:
-    """How many are missing once `by` has said yes; 0: it may run.
-
-    Raises:
-        Rejected: this yes does not count; the text says why.
-    """
-    if by.id in drawn.given and drawn.state in _USED:
-        raise _refused("Already approved by you. It is done once.", "used")
-    _check_open(drawn, now)
-    if by.id in drawn.given:
-        waits = _waiting(drawn, drawn.needs - len(drawn.given))
-        raise _refused(f"Already approved by you. {waits}", "already")
-    if not by.human:
-        raise _refused(f"A plan is approved by people. {_untouched(drawn)}", "not_a_person")
-    if drawn.needs == 0:
-        if by.id != drawn.by:
-            said = f"{drawn.by} asked for plan {drawn.short} and confirms it; say the same words to ask yourself."
-            raise _refused(f"{said} Nothing was done.", "not_the_asker")
-        return 0
-    if by.id == drawn.by:
-        raise _refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
-    return drawn.needs - len(drawn.given) - 1
-
-
 def check_named(drawn: Drawn, named: str) -> None:
     """Raises `Rejected` where a yes does not name what the plan wants it to, or names what it does not ask for."""
     if named != drawn.plan.typed:
         said = "has to name what it is about" if drawn.plan.typed else "is asked for no name"
-        raise _refused(f"A yes to this plan {said}: `{yes_to(drawn)}`. {_untouched(drawn)}", "not_named")
+        raise refused(f"A yes to this plan {said}: `{yes_to(drawn)}`. {untouched(drawn)}", "not_named")
 
 
-def _check_open(drawn: Drawn, now: datetime) -> None:
-    if drawn.state in _USED:
-        raise _refused(f"Plan {drawn.short} was approved before, and runs once. Nothing more was done.", "used")
+def check_open(drawn: Drawn, now: datetime) -> None:
+    """Raises `Rejected` where no answer to it counts any more."""
+    if drawn.state in USED:
+        raise refused(f"Plan {drawn.short} was approved before, and runs once. Nothing more was done.", "used")
     if drawn.state is State.DROPPED:
-        raise _refused(f"Plan {drawn.short} was dropped. Nothing was done.", "dropped")
+        raise refused(f"Plan {drawn.short} was dropped. Nothing was done.", "dropped")
     if drawn.state is State.MOVED:
-        raise _refused(f"Plan {drawn.short} no longer fits the world. Nothing was done. See the newer one.", "moved")
+        raise refused(f"Plan {drawn.short} no longer fits the world. Nothing was done. See the newer one.", "moved")
     if drawn.state is State.STOPPED:
-        said = f"Plan {drawn.short} was approved, and stopped before its run. Nothing was done."
-        raise _refused(f"{said} Say the same words for a new one.", "stopped")
+        said = f"Plan {drawn.short} was stopped before its run. Nothing was done."
+        raise refused(f"{said} Say the same words for a new one.", "stopped")
     if now >= drawn.until or drawn.state is State.EXPIRED:
         ago = max(1, round((now - drawn.until) / timedelta(minutes=1)))
         said = f"Plan {drawn.short} expired {ago} min ago. Nothing was done. Say the same words for a new one."
-        raise _refused(said, "expired")
-
-
-def dropped(drawn: Drawn, now: datetime) -> None:
-    """Raises `Rejected` where there is nothing left to drop."""
-    _check_open(drawn, now)
+        raise refused(said, "expired")
 
 
 def moved(old: Plan, new: Plan) -> tuple[str, ...]:
@@ -209,7 +201,7 @@ def card(drawn: Drawn, asker: str, limits: tuple[str, ...], differences: tuple[s
     if plan.check:
         lines.append(f"Held for {plan.within}: {plan.check}")
     lines.append(f"Limits: {'; '.join(limits)}")
-    lines.append(_waiting(drawn, drawn.needs))
+    lines.append(waiting(drawn, drawn.needs))
     return Card(
         title=f"{asker} asks: {drawn.words}",
         lines=tuple(lines),
@@ -228,16 +220,18 @@ def yes_to(drawn: Drawn) -> str:
     return f"yes {drawn.short} {drawn.plan.typed}".rstrip()
 
 
-def _waiting(drawn: Drawn, missing: int) -> str:
+def waiting(drawn: Drawn, missing: int) -> str:
+    """Who has still to say yes, until when, and in which words."""
     until = f"until {drawn.until:%H:%M} UTC; `{yes_to(drawn)}`"
     if drawn.needs == 0:
         return f"{drawn.by} confirms, {until}"
     return f"{missing} {'person' if missing == 1 else 'people'} other than {drawn.by} must approve, {until}"
 
 
-def _untouched(drawn: Drawn) -> str:
+def untouched(drawn: Drawn) -> str:
     return f"Plan {drawn.short} is as it was; nothing was done."
 
 
-def _refused(said: str, code: str) -> Rejected:
+def refused(said: str, code: str) -> Rejected:
+    """`code` without what all of a plan's refusals begin with."""
     return Rejected(said, code=f"plan_{code}", status=409)

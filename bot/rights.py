@@ -1,23 +1,31 @@
 """May they? The facts that a decision depends on, gathered in the ask's own transaction, and the decision.
 
-The decision itself is pure (`access.decide`). A second opinion (OPA) is asked outside of any transaction, by the gate,
-and can only deny.
+The decision itself is pure: `access.decide`, and of a plan with all who said yes to it `yeses.weigh`. A second opinion
+(OPA) is asked outside of any transaction, by the gate, and can only deny.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from bot import access
-from bot.acts import Decision, Permission
+from bot import access, glass, plans, yeses
+from bot.access import YES
+from bot.acts import Decision, Permission, Risk
 from bot.book import FREE, INCIDENT, Book
 from bot.circumstances import Around, Weight
+from bot.glass import Broken
+from bot.linking import Linking
 from bot.model import Ask, Incident, Principal
+from bot.people import Account, Voice, as_settled
+from bot.plans import Drawn
 from bot.sentence import Known
+from bot.store import glass as glasses
+from bot.store.sql import Sql
 from bot.store.tx import Tx
+from bot.yeses import Now, Verdict
 
 
 class Opinion(Protocol):
@@ -36,11 +44,15 @@ class Rights:
     """Whoever asks, asks here."""
 
     book: Book
-    person: Callable[[str], Principal | None]  #: by id, as they are now; None when nobody has it any more
+    linking: Linking  #: who is who, now
     environments: Mapping[str, str | None] = field(default_factory=dict)  #: of each service of the catalog
     opinion: Opinion | None = None
     names: Callable[[Ask], Known] = lambda _: {}
-    glass: Callable[[Tx, str], datetime | None] = lambda _tx, _person: None
+    glass: Callable[[Sql, str, datetime], Broken | None] = glasses.standing
+
+    def person(self, tx: Tx, person: str) -> Principal | None:
+        """By id, as they are now; None when nobody has it any more."""
+        return self.linking.now(tx.sql, person)
 
     def may(self, tx: Tx, ask: Ask, wanted: Permission, incident: Incident | None, weight: Weight) -> Decision:
         return access.decide(ask.by, wanted, self.book, self._around(tx, ask, wanted, incident, weight))
@@ -55,6 +67,61 @@ class Rights:
         if why and not ask.by.human:
             return Decision(allowed=True, reason=f"The approved plan says so: {why}.", rule="the plan")
         return self.may_act(tx, ask, verb, target)
+
+    def weigh(self, tx: Tx, drawn: Drawn, risk: Risk, outside: Mapping[Account, str] | None = None) -> Verdict:
+        """What is left now of the approval of a plan that a person asked for.
+
+        `outside`: what platforms have just said against accounts.
+        """
+        against = outside or {}
+        asker = self._asker(tx, drawn, against)
+        given = [self.said_yes(tx, drawn, one, against) for one in drawn.given]
+        return yeses.weigh(drawn, asker, given, plans.needed(risk, asker.decision, drawn.plan))
+
+    def said_yes(self, tx: Tx, drawn: Drawn, voice: Voice, outside: Mapping[Account, str] | None = None) -> Now:
+        """What is the case now of somebody who says, or has said, yes to it."""
+        against = outside or {}
+        if voice.person == drawn.by:  # who may do it may confirm it
+            return replace(self._asker(tx, drawn, against), held=self.linking.held(tx.sql, voice.from_account))
+        ask = Ask(by=self._as_now(tx, voice), words=YES, place=voice.place)
+        wanted = Permission(verb=YES, target=drawn.plan.target)
+        return self._now(tx, voice, self.may(tx, ask, wanted, None, Weight.CALM), against)
+
+    def _asker(self, tx: Tx, drawn: Drawn, outside: Mapping[Account, str]) -> Now:
+        by = self._as_now(tx, drawn.asker)
+        ask = Ask(by=by, words=drawn.words, place=drawn.place, incident_id=drawn.incident_id)
+        return self._now(tx, drawn.asker, self.may_act(tx, ask, drawn.verb, drawn.plan.target), outside)
+
+    def _now(self, tx: Tx, voice: Voice, decision: Decision, outside: Mapping[Account, str]) -> Now:
+        return Now(
+            listed=self.person(tx, voice.person) is not None,
+            held=self.linking.held(tx.sql, voice.from_account),
+            decision=decision,
+            outside=outside.get(voice.from_account, ""),
+        )
+
+    def _as_now(self, tx: Tx, voice: Voice) -> Principal:
+        return self.person(tx, voice.person) or Principal(id=voice.person)
+
+    def may_still(self, tx: Tx, ask: Ask, verb: str, target: str) -> bool:
+        """Whether whoever asked a question some time ago may ask it now, and the account is still theirs."""
+        who, held = self.person(tx, ask.by.id), self.linking.held(tx.sql, as_settled(ask.place, ask.account))
+        if who is None or held is None or held.person != who.id:
+            return False
+        return self.may_act(tx, replace(ask, by=who), verb, target, Weight.QUESTION).allowed
+
+    def breaker_now(self, tx: Tx, broken: Broken) -> str | None:
+        """Whose the account is now with which the glass was broken."""
+        held = self.linking.held(tx.sql, as_settled(broken.place, broken.account))
+        return None if held is None else held.person
+
+    def _glass_until(self, tx: Tx, person: str) -> datetime | None:
+        """Until when that person's glass is broken; what somebody of that id broke before them is not theirs."""
+        broken = self.glass(tx.sql, person, tx.now)
+        if broken is None:
+            return None
+        listed = self.person(tx, person) is not None
+        return broken.until if glass.belongs(broken, self.breaker_now(tx, broken), listed=listed) else None
 
     def objection(self, tx: Tx, ask: Ask, verb: str, target: str) -> Callable[[], str]:
         """What asks for the second opinion; to be called when the transaction has ended."""
@@ -85,5 +152,5 @@ class Rights:
             on_call_for=self.book.on_call_for(ask.by.id),
             open_on=frozenset({service} if service and tx.troubled(service) else ()),
             paged=ask.place == "pagerduty",
-            glass_until=self.glass(tx, ask.by.id),
+            glass_until=self._glass_until(tx, ask.by.id),
         )

@@ -11,49 +11,40 @@ the call; it ends as unknown, and a person is told.
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from bot import glass, grammar, words
+from bot import grammar, words
 from bot.acting import Moved, Tools, Unsure
-from bot.acts import Code, Decision, Ended, Outcome
+from bot.acts import Decision, Ended, Outcome
 from bot.apart import MOST, Apart, beside
-from bot.ending import Alarm, Endings, entry, whole
+from bot.ending import Alarm, Endings, whole
 from bot.failpoints import failpoint
 from bot.following import Following, Look
+from bot.intents import LEASE, NO_AUDIT, Intents, Seal
 from bot.model import Ask, Principal, Reply
 from bot.owing import Mouth
+from bot.people import Account
 from bot.plans import SHOWN, Drawn
 from bot.ports import Rejected
 from bot.reports import Reports
-from bot.store import drawn as drawn_up
-from bot.store import glass as glasses
-from bot.store import ledger, ran, tellings
+from bot.rights import Rights
+from bot.store import ran
 from bot.store.engine import Store, Unavailable
-from bot.store.ran import INTENDED, Run
-from bot.store.tx import Tx
+from bot.store.ran import Run
 from bot.story import Told
 from bot.verbs import Verbs
 
 logger = logging.getLogger(__name__)
 
-#: Longer than any tool's time-out, so that a run which is still going on is not looked at as if it had died.
-LEASE = timedelta(minutes=2)
+_NOTHING: Mapping[Account, str] = {}
 #: How often what goes on apart takes its lease anew.
 _RENEW_S = 30.0
 #: An end that cannot be found out for so long is for a person to find out.
 GIVE_UP = timedelta(minutes=10)
-
-#: What is said to whoever asked for an action while nothing can be put on record.
-NO_AUDIT = "Refused: the audit log cannot be written ({why}). Nothing was changed."
-
-
-#: Returns once these entries are sealed; raises `Unavailable`, and then what they announce must not happen.
-Seal = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +59,7 @@ class Parts:
     seal: Seal
     alarm: Alarm
     reports: Reports
+    rights: Rights
     waits: bool = False  #: slow runs are waited for: the process ends with its one ask
     following: Following = field(default_factory=lambda: Following({}))
 
@@ -78,37 +70,34 @@ class Runs:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._endings = Endings(store=parts.store, mouths=parts.mouths, told=parts.told, alarm=parts.alarm)
+        self._intents = Intents(
+            store=parts.store,
+            verbs=parts.verbs,
+            rights=parts.rights,
+            seal=parts.seal,
+        )
         self._apart = Apart()
         self._renewed = monotonic()
 
-    def begin(self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision) -> Reply:
+    def begin(
+        self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision, outside: Mapping[Account, str] = _NOTHING
+    ) -> Reply:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
-        `decision` is the last one, which allows it.
+        `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as `Rights.weigh`
+        takes it. Raises `Lapsed`, or another refusal, and then there is no run.
         """
         slow = self._parts.verbs.action(drawn.verb).slow
         apart = slow and not self._parts.waits
         if apart and self._apart.full():
             said = f"{MOST} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
             raise Rejected(said, code="too_many_runs", status=429)
-        run = Run(
-            id=secrets.token_hex(16),
-            handle=drawn.handle,
-            by=by.id,
-            target=drawn.plan.target,
-            state=INTENDED,
-            token=0,
-            lease_until=drawn.at,
-            began_at=drawn.at,
-            left={},
-            rule=glass.grounds(decision.rule, glass=decision.glass),
-        )
         try:
-            run, uid = self._intend(run, drawn, ask, behind_glass=decision.glass)
+            run, uid, drawn = self._intents.write(drawn, by, ask, decision, outside)
         except Unavailable as trouble:
             return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
         failpoint("run.intended")
-        said = self._why_not(run, uid)
+        said = self._intents.why_not(run, uid, drawn, ask, outside)
         if said:
             self._endings.write(run, drawn, Outcome(ended=Ended.FAILED, said=said))
             return Reply(said=said, ok=False)
@@ -181,43 +170,6 @@ class Runs:
         except Unavailable as trouble:
             logger.warning("a run's lease is not renewed", extra={"run": run.id, "why": str(trouble)})
 
-    def _intend(self, run: Run, drawn: Drawn, ask: Ask, *, behind_glass: bool) -> tuple[Run, str]:
-        with self._parts.store.begin() as tx:
-            if not drawn_up.take_up(tx, drawn.handle):
-                said = f"Plan {drawn.short} was stopped, or has its run. Nothing more was done."
-                raise Rejected(said, code="plan_stopped", status=409)
-            behind = _standing_glass(tx, run.by) if behind_glass else None
-            token = ran.seize(tx, run.target, run.id, LEASE)
-            if token is None:
-                other = ran.holder(tx.sql, run.target)
-                busy = f"run {other.id[:SHOWN]} of {other.by}" if other else "another run"
-                raise Rejected(
-                    f"{run.target or drawn.verb} is held by {busy}, {other.state if other else 'under way'}."
-                    " Nothing was done. Ask again when that has ended.",
-                    code="target_busy",
-                    status=409,
-                )
-            # By the clock that judges it: of a host whose own is behind, each lease would have run out at once.
-            mine = replace(run, token=token, lease_until=tx.now + LEASE, began_at=tx.now, glass=behind)
-            ran.put_run(tx, mine)
-            place, spot = _spot(drawn, ask)
-            if spot and self._parts.verbs.action(drawn.verb).slow:
-                tellings.put(tx, mine, place, spot)
-            (uid,) = ledger.record(tx, [entry(Code.INTENT, drawn.words, mine, drawn, ask)])
-            failpoint("run.intending")
-        return mine, uid
-
-    def _why_not(self, run: Run, uid: str) -> str:
-        """Why it must not be called; "" once its intent is sealed, and the run is this process's for another LEASE."""
-        try:
-            self._parts.seal([uid])
-            failpoint("run.sealed")
-            with self._parts.store.begin() as tx:
-                ours = ran.renew(tx, run, LEASE)
-        except Unavailable as trouble:
-            return NO_AUDIT.format(why=trouble)
-        return "" if ours else f"Run {run.id[:SHOWN]} was held up so long that it was given up. Nothing was changed."
-
     def _call(self, run: Run, drawn: Drawn, by: Principal) -> Outcome | None:
         """The one call. None: nobody knows, and the world could not be asked."""
         action = self._parts.verbs.actions[drawn.verb]
@@ -272,20 +224,6 @@ def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:
     if outcome is None or outcome.ended is Ended.DONE:
         return outcome
     return replace(outcome, said=f"{outcome.said} What came back from the call: {answer.rstrip('.')}.")
-
-
-def _spot(drawn: Drawn, ask: Ask) -> tuple[str, str]:
-    """Where its end is told: below the yes, if that was said where the plan stands; else where the plan was asked."""
-    return (ask.place, ask.spot) if ask.spot and ask.place == drawn.place else (drawn.place, drawn.spot)
-
-
-def _standing_glass(tx: Tx, person: str) -> int:
-    """Raises `Rejected` where it has mended since the decision."""
-    broken = glasses.standing(tx.sql, person, tx.now)
-    if broken is None:
-        said = f"The glass of {person} is mended, and only behind it this was allowed. Nothing was done."
-        raise Rejected(said, code="glass_mended", status=409)
-    return broken.id
 
 
 def _told(run: Run, outcome: Outcome) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
-from bot import glass, grammar, words
+from bot import glass, grammar, plans, words
 from bot.acting import Action, Moved, Unsure
-from bot.acts import AuditEntry, Code, Decision
+from bot.acts import AuditEntry, Code, Decision, Plan
 from bot.model import Ask, Principal
-from bot.people import on_record
-from bot.plans import Drawn
+from bot.people import Account, on_record
+from bot.plans import Drawn, State
 from bot.ports import Rejected
 from bot.store.engine import Unavailable
 from bot.store.ran import Run
@@ -40,6 +42,7 @@ class Approved:
     drawn: Drawn
     asker: Principal
     decision: Decision
+    outside: Mapping[Account, str] = field(default_factory=dict)  #: what platforms have just said against accounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +66,14 @@ class Objected(Rejected):
 
 def asked(drawn: Drawn, by: Principal) -> Ask:
     """The ask that a plan was drawn up for, in the name of its asker as they are now."""
-    return Ask(by=by, words=drawn.words, place=drawn.place, incident_id=drawn.incident_id, spot=drawn.spot)
+    return Ask(
+        by=by,
+        words=drawn.words,
+        place=drawn.place,
+        incident_id=drawn.incident_id,
+        account=drawn.account,
+        spot=drawn.spot,
+    )
 
 
 def entry_of(
@@ -87,6 +97,26 @@ def entry_of(
         once=ask.once,
         incident_id=ask.incident_id,
         more=more,
+    )
+
+
+def drawn_for(step: Planned, plan: Plan, needs: int, *, now: datetime) -> Drawn:
+    """The plan of a step, to be shown; with which account it was asked for is added where it is stored."""
+    ask, verb, said = step.ask, step.action.verb, lasting(step)
+    return Drawn(
+        handle=secrets.token_hex(16),
+        verb=verb,
+        words=said,
+        by=ask.by.id,
+        place=ask.place,
+        incident_id=ask.incident_id,
+        at=now,
+        needs=needs,
+        state=State.SHOWN,
+        plan=plan,
+        digest=plans.digest_of(plans.written(verb, said, plan)),
+        undoes=step.undoes.id if step.undoes else "",
+        spot=ask.spot,
     )
 
 

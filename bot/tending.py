@@ -15,11 +15,12 @@ from bot.acting import Gauge
 from bot.acts import AuditEntry, Code, Ended
 from bot.breaking import Breaking
 from bot.ending import Alarm
-from bot.gate import WATCH, Gate
+from bot.gate import Gate
+from bot.intents import LEASE
 from bot.model import Reply
-from bot.plans import SHOWN, Drawn, State
+from bot.plans import SHOWN, WATCH, Drawn, State
 from bot.reports import Reports
-from bot.runs import LEASE, Runs
+from bot.runs import Runs
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store
@@ -119,10 +120,15 @@ class Tending:
                 return
         reply = self.gate.reverse(run, why) if tries < _TRIES else Reply(said=undo.said if undo else "", ok=False)
         logger.info("a run is undone", extra={"run": run.id, "why": why, "begun": reply.ok})
-        if not reply.ok and not self._is_undone(run):
+        if not reply.ok and self._ends_still(run) and not self._is_undone(run):
             self.alarm("RunNotUndone", run.id, f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}")
             with self.store.begin() as tx:
                 ran.at_rest(tx, run)
+
+    def _ends_still(self, run: Run) -> bool:
+        """False: somebody keeps it, which the undo has found out on its way."""
+        with self.store.begin() as tx:
+            return ran.ends_now(tx, run.id)
 
     def _is_undone(self, run: Run) -> bool:
         """Whether its undo was done, be the target well or not."""

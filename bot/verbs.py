@@ -8,9 +8,9 @@ from typing import Any
 
 from bot import filling, words
 from bot.acting import Action
+from bot.acts import Risk
 from bot.breaking import Breaking
 from bot.forms import Filled, Form
-from bot.linking import Linking
 from bot.model import Ask
 from bot.people import People
 from bot.ports import Command, Rejected
@@ -27,6 +27,10 @@ class Verbs:
     @property
     def all(self) -> Mapping[str, Command[Any] | Action[Any]]:
         return dict(sorted((*self.commands.items(), *self.actions.items())))
+
+    @property
+    def risks(self) -> Mapping[str, Risk]:
+        return {verb: one.risk for verb, one in self.actions.items()}
 
     def action(self, verb: str) -> Action[Any]:
         """That of a plan or run on record, which an older version may have made.
@@ -46,7 +50,6 @@ class Parts:
     """What every ask is served with."""
 
     verbs: Verbs
-    linking: Linking
     breaking: Breaking  #: with the rights
 
 

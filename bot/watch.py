@@ -1,23 +1,28 @@
 """All that time does: leases that ran out, pages that are late, records that nobody needs any more.
 
-APScheduler only ticks, and only here; every deadline is in a row, so a tick that two replicas make at once, or that a
-restart skipped, does no harm.
+Every deadline is in a row, so a tick that two replicas make at once, or that a restart skipped, does no harm. The trap:
+rows hold the time of day, and a clock can be put back. When a tick is due is decided by monotonic time, and deadlines
+that lie too far ahead are pulled back (store/clock_steps.py). APScheduler runs the ticks, and is imported only here.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from bot import delivery, glass, people, runs, tending
+from bot.alarms import clock_went_back
 from bot.delivery import tell
 from bot.intake import Taken
 from bot.model import Delivered
 from bot.owing import Mouth
-from bot.store import claims, links
+from bot.store import claims, clock_steps, links, notices
+from bot.store.clock_steps import Bounds
 from bot.store.engine import Store, Unavailable
 from bot.story import Told, Written
 
@@ -30,7 +35,21 @@ _SEEN_FOR = timedelta(hours=72)
 _PACES_FOR = timedelta(minutes=10)
 #: So long whoever asked for a linking code can still be told what became of it.
 _CODES_FOR = timedelta(days=30)
-_CLOCK_STEP_S = 5.0
+#: How often rows are looked through for deadlines that lie too far ahead.
+_LOOK_THROUGH_S = 15
+_BOUNDS = Bounds(
+    send_lease=delivery.LEASE,
+    run_lease=runs.LEASE,
+    retry=delivery.LONGEST_RETRY,
+    check=tending.CHECK_EVERY,
+    report=delivery.LONGEST_RETRY,
+    code=people.CODE_LASTS,
+    lock=people.LOCKED_FOR,
+    glass=glass.LASTS,
+)
+#: A time that has come, whatever the clock says.
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_PACE_S = 0.25
 
 
 class Watch:
@@ -44,36 +63,36 @@ class Watch:
         told: Told,
         take: Callable[[Delivered, Callable[[Taken | Exception], None]], None],
         late_copy: timedelta,
-        ticks: Sequence[tuple[Callable[[], None], int]] = (),
+        ticks: Sequence[tuple[Callable[[], object], int]] = (),
     ) -> None:
         """`ticks`: what others want to be called for, and every how many seconds."""
         self._store = store
-        self._ticks = ticks
         self._take = take
         self._late_copy = late_copy
-        self._ahead: float | None = None
+        self._monotonic_at: float | None = None
         self._mouths = mouths
         self._told = told
-        # A late or doubled tick is harmless; by default one that is a second late would be dropped for good.
-        defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
+        self._ticks = Ticks(
+            (
+                (self.mind_the_clock, 1),
+                (self.look_through_deadlines, _LOOK_THROUGH_S),
+                (self.free_leases, 1),
+                (self.tell_late_pages, 5),
+                (self.believe_the_doubted, 15),
+                (self.forget, 60),
+                *ticks,
+            )
+        )
 
     def start(self) -> None:
-        ticks = (
-            (self.mind_the_clock, 1),
-            (self.free_leases, 1),
-            (self.tell_late_pages, 5),
-            (self.believe_the_doubted, 15),
-            (self.forget, 60),
-            *self._ticks,
-        )
-        for tick, seconds in ticks:
-            self._scheduler.add_job(_guarded(tick), "interval", seconds=seconds)
-        self._scheduler.start()
+        """Raises `Unavailable`: the database did not say whether its deadlines can be believed."""
+        with self._store.begin() as tx:
+            ahead = clock_steps.written_ahead(tx)
+        self._put_right(ahead)
+        self._ticks.start()
 
     def stop(self) -> None:
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
+        self._ticks.stop()
 
     def free_leases(self) -> None:
         """What a dead sender held is owed again."""
@@ -103,22 +122,75 @@ class Watch:
             self._take(delivered, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
 
     def mind_the_clock(self) -> None:
-        """When the clock has been put back, nothing may wait for the hour that comes twice."""
-        ahead = self._store.now().timestamp() - time.monotonic()
-        back = self._ahead is not None and ahead < self._ahead - _CLOCK_STEP_S
-        self._ahead = ahead
-        if back:
-            logger.warning("the clock went back; what was due is due now")
-            with self._store.begin() as tx:
-                claims.clocks_went_back(tx)
+        """When the database's clock has been put back, nothing may wait for the hour that comes twice."""
+        with self._store.begin() as tx:
+            at = tx.now.timestamp() - time.monotonic()
+        before, self._monotonic_at = self._monotonic_at, at
+        back = timedelta(seconds=0 if before is None else before - at)
+        if back > clock_steps.TOLERANCE:
+            self._put_right(back)
+
+    def look_through_deadlines(self) -> None:
+        """What another process stored while its clock, or the database's, was ahead."""
+        self._put_right(timedelta(0))
+
+    def _put_right(self, back: timedelta) -> None:
+        """Pull deadlines back, and tell of it. `back`: how far the clock went back, zero where that is not known."""
+        with self._store.begin() as tx:
+            found = clock_steps.pull_back(tx, _BOUNDS, stepped=back > timedelta(0))
+            now = tx.now
+        if not found and not back:
+            return
+        logger.warning("the clock went back", extra={"by_s": round(back.total_seconds()), "pulled_back": dict(found)})
+        self._told(Written(channels=frozenset(mouth.name for mouth in self._mouths)))
+        delivered = clock_went_back(now, back, found)
+        self._take(delivered, lambda taken: logger.info("the clock's step is told", extra={"taken": str(taken)}))
 
     def forget(self) -> None:
         with self._store.begin() as tx:
             claims.forget(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
             links.forget(tx, codes_before=tx.now - _CODES_FOR)
+            notices.forget(tx, before=tx.now - _CODES_FOR)
 
 
-def _guarded(tick: Callable[[], None]) -> Callable[[], None]:
+class Ticks:
+    """Calls each tick every so many seconds of monotonic time, one call of each at a time, on APScheduler's threads."""
+
+    def __init__(self, ticks: Sequence[tuple[Callable[[], object], int]]) -> None:
+        self._ticks = ticks
+        self._stopping = threading.Event()
+        # By default a job that is a second late is dropped.
+        defaults = {"misfire_grace_time": None, "max_instances": 1}
+        self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
+        self._pace = threading.Thread(target=self._keep_pace, name="ticks", daemon=True)
+
+    def start(self) -> None:
+        self._scheduler.start()
+        self._pace.start()
+
+    def stop(self) -> None:
+        """Begin no more ticks, and wait for those that go on."""
+        self._stopping.set()
+        if self._pace.is_alive():
+            self._pace.join()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+    def _keep_pace(self) -> None:
+        due = [time.monotonic() + seconds for _, seconds in self._ticks]
+        while not self._stopping.wait(_PACE_S):
+            now = time.monotonic()
+            for place, (tick, seconds) in enumerate(self._ticks):
+                if now >= due[place]:
+                    due[place] = now + seconds
+                    self._begin(place, tick)
+
+    def _begin(self, place: int, tick: Callable[[], object]) -> None:
+        # A job without a trigger runs once. Its time lies in the past, so that no clock makes it wait.
+        self._scheduler.add_job(_guarded(tick), id=str(place), next_run_time=_LONG_AGO, replace_existing=True)
+
+
+def _guarded(tick: Callable[[], object]) -> Callable[[], None]:
     """The edge of the path: a tick that fails is logged, and the next one comes."""
 
     def run() -> None:

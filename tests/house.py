@@ -16,6 +16,7 @@ from typing import Any
 
 import commands
 from bot import alarms
+from bot.accounts import Vouches
 from bot.acting import Tools
 from bot.acts import Code, Risk
 from bot.book import Book, Freeze, Role, Rule
@@ -34,12 +35,12 @@ from bot.rules import Rules
 from bot.runs import Parts as RunsParts
 from bot.runs import Runs
 from bot.store import claims, ledger
-from bot.store import glass as glasses
 from bot.store.engine import Store, Unavailable
 from bot.store.reading import DeliveryView
 from bot.story import Written
 from bot.tending import Tending
 from bot.verbs import Verbs, names_said
+from bot.vouching import Vouching
 from bot.watch import Watch
 from tests.dials import Dials, Turn
 from tests.fakes.chat import Chat
@@ -54,6 +55,13 @@ SEVERITIES = {
 ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder", "turner"}))
 BO = Principal(id="bo", name="Bo", roles=frozenset({"responder"}))
 CY = Principal(id="cy", name="Cy", roles=frozenset({"approver", "settler"}))
+ACCOUNTS = {
+    ("slack", "U1"): ANA,
+    ("telegram", "1001"): ANA,
+    ("slack", "U2"): BO,
+    ("slack", "U3"): CY,
+    ("telegram", "1003"): CY,
+}
 ROLES = (
     Role(name="turner", allow=(Rule(do="turn *"), Rule(do="undo"), Rule(do="keep"), Rule(do="runs"))),
     Role(name="settler", allow=(Rule(do="settle"), Rule(do="runs"))),
@@ -178,33 +186,25 @@ class House:
         mouths = [Mouth(name=one.name, kinds=one.kinds, wants=one.wants) for one in self.channels]
         rules = rules or Rules(severities=SEVERITIES)
         self.intake = Intake(self.store, rules=rules, mouths=mouths, told=self.written.append)
-        self.people = {one.id: one for one in (ANA, BO, CY)}
+        self.accounts: dict[tuple[str, str], str] = {}  #: whose they are by the settings; likewise
+        self.vouches: dict[str, Vouches] = {}  #: platforms that are asked anew about accounts
+        self.people: dict[str, Principal] = {}  #: as the settings have them now; a change counts at once
         self.dials = Dials()
         self.well: bool | None = True  #: what the metrics store answers
         self.seals = ""  #: why the audit log cannot be sealed, where it cannot
+        self.while_sealing: list[Callable[[], object]] = []  #: happens between an intent and its call, one each
         self.verbs = Verbs(commands=commands.find(), actions=commands.actions())
         self.action()
         tools = Tools(now=self.clock, gauge=self)
         self.chat = Chat()  #: says in Slack how slow runs go, and how they ended
         self.reports = Reports(self.store, {"slack": self.chat})
-        self.runs = Runs(
-            RunsParts(
-                reports=self.reports,
-                store=self.store,
-                verbs=self.verbs,
-                tools=tools,
-                mouths=mouths,
-                told=self.written.append,
-                seal=self._seal,
-                alarm=self._alarm,
-            )
-        )
         self.groups: dict[str, dict[str, bool | None]] = {}  #: Slack account -> groups, and whether it is in them
         self.mouths = mouths
         self.tools = tools
         self.rules, self.roles, self.freezes = rules, roles, freezes
         self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; counts from the next `settle` on
-        self.settle({("slack", "U1"): ANA, ("telegram", "1001"): ANA, ("slack", "U2"): BO})
+        self.environments: dict[str, str | None] = {}  #: of each service of the catalog; likewise
+        self.settle(ACCOUNTS)
         self.delivery = Delivery(
             self.store,
             self.channels,
@@ -226,25 +226,37 @@ class House:
         self, accounts: Mapping[tuple[str, str], Principal], groups: Mapping[str, frozenset[str]] | None = None
     ) -> None:
         """Start anew with these people in the settings, and these roles carried by Slack's groups."""
-        people = People(
-            persons={who.id: who for who in accounts.values()},
-            accounts={account: who.id for account, who in accounts.items()},
-            groups=groups or {},
-        )
+        self.people = {who.id: who for who in accounts.values()}
+        self.accounts = {account: who.id for account, who in accounts.items()}
+        people = People(persons=self.people, accounts=self.accounts, groups=groups or {})
+        self._people = people
         self.linking = Linking(people, lambda account: self.groups.get(account, {}))
         rights = Rights(
             book=Book(self.roles, people=self.people.values(), freezes=self.freezes, on_call=self.on_call),
-            person=self.people.get,
+            linking=self.linking,
+            environments=self.environments,
             opinion=self.opinion,
             names=partial(names_said, people, (), self.verbs),
-            glass=glasses.until,
         )
         breaking = Breaking(rights=rights, mouths=self.mouths, rules=self.rules, contact="carla")
+        self.runs = Runs(
+            RunsParts(
+                reports=self.reports,
+                store=self.store,
+                verbs=self.verbs,
+                tools=self.tools,
+                mouths=self.mouths,
+                told=self.written.append,
+                seal=self._seal,
+                alarm=self._alarm,
+                rights=rights,
+            )
+        )
         self.desk = Gate(
             self.store,
             verbs=self.verbs,
             breaking=breaking,
-            linking=self.linking,
+            vouching=Vouching(store=self.store, vouches=self.vouches),
             tools=self.tools,
             runs=self.runs,
             told=self.written.append,
@@ -315,7 +327,9 @@ class House:
         here: int | None = None,
         spot: str = "",
     ) -> Reply:
-        return self.desk.ask(Ask(by=by, words=words, place=place, once=once, incident_id=here, spot=spot))
+        account = self._people.account_of(by.id, place) or ""
+        ask = Ask(by=by, words=words, place=place, account=account, once=once, incident_id=here, spot=spot)
+        return self.desk.ask(ask)
 
     def action(
         self,
@@ -349,6 +363,8 @@ class House:
 
     def _seal(self, uids: Sequence[str]) -> None:
         assert uids, "nothing was to be sealed"
+        if self.while_sealing:
+            self.while_sealing.pop(0)()
         if self.seals:
             raise Unavailable(self.seals)
 

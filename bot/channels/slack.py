@@ -52,8 +52,10 @@ class Slack:
         settings = self._settings = section
         token = settings.bot_token.get_secret_value()
         self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
-        quick = Web(token, settings.api_url, _LOOK_S)
-        standing = Standing(quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in})
+        quick = self._quick = Web(token, settings.api_url, _LOOK_S)
+        standing = self._standing = Standing(
+            quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in}
+        )
         self._telling = Telling(quick.call, whisper)
         self._hearing = Hearing(place=self.name, team_id=settings.team_id, standing=standing, telling=self._telling)
         self._home = Home(quick.call, self._hearing)
@@ -101,6 +103,10 @@ class Slack:
 
     def groups_of(self, account: str) -> Mapping[str, bool | None]:
         return self._groups.of(account)
+
+    def vouch(self, accounts: Collection[str]) -> Mapping[str, str]:
+        self._groups.read(self._quick.call)
+        return {account: self._standing.anew(account) for account in accounts}
 
     def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the channel
         return True

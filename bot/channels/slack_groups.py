@@ -54,20 +54,20 @@ class UserGroups:
         if self._thread is not None:
             self._thread.join()
 
-    def read(self) -> bool:
-        """Read them all once; whether all could be."""
-        read = [self._read(group) for group in self._groups if not self._stop.is_set()]
+    def read(self, call: Call | None = None) -> bool:
+        """Read them all once, by that call where somebody waits for it; whether all could be."""
+        read = [self._read(group, call or self._call) for group in self._groups if not self._stop.is_set()]
         return all(read)
 
     def _keep(self) -> None:
         while not self._stop.is_set():
             self._stop.wait(_EVERY_S if self.read() else _SOONER_S)
 
-    def _read(self, group: str) -> bool:
+    def _read(self, group: str, call: Call) -> bool:
         """Source of the method and its answer: Slack's Web API, usergroups.users.list, scope usergroups:read."""
         asked_at = self._now()
         try:
-            users = self._call("usergroups.users.list", {"usergroup": group}).get("users")
+            users = call("usergroups.users.list", {"usergroup": group}).get("users")
         except Undelivered as error:
             self._note(group, error.said)
             return False

@@ -14,6 +14,7 @@ from bot.ports import Undelivered
 _TRUST_S = 300.0
 _REMEMBERED = 1000
 
+_DENIED = "Denied: your account "
 _NOT_HERE = "Not allowed in this channel. Nothing was done. Use the incident channel, or a direct message to the bot."
 
 
@@ -37,6 +38,20 @@ class Standing:
         """Why it may not act, None when it may."""
         return self._believed(account, self._ask_account, "whether your account is in good standing")
 
+    def anew(self, account: str) -> str:
+        """What is against it now, as a sentence; where Slack does not answer, what it said last is believed as ever."""
+        try:
+            why = self._ask_account(account)
+        except Undelivered:
+            with self._lock:
+                told_at, why = self._known.get(account, (float("-inf"), None))
+            if self._now() - told_at >= _TRUST_S:
+                return f"Slack does not say whether its account {account} is in good standing."
+        else:
+            self._remember(account, why)
+        found = (why or "").removeprefix(_DENIED).partition(".")[0]
+        return f"Slack says that its account {account} {found}." if found else ""
+
     def against_room(self, channel: str, *, shared: bool = False) -> str | None:
         """Why nothing is taken from there, None when it is. `shared`: Slack has just said so."""
         if direct(channel):
@@ -47,7 +62,7 @@ class Standing:
 
     def _ask_account(self, account: str) -> str | None:
         found = outsider(part(self._call("users.info", {"user": account}), "user"), self._team_id)
-        return f"Denied: your account {found}. Nothing was done." if found else None
+        return f"{_DENIED}{found}. Nothing was done." if found else None
 
     def _ask_room(self, channel: str) -> str | None:
         room = part(self._call("conversations.info", {"channel": channel}), "channel")
@@ -62,9 +77,12 @@ class Standing:
             why = ask(one)
         except Undelivered as error:
             return f"Nothing was done: it is not known {what}. {error.said} Try again."
+        self._remember(one, why)
+        return why
+
+    def _remember(self, one: str, why: str | None) -> None:
         with self._lock:
             self._known[one] = (self._now(), why)
             self._known.move_to_end(one)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return why

@@ -220,16 +220,19 @@ class Line:
 
     def _watch(self, client: SocketModeClient) -> None:
         """Come back once the connection is stopped, ended, or silent for four heartbeats."""
-        session, since = client.current_session, time.time()
+        # The time of a heartbeat is the SDK's, by the clock on the wall; only whether it is a new one counts here.
+        session, beat, since = client.current_session, None, time.monotonic()
         while not self._stop.is_set():
             self._wake.wait(_WATCH_S)
             self._wake.clear()
             with client.connect_operation_lock:  # Slack asks us to move now and then: not in the middle of it.
                 if client.current_session is not session:
-                    session, since = client.current_session, time.time()
+                    session, beat, since = client.current_session, None, time.monotonic()
             if session is None or session.sock is None or not _established(session.sock):
                 return
-            if time.time() - (session.last_ping_pong_time or since) > 4 * _PING_S:
+            if session.last_ping_pong_time != beat:
+                beat, since = session.last_ping_pong_time, time.monotonic()
+            if time.monotonic() - since > 4 * _PING_S:
                 return
 
 

@@ -101,7 +101,7 @@ def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
         one.token,
     )
     if closed and one.kind is Kind.CARD and one.ref is None and ref is not None:
-        _lines(tx, one, "UPDATE delivery SET state = 'owed' WHERE state = 'waits'")
+        _lines(tx, one, "UPDATE delivery SET state = 'owed', not_before = ? WHERE state = 'waits'", now)
     if closed and one.kind is Kind.PAGE:
         tx.sql.run("DELETE FROM trouble WHERE incident_id = ? AND channel = ?", one.incident.id, one.channel)
     return closed == 1
@@ -200,15 +200,6 @@ def free_expired(tx: Tx, *, everything: bool = False) -> list[str]:
         before,
     )
     return sorted({row[0] for row in rows})
-
-
-def clocks_went_back(tx: Tx) -> None:
-    """Nothing may wait for a time that lies ahead only because the clock was ahead: what is due is due now."""
-    now = micros(tx.now)
-    tx.sql.run("DELETE FROM pace WHERE at > ?", now)
-    tx.sql.run("DELETE FROM pause WHERE until > ?", now)
-    tx.sql.run("UPDATE delivery SET not_before = ? WHERE state = 'owed' AND not_before > ?", now, now)
-    tx.sql.run("UPDATE delivery SET lease_until = ? WHERE state = 'leased' AND lease_until > ?", now, now)
 
 
 def forget(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from bot.people import Account, Voice
 from bot.plans import LASTS, Drawn, State, read
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
@@ -11,7 +14,7 @@ from bot.store.tx import Tx
 
 _PLAN = (
     "handle", "verb", "words", '"by"', "place", "incident_id", "at", "needs", "state", "body", "digest", "undoes",
-    "spot",
+    "spot", "account", "had",
 )  # fmt: skip
 _SELECT_PLAN = f"SELECT {', '.join(f'p.{name}' for name in _PLAN)} FROM plan AS p"
 
@@ -20,7 +23,7 @@ def put_plan(tx: Tx, drawn: Drawn, body: bytes) -> None:
     row = (
         drawn.handle, drawn.verb, drawn.words, drawn.by, drawn.place, drawn.incident_id, micros(drawn.at), drawn.needs,
         str(drawn.state), body, drawn.digest, drawn.undoes, drawn.spot,
-        micros(tx.now) if drawn.state is State.APPROVED else None,
+        drawn.account, _written(drawn.had), micros(tx.now) if drawn.state is State.APPROVED else None,
     )  # fmt: skip
     tx.sql.insert("plan", (*_PLAN, "approved_at"), [row])
 
@@ -31,6 +34,12 @@ def plans_like(sql: Sql, handle: str) -> list[Drawn]:
         f"{_SELECT_PLAN} WHERE p.handle >= ? AND p.handle < ? ORDER BY p.handle LIMIT 2", handle, handle + "g"
     )
     return [_drawn(sql, row) for row in rows]
+
+
+def plan(sql: Sql, handle: str) -> Drawn:
+    """As it stands now, with every yes."""
+    (found,) = plans_like(sql, handle)
+    return found
 
 
 def waiting(sql: Sql, now: datetime, limit: int) -> list[Drawn]:
@@ -47,15 +56,21 @@ def overdue(tx: Tx, limit: int = 100) -> list[Drawn]:
     return [_drawn(tx.sql, row) for row in rows]
 
 
-def approve(tx: Tx, drawn: Drawn, person: str, place: str) -> None:
-    tx.sql.insert("approval", ("handle", "person", "place", "at"), [(drawn.handle, person, place, micros(tx.now))])
+def approve(tx: Tx, handle: str, voice: Voice) -> None:
+    columns = ("handle", "person", "place", "at", "account", "had")
+    row = (handle, voice.person, voice.place, micros(voice.at), voice.account, _written(voice.had))
+    tx.sql.insert("approval", columns, [row])
 
 
-def withdraw(tx: Tx, person: str) -> int:
-    """Take back what that person approved of plans that have not run; returns how many."""
-    return tx.sql.run(
-        "DELETE FROM approval WHERE person = ? AND handle IN (SELECT handle FROM plan WHERE state = 'shown')", person
-    )
+def take_back(tx: Tx, handle: str, person: str) -> None:
+    """That person's yes counts no longer; they may say it again."""
+    tx.sql.run("DELETE FROM approval WHERE handle = ? AND person = ?", handle, person)
+
+
+def wait_again(tx: Tx, handle: str) -> bool:
+    """An approved plan without a run waits for a yes again. False: it has one, or was stopped."""
+    waits = "UPDATE plan SET state = 'shown', approved_at = NULL WHERE handle = ? AND state = 'approved'"
+    return tx.sql.run(waits, handle) == 1
 
 
 def mark(tx: Tx, handle: str, state: State) -> bool:
@@ -92,8 +107,10 @@ def forgotten(tx: Tx, after: timedelta, limit: int = 20) -> list[Drawn]:
 
 
 def _drawn(sql: Sql, row: Row) -> Drawn:
-    handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes, spot = row
-    given = sql.rows("SELECT person FROM approval WHERE handle = ? ORDER BY at, person", handle)
+    handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes, spot, account, had = row
+    given = sql.rows(
+        "SELECT person, place, account, at, had FROM approval WHERE handle = ? ORDER BY at, person", handle
+    )
     return Drawn(
         handle=handle,
         verb=verb,
@@ -106,7 +123,22 @@ def _drawn(sql: Sql, row: Row) -> Drawn:
         state=State(state),
         plan=read(bytes(body)),
         digest=digest,
-        given=tuple(person for (person,) in given),
+        given=tuple(map(_voice, given)),
         undoes=undoes,
         spot=spot,
+        account=account,
+        had=_had(had),
     )
+
+
+def _voice(row: Row) -> Voice:
+    person, place, account, at, had = row
+    return Voice(person=person, place=place, account=account, at=moment(at), had=_had(had))
+
+
+def _written(had: Collection[Account]) -> str:
+    return json.dumps(sorted(had))
+
+
+def _had(written: str) -> frozenset[Account]:
+    return frozenset((place, account) for place, account in json.loads(written))

@@ -15,6 +15,7 @@ from bot.store.tx import Tx
 
 _GLASS = (
     "id", "person", "reason", "opened_at", "until", "incident_id", "closed_at", "reviewed_by", "reviewed_at", "review",
+    "place", "account",
 )  # fmt: skip
 _SELECT = f"SELECT {', '.join(_GLASS)} FROM glass"
 
@@ -28,6 +29,7 @@ def put(tx: Tx, broken: Broken) -> None:
     row = (
         broken.id, broken.person, broken.reason, micros(broken.opened_at), micros(broken.until), broken.incident_id,
         micros_or_none(broken.closed_at), broken.reviewed_by, micros_or_none(broken.reviewed_at), broken.review,
+        broken.place, broken.account,
     )  # fmt: skip
     tx.sql.insert("glass", _GLASS, [row])
 
@@ -39,12 +41,6 @@ def standing(sql: Sql, person: str, now: datetime) -> Broken | None:
     )
     found = None if row is None else _broken(row)
     return found if found is not None and found.counts(now) else None
-
-
-def until(tx: Tx, person: str) -> datetime | None:
-    """Until when this person's glass is broken; None where it is whole."""
-    found = standing(tx.sql, person, tx.now)
-    return None if found is None else found.until
 
 
 def unreviewed(sql: Sql, person: str | None = None) -> Broken | None:

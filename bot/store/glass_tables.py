@@ -27,3 +27,5 @@ class GlassRow(SQLModel, table=True):
     reviewed_by: str | None = Field(sa_type=Text)
     reviewed_at: int | None = Field(sa_type=BigInteger)
     review: str = Field(sa_type=Text)
+    place: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)

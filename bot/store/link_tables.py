@@ -43,6 +43,23 @@ class LinkCodeRow(SQLModel, table=True):
     word_due_at: int | None = Field(sa_type=BigInteger)
 
 
+class NoticeRow(SQLModel, table=True):
+    """What an account is to be told. `due_at`: null once it can only be told in the answer to what its owner says."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        Index("notice_to", "place", "account"),
+        partial("notice_due", "due_at", where="due_at IS NOT NULL"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    place: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
+    said: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    due_at: int | None = Field(sa_type=BigInteger)
+
+
 class LinkTryRow(SQLModel, table=True):
     """How many wrong codes came from an account, each while the one before still counted; until when they count."""
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.people import Account, Issued, Link
-from bot.store import drawn
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
@@ -32,10 +31,9 @@ class Word:
     said: str
 
 
-def holder(sql: Sql, account: Account) -> str | None:
-    """The person whom that account is linked to."""
-    found: str | None = sql.scalar("SELECT person FROM link WHERE place = ? AND account = ?", *account)
-    return found
+def of_account(sql: Sql, account: Account) -> Link | None:
+    row = sql.row(f"{_SELECT} WHERE place = ? AND account = ?", *account)
+    return None if row is None else _link(row)
 
 
 def of_person(sql: Sql, person: str) -> list[Link]:
@@ -48,21 +46,21 @@ def put(tx: Tx, link: Link) -> None:
 
 
 def end(tx: Tx, link: Link) -> None:
-    """Take the account away, and with it what waits in that person's name."""
+    """Take the account away, and with it the codes that wait in that person's name.
+
+    What it said yes to is judged when that would run: by then the account is not theirs.
+    """
     tx.sql.run("DELETE FROM link WHERE place = ? AND account = ?", link.place, link.account)
-    unlinked(tx, link.person)
+    tx.sql.run("DELETE FROM link_code WHERE person = ? AND spent_at IS NULL", link.person)
 
 
-def unlinked(tx: Tx, person: str) -> None:
-    """An account of that person's was taken away: what it could have asked for and is not done yet, is void."""
-    tx.sql.run("DELETE FROM link_code WHERE person = ? AND spent_at IS NULL", person)
-    drawn.withdraw(tx, person)
+def everyone(tx: Tx) -> list[Link]:
+    return [_link(row) for row in tx.sql.rows(_SELECT)]
 
 
 def overruled(tx: Tx, persons: Collection[str], accounts: Collection[Account]) -> list[Link]:
     """Links of people who are not among these, and of accounts that are."""
-    links = [_link(row) for row in tx.sql.rows(_SELECT)]
-    return [one for one in links if one.person not in persons or (one.place, one.account) in accounts]
+    return [one for one in everyone(tx) if one.person not in persons or (one.place, one.account) in accounts]
 
 
 def put_code(tx: Tx, sealed: str, issued: Issued) -> None:

@@ -9,7 +9,10 @@ from bot.store.tables import partial
 
 
 class PlanRow(SQLModel, table=True):
-    """A plan that was shown; `body` is what its digest was made of. `state` is as in `plans.State`."""
+    """A plan that was shown; `body` is what its digest was made of. `state` is as in `plans.State`.
+
+    `account` is the one at `place` with which it was asked for, `had` all that the asker had then, as JSON.
+    """
 
     __tablename__ = "plan"
     __table_args__ = (
@@ -32,10 +35,12 @@ class PlanRow(SQLModel, table=True):
     undoes: str = Field(sa_type=Text)
     approved_at: int | None = Field(sa_type=BigInteger)
     spot: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
+    had: str = Field(sa_type=Text)
 
 
 class ApprovalRow(SQLModel, table=True):
-    """One person's yes to one plan."""
+    """One person's yes to one plan; `account` and `had` as in `PlanRow`."""
 
     __tablename__ = "approval"
 
@@ -43,6 +48,8 @@ class ApprovalRow(SQLModel, table=True):
     person: str = Field(primary_key=True, sa_type=Text)
     place: str = Field(sa_type=Text)
     at: int = Field(sa_type=BigInteger)
+    account: str = Field(sa_type=Text)
+    had: str = Field(sa_type=Text)
 
 
 class RunRow(SQLModel, table=True):

@@ -190,6 +190,12 @@ def to_check(tx: Tx) -> list[Run]:
     return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.check_at IS NOT NULL AND r.check_at <= ?", _n(tx))]
 
 
+def ends_now(tx: Tx, run_id: str) -> bool:
+    """Whether it is due to be undone by itself, or its check to be asked."""
+    due = "SELECT 1 FROM run WHERE id = ? AND (revert_at <= ? OR check_at <= ?)"
+    return tx.sql.scalar(due, run_id, _n(tx), _n(tx)) is not None
+
+
 def keep(tx: Tx, run: Run) -> bool:
     """It is not undone by itself any more. False: it never was to be, or it has been."""
     return tx.sql.run("UPDATE run SET revert_at = NULL WHERE id = ? AND revert_at IS NOT NULL", run.id) == 1

@@ -171,6 +171,8 @@ class SeenRow(SQLModel, table=True):
     at: int = Field(sa_type=BigInteger)
     said: str = Field(sa_type=Text)
     ok: int
+    person: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
 
 
 class QuarantineRow(SQLModel, table=True):

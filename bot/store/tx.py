@@ -8,6 +8,7 @@ Nothing here waits for the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
@@ -35,6 +36,16 @@ Episode = tuple[str, str, datetime]  #: (source, fingerprint, startsAt)
 
 _INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in INCIDENT[4:])
 _INCIDENTS = f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id IN (WITH k(i) AS ({{keys}}) SELECT i FROM k)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What an act of a platform was answered, and to whom: a person's id, "" for nobody, with that account."""
+
+    said: str
+    ok: bool
+    person: str
+    account: str
 
 
 class Tx:
@@ -145,8 +156,13 @@ class Tx:
         )
 
     def kept(self, sha256: str, since: datetime) -> bool:
-        """Whether this very body has been set aside since then."""
-        found = self.sql.scalar("SELECT 1 FROM quarantine WHERE sha256 = ? AND at >= ? LIMIT 1", sha256, micros(since))
+        """Whether this very body has been set aside since then, and not at a time that is still to come."""
+        found = self.sql.scalar(
+            "SELECT 1 FROM quarantine WHERE sha256 = ? AND at BETWEEN ? AND ? LIMIT 1",
+            sha256,
+            micros(since),
+            micros(self.now),
+        )
         return found is not None
 
     def doubted(self, before: datetime, limit: int = 500) -> list[Alert]:
@@ -159,14 +175,15 @@ class Tx:
         )
         return [doubted_of(row) for row in rows]
 
-    def answered(self, place: str, once: str) -> tuple[str, bool] | None:
-        """What this act of a platform was answered (said, ok), or None when it is new."""
-        row = self.sql.row("SELECT said, ok FROM seen WHERE place = ? AND once = ?", place, once)
-        return None if row is None else (row[0], bool(row[1]))
+    def answered(self, place: str, once: str) -> Answered | None:
+        """What this act of a platform was answered, or None when it is new."""
+        row = self.sql.row("SELECT said, ok, person, account FROM seen WHERE place = ? AND once = ?", place, once)
+        return None if row is None else Answered(said=row[0], ok=bool(row[1]), person=row[2], account=row[3])
 
-    def answer(self, place: str, once: str, said: str, *, ok: bool) -> None:
-        row = (place, once, micros(self.now), said, int(ok))
-        self.sql.insert("seen", ("place", "once", "at", "said", "ok"), [row])
+    def answer(self, place: str, once: str, said: str, *, ok: bool, person: str = "", account: str = "") -> None:
+        """`person` and `account`: as in `Answered`."""
+        row = (place, once, micros(self.now), said, int(ok), person, account)
+        self.sql.insert("seen", ("place", "once", "at", "said", "ok", "person", "account"), [row])
 
     def answer_again(self, place: str, once: str, said: str, *, ok: bool) -> None:
         """What had been answered in passing is answered now."""

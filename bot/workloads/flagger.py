@@ -117,9 +117,9 @@ class ByGate:
             )
         if _facts(thing) != {name: plan.seen[name] for name in _facts(thing)}:
             return Standing(said="anew", failed="A new version came meanwhile, and its analysis begins anew.")
-        opened = _gates(case).opened(run)
-        if opened is not None and not opened.passed and opened.until <= case.tools.now():
-            return Standing(said="not asked", failed=f"Flagger has not asked for {spell(_lasts(thing))}.")
+        why = _shut(case, run, _lasts(thing))
+        if why:
+            return Standing(said="not asked", failed=why)
         if self.hook is Hook.ROLLBACK and phase in _PROMOTING:
             return Standing(said=phase, failed="Its promotion has begun, and Flagger asks no more.")
         return Standing(said=_how(thing))
@@ -127,6 +127,16 @@ class ByGate:
 
 #: `promote` and `abort` of what Flagger keeps.
 PROMOTION, ROLLBACK = ByGate(hook=Hook.PROMOTION), ByGate(hook=Hook.ROLLBACK)
+
+
+def _shut(case: Case, run: str, lasts: timedelta) -> str:
+    """Why the gate is no longer open, though Flagger was not told yes; "" while it is, or where it was."""
+    opened = _gates(case).opened(run)
+    if opened is None or opened.passed:
+        return ""
+    if opened.closed:
+        return "Somebody who asked for this, or approved it, may not any more."
+    return f"Flagger has not asked for {spell(lasts)}." if opened.until <= case.tools.now() else ""
 
 
 def canary_of(site: Site) -> Thing | None:

@@ -24,12 +24,14 @@ from bot.breaking import Breaking
 from bot.catalog import Service
 from bot.circumstances import When
 from bot.gate import Gate
+from bot.glass import Broken
 from bot.model import Ask, Principal, Reply
 from bot.people import Link
 from bot.rights import Rights
 from bot.rules import Rules
 from bot.runs import Parts, Runs
 from bot.store import ledger, links
+from bot.vouching import Vouching
 from tests.authority.table import KINDS, SAID
 from tests.dials import Dials, lost
 from tests.fakes.alertmanager import FakeAlertmanager
@@ -85,11 +87,12 @@ class Ground:
         self.house.dials.values["prod/db"] = 1
         self._people = {**ACCOUNTS, **(people or {})}
         self.house.settle(self._people)
-        self.house.people = {one.id: one for one in self._people.values()}
         self.gate = self.house.desk = self._gate(alertmanager.url)
 
-    def says(self, words: str, by: Principal, *, place: str = "slack", here: int | None = None) -> Reply:
-        account = f"U-{by.id or 'nobody'}"
+    def says(
+        self, words: str, by: Principal, *, place: str = "slack", here: int | None = None, account: str = ""
+    ) -> Reply:
+        account = account or f"U-{by.id or 'nobody'}"
         return self.gate.ask(Ask(by=by, words=words, place=place, account=account, private=True, incident_id=here))
 
     def close(self) -> None:
@@ -116,6 +119,13 @@ class Ground:
     def _gate(self, alertmanager: str) -> Gate:
         house = self.house
         tools = Tools(now=house.clock, gauge=house, silences=silences(alertmanager))
+        rights = Rights(
+            book=Book(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
+            linking=house.linking,
+            environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
+            names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
+            glass=lambda _, person, now: _broken_by(person, now) if person == "gil" else None,
+        )
         house.runs = Runs(
             Parts(
                 reports=house.reports,
@@ -126,20 +136,14 @@ class Ground:
                 told=house.written.append,
                 seal=house._seal,
                 alarm=house._alarm,
+                rights=rights,
             )
-        )
-        rights = Rights(
-            book=Book(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
-            person=house.people.get,
-            environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
-            names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
-            glass=lambda tx, person: tx.now + timedelta(minutes=30) if person == "gil" else None,
         )
         return Gate(
             house.store,
             verbs=house.verbs,
             breaking=Breaking(rights=rights, mouths=house.mouths, rules=house.rules, contact="carla"),
-            linking=house.linking,
+            vouching=Vouching(store=house.store, vouches=house.vouches),
             tools=tools,
             runs=house.runs,
             told=house.written.append,
@@ -189,6 +193,10 @@ def no_proxy() -> Iterator[None]:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             patch.delenv(name, raising=False)
         yield
+
+
+def _broken_by(person: str, now: datetime) -> Broken:
+    return Broken(id=0, person=person, reason="a fire", opened_at=now, until=now + timedelta(minutes=30))
 
 
 def handle(said: str) -> str:

@@ -124,7 +124,7 @@ def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
     turned = list(ground.house.dials.turned)
 
     own = room.hears(room.click("U-ash", night.buttons["Approve"], room.stands(night.buttons)))
-    from_telegram = ground.says(night.buttons["Approve"], linked, place="telegram").said
+    from_telegram = ground.says(night.buttons["Approve"], linked, place="telegram", account="9100").said
 
     assert own == from_telegram == "You asked for this; another person must approve. Nothing was done."
     assert approvals(ground) == []
@@ -204,3 +204,38 @@ def test_a_name_that_was_said_short_is_the_same_one_when_it_runs(ground: Ground,
     said = room.types("U-ash", f"yes {plan}")
 
     assert said.startswith("prod/web is at 6.")
+
+
+def test_a_plan_of_somebody_whose_account_slack_has_deactivated_since_is_stopped_at_the_yes(
+    ground: Ground, night: Night, room: Room
+) -> None:
+    ground.house.vouches["slack"] = room.slack
+    turned = list(ground.house.dials.turned)
+    room.types("U-ash", "approvals")
+    room.fake.users["U-ash"] = member("U-ash", deleted=True)
+
+    room.hears(room.click(_APPROVER, night.buttons["Approve"], room.stands(night.buttons)))
+
+    assert "Slack says that its account U-ash is deactivated." in room.last()
+    assert approvals(ground) == []
+    assert ground.house.dials.turned == turned
+    assert ground.record()[-1] is Code.DENIED
+
+
+def test_a_yes_of_somebody_whose_account_slack_has_deactivated_since_is_asked_for_again(
+    ground: Ground, room: Room
+) -> None:
+    house = ground.house
+    house.vouches["slack"] = room.slack
+    house.action(risk=Risk.LASTING)
+    house.dials.others = 2
+    turned = len(house.dials.turned)
+    plan = handle(room.types("U-ash", "turn prod/web 8"))
+    room.types(_APPROVER, f"yes {plan}")
+    room.fake.users[_APPROVER] = member(_APPROVER, deleted=True)
+
+    second = room.types("U-ada", f"yes {plan}")
+
+    assert f"The yes of abe no longer counts: Slack says that its account {_APPROVER} is deactivated." in second
+    assert len(house.dials.turned) == turned
+    assert room.types("U-gil", f"yes {plan}").startswith("prod/web is at 8.")

@@ -109,35 +109,6 @@ def test_the_resolve_of_an_earlier_incident_does_not_close_the_page_of_the_next(
     assert what(house.pagerduty.given[-1]) is What.OPENED
 
 
-@pytest.mark.parametrize("limit", [1, 20])
-def test_a_clock_that_goes_back_an_hour_does_not_silence_a_channel(house: House, limit: int) -> None:
-    house.slack.limits = (Limit(count=limit, per=timedelta(seconds=1)),)
-    for n in range(limit):
-        house.hears(alert(f"A{n}", group=f"a{n}"))
-    house.drain(house.slack)
-    house.watch.mind_the_clock()
-    house.clock.pass_by(hours=-1)
-    house.watch.mind_the_clock()
-    house.hears(alert("B", group="b"))
-    house.clock.pass_by(minutes=1)
-    house.drain(house.slack)
-
-    assert house.slack.given[-1].incident.key == "b"
-
-
-def test_a_clock_that_goes_back_an_hour_does_not_hold_a_failed_page(house: House) -> None:
-    house.hears(alert())
-    house.pagerduty.fail_with = [down()]
-    house.drain()
-    house.watch.mind_the_clock()
-    house.clock.pass_by(hours=-1)
-    house.watch.mind_the_clock()
-    house.clock.pass_by(minutes=2)
-    house.drain()
-
-    assert len(house.pagerduty.given) == 2
-
-
 def test_a_pause_is_not_shortened_by_a_later_answer(house: House) -> None:
     house.hears(alert(group="a"), alert("B", group="b"))
     house.hears(alert("B", group="b"))

@@ -150,7 +150,7 @@ def test_a_plan_waits_for_nobody_whose_rights_do_not_allow_their_yes(
 ) -> None:
     house.action(risk=Risk.LASTING)
     house.says(f"turn {service} 5")
-    cy = replace(CY, roles=frozenset(roles))
+    cy = house.people["cy"] = replace(CY, roles=frozenset(roles))
 
     reply = of(house, cy)
 

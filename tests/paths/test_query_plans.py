@@ -101,7 +101,8 @@ def _a_night(house: House) -> None:
     house.slack.fail_with = [down("no", permanent=True)]
     house.drain()
     house.clock.pass_by(seconds=50)
-    for tick in (house.watch.free_leases, house.watch.tell_late_pages, house.watch.believe_the_doubted):
+    watch = house.watch
+    for tick in (watch.free_leases, watch.tell_late_pages, watch.believe_the_doubted, watch.look_through_deadlines):
         tick()
     house.drain()
     with house.store.read() as reading:

@@ -137,7 +137,8 @@ def test_the_service_of_a_thread_stands_for_nothing_that_was_named(house: House,
     ask = Ask(by=ANA, words="turn * 6", place="slack", incident_id=1)
     when = When(environment=("staging",))
     role = Role(name="turner", allow=(Rule(do="turn", when=when),))
-    rights = Rights(book=Book([role], people=[ANA]), person={ANA.id: ANA}.get, environments={"staging/api": "staging"})
+    book = Book([role], people=[ANA])
+    rights = Rights(book=book, linking=house.linking, environments={"staging/api": "staging"})
 
     with house.store.begin() as tx:
         incident = tx.incident(1)

@@ -223,7 +223,7 @@ def test_an_undo_that_fails_again_and_again_goes_to_a_person(slow: House) -> Non
 def test_the_end_is_told_below_the_plan_when_the_yes_was_said_elsewhere(slow: House) -> None:
     shown = slow.says("turn prod/api 6", spot=SPOT)
 
-    slow.says(f"yes {handle(shown.said)}", place="console")
+    slow.says(f"yes {handle(shown.said)}", place="telegram")
     until(lambda: ended(slow), "it has ended")
     slow.tends()
 

@@ -87,7 +87,8 @@ def test_what_a_flow_inserts_goes_as_one_and_is_seen_by_what_it_asks_afterwards(
         insertions = tx.sql.rows("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%INSERT%'")
     store.close()
 
-    assert (seen, kept) == (("fine, 100 %", True), True)
+    assert seen is not None
+    assert (seen.said, seen.ok, kept) == ("fine, 100 %", True, True)
     assert [statement.startswith("WITH part0 AS (INSERT INTO quarantine") for (statement,) in insertions] == [True]
 
 

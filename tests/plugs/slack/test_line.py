@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
 from pydantic import SecretStr
 
+from bot.channels import slack_web
 from bot.channels.slack import Slack
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
@@ -68,6 +72,17 @@ def test_the_socket_comes_back_after_the_peer_vanished_without_a_word(
     fake.push(fake.command("/ack", "42"))
 
     assert len(door.asks) == 1
+
+
+def test_a_peer_that_falls_silent_is_given_up_though_the_clock_went_back_meanwhile(
+    fake: FakeSlack, wired: Slack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = count(step=60)
+    an_hour_back = SimpleNamespace(
+        time=lambda: time.time() - 3600, monotonic=lambda: time.monotonic() + next(minutes), sleep=time.sleep
+    )
+    monkeypatch.setattr(slack_web, "time", an_hour_back)
+    fake.wait(lambda: fake.socket.opened >= 2, "the second connection")
 
 
 def test_a_slack_that_cannot_be_reached_at_the_start_is_tried_again(fake: FakeSlack, door: SmallDoor) -> None:

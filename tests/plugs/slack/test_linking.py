@@ -270,3 +270,42 @@ def test_without_groups_nothing_is_asked(fake: FakeSlack, slack: Slack, door: Sm
     assert door.asks[0].by == ANA
     assert slack.groups_of("U1") == {}
     assert fake.calls("usergroups.users.list") == []
+
+
+def test_before_a_yes_is_weighed_again_slack_is_asked_anew_about_its_account_and_the_groups(
+    fake: FakeSlack, slack: Slack
+) -> None:
+    fake.groups |= {"S1": ["U1"]}
+    fake.users["U1"] = member("U1")
+    slack.watch_groups({"S1"})
+    before = slack.vouch(["U1"]), slack.groups_of("U1")
+    fake.users["U1"] = member("U1", deleted=True)
+    fake.groups |= {"S1": []}
+
+    after = slack.vouch(["U1"]), slack.groups_of("U1")
+
+    assert before == ({"U1": ""}, {"S1": True})
+    assert after == ({"U1": "Slack says that its account U1 is deactivated."}, {"S1": False})
+
+
+@pytest.mark.parametrize(
+    ("passed", "then"),
+    [(0.0, ""), (299.0, ""), (300.0, "Slack does not say whether its account U1 is in good standing.")],
+)
+def test_a_slack_that_does_not_answer_is_believed_for_five_minutes_as_ever(
+    fake: FakeSlack, standing: Standing, now: Seconds, passed: float, then: str
+) -> None:
+    fake.users["U1"] = member("U1")
+    assert standing.anew("U1") == ""
+    now.at += passed
+    fake.refuse_next("internal_error", "users.info", times=10)
+
+    assert standing.anew("U1") == then
+
+
+def test_what_slack_said_against_an_account_is_believed_as_long(fake: FakeSlack, standing: Standing) -> None:
+    fake.users["U1"] = member("U1", deleted=True)
+    standing.against_account("U1")
+    fake.refuse_next("internal_error", "users.info", times=10)
+
+    assert standing.anew("U1") == "Slack says that its account U1 is deactivated."

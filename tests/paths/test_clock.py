@@ -1,0 +1,216 @@
+"""The clock is put back, or was ahead and is put right: nothing waits for the hour that comes twice."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import pytest
+from apscheduler.schedulers import base
+
+from bot import delivery
+from bot.book import Role, Rule
+from bot.model import Incident, What
+from bot.ports import Limit
+from bot.store.times import micros
+from bot.watch import Ticks
+from tests.house import BO, House, alert, down
+
+_SECOND = timedelta(seconds=1)
+
+
+def put_back(house: House, **much: float) -> None:
+    """The clock is put back while the bot runs."""
+    house.watch.mind_the_clock()
+    house.clock.pass_by(**{name: -value for name, value in much.items()})
+    house.watch.mind_the_clock()
+
+
+def told_of_the_clock(house: House) -> list[Incident]:
+    return [one for one in house.incidents() if one.key == "vakhta/clock"]
+
+
+def handle(said: str) -> str:
+    return said.partition("`yes ")[2].partition("`")[0]
+
+
+def keys_in(house: House) -> set[str]:
+    return {notice.incident.key for notice in house.slack.given}
+
+
+@pytest.mark.parametrize("limit", [1, 20])
+def test_a_clock_that_goes_back_an_hour_does_not_silence_a_channel(house: House, limit: int) -> None:
+    house.slack.limits = (Limit(count=limit, per=_SECOND),)
+    for n in range(limit):
+        house.hears(alert(f"A{n}", group=f"a{n}"))
+    house.drain(house.slack)
+    put_back(house, hours=1)
+    house.hears(alert("B", group="b"))
+    for _ in range(3):
+        house.clock.pass_by(minutes=1)
+        house.drain(house.slack)
+
+    assert "b" in keys_in(house)
+
+
+def test_a_quota_that_was_used_up_before_the_step_is_not_given_again(house: House) -> None:
+    house.slack.limits = (Limit(count=3, per=timedelta(minutes=1)),)
+    for n in range(5):
+        house.hears(alert(f"A{n}", group=f"a{n}"))
+    house.drain(house.slack)
+    put_back(house, hours=1)
+    house.drain(house.slack)
+
+    assert len(house.slack.given) == 3
+
+
+def test_a_clock_that_goes_back_an_hour_does_not_hold_a_failed_page(house: House) -> None:
+    house.hears(alert())
+    house.pagerduty.fail_with = [down()]
+    house.drain()
+    put_back(house, hours=1)
+    house.drain(house.pagerduty)
+
+    assert [one.incident.key for one in house.pagerduty.given].count("api") == 2
+
+
+def test_a_page_that_is_owed_and_late_is_told_though_the_clock_went_back(house: House) -> None:
+    house.hears(alert())
+    put_back(house, hours=1)
+    house.clock.pass_by(seconds=50)
+    house.pagerduty.fail_with = [down()] * 4
+    house.drain(house.pagerduty)
+    house.watch.tell_late_pages()
+
+    assert any("THE PAGE for pagerduty is late" in event.said for event in house.story(1))
+
+
+def test_the_step_is_told_once_with_what_to_do(house: House) -> None:
+    house.hears(alert())
+    house.pagerduty.fail_with = [down()]
+    house.drain()
+    put_back(house, hours=1)
+    for _ in range(3):
+        house.clock.pass_by(seconds=15)
+        house.watch.mind_the_clock()
+        house.watch.look_through_deadlines()
+
+    (told,) = told_of_the_clock(house)
+    assert "went back by 1:00:00" in told.title
+    assert len([event for event in house.story(told.id) if event.what is What.OPENED]) == 1
+
+
+def test_a_clock_that_drifts_by_a_second_is_no_step(house: House) -> None:
+    house.hears(alert())
+    put_back(house, seconds=1)
+    house.watch.look_through_deadlines()
+
+    assert told_of_the_clock(house) == []
+
+
+def test_a_bot_that_ran_two_hours_ahead_and_starts_anew_with_the_clock_put_right_sends_what_is_owed(
+    house: House,
+) -> None:
+    house.slack.limits = (Limit(count=1, per=_SECOND),)
+    house.clock.pass_by(hours=2)
+    house.hears(alert())
+    house.says("note 1 the clock of this host is wrong")
+    house.pagerduty.fail_with = [down("429", after=timedelta(minutes=5))]
+    held = house.claim(house.telegram)
+    house.drain()
+    house.clock.pass_by(hours=-2)
+    house.watch.start()
+    house.watch.stop()
+    house.clock.pass_by(seconds=31)
+    house.watch.free_leases()
+    for _ in range(12):
+        house.drain()
+        house.clock.pass_by(seconds=2)
+
+    assert [one.incident.key for one in house.pagerduty.given].count("api") == 2
+    assert held.incident.id in {one.incident.id for one in house.telegram.given}
+    assert [one for one in house.deliveries(1) if one.state != "sent"] == []
+    assert len(told_of_the_clock(house)) == 1
+
+
+def test_what_another_process_stored_while_its_clock_was_ahead_is_found_without_a_step(house: House) -> None:
+    house.hears(alert())
+    house.drain()
+    ahead = micros(house.clock.at + timedelta(days=3))
+    with house.store.begin() as tx:
+        tx.sql.run("UPDATE delivery SET state = 'owed', not_before = ?", ahead)
+        tx.sql.run("INSERT INTO pause (channel, until, said) VALUES ('slack', ?, 'wait')", ahead)
+        tx.sql.run("INSERT INTO pace (channel, at) VALUES ('slack', ?)", ahead)
+    before = len(house.slack.given)
+    house.watch.look_through_deadlines()
+    house.drain()
+
+    assert len(house.slack.given) > before
+    (told,) = told_of_the_clock(house)
+    assert "was ahead and was put right" in told.title
+
+
+def test_a_provider_is_left_alone_for_a_day_at_most_whatever_it_asks_for(house: House) -> None:
+    house.hears(alert())
+    house.slack.fail_with = [down("429", after=timedelta(days=30))]
+    house.drain(house.slack)
+    house.clock.pass_by(seconds=delivery.LONGEST_RETRY.total_seconds() + 1)
+    house.drain(house.slack)
+
+    assert len(house.slack.given) > 1
+
+
+def test_a_plan_that_was_shown_before_the_step_expires_a_quarter_of_an_hour_after_it(house: House) -> None:
+    shown = house.says("turn prod/api 6")
+    put_back(house, hours=1)
+    house.clock.pass_by(minutes=16)
+    late = house.says(f"yes {handle(shown.said)}")
+
+    assert not late.ok
+    assert "expired" in late.said
+    assert house.dials.turned == []
+
+
+def test_a_timed_change_is_undone_when_its_time_is_over_by_the_clock_that_was_put_back(house: House) -> None:
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    put_back(house, hours=1)
+    house.clock.pass_by(minutes=31)
+    house.tends()
+
+    assert house.dials.values["prod/api"] == 3
+
+
+def test_a_broken_glass_counts_no_longer_than_its_time_after_the_step(store_url: str) -> None:
+    roles = (Role(name="responder", allow=(Rule(do="break-glass"),)),)
+    house = House(store_url, roles=roles)
+    try:
+        house.says("break-glass because the database is on fire", by=BO)
+        put_back(house, hours=1)
+        house.clock.pass_by(minutes=31)
+        after = house.says("whoami", by=BO)
+    finally:
+        house.close()
+
+    assert "glass" not in after.said.lower()
+
+
+def test_ticks_come_though_the_clock_goes_back_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    came = threading.Semaphore(0)
+    ticks = Ticks([(came.release, 1)])
+    ticks.start()
+    try:
+        assert came.acquire(timeout=60)
+        monkeypatch.setattr(base, "datetime", _an_hour_back())
+        for _ in range(3):
+            assert came.acquire(timeout=60), "no tick came after the clock went back"
+    finally:
+        ticks.stop()
+
+
+def _an_hour_back() -> type[datetime]:
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC).astimezone(tz) - timedelta(hours=1)
+
+    return Earlier
