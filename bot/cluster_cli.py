@@ -26,8 +26,9 @@ from bot.siting import Catalog
 from bot.tools.cluster import Kubernetes
 from bot.workloads import grants, roles
 
-#: Who the bot is, in the Roles of a cluster that does not say it.
-_UNKNOWN = "system:serviceaccount:vakhta:vakhta"
+#: In the Roles of a cluster that does not say who the bot is. No account can be called so, which is why a binding that
+#: nobody has filled in is refused there.
+_UNKNOWN, _UNNAMED = "system:serviceaccount:NAMESPACE:ACCOUNT", "vakhta-ACCOUNT"
 
 
 def check(settings: Settings, only: str) -> Report:
@@ -164,10 +165,11 @@ def _told(found: Finding) -> Iterator[str]:
 def _roles_of(found: Finding) -> Iterator[str]:
     """Whole, of each place where something is missing: to apply one takes the place of what was there by its name."""
     if not found.user:
-        yield "# The cluster does not say who the bot is: put it in as the subject of each binding."
+        yield "# The cluster does not say who the bot is: put its account in wherever ACCOUNT and NAMESPACE stand,"
+        yield "# in the names too, so that another bot's Roles keep their own."
     places = {one.namespace for one in found.missing}
     wanted = {one for some in found.wanted.values() for one in some if one.namespace in places}
-    made = roles.documents(wanted, found.user or _UNKNOWN)
+    made = roles.documents(wanted, found.user) if found.user else roles.documents(wanted, _UNKNOWN, _UNNAMED)
     yield "---"
     yield yaml.safe_dump_all(made, sort_keys=False, width=120).rstrip("\n")
 

@@ -85,8 +85,9 @@ class Cluster(Protocol):
         """Returns the object as it is then, or would be. `by`: the manager of the fields that it changes.
 
         Raises:
-            Moved: 409, or a `test` of JSON patch that fails.
-            Rejected: refused; nothing was done.
+            Moved: its version is gone, or a `test` of JSON patch fails.
+            Rejected: refused; nothing was done. Its `code` is "denied" where a webhook, a policy or a quota says no,
+                with whatever status, "unasked" where a webhook cannot be asked, "no_dry_run" where one takes none.
             Unsure: nobody knows; never of a dry run.
         """
         ...

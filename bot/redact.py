@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 
 REDACTED = "[redacted]"
+#: So much of a text that is only shown is looked at.
+_MOST_READ = 20_000
 
 #: Where a token can begin: not inside one, but right after an escape of a URL (%20) or of JSON (\n) spelled out.
 _START = r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
@@ -122,6 +124,13 @@ def redact(text: str) -> str:
         if any(needle in text for needle in shape.needles):
             text = shape.pattern.sub(shape.instead, text)
     return text
+
+
+def shown(text: str, most: int) -> str:
+    """What somebody else says, on one line, fit to be shown: no known secret, nothing unprintable, not endless."""
+    said = "".join(one if one.isprintable() else " " for one in redact(text[:_MOST_READ]))
+    said = " ".join(said.split())
+    return said if len(said) <= most else f"{said[: most - 3].rstrip()}..."
 
 
 def suspect(body: bytes) -> bool:

@@ -197,6 +197,7 @@ class Runs:
             return Outcome(ended=Ended.FAILED, said=refused.said)
         except Unsure as unsure:
             logger.warning("a run's answer did not come", extra={"run": run.id, "why": unsure.said})
+            return _with_answer(self._look(run, drawn), unsure.said)
         except Exception:
             # The edge of the path: after a fault of ours nobody knows how far the call had got.
             logger.exception("a run failed", extra={"run": run.id})
@@ -225,6 +226,13 @@ class Runs:
         _, rest = words.split(drawn.words)
         action = self._parts.verbs.actions[drawn.verb]
         return grammar.read(action.args, rest, drawn.incident_id, action.usage)
+
+
+def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:
+    """What was found, and what came back in the place of an answer: often that says why nothing was done."""
+    if outcome is None or outcome.ended is Ended.DONE:
+        return outcome
+    return replace(outcome, said=f"{outcome.said} What came back from the call: {answer.rstrip('.')}.")
 
 
 def _told(run: Run, outcome: Outcome) -> str:

@@ -44,6 +44,7 @@ class Rollback:
 
     def plan(self, args: Args, tools: Tools) -> Plan:
         case = _case(args, tools)
+        place.check_stays(case.site, case.thing)
         way = going_back.way_for(case)
         plan = way.plan(case)
         return replace(
@@ -55,6 +56,7 @@ class Rollback:
 
     def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         case = _case(args, tools)
+        place.check_stays(case.site, case.thing)
         way = chosen(going_back.WAYS, plan)
         if going_back.way_for(case) is not way:
             raise Moved(f"{case.site.workload} is kept by {case.owner} now. Nothing was done.")

@@ -49,9 +49,9 @@ class _Weighed(Kubernetes):
 
     heard = 0
 
-    def _read(self, answer: BaseHTTPResponse) -> Thing:
+    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> Thing:
         self.heard += len(answer.data)
-        return super()._read(answer)
+        return super()._read(answer, kind)
 
 
 def measure(ground: Ground) -> list[Line]:

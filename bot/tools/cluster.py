@@ -27,13 +27,19 @@ from yaml import YAMLError
 from bot.acting import Moved, Unsure
 from bot.clusters import Access, How, Kind, Mapped, Ref, Thing
 from bot.ports import Rejected
-from bot.redact import redact
+from bot.redact import shown
 from bot.settings_services import ClusterSettings
+from bot.tools import refusals
+from bot.tools.refusals import Meant, Refusal
 
 _TRIES, _PATIENCE_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
 _PAGE = "500"
 _MOST_PAGES = 200
 _MOST_SHOWN = 300
+#: Behind a refusal: what can be done about it.
+_HINTS: Mapping[str, str] = {
+    Meant.UNASKED: " The cluster takes no such change before that webhook answers; ask again then.",
+}
 _JSON = "application/json"
 #: The group that Kubernetes adds to whoever it knows; in a review it has to be said.
 _EVERYBODY = "system:authenticated"
@@ -81,7 +87,7 @@ class Kubernetes:
         try:
             self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON, person=self._person)
         except Rejected as refused:
-            if refused.status != HTTPStatus.NOT_FOUND:
+            if refused.status != HTTPStatus.NOT_FOUND or refused.code != Meant.REFUSED:
                 raise
             raise Moved(f"{ref} is gone") from None
 
@@ -169,16 +175,21 @@ class Kubernetes:
             if dry or _unsent(error):
                 raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
             raise Unsure(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
+        refusal = _refusal(answer, kind)
         unread = answer.status < HTTPStatus.MULTIPLE_CHOICES and _json(answer) is None  # It was taken all the same.
-        if (unread or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR) and not dry:
-            raise Unsure(f"Cluster {self.name} answered {answer.status}: {_message(answer)}")
-        if answer.status == HTTPStatus.CONFLICT or _fails_a_test(answer, kind):
-            raise Moved(_message(answer))
-        return self._read(answer)
+        if (unread or (refusal is not None and refusal.meant is Meant.UNKNOWN)) and not dry:
+            said = refusal.said if refusal else "what cannot be read"
+            raise Unsure(f"Cluster {self.name} answered {answer.status}: {said}")
+        if refusal is not None and refusal.meant is Meant.MOVED:
+            raise Moved(refusal.said)
+        return self._read(answer, kind)
 
-    def _read(self, answer: BaseHTTPResponse) -> Thing:
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise self._refused(f"answered {answer.status}: {_message(answer)}", answer.status)
+    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> Thing:
+        refusal = _refusal(answer, kind)
+        if refusal is not None:
+            said = f"answered {answer.status}: {refusal.said}"
+            code = "refused" if refusal.meant is Meant.UNKNOWN else refusal.meant  # Of a look, nothing is unknown.
+            raise self._refused(said, answer.status, code, _HINTS.get(refusal.meant, ""))
         told = _json(answer)
         if not isinstance(told, dict):
             raise self._refused("answered what is no object of Kubernetes", HTTPStatus.BAD_GATEWAY, "unreadable")
@@ -240,14 +251,12 @@ class Kubernetes:
             else:
                 _load_file(section.kubeconfig, section.context, made, persist_config=False)
         except (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError) as error:
-            said = f"cannot be reached by its kubeconfig {section.kubeconfig}: {_short(str(error))}"
+            said = f"cannot be reached by its kubeconfig {section.kubeconfig}: {shown(str(error), _MOST_SHOWN)}"
             raise self._refused(said, HTTPStatus.SERVICE_UNAVAILABLE, "bad_kubeconfig") from None
         return made
 
-    def _refused(self, said: str, status: int, code: str = "") -> Rejected:
-        codes: dict[int, str] = {HTTPStatus.UNAUTHORIZED: "no_entry", HTTPStatus.FORBIDDEN: "no_entry"}
-        known = code or codes.get(status, "refused")
-        return Rejected(f"Cluster {self.name} {said.rstrip('.')}. Nothing was done.", code=known, status=status)
+    def _refused(self, said: str, status: int, code: str = "refused", hint: str = "") -> Rejected:
+        return Rejected(f"Cluster {self.name} {said.rstrip('.')}. Nothing was done.{hint}", code=code, status=status)
 
 
 class _Outdated(Exception):
@@ -267,18 +276,11 @@ def _wait(answer: BaseHTTPResponse, tried: int) -> float:
     return min(float(said) if said.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
 
 
-def _fails_a_test(answer: BaseHTTPResponse, kind: str) -> bool:
-    """Whether a JSON patch does not fit what is there; what validation refuses names the object it is about."""
-    if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY or kind != How.STEPS:
-        return False
-    told = _json(answer)
-    return isinstance(told, dict) and not (told.get("details") or {}).get("name")
-
-
-def _message(answer: BaseHTTPResponse) -> str:
-    told = _json(answer)
-    said = told.get("message") if isinstance(told, dict) else None
-    return _short(said if isinstance(said, str) and said else answer.reason or "no reason given")
+def _refusal(answer: BaseHTTPResponse, kind: str) -> Refusal | None:
+    """None where it is a yes. `kind`: of what was sent."""
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return None
+    return refusals.read(answer.status, _json(answer), answer.reason or "", kind)
 
 
 def _json(answer: BaseHTTPResponse) -> Any:
@@ -294,7 +296,3 @@ def _unsent(error: HTTPError) -> bool:
 
 def _how(error: HTTPError) -> str:
     return f"cannot be reached ({type(error).__name__})" if _unsent(error) else f"broke off ({type(error).__name__})"
-
-
-def _short(said: str) -> str:
-    return redact(" ".join(said.split()))[:_MOST_SHOWN]

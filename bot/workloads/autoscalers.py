@@ -19,6 +19,10 @@ _KEDA = "autoscaling.keda.sh/"
 PAUSED_AT = f"{_KEDA}paused-replicas"
 #: KEDA's own, where a ScaledObject does not say.
 KEDA_FLOOR, KEDA_CEILING = 0, 100
+#: No fault: an HPA is off while there are no replicas.
+_DISABLED = "ScalingDisabled"
+#: KEDA goes on, without or with its fallback; its HPA says which.
+_TRIGGERS = "TriggerError"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,9 @@ class Autoscaler:
     paused_at: str | None = None  #: KEDA holds it at that many, by an annotation
     frozen: bool = False  #: KEDA leaves it alone, by an annotation
     one_way: str = ""  #: KEDA does not scale "in", or "out"
+    blind: str = ""  #: why it has no metrics: its floor and ceiling hold, and between them it does nothing
+    stuck: str = ""  #: why it cannot scale at all, so that not even those hold
+    fallback: int | None = None  #: what KEDA asks for while its triggers fail
 
     @property
     def keda(self) -> bool:
@@ -62,7 +69,7 @@ def autoscaler_of(cluster: Cluster, workload: Ref) -> Autoscaler | None:
         said = f"{workload} has more than one autoscaler ({names}), which fight each other. Nothing was done."
         raise Rejected(f"{said} Remove all but one.", code="two_autoscalers", status=409)
     if keda:
-        return scaled_object(keda[0], workload.namespace)
+        return scaled_object(keda[0], workload.namespace, made_by_keda(cluster, keda[0]))
     return hpa(mine[0], workload.namespace) if mine else None
 
 
@@ -70,11 +77,21 @@ def hpa(thing: Thing, namespace: str) -> Autoscaler:
     spec = thing["spec"]
     floor = spec.get("minReplicas")
     ref = Ref(kind=kinds.HPA, namespace=namespace, name=thing["metadata"]["name"])
-    return Autoscaler(ref=ref, thing=thing, floor=1 if floor is None else floor, ceiling=spec["maxReplicas"])
+    return Autoscaler(
+        ref=ref,
+        thing=thing,
+        floor=1 if floor is None else floor,
+        ceiling=spec["maxReplicas"],
+        blind=_not(thing, "ScalingActive", but=_DISABLED),
+        stuck=_not(thing, "AbleToScale"),
+    )
 
 
-def scaled_object(thing: Thing, namespace: str) -> Autoscaler:
-    """Of the annotations `paused` counts unless it says false, and `paused-replicas` whatever `paused` says."""
+def scaled_object(thing: Thing, namespace: str, own: Thing | None = None) -> Autoscaler:
+    """Of the annotations `paused` counts unless it says false, and `paused-replicas` whatever `paused` says.
+
+    `own`: the HPA that KEDA has for it now.
+    """
     spec, notes = thing["spec"], thing["metadata"].get("annotations") or {}
     floor, ceiling = spec.get("minReplicaCount"), spec.get("maxReplicaCount")
     at = notes.get(PAUSED_AT)
@@ -87,6 +104,9 @@ def scaled_object(thing: Thing, namespace: str) -> Autoscaler:
         paused_at=at,
         frozen=at is None and (_on(notes.get(f"{_KEDA}paused")) or len(ways) > 1),
         one_way=ways[0] if len(ways) == 1 else "",
+        blind=_not(own or {}, "ScalingActive", but=_DISABLED),
+        stuck=_not(thing, "Ready", but=_TRIGGERS) or _not(own or {}, "AbleToScale"),
+        fallback=(spec.get("fallback") or {}).get("replicas") if _falls_back(thing) else None,
     )
 
 
@@ -95,6 +115,17 @@ def made_by_keda(cluster: Cluster, scaled: Thing) -> Thing | None:
     meta = scaled["metadata"]
     name = (scaled.get("status") or {}).get("hpaName") or f"keda-hpa-{meta['name']}"
     return cluster.get(Ref(kind=kinds.HPA, namespace=meta["namespace"], name=name))
+
+
+def _not(thing: Thing, kind: str, but: str = "") -> str:
+    """The reason of that condition where it is False, for another reason than that; "" else."""
+    held = condition(thing, kind)
+    reason = str(held.get("reason") or "it does not say why")
+    return reason if held.get("status") == "False" and reason != but else ""
+
+
+def _falls_back(thing: Thing) -> bool:
+    return condition(thing, "Fallback").get("status") == "True"
 
 
 def _on(said: object) -> bool:

@@ -200,6 +200,7 @@ def _remembered(one: Found) -> Mapping[str, Any]:
 
 
 def _check(one: Found) -> None:
+    place.check_not_going(one.ref, one.application)
     fight = keeper_of(one.site, one.application)
     if fight is not None and fight.refuse:
         raise Rejected(fight.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
@@ -222,6 +223,7 @@ def _fought(one: Found) -> tuple[str, ...]:
 
 
 def _check_still(one: Found, plan: Plan) -> None:
+    place.check_not_going(one.ref, one.application)
     now = _seen(one)
     moved = sorted(name for name, value in now.items() if plan.seen.get(name) != value)
     if moved:

@@ -36,6 +36,7 @@ def planned(site: Site, *, closed: bool) -> Plan:
         Rejected: it is so already; or no other node would take pods.
     """
     node = _node(site)
+    place.check_stays(site, node)
     if _is_closed(node) is closed:
         said = f"{site.workload} {'takes no new pods' if closed else 'takes new pods'} already. Nothing was done."
         raise Rejected(said, code="already_so", status=HTTPStatus.CONFLICT)
@@ -56,6 +57,7 @@ def planned(site: Site, *, closed: bool) -> Plan:
 def done(site: Site, plan: Plan, run: str, *, closed: bool) -> Outcome:
     """Raises `Moved` where it is not as the plan saw it."""
     node = _node(site)
+    place.check_stays(site, node)
     if (_yes_or_no(node), node["metadata"]["uid"]) != (plan.seen[_OPEN], plan.seen[_UID]):
         raise Moved(f"{site.workload} was made anew, or somebody was faster")
     if closed:

@@ -42,7 +42,7 @@ class ByGate:
     name = "flagger"
 
     def plan(self, case: Case) -> Plan:
-        thing = _canary(case.site)
+        thing = _lasting(case)
         asked = self._asked(case, thing)
         _check_person(case.site, thing)
         promotes = self.hook is Hook.PROMOTION
@@ -57,7 +57,7 @@ class ByGate:
         )
 
     def run(self, case: Case, plan: Plan, run: str) -> Outcome:
-        thing = _canary(case.site)
+        thing = _lasting(case)
         gates, asked = _gates(case), self._asked(case, thing)
         now = {**_facts(thing), "revision": asked.revision}
         moved = [f"{name}: {plan.seen[name]} -> {value}" for name, value in now.items() if plan.seen[name] != value]
@@ -156,6 +156,14 @@ def _canary(site: Site) -> Thing:
     if found is None:
         hint = f"`rollback {site.service}` goes back by its own revisions"
         raise _refused(f"{site.workload} is the target of no Canary of Flagger.", "no_canary", hint)
+    return found
+
+
+def _lasting(case: Case) -> Thing:
+    """As `_canary`, where neither that nor its target is being deleted."""
+    found = _canary(case.site)
+    place.check_stays(case.site, case.thing)
+    place.check_not_going(_ref(found), found)
     return found
 
 

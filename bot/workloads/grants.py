@@ -28,6 +28,10 @@ class Grant:
 _LOOK = ("get", "list", "watch")
 
 
+#: Whether the namespace is being deleted. The API asks RBAC for its own name, so that a Role in it can grant that.
+_LIVING = Grant(kind=kinds.NAMESPACE, verbs=("get",))
+
+
 def _read(*read: Kind) -> tuple[Grant, ...]:
     return tuple(Grant(kind=one, verbs=("get", "list")) for one in read)
 
@@ -113,7 +117,7 @@ def needed(verb: str, workload: Ref) -> tuple[Access, ...]:
     own = _BY_VERB.get(verb, {}).get(kind)
     if own is None:
         return ()
-    always = (Grant(kind=kind, verbs=_LOOK), *_read(kinds.POD, kinds.EVENT, _REVISIONS[kind]), *_KEEPERS)
+    always = (_LIVING, Grant(kind=kind, verbs=_LOOK), *_read(kinds.POD, kinds.EVENT, _REVISIONS[kind]), *_KEEPERS)
     return tuple(dict.fromkeys(access for one in (*always, *own) for access in _accesses(one, workload)))
 
 

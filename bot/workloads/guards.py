@@ -54,8 +54,6 @@ def check_step(move: Move, wish: Wish, site: Site) -> None:
 
 def check_workload(ref: Ref, thing: Thing, owner: Owner, rollouts: Sequence[Thing]) -> None:
     """Whether it is one that may be scaled at all, as it stands."""
-    if thing["metadata"].get("deletionTimestamp"):
-        raise Rejected(f"{ref} is being deleted. Nothing was done.", code="going", status=409)
     if owner.by is By.OPERATOR:
         said = f"{ref} belongs to {owner.kind} {owner.name}, whose operator sets its replicas back. Nothing was done."
         raise Rejected(f"{said} Scale the {owner.kind}.", code="operator", status=409)
@@ -65,9 +63,9 @@ def check_workload(ref: Ref, thing: Thing, owner: Owner, rollouts: Sequence[Thin
             rollout = one["metadata"]["name"]
             said = f"Rollout {rollout} runs the pods of {ref}, and holds that itself at 0. Nothing was done."
             raise Rejected(f"{said} Set `workload: rollout/{rollout}` of the service.", code="workload_ref", status=409)
-    if (thing.get("spec") or {}).get("paused"):
-        said = f"{ref} is paused (spec.paused), and somebody had a reason. Nothing was done."
-        raise Rejected(f"{said} Resume it first.", code="paused", status=409)
+    if ref.kind == kinds.ROLLOUT and (thing.get("spec") or {}).get("paused"):
+        said = f"{ref} is paused (spec.paused), and Argo Rollouts scales nothing of it before it is resumed."
+        raise Rejected(f"{said} Nothing was done. Resume it first.", code="paused", status=409)
 
 
 def check_data(move: Move, ref: Ref, thing: Thing, site: Site) -> None:
@@ -101,7 +99,9 @@ def check_connections(move: Move, site: Site) -> None:
 def cautions(move: Move, ref: Ref, thing: Thing, site: Site) -> tuple[str, ...]:
     """What the one who says yes should know of it."""
     said: list[str] = []
-    if in_flight(ref.kind, thing):
+    if status.is_paused(ref.kind, thing):
+        said += _of_pause(ref, thing)
+    elif in_flight(ref.kind, thing):
         said.append(f"A rollout of {ref} is in flight: both revisions are scaled, and it counts as done after that.")
         if "blueGreen" in (thing["spec"].get("strategy") or {}):
             said.append("It is blue-green: until then up to twice as many pods run.")
@@ -122,6 +122,15 @@ def in_flight(kind: Kind, thing: Thing) -> bool:
     if kind == kinds.STATEFULSET:
         return bool(state.get("updateRevision")) and state.get("updateRevision") != state.get("currentRevision")
     return status.counted(thing, "replicas") > status.counted(thing, "updatedReplicas")
+
+
+def _of_pause(ref: Ref, thing: Thing) -> list[str]:
+    resume = f"`kubectl rollout resume deployment/{ref.name}`"
+    if status.waits_for_resume(ref.kind, thing):
+        return [f"It is paused, and was never rolled out: its first pods come with the resume, {resume}."]
+    if in_flight(ref.kind, thing):
+        return [f"It is paused between two templates: pods of both come and go at once, and stay so until {resume}."]
+    return [f"It is paused: pods come and go at once all the same, and what is new in its template waits for {resume}."]
 
 
 def _of_order(move: Move, thing: Thing) -> list[str]:

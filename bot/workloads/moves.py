@@ -122,6 +122,10 @@ def _switched_off(wish: Wish, ref: Ref, auto: Autoscaler, old: int) -> Move:
 
 
 def _switched_on(wish: Wish, ref: Ref, auto: Autoscaler) -> Move:
+    if wish.count < auto.floor:
+        said = f"{auto.ref} is on again with the first replica, and has at least {auto.floor}. Nothing was done."
+        lower = replace(wish, ceiling=auto.ceiling)
+        raise Rejected(f"{said} Lower that first: `{lower}`.", code="below_floor", status=409)
     if wish.count > auto.ceiling:
         said = f"{auto.ref} lets it have at most {auto.ceiling}. Nothing was done."
         higher = replace(wish, ceiling=wish.count)
@@ -138,6 +142,7 @@ def _between(wish: Wish, auto: Autoscaler, old: int) -> Move:
     if after == before:
         held = replace(wish, ceiling=wish.count)
         hint = f" `{held}` would hold it at {wish.count}." if 0 < wish.count < ceiling else ""
+        hint += "".join(f" {said}" for said in _of_metrics(auto, stays=floor < old))
         raise _already(wish, f"is kept between {floor} and {ceiling} by {auto.ref} already", hint)
     off = old == 0 and not auto.keda and auto.pauses_at_zero
     new = old if off else min(max(old, floor), ceiling)
@@ -147,7 +152,13 @@ def _between(wish: Wish, auto: Autoscaler, old: int) -> Move:
         before=before,
         after=after,
         back=_way_back(wish, auto, after),
-        effect=(*_of_pause(auto), *_of_bounds(wish, auto, ceiling), *_of_count(old, new, off=off), *_one_way(auto)),
+        effect=(
+            *_of_pause(auto),
+            *_of_bounds(wish, auto, ceiling),
+            *_of_count(old, new, off=off),
+            *_one_way(auto),
+            *_of_metrics(auto, stays=floor < new and not off),
+        ),
         old=old,
         new=new,
         low=floor if floor < auto.floor else new,
@@ -231,6 +242,20 @@ def _one_way(auto: Autoscaler) -> tuple[str, ...]:
     if not auto.one_way:
         return ()
     return (f"An annotation of {auto.ref} keeps KEDA from scaling it {auto.one_way} by its metrics.",)
+
+
+def _of_metrics(auto: Autoscaler, *, stays: bool) -> tuple[str, ...]:
+    """What it does not do, as it says itself. `stays`: there are more than its floor."""
+    if auto.stuck:
+        return (f"{auto.ref} says that it cannot scale ({auto.stuck}): not even its floor holds before that ends.",)
+    if auto.fallback is not None:
+        return (f"Triggers of {auto.ref} fail, and its fallback asks for {_replicas(auto.fallback)} meanwhile.",)
+    if not auto.blind:
+        return ()
+    said = f"{auto.ref} has no metrics ({auto.blind}): floor and ceiling hold, and between them it does nothing."
+    if not stays:
+        return (said,)
+    return (said, "So the count does not fall before they are back; a lower ceiling, by `max`, brings it down at once.")
 
 
 def _already(wish: Wish, said: str, hint: str = "") -> Rejected:

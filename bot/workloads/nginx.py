@@ -33,7 +33,7 @@ class ByWeight:
     name = "nginx"
 
     def plan(self, case: Case) -> Plan:
-        found = _canary(case)
+        found = _lasting(case)
         name, now = found["metadata"]["name"], weight_of(found)
         wanted = _wanted(case, now)
         self._check(case, found)
@@ -54,7 +54,7 @@ class ByWeight:
         )
 
     def run(self, case: Case, plan: Plan, run: str) -> Outcome:
-        found = _canary(case)
+        found = _lasting(case)
         now = weight_of(found)
         if (found["metadata"]["uid"], f"{now}%") != (plan.seen["uid"], plan.seen["weight"]):
             raise Moved(f"weight: {plan.seen['weight']} -> {now}%")
@@ -123,6 +123,14 @@ def _canary(case: Case) -> Thing:
     if _kept(case, found):
         said = f"Ingress {found['metadata']['name']} belongs to {_kept(case, found)}, which sets its weight."
         raise Rejected(f"{said} Nothing was done. Promote that.", code="owned", status=409)
+    return found
+
+
+def _lasting(case: Case) -> Thing:
+    """As `_canary`, where neither that nor the workload is being deleted."""
+    found = _canary(case)
+    place.check_stays(case.site, case.thing)
+    place.check_not_going(_ref(case, found), found)
     return found
 
 

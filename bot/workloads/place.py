@@ -11,7 +11,7 @@ from bot.clusters import Access, Kind, Ref, Thing
 from bot.ports import Rejected
 from bot.sites import Site, Sites
 from bot.workloads import argocd, owners
-from bot.workloads.kinds import APPLICATION
+from bot.workloads.kinds import APPLICATION, NAMESPACE
 from bot.workloads.owners import Owner
 
 
@@ -42,6 +42,42 @@ def workload_of(site: Site, *kinds: Kind) -> Thing:
         said = f"There is no {site.workload} on cluster {site.cluster.name}. Nothing was done."
         raise Rejected(f"{said} Check `workload` of {site.service} in the settings.", code="no_workload", status=404)
     return found
+
+
+def check_stays(site: Site, thing: Thing) -> None:
+    """Whether what is written to it can come to anything: the API takes a write to what is being deleted as well, and
+    no controller does anything for that any more. To be asked by every plan and every run.
+
+    Raises:
+        Rejected: it is being deleted, or its namespace is, in which no pod can be made.
+    """
+    check_not_going(site.workload, thing)
+    namespace = site.workload.namespace
+    held = _namespace(site, namespace) if namespace else None
+    if held is not None and held["metadata"].get("deletionTimestamp"):
+        said = f"The namespace {namespace} of cluster {site.cluster.name} is being deleted, and no pod is made in it."
+        raise Rejected(f"{said} Nothing was done.", code="going", status=HTTPStatus.CONFLICT)
+
+
+def check_not_going(ref: Ref, thing: Thing) -> None:
+    """Raises `Rejected` where it is being deleted."""
+    meta = thing["metadata"]
+    if not meta.get("deletionTimestamp"):
+        return
+    held = ", ".join(meta.get("finalizers") or ())
+    why = f" Its finalizers hold it: {held}." if held else ""
+    said = f"{ref} is being deleted, so that nothing would come of it. Nothing was done.{why}"
+    raise Rejected(said, code="going", status=HTTPStatus.CONFLICT)
+
+
+def _namespace(site: Site, name: str) -> Thing | None:
+    """None also where the bot may not see it: Roles of before did not grant that."""
+    try:
+        return site.cluster.get(Ref(kind=NAMESPACE, namespace="", name=name))
+    except Rejected as refused:
+        if refused.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
 
 
 def owner_of(site: Site, thing: Thing) -> Owner:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.clusters import Cluster, Thing
 from bot.ports import Rejected
+from bot.redact import shown
 from bot.workloads import kinds
 
 _HOPELESS = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"}
@@ -116,5 +117,5 @@ def _waiting(pod: Thing) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
 def _because(thing: Mapping[str, Any]) -> str:
-    said = " ".join(str(thing.get("message") or "").split()).rstrip(".")
-    return f", {said[:_LONGEST]}" if said else ""
+    said = shown(str(thing.get("message") or ""), _LONGEST).rstrip(".")
+    return f", {said}" if said else ""

@@ -20,8 +20,9 @@ from bot.ports import Rejected
 from bot.sites import Site
 from bot.workloads import kinds, marks, place, pods
 from bot.workloads.owners import By
+from bot.workloads.rollouts import observed
 from bot.workloads.settling import Settling
-from bot.workloads.status import Standing, counted, patience_for, wanted
+from bot.workloads.status import Standing, counted, patience_for, standing_of, wanted
 from bot.workloads.watching import watched
 
 #: Names in a plan's `seen`: the object, and a digest of what its pods are made of.
@@ -32,6 +33,7 @@ _AT, _PHASE, _NEWEST = "at", "phase", "newest"
 
 
 def planned(site: Site, thing: Thing) -> Plan:
+    place.check_stays(site, thing)
     _refuse_what_stands_still(site, thing)
     place.check_rights(site, [place.changing(site.workload)])
     return Plan(
@@ -49,6 +51,7 @@ def planned(site: Site, thing: Thing) -> Plan:
 
 def done(site: Site, thing: Thing, plan: Plan, run: str, tools: Tools) -> Outcome:
     """Raises `Moved` where it was restarted, or changed, since the plan was made."""
+    place.check_stays(site, thing)
     _refuse_what_stands_still(site, thing)
     if (thing["metadata"]["uid"], _digest(site, thing)) != (plan.seen[_UID], plan.seen[_RUNS]):
         raise Moved(f"{site.workload} was restarted or changed since")
@@ -97,20 +100,26 @@ class _Restarting:
         self._site = site
         self._phase = phase  #: that it had before
         self._at = at
-        self._settling = Settling(site, "", older=older, written=written)
+        rule = self._of_rollout if site.workload.kind == kinds.ROLLOUT else None
+        self._settling = Settling(site, "", older=older, written=written, rule=rule)
 
     def __call__(self, thing: Thing) -> Standing:
-        standing, status = self._settling(thing), _status(thing)
-        if self._site.workload.kind != kinds.ROLLOUT:
-            return standing
-        same = status.get("phase", "") == self._phase
+        return self._settling(thing)
+
+    def _of_rollout(self, thing: Thing) -> Standing:
+        """In the phase that it had before, degraded or paused, only its pods count: Argo Rollouts says that all are
+        restarted when it takes the last ones away, before there is anything in their place.
+        """
+        standing, status = standing_of(kinds.ROLLOUT, thing), _status(thing)
+        same = status.get("phase", "") == self._phase and observed(thing)
         if standing.failed and not same:
             return standing
         if status.get("restartedAt") != self._at:
             return Standing(said="its controller still has pods to restart")
-        if same and counted(thing, "availableReplicas") >= wanted(thing):
-            return Standing(said=f"{wanted(thing)} are available", done=True)
-        return standing
+        if not same:
+            return standing
+        available, count = counted(thing, "availableReplicas"), wanted(thing)
+        return Standing(said=f"{available} of {count} are available", done=available >= count)
 
 
 def _status(thing: Thing) -> Thing:

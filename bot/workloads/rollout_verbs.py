@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bot.acting import Tools
 from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Thing
-from bot.workloads import promoting, rollout_acts
+from bot.workloads import place, promoting, rollout_acts
 from bot.workloads.owners import By, owner_of
 from bot.workloads.promoting import Change
 from bot.workloads.rollout_acts import Decide, Looked
@@ -38,6 +38,7 @@ class Verb:
     typed: bool = False  #: grave: a second person, and the name typed
 
     def plan(self, look: Looked) -> Plan:
+        place.check_stays(look.site, look.thing)
         change = self.decide(look.scene)
         rollout_acts.check_rights(look, change)
         site = look.site
@@ -56,6 +57,7 @@ class Verb:
         )
 
     def run(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:
+        place.check_stays(look.site, look.thing)
         change = rollout_acts.decided_again(look, plan, self.decide)
         analysis = look.rollout.analysis("step")
         tools.note({_START: str(change.start), rollout_acts.STEP_ANALYSIS: analysis.name if analysis else ""})

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.clusters import Kind, Ref, Thing
+from bot.ports import Rejected
+from bot.redact import shown
 from bot.sites import Site
 from bot.workloads import autoscalers, kinds, marks, pods, status
+from bot.workloads.autoscalers import Autoscaler
 from bot.workloads.levers import ABSENT, Lever
 from bot.workloads.status import Standing
 
 #: For so long a quota may be in the way: what is being deleted counts for it until it is gone.
 _PASSING = timedelta(seconds=30)
+_LONGEST = 300
 _WHAT = {"replicas": "It", "floor": "Its floor", "ceiling": "Its ceiling", "paused": "Its pause"}
 
 
@@ -103,6 +107,33 @@ class Scaled:
         return ""
 
 
+def as_it_stands(site: Site, lever: Lever, ref: Ref, asked: int) -> str:
+    """What has to be told beside what was written, because it is not what its number says: a sentence, or ""."""
+    try:
+        workload = site.cluster.get(site.workload)
+        auto = _autoscaler(site, lever, ref)
+    except Rejected:
+        return ""  # A refusal of this look, let through, would be told as one of the write.
+    if workload is None:
+        return ""
+    if status.waits_for_resume(site.workload.kind, workload):
+        return " It is paused, and its first pods come with the resume."
+    count = status.wanted(workload)
+    if auto is None or auto.paused_at is not None or count in (0, asked):
+        return ""
+    why = f", because its autoscaler has no metrics ({auto.blind})" if auto.blind and count > asked else ""
+    return f" {count} replica{' is' if count == 1 else 's are'} wanted now{why}."
+
+
+def _autoscaler(site: Site, lever: Lever, ref: Ref) -> Autoscaler | None:
+    held = site.cluster.get(ref) if lever.kind is not None else None
+    if held is None:
+        return None
+    if lever.kind == kinds.HPA:
+        return autoscalers.hpa(held, ref.namespace)
+    return autoscalers.scaled_object(held, ref.namespace, autoscalers.made_by_keda(site.cluster, held))
+
+
 def counted(kind: Kind, workload: Thing, count: int, *, exact: bool, phase: str) -> Standing:
     """Whether that many are available; with `exact` also whether there are no more than those."""
     if status.unseen(kind, workload):
@@ -111,13 +142,22 @@ def counted(kind: Kind, workload: Thing, count: int, *, exact: bool, phase: str)
     now = str(state.get("phase", ""))
     if kind == kinds.ROLLOUT and now not in ("Healthy", phase):
         return Standing(said=f"{now or 'no phase yet'}, {state.get('message') or 'it does not say why'}")
+    if status.waits_for_resume(kind, workload):
+        return Standing(said="it is paused, and its first pods come with the resume", done=True)
     there, available = status.counted(workload, "replicas"), status.counted(workload, "availableReplicas")
     whole = kind != kinds.ROLLOUT or now == "Healthy"  # In the middle of a rollout there are more of them.
-    if exact and whole and there > count:
-        return Standing(said=f"{there - count} more than {count} are still there")
+    most = count + _surge(kind, workload)
+    if exact and whole and there > most:
+        return Standing(said=f"{there - most} more than {most} are still there")
     if kind == kinds.STATEFULSET and status.counted(workload, "readyReplicas") < count:
         return Standing(said=f"{status.counted(workload, 'readyReplicas')} of {count} are ready")
     return Standing(said=f"{available} of {count} are available", done=available >= count)
+
+
+def _surge(kind: Kind, workload: Thing) -> int:
+    """A Deployment that is paused between two templates keeps pods of both, and as many more as it may surge by."""
+    both = status.counted(workload, "replicas") > status.counted(workload, "updatedReplicas")
+    return status.surge_of(workload) if both and status.is_paused(kind, workload) and status.wanted(workload) else 0
 
 
 def taken_back(lever: Lever, held: Thing, after: dict[str, str]) -> str:
@@ -134,4 +174,4 @@ def taken_back(lever: Lever, held: Thing, after: dict[str, str]) -> str:
 
 
 def _short(said: object) -> str:
-    return " ".join(str(said or "it does not say why").split()).rstrip(".")[:300]
+    return shown(str(said or "it does not say why"), _LONGEST).rstrip(".")

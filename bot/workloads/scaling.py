@@ -19,7 +19,7 @@ from bot.workloads import autoscalers, fitting, gitops, guards, kinds, levers, m
 from bot.workloads.levers import LEVERS, Lever
 from bot.workloads.moves import Move, Wish, move_of, reverse_of, settled
 from bot.workloads.owners import owner_of
-from bot.workloads.scaled import Scaled, taken_back
+from bot.workloads.scaled import Scaled, as_it_stands, taken_back
 from bot.workloads.watching import watched
 from bot.workloads.ways import WAY, chosen
 
@@ -27,6 +27,9 @@ _SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
 _BY, _UID = "autoscaler", "uid"
 #: What is noted for the watch: the phase that a Rollout had before.
 _PHASE = "phase"
+#: Whoever refuses a dry run with these refuses the write as well, whatever the status is.
+_SAYS_NO = ("denied", "unasked")
+_NOTHING = " Nothing was done."
 
 
 def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
@@ -34,7 +37,10 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
     site = place.site_of(tools, wish.service)
     guards.check_wish(wish, site)
     workload = place.workload_of(site, *_SCALABLE)
+    place.check_stays(site, workload)
     auto = autoscalers.autoscaler_of(site.cluster, site.workload)
+    if auto is not None:
+        place.check_not_going(auto.ref, auto.thing)
     _check_workload(site, workload)
     move = move_of(wish, site.workload, workload, auto)
     _check_move(move, wish, site, workload)
@@ -76,9 +82,11 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     """One write, if everything is as the plan saw it; then a watch over it."""
     site, lever, ref = _meant(wish, plan, tools)
     workload = place.workload_of(site)
+    place.check_stays(site, workload)
     held = site.cluster.get(ref, lever.sub)
     if held is None:
         raise Moved(f"{ref} is gone")
+    place.check_not_going(ref, held)
     if held["metadata"]["uid"] != plan.seen[_UID]:
         raise Moved(f"{ref} was deleted and made anew")
     now = lever.read(held)
@@ -92,7 +100,8 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     site.cluster.patch(ref, lever.steps(held, after, run), how=How.STEPS, by=marks.manager(run), sub=lever.sub)
     look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, now=tools.now, off=off)
     why = watched(site, tools, look, patience=_patience(site, workload, after))
-    return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
+    said = f"{_said(wish, after)}{as_it_stands(site, lever, ref, wish.count)}"
+    return Outcome(ended=Ended.DONE, said=said, unwell=why, left=after)
 
 
 def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
@@ -168,11 +177,11 @@ def _tried(move: Move, site: Site) -> tuple[str, ...]:
         said = f"{move.ref} changed while it was looked at: {moved.said}. Nothing was done. Ask again."
         raise Rejected(said, code="moved", status=409) from None
     except Rejected as refused:
-        if refused.status == HTTPStatus.BAD_REQUEST:
-            return ("A dry run is not available there (a webhook takes none), so that the write itself will tell.",)
-        if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ("Whether the cluster would take it is not known: it did not answer a dry run.",)
-        raise
+        if refused.code == "no_dry_run":
+            return (f"Only the write itself will tell whether it is taken. {refused.said.partition(_NOTHING)[0]}",)
+        if refused.code in _SAYS_NO or refused.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return ("Whether the cluster would take it is not known: it did not answer a dry run.",)
     return ()
 
 
@@ -187,7 +196,7 @@ def _why_no_way_back(move: Move, site: Site, workload: Thing) -> str:
         guards.check_step(back, move.back, site)
         guards.check_data(back, site.workload, workload, site)
     except Rejected as refused:
-        return refused.said.partition(" Nothing was done.")[0]
+        return refused.said.partition(_NOTHING)[0]
     return ""
 
 

@@ -7,13 +7,17 @@ rollout moves on; it counts only where it does not name the revision that is lef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from bot.clusters import Thing
+from bot.redact import shown
 from bot.sites import Site
 from bot.workloads import kinds, marks, pods
 from bot.workloads.status import Standing, condition, standing_of
+
+_LONGEST = 300
 
 
 class Settling:
@@ -24,6 +28,7 @@ class Settling:
         behind: the name of the ReplicaSet that theirs takes the place of.
         older: uids of pods that they take the place of, where no label tells them apart.
         written: the workload as the write has left it: whoever changes its template after that takes it back.
+        rule: how far the workload is, where that is not what `status` says.
     """
 
     def __init__(
@@ -34,19 +39,21 @@ class Settling:
         behind: str = "",
         older: frozenset[str] = frozenset(),
         written: Thing | None = None,
+        rule: Callable[[Thing], Standing] | None = None,
     ) -> None:
         self._site = site
         self._labels = labels
         self._behind = behind
         self._older = older
         self._written = written
+        self._rule = rule or partial(standing_of, site.workload.kind)
         self._restarts: int | None = None  #: when it was done for the first time
 
     def __call__(self, thing: Thing) -> Standing:
         lost = taken_back(self._written, thing)
         if lost:
             return Standing(said="taken back", failed=lost)
-        standing = standing_of(self._site.workload.kind, thing)
+        standing = self._rule(thing)
         if standing.failed and self._is_of_before(thing):
             standing = Standing(said="no pod has moved yet")
         found = [
@@ -88,7 +95,7 @@ def _not_made(site: Site, thing: Thing) -> str:
     """
     failure = condition(thing, "ReplicaFailure")
     if failure.get("status") == "True":
-        return f"{str(failure.get('message', '')).rstrip('.')}."
+        return f"{shown(str(failure.get('message', '')), _LONGEST).rstrip('.')}."
     if site.workload.kind not in (kinds.STATEFULSET, kinds.DAEMONSET):
         return ""
     told = pods.warning_of(site.cluster, site.workload.namespace, [thing["metadata"]["uid"]])

@@ -19,6 +19,8 @@ from bot.workloads.rollouts import Phase, observed, phase_of
 #: What Kubernetes waits for progress where a Deployment does not say; and our own margin behind it.
 _DEADLINE_S, _MARGIN_S = 600, 60
 _EACH = timedelta(minutes=1)
+#: Its controller writes it on a Deployment with the first ReplicaSet.
+_REVISION = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,27 @@ def condition(thing: Thing, kind: str) -> Mapping[str, Any]:
         if one.get("type") == kind:
             return dict(one)
     return {}
+
+
+def is_paused(kind: Kind, thing: Thing) -> bool:
+    """Whether it is a Deployment of which no new template is rolled out. Its pods come and go with its count all the
+    same: its controller scales the ReplicaSets that there are.
+    """
+    return kind == kinds.DEPLOYMENT and bool((thing.get("spec") or {}).get("paused"))
+
+
+def waits_for_resume(kind: Kind, thing: Thing) -> bool:
+    """Whether it is paused and has no ReplicaSet yet, so that none of its pods is made before it is resumed."""
+    rolled_out = (thing["metadata"].get("annotations") or {}).get(_REVISION)
+    return is_paused(kind, thing) and not rolled_out and not counted(thing, "replicas")
+
+
+def surge_of(thing: Thing) -> int:
+    """How many pods a Deployment may have beyond its count while it has those of two templates."""
+    spec = thing.get("spec") or {}
+    rolling = (spec.get("strategy") or {}).get("rollingUpdate")
+    said = "0" if rolling is None else str(rolling.get("maxSurge", "25%"))
+    return -(-int(said[:-1]) * wanted(thing) // 100) if said.endswith("%") else int(said)
 
 
 def is_ready(thing: Thing) -> bool:

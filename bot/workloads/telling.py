@@ -11,7 +11,7 @@ from bot.sites import Site
 from bot.workloads import kinds, pods
 from bot.workloads.rollout_lines import analysed, countdown, head, progress, waits_for
 from bot.workloads.rollouts import HASH, Phase, Rollout, read
-from bot.workloads.status import counted, standing_of, wanted
+from bot.workloads.status import counted, is_paused, standing_of, waits_for_resume, wanted
 
 #: By kind: how many are ready, and of how many.
 _READY = {kinds.DAEMONSET: ("numberReady", "desiredNumberScheduled")}
@@ -29,13 +29,38 @@ class Told:
 
 def told(site: Site, thing: Thing, now: datetime) -> Told:
     """The workload as it is now."""
+    if thing["metadata"].get("deletionTimestamp"):
+        return Told(lines=(_going(site, thing), *_pods(site, thing)), buttons={}, moves=False)
     if site.workload.kind == kinds.ROLLOUT:
         return _rollout(site, thing, now)
+    if is_paused(site.workload.kind, thing):
+        return _paused(site, thing)
     standing = standing_of(site.workload.kind, thing)
     how = "as it is to be" if standing.done else "on its way"
     said = standing.failed.rstrip(".") or standing.said
     lines = [f"{site.workload}: {'not well' if standing.failed else how}, {said}.", *_pods(site, thing)]
     return Told(lines=tuple(lines), buttons={}, moves=not (standing.done or standing.failed))
+
+
+def _going(site: Site, thing: Thing) -> str:
+    held = ", ".join(thing["metadata"].get("finalizers") or ())
+    return f"{site.workload} is being deleted{f', held by its finalizers {held}' if held else ''}."
+
+
+def _paused(site: Site, thing: Thing) -> Told:
+    """A Deployment of which no new template is rolled out; it never gets there by itself, so that nobody follows it."""
+    available, count, there = counted(thing, "availableReplicas"), wanted(thing), counted(thing, "replicas")
+    old = there - counted(thing, "updatedReplicas")
+    resume = f"`kubectl rollout resume deployment/{site.workload.name}`"
+    if waits_for_resume(site.workload.kind, thing):
+        what = "It was never rolled out: its first pods come"
+    elif old:
+        what = f"{old} of its {there} pods are of an older template than it has now; they are replaced"
+    else:
+        what = "What is changed in its template is rolled out"
+    first = f"{site.workload}: paused by hand (spec.paused), {available} of {count} are available."
+    lines = (first, f"{what} with {resume}.", *_pods(site, thing))
+    return Told(lines=lines, buttons={}, moves=there > 0 and available < count)
 
 
 def _rollout(site: Site, thing: Thing, now: datetime) -> Told:

@@ -63,6 +63,8 @@ def _seen(site: Site, tools: Tools, look: Look, before: Thing | None) -> tuple[S
             thing = site.cluster.awaited(site.workload, before, tools.pace)
         if thing is None:
             return Standing(said="gone", failed=f"{site.workload} is gone."), None
+        if thing["metadata"].get("deletionTimestamp"):
+            return Standing(said="going", failed=f"{site.workload} is being deleted."), thing
         return look(thing), thing
     except Rejected as refused:
         sleep(tools.pace.total_seconds())  # Who is refused at once must not ask as fast as that.

@@ -11,9 +11,14 @@ import pytest
 from bot.acting import Moved
 from bot.acts import Ended
 from bot.workloads import kinds, marks
+from bot.workloads.rollouts import Phase
+from commands.abort import Args as Abort
+from commands.abort import action as abort
 from commands.restart import Args, action
 from tests.cluster import manifests
-from tests.cluster.rollouts import canary, settled
+from tests.cluster.manifests import ONE
+from tests.cluster.rollouts import canary, settled, state
+from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
 from tests.fakes.ticking import Ticking
 
@@ -66,6 +71,47 @@ def test_one_that_waits_halfway_is_restarted_and_goes_on_waiting(world: World) -
     assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
     assert before.isdisjoint(uids(world))
     assert world.get(kinds.ROLLOUT, "api")["status"]["phase"] == "Paused"
+
+
+@pytest.mark.parametrize("replicas", [1, 4])
+def test_one_that_was_aborted_is_restarted_and_as_well_as_it_was(world: World, replicas: int) -> None:
+    """Argo Rollouts calls it degraded all along, and says that it is restarted before the last pods are there again."""
+    before = canary(world, {"setWeight": 50}, {"pause": {}}, replicas=replicas)
+    world.run(abort, Abort(service="prod/api"))
+    older = uids(world)
+
+    outcome = world.run(action, ARGS)
+
+    now = state(world)
+    assert (outcome.ended, outcome.said) == (Ended.DONE, f"Rollout {world.namespace}/api is restarted.")
+    assert outcome.unwell == ""
+    assert older.isdisjoint(uids(world))
+    assert (now.phase, now.aborted, now.stable) == (Phase.DEGRADED, True, before.stable)
+    assert world.get(kinds.ROLLOUT, "api")["status"]["availableReplicas"] == replicas
+
+
+def test_one_that_was_aborted_and_whose_pods_do_not_come_back_is_not_well(world: World) -> None:
+    canary(world, {"setWeight": 50}, {"pause": {}}, replicas=2)
+    world.run(abort, Abort(service="prod/api"))
+    world.fake.broken_images.add(ONE)
+
+    outcome = world.run(action, ARGS)
+
+    assert "container api: ErrImagePull" in outcome.unwell
+
+
+def test_one_that_goes_wrong_while_it_is_restarted_is_told_with_that(world: World) -> None:
+    canary(world, {"setWeight": 50}, {"pause": {}}, replicas=2)
+    world.place(kind=kinds.ROLLOUT, cluster=Wedged(world, then=lambda: aborted(world)))
+
+    outcome = world.run(action, ARGS)
+
+    assert outcome.unwell.startswith("Argo Rollouts calls it degraded: RolloutAborted")
+
+
+def aborted(world: World) -> None:
+    world.merge(kinds.ROLLOUT, "api", {"status": {"abort": True}}, sub="status")
+    world.until(lambda: state(world).phase is Phase.DEGRADED, "the abort")
 
 
 def test_while_a_replica_is_unavailable_none_is_restarted_and_that_is_told(world: World) -> None:

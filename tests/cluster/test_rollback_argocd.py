@@ -135,7 +135,6 @@ def test_what_an_application_set_syncs_is_refused_for_git(world: World, argocd: 
 @pytest.mark.parametrize(
     ("patch", "said"),
     [
-        ({"metadata": {"deletionTimestamp": "2026-11-24T03:00:00Z"}}, "is being deleted"),
         ({"operation": {"sync": {}}}, "Another operation is in progress on application shop"),
         (
             {"status": {"operationState": {"phase": "Running", "message": "waiting for hooks"}}},
@@ -143,13 +142,21 @@ def test_what_an_application_set_syncs_is_refused_for_git(world: World, argocd: 
         ),
     ],
 )
-def test_an_application_that_is_busy_or_goes_away_is_left_alone(
+def test_an_application_that_is_busy_is_left_alone(
     world: World, argocd: FakeArgoCd, patch: dict[str, Any], said: str
 ) -> None:
     argocd.held_still = True
     argocd.change(**patch)
 
     with pytest.raises(Rejected, match=said):
+        world.plan(action, ARGS)
+
+
+def test_an_application_that_is_being_deleted_is_left_alone(world: World, argocd: FakeArgoCd) -> None:
+    argocd.held_still = True
+    argocd.end()
+
+    with pytest.raises(Rejected, match="is being deleted"):
         world.plan(action, ARGS)
 
 

@@ -91,9 +91,10 @@ def test_somebody_who_was_quicker_makes_it_fail_whole(world: World) -> None:
 def test_a_change_between_the_last_look_and_the_write_is_a_conflict(world: World) -> None:
     canary(world, weight(25), PAUSE, weight(50), PAUSE)
     plan = world.plan(promote, _API)
-    world.fake.answer_next(status=409, path="/status")
+    note = {"metadata": {"annotations": {"team": "shop"}}}
+    world.place(kind=kinds.ROLLOUT, cluster=Wedged(world, before=lambda: world.merge(kinds.ROLLOUT, "api", note)))
 
-    with pytest.raises(Moved):
+    with pytest.raises(Moved, match="the object has been modified"):
         world.run(promote, _API, plan)
 
     assert state(world).step == 1

@@ -94,13 +94,6 @@ def test_what_a_floor_brings_at_once_is_a_step_and_the_way_back_is_none(world: W
     assert named.undo == "scale prod/api 2 max 50"
 
 
-def test_what_is_paused_or_going_is_refused(world: World) -> None:
-    world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(paused=True))
-    world.place()
-
-    assert "is paused (spec.paused), and somebody had a reason." in refused(world, to(4))
-
-
 def test_what_is_not_there_or_cannot_be_scaled_is_refused(world: World) -> None:
     world.place()
     gone = refused(world, to(4))

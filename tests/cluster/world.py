@@ -90,7 +90,7 @@ class World:
         return self.fake_one
 
     def ref(self, kind: Kind, name: str) -> Ref:
-        namespaced = kind not in (kinds.NODE, _NAMESPACE)
+        namespaced = kind not in (kinds.NODE, _NAMESPACE) and kind.group != "admissionregistration.k8s.io"
         return Ref(kind=kind, namespace=self.namespace if namespaced else "", name=name)
 
     def create(self, kind: Kind, name: str, **body: Any) -> Thing:
@@ -191,7 +191,7 @@ class World:
         ]
         wanted += [access for verb in verbs for access in grants.ON_NODES.get(verb, ())]
         wanted += [*self.granted, Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews")]
-        self.fake_one.rights.rules[BOT] = []
+        self.fake_one.rights.strip(BOT)
         self.fake_one.rights.apply(documents(wanted, BOT))
 
     def of(self, service: str, by: Principal | None) -> Site:

@@ -62,6 +62,11 @@ class FakeArgoCd(StrictServer):
     def change(self, name: str = "shop", namespace: str = "argocd", **patch: Any) -> None:
         self.cluster.change("Application", name, patch, namespace=namespace, by="argocd-controller")
 
+    def end(self, name: str = "shop", namespace: str = "argocd") -> None:
+        """Somebody deletes it, and its finalizer holds it while what it keeps goes."""
+        self.change(name, namespace, metadata={"finalizers": ["resources-finalizer.argocd.argoproj.io"]})
+        self.cluster.remove("Application", name, namespace)
+
     def answer(self, call: Call) -> Answer:
         with self._lock:
             try:

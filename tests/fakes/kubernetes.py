@@ -21,9 +21,10 @@ from tests.fakes import kubernetes_discovery as discovery
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes import kubernetes_protobuf as protobuf
 from tests.fakes.calls import Answer, Call
-from tests.fakes.kubernetes_admission import admitted, tainted
+from tests.fakes.kubernetes_admission import admitted, ending, tainted
 from tests.fakes.kubernetes_insides import Insides
 from tests.fakes.kubernetes_kinds import SERVED, Resource, kind_of, served_at
+from tests.fakes.kubernetes_policies import reviewed
 from tests.fakes.kubernetes_rights import Rights, User, Wanted
 from tests.fakes.kubernetes_store import Refused, Thing, copied, selected
 from tests.fakes.kubernetes_validation import check
@@ -61,6 +62,13 @@ class FakeKubernetes(StrictServer, Insides):
             resource = kind_of(kind)
             old = self.objects.get(resource, namespace if resource.namespaced else "", name)
             self.objects.write(resource, old, patches.merge(old, patch), by=by, sub=sub)
+            self._moved.notify_all()
+
+    def remove(self, kind: str, name: str, namespace: str = "shop") -> None:
+        """Delete something as `kubectl` would; it stays, marked, while it has finalizers."""
+        with self._moved:
+            resource = kind_of(kind)
+            self.objects.delete(resource, self.objects.get(resource, namespace if resource.namespaced else "", name))
             self._moved.notify_all()
 
     def replace(self, kind: str, thing: Thing, *, by: str) -> None:
@@ -191,7 +199,7 @@ class FakeKubernetes(StrictServer, Insides):
             verb=VERBS.get(asked.call.verb, reads),
             group=asked.resource.group,
             resource=asked.resource.plural + (f"/{asked.sub}" if asked.sub else ""),
-            namespace=asked.namespace,
+            namespace=asked.name if asked.resource.kind == "Namespace" else asked.namespace,
             name=asked.name,
         )
         if not self.rights.allow(user, wanted):
@@ -254,6 +262,8 @@ class FakeKubernetes(StrictServer, Insides):
         if asked.resource.kind == "Pod":
             body = admitted(self, {**body, "status": {"phase": "Pending", "qosClass": "Burstable"}})
         check(asked.resource, body)
+        ending(self, asked.resource, body)
+        reviewed(self, asked)
         if asked.dry:
             return Answer.json(body, status=201)
         return Answer.json(self.objects.create(asked.resource, body, asked.manager), status=201)
@@ -264,6 +274,7 @@ class FakeKubernetes(StrictServer, Insides):
         made = self.objects.would_be(asked.resource, old, new, by=asked.manager, sub=asked.sub)
         if not asked.sub:
             check(asked.resource, made, old)
+        reviewed(self, asked)
         if not asked.dry:
             made = self.objects.write(asked.resource, old, new, by=asked.manager, sub=asked.sub)
         return copied(view(asked, made))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tests.fakes.kubernetes_insides import Insides
-from tests.fakes.kubernetes_kinds import kind_of
+from tests.fakes.kubernetes_kinds import Resource, kind_of
 from tests.fakes.kubernetes_quantities import amount, charged, used, written
 from tests.fakes.kubernetes_store import Refused, Thing, copied
 
@@ -16,6 +16,7 @@ from tests.fakes.kubernetes_store import Refused, Thing, copied
 def admitted(fake: Insides, pod: Thing) -> Thing:
     """The pod as it is let in. Raises `Refused` 403 where a quota has no room for it."""
     namespace = pod["metadata"]["namespace"]
+    ending(fake, kind_of("Pod"), pod)
     limits = list(fake.objects.all(kind_of("LimitRange"), namespace))
     quotas = list(fake.objects.all(kind_of("ResourceQuota"), namespace))
     if limits:
@@ -26,6 +27,17 @@ def admitted(fake: Insides, pod: Thing) -> Thing:
             said = f'pods "{pod["metadata"]["name"]}" is forbidden: {refused}'
             raise Refused(403, "Forbidden", said, name=pod["metadata"]["name"], kind="pods")
     return pod
+
+
+def ending(fake: Insides, resource: Resource, thing: Thing) -> None:
+    """Raises `Refused` 403 for what is new in a namespace that is being deleted."""
+    namespace, name = thing["metadata"].get("namespace", ""), thing["metadata"].get("name", "")
+    held = fake.objects.find(kind_of("Namespace"), "", namespace) if namespace else None
+    if held is not None and held["metadata"].get("deletionTimestamp"):
+        why = f"unable to create new content in namespace {namespace} because it is being terminated"
+        cause = {"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated"}
+        said = f'{resource.qualified} "{name}" is forbidden: {why}'
+        raise Refused(403, "Forbidden", said, name=name, kind=resource.plural, causes=[cause])
 
 
 def tainted(node: Thing) -> None:

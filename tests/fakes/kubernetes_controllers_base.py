@@ -20,6 +20,7 @@ class Controller:
 
     kind: str
     owns: tuple[str, ...] = ()
+    leaves = False  #: of what is being deleted nothing is made or scaled any more
 
     def __init__(self) -> None:
         self._seen = 0
@@ -33,7 +34,9 @@ class Controller:
         self._seen, self._again = before, set()
         for namespace, name in sorted(keys):
             thing = fake.objects.find(kind_of(self.kind), namespace, name)
-            if thing is not None:
+            if thing is not None and self.leaves and "deletionTimestamp" in thing["metadata"]:
+                self.leave(fake, thing)
+            elif thing is not None:
                 self.keep(fake, thing)
         return fake.objects.version != before
 
@@ -49,6 +52,9 @@ class Controller:
     def keep(self, fake: Insides, thing: Thing) -> None:
         """Bring one a step nearer to what its spec asks for."""
         raise NotImplementedError
+
+    def leave(self, fake: Insides, thing: Thing) -> None:
+        """It is being deleted: at most its status is kept."""
 
     def again(self, thing: Thing) -> None:
         """Look at it at the next step too, even when nothing has changed: it waits for time to go by."""

@@ -22,6 +22,7 @@ class DaemonSets(Controller):
 
     kind = "DaemonSet"
     owns = (_POD,)
+    leaves = True
 
     def woken(self, fake: Insides, change: Change) -> Iterator[Key]:
         if change.resource.kind == "Node":

@@ -28,6 +28,7 @@ class Deployments(Controller):
 
     kind = "Deployment"
     owns = ("ReplicaSet",)
+    leaves = True
 
     def keep(self, fake: Insides, thing: Thing) -> None:
         if "template" not in thing["spec"]:
@@ -39,6 +40,10 @@ class Deployments(Controller):
         else:
             _roll(fake, thing)
         self._say(fake, thing)
+
+    def leave(self, fake: Insides, thing: Thing) -> None:
+        if "template" in thing["spec"]:
+            self._say(fake, thing)
 
     def _say(self, fake: Insides, thing: Thing) -> None:
         held = fake.objects.get(kind_of(self.kind), thing["metadata"]["namespace"], thing["metadata"]["name"])

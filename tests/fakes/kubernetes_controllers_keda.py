@@ -59,7 +59,7 @@ class ScaledObjects(Controller):
     @staticmethod
     def _status(fake: Insides, thing: Thing, name: str, count: str | None, *, paused: bool) -> Thing:
         status = {key: value for key, value in (thing.get("status") or {}).items() if key != "pausedReplicaCount"}
-        said = [("Ready", "True", "ScaledObjectReady", "ScaledObject is defined correctly and is ready for scaling")]
+        said = [_readiness(fake, thing), _fallback(fake, thing)]
         if paused:
             said += [("Paused", "True", "ScaledObjectPaused", "ScaledObject is paused")]
         elif condition_of(thing, "Paused").get("status") == "True":
@@ -72,6 +72,29 @@ class ScaledObjects(Controller):
         whom = f"{ref.get('apiVersion', 'apps/v1')}.{ref.get('kind', 'Deployment')}"
         fixed = {} if count is None else {"pausedReplicaCount": int(count)}
         return {**status, **fixed, "conditions": held, "hpaName": name, "scaleTargetKind": whom}
+
+
+def _fails(fake: Insides, thing: Thing) -> bool:
+    return thing["metadata"]["name"] in fake.no_metrics
+
+
+def _readiness(fake: Insides, thing: Thing) -> tuple[str, str, str, str]:
+    if _fails(fake, thing):
+        return "Ready", "False", "TriggerError", "Triggers defined in ScaledObject are not working correctly"
+    return "Ready", "True", "ScaledObjectReady", "ScaledObject is defined correctly and is ready for scaling"
+
+
+def _fallback(fake: Insides, thing: Thing) -> tuple[str, str, str, str]:
+    """Its HPA gets the number of the fallback as its metric; without one it gets none."""
+    name = f"keda-hpa-{thing['metadata']['name']}"
+    fallback = thing["spec"].get("fallback")
+    fake.no_metrics.discard(name)
+    if _fails(fake, thing) and fallback:
+        fake.hpa_wants[name] = fallback["replicas"]
+        return "Fallback", "True", "FallbackExists", "At least one trigger is falling back on this scaled object"
+    if _fails(fake, thing):
+        fake.no_metrics.add(name)
+    return "Fallback", "False", "NoFallbackFound", "No fallbacks are active on this scaled object"
 
 
 def _autoscaler(thing: Thing) -> Thing:

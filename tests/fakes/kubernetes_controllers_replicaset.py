@@ -26,6 +26,7 @@ class ReplicaSets(Controller):
 
     kind = "ReplicaSet"
     owns = ("Pod",)
+    leaves = True
 
     def keep(self, fake: Insides, thing: Thing) -> None:
         if "template" not in thing["spec"]:

@@ -24,6 +24,7 @@ class StatefulSets(Controller):
 
     kind = "StatefulSet"
     owns = ("Pod",)
+    leaves = True
 
     def keep(self, fake: Insides, thing: Thing) -> None:
         if "template" not in thing["spec"]:

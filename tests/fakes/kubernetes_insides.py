@@ -17,4 +17,7 @@ class Insides:
         self.broken_images: set[str] = set()  #: cannot be pulled
         self.crashing_images: set[str] = set()  #: start, and end at once
         self.hpa_wants: dict[str, int] = {}  #: so many replicas the metrics ask for, by the name of the HPA
+        self.no_metrics: set[str] = set()  #: HPAs and ScaledObjects, by name, whose metrics cannot be had
+        self.verdicts: dict[str, dict[str, Any] | None] = {}
+        """What an admission webhook says, by its name: a Status, or None for yes. One that is not here is down."""
         self.git: dict[tuple[str, str], dict[str, Any]] = {}  #: by kind and name: the fields that Argo CD keeps

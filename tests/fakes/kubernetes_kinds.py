@@ -43,6 +43,11 @@ def _apps(plural: str, kind: str, *, scaled: bool = True, status: bool = True) -
     return Resource(group="apps", version="v1", plural=plural, kind=kind, scaled=scaled, status=status)
 
 
+def _admission(plural: str, kind: str) -> Resource:
+    group = "admissionregistration.k8s.io"
+    return Resource(group=group, version="v1", plural=plural, kind=kind, namespaced=False, status=False)
+
+
 def _argo(plural: str, kind: str, *, scaled: bool = False, status: bool = True) -> Resource:
     return Resource(
         group="argoproj.io",
@@ -74,6 +79,9 @@ SERVED = (
     _apps("controllerrevisions", "ControllerRevision", scaled=False, status=False),
     Resource(group="autoscaling", version="v2", plural="horizontalpodautoscalers", kind="HorizontalPodAutoscaler"),
     Resource(group="policy", version="v1", plural="poddisruptionbudgets", kind="PodDisruptionBudget"),
+    _admission("validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
+    _admission("validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
+    _admission("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
     Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", status=False),
     Resource(group="networking.k8s.io", version="v1", plural="ingresses", kind="Ingress"),
     _argo("rollouts", "Rollout", scaled=True),

@@ -7,12 +7,13 @@ https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-imp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.fakes.kubernetes_store import Refused, Thing
 
+Key = tuple[str, str, str]  #: kind, namespace ("" where there is none), name
 _EVERYBODY = "system:authenticated"
 #: Kubernetes asks RBAC nothing about its members.
 _MASTERS = "system:masters"
@@ -79,7 +80,9 @@ class Rights:
     users: dict[str, str]
     denied: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """What a user may not whatever the rules say, as (verb, resource with its subresource)."""
-    rules: dict[str, list[Rule]] = field(default_factory=dict)  #: by "ana" or "group:sre"
+    rules: dict[str, list[Rule]] = field(default_factory=dict)  #: given by hand, by "ana" or "group:sre"
+    roles: dict[Key, list[Rule]] = field(default_factory=dict)
+    bindings: dict[Key, tuple[Key, list[str]]] = field(default_factory=dict)  #: each: its role, and whom it is given to
 
     def grant(self, subject: str, verbs: str, resource: str, *, names: Iterable[str] = (), namespace: str = "") -> None:
         """`verbs`: several with a blank between; `resource`: "deployments.apps/scale"."""
@@ -95,19 +98,33 @@ class Rights:
         self.rules.setdefault(subject, []).append(rule)
 
     def apply(self, objects: Iterable[Mapping[str, Any]]) -> None:
-        """Roles and their bindings, as `kubectl apply` would take them; a binding after its role."""
-        roles: dict[tuple[str, str, str], Sequence[Mapping[str, Any]]] = {}
+        """Roles and their bindings, as `kubectl apply` would take them: each takes the place of the one of its name."""
         for one in objects:
             meta, kind = one["metadata"], one["kind"]
             assert one["apiVersion"] == "rbac.authorization.k8s.io/v1"
             namespace = meta.get("namespace", "")
+            key = (kind, namespace, meta["name"])
             if kind in ("Role", "ClusterRole"):
-                roles[kind, namespace, meta["name"]] = one["rules"]
+                self.roles[key] = [_rule(each, namespace) for each in one["rules"]]
                 continue
             ref = one["roleRef"]
-            found = roles[ref["kind"], namespace if ref["kind"] == "Role" else "", ref["name"]]
-            for subject in one["subjects"]:
-                self.rules.setdefault(_subject(subject), []).extend(_rule(each, namespace) for each in found)
+            role = (ref["kind"], namespace if ref["kind"] == "Role" else "", ref["name"])
+            assert self.bindings.get(key, (role, []))[0] == role, "a binding's role cannot be changed"
+            self.bindings[key] = (role, [_subject(each) for each in one["subjects"]])
+
+    def strip(self, subject: str) -> None:
+        """Nothing is granted to that one any more, as if nothing had ever been."""
+        self.rules.pop(subject, None)
+        for role, subjects in self.bindings.values():
+            if subject in subjects:
+                subjects.remove(subject)
+                self.roles[role] = []
+
+    def _rules_of(self, subject: str) -> Iterator[Rule]:
+        yield from self.rules.get(subject, ())
+        for (_, namespace, _), (role, subjects) in self.bindings.items():
+            if subject in subjects:
+                yield from (replace(each, namespace=namespace) for each in self.roles.get(role, ()))
 
     def user_of(self, heads: Sequence[tuple[str, str]]) -> User:
         """Who asks. Raises `Refused`: 401 for an unknown token, 403 where it may not be somebody else."""
@@ -131,7 +148,7 @@ class Rights:
     def allow(self, user: User, wanted: Wanted) -> bool:
         if (wanted.verb, wanted.resource) in self.denied.get(user.name, set()):
             return False
-        rules = [rule for subject in user.subjects for rule in self.rules.get(subject, ())]
+        rules = [rule for subject in user.subjects for rule in self._rules_of(subject)]
         return not rules or any(rule.allows(wanted) for rule in rules)
 
     def review(self, kind: str, body: Thing, user: User) -> Thing:

@@ -24,6 +24,7 @@ class Rollouts(Controller):
 
     kind = "Rollout"
     owns = ("ReplicaSet", "AnalysisRun")
+    leaves = True
 
     def woken(self, fake: Insides, change: Change) -> Iterator[Key]:
         """By what its template is in as well."""

@@ -22,6 +22,11 @@ Thing = dict[str, Any]
 T = TypeVar("T")
 _SET = re.compile(r"\s*(!?)([^\s!=,()]+)\s*(?:(=|==|!=)\s*([^\s,()=!]*)|\s(in|notin)\s*\(([^)]*)\))?\s*(?:,|$)")
 _FIRST = 1000
+#: Of the metadata what nobody writes.
+_FIXED = (
+    *("uid", "name", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields"),
+    *("deletionTimestamp", "deletionGracePeriodSeconds"),
+)
 
 
 def copied(thing: T) -> T:
@@ -129,7 +134,9 @@ class Objects:
     def write(self, resource: Resource, old: Thing, new: Thing, *, by: str, sub: str = "") -> Thing:
         """The new state of what is stored, its bookkeeping done; the same object where nothing is different."""
         made = self.would_be(resource, old, new, by=by, sub=sub)
-        if made is not old:
+        if made is not old and _let_go(made):
+            self._drop(resource, made)
+        elif made is not old:
             self._keep(resource, made, "MODIFIED")
         return made
 
@@ -148,7 +155,8 @@ class Objects:
             name = old["metadata"]["name"]
             said = f'{resource.kind}.{resource.group} "{name}" is invalid: {told}'
             raise Refused(422, "Invalid", said, name=name, group=resource.group, kind=resource.kind)
-        for name in ("uid", "name", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields"):
+        for name in _FIXED:
+            made["metadata"].pop(name, None)
             if name in old["metadata"]:
                 made["metadata"][name] = old["metadata"][name]
         if sub != "status":
@@ -161,6 +169,15 @@ class Objects:
         return made
 
     def delete(self, resource: Resource, thing: Thing) -> None:
+        """What has finalizers stays, marked, until whoever set them has taken the last one away."""
+        meta = thing["metadata"]
+        if not meta.get("finalizers"):
+            self._drop(resource, thing)
+        elif "deletionTimestamp" not in meta:
+            ends = {"deletionTimestamp": self.clock.stamp, "deletionGracePeriodSeconds": 0}
+            self._keep(resource, {**thing, "metadata": {**meta, **ends}}, "MODIFIED")
+
+    def _drop(self, resource: Resource, thing: Thing) -> None:
         namespace, name = key = key_of(thing)
         self._disown(resource, key, self._shelf(resource.group, resource.plural, namespace).pop(name))
         self._tell(resource, copied(thing), "DELETED")
@@ -186,6 +203,10 @@ class Objects:
 
     def _by(self, by: str, sub: str, resource: Resource) -> Write:
         return Write(by=by, sub=sub, at=self.clock.stamp, api_version=resource.api_version)
+
+
+def _let_go(thing: Thing) -> bool:
+    return "deletionTimestamp" in thing["metadata"] and not thing["metadata"].get("finalizers")
 
 
 def key_of(thing: Thing) -> Key:

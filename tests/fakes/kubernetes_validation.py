@@ -82,6 +82,9 @@ def _workload(spec: Thing) -> Iterator[str]:
 
 def _deployment(spec: Thing) -> Iterator[str]:
     yield from _workload(spec)
+    deadline, least = spec.get("progressDeadlineSeconds", 600), spec.get("minReadySeconds") or 0
+    if deadline <= least:
+        yield f"spec.progressDeadlineSeconds: Invalid value: {deadline}: must be greater than minReadySeconds"
     strategy = spec.get("strategy") or {}
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") == "Recreate" and rolling is not None:

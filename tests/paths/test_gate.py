@@ -212,7 +212,8 @@ def test_a_call_that_never_arrived_ends_as_failed(house: House) -> None:
 
     reply = house.says(f"yes {handle(shown.said)}")
 
-    assert (reply.ok, reply.said) == (False, "Failed: It was not turned. Nothing was changed.")
+    told = "Failed: It was not turned. Nothing was changed. What came back from the call: the connection was cut."
+    assert (reply.ok, reply.said) == (False, told)
     assert house.audited()[-1] is Code.FAILED
 
 

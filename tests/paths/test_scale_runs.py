@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -175,6 +176,20 @@ def test_a_write_whose_answer_is_lost_is_found_in_the_world_and_not_repeated(on_
 
     writes = [call for call in world.fake.writes() if call.path.endswith("/deployments/api/scale")]
     assert (len(writes), replicas(world), on_call.audited()[-1]) == (1, 5, Code.DONE)
+
+
+def test_a_cluster_that_broke_off_is_looked_at_and_its_words_reach_the_person(on_call: House, world: World) -> None:
+    said = {"kind": "Status", "reason": "InternalError", "message": "etcdserver: request timed out"}
+    body = json.dumps(said).encode()
+    broken = Meddled(world, before=lambda: world.fake.answer_next(status=500, path="/scale", body=body))
+    world.place(cluster=broken)
+
+    done(on_call, "scale prod/api 5")
+
+    told = on_call.chat.said[-1][1]
+    assert "prod/api is as it was: never changed, or back at once." in told
+    assert "What came back from the call: Cluster main answered 500: etcdserver: request timed out." in told
+    assert (replicas(world), on_call.audited()[-1]) == (3, Code.FAILED)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

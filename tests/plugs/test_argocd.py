@@ -105,7 +105,6 @@ def test_an_operation_goes_on_by_itself_until_all_is_healthy(fake: FakeArgoCd) -
     ("spec", "patch", "number", "said"),
     [
         ({"syncPolicy": {"automated": {}}}, {}, 1, "rollback cannot be initiated when auto-sync is enabled"),
-        ({}, {"metadata": {"deletionTimestamp": "2026-11-24T03:00:00Z"}}, 1, "application is deleting"),
         ({}, {"operation": {"sync": {}}}, 1, "another operation is already in progress"),
         ({}, {}, 7, "does not have deployment id 7"),
     ],
@@ -118,6 +117,14 @@ def test_what_the_application_is_no_longer_fit_for_has_moved(
 
     with pytest.raises(Moved, match=said):
         tool(fake).roll_back(app, number)
+
+
+def test_an_application_that_is_being_deleted_has_moved(fake: FakeArgoCd) -> None:
+    app = fake.put()
+    fake.end()
+
+    with pytest.raises(Moved, match="application is deleting"):
+        tool(fake).roll_back(app, 1)
 
 
 @pytest.mark.parametrize("right", ["sync", "update"])

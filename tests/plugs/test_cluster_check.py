@@ -225,8 +225,30 @@ def test_a_cluster_that_does_not_say_who_asks_gets_roles_with_a_subject_to_fill_
 
     found = desk.check()
 
-    assert "# The cluster does not say who the bot is: put it in" in found.text
-    assert {one["subjects"][0]["name"] for one in found.roles if "subjects" in one} == {"vakhta"}
+    assert "# The cluster does not say who the bot is: put its account in wherever ACCOUNT" in found.text
+    assert {one["subjects"][0]["name"] for one in found.roles if "subjects" in one} == {"ACCOUNT"}
+    assert {one["metadata"]["name"] for one in found.roles} == {"vakhta-ACCOUNT"}
+
+
+def test_what_is_printed_for_a_second_account_takes_nothing_from_the_first(
+    fake: FakeKubernetes, desk: Desk, tmp_path: Path
+) -> None:
+    """Two bots, or one per team, on the same cluster: each account is given its own Roles in the same namespaces."""
+    other = "system:serviceaccount:ops:vakhta-data"
+    fake.rights.users["other-token"] = other
+    fake.rights.grant(other, "get", "nothing")
+    fake.rights.apply(desk.check().roles)
+    desk.settings["roles"]["ops"] = {"allow": ["restart prod/*"]}
+    (tmp_path / "other").mkdir()
+    second = {"kubeconfig": str(kubeconfig(fake.url, tmp_path / "other", "other-token"))}
+    mine, desk.settings["clusters"]["main"] = desk.settings["clusters"]["main"], second
+
+    before = desk.check()
+    fake.rights.apply(before.roles)
+    after = desk.check()
+    desk.settings["clusters"]["main"], desk.settings["roles"]["ops"] = mine, {"allow": ["scale prod/*"]}
+
+    assert (before.code, after.code, desk.check().code) == (1, 0, 0)
 
 
 def test_without_clusters_there_is_nothing_to_ask(desk: Desk) -> None:

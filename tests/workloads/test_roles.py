@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import commands
 from bot.clusters import Access, Kind, Ref
 from bot.workloads import grants, kinds
-from bot.workloads.roles import documents
+from bot.workloads.roles import documents, name_of
 
 _PODS = Access(verb="list", group="", resource="pods", namespace="shop")
 _SCALE = Access(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")
@@ -22,7 +23,9 @@ def test_a_namespace_gets_a_role_and_what_is_in_none_a_cluster_role_each_bound_t
     told = [(one["kind"], one["metadata"].get("namespace")) for one in made]
     assert told == [("ClusterRole", None), ("ClusterRoleBinding", None), ("Role", "shop"), ("RoleBinding", "shop")]
     assert {one["subjects"][0]["namespace"] for one in made if "subjects" in one} == {"ops"}
-    assert made[3]["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "vakhta"}
+    name = name_of("system:serviceaccount:ops:vakhta")
+    assert made[3]["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
+    assert {one["metadata"]["name"] for one in made} == {name}
 
 
 def test_an_account_that_is_no_service_account_is_bound_as_a_user() -> None:
@@ -48,6 +51,33 @@ def test_verbs_of_one_resource_and_resources_of_the_same_verbs_share_a_rule_but_
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["patch"], "resourceNames": ["api"]},
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["patch"], "resourceNames": ["web"]},
     ]
+
+
+def test_the_name_is_of_the_account_and_of_no_other() -> None:
+    accounts = [
+        "system:serviceaccount:ops:vakhta",
+        "system:serviceaccount:ops-vakhta:a",
+        "system:serviceaccount:ops:vakhta-a",
+        "ana@example.com",
+        "ana-example.com",
+        "arn:aws:sts::123456789012:assumed-role/vakhta-in-a-role-with-a-very-long-name/i-0123456789",
+        "arn:aws:sts::123456789013:assumed-role/vakhta-in-a-role-with-a-very-long-name/i-0123456789",
+        "\u0432\u0430\u0445\u0442\u0430",
+        "CN=Bot,O=Ops",
+        "-",
+    ]
+    names = [name_of(one) for one in accounts]
+
+    assert len(set(names)) == len(accounts)
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", one) for one in names)
+    assert names[0] == name_of(accounts[0]) == "vakhta-ops-vakhta-4f78155517a2"
+
+
+def test_a_role_of_aws_keeps_its_name_whatever_its_session_is_called() -> None:
+    role = "arn:aws:sts::123456789012:assumed-role/vakhta"
+
+    assert name_of(f"{role}/botocore-session-1764500000") == name_of(f"{role}/i-0123456789")
+    assert name_of(f"{role}/i") != name_of(f"{role}-data/i")
 
 
 @pytest.mark.parametrize("verb", grants.VERBS)
