@@ -2,8 +2,9 @@
 
 Versions and 409, server-side apply with the owners of fields and their conflicts, JSON patch whose test fails with 422,
 strategic merge with merge keys (415 on custom resources), /scale and /status as views of their own, dryRun=All,
-selectors, pages, a watch that can begin with a list, be resumed, cut or told 410, access reviews, impersonation. Small controllers live in `kubernetes_controllers`; the world moves by one of their steps
-after each request, and while a watch waits, so that no test has to sleep for it.
+selectors, pages, a watch that can begin with a list, be resumed, cut or told 410, access reviews, impersonation. Small
+controllers live in `kubernetes_controllers`; the world moves by one of their steps after each request, and while a
+watch waits, so that no test has to sleep for it.
 Written down from the API's documentation and its server's sources; `tests/cluster` holds it and a real one to the same.
 """
 
@@ -166,10 +167,8 @@ class FakeKubernetes(StrictServer, Insides):
         match asked.call.verb:
             case "GET" if asked.name:
                 return Answer.json(view(asked, self._object(asked)))
-            case "GET" if asked.call.query.get("watch") in ("true", "1"):
-                return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
             case "GET":
-                return Answer.json(self._listed(asked))
+                return self._read(asked)
             case "POST":
                 return self._create(asked)
             case "PATCH" if asked.applies and not asked.sub:
@@ -178,6 +177,11 @@ class FakeKubernetes(StrictServer, Insides):
                 return Answer.json(self._changed(asked))
             case _:
                 return self._delete(asked)
+
+    def _read(self, asked: Asked) -> Answer:
+        if asked.call.query.get("watch") in ("true", "1"):
+            return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
+        return Answer.json(self._listed(asked))
 
     @staticmethod
     def _subs(resource: Resource) -> set[str | None]:

@@ -1,7 +1,7 @@
 """Managed fields in the fake Kubernetes: who wrote which field, by manager, operation and subresource.
 
-A list with merge keys is owned item by item (`k:{"name":"api"}`), a list of finalizers value by value, any other list as
-a whole. An Update takes what it changes from everybody; an Apply that would is a conflict, unless it is forced.
+A list with merge keys is owned item by item (`k:{"name":"api"}`), a list of finalizers value by value, any other list
+as a whole. An Update takes what it changes from everybody; an Apply that would is a conflict, unless it is forced.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 

@@ -139,7 +139,7 @@ class Objects:
             made, entries = applied(old or {}, said, write, force=force)
         except Conflict as conflict:
             raise Refused(409, "Conflict", conflict.said, causes=conflict.causes) from None
-        head = {"uid": str(uuid.uuid4()), "creationTimestamp": self.clock.stamp, "name": name}
+        head: Thing = {"uid": str(uuid.uuid4()), "creationTimestamp": self.clock.stamp, "name": name}
         head |= {"generation": 1} if resource.generations else {}
         made["metadata"] |= (
             head if old is None else {one: old["metadata"][one] for one in _HEAD if one in old["metadata"]}
