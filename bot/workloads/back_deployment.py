@@ -42,6 +42,7 @@ class ByReplicaSet:
         returning.refuse_paused(case)
         choice = returning.still(case, plan, history.replicasets(site.cluster, thing))
         written = site.cluster.patch(site.workload, _steps(thing, choice, run), how=How.STEPS, by=marks.manager(run))
+        returning.give_up(case, plan, run)
         look = Settling(site, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
         return returning.over(site, choice, watched(site, case.tools, look, patience=patience_for(thing)))
 

@@ -37,6 +37,7 @@ class ByControllerRevision:
         choice = returning.still(case, plan, history.controller_revisions(site.cluster, thing))
         patch, by = _patch(thing, choice, run), marks.manager(run)
         written = site.cluster.patch(site.workload, patch, how=How.STRATEGIC, by=by)
+        returning.give_up(case, plan, run)
         if not _rolls(thing):
             said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
             return replace(returning.over(site, choice, ""), said=said)

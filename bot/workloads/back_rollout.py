@@ -73,6 +73,7 @@ class ByRollout:
         stands, kept = _template(case), _kept(case)
         choice = returning.still(_as_kept(case, _now(look, kept)), plan, kept)
         case.site.cluster.patch(stands.ref, _steps(stands, choice, run), how=How.STEPS, by=marks.manager(run))
+        returning.give_up(case, plan, run, stands.ref, stands.path)
         why = rollout_acts.held(look, case.tools, undone(case.site, look.rollout, choice.goal.hash))
         outcome = returning.over(case.site, choice, why)
         more = rollout_acts.afterwards(case.site, lambda now: f"{progress(now)} {waits_for(now)}".strip())
