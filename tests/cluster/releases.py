@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,11 +24,13 @@ from bot.tools.helm import Helm
 from bot.workloads import grants, kinds
 from tests.cluster import manifests
 from tests.cluster.world import BOT, World, kubeconfig
+from tests.running import until
 
 #: Long before the fake's night, so that nothing that is pending is young.
 LONG_AGO = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
 
+_HOMES = ("CACHE", "CONFIG", "DATA")
 _TOOLS = Path(__file__).parents[2] / ".tools"
 
 
@@ -97,21 +100,42 @@ class Shop:
         assert ended.returncode == 0, ended.stderr
 
     def tried(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """With all rights: on the fake a client of client-go has no name, and is the bot otherwise."""
-        file = os.environ["KUBECONFIG"] if self.world.real else str(kubeconfig(self.world.fake.url, self.place))
-        homes = {f"HELM_{name}_HOME": str(self.place / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
-        whole = [self.run, *words, f"--kubeconfig={file}", f"--namespace={self.world.namespace}"]
-        was = {} if self.world.real else dict(self.world.fake.rights.users)
-        try:
-            if not self.world.real:
-                self.world.fake.rights.users[""] = "admin"
+        with self._as_admin():
             return subprocess.run(
-                whole, env={**os.environ, **homes}, capture_output=True, text=True, check=False, timeout=120
+                self._whole(words), env=self._homes(), capture_output=True, text=True, check=False, timeout=120
             )
+
+    def killed(self, *, image: str, once: Callable[[], bool], **more: Any) -> None:
+        """An upgrade whose helm is killed as soon as that holds."""
+        words = ("upgrade", "shop", str(self._chart({"image": image, "replicas": 2, "extra": False, **more})))
+        whole = self._whole((*words, "--disable-openapi-validation", "--wait"))
+        with self._as_admin(), subprocess.Popen(whole, env=self._homes(), stderr=subprocess.DEVNULL) as running:
+            try:
+                until(once, "helm has come to where it is killed")
+            finally:
+                running.kill()
+
+    def _whole(self, words: Sequence[str]) -> list[str]:
+        file = os.environ["KUBECONFIG"] if self.world.real else str(kubeconfig(self.world.fake.url, self.place))
+        return [self.run, *words, f"--kubeconfig={file}", f"--namespace={self.world.namespace}"]
+
+    def _homes(self) -> dict[str, str]:
+        return {**os.environ, **{f"HELM_{name}_HOME": str(self.place / name.lower()) for name in _HOMES}}
+
+    @contextmanager
+    def _as_admin(self) -> Iterator[None]:
+        """With all rights: on the fake a client of client-go has no name, and is the bot otherwise."""
+        if self.world.real:
+            yield
+            return
+        users = self.world.fake.rights.users
+        was = dict(users)
+        users[""] = "admin"
+        try:
+            yield
         finally:
-            if not self.world.real:
-                self.world.fake.rights.users.clear()
-                self.world.fake.rights.users.update(was)
+            users.clear()
+            users.update(was)
 
     def _chart(self, values: Mapping[str, Any]) -> Path:
         chart = self.place / "chart"

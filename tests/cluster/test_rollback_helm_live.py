@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +335,25 @@ def test_a_pending_release_says_what_a_person_may_do_and_that_is_what_ends_it(
     )
     assert f"ends it by `{command}`, once sure that no helm still runs." in said
     assert statuses(world)[-1] == (4, "deployed")
+
+
+def test_a_helm_that_was_killed_is_waited_for_a_quarter_of_an_hour_and_then_its_release_is_got_unstuck(
+    world: World, tmp_path: Path, program: str
+) -> None:
+    world.fake.broken_images.add(THREE)
+    shop = deployed(world, tmp_path, program)
+    shop.killed(image=THREE, once=lambda: image(world) == THREE)
+    world.clock.at = datetime.now(UTC)  # Helm goes by the machine's.
+
+    said = refused(world, BACK)
+    world.clock.at += timedelta(minutes=16)
+    plan = world.plan(action, BACK)
+    done(world, BACK, plan)
+
+    assert "Somebody is at work on release shop: version 3 (api-1.0.0, pending-upgrade), begun " in said
+    stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this, ends that."
+    assert stuck in plan.effect
+    assert (statuses(world)[-1], image(world)) == ((4, "deployed"), ONE)
 
 
 def stuck(world: World, place: Path, run: str, *, by: str = "", at: datetime = releases.LONG_AGO) -> Shop:
