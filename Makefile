@@ -23,8 +23,9 @@ $(VENV)/.tested: requirements-dev.lock $(VENV)/.ready
 run: $(VENV)/.ready ## serve at http://127.0.0.1:8080, on SQLite in var/
 	@$(BIN)/vakhta run --config $(CONFIG)
 
-test: $(VENV)/.tested ## all tests; installs what they need where apt can
+test: $(VENV)/.tested ## all tests; installs what they need where apt and Go can
 	@.ci/apt
+	@.ci/helm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and Chromium
@@ -35,6 +36,7 @@ crash: $(VENV)/.tested ## only the tests that kill the bot
 	$(BIN)/python -m pytest -n 2 -m crash
 
 test-cluster: named-cluster $(VENV)/.tested ## what the bot expects of Kubernetes, on a real one: KUBECONFIG=FILE [CONTEXT=NAME]
+	@.ci/helm
 	VAKHTA_REAL_CLUSTER=1 KUBECONFIG="$(KUBECONFIG)" KUBECONTEXT="$(CONTEXT)" $(BIN)/python -m pytest tests/cluster
 
 named-cluster:
@@ -55,4 +57,4 @@ bench: $(VENV)/.tested ## measure against this machine's limits and peers; print
 	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .tools build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -150,6 +150,7 @@ class Tools:
     sites: Sites | None = None
     gates: Gates | None = None  #: those of Flagger
     by: Principal | None = None  #: for whom it is planned or run; None where the bot only looks
+    undoes: str = ""  #: the run whose undo is planned; "" where it is asked for its own sake
     pace: timedelta = timedelta(seconds=2)  #: how long a run that waits for the world leaves it between two looks
     report: Callable[[str], None] = lambda _: None
     """How a slow run goes, in a few words: "3 of 6 pods are ready". Called as often as one likes; not all is shown."""

@@ -39,11 +39,12 @@ class Ref:
 
 
 class How(StrEnum):
-    """Kinds of patch, by their media types. Custom resources do not take the strategic one."""
+    """Kinds of patch, by their media types (JSON is YAML). Custom resources do not take the strategic one."""
 
     STEPS = "application/json-patch+json"
     MERGE = "application/merge-patch+json"
     STRATEGIC = "application/strategic-merge-patch+json"
+    APPLY = "application/apply-patch+yaml"  #: server-side apply, never forced: a field of somebody else's is `Moved`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

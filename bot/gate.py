@@ -194,7 +194,8 @@ class Gate:
         action, ask = step.action, step.ask
         if not action.reads:
             self._hear_opinion(ask, action.verb, action.target(step.args))
-        plan = looked(partial(action.plan, step.args, replace(self._tools, by=ask.by)))
+        undoes = step.undoes.id if step.undoes else ""
+        plan = looked(partial(action.plan, step.args, replace(self._tools, by=ask.by, undoes=undoes)))
         if action.reads:
             return self._answer(step, plan)
         if step.undoes is not None:
@@ -238,7 +239,7 @@ class Gate:
         args = self._runs.args_of(drawn)
         first = asked(drawn, step.asker)
         self._hear_opinion(first, action.verb, drawn.plan.target)
-        plan = looked(partial(action.plan, args, replace(self._tools, by=first.by)))
+        plan = looked(partial(action.plan, args, replace(self._tools, by=first.by, undoes=drawn.undoes)))
         digest = plans.digest_of(plans.written(drawn.verb, drawn.words, plan))
         if digest == drawn.digest:
             return self._runs.begin(drawn, step.asker, ask, step.decision, step.outside)

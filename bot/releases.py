@@ -11,8 +11,14 @@ from bot.clusters import Mapped
 class Helm(Protocol):
     """The program acts by the same identity as the bot's other writes."""
 
-    def roll_back(self, release: str, namespace: str, version: int, *, patience: timedelta) -> str:
+    def version(self) -> tuple[int, int]:
+        """Its major and minor version. Raises `Rejected` where it cannot be started, or does not say."""
+        ...
+
+    def roll_back(self, release: str, namespace: str, version: int, *, patience: timedelta, force: bool = False) -> str:
         """Do it, and wait for it. Returns what Helm says went wrong, "" where all went well.
+
+        `force`: fields that others hold are taken from them, by server-side apply alone; Helm 4 knows of it.
 
         Raises:
             Rejected: the program could not be started; nothing was done.

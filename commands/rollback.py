@@ -9,7 +9,7 @@ from typing import Annotated
 
 from bot.acting import Moved, Tools
 from bot.acts import Outcome, Plan, Risk
-from bot.kinds import After, Name
+from bot.kinds import After, Name, OneOf
 from bot.model import Principal
 from bot.workloads import going_back, place
 from bot.workloads.ways import WAY, Case, chosen
@@ -19,12 +19,14 @@ from bot.workloads.ways import WAY, Case, chosen
 class Args:
     service: Annotated[str, Name()]
     revision: Annotated[str, Name(), After("to")] = ""
+    replicas: Annotated[str, OneOf("keep"), After("replicas")] = ""
+    conflicts: Annotated[str, OneOf("force"), After("conflicts")] = ""
 
 
 @dataclass(frozen=True)
 class Rollback:
     verb: str = "rollback"
-    usage: str = "rollback <service> [to <revision>]"
+    usage: str = "rollback <service> [to <revision>] [replicas <keep>] [conflicts <force>]"
     says: str = "let a service run an older revision again"
     args: type[Args] = Args
     risk: Risk = Risk.UNDOABLE
@@ -35,6 +37,7 @@ class Rollback:
             {
                 "revisions": "only those that are still kept",
                 "owners": "not against Flux or an operator, who would take it back",
+                "fields": "none is taken from whoever holds it, unless asked to",
             }
         )
     )
@@ -46,6 +49,7 @@ class Rollback:
         case = _case(args, tools)
         place.check_stays(case.site, case.thing)
         way = going_back.way_for(case)
+        going_back.check_wishes(case, way)
         plan = way.plan(case)
         return replace(
             plan,
@@ -70,7 +74,16 @@ def _case(args: Args, tools: Tools) -> Case:
     site = place.site_of(tools, args.service)
     thing = place.workload_of(site)
     owner = place.owner_of(site, thing)
-    return Case(service=args.service, site=site, thing=thing, owner=owner, wish=args.revision, tools=tools)
+    return Case(
+        service=args.service,
+        site=site,
+        thing=thing,
+        owner=owner,
+        wish=args.revision,
+        tools=tools,
+        keep=bool(args.replicas),
+        force=bool(args.conflicts),
+    )
 
 
 action = Rollback()

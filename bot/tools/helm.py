@@ -29,6 +29,7 @@ _KEPT = ("PATH", "HOME")
 _KEPT_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_", "KUBERNETES_SERVICE_", "SSL_CERT_")
 #: Release names and namespaces; nothing that begins with a dash.
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,51}[a-z0-9])?")
+_VERSION = re.compile(r"v(\d+)\.(\d+)")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -42,16 +43,33 @@ class Helm:
     def acting_as(self, person: Mapped) -> Helm:
         return Helm(self._section, person=person)
 
-    def roll_back(self, release: str, namespace: str, version: int, *, patience: timedelta) -> str:
+    def version(self) -> tuple[int, int]:
+        with tempfile.TemporaryDirectory(prefix="vakhta-helm-") as place:
+            try:
+                ended = self._run(["version", "--template={{.Version}}"], Path(place), _MARGIN)
+            except Unsure as unsure:  # It was only asked.
+                raise _refused(unsure.said, HTTPStatus.SERVICE_UNAVAILABLE) from None
+        found = _VERSION.match(ended.stdout.decode(errors="replace").strip())
+        if found is None:
+            raise _refused(f"{self._program} does not say which version it is.", HTTPStatus.SERVICE_UNAVAILABLE)
+        return int(found[1]), int(found[2])
+
+    def roll_back(self, release: str, namespace: str, version: int, *, patience: timedelta, force: bool = False) -> str:
         if not _NAME.fullmatch(release) or not _NAMESPACE.fullmatch(namespace):
             raise _refused(f"{namespace}/{release} is no name of a release.", HTTPStatus.BAD_REQUEST)
         seconds = int(patience.total_seconds())
         words = ["rollback", release, str(version), f"--namespace={namespace}", "--wait", f"--timeout={seconds}s"]
+        words += ["--force-conflicts"] if force else []
         with tempfile.TemporaryDirectory(prefix="vakhta-helm-") as place:
-            return self._run([*words, *self._where(), *self._who()], Path(place), patience + _MARGIN)
+            ended = self._run([*words, *self._where(), *self._who()], Path(place), patience + _MARGIN)
+        return "" if ended.returncode == 0 else _said(ended.stderr or ended.stdout)
 
-    def _run(self, words: list[str], place: Path, patience: timedelta) -> str:
-        program = self._section.helm or "helm"
+    @property
+    def _program(self) -> str:
+        return self._section.helm or "helm"
+
+    def _run(self, words: list[str], place: Path, patience: timedelta) -> subprocess.CompletedProcess[bytes]:
+        program = self._program
         try:
             ended = subprocess.run(  # noqa: S603 (a list of words, each checked; no shell)
                 [program, *words],
@@ -72,7 +90,7 @@ class Helm:
             raise Unsure(f"Helm did not end within {int(patience.total_seconds())} s, and was stopped.") from None
         if ended.returncode < 0:
             raise Unsure(f"Helm was ended by signal {-ended.returncode}.")
-        return "" if ended.returncode == 0 else _said(ended.stderr or ended.stdout)
+        return ended
 
     def _where(self) -> list[str]:
         if self._section.kubeconfig == "in-cluster":

@@ -24,7 +24,8 @@ _MOST_READ, _MOST_SHOWN = 20_000, 500
 _BEGINS = r'(?:Internal error occurred: )?(?:[\w./-]+ "[^"]*" is forbidden: )?'
 #: A 403 of its own admission (quotas, limits, the security of pods), and not of who asks.
 _OTHERWISE = re.compile(r'[\w./-]+ "[^"]*" is forbidden: (?!User ["\'])')
-_CONFLICT = "Operation cannot be fulfilled on "
+#: Another version of it is there; or, of an apply, somebody else holds a field with another value.
+_CONFLICTS = ("Operation cannot be fulfilled on ", "Apply failed with ")
 _UNFIT = "the server rejected our request due to an error in our request"
 
 
@@ -74,7 +75,7 @@ def _meant(status: int, body: Mapping[str, Any], said: str, sent_as: str) -> Mea
     worded = next((meant for pattern, meant in _WORDED if pattern.match(said)), None)
     if worded is not None and status != HTTPStatus.UNAUTHORIZED:
         return worded
-    if status == HTTPStatus.CONFLICT and body.get("reason") == "Conflict" and said.startswith(_CONFLICT):
+    if status == HTTPStatus.CONFLICT and body.get("reason") == "Conflict" and said.startswith(_CONFLICTS):
         return Meant.MOVED
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and sent_as == How.STEPS and said.startswith(_UNFIT):
         return Meant.MOVED

@@ -43,6 +43,7 @@ class ByReplicaSet:
         returning.refuse_paused(case)
         choice = returning.still(case, plan, history.replicasets(site.cluster, thing))
         written = site.cluster.patch(site.workload, _steps(thing, choice, run), how=How.STEPS, by=marks.manager(run))
+        returning.give_up(case, plan, run)
         return self._watched(case, choice, written)
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:

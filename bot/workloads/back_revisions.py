@@ -38,6 +38,7 @@ class ByControllerRevision:
         choice = returning.still(case, plan, history.controller_revisions(site.cluster, thing))
         patch, by = _patch(thing, choice, run), marks.manager(run)
         written = site.cluster.patch(site.workload, patch, how=How.STRATEGIC, by=by)
+        returning.give_up(case, plan, run)
         if not _rolls(thing):
             return _for_later(site, choice)
         patience = patience_for(thing, in_line=_count(thing))

@@ -73,6 +73,7 @@ class ByRollout:
         stands, kept = _template(case), _kept(case)
         choice = returning.still(_as_kept(case, _now(look, kept)), plan, kept)
         case.site.cluster.patch(stands.ref, _steps(stands, choice, run), how=How.STEPS, by=marks.manager(run))
+        returning.give_up(case, plan, run, stands.ref, stands.path)
         return self._watched(case, look, choice)
 
     def probe(self, case: Case, plan: Plan, run: str) -> Outcome:

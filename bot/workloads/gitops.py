@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bot.clusters import Kind, Ref, Thing
 from bot.ports import Rejected
 from bot.sites import Site
-from bot.workloads import argocd, kinds
+from bot.workloads import argocd, kinds, marks
 from bot.workloads.owners import By, Owner
 
 _FLUX: Mapping[str, Kind] = {one.title: one for one in (kinds.KUSTOMIZATION, kinds.HELMRELEASE)}
@@ -47,7 +47,7 @@ def fight_over(site: Site, thing: Thing, owner: Owner, path: str, *, ref: Ref | 
         case By.OPERATOR:
             return _by_operator(owner, path, ref)
         case By.HELM:
-            return _by_helm(owner, path, ref)
+            return _by_helm(thing, owner, path, ref)
         case By.NOBODY:
             return None
 
@@ -145,7 +145,11 @@ def _by_operator(owner: Owner, path: str, ref: Ref) -> Fight:
     return Fight(refuse=True, said=said, todo=f"Change {owner.kind} {owner.name}, of which it is made.")
 
 
-def _by_helm(owner: Owner, path: str, ref: Ref) -> Fight:
+def _by_helm(thing: Thing, owner: Owner, path: str, ref: Ref) -> Fight:
+    if marks.appliers_of(thing, *path.strip("/").split("/")):
+        said = f"{owner} keeps {path} of {ref} by server-side apply: while this stands, its next `helm upgrade` or"
+        said += " rollback stops half-way at a conflict over it, unless that is forced. An undo gives it back."
+        return Fight(refuse=False, said=said, todo="Put it into the values of the release as well.")
     said = f"{owner} made {ref}: its next `helm upgrade` or rollback may set {path} back."
     return Fight(refuse=False, said=said, todo="Put it into the values of the release as well.")
 

@@ -50,6 +50,14 @@ def way_for(case: Case) -> Way:
     raise Rejected(f"{said} Nothing was done. By hand: {_BY_HAND[by]}.", code="no_way", status=HTTPStatus.CONFLICT)
 
 
+def check_wishes(case: Case, way: Way) -> None:
+    """Raises `Rejected` for what only Helm's way can do."""
+    if way.name == ByHelm.name or not (case.keep or case.force):
+        return
+    said = f"{case.site.workload} does not go back by Helm: its replicas stay as they are, and nothing is forced."
+    raise Rejected(f"{said} Nothing was done. Leave out `replicas` and `conflicts`.", code="not_helm", status=400)
+
+
 def why(case: Case) -> str:
     """Why it goes by that way: a sentence."""
     if case.owner.by is By.NOBODY:

@@ -127,6 +127,12 @@ def with_helm(workload: Ref) -> tuple[Access, ...]:
     return tuple(_accesses(grant, workload))
 
 
+def keeping_replicas(workload: Ref) -> tuple[Access, ...]:
+    """What it takes to keep a count through a rollback: to know that nobody scales it, and to set it again."""
+    wanted = (_own(workload.kind, "get", "patch", sub="scale"), *_read(kinds.HPA, kinds.SCALED))
+    return tuple(access for one in wanted for access in _accesses(one, workload))
+
+
 def _accesses(grant: Grant, workload: Ref) -> Iterator[Access]:
     own = (workload.namespace, workload.name if grant.own else "")
     namespace, name = grant.at if any(grant.at) else ("", "") if grant.everywhere else own

@@ -24,8 +24,13 @@ import yaml
 from bot.clusters import Ref, Thing
 from bot.ports import Rejected
 
+#: The field manager of Helm's program, whatever its file is called.
+MANAGER = "helm"
 #: Versions that were in service, and can be again.
 GOOD = ("deployed", "superseded")
+#: Since these Helm goes back over an object that its newest version no longer has, and that still exists.
+_OVER_DROPPED = {3: 22, 4: 2}  # by its major version, the minor one
+_ON_SERVER = 4  #: the first major version that applies on the server's side
 #: An operation that is younger is believed to be under way.
 UNDER_WAY = timedelta(minutes=15)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -58,6 +63,7 @@ class Release:
     at: datetime | None  #: when it was deployed last; None where it does not say
     manifest: str
     hooks: tuple[Hook, ...]
+    method: str = ""  #: "ssa" where Helm 4 wrote it by server-side apply
 
     @property
     def hash(self) -> str:
@@ -120,6 +126,22 @@ def under_way(one: Release, now: datetime) -> bool:
     return one.is_pending and (one.at is None or now - one.at < UNDER_WAY)
 
 
+def applies_on_server(program: tuple[int, int], goal: Release) -> bool:
+    """Whether that program rolls back to it by server-side apply: Helm 4 goes back by the way that version came by."""
+    return program[0] >= _ON_SERVER and goal.method == "ssa"
+
+
+def goes_over_dropped(program: tuple[int, int]) -> bool:
+    """Whether it rolls back to a version with an object that the newest one dropped, and that is still there."""
+    major, minor = program
+    return minor >= _OVER_DROPPED.get(major, 0)
+
+
+def dropped(now: Release, goal: Release) -> frozenset[str]:
+    """What `goal` installs and `now` does not, each as `called` says."""
+    return frozenset(_objects(goal.manifest).keys() - _objects(now.manifest).keys())
+
+
 def differences(now: Release, goal: Release) -> list[str]:
     """What goes, comes and changes with it: a few words each, no values but images."""
     before, after = _objects(now.manifest), _objects(goal.manifest)
@@ -129,7 +151,7 @@ def differences(now: Release, goal: Release) -> list[str]:
             lines.append(f"{said}: {_some(names)}")
     changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
     for name in sorted(changed):
-        old, new = _images(before[name]), _images(after[name])
+        old, new = images(before[name]), images(after[name])
         lines += [
             f"{name}, container {one}: image {old.get(one, 'none')} -> {new.get(one, 'none')}"
             for one in sorted(old.keys() | new.keys())
@@ -144,6 +166,18 @@ def installs(release: Release, ref: Ref, namespace: str) -> bool:
     """Whether that object is in its manifest. `namespace`: the release's, for what names none."""
     found = _objects(release.manifest).get(f"{ref.kind.title} {ref.name}")
     return found is not None and ((found.get("metadata") or {}).get("namespace") or namespace) == ref.namespace
+
+
+def replicas(release: Release, ref: Ref) -> int | None:
+    """How many replicas it says that workload has; None where it says none, and leaves them alone."""
+    found = _objects(release.manifest).get(f"{ref.kind.title} {ref.name}")
+    count = ((found or {}).get("spec") or {}).get("replicas")
+    return count if isinstance(count, int) else None
+
+
+def images_of(release: Release, name: str) -> dict[str, str]:
+    """By container, of the object that is called so."""
+    return images(_objects(release.manifest).get(name, {}))
 
 
 def run_hooks(goal: Release) -> tuple[Hook, ...]:
@@ -163,6 +197,7 @@ def _release(secret: Thing) -> Release:
             at=_time(str(info.get("last_deployed", ""))),
             manifest=str(told.get("manifest", "")),
             hooks=tuple(map(_hook, told.get("hooks") or ())),
+            method=str(told.get("apply_method") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error, binascii.Error):
         name = (secret.get("metadata") or {}).get("name", "?")
@@ -194,16 +229,25 @@ def _time(said: str) -> datetime | None:
     return at.astimezone(UTC) if at.tzinfo else None
 
 
-def _objects(manifest: str) -> dict[str, Mapping[str, Any]]:
-    """By "Kind name". A manifest that is no YAML gives none: Helm says so itself."""
+def objects(manifest: str) -> Sequence[Mapping[str, Any]]:
+    """What it installs, in its order. A manifest that is no YAML gives nothing: Helm says so itself."""
     try:
-        found = [one for one in yaml.load_all(manifest, Loader=_LOADER) if isinstance(one, dict)]
+        return [one for one in yaml.load_all(manifest, Loader=_LOADER) if isinstance(one, dict)]
     except yaml.YAMLError:
-        return {}
-    return {f"{one.get('kind', '?')} {(one.get('metadata') or {}).get('name', '?')}": one for one in found}
+        return []
 
 
-def _images(thing: Mapping[str, Any]) -> dict[str, str]:
+def called(thing: Mapping[str, Any]) -> str:
+    """ "Kind name"."""
+    return f"{thing.get('kind', '?')} {(thing.get('metadata') or {}).get('name', '?')}"
+
+
+def _objects(manifest: str) -> dict[str, Mapping[str, Any]]:
+    return {called(one): one for one in objects(manifest)}
+
+
+def images(thing: Mapping[str, Any]) -> dict[str, str]:
+    """By container."""
     return {str(one.get("name", "?")): str(one.get("image", "")) for one in _containers(thing)}
 
 

@@ -59,6 +59,11 @@ class Lever:
             return site.workload
         return Ref(kind=self.kind, namespace=site.workload.namespace, name=name)
 
+    @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        """Where its values are on the object itself; its Scale has them in the same place."""
+        return tuple(one.path for one in self.values)
+
     def read(self, thing: Thing) -> dict[str, str]:
         """Its values now, of the object or of its Scale."""
         return {one.name: _said(one, one.raw(thing)) for one in self.values}

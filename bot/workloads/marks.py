@@ -14,6 +14,17 @@ from bot.clusters import Thing
 
 ANNOTATION = "vakhta.dev/run"
 _MANAGER = "vakhta-"
+SHOWN = 8  #: digits of a run
+_HPA = "the HorizontalPodAutoscaler"
+_KNOWN = {
+    "argocd-controller": "Argo CD",
+    "argocd-application-controller": "Argo CD",
+    "keda": "KEDA",
+    "kustomize-controller": "Flux",
+    "helm-controller": "Flux",
+    "helm": "Helm",
+}
+_SCALERS = (_HPA, _KNOWN["keda"])
 
 
 def manager(run: str) -> str:
@@ -52,6 +63,38 @@ def written_by(thing: Thing, run: str) -> bool:
     return any(entry.get("manager") == manager(run) for entry in meta.get("managedFields") or ())
 
 
+def called(manager: str, sub: str = "") -> str:
+    """A field manager in words for people; `sub`: through which subresource it wrote."""
+    if (manager, sub) == ("kube-controller-manager", "scale"):
+        return _HPA
+    if manager.startswith(_MANAGER):
+        return f"this bot's run {manager.removeprefix(_MANAGER)[:SHOWN]}"
+    return _KNOWN.get(manager, manager)
+
+
+def run_of(manager: str) -> str:
+    """The run of the bot's that writes by that name; "" for anybody else's."""
+    return manager.removeprefix(_MANAGER) if manager.startswith(_MANAGER) else ""
+
+
+def is_autoscaled(thing: Thing) -> bool:
+    """Whether an autoscaler has set its replicas last."""
+    return owner_of_field(thing, "spec", "replicas") in _SCALERS
+
+
+def holders_of(thing: Thing, *path: str) -> tuple[str, ...]:
+    """All managers of that field; who applies the value that is there already holds it too."""
+    entries = (thing.get("metadata") or {}).get("managedFields") or ()
+    return tuple(str(one.get("manager", "")) for one in entries if _holds(one.get("fieldsV1") or {}, path))
+
+
+def appliers_of(thing: Thing, *path: str) -> tuple[str, ...]:
+    """Who keeps that field by server-side apply, and is told of a conflict where somebody else holds it."""
+    entries = (thing.get("metadata") or {}).get("managedFields") or ()
+    applied = (one for one in entries if one.get("operation") == "Apply" and _holds(one.get("fieldsV1") or {}, path))
+    return tuple(str(one.get("manager", "")) for one in applied)
+
+
 def owner_of_field(thing: Thing, *path: str) -> str:
     """Which manager wrote that field last, "HPA" and the like for controllers that people know; "" where nobody is."""
     for entry in _newest_first(thing):
@@ -62,7 +105,7 @@ def owner_of_field(thing: Thing, *path: str) -> str:
 
 def whose(thing: Thing, *path: str) -> str:
     """As `owner_of_field`, for a sentence that has to name somebody."""
-    return owner_of_field(thing, *path) or "somebody who left no name"
+    return called(owner_of_field(thing, *path)) or "somebody who left no name"
 
 
 def _newest_first(thing: Thing) -> Iterator[Mapping[str, Any]]:
@@ -79,9 +122,5 @@ def _holds(fields: Mapping[str, Any], path: tuple[str, ...]) -> bool:
 
 
 def _known(entry: Mapping[str, Any]) -> str:
-    name = str(entry.get("manager", ""))
-    if name == "kube-controller-manager" and entry.get("subresource") == "scale":
-        return "the HorizontalPodAutoscaler"
-    known = {"argocd-controller": "Argo CD", "argocd-application-controller": "Argo CD", "keda": "KEDA"}
-    known |= {"kustomize-controller": "Flux", "helm-controller": "Flux", "helm": "Helm"}
-    return known.get(name, name)
+    name, sub = str(entry.get("manager", "")), str(entry.get("subresource", ""))
+    return name if run_of(name) else called(name, sub)

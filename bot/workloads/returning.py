@@ -10,12 +10,13 @@ from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Access, Kind, Ref
 from bot.ports import Rejected
 from bot.sites import Site
-from bot.workloads import marks, templates
+from bot.workloads import holding, marks, templates
 from bot.workloads.history import Choice, Revision, current
 from bot.workloads.ways import Case
 
 #: Names in `seen`. What a run leaves is the first, so that an undo over somebody's later change is refused.
-TEMPLATE, _GOAL, _KEPT, _UID = "template", "goal", "kept", "uid"
+TEMPLATE, _GOAL, _KEPT, _UID, _GIVES = "template", "goal", "kept", "uid", "gives up"
+_WHERE = "/spec/template"
 #: Of a template that its controller has made no revision of yet.
 _NONE = "none"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -26,15 +27,16 @@ def planned(case: Case, choice: Choice, more: Sequence[str]) -> Plan:
     site, now, back = case.site, choice.now, _kept(case, choice)
     return Plan(
         target=case.service,
-        effect=(*_changes(case, choice), *more, *_left_alone(case, choice)),
+        effect=(*_changes(case, choice), *more, *_left_alone(case, choice), *_held(case)),
         radius=f"all pods of {site.workload}",
         seen={
             TEMPLATE: now.hash if now else _NONE,
             _GOAL: choice.goal.hash,
             _KEPT: choice.goal.uid,
             _UID: case.thing["metadata"]["uid"],
+            **({_GIVES: "yes"} if case.tools.undoes else {}),
         },
-        private=(_KEPT, _UID),
+        private=(_KEPT, _UID, _GIVES),
         undo=f"rollback {case.service} to {back.hash}" if back else "",
         check=site.check,
         within=site.within,
@@ -50,6 +52,12 @@ def still(case: Case, plan: Plan, revisions: Sequence[Revision]) -> Choice:
     if held != plan.seen[TEMPLATE]:
         raise Moved(f"{site.workload} went from {plan.seen[TEMPLATE]} to {held}")
     return Choice(now=now, goal=_goal(site, plan, revisions))
+
+
+def give_up(case: Case, plan: Plan, run: str, ref: Ref | None = None, path: str = _WHERE) -> None:
+    """After an undo was written: the bot holds nothing of the template any more. Where it goes on, nothing is lost."""
+    if _GIVES in plan.seen:
+        holding.given_up(case.site, ref or case.site.workload, [tuple(path.strip("/").split("/"))], run)
 
 
 def over(site: Site, choice: Choice, why: str) -> Outcome:
@@ -125,6 +133,19 @@ def _left_alone(case: Case, choice: Choice) -> tuple[str, ...]:
     if back is not None:
         undo = f"Undo brings {back.hash} back, whatever number it has by then."
     return (*lines, undo)
+
+
+def _held(case: Case) -> tuple[str, ...]:
+    """Who is told of a conflict by it: whoever keeps the template by server-side apply."""
+    if case.tools.undoes:
+        return (holding.GIVES_UP,)
+    who = marks.appliers_of(case.thing, *_WHERE.strip("/").split("/"))
+    if not who:
+        return ()
+    named = " and ".join(map(marks.called, who))
+    return (
+        f"{named} keeps it by server-side apply, and is told of a conflict until it forces that, or this is undone.",
+    )
 
 
 def _kept(case: Case, choice: Choice) -> Revision | None:

@@ -15,7 +15,21 @@ from bot.clusters import How, Ref, Thing
 from bot.kinds import spell
 from bot.ports import Rejected
 from bot.sites import Site
-from bot.workloads import autoscalers, fitting, gitops, guards, kinds, levers, marks, place, status
+from bot.workloads import (
+    autoscalers,
+    fitting,
+    gitops,
+    guards,
+    handing_over,
+    holding,
+    kinds,
+    levers,
+    marks,
+    place,
+    status,
+)
+from bot.workloads.autoscalers import Autoscaler
+from bot.workloads.handing_over import BY, HANDED, UID, spelled
 from bot.workloads.levers import LEVERS, Lever
 from bot.workloads.moves import Move, Wish, move_of, reverse_of, settled
 from bot.workloads.owners import owner_of
@@ -24,24 +38,22 @@ from bot.workloads.watching import watched
 from bot.workloads.ways import WAY, chosen
 
 _SCALABLE = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
-_BY, _UID = "autoscaler", "uid"
 #: What is noted for the watch: the phase that a Rollout had before.
 _PHASE = "phase"
 #: Whoever refuses a dry run with these refuses the write as well, whatever the status is.
 _SAYS_NO = ("denied", "unasked")
 _NOTHING = " Nothing was done."
+_GIVES = "gives up"  #: in `seen` of an undo: whether the bot gives up the fields that it holds
 
 
 def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
     """Looks at everything that would be in the way of it, or fight it."""
     site = place.site_of(tools, wish.service)
     guards.check_wish(wish, site)
-    workload = place.workload_of(site, *_SCALABLE)
-    place.check_stays(site, workload)
-    auto = autoscalers.autoscaler_of(site.cluster, site.workload)
-    if auto is not None:
-        place.check_not_going(auto.ref, auto.thing)
-    _check_workload(site, workload)
+    workload, auto = _to_scale(site)
+    handed = handing_over.plan(wish.service, workload, auto) if tools.undoes else None
+    if handed is not None:
+        return handed
     move = move_of(wish, site.workload, workload, auto)
     _check_move(move, wish, site, workload)
     mine = workload if move.lever.kind is None or auto is None else auto.thing
@@ -56,14 +68,15 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
         effect=(
             *move.effect,
             *fights,
+            *holding.words(site, move.ref, mine, move.changed, undoing=bool(tools.undoes)),
             *guards.cautions(move, site.workload, workload, site),
             *around,
             *_tried(move, site),
             *((f"Nothing undoes it: {fixed}",) if fixed else ()),
         ),
         radius=_radius(move, site),
-        seen=_seen(move, mine),
-        private=(WAY, _UID),
+        seen=_seen(move, mine) | ({_GIVES: "yes"} if tools.undoes and holding.may_give_up(site, move.ref) else {}),
+        private=(WAY, UID, _GIVES),
         undo="" if fixed else str(move.back),
         check=site.check if move.new else "",  # What is at 0 on purpose is not well, and must not be undone for that.
         within=site.within if site.check and move.new else timedelta(0),
@@ -73,9 +86,20 @@ def plan(wish: Wish, held: timedelta, tools: Tools) -> Plan:
     )
 
 
+def _to_scale(site: Site) -> tuple[Thing, Autoscaler | None]:
+    """The workload and who scales it by itself. Raises `Rejected` where neither may be scaled as it stands."""
+    workload = place.workload_of(site, *_SCALABLE)
+    place.check_stays(site, workload)
+    auto = autoscalers.autoscaler_of(site.cluster, site.workload)
+    if auto is not None:
+        place.check_not_going(auto.ref, auto.thing)
+    _check_workload(site, workload)
+    return workload, auto
+
+
 def _seen(move: Move, mine: Thing) -> dict[str, str]:
-    by = {_BY: move.ref.name} if move.lever.kind else {}
-    return {WAY: move.lever.way, _UID: mine["metadata"]["uid"], **by, **move.before}
+    by = {BY: move.ref.name} if move.lever.kind else {}
+    return {WAY: move.lever.way, UID: mine["metadata"]["uid"], **by, **move.before}
 
 
 def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
@@ -87,20 +111,24 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     if held is None:
         raise Moved(f"{ref} is gone")
     place.check_not_going(ref, held)
-    if held["metadata"]["uid"] != plan.seen[_UID]:
+    if held["metadata"]["uid"] != plan.seen[UID]:
         raise Moved(f"{ref} was deleted and made anew")
     now = lever.read(held)
     moved = [f"{name}: {plan.seen[name]} -> {value}" for name, value in now.items() if value != plan.seen[name]]
     if moved:
         raise Moved("; ".join(moved))
+    if HANDED in plan.seen:
+        return handing_over.run(site, lever, ref, plan, run)
     after = settled(wish, now)
     phase = str((workload.get("status") or {}).get("phase", ""))
     off = lever is levers.HPA and _is_off(workload, held)
     tools.note({_PHASE: phase})
     site.cluster.patch(ref, lever.steps(held, after, run), how=How.STEPS, by=marks.manager(run), sub=lever.sub)
+    still = holding.given_up(site, ref, lever.paths, run) if _GIVES in plan.seen else ""
     look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, now=tools.now, off=off)
     why = watched(site, tools, look, patience=_patience(site, workload, after))
-    said = f"{_said(wish, after)}{as_it_stands(site, lever, ref, wish.count)}"
+    kept = f" The bot still holds its fields: {still}." if still else ""
+    said = f"{_said(wish, after)}{as_it_stands(site, lever, ref, wish.count)}{kept}"
     return Outcome(ended=Ended.DONE, said=said, unwell=why, left=after)
 
 
@@ -108,8 +136,10 @@ def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     """Whether that run wrote what it was to write, by what it left and by the values; then the watch goes on."""
     site, lever, ref = _meant(wish, plan, tools)
     held = site.cluster.get(ref)
-    if held is None or held["metadata"]["uid"] != plan.seen[_UID]:
+    if held is None or held["metadata"]["uid"] != plan.seen[UID]:
         return Outcome(ended=Ended.UNKNOWN, said=f"{ref} is gone, so that nobody can see whether it was scaled.")
+    if HANDED in plan.seen:
+        return handing_over.probe(lever, held, plan)
     before = {one.name: plan.seen[one.name] for one in lever.values}
     after, now = settled(wish, before), lever.read(held)
     if marks.written_by(held, run):
@@ -117,7 +147,7 @@ def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
         return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
     if now == before:
         return Outcome(ended=Ended.FAILED, said=f"{wish.service} is as it was: never changed, or back at once.")
-    said = f"{wish.service} is neither as it was nor bears the mark of this run: {_spelled(now)}."
+    said = f"{wish.service} is neither as it was nor bears the mark of this run: {spelled(now)}."
     return Outcome(ended=Ended.UNKNOWN, said=said)
 
 
@@ -135,7 +165,7 @@ def _meant(wish: Wish, plan: Plan, tools: Tools) -> tuple[Site, Lever, Ref]:
     """What the plan's lever is, and the object that it is of."""
     site = place.site_of(tools, wish.service)
     lever = chosen(LEVERS, plan)
-    return site, lever, lever.ref(site, plan.seen.get(_BY, ""))
+    return site, lever, lever.ref(site, plan.seen.get(BY, ""))
 
 
 def _check_workload(site: Site, workload: Thing) -> None:
@@ -188,7 +218,7 @@ def _tried(move: Move, site: Site) -> tuple[str, ...]:
 def _why_no_way_back(move: Move, site: Site, workload: Thing) -> str:
     """Why the words that would undo it would be refused: a sentence; "" where they would be taken."""
     if move.back is None:
-        return f"what is there now, {_spelled(move.before)}, can't be said in words of this command."
+        return f"what is there now, {spelled(move.before)}, can't be said in words of this command."
     back = reverse_of(move)
     try:
         guards.check_wish(move.back, site)
@@ -234,7 +264,3 @@ def _said(wish: Wish, after: Mapping[str, str]) -> str:
     if after.get("paused", levers.ABSENT) != levers.ABSENT:
         return f"{wish.service} is paused at {after['paused']}."
     return f"{wish.service} is kept between {after['floor']} and {after['ceiling']}."
-
-
-def _spelled(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())

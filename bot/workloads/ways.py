@@ -35,6 +35,8 @@ class Case:
     owner: Owner
     wish: str  #: what is wanted, as it was typed: a revision to go back to, "full"; "" for the usual
     tools: Tools
+    keep: bool = False  #: the replicas that it has now are to stay, whatever the older revision says
+    force: bool = False  #: fields that others hold are to be taken from them
 
 
 class Way(Protocol):

@@ -1,9 +1,10 @@
 """A strict Kubernetes API server: real HTTP, and the semantics on which safe writes depend.
 
-Versions and 409, JSON patch whose test fails with 422, strategic merge with merge keys (415 on custom resources),
-/scale and /status as views of their own, dryRun=All, selectors, pages, a watch that can be resumed, cut or told 410,
-access reviews, impersonation. Small controllers live in `kubernetes_controllers`; the world moves by one of their steps
-after each request, and while a watch waits, so that no test has to sleep for it.
+Versions and 409, server-side apply with the owners of fields and their conflicts, JSON patch whose test fails with 422,
+strategic merge with merge keys (415 on custom resources), /scale and /status as views of their own, dryRun=All,
+selectors, pages, a watch that can begin with a list, be resumed, cut or told 410, access reviews, impersonation. Small
+controllers live in `kubernetes_controllers`; the world moves by one of their steps after each request, and while a
+watch waits, so that no test has to sleep for it.
 Written down from the API's documentation and its server's sources; `tests/cluster` holds it and a real one to the same.
 """
 
@@ -17,6 +18,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import yaml
+
 from tests.fakes import kubernetes_discovery as discovery
 from tests.fakes import kubernetes_patches as patches
 from tests.fakes import kubernetes_protobuf as protobuf
@@ -28,7 +31,7 @@ from tests.fakes.kubernetes_policies import reviewed
 from tests.fakes.kubernetes_rights import Rights, User, Wanted
 from tests.fakes.kubernetes_store import Refused, Thing, copied, selected
 from tests.fakes.kubernetes_validation import check
-from tests.fakes.kubernetes_views import PATH, QUERY, VERBS, Asked, line
+from tests.fakes.kubernetes_views import PATH, QUERY, VERBS, Asked, bookmark, line
 from tests.fakes.kubernetes_writes import listed, view, wanted
 from tests.fakes.server import StrictServer
 from tests.fakes.ticking import Ticking
@@ -172,16 +175,21 @@ class FakeKubernetes(StrictServer, Insides):
         match asked.call.verb:
             case "GET" if asked.name:
                 return Answer.json(view(asked, self._object(asked)))
-            case "GET" if asked.call.query.get("watch") in ("true", "1"):
-                return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
             case "GET":
-                return Answer.json(self._listed(asked))
+                return self._read(asked)
             case "POST":
                 return self._create(asked)
+            case "PATCH" if asked.applies and not asked.sub:
+                return self._applied(asked)
             case "PUT" | "PATCH":
                 return Answer.json(self._changed(asked))
             case _:
                 return self._delete(asked)
+
+    def _read(self, asked: Asked) -> Answer:
+        if asked.call.query.get("watch") in ("true", "1"):
+            return Answer(headers={"Content-Type": "application/json"}, pieces=self._watched(asked))
+        return Answer.json(self._listed(asked))
 
     @staticmethod
     def _subs(resource: Resource) -> set[str | None]:
@@ -204,6 +212,9 @@ class FakeKubernetes(StrictServer, Insides):
         )
         if not self.rights.allow(user, wanted):
             raise Refused(403, "Forbidden", wanted.refusal(user), name=asked.name, kind=asked.resource.plural)
+        missing = asked.applies and self.objects.find(asked.resource, asked.namespace, asked.name) is None
+        if missing and not self.rights.allow(user, made := replace(wanted, verb="create")):
+            raise Refused(403, "Forbidden", made.refusal(user), name=asked.name, kind=asked.resource.plural)
 
     def _object(self, asked: Asked) -> Thing:
         return self.objects.get(asked.resource, asked.namespace, asked.name)
@@ -238,6 +249,11 @@ class FakeKubernetes(StrictServer, Insides):
             gone = Refused(410, "Expired", f"too old resource version: {since} ({self.objects.version})").status()
             yield line({"type": "ERROR", "object": gone})
             return
+        if query.get("sendInitialEvents") == "true":
+            with self._lock:
+                held, since = list(self.objects.all(asked.resource, asked.namespace)), self.objects.version
+            yield from (line({"type": "ADDED", "object": one}) for one in held if fits(one))
+            yield line({"type": "BOOKMARK", "object": bookmark(asked.resource, since)})
         while time.monotonic() < until and not self.ended.is_set():
             with self._moved:
                 fresh = [one for one in self.objects.since(since) if one.resource == asked.resource]
@@ -278,6 +294,22 @@ class FakeKubernetes(StrictServer, Insides):
         if not asked.dry:
             made = self.objects.write(asked.resource, old, new, by=asked.manager, sub=asked.sub)
         return copied(view(asked, made))
+
+    def _applied(self, asked: Asked) -> Answer:
+        """Server-side apply, which makes what is not there yet."""
+        if not asked.call.query.get("fieldManager"):
+            raise Refused(422, "Invalid", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+        said = yaml.safe_load(asked.call.body)
+        where = {"namespace": asked.namespace} if asked.resource.namespaced else {}
+        said["metadata"] = {**said["metadata"], **where}
+        if said["metadata"].get("managedFields"):
+            raise Refused(400, "BadRequest", "metadata.managedFields must be nil")
+        force = asked.call.query.get("force") == "true"
+        old, made = self.objects.apply(asked.resource, asked.namespace, asked.name, said, by=asked.manager, force=force)
+        check(asked.resource, made, old)
+        if not asked.dry:
+            made = self.objects.keep_applied(asked.resource, old, made)
+        return Answer.json(copied(made), status=200 if old else 201)
 
     def _delete(self, asked: Asked) -> Answer:
         thing = self._object(asked)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from tests.fakes.kubernetes_apply import Conflict, applied
 from tests.fakes.kubernetes_defaults import defaulted
 from tests.fakes.kubernetes_fields import Write, managed
 from tests.fakes.kubernetes_kinds import FIELD_SELECTORS, Resource
@@ -22,8 +23,8 @@ Thing = dict[str, Any]
 T = TypeVar("T")
 _SET = re.compile(r"\s*(!?)([^\s!=,()]+)\s*(?:(=|==|!=)\s*([^\s,()=!]*)|\s(in|notin)\s*\(([^)]*)\))?\s*(?:,|$)")
 _FIRST = 1000
-#: Of the metadata what nobody writes.
-_FIXED = (
+#: What the server alone writes.
+_HEAD = (
     *("uid", "name", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields"),
     *("deletionTimestamp", "deletionGracePeriodSeconds"),
 )
@@ -127,9 +128,41 @@ class Objects:
         meta |= {"uid": meta.get("uid") or str(uuid.uuid4()), "creationTimestamp": self.clock.stamp}
         meta |= {"generation": 1} if resource.generations else {}
         defaulted(resource, new)
-        meta["managedFields"] = managed({}, new, self._by(by, "", resource))
+        meta["managedFields"] = managed({}, new, self.by(by, "", resource), ())
         self._keep(resource, new, "ADDED")
         return new
+
+    def apply(
+        self, resource: Resource, namespace: str, name: str, said: Thing, *, by: str, force: bool
+    ) -> tuple[Thing | None, Thing]:
+        """Server-side apply: the object that is there (None: none), and as it would be; `keep` keeps it."""
+        old = self.find(resource, namespace, name)
+        write = Write(by=by, sub="", at=self.clock.stamp, api_version=resource.api_version, applies=True)
+        try:
+            made, entries = applied(old or {}, said, write, force=force)
+        except Conflict as conflict:
+            raise Refused(409, "Conflict", conflict.said, causes=conflict.causes) from None
+        head: Thing = {"uid": str(uuid.uuid4()), "creationTimestamp": self.clock.stamp, "name": name}
+        head |= {"generation": 1} if resource.generations else {}
+        made["metadata"] |= (
+            head if old is None else {one: old["metadata"][one] for one in _HEAD if one in old["metadata"]}
+        )
+        made |= {"apiVersion": resource.api_version, "kind": resource.kind}
+        if resource.status:
+            made.pop("status", None)
+            made |= {"status": copied(old["status"])} if old and "status" in old else {}
+        defaulted(resource, made)
+        made["metadata"]["managedFields"] = entries
+        if old is not None and resource.generations and _asks_anew(resource, old, made, ""):
+            made["metadata"]["generation"] = old["metadata"]["generation"] + 1
+        return old, made
+
+    def keep_applied(self, resource: Resource, old: Thing | None, made: Thing) -> Thing:
+        """What `apply` made; the same object where nothing is different."""
+        if old == made:
+            return made
+        self._keep(resource, made, "ADDED" if old is None else "MODIFIED")
+        return made
 
     def write(self, resource: Resource, old: Thing, new: Thing, *, by: str, sub: str = "") -> Thing:
         """The new state of what is stored, its bookkeeping done; the same object where nothing is different."""
@@ -155,17 +188,18 @@ class Objects:
             name = old["metadata"]["name"]
             said = f'{resource.kind}.{resource.group} "{name}" is invalid: {told}'
             raise Refused(422, "Invalid", said, name=name, group=resource.group, kind=resource.kind)
-        for name in _FIXED:
+        held = _entries(old, made, sub)
+        for name in _HEAD:
             made["metadata"].pop(name, None)
             if name in old["metadata"]:
                 made["metadata"][name] = old["metadata"][name]
         if sub != "status":
             defaulted(resource, made)
-        if made == old:
+        if made == old and held == old["metadata"].get("managedFields"):
             return old
         if resource.generations and _asks_anew(resource, old, made, sub):
             made["metadata"]["generation"] = old["metadata"]["generation"] + 1
-        made["metadata"]["managedFields"] = managed(old, made, self._by(by, sub, resource))
+        made["metadata"]["managedFields"] = managed(old, made, self.by(by, sub, resource), held)
         return made
 
     def delete(self, resource: Resource, thing: Thing) -> None:
@@ -201,12 +235,24 @@ class Objects:
         thing["metadata"]["resourceVersion"] = str(self.version)
         self.changes.append(Change(version=self.version, type=how, resource=resource, thing=copied(thing)))
 
-    def _by(self, by: str, sub: str, resource: Resource) -> Write:
+    def by(self, by: str, sub: str, resource: Resource) -> Write:
         return Write(by=by, sub=sub, at=self.clock.stamp, api_version=resource.api_version)
 
 
 def _let_go(thing: Thing) -> bool:
     return "deletionTimestamp" in thing["metadata"] and not thing["metadata"].get("finalizers")
+
+
+def _entries(old: Thing, new: Thing, sub: str) -> list[Thing]:
+    """The managed fields from which a write goes on: those that it says itself, but never through a subresource.
+
+    An empty list, or one with an empty entry, takes them all away; what is not there is taken for a client that knows
+    nothing of them.
+    """
+    live, said = old["metadata"].get("managedFields") or [], new["metadata"].get("managedFields")
+    if sub or said is None:
+        return list(live)
+    return [] if said in ([], [{}]) else list(said)
 
 
 def key_of(thing: Thing) -> Key:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from tests.fakes.calls import Call
+from tests.fakes.kubernetes_apply import MEDIA_TYPE
 from tests.fakes.kubernetes_kinds import Resource
 from tests.fakes.kubernetes_store import Refused, Thing
 
@@ -26,7 +27,7 @@ QUERY = {
         "resourceVersion",
         "timeoutSeconds",
     }
-    | {"allowWatchBookmarks", "resourceVersionMatch"},
+    | {"allowWatchBookmarks", "resourceVersionMatch", "sendInitialEvents"},
     "PATCH": {"timeout", "dryRun", "fieldManager", "fieldValidation", "force"},
     "PUT": {"timeout", "dryRun", "fieldManager", "fieldValidation"},
     "POST": {"timeout", "dryRun", "fieldManager", "fieldValidation"},
@@ -52,6 +53,11 @@ class Asked:
         return "dryRun" in self.call.query
 
     @property
+    def applies(self) -> bool:
+        """Whether it is a server-side apply."""
+        return self.call.headers.get("content-type", "").partition(";")[0] == MEDIA_TYPE
+
+    @property
     def manager(self) -> str:
         agent = self.call.headers.get("user-agent", "").partition("/")[0]
         return self.call.query.get("fieldManager") or agent or "unknown"
@@ -59,3 +65,9 @@ class Asked:
 
 def line(event: Thing) -> bytes:
     return json.dumps(event).encode() + b"\n"
+
+
+def bookmark(resource: Resource, version: int) -> Thing:
+    """That a watch which began with a list has told all of it."""
+    meta = {"resourceVersion": str(version), "annotations": {"k8s.io/initial-events-end": "true"}}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}

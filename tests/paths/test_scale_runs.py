@@ -17,7 +17,7 @@ from bot.book import Role, Rule
 from bot.model import Reply
 from bot.sites import Replicas
 from bot.store import ran
-from bot.workloads import kinds
+from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import Meddled, deployed, replicas
 from tests.cluster.world import World, fake_world
@@ -65,6 +65,11 @@ def ended(house: House) -> None:
     house.tends()
 
 
+def holders(world: World) -> tuple[str, ...]:
+    """By what managers the count is held."""
+    return marks.holders_of(world.get(kinds.DEPLOYMENT, "api"), "spec", "replicas")
+
+
 def run_of(reply: Reply) -> str:
     """Its handle, from "`runs` says how run 5f5f5f5f goes"."""
     return reply.said.partition("how run ")[2].split()[0]
@@ -95,7 +100,8 @@ def test_the_undo_brings_it_back(on_call: House, world: World) -> None:
     ended(on_call)
 
     assert "goes from 5 to 3 replicas." in shown.said
-    assert replicas(world) == 3
+    assert "Then the bot gives up its hold on it" in shown.said
+    assert (replicas(world), holders(world)) == (3, ())
 
 
 def test_an_undo_over_somebody_else_s_later_change_is_refused(on_call: House, world: World) -> None:
@@ -131,7 +137,7 @@ def test_for_a_while_is_undone_by_itself(on_call: House, world: World) -> None:
     on_call.tends()
     ended(on_call)
 
-    assert (there, replicas(world)) == (5, 3)
+    assert (there, replicas(world), holders(world)) == (5, 3, ())
 
 
 def test_a_plan_that_the_world_has_left_behind_is_shown_anew(on_call: House, world: World) -> None:

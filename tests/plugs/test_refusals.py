@@ -37,6 +37,7 @@ _LIMIT = 'pods "api-1" is forbidden: maximum cpu usage per Container is 1, but l
             'Operation cannot be fulfilled on Pod "a": the UID in the precondition',
             Meant.MOVED,
         ),
+        (409, "Conflict", 'Apply failed with 1 conflict: conflict with "helm": .spec.replicas', Meant.MOVED),
         (422, "Invalid", _UNFIT, Meant.MOVED),
         (409, "Conflict", _HOOK, Meant.DENIED),
         (409, "", _HOOK, Meant.DENIED),

@@ -1,0 +1,116 @@
+"""Which fields the bot holds of what it has written to, and how it gives them up again.
+
+A write makes its manager the holder of a field. Whoever keeps the object by server-side apply (Helm 4, `kubectl apply
+--server-side`) is from then on told of a conflict, until it forces the field, or the bot gives it up: not by writing
+the old value, which it would hold just the same, but by taking itself out of the object's managed fields. The trap:
+that is done on the object itself; in what comes through /scale or /status the API server ignores managed fields.
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.acting import Moved, Unsure
+from bot.clusters import How, Ref, Thing
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import marks, place
+from bot.workloads.levers import Value
+from bot.workloads.owners import By, owner_of
+
+_TRIES = 5  #: its controller writes its status meanwhile, and each of those is another version
+Path = tuple[str, ...]
+#: In the plan of an undo.
+GIVES_UP = "Then the bot gives up its hold on it, so that whoever deploys it next is told of no conflict."
+
+
+def heirs(thing: Thing, paths: Sequence[Path]) -> tuple[str, ...]:
+    """Who says by server-side apply what the bot has set and still holds: the same value, which is theirs as well."""
+    ours = [path for path in paths if any(marks.run_of(who) for who in marks.holders_of(thing, *path))]
+    return tuple(dict.fromkeys(who for path in ours for who in marks.appliers_of(thing, *path)))
+
+
+def may_give_up(site: Site, ref: Ref) -> bool:
+    """Whether whoever writes there may change the object itself, which a /scale alone does not take."""
+    wanted = place.changing(ref)
+    known = site.person is None or site.cluster.granted(site.person, wanted)
+    return known and site.cluster.allowed(wanted)
+
+
+def given_up(site: Site, ref: Ref, paths: Sequence[Path], run: str) -> str:
+    """Take the bot out of those who hold these fields of the object. Returns why not: a few words, or ""."""
+    why = "it changes all the time"
+    for _ in range(_TRIES):
+        try:
+            thing = site.cluster.get(ref)
+            if thing is None:
+                return ""
+            held = (thing.get("metadata") or {}).get("managedFields") or []
+            left = _without(held, paths)
+            if left == held:
+                return ""
+            site.cluster.patch(ref, _steps(thing, left, run), how=How.STEPS, by=marks.manager(run))
+        except Moved:
+            continue
+        except (Rejected, Unsure) as trouble:
+            why = trouble.said.partition(" Nothing was done.")[0].rstrip(".")
+            break
+        return ""
+    return why
+
+
+def words(site: Site, ref: Ref, thing: Thing, changed: Sequence[Value], *, undoing: bool) -> tuple[str, ...]:
+    """What a change of these values of `thing` means for who holds them: a sentence each."""
+    if undoing and may_give_up(site, ref):
+        return (GIVES_UP,)
+    if undoing:
+        return (f"The bot goes on holding it, because it may not patch {ref} itself, which giving it up takes.",)
+    owner = owner_of(thing, ref)
+    if owner.by is not By.NOBODY:  # What that one does about it is told already.
+        return ()
+    kept = {one.path: who for one in changed if (who := marks.appliers_of(thing, *one.path))}
+    return tuple(
+        f"{' and '.join(map(marks.called, who))} keeps .{'.'.join(path)} of {ref} by server-side apply, and is told of"
+        " a conflict until it forces that field, or this is undone."
+        for path, who in kept.items()
+    )
+
+
+def _steps(thing: Thing, left: list[Any], run: str) -> list[dict[str, object]]:
+    """The mark of the run is set as well: the managed fields do not bear it any more."""
+    meta = thing["metadata"]
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+        {"op": "replace", "path": "/metadata/managedFields", "value": left},
+        *marks.noted(thing, marks.annotation(run)),
+    ]
+
+
+def _without(held: Sequence[Mapping[str, Any]], paths: Sequence[Path]) -> list[Any]:
+    left = []
+    for entry in held:
+        fields = entry.get("fieldsV1") or {}
+        if marks.run_of(str(entry.get("manager", ""))):
+            for path in paths:
+                fields = _cut(fields, path)
+        if fields:
+            left.append({**entry, "fieldsV1": fields})
+    return left
+
+
+def _cut(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The tree without that branch, nor what is empty without it."""
+    first, *rest = path
+    made = dict(fields)
+    name = f"f:{first}"
+    if name not in made:
+        return made
+    below = _cut(made[name], tuple(rest)) if rest else {}
+    if below:
+        made[name] = below
+    else:
+        del made[name]
+    return made

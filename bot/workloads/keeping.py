@@ -1,0 +1,45 @@
+"""Replicas kept through a rollback of Helm's: set again as soon as Helm has set what its older version says.
+
+Helm takes no word about which fields to leave alone, and waits for its pods; so its program runs on a thread, and the
+count is looked at beside it. Between Helm's write and ours the controller may already take pods away: plans say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from bot.acting import Moved, Unsure
+from bot.clusters import How
+from bot.ports import Rejected
+from bot.sites import Site
+from bot.workloads import levers, marks
+
+_PACE_S = 0.2  #: between two looks, and so about as long as Helm's count stands
+
+
+def kept(site: Site, count: int, run: str, change: Callable[[], str]) -> tuple[str, str]:
+    """What `change` returns, and why the workload does not have that many replicas after it; "" where it has."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="helm") as pool:
+        changing = pool.submit(change)
+        while not changing.done():
+            wait([changing], timeout=_PACE_S)
+            _set_again(site, count, run)
+    why = _set_again(site, count, run)  # However the change ended, and whatever it set last.
+    return changing.result(), why
+
+
+def _set_again(site: Site, count: int, run: str) -> str:
+    lever = levers.WORKLOAD
+    try:
+        held = site.cluster.get(site.workload, lever.sub)
+        if held is None:
+            return f"{site.workload} is gone."
+        if lever.read(held) == {"replicas": str(count)}:
+            return ""
+        steps = lever.steps(held, {"replicas": str(count)}, run)
+        site.cluster.patch(site.workload, steps, how=How.STEPS, by=marks.manager(run), sub=lever.sub)
+    except (Moved, Rejected, Unsure) as trouble:
+        said = trouble.said.partition(" Nothing was done.")[0].rstrip(".")
+        return f"{site.workload} could not be given its {count} replicas again: {said}."
+    return ""
