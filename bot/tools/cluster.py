@@ -29,11 +29,11 @@ from bot.clusters import Access, How, Kind, Mapped, Ref, Thing
 from bot.ports import Rejected
 from bot.redact import redact
 from bot.settings_services import ClusterSettings
+from bot.tools.credentials import in_time
 
 _TRIES, _PATIENCE_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
 _PAGE = "500"
-_MOST_PAGES = 200
-_MOST_SHOWN = 300
+_MOST_PAGES, _MOST_SHOWN = 200, 300
 _JSON = "application/json"
 #: The group that Kubernetes adds to whoever it knows; in a review it has to be said.
 _EVERYBODY = "system:authenticated"
@@ -221,9 +221,8 @@ class Kubernetes:
             return  # The object is read next, and that says whether the cluster is there.
 
     def _addressed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        api = self._connected()
-        headers = {"Accept": _JSON, "User-Agent": "vakhta"}
-        api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        api, headers = in_time(self._connected), {"Accept": _JSON, "User-Agent": "vakhta"}
+        in_time(lambda: api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None))
         return f"{api.configuration.host.rstrip('/')}{path}{f'?{urlencode(query)}' if query else ''}", headers
 
     def _connected(self) -> ApiClient:
