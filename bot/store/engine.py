@@ -80,9 +80,10 @@ class Store:
         self._alone: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
-        self._opened = Opened(Path(self.url.database or "")) if self.sqlite else None
-        self._soundness = Soundness(Path(self.url.database or "") if self.sqlite else None)
-        self._checkpoints = Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
+        file = Path(self.url.database or "") if self.sqlite else None
+        self._opened = Opened(file) if file else None
+        self._soundness = Soundness(file)
+        self._checkpoints = Checkpoints(file, self._turns, self._opened.lose) if file and self._opened else None
 
     @contextmanager
     def begin(

@@ -164,10 +164,15 @@ class Opened:
     def __init__(self, path: Path) -> None:
         self._path = str(path)
         self._is = _identity(self._path)
+        self._lost = False
+
+    def lose(self) -> None:
+        """Its log was deleted."""
+        self._lost = True
 
     def must_be_there(self) -> None:
-        """Raises sqlite3.OperationalError: another file, or none, is where it was."""
-        if _identity(self._path) != self._is:
+        """Raises sqlite3.OperationalError: another file, or none, is where it was; or its log was deleted."""
+        if self._lost or _identity(self._path) != self._is:
             raise sqlite3.OperationalError(
                 f"{Path(self._path).name} was deleted or replaced while it is open; restart the bot"
             )

@@ -15,7 +15,7 @@ import pytest
 from bot import alarms, answering, intake
 from bot.damage import Damage
 from bot.intake import Taken, Unstored
-from bot.store import opening
+from bot.store import opening, wal
 from tests.house import House, alert
 from tests.running import until
 
@@ -134,6 +134,30 @@ def test_a_file_that_is_deleted_or_replaced_under_the_bot_takes_nothing_more(
 
     path.with_name("elsewhere.db").replace(path)
     assert on_sqlite.hears(alert(group="after", fingerprint="after")).code == "accepted"
+
+
+def test_a_log_that_is_deleted_under_the_bot_is_saved_into_the_file_and_nothing_more_is_taken(
+    on_sqlite: House, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would go on writing to it, and all of that would be gone with a process that is killed."""
+    monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.02)
+    on_sqlite.store.start()
+    checkpoints = on_sqlite.store._checkpoints
+    assert checkpoints is not None
+    on_sqlite.hears(alert(group="before"))
+    until(lambda: checkpoints._is is not None, "the log has been seen")
+
+    with on_sqlite.store.begin() as tx:  # nobody else folds it meanwhile
+        path.with_name(path.name + "-wal").unlink()
+        tx.answer("slack", "1", "stored", ok=True)
+    until(lambda: not checkpoints._thread.is_alive(), "it was folded for the last time")
+
+    with pytest.raises(Unstored, match="was deleted or replaced"):
+        on_sqlite.hears(alert())
+    assert on_sqlite.intake.ailing() is not None
+    copy = shutil.copy(path, path.with_name("as-after-a-kill.db"))
+    with closing(sqlite3.connect(copy)) as raw:
+        assert raw.execute("SELECT said FROM seen").fetchall() == [("stored",)]
 
 
 def damage(path: Path, name: str) -> None:
