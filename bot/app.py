@@ -203,7 +203,7 @@ class Bot:
         Returns what hangs, and was left behind.
         """
         budget = max(timedelta(seconds=1), self._drain - _CLOSING - _SPARE)
-        parts = Parts(self._drain - _SPARE)
+        parts = Parts(max(self._drain / 2, self._drain - _SPARE))
         parts.begin("watch", self.watch.stop)
         parts.begin("delivery", partial(self.delivery.stop, budget))
         parts.do("web", partial(self.web.stop, budget / 2), budget / 2 + _SPARE)
