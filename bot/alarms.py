@@ -83,6 +83,27 @@ def clock_went_back(now: datetime, back: timedelta, pulled_back: Mapping[str, in
     return Delivered(source="vakhta", group=alert.group, alerts=(alert,))
 
 
+def damaged(said: str, now: datetime) -> Delivered:
+    """The alert by which people hear that the database's file is not whole."""
+    group = "vakhta/database"
+    alert = Alert(
+        source="vakhta",
+        group=group,
+        fingerprint=hashlib.sha256(f"{group}/damaged".encode()).hexdigest()[:16],
+        firing=True,
+        labels={"alertname": "DatabaseDamaged", "severity": "critical"},
+        notes={
+            "summary": f"The bot's database file is {said}",
+            "description": (
+                "Alerts that need those pages are not stored. Stop the bot, keep a copy of the file, and put back a"
+                " backup, or what `sqlite3 FILE .recover` saves. The log names the pages."
+            ),
+        },
+        starts_at=now,
+    )
+    return Delivered(source="vakhta", group=group, alerts=(alert,))
+
+
 def glass_broken(broken: Broken, called: str, contact: str, *, ended_at: datetime | None = None) -> Delivered:
     """The alert by which everybody hears that rights for an emergency were taken; it ends when that is reviewed.
 

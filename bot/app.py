@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
-import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 
-from bot import failpoints, strangers
+from bot import damage, failpoints, interpreter, strangers
 from bot.channels.console import Console
+from bot.damage import Damage
 from bot.delivery import Delivery
 from bot.from_settings import gate_tokens, load_channels, mouths_of, notary_of, open_store, people_of, rules_of
 from bot.gatehouse import gatehouse
@@ -28,7 +28,7 @@ from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.senders import intake_of
 from bot.settings import Settings
-from bot.stopping import Stop
+from bot.stopping import LEFT_BEHIND, Parts, Stop
 from bot.store import claims
 from bot.store.claims import Claim
 from bot.store.engine import Unavailable
@@ -44,28 +44,27 @@ from bot.words import plain
 
 logger = logging.getLogger(__name__)
 
-#: Python gives a waiting thread its turn after this long; the default of 5 ms is a page's whole way out.
-_SWITCH_S = 0.002
-#: So many new objects are worth a look at whether they are garbage; a commit of many alerts makes thousands.
-_YOUNG = 10_000
 _UNLISTED = (
     "You are not listed: the settings have `people`, and none of them is `local`. Nothing was done."
     " Add {id: local, roles: [...]} under `people`."
 )
 #: Of the time that a stop may take, this much is kept for closing what is left.
 _CLOSING = timedelta(seconds=2)
+#: What has a time of its own may take this much longer before it counts as hanging.
+_SPARE = timedelta(seconds=1)
 
 
 def run(settings: Settings) -> None:
     """Watch until SIGTERM or SIGINT."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    sys.setswitchinterval(_SWITCH_S)
+    interpreter.set_up()
     # Its successor cannot be pointed at a test's address; that it is deprecated is no news to an operator.
     warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
     stop = Stop()
+    stop.end_within(settings.server.drain)
     bot = Bot(settings)
     url = bot.start()
-    _settle_down()
+    interpreter.settle_down()
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
         sys.stderr.write(welcome(url, settings))
@@ -73,21 +72,11 @@ def run(settings: Settings) -> None:
         if not bot.web.alive():
             raise SystemExit("The web server ended by itself; see the log.")
     logger.info("stopping")
-    bot.stop()
-    logger.info("stopped")
+    hanging = bot.stop()
+    logger.log(logging.ERROR if hanging else logging.INFO, "stopped", extra={"left_behind": hanging} if hanging else {})
     logging.shutdown()
     # A thread that hangs in a provider's call would hold the process for as long as it hangs.
-    os._exit(0)
-
-
-def _settle_down() -> None:
-    """What was loaded so far stays for good: the garbage collector need not look through it again and again.
-
-    A full collection over the SDKs held everything up for 50 ms and more, and was the slowest webhook in a hundred.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG)
+    os._exit(LEFT_BEHIND if hanging else 0)
 
 
 def ask(settings: Settings, words: str) -> Reply:
@@ -170,10 +159,15 @@ class Bot:
             told=self._written,
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,
-            ticks=(*self.notary.ticks(), (self._strangers.record, strangers.EVERY_S), (house.tending.tend, 1)),
+            ticks=self._ticks(house.tending.tend),
         )
         self._alerts = intake_of(settings, take=self.intake.take, keep=self.intake.keep, alarm=self._turned_away)
         self.web = server.Server(self._edge(), door)
+
+    def _ticks(self, tend: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
+        tell_damage = Damage(self.store, self.intake.take).tell
+        mine = ((self._strangers.record, strangers.EVERY_S), (tend, 1), (tell_damage, damage.EVERY_S))
+        return (*self.notary.ticks(), *mine)
 
     def _delivery(self, mouths: Sequence[Mouth]) -> Delivery:
         return Delivery(
@@ -202,30 +196,38 @@ class Bot:
         self.watch.start()
         return self.web.url()
 
-    def stop(self) -> None:
-        """Answer what was asked, finish what is being sent, claim nothing new; within the settings' `drain`."""
-        budget = max(timedelta(seconds=1), self._drain - _CLOSING)
-        self.watch.stop()
-        ended = threading.Thread(target=self.delivery.stop, args=(budget,), name="stopping")
-        ended.start()
-        self.web.stop(budget / 2)
-        ended.join()
-        self._runs.stop(budget / 4)
+    def stop(self) -> list[str]:
+        """Answer what was asked, finish what is being sent, claim nothing new; within the settings' `drain`.
+
+        Returns what hangs, and was left behind.
+        """
+        budget = max(timedelta(seconds=1), self._drain - _CLOSING - _SPARE)
+        parts = Parts(max(self._drain / 2, self._drain - _SPARE))
+        parts.begin("watch", self.watch.stop)
+        parts.begin("delivery", partial(self.delivery.stop, budget))
+        parts.do("web", partial(self.web.stop, budget / 2), budget / 2 + _SPARE)
+        parts.join("watch", budget / 4)
+        parts.join("delivery", budget)
+        parts.do("runs", partial(self._runs.stop, budget / 4), budget / 4 + _SPARE)
         self._alerts.stop()
-        for channel in self.channels.values():
-            channel.stop()
-        self.intake.stop()
-        self._strangers.record()
-        self.notary.stop(_CLOSING)
-        self.store.close()
+        for name, channel in self.channels.items():
+            parts.begin(name, channel.stop)
+        parts.do("intake", self.intake.stop, _CLOSING)
+        parts.do("strangers", self._strangers.record, _CLOSING)
+        parts.do("audit", partial(self.notary.stop, _CLOSING), _CLOSING + _SPARE)
+        for name in self.channels:
+            parts.join(name, _SPARE / len(self.channels))
+        parts.do("store", self.store.close, _CLOSING)
+        return parts.hanging()
 
     def _edge(self) -> server.Edge:
         return server.build(
             alerts=self._alerts,
             store=self.store,
             channels=self.channels,
-            checks={"store": self._ping, "intake": self._folding},
+            checks={"store": self._ping, "intake": self.intake.ailing},
             shown={name: channel.healthy for name, channel in self.channels.items()},
+            noted={"file": self.store.damage} if self.store.sqlite else {},
             owed=self._owed,
             meters=self.meters,
             refused=self._strangers.refused,
@@ -240,9 +242,6 @@ class Bot:
         with self.store.read() as reading:
             reading.ping()
         return None
-
-    def _folding(self) -> str | None:
-        return None if self.intake.alive() else "its thread has ended; restart the bot"
 
     def _owed(self) -> Iterable[Debt]:
         now = self.store.now()

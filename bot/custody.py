@@ -63,7 +63,7 @@ def rotate(store: Store, old: Signer, new: Signer) -> Checkpoint:
         Rejected: it is not for `old` to hand over, or not to `new`.
         Unavailable: the database does not take it.
     """
-    with store.read() as seen:
+    with store.read(long=True) as seen:
         last = checkpoints.newest(seen.sql)
         used = checkpoints.left(seen.sql, new.verifier_key)
     _may_hand_over(last, old, new, used=used)
@@ -79,7 +79,7 @@ def own_up(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], b
         Rejected: nothing is lost, as far as these tell.
         Unavailable: the database does not take it.
     """
-    with store.read() as seen:
+    with store.read(long=True) as seen:
         before = [_told(one.body) for one in ledger.entries(seen.sql, Wanted(code=Code.RESTORED))]
     lost = _lost(store, anchors, [one for one in before if one is not None])
     if lost is None:
@@ -98,7 +98,7 @@ def prune_point(store: Store, older_than: timedelta) -> Prunable:
         Rejected: nothing.
         Unavailable: the database cannot be read.
     """
-    with store.begin(seals.LANE) as tx:  # for its clock, by which the database judges what is young
+    with store.begin(seals.LANE, long=True) as tx:  # for its clock, by which the database judges what is young
         if not pruning.may(store, tx.sql):
             raise Rejected(
                 "Nothing was pruned: the database's role may not call audit_prune. Let its owner say"
@@ -147,7 +147,7 @@ def _told(body: bytes) -> tuple[int, int] | None:
 
 
 def _lost(store: Store, anchors: Sequence[tuple[int, bytes]], before: Sequence[tuple[int, int]]) -> Lost | None:
-    with store.read() as seen:
+    with store.read(long=True) as seen:
         base = pruning.base(seen.sql)
     tree = base.tree if base is not None else Range()
     agreed, differs = [tree.size], []
@@ -180,14 +180,14 @@ def _may_hand_over(last: Checkpoint | None, old: Signer, new: Signer, *, used: b
 
 
 def _sealed(store: Store, entry: AuditEntry) -> None:
-    with store.begin(seals.LANE) as tx:
+    with store.begin(seals.LANE, long=True) as tx:
         uids = ledger.record(tx, [entry])
     Seals(store).seal_now(uids)
 
 
 def _stated(store: Store, signer: Signer, entry: AuditEntry, line: str) -> str:
     """The entry, its seal, and the checkpoint over it that says `line`, in one commit; returns the entry's uid."""
-    with store.begin(seals.LANE) as tx:  # until it ends nobody else seals or signs
+    with store.begin(seals.LANE, long=True) as tx:  # until it ends nobody else seals or signs
         tree = _grown(store, signer)
         (uid,) = ledger.record(tx, [entry])
         waiting = seals.unsealed(tx.sql, [uid])
@@ -203,7 +203,7 @@ def _signed(store: Store, signer: Signer, make: Callable[[Range, datetime], Chec
     """A checkpoint over all that is sealed. `signer`: whose log it was so far."""
     for _ in range(_TRIES):
         tree = _grown(store, signer)
-        with store.begin(seals.LANE) as tx:
+        with store.begin(seals.LANE, long=True) as tx:
             made = make(tree, tx.now)
             if checkpoints.put(tx, made):
                 return made
@@ -211,7 +211,7 @@ def _signed(store: Store, signer: Signer, make: Callable[[Range, datetime], Chec
 
 
 def _grown(store: Store, signer: Signer) -> Range:
-    with store.read() as seen:
+    with store.read(long=True) as seen:
         last = checkpoints.newest(seen.sql)
         left = last is not None and checkpoints.left(seen.sql, signer.verifier_key)
         base = pruning.base(seen.sql)

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import incidents, story, words
+from bot.bell import Bell
 from bot.cards import card
 from bot.failpoints import failpoint
 from bot.model import Kind, Notice
@@ -112,7 +113,8 @@ class Delivery:
         self._patience = patience or Patience()
         self._observe = observe
         self._stopping = threading.Event()
-        self._bells = {one.name: _Bell() for one in channels}
+        self._here = threading.local()  #: .unsure: what this thread claimed, until the database has said so
+        self._bells = {one.name: Bell() for one in channels}
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), name=f"delivery-{one.name}-{place}", daemon=True)
             for one in channels
@@ -161,18 +163,28 @@ class Delivery:
 
     def step(self, channel: Channel) -> Rest:
         """Send what may be sent now; returns how long there is nothing to do."""
+        self._give_back_unsure()
         # A claim that a power failure undoes is a row that is owed: what comes of any sender that dies.
         with self._store.begin(channel.name, synced=False) as tx:
             after = self._next(tx, channel)
+        self._here.unsure = None
         while isinstance(after, Mine):
             after = self._send(channel, after)
         return after
+
+    def _give_back_unsure(self) -> None:
+        """A claim whose commit was not answered may be there, and nobody would send it until its lease is over."""
+        unsure: Claim | None = getattr(self._here, "unsure", None)
+        if unsure is not None:
+            self._give_back(unsure, Undelivered("the database did not say that it was claimed, so it was not sent"))
+            self._here.unsure = None
 
     def _next(self, tx: Tx, channel: Channel) -> Mine | Rest:
         began = time.monotonic()
         found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
         if isinstance(found, Claim):
             failpoint("delivery.claiming")
+            self._here.unsure = found
             return Mine(found, began)
         if found.until is None:
             return Rest(_LOOK_EVERY_S)
@@ -220,6 +232,7 @@ class Delivery:
 
     def _close(self, channel: Channel, one: Claim, ref: str | None) -> Mine | Rest:
         """It arrived. The next one is claimed in the same turn: in a storm each turn is waited for."""
+        self._give_back_unsure()
         after: Mine | Rest = _AGAIN
         with self._store.begin(one.channel) as tx:
             claims.count_from_end(tx, one)
@@ -227,6 +240,7 @@ class Delivery:
             failpoint("delivery.closing")
             if not self._stopping.is_set():
                 after = self._next(tx, channel)
+        self._here.unsure = None
         self._observe(one, Outcome.SENT if ours else Outcome.FENCED, tx.now)
         return after
 
@@ -273,29 +287,6 @@ def tell(tx: Tx, incident_id: int, channel: str, said: str, mouths: Sequence[Mou
     change = incidents.change(incident, Untold(channel=channel, said=said), now=tx.now)
     logger.warning("message undelivered", extra={"incident": incident_id, "channel": channel, "why": said})
     return story.write(tx, [change], mouths)
-
-
-class _Bell:
-    """Wakes one of the threads that wait for it; one that was busy when it rang looks again before it waits."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._rung = threading.Condition()
-
-    def ring(self) -> None:
-        with self._rung:
-            self.count += 1
-            self._rung.notify()
-
-    def ring_all(self) -> None:
-        with self._rung:
-            self.count += 1
-            self._rung.notify_all()
-
-    def wait(self, seconds: float, heard: int) -> None:
-        with self._rung:
-            if self.count == heard:
-                self._rung.wait(seconds)
 
 
 def _name(one: Claim) -> str:

@@ -12,23 +12,27 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import timedelta
-
-from msgspec import Struct
+from time import monotonic
 
 from bot import raising
 from bot.alarms import unreadable
+from bot.answering import WITHIN_S, Answers, Done, Taken, Unstored, Waiting
 from bot.failpoints import failpoint
 from bot.folding import Fold
 from bot.model import Delivered
 from bot.owing import Mouth
 from bot.ports import Rejected
+from bot.proving import prove
 from bot.rules import Rules
-from bot.store.engine import Store, Unavailable
+from bot.store.engine import Damaged, Store, Unavailable
 from bot.store.opening import DRIVERS_OWN
 from bot.store.tx import Tx
 from bot.story import Told, Written
+
+__all__ = ["Intake", "Taken", "Unstored"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,28 +50,10 @@ _CROWD = 8
 _MOMENT_S = 0.0015
 _LOOK_EVERY_S = 1.0
 _NOBODY = 2**62
-
-
-class Unstored(Exception):
-    """The database did not take it: nothing of this delivery is kept, and its sender has to send it again."""
-
-
-class Taken(Struct, frozen=True, kw_only=True, gc=False):
-    """What became of one delivery, after its commit."""
-
-    accepted: int
-    code: str  #: "accepted", "duplicate", "nothing_to_resolve" or "set_aside"
-    incidents: tuple[int, ...] = ()
-
-
-Done = Callable[[Taken | Exception], None]
-
-
-class _Waiting(Struct, frozen=True):
-    delivered: Delivered
-    done: Done
-    #: Set when it is to be kept as it came: (code, why).
-    aside: tuple[str, str] | None = None
+#: Who has waited for longer behind a commit that failed is told so with it; others may find a better connection.
+_BEHIND_S = 1.0
+#: A commit that is younger shows that alerts are stored; one that takes longer, that they are not.
+_PROOF_S = 5.0
 
 
 class Intake:
@@ -87,11 +73,12 @@ class Intake:
         self._rules = rules
         self._mouths = mouths
         self._told = told
-        self._observe = observe
-        self.post = post
         #: Runs a callable when whoever calls `take` has passed on what else has arrived by now.
         self.soon: Callable[[Callable[[], None]], object] = lambda wake: wake()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
+        self.post = post
+        self._answers = Answers(self._queue, observe=observe, post=self._post)
+        self._stored_at: float | None = None  #: when the last commit ended well; None when the last one did not
         self._gate = threading.Lock()
         self._gate.acquire()
         self._wanted = _NOBODY  #: how many have to wait before the thread is woken
@@ -101,6 +88,7 @@ class Intake:
 
     def start(self) -> None:
         self._thread.start()
+        self._answers.start()
 
     def stop(self) -> None:
         """Commit and answer what is waiting, then end."""
@@ -108,9 +96,31 @@ class Intake:
         self._wake()
         if self._thread.is_alive():
             self._thread.join()
+        self._answers.stop()
 
-    def alive(self) -> bool:
-        return self._thread.is_alive()
+    def _post(self, answer: Callable[[], None]) -> None:
+        self.post(answer)
+
+    def ailing(self) -> str | None:
+        """Why an alert would not be stored now, or None. For whoever asks, so it holds no secret.
+
+        A commit of late is proof enough; else one is made that stores as little as can be, the way an alert goes.
+        """
+        if not self._thread.is_alive():
+            return "its thread has ended; restart the bot"
+        held_s = self._answers.held_s()
+        if held_s > _PROOF_S:
+            return f"it has not committed for {held_s:.0f} s while alerts wait"
+        if self._stored_at is not None and monotonic() - self._stored_at < _PROOF_S:
+            return None
+        proof: Future[object] = Future()
+        nothing = Delivered(source="vakhta", group="", alerts=())
+        self._wait(Waiting(nothing, proof.set_result, monotonic(), proof=True), proof.set_result)
+        try:
+            said = proof.result(2 * WITHIN_S)
+        except TimeoutError:
+            said = None
+        return None if isinstance(said, Taken) else "alerts are not stored; the log tells why"
 
     def waiting(self) -> int:
         """How many deliveries wait for the next commit."""
@@ -118,16 +128,16 @@ class Intake:
 
     def take(self, delivered: Delivered, done: Done) -> None:
         """Queue one delivery; `done` hears of it after the commit, or at once that there are too many."""
-        self._wait(_Waiting(delivered, done))
+        self._wait(Waiting(delivered, done, monotonic()), done)
 
     def keep(self, source: str, body: bytes, rejected: Rejected, done: Done) -> None:
         """Queue what a known sender sent and could not be read: it is kept, and raised as an incident."""
         delivered = Delivered(source=source, group="", alerts=(), body=body)
-        self._wait(_Waiting(delivered, done, aside=(rejected.code, rejected.said)))
+        self._wait(Waiting(delivered, done, monotonic(), aside=(rejected.code, rejected.said)), done)
 
-    def _wait(self, one: _Waiting) -> None:
+    def _wait(self, one: Waiting, done: Done) -> None:
         if len(self._queue) >= _MOST_WAITING:
-            one.done(Unstored(f"{_MOST_WAITING} deliveries are waiting to be stored"))
+            done(Unstored(f"{_MOST_WAITING} deliveries are waiting to be stored"))
             return
         self._queue.append(one)
         if len(self._queue) >= self._wanted:
@@ -144,20 +154,22 @@ class Intake:
             except Exception as bug:
                 # The edge of the path: the thread lives on, and whoever still waits is told to send again.
                 logger.exception("intake failed after its commit")
-                self._answer(batch, [Unstored(repr(bug))] * len(batch))
+                self._refuse(batch, repr(bug))
+            self._answers.in_hand = ()
 
-    def _gather(self) -> list[_Waiting]:
+    def _gather(self) -> list[Waiting]:
         """What waits, once something does; empty when the intake is to stop."""
         if self._crowd >= _CROWD:
             self._sleep(until=self._crowd, within_s=_MOMENT_S)
         while not self._queue and not self._stopping:
             self._sleep(until=1, within_s=_LOOK_EVERY_S)
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         alerts = 0
-        while self._queue and alerts < _ALERTS_A_COMMIT:
-            one = self._queue.popleft()
-            alerts += len(one.delivered.alerts) or 1
-            batch.append(one)
+        with suppress(IndexError):  # no more are waiting; the clock's thread takes some as well
+            while alerts < _ALERTS_A_COMMIT:
+                batch.append(self._queue.popleft())
+                alerts += len(batch[-1].delivered.alerts) or 1
+        self._answers.in_hand = batch
         self._crowd = len(batch)
         return batch
 
@@ -173,40 +185,46 @@ class Intake:
         with suppress(RuntimeError):  # it is open already
             self._gate.release()
 
-    def _commit(self, batch: list[_Waiting], *, again: bool = True) -> None:
+    def _commit(self, batch: list[Waiting], *, again: bool = True) -> None:
         """`again`: what a fault undoes is tried once more, each delivery alone."""
         if not batch:
             return
         try:
             results, written = self._fold(batch)
+        except Damaged as trouble:
+            self._one_by_one(batch, trouble, again=again)  # others may need other pages
+            return
         except Unavailable as trouble:
-            # Those who wait behind would wait as long again for the same answer, and give up before they hear it.
-            batch += [self._queue.popleft() for _ in range(len(self._queue))]
+            # They would wait as long again for the same answer, and give up before they hear it.
+            batch += self._answers.out_of_queue(monotonic() - _BEHIND_S)
             logger.warning("alerts not stored", extra={"deliveries": len(batch), "why": str(trouble)})
-            self._answer(batch, [Unstored(str(trouble))] * len(batch))
+            self._refuse(batch, str(trouble))
             return
         except Exception as trouble:  # noqa: BLE001 - the edge of the path; it is logged where it ends
             self._one_by_one(batch, trouble, again=again)
             return
         failpoint("intake.committed")
+        self._stored_at = monotonic()
         self._told(written)
-        self._answer(batch, results)
+        self._answers.answer(batch, results)
 
-    def _one_by_one(self, batch: list[_Waiting], trouble: Exception, *, again: bool) -> None:
+    def _one_by_one(self, batch: list[Waiting], trouble: Exception, *, again: bool) -> None:
         """One of them breaks the commit of all. Alone, the good ones pass, and the bad one is set aside."""
         if again:
             logger.warning("commit undone by a fault", extra={"deliveries": len(batch), "why": repr(trouble)})
             for one in batch:
                 self._commit([one], again=False)
             return
-        logger.error("delivery set aside", exc_info=trouble)
         one = batch[0]
-        if one.aside is not None:
-            self._answer(batch, [Unstored(repr(trouble))])
+        if one.aside is not None or one.proof:
+            logger.error("alerts not stored", exc_info=trouble)
+            self._refuse(batch, repr(trouble))
             return
-        self._commit([_Waiting(one.delivered, one.done, aside=("not_stored", repr(trouble)))])
+        logger.error("delivery set aside", exc_info=trouble)
+        one.aside = ("not_stored", repr(trouble))
+        self._commit(batch, again=False)
 
-    def _fold(self, batch: list[_Waiting]) -> tuple[list[Taken | Exception], Written]:
+    def _fold(self, batch: list[Waiting]) -> tuple[list[Taken | Exception], Written]:
         alerts = [alert for one in batch for alert in one.delivered.alerts]
         asked = raising.question_of(alerts, postgres=not self._store.sqlite)
         with self._store.begin(first=asked.asked) as tx:
@@ -221,10 +239,12 @@ class Intake:
                     written |= raising.write(tx, fold, self._mouths)
                     tx.sql.send_ahead()
             written |= raising.write(tx, fold, self._mouths)
+            if all(one.proof for one in batch):
+                prove(tx, self._rules, self._mouths)
             failpoint("intake.written")
         return results, written
 
-    def _take(self, tx: Tx, fold: Fold, one: _Waiting) -> Taken | Exception:
+    def _take(self, tx: Tx, fold: Fold, one: Waiting) -> Taken | Exception:
         delivered = one.delivered
         if one.aside is not None:
             self._set_aside(tx, fold, delivered, *one.aside)
@@ -256,18 +276,9 @@ class Intake:
         raising.load(tx, fold, alarm.alerts)
         fold.take(alarm)
 
-    def _answer(self, batch: Sequence[_Waiting], results: Sequence[Taken | Exception]) -> None:
-        answers = list(zip(batch, results, strict=True))
-
-        def answer() -> None:
-            for one, result in answers:
-                try:
-                    one.done(result)
-                except Exception:
-                    logger.exception("a sender could not be answered")  # the others have to be
-
-        self.post(answer)
-        self._observe([(one.delivered, result) for one, result in answers])
+    def _refuse(self, batch: Sequence[Waiting], why: str) -> None:
+        self._stored_at = None
+        self._answers.answer(batch, [Unstored(why)] * len(batch))
 
 
 def _keep(tx: Tx, delivered: Delivered, code: str, why: str) -> str | None:

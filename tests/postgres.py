@@ -15,6 +15,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,6 +54,28 @@ def cut(url: str) -> None:
         )
 
 
+def backends(url: str) -> list[int]:
+    """The server's processes that serve connections of the bot to its database."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        found = admin.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return [pid for (pid,) in found]
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """These processes do nothing while the block lasts: their sockets stay open, and the kernel takes what is sent."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 class Postgres:
     """One cluster; every `url` is of a fresh database in it."""
 
@@ -87,6 +111,21 @@ class Postgres:
         with self._connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"'.encode())
         return f"postgresql+psycopg://{_OWNER}@127.0.0.1:{self._port}/{name}"
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """All processes of the server are stopped: connections are taken by the kernel, and nobody answers."""
+        assert self._server is not None
+        with stopped(self._server.pid):  # the first, so that it starts no others meanwhile
+            children = subprocess.run(
+                ["ps", "-o", "pid=", "--ppid", str(self._server.pid)], capture_output=True, check=True
+            )
+            with stopped(*map(int, children.stdout.split())):
+                yield
 
     def _start(self, user: pwd.struct_passwd | None) -> None:
         programs = _programs()

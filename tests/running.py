@@ -119,8 +119,10 @@ class Vakhta(Program):
         store: str = "",
         module: str = "bot",
         by: Start = executed,
+        drain_s: int = 20,
     ) -> None:
         """`channels` as in the settings; `module` is what `python -m` runs."""
+        self._drain_s = drain_s
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.store = store or f"sqlite:///{place}/vakhta.db"
@@ -144,7 +146,7 @@ class Vakhta(Program):
 
     def _settings(self, channels: Mapping[str, object]) -> dict[str, object]:
         return {
-            "server": {"listen": f"127.0.0.1:{self.port}"},
+            "server": {"listen": f"127.0.0.1:{self.port}", "drain": self._drain_s},
             "store": {"url": self.store},
             "sources": {"alertmanager": {"tokens": [TOKEN]}},
             "channels": {"console": {"enabled": False}, **channels},

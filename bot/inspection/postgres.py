@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, count
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
+from psycopg import errors
 
 from bot.inspection.evidence import (
     ALL,
@@ -28,6 +29,20 @@ from bot.inspection.evidence import (
 
 _SEALED, _UNSEALED, _CHECKPOINTS, _ANCHORED = statements("convert_to({}, 'UTF8')")
 _PATIENCE_S = 10
+#: How long one answer may take: the first of them may look through a log of many years.
+_ANSWER_S = 120.0
+
+
+class _Line(psycopg.Connection[Any]):
+    """A connection that is cut when no answer comes. Any: what its rows hold."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """As the driver's own, through which all its blocking calls go. Any: types of the driver's own."""
+        try:
+            return super().wait(gen, interval, timeout or _ANSWER_S)
+        except errors._WaitTimeout:  # noqa: SLF001 - the driver has no public name for its own time-out
+            self.close()
+            raise psycopg.OperationalError(f"no answer within {_ANSWER_S:g} s") from None
 
 
 class PostgresLog(Evidence):
@@ -39,7 +54,7 @@ class PostgresLog(Evidence):
         self._url = url
         self._cursors = count()
         try:
-            self._connection = psycopg.connect(url.replace("+psycopg", "", 1), connect_timeout=_PATIENCE_S)
+            self._connection = _Line.connect(url.replace("+psycopg", "", 1), connect_timeout=_PATIENCE_S)
         except psycopg.Error as error:
             raise Unreadable(f"PostgreSQL did not let us in: {_first_line(error)}") from None
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

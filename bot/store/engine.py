@@ -6,15 +6,14 @@ advisory locks where SQLite has only one writer anyway.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import IO, NamedTuple
 from zlib import crc32
 
@@ -22,17 +21,36 @@ import psycopg
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, make_url
 
 from bot.redact import redact
-from bot.store.opening import DRIVERS_OWN, TROUBLES, Begun, begun_on, lock_beside, open_postgres, open_sqlite
+from bot.store.opening import (
+    DRIVERS_OWN,
+    TROUBLES,
+    Begun,
+    Opened,
+    alone_in_migrating,
+    begun_on,
+    give_back,
+    have_time,
+    lock_beside,
+    open_postgres,
+    open_sqlite,
+)
 from bot.store.reading import Reading
+from bot.store.soundness import Soundness
 from bot.store.sql import Asked, Row, Sql
+from bot.store.turns import Turns
 from bot.store.tx import Tx
 from bot.store.wal import Checkpoints
 
 _INCIDENTS = "incidents"
+_NO_TURN: AbstractContextManager[None] = nullcontext()
 
 
 class Unavailable(Exception):
     """The database cannot be reached, is full, or is locked for too long. Nothing was stored."""
+
+
+class Damaged(Unavailable):
+    """The file cannot be read where that was needed. Elsewhere it may be whole."""
 
 
 class Occupied(Exception):
@@ -57,16 +75,25 @@ class Store:
         self._its_time = now is None
         self._observe = observe
         self._scrub = scrub
-        self._turns = _Turns()
+        self._turns = Turns()
         self._here = threading.local()
         self._alone: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
-        self._checkpoints = Checkpoints(Path(self.url.database or ""), self._turns) if self.sqlite else None
+        file = Path(self.url.database or "") if self.sqlite else None
+        self._opened = Opened(file) if file else None
+        self._soundness = Soundness(file)
+        self._checkpoints = Checkpoints(file, self._turns, self._opened.lose) if file and self._opened else None
 
     @contextmanager
     def begin(
-        self, lane: str = _INCIDENTS, *, synced: bool = True, wait: bool = True, first: Sequence[Asked] = ()
+        self,
+        lane: str = _INCIDENTS,
+        *,
+        synced: bool = True,
+        wait: bool = True,
+        first: Sequence[Asked] = (),
+        long: bool = False,
     ) -> Iterator[Tx]:
         """One write transaction: committed when the block ends well, undone when it raises.
 
@@ -76,6 +103,7 @@ class Store:
         `wait`: for a turn that another replica has; on SQLite there is none, and the turn is always waited for.
         `first` is asked as soon as the turn is ours, in the same round trip, and is in `Tx.first`; all that follows
         goes as `Sql.flow` says. Only together with `wait`.
+        `long`: it may go through much of what is stored, and has the time of `timeouts.LONG_ANSWER_S`.
 
         Raises:
             Unavailable: the database did not take it; nothing was stored.
@@ -83,11 +111,7 @@ class Store:
         """
         mine = self._turns if self.sqlite else nullcontext()
         begin = partial(self._begin, lane=lane, synced=synced, wait=wait, first=first)
-        with (
-            mine,
-            self._connected(self._writers, begin) as (raw, begun),
-            begun.sql as sql,
-        ):
+        with self._connected(self._writers, begin, mine, long=long) as (raw, begun), begun.sql as sql:
             self._here.writing = True
             try:
                 yield Tx(sql, begun.at, self._scrub, begun.first)
@@ -127,9 +151,9 @@ class Store:
         raw.cursor().execute("BEGIN" if self.sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     @contextmanager
-    def read(self) -> Iterator[Reading]:
-        """One consistent look; it waits for no writer. Raises `Unavailable`."""
-        with self._connected(self._readers, self._begin_look) as (raw, _), _speak(raw) as sql:
+    def read(self, *, long: bool = False) -> Iterator[Reading]:
+        """One consistent look; it waits for no writer. `long` as in `begin`. Raises `Unavailable`."""
+        with self._connected(self._readers, self._begin_look, long=long) as (raw, _), _speak(raw) as sql:
             try:
                 yield Reading(sql)
             finally:
@@ -143,23 +167,37 @@ class Store:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.exec_driver_sql("BEGIN")
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (crc32(b"vakhta/migrating"),))
+                alone_in_migrating(connection)
             yield connection
             connection.commit()
 
     @contextmanager
     def _connected(
-        self, engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]
+        self,
+        engine: Engine,
+        begin: Callable[[PoolProxiedConnection], Begun],
+        turn: AbstractContextManager[None] = _NO_TURN,
+        *,
+        long: bool = False,
     ) -> Iterator[tuple[PoolProxiedConnection, Begun]]:
         """A connection of the driver's own, what `begin` did on it, and its troubles as `Unavailable`."""
         try:
-            raw, begun = begun_on(engine, begin)
-            try:
-                yield raw, begun
-            finally:
-                raw.close()
+            with turn:
+                if self._opened is not None:
+                    self._opened.must_be_there()
+                raw, begun = begun_on(engine, begin)
+                try:
+                    if long:
+                        have_time(raw)
+                    yield raw, begun
+                finally:
+                    give_back(engine, raw)
         except TROUBLES as trouble:
             raise Unavailable(_first_line(trouble)) from trouble
+        except sqlite3.DatabaseError as trouble:
+            if type(trouble) is not sqlite3.DatabaseError:
+                raise  # what breaks the database's rules is a fault of ours
+            raise Damaged(_first_line(trouble)) from trouble
 
     def claim_alone(self) -> bool:
         """Whether no other process has said the same of this SQLite file. It holds until `close`, or the process's end.
@@ -175,11 +213,17 @@ class Store:
         """Whether this thread is inside `begin` now; whoever calls a provider must not be."""
         return getattr(self._here, "writing", False)
 
+    def damage(self) -> str | None:
+        """What of the SQLite file is damaged, once that has been looked for; None also while nothing is known."""
+        return self._soundness.fault
+
     def start(self) -> None:
+        self._soundness.start()
         if self._checkpoints:
             self._checkpoints.start()
 
     def close(self) -> None:
+        self._soundness.stop()
         if self._checkpoints:
             self._checkpoints.stop()
         self._readers.dispose()
@@ -228,32 +272,6 @@ def _speak(raw: PoolProxiedConnection) -> Sql:
     if isinstance(driver, psycopg.Connection):
         return Sql(partial(psycopg.RawCursor, driver), postgres=driver)
     return Sql(raw.cursor)
-
-
-class _Turns:
-    """A lock that is given in the order of asking, so that a busy intake cannot keep a page waiting."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._taken = False
-
-    def __enter__(self) -> None:
-        with self._guard:
-            if not self._taken:
-                self._taken = True
-                return
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        turn.acquire()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with self._guard:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._taken = False
 
 
 def _now() -> datetime:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
+from zlib import crc32
 
 import psycopg
-from sqlalchemy import Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-Begun = TypeVar("Begun")
+from bot.store import timeouts
 
-#: How long a writer waits for a lock that another process holds before it says that nothing was stored.
-LOCK_TIMEOUT_S = 5
-#: How long PostgreSQL lets a transaction wait for its owner; none of ours waits for anything but the database.
-IDLE_TIMEOUT_S = 5
+Begun = TypeVar("Begun")
 
 #: What says that the database is in trouble, whichever layer notices. Anything else is a fault of ours.
 TROUBLES = (
@@ -31,7 +30,7 @@ TROUBLES = (
     PoolExhausted,
 )
 
-_COMMON = ("journal_mode=WAL", f"busy_timeout={LOCK_TIMEOUT_S * 1000}", "temp_store=MEMORY")
+_COMMON = ("journal_mode=WAL", f"busy_timeout={timeouts.LOCK_TIMEOUT_S * 1000:.0f}", "temp_store=MEMORY")
 # Without recursive triggers REPLACE deletes a row past the guard against deleting.
 _WRITING = (
     *_COMMON,
@@ -59,6 +58,44 @@ def begun_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) ->
         raise OperationalError("BEGIN", None, again) from again
 
 
+def give_back(engine: Engine, raw: PoolProxiedConnection) -> None:
+    """Back into the pool; one that is closed is forgotten, and after one that was silent all that wait there are.
+
+    What was silent is not tried again at once: whoever asked has waited long enough, and may be told.
+    """
+    line = raw.driver_connection
+    if isinstance(line, timeouts.Line):
+        line.patience_s = None
+        if line.closed:
+            raw.invalidate()
+            if line.silent:
+                engine.dispose()
+            return
+    raw.close()
+
+
+def have_time(raw: PoolProxiedConnection) -> None:
+    """What is asked from here to the end of the transaction may take long."""
+    line = raw.driver_connection
+    if isinstance(line, timeouts.Line):
+        line.execute(f"SET LOCAL statement_timeout = '{timeouts.LONG_STATEMENT_S:.0f}s'".encode())
+        line.patience_s = timeouts.LONG_ANSWER_S
+
+
+def alone_in_migrating(connection: Connection) -> None:
+    """Wait for whoever else migrates, and have time for what goes through all rows, but never for a table's readers:
+    whoever waits for them keeps all others waiting behind.
+    """
+    line = connection.connection.driver_connection
+    assert isinstance(line, timeouts.Line), "SQLite has its turns"
+    line.patience_s = timeouts.MIGRATION_ANSWER_S
+    long = f"'{timeouts.MIGRATION_STATEMENT_S:.0f}s'"
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {long}")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {long}")
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (crc32(b"vakhta/migrating"),))
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{timeouts.LOCK_TIMEOUT_S:.0f}s'")
+
+
 class _Gone(Exception):
     """The other side has closed this connection, perhaps long ago."""
 
@@ -68,32 +105,35 @@ def _begun(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> t
     try:
         return raw, begin(raw)
     except BaseException as trouble:
-        if isinstance(raw.driver_connection, psycopg.Connection) and raw.driver_connection.closed:
-            raw.invalidate()
+        line = raw.driver_connection
+        give_back(engine, raw)
+        if isinstance(line, timeouts.Line) and line.closed and not line.silent:
             raise _Gone(str(trouble)) from trouble
-        raw.close()
         raise
 
 
 def open_postgres(url: str) -> Engine:
-    # The last one is for a replica that was frozen inside a transaction: the others need what it has locked.
+    # The third one is for a replica that was frozen inside a transaction: the others need what it has locked.
     options = (
-        f"-c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout=30s"
-        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_S}s"
+        f"-c lock_timeout={timeouts.LOCK_TIMEOUT_S * 1000:.0f}"
+        f" -c statement_timeout={timeouts.STATEMENT_S * 1000:.0f}"
+        f" -c idle_in_transaction_session_timeout={timeouts.IDLE_TIMEOUT_S * 1000:.0f}"
         # Each of our statements finds its rows by keys. While nothing is known of a table's size yet, the planner
         # would rather read all of it, and keep that plan through the storm that fills it. There is one plan for
         # whatever is asked for, so none is made anew for each commit: that was an eighth of its time.
         " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
         " -c plan_cache_mode=force_generic_plan"
     )
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=8,
         max_overflow=24,
-        pool_timeout=LOCK_TIMEOUT_S,
+        pool_timeout=timeouts.LOCK_TIMEOUT_S,
         pool_use_lifo=True,  # what was used last has its statements prepared
-        connect_args={"options": options, "connect_timeout": LOCK_TIMEOUT_S, "autocommit": True},
+        connect_args={"options": options, "autocommit": True},
     )
+    event.listen(engine, "do_connect", lambda _dialect, _record, given, named: timeouts.connect(given, named))
+    return engine
 
 
 def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
@@ -105,7 +145,7 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
         f"sqlite:///{path}",
         pool_size=8,
         max_overflow=24,
-        connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
+        connect_args={"timeout": timeouts.LOCK_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
     )
 
     def prepare(raw: sqlite3.Connection, _: object) -> None:
@@ -116,6 +156,34 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
 
     event.listen(engine, "connect", prepare)
     return engine
+
+
+class Opened:
+    """The SQLite file that was opened. SQLite goes on writing to one that was deleted, and says that all is well."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._is = _identity(self._path)
+        self._lost = False
+
+    def lose(self) -> None:
+        """Its log was deleted."""
+        self._lost = True
+
+    def must_be_there(self) -> None:
+        """Raises sqlite3.OperationalError: another file, or none, is where it was; or its log was deleted."""
+        if self._lost or _identity(self._path) != self._is:
+            raise sqlite3.OperationalError(
+                f"{Path(self._path).name} was deleted or replaced while it is open; restart the bot"
+            )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - Path's own costs a quarter more, in each commit
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def lock_beside(path: Path) -> IO[bytes] | None:

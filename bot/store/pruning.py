@@ -90,7 +90,7 @@ def remove(store: Store, size: int, because: str) -> None:
         Unavailable: the database did not take it; what is left begins at a checkpoint.
     """
     for upto in _steps(store, size):
-        with store.begin(seals.LANE) as tx:
+        with store.begin(seals.LANE, long=True) as tx:
             if store.sqlite:
                 _remove_from_sqlite(tx.sql, upto)
             else:

@@ -7,7 +7,8 @@ Nothing here waits for the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -188,6 +189,23 @@ class Tx:
     def answer_again(self, place: str, once: str, said: str, *, ok: bool) -> None:
         """What had been answered in passing is answered now."""
         self.sql.run("UPDATE seen SET said = ?, ok = ? WHERE place = ? AND once = ?", said, int(ok), place, once)
+
+    @contextmanager
+    def taken_back(self) -> Iterator[None]:
+        """What the block stores is undone at its end; what it raises is not."""
+        self.sql.run("SAVEPOINT taken_back")
+        yield
+        self.sql.run("ROLLBACK TO SAVEPOINT taken_back")
+        self.sql.run("RELEASE SAVEPOINT taken_back")
+
+    def leave_a_mark(self, name: str) -> None:
+        """Write one row, the same each time."""
+        self.sql.run(
+            "INSERT INTO seen (place, once, at, said, ok) VALUES ('vakhta', ?, ?, '', 1)"
+            " ON CONFLICT (place, once) DO UPDATE SET at = excluded.at",
+            name,
+            micros(self.now),
+        )
 
     def troubled(self, service: str) -> bool:
         """Whether an unresolved incident is on that service."""

@@ -5,14 +5,18 @@ Inside a commit, a checkpoint is the slowest commit of the second.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from bot.store.opening import open_sqlite
+
+logger = logging.getLogger(__name__)
 
 #: The write-ahead log is folded into the file this often, so that it stays short: each page that is read is first
 #: looked for in it. At one second instead, a storm's rate was a fifth lower.
@@ -30,8 +34,11 @@ class Checkpoints:
     waiting for 40 ms and more.
     """
 
-    def __init__(self, path: Path, turns: AbstractContextManager[None]) -> None:
+    def __init__(self, path: Path, turns: AbstractContextManager[None], lost: Callable[[], None]) -> None:
+        """`lost` is called where the log was deleted under the bot: what is committed from then on would be gone."""
         self._path = path
+        self._lost = lost
+        self._is: int | None = None  #: the log's inode, once there is one
         self._turns = turns
         self._log = path.with_name(path.name + "-wal")
         self._stopping = threading.Event()
@@ -47,12 +54,18 @@ class Checkpoints:
 
     def _run(self) -> None:
         engine = open_sqlite(str(self._path), self._path)
+        with suppress(sqlite3.DatabaseError):
+            _checkpoint(engine, "PASSIVE")  # so that this connection has the log open that may be deleted later
         while not self._stopping.wait(CHECKPOINT_EVERY_S):
             self._fold(engine)
         engine.dispose()
 
     def _fold(self, engine: Engine) -> None:
-        size = self._log.stat().st_size if self._log.exists() else 0
+        size, inode = self._log_now()
+        if self._is is not None and inode != self._is:
+            self._save(engine)
+            return
+        self._is = inode
         if not size:
             return
         try:
@@ -61,6 +74,25 @@ class Checkpoints:
                     _checkpoint(engine, "TRUNCATE" if size > CUT_LOG_AT_BYTES else "PASSIVE")
         except sqlite3.OperationalError:
             return  # another process is writing; the next round folds
+
+    def _log_now(self) -> tuple[int, int | None]:
+        """Its size and its inode."""
+        try:
+            found = self._log.stat()
+        except FileNotFoundError:
+            return 0, None
+        return found.st_size, found.st_ino
+
+    def _save(self, engine: Engine) -> None:
+        """SQLite writes on to a log that was deleted, which nobody will ever read: it is folded for the last time."""
+        self._lost()
+        self._stopping.set()
+        try:
+            with self._turns:
+                _checkpoint(engine, "PASSIVE")
+        except sqlite3.DatabaseError as trouble:
+            logger.critical("what was stored last may be lost", extra={"why": str(trouble)})
+        logger.critical("the database's log was deleted; nothing more is stored until the bot is restarted")
 
 
 def _checkpoint(engine: Engine, how: str) -> int:

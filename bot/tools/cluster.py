@@ -30,6 +30,7 @@ from bot.ports import Rejected
 from bot.redact import shown
 from bot.settings_services import ClusterSettings
 from bot.tools import refusals
+from bot.tools.credentials import in_time
 from bot.tools.refusals import Meant, Refusal
 
 _TRIES, _PATIENCE_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
@@ -232,9 +233,8 @@ class Kubernetes:
             return  # The object is read next, and that says whether the cluster is there.
 
     def _addressed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        api = self._connected()
-        headers = {"Accept": _JSON, "User-Agent": "vakhta"}
-        api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        api, headers = in_time(self._connected), {"Accept": _JSON, "User-Agent": "vakhta"}
+        in_time(lambda: api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None))
         return f"{api.configuration.host.rstrip('/')}{path}{f'?{urlencode(query)}' if query else ''}", headers
 
     def _connected(self) -> ApiClient:

@@ -26,7 +26,8 @@ _READ = ["GET", "HEAD"]
 class Health:
     """Runs the checks side by side, each within `within_s` seconds.
 
-    `shown` are told beside them and decide nothing: a chat that is down must not take the intake out of a balancer.
+    `shown` are told beside them and decide nothing: a chat that is down must not take the intake out of a balancer. No
+    more do `noted`, about what is not a channel.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Health:
         *,
         threads: Executor,
         shown: Mapping[str, Check] | None = None,
+        noted: Mapping[str, Check] | None = None,
         within_s: float = 2.0,
     ) -> None:
         self._deciding = tuple(checks)
         self._shown = tuple(shown or ())
-        self._checks = {**(shown or {}), **checks}
+        self._noted = tuple(noted or ())
+        self._checks = {**(noted or {}), **(shown or {}), **checks}
         self._threads = threads
         self._within_s = within_s
         self._running: dict[str, Future[str | None]] = {}
@@ -53,15 +56,17 @@ class Health:
 
     async def ready(self) -> JSONResponse:
         """200 when every check is well, else 503; both name each check."""
-        names = (*self._deciding, *self._shown)
+        names = (*self._deciding, *self._shown, *self._noted)
         told = await asyncio.gather(*(self._look(name) for name in names))
         said = {name: fault or "ok" for name, fault in zip(names, told, strict=True)}
         ready = all(said[name] == "ok" for name in self._deciding)
-        body = {
+        body: dict[str, object] = {
             "ready": ready,
             "checks": {name: said[name] for name in self._deciding},
             "channels": {name: said[name] for name in self._shown},
         }
+        if self._noted:
+            body["notes"] = {name: said[name] for name in self._noted}
         return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})
 
     async def _look(self, name: str) -> str | None:

@@ -64,6 +64,7 @@ def build(
     channels: Mapping[str, Channel],
     checks: Mapping[str, Check],
     shown: Mapping[str, Check],
+    noted: Mapping[str, Check] | None = None,
     owed: Callable[[], Iterable[Debt]],
     meters: Meters,
     refused: Callable[[str, str], None],
@@ -85,7 +86,7 @@ def build(
     app.include_router(board.routes())
     app.include_router(Inbound(channels, threads=threads.inbound, meters=meters, refused=refused).routes())
     app.include_router(Flagger(flagger, threads=threads.gates, refused=refused).routes())
-    app.include_router(Health(checks, shown=shown, threads=threads.look).routes())
+    app.include_router(Health(checks, shown=shown, noted=noted, threads=threads.look).routes())
     app.include_router(Scrape(meters, owed, threads=threads.look).routes())
     api.publish_contract(app, guard)
     board.publish_contract(app)

@@ -15,7 +15,7 @@ from bot.acts import Code
 from bot.gatehouse import gatehouse
 from bot.intake import Unstored
 from bot.settings import Settings
-from bot.store import opening
+from bot.store import opening, timeouts
 from bot.store.engine import Unavailable
 from bot.store.sql import Asked
 from bot.store.tx import Tx
@@ -56,7 +56,7 @@ def path(tmp_path: Path, sqlite_template: Path) -> Path:
 
 @contextmanager
 def _open(path: Path, monkeypatch: pytest.MonkeyPatch, *pragmas: str) -> Iterator[House]:
-    monkeypatch.setattr(opening, "LOCK_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(timeouts, "LOCK_TIMEOUT_S", 0.02)
     monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, "busy_timeout=20", *pragmas))
     house = House(f"sqlite:///{path}")
     yield house

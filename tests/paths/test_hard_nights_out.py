@@ -215,7 +215,7 @@ def test_while_the_database_is_down_senders_hear_of_it_together_not_one_lock_tim
     tried = []
 
     @contextmanager
-    def locked(lane: str = "incidents", *, synced: bool = True) -> Iterator[Tx]:
+    def locked(lane: str = "incidents", **_: object) -> Iterator[Tx]:
         tried.append(lane)
         time.sleep(0.2)  # stands for the seconds of LOCK_TIMEOUT_S
         raise Unavailable("database is locked")

@@ -13,7 +13,7 @@ import pytest
 from bot.from_settings import open_store
 from bot.intake import Unstored
 from bot.settings import Settings
-from bot.store import engine, opening, wal
+from bot.store import engine, opening, timeouts, wal
 from tests.house import House, alert
 
 
@@ -38,7 +38,7 @@ def test_a_full_disk_is_said_and_nothing_of_the_delivery_is_kept(path: Path, mon
 
 
 def test_a_database_that_another_process_holds_is_given_up_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(timeouts, "LOCK_TIMEOUT_S", 0.05)
     monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, "busy_timeout=50"))
     house = House(f"sqlite:///{path}")
     other = sqlite3.connect(path, isolation_level=None)
@@ -50,6 +50,18 @@ def test_a_database_that_another_process_holds_is_given_up_in_time(path: Path, m
 
     assert house.hears(alert()).code == "accepted"
     other.close()
+    house.close()
+
+
+def test_a_writer_that_hangs_keeps_the_others_waiting_no_longer_than_their_deadline(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "TURN_S", 0.1)
+    house = House(f"sqlite:///{path}")
+    with house.store.begin(), pytest.raises(Unstored, match="another writer has kept its turn"):
+        house.hears(alert())
+
+    assert house.hears(alert()).code == "accepted"
     house.close()
 
 

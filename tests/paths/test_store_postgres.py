@@ -121,7 +121,7 @@ def test_a_replica_that_freezes_in_a_flow_loses_its_turn(
     postgres: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch, *, ahead: bool
 ) -> None:
     url = postgres.url("frozen", like=postgres_template)
-    monkeypatch.setattr("bot.store.opening.IDLE_TIMEOUT_S", 1)
+    monkeypatch.setattr("bot.store.timeouts.IDLE_TIMEOUT_S", 1)
     frozen, other = Store(url), Store(url)
 
     def freeze() -> None:

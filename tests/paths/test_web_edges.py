@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -170,6 +171,15 @@ def test_with_the_store_gone_it_lives_is_not_ready_and_says_which_check(tmp_path
     assert "vakhta_store_up 0.0" in scrape.text
     assert listed.status_code == 503
     assert error_of(listed)["code"] == "store_down"
+
+
+def test_what_is_noted_is_told_and_decides_nothing() -> None:
+    with ThreadPoolExecutor(2) as threads:
+        health = Health({"store": lambda: None}, noted={"file": lambda: "damaged: event"}, threads=threads)
+        answer = asyncio.run(health.ready())
+
+    assert answer.status_code == 200
+    assert json.loads(bytes(answer.body))["notes"] == {"file": "damaged: event"}
 
 
 def test_a_check_that_hangs_is_a_fault_and_is_not_started_again() -> None:

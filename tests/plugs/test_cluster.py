@@ -243,3 +243,19 @@ def test_a_token_that_does_not_count_is_no_entry(fake: FakeKubernetes, tmp_path:
         _at(fake.url, tmp_path, token="old").get(_API)
 
     assert refused.value.code == "no_entry"
+
+
+def test_a_login_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.tools.credentials._WITHIN_S", 0.3)
+    file = tmp_path / "kubeconfig"
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["3"], "env": None}
+    told = {
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": {**login, "interactiveMode": "Never"}}}],
+        "contexts": [{"name": "mine", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "mine",
+    }
+    file.write_text(json.dumps(told))
+
+    with pytest.raises(Rejected, match=r"No login came within 0\.3 s"):
+        Kubernetes("main", ClusterSettings(kubeconfig=str(file), context="mine")).get(_API)

@@ -1,0 +1,125 @@
+"""Whoever delivered is answered once, and in time: after the commit, or that nothing is known to be stored.
+
+The trap: the thread that commits may hang where no deadline reaches, on a disk or in a name service. So another one
+watches the clock. What it has answered may be stored all the same; it is sent again then, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from msgspec import Struct
+
+from bot.model import Delivered
+
+logger = logging.getLogger(__name__)
+
+#: A sender is answered within this, and what is looked for only from time to time.
+WITHIN_S, _LOOK_EVERY_S = 4.5, 0.25
+_TOO_LATE = f"the database did not take it within {WITHIN_S:g} s"
+
+
+class Unstored(Exception):
+    """The database did not take it: nothing of this delivery is kept, and its sender has to send it again."""
+
+
+class Taken(Struct, frozen=True, kw_only=True, gc=False):
+    """What became of one delivery, after its commit."""
+
+    accepted: int
+    code: str  #: "accepted", "duplicate", "nothing_to_resolve" or "set_aside"
+    incidents: tuple[int, ...] = ()
+
+
+Done = Callable[[Taken | Exception], None]
+
+
+class Waiting(Struct):
+    """A delivery that waits for its answer."""
+
+    delivered: Delivered
+    done: Done | None  #: None once it is answered
+    since: float  #: by the monotonic clock
+    #: Set when it is to be kept as it came: (code, why).
+    aside: tuple[str, str] | None = None
+    #: Nobody sent it: it is asked whether one that was sent would be stored.
+    proof: bool = False
+
+
+class Answers:
+    """Answers them, whichever thread is the first. `queue`: those that the committing thread has not begun with."""
+
+    def __init__(
+        self,
+        queue: deque[Waiting],
+        *,
+        observe: Callable[[Sequence[tuple[Delivered, Taken | Exception]]], None],
+        post: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self._queue = queue
+        self._observe = observe
+        self.post = post
+        #: What the committing thread has begun with, the oldest first.
+        self.in_hand: Sequence[Waiting] = ()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="intake-clock", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def held_s(self) -> float:
+        """How long the oldest of what the committing thread has begun with has been waiting."""
+        held = self.in_hand
+        return monotonic() - held[0].since if held else 0.0
+
+    def answer(self, batch: Sequence[Waiting], results: Sequence[Taken | Exception]) -> None:
+        """Those of them that are not answered yet."""
+        with self._lock:
+            answers = [(one, one.done, result) for one, result in zip(batch, results, strict=True) if one.done]
+            for one, _, _ in answers:
+                one.done = None
+
+        def answer() -> None:
+            for _, done, result in answers:
+                try:
+                    done(result)
+                except Exception:
+                    logger.exception("a sender could not be answered")  # the others have to be
+
+        if answers:
+            self.post(answer)
+            self._observe([(one.delivered, result) for one, _, result in answers if not one.proof])
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_EVERY_S):
+            late = self._late()
+            if late:
+                logger.warning("alerts not stored", extra={"deliveries": len(late), "why": _TOO_LATE})
+                self.answer(late, [Unstored(_TOO_LATE)] * len(late))
+
+    def _late(self) -> list[Waiting]:
+        """Those that have waited for too long."""
+        before = monotonic() - WITHIN_S
+        return [one for one in self.in_hand if one.done and one.since <= before] + self.out_of_queue(before)
+
+    def out_of_queue(self, before: float) -> list[Waiting]:
+        """Those that have queued since before then; they are stored no more."""
+        taken: list[Waiting] = []
+        while self._queue and self._queue[0].since <= before:
+            try:
+                one = self._queue.popleft()
+            except IndexError:  # another thread was quicker
+                break
+            if one.since > before:
+                self._queue.appendleft(one)
+                break
+            taken.append(one)
+        return taken

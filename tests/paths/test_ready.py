@@ -1,0 +1,212 @@
+"""Ready is what would store an alert now: it is asked by the way that alerts go."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bot import alarms, answering, intake
+from bot.damage import Damage
+from bot.intake import Taken, Unstored
+from bot.store import opening, wal
+from tests.house import House, alert
+from tests.running import until
+
+
+@pytest.fixture
+def path(tmp_path: Path, sqlite_template: Path) -> Path:
+    return Path(shutil.copy(sqlite_template, tmp_path / "vakhta.db"))
+
+
+@pytest.fixture
+def on_sqlite(path: Path) -> Iterator[House]:
+    made = House(f"sqlite:///{path}")
+    yield made
+    made.close()
+
+
+def marks(house: House) -> int:
+    with house.store.read() as reading:
+        return int(reading.sql.scalar("SELECT count(*) FROM seen"))
+
+
+def test_an_idle_bot_is_ready_and_being_asked_leaves_one_row_however_often(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_PROOF_S", 0.0)
+
+    assert [house.intake.ailing() for _ in range(20)] == [None] * 20
+    assert marks(house) == 1
+    assert house.incidents() == []
+
+
+def test_after_a_commit_of_late_nothing_is_written_for_being_asked(house: House) -> None:
+    house.hears(alert())
+
+    assert [house.intake.ailing() for _ in range(20)] == [None] * 20
+    assert marks(house) == 0
+
+
+def test_an_intake_that_does_not_commit_while_alerts_wait_is_not_ready(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_PROOF_S", 0.1)
+
+    with house.store.begin():
+        house.intake.take(alarms.damaged("x", house.clock()), lambda _: None)
+        until(lambda: house.intake._answers.held_s() > 0.1, "the intake waits for our turn to end")
+        said = house.intake.ailing()
+
+    assert said is not None
+    assert "has not committed for" in said
+    until(lambda: house.intake.ailing() is None, "it is ready again")
+
+
+def test_senders_are_answered_in_time_though_the_thread_that_commits_hangs(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "WITHIN_S", 0.2)
+    heard: list[Taken | Exception] = []
+
+    with house.store.begin():
+        for number in range(5):
+            house.intake.take(alarms.damaged(str(number), house.clock()), heard.append)
+        until(lambda: len(heard) == 5, "all of them are answered")
+
+    assert {type(one) for one in heard} == {Unstored}
+    monkeypatch.undo()
+    house.hears(alert())
+    assert len(heard) == 5
+
+
+@contextmanager
+def no_room(path: Path) -> Iterator[None]:
+    """No file of this process may grow beyond what SQLite's log has now."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.with_name(path.name + "-wal").stat().st_size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_a_bot_whose_disk_is_full_is_not_ready_and_is_again_when_there_is_room(on_sqlite: House, path: Path) -> None:
+    on_sqlite.hears(alert(group="before"))
+    with no_room(path):
+        with pytest.raises(Unstored):
+            on_sqlite.hears(alert(group="full", fingerprint="full"))
+        full = on_sqlite.intake.ailing()
+
+    assert full == "alerts are not stored; the log tells why"
+    assert on_sqlite.intake.ailing() is None
+    assert on_sqlite.hears(alert(group="full", fingerprint="full")).code == "accepted"
+
+
+def test_a_bot_whose_file_became_read_only_is_not_ready(on_sqlite: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, "query_only=ON"))
+    on_sqlite.store._writers.dispose()  # those that are opened from here on may not write
+
+    assert on_sqlite.intake.ailing() == "alerts are not stored; the log tells why"
+    with on_sqlite.store.read() as reading:
+        reading.ping()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_file_that_is_deleted_or_replaced_under_the_bot_takes_nothing_more(
+    on_sqlite: House, path: Path, sqlite_template: Path, how: str
+) -> None:
+    """SQLite would go on writing to what has no name any more, and the alerts would be gone with the process."""
+    on_sqlite.hears(alert(group="before"))
+    path.rename(path.with_name("elsewhere.db"))
+    if how == "replaced":
+        shutil.copy(sqlite_template, path)
+
+    with pytest.raises(Unstored, match="was deleted or replaced"):
+        on_sqlite.hears(alert(group="lost", fingerprint="lost"))
+    assert on_sqlite.intake.ailing() is not None
+
+    path.with_name("elsewhere.db").replace(path)
+    assert on_sqlite.hears(alert(group="after", fingerprint="after")).code == "accepted"
+
+
+def test_a_log_that_is_deleted_under_the_bot_is_saved_into_the_file_and_nothing_more_is_taken(
+    on_sqlite: House, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would go on writing to it, and all of that would be gone with a process that is killed."""
+    monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.02)
+    on_sqlite.store.start()
+    checkpoints = on_sqlite.store._checkpoints
+    assert checkpoints is not None
+    on_sqlite.hears(alert(group="before"))
+    until(lambda: checkpoints._is is not None, "the log has been seen")
+
+    with on_sqlite.store.begin() as tx:  # nobody else folds it meanwhile
+        path.with_name(path.name + "-wal").unlink()
+        tx.answer("slack", "1", "stored", ok=True)
+    until(lambda: not checkpoints._thread.is_alive(), "it was folded for the last time")
+
+    with pytest.raises(Unstored, match="was deleted or replaced"):
+        on_sqlite.hears(alert())
+    assert on_sqlite.intake.ailing() is not None
+    copy = shutil.copy(path, path.with_name("as-after-a-kill.db"))
+    with closing(sqlite3.connect(copy)) as raw:
+        assert raw.execute("SELECT said FROM seen").fetchall() == [("stored",)]
+
+
+def damage(path: Path, name: str) -> None:
+    """Overwrite the root page of that table or index, with its file closed."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        (size,) = raw.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+        os.fsync(file.fileno())
+
+
+@pytest.mark.parametrize("table", ["incident", "alert", "event", "delivery"])
+def test_a_bot_that_cannot_store_an_alert_for_a_damaged_page_is_not_ready(path: Path, table: str) -> None:
+    damage(path, table)
+    house = House(f"sqlite:///{path}")
+
+    with pytest.raises(Unstored):
+        house.hears(alert())
+    said = house.intake.ailing()
+    house.close()
+
+    assert said == "alerts are not stored; the log tells why"
+
+
+def test_a_damaged_page_is_found_at_the_start_and_people_hear_of_it_where_alerts_are_stored(path: Path) -> None:
+    damage(path, "quarantine")
+    house = House(f"sqlite:///{path}")
+    teller = Damage(house.store, house.intake.take)
+    teller.tell()
+    house.store.start()
+
+    until(lambda: house.store.damage() is not None, "the file was looked through")
+    teller.tell()
+    until(lambda: teller._told, "it was stored")
+    teller.tell()
+    house.drain()
+    paged = house.pagerduty.said()
+    house.close()
+
+    assert paged == ["page incident.opened: DatabaseDamaged: The bot's database file is damaged: quarantine"]
+
+
+def test_a_whole_file_is_said_to_be_whole(on_sqlite: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="bot.store.soundness")
+    on_sqlite.hears(alert())
+    on_sqlite.store.start()
+
+    until(lambda: "the database file is whole" in caplog.text, "it was looked through")
+    assert on_sqlite.store.damage() is None
