@@ -22,7 +22,8 @@ from bot.inspection import exporting, opening
 from bot.inspection.evidence import Evidence, Part, Unreadable
 from bot.inspection.inspecting import inspect
 from bot.inspection.note import Key, Malformed, key_of
-from bot.inspection.report import Fault, Report
+from bot.inspection.outside import judge
+from bot.inspection.report import Report
 from bot.inspection.stretches import Crew
 from bot.ports import Rejected
 from bot.settings import Settings, read
@@ -110,11 +111,10 @@ def _inspected(given: argparse.Namespace) -> Report:
     settings = None if alone else read(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
     with _log(given, settings) as evidence:
-        anchors, why_none = custody_cli.seen_outside(given.anchors, settings)
+        outside = custody_cli.seen_outside(given.anchors, settings)
         crew = Crew(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
-        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors, crew=crew)
-    if why_none:
-        report.add(Fault.FLAGGED, why_none)
+        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=outside.anchors, crew=crew)
+        judge(outside, evidence, report, datetime.now(UTC))
     report.pinned = bool(given.public_key)
     return report
 
