@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
-from bot import failpoints, strangers
+from bot import failpoints, strangers, terminal
 from bot.channels.console import Console
 from bot.delivery import Delivery
 from bot.from_settings import gate_tokens, load_channels, mouths_of, notary_of, open_store, people_of, rules_of
@@ -69,7 +69,7 @@ def run(settings: Settings) -> None:
     _settle_down()
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
-        sys.stderr.write(welcome(url, settings))
+        terminal.err(welcome(url, settings), end="")
     while not stop.wait(1.0):
         if not bot.web.alive():
             raise SystemExit("The web server ended by itself; see the log.")

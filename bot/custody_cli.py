@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from bot import logs
+from bot import logs, terminal
 from bot.inspection.evidence import Unreadable
 from bot.inspection.outside import Outside, outside_of
 from bot.ports import Rejected
@@ -42,9 +42,9 @@ def _rotate(given: argparse.Namespace) -> int:
         if new is None:
             raise Rejected("No key was handed over: audit.key does not name the new one. Set it.")
         made = _custody().rotate(store, old, new)
-    print(f"From {made.tree.size} entries on, checkpoints are signed by {new.verifier_key}.")
-    print(f"{old.key_id} has vouched for it, and signs no more.")
-    print("Write the new key down where you verify, and take audit.previous_key out of the settings.")
+    terminal.out(f"From {made.tree.size} entries on, checkpoints are signed by {new.verifier_key}.")
+    terminal.out(f"{old.key_id} has vouched for it, and signs no more.")
+    terminal.out("Write the new key down where you verify, and take audit.previous_key out of the settings.")
     return 0
 
 
@@ -58,8 +58,8 @@ def _restored(given: argparse.Namespace) -> int:
         if signer is None:
             raise Rejected("Nothing was written: it must be signed, and audit.key does not name a key. Set it.")
         lost = _custody().own_up(store, signer, [(one.size, one.root) for one in outside.anchors], given.because)
-    print(f"Of {lost.size} entries that had been anchored, those behind the first {lost.kept} are lost.")
-    print("The log says so from now on, and so does `vakhta audit verify`. Start the bot, all of its processes.")
+    terminal.out(f"Of {lost.size} entries that had been anchored, those behind the first {lost.kept} are lost.")
+    terminal.out("The log says so from now on, and so does `vakhta audit verify`. Start the bot, all of its processes.")
     return 0
 
 
