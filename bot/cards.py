@@ -48,9 +48,9 @@ def _standing(incident: Incident) -> str:
 def _buttons(incident: Incident) -> dict[str, str]:
     match incident.status:
         case Status.OPEN:
-            return {"Acknowledge": f"ack {incident.id}", "Resolve": f"resolve {incident.id}"}
+            return {"Acknowledge": f"ack {incident.marked}", "Resolve": f"resolve {incident.marked}"}
         case Status.ACKED:
-            return {"Resolve": f"resolve {incident.id}"}
+            return {"Resolve": f"resolve {incident.marked}"}
         case _:
             return {}
 

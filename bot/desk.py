@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from bot import glass, grammar, mine, plans, words
+from bot import glass, grammar, meant, mine, plans, words
 from bot.acting import Action
 from bot.acts import AuditEntry, Code, Decision, Ended, Permission
 from bot.book import INCIDENT
@@ -32,6 +32,8 @@ from bot.story import Written
 from bot.verbs import Parts
 
 _DENIED = "denied"
+#: After these no other press of the same button can count.
+_OVER = plans.OVER | {meant.ANOTHER}
 #: What whoever did something may say of their own run.
 _OF_OWN_RUNS = ("undo", "keep")
 
@@ -64,7 +66,7 @@ class Counter(Registry, Casework):
             return self._command(self._verbs.commands[verb], rest)
         except Rejected as refused:
             self.record(Code.DENIED if refused.code == _DENIED else Code.REJECTED, refused.said)
-            return Reply(said=refused.said, ok=False, over=refused.code in plans.OVER)
+            return Reply(said=refused.said, ok=False, over=refused.code in _OVER)
 
     def _command(self, command: Command[Any], rest: str) -> Reply:
         args = self._read(command, rest)
@@ -97,7 +99,8 @@ class Counter(Registry, Casework):
 
     def _read(self, said: Command[Any] | Action[Any], rest: str) -> object:
         known = self._rights.known(self._ask)
-        return grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
+        args = grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
+        return meant.checked(args, self._ask, self._tx.incident)
 
     def _denied(self, decision: Decision, target: str = "") -> Reply:
         self.record(Code.DENIED, decision.reason, decision, target=target)

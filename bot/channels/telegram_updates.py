@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.channels.telegram_html import TEXT_UNITS, units
+from bot.marking import MARK
 from bot.model import NOBODY, Ask, Card, Reply
 from bot.ports import Door, Rejected
 from bot.words import plain
@@ -55,7 +56,8 @@ _BORROWED = frozenset(
         "edit_date",
     }
 )
-_ON_CARDS = ("ack", "resolve")  #: the verbs that a card's buttons have ever said, with its incident's number
+#: What a card's buttons have ever said: a verb with its incident's number; those of today say its mark as well.
+_OF_A_CARD = re.compile(rf"(?:ack|resolve) ([1-9][0-9]{{0,17}})(?:-[0-9a-f]{{{MARK}}})?")
 _OF_A_PLAN = re.compile("(yes|no) [0-9a-f]{32}")
 _SPOKEN = ("message", "edited_message", "channel_post", "edited_channel_post")
 #: A hyphen is no letter of Telegram's own commands: it offers `/break_glass`, and people type both.
@@ -156,7 +158,7 @@ class Ear:
         if not self._is_here(chat) or not _is_genuine(message, words, incident_id):
             return Answer(said=UNKNOWN_BUTTON, alert=True, press_id=press_id)
         account = _number(_part(press, "from"), "id")
-        said = self._said(message, account, words, once)
+        said = replace(self._said(message, account, words, once), button=True)
         if account is None or account in ANONYMOUS:
             self.door.turn_away(said, _FACELESS)
             return Answer(said=_FACELESS, alert=True, press_id=press_id)
@@ -242,8 +244,9 @@ def _is_genuine(message: Mapping[str, object], words: str, incident_id: int | No
     """
     if not words or words.startswith("/"):
         return False
-    on_a_card = {f"{verb} {incident_id}" for verb in _ON_CARDS}
-    return words in _buttons(message) or words in on_a_card or _OF_A_PLAN.fullmatch(words) is not None
+    card = _OF_A_CARD.fullmatch(words)
+    on_its_card = card is not None and int(card[1]) == incident_id
+    return words in _buttons(message) or on_its_card or _OF_A_PLAN.fullmatch(words) is not None
 
 
 def _shown(message: Mapping[str, object], said: Ask, reply: Reply) -> Answer:
