@@ -33,7 +33,7 @@ _logger = logging.getLogger("bot")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 refused, 2 not understood, 78 faulty settings; `audit verify` has more."""
-    logs.start()  # until the settings say what must not appear; a bug is told by it as well
+    logs.guard()
     given, unknown = _parser().parse_known_args(argv)
     if unknown:
         given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -15,7 +15,7 @@ def card(incident: Incident, *, public_url: str) -> Card:
         buttons=_buttons(incident),
         severity=incident.severity,
         status=incident.status,
-        link=f"{public_url.rstrip('/')}/incidents/{incident.id}",
+        link=f"{public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}",
     )
 
 

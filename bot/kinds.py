@@ -247,8 +247,7 @@ class IncidentNumber:
         return field
 
     def take(self, line: Line, slot: Slot) -> int:
-        found = _INCIDENT.match(line.rest)
-        number = int(found[1]) if found else None
+        number = int(found[1]) if (found := _INCIDENT.match(line.rest)) else None
         bare = slot.loose and not line.rest.startswith("#") and not (found and found[2])
         if slot.here is not None and (number is None or (bare and number != slot.here)):
             return slot.here

@@ -62,6 +62,13 @@ def start(*, confidential: Collection[str] = (), stream: TextIO | None = None) -
     threading.excepthook = _log_uncaught_in_thread
 
 
+def guard() -> None:
+    """For commands that do not log: a trace, or what a library warns of, may quote anything, and goes to a terminal."""
+    sys.excepthook = _log_uncaught
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(TextLines(Scrub()))
+
+
 class Scrub:
     """Takes secrets out of a text."""
 

@@ -378,7 +378,7 @@ class House:
         with self.store.read() as reading:
             return reading.deliveries(number)
 
-    def drain(self, *channels: Mouthpiece) -> None:
+    def drain(self, *channels: Channel) -> None:
         """Send what may be sent at this moment, through all channels or these."""
         for channel in channels or self.channels:
             for _ in range(1000):

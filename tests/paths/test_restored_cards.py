@@ -61,7 +61,7 @@ class Chats:
         self.house.clock.pass_by(minutes=10)
         number = len(self.house.incidents()) + 1
         self.house.hears(alert(name, group=name))
-        self.house.drain(*self.channels)  # type: ignore[arg-type] - channels like any other
+        self.house.drain(*self.channels)
         return self.house.incident(number)
 
     def put_back(self, last: int) -> None:
@@ -236,9 +236,9 @@ def test_a_card_that_was_tried_is_not_taken_for_one_of_before_the_restore(chats:
     house.clock.pass_by(seconds=30)
     house.hears(alert("Payments", group="Payments"))
     chats.slack_fake.answer_next(reset=True, times=1, path="chat.postMessage")
-    house.drain(chats.slack)  # type: ignore[arg-type]
+    house.drain(chats.slack)
     house.clock.pass_by(minutes=2)
-    house.drain(chats.slack)  # type: ignore[arg-type]
+    house.drain(chats.slack)
 
     assert chats.card_in_slack("DiskFull") != chats.card_in_slack("Payments")
 
@@ -255,6 +255,7 @@ def test_a_page_that_a_person_makes_is_not_folded_into_one_of_before_the_restore
     chats.put_back(0)
 
     assert paged() != before
+    assert chats.house.desk.paged_as(before) is None  # what PagerDuty tells of the old one is about none of now
 
 
 def test_a_mark_is_the_same_for_as_long_as_the_incident_lasts(house: House) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import json
+import logging
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +40,21 @@ _WAYS_OUT = {
 
 def is_plain(text: str) -> bool:
     return all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command sets up the logging of its process; here that is the process of all tests."""
+    root = logging.getLogger()
+    handlers, level, hooks = root.handlers[:], root.level, (sys.excepthook, threading.excepthook)
+    levels = {name: logging.getLogger(name).level for name in logs._CHATTY}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(capture=False)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 @pytest.fixture
@@ -226,6 +243,7 @@ def test_a_trace_that_quotes_what_it_broke_on_is_spelled_out(
     monkeypatch.setattr(bot.app, "ask", broken)
     monkeypatch.setattr(command_line, "_starts", broken)
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     stderr = Shown()
     monkeypatch.setattr(sys, "stderr", stderr)
     try:
@@ -234,7 +252,6 @@ def test_a_trace_that_quotes_what_it_broke_on_is_spelled_out(
         sys.excepthook(*sys.exc_info())
 
     shown = stderr.getvalue()
-    logs.start(stream=sys.__stderr__)
     assert "KeyError" in shown
     assert is_plain(shown)
 

@@ -24,7 +24,7 @@ def test_an_open_incident_says_what_is_the_matter_and_offers_to_take_it() -> Non
         "Opened 2026-11-23 12:00 UTC",
     )
     assert card.buttons == {"Acknowledge": f"ack {OPEN.marked}", "Resolve": f"resolve {OPEN.marked}"}
-    assert card.link == "https://vakhta.example/incidents/7"
+    assert card.link == f"https://vakhta.example/incidents/7?mark={OPEN.mark}"
 
 
 def test_an_acknowledged_incident_says_who_has_it() -> None:
