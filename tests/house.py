@@ -27,7 +27,7 @@ from bot.linking import Linking
 from bot.model import NOBODY, Alert, Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
 from bot.owing import Mouth
 from bot.people import People
-from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.ports import Channel, Door, Heard, Limit, Rejected, Undelivered
 from bot.reports import Reports
 from bot.rights import Opinion, Rights
 from bot.rules import Rules
