@@ -12,14 +12,16 @@ from datetime import timedelta
 import pytest
 
 from bot import cards
+from bot.alarms import glass_broken
 from bot.channels.slack import Slack
 from bot.channels.telegram import Telegram
 from bot.delivery import Delivery, Patience
+from bot.glass import Broken
 from bot.model import Ask, Incident, Status
 from tests.fakes.slack import FakeSlack
 from tests.fakes.telegram import FakeTelegram
 from tests.fakes.telegram_values import Posted
-from tests.house import ANA, House, alert
+from tests.house import ANA, NOON, House, alert
 from tests.plugs.slack.notices import hear, section
 from tests.plugs.telegram_room import hears, sent, settings
 
@@ -256,6 +258,16 @@ def test_a_page_that_a_person_makes_is_not_folded_into_one_of_before_the_restore
 
     assert paged() != before
     assert chats.house.desk.paged_as(before) is None  # what PagerDuty tells of the old one is about none of now
+
+
+def test_the_word_of_a_broken_glass_is_not_folded_into_one_of_before_the_restore() -> None:
+    first = Broken(id=1, person="ana", reason="the pager is gone", opened_at=NOON, until=NOON + timedelta(minutes=30))
+    again = replace(first, opened_at=NOON + timedelta(hours=1), until=NOON + timedelta(minutes=90))
+
+    groups = {glass_broken(one, "Ana", "").group for one in (first, again)}
+
+    assert len(groups) == 2
+    assert glass_broken(first, "Ana", "", ended_at=NOON).group in groups
 
 
 def test_a_mark_is_the_same_for_as_long_as_the_incident_lasts(house: House) -> None:
