@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from bot import audit_cli, logs
+from bot import audit_cli, logs, terminal
 from bot.faults import Fault, Faulty
 from bot.model import Reply
 from bot.ports import Rejected
@@ -33,6 +33,7 @@ _logger = logging.getLogger("bot")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 refused, 2 not understood, 78 faulty settings; `audit verify` has more."""
+    logs.guard()
     given, unknown = _parser().parse_known_args(argv)
     if unknown:
         given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -41,12 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(given)
     except Faulty as faulty:
         for fault in faulty.faults:
-            print(fault, file=sys.stderr)
+            terminal.err(terminal.printable(str(fault)))
         count = len(faulty.faults)
-        print(f"{count} fault{'s' if count > 1 else ''}; nothing was started.", file=sys.stderr)
+        terminal.err(f"{count} fault{'s' if count > 1 else ''}; nothing was started.")
         return _BAD_SETTINGS
     except Rejected as refusal:
-        print(refusal.said, file=sys.stderr)
+        terminal.err(refusal.said)
+        return _REFUSED
+    except SystemExit as ended:
+        if not isinstance(ended.code, str):
+            raise
+        terminal.err(ended.code)
         return _REFUSED
     except BrokenPipeError:
         # Whoever read the answer has stopped (`| head`): what was asked is done, and Python must not flush at its end.
@@ -57,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vakhta", description="Vakhta, the watch: alerts in, people told.")
+    parser = terminal.Parser(prog="vakhta", description="Vakhta, the watch: alerts in, people told.")
     parser.add_argument("--version", action="version", version=f"vakhta {version('vakhta')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    where = argparse.ArgumentParser(add_help=False)
+    where = terminal.Parser(add_help=False)
     where.add_argument(
         "--config",
         metavar="F",
@@ -101,11 +107,11 @@ def _check(given: argparse.Namespace) -> int:
     _print_warnings(warnings)
     if given.cluster is not None:
         report = importlib.import_module("bot.cluster_cli").check(settings, given.cluster)
-        print(report.text)
+        terminal.out(report.text)
         return 0 if report.whole else _REFUSED
-    print(f"{given.config} has no fault. `vakhta run` would start:")
+    terminal.out(f"{given.config} has no fault. `vakhta run` would start:")
     for what, said in _starts(settings):
-        print(f"  {what:<9} {said}")
+        terminal.out(f"  {what:<9} {terminal.printable(said)}")
     return 0
 
 
@@ -113,7 +119,7 @@ def _ask(given: argparse.Namespace) -> int:
     settings, _ = read(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     reply: Reply = _app().ask(settings, " ".join(given.words))
-    print(reply.said)
+    terminal.out(reply.said)
     return 0 if reply.ok else _REFUSED
 
 
@@ -128,9 +134,9 @@ def _schema(given: argparse.Namespace) -> int:
     try:
         given.to.write_text(written_schema(), encoding="utf-8")
     except OSError as error:
-        print(f"{given.to} was not written: {error.strerror}", file=sys.stderr)
+        terminal.err(f"{given.to} was not written: {error.strerror}")
         return _REFUSED
-    print(f"{given.to} written.")
+    terminal.out(f"{given.to} written.")
     return 0
 
 
@@ -147,7 +153,7 @@ def _app() -> ModuleType:
 
 def _print_warnings(warnings: Sequence[Fault]) -> None:
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        terminal.err(terminal.printable(f"warning: {warning}"))
 
 
 def _starts(settings: Settings) -> list[tuple[str, str]]:

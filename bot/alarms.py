@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.circumstances import said_at
 from bot.glass import Broken
+from bot.marking import micros_of
 from bot.model import Alert, Delivered
 
 #: What a person is to do about it, where that is not to settle how a run ended.
@@ -111,7 +112,7 @@ def glass_broken(broken: Broken, called: str, contact: str, *, ended_at: datetim
         called: the person's name, for people.
         contact: who is to look at it, a person's id or a channel's name; "" where the settings name nobody.
     """
-    group = f"vakhta/glass/{broken.id}"
+    group = f"vakhta/glass/{broken.id}/{micros_of(broken.opened_at)}"  # ids are given anew after a restore
     labels = {"alertname": "GlassBroken", "severity": "critical", "person": broken.person}
     whose = f" {contact}, the security contact, looks at it." if contact else ""
     alert = Alert(

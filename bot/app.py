@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 import warnings
 from collections import Counter
@@ -14,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 
-from bot import damage, failpoints, interpreter, strangers
+from bot import damage, failpoints, interpreter, strangers, terminal
 from bot.channels.console import Console
 from bot.damage import Damage
 from bot.delivery import Delivery
@@ -67,7 +66,7 @@ def run(settings: Settings) -> None:
     interpreter.settle_down()
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
-        sys.stderr.write(welcome(url, settings))
+        terminal.err(welcome(url, settings), end="")
     while not stop.wait(1.0):
         if not bot.web.alive():
             raise SystemExit("The web server ended by itself; see the log.")

@@ -17,12 +17,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
-from bot import custody_cli, pruning_cli
+from bot import custody_cli, pruning_cli, terminal
 from bot.inspection import exporting, opening
 from bot.inspection.evidence import Evidence, Part, Unreadable
 from bot.inspection.inspecting import inspect
 from bot.inspection.note import Key, Malformed, key_of
-from bot.inspection.report import Fault, Report
+from bot.inspection.outside import judge
+from bot.inspection.report import Report
 from bot.inspection.stretches import Crew
 from bot.ports import Rejected
 from bot.settings import Settings, read
@@ -34,13 +35,13 @@ _KEY_FILE = "vakhta-audit.key"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(terminal.Parser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(_REFUSED, f"{self.prog}: {message}\n")
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], where: argparse.ArgumentParser) -> None:
+def add_to(commands: argparse._SubParsersAction[terminal.Parser], where: argparse.ArgumentParser) -> None:
     """The command `audit` with its two verbs. `where` has the option that names the settings."""
     says = "Look at the audit log: is it as it was written, and what is in it."
     verbs = commands.add_parser("audit", help=says, description=says).add_subparsers(
@@ -101,7 +102,7 @@ def _add_export(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> N
 
 def _verify(given: argparse.Namespace) -> int:
     report = _inspected(given)
-    print(report.json() if given.json else report.told(), end="")
+    terminal.out(report.json() if given.json else report.told(), end="")
     return report.exit_code
 
 
@@ -110,11 +111,10 @@ def _inspected(given: argparse.Namespace) -> Report:
     settings = None if alone else read(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
     with _log(given, settings) as evidence:
-        anchors, why_none = custody_cli.seen_outside(given.anchors, settings)
+        outside = custody_cli.seen_outside(given.anchors, settings)
         crew = Crew(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
-        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=anchors, crew=crew)
-    if why_none:
-        report.add(Fault.FLAGGED, why_none)
+        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=outside.anchors, crew=crew)
+        judge(outside, evidence, report, datetime.now(UTC))
     report.pinned = bool(given.public_key)
     return report
 
@@ -123,7 +123,7 @@ def _export(given: argparse.Namespace) -> int:
     part = Part(since=given.since, until=given.until, incident=given.incident)
     with _log(given, read(given.config, os.environ)[0]) as evidence, _written_to(given.to) as to:
         count = exporting.write(evidence, part, to)
-    print(f"{count} entries written{f' to {given.to}' if given.to else ''}.", file=sys.stderr)
+    terminal.err(f"{count} entries written{f' to {given.to}' if given.to else ''}.")
     return 0
 
 

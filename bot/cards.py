@@ -18,7 +18,7 @@ def card(incident: Incident, *, public_url: str, runs: Sequence[Standing] = ()) 
         buttons=_buttons(incident),
         severity=incident.severity,
         status=incident.status,
-        link=f"{public_url.rstrip('/')}/incidents/{incident.id}",
+        link=f"{public_url.rstrip('/')}/incidents/{incident.id}?mark={incident.mark}",
     )
 
 
@@ -56,9 +56,9 @@ def _standing(incident: Incident) -> str:
 def _buttons(incident: Incident) -> dict[str, str]:
     match incident.status:
         case Status.OPEN:
-            return {"Acknowledge": f"ack {incident.id}", "Resolve": f"resolve {incident.id}"}
+            return {"Acknowledge": f"ack {incident.marked}", "Resolve": f"resolve {incident.marked}"}
         case Status.ACKED:
-            return {"Resolve": f"resolve {incident.id}"}
+            return {"Resolve": f"resolve {incident.marked}"}
         case _:
             return {}
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import yaml
 
 import commands
+from bot import terminal
 from bot.acts import Permission
 from bot.book import Book, Ruling
 from bot.circumstances import Around
@@ -149,6 +150,13 @@ def _about_people(settings: Settings, section: ClusterSettings) -> Mapping[str, 
 
 
 def _told(found: Finding) -> Iterator[str]:
+    """Comments, one line each: what a cluster answers must not begin a line of the YAML that is applied."""
+    yield from (terminal.printable(line) for line in _comments(found))
+    if found.missing:
+        yield from _roles_of(found)
+
+
+def _comments(found: Finding) -> Iterator[str]:
     yield f"# Cluster {found.cluster}{f', asked as {found.user}' if found.user else ''}"
     if found.trouble:
         yield f"#   {found.trouble}"
@@ -158,8 +166,6 @@ def _told(found: Finding) -> Iterator[str]:
     for what, needed in found.wanted.items():
         missing = [one for one in needed if one in found.missing]
         yield f"#   {what}: {_listed(missing) if missing else 'granted'}"
-    if found.missing:
-        yield from _roles_of(found)
 
 
 def _roles_of(found: Finding) -> Iterator[str]:

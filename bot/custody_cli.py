@@ -11,10 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from bot import logs
-from bot.inspection.anchors import anchors_in
+from bot import logs, terminal
 from bot.inspection.evidence import Unreadable
-from bot.inspection.marks import Anchor
+from bot.inspection.outside import Outside, outside_of
 from bot.ports import Rejected
 from bot.settings import Settings, read
 
@@ -43,38 +42,38 @@ def _rotate(given: argparse.Namespace) -> int:
         if new is None:
             raise Rejected("No key was handed over: audit.key does not name the new one. Set it.")
         made = _custody().rotate(store, old, new)
-    print(f"From {made.tree.size} entries on, checkpoints are signed by {new.verifier_key}.")
-    print(f"{old.key_id} has vouched for it, and signs no more.")
-    print("Write the new key down where you verify, and take audit.previous_key out of the settings.")
+    terminal.out(f"From {made.tree.size} entries on, checkpoints are signed by {new.verifier_key}.")
+    terminal.out(f"{old.key_id} has vouched for it, and signs no more.")
+    terminal.out("Write the new key down where you verify, and take audit.previous_key out of the settings.")
     return 0
 
 
 def _restored(given: argparse.Namespace) -> int:
     with opened_store(given) as (settings, store):
-        seen, why = seen_outside(given.anchors, settings)
-        if not seen:
-            said = why or "none is named"
+        outside = seen_outside(given.anchors, settings)
+        if not outside.anchors:
+            said = "; ".join(outside.amiss) or "none is named"
             raise Rejected(f"Nothing was written: without an anchor nobody knows what is lost ({said}). Use --anchors.")
         signer = parts().signer_of(settings, store)
         if signer is None:
             raise Rejected("Nothing was written: it must be signed, and audit.key does not name a key. Set it.")
-        lost = _custody().own_up(store, signer, [(one.size, one.root) for one in seen], given.because)
-    print(f"Of {lost.size} entries that had been anchored, those behind the first {lost.kept} are lost.")
-    print("The log says so from now on, and so does `vakhta audit verify`. Start the bot, all of its processes.")
+        lost = _custody().own_up(store, signer, [(one.size, one.root) for one in outside.anchors], given.because)
+    terminal.out(f"Of {lost.size} entries that had been anchored, those behind the first {lost.kept} are lost.")
+    terminal.out("The log says so from now on, and so does `vakhta audit verify`. Start the bot, all of its processes.")
     return 0
 
 
-def seen_outside(named: Sequence[Path], settings: Settings | None) -> tuple[list[Anchor], str]:
-    """The anchors named, else those of the file in the settings; and why there are none, "" where that is known."""
-    if named:
-        return [anchor for path in named for anchor in anchors_in(path)], ""
-    file = settings.audit.anchors.file if settings is not None else None
-    if file is None:
-        return [], ""
-    try:
-        return anchors_in(Path(file)), ""
-    except Unreadable as why:
-        return [], f"no anchor was looked at: audit.anchors.file names {why}"
+def seen_outside(named: Sequence[Path], settings: Settings | None) -> Outside:
+    """What was named, else what the settings put outside and can be read from here.
+
+    Raises:
+        Unreadable: something that was named cannot be read.
+    """
+    if settings is None:
+        return outside_of(named, None, ())
+    section = settings.audit.anchors
+    others = [name for name, one in (("audit.anchors.s3", section.s3), ("audit.anchors.chat", section.chat)) if one]
+    return outside_of(named, section.file, others)
 
 
 @contextmanager

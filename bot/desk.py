@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from bot import glass, grammar, lapses, mine, plans, words, yeses
+from bot import glass, grammar, lapses, meant, mine, plans, words, yeses
 from bot.acting import Action
 from bot.acts import AuditEntry, Code, Decision, Ended, Permission
 from bot.book import INCIDENT
@@ -33,6 +33,8 @@ from bot.verbs import Parts
 from bot.wishes import Acted
 
 _DENIED = "denied"
+#: After these no other press of the same button can count.
+_OVER = plans.OVER | {meant.ANOTHER}
 #: What whoever did something may say of their own run.
 _OF_OWN_RUNS = ("undo", "keep")
 
@@ -68,7 +70,7 @@ class Counter(Registry, Casework):
         except Rejected as refused:
             stops = refused.code == plans.STOPS
             self.record(Code.DENIED if stops or refused.code == _DENIED else Code.REJECTED, refused.said)
-            return Reply(said=refused.said, ok=False, over=refused.code in plans.OVER, shared=stops)
+            return Reply(said=refused.said, ok=False, over=refused.code in _OVER, shared=stops)
 
     def _command(self, command: Command[Any], rest: str) -> Reply:
         args = self._read(command, rest)
@@ -101,7 +103,8 @@ class Counter(Registry, Casework):
 
     def _read(self, said: Command[Any] | Action[Any], rest: str) -> object:
         known = self._breaking.known(self._tx, said.verb, self._rights.known(self._ask))
-        return grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
+        args = grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
+        return meant.checked(args, self._ask, self._tx.incident)
 
     def _denied(self, decision: Decision, target: str = "") -> Reply:
         self.record(Code.DENIED, decision.reason, decision, target=target)

@@ -82,6 +82,12 @@ def parts(kind: type) -> tuple[Part, ...]:
     return (*followed, *plain[-1:], *clauses)
 
 
+def numbers(args: object) -> dict[str, int]:
+    """The incidents' numbers among the arguments, by their fields."""
+    named = [one.name for one in parts(type(args)) if isinstance(one.kind, IncidentNumber)]
+    return {name: number for name in named if isinstance(number := getattr(args, name), int)}
+
+
 def read_part(part: Part, said: str, here: int | None, usage: str, *, known: Known = _NOTHING_KNOWN) -> object:
     """One argument alone, from words that are all its own; else as `read`."""
     line = Line(said, usage)

@@ -31,6 +31,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from bot.marking import micros_of
 from bot.model import Change, Event, Incident, Severity, Status, What
 from bot.ports import Rejected
 from bot.wishes import (
@@ -102,7 +103,7 @@ def raised(incident_id: int, wish: Raised, *, now: datetime) -> Change:
     """An incident that a person opens: critical, with a key of its own that no alert has; only people resolve it."""
     fresh = Incident(
         id=incident_id,
-        key=f"person/{incident_id}",
+        key=f"person/{incident_id}/{micros_of(now)}",  # the number alone is given anew after a restore
         source="person",
         title=wish.title,
         severity=Severity.CRITICAL,

@@ -17,11 +17,12 @@ from datetime import timedelta
 from typing import Protocol
 
 from bot.acting import Matcher
+from bot.marking import MARK, Marked
 from bot.ports import Rejected
 from bot.sentence import Line, Slot, as_word, hint, named, nearest, quote, short
 
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,17}")
-_INCIDENT = re.compile(r"#?(0|[1-9][0-9]{0,17})(?![0-9.,:])\b")
+_INCIDENT = re.compile(rf"#?(0|[1-9][0-9]{{0,17}})(?:-([0-9a-f]{{{MARK}}}))?(?![0-9.,:])\b")
 _LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:[./]{_LABEL})*")
 _LONGEST_NAME = 253  #: of a DNS name: RFC 1123 by way of Kubernetes' object names
@@ -240,21 +241,20 @@ class Text:
 @dataclass(frozen=True)
 class IncidentNumber:
     """`42` or `#42`; in an incident's thread it may be left out. Where more may begin with a number of its own
-    ("3 pods restarted"), only `#3`, or the thread's own number, is then one of an incident."""
+    ("3 pods restarted"), only `#3`, or the thread's own number, is then one. A button says `42-9f3ab2c1d4e5`."""
 
     def shape(self, field: str) -> str:
         return field
 
     def take(self, line: Line, slot: Slot) -> int:
-        found = _INCIDENT.match(line.rest)
-        number = int(found[1]) if found else None
-        bare = slot.loose and not line.rest.startswith("#")
+        number = int(found[1]) if (found := _INCIDENT.match(line.rest)) else None
+        bare = slot.loose and not line.rest.startswith("#") and not (found and found[2])
         if slot.here is not None and (number is None or (bare and number != slot.here)):
             return slot.here
         if found is None or number is None:
             raise self._none(line.peek(), slot)
         line.take(found.end())
-        return number
+        return Marked(number, found[2]) if found[2] else number
 
     def write(self, value: object) -> str:
         return f"#{value}"

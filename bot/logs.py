@@ -18,6 +18,7 @@ from typing import TextIO
 from urllib.parse import quote
 
 from bot.redact import REDACTED, redact
+from bot.terminal import printable
 
 _OURS = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "color_message"}
 _FIXED = frozenset({"time", "level", "logger", "message", "exc"})
@@ -59,6 +60,13 @@ def start(*, confidential: Collection[str] = (), stream: TextIO | None = None) -
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def guard() -> None:
+    """For commands that do not log: a trace, or what a library warns of, may quote anything, and goes to a terminal."""
+    sys.excepthook = _log_uncaught
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(TextLines(Scrub()))
 
 
 class Scrub:
@@ -103,11 +111,11 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         extras = "".join(f"  {key}={_clean(value, self._scrub)}" for key, value in _extras_of(record))
-        said = _printable(self._scrub(_message_of(record)) + extras)
+        said = printable(self._scrub(_message_of(record)) + extras)
         text = f"{_time_of(record)[11:19]} {record.levelname:<8} {said}"
         exc = _exception_of(self, record)
         rows = self._scrub(exc).splitlines() if exc else ()
-        return "\n".join((text, *(f"    {_printable(row)}" for row in rows)))
+        return "\n".join((text, *(f"    {printable(row)}" for row in rows)))
 
 
 def _forms(secret: str) -> tuple[str, ...]:
@@ -148,10 +156,6 @@ def _clean(value: object, scrub: Scrub, depth: int = 0) -> object:
     if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
         return [_clean(item, scrub, depth + 1) for item in value]
     return scrub(str(value))
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -17,6 +17,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from bot.marking import mark_of
+
 
 class Severity(StrEnum):
     """How bad it is. `rank` orders them, worst first, for queues and for "the worst of"."""
@@ -162,6 +164,16 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
         """The dedup_key of its pages."""
         return page_key_of(self.key)
 
+    @property
+    def mark(self) -> str:
+        """What stands beside its number where that leaves the house and comes back (`marking`)."""
+        return mark_of(self.id, self.opened_at, self.source, self.key)
+
+    @property
+    def marked(self) -> str:
+        """Its number with its mark, as `kinds.IncidentNumber` reads it."""
+        return f"{self.id}-{self.mark}"
+
 
 @lru_cache(maxsize=4096)
 def page_key_of(key: str) -> str:
@@ -234,6 +246,7 @@ class Ask:
     said_at: datetime | None = None  #: when, where the place tells us late (PagerDuty repeats for hours); None is now
     account: str = ""  #: the asker's account at that place
     private: bool = False  #: nobody but the asker can read these words and their answer
+    button: bool = False  #: a button said it, not a person: its number may be of an incident from before a restore
     spot: str = ""  #: where at that place everybody can be told later what came of it, as `Speaks.say` takes it
 
 

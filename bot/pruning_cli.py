@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
-from bot import custody_cli
+from bot import custody_cli, terminal
 from bot.inspection import exporting, opening
 from bot.inspection.evidence import Evidence, Part, Unreadable
 from bot.inspection.exporting import Export
@@ -47,8 +47,8 @@ def add_to(add: custody_cli.Add, inspected: Inspected) -> argparse.ArgumentParse
 def _prune(given: argparse.Namespace, inspected: Inspected) -> int:
     report = inspected(given)
     if report.exit_code:
-        print(report.told(), end="")
-        print("Nothing was pruned: first this has to be explained.")
+        terminal.out(report.told(), end="")
+        terminal.out("Nothing was pruned: first this has to be explained.")
         return report.exit_code
     with custody_cli.opened_store(given) as (settings, store):
         signer = custody_cli.parts().signer_of(settings, store)
@@ -59,9 +59,11 @@ def _prune(given: argparse.Namespace, inspected: Inspected) -> int:
         with opening.opened(settings.store.url.get_secret_value()) as evidence:
             file, digest = _kept(evidence, part, given.to)
         custody.prune(store, signer, part, custody.Kept(file=file.name, sha256=digest))
-    print(f"Entries {part.first} to {part.size - 1} are in {file} now, and no longer in the database.")
-    print(f"sha256 {digest}")
-    print("The log says so from now on, and so does `vakhta audit verify`. Put the file where nobody can change it.")
+    terminal.out(f"Entries {part.first} to {part.size - 1} are in {file} now, and no longer in the database.")
+    terminal.out(f"sha256 {digest}")
+    terminal.out(
+        "The log says so from now on, and so does `vakhta audit verify`. Put the file where nobody can change it."
+    )
     return 0
 
 

@@ -110,7 +110,7 @@ def _buttons(mine: Mine) -> Iterator[tuple[str, str]]:
         yield f"Drop {one.short}", f"no {one.handle}"
     for incident in mine.incidents:
         if incident.status is Status.OPEN:
-            yield f"Acknowledge #{incident.id}", f"ack {incident.id}"
+            yield f"Acknowledge #{incident.id}", f"ack {incident.marked}"
 
 
 command = Home()

@@ -28,7 +28,7 @@ from bot.linking import Linking
 from bot.model import NOBODY, Alert, Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
 from bot.owing import Mouth
 from bot.people import People
-from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.ports import Channel, Door, Heard, Limit, Rejected, Undelivered
 from bot.reports import Reports
 from bot.rights import Opinion, Rights
 from bot.rules import Rules
@@ -394,7 +394,7 @@ class House:
         with self.store.read() as reading:
             return reading.deliveries(number)
 
-    def drain(self, *channels: Mouthpiece) -> None:
+    def drain(self, *channels: Channel) -> None:
         """Send what may be sent at this moment, through all channels or these."""
         for channel in channels or self.channels:
             for _ in range(1000):

@@ -34,6 +34,7 @@ class Act:
     response_url: str = ""  #: where the answer to the asker alone goes; "" when there is none
     shared: bool = False  #: Slack told with it that people of other companies are in that channel
     private: bool = False  #: nobody else sees the words
+    button: bool = False  #: a button said the words, and not a person
     root: str = ""  #: ts of the message below which everybody is answered; "" where there is none
     pressed: Payload | None = None  #: the message whose button it was, as Slack has it
     unknown: str = ""  #: the words in their place, where the account is nobody's yet; "" leaves them
@@ -44,8 +45,9 @@ class Act:
 
     @property
     def ref(self) -> str | None:
-        """The card in whose thread this was said, if it was said in a thread."""
-        return f"{self.channel}:{self.thread}" if self.channel and self.thread else None
+        """Where the card may stand that this is about: the thread's root, or the message whose button it was."""
+        at = self.thread or (self.root if self.button else "")
+        return f"{self.channel}:{at}" if self.channel and at else None
 
 
 def command(payload: Payload) -> Act:
@@ -84,6 +86,7 @@ def press(payload: Payload) -> Act:
         channel=channel,
         response_url=text_of(payload, "response_url"),
         mine=act[1].startswith(f"{MINE}:"),
+        button=True,
     )
     if in_view:
         return replace(said, at_home=True, private=True)
@@ -105,7 +108,7 @@ def opening(payload: Payload) -> Act | None:
 
 def at_home(act: Act) -> Act:
     """The same person at the same moment, looking at what is theirs: somebody unknown is told how to link."""
-    return replace(act, words="home", unknown="link", private=True, at_home=True)
+    return replace(act, words="home", unknown="link", private=True, at_home=True, button=False)
 
 
 def mention(payload: Payload, bot: str) -> Act | None:

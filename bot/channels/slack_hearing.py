@@ -92,6 +92,7 @@ class Hearing:
             once=act.once,
             account=act.account,
             private=act.private,
+            button=act.button,
             spot=spot(act),
         )
 

@@ -151,8 +151,12 @@ class Posting:
 
 
 def _thing(notice: Notice) -> str:
-    """What there must be one of. A card's key changes as the incident moves on; its incident stays."""
-    return f"card {notice.incident.id}" if notice.kind is Kind.CARD else f"line {notice.key}"
+    """What there must be one of. A card's key changes as the incident moves on; its incident stays.
+
+    With its mark: what an incident of the same number has posted before a restore is another one's.
+    """
+    mark = notice.incident.marked
+    return f"card {mark}" if notice.kind is Kind.CARD else f"line {mark} {notice.key}"
 
 
 def _remember(things: OrderedDict[str, float], thing: str, at: float) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.channels.telegram_html import TEXT_UNITS, units
+from bot.marking import MARK
 from bot.model import NOBODY, Ask, Card, Reply
 from bot.ports import Door, Rejected
 from bot.words import plain
@@ -47,7 +48,8 @@ _BORROWED = frozenset(
     | {"is_automatic_forward", "via_bot", "guest_bot_caller_user", "guest_bot_caller_chat", "guest_query_id"}
     | {"sender_business_bot", "business_connection_id", "is_from_offline", "edit_date"}
 )
-_ON_CARDS = ("ack", "resolve")  #: the verbs that a card's buttons have ever said, with its incident's number
+#: What a card's buttons have ever said: a verb with its incident's number; those of today say its mark as well.
+_OF_A_CARD = re.compile(rf"(?:ack|resolve) ([1-9][0-9]{{0,17}})(?:-[0-9a-f]{{{MARK}}})?")
 _OF_A_PLAN = re.compile("(yes|no) [0-9a-f]{32}")
 _SPOKEN = ("message", "edited_message", "channel_post", "edited_channel_post")
 #: A hyphen is no letter of Telegram's own commands: it offers `/break_glass`, and people type both.
@@ -149,7 +151,7 @@ class Ear:
             return Answer(said=UNKNOWN_BUTTON, alert=True, press_id=press_id)
         presser = _part(press, "from")
         account = _number(presser, "id")
-        said = self._said(message, account, words, once)
+        said = replace(self._said(message, account, words, once), button=True)
         if account is None or account in ANONYMOUS or presser.get("is_bot") is True:
             self.door.turn_away(said, _FACELESS)
             return Answer(said=_FACELESS, alert=True, press_id=press_id)
@@ -235,8 +237,9 @@ def _is_genuine(message: Mapping[str, object], words: str, incident_id: int | No
     """
     if not words or words.startswith("/"):
         return False
-    on_a_card = {f"{verb} {incident_id}" for verb in _ON_CARDS}
-    return words in _buttons(message) or words in on_a_card or _OF_A_PLAN.fullmatch(words) is not None
+    card = _OF_A_CARD.fullmatch(words)
+    on_its_card = card is not None and int(card[1]) == incident_id
+    return words in _buttons(message) or on_its_card or _OF_A_PLAN.fullmatch(words) is not None
 
 
 def _shown(message: Mapping[str, object], said: Ask, reply: Reply) -> Answer:

@@ -56,14 +56,19 @@ def _line(row: Row) -> bytes:
     pos, leaf, entry_id, body = row[:4]
     raw = body if isinstance(body, bytes) else b""
     # Of our form it is one line of JSON already; anything else might forge a line.
-    shown = raw if columns_of(raw) is not None else b"null"
+    shown = _readable(raw) if columns_of(raw) is not None else b"null"
     rest = {"entry_id": entry_id, "leaf": leaf.hex() if isinstance(leaf, bytes) else None, "pos": pos}
     rest |= {"raw": None if body is None else _spelled(raw)}
     return b'{"body":' + shown + b"," + _json(rest)[1:]
 
 
+def _readable(raw: bytes) -> bytes:
+    """The same JSON for reading. An entry that was altered may hold what a terminal obeys."""
+    return raw if raw.decode(errors="replace").isprintable() else json.dumps(json.loads(raw)).encode()
+
+
 def _json(told: object) -> bytes:
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(told, separators=(",", ":")).encode() + b"\n"
 
 
 def _spelled(raw: bytes) -> str:

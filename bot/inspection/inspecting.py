@@ -50,6 +50,7 @@ def inspect(
     """
     believed = {key.id: key for key in keys}
     report = Report(name=evidence.name, believed=[key.text for key in believed.values()], anchors=len(anchors))
+    report.anchored = max((one.size for one in anchors), default=0)
     handing = (row.note for row in evidence.checkpoints() if may_hand_over(row.note))
     trust = Trust(list(believed.values()), handing, verify)
     report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]

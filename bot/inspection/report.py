@@ -20,6 +20,7 @@ class Fault(IntEnum):
     UNSIGNED = 5
     UNSEALED = 6
     UNENDED = 7
+    UNANCHORED = 8
 
 
 SAYS = {
@@ -30,6 +31,7 @@ SAYS = {
     Fault.UNSIGNED: "bad signature",
     Fault.UNSEALED: "not sealed",
     Fault.UNENDED: "no outcome",
+    Fault.UNANCHORED: "anchors not whole",
 }
 #: So many of each kind are told one by one; the others are counted.
 _MOST = 10
@@ -60,6 +62,7 @@ class Report:
     unsealed: int = 0
     checkpoints: int = 0
     anchors: int = 0
+    anchored: int = 0  #: how far the largest of them reaches
     root: str = ""  #: base64, over all that is sealed; "" where a gap makes it unknowable
     signed: int = 0  #: how far the last good checkpoint reaches
     signed_at: str = ""
@@ -109,11 +112,12 @@ class Report:
             "checkpoints": self.checkpoints,
             "signed": {"size": self.signed, "at": self.signed_at},
             "anchors": self.anchors,
+            "anchored": self.anchored,
             "believed": list(self.believed),
             "handovers": list(self.handovers),
             "pinned": self.pinned,
         }
-        return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(told, indent=2) + "\n"
 
     def _rests_on(self) -> list[str]:
         last = f", the last over {self.signed:,} entries at {self.signed_at}" if self.signed_at else ""
@@ -133,7 +137,7 @@ class Report:
 
     def _seen_outside(self) -> str:
         if self.anchors:
-            return f"{self.anchors:,} anchors from outside of the database"
+            return f"{self.anchors:,} anchors from outside of the database, the last over {self.anchored:,} entries"
         return "no anchor was looked at (--anchors), so nothing would show that it was cut at its end"
 
 

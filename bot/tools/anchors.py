@@ -19,14 +19,19 @@ Anchor = Callable[[int, bytes, str], str]
 
 
 def to_file(path: Path) -> Anchor:
-    """A line each, SIZE ROOT NOTE (the note in base64), on the disk before it counts."""
+    """A line each, SIZE ROOT NOTE (the note in base64), on the disk before it counts.
+
+    A line whose write ended in its midst (a crash, a full disk) is ended by the next one: nothing is taken out of the
+    file, which may only take appends, and the verifier knows the beginning of a line from damage.
+    """
 
     def put(size: int, root: bytes, note: str) -> str:
         line = f"{size} {b64encode(root).decode()} {b64encode(note.encode()).decode()}\n"
         try:
-            with open(path, "a", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                start = file.tell()
-                file.write(line)
+            with open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                torn = b"\n" if _torn(path, file.tell()) else b""
+                start = file.tell() + len(torn)
+                file.write(torn + line.encode("ascii"))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -34,6 +39,16 @@ def to_file(path: Path) -> Anchor:
         return f"{path}@{start}"
 
     return put
+
+
+def _torn(path: Path, size: int) -> bool:
+    """Whether its last line has no end. Where that cannot be read (a file to be written only) nobody knows."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, size - 1))
+            return file.read(1) not in (b"\n", b"")
+    except OSError:
+        return False
 
 
 def to_bucket(

@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from bot.model import Event, Incident, Severity, Status
@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 _Seen = TypeVar("_Seen")
 _MOST_ID = 2**63 - 1  # what a database's integer holds; a larger one cannot be the id of anything
 _MOST_ALERTS = 500
+_ANOTHER = (
+    "This link is of an incident that is not here: the database was restored from a backup since, and #{number} may be"
+    " another one by now. Look through the list."
+)
 _QUIET_S = 30.0
 _WITHIN_S = 5.0
 #: Readings at once; a store that hangs holds so many threads and no more.
@@ -42,6 +46,7 @@ class IncidentOut(BaseModel):
     """One incident in the list."""
 
     id: int
+    mark: str = Field(description="Of this incident alone: after a restore another one may have its number.")
     key: str
     source: str
     title: str
@@ -133,8 +138,13 @@ def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
         summary="One incident with its alerts, story and deliveries",
         response_model=IncidentInFull,
     )
-    async def show_incident(incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)]) -> Response:
-        shown = await window.look(lambda seen: _in_full(seen, incident_id))
+    async def show_incident(
+        incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)],
+        mark: Annotated[str, Query(max_length=64, description="Only if it is the incident of that mark.")] = "",
+    ) -> Response:
+        shown = await window.look(lambda seen: _in_full(seen, incident_id, mark))
+        if shown is None and mark:
+            raise Rejected(_ANOTHER.format(number=incident_id), code="another_incident", status=404)
         if shown is None:
             raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
         return _json(shown)
@@ -214,9 +224,10 @@ def _page(seen: Reading, status: Status | None, limit: int, before: int | None) 
     return listed.model_dump_json().encode()
 
 
-def _in_full(seen: Reading, incident_id: int) -> bytes | None:
+def _in_full(seen: Reading, incident_id: int, mark: str) -> bytes | None:
+    """None where there is none of that number, or it is not that of the mark."""
     incident = seen.incident(incident_id)
-    if incident is None:
+    if incident is None or mark not in ("", incident.mark):
         return None
     shown = IncidentInFull.model_validate(
         _fields(incident)

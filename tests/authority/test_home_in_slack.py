@@ -79,7 +79,7 @@ def test_an_opening_changes_nothing(ground: Ground, tabs: Tabs) -> None:
 def test_who_is_on_call_acknowledges_from_the_tab(ground: Ground, tabs: Tabs) -> None:
     view = tabs.opens("on-call")
 
-    after = tabs.presses("on-call", "ack 1")
+    after = tabs.presses("on-call", str(view.buttons["Acknowledge #1"]["value"]))
 
     assert "#1 critical open: HighErrorRate" in view.shown
     assert after.shown.startswith("Incident 1 is yours: HighErrorRate\n")

@@ -6,7 +6,6 @@ fail once. A person acknowledges one incident and resolves another, and presses 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -100,7 +99,7 @@ class Stage:
     def _press(self, label: str, group: Group) -> None:
         """Again and again, the same act as Slack knows it, until it is answered."""
         card = self.cards(group)[0]
-        words = f"{'ack' if label == 'Acknowledge' else 'resolve'} {_number(card)}"
+        words = str(card.buttons[label]["value"])
         spoken = self.slack.press(words, message=card.ts)
         while not self.sender.giving_up.is_set():
             headers, body = self.slack.sign(spoken)
@@ -121,10 +120,3 @@ def stage(place: Path, *, store: str = "") -> Iterator[Stage]:
         made = Stage(bot, slack, pagerduty)
         stack.callback(made.close)
         yield made
-
-
-def _number(card: Message) -> int:
-    """Which incident a card is of."""
-    found = re.search(r"#(\d+) ", card.shown)
-    assert found is not None, f"a card without a number: {card.shown}"
-    return int(found[1])

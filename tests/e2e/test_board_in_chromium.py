@@ -87,10 +87,10 @@ def test_an_incident_appears_without_a_reload(house: WebHouse, board: WebDriver)
 def test_acknowledge_and_resolve_are_one_press_each_and_the_state_is_shown(house: WebHouse, board: WebDriver) -> None:
     number = house.fire("Pressed")
 
-    find(board, f"{card(number)} [data-words='ack {number}']").click()
+    find(board, f"{card(number)} [data-words^='ack {number}-']").click()
     wait_for(lambda: "acknowledged by local" in text(board, card(number)))
     acked = house.incident(number)
-    find(board, f"{card(number)} [data-words='resolve {number}']").click()
+    find(board, f"{card(number)} [data-words^='resolve {number}-']").click()
     wait_for(lambda: board.find_elements(By.CSS_SELECTOR, f"#resolved {card(number)}"))
 
     assert (acked["status"], acked["owner"]) == ("acknowledged", "local")

@@ -50,6 +50,18 @@ def test_an_incident_is_listed_and_shown_with_its_alerts_story_and_deliveries(ho
     assert {"owed_at", "attempts", "why_not"} <= set(owed)
 
 
+def test_a_link_of_another_incident_is_not_followed(house: WebHouse) -> None:
+    number = house.fire("Linked")
+    mark = house.incident(number)["mark"]
+
+    right = house.http.get(f"/api/incidents/{number}?mark={mark}")
+    wrong = house.http.get(f"/api/incidents/{number}?mark=000000000000")
+
+    assert right.json()["id"] == number
+    assert (wrong.status_code, error_of(wrong)["code"]) == (404, "another_incident")
+    assert "restored from a backup" in error_of(wrong)["message"]
+
+
 def test_pages_of_the_list_join_without_a_gap(house: WebHouse) -> None:
     numbers = {house.fire(f"Paged{turn}") for turn in range(5)}
 
@@ -232,7 +244,7 @@ def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(hous
 
 
 def test_the_words_of_runs_are_in_the_contract(house: WebHouse) -> None:
-    contract = house.http.get("/api/openapi.json", headers=BEARER).json()["components"]["schemas"]
+    contract = house.http.get("/api/openapi.json").json()["components"]["schemas"]
 
     assert contract["State"]["enum"] == [*State]
     assert {"state", "why", "todo", "undone_by", "undone_at"} <= set(contract["RunOut"]["properties"])

@@ -66,7 +66,7 @@ def test_mine_are_those_i_have_and_those_of_services_that_i_am_on_call_for(house
         "#2 warning open: apiDown (1 firing)",
         "Others that are open: 1; `incidents` lists them.",
     ]
-    assert buttons(reply) == {"Acknowledge #2": "ack 2"}
+    assert buttons(reply) == {"Acknowledge #2": f"ack {house.incident(2).marked}"}
     assert reply.card is not None
     assert reply.card.severity is Severity.CRITICAL
 

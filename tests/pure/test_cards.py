@@ -26,15 +26,15 @@ def test_an_open_incident_says_what_is_the_matter_and_offers_to_take_it() -> Non
         "Service: prod/api",
         "Opened 2026-11-23 12:00 UTC",
     )
-    assert card.buttons == {"Acknowledge": "ack 7", "Resolve": "resolve 7"}
-    assert card.link == "https://vakhta.example/incidents/7"
+    assert card.buttons == {"Acknowledge": f"ack {OPEN.marked}", "Resolve": f"resolve {OPEN.marked}"}
+    assert card.link == f"https://vakhta.example/incidents/7?mark={OPEN.mark}"
 
 
 def test_an_acknowledged_incident_says_who_has_it() -> None:
     card = cards.card(replace(OPEN, status=Status.ACKED, owner="ana"), public_url="")
 
     assert card.lines[0] == "critical, acknowledged: ana has it"
-    assert card.buttons == {"Resolve": "resolve 7"}
+    assert card.buttons == {"Resolve": f"resolve {OPEN.marked}"}
 
 
 def test_a_resolved_incident_says_by_whom_and_offers_nothing() -> None:

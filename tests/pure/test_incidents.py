@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from bot import incidents
+from bot.marking import micros_of
 from bot.model import Incident, Severity, Status, What
 from bot.ports import Rejected
 from bot.wishes import Acked, Assigned, Lead, Noted, Paged, Raised, Reopened, Resolved, Told, Untold, Weighed, Wish
@@ -176,7 +177,7 @@ def test_what_a_person_raises_is_critical_and_has_a_key_of_its_own() -> None:
         Status.OPEN,
         "person",
     )
-    assert (one.key, one.title, one.service, one.firing) == ("person/7", "db", "db", 0)
+    assert (one.key, one.title, one.service, one.firing) == (f"person/7/{micros_of(NOON)}", "db", "db", 0)
     assert [(event.what, event.by, event.said) for event in raised.events] == [(What.OPENED, "ana", "Ana: db")]
 
 

@@ -41,7 +41,7 @@ async function readAll() {
       read("/api/incidents?status=open&limit=200"),
       read("/api/incidents?status=acknowledged&limit=200"),
       read(`/api/incidents?status=resolved&limit=${olderLimit}`),
-      shown ? read(`/api/incidents/${shown}`) : null,
+      shown ? read(`/api/incidents/${shown}${meantBy(location.search)}`) : null,
     ]);
     lastRead = new Date();
     drawList(open, taken, done);
@@ -134,6 +134,7 @@ function drawDetail(incident) {
   const state = JSON.stringify(incident);
   if (incident === null || state === drawnDetail) return;
   drawnDetail = state;
+  at("detail").dataset.missing = incident.missing ? "yes" : ""; // then what is typed is about none
   const focused = at("detail").contains(document.activeElement) ? document.activeElement.dataset.words : null;
   if (incident.missing) {
     at("detail").replaceChildren(make("a", { class: "back", href: "/" }, "← All incidents"), make("p", { class: "quiet big" }, incident.missing));
@@ -176,6 +177,12 @@ function showState(state) {
 function shownIncident() {
   const found = location.pathname.match(/^\/incidents\/(\d{1,18})$/);
   return found ? Number(found[1]) : null;
+}
+
+/** A link from a chat says which incident of that number it means. */
+function meantBy(search) {
+  const mark = new URLSearchParams(search).get("mark");
+  return mark ? `?mark=${encodeURIComponent(mark)}` : "";
 }
 
 function go(path) {
@@ -227,7 +234,7 @@ at("older").addEventListener("click", () => {
   refresh();
 });
 window.addEventListener("popstate", arrive);
-if (at("say")) listen(at("say"), shownIncident, refresh);
+if (at("say")) listen(at("say"), () => (at("detail").dataset.missing ? null : shownIncident()), refresh);
 setInterval(tick, 15000);
 setInterval(() => { if (!connected || failing) refresh(); }, 5000);
 follow({ told: tell, said: speak, moved: refresh, state: showState });

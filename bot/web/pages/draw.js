@@ -133,8 +133,8 @@ function facts(incident) {
 function buttons(incident, act) {
   if (!act || incident.status === "resolved") return null;
   const row = make("div", { class: "acts" });
-  if (incident.status === "open") row.append(button("Acknowledge", `ack ${incident.id}`, "act first", incident, act));
-  row.append(button("Resolve", `resolve ${incident.id}`, "act", incident, act));
+  if (incident.status === "open") row.append(button("Acknowledge", `ack ${incident.id}-${incident.mark}`, "act first", incident, act));
+  row.append(button("Resolve", `resolve ${incident.id}-${incident.mark}`, "act", incident, act));
   return row;
 }
 

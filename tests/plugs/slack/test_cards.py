@@ -31,10 +31,13 @@ def test_a_card_is_posted_with_its_buttons_and_a_line_for_the_phone(fake: FakeSl
     assert "🔴" in message.text
     assert "critical, open: nobody has it yet" in message.text
     assert "3 firing of 5" in message.shown
-    assert message.buttons["Acknowledge"]["value"] == "ack 42"
+    assert message.buttons["Acknowledge"]["value"] == f"ack {INCIDENT.marked}"
     assert message.buttons["Open the board"]["url"] == CARD.link
     assert "<https://runbooks.test/latency?a=1&amp;b=2>" in message.shown
-    assert message.metadata == {"event_type": "vakhta", "event_payload": {"key": "n1", "thing": "card 42"}}
+    assert message.metadata == {
+        "event_type": "vakhta",
+        "event_payload": {"key": "n1", "thing": f"card {INCIDENT.marked}"},
+    }
 
 
 def test_a_line_of_its_own_is_said_where_it_is_to_be_and_pings_nobody(fake: FakeSlack, slack: Slack) -> None:
@@ -70,7 +73,7 @@ def test_a_card_that_somebody_deleted_is_posted_anew(fake: FakeSlack, slack: Sla
     anew = slack.deliver(card(ref))
 
     assert anew not in (None, ref)
-    assert fake.message(str(anew)).buttons["Resolve"]["value"] == "resolve 42"
+    assert fake.message(str(anew)).buttons["Resolve"]["value"] == f"resolve {INCIDENT.marked}"
 
 
 def test_a_line_stands_in_the_thread_of_its_card(fake: FakeSlack, slack: Slack) -> None:
@@ -165,7 +168,7 @@ def test_what_slack_will_not_draw_is_told_as_text(fake: FakeSlack, slack: Slack,
     message = fake.message(str(ref))
     assert message.blocks == []
     assert "HighLatency" in message.text
-    assert "/vakhta ack 42" in message.text
+    assert f"/vakhta ack {INCIDENT.marked}" in message.text
 
 
 def test_a_card_refused_once_for_its_blocks_does_not_ask_again_with_them(fake: FakeSlack, slack: Slack) -> None:
@@ -188,7 +191,7 @@ def test_an_edit_that_slack_will_not_draw_is_told_as_text(fake: FakeSlack, slack
     slack.deliver(card(ref, key="n5"))
 
     assert fake.message(ref).blocks == []
-    assert "resolve 42" in fake.message(ref).text
+    assert f"resolve {INCIDENT.marked}" in fake.message(ref).text
 
 
 def test_an_empty_line_is_still_a_line(fake: FakeSlack, slack: Slack) -> None:

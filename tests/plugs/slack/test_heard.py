@@ -15,7 +15,7 @@ from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 from tests.fakes.slack_values import member
-from tests.plugs.slack.notices import hear, post
+from tests.plugs.slack.notices import INCIDENT, hear, post
 
 
 @pytest.mark.parametrize("action_id", ["approve:7", "say:x", "", "say:0:evil"])
@@ -64,7 +64,7 @@ def test_row_49_a_refusal_of_the_house_reaches_the_asker_alone(fake: FakeSlack, 
 
 def test_row_50_two_clicks_are_two_asks_of_the_same_person(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     ref = post(slack)
-    clicks = [fake.sign(fake.press("ack 42", message=ref)) for _ in range(2)]
+    clicks = [fake.sign(fake.press(f"ack {INCIDENT.marked}", message=ref)) for _ in range(2)]
     threads = [threading.Thread(target=slack.receive, args=click) for click in clicks]
 
     for thread in threads:
@@ -72,7 +72,7 @@ def test_row_50_two_clicks_are_two_asks_of_the_same_person(fake: FakeSlack, slac
     for thread in threads:
         thread.join(5)
 
-    assert [ask.words for ask in door.asks] == ["ack 42", "ack 42"]
+    assert [ask.words for ask in door.asks] == [f"ack {INCIDENT.marked}"] * 2
     assert len({ask.once for ask in door.asks}) == 2
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bot.cards import card
 from bot.channels.telegram import Telegram
-from bot.channels.telegram_updates import _ON_CARDS
+from bot.channels.telegram_updates import _OF_A_CARD
 from bot.model import Status
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
@@ -117,4 +117,5 @@ def test_a_cards_buttons_say_only_what_is_believed_of_a_card_that_is_no_longer_r
         words for status in Status for words in card(replace(INCIDENT, status=status), public_url="").buttons.values()
     }
 
-    assert said == {f"{verb} {INCIDENT.id}" for verb in _ON_CARDS}
+    assert all(_OF_A_CARD.fullmatch(words) for words in said)
+    assert said == {f"{verb} {INCIDENT.marked}" for verb in ("ack", "resolve")}

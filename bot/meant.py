@@ -1,0 +1,52 @@
+"""Whether an incident's number that came back from outside still means the incident that it was sent out for. Pure.
+
+Numbers are given anew after a restore from a backup, while cards in chats keep their buttons for years. So a button
+says its incident's mark as well (`marking`), and is refused where the incident of that number has another one. What
+people type is their own view of now, and is taken as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from bot import grammar
+from bot.marking import Marked
+from bot.model import Ask, Incident
+from bot.ports import Rejected
+
+A = TypeVar("A", bound=Any)
+
+#: The code of the refusal.
+ANOTHER = "another_incident"
+
+
+def checked(args: A, ask: Ask, known: Callable[[int], Incident | None]) -> A:
+    """The arguments with plain numbers. `known`: the incident of a number.
+
+    A button of before there were marks is believed on the card of that very incident, as the database knows it. The
+    refusal is the same whether or not there is an incident of that number: whoever may not see it learns nothing.
+
+    Raises:
+        Rejected: a number was meant for another incident.
+    """
+    for name, number in grammar.numbers(args).items():
+        if isinstance(number, Marked):
+            found = known(int(number))
+            meant = found is not None and found.mark == number.mark
+        else:
+            meant = not ask.button or number == ask.incident_id
+        if not meant:
+            raise _another(number)
+        args = replace(args, **{name: int(number)})
+    return args
+
+
+def _another(number: int) -> Rejected:
+    return Rejected(
+        f"This button was made for another incident than the one that is #{int(number)} now: the database was restored"
+        " from a backup since, or the button is too old to tell. Nothing was done. `incidents` lists what is open.",
+        code=ANOTHER,
+        status=409,
+    )
