@@ -16,6 +16,7 @@ from typing import Protocol
 
 from bot.web.alerts import PREFIX, Intake
 from bot.web.answers import Answer, Field
+from bot.web.framing import HOST
 
 _MOST_HEAD = 4096
 _BEGINS = b"POST " + PREFIX.encode()
@@ -46,7 +47,6 @@ _KNOWN = frozenset(
         b"x-real-ip",
     }
 )
-HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _STATUS = {status: f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
