@@ -93,6 +93,7 @@ class Strict(h11.Connection):
     why = NOT_HTTP  #: said of the request that was refused
     waits = False  #: a head has begun and is not all here
     spent = False  #: there is more to read than one turn of the loop is given: call `grant` and go on
+    paused = False  #: what is here already is not read before something else is done
     in_body = False  #: the last byte belonged to one
     _left = _EVENTS_AT_ONCE
 
@@ -101,17 +102,22 @@ class Strict(h11.Connection):
 
     def grant(self) -> None:
         """A new turn of the loop."""
-        self._left, self.spent = _EVENTS_AT_ONCE, False
+        self._left = _EVENTS_AT_ONCE
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         """As h11's. Raises RemoteProtocolError, and `why` says it in words."""
         self.in_body = self.their_state is h11.SEND_BODY
+        event = self._next_event()
+        self.paused = event is h11.PAUSED
+        return event
+
+    def _next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         if self.their_state is h11.IDLE and not self._is_head_here():
             return h11.NEED_DATA
         if self.their_state is h11.MUST_CLOSE:
             return h11.PAUSED  # what follows the last request is nobody's; h11 would refuse the request for it
-        if not self._left:
-            self.spent = True
+        self.spent = not self._left
+        if self.spent:
             return h11.PAUSED
         self._left -= 1
         try:
@@ -128,8 +134,9 @@ class Strict(h11.Connection):
             self._refuse(TOO_LARGE)
         if end >= 0 and (why := fault_of(read[:end])):
             self._refuse(why)
-        if self.waits and _BEGINS.match(read) is None:
-            self._refuse(NOT_HTTP)  # TLS, most likely, whose sender waits for an answer
+        # TLS, most likely, or lines that end in LF alone. Whoever sends that has sent all and waits for an answer.
+        if self.waits and (_BEGINS.match(read) is None or read.count(b"\n") > read.count(b"\r\n")):
+            self._refuse(NOT_HTTP)
         return end >= 0
 
     def _refuse(self, why: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import h11
 from uvicorn import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
@@ -23,10 +24,10 @@ from bot.web.answers import CLOSE, Answer
 from bot.web.errors import error_body
 from bot.web.express import Express, in_bytes
 from bot.web.framing import Strict
+from bot.web.turns import Turns
 
 _MOST_FILES = 65536
-_HEAD_WITHIN_S = 10.0
-_REST_WITHIN_S = 10.0  #: what of a body was not there when its request was answered
+_HEAD_WITHIN_S = 10.0  #: also for what of a body was not there when its request was answered
 _QUIET_S = 1.0
 
 
@@ -68,15 +69,29 @@ class Seldom(logging.Filter):
         return True
 
 
+class Flow(FlowControl):
+    """uvicorn reads on whenever the app asks for more. Not where what was read already waits: it would pile up."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
+
+
 class Wire(H11Protocol):
     """One connection."""
 
     conn: Strict
+    flow: Flow
+    turns: ClassVar[Turns] = Turns()
     express: ClassVar[Express | None] = None  #: the short way, where there is one
     _on_express = False  #: a request that went the short way is not answered yet
     _ahead = b""  #: what came before that answer
     _leaving = False  #: the server stops: the next answer is the last
     _over = False  #: the sender will say no more
+    _answered = False  #: a request was answered just now
+    _waits = False  #: for its turn
     _due: TimerHandle | None = None
 
     def __init__(
@@ -95,12 +110,14 @@ class Wire(H11Protocol):
 
         class Shortened(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
             express = short_way
+            turns = Turns()
 
         return Shortened
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         full = len(self.connections) >= most_open()
         super().connection_made(transport)
+        self.flow = Flow(transport)
         if full:
             self._turn_away()
             return
@@ -115,6 +132,8 @@ class Wire(H11Protocol):
         if self._on_express:
             self._ahead += data
             self.flow.pause_reading()
+        elif self._waits:
+            self.conn.receive_data(data)  # after what is there already
         elif self.express is not None and self._is_between() and self.express.offer(data, self, self.loop):
             self._on_express = True
             self._stop_waiting()
@@ -123,21 +142,28 @@ class Wire(H11Protocol):
             super().data_received(data)
 
     def handle_events(self) -> None:
+        if self._answered and self.conn.trailing_data[0]:
+            self._wait()
+            return
         self.conn.grant()
         super().handle_events()
         if self.transport.is_closing():
             return
         if self.conn.spent:
-            self.loop.call_soon(self._read_on)
+            self._wait()
+        self.flow.held = self.conn.paused
         self._set_timers()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn hangs up on whoever says no more
         """True: what was asked is answered, and then it is closed."""
         self._over = True
-        return self._owes() or self.conn.spent
+        return self._owes() or self._waits
 
     def on_response_complete(self) -> None:
+        self.flow.held = self._waits
+        self._answered = True
         super().on_response_complete()
+        self._answered = False
         if not self.transport.is_closing():
             self._set_timers()
             self._close_if_over()
@@ -182,7 +208,15 @@ class Wire(H11Protocol):
             self.data_received(data)
         self._close_if_over()
 
+    def _wait(self) -> None:
+        """For a turn: there is more here than was answered or read in this one."""
+        self._waits = True
+        self.flow.pause_reading()
+        self.flow.held = True
+        self.turns.wait(self._read_on, self.loop)
+
     def _read_on(self) -> None:
+        self._waits = self.flow.held = False
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -197,7 +231,7 @@ class Wire(H11Protocol):
         return self._is_idle() and not self.flow.write_paused
 
     def _is_idle(self) -> bool:
-        return self.conn.their_state is h11.IDLE and not self.conn.waits
+        return not self._waits and self.conn.their_state is h11.IDLE and not self.conn.waits
 
     def _owes(self) -> bool:
         """Whether all of a request is here and nothing of its answer is sent. A stream that has begun is not owed."""
@@ -205,17 +239,16 @@ class Wire(H11Protocol):
         return self._on_express or (cycle is not None and not cycle.more_body and not cycle.response_started)
 
     def _close_if_over(self) -> None:
-        if self._over and not self._owes() and not self.conn.spent:
+        if self._over and not self._owes() and not self._waits:
             self.transport.close()
 
     def _set_timers(self) -> None:
         """For what is waited for now: a head, the rest of a body that nobody wants, or the next request."""
         answered = self.cycle is not None and self.cycle.response_complete
-        within_s = _HEAD_WITHIN_S if self.conn.waits else _REST_WITHIN_S
         if not (self.conn.waits or (answered and self.conn.their_state is h11.SEND_BODY)):
             self._stop_waiting()
         elif self._due is None:
-            self._due = self.loop.call_later(within_s, self._give_up)
+            self._due = self.loop.call_later(_HEAD_WITHIN_S, self._give_up)
         if self._is_idle() and self.timeout_keep_alive_task is None:
             after_s = self.timeout_keep_alive
             self.timeout_keep_alive_task = self.loop.call_later(after_s, self.timeout_keep_alive_handler)

@@ -157,6 +157,7 @@ def test_what_follows_the_last_request_is_nobodys() -> None:
     [
         (b"\x16\x03\x01", NOT_HTTP),
         (b"\r\n", NOT_HTTP),
+        (b"GET / HTTP/1.1\nHost: a\n\n", NOT_HTTP),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * MOST_HEAD, TOO_LARGE),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * MOST_HEAD + b"\r\n\r\n", TOO_LARGE),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * MOST_HEAD * 2, TRAILERS),
@@ -170,8 +171,7 @@ def test_what_is_wrong_is_told_as_soon_as_it_is_there(sent: bytes, why: str) -> 
     one.receive_data(sent)
 
     with pytest.raises(h11.RemoteProtocolError):
-        while one.next_event() is not h11.NEED_DATA:
-            pass
+        [*iter(one.next_event, h11.NEED_DATA)]
 
     assert one.why == why
 
