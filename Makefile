@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-cluster named-cluster check bench e2e crash clean
+.PHONY: help venv run test test-slow test-cluster named-cluster check bench e2e crash clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,10 @@ run: $(VENV)/.ready ## serve at http://127.0.0.1:8080, on SQLite in var/
 test: $(VENV)/.tested ## all tests; installs what they need where apt can
 	@.ci/apt
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: $(VENV)/.tested ## the tests that take minutes, such as a million requests that are nearly right
+	@.ci/apt
+	$(BIN)/python -m pytest -n 2 -m slow
 
 e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and Chromium
 	@.ci/apt

@@ -21,6 +21,7 @@ from bot.model import Delivered
 from bot.web.alerts import Intake
 from bot.web.answers import Answer
 from bot.web.express import Express
+from bot.web.framing import fault_of
 from bot.web.wire import Wire
 
 
@@ -33,13 +34,16 @@ class Request(NamedTuple):
     body: bytes
 
 
-def told_by_h11(stream: bytes) -> list[Request]:
-    """All requests that are whole in it, as far as h11 reads."""
+def told_by_h11(stream: bytes) -> tuple[list[Request], int]:
+    """All requests that are whole in it, as far as h11 reads; and how many come before the first that we refuse."""
     one = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     one.receive_data(stream)
     told: list[Request] = []
+    plain = -1
     try:
         while True:
+            if plain < 0 and one.their_state is h11.IDLE and fault_of(one.trailing_data[0].partition(b"\r\n\r\n")[0]):
+                plain = len(told)
             event = one.next_event()
             if isinstance(event, h11.Request):
                 head, body = event, b""
@@ -51,12 +55,13 @@ def told_by_h11(stream: bytes) -> list[Request]:
                 one.send(h11.Response(status_code=404, headers=[(b"content-length", b"0")]))
                 one.send(h11.EndOfMessage())
                 if one.their_state is not h11.DONE:
-                    return told
+                    break
                 one.start_next_cycle()
             else:
-                return told
+                break
     except h11.RemoteProtocolError:
-        return told
+        pass
+    return told, len(told) if plain < 0 else plain
 
 
 class _Loop:
@@ -81,10 +86,10 @@ class _Loop:
         self._tasks.append((cycle, work))
         return self
 
-    def turn(self) -> None:
-        """Do all that can be done. An app that waits for its body goes on when it is there, or the line is cut."""
-        while True:
-            ready = [one for one in self._tasks if not one[0].more_body or one[0].disconnected]
+    def turn(self, most: int) -> None:
+        """Do what can be done. An app that waits for its body goes on when it is there, or the line is cut."""
+        for _ in range(most):
+            ready = [one for one in self._tasks if not one[0].more_body or one[0].disconnected][:1]
             for one in ready:
                 self._tasks.remove(one)
                 try:
@@ -139,20 +144,21 @@ class Listener:
         self.by_short_way = 0
         self._kind = Wire.with_short_way(Express(cast("Intake", self)) if short else None)
 
-    def read(self, pieces: list[bytes]) -> tuple[list[Request], bool]:
-        """What was heard in them, and whether the connection still stands."""
+    def read(self, pieces: list[bytes], chance: random.Random) -> list[Request]:
+        """What was heard in them. The next piece comes while something or nothing is done about those before it."""
         loop, line, self._heard = _Loop(), _Line(), []
         wire = self._kind(self._config, ServerState(), {}, cast("Any", loop))
         wire.connection_made(cast("Any", line))
         for piece in pieces:
             wire.data_received(piece)
-            loop.turn()
+            loop.turn(chance.choice((0, 0, 1, 2, 3, 100)))
             if line.closed:
                 break
+        loop.turn(1000)
         loop.end()
         answers = b"".join(line.sent)
         assert answers.count(b"HTTP/1.1 404 ") == len(self._heard), "each is answered once"
-        return self._heard, not line.closed
+        return self._heard
 
     def ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Delivered:
         """As the intake's: called by the short way, of all that it has read."""
@@ -196,7 +202,12 @@ _VERSIONS = (*((b"HTTP/1.1",) * 12), b"HTTP/1.0", b"HTTP/2.0", b"HTTP/1.2", b"ht
 _HOSTS = (*((b"Host: a",) * 9), b"Host: a:80", b"host:b", b"Host: a b", b"Host:", b"Host: a\r\nHost: b", b"X: y")
 _FIELDS = (
     *((b"User-Agent: Alertmanager/0.28.1", b"Content-Type: application/json", b"Authorization: Bearer x") * 3),
-    *(b"Upgrade: h2c\r\nConnection: Upgrade", b"Upgrade: websocket", b"Connection: close", b"Connection: keep-alive"),
+    *(
+        b"Upgrade: h2c\r\nConnection: Upgrade",
+        b"Upgrade: websocket",
+        *((b"Connection: close",) * 3),
+        b"Connection: a, close",
+    ),
     *(b"Expect: 100-continue", b"X-Forwarded-For: 1", b"X : y", b" X: y", b"X:\ty ", b"X: a\r\n folded", b"X", b": y"),
     *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: identity"),
     *(b"Content-Length: 0", b"Content-Length: 5", b"Content-Length: +5", b"Content-Length: 5, 5", b"content_length: 1"),
@@ -249,16 +260,38 @@ _NASTY = (
 
 def stream(chance: random.Random) -> bytes:
     """A few requests, most of them right, and now and then a byte where none belongs."""
-    text = b"".join(_request(chance) for _ in range(chance.choice((1, 1, 2, 3))))
+    if chance.random() < 0.3:
+        return _ordinary(chance)
+    text = b"".join(_request(chance) for _ in range(chance.choice((1, 1, 1, 2, 3))))
     for _ in range(chance.choice((0, 0, 0, 1, 1, 3))):
         at = chance.randrange(len(text) + 1)
         text = text[:at] + chance.choice(_NASTY) * chance.randrange(2) + text[at + chance.randrange(3) :]
     return text
 
 
+def _ordinary(chance: random.Random) -> bytes:
+    """What goes the short way, or would if it were not for one thing."""
+    body = chance.choice(_BODIES)
+    lines = [b"POST /alerts/alertmanager HTTP/1.1", b"Host: a", *_FIELDS[:3], b"Content-Length: %d" % len(body)]
+    at = chance.randrange(1, len(lines))
+    match chance.randrange(5):
+        case 0:
+            lines.insert(at, chance.choice(lines[1:]))
+        case 1:
+            lines.insert(at, chance.choice(_FIELDS))
+        case 2:
+            nasty = chance.choice(_NASTY)
+            lines[at] = chance.choice((lines[at] + nasty, nasty + lines[at], lines[at].replace(b": ", b":" + nasty)))
+        case 3:
+            body = chance.choice((body[:-1], body + chance.choice(_NASTY), body + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+        case _:
+            pass
+    return b"\r\n".join([*lines, b"", body])
+
+
 def cut(text: bytes, chance: random.Random) -> list[bytes]:
     """In one piece, in a few, or in many."""
-    cuts = chance.choice((0, 0, 1, 1, 2, 5, 40))
+    cuts = chance.choice((0, 0, 0, 1, 1, 2, 5, 40))
     at = [0, *sorted(chance.randrange(len(text) + 1) for _ in range(cuts)), len(text)]
     return [piece for begin, end in pairwise(at) if (piece := text[begin:end])]
 
@@ -268,7 +301,7 @@ def _request(chance: random.Random) -> bytes:
     odd = chance.random() < 0.5  # half of them have nothing odd about them
     line = (pick(_METHODS), pick(_TARGETS), pick(_VERSIONS)) if odd else (b"POST", _TARGETS[0], b"HTTP/1.1")
     fields = [pick(_HOSTS) if odd else _HOSTS[0]]
-    fields += [pick(_FIELDS if odd else _FIELDS[:9]) for _ in range(chance.randrange(4))]
+    fields += chance.choices(_FIELDS, k=chance.randrange(4)) if odd else chance.sample(_FIELDS[:3], chance.randrange(4))
     body = pick(_BODIES)
     if chance.random() < 0.3:
         fields.append(pick(_CHUNKED))

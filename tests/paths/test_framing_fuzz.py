@@ -19,7 +19,7 @@ _SHARDS = 8
 
 @pytest.mark.parametrize("short", [True, False])
 def test_both_ways_read_what_h11_reads(*, short: bool) -> None:
-    agree(f"few {_SEED}", 4000, short=short)
+    agree(f"few {_SEED}", 6000, short=short)
 
 
 @pytest.mark.slow
@@ -40,16 +40,13 @@ def agree(seed: str, many: int, *, short: bool) -> None:
     for number in range(many):
         text = stream(chance)
         pieces = cut(text, chance)
-        wanted = told_by_h11(text)
+        told, plain = told_by_h11(text)
 
-        heard, stands = listener.read(pieces)
+        heard = listener.read(pieces, chance)
 
-        about = f"{seed!r}, number {number}: {pieces!r}"
-        assert heard == wanted[: len(heard)], about
-        assert not stands or len(heard) == len(wanted), about
+        assert heard == told[:plain], f"{seed!r}, number {number}: {pieces!r}"
         taken += len(heard)
-        refused += len(heard) < len(wanted)
-    print(taken, refused, listener.by_short_way)
-    assert taken > many / 4, "many streams hold something that is taken"
+        refused += plain < len(told)
+    assert taken > many / 3, "many streams hold something that is taken"
     assert refused > many / 50, "and some hold what h11 alone would have taken"
-    assert (listener.by_short_way > many / 50) is short
+    assert (listener.by_short_way > many / 20) is short
