@@ -205,6 +205,38 @@ def test_a_sender_that_has_said_all_is_answered_also_after_a_long_time(tmp_path:
         assert hear(line).endswith(b"taken")
 
 
+def test_a_sender_that_asks_first_whether_to_send_the_body_is_told_to(edge: EdgeHouse) -> None:
+    sent = body()
+    head, _, _ = webhook(sent).partition(b"\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as line:
+        line.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        assert line.recv(65536).startswith(b"HTTP/1.1 100 ")
+        line.sendall(sent)
+
+        assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_nobody_waits_for_is_not_waited_for(house: WebHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.web.wire._HEAD_WITHIN_S", 0.05)
+
+    answers = told(house.port, b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx")
+
+    assert answers.startswith(b"HTTP/1.1 404 ")
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
+def test_after_such_a_body_the_next_request_is_answered_and_the_connection_ends_when_it_is_idle() -> None:
+    with EdgeHouse(keep_alive_s=1) as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=20) as line:
+        line.sendall(webhook(b"x" * 100, token="no")[:-1])
+        assert line.recv(65536).startswith(b"HTTP/1.1 401 ")
+        line.sendall(b"x" + webhook(body())[:-1])
+        line.sendall(webhook(body())[-1:])
+
+        heard = hear(line)
+
+    assert heard.count(b"HTTP/1.1 200 ") == 1
+
+
 def test_a_webhook_that_a_proxy_sends_again_after_a_reset_has_one_effect(tmp_path: Path) -> None:
     with FakePagerDuty() as pagerduty:
         channels = {"pagerduty": {"routing_key": ROUTING_KEY, "events_url": pagerduty.url}}
