@@ -1,7 +1,7 @@
 """The short way of an ordinary webhook: from the bytes of one read to the intake, without a parser or a task.
 
 It takes one whole POST to `/alerts/`, with each header field once and none but those named here, and an ordinary
-payload. All else, and whatever is in doubt, goes the long way (uvicorn, `alerts.py`), which knows the right answer to
+payload. All else, and whatever is in doubt, goes the long way (h11, uvicorn, `alerts.py`), which has an answer to
 everything. Where this way answers, its answer is the long way's: the tests of the edge run on both.
 """
 
