@@ -16,6 +16,7 @@ HEAD = b"POST /alerts/alertmanager HTTP/1.1\r\nHost: a:8080\r\nContent-Length: 2
         HEAD,
         HEAD + b"\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB",
         HEAD + b"\r\nAuthorization: Bearer a",
+        HEAD + b"\r\na:" * 98,
         HEAD + b"\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8",
         HEAD + b"\r\nX-Name: caf\xc3\xa9\ttab\r\nX-Empty:\r\nX-None: ",
         b"GET /livez?a=%20#b HTTP/1.1\r\nhOST:[::1]:80 ",
@@ -80,6 +81,7 @@ def test_what_everybody_reads_in_one_way_is_taken(head: bytes) -> None:
         (HEAD.replace(b"Host: a:8080", b"Host: a@b"), HOSTS),
         (HEAD.replace(b"Host: a:8080", b"X: a"), HOSTS),
         (b"GET /api HTTP/1.0", HOSTS),
+        (HEAD + b"\r\na:" * 99, TOO_LARGE),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused_with_why(head: bytes, why: str) -> None:
