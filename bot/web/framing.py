@@ -91,6 +91,13 @@ def _fault_of_host(fields: dict[bytes, bytes], target: bytes, *, old: bool) -> s
     return None if HOST.fullmatch(host) else HOSTS
 
 
+def has_bare_lf(end: bytes) -> bool:
+    """In what ends a body of chunks: the last of them, and trailers. h11 would take it for the end of a line."""
+    # The LF that ended the content may have come later than its CR. One LF alone is no such: more has to follow that.
+    rest = end[1:] if len(end) > 1 and end.startswith(b"\n") else end
+    return rest.count(b"\n") > rest.count(b"\r\n")
+
+
 class Strict(h11.Connection):
     """A connection's requests, one at a time: h11 sees a head when `fault_of` has found nothing in it."""
 
@@ -100,13 +107,14 @@ class Strict(h11.Connection):
     paused = False  #: what is here already is not read before something else is done
     in_body = False  #: the last byte belonged to one
     _left = _EVENTS_AT_ONCE
+    _in_chunks = False
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size=MOST_HEAD)
 
     def grant(self) -> None:
         """A new turn of the loop."""
-        self._left = _EVENTS_AT_ONCE
+        self._left, self.spent = _EVENTS_AT_ONCE, False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         """As h11's. Raises RemoteProtocolError, and `why` says it in words."""
@@ -120,15 +128,21 @@ class Strict(h11.Connection):
             return h11.NEED_DATA
         if self.their_state is h11.MUST_CLOSE:
             return h11.PAUSED  # what follows the last request is nobody's; h11 would refuse the request for it
-        self.spent = not self._left
-        if self.spent:
+        if not self._left:
+            self.spent = True
             return h11.PAUSED
         self._left -= 1
+        before = self.trailing_data[0] if self._in_chunks else b""
         try:
-            return super().next_event()
+            event = super().next_event()
         except h11.RemoteProtocolError as refused:
             self.why = TRAILERS if refused.error_status_hint == _TOO_LONG else NOT_HTTP
             raise
+        if isinstance(event, h11.Request):
+            self._in_chunks = any(name == b"transfer-encoding" for name, _ in event.headers)
+        elif isinstance(event, h11.EndOfMessage) and has_bare_lf(before[: len(before) - len(self.trailing_data[0])]):
+            self._refuse(NOT_HTTP)
+        return event
 
     def _is_head_here(self) -> bool:
         read, _ = self.trailing_data

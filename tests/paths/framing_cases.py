@@ -21,7 +21,7 @@ from bot.model import Delivered
 from bot.web.alerts import Intake
 from bot.web.answers import Answer
 from bot.web.express import Express
-from bot.web.framing import fault_of
+from bot.web.framing import fault_of, has_bare_lf
 from bot.web.wire import Wire
 
 
@@ -44,6 +44,7 @@ def told_by_h11(stream: bytes) -> tuple[list[Request], int]:
         while True:
             if plain < 0 and one.their_state is h11.IDLE and fault_of(one.trailing_data[0].partition(b"\r\n\r\n")[0]):
                 plain = len(told)
+            before = one.trailing_data[0]
             event = one.next_event()
             if isinstance(event, h11.Request):
                 head, body = event, b""
@@ -51,6 +52,9 @@ def told_by_h11(stream: bytes) -> tuple[list[Request], int]:
                 body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 fields = tuple(sorted((name, value) for name, value in head.headers))
+                ended = before[: len(before) - len(one.trailing_data[0])]
+                if plain < 0 and (b"transfer-encoding", b"chunked") in fields and has_bare_lf(ended):
+                    plain = len(told)
                 told.append(Request(head.method, head.target, fields, body))
                 one.send(h11.Response(status_code=404, headers=[(b"content-length", b"0")]))
                 one.send(h11.EndOfMessage())
@@ -86,8 +90,8 @@ class _Loop:
         self._tasks.append((cycle, work))
         return self
 
-    def turn(self, most: int) -> None:
-        """Do what can be done. An app that waits for its body goes on when it is there, or the line is cut."""
+    def turn(self, most: int) -> bool:
+        """Do what can be done, and whether that was all. An app goes on when its body is there, or the line is cut."""
         for _ in range(most):
             ready = [one for one in self._tasks if not one[0].more_body or one[0].disconnected][:1]
             for one in ready:
@@ -100,7 +104,8 @@ class _Loop:
             if self._soon:
                 self._soon.popleft()()
             elif not ready:
-                return
+                return True
+        return False
 
     def end(self) -> None:
         for _, work in self._tasks:
@@ -154,7 +159,7 @@ class Listener:
             loop.turn(chance.choice((0, 0, 1, 2, 3, 100)))
             if line.closed:
                 break
-        loop.turn(1000)
+        assert loop.turn(2000), "it comes to rest"
         loop.end()
         answers = b"".join(line.sent)
         assert answers.count(b"HTTP/1.1 404 ") == len(self._heard), "each is answered once"

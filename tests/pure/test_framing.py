@@ -147,6 +147,18 @@ def test_chunks_end_where_they_say_and_each_head_after_them_is_looked_at(piece: 
     assert told == [(b"/c", b"abc"), (b"/last", b"")]
 
 
+@pytest.mark.parametrize("piece", [1, 2, 3, 65536])
+@pytest.mark.parametrize("end", [b"0\r\n\n", b"0\r\nX: y\n\r\n", b"0\r\nX: y\r\n\n", b"0\r\nX: y\n\n"])
+def test_chunks_end_with_whole_line_ends(piece: int, end: bytes) -> None:
+    chunked = b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\nc\r\n"
+
+    told, _ = read(chunked + end.replace(b"\r", b"").replace(b"\n", b"\r\n") + LAST, piece=piece)
+    with pytest.raises(h11.RemoteProtocolError, match=NOT_HTTP):
+        read(chunked + end + LAST, piece=piece)
+
+    assert told == [(b"/c", b"a\nc"), (b"/last", b"")]
+
+
 def test_what_follows_the_last_request_is_nobodys() -> None:
     told, one = read(LAST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"\x00junk")
 
@@ -176,6 +188,17 @@ def test_what_is_wrong_is_told_as_soon_as_it_is_there(sent: bytes, why: str) -> 
         [*iter(one.next_event, h11.NEED_DATA)]
 
     assert one.why == why
+
+
+@pytest.mark.parametrize("chunks", range(58, 68))
+def test_after_a_body_that_took_all_of_a_turn_nothing_is_left_to_read(chunks: int) -> None:
+    _, one = read(
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * chunks + b"0\r\n\r\n"
+    )
+    one.grant()
+
+    assert one.next_event() is h11.NEED_DATA
+    assert not one.spent
 
 
 def test_a_body_of_many_small_chunks_is_read_a_few_at_a_turn() -> None:
