@@ -64,7 +64,7 @@ class Proxy(Program):
         conf = at / f"{name}.conf"
         text = _NGINX if name == "nginx" else _HAPROXY
         conf.write_text(text.format(at=at, port=self.port, web=web, edge=edge))
-        flags = ["-c", str(conf), "-p", str(at)] if name == "nginx" else ["-db", "-f", str(conf)]
+        flags = ["-e", "stderr", "-c", str(conf), "-p", str(at)] if name == "nginx" else ["-db", "-f", str(conf)]
         super().__init__([_found(name), *flags], log=at / f"{name}.log", ready=self._accepts)
 
     def _accepts(self) -> bool:
