@@ -198,8 +198,9 @@ class Wire(H11Protocol):
         if self._leaving:
             self.transport.close()
             return
-        self._set_timers()
-        self._go_on()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        if self._ahead or self._over:
+            self._go_on()
 
     def _go_on(self) -> None:
         if self._ahead and not self.transport.is_closing():
