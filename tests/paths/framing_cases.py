@@ -69,7 +69,7 @@ def told_by_h11(stream: bytes) -> tuple[list[Request], int]:
 
 
 class _Loop:
-    """Keeps what is to be done until `turn`. Timers never come."""
+    """Keeps what is to be done until `turn`. Times of rest are over at once, those that end a connection never come."""
 
     def __init__(self) -> None:
         self._soon: deque[Callable[[], object]] = deque()
@@ -78,7 +78,9 @@ class _Loop:
     def call_soon(self, act: Callable[..., object], *args: object) -> None:
         self._soon.append(lambda: act(*args))
 
-    def call_later(self, _: float, __: Callable[..., object]) -> _Loop:
+    def call_later(self, after_s: float, act: Callable[..., object], *args: object) -> _Loop:
+        if after_s < 1:
+            self.call_soon(act, *args)
         return self
 
     def cancel(self) -> None: ...

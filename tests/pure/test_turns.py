@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
+import pytest
+
 from bot.web.turns import Turns
 
 
@@ -37,3 +39,18 @@ def test_who_breaks_does_not_keep_the_others_waiting() -> None:
         return told
 
     assert asyncio.run(go()) == ["pop from empty list", "went"]
+
+
+def test_they_rest_for_three_times_as_long_as_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("bot.web.turns.monotonic", lambda: now[0])
+
+    async def go() -> list[float]:
+        turns, rests, loop = Turns(), list[float](), asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "call_later", lambda after_s, *_: rests.append(after_s))
+        turns.wait(lambda: now.append(now.pop() + 0.5), loop)
+        while not rests:
+            await asyncio.sleep(0)
+        return rests
+
+    assert asyncio.run(go()) == [1.5]
