@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-cluster named-cluster check bench e2e crash clean
+.PHONY: help venv run test test-slow test-cluster named-cluster check bench e2e crash clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,10 @@ test: $(VENV)/.tested ## all tests; installs what they need where apt and Go can
 	@.ci/apt
 	@.ci/helm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: $(VENV)/.tested ## the tests that take minutes, such as a million requests that are nearly right
+	@.ci/apt
+	$(BIN)/python -m pytest -n 2 -m slow
 
 e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and Chromium
 	@.ci/apt

@@ -1,7 +1,7 @@
 """The short way of an ordinary webhook: from the bytes of one read to the intake, without a parser or a task.
 
 It takes one whole POST to `/alerts/`, with each header field once and none but those named here, and an ordinary
-payload. All else, and whatever is in doubt, goes the long way (uvicorn, `alerts.py`), which knows the right answer to
+payload. All else, and whatever is in doubt, goes the long way (h11, uvicorn, `alerts.py`), which has an answer to
 everything. Where this way answers, its answer is the long way's: the tests of the edge run on both.
 """
 
@@ -16,6 +16,7 @@ from typing import Protocol
 
 from bot.web.alerts import PREFIX, Intake
 from bot.web.answers import Answer, Field
+from bot.web.framing import HOST
 
 _MOST_HEAD = 4096
 _BEGINS = b"POST " + PREFIX.encode()
@@ -46,7 +47,6 @@ _KNOWN = frozenset(
         b"x-real-ip",
     }
 )
-HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _STATUS = {status: f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 

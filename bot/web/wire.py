@@ -1,7 +1,8 @@
-"""HTTP/1.1 as uvicorn and httptools read it, with what they leave out: a limit to connections, one to the size of a
-request's head and of its trailers, one to the time a head may take, and RFC 9112's rule of exactly one Host.
+"""Connections, as uvicorn serves them with h11, with what it leaves out: a limit to connections, one to the time that a
+head or the rest of a body may take, one reading of every request (`framing.py`), an answer for half-closed senders.
 
-Without the limits one stranger could take every descriptor or fill the memory.
+One request of a connection is under way at a time. What comes before its answer is at most one read, and then the
+connection is read no further: whoever sends faster than we answer is held up by TCP and fills nothing here.
 """
 
 from __future__ import annotations
@@ -9,26 +10,25 @@ from __future__ import annotations
 import logging
 import resource
 import secrets
-from asyncio import TimerHandle, Transport
-from enum import Enum, auto
+from asyncio import AbstractEventLoop, TimerHandle, Transport
 from time import monotonic
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import h11
+from uvicorn import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from bot.web.answers import CLOSE, Answer
-from bot.web.cork import Cork
 from bot.web.errors import error_body
-from bot.web.express import HOST, Express, in_bytes
+from bot.web.express import Express, in_bytes
+from bot.web.fair_share import FairShare
+from bot.web.framing import Strict
 
 _MOST_FILES = 65536
-_MOST_HEAD = 32 * 1024
-_HEAD_WITHIN_S = 10.0
+_HEAD_WITHIN_S = 10.0  #: also for what of a body was not there when its request was answered
 _QUIET_S = 1.0
-_TOO_LARGE = "The head of a request holds at most 32 KiB. Nothing was done."
-_TRAILERS = "A body may hold at most 32 KiB that is not content, one after the other. Nothing was done."
-#: Old probes of balancers speak HTTP/1.0 and name no host.
-_PROBES = frozenset({b"/livez", b"/readyz"})
 
 
 def raise_descriptors() -> None:
@@ -69,26 +69,40 @@ class Seldom(logging.Filter):
         return True
 
 
-class _Part(Enum):
-    """Of what the next byte is."""
+class Flow(FlowControl):
+    """uvicorn reads on whenever the app asks for more. Not where what was read already waits: it would pile up."""
 
-    BETWEEN = auto()
-    HEAD = auto()
-    BODY = auto()
+    held = False
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
 
 
-class Wire(HttpToolsProtocol):
+class Wire(H11Protocol):
     """One connection."""
 
+    conn: Strict
+    flow: Flow
+    turns: ClassVar[FairShare] = FairShare()
     express: ClassVar[Express | None] = None  #: the short way, where there is one
     _on_express = False  #: a request that went the short way is not answered yet
     _ahead = b""  #: what came before that answer
     _leaving = False  #: the server stops: the next answer is the last
-    _part = _Part.BETWEEN
-    _useful = False  #: in this read a head ended, a message ended, or content came
-    _barren = 0  #: bytes since the last read that was useful
-    _head_due: TimerHandle | None = None
-    _why = "This is not a valid HTTP request. Nothing was done."
+    _over = False  #: the sender will say no more
+    _answered = False  #: a request was answered just now
+    _waits = False  #: for its turn
+    _due: TimerHandle | None = None
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn = Strict()
 
     @classmethod
     def with_short_way(cls, short_way: Express | None) -> type[Wire]:
@@ -96,102 +110,81 @@ class Wire(HttpToolsProtocol):
 
         class Shortened(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
             express = short_way
+            turns = FairShare()
 
         return Shortened
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         full = len(self.connections) >= most_open()
-        self._cork = Cork(transport, self.loop)
-        super().connection_made(self._cork)
+        super().connection_made(transport)
+        self.flow = Flow(transport)
         if full:
             self._turn_away()
             return
-        self._head_due = self.loop.call_later(_HEAD_WITHIN_S, self._give_up)
+        self._due = self.loop.call_later(_HEAD_WITHIN_S, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_arrived()
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._on_express:
             self._ahead += data
             self.flow.pause_reading()
-            return
-        if self.express is not None and self._is_between() and self.express.offer(data, self, self.loop):
+        elif self._waits:
+            self.conn.receive_data(data)  # after what is there already
+        elif self.express is not None and self._is_between() and self.express.offer(data, self, self.loop):
             self._on_express = True
-            self._barren = 0
-            self._head_arrived()
+            self._stop_waiting()
             self._unset_keepalive_if_required()
-            return
-        self._go_long(data)
+        else:
+            super().data_received(data)
 
-    def _go_long(self, data: bytes) -> None:
-        self._useful = False
-        super().data_received(data)
+    def handle_events(self) -> None:
+        if self._answered and self.conn.trailing_data[0]:
+            self._wait()
+            return
+        self.conn.grant()
+        super().handle_events()
         if self.transport.is_closing():
             return
-        # The parser does not say where in a read a message ended, so what follows the end counts from the next read.
-        self._barren = 0 if self._useful else self._barren + len(data)
-        if self._barren > _MOST_HEAD:
-            self._why = _TRAILERS if self._part is _Part.BODY else _TOO_LARGE
-            self.send_400_response("")
-        elif self._head_due is None and self._awaits_head():
-            self._head_due = self.loop.call_later(_HEAD_WITHIN_S, self._give_up)
+        if self.conn.spent:
+            self._wait()
+        self.flow.held = self.conn.paused
+        self._set_timers()
 
-    def on_message_begin(self) -> None:
-        self._part = _Part.HEAD
-        super().on_message_begin()
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn hangs up on whoever says no more
+        """True: what was asked is answered, and then it is closed."""
+        self._over = True
+        return self._owes() or self._waits
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer comes when the head is long judged: it must not be taken for a part of that, nor be kept.
-        if self._part is not _Part.BODY:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._useful = True
-        self._head_arrived()
-        # A name raised here reaches nobody: the parser turns it into an error of its own, answered below.
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _MOST_HEAD:
-            self._why = _TOO_LARGE
-            raise ValueError(self._why)
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if not self._is_old_probe(hosts) and (len(hosts) != 1 or HOST.fullmatch(hosts[0]) is None):
-            self._why = "Send one Host header with a name and, if need be, a port. Nothing was done."
-            raise ValueError(self._why)
-        super().on_headers_complete()
-        self._part = _Part.BODY
-
-    def on_body(self, body: bytes) -> None:
-        self._useful = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._useful = True
-        self._part = _Part.BETWEEN
-        super().on_message_complete()
+    def on_response_complete(self) -> None:
+        self.flow.held = self._waits
+        self._answered = True
+        super().on_response_complete()
+        self._answered = False
+        if not self.transport.is_closing():
+            self._set_timers()
+            self._close_if_over()
 
     def shutdown(self) -> None:
         if self._on_express:
             self._leaving = True
-        else:
+        elif not self.transport.is_closing():
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is replaced by ours
-        self._end("400 Bad Request", "bad_request", self._why)
-
-    def _is_between(self) -> bool:
-        """Whether everything that came so far is answered, and the answers are read."""
-        answered = self.cycle is None or self.cycle.response_complete
-        return self._part is _Part.BETWEEN and answered and not self.flow.write_paused
+        self._end("400 Bad Request", "bad_request", self.conn.why)
 
     def refuse(self, data: bytes) -> None:
         """The short way is not for this: it goes the long one, also where its sender will say no more."""
         self._on_express = False
-        if self.parser is None:  # the connection is lost
+        if self.transport.is_closing():
             return
-        self._go_long(data)
+        super().data_received(data)
         if self._leaving:
-            super().shutdown()
+            self.shutdown()
         self._go_on()
 
     def tell(self, answer: Answer) -> None:
@@ -201,19 +194,65 @@ class Wire(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         last = (CLOSE,) if self._leaving else ()
-        self._cork.send(in_bytes(answer, *self.server_state.default_headers, *last))
+        self.transport.write(in_bytes(answer, *self.server_state.default_headers, *last))
         if self._leaving:
             self.transport.close()
             return
-        self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-        self._go_on()
+        if self._ahead or self._over:
+            self._go_on()
 
     def _go_on(self) -> None:
         if self._ahead and not self.transport.is_closing():
             data, self._ahead = self._ahead, b""
             self.flow.resume_reading()
             self.data_received(data)
+        self._close_if_over()
+
+    def _wait(self) -> None:
+        """For a turn: there is more here than was answered or read in this one."""
+        self._waits = True
+        self.flow.pause_reading()
+        self.flow.held = True
+        self.turns.wait(self._read_on, self.loop)
+
+    def _read_on(self) -> None:
+        self._waits = self.flow.held = False
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self.handle_events()
+        self._close_if_over()
+
+    def _should_upgrade(self) -> bool:
+        return False  # and nothing is logged of it: anybody can ask
+
+    def _is_between(self) -> bool:
+        """Whether everything that came so far is answered, and the answers are read."""
+        return self._is_idle() and not self.flow.write_paused
+
+    def _is_idle(self) -> bool:
+        return not self._waits and self.conn.their_state is h11.IDLE and not self.conn.waits
+
+    def _owes(self) -> bool:
+        """Whether all of a request is here and nothing of its answer is sent. A stream that has begun is not owed."""
+        cycle = self.cycle
+        return self._on_express or (cycle is not None and not cycle.more_body and not cycle.response_started)
+
+    def _close_if_over(self) -> None:
+        if self._over and not self._owes() and not self._waits:
+            self.transport.close()
+
+    def _set_timers(self) -> None:
+        """For what is waited for now: a head, the rest of a body that nobody wants, or the next request."""
+        answered = self.cycle is not None and self.cycle.response_complete
+        if not (self.conn.waits or (answered and self.conn.their_state is h11.SEND_BODY)):
+            self._stop_waiting()
+        elif self._due is None:
+            self._due = self.loop.call_later(_HEAD_WITHIN_S, self._give_up)
+        if self._is_idle() and self.timeout_keep_alive_task is None:
+            after_s = self.timeout_keep_alive
+            self.timeout_keep_alive_task = self.loop.call_later(after_s, self.timeout_keep_alive_handler)
 
     def _turn_away(self) -> None:
         # Through uvicorn's logger, which the server keeps from telling each of a flood.
@@ -222,10 +261,13 @@ class Wire(HttpToolsProtocol):
         self._end("503 Service Unavailable\r\nretry-after: 5", "busy", said)
 
     def _end(self, status: str, code: str, said: str) -> None:
-        """Answer, unless that could be taken for a part of another answer or for one, and hang up."""
-        cycle = self.cycle
-        unanswered = cycle is not None and not cycle.response_complete
-        if not self.pipeline and not (unanswered and (cycle.response_started or self._part is not _Part.BODY)):
+        """Answer, unless that could be taken for a part of another answer, and hang up."""
+        answered = False
+        if self.conn.in_body:
+            answered = self.cycle.response_started
+            self.cycle.disconnected = True  # whatever the app is about to send comes too late
+            self.cycle.message_event.set()
+        if not answered:
             body = error_body(code, said, secrets.token_hex(8))
             head = (
                 f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
@@ -234,17 +276,10 @@ class Wire(HttpToolsProtocol):
             self.transport.write(head.encode() + body)
         self.transport.close()
 
-    def _is_old_probe(self, hosts: list[bytes]) -> bool:
-        return not hosts and self.parser.get_http_version() == "1.0" and self.url.partition(b"?")[0] in _PROBES
-
-    def _awaits_head(self) -> bool:
-        """Whether a head has begun; line ends between two messages count as one that does not come."""
-        return self._part is _Part.HEAD or (self._part is _Part.BETWEEN and not self._useful)
-
-    def _head_arrived(self) -> None:
-        if self._head_due is not None:
-            self._head_due.cancel()
-            self._head_due = None
+    def _stop_waiting(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
     def _give_up(self) -> None:
         self.transport.close()

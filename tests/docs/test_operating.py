@@ -19,7 +19,7 @@ from bot.settings import Settings
 from bot.sources.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
 from bot.tools import topics
 from bot.watch import _SEEN_FOR, LATE_PAGE
-from bot.web import api, body, feed, inbound, proofs, wire
+from bot.web import api, body, feed, framing, inbound, proofs, wire
 from bot.web.feed import Bell
 from bot.web.flagger import Asks
 from bot.web.server import Edge, build
@@ -36,7 +36,7 @@ _FIGURES = (
     f"| SNS topics that are not listed and ask | {topics._MOST_STRANGERS} an hour |",
     f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
     f"| time for a body or head to arrive | {body._WITHIN_S:g} s |",
-    f"| head of a request | {wire._MOST_HEAD // 1024} KiB |",
+    f"| head of a request | {framing.MOST_HEAD // 1024} KiB, {framing.MOST_FIELDS} fields |",
     f"| body from a chat | {inbound._MOST // 1024} KiB |",
     f"| body of a webhook of PagerDuty's | {inbound._MOST_IGNORED['pagerduty'] // 1024} KiB |",
     f"| requests of one chat or pager at once | {inbound._MOST_WAITING} |",

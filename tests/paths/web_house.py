@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 from starlette.responses import PlainTextResponse
+from uvicorn.server import ServerState
 
 from bot.channels.console import Console
 from bot.gatehouse import gatehouse
@@ -39,6 +40,7 @@ from bot.web.feed import Bell
 from bot.web.flagger import Asks
 from bot.web.health import Check
 from bot.web.server import Server, build
+from bot.web.wire import Wire
 
 TOKEN = "a-token-of-the-api"
 LOCAL = Principal(id="local", name="local", roles=frozenset({"admin"}))
@@ -140,6 +142,29 @@ class WebHouse:
     @property
     def port(self) -> int:
         return urlsplit(self.url).port or 0
+
+    def connections(self) -> list[Wire]:
+        """Those that are open now."""
+        return [one for one in list(self._web.connections) if isinstance(one, Wire)]
+
+    def under_way(self) -> int:
+        """How many requests are being answered."""
+        return len(self._web.tasks)
+
+    def answered(self) -> int:
+        """How many requests were answered so far."""
+        return self._web.total_requests
+
+    def answered_while(self, act: Callable[[], object]) -> int:
+        before = self.answered()
+        act()
+        return self.answered() - before
+
+    @property
+    def _web(self) -> ServerState:
+        running = self._server._running
+        assert running is not None, "the server runs"
+        return running.server_state
 
     def fire(self, name: str = "DiskFull", *, severity: str = "critical", firing: bool = True, **labels: str) -> int:
         """Take one alert for real; returns its incident's id."""
