@@ -30,10 +30,17 @@ BROAD = {"Exception", "BaseException"}
 
 
 def broad(handler: ast.ExceptHandler) -> bool:
-    """Whether it catches everything, and keeps it: what is raised again at the end is only passed by."""
+    """Whether it catches everything, and keeps it.
+
+    What is raised again at the end, or given to whoever waits for a Future, is only passed on.
+    """
     last = handler.body[-1]
     if isinstance(last, ast.Raise) and last.exc is None:
         return False
+    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
+        called = last.value.func
+        if isinstance(called, ast.Attribute) and called.attr == "set_exception":
+            return False
     if handler.type is None:
         return True
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

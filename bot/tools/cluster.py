@@ -233,8 +233,14 @@ class Kubernetes:
             return  # The object is read next, and that says whether the cluster is there.
 
     def _addressed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        api, headers = in_time(self._connected), {"Accept": _JSON, "User-Agent": "vakhta"}
-        in_time(lambda: api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None))
+        headers = {"Accept": _JSON, "User-Agent": "vakhta"}
+
+        def log_in() -> ApiClient:
+            api = self._connected()
+            api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+            return api
+
+        api = in_time(log_in)
         return f"{api.configuration.host.rstrip('/')}{path}{f'?{urlencode(query)}' if query else ''}", headers
 
     def _connected(self) -> ApiClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,9 +51,13 @@ def edge(hard: Hard) -> Iterator[EdgeHouse]:
 
 @contextmanager
 def sending(edge: EdgeHouse, sent: bytes) -> Iterator[socket.socket]:
-    """Somebody who has sent all of a body to the source that takes long, and waits."""
+    """Somebody who has sent all of a body to the source that takes long, and waits; who leaves does so by a reset.
+
+    Who only closes looks like a sender that has no more to say and waits for its answer, and is read for.
+    """
     head = f"POST /alerts/hard HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
     with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         line.sendall(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
         yield line
 
