@@ -213,7 +213,7 @@ class Gate:
             written = showing.write(tx, drawn, ask, step.decision, self._breaking.mouths)
         self._told(written)
         if at_once:
-            return self._runs.begin(drawn, ask.by, ask, step.decision)
+            return self._runs.begin(drawn, ask.by, ask, step.decision, undoes=step.undoes)
         limits = tuple(f"{name} {said}" for name, said in action.limits.items())
         card = plans.card(drawn, ask.by.called, limits, differences)
         return Reply(said="\n".join((card.title, *card.lines)), card=card)

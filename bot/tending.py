@@ -132,7 +132,7 @@ class Tending:
     def _ends_still(self, run: Run) -> bool:
         """False: somebody keeps it, which the undo has found out on its way."""
         with self.store.begin() as tx:
-            return ran.ends_now(tx, run.id)
+            return ran.ends_now(tx, run)
 
     def _is_undone(self, run: Run) -> bool:
         """Whether its undo was done, be the target well or not."""
