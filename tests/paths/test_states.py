@@ -155,6 +155,21 @@ def test_a_run_whose_check_could_not_be_asked_is_not_called_done(house: House) -
     assert house.audited().count(Code.UNWELL) == 1
 
 
+def test_nobody_is_paged_that_what_was_undone_could_not_be_asked(house: House) -> None:
+    house.action(check="up == 1")
+    house.well = None
+    run = done(house)
+    undone(house, run)
+
+    house.clock.pass_by(minutes=6)
+    house.tends()
+    house.tends()
+
+    assert stands(house, run) is State.UNDONE
+    assert house.audited().count(Code.UNWELL) == 1, "the undo has a check of its own"
+    assert [one.title for one in house.incidents() if run in one.title] == []
+
+
 def test_a_run_that_was_to_be_undone_and_could_not_be_is_not_called_done(house: House) -> None:
     house.hears(alert())
     run = done(house, "turn prod/api 6 for 30m", here=1)
