@@ -8,7 +8,7 @@ import pytest
 
 from bot.acting import Moved, Unsure
 from bot.acts import Code, Risk
-from bot.model import Principal
+from bot.model import Principal, Reply
 from tests.dials import lost
 from tests.house import ANA, BO, CY, House, alert
 
@@ -319,7 +319,8 @@ def test_a_timed_run_that_is_kept_while_its_undo_is_looked_at_stays_though_its_c
     house.well = True
     done = house.says(f"yes {handle(house.says('turn prod/api 6 for 4m').said)}")
     run = done.said.partition("`undo ")[2].partition("`")[0]
-    read, kept = house.dials.read, []
+    read = house.dials.read
+    kept: list[Reply] = []
 
     def meanwhile(name: str) -> int:
         if not kept:
