@@ -213,7 +213,7 @@ class Gate:
             written = showing.write(tx, drawn, ask, step.decision, self._breaking.mouths)
         self._told(written)
         if at_once:
-            return self._runs.begin(drawn, ask.by, ask, step.decision)
+            return self._runs.begin(drawn, ask.by, ask, step.decision, undoes=step.undoes)
         limits = tuple(f"{name} {said}" for name, said in action.limits.items())
         card = plans.card(drawn, ask.by.called, limits, differences)
         return Reply(said="\n".join((card.title, *card.lines)), card=card)
@@ -248,9 +248,10 @@ class Gate:
         with self._store.begin() as tx:
             first = replace(first, by=self._rights.person(tx, drawn.by) or Principal(id=drawn.by))
             decision = self._rights.may_act(tx, first, action.verb, plan.target)
+            undoes = ran.run_of(tx.sql, drawn.undoes) if drawn.undoes else None
         if not decision.allowed:
             raise Rejected(f"The world moved since plan {drawn.short}. {denied(decision)}", code="denied", status=403)
-        again = Planned(action=action, args=args, ask=first, decision=decision)
+        again = Planned(action=action, args=args, ask=first, decision=decision, undoes=undoes)
         shown = self._plan(again, differences)
         said = f"The world moved since plan {drawn.short}: {'; '.join(differences)}. Nothing was done. The new plan:"
         return replace(shown, said=f"{said}\n{shown.said}", ok=False)

@@ -95,8 +95,11 @@ def gatehouse(
 
 
 def stands(rights: Rights, verbs: Verbs, tx: Tx, run_id: str) -> bool:
-    """Whether those who asked for what that run does, and approved it, still may."""
-    drawn = ran.plan_of_run(tx.sql, ran.run_of(tx.sql, run_id))
+    """Whether it goes on, and those who asked for what it does, and approved it, still may."""
+    run = ran.run_of(tx.sql, run_id)
+    if run.state != ran.INTENDED:  # It was judged while its process was frozen, which opened the gate after that.
+        return False
+    drawn = ran.plan_of_run(tx.sql, run)
     return drawn.by_watch or rights.weigh(tx, drawn, verbs.action(drawn.verb).risk).runs
 
 

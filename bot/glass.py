@@ -21,7 +21,10 @@ LEAST_SAID = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Broken:
-    """One breaking of the glass. It counts from `opened_at` on, before `until`, and while `closed_at` is None."""
+    """One breaking of the glass. It counts before `until` and while `closed_at` is None.
+
+    The trap: `opened_at` lies ahead where the clock was put back since. It counts then as well, at most until `until`.
+    """
 
     id: int
     person: str
@@ -37,7 +40,7 @@ class Broken:
     account: str = ""  #: with which it was broken, at that place; "" on record from before it was kept
 
     def counts(self, now: datetime) -> bool:
-        return self.closed_at is None and self.opened_at <= now < self.until
+        return self.closed_at is None and now < self.until
 
 
 def check_break(who: Principal, reason: str, last: Broken | None) -> None:

@@ -62,9 +62,16 @@ class Intents:
     seal: Seal
 
     def write(
-        self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision, outside: Mapping[Account, str]
+        self,
+        drawn: Drawn,
+        by: Principal,
+        ask: Ask,
+        decision: Decision,
+        outside: Mapping[Account, str],
+        *,
+        undoes: Run | None,
     ) -> tuple[Run, str, Drawn]:
-        """The run, its entry's uid, and the plan with all its yeses. `decision` and `outside`: as in `Runs.begin`.
+        """The run, its entry's uid, and the plan with all its yeses. From `decision` on: as in `Runs.begin`.
 
         Raises:
             Lapsed: somebody who counted does not any more; nothing is written.
@@ -72,7 +79,7 @@ class Intents:
         """
         with self.store.begin() as tx:
             drawn = drawn_up.plan(tx.sql, drawn.handle)
-            decision = self._decided(tx, drawn, decision, outside)
+            decision = self._decided(tx, drawn, decision, outside, undoes=undoes)
             if not drawn_up.take_up(tx, drawn.handle):
                 said = f"Plan {drawn.short} was stopped, or has its run. Nothing more was done."
                 raise Rejected(said, code="plan_stopped", status=409)
@@ -108,10 +115,12 @@ class Intents:
             return None
         return self.rights.weigh(tx, drawn, self.verbs.action(drawn.verb).risk, outside)
 
-    def _decided(self, tx: Tx, drawn: Drawn, decision: Decision, outside: Mapping[Account, str]) -> Decision:
+    def _decided(
+        self, tx: Tx, drawn: Drawn, decision: Decision, outside: Mapping[Account, str], *, undoes: Run | None
+    ) -> Decision:
         verdict = self._weigh(tx, drawn, outside)
         if verdict is None:
-            _check_due(tx, drawn)
+            _check_due(tx, undoes)
             return decision
         if not verdict.runs:
             raise Lapsed(drawn, verdict)
@@ -139,10 +148,10 @@ class Intents:
         )
 
 
-def _check_due(tx: Tx, drawn: Drawn) -> None:
+def _check_due(tx: Tx, undoes: Run | None) -> None:
     """Raises `Rejected` where somebody has said since that what the watch would undo is to stay."""
-    if drawn.undoes and not ran.ends_now(tx, drawn.undoes):
-        said = f"Run {drawn.undoes[:SHOWN]} is not to be undone any more: somebody keeps it. Nothing was done."
+    if undoes is not None and not ran.ends_now(tx, undoes):
+        said = f"Run {undoes.id[:SHOWN]} is not to be undone any more: somebody keeps it. Nothing was done."
         raise Rejected(said, code="kept", status=409)
 
 

@@ -84,12 +84,20 @@ class Runs:
         self._renewed = monotonic()
 
     def begin(
-        self, drawn: Drawn, by: Principal, ask: Ask, decision: Decision, outside: Mapping[Account, str] = _NOTHING
+        self,
+        drawn: Drawn,
+        by: Principal,
+        ask: Ask,
+        decision: Decision,
+        outside: Mapping[Account, str] = _NOTHING,
+        *,
+        undoes: Run | None = None,
     ) -> Reply:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
         `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as `Rights.weigh`
-        takes it. Raises `Lapsed`, or another refusal, and then there is no run.
+        takes it. `undoes`: what it is the undo of, as that was read when it was asked for or due. Raises `Lapsed`, or
+        another refusal, and then there is no run.
         """
         slow = self._parts.verbs.action(drawn.verb).slow
         apart = slow and not self._parts.waits
@@ -97,7 +105,7 @@ class Runs:
             said = f"{MOST} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
             raise Rejected(said, code="too_many_runs", status=429)
         try:
-            run, uid, drawn = self._intents.write(drawn, by, ask, decision, outside)
+            run, uid, drawn = self._intents.write(drawn, by, ask, decision, outside, undoes=undoes)
         except Unavailable as trouble:
             return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
         failpoint("run.intended")

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot import issuers
+from bot import issuers, states
 from bot.acting import Gauge
 from bot.acts import AuditEntry, Code, Ended
 from bot.breaking import Breaking
@@ -22,9 +22,10 @@ from bot.plans import SHOWN, WATCH, Drawn, State
 from bot.reports import Reports
 from bot.runs import Runs
 from bot.store import drawn as drawn_up
-from bot.store import ledger, ran
+from bot.store import ledger, ran, standing
 from bot.store.engine import Store
 from bot.store.ran import INTENDED, Run
+from bot.store.tx import Tx
 from bot.story import Told
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ class Tending:
 
     def _check_what_is_held(self) -> None:
         with self.store.begin() as tx:
-            due = [(run, ran.plan_of_run(tx.sql, run).plan.check) for run in ran.to_check(tx)]
+            found = [run for run in ran.to_check(tx) if not _is_undone(tx, run)]
+            due = [(run, ran.plan_of_run(tx.sql, run).plan.check) for run in found]
         for run, check in due:
             holds = None if self.gauge is None else self.gauge.holds(check)
             if holds is False:
@@ -132,13 +134,21 @@ class Tending:
     def _ends_still(self, run: Run) -> bool:
         """False: somebody keeps it, which the undo has found out on its way."""
         with self.store.begin() as tx:
-            return ran.ends_now(tx, run.id)
+            return ran.ends_now(tx, run)
 
     def _is_undone(self, run: Run) -> bool:
         """Whether its undo was done, be the target well or not."""
         with self.store.begin() as tx:
             undo = ran.undone_by(tx.sql, run)
         return undo is not None and undo.state == Ended.DONE
+
+
+def _is_undone(tx: Tx, run: Run) -> bool:
+    """Or about to be. What is not there any more needs no check, and nobody a page that it could not be asked."""
+    state = standing.state_now(tx.sql, run)
+    if state is states.State.UNDONE:
+        ran.at_rest(tx, run)
+    return state in (states.State.UNDONE, states.State.UNDOING)
 
 
 def _entry(code: Code, said: str, drawn: Drawn) -> AuditEntry:

@@ -17,6 +17,8 @@ from bot.accounts import Vouches
 from bot.model import Ask
 from bot.people import Account, as_settled
 from bot.plans import State
+from bot.ports import Rejected
+from bot.sentence import Line
 from bot.store import drawn as drawn_up
 from bot.store.engine import Store
 
@@ -31,10 +33,11 @@ class Vouching:
     def of(self, ask: Ask) -> Mapping[Account, str]:
         """What is against accounts, a sentence each, where this ask is a yes to a plan that several people decide."""
         verb, rest = words.split(ask.words)
-        if verb != YES or not ask.by.id or not rest or not self.vouches:
+        handle = _first(rest) if verb == YES else ""
+        if not handle or not ask.by.id or not self.vouches:
             return {}
         found: dict[Account, str] = {}
-        for place, accounts in self._concerned(ask, rest.split()[0]).items():
+        for place, accounts in self._concerned(ask, handle).items():
             told = self.vouches[place].vouch(sorted(accounts))
             found |= {(place, account): why for account, why in told.items() if why}
         return found
@@ -50,3 +53,11 @@ class Vouching:
             if account and place in self.vouches:
                 by_place[place].add(account)
         return by_place
+
+
+def _first(rest: str) -> str:
+    """The first word as the counter will read it, which may stand in quotes; "" where it will refuse that."""
+    try:
+        return Line(rest, "").word()
+    except Rejected:
+        return ""

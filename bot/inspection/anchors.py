@@ -101,7 +101,7 @@ def _lines(path: Path, *, own: bool) -> Seen:
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         found = [_read(line.strip(), f"{path}:{number}") for number, line in enumerate(lines, 1)]
     anchors = tuple(one.anchor for one in found if one.anchor is not None)
-    return Seen(anchors=anchors, damaged=_damaged(found) if own or any(one.own for one in found) else ())
+    return Seen(anchors=anchors, damaged=_damaged(found, own=own) if own or any(one.own for one in found) else ())
 
 
 def _read(line: str, where: str) -> _Line:
@@ -120,7 +120,8 @@ def _read(line: str, where: str) -> _Line:
     return _Line(where=where, anchor=anchor, rest="" if note or in_chat else line, own=note is not None)
 
 
-def _damaged(found: list[_Line]) -> tuple[Damaged, ...]:
+def _damaged(found: list[_Line], *, own: bool) -> tuple[Damaged, ...]:
+    """`own`: nobody but the bot writes into that file, and it writes no blank line."""
     sizes = [one.anchor.size if one.anchor is not None else 0 for one in found]
     return tuple(
         Damaged(
@@ -130,7 +131,7 @@ def _damaged(found: list[_Line]) -> tuple[Damaged, ...]:
             before=next((size for size in sizes[index + (not one.own) :] if size), None),
         )
         for index, one in enumerate(found)
-        if one.rest
+        if one.rest or (own and one.anchor is None)
     )
 
 

@@ -97,7 +97,7 @@ def _torn(one: Damaged, checkpoints: Sequence[Checkpoint], start: int) -> bool:
     if one.before is not None and one.before <= start:
         return True
     text = one.text.strip()
-    return any(
+    return text != "" and any(
         row.size > one.after and line_of(row.size, row.root, row.note).startswith(text)
         for row in checkpoints
         if one.before is None or row.size <= one.before

@@ -31,6 +31,11 @@ class Bounds:
     glass: timedelta
 
 
+#: An account that was linked after a plan, or after a yes, must not pass for one from before it: of what is pulled back
+#: to one moment, links are the later.
+_BEFORE_LINKS = timedelta(microseconds=-1)
+_OF_SHOWN = "handle IN (SELECT handle FROM plan WHERE state = 'shown')"
+
 #: What lasts so long from its beginning: where that lies ahead, it is taken to begin now.
 _FROM_THEIR_BEGINNING = {
     "timed undos and checks of runs": (
@@ -99,9 +104,12 @@ def _kinds(bounds: Bounds, *, retry: timedelta) -> tuple[_Kind, ...]:
         _Kind("pages", "delivery", "owed_at", begins, where="kind = 'page' AND state IN ('owed', 'leased')"),
         _Kind("runs", "run", "lease_until", bounds.run_lease, bounds.run_lease, "state = 'intended'"),
         _Kind("runs", "run", "began_at", begins, where="state = 'intended'"),
+        _Kind("runs", "run", "lost_at", begins, where="state = 'intended' AND lost_at IS NOT NULL"),
         _Kind("checks of runs", "run", "check_at", bounds.check, where="check_at IS NOT NULL"),
         _Kind("ends of runs to be told", "telling", "due_at", bounds.report),
-        _Kind("plans", "plan", "at", begins, where="state = 'shown'"),
+        _Kind("linked accounts", "link", "at", begins),
+        _Kind("plans", "plan", "at", begins, _BEFORE_LINKS, "state = 'shown'"),
+        _Kind("approvals", "approval", "at", begins, _BEFORE_LINKS, _OF_SHOWN),
         _Kind("plans", "plan", "approved_at", begins, where="state = 'approved'"),
         _Kind("linking codes", "link_code", "until", bounds.code, bounds.code, "spent_at IS NULL"),
         _Kind("linking codes to be told of", "link_code", "word_due_at", bounds.report),

@@ -242,10 +242,14 @@ def to_check(tx: Tx) -> list[Run]:
     return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.check_at IS NOT NULL AND r.check_at <= ?", _n(tx))]
 
 
-def ends_now(tx: Tx, run_id: str) -> bool:
-    """Whether it is due to be undone by itself, or its check to be asked."""
-    due = "SELECT 1 FROM run WHERE id = ? AND (revert_at <= ? OR check_at <= ?)"
-    return tx.sql.scalar(due, run_id, _n(tx), _n(tx)) is not None
+def ends_now(tx: Tx, run: Run) -> bool:
+    """Whether it is still to be undone by itself, or its check to be asked. `run`: as it was read when that was due.
+
+    The trap: its check may be due as well, so somebody who keeps it is known by the time that it had, and has no more.
+    """
+    now = run_of(tx.sql, run.id)
+    kept = run.revert_at is not None and now.revert_at is None
+    return not kept and any(at is not None and at <= tx.now for at in (now.revert_at, now.check_at))
 
 
 def keep(tx: Tx, run: Run) -> bool:

@@ -51,7 +51,7 @@ def run(site: Site, lever: Lever, ref: Ref, plan: Plan, run: str) -> Outcome:
 
 def probe(lever: Lever, held: Thing, plan: Plan) -> Outcome:
     """By whether the bot still holds anything."""
-    if any(marks.run_of(who) for path in lever.paths for who in marks.holders_of(held, *path)):
+    if holding.holds(held, lever.paths):
         return Outcome(ended=Ended.FAILED, said="The bot still holds what it was to give up. Nothing was changed.")
     return Outcome(ended=Ended.DONE, said=_said(plan))
 

@@ -32,6 +32,11 @@ def heirs(thing: Thing, paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(who for path in ours for who in marks.appliers_of(thing, *path)))
 
 
+def holds(thing: Thing, paths: Sequence[Path]) -> bool:
+    """Whether the bot still holds any of these fields."""
+    return any(marks.run_of(who) for path in paths for who in marks.holders_of(thing, *path))
+
+
 def may_give_up(site: Site, ref: Ref) -> bool:
     """Whether whoever writes there may change the object itself, which a /scale alone does not take."""
     wanted = place.changing(ref)

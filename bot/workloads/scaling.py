@@ -144,7 +144,9 @@ def probe(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     after, now = settled(wish, before), lever.read(held)
     if marks.written_by(held, run):
         why = taken_back(lever, held, after) or _watched_on(site, tools, lever=lever, ref=ref, after=after, held=held)
-        return Outcome(ended=Ended.DONE, said=_said(wish, after), unwell=why, left=after)
+        still = _GIVES in plan.seen and holding.holds(held, lever.paths)
+        kept = " The bot still holds its fields: its process ended before it gave them up." if still else ""
+        return Outcome(ended=Ended.DONE, said=f"{_said(wish, after)}{kept}", unwell=why, left=after)
     if now == before:
         return Outcome(ended=Ended.FAILED, said=f"{wish.service} is as it was: never changed, or back at once.")
     said = f"{wish.service} is neither as it was nor bears the mark of this run: {spelled(now)}."

@@ -16,6 +16,7 @@ from tests.cluster import manifests, releases
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.releases import Shop
 from tests.cluster.scale_world import SCALE, deployed, replicas, settled, to
+from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
 from tests.house import ANA
 
@@ -148,6 +149,23 @@ def test_the_run_is_found_again_although_it_holds_nothing(world: World) -> None:
 
     assert (found.ended, found.left) == (Ended.DONE, outcome.left)
     assert holders(world) == ()
+
+
+def test_an_undo_that_died_before_it_gave_up_its_hold_says_what_the_bot_still_holds(world: World) -> None:
+    deployed(world)
+    may_patch(world)
+    scaled(world, 4)
+    tools = replace(world.tools, undoes=_FIRST)
+    plan = SCALE.plan(to(3), tools)
+    world.place(cluster=Wedged(world, after=Died()))
+    with pytest.raises(Died):
+        SCALE.run(to(3), plan, _SECOND, ANA, tools)
+
+    found = SCALE.probe(to(3), plan, _SECOND, replace(world.tools, by=None))
+
+    assert holders(world), "nothing is written by who only looks"
+    assert (found.ended, found.left) == (Ended.DONE, {"replicas": "3"})
+    assert "The bot still holds its fields: its process ended before it gave them up." in found.said
 
 
 def test_the_bounds_of_an_autoscaler_are_given_up_as_well(world: World) -> None:

@@ -77,6 +77,16 @@ def _last_line_damaged(file: Path) -> None:
     file.write_bytes(first + b"\x00" * len(last))
 
 
+def _last_line_blank(file: Path) -> None:
+    first, last = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + b" " * (len(last) - 1) + b"\n")
+
+
+def _last_line_empty(file: Path) -> None:
+    first, _ = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + b"\n")
+
+
 def _a_root_damaged(file: Path) -> None:
     first, last = file.read_text().splitlines()
     file.write_text(f"{first}\n{last.replace(last.split()[1], '????')}\n")
@@ -93,7 +103,17 @@ def _all_damaged(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [_gone, _empty, _a_folder, _unreadable, _last_line_damaged, _a_root_damaged, _all_damaged],
+    [
+        _gone,
+        _empty,
+        _a_folder,
+        _unreadable,
+        _last_line_damaged,
+        _last_line_blank,
+        _last_line_empty,
+        _a_root_damaged,
+        _all_damaged,
+    ],
     ids=lambda one: one.__name__,
 )
 def test_a_cut_log_is_never_as_it_was_written_where_the_named_file_cannot_be_read_whole(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
@@ -11,10 +13,13 @@ from apscheduler.schedulers import base
 from bot import delivery
 from bot.book import Role, Rule
 from bot.model import Incident, What
+from bot.people import Link
 from bot.ports import Limit
+from bot.states import State
+from bot.store import links, standing
 from bot.store.times import micros
 from bot.watch import Ticks
-from tests.house import BO, House, alert, down
+from tests.house import ANA, BO, ROLES, House, alert, down
 
 _SECOND = timedelta(seconds=1)
 
@@ -180,18 +185,80 @@ def test_a_timed_change_is_undone_when_its_time_is_over_by_the_clock_that_was_pu
     assert house.dials.values["prod/api"] == 3
 
 
-def test_a_broken_glass_counts_no_longer_than_its_time_after_the_step(store_url: str) -> None:
-    roles = (Role(name="responder", allow=(Rule(do="break-glass"),)),)
-    house = House(store_url, roles=roles)
-    try:
-        house.says("break-glass because the database is on fire", by=BO)
-        put_back(house, hours=1)
-        house.clock.pass_by(minutes=31)
-        after = house.says("whoami", by=BO)
-    finally:
-        house.close()
+@pytest.fixture
+def burning(store_url: str) -> Iterator[House]:
+    """Bo may turn something behind broken glass alone, and has broken it."""
+    made = House(store_url, roles=(*ROLES, Role(name="fire", allow=(Rule(do="turn *"),), glass=True)))
+    assert made.says("break-glass because the database is on fire", by=BO).ok
+    yield made
+    made.close()
 
-    assert "glass" not in after.said.lower()
+
+def test_a_broken_glass_counts_no_longer_than_its_time_after_the_step(burning: House) -> None:
+    put_back(burning, hours=1)
+    burning.clock.pass_by(minutes=31)
+
+    assert "glass" not in burning.says("whoami", by=BO).said.lower()
+    assert not burning.says("turn prod/api 6", by=BO).ok
+
+
+def test_a_broken_glass_counts_at_once_after_the_step(burning: House) -> None:
+    put_back(burning, hours=1)
+
+    assert burning.says(f"yes {handle(burning.says('turn prod/api 6', by=BO).said)}", by=BO).ok
+    assert burning.dials.values["prod/api"] == 6
+
+
+def _linked(house: House) -> None:
+    """Bo's account in Telegram, by a link of this moment."""
+    with house.store.begin() as tx:
+        links.put(tx, Link(place="telegram", account="7", person="bo", at=tx.now, by="slack U2"))
+
+
+def test_what_is_asked_and_approved_from_an_account_that_was_linked_before_the_step_counts(house: House) -> None:
+    house.settle({("slack", "U1"): ANA, ("slack", "U2"): replace(BO, roles=BO.roles | {"approver"})})
+    house.dials.others = 1
+    _linked(house)
+    house.clock.pass_by(minutes=1)
+    put_back(house, hours=1)
+    house.clock.pass_by(minutes=1)
+    plan = handle(house.hears_from("slack", "U1", "turn prod/api 6").said)
+
+    approved = house.hears_from("telegram", "7", f"yes {plan}")
+
+    assert approved.ok, approved.said
+
+
+def test_an_account_that_was_linked_after_the_plan_approves_nothing_after_the_step_either(house: House) -> None:
+    house.settle({("slack", "U1"): ANA, ("slack", "U2"): replace(BO, roles=BO.roles | {"approver"})})
+    house.dials.others = 1
+    plan = handle(house.hears_from("slack", "U1", "turn prod/api 6").said)
+    house.clock.pass_by(minutes=1)
+    _linked(house)
+    put_back(house, hours=1)
+
+    approved = house.hears_from("telegram", "7", f"yes {plan}")
+
+    assert not approved.ok
+    assert house.dials.turned == []
+
+
+def test_what_became_of_a_run_that_was_lost_before_the_step_is_asked_of_a_person_in_time(house: House) -> None:
+    def cut() -> None:
+        house.dials.silent = True
+        raise RuntimeError
+
+    house.dials.after.append(cut)
+    house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    house.clock.pass_by(minutes=3)
+    house.tends()
+    put_back(house, hours=1)
+    for _ in range(6):
+        house.clock.pass_by(minutes=3)
+        house.tends()
+
+    with house.store.read() as seen:
+        assert standing.last(seen.sql, 1)[0].state is State.UNKNOWN
 
 
 def test_ticks_come_though_the_clock_goes_back_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bot.acting import Moved, Unsure
 from bot.acts import Code, Risk
-from bot.model import Principal
+from bot.model import Principal, Reply
 from tests.dials import lost
 from tests.house import ANA, BO, CY, House, alert
 
@@ -310,6 +310,30 @@ def test_a_timed_run_that_is_kept_stays(house: House) -> None:
 
     assert kept.ok
     assert house.dials.values["prod/api"] == 6
+
+
+def test_a_timed_run_that_is_kept_while_its_undo_is_looked_at_stays_though_its_check_is_due(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.action(check="up == 1")
+    house.well = True
+    done = house.says(f"yes {handle(house.says('turn prod/api 6 for 4m').said)}")
+    run = done.said.partition("`undo ")[2].partition("`")[0]
+    read = house.dials.read
+    kept: list[Reply] = []
+
+    def meanwhile(name: str) -> int:
+        if not kept:
+            kept.append(house.says(f"keep {run}"))
+        return read(name)
+
+    monkeypatch.setattr(house.dials, "read", meanwhile)
+    house.clock.pass_by(minutes=4, seconds=1)
+    house.tends()
+
+    assert [one.ok for one in kept] == [True]
+    assert house.dials.values["prod/api"] == 6
+    assert house.incidents() == [], "what somebody keeps is no trouble"
 
 
 def test_a_timed_run_is_not_undone_over_somebody_elses_change_and_a_person_is_told(house: House) -> None:

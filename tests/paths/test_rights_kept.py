@@ -265,6 +265,18 @@ def test_a_gate_says_yes_while_those_who_opened_it_may(
     assert said == [True, still]
 
 
+def test_a_gate_that_is_opened_for_a_run_which_has_ended_says_no(house: House) -> None:
+    """Its process was frozen in between, and the run judged meanwhile."""
+    question = Question(canary=Canary(cluster="main", namespace="shop", name="api"), hook=Hook.PROMOTION, revision="aa")
+    keeper = Gatekeeper(house.store, partial(stands, house.runs._parts.rights, house.verbs))
+    keeper.answer(question)
+    house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+
+    keeper.open(question, run=house.dials.last_run["prod/api"], lasts=timedelta(hours=1))
+
+    assert not keeper.answer(question)
+
+
 # Answers that go on.
 
 

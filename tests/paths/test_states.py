@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from alembic import command
@@ -14,6 +16,7 @@ from bot.model import Kind, What
 from bot.states import State
 from bot.store import migrating, ran, standing
 from bot.store.engine import Store
+from tests.dials import Turn
 from tests.house import BO, CY, House, alert
 from tests.paths.test_gate import handle
 from tests.paths.test_slow_runs import refused
@@ -155,6 +158,21 @@ def test_a_run_whose_check_could_not_be_asked_is_not_called_done(house: House) -
     assert house.audited().count(Code.UNWELL) == 1
 
 
+def test_nobody_is_paged_that_what_was_undone_could_not_be_asked(house: House) -> None:
+    house.action(check="up == 1")
+    house.well = None
+    run = done(house)
+    undone(house, run)
+
+    house.clock.pass_by(minutes=6)
+    house.tends()
+    house.tends()
+
+    assert stands(house, run) is State.UNDONE
+    assert house.audited().count(Code.UNWELL) == 1, "the undo has a check of its own"
+    assert [one.title for one in house.incidents() if run in one.title] == []
+
+
 def test_a_run_that_was_to_be_undone_and_could_not_be_is_not_called_done(house: House) -> None:
     house.hears(alert())
     run = done(house, "turn prod/api 6 for 30m", here=1)
@@ -287,6 +305,38 @@ def test_runs_of_days_ago_are_not_at_home(house: House) -> None:
     house.clock.pass_by(days=2)
 
     assert run not in house.says("home").said
+
+
+def test_an_undo_whose_world_moved_is_the_undo_of_the_same_run_still(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = done(house)
+    first = handle(house.says(f"undo {run}").said)
+    monkeypatch.setattr(Turn, "plan", _telling_more(Turn.plan))
+    moved = house.says(f"yes {first}")
+    assert "The world moved" in moved.said
+
+    house.clock.pass_by(seconds=1)
+    assert house.says(f"yes {handle(moved.said)}").ok
+
+    assert house.dials.values["prod/api"] == 3
+    assert stands(house, run) is State.UNDONE
+
+
+def test_an_undo_is_not_planned_anew_over_what_somebody_changed_before_the_yes(house: House) -> None:
+    run = done(house)
+    first = handle(house.says(f"undo {run}").said)
+    house.dials.values["prod/api"] = 8
+
+    moved = house.says(f"yes {first}")
+
+    assert moved.said == (f"Somebody has changed it since run {run}: value: 6 -> 8. Nothing was done; look first.")
+    assert house.says(f"yes {first}").ok is False
+    assert house.dials.values["prod/api"] == 8
+
+
+def _telling_more(plan: Any) -> Any:
+    return lambda *args: replace(plan(*args), effect=("It is another morning.",))
 
 
 def test_an_undo_that_is_asked_elsewhere_is_told_on_the_incident_of_what_it_undoes(house: House) -> None:
