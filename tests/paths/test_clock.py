@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 
 import pytest
 from apscheduler.schedulers import base
@@ -101,6 +103,28 @@ def test_the_step_is_told_once_with_what_to_do(house: House) -> None:
     (told,) = told_of_the_clock(house)
     assert "went back by 1:00:00" in told.title
     assert len([event for event in house.story(told.id) if event.what is What.OPENED]) == 1
+
+
+def test_a_clock_that_goes_back_before_the_first_tick_is_noticed(house: House) -> None:
+    house.watch.start()
+    house.watch.stop()
+    house.clock.pass_by(hours=-1)
+    house.watch.mind_the_clock()
+
+    assert len(told_of_the_clock(house)) == 1
+
+
+def test_a_process_that_is_frozen_while_it_reads_the_clocks_tells_of_no_step(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.watch.mind_the_clock()
+    now, writing = time.monotonic(), house.store.writing
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now + 60.0 * writing()))
+    house.watch.mind_the_clock()
+    monkeypatch.undo()
+    house.watch.mind_the_clock()
+
+    assert told_of_the_clock(house) == []
 
 
 def test_a_clock_that_drifts_by_a_second_is_no_step(house: House) -> None:
