@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Protocol, TypeVar
 
 from bot.acts import Outcome, Plan, Risk
@@ -144,7 +145,10 @@ class Gauge(Protocol):
 class Tools:
     """What an action may use of the world; None where the settings have no section for it."""
 
-    now: Callable[[], datetime]
+    now: Callable[[], datetime]  #: the time of day, which may be put back
+    elapsed: Callable[[], float] = (
+        monotonic  #: seconds since any moment, by a clock that nobody sets: all waits go by it
+    )
     silences: Silences | None = None
     gauge: Gauge | None = None
     sites: Sites | None = None

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 
 from msgspec import Struct
@@ -100,10 +101,17 @@ class Answers:
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_EVERY_S):
-            late = self._late()
-            if late:
-                logger.warning("alerts not stored", extra={"deliveries": len(late), "why": _TOO_LATE})
-                self.answer(late, [Unstored(_TOO_LATE)] * len(late))
+            try:
+                self._answer_late()
+            except Exception:
+                # The edge of the path: without this thread a commit that hangs would leave all senders unanswered.
+                logger.exception("senders that waited for too long could not be answered")
+
+    def _answer_late(self) -> None:
+        late = self._late()
+        if late:
+            logger.warning("alerts not stored", extra={"deliveries": len(late), "why": _TOO_LATE})
+            self.answer(late, [Unstored(_TOO_LATE)] * len(late))
 
     def _late(self) -> list[Waiting]:
         """Those that have waited for too long."""
@@ -113,13 +121,11 @@ class Answers:
     def out_of_queue(self, before: float) -> list[Waiting]:
         """Those that have queued since before then; they are stored no more."""
         taken: list[Waiting] = []
-        while self._queue and self._queue[0].since <= before:
-            try:
+        with suppress(IndexError):  # another thread takes from it as well, between any two of these
+            while self._queue[0].since <= before:
                 one = self._queue.popleft()
-            except IndexError:  # another thread was quicker
-                break
-            if one.since > before:
-                self._queue.appendleft(one)
-                break
-            taken.append(one)
+                if one.since > before:
+                    self._queue.appendleft(one)
+                    break
+                taken.append(one)
         return taken

@@ -88,6 +88,7 @@ class Watch:
         """Raises `Unavailable`: the database did not say whether its deadlines can be believed."""
         with self._store.begin() as tx:
             ahead = clock_steps.written_ahead(tx)
+            self._monotonic_at = tx.now.timestamp() - time.monotonic()
         self._put_right(ahead)
         self._ticks.start()
 
@@ -123,8 +124,12 @@ class Watch:
 
     def mind_the_clock(self) -> None:
         """When the database's clock has been put back, nothing may wait for the hour that comes twice."""
+        asked = time.monotonic()
         with self._store.begin() as tx:
-            at = tx.now.timestamp() - time.monotonic()
+            read = time.monotonic()
+            at = tx.now.timestamp() - read
+        if read - asked > clock_steps.TOLERANCE.total_seconds():
+            return  # What held this process up between the two readings would look like a step.
         before, self._monotonic_at = self._monotonic_at, at
         back = timedelta(seconds=0 if before is None else before - at)
         if back > clock_steps.TOLERANCE:

@@ -38,6 +38,10 @@ _OF_SHOWN = "handle IN (SELECT handle FROM plan WHERE state = 'shown')"
 
 #: What lasts so long from its beginning: where that lies ahead, it is taken to begin now.
 _FROM_THEIR_BEGINNING = {
+    "runs": (
+        "UPDATE run SET watch_until = watch_until - began_at + ?, began_at = ?"
+        " WHERE state = 'intended' AND began_at > ?"
+    ),
     "timed undos and checks of runs": (
         "UPDATE run SET revert_at = revert_at - ended_at + ?, check_until = check_until - ended_at + ?, ended_at = ?"
         " WHERE (revert_at IS NOT NULL OR check_at IS NOT NULL) AND ended_at > ?"
@@ -79,7 +83,7 @@ def pull_back(tx: Tx, bounds: Bounds, *, stepped: bool) -> Mapping[str, int]:
     for called, statement in _FROM_THEIR_BEGINNING.items():
         count = tx.sql.run(statement, *[micros(tx.now)] * (statement.count("?") - 1), micros(tx.now + TOLERANCE))
         if count:
-            found[called] = count
+            found[called] = found.get(called, 0) + count
     return found
 
 
@@ -103,8 +107,7 @@ def _kinds(bounds: Bounds, *, retry: timedelta) -> tuple[_Kind, ...]:
         _Kind("messages being sent", "delivery", "lease_until", bounds.send_lease, bounds.send_lease, leased),
         _Kind("pages", "delivery", "owed_at", begins, where="kind = 'page' AND state IN ('owed', 'leased')"),
         _Kind("runs", "run", "lease_until", bounds.run_lease, bounds.run_lease, "state = 'intended'"),
-        _Kind("runs", "run", "began_at", begins, where="state = 'intended'"),
-        _Kind("runs", "run", "lost_at", begins, where="state = 'intended' AND lost_at IS NOT NULL"),
+        _Kind("runs", "run", "lost_at", begins, where="state = 'intended'"),
         _Kind("checks of runs", "run", "check_at", bounds.check, where="check_at IS NOT NULL"),
         _Kind("ends of runs to be told", "telling", "due_at", bounds.report),
         _Kind("linked accounts", "link", "at", begins),

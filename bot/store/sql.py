@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
 import psycopg
 from sqlmodel import SQLModel
+
+from bot.store.timeouts import sent_with_sync
 
 Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the tables'
 
@@ -90,10 +92,11 @@ class Sql:
         Insertions that follow each other are one statement, in which none of them sees what another inserts.
 
         The trap: until PostgreSQL is sent a Sync, it waits for us without a limit, holding the turn of all replicas.
-        So one goes out with whatever a flow sends before it goes on thinking.
+        So nothing is sent without one: what the driver would send at once is kept until then.
         """
         if self._connection and not self._flowing:
             self._flowing = self._flow.enter_context(self._connection.pipeline())
+            self._flowing._communicate_gen = partial(sent_with_sync, self._flowing)  # noqa: SLF001
 
     def commit_flow(self) -> bool:
         """Commit in the round trip that ends a flow. False: nothing flows, and the connection has to commit."""

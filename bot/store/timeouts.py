@@ -8,7 +8,7 @@ ours, so that one that lives says itself what took too long, and its connection 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -96,3 +96,15 @@ def _connect(promised: Future[Line], given: Sequence[Any], named: Mapping[str, A
         promised.set_result(made)
     else:
         made.close()  # whoever wanted it has given up
+
+
+def sent_with_sync(pipeline: Any) -> Iterator[Any]:
+    """In place of the driver's own `_communicate_gen`, which sends each statement by itself and the Sync later: all in
+    one piece, once a Sync, of which no rows are waited for, is the last. Any: types of the driver's own.
+    """
+    if pipeline.result_queue and pipeline.result_queue[-1] is not None:
+        return
+    commands = list(pipeline.command_queue)
+    pipeline.command_queue.clear()
+    pipeline.command_queue.append(lambda: [send() for send in commands])
+    yield from type(pipeline)._communicate_gen(pipeline)  # noqa: SLF001

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from bot.store.opening import open_sqlite
+from bot.store.opening import TROUBLES, open_sqlite
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +72,8 @@ class Checkpoints:
             if _checkpoint(engine, "PASSIVE") > RESTART_LOG_AT_PAGES:
                 with self._turns:
                     _checkpoint(engine, "TRUNCATE" if size > CUT_LOG_AT_BYTES else "PASSIVE")
-        except sqlite3.OperationalError:
-            return  # another process is writing; the next round folds
+        except (*TROUBLES, sqlite3.DatabaseError):
+            return  # another process is writing, or the file is in trouble, which its writers tell; it is tried again
 
     def _log_now(self) -> tuple[int, int | None]:
         """Its size and its inode."""

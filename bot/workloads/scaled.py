@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from bot.clusters import Kind, Ref, Thing
 from bot.ports import Rejected
@@ -20,7 +19,7 @@ from bot.workloads.levers import ABSENT, Lever
 from bot.workloads.status import Standing
 
 #: For so long a quota may be in the way: what is being deleted counts for it until it is gone.
-_PASSING = timedelta(seconds=30)
+_PASSING_S = 30.0
 _LONGEST = 300
 _WHAT = {"replicas": "It", "floor": "Its floor", "ceiling": "Its ceiling", "paused": "Its pause"}
 
@@ -34,9 +33,9 @@ class Scaled:
     ref: Ref
     after: dict[str, str]
     phase: str
-    now: Callable[[], datetime]
+    elapsed: Callable[[], float]
     off: bool = False  #: an autoscaler that does nothing while there are 0 replicas
-    _refused_since: datetime | None = field(default=None, init=False)
+    _refused_since: float | None = field(default=None, init=False)
 
     def __call__(self, workload: Thing) -> Standing:
         held = workload if self.lever.kind is None else self.site.cluster.get(self.ref)
@@ -80,9 +79,10 @@ class Scaled:
         """Why it is not done yet, where that can be seen."""
         refused = self._refused(workload)
         if refused:
-            now = self.now()
-            self._refused_since = self._refused_since or now
-            if now - self._refused_since >= _PASSING:
+            now = self.elapsed()
+            if self._refused_since is None:
+                self._refused_since = now
+            if now - self._refused_since >= _PASSING_S:
                 return Standing(said=standing.said, failed=refused)
             return standing.because(refused)
         self._refused_since = None

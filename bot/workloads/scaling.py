@@ -125,7 +125,7 @@ def run(wish: Wish, plan: Plan, run: str, tools: Tools) -> Outcome:
     tools.note({_PHASE: phase})
     site.cluster.patch(ref, lever.steps(held, after, run), how=How.STEPS, by=marks.manager(run), sub=lever.sub)
     still = holding.given_up(site, ref, lever.paths, run) if _GIVES in plan.seen else ""
-    look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, now=tools.now, off=off)
+    look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, elapsed=tools.elapsed, off=off)
     why = watched(site, tools, look, patience=_patience(site, workload, after))
     kept = f" The bot still holds its fields: {still}." if still else ""
     said = f"{_said(wish, after)}{as_it_stands(site, lever, ref, wish.count)}{kept}"
@@ -159,7 +159,7 @@ def _watched_on(site: Site, tools: Tools, *, lever: Lever, ref: Ref, after: dict
     if workload is None:
         return f"{site.workload} is gone."
     phase, off = tools.noted.get(_PHASE, ""), lever is levers.HPA and _is_off(workload, held)
-    look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, now=tools.now, off=off)
+    look = Scaled(site=site, lever=lever, ref=ref, after=after, phase=phase, elapsed=tools.elapsed, off=off)
     return watched(site, tools, look, patience=_patience(site, workload, after))
 
 

@@ -3,13 +3,14 @@
 The trap: "ready" at one moment means little, so it has to last for the site's soak; and what somebody else has taken
 back is found out here, not at the next alert. Nothing is changed here, and nothing that fails here undoes the change.
 A watch that was cut off, because its process died, goes on with the deadline that it had; its soak begins anew, because
-nobody has seen what was in between.
+nobody has seen what was in between. While it lasts it goes by monotonic time: a clock that is set neither ends it nor
+makes it last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import sleep
 
 from bot.acting import Tools
@@ -35,21 +36,23 @@ def watched(site: Site, tools: Tools, look: Look, *, patience: timedelta) -> str
     until = tools.deadline(tools.now() + patience)
     if until is None:
         return CUT_OFF
-    until = min(until, tools.now() + patience)  # One further ahead was made by a clock that was put back since.
-    since: datetime | None = None
+    left = min(until - tools.now(), patience)  # More was left by a clock that was put back since.
+    ends, soak_s = tools.elapsed() + left.total_seconds(), site.soak.total_seconds()
+    since: float | None = None
     thing: Thing | None = None
     while True:
         standing, thing = _seen(site, tools, look, thing)
         if standing.failed:
             return standing.failed
-        now = tools.now()
+        now = tools.elapsed()
         if not standing.done:
             since = None
-            if now > until:
-                return f"{_sentence(standing.said)} That is so {spell(_after(patience, now - until))} after the change."
+            if now > ends:
+                late = timedelta(seconds=now - ends)
+                return f"{_sentence(standing.said)} That is so {spell(_after(patience, late))} after the change."
         elif since is None:
             since = now
-        if since is not None and now - since >= site.soak:
+        if since is not None and now - since >= soak_s:
             return ""
         tools.report(standing.said if since is None else f"{standing.said}; watched for {spell(site.soak)}")
 

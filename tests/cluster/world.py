@@ -213,7 +213,15 @@ class World:
         """A new look at the world for each ask."""
         now = self.now if self.real else self.clock
         pace = timedelta(seconds=0.5) if self.real else timedelta(0)
-        return Tools(now=now, gauge=self.gauge, sites=self, by=ANA, pace=pace, report=self.reports.append)
+        return Tools(
+            now=now,
+            elapsed=lambda: now().timestamp(),
+            gauge=self.gauge,
+            sites=self,
+            by=ANA,
+            pace=pace,
+            report=self.reports.append,
+        )
 
     def plan(self, action: Any, args: object) -> Plan:
         """Planned twice, as a yes would have it: in an unmoved world it is the same."""

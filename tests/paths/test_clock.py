@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 
 import pytest
 from apscheduler.schedulers import base
+from sqlalchemy import BigInteger
+from sqlmodel import SQLModel
 
-from bot import delivery
+from bot import delivery, watch
 from bot.book import Role, Rule
 from bot.model import Incident, What
 from bot.people import Link
 from bot.ports import Limit
 from bot.states import State
-from bot.store import links, standing
+from bot.store import clock_steps, links, standing
 from bot.store.times import micros
 from bot.watch import Ticks
 from tests.house import ANA, BO, ROLES, House, alert, down
@@ -103,6 +107,28 @@ def test_the_step_is_told_once_with_what_to_do(house: House) -> None:
     (told,) = told_of_the_clock(house)
     assert "went back by 1:00:00" in told.title
     assert len([event for event in house.story(told.id) if event.what is What.OPENED]) == 1
+
+
+def test_a_clock_that_goes_back_before_the_first_tick_is_noticed(house: House) -> None:
+    house.watch.start()
+    house.watch.stop()
+    house.clock.pass_by(hours=-1)
+    house.watch.mind_the_clock()
+
+    assert len(told_of_the_clock(house)) == 1
+
+
+def test_a_process_that_is_frozen_while_it_reads_the_clocks_tells_of_no_step(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.watch.mind_the_clock()
+    now, writing = time.monotonic(), house.store.writing
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now + 60.0 * writing()))
+    house.watch.mind_the_clock()
+    monkeypatch.undo()
+    house.watch.mind_the_clock()
+
+    assert told_of_the_clock(house) == []
 
 
 def test_a_clock_that_drifts_by_a_second_is_no_step(house: House) -> None:
@@ -281,3 +307,84 @@ def _an_hour_back() -> type[datetime]:
             return datetime.now(UTC).astimezone(tz) - timedelta(hours=1)
 
     return Earlier
+
+
+#: Of these whole numbers none is a time that anything waits for; the reason is that of the whole line.
+_NOT_WAITED_FOR = {
+    "they tell people when it was, or how long ago": (
+        "incident.opened_at incident.changed_at incident.resolved_at alert.heard_at event.at delivery.sent_at"
+        " approval.at link.at glass.opened_at glass.reviewed_at glass.closed_at gate.passed_at gate.closed_at"
+        " link_code.spent_at audit_entry.at audit_checkpoint.at audit_anchor.at"
+    ),
+    "the sender's clock says so, and what it says is compared with what it said": (
+        "alert.starts_at alert.ended_at alert.until"
+    ),
+    "from then on they may be forgotten, which may be late": "seen.at notice.at link_code.at",
+    "one in the time to come does not count where it is looked for": "quarantine.at",
+    "nobody reads it: a hold is let go of with its run": "hold.until",
+}
+#: By `_FROM_THEIR_BEGINNING`, with the beginning itself.
+_MOVED = "run.revert_at run.check_until run.ended_at run.watch_until run.began_at gate.until gate.opened_at"
+
+
+def test_every_time_that_something_waits_for_has_its_bound_or_its_reason() -> None:
+    times = {
+        f"{table.name}.{column.name}"
+        for table in SQLModel.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, BigInteger) and _is_time(column.name)
+    }
+    bound = {f"{kind.table}.{kind.column}" for kind in clock_steps._kinds(watch._BOUNDS, retry=_SECOND)}
+    excepted = {name for names in _NOT_WAITED_FOR.values() for name in names.split()}
+    moved = set(_MOVED.split())
+    written = " ".join(clock_steps._FROM_THEIR_BEGINNING.values())
+
+    assert times - bound - moved - excepted == set()
+    assert (bound | moved | excepted) - times == set()
+    assert (bound | moved) & excepted == set()
+    assert [name for name in moved if f"{name.partition('.')[2]} = " not in written] == []
+
+
+def test_every_whole_number_is_a_time_a_key_or_a_count() -> None:
+    numbers = {
+        column.name
+        for table in SQLModel.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, BigInteger) and not _is_time(column.name)
+    }
+
+    assert {name for name in numbers if name != "id" and not name.endswith("_id")} == {
+        "glass", "pos", "size", "token", "watches",
+    }  # fmt: skip
+
+
+def _is_time(name: str) -> bool:
+    return name in ("at", "until", "not_before") or name.endswith(("_at", "_until"))
+
+
+def test_a_run_that_was_begun_and_given_up_ahead_is_watched_and_judged_by_the_clock_that_was_put_back(
+    house: House,
+) -> None:
+    now = micros(house.clock.at)
+    hour, minute = 3_600_000_000, 60_000_000
+    with house.store.begin() as tx:
+        tx.sql.run(
+            'INSERT INTO plan (handle, verb, words, "by", place, at, needs, state, body, digest, undoes, spot, account,'
+            " had) VALUES ('p', 'scale', '', 'bo', 'slack', ?, 1, 'run', '', '', '', '', '', '{}')",
+            now,
+        )
+        tx.sql.run(
+            'INSERT INTO run (id, handle, "by", target, state, token, lease_until, began_at, said, undo, "left", rule,'
+            " unwell, noted, watch_until, watches, lost_at)"
+            " VALUES ('r', 'p', 'bo', 't', 'intended', 1, ?, ?, '', '', '{}', '', '', '{}', ?, 1, ?)",
+            now + minute,
+            now + hour,
+            now + hour + 10 * minute,
+            now + hour,
+        )
+    house.watch.look_through_deadlines()
+    with house.store.begin() as tx:
+        run = tx.sql.row("SELECT began_at, watch_until, lost_at FROM run WHERE id = 'r'")
+
+    assert run is not None
+    assert tuple(run) == (now, now + 10 * minute, now)

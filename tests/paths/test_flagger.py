@@ -254,7 +254,8 @@ class Shop:
 
     @property
     def tools(self) -> Tools:
-        return replace(self.world.tools, gates=self.edge.keeper, now=self.edge.clock)
+        clock = self.edge.clock
+        return replace(self.world.tools, gates=self.edge.keeper, now=clock, elapsed=lambda: clock().timestamp())
 
     def case(self, wish: str = "", **tools: Any) -> Case:
         site = self.world.places["prod/api"]

@@ -55,7 +55,7 @@ def argocd(world: World) -> Iterator[FakeArgoCd]:
 def on_call(house: House, world: World, argocd: FakeArgoCd) -> Iterator[House]:
     """The house, in which Ana may do both. Waits there end by a clock of their own."""
     assert argocd.url, "it is open before anybody asks"
-    house.tools = replace(house.tools, sites=world, now=world.clock, pace=timedelta(0))
+    house.tools = replace(house.tools, sites=world, now=world.clock, elapsed=world.tools.elapsed, pace=timedelta(0))
     house.runs._parts = replace(house.runs._parts, tools=house.tools)
     house.roles = (_MAY, *(one for one in house.roles if one.name != _MAY.name))
     house.settle({("slack", "U1"): ANA})

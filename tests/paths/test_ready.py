@@ -6,9 +6,13 @@ import os
 import resource
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +88,81 @@ def test_senders_are_answered_in_time_though_the_thread_that_commits_hangs(
     monkeypatch.undo()
     house.hears(alert())
     assert len(heard) == 5
+
+
+def test_commits_that_are_slow_and_end_well_are_no_reason_to_be_given_no_alerts(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.hears(alert())
+    monkeypatch.setattr(intake, "_PROOF_S", 0.0)
+    monkeypatch.setattr(intake, "_ASKED_S", 0.05)
+    monkeypatch.setattr(house.intake._answers, "held_s", lambda: 0.0)
+
+    with house.store.begin():  # the proof waits for our turn to end
+        assert [house.intake.ailing() for _ in range(5)] == [None] * 5
+
+
+def test_a_proof_that_is_not_answered_in_time_is_believed_no_longer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.hears(alert())
+    monkeypatch.setattr(intake, "_PROOF_S", 0.0)
+    monkeypatch.setattr(intake, "_ASKED_S", 0.05)
+    monkeypatch.setattr(answering, "WITHIN_S", 0.5)
+    monkeypatch.setattr(house.intake._answers, "held_s", lambda: 0.0)
+
+    with house.store.begin():
+        until(lambda: house.intake.ailing() is not None, "it is not ready")
+        assert all(house.intake.ailing() for _ in range(5))
+    until(lambda: house.intake.ailing() is None, "it is ready again")
+
+
+def test_who_waited_while_others_were_stored_does_not_make_it_say_that_nothing_is(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.hears(alert())
+    monkeypatch.setattr(house.intake._answers, "held_s", lambda: 6.0)
+
+    assert house.intake.ailing() is None
+
+
+class _Emptied(deque[answering.Waiting]):
+    """Another thread takes what there is, right before it is looked at."""
+
+    def __getitem__(self, place: Any) -> Any:
+        self.clear()
+        return super().__getitem__(place)
+
+
+def _waiting(done: answering.Done) -> answering.Waiting:
+    return answering.Waiting(alarms.damaged("x", datetime.now(UTC)), done, time.monotonic() - 60)
+
+
+def test_the_clock_of_the_senders_outlives_a_queue_that_another_thread_empties() -> None:
+    queue = _Emptied([_waiting(lambda _: None)])
+    answers = answering.Answers(queue, observe=lambda _: None, post=lambda answer: answer())
+
+    assert answers.out_of_queue(time.monotonic()) == []
+
+
+def test_the_clock_of_the_senders_outlives_an_answer_that_cannot_be_given(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Taken | Exception] = []
+    troubles = [RuntimeError("the loop is closed")]
+
+    def post(answer: Callable[[], None]) -> None:
+        if troubles:
+            raise troubles.pop()
+        answer()
+
+    queue = deque([_waiting(heard.append)])
+    answers = answering.Answers(queue, observe=lambda _: None, post=post)
+    answers.start()
+    until(lambda: not troubles, "the first could not be answered")
+    queue.append(_waiting(heard.append))
+    until(lambda: len(heard) == 1, "the next one is answered")
+    answers.stop()
+
+    assert "could not be answered" in caplog.text
 
 
 @contextmanager

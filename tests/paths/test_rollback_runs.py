@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def on_call(house: House, world: World) -> Iterator[House]:
     """The house, in which Ana may roll back what runs in that cluster. Waits there end by a clock of their own."""
-    house.tools = replace(house.tools, sites=world, now=world.clock, pace=timedelta(0))
+    house.tools = replace(house.tools, sites=world, now=world.clock, elapsed=world.tools.elapsed, pace=timedelta(0))
     house.runs._parts = replace(house.runs._parts, tools=house.tools)
     house.roles = (_MAY, *(one for one in house.roles if one.name != _MAY.name))
     house.settle({("slack", "U1"): ANA, ("slack", "U2"): BO, ("slack", "U3"): CY})

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from bot.from_settings import open_store
 from bot.intake import Unstored
@@ -76,6 +79,30 @@ def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monk
     store.close()
 
     assert longest < 30 * 2**20
+
+
+def test_the_log_is_folded_on_after_the_file_could_not_be_read_or_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_file = OperationalError("connect", None, sqlite3.OperationalError("unable to open database file"))
+    troubles = [sqlite3.DatabaseError("database disk image is malformed"), no_file]
+    really = wal._checkpoint
+    folded = threading.Event()
+
+    def checkpoint(of: Engine, how: str) -> int:
+        if log.exists() and log.stat().st_size and troubles:
+            raise troubles.pop()
+        if not troubles:
+            folded.set()
+        return really(of, how)
+
+    log = path.with_name(path.name + "-wal")
+    monkeypatch.setattr(wal, "_checkpoint", checkpoint)
+    store = engine.Store(f"sqlite:///{path}")
+    store.start()
+    list(write(store, 2**17))
+    assert folded.wait(20.0)
+    store.close()
 
 
 def test_a_reader_that_stays_keeps_no_writer_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

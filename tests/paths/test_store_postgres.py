@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.store.engine import Store, Unavailable
-from bot.store.sql import Asked, array
+from bot.store.sql import Asked, Sql, array
 from tests.postgres import Postgres, cut
 
 pytestmark = pytest.mark.postgres
@@ -116,9 +116,19 @@ def test_what_is_asked_first_is_asked_when_the_turn_is_ours(postgres: Postgres, 
     assert seen == ["said before it had its turn"]
 
 
-@pytest.mark.parametrize("ahead", [False, True], ids=["after its turn", "after a part was sent ahead"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        lambda sql: None,
+        lambda sql: sql.send_ahead(),
+        lambda sql: sql.settle(),
+        lambda sql: sql.run("UPDATE seen SET said = 'better'"),
+        lambda sql: sql.update("incident", ("id", "version"), [(1, 2)]),
+    ],
+    ids=["after its turn", "after a part was sent ahead", "with insertions", "with a change", "with many changes"],
+)
 def test_a_replica_that_freezes_in_a_flow_loses_its_turn(
-    postgres: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch, *, ahead: bool
+    postgres: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch, at: Callable[[Sql], object]
 ) -> None:
     url = postgres.url("frozen", like=postgres_template)
     monkeypatch.setattr("bot.store.timeouts.IDLE_TIMEOUT_S", 1)
@@ -127,8 +137,7 @@ def test_a_replica_that_freezes_in_a_flow_loses_its_turn(
     def freeze() -> None:
         with frozen.begin(first=[Asked("SELECT 1", ())]) as tx:
             tx.answer("slack", "1", "fine", ok=True)
-            if ahead:
-                tx.sql.send_ahead()
+            at(tx.sql)
             with other.begin(first=[Asked("SELECT 1", ())]) as theirs:
                 theirs.answer("slack", "2", "fine", ok=True)
 

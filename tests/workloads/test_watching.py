@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 
 _MINUTE = timedelta(minutes=1)
+_HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -97,8 +99,52 @@ def test_a_cluster_that_never_answers_again_is_what_is_told(world: World) -> Non
 def test_a_cluster_that_refuses_at_once_is_not_asked_without_a_pause(world: World) -> None:
     world.fake.answer_next(status=403, times=5000, path="/api")
     pace = timedelta(seconds=0.05)
-    tools = replace(world.tools, now=lambda: datetime.now(UTC), pace=pace)
+    tools = replace(world.tools, now=lambda: datetime.now(UTC), elapsed=monotonic, pace=pace)
 
     watched(world.places["prod/api"], tools, Told(_READY), patience=timedelta(seconds=0.5))
 
     assert len([one for one in world.fake.received if one.path.endswith("/deployments/api")]) <= 12
+
+
+@pytest.mark.parametrize("step", [-_HOUR, _HOUR])
+def test_a_clock_that_is_set_while_it_watches_neither_ends_the_watch_nor_makes_it_last(
+    world: World, step: timedelta
+) -> None:
+    looks = 0
+
+    def set_at_once(_: Thing) -> Standing:
+        nonlocal looks
+        looks += 1
+        return _HALF
+
+    tools = replace(world.tools, now=lambda: world.clock.at + (step if looks > 1 else timedelta(0)))
+    began = world.clock.at
+    why = watched(world.places["prod/api"], tools, set_at_once, patience=_MINUTE)
+
+    assert why == "1 of 2 are ready. That is so 1m after the change."
+    assert _MINUTE < world.clock.at - began < 2 * _MINUTE
+
+
+@pytest.mark.parametrize("step", [-_HOUR, _HOUR])
+def test_a_clock_that_is_set_while_it_soaks_changes_nothing(world: World, step: timedelta) -> None:
+    looks = 0
+
+    def ready(_: Thing) -> Standing:
+        nonlocal looks
+        looks += 1
+        return _READY
+
+    tools = replace(world.tools, now=lambda: world.clock.at + (step if looks > 1 else timedelta(0)))
+    began = world.clock.at
+
+    assert watched(world.places["prod/api"], tools, ready, patience=_MINUTE) == ""
+    assert timedelta(seconds=10) <= world.clock.at - began < _MINUTE
+
+
+def test_a_deadline_that_a_clock_which_was_ahead_has_kept_gives_the_usual_patience(world: World) -> None:
+    began = world.clock.at
+    tools = replace(world.tools, deadline=lambda until: until + _HOUR)
+
+    watched(world.places["prod/api"], tools, Told(_HALF), patience=_MINUTE)
+
+    assert world.clock.at - began < 2 * _MINUTE
