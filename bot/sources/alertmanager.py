@@ -30,6 +30,7 @@ from bot.sources.payload import (
     decode,
     digest_of_pairs,
     is_link,
+    listed,
     moment,
 )
 
@@ -78,10 +79,7 @@ def read_exactly(body: bytes, now: datetime) -> Delivered:
     if payload.get("version") != "4":
         said = 'Only payload version "4" is understood. Nothing was stored as an alert. Update the Alertmanager.'
         raise Rejected(said, code="unsupported_version", status=422)
-    raws = payload.get("alerts")
-    if not isinstance(raws, list):
-        said = "alerts: must be a list. Nothing was stored as an alert."
-        raise Rejected(said, code="bad_alerts", status=422)
+    raws = listed(payload)
     mend = Mend()
     group = _group_of(payload, mend)
     read = [_exact(raw, group, f"alerts[{index}]", (mend, now)) for index, raw in enumerate(raws)]

@@ -22,6 +22,8 @@ MOST_LABELS = 64  #: labels, and annotations, of one alert
 MOST_LABEL = 1024  #: characters of a name or of a label's value
 MOST_NOTE = 4096  #: characters of an annotation's value, and of a link
 MOST_DEPTH = 64
+#: In a body that is not ordinary: each costs some 10 us, and the smallest that is none has 3 bytes.
+MOST_ALERTS = 100_000
 MOST_DIGITS = 64
 AHEAD = timedelta(days=1)  #: how far a sender's clock may be before ours
 OPEN_END = "0001-01-01T00:00:00Z"  #: the end of what still fires: Go's zero time
@@ -49,6 +51,18 @@ def decode(body: bytes) -> dict[str, object]:
         raise Rejected(said, code="not_an_object", status=422)
     _check_depth(value, MOST_DEPTH)
     return value
+
+
+def listed(payload: Mapping[str, object]) -> list[object]:
+    """The alerts of a payload, unread. Raises `Rejected`."""
+    raws = payload.get("alerts")
+    if not isinstance(raws, list):
+        said = "alerts: must be a list. Nothing was stored as an alert."
+        raise Rejected(said, code="bad_alerts", status=422)
+    if len(raws) > MOST_ALERTS:
+        said = f"The limit is {MOST_ALERTS} alerts. Nothing was stored as an alert. Set max_alerts."
+        raise Rejected(said, code="too_many", status=413)
+    return raws
 
 
 def moment(value: object) -> datetime | None:

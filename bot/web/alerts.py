@@ -155,8 +155,10 @@ class Intake:
         try:
             body, whole = await (self._unproven if proven else self._inflow).read(receive)
         except TimeoutError:
-            said = f"The body did not arrive within {self._limits.within.total_seconds():g} s. Nothing was stored."
-            return refused(Rejected(said, code="too_slow", status=408), request_id_of(headers), CLOSE)
+            # Not 408: it may have arrived in time and waited for its turn here, and a 4xx is final for Alertmanager.
+            within = f"{self._limits.within.total_seconds():g} s"
+            said = f"The body was not read within {within}. Nothing was stored. Send it again."
+            return refused(Rejected(said, code="too_slow", status=503), request_id_of(headers), RETRY, CLOSE)
         if proven:
             try:
                 await self._proofs.admit(name, body, whole=whole)

@@ -27,6 +27,7 @@ class Carriers:
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
         self._until: dict[Address, float] = {}
+        self._most = _MOST
 
     def note(self, scope: Scope) -> None:
         """Look at one request, in the order in which they come on their connection."""
@@ -35,7 +36,7 @@ class Carriers:
             return
         if self.carries(client) or any(is_of_a_proxy(name.decode("latin-1")) for name, _ in scope["headers"]):
             self._until[client] = self._now() + _REMEMBERED_S
-            if len(self._until) > _MOST:
+            if len(self._until) > self._most:
                 self._forget()
 
     def carries(self, client: Address) -> bool:
@@ -45,3 +46,5 @@ class Carriers:
     def _forget(self) -> None:
         now = self._now()
         self._until = {client: until for client, until in self._until.items() if until > now}
+        # Twice as many as are left: to look at all for each request of a proxy that reuses none would hold up the loop.
+        self._most = max(_MOST, 2 * len(self._until))

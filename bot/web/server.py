@@ -45,6 +45,9 @@ _wire_log = logging.getLogger("uvicorn.error")
 
 _KEEP_ALIVE_S = 75  # longer than the minute that most clients keep an idle connection
 _START_WITHIN_S = 10.0
+#: For a sender to take what was answered. The kernel then drops the connection, which no timer of ours can close before
+#: all that was written has been read.
+_UNREAD_MS = 30_000
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
@@ -269,6 +272,8 @@ def listen_at(listen: str) -> socket.socket:
         raise SystemExit(_why_not(listen, error)) from None
     # Accepted sockets inherit it. Head and body are two writes: without it the second waits for the peer's ACK.
     door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with suppress(AttributeError, OSError):  # Linux has it
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     return door
 
 

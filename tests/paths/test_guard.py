@@ -165,6 +165,21 @@ def test_a_proxys_connection_is_remembered_for_as_long_as_it_may_be_open_and_its
     assert not carriers.carries(("127.0.0.1", 40001))
 
 
+def test_many_connections_of_a_proxy_are_not_all_looked_at_again_for_each_request() -> None:
+    asked = 0
+
+    def now() -> float:
+        nonlocal asked
+        asked += 1  # twice for each request, and once for each look at all that are remembered
+        return 1000.0
+
+    carriers = Carriers(now)
+    for port in range(20_000):
+        carriers.note({"client": ("127.0.0.1", port), "headers": [(b"via", b"1.1 p")]})
+
+    assert asked <= 2 * 20_000 + 3
+
+
 @pytest.mark.parametrize("path", ["/", "/incidents/1", "/events", "/api/incidents"])
 def test_a_proxy_that_speaks_http_1_0_is_given_no_page(tmp_path: Path, path: str) -> None:
     with WebHouse(tmp_path) as house:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import resource
@@ -46,6 +47,21 @@ def house(tmp_path_factory: pytest.TempPathFactory, slack: Ears, pager: Ears) ->
     channels = {"slack": slack, "pagerduty": pager}
     with WebHouse(tmp_path_factory.mktemp("flooded"), channels=channels) as house:
         yield house
+
+
+def test_a_sender_that_does_not_read_its_answers_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.web.server._UNREAD_MS", 200)
+    with WebHouse(tmp_path) as house, socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        line.connect(("127.0.0.1", house.port))
+        line.settimeout(0)
+        with suppress(BlockingIOError):
+            while True:
+                line.send(b"GET /pages/board.css HTTP/1.1\r\nHost: a\r\n\r\n" * 50)
+
+        cut_off = wait_for(lambda: line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    assert cut_off in (errno.ECONNRESET, errno.EPIPE)
 
 
 def test_more_connections_than_there_is_room_for_are_turned_away_and_room_comes_back(

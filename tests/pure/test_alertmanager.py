@@ -76,6 +76,16 @@ def test_row_10_bad_json_names_the_byte_offset() -> None:
         read('{"имя":"'.encode() + b"\n")
 
 
+def test_more_alerts_than_any_sender_has_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.sources.payload.MOST_ALERTS", 3)
+
+    assert len(read(body(*[alert(status="firing", fingerprint=str(n), more=1) for n in range(3)])).alerts) == 3
+    with pytest.raises(Rejected) as refused:
+        read(body(*[alert()] * 3, {}))
+
+    assert (refused.value.status, refused.value.code) == (413, "too_many")
+
+
 def test_row_12_64_deep_is_still_read() -> None:
     assert read(body(extra=json.loads("[" * 63 + "]" * 63))).alerts
 
