@@ -18,10 +18,9 @@ from bot.clusters import How, Thing
 from bot.ports import Rejected
 from bot.sites import Site
 from bot.workloads import kinds, marks
-from bot.workloads.rollouts import observed
+from bot.workloads.rollouts import LOOK_AGAIN, observed
 from bot.workloads.status import Standing
 
-ANNOTATION = "vakhta.dev/look-again"
 #: How long a write may be unseen. Its controller takes a second at most, where it does not overlook it.
 OVERLOOKED = timedelta(seconds=10)
 
@@ -50,7 +49,7 @@ class Nudge:
 
     def _give(self, thing: Thing) -> None:
         """Where that is refused the watch goes on without, and says what it sees."""
-        note = {ANNOTATION: str(thing["metadata"]["resourceVersion"])}
+        note = {LOOK_AGAIN: str(thing["metadata"]["resourceVersion"])}
         with suppress(Rejected):
             self._site.cluster.patch(
                 self._site.workload, {"metadata": {"annotations": note}}, how=How.MERGE, by=marks.manager("nudge")

@@ -12,10 +12,9 @@ from bot.acts import Ended
 from bot.clusters import Ref, Thing
 from bot.ports import Rejected
 from bot.workloads import kinds
-from bot.workloads.nudging import ANNOTATION
 from bot.workloads.promoting import Change
 from bot.workloads.rollout_acts import looked, written
-from bot.workloads.rollouts import Phase
+from bot.workloads.rollouts import LOOK_AGAIN, Phase
 from commands.abort import Args
 from commands.abort import action as abort
 from commands.pause import Args as Halt
@@ -283,7 +282,7 @@ def test_what_its_controller_has_overlooked_is_shown_to_it_again(world: World, a
 
     assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
     assert world.tools.now() - began < timedelta(minutes=2)
-    assert ANNOTATION in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]
+    assert LOOK_AGAIN in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]
 
 
 def test_what_its_controller_has_seen_is_not_shown_to_it_again(world: World) -> None:
@@ -292,9 +291,23 @@ def test_what_its_controller_has_seen_is_not_shown_to_it_again(world: World) -> 
 
     world.run(abort, _API)
 
-    assert ANNOTATION not in before
+    assert LOOK_AGAIN not in before
     after = world.get(kinds.ROLLOUT, "api")["metadata"].get("annotations") or {}
-    assert world.real or ANNOTATION not in after
+    assert world.real or LOOK_AGAIN not in after
+
+
+def test_who_is_refused_for_what_was_overlooked_is_told_how_it_is_shown_again(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    overlook(world)
+    world.merge(kinds.ROLLOUT, "api", {"spec": {"minReadySeconds": 1}})
+
+    with pytest.raises(Rejected) as why:
+        abort.plan(_API, world.tools)
+    world.merge(kinds.ROLLOUT, "api", {"metadata": {"annotations": {LOOK_AGAIN: "1"}}})
+    world.until(lambda: state(world).observed, "it is seen")
+
+    assert why.value.code == "unobserved"
+    assert f"`kubectl annotate rollout api --overwrite {LOOK_AGAIN}=" in why.value.said
 
 
 def test_a_run_that_is_probed_shows_nothing_again(world: World) -> None:
@@ -306,4 +319,4 @@ def test_a_run_that_is_probed_shows_nothing_again(world: World) -> None:
     outcome = world.probe(abort, _API, plan)
 
     assert (outcome.ended, outcome.unwell[:40]) == (Ended.DONE, "Its controller has not seen the change y")
-    assert ANNOTATION not in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]
+    assert LOOK_AGAIN not in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]

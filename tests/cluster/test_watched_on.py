@@ -11,6 +11,7 @@ import pytest
 
 from bot.acts import Ended, Outcome, Plan
 from bot.workloads import kinds
+from bot.workloads.status import UNSEEN
 from bot.workloads.watching import CUT_OFF
 from commands import abort, promote, restart, rollback
 from tests.cluster import manifests
@@ -43,7 +44,13 @@ def watched_on(world: World, action: Any, args: object, plan: Plan, noted: Mappi
     """Another process looks; it may write nothing."""
     hands = Wedged(world)
     world.place(kind=world.places["prod/api"].workload.kind, cluster=hands)
-    outcome = action.probe(args, plan, _RUN, replace(world.tools, by=None, noted=noted, **more))
+
+    def told(said: str) -> None:
+        world.reports.append(said)
+        if world.real and said == UNSEEN.said:
+            world.stir()
+
+    outcome = action.probe(args, plan, _RUN, replace(world.tools, by=None, noted=noted, report=told, **more))
     assert (hands.patched, hands.deleted) == (0, []), "a look has changed something"
     assert isinstance(outcome, Outcome)
     return outcome

@@ -164,9 +164,9 @@ class World:
                 time.sleep(0.2)
             if self.real and time.monotonic() - stirred > 5:
                 stirred = time.monotonic()
-                self._stir()
+                self.stir()
 
-    def _stir(self) -> None:
+    def stir(self) -> None:
         """Argo Rollouts may have overlooked what the test itself wrote: see `bot/workloads/nudging.py`."""
         for one in self.every(kinds.ROLLOUT) if self.serves(kinds.ROLLOUT) else ():
             meta = one["metadata"]
