@@ -150,7 +150,7 @@ def _kept_replicas(case: Case, live: str) -> tuple[str, list[str]]:
     if not case.keep:
         return "", []
     if not live:
-        return "", [f"{case.site.workload} has as many replicas as the older version says, or that says none."]
+        return "", [f"There is no count to keep: the older version says the one of {case.site.workload} now, or none."]
     place.check_rights(case.site, grants.keeping_replicas(case.site.workload))
     auto = autoscalers.autoscaler_of(case.site.cluster, case.site.workload)
     if auto is not None and not auto.frozen:

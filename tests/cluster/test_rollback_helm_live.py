@@ -180,6 +180,15 @@ def test_what_the_bot_keeps_is_said_to_stop_the_next_upgrade_of_helm_4_and_does(
     assert (replicas(world), image(world)) == (4, THREE)
 
 
+def test_versions_that_install_the_same_are_said_to(world: World, tmp_path: Path, helm_3: str) -> None:
+    shop = deployed(world, tmp_path, helm_3)
+    shop.deploy(image=ONE)
+
+    plan = world.plan(action, BACK)
+
+    assert "Versions 3 and 1 install the same: only what was changed since changes back." in plan.effect
+
+
 def test_a_second_scale_says_that_helm_4_meets_a_conflict_over_it(world: World, tmp_path: Path, helm_4: str) -> None:
     deployed(world, tmp_path, helm_4)
     first = world.plan(scale, ScaleArgs(service="prod/api", replicas=4))
@@ -307,7 +316,9 @@ def test_an_undo_that_was_to_keep_replicas_is_no_failure_where_none_are_to_keep(
     plan = world.plan(action, KEEPING)
     done(world, KEEPING, plan)
 
-    said = f"Deployment {world.namespace}/api has as many replicas as the older version says, or that says none."
+    said = (
+        f"There is no count to keep: the older version says the one of Deployment {world.namespace}/api now, or none."
+    )
     assert said in plan.effect
 
 
