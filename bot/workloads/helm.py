@@ -159,8 +159,7 @@ def differences(now: Release, goal: Release) -> list[str]:
         ]
     if changed:
         lines.append(f"changes: {_some(changed)}")
-    same = f"versions {now.version} and {goal.version} install the same: only what was changed since changes back"
-    return lines or [same]
+    return lines
 
 
 def installs(release: Release, ref: Ref, namespace: str) -> bool:
