@@ -175,7 +175,8 @@ def _effect(case: Case, choice: Choice, ground: tuple[str, ...]) -> tuple[str, .
     lines += ground
     if choice.others:
         lines.append(f"It could go to these as well: {helm.listed(choice.others)}.")
-    lines += [f"{line[:1].upper()}{line[1:]}." for line in helm.differences(now, goal)]
+    same = f"versions {now.version} and {goal.version} install the same: only what was changed since changes back"
+    lines += [f"{line[:1].upper()}{line[1:]}." for line in helm.differences(now, goal) or [same]]
     hooks = helm.run_hooks(goal)
     if hooks:
         lines.append(f"These run around it, as its chart says: {', '.join(map(str, hooks))}.")

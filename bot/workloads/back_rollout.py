@@ -115,7 +115,7 @@ def _check(look: Looked) -> None:
         raise Rejected(f"{said} `resume {service}` first.", code="paused", status=409)
     if not now.observed:
         said = f"Rollout {now.name} has a change that its controller has not seen yet. Nothing was done."
-        raise Rejected(f"{said} Ask again in a moment.", code="unobserved", status=409)
+        raise Rejected(f"{said} {now.shown_again}.", code="unobserved", status=409)
 
 
 def _kept(case: Case) -> tuple[Revision, ...]:

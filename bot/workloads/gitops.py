@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bot.clusters import Kind, Ref, Thing
 from bot.ports import Rejected
 from bot.sites import Site
-from bot.workloads import argocd, kinds, marks
+from bot.workloads import argocd, helm, kinds, marks
 from bot.workloads.owners import By, Owner
 
 _FLUX: Mapping[str, Kind] = {one.title: one for one in (kinds.KUSTOMIZATION, kinds.HELMRELEASE)}
@@ -146,11 +146,17 @@ def _by_operator(owner: Owner, path: str, ref: Ref) -> Fight:
 
 
 def _by_helm(thing: Thing, owner: Owner, path: str, ref: Ref) -> Fight:
+    field = path.replace("/", ".")
     if marks.appliers_of(thing, *path.strip("/").split("/")):
-        said = f"{owner} keeps {path} of {ref} by server-side apply: while this stands, its next `helm upgrade` or"
-        said += " rollback stops half-way at a conflict over it, unless that is forced. An undo gives it back."
+        said = f"{owner} keeps {field} of {ref} by server-side apply: while this stands, its next `helm upgrade` or"
+        said += " rollback stops half-way at a conflict over it, unless that is forced, or the values say the same."
+        return Fight(refuse=False, said=said, todo="`undo` gives the field back.")
+    if marks.applies(thing, helm.MANAGER):  # Whoever wrote the field last has taken it from Helm.
+        who = marks.whose(thing, *path.strip("/").split("/"))
+        said = f"{owner} keeps {ref} by server-side apply, and {field} is held by {who}: its next `helm upgrade` or"
+        said += f" rollback stops half-way at a conflict if it says another {field}, unless that is forced."
         return Fight(refuse=False, said=said, todo="Put it into the values of the release as well.")
-    said = f"{owner} made {ref}: its next `helm upgrade` or rollback may set {path} back."
+    said = f"{owner} made {ref}: its next `helm upgrade` or rollback may set {field} back."
     return Fight(refuse=False, said=said, todo="Put it into the values of the release as well.")
 
 

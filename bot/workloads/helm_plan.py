@@ -6,7 +6,7 @@ server-side apply stops at the first field that somebody else holds, half-way. S
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -51,9 +51,8 @@ def _if_killed(case: Case, kept: Sequence[Release], pending: Release) -> str:
     """What a person may do: Helm keeps no sign of life, so that nobody but a person can tell a killed one early."""
     again = "It does not say since when, so this bot never takes it for stuck."
     if pending.at is not None:
-        again = (
-            f"From {pending.at + helm.UNDER_WAY:%H:%M} UTC on this bot takes it for stuck, and the same words again."
-        )
+        stuck = f"{pending.at + helm.UNDER_WAY:%H:%M} UTC"
+        again = f"From {stuck} on this bot takes it for stuck: say the same words again then."
     goal = next((one for one in reversed(kept) if one.status in helm.GOOD), None)
     if goal is None:
         return f"Wait for its end. {again}"
@@ -151,7 +150,7 @@ def _kept_replicas(case: Case, live: str) -> tuple[str, list[str]]:
     if not case.keep:
         return "", []
     if not live:
-        return "", [f"{case.site.workload} has as many replicas as the older version says, or that says none."]
+        return "", [f"There is no count to keep: the older version says the one of {case.site.workload} now, or none."]
     place.check_rights(case.site, grants.keeping_replicas(case.site.workload))
     auto = autoscalers.autoscaler_of(case.site.cluster, case.site.workload)
     if auto is not None and not auto.frozen:
@@ -172,22 +171,36 @@ def _lost(case: Case, choice: Choice, objects: Sequence[Installed], live: str, k
         elif one.ref.kind in _COUNTED and said not in (None, status.wanted(thing)):
             who = marks.whose(thing, "spec", "replicas")
             lines.append(f"{one.ref} has {status.wanted(thing)} replicas now, set by {who}, and gets {said}.")
-        before, after = helm.images_of(choice.now, helm.called(one.thing)), helm.images(one.thing)
-        lines += [
-            f"{one.ref}, container {name}: runs {image} now, by no version of the release; that goes."
-            for name, image in helm.images(thing).items()
-            if name in after and image not in (before.get(name), after[name])
-        ]
+        lines += _images(choice, one, thing)
     return lines
+
+
+def _images(choice: Choice, one: Installed, thing: Thing) -> Iterator[str]:
+    """Containers that do not run what the newest version says: it stopped half-way, or somebody set them by hand."""
+    called = helm.called(one.thing)
+    before, after = helm.images_of(choice.now, called), helm.images(one.thing)
+    for name, image in helm.images(thing).items():
+        if name not in after or image == before.get(name):
+            continue
+        if image == after[name]:
+            said = f"{image} already, as version {choice.goal.version} has it: version {choice.now.version}"
+            yield f"{one.ref}, container {name}: runs {said} did not get that far."
+            continue
+        older = (held for held in choice.others if helm.images_of(held, called).get(name) == image)
+        known = next((f"as version {held.version} has it" for held in older), "by no version of the release")
+        yield f"{one.ref}, container {name}: runs {image} now, {known}; that goes."
 
 
 def _of_count(case: Case, goal: Release, live: str, said: str, *, kept: bool) -> str:
     who, ref = marks.whose(case.thing, "spec", "replicas"), case.site.workload
     if kept:
-        return (
+        keeps = (
             f"{ref} keeps its {live} replicas, set by {who}: Helm sets {said}, and the bot sets {live} again at once."
             " Pods may go in between."
         )
+        holds = f"The bot holds {_REPLICAS} from then on: until the values of the release say {live} as well, a `helm"
+        holds += " upgrade` stops half-way at a conflict over it, unless that is forced."
+        return f"{keeps} {holds}" if goal.method == "ssa" else keeps
     if case.keep:
         return f"{ref} has {live} replicas now, set by {who}, and Helm sets {said}."
     words = f"rollback {case.service} to {goal.version} replicas keep"

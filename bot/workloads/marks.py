@@ -95,6 +95,12 @@ def appliers_of(thing: Thing, *path: str) -> tuple[str, ...]:
     return tuple(str(one.get("manager", "")) for one in applied)
 
 
+def applies(thing: Thing, manager: str) -> bool:
+    """Whether that manager keeps any of it by server-side apply, so that it may meet a conflict over the rest."""
+    entries = (thing.get("metadata") or {}).get("managedFields") or ()
+    return any((one.get("operation"), one.get("manager")) == ("Apply", manager) for one in entries)
+
+
 def owner_of_field(thing: Thing, *path: str) -> str:
     """Which manager wrote that field last, "HPA" and the like for controllers that people know; "" where nobody is."""
     for entry in _newest_first(thing):

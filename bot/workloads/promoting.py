@@ -128,10 +128,11 @@ def _check_calm(scene: Scene, *, unpausing: bool = False) -> None:
         said = "is paused by hand, and nothing moves until that ends, an abort neither"
         raise _refused(scene, f"{said}. `resume {scene.service}` first", "paused")
     if not rollout.observed:
-        raise _refused(scene, "has a change that its controller has not seen yet. Ask again in a moment", "unobserved")
+        said = f"has a change that its controller has not seen yet. {rollout.shown_again}"
+        raise _refused(scene, said, "unobserved")
     if rollout.unpausing and not unpausing:
         said = "has been promoted a moment ago, and its controller has not reacted"
-        raise _refused(scene, f"{said}. Promoting again now would skip a step. Ask again in a moment", "unpausing")
+        raise _refused(scene, f"{said}. Promoting again now would skip a step. {rollout.shown_again}", "unpausing")
 
 
 def _check_updating(scene: Scene) -> None:

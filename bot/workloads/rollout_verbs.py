@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 
-from bot.acting import Tools
+from bot.acting import Moved, Tools
 from bot.acts import Ended, Outcome, Plan
 from bot.clusters import Thing
-from bot.workloads import place, promoting, rollout_acts
+from bot.workloads import kinds, place, promoting, rollout_acts
 from bot.workloads.owners import By, owner_of
 from bot.workloads.promoting import Change
 from bot.workloads.rollout_acts import Decide, Looked
@@ -21,6 +22,9 @@ from bot.workloads.watching import Look
 
 #: What is noted for the watch: the step from which it goes on.
 _START = "start"
+#: How often a write is tried where somebody else wrote after the look, so that nothing was done: its controller does,
+#: several times a second while pods come and go. Before each try the plan's facts are compared anew.
+_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,11 +61,18 @@ class Verb:
         )
 
     def run(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:
-        place.check_stays(look.site, look.thing)
-        change = rollout_acts.decided_again(look, plan, self.decide)
-        analysis = look.rollout.analysis("step")
-        tools.note({_START: str(change.start), rollout_acts.STEP_ANALYSIS: analysis.name if analysis else ""})
-        rollout_acts.written(look, change, run)
+        for tried in count(1):
+            place.check_stays(look.site, look.thing)
+            change = rollout_acts.decided_again(look, plan, self.decide)
+            analysis = look.rollout.analysis("step")
+            tools.note({_START: str(change.start), rollout_acts.STEP_ANALYSIS: analysis.name if analysis else ""})
+            try:
+                rollout_acts.written(look, change, run)
+                break
+            except Moved:
+                if tried == _TRIES:
+                    raise
+            look = rollout_acts.looked_at(look.site, place.workload_of(look.site, kinds.ROLLOUT))
         return self._watched(look, change, tools)
 
     def probe(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:

@@ -13,7 +13,7 @@ from bot.sites import Site
 from bot.workloads import kinds, pods
 from bot.workloads.rollout_lines import place_of
 from bot.workloads.rollouts import HASH, Phase, Rollout, read, span_of
-from bot.workloads.status import Standing
+from bot.workloads.status import UNSEEN, Standing
 from bot.workloads.watching import Look
 
 
@@ -30,7 +30,7 @@ def going_on(site: Site, before: Rollout, start: int, *, skips: bool = False) ->
             return _ended(site, thing, now)
         # A pause begins at a whole second, so that the next one may have the same beginning.
         if not now.observed or now.unpausing or (now.step, now.pauses) == (before.step, before.pauses):
-            return Standing(said="its controller has not seen the change yet")
+            return UNSEEN
         if now.step > halt and _only_by_hand(before, halt) and not skips:
             said = f"It is at {place_of(now)}, past step {halt + 1} where it had to stop: somebody promoted it too."
             return Standing(said="too far", failed=said)
@@ -47,7 +47,7 @@ def undone(site: Site, before: Rollout, goal: str) -> Look:
     def look(thing: Thing) -> Standing:
         now = read(thing)
         if not now.observed or now.current == before.current:
-            return Standing(said="its controller has not seen the change yet")
+            return UNSEEN
         return on(thing)
 
     return look
@@ -76,9 +76,9 @@ def back(site: Site, before: Rollout) -> Look:
         if not now.aborted:
             if now.promoted or now.phase is not Phase.PROGRESSING:
                 return Standing(said="lost", failed=f"It is not aborted any more: {now.phase}, {now.message}.")
-            return Standing(said="its controller has not seen the change yet")
+            return UNSEEN
         if now.phase is not Phase.DEGRADED or now.step:
-            return Standing(said="its controller has not seen the change yet")
+            return UNSEEN
         if (now.routed and now.weight) or (not now.canary and now.active != now.stable):
             return Standing(said="the new version still has traffic")
         available = available_of(site, thing, now.stable)[0]

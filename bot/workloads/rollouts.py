@@ -21,6 +21,8 @@ HASH = "rollouts-pod-template-hash"
 #: Reasons of pauses.
 STEP_PAUSE, BLUE_GREEN_PAUSE = "CanaryPauseStep", "BlueGreenPause"
 INCONCLUSIVE = "InconclusiveAnalysisRun"
+#: An annotation that asks for nothing: a change of it is an event, at which a controller looks at the whole object.
+LOOK_AGAIN = "vakhta.dev/look-again"
 #: Words of an analysis that has gone wrong: the controller aborts for it.
 FAILED = ("Failed", "Error")
 _UNFINISHED = ("", "Pending", "Running")
@@ -105,6 +107,12 @@ class Rollout:
     def doing(self) -> Mapping[str, Any]:
         """The step that it is at; empty where there is none."""
         return self.steps[self.step] if self.step < len(self.steps) else {}
+
+    @property
+    def shown_again(self) -> str:
+        """What helps where its controller has not seen a change: it may have overlooked it (see `nudging`)."""
+        touch = f"kubectl annotate rollout {self.name} --overwrite {LOOK_AGAIN}=$(date +%s)"
+        return f"Ask again in a moment; where that goes on, `{touch}` in its namespace makes Argo Rollouts look again"
 
     def paused_for(self, reason: str) -> bool:
         return any(one.reason == reason for one in self.pauses)

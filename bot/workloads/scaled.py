@@ -137,7 +137,7 @@ def _autoscaler(site: Site, lever: Lever, ref: Ref) -> Autoscaler | None:
 def counted(kind: Kind, workload: Thing, count: int, *, exact: bool, phase: str) -> Standing:
     """Whether that many are available; with `exact` also whether there are no more than those."""
     if status.unseen(kind, workload):
-        return Standing(said="its controller has not seen the change yet")
+        return status.UNSEEN
     state = workload.get("status") or {}
     now = str(state.get("phase", ""))
     if kind == kinds.ROLLOUT and now not in ("Healthy", phase):

@@ -30,6 +30,7 @@ class Standing:
     said: str  #: "4 of 6 are ready", for people
     done: bool = False
     failed: str = ""  #: why it will not come to its end by itself: a sentence
+    unseen: bool = False  #: its controller has not seen the change yet
 
     def because(self, why: str) -> Standing:
         """With what it waits for: a sentence, or "" where nobody knows."""
@@ -102,12 +103,12 @@ def unseen(kind: Kind, thing: Thing) -> bool:
     return counted(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0)
 
 
-_UNSEEN = Standing(said="its controller has not seen the change yet")
+UNSEEN = Standing(said="its controller has not seen the change yet", unseen=True)
 
 
 def _deployment(thing: Thing) -> Standing:
     if unseen(kinds.DEPLOYMENT, thing):
-        return _UNSEEN
+        return UNSEEN
     progress = condition(thing, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
         return Standing(
@@ -128,7 +129,7 @@ def _available(thing: Thing, count: int) -> Standing:
 
 def _statefulset(thing: Thing) -> Standing:
     if unseen(kinds.STATEFULSET, thing) or not counted(thing, "observedGeneration"):
-        return _UNSEEN
+        return UNSEEN
     spec, count = thing["spec"], wanted(thing)
     if counted(thing, "replicas") > count:
         return Standing(said=f"{counted(thing, 'replicas') - count} more than wanted are still there")
@@ -148,7 +149,7 @@ def _statefulset(thing: Thing) -> Standing:
 
 def _daemonset(thing: Thing) -> Standing:
     if unseen(kinds.DAEMONSET, thing):
-        return _UNSEEN
+        return UNSEEN
     count, updated = counted(thing, "desiredNumberScheduled"), counted(thing, "updatedNumberScheduled")
     rolling = (thing["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
     if rolling and updated < count:
@@ -160,7 +161,7 @@ def _daemonset(thing: Thing) -> Standing:
 def _rollout(thing: Thing) -> Standing:
     """An Argo Rollout."""
     if unseen(kinds.ROLLOUT, thing):
-        return _UNSEEN
+        return UNSEEN
     phase, said = phase_of(thing)
     if phase is Phase.DEGRADED:
         return Standing(said="degraded", failed=f"Argo Rollouts calls it degraded: {said or 'it does not say why'}.")

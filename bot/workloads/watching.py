@@ -1,7 +1,8 @@
 """A change is watched until what it was made to is ready, and stays so: or why not, in a sentence.
 
 The trap: "ready" at one moment means little, so it has to last for the site's soak; and what somebody else has taken
-back is found out here, not at the next alert. Nothing is changed here, and nothing that fails here undoes the change.
+back is found out here, not at the next alert. Nothing is changed here but the annotation by which a controller that has
+overlooked the change looks again (`nudging`), and nothing that fails here undoes the change.
 A watch that was cut off, because its process died, goes on with the deadline that it had; its soak begins anew, because
 nobody has seen what was in between. While it lasts it goes by monotonic time: a clock that is set neither ends it nor
 makes it last.
@@ -18,6 +19,7 @@ from bot.clusters import Thing
 from bot.kinds import spell
 from bot.ports import Rejected
 from bot.sites import Site
+from bot.workloads.nudging import Nudge
 from bot.workloads.status import Standing
 
 #: Why it is not known to hold.
@@ -40,10 +42,13 @@ def watched(site: Site, tools: Tools, look: Look, *, patience: timedelta) -> str
     ends, soak_s = tools.elapsed() + left.total_seconds(), site.soak.total_seconds()
     since: float | None = None
     thing: Thing | None = None
+    nudge = Nudge(site, tools)
     while True:
         standing, thing = _seen(site, tools, look, thing)
         if standing.failed:
             return standing.failed
+        if thing is not None:
+            nudge.after(thing, standing)
         now = tools.elapsed()
         if not standing.done:
             since = None

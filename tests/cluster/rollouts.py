@@ -11,6 +11,7 @@ from bot.workloads import kinds
 from bot.workloads.rollouts import HASH, Phase, Rollout, read
 from tests.cluster.manifests import ONE, TWO, rollout
 from tests.cluster.world import World
+from tests.fakes.kubernetes_rollouts import Rollouts
 
 TEMPLATE = Kind(group="argoproj.io", version="v1alpha1", plural="analysistemplates", title="AnalysisTemplate")
 PAUSE: Mapping[str, Any] = {"pause": {}}
@@ -81,6 +82,13 @@ def judge(world: World, phase: str, *, what: str = "step") -> None:
 
 def state(world: World) -> Rollout:
     return read(world.get(kinds.ROLLOUT, "api"))
+
+
+def overlook(world: World) -> None:
+    """Argo Rollouts does not see the next change of it: a real one does that when it likes."""
+    for one in world.fake.controllers:
+        if isinstance(one, Rollouts):
+            one.overlooks = True
 
 
 def pods_of(world: World, template: str) -> Sequence[Thing]:

@@ -238,7 +238,7 @@ def test_helm_s_program_that_outlives_the_bot_is_watched_to_its_end_and_what_it_
 ) -> None:
     installed(world, tmp_path, releases.stand_in(tmp_path, "os.kill(os.getpid(), 9)"))
     plan = world.plan(action, ARGS)
-    now = world.clock.at
+    now = world.tools.now()
     releases.keep(world, 3, "pending-rollback", releases.objects(world, _OLD), at=now)
     seen: list[str] = []
 

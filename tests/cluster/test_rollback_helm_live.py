@@ -162,6 +162,66 @@ def test_conflicts_are_forced_where_that_is_asked_for_and_told(world: World, tmp
     assert (replicas(world), image(world)) == (2, ONE)
 
 
+def test_what_the_bot_keeps_is_said_to_stop_the_next_upgrade_of_helm_4_and_does(
+    world: World, tmp_path: Path, helm_4: str
+) -> None:
+    shop = deployed(world, tmp_path, helm_4)
+    scaled(world, 4)
+
+    plan = world.plan(action, KEEPING)
+    done(world, KEEPING, plan)
+    upgraded = shop.tried("upgrade", "shop", str(tmp_path / "chart"), "--disable-openapi-validation")
+    shop.deploy(image=THREE, replicas=4)
+
+    assert any(
+        "The bot holds .spec.replicas from then on: until the values of the release" in one for one in plan.effect
+    )
+    assert "Apply failed with 1 conflict" in upgraded.stderr
+    assert (replicas(world), image(world)) == (4, THREE)
+
+
+def test_versions_that_install_the_same_are_said_to(world: World, tmp_path: Path, helm_3: str) -> None:
+    shop = deployed(world, tmp_path, helm_3)
+    shop.deploy(image=ONE)
+
+    plan = world.plan(action, BACK)
+
+    assert "Versions 3 and 1 install the same: only what was changed since changes back." in plan.effect
+
+
+def test_a_second_scale_says_that_helm_4_meets_a_conflict_over_it(world: World, tmp_path: Path, helm_4: str) -> None:
+    deployed(world, tmp_path, helm_4)
+    first = world.plan(scale, ScaleArgs(service="prod/api", replicas=4))
+    scaled(world, 4)
+
+    second = world.plan(scale, ScaleArgs(service="prod/api", replicas=3))
+
+    assert any("keeps .spec.replicas of Deployment" in line for line in first.effect)
+    assert any(".spec.replicas is held by this bot's run 5c5c5c5c" in line for line in second.effect)
+    assert not any("may set" in line for line in second.effect)
+
+
+def test_an_upgrade_that_stopped_before_the_workload_is_not_said_to_run(
+    world: World, tmp_path: Path, helm_4: str
+) -> None:
+    shop = deployed(world, tmp_path, helm_4)
+    scaled(world, 4)
+    with pytest.raises(AssertionError, match="conflict"):
+        shop.deploy(image=THREE)
+
+    same = world.plan(action, replace(KEEPING, revision="2"))
+    older = world.plan(action, KEEPING)
+    done(world, KEEPING, older)
+    with pytest.raises(AssertionError, match="conflict"):
+        shop.deploy(image=THREE)
+    other = world.plan(action, replace(KEEPING, revision="2"))
+
+    runs = f"Deployment {world.namespace}/api, container api: runs"
+    assert f"{runs} {TWO} already, as version 2 has it: version 3 did not get that far." in same.effect
+    assert f"{runs} {TWO} now, as version 2 has it; that goes." in older.effect
+    assert f"{runs} {ONE} now, as version 4 has it; that goes." in other.effect
+
+
 def test_a_field_of_somebody_elses_is_not_taken_for_one_that_keeps_replicas(
     world: World, tmp_path: Path, helm_4: str
 ) -> None:
@@ -256,7 +316,9 @@ def test_an_undo_that_was_to_keep_replicas_is_no_failure_where_none_are_to_keep(
     plan = world.plan(action, KEEPING)
     done(world, KEEPING, plan)
 
-    said = f"Deployment {world.namespace}/api has as many replicas as the older version says, or that says none."
+    said = (
+        f"There is no count to keep: the older version says the one of Deployment {world.namespace}/api now, or none."
+    )
     assert said in plan.effect
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bot.acting import Moved
 from bot.acts import Ended
+from bot.clusters import Ref, Thing
 from bot.ports import Rejected
 from bot.workloads import kinds
-from bot.workloads.rollouts import Phase
+from bot.workloads.promoting import Change
+from bot.workloads.rollout_acts import looked, written
+from bot.workloads.rollouts import LOOK_AGAIN, Phase
 from commands.abort import Args
 from commands.abort import action as abort
 from commands.pause import Args as Halt
@@ -29,12 +33,14 @@ from tests.cluster.rollouts import (
     canary,
     deploy,
     judge,
+    overlook,
     pods_of,
     rests_at,
     settled,
     state,
     weight,
 )
+from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
 
 _API = Args(service="prod/api")
@@ -219,3 +225,98 @@ def test_what_somebody_else_has_paused_is_not_taken_for_the_work_of_a_run_that_d
     world.merge(kinds.ROLLOUT, "api", {"spec": {"paused": True}})
 
     assert world.probe(pause, _PAUSE, plan).ended is Ended.UNKNOWN
+
+
+@pytest.mark.parametrize(("action", "args"), [(abort, _API), (pause, _PAUSE)], ids=["abort", "pause"])
+def test_its_controller_s_own_write_right_before_is_no_reason_to_give_up(
+    world: World, action: Any, args: object
+) -> None:
+    canary(world, weight(25), PAUSE)
+    plan = world.plan(action, args)
+
+    def quicker() -> None:
+        world.merge(kinds.ROLLOUT, "api", {"status": {"message": "3 of 4 are there"}}, sub="status")
+
+    world.place(kind=kinds.ROLLOUT, cluster=Wedged(world, before=quicker))
+
+    assert world.run(action, args, plan).unwell == ""
+
+
+def test_who_writes_before_each_try_is_told_of(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    plan = world.plan(abort, _API)
+    hands = Outrun(world)
+    world.place(kind=kinds.ROLLOUT, cluster=hands)
+
+    with pytest.raises(Moved):
+        world.run(abort, _API, plan)
+
+    assert hands.patched == 5
+    assert not state(world).aborted
+
+
+class Outrun(Wedged):
+    """Somebody is quicker each time."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._world = world
+
+    def patch(self, ref: Ref, patch: object, **more: Any) -> Thing:
+        self._world.merge(kinds.ROLLOUT, "api", {"status": {"message": f"{self.patched} are there"}}, sub="status")
+        return super().patch(ref, patch, **more)
+
+
+@pytest.mark.parametrize(
+    ("action", "args"),
+    [(abort, _API), (pause, _PAUSE), (promote, Promotion(service="prod/api"))],
+    ids=["abort", "pause", "promote"],
+)
+def test_what_its_controller_has_overlooked_is_shown_to_it_again(world: World, action: Any, args: object) -> None:
+    canary(world, weight(25), PAUSE, weight(50), PAUSE)
+    plan = world.plan(action, args)
+    overlook(world)
+    began = world.tools.now()
+
+    outcome = world.run(action, args, plan)
+
+    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert world.tools.now() - began < timedelta(minutes=2)
+    assert LOOK_AGAIN in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]
+
+
+def test_what_its_controller_has_seen_is_not_shown_to_it_again(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    before = world.get(kinds.ROLLOUT, "api")["metadata"].get("annotations") or {}
+
+    world.run(abort, _API)
+
+    assert LOOK_AGAIN not in before
+    after = world.get(kinds.ROLLOUT, "api")["metadata"].get("annotations") or {}
+    assert world.real or LOOK_AGAIN not in after
+
+
+def test_who_is_refused_for_what_was_overlooked_is_told_how_it_is_shown_again(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    overlook(world)
+    world.merge(kinds.ROLLOUT, "api", {"spec": {"minReadySeconds": 1}})
+
+    with pytest.raises(Rejected) as why:
+        abort.plan(_API, world.tools)
+    world.merge(kinds.ROLLOUT, "api", {"metadata": {"annotations": {LOOK_AGAIN: "1"}}})
+    world.until(lambda: state(world).observed, "it is seen")
+
+    assert why.value.code == "unobserved"
+    assert f"`kubectl annotate rollout api --overwrite {LOOK_AGAIN}=" in why.value.said
+
+
+def test_a_run_that_is_probed_shows_nothing_again(world: World) -> None:
+    canary(world, weight(25), PAUSE)
+    plan = world.plan(abort, _API)
+    overlook(world)
+    written(looked(world.tools, "prod/api"), Change(status={"abort": True}), "5f" * 16)
+
+    outcome = world.probe(abort, _API, plan)
+
+    assert (outcome.ended, outcome.unwell[:40]) == (Ended.DONE, "Its controller has not seen the change y")
+    assert LOOK_AGAIN not in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]

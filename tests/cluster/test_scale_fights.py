@@ -111,4 +111,4 @@ def test_a_helm_release_is_told(world: World) -> None:
 
     plan = world.plan(SCALE, to(5))
 
-    assert any("its next `helm upgrade` or rollback may set /spec/replicas back." in said for said in plan.effect)
+    assert any("its next `helm upgrade` or rollback may set .spec.replicas back." in said for said in plan.effect)

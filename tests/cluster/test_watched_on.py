@@ -11,6 +11,7 @@ import pytest
 
 from bot.acts import Ended, Outcome, Plan
 from bot.workloads import kinds
+from bot.workloads.status import UNSEEN
 from bot.workloads.watching import CUT_OFF
 from commands import abort, promote, restart, rollback
 from tests.cluster import manifests
@@ -41,9 +42,16 @@ def died(world: World, action: Any, args: object, plan: Plan) -> Mapping[str, st
 
 def watched_on(world: World, action: Any, args: object, plan: Plan, noted: Mapping[str, str], **more: Any) -> Outcome:
     """Another process looks; it may write nothing."""
-    before = len(world.fake.writes())
-    outcome = action.probe(args, plan, _RUN, replace(world.tools, by=None, noted=noted, **more))
-    assert len(world.fake.writes()) == before, "a look has changed something"
+    hands = Wedged(world)
+    world.place(kind=world.places["prod/api"].workload.kind, cluster=hands)
+
+    def told(said: str) -> None:
+        world.reports.append(said)
+        if world.real and said == UNSEEN.said:
+            world.stir()
+
+    outcome = action.probe(args, plan, _RUN, replace(world.tools, by=None, noted=noted, report=told, **more))
+    assert (hands.patched, hands.deleted) == (0, []), "a look has changed something"
     assert isinstance(outcome, Outcome)
     return outcome
 
@@ -67,12 +75,12 @@ def test_what_comes_up_is_well_only_once_it_has_stayed_so(world: World) -> None:
     scalable(world)
     plan = world.plan(SCALE, to(5))
     noted = died(world, SCALE, to(5), plan)
-    began = world.clock.at
+    began = world.tools.now()
 
     outcome = watched_on(world, SCALE, to(5), plan, noted)
 
     assert (outcome.ended, outcome.unwell, outcome.left) == (Ended.DONE, "", {"replicas": "5"})
-    assert world.clock.at - began >= world.places["prod/api"].soak
+    assert world.tools.now() - began >= world.places["prod/api"].soak
 
 
 def test_a_rollback_to_an_image_that_cannot_be_pulled_is_not_well(world: World) -> None:

@@ -156,11 +156,22 @@ class World:
 
     def until(self, holds: Callable[[], object], what: str, within_s: float = 60.0) -> None:
         """The fake moves with each request, so that this never has to wait long there."""
-        deadline = time.monotonic() + (within_s if self.real else 5.0)
+        began = time.monotonic()
+        deadline, stirred = began + (within_s if self.real else 5.0), began
         while not holds():
             assert time.monotonic() < deadline, f"{what} did not come true"
             if self.real:
                 time.sleep(0.2)
+            if self.real and time.monotonic() - stirred > 5:
+                stirred = time.monotonic()
+                self.stir()
+
+    def stir(self) -> None:
+        """Argo Rollouts may have overlooked what the test itself wrote: see `bot/workloads/nudging.py`."""
+        for one in self.every(kinds.ROLLOUT) if self.serves(kinds.ROLLOUT) else ():
+            meta = one["metadata"]
+            note = {"vakhta.dev/stirred": meta["resourceVersion"]}
+            self.merge(kinds.ROLLOUT, meta["name"], {"metadata": {"annotations": note}})
 
     def hurry(self) -> None:
         """The bot's clock goes ten times as fast from here on: for what ends only with its patience."""

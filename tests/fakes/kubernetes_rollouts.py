@@ -25,9 +25,13 @@ class Rollouts(Controller):
     kind = "Rollout"
     owns = ("ReplicaSet", "AnalysisRun")
     leaves = True
+    overlooks = False  #: the next change of a Rollout, as the real one where that falls into the end of a pass
 
     def woken(self, fake: Insides, change: Change) -> Iterator[Key]:
         """By what its template is in as well."""
+        if self.overlooks and change.resource.kind == self.kind:
+            self.overlooks = False
+            return
         yield from super().woken(fake, change)
         namespace, name = key_of(change.thing)
         for one in fake.objects.all(kind_of(self.kind), namespace):

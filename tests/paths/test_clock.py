@@ -313,7 +313,7 @@ def _an_hour_back() -> type[datetime]:
 _NOT_WAITED_FOR = {
     "they tell people when it was, or how long ago": (
         "incident.opened_at incident.changed_at incident.resolved_at alert.heard_at event.at delivery.sent_at"
-        " approval.at link.at glass.opened_at glass.reviewed_at glass.closed_at gate.passed_at gate.closed_at"
+        " glass.opened_at glass.reviewed_at glass.closed_at gate.passed_at gate.closed_at"
         " link_code.spent_at audit_entry.at audit_checkpoint.at audit_anchor.at"
     ),
     "the sender's clock says so, and what it says is compared with what it said": (

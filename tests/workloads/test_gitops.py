@@ -278,7 +278,7 @@ def test_what_helm_made_is_only_noted(world: World) -> None:
 
     assert found is not None
     assert not found.refuse
-    assert "its next `helm upgrade` or rollback may set /spec/replicas back." in found.said
+    assert "its next `helm upgrade` or rollback may set .spec.replicas back." in found.said
 
 
 def test_what_nobody_keeps_is_nobodys_fight(world: World) -> None:
