@@ -35,7 +35,7 @@ _FIGURES = (
     f"| messages of SNS that are being checked at once | {proofs._MOST_WAITING} |",
     f"| SNS topics that are not listed and ask | {topics._MOST_STRANGERS} an hour |",
     f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
-    f"| time for a body or head to arrive | {body._WITHIN_S:g} s |",
+    f"| time for another body, or a head, to arrive | {body._WITHIN_S:g} s |",
     f"| head of a request | {framing.MOST_HEAD // 1024} KiB, {framing.MOST_FIELDS} fields |",
     f"| body from a chat | {inbound._MOST // 1024} KiB |",
     f"| body of a webhook of PagerDuty's | {inbound._MOST_IGNORED['pagerduty'] // 1024} KiB |",
