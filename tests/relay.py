@@ -55,7 +55,13 @@ class Relay:
         with suppress(OSError):  # closed: the test is over
             while True:
                 ours, _ = self._door.accept()
-                pair = _Pair(ours, socket.create_connection(("127.0.0.1", self._to)), silent=self._deaf)
+                try:
+                    theirs = socket.create_connection(("127.0.0.1", self._to), timeout=5)
+                except OSError:  # one that the server does not take must not make the relay deaf to all others
+                    ours.close()
+                    continue
+                theirs.settimeout(None)
+                pair = _Pair(ours, theirs, silent=self._deaf)
                 self._pairs.append(pair)
                 threading.Thread(target=pair.pump, name="relay-pair", daemon=True).start()
 
