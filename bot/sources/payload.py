@@ -24,6 +24,9 @@ MOST_NOTE = 4096  #: characters of an annotation's value, and of a link
 MOST_DEPTH = 64
 #: In a body that is not ordinary: each costs some 10 us, and the smallest that is none has 3 bytes.
 MOST_ALERTS = 100_000
+#: Objects and lists of a body that is not ordinary; an alert has three. Each costs its parser more than its bytes, and
+#: what parses can not be stopped: 16 MiB of them kept a source's threads busy for 10 s a body.
+MOST_PARTS = 5 * MOST_ALERTS
 MOST_DIGITS = 64
 AHEAD = timedelta(days=1)  #: how far a sender's clock may be before ours
 OPEN_END = "0001-01-01T00:00:00Z"  #: the end of what still fires: Go's zero time
@@ -45,6 +48,9 @@ def decode(body: bytes) -> dict[str, object]:
     """One JSON object, at most `MOST_DEPTH` deep. Raises `Rejected` with what is wrong and where."""
     if not body.strip():
         raise Rejected("The body is empty. Nothing was stored. Send one JSON object.", code="empty_body")
+    if body.count(b"{") + body.count(b"[") > MOST_PARTS:
+        said = f"The limit is {MOST_PARTS} objects and lists. Nothing was stored as an alert. Set max_alerts."
+        raise Rejected(said, code="too_many", status=413)
     value = _parse(_text_of(body))
     if not isinstance(value, dict):
         said = "The body is not a JSON object. Nothing was stored as an alert. Send one JSON object."

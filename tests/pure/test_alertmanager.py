@@ -11,7 +11,7 @@ from bot.model import Delivered
 from bot.ports import Rejected
 from bot.sources import find
 from bot.sources.alertmanager import Alertmanager, read_exactly, read_ordinary
-from bot.sources.payload import digest_of_pairs
+from bot.sources.payload import MOST_PARTS, digest_of_pairs
 from tests.pure.alerts_of import NOW, alert, body, payload
 
 
@@ -82,6 +82,20 @@ def test_more_alerts_than_any_sender_has_are_not_looked_at_one_by_one(monkeypatc
     assert len(read(body(*[alert(status="firing", fingerprint=str(n), more=1) for n in range(3)])).alerts) == 3
     with pytest.raises(Rejected) as refused:
         read(body(*[alert()] * 3, {}))
+
+    assert (refused.value.status, refused.value.code) == (413, "too_many")
+
+
+@pytest.mark.parametrize("part", [b"{}", b"[]"])
+def test_a_body_of_more_objects_than_alerts_have_is_not_even_parsed(
+    monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
+    def parsed(*_: object, **__: object) -> None:
+        raise AssertionError("it was parsed")
+
+    monkeypatch.setattr("bot.sources.payload.json.loads", parsed)
+    with pytest.raises(Rejected) as refused:
+        read_exactly(b'{"alerts":[' + b",".join([part] * MOST_PARTS) + b"]}", NOW)
 
     assert (refused.value.status, refused.value.code) == (413, "too_many")
 
