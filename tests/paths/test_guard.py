@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +225,10 @@ def test_what_comes_through_a_real_nginx_that_says_nothing_of_itself_is_refused(
         command = [NGINX, "-p", str(place), "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")]
         with (
             Program(command, log=place / "log", ready=lambda: is_open(port)).start() as nginx,
+            ExitStack() as after,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as stranger,
         ):
+            after.callback(nginx.stop)  # one that is killed leaves its workers behind
             assert nginx.alive()
             assert stranger.get("/livez").status_code == 200
             answers = [stranger.get(path) for path in ("/", "/incidents/1", "/api/incidents", "/api/docs")]
