@@ -168,6 +168,7 @@ class Ticks:
         defaults = {"misfire_grace_time": None, "max_instances": 1}
         self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
         self._pace = threading.Thread(target=self._keep_pace, name="ticks", daemon=True)
+        self._going: set[int] = set()  #: the places of ticks that are begun and not over
 
     def start(self) -> None:
         self._scheduler.start()
@@ -191,8 +192,17 @@ class Ticks:
                     self._begin(place, tick)
 
     def _begin(self, place: int, tick: Callable[[], object]) -> None:
+        if place in self._going:
+            return  # APScheduler would write a line for each that it leaves out
+        self._going.add(place)
         # A job without a trigger runs once. Its time lies in the past, so that no clock makes it wait.
-        self._scheduler.add_job(_guarded(tick), id=str(place), next_run_time=_LONG_AGO, replace_existing=True)
+        self._scheduler.add_job(self._run, args=(place, tick), id=str(place), next_run_time=_LONG_AGO)
+
+    def _run(self, place: int, tick: Callable[[], object]) -> None:
+        try:
+            _guarded(tick)()
+        finally:
+            self._going.discard(place)
 
 
 def _guarded(tick: Callable[[], object]) -> Callable[[], None]:

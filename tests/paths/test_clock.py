@@ -300,6 +300,30 @@ def test_ticks_come_though_the_clock_goes_back_an_hour(monkeypatch: pytest.Monke
         ticks.stop()
 
 
+def test_a_tick_that_hangs_is_left_out_in_silence_and_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    over, begun, others = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def hang() -> None:
+        begun.release()
+        over.wait(60)
+
+    ticks = Ticks([(hang, 1), (others.release, 1)])
+    ticks.start()
+    try:
+        for _ in range(3):
+            assert others.acquire(timeout=60)
+        assert begun.acquire(timeout=60)
+        begun_again = begun.acquire(blocking=False)
+        over.set()
+        assert begun.acquire(timeout=60), "it comes again once it is over"
+    finally:
+        over.set()
+        ticks.stop()
+
+    assert not begun_again
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 def _an_hour_back() -> type[datetime]:
     class Earlier(datetime):
         @classmethod
