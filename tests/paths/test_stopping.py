@@ -95,6 +95,7 @@ def fire(bot: Vakhta, group: str) -> int:
     return send(f"{bot.url}/alerts/alertmanager", body.encode(), headers)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_a_bot_whose_database_fell_silent_refuses_in_time_says_so_and_stops_in_time(
     tmp_path: Path, postgres: Postgres, postgres_template: str, relay: Relay

@@ -113,6 +113,6 @@ def open_telegram_polling(patch: pytest.MonkeyPatch) -> Iterator[TelegramBench]:
 
 @contextmanager
 def _open(patch: pytest.MonkeyPatch, mode: Mode) -> Iterator[TelegramBench]:
-    patch.setattr(Bot._call, "__kwdefaults__", {"within_s": 0.5})
+    patch.setattr(Bot._call, "__kwdefaults__", {"within_s": 2.0})
     with FakeTelegram() as fake:
         yield TelegramBench(fake, mode)
