@@ -62,7 +62,13 @@ def run(settings: Settings) -> None:
     stop = Stop()
     stop.end_within(settings.server.drain)
     bot = Bot(settings)
-    url = bot.start()
+    try:
+        url = bot.start()
+    except Unavailable as trouble:
+        # What has begun already would keep the process half alive; whoever looks after it starts it anew.
+        logger.error("not started: the database did not answer", extra={"why": str(trouble)})  # noqa: TRY400 - one line
+        logging.shutdown()
+        os._exit(LEFT_BEHIND)
     interpreter.settle_down()
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:

@@ -85,15 +85,21 @@ class Watch:
         )
 
     def start(self) -> None:
-        """Raises `Unavailable`: the database did not say whether its deadlines can be believed."""
-        with self._store.begin() as tx:
-            ahead = clock_steps.written_ahead(tx)
-            self._monotonic_at = tx.now.timestamp() - time.monotonic()
-        self._put_right(ahead)
+        """Look for what was stored while the clock was ahead, and tick. A database that is silent is asked later."""
+        try:
+            self._compare_with_the_log()
+        except Unavailable as trouble:
+            logger.warning("the clock is not compared with the audit log", extra={"why": str(trouble)})
         self._ticks.start()
 
     def stop(self) -> None:
         self._ticks.stop()
+
+    def _compare_with_the_log(self) -> None:
+        with self._store.begin() as tx:
+            ahead = clock_steps.written_ahead(tx)
+            self._monotonic_at = tx.now.timestamp() - time.monotonic()
+        self._put_right(ahead)
 
     def free_leases(self) -> None:
         """What a dead sender held is owed again."""

@@ -21,7 +21,9 @@ from bot.people import Link
 from bot.ports import Limit
 from bot.states import State
 from bot.store import clock_steps, links, standing
+from bot.store.engine import Unavailable
 from bot.store.times import micros
+from bot.store.tx import Tx
 from bot.watch import Ticks
 from tests.house import ANA, BO, ROLES, House, alert, down
 
@@ -298,6 +300,29 @@ def test_ticks_come_though_the_clock_goes_back_an_hour(monkeypatch: pytest.Monke
             assert came.acquire(timeout=60), "no tick came after the clock went back"
     finally:
         ticks.stop()
+
+
+def test_a_database_that_is_silent_at_the_start_keeps_no_tick_from_coming(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed = threading.Event()
+    begin = house.store.begin
+
+    def silent(*_: object, **__: object) -> None:
+        monkeypatch.setattr(house.store, "begin", begin)
+        raise Unavailable("no answer within 5 s")
+
+    def noted(tx: Tx, **_: object) -> list[str]:
+        freed.set()
+        return []
+
+    monkeypatch.setattr("bot.watch.claims.free_expired", noted)
+    monkeypatch.setattr(house.store, "begin", silent)
+    house.watch.start()
+    try:
+        assert freed.wait(60)
+    finally:
+        house.watch.stop()
 
 
 def test_a_tick_that_hangs_is_left_out_in_silence_and_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
