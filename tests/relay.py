@@ -72,13 +72,15 @@ class _Pair:
         self.silent = silent
         self.fatal: bytes | None = None
         self.kept_back = False
+        self._over = threading.Event()
 
     def pump(self) -> None:
         # Not `select`: it knows no descriptor beyond 1,023, of which a long test run has some.
         with suppress(OSError, ValueError), selectors.DefaultSelector() as both:  # one of them is closed
             for side in (self._client, self._server):
                 both.register(side, selectors.EVENT_READ, side)
-            while all(self._pass_on(ready.data) for ready, _ in both.select()):
+            # A socket that another thread closes says nothing any more, so the end is looked for from time to time.
+            while not self._over.is_set() and all(self._pass_on(ready.data) for ready, _ in both.select(0.2)):
                 pass
         self.end()
 
@@ -98,6 +100,7 @@ class _Pair:
         return True
 
     def end(self) -> None:
+        self._over.set()
         for side in (self._client, self._server):
             with suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
