@@ -25,6 +25,9 @@ CHECKPOINT_EVERY_S = 0.2
 RESTART_LOG_AT_PAGES = 1024
 CUT_LOG_AT_BYTES = 64 * 1024 * 1024
 
+#: Opening the file fails with SQLAlchemy's errors, a checkpoint with the driver's own. None of them may end the thread.
+_FAILURES = (*TROUBLES, sqlite3.DatabaseError)
+
 
 class Checkpoints:
     """Folds SQLite's log into the file, off the commit path.
@@ -54,7 +57,7 @@ class Checkpoints:
 
     def _run(self) -> None:
         engine = open_sqlite(str(self._path), self._path)
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*_FAILURES):
             _checkpoint(engine, "PASSIVE")  # so that this connection has the log open that may be deleted later
         while not self._stopping.wait(CHECKPOINT_EVERY_S):
             self._fold(engine)
@@ -72,7 +75,7 @@ class Checkpoints:
             if _checkpoint(engine, "PASSIVE") > RESTART_LOG_AT_PAGES:
                 with self._turns:
                     _checkpoint(engine, "TRUNCATE" if size > CUT_LOG_AT_BYTES else "PASSIVE")
-        except (*TROUBLES, sqlite3.DatabaseError):
+        except _FAILURES:
             return  # another process is writing, or the file is in trouble, which its writers tell; it is tried again
 
     def _log_now(self) -> tuple[int, int | None]:
@@ -90,7 +93,7 @@ class Checkpoints:
         try:
             with self._turns:
                 _checkpoint(engine, "PASSIVE")
-        except sqlite3.DatabaseError as trouble:
+        except _FAILURES as trouble:
             logger.critical("what was stored last may be lost", extra={"why": str(trouble)})
         logger.critical("the database's log was deleted; nothing more is stored until the bot is restarted")
 

@@ -181,6 +181,7 @@ class EdgeHouse:
         self.begin_to_stop()
         self._thread.join(10)
         self._door.close()
+        self.app.stop()
         assert not self._thread.is_alive()
 
     def begin_to_stop(self) -> None:

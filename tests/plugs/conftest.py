@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,9 @@ from tests.plugs.contract import Bench
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """The bench of the channel named by the parameter, started."""
     assert request.param in BENCHES, f"the channel {request.param!r} has no bench in tests/plugs/benches.py"
+    before = frozenset(threading.enumerate())
     with BENCHES[request.param](monkeypatch) as bench, bench.door:
+        bench.threads_before = before
         bench.channel.start(bench.door)
         try:
             bench.wait_until_it_listens()

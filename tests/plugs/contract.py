@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -128,6 +129,7 @@ class Bench(ABC):
 
     channel: Channel
     door: SmallDoor
+    threads_before: frozenset[threading.Thread]  #: those that ran before the bench was made: none of the channel's
     secrets: tuple[str, ...] = ()  #: texts that must appear in no error, repr or log line
     signs: bool = True  #: False where nothing in a request shows whose it is
     refuses_strangers: bool = True
