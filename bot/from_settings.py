@@ -26,7 +26,7 @@ from bot.model import Principal, Severity
 from bot.notary import Notary
 from bot.owing import Mouth
 from bot.people import People
-from bot.ports import Channel, Rejected, Speaks
+from bot.ports import Channel, Speaks
 from bot.redact import redact
 from bot.rules import Rules
 from bot.settings import USUAL_SEVERITIES, Settings
@@ -91,8 +91,8 @@ def signer_of(settings: Settings, store: Store) -> Signer | None:
     elif store.sqlite:
         try:
             seed = signing.seed_in(Path(store.url.database or "").with_name("vakhta-audit.key"))
-        except Rejected as refusal:
-            raise SystemExit(f"{refusal.said} Nothing was started. Set audit.key, or mend that file.") from None
+        except signing.BadKey as trouble:
+            raise SystemExit(f"{trouble} Nothing was started. Set audit.key, or mend that file.") from None
     else:
         return None
     signer = _signer(settings, seed)
