@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 
-from bot import damage, failpoints, interpreter, strangers, terminal
+from bot import damage, failpoints, interpreter, strangers, terminal, undelivered
 from bot.channels.console import Console
 from bot.damage import Damage
 from bot.delivery import Delivery
@@ -178,7 +178,7 @@ class Bot:
         return Delivery(
             self.store,
             list(self.channels.values()),
-            mouths=mouths,
+            report_failure=partial(undelivered.tell, mouths=mouths),
             public_url=self._settings.server.public_url,
             told=self._written,
             observe=self._tried,

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import commands
-from bot import alarms
+from bot import alarms, undelivered
 from bot.accounts import Vouches
 from bot.acting import Tools
 from bot.acts import Code, Risk
@@ -208,7 +208,7 @@ class House:
         self.delivery = Delivery(
             self.store,
             self.channels,
-            mouths=mouths,
+            report_failure=partial(undelivered.tell, mouths=mouths),
             public_url="http://vakhta.example",
             told=self.written.append,
             patience=Patience(first=timedelta(seconds=1), most=timedelta(seconds=1)),
