@@ -89,7 +89,14 @@ def gatehouse(
     vouching = Vouching(store=store, vouches=vouches)
     gate = Gate(store, verbs=verbs, breaking=breaking, vouching=vouching, tools=tools, runs=runs, told=told)
     tending = Tending(
-        store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told, reports=reports
+        store=store,
+        reverse=gate.reverse,
+        runs=runs,
+        gauge=tools.gauge,
+        alarm=alarm,
+        breaking=breaking,
+        told=told,
+        reports=reports,
     )
     return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending, keeper=keeper)
 

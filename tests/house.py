@@ -263,7 +263,7 @@ class House:
         )
         self.tending = Tending(
             store=self.store,
-            gate=self.desk,
+            reverse=self.desk.reverse,
             runs=self.runs,
             reports=self.reports,
             gauge=self,
