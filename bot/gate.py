@@ -236,7 +236,7 @@ class Gate:
         """Plan it again, and run it if it is still the plan that was approved."""
         drawn = step.drawn
         action = self._verbs.action(drawn.verb)
-        args = self._runs.args_of(drawn)
+        args = verbs.args_of(self._verbs, drawn)
         first = asked(drawn, step.asker)
         self._hear_opinion(first, action.verb, drawn.plan.target)
         plan = looked(partial(action.plan, args, replace(self._tools, by=first.by, undoes=drawn.undoes)))

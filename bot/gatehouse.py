@@ -32,7 +32,7 @@ from bot.store.tx import Tx
 from bot.story import Told
 from bot.tending import Tending
 from bot.tools.opa import Opa
-from bot.verbs import Verbs, names_said
+from bot.verbs import Verbs, args_of, names_said
 from bot.vouching import Vouching
 
 #: How a delivery of alerts is taken: `Intake.take`.
@@ -76,6 +76,7 @@ def gatehouse(
     parts = Parts(
         store=store,
         verbs=verbs,
+        args_of=partial(args_of, verbs),
         tools=tools,
         mouths=mouths,
         told=told,

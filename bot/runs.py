@@ -18,7 +18,6 @@ from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from bot import grammar, words
 from bot.acting import Moved, Tools, Unsure
 from bot.acts import Decision, Ended, Outcome
 from bot.apart import MOST, Apart, beside
@@ -56,6 +55,7 @@ class Parts:
 
     store: Store
     verbs: Verbs
+    args_of: Callable[[Drawn], object]  #: a plan's words, read again
     tools: Tools
     mouths: Sequence[Mouth]
     told: Told
@@ -198,7 +198,7 @@ class Runs:
         action = self._parts.verbs.actions[drawn.verb]
         try:
             tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, by=by), slow=action.slow)
-            return action.run(self.args_of(drawn), drawn.plan, run.id, by, tools)
+            return action.run(self._parts.args_of(drawn), drawn.plan, run.id, by, tools)
         except Moved as moved:
             return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")
         except Rejected as refused:
@@ -219,7 +219,7 @@ class Runs:
             with self._parts.store.read() as reading:
                 noted = ran.run_of(reading.sql, run.id).noted
             tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, noted=noted), slow=action.slow)
-            return action.probe(self.args_of(drawn), drawn.plan, run.id, tools)
+            return action.probe(self._parts.args_of(drawn), drawn.plan, run.id, tools)
         except Unavailable as trouble:
             logger.warning("a run cannot be looked at", extra={"run": run.id, "why": str(trouble)})
         except (Rejected, Unsure) as down:
@@ -228,12 +228,6 @@ class Runs:
             # The edge of the path: one run that cannot be looked at must not keep the others from it.
             logger.exception("a run cannot be looked at", extra={"run": run.id})
         return None
-
-    def args_of(self, drawn: Drawn) -> object:
-        """The plan's words, read again."""
-        _, rest = words.split(drawn.words)
-        action = self._parts.verbs.actions[drawn.verb]
-        return grammar.read(action.args, rest, drawn.incident_id, action.usage)
 
 
 def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:

@@ -39,7 +39,7 @@ from bot.store.engine import Store, Unavailable
 from bot.store.reading import DeliveryView
 from bot.story import Written
 from bot.tending import Tending
-from bot.verbs import Verbs, names_said
+from bot.verbs import Verbs, args_of, names_said
 from bot.vouching import Vouching
 from bot.watch import Watch
 from tests.dials import Dials, Turn
@@ -244,6 +244,7 @@ class House:
                 reports=self.reports,
                 store=self.store,
                 verbs=self.verbs,
+                args_of=partial(args_of, self.verbs),
                 tools=self.tools,
                 mouths=self.mouths,
                 told=self.written.append,

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from bot.rights import Rights
 from bot.rules import Rules
 from bot.runs import Parts, Runs
 from bot.store import ledger, links
+from bot.verbs import args_of
 from bot.vouching import Vouching
 from tests.authority.table import KINDS, SAID
 from tests.dials import Dials, lost
@@ -132,6 +134,7 @@ class Ground:
                 reports=house.reports,
                 store=house.store,
                 verbs=house.verbs,
+                args_of=partial(args_of, house.verbs),
                 tools=tools,
                 mouths=house.mouths,
                 told=house.written.append,
