@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic
@@ -23,7 +23,6 @@ from bot.acts import Decision, Ended, Outcome
 from bot.apart import MOST, Apart, beside
 from bot.ending import Alarm, Endings, whole
 from bot.failpoints import failpoint
-from bot.following import Following, Look
 from bot.intents import LEASE, NO_AUDIT, Intents, Seal
 from bot.model import Ask, Principal, Reply
 from bot.owing import Mouth
@@ -64,7 +63,6 @@ class Parts:
     reports: Reports
     rights: Rights
     waits: bool = False  #: slow runs are waited for: the process ends with its one ask
-    following: Following = field(default_factory=lambda: Following({}))
 
 
 class Runs:
@@ -143,10 +141,6 @@ class Runs:
         failpoint("run.ended")
         return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE and not outcome.unwell)
 
-    def answer(self, ask: Ask, outcome: Outcome, look: Look) -> Reply:
-        """Of what only looks: nothing was run, and where it moves it is followed."""
-        return self._parts.following.answer(ask, outcome, look)
-
     def recover(self) -> int:
         """Look at runs whose process said nothing in time; returns how many. Those that are watched go on apart."""
         self._renew()
@@ -175,7 +169,6 @@ class Runs:
 
     def stop(self, within: timedelta) -> None:
         """Give what goes on this long to end; what does not is looked at after the next start."""
-        self._parts.following.stop()
         self._apart.join(within.total_seconds())
 
     def _renew(self) -> None:

@@ -22,6 +22,7 @@ from bot.acts import Code, Risk
 from bot.book import Book, Freeze, Role, Rule
 from bot.breaking import Breaking
 from bot.delivery import Delivery, Patience
+from bot.following import Following
 from bot.gate import Gate
 from bot.intake import Intake, Taken
 from bot.linking import Linking
@@ -260,6 +261,7 @@ class House:
             vouching=Vouching(store=self.store, vouches=self.vouches),
             tools=self.tools,
             runs=self.runs,
+            following=Following({}),
             told=self.written.append,
         )
         self.tending = Tending(

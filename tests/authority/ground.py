@@ -25,6 +25,7 @@ from bot.book import Book, Role, Rule
 from bot.breaking import Breaking
 from bot.catalog import Service
 from bot.circumstances import When
+from bot.following import Following
 from bot.gate import Gate
 from bot.glass import Broken
 from bot.model import Ask, Principal, Reply
@@ -150,6 +151,7 @@ class Ground:
             vouching=Vouching(store=house.store, vouches=house.vouches),
             tools=tools,
             runs=house.runs,
+            following=Following({}),
             told=house.written.append,
         )
 
