@@ -11,6 +11,7 @@ from functools import partial
 import commands
 from bot import alarms
 from bot.accounts import Vouches
+from bot.approval_facts import weigh
 from bot.breaking import Breaking
 from bot.following import Following
 from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_of, tools_of
@@ -107,7 +108,7 @@ def stands(rights: Rights, verbs: Verbs, tx: Tx, run_id: str) -> bool:
     if run.state != ran.INTENDED:  # It was judged while its process was frozen, which opened the gate after that.
         return False
     drawn = ran.plan_of_run(tx.sql, run)
-    return drawn.by_watch or rights.weigh(tx, drawn, verbs.action(drawn.verb).risk).runs
+    return drawn.by_watch or weigh(rights, tx, drawn, verbs.action(drawn.verb).risk).runs
 
 
 def _gate(parts: Parts, breaking: Breaking, channels: Mapping[str, Channel], runs: Runs, following: Following) -> Gate:

@@ -93,9 +93,9 @@ class Runs:
     ) -> Reply:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
-        `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as `Rights.weigh`
-        takes it. `undoes`: what it is the undo of, as that was read when it was asked for or due. Raises `Lapsed`, or
-        another refusal, and then there is no run.
+        `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as
+        `approval_facts.weigh` takes it. `undoes`: what it is the undo of, as that was read when it was asked for or
+        due. Raises `Lapsed`, or another refusal, and then there is no run.
         """
         slow = self._parts.verbs.action(drawn.verb).slow
         apart = slow and not self._parts.waits
