@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 
-from bot import damage, failpoints, interpreter, strangers, terminal
+from bot import damage, failpoints, interpreter, strangers, terminal, undelivered
 from bot.channels.console import Console
 from bot.damage import Damage
 from bot.delivery import Delivery
@@ -156,7 +156,7 @@ class Bot:
             seal=self.notary.seal_now,
             take=self.intake.take,
         )
-        self.gate, self.linking, self._runs, self._keeper = house.gate, house.linking, house.runs, house.keeper
+        self.gate, self.linking, self._house = house.gate, house.linking, house
         self.delivery = self._delivery(mouths)
         self.watch = Watch(
             self.store,
@@ -178,7 +178,7 @@ class Bot:
         return Delivery(
             self.store,
             list(self.channels.values()),
-            mouths=mouths,
+            report_failure=partial(undelivered.tell, mouths=mouths),
             public_url=self._settings.server.public_url,
             told=self._written,
             observe=self._tried,
@@ -213,7 +213,7 @@ class Bot:
         parts.do("web", partial(self.web.stop, budget / 2), budget / 2 + _SPARE)
         parts.join("watch", budget / 4)
         parts.join("delivery", budget)
-        parts.do("runs", partial(self._runs.stop, budget / 4), budget / 4 + _SPARE)
+        parts.do("runs", partial(self._house.stop, budget / 4), budget / 4 + _SPARE)
         self._alerts.stop()
         for name, channel in self.channels.items():
             parts.begin(name, channel.stop)
@@ -237,7 +237,7 @@ class Bot:
             meters=self.meters,
             refused=self._strangers.refused,
             bell=self._bell,
-            flagger=Asks(answer=self._keeper.answer, tokens=gate_tokens(self._settings)),
+            flagger=Asks(answer=self._house.keeper.answer, tokens=gate_tokens(self._settings)),
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),

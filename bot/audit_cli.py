@@ -157,9 +157,17 @@ def _held(settings: Settings) -> list[Key]:
     keys = [key_of(text) for text in section.public_keys]
     seed = section.key.get_secret_value() if section.key is not None else _beside(settings.store.url.get_secret_value())
     if seed:
-        public: bytes = _signing().public_key(_signing().seed_of(seed))
-        keys.append(Key(name=section.origin, public=public))
+        keys.append(Key(name=section.origin, public=_public_of(seed)))
     return keys
+
+
+def _public_of(seed: str) -> bytes:
+    signing = _signing()
+    try:
+        public: bytes = signing.public_key(signing.seed_of(seed))
+    except ValueError as bad_key:
+        raise Rejected(str(bad_key)) from None
+    return public
 
 
 def _beside(url: str) -> str:

@@ -1,8 +1,8 @@
 """PATH OUT: what is owed to channels, at least once, in order per incident, each channel on threads of its own.
 
 Claim in one transaction, send outside any, close in another. A channel that hangs holds up only itself; a claim whose
-holder died comes back when its lease runs out. What cannot be delivered is told on the incident, so that every other
-channel shows it.
+holder died comes back when its lease runs out. What cannot be delivered is reported in the transaction that gives it
+up, so that every other channel can show it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot import incidents, story, words
+from bot import words
 from bot.bell import Bell
 from bot.cards import card
 from bot.failpoints import failpoint
 from bot.model import Kind, Notice
-from bot.owing import Mouth
 from bot.ports import Channel, Undelivered
 from bot.store import claims
 from bot.store.claims import Claim
 from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
 from bot.story import Told, Written
-from bot.wishes import Untold
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +45,10 @@ _AGAIN_S = 0.5
 _LOOK_EVERY_S = 1.0
 #: A moment more than the clock says, so that what is due is due when it is looked for.
 _AFTER_S = 0.001
+
+
+#: Takes the incident, the channel and why it was given up, in the transaction that does so.
+ReportFailure = Callable[[Tx, int, str, str], Written]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,14 +102,14 @@ class Delivery:
         store: Store,
         channels: Sequence[Channel],
         *,
-        mouths: Sequence[Mouth],
         public_url: str,
+        report_failure: ReportFailure,
         told: Told,
         patience: Patience | None = None,
         observe: Callable[[Claim, str, datetime], None] = lambda _claim, _outcome, _now: None,
     ) -> None:
         self._store = store
-        self._mouths = mouths
+        self._report_failure = report_failure
         self._public_url = public_url
         self._told = told
         self._patience = patience or Patience()
@@ -256,7 +258,7 @@ class Delivery:
             if trouble.permanent:
                 ours, outcome = claims.buried(tx, one, said), Outcome.DEAD
                 why = f"{_name(one)} cannot be delivered: {said}"
-                written = tell(tx, one.incident.id, one.channel, why, self._mouths) if ours else written
+                written = self._report_failure(tx, one.incident.id, one.channel, why) if ours else written
             else:
                 again = tx.now + (after or self._patience.again(one.attempts))
                 ours, outcome = claims.failed(tx, one, said, again_at=again, fault=fault), Outcome.FAILED
@@ -276,17 +278,6 @@ class Delivery:
             owed_at=one.owed_at,
             tried=one.attempts > 1,
         )
-
-
-def tell(tx: Tx, incident_id: int, channel: str, said: str, mouths: Sequence[Mouth]) -> Written:
-    """People hear on the other channels that this one fails, once an incident."""
-    if not claims.tell_once(tx, incident_id, channel):
-        return Written()
-    incident = tx.incident(incident_id)
-    assert incident is not None, "a delivery's incident is a foreign key"
-    change = incidents.change(incident, Untold(channel=channel, said=said), now=tx.now)
-    logger.warning("message undelivered", extra={"incident": incident_id, "channel": channel, "why": said})
-    return story.write(tx, [change], mouths)
 
 
 def _name(one: Claim) -> str:

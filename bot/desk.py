@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from bot import glass, grammar, lapses, meant, mine, plans, words, yeses
+from bot import approval_facts, glass, grammar, lapses, meant, mine, plans, words, yeses
 from bot.acting import Action
 from bot.acts import AuditEntry, Code, Decision, Ended, Permission
 from bot.book import INCIDENT
@@ -185,8 +185,8 @@ class Counter(Registry, Casework):
         """Count this person's yes; the last one that is needed lets it run."""
         drawn, ask, tx = self._plan(handle), self._ask, self._tx
         voice = self._linking.voice(tx, ask)
-        verdict = self._rights.weigh(tx, drawn, self._verbs.action(drawn.verb).risk, self._outside)
-        now = self._rights.said_yes(tx, drawn, voice, self._outside)
+        verdict = approval_facts.weigh(self._rights, tx, drawn, self._verbs.action(drawn.verb).risk, self._outside)
+        now = approval_facts.said_yes(self._rights, tx, drawn, voice, self._outside)
         yeses.check_yes(drawn, voice, now, verdict, human=ask.by.human)
         plans.check_named(drawn, named)
         again = yeses.told(drawn, verdict)

@@ -26,10 +26,11 @@ from bot.model import Principal, Severity
 from bot.notary import Notary
 from bot.owing import Mouth
 from bot.people import People
-from bot.ports import Channel, Rejected, Speaks
+from bot.ports import Channel, Speaks
 from bot.redact import redact
 from bot.rules import Rules
 from bot.settings import USUAL_SEVERITIES, Settings
+from bot.settings_audit import S3AnchorSettings
 from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.signer import Signer
 from bot.sites import Sites
@@ -39,7 +40,7 @@ from bot.store.engine import Store, Unavailable
 from bot.store.opening import TROUBLES
 from bot.tools import anchors, signing
 from bot.tools.alertmanager import Alertmanager
-from bot.tools.anchors import Anchor
+from bot.tools.anchors import Anchor, Keep
 from bot.tools.argocd import ArgoCd
 from bot.tools.helm import Helm
 
@@ -91,8 +92,8 @@ def signer_of(settings: Settings, store: Store) -> Signer | None:
     elif store.sqlite:
         try:
             seed = signing.seed_in(Path(store.url.database or "").with_name("vakhta-audit.key"))
-        except Rejected as refusal:
-            raise SystemExit(f"{refusal.said} Nothing was started. Set audit.key, or mend that file.") from None
+        except signing.BadKey as trouble:
+            raise SystemExit(f"{trouble} Nothing was started. Set audit.key, or mend that file.") from None
     else:
         return None
     signer = _signer(settings, seed)
@@ -128,14 +129,24 @@ def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[s
     if section.s3 is not None:
         s3 = section.s3
         retained = None if s3.retain_days is None else timedelta(days=s3.retain_days)
-        made["s3"] = anchors.to_bucket(
-            s3.bucket, s3.prefix, region=s3.region, endpoint_url=s3.endpoint_url, retained=retained
-        )
+        made["s3"] = anchors.to_bucket(kept_in(s3), s3.bucket, s3.prefix, retained=retained)
     if section.chat is not None:
         channel = channels_made[section.chat.channel]
         assert isinstance(channel, Speaks), "those that the settings allow do"
         made["chat"] = anchors.to_chat(channel, section.chat.to)
     return made
+
+
+def kept_in(s3: S3AnchorSettings) -> Keep:
+    """What puts an object into that bucket, under lock; boto3 is loaded with the first."""
+
+    def keep(key: str, body: bytes, until: datetime | None) -> str:
+        cloud = import_module("bot.tools.cloud")
+        bucket = cloud.Bucket(name=s3.bucket, region=s3.region, endpoint_url=s3.endpoint_url)
+        version: str = cloud.keep(bucket, key, body, until=until)
+        return version
+
+    return keep
 
 
 def _to_stdout(lines: bytes) -> None:

@@ -21,7 +21,7 @@ from bot.acts import Code, Decision, Outcome, Plan, Risk
 from bot.breaking import Breaking
 from bot.desk import Counter, denied
 from bot.failpoints import failpoint
-from bot.following import Look
+from bot.following import Following, Look
 from bot.forms import Filled, Form
 from bot.intents import NO_AUDIT, Lapsed
 from bot.model import Ask, Principal, Reply
@@ -52,6 +52,7 @@ class Gate:
         vouching: Vouching,
         tools: Tools,
         runs: Runs,
+        following: Following,
         told: Told,
     ) -> None:
         self._store = store
@@ -63,6 +64,7 @@ class Gate:
         self._vouching = vouching
         self._tools = tools
         self._runs = runs
+        self._following = following
         self._told = told
 
     def ask(self, ask: Ask) -> Reply:
@@ -223,7 +225,7 @@ class Gate:
         look = partial(step.action.run, step.args, plan, "", step.ask.by, replace(self._tools, by=step.ask.by))
         outcome = looked(look)
         self._record(step.ask, Code.ANSWERED, outcome.said.partition("\n")[0])
-        return self._runs.answer(step.ask, outcome, partial(self._look_again, step, plan.target, look))
+        return self._following.answer(step.ask, outcome, partial(self._look_again, step, plan.target, look))
 
     def _look_again(self, step: Planned, target: str, look: Look) -> Outcome:
         """For an answer that is told again as it goes on, minutes after it was asked for."""
@@ -236,7 +238,7 @@ class Gate:
         """Plan it again, and run it if it is still the plan that was approved."""
         drawn = step.drawn
         action = self._verbs.action(drawn.verb)
-        args = self._runs.args_of(drawn)
+        args = verbs.args_of(self._verbs, drawn)
         first = asked(drawn, step.asker)
         self._hear_opinion(first, action.verb, drawn.plan.target)
         plan = looked(partial(action.plan, args, replace(self._tools, by=first.by, undoes=drawn.undoes)))

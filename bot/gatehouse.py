@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 import commands
 from bot import alarms
 from bot.accounts import Vouches
+from bot.approval_facts import weigh
 from bot.breaking import Breaking
 from bot.following import Following
 from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_of, tools_of
@@ -18,7 +20,7 @@ from bot.gatekeeping import Gatekeeper
 from bot.intake import Taken
 from bot.intents import Seal
 from bot.linking import Linking
-from bot.model import Ask, Delivered
+from bot.model import Ask, Delivered, Reply
 from bot.owing import Mouth
 from bot.ports import Channel, Speaks
 from bot.reports import Reports
@@ -28,11 +30,12 @@ from bot.sentence import Known
 from bot.settings import Settings
 from bot.store import ran
 from bot.store.engine import Store, Unavailable
+from bot.store.ran import Run
 from bot.store.tx import Tx
 from bot.story import Told
 from bot.tending import Tending
 from bot.tools.opa import Opa
-from bot.verbs import Verbs, names_said
+from bot.verbs import Verbs, args_of, names_said
 from bot.vouching import Vouching
 
 #: How a delivery of alerts is taken: `Intake.take`.
@@ -48,8 +51,14 @@ class Gatehouse:
     gate: Gate
     linking: Linking
     runs: Runs
+    following: Following
     tending: Tending
     keeper: Gatekeeper
+
+    def stop(self, within: timedelta) -> None:
+        """Tell no answer again, and give the runs this long to end."""
+        self.following.stop()
+        self.runs.stop(within)
 
 
 def gatehouse(
@@ -76,6 +85,7 @@ def gatehouse(
     parts = Parts(
         store=store,
         verbs=verbs,
+        args_of=partial(args_of, verbs),
         tools=tools,
         mouths=mouths,
         told=told,
@@ -83,15 +93,13 @@ def gatehouse(
         alarm=alarm,
         reports=reports,
         rights=rights,
+        waits=waits,
     )
-    runs = Runs(replace(parts, waits=waits, following=Following({} if waits else reports.speaks)))
-    vouches = {name: one for name, one in channels.items() if isinstance(one, Vouches)}
-    vouching = Vouching(store=store, vouches=vouches)
-    gate = Gate(store, verbs=verbs, breaking=breaking, vouching=vouching, tools=tools, runs=runs, told=told)
-    tending = Tending(
-        store=store, gate=gate, runs=runs, gauge=tools.gauge, alarm=alarm, breaking=breaking, told=told, reports=reports
-    )
-    return Gatehouse(gate=gate, linking=linking, runs=runs, tending=tending, keeper=keeper)
+    runs = Runs(parts)
+    following = Following({} if waits else reports.speaks)
+    gate = _gate(parts, breaking, channels, runs, following)
+    tending = _tending(parts, breaking, runs, gate.reverse)
+    return Gatehouse(gate=gate, linking=linking, runs=runs, following=following, tending=tending, keeper=keeper)
 
 
 def stands(rights: Rights, verbs: Verbs, tx: Tx, run_id: str) -> bool:
@@ -100,7 +108,34 @@ def stands(rights: Rights, verbs: Verbs, tx: Tx, run_id: str) -> bool:
     if run.state != ran.INTENDED:  # It was judged while its process was frozen, which opened the gate after that.
         return False
     drawn = ran.plan_of_run(tx.sql, run)
-    return drawn.by_watch or rights.weigh(tx, drawn, verbs.action(drawn.verb).risk).runs
+    return drawn.by_watch or weigh(rights, tx, drawn, verbs.action(drawn.verb).risk).runs
+
+
+def _gate(parts: Parts, breaking: Breaking, channels: Mapping[str, Channel], runs: Runs, following: Following) -> Gate:
+    vouches = {name: one for name, one in channels.items() if isinstance(one, Vouches)}
+    return Gate(
+        parts.store,
+        verbs=parts.verbs,
+        breaking=breaking,
+        vouching=Vouching(store=parts.store, vouches=vouches),
+        tools=parts.tools,
+        runs=runs,
+        following=following,
+        told=parts.told,
+    )
+
+
+def _tending(parts: Parts, breaking: Breaking, runs: Runs, reverse: Callable[[Run, str], Reply]) -> Tending:
+    return Tending(
+        store=parts.store,
+        reverse=reverse,
+        runs=runs,
+        reports=parts.reports,
+        gauge=parts.tools.gauge,
+        alarm=parts.alarm,
+        breaking=breaking,
+        told=parts.told,
+    )
 
 
 def _services(settings: Settings) -> tuple[str, ...]:

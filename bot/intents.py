@@ -1,9 +1,9 @@
 """The intent of a run: committed and sealed before its call, and both times whoever wants it is decided anew.
 
 The promise: in the commit that writes an intent, and again in the one right before the call, the asker and everybody
-who said yes may still say so (`Rights.weigh`). Between the two the log is sealed, which may take a while: rights end,
-freezes begin, incidents are resolved, and a process may be frozen. The run is taken anew with the last decision, so one
-that was judged by then calls nothing.
+who said yes may still say so (`approval_facts.weigh`). Between the two the log is sealed, which may take a while:
+rights end, freezes begin, incidents are resolved, and a process may be frozen. The run is taken anew with the last
+decision, so one that was judged by then calls nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot import glass, lapses, yeses
+from bot import approval_facts, glass, lapses, yeses
 from bot.acts import Code, Decision
 from bot.ending import entry
 from bot.failpoints import failpoint
@@ -113,7 +113,7 @@ class Intents:
         """None: it is the watch's."""
         if drawn.by_watch:
             return None
-        return self.rights.weigh(tx, drawn, self.verbs.action(drawn.verb).risk, outside)
+        return approval_facts.weigh(self.rights, tx, drawn, self.verbs.action(drawn.verb).risk, outside)
 
     def _decided(
         self, tx: Tx, drawn: Drawn, decision: Decision, outside: Mapping[Account, str], *, undoes: Run | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from bot import yeses
+from bot import approval_facts, yeses
 from bot.access import YES
 from bot.acts import Risk
 from bot.book import Book
@@ -49,9 +49,10 @@ def _counts(tx: Tx, rights: Rights, ask: Ask, drawn: Drawn, risk: Risk | None) -
     """Whether the asker's yes to it would count. `risk` None: this version does not have its verb."""
     if risk is None or not rights.ever(ask.by, YES):
         return False
-    voice, verdict = rights.linking.voice(tx, ask), rights.weigh(tx, drawn, risk)
+    voice, verdict = rights.linking.voice(tx, ask), approval_facts.weigh(rights, tx, drawn, risk)
     try:
-        yeses.check_yes(drawn, voice, rights.said_yes(tx, drawn, voice), verdict, human=ask.by.human)
+        now = approval_facts.said_yes(rights, tx, drawn, voice)
+        yeses.check_yes(drawn, voice, now, verdict, human=ask.by.human)
     except Rejected:
         return False
     return verdict.stopped is None

@@ -1,7 +1,7 @@
 """May they? The facts that a decision depends on, gathered in the ask's own transaction, and the decision.
 
-The decision itself is pure: `access.decide`, and of a plan with all who said yes to it `yeses.weigh`. A second opinion
-(OPA) is asked outside of any transaction, by the gate, and can only deny.
+The decision itself is pure: `access.decide`. A second opinion (OPA) is asked outside of any transaction, by the gate,
+and can only deny.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from bot import access, glass, plans, yeses
-from bot.access import YES
-from bot.acts import Decision, Permission, Risk
+from bot import access, glass
+from bot.acts import Decision, Permission
 from bot.book import FREE, INCIDENT, Book
 from bot.circumstances import Around, Weight
 from bot.glass import Broken
 from bot.linking import Linking
 from bot.model import Ask, Incident, Principal
-from bot.people import Account, Voice, as_settled
-from bot.plans import Drawn
+from bot.people import as_settled
 from bot.sentence import Known
 from bot.store import glass as glasses
 from bot.store.sql import Sql
 from bot.store.tx import Tx
-from bot.yeses import Now, Verdict
 
 
 class Opinion(Protocol):
@@ -67,41 +64,6 @@ class Rights:
         if why and not ask.by.human:
             return Decision(allowed=True, reason=f"The approved plan says so: {why}.", rule="the plan")
         return self.may_act(tx, ask, verb, target)
-
-    def weigh(self, tx: Tx, drawn: Drawn, risk: Risk, outside: Mapping[Account, str] | None = None) -> Verdict:
-        """What is left now of the approval of a plan that a person asked for.
-
-        `outside`: what platforms have just said against accounts.
-        """
-        against = outside or {}
-        asker = self._asker(tx, drawn, against)
-        given = [self.said_yes(tx, drawn, one, against) for one in drawn.given]
-        return yeses.weigh(drawn, asker, given, plans.needed(risk, asker.decision, drawn.plan))
-
-    def said_yes(self, tx: Tx, drawn: Drawn, voice: Voice, outside: Mapping[Account, str] | None = None) -> Now:
-        """What is the case now of somebody who says, or has said, yes to it."""
-        against = outside or {}
-        if voice.person == drawn.by:  # who may do it may confirm it
-            return replace(self._asker(tx, drawn, against), held=self.linking.held(tx.sql, voice.from_account))
-        ask = Ask(by=self._as_now(tx, voice), words=YES, place=voice.place)
-        wanted = Permission(verb=YES, target=drawn.plan.target)
-        return self._now(tx, voice, self.may(tx, ask, wanted, None, Weight.CALM), against)
-
-    def _asker(self, tx: Tx, drawn: Drawn, outside: Mapping[Account, str]) -> Now:
-        by = self._as_now(tx, drawn.asker)
-        ask = Ask(by=by, words=drawn.words, place=drawn.place, incident_id=drawn.incident_id)
-        return self._now(tx, drawn.asker, self.may_act(tx, ask, drawn.verb, drawn.plan.target), outside)
-
-    def _now(self, tx: Tx, voice: Voice, decision: Decision, outside: Mapping[Account, str]) -> Now:
-        return Now(
-            listed=self.person(tx, voice.person) is not None,
-            held=self.linking.held(tx.sql, voice.from_account),
-            decision=decision,
-            outside=outside.get(voice.from_account, ""),
-        )
-
-    def _as_now(self, tx: Tx, voice: Voice) -> Principal:
-        return self.person(tx, voice.person) or Principal(id=voice.person)
 
     def may_still(self, tx: Tx, ask: Ask, verb: str, target: str) -> bool:
         """Whether whoever asked a question some time ago may ask it now, and the account is still theirs."""

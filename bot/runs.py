@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from bot import grammar, words
 from bot.acting import Moved, Tools, Unsure
 from bot.acts import Decision, Ended, Outcome
 from bot.apart import MOST, Apart, beside
 from bot.ending import Alarm, Endings, whole
 from bot.failpoints import failpoint
-from bot.following import Following, Look
 from bot.intents import LEASE, NO_AUDIT, Intents, Seal
 from bot.model import Ask, Principal, Reply
 from bot.owing import Mouth
@@ -56,6 +54,7 @@ class Parts:
 
     store: Store
     verbs: Verbs
+    args_of: Callable[[Drawn], object]  #: a plan's words, read again
     tools: Tools
     mouths: Sequence[Mouth]
     told: Told
@@ -64,7 +63,6 @@ class Parts:
     reports: Reports
     rights: Rights
     waits: bool = False  #: slow runs are waited for: the process ends with its one ask
-    following: Following = field(default_factory=lambda: Following({}))
 
 
 class Runs:
@@ -95,9 +93,9 @@ class Runs:
     ) -> Reply:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
-        `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as `Rights.weigh`
-        takes it. `undoes`: what it is the undo of, as that was read when it was asked for or due. Raises `Lapsed`, or
-        another refusal, and then there is no run.
+        `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as
+        `approval_facts.weigh` takes it. `undoes`: what it is the undo of, as that was read when it was asked for or
+        due. Raises `Lapsed`, or another refusal, and then there is no run.
         """
         slow = self._parts.verbs.action(drawn.verb).slow
         apart = slow and not self._parts.waits
@@ -143,10 +141,6 @@ class Runs:
         failpoint("run.ended")
         return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE and not outcome.unwell)
 
-    def answer(self, ask: Ask, outcome: Outcome, look: Look) -> Reply:
-        """Of what only looks: nothing was run, and where it moves it is followed."""
-        return self._parts.following.answer(ask, outcome, look)
-
     def recover(self) -> int:
         """Look at runs whose process said nothing in time; returns how many. Those that are watched go on apart."""
         self._renew()
@@ -175,7 +169,6 @@ class Runs:
 
     def stop(self, within: timedelta) -> None:
         """Give what goes on this long to end; what does not is looked at after the next start."""
-        self._parts.following.stop()
         self._apart.join(within.total_seconds())
 
     def _renew(self) -> None:
@@ -198,7 +191,7 @@ class Runs:
         action = self._parts.verbs.actions[drawn.verb]
         try:
             tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, by=by), slow=action.slow)
-            return action.run(self.args_of(drawn), drawn.plan, run.id, by, tools)
+            return action.run(self._parts.args_of(drawn), drawn.plan, run.id, by, tools)
         except Moved as moved:
             return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")
         except Rejected as refused:
@@ -219,7 +212,7 @@ class Runs:
             with self._parts.store.read() as reading:
                 noted = ran.run_of(reading.sql, run.id).noted
             tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, noted=noted), slow=action.slow)
-            return action.probe(self.args_of(drawn), drawn.plan, run.id, tools)
+            return action.probe(self._parts.args_of(drawn), drawn.plan, run.id, tools)
         except Unavailable as trouble:
             logger.warning("a run cannot be looked at", extra={"run": run.id, "why": str(trouble)})
         except (Rejected, Unsure) as down:
@@ -228,12 +221,6 @@ class Runs:
             # The edge of the path: one run that cannot be looked at must not keep the others from it.
             logger.exception("a run cannot be looked at", extra={"run": run.id})
         return None
-
-    def args_of(self, drawn: Drawn) -> object:
-        """The plan's words, read again."""
-        _, rest = words.split(drawn.words)
-        action = self._parts.verbs.actions[drawn.verb]
-        return grammar.read(action.args, rest, drawn.incident_id, action.usage)
 
 
 def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:

@@ -7,6 +7,7 @@ undo is a run of its own, and where there is one already it is not begun again.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +16,6 @@ from bot.acting import Gauge
 from bot.acts import AuditEntry, Code, Ended
 from bot.breaking import Breaking
 from bot.ending import Alarm
-from bot.gate import Gate
 from bot.intents import LEASE
 from bot.model import Reply
 from bot.plans import SHOWN, WATCH, Drawn, State
@@ -38,10 +38,10 @@ CHECK_EVERY = timedelta(seconds=30)
 
 @dataclass(frozen=True, kw_only=True)
 class Tending:
-    """`tend` is one tick of the watch."""
+    """`tend` is one tick of the watch. `reverse`: begins the undo of a run, for a reason; as `Gate.reverse`."""
 
     store: Store
-    gate: Gate
+    reverse: Callable[[Run, str], Reply]
     runs: Runs
     reports: Reports
     gauge: Gauge | None
@@ -122,7 +122,7 @@ class Tending:
             if undo is not None and undo.state != Ended.FAILED:
                 ran.at_rest(tx, run)
                 return
-        reply = self.gate.reverse(run, why) if tries < _TRIES else Reply(said=undo.said if undo else "", ok=False)
+        reply = self.reverse(run, why) if tries < _TRIES else Reply(said=undo.said if undo else "", ok=False)
         logger.info("a run is undone", extra={"run": run.id, "why": why, "begun": reply.ok})
         if not reply.ok and self._ends_still(run) and not self._is_undone(run):
             said = f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}"

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot import filling, words
+from bot import filling, grammar, words
 from bot.acting import Action
 from bot.acts import Risk
 from bot.breaking import Breaking
 from bot.forms import Filled, Form
 from bot.model import Ask
 from bot.people import People
+from bot.plans import Drawn
 from bot.ports import Command, Rejected
 from bot.sentence import Known
 
@@ -43,6 +44,13 @@ class Verbs:
             said = f"The bot no longer has the command {verb[:40]!r}. Nothing was done. Do it by hand."
             raise Rejected(said, code="no_such_action", status=409)
         return found
+
+
+def args_of(verbs: Verbs, drawn: Drawn) -> object:
+    """A plan's words, read again."""
+    _, rest = words.split(drawn.words)
+    action = verbs.actions[drawn.verb]
+    return grammar.read(action.args, rest, drawn.incident_id, action.usage)
 
 
 @dataclass(frozen=True, kw_only=True)

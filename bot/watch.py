@@ -17,7 +17,6 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot import delivery, glass, intents, people, tending
 from bot.alarms import clock_went_back
-from bot.delivery import tell
 from bot.intake import Taken
 from bot.model import Delivered
 from bot.owing import Mouth
@@ -25,6 +24,7 @@ from bot.store import claims, clock_steps, links, notices
 from bot.store.clock_steps import Bounds
 from bot.store.engine import Store, Unavailable
 from bot.story import Told, Written
+from bot.undelivered import tell
 
 logger = logging.getLogger(__name__)
 

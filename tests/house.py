@@ -15,13 +15,14 @@ from functools import partial
 from typing import Any
 
 import commands
-from bot import alarms
+from bot import alarms, undelivered
 from bot.accounts import Vouches
 from bot.acting import Tools
 from bot.acts import Code, Risk
 from bot.book import Book, Freeze, Role, Rule
 from bot.breaking import Breaking
 from bot.delivery import Delivery, Patience
+from bot.following import Following
 from bot.gate import Gate
 from bot.intake import Intake, Taken
 from bot.linking import Linking
@@ -39,7 +40,7 @@ from bot.store.engine import Store, Unavailable
 from bot.store.reading import DeliveryView
 from bot.story import Written
 from bot.tending import Tending
-from bot.verbs import Verbs, names_said
+from bot.verbs import Verbs, args_of, names_said
 from bot.vouching import Vouching
 from bot.watch import Watch
 from tests.dials import Dials, Turn
@@ -208,7 +209,7 @@ class House:
         self.delivery = Delivery(
             self.store,
             self.channels,
-            mouths=mouths,
+            report_failure=partial(undelivered.tell, mouths=mouths),
             public_url="http://vakhta.example",
             told=self.written.append,
             patience=Patience(first=timedelta(seconds=1), most=timedelta(seconds=1)),
@@ -244,6 +245,7 @@ class House:
                 reports=self.reports,
                 store=self.store,
                 verbs=self.verbs,
+                args_of=partial(args_of, self.verbs),
                 tools=self.tools,
                 mouths=self.mouths,
                 told=self.written.append,
@@ -259,11 +261,12 @@ class House:
             vouching=Vouching(store=self.store, vouches=self.vouches),
             tools=self.tools,
             runs=self.runs,
+            following=Following({}),
             told=self.written.append,
         )
         self.tending = Tending(
             store=self.store,
-            gate=self.desk,
+            reverse=self.desk.reverse,
             runs=self.runs,
             reports=self.reports,
             gauge=self,

@@ -6,7 +6,6 @@ anybody knows. All of them may be told the same checkpoint twice.
 
 from __future__ import annotations
 
-import importlib
 import os
 from base64 import b64encode
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from pathlib import Path
 from bot.ports import Rejected, Speaks, Undelivered
 
 Anchor = Callable[[int, bytes, str], str]
+#: Puts (key, body) where nobody can take it out before a time, and returns its version. Raises `Rejected`.
+Keep = Callable[[str, bytes, datetime | None], str]
 
 
 def to_file(path: Path) -> Anchor:
@@ -51,18 +52,17 @@ def _torn(path: Path, size: int) -> bool:
         return False
 
 
-def to_bucket(
-    bucket: str, prefix: str, *, region: str | None, endpoint_url: str | None, retained: timedelta | None
-) -> Anchor:
-    """An object each, PREFIX/SIZE.note. `retained`: how long nobody can take it out; None leaves that to the bucket."""
+def to_bucket(keep: Keep, bucket: str, prefix: str, *, retained: timedelta | None) -> Anchor:
+    """An object each, PREFIX/SIZE.note. `retained`: how long nobody can take it out; None leaves that to the bucket.
+
+    `keep` puts one into that bucket.
+    """
 
     def put(size: int, root: bytes, note: str) -> str:
         del root  # it is in the note
-        cloud = importlib.import_module("bot.tools.cloud")
         key = f"{prefix.rstrip('/')}/{size}.note"
         until = None if retained is None else datetime.now(UTC) + retained
-        place = cloud.Bucket(name=bucket, region=region, endpoint_url=endpoint_url)
-        return f"s3://{bucket}/{key} {cloud.keep(place, key, note.encode(), until=until)}"
+        return f"s3://{bucket}/{key} {keep(key, note.encode(), until)}"
 
     return put
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from http import HTTPStatus
 
 from bot.ports import Rejected
-from bot.tools.signing import Certificate, certificate_of
+from bot.tools.signing import BadKey, Certificate, certificate_of
 
 _MOST = 32
 
@@ -50,8 +50,8 @@ class Certificates:
     def _fetched(self, address: str) -> Certificate:
         try:
             return certificate_of(self._fetch(address))
-        except Rejected as refused:
-            said = f"The sender's certificate cannot be had now: {refused.said} Nothing was stored. Send it again."
+        except (Rejected, BadKey) as trouble:
+            said = f"The sender's certificate cannot be had now: {trouble} Nothing was stored. Send it again."
             raise Rejected(said, code="no_certificate", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
 
     def _forget_oldest(self) -> None:

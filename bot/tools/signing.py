@@ -20,10 +20,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from bot.ports import Rejected
-
 _SEED = 32
 _LEAST_BITS = 2048
+
+
+class BadKey(ValueError):
+    """What was given is no key, or no certificate; the text says why, for people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,14 +46,14 @@ class Certificate:
 
 
 def certificate_of(pem: bytes) -> Certificate:
-    """The first certificate in a PEM file. Raises `Rejected`: there is none, or none with an RSA key of 2048 bits."""
+    """The first certificate in a PEM file. Raises `BadKey`: there is none, or none with an RSA key of 2048 bits."""
     try:
         read = x509.load_pem_x509_certificate(pem)
         key = read.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise Rejected("It is no certificate in PEM.", code="no_certificate") from None
+        raise BadKey("It is no certificate in PEM.") from None
     if not isinstance(key, RSAPublicKey) or key.key_size < _LEAST_BITS:
-        raise Rejected(f"Its key is not RSA of at least {_LEAST_BITS} bits.", code="no_certificate")
+        raise BadKey(f"Its key is not RSA of at least {_LEAST_BITS} bits.")
     return Certificate(key=key, since=read.not_valid_before_utc, until=read.not_valid_after_utc)
 
 
@@ -61,13 +63,13 @@ def new_seed() -> str:
 
 
 def seed_of(text: str) -> bytes:
-    """Raises `Rejected`: that is not base64 of 32 bytes."""
+    """Raises `BadKey`: that is not base64 of 32 bytes."""
     try:
         seed = b64decode(text.strip(), validate=True)
     except ValueError:
         seed = b""
     if len(seed) != _SEED:
-        raise Rejected("The audit log's key must be 32 bytes in base64. Make one with `openssl rand -base64 32`.")
+        raise BadKey("The audit log's key must be 32 bytes in base64. Make one with `openssl rand -base64 32`.")
     return seed
 
 
@@ -75,7 +77,7 @@ def seed_in(path: Path) -> bytes:
     """The key in that file, which is made, for its owner alone, where there is none.
 
     Raises:
-        Rejected: it cannot be read or made, or holds no key.
+        BadKey: it cannot be read or made, or holds no key.
     """
     try:
         with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as made:
@@ -85,11 +87,12 @@ def seed_in(path: Path) -> bytes:
     except FileExistsError:
         pass
     except OSError as error:
-        raise Rejected(f"The key file {path} cannot be made: {error.strerror}.") from None
+        raise BadKey(f"The key file {path} cannot be made: {error.strerror}.") from None
     try:
-        return seed_of(path.read_text(encoding="ascii"))
+        text = path.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
-        raise Rejected(f"The key file {path} cannot be read: {error}.") from None
+        raise BadKey(f"The key file {path} cannot be read: {error}.") from None
+    return seed_of(text)
 
 
 def public_key(seed: bytes) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from bot.book import Book, Role, Rule
 from bot.breaking import Breaking
 from bot.catalog import Service
 from bot.circumstances import When
+from bot.following import Following
 from bot.gate import Gate
 from bot.glass import Broken
 from bot.model import Ask, Principal, Reply
@@ -32,6 +34,7 @@ from bot.rights import Rights
 from bot.rules import Rules
 from bot.runs import Parts, Runs
 from bot.store import ledger, links
+from bot.verbs import args_of
 from bot.vouching import Vouching
 from tests.authority.table import KINDS, SAID
 from tests.dials import Dials, lost
@@ -132,6 +135,7 @@ class Ground:
                 reports=house.reports,
                 store=house.store,
                 verbs=house.verbs,
+                args_of=partial(args_of, house.verbs),
                 tools=tools,
                 mouths=house.mouths,
                 told=house.written.append,
@@ -147,6 +151,7 @@ class Ground:
             vouching=Vouching(store=house.store, vouches=house.vouches),
             tools=tools,
             runs=house.runs,
+            following=Following({}),
             told=house.written.append,
         )
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.from_settings import kept_in
 from bot.ports import Rejected
+from bot.settings_audit import S3AnchorSettings
 from bot.tools import anchors
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer
@@ -37,9 +39,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 
 def to(bucket: Bucket, retained: timedelta | None) -> anchors.Anchor:
-    return anchors.to_bucket(
-        "example-audit", "vakhta/", region="eu-central-1", endpoint_url=bucket.url, retained=retained
-    )
+    section = S3AnchorSettings(bucket="example-audit", region="eu-central-1", endpoint_url=bucket.url)
+    return anchors.to_bucket(kept_in(section), section.bucket, "vakhta/", retained=retained)
 
 
 def test_a_checkpoint_is_locked_into_the_bucket_for_as_long_as_is_set(bucket: Bucket) -> None:

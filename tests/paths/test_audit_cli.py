@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -259,6 +260,21 @@ def test_a_database_that_cannot_be_opened_is_exit_1(
     assert code == 1
     assert capsys.readouterr().err.startswith("The audit log was not looked at: ")
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_key_file_that_holds_no_key_is_exit_1_and_says_what_a_key_is(
+    sqlite_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(sqlite_template, tmp_path / "vakhta.db")
+    place = placed(f"sqlite:///{tmp_path}/vakhta.db", tmp_path)
+    place.write()
+    place.config.write_text(f"store: {{url: '{place.url}'}}\n")
+    (tmp_path / "vakhta-audit.key").write_text("broken")
+
+    code = place.run("verify")
+
+    assert code == 1
+    assert "must be 32 bytes in base64" in capsys.readouterr().err
 
 
 def test_a_database_without_an_audit_log_is_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

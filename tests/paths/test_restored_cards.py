@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from bot import cards
+from bot import cards, undelivered
 from bot.alarms import glass_broken
 from bot.channels.slack import Slack
 from bot.channels.telegram import Telegram
@@ -48,7 +49,7 @@ class Chats:
         house.delivery = Delivery(
             house.store,
             self.channels,
-            mouths=house.mouths,
+            report_failure=partial(undelivered.tell, mouths=house.mouths),
             public_url="http://vakhta.example",
             told=house.written.append,
             patience=Patience(first=timedelta(seconds=1), most=timedelta(seconds=1)),

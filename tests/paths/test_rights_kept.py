@@ -292,7 +292,7 @@ def test_a_gate_that_is_opened_for_a_run_which_has_ended_says_no(house: House) -
 def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, ends: Callable[[House], object]) -> None:
     house.action(risk=Risk.NONE, reads=True)
     looks: list[Look] = []
-    house.runs._parts = replace(house.runs._parts, following=Kept(looks))
+    house.desk._following = Kept(looks)
     house.says("turn prod/api 6")
     (look,) = looks
     with pytest.raises(Moved):  # it looks at the world

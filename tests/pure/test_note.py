@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bot import note
-from bot.ports import Rejected
 from bot.tools import signing
 
 _NAME = "PeterNeumann"
@@ -70,7 +69,7 @@ def test_a_key_file_that_holds_no_key_is_not_written_over(tmp_path: Path) -> Non
     path = tmp_path / "vakhta-audit.key"
     path.write_text("something else")
 
-    with pytest.raises(Rejected, match="32 bytes in base64"):
+    with pytest.raises(signing.BadKey, match="32 bytes in base64"):
         signing.seed_in(path)
 
     assert path.read_text() == "something else"
