@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bot.store import migrating
 from bot.store.engine import Store
 from tests.house import House
+from tests.late import go_ahead
 from tests.lending import Lending
 from tests.postgres import Postgres, why_not
+
+#: An example has no deadline, and no machine is too slow: a busy one would fail them.
+settings.register_profile("vakhta", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vakhta")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _late() -> None:
+    """Under `.ci/late` the clock goes ahead by an hour, after everything was imported and before the first test."""
+    if file := os.environ.get("VAKHTA_TESTS_LATE"):
+        go_ahead(Path(file))
 
 
 @pytest.fixture(scope="session")
