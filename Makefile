@@ -28,9 +28,12 @@ test: $(VENV)/.tested ## all tests; installs what they need where apt and Go can
 	@.ci/helm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(VENV)/.tested ## the tests that take minutes, such as a million requests that are nearly right
-	@.ci/apt
+# The last two run what `make test` has run, on worse terms: on a busy machine, and long after its import.
+test-slow: $(VENV)/.tested ## the tests that take minutes; those that wait, on a busy machine; those that sign, an hour later
+	@.ci/apt slow
 	$(BIN)/python -m pytest -n 2 -m slow
+	.ci/busy $(BIN)/python -m pytest -n 2 --dist loadgroup -m "(waits or crash) and not slow"
+	.ci/late $(BIN)/python -m pytest -n 2 --dist loadgroup tests/plugs
 
 e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and Chromium
 	@.ci/apt

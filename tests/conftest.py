@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bot.store import migrating
 from bot.store.engine import Store
 from tests.house import House
+from tests.late import go_ahead
 from tests.lending import Lending
 from tests.postgres import Postgres, why_not
+
+#: An example has no deadline, and no machine is too slow: a busy one would fail them.
+settings.register_profile("vakhta", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vakhta")
+
+#: Where files are in memory. A commit to SQLite waits for no disk there, and the tests of it take half as long.
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 4 * 2**30
+
+
+def _is_fit(folder: Path) -> bool:
+    """Containers often have 64 MB there, from which no program may be started."""
+    if not os.access(folder, os.W_OK):
+        return False
+    there = os.statvfs(folder)
+    return there.f_bavail * there.f_frsize > _ENOUGH and not there.f_flag & os.ST_NOEXEC
+
+
+if _is_fit(_MEMORY):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _late() -> None:
+    """Under `.ci/late` the clock goes ahead by an hour, after everything was imported and before the first test."""
+    if file := os.environ.get("VAKHTA_TESTS_LATE"):
+        go_ahead(Path(file))
 
 
 @pytest.fixture(scope="session")

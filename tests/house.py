@@ -301,7 +301,7 @@ class House:
         answers: list[Future[Taken]] = [Future() for _ in delivered]
         for one, answer in zip(delivered, answers, strict=True):
             self.intake.take(one, into(answer))
-        return [answer.result(10) for answer in answers]
+        return [answer.result(60) for answer in answers]
 
     def hears_in_one_commit(self, *delivered: Delivered) -> list[Taken]:
         """Deliveries that wait while another is being stored, so that they share the next commit."""
@@ -313,12 +313,12 @@ class House:
                 pass
             for one, answer in zip(delivered, answers[1:], strict=True):
                 self.intake.take(one, into(answer))
-        return [answer.result(10) for answer in answers][1:]
+        return [answer.result(60) for answer in answers][1:]
 
     def cannot_read(self, body: bytes, said: str = "Not JSON.", code: str = "bad_json") -> Taken:
         answer: Future[Taken] = Future()
         self.intake.keep("alertmanager", body, Rejected(said, code=code), into(answer))
-        return answer.result(10)
+        return answer.result(60)
 
     def says(
         self,

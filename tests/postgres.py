@@ -27,7 +27,7 @@ from tests.running import TIED, free_port
 
 _INSTALLED = Path("/usr/lib/postgresql")
 _OWNER = "vakhta"
-_STARTS_WITHIN_S = 30.0
+_STARTS_WITHIN_S = 60.0
 _FAST = (
     "fsync=off",
     "full_page_writes=off",
@@ -166,7 +166,7 @@ class Postgres:
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
-            host="127.0.0.1", port=self._port, user=_OWNER, dbname="postgres", autocommit=True, connect_timeout=5
+            host="127.0.0.1", port=self._port, user=_OWNER, dbname="postgres", autocommit=True, connect_timeout=60
         )
 
 

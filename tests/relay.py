@@ -56,7 +56,7 @@ class Relay:
             while True:
                 ours, _ = self._door.accept()
                 try:
-                    theirs = socket.create_connection(("127.0.0.1", self._to), timeout=5)
+                    theirs = socket.create_connection(("127.0.0.1", self._to), timeout=60)
                 except OSError:  # one that the server does not take must not make the relay deaf to all others
                     ours.close()
                     continue

@@ -25,7 +25,7 @@ from typing import IO, Any, Protocol, Self
 ROOT = Path(__file__).parent.parent
 #: Before a command: the kernel ends it with whoever started it.
 TIED = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
-_ENDS_WITHIN_S = 25.0
+_ENDS_WITHIN_S = 60.0
 
 TOKEN = "local-only-token"
 
@@ -76,7 +76,7 @@ class Program:
         return self
 
     def wait_ready(self) -> None:
-        until(lambda: self._ready() or not self.alive(), f"{self._log.name} is ready", within_s=30)
+        until(lambda: self._ready() or not self.alive(), f"{self._log.name} is ready", within_s=60)
         assert self.alive(), f"{self._log.name} ended at once: {self.said()[-2000:]}"
 
     def begin(self, command: Sequence[str] | None = None, **env: str) -> None:
@@ -140,7 +140,7 @@ class Vakhta(Program):
 
     def metric(self, start: str) -> float:
         """The sum of the series whose line begins so."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
 
@@ -155,7 +155,7 @@ class Vakhta(Program):
         }
 
 
-def until(holds: Callable[[], bool], what: str, *, within_s: float = 20.0) -> None:
+def until(holds: Callable[[], bool], what: str, *, within_s: float = 60.0) -> None:
     """Wait until `holds()`, or AssertionError naming `what`."""
     deadline = time.monotonic() + within_s
     while not holds():
@@ -165,7 +165,7 @@ def until(holds: Callable[[], bool], what: str, *, within_s: float = 20.0) -> No
 
 def read(url: str) -> dict[str, Any]:
     """The JSON object at that address."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         found = json.load(answer)
     assert isinstance(found, dict), f"no object at {url}"
     return found
@@ -174,7 +174,7 @@ def read(url: str) -> dict[str, Any]:
 def answers(url: str) -> bool:
     """Whether a GET of it is answered below 400."""
     try:
-        with urllib.request.urlopen(url, timeout=5):
+        with urllib.request.urlopen(url, timeout=60):
             return True
     except OSError:
         return False
@@ -184,7 +184,7 @@ def send(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     """POST it; returns the status, 0 where no answer came."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=15) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -132,7 +132,7 @@ def test_without_a_database_that_can_be_read_it_is_refused(place: Place, verb: s
     needs, config = VERBS[verb], place.settings("{id: local, roles: [admin]}")
     command = [sys.executable, "-m", "bot", *verb.split(), "--config", str(config), *needs.words]
 
-    ended = subprocess.run(command, capture_output=True, timeout=20, check=False)
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
 
     assert (ended.returncode != 0) == needs.database, ended.stderr
     assert place.database.read_bytes() == b"this is no database" * 100

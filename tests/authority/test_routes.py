@@ -195,7 +195,7 @@ def ask(bot: Bot) -> Iterator[Ask]:
     """Returns the head of the answer; of a story that goes on for ever there is no more."""
     port = bot.web.url().rpartition(":")[2]
     each = httpx.Limits(max_keepalive_connections=0)  # a connection each, as callers have
-    with httpx.Client(trust_env=False, timeout=10, limits=each) as http:
+    with httpx.Client(trust_env=False, timeout=60, limits=each) as http:
         key = re.findall(r'name="vakhta-page" content="([^"]+)"', http.get(f"http://127.0.0.1:{port}/").text)[0]
 
         def asked(caller: Caller, method: str, path: str) -> httpx.Response:

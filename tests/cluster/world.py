@@ -157,7 +157,7 @@ class World:
     def until(self, holds: Callable[[], object], what: str, within_s: float = 60.0) -> None:
         """The fake moves with each request, so that this never has to wait long there."""
         began = time.monotonic()
-        deadline, stirred = began + (within_s if self.real else 5.0), began
+        deadline, stirred = began + (within_s if self.real else 60.0), began
         while not holds():
             assert time.monotonic() < deadline, f"{what} did not come true"
             if self.real:

@@ -48,7 +48,7 @@ class Stage:
 
     def finish(self) -> None:
         for part in self._parts:
-            part.result(timeout=30)
+            part.result(timeout=60)
         until(lambda: not self.ledger.unsent(), "nothing is owed any more")
 
     def reached(self) -> bool:

@@ -41,11 +41,13 @@ def _read(folder: Path, ignored: set[str]) -> Iterator[tuple[str, str]]:
 @cache
 def modules(*folders: str) -> dict[str, ast.Module]:
     """The Python files under those folders, parsed, by their path from the root."""
-    return {
-        name: ast.parse(text)
-        for name, text in texts().items()
-        if name.endswith(".py") and name.partition("/")[0] in folders
-    }
+    return {name: _parsed(name) for name in texts() if name.endswith(".py") and name.partition("/")[0] in folders}
+
+
+@cache
+def _parsed(name: str) -> ast.Module:
+    """Each file is parsed once, whatever it is asked for together with."""
+    return ast.parse(texts()[name])
 
 
 def fences(page: str, language: str) -> list[str]:

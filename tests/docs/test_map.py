@@ -7,7 +7,11 @@ import re
 from collections import defaultdict
 from configparser import ConfigParser
 
+import pytest
+
 from tests.docs.papers import MAP, ROOT, fences, modules, section
+
+pytestmark = pytest.mark.xdist_group("parsed")  # so that one worker parses all files, once
 
 #: One SDK each; what is in the second column belongs to the first.
 SDKS = {

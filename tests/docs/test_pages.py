@@ -13,6 +13,8 @@ from bot.settings import load
 from bot.welcome import welcome
 from tests.docs.papers import PAGES, README, ROOT, fences, modules, prose
 
+pytestmark = pytest.mark.xdist_group("parsed")  # so that one worker parses all files, once
+
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")

@@ -72,7 +72,7 @@ class Alertmanager(Program):
 
     def metric(self, start: str) -> float:
         """The sum of the series whose line begins so."""
-        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
 
@@ -158,6 +158,6 @@ def _watching(shop: Shop, rules: Path, alertmanagers: Sequence[str]) -> dict[str
 
 
 def _get(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
     return found

@@ -297,8 +297,8 @@ def test_a_lost_connection_is_said_and_found_again(tmp_path: Path, chromium: Web
     state = wait_for(lambda: text(chromium, "#live") if text(chromium, "#live") == "connection lost" else "")
     with WebHouse(tmp_path / "one", port=port) as again:
         again.fire("AfterTheLoss")
-        wait_for(lambda: "AfterTheLoss" in text(chromium, "#open"), within_s=15)
-        wait_for(lambda: text(chromium, "#live") == "live", within_s=15)
+        wait_for(lambda: "AfterTheLoss" in text(chromium, "#open"), within_s=60)
+        wait_for(lambda: text(chromium, "#live") == "live", within_s=60)
         wait_for(lambda: text(chromium, "#trouble") == "")
 
     assert "What you see is from" in said or "connection is lost" in said

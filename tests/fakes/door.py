@@ -71,14 +71,14 @@ class SmallDoor:
         with self._moved:
             self._next.append(reply)
 
-    def wait_for_asks(self, count: int, within_s: float = 20.0) -> list[Ask]:
+    def wait_for_asks(self, count: int, within_s: float = 60.0) -> list[Ask]:
         """The asks that had an effect, as soon as there are `count`; an AssertionError when that takes too long."""
         with self._moved:
             there = self._moved.wait_for(lambda: len(self.asks) >= count, within_s)
             assert there, f"{count} asks expected within {within_s} s, got {self.asks!r}"
             return list(self.asks)
 
-    def wait_for_heard(self, count: int, within_s: float = 20.0) -> list[Ask]:
+    def wait_for_heard(self, count: int, within_s: float = 60.0) -> list[Ask]:
         """Like `wait_for_asks`, repeated ones counted too."""
         with self._moved:
             there = self._moved.wait_for(lambda: len(self.heard) >= count, within_s)
@@ -87,7 +87,7 @@ class SmallDoor:
 
     def ask(self, ask: Ask) -> Reply:
         self._check_ask(ask)
-        if not self.unlocked.wait(10):
+        if not self.unlocked.wait(60):
             self._fault(f"nobody unlocked the door for {ask.words!r}")
         if ask.by == NOBODY and ask.words.split()[0] != "link":
             return self._refuse(ask)

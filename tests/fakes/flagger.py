@@ -29,7 +29,7 @@ class Flagger:
         self.answers: list[tuple[str, int]] = []  #: hook and status, as they came
         self.silent = False  #: it is down
         self._weights: dict[str, int] = {}
-        self._http = httpx.Client(trust_env=False, timeout=5)
+        self._http = httpx.Client(trust_env=False, timeout=60)
 
     def close(self) -> None:
         self._http.close()

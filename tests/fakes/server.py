@@ -99,7 +99,7 @@ class StrictServer:
         with self._lock:
             self._troubles.extend([trouble] * times)
 
-    def wait(self, holds: Callable[[], bool], what: str = "the condition", *, within_s: float = 20.0) -> None:
+    def wait(self, holds: Callable[[], bool], what: str = "the condition", *, within_s: float = 60.0) -> None:
         """Until `holds()`, or AssertionError naming `what`."""
         deadline = time.monotonic() + within_s
         while not holds():
@@ -127,7 +127,7 @@ class StrictServer:
         self._server.shutdown()
         self._server.drop_connections()
         self._server.server_close()
-        self._thread.join(5)
+        self._thread.join(60)
         if error is None and self.faults:
             raise AssertionError(f"{type(self).__name__} was used wrongly:\n- " + "\n- ".join(self.faults))
 
@@ -228,7 +228,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def _go_wrong(self, trouble: Trouble) -> None:
         if trouble.hang:
-            self.server.fake.ended.wait(30)
+            self.server.fake.ended.wait(60)
         if trouble.reset or trouble.hang:
             self.close_connection = True
             _drop(self.connection)

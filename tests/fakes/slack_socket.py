@@ -39,7 +39,7 @@ class FakeSocket:
         assert self._thread is not None
         self.end_all()
         self._server.shutdown()
-        self._thread.join(5)
+        self._thread.join(60)
         for envelope in self._sent.keys() - self.acks.keys():
             self._fault(f"{envelope} was never acknowledged")
 

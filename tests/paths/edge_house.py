@@ -179,7 +179,7 @@ class EdgeHouse:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.begin_to_stop()
-        self._thread.join(10)
+        self._thread.join(60)
         self._door.close()
         self.app.stop()
         assert not self._thread.is_alive()
@@ -197,7 +197,7 @@ class EdgeHouse:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None
     ) -> Answer:
         sent = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
-        line = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        line = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             if self._in_one_go:
                 line.connect()
@@ -210,7 +210,7 @@ class EdgeHouse:
 
     def speak(self, *pieces: bytes) -> bytes:
         """Send these bytes on a connection of their own; all that was answered until it was closed."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as line:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as line:
             for piece in pieces:
                 line.sendall(piece)
             heard = bytearray()

@@ -57,7 +57,7 @@ class SlowEars(Ears):
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
         self.entered.set()
-        assert self.go_on.wait(5)
+        assert self.go_on.wait(120)  # longer than a test waits for its answer
         return super().receive(headers, body)
 
 
@@ -75,7 +75,7 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 
 def speak(port: int, sent: bytes) -> bytes:
     """Raw bytes out, and all that comes back until the server hangs up or has said it all."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         line.sendall(sent)
         answer = b""
         while b"\r\n\r\n" not in answer and (piece := line.recv(65536)):

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bot.app import Bot
 from bot.channels.console import Console
 from bot.settings import Settings
 from tests.paths.web_house import wait_for
+
+pytestmark = pytest.mark.waits
 
 
 def test_what_the_bot_says_to_the_console_is_told_to_an_open_board(tmp_path: Path) -> None:
@@ -23,7 +26,7 @@ def test_what_the_bot_says_to_the_console_is_told_to_an_open_board(tmp_path: Pat
         assert isinstance(console, Console)
         key = re.findall(r'name="vakhta-page" content="([^"]+)"', httpx.get(f"{url}/", trust_env=False).text)[0]
         headers = {"X-Vakhta-Page": key}
-        with httpx.stream("GET", f"{url}/events", headers=headers, trust_env=False, timeout=10) as board:
+        with httpx.stream("GET", f"{url}/events", headers=headers, trust_env=False, timeout=60) as board:
             wait_for(lambda: console.aloud("a", "2 of 6 are ready"))
             told = next(line for line in board.iter_lines() if "2 of 6 are ready" in line)
     finally:

@@ -27,6 +27,8 @@ from bot.store.tx import Tx
 from bot.watch import Ticks
 from tests.house import ANA, BO, ROLES, House, alert, down
 
+pytestmark = pytest.mark.waits
+
 _SECOND = timedelta(seconds=1)
 
 

@@ -24,6 +24,8 @@ from tests.paths.edge_house import TOKEN, EdgeHouse, Stored
 from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import alert, body
 
+pytestmark = pytest.mark.waits
+
 HEAD = (
     b"POST /alerts/alertmanager HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: Alertmanager/0.28.1\r\n"
     b"Content-Length: %d\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\nContent-Type: application/json\r\n\r\n"
@@ -137,7 +139,7 @@ def edge() -> Iterator[EdgeHouse]:
         yield house
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(1, len(webhook()) - 1), sent=st.sampled_from([body(), body(alert(status="resolved"))]))
 def test_one_write_or_two_make_no_difference_to_the_answer(edge: EdgeHouse, cut: int, sent: bytes) -> None:
     answers = []
@@ -150,7 +152,7 @@ def test_one_write_or_two_make_no_difference_to_the_answer(edge: EdgeHouse, cut:
 
 def ask(edge: EdgeHouse, *pieces: bytes) -> tuple[bytes, list[bytes], bytes]:
     """Status line, header fields without the time, and body of one answer on a connection that stays open."""
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         for piece in pieces:
             line.sendall(piece)
         return read(line)
@@ -169,7 +171,7 @@ def read(line: socket.socket) -> tuple[bytes, list[bytes], bytes]:
 
 
 def test_what_is_sent_before_the_answer_is_answered_after_it() -> None:
-    with EdgeHouse() as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
+    with EdgeHouse() as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         edge.ledger.held = []
         line.sendall(webhook())
         wait_for(lambda: edge.ledger.held)
@@ -188,7 +190,7 @@ def test_what_is_sent_before_the_answer_is_answered_after_it() -> None:
 def test_a_sender_that_hangs_up_before_the_answer_has_its_alerts_stored() -> None:
     with EdgeHouse() as edge:
         edge.ledger.held = []
-        with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
+        with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
             line.sendall(webhook())
             wait_for(lambda: edge.ledger.held)
         edge.ledger.held[0]()
@@ -208,7 +210,7 @@ def test_what_is_wrong_is_noticed_also_of_a_sender_that_says_no_more(
     sent: bytes, kept: list[object], alarms: list[object]
 ) -> None:
     with EdgeHouse() as edge:
-        with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
+        with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
             line.sendall(sent)
             line.shutdown(socket.SHUT_WR)
         wait_for(lambda: edge.ledger.kept or edge.ledger.alarms)
@@ -217,7 +219,7 @@ def test_what_is_wrong_is_noticed_also_of_a_sender_that_says_no_more(
 
 
 def test_a_stop_answers_first_what_is_under_way_and_says_that_it_was_the_last() -> None:
-    with EdgeHouse() as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
+    with EdgeHouse() as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         edge.ledger.held = []
         line.sendall(webhook())
         wait_for(lambda: edge.ledger.held)
@@ -231,14 +233,14 @@ def test_a_stop_answers_first_what_is_under_way_and_says_that_it_was_the_last() 
 
 def refuses(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
     except ConnectionRefusedError:
         return True
     return False
 
 
 def test_a_connection_that_falls_idle_after_its_answer_is_closed_in_time() -> None:
-    with EdgeHouse(keep_alive_s=0) as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=10) as line:
+    with EdgeHouse(keep_alive_s=0) as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         edge.ledger.held = []
         line.sendall(webhook())
         wait_for(lambda: edge.ledger.held)

@@ -20,6 +20,8 @@ from bot.store.reading import Reading
 from bot.web import feed
 from bot.web.feed import Bell, Feed
 
+pytestmark = pytest.mark.waits
+
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
@@ -60,7 +62,7 @@ def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]], bell: Bel
     """What the script saw of one feed."""
 
     async def run(threads: ThreadPoolExecutor) -> list[str]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return [piece async for piece in script(Feed(cast("Store", shelf), bell or Bell(), threads=threads))]
 
     with ThreadPoolExecutor(1) as threads:

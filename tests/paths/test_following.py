@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import pytest
+
 from bot.acts import Ended, Outcome
 from bot.following import Following
 from bot.model import Ask
 from bot.ports import Rejected, Undelivered
 from tests.fakes.chat import Chat
 from tests.house import ANA
+
+pytestmark = pytest.mark.waits
 
 _ASK = Ask(by=ANA, words="status prod/api", place="slack", incident_id=None, spot="C1")
 
@@ -37,7 +41,7 @@ class Answers:
 def ended(following: Following) -> None:
     for one in threading.enumerate():
         if one.name.startswith("following-"):
-            one.join(5)
+            one.join(60)
     assert not following._places
 
 
@@ -109,7 +113,7 @@ def test_the_same_question_at_the_same_place_is_followed_once() -> None:
     following = Following({"slack": Chat()}, every_s=0.0)
 
     def look() -> Outcome:
-        gate.wait(5)
+        gate.wait(60)
         return found("done", moves=False)
 
     following.answer(_ASK, found("step 1"), look)

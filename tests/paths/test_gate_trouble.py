@@ -22,6 +22,8 @@ from bot.store.tx import Tx
 from tests.house import House, alert
 from tests.paths.test_gate import handle
 
+pytestmark = pytest.mark.waits
+
 _REFUSED = ("Refused: the audit log cannot be written (", "). Nothing was changed.")
 #: As many transactions as a yes has: asked, intended, renewed, ended, and one more that is not reached.
 _STEPS = 5
@@ -133,7 +135,7 @@ def test_eight_yes_to_eight_plans_of_one_target_run_one_and_tell_the_others(hous
             seven.set()
 
     def hold_on() -> None:
-        assert seven.wait(10), "the other seven were not answered while one ran"
+        assert seven.wait(60), "the other seven were not answered while one ran"
 
     house.dials.before.append(hold_on)
     people = [threading.Thread(target=say, args=(one,)) for one in shown]

@@ -27,6 +27,8 @@ from tests.paths.edges import speak
 from tests.paths.web_house import TOKEN, WebHouse
 from tests.running import Program, free_port
 
+pytestmark = pytest.mark.waits
+
 NGINX = "/usr/sbin/nginx"
 
 
@@ -117,7 +119,7 @@ def test_whatever_comes_on_a_connection_on_which_a_proxy_spoke_is_not_from_this_
     here = f"Host: 127.0.0.1:{house.port}\r\n"
     smuggled = [f"GET / HTTP/1.1\r\n{here}\r\n".encode(), typed(house, f"ack {number}", key)]
 
-    with socket.create_connection(("127.0.0.1", house.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(f"GET {carrier} HTTP/1.1\r\n{here}{header}\r\n\r\n".encode())
         heard = [one_answer(line)]
         for sent in smuggled:

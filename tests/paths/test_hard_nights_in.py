@@ -140,5 +140,5 @@ def test_a_sender_that_cannot_be_answered_costs_the_others_no_answer(house: Hous
         second: Future[Taken] = Future()
         house.intake.take(of(alert("Second", group="second")), into(second))
 
-    assert second.result(10).code == "accepted"
+    assert second.result(60).code == "accepted"
     assert len(house.incidents()) == 2

@@ -509,7 +509,7 @@ def test_any_byte_of_any_column_that_is_flipped_shows(
 
     put = f"UPDATE OR IGNORE {table} SET {column} = CAST(? AS {type_of(rows[0][1])}) WHERE rowid = ?"
 
-    @settings(max_examples=25, deadline=None, database=None)
+    @settings(max_examples=25, database=None)
     @given(data=st.data())
     def any_byte(data: st.DataObject) -> None:
         row, value = data.draw(st.sampled_from(rows))

@@ -20,6 +20,8 @@ from tests.paths.edge_house import NEXT_TOKEN, OTHER_TOKEN, TOKEN, Answer, EdgeH
 from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import body
 
+pytestmark = pytest.mark.waits
+
 AUTH = f"Authorization: Bearer {TOKEN}\r\n".encode()
 HEAD = b"POST /alerts/alertmanager HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -55,7 +57,7 @@ def test_nothing_is_answered_before_the_commit(edge: EdgeHouse) -> None:
     early = list(answers)
 
     edge.ledger.held[0]()
-    sender.join(5)
+    sender.join(60)
 
     assert early == []
     assert [answer.status for answer in answers] == [200]
@@ -191,7 +193,7 @@ def test_16_mib_are_read(edge: EdgeHouse) -> None:
 
 @pytest.mark.parametrize("arrived", [b"", b"{"])
 def test_row_8_a_body_that_stalls(arrived: bytes) -> None:
-    with EdgeHouse(within=timedelta(milliseconds=200)) as edge:
+    with EdgeHouse(within=timedelta(seconds=1)) as edge:
         heard = edge.speak(HEAD + AUTH + b"Content-Length: 10\r\n\r\n" + arrived)
         after = edge.post(body())
 

@@ -16,6 +16,8 @@ from tests.paths.edge_house import OTHER_TOKEN, TOKEN, EdgeHouse
 from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import body
 
+pytestmark = pytest.mark.waits
+
 LARGE = b"x" * 200_000
 OTHERS = {"Authorization": f"Bearer {OTHER_TOKEN}"}
 

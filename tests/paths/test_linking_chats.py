@@ -18,6 +18,8 @@ from tests.house import BO, House, alert
 from tests.plugs.slack.notices import hear, section
 from tests.plugs.telegram_room import SIGNED, hears, others, settings
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

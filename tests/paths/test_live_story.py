@@ -13,6 +13,8 @@ import pytest
 
 from tests.paths.web_house import WebHouse, wait_for
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
@@ -24,7 +26,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
 def story(house: WebHouse, last: str | None = None) -> Iterator[Iterator[tuple[str, str]]]:
     """What the live story tells, as (id, data) of each event; named ones as (name, data)."""
     headers = house.page() if last is None else {"Last-Event-ID": last, **house.page()}
-    with httpx.stream("GET", f"{house.url}/events", headers=headers, timeout=5, trust_env=False) as answer:
+    with httpx.stream("GET", f"{house.url}/events", headers=headers, timeout=60, trust_env=False) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield told(answer.iter_lines())

@@ -23,6 +23,8 @@ from bot.store import opening, wal
 from tests.house import House, alert
 from tests.running import until
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture
 def path(tmp_path: Path, sqlite_template: Path) -> Path:

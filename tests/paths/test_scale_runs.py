@@ -213,7 +213,7 @@ def test_a_process_that_dies_at_its_write_is_judged_by_the_world(
     world.place(cluster=Meddled(world, **{when: die}))
     shown = on_call.says("scale prod/api 5", spot=_SPOT)
     on_call.says(f"yes {handle(shown.said)}", spot=_SPOT)
-    assert died.wait(10)
+    assert died.wait(60)
     until(lambda: not on_call.runs._apart.live(), "its thread is gone")
     before = on_call.audited()[-1]
 

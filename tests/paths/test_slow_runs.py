@@ -20,6 +20,8 @@ from tests.house import House, alert
 from tests.paths.test_gate import handle
 from tests.running import until
 
+pytestmark = pytest.mark.waits
+
 SPOT = "C1:1.5"
 
 
@@ -41,7 +43,7 @@ class Steps:
 
     def _step(self, at: int, said: str) -> str:
         self.reached[at].set()
-        assert self._may[at].wait(10)
+        assert self._may[at].wait(60)
         return said
 
 
@@ -105,7 +107,7 @@ def test_how_it_goes_is_one_message_and_the_answer_of_runs(slow: House) -> None:
     steps = Steps(slow, "1 of 2 is done", "2 of 2 are done")
     approved(slow)
     steps.go_on()
-    assert steps.reached[1].wait(10)
+    assert steps.reached[1].wait(60)
 
     said = slow.says("runs").said
 

@@ -64,7 +64,7 @@ def _settings(folder: Path, sns: dict[str, Any] | None) -> Settings:
 
 @pytest.fixture(scope="module")
 def http(bot: Bot) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=bot.web.url(), trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=bot.web.url(), trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -267,7 +267,7 @@ def test_while_a_certificate_is_waited_for_others_are_answered_and_strangers_do_
 
     def fetch(address: str) -> bytes:
         asked.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return amazon.fetch(address)
 
     monkeypatch.setattr(senders, "_certificate_at", fetch)
@@ -276,7 +276,7 @@ def test_while_a_certificate_is_waited_for_others_are_answered_and_strangers_do_
     made = Bot(_settings(tmp_path, {"topics": [TOPIC]}))
     made.start()
     try:
-        with httpx.Client(base_url=made.web.url(), trust_env=False, timeout=10) as http, ThreadPoolExecutor(6) as six:
+        with httpx.Client(base_url=made.web.url(), trust_env=False, timeout=60) as http, ThreadPoolExecutor(6) as six:
             waiting = [six.submit(http.post, "/alerts/sns", content=letter()) for _ in range(6)]
             wait_for(lambda: made._alerts._proofs._waiting == 6 and asked.is_set())
             one_more = http.post("/alerts/sns", content=letter())
@@ -284,7 +284,7 @@ def test_while_a_certificate_is_waited_for_others_are_answered_and_strangers_do_
             other = http.post("/alerts/alertmanager", content=alertmanagers_body(), headers=token)
             early = [one.done() for one in waiting]
             go_on.set()
-            answers = [one.result(10).status_code for one in waiting]
+            answers = [one.result(60).status_code for one in waiting]
     finally:
         go_on.set()
         made.stop()

@@ -14,6 +14,9 @@ from bot.model import NOBODY, Ask
 from bot.store import migrating
 from bot.store.engine import Store
 from tests.house import NOON, House, alert
+from tests.running import until
+
+pytestmark = pytest.mark.waits
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(store_url: str) -> None:
@@ -149,19 +152,13 @@ def test_sqlites_log_is_folded_into_the_file_beside_the_commits(tmp_path: Path) 
     store = Store(f"sqlite:///{path}")
     migrating.migrate(store)
     store.start()
-    deadline = threading.Event()
 
     def folded() -> bool:
         with sqlite3.connect(path) as other:
             _, pages, moved = other.execute("PRAGMA wal_checkpoint(NOOP)").fetchone() or (0, 0, 0)
         return bool(pages == moved)
 
-    for _ in range(100):
-        if path.stat().st_size > 4096 and folded():
-            break
-        deadline.wait(0.1)
-    else:
-        pytest.fail("the log was not folded within ten seconds")
+    until(lambda: path.stat().st_size > 4096 and folded(), "the log is folded")
     store.close()
 
 

@@ -16,7 +16,7 @@ from bot.store.engine import Store, Unavailable
 from bot.store.sql import Asked, Sql, array
 from tests.postgres import Postgres, cut
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.waits]
 
 _TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
 _TRICKY = st.sampled_from(
@@ -30,7 +30,7 @@ def line(postgres: Postgres) -> Iterator[psycopg.Connection[tuple[object, ...]]]
         yield connection
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.one_of(st.none(), _TEXTS, _TRICKY), min_size=1, max_size=5),
     numbers=st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=5),
@@ -106,10 +106,10 @@ def test_what_is_asked_first_is_asked_when_the_turn_is_ours(postgres: Postgres, 
     with store.begin() as tx:
         thread = threading.Thread(target=second)
         thread.start()
-        begun.wait(5)
+        begun.wait(60)
         waited = not theirs.wait(0.2)
         tx.answer("slack", "1", "said before it had its turn", ok=True)
-    thread.join(10)
+    thread.join(60)
     store.close()
 
     assert waited

@@ -12,7 +12,7 @@ from bot.ports import Limit
 from tests.house import House, alert
 from tests.postgres import Postgres
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.waits]
 
 
 @pytest.fixture

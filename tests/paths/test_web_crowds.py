@@ -16,6 +16,8 @@ from tests.paths.edges import Ears, SlowEars
 from tests.paths.test_web_framing import told
 from tests.paths.web_house import WebHouse, wait_for
 
+pytestmark = pytest.mark.waits
+
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 ASKED = b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
 ALERT = b"POST /alerts/any HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
@@ -42,7 +44,7 @@ class Crowd:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
         self._stack.close()
 
     def _send(self, number: int, sent: bytes) -> None:
@@ -59,7 +61,7 @@ def test_a_connection_is_not_read_beyond_the_request_that_is_being_answered(tmp_
     slow = SlowEars("slack")
     with WebHouse(tmp_path, channels={"slack": slow}) as house:
         with Crowd(house.port, ASKED * 5000, of=of):
-            assert slow.entered.wait(20)
+            assert slow.entered.wait(60)
             wait_for(lambda: len(house.connections()) == of)
 
             answers = [told(house.port, ALERT) for _ in range(50)]
@@ -110,7 +112,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
 
 
 def leave(port: int, sent: bytes, *, reset: bool) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         if reset:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         line.settimeout(0.2)
@@ -146,7 +148,7 @@ def test_an_answer_to_somebody_who_has_gone_meanwhile_leaves_no_trace(
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 line.sendall(ASKED * 2)  # with the second it is not read on, so that a reset is seen when it is written
             wait_for(lambda: house.under_way() == 8)
-            assert slow.entered.wait(20)
+            assert slow.entered.wait(60)
         slow.go_on.set()
 
         assert wait_for(lambda: house.under_way() == 0 and not house.connections())

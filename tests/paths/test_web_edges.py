@@ -18,6 +18,8 @@ from bot.web.health import Health
 from tests.paths.edges import Ears, SlowEars, error_of, refusals, refuses, speak
 from tests.paths.web_house import WebHouse, wait_for
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture(scope="module")
 def slack() -> Ears:
@@ -187,7 +189,7 @@ def test_a_check_that_hangs_is_a_fault_and_is_not_started_again() -> None:
 
     def stuck() -> str | None:
         started.append(1)
-        hang.wait(10)
+        hang.wait(60)
         return None
 
     with ThreadPoolExecutor(2) as threads:
@@ -224,7 +226,7 @@ def test_a_body_that_does_not_come_is_408(house: WebHouse, monkeypatch: pytest.M
 
 def test_requests_that_follow_on_one_connection_are_all_answered(house: WebHouse) -> None:
     one = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
-    with socket.create_connection(("127.0.0.1", house.port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(one + b"\r\n" + one)
         line.sendall(b"\r\n" + one + b"Connection: close\r\n\r\n")
 
@@ -237,14 +239,14 @@ def test_a_stop_answers_first_what_is_under_way(tmp_path: Path) -> None:
     slow = SlowEars("slack")
     with WebHouse(tmp_path, channels={"slack": slow}) as house, ThreadPoolExecutor(2) as threads:
         asked = threads.submit(house.http.post, "/in/slack", content=b"x")
-        assert slow.entered.wait(5)
+        assert slow.entered.wait(60)
 
         stopped = threads.submit(house.stop)
         wait_for(lambda: refuses(house.port))
         slow.go_on.set()
 
-        assert asked.result(5).content == b"taken"
-        stopped.result(5)
+        assert asked.result(60).content == b"taken"
+        stopped.result(60)
         assert not house.alive
 
 

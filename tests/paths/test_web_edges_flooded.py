@@ -26,6 +26,8 @@ from tests.paths.edges import Ears, SlowEars, error_of
 from tests.paths.web_house import WebHouse, wait_for
 from tests.running import TOKEN, Vakhta
 
+pytestmark = pytest.mark.waits
+
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = LIVE.replace(b"Host", b"Connection: close\r\nHost")
 CHUNKED = b" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -136,7 +138,7 @@ def test_a_stranger_with_more_idle_connections_than_descriptors_keeps_no_page_fr
 def test_a_body_that_goes_on_without_content_is_cut_off(
     house: WebHouse, path: bytes, before: bytes, piece: bytes
 ) -> None:
-    with socket.create_connection(("127.0.0.1", house.port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(path + CHUNKED + before)
 
         assert is_cut_off(line, piece, after=64 * MIB)
@@ -161,7 +163,7 @@ def test_what_follows_the_body_is_no_header(house: WebHouse, slack: Ears) -> Non
 def test_a_large_body_is_no_part_of_the_head_that_follows_it(house: WebHouse, slack: Ears) -> None:
     slack.next = Heard(body=b"taken")
     large = b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n" + b"x" * 40000
-    with socket.create_connection(("127.0.0.1", house.port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(large + LAST[:10])
         first = hear(line, b"taken")
         line.sendall(LAST[10:])
@@ -210,13 +212,15 @@ def test_a_database_that_hangs_takes_nothing_but_what_is_read_from_it(
         read = house.store.read
 
         def hang() -> object:
-            free.wait(10)
+            free.wait(120)  # longer than anybody in this test waits
             return read()
 
         monkeypatch.setattr(house.store, "read", hang)
-        listed = [readers.submit(house.http.get, "/api/incidents", timeout=5) for _ in range(45)]
+        listed = [readers.submit(house.http.get, "/api/incidents", timeout=60) for _ in range(45)]
         wait_for(lambda: any(one.done() for one in listed))
-        others = [house.http.get(path, timeout=2).status_code for path in ("/livez", "/", "/pages/board.js", "/readyz")]
+        others = [
+            house.http.get(path, timeout=60).status_code for path in ("/livez", "/", "/pages/board.js", "/readyz")
+        ]
         refused = {(one.result().status_code, error_of(one.result())["code"]) for one in listed}
         free.set()
 
@@ -233,11 +237,11 @@ def test_a_scrape_does_not_wait_for_a_database_that_hangs(tmp_path: Path, monkey
 
     def hang() -> list[Debt]:
         asked.append(1)
-        free.wait(10)
+        free.wait(120)  # longer than anybody in this test waits
         return []
 
     with WebHouse(tmp_path, owed=hang) as house:
-        scrapes = [house.http.get("/metrics", timeout=5).text for _ in range(20)]
+        scrapes = [house.http.get("/metrics", timeout=60).text for _ in range(20)]
         free.set()
 
     assert all("vakhta_store_up 0.0" in text for text in scrapes)
@@ -264,9 +268,9 @@ def test_a_chat_that_hangs_holds_up_no_other(tmp_path: Path, pager: Ears) -> Non
     slack = SlowEars("slack")
     with WebHouse(tmp_path, channels={"slack": slack, "pagerduty": pager}) as house, ThreadPoolExecutor(10) as threads:
         asked = [threads.submit(house.http.post, "/in/slack", content=b"x") for _ in range(10)]
-        assert slack.entered.wait(5)
+        assert slack.entered.wait(60)
 
-        other = house.http.post("/in/pagerduty", content=b"x", timeout=3)
+        other = house.http.post("/in/pagerduty", content=b"x", timeout=60)
         slack.go_on.set()
 
         assert other.content == b"taken"
@@ -288,7 +292,7 @@ def test_row_78_a_webhook_too_large_to_be_one_is_taken_and_does_nothing(house: W
 
 @contextmanager
 def knock(port: int, sent: bytes = LIVE) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         line.sendall(sent)
         yield line
 

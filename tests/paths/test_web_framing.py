@@ -22,6 +22,8 @@ from tests.pure.alerts_of import alert, body
 from tests.running import TOKEN as BOT_TOKEN
 from tests.running import Vakhta
 
+pytestmark = pytest.mark.waits
+
 UPGRADES = [
     b"",
     b"Upgrade: h2c\r\nConnection: Upgrade\r\n",
@@ -82,7 +84,7 @@ def test_words_in_the_body_of_another_request_are_not_said_on_the_console(house:
     said = b"POST /console HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (own, len(words), words)
     body = b"\r\n" * 1000 + said
     head = b"POST /nothing HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n" % (UPGRADES[1], len(body))
-    with socket.create_connection(("127.0.0.1", house.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(head + body[:2000])
         first = line.recv(65536)
         line.sendall(body[2000:] + LAST)
@@ -148,7 +150,7 @@ def test_what_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_read(
 def test_whoever_says_no_more_after_the_request_is_answered(house: WebHouse, slack: Ears, path: bytes) -> None:
     slack.next = Heard(body=b"taken")
     head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nword" % path
-    with socket.create_connection(("127.0.0.1", house.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(head + LAST.replace(b"Connection: close\r\n", b""))
         line.shutdown(socket.SHUT_WR)
 
@@ -164,7 +166,7 @@ def test_whoever_says_no_more_after_the_request_is_answered(house: WebHouse, sla
 def test_an_alert_that_was_whole_is_stored_and_answered_whatever_follows_it(
     edge: EdgeHouse, sent: bytes, more: bytes, *, over: bool
 ) -> None:
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         line.sendall(webhook(sent) + more)
         if over:
             line.shutdown(socket.SHUT_WR)
@@ -180,7 +182,7 @@ def test_an_alert_that_was_whole_is_stored_and_answered_whatever_follows_it(
 
 
 def test_a_request_that_was_not_whole_when_its_sender_fell_silent_is_nothing(edge: EdgeHouse) -> None:
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         line.sendall(webhook(body())[:-1])
         line.shutdown(socket.SHUT_WR)
 
@@ -195,11 +197,11 @@ def test_a_sender_that_has_said_all_is_answered_also_after_a_long_time(tmp_path:
     slow = SlowEars("slack")
     with (
         WebHouse(tmp_path, channels={"slack": slow}) as house,
-        socket.create_connection(("127.0.0.1", house.port), timeout=20) as line,
+        socket.create_connection(("127.0.0.1", house.port), timeout=60) as line,
     ):
         line.sendall(b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
         line.shutdown(socket.SHUT_WR)
-        assert slow.entered.wait(20)
+        assert slow.entered.wait(60)
         slow.go_on.set()
 
         assert hear(line).endswith(b"taken")
@@ -208,7 +210,7 @@ def test_a_sender_that_has_said_all_is_answered_also_after_a_long_time(tmp_path:
 def test_a_sender_that_asks_first_whether_to_send_the_body_is_told_to(edge: EdgeHouse) -> None:
     sent = body()
     head, _, _ = webhook(sent).partition(b"\r\n\r\n")
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         line.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
         assert line.recv(65536).startswith(b"HTTP/1.1 100 ")
         line.sendall(sent)
@@ -226,7 +228,7 @@ def test_a_body_that_nobody_waits_for_is_not_waited_for(house: WebHouse, monkeyp
 
 
 def test_after_such_a_body_the_next_request_is_answered_and_the_connection_ends_when_it_is_idle() -> None:
-    with EdgeHouse(keep_alive_s=1) as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=20) as line:
+    with EdgeHouse(keep_alive_s=1) as edge, socket.create_connection(("127.0.0.1", edge.port), timeout=60) as line:
         line.sendall(webhook(b"x" * 100, token="no")[:-1])
         assert line.recv(65536).startswith(b"HTTP/1.1 401 ")
         line.sendall(b"x" + webhook(body())[:-1])
@@ -244,11 +246,11 @@ def test_a_webhook_that_a_proxy_sends_again_after_a_reset_has_one_effect(tmp_pat
             bot.start()
             sent = webhook(body(alert(labels={"alertname": "Retried", "severity": "critical"})), token=BOT_TOKEN)
             for cut in (1, len(sent) // 2, len(sent) - 1, len(sent), len(sent)):
-                with socket.create_connection(("127.0.0.1", bot.port), timeout=20) as line:
+                with socket.create_connection(("127.0.0.1", bot.port), timeout=60) as line:
                     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() resets
                     line.sendall(sent[:cut])
 
-            with socket.create_connection(("127.0.0.1", bot.port), timeout=20) as line:
+            with socket.create_connection(("127.0.0.1", bot.port), timeout=60) as line:
                 line.sendall(sent)
                 answer = line.recv(65536)
 
@@ -267,7 +269,7 @@ def webhook(sent: bytes, *, token: str = TOKEN) -> bytes:
 
 def told(port: int, sent: bytes) -> bytes:
     """All that is answered to it on a connection of its own."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         with suppress(ConnectionError):  # it is refused before all of it is sent
             line.sendall(sent)
         return hear(line)

@@ -501,7 +501,7 @@ def at_once(*acts: Callable[[], object]) -> None:
     start = threading.Barrier(len(acts))
 
     def run(act: Callable[[], object]) -> None:
-        start.wait(30)
+        start.wait(60)
         act()
 
     threads = [threading.Thread(target=run, args=(act,)) for act in acts]

@@ -51,7 +51,7 @@ MUTE = Mouth(name="slack", kinds=frozenset({Kind.CARD, Kind.LINE}), wants=frozen
 _Found = TypeVar("_Found")
 
 
-def wait_for(found: Callable[[], _Found], within_s: float = 20.0) -> _Found:
+def wait_for(found: Callable[[], _Found], within_s: float = 60.0) -> _Found:
     """What `found` returns as soon as that is true; AssertionError when it is not in time."""
     deadline = time.monotonic() + within_s
     while not (value := found()):
@@ -76,6 +76,7 @@ class WebHouse:
         api_token: str | None = None,
         port: int = 0,
     ) -> None:
+        self._begun = datetime.now(UTC) - timedelta(minutes=4)
         self._bearer = {"Authorization": f"Bearer {api_token}"} if api_token else {}
         self.store = _open_store(folder)
         self.bell = Bell()
@@ -178,7 +179,7 @@ class WebHouse:
             firing=firing,
             labels=told,
             notes=notes,
-            starts_at=_BEGUN,
+            starts_at=self._begun,
             ends_at=None if firing else datetime.now(UTC),
             link=labels.get("link", ""),
         )
@@ -197,7 +198,7 @@ class WebHouse:
 
         delivered = Delivered(source="alertmanager", group=alerts[0].group, alerts=alerts)
         self.intake.take(delivered, hear)
-        assert done.wait(5), "the intake did not answer"
+        assert done.wait(60), "the intake did not answer"
         assert not isinstance(results[0], Exception), results[0]
 
     def page(self) -> dict[str, str]:
@@ -243,7 +244,6 @@ def _open_store(folder: Path) -> Store:
     return store
 
 
-_BEGUN = datetime.now(UTC) - timedelta(minutes=4)
 _SEVERITIES = {severity.value: severity for severity in Severity}
 
 

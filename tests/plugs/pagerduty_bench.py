@@ -70,6 +70,6 @@ class PagerDutyBench(Bench):
 
 @contextmanager
 def open_pagerduty(patch: pytest.MonkeyPatch) -> Iterator[PagerDutyBench]:
-    patch.setattr("bot.channels.pagerduty._SEND_S", 0.2)
+    patch.setattr("bot.channels.pagerduty._SEND_S", 2.0)
     with FakePagerDuty() as fake:
         yield PagerDutyBench(fake)

@@ -50,7 +50,7 @@ class World:
         sent = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         with urlopen(
-            Request(f"{self.url}/api/v2{path}", data=sent, method=verb, headers=headers), timeout=10
+            Request(f"{self.url}/api/v2{path}", data=sent, method=verb, headers=headers), timeout=60
         ) as answer:
             said = answer.read()
         return json.loads(said) if said else None

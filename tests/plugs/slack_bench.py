@@ -96,6 +96,6 @@ def open_slack_socket(patch: pytest.MonkeyPatch) -> Iterator[SlackBench]:
 
 @contextmanager
 def _open(patch: pytest.MonkeyPatch, mode: Mode) -> Iterator[SlackBench]:
-    patch.setattr("bot.channels.slack._POST_S", 0.2)
+    patch.setattr("bot.channels.slack._POST_S", 2.0)
     with FakeSlack() as fake:
         yield SlackBench(fake, mode)

@@ -14,13 +14,13 @@ from tests.fakes.door import ANA
 from tests.plugs.benches import BENCHES
 from tests.plugs.contract import Bench, first
 
+pytestmark = pytest.mark.waits
+
 #: The benches of `benches.py` that try another way of listening.
 OTHER_WAYS = ("slack in socket mode", "telegram polling")
 
 every_channel = pytest.mark.parametrize("bench", names(), indirect=True)
-one_bench_for_all_examples = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+one_bench_for_all_examples = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 headers_of_somebody = st.dictionaries(
     st.sampled_from(
         [
@@ -107,7 +107,7 @@ def test_stopping_leaves_no_thread_and_can_be_done_twice(bench: Bench) -> None:
 
     for thread in set(threading.enumerate()) - bench.threads_before:
         if _is_of_a_channel(thread):
-            thread.join(30)
+            thread.join(60)
             assert not thread.is_alive()
 
 
@@ -121,7 +121,7 @@ def test_it_stops_at_once_also_in_the_midst_of_its_start(name: str, monkeypatch:
             threading.Event().wait(delay_ms / 1000)
 
             stopping.start()
-            stopping.join(5)
+            stopping.join(60)
 
             assert not stopping.is_alive(), f"stop() hangs when it comes {delay_ms} ms after start()"
 

@@ -16,7 +16,7 @@ from tests.plugs.contract import TEXTS
 from tests.plugs.source_benches import BENCHES, SourceBench
 
 every_source = pytest.mark.parametrize("name", sorted(find()))
-examples = settings(deadline=None, max_examples=150)
+examples = settings(max_examples=150)
 #: Any JSON at all; the keys are often those that a sender of alerts would use.
 anything = st.recursive(
     st.none()

@@ -24,7 +24,7 @@ class Client:
         self._fake, self._headers = fake, {"Authorization": "Bearer k8s-token", "User-Agent": "somebody/1"} | headers
 
     def __call__(self, verb: str, path: str, body: object = None, kind: str = "application/json") -> tuple[int, Any]:
-        connection = HTTPConnection("127.0.0.1", self._fake.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self._fake.port, timeout=60)
         sent = None if body is None else json.dumps(body)
         connection.request(verb, path, sent, self._headers | {"Content-Type": kind})
         answer = connection.getresponse()

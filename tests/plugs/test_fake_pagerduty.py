@@ -44,7 +44,7 @@ def fake() -> Iterator[FakePagerDuty]:
 def send(
     fake: FakePagerDuty, verb: str, path: str, told: Any, headers: dict[str, str] | None = None
 ) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", fake.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", fake.port, timeout=60)
     body = told if isinstance(told, bytes) else json.dumps(told).encode()
     connection.request(verb, path, body, headers or {"Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -155,7 +155,7 @@ def test_a_webhook_is_posted_as_pagerduty_posts_it(fake: FakePagerDuty) -> None:
         serving.start()
         headers, body = fake.webhook("incident.resolved", "k", agent=None)
         status = fake.post_to(f"http://127.0.0.1:{hook.server_port}/in/pagerduty", (headers, body))
-        serving.join(5)
+        serving.join(60)
 
     event = json.loads(body)["event"]
     assert status == 503

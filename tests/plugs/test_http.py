@@ -20,9 +20,11 @@ from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer
 from tests.running import free_port
 
+pytestmark = pytest.mark.waits
+
 _TOKEN = "local/only+token=of-the-test"
 _AGES = timedelta(seconds=10)
-_BRIEF = timedelta(seconds=0.1)
+_BRIEF = timedelta(seconds=1)
 
 
 class Echo(StrictServer):
@@ -310,4 +312,4 @@ def _listening(serve: Callable[[socket.socket, threading.Event], None]) -> Itera
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         over.set()
-        thread.join(5)
+        thread.join(60)

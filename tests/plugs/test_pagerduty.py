@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import pdpyras
 import pytest
 
 from bot.channels.pagerduty import PagerDuty
@@ -34,6 +35,14 @@ def channel(fake: FakePagerDuty) -> Iterator[PagerDuty]:
     channel = PagerDuty(section(fake))
     yield channel
     channel.stop()
+
+
+@pytest.fixture
+def _sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(seconds: float) -> None:
+        pytest.fail(f"pdpyras would have slept for {seconds} s and tried again by itself")
+
+    monkeypatch.setattr(pdpyras, "time", SimpleNamespace(sleep=sleep))
 
 
 def test_an_opened_incident_is_one_alert_under_the_key_alertmanager_would_use(
@@ -73,6 +82,7 @@ def test_a_page_sent_again_after_a_lost_answer_folds_into_the_first(fake: FakePa
     assert len(fake.alerts) == 1
 
 
+@pytest.mark.usefixtures("_sleepless")
 @pytest.mark.parametrize(
     ("given", "waits"),
     [
@@ -90,12 +100,10 @@ def test_429_is_told_at_once_with_how_long_to_wait(
     waits: timedelta,
 ) -> None:
     fake.answer_next(status=429, retry_after=given)
-    began = time.monotonic()
 
     with pytest.raises(Undelivered) as slow:
         channel.deliver(page(What.OPENED))
 
-    assert time.monotonic() - began < 1, "pdpyras slept and tried again by itself"
     assert slow.value.after == waits
     assert not slow.value.permanent
     assert len(fake.received) == 1
@@ -231,7 +239,7 @@ def test_four_threads_page_at_once_each_over_its_own_connection(fake: FakePagerD
     meeting = threading.Barrier(channel.threads)
 
     def deliver(some: list[Notice]) -> list[str]:
-        meeting.wait(5)
+        meeting.wait(60)
         return [channel.deliver(one) for one in some]
 
     with ThreadPoolExecutor(channel.threads) as pool:

@@ -114,7 +114,7 @@ def test_a_secret_spelled_in_escapes_is_suspect() -> None:
     assert not suspect(b'{"a": "\\u043f\\u0440"}')
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from([*(f for _, f in SECRETS.values()), *(s for s, _ in SECRETS.values())]) | st.text()))
 def test_whatever_redact_would_change_is_suspect(parts: list[str]) -> None:
     text = " ".join(parts)
@@ -124,7 +124,7 @@ def test_whatever_redact_would_change_is_suspect(parts: list[str]) -> None:
     assert redact(text) == text or suspect(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet=string.ascii_letters + ":@-./_ 0123456789", max_size=200))
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once = redact(text)
@@ -178,12 +178,12 @@ def test_the_quick_look_costs_no_more_than_the_length_either(unit: str) -> None:
     assert ratio < 6
 
 
-def test_the_largest_body_of_the_worst_texts_is_read_in_a_blink() -> None:
-    text = "eyJ" * 700_000
+def test_the_largest_body_of_the_worst_texts_costs_no_more_than_its_length() -> None:
+    quarter, whole = "eyJ" * 175_000, "eyJ" * 700_000
 
-    took = _cpu_of(lambda: redact(text))
+    ratio = min(_cpu_of(lambda: redact(whole)) / _cpu_of(lambda: redact(quarter)) for _ in range(3))
 
-    assert took < 1
+    assert ratio < 6
 
 
 @pytest.mark.parametrize("text", [text for text in INNOCENT if "eyJ" not in text and "bearer" not in text])

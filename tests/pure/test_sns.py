@@ -259,7 +259,7 @@ def test_changes_in_any_order_and_however_late_end_in_the_state_of_the_last_one(
     life=st.lists(st.sampled_from(["ALARM", "OK", "INSUFFICIENT_DATA"]), min_size=1, max_size=5),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_repeats_late_copies_and_any_order_end_in_the_state_of_the_last_change(
     life: list[str], data: st.DataObject
 ) -> None:

@@ -70,7 +70,7 @@ def test_row_50_two_clicks_are_two_asks_of_the_same_person(fake: FakeSlack, slac
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
 
     assert [ask.words for ask in door.asks] == [f"ack {INCIDENT.marked}"] * 2
     assert len({ask.once for ask in door.asks}) == 2

@@ -70,7 +70,7 @@ def test_of_many_openings_at_once_one_is_drawn(fake: FakeSlack, slack: Slack) ->
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
 
     assert fake.views.published == ["U1"]
 

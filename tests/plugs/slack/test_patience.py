@@ -18,6 +18,8 @@ from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.plugs.slack.notices import hear, section
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture
 def door() -> Iterator[SmallDoor]:
@@ -117,7 +119,7 @@ def test_a_stop_waits_for_what_has_begun(fake: FakeSlack, slack: Slack, door: Sm
     stopping = Thread(target=slack.stop)
     stopping.start()
     door.unlocked.set()
-    stopping.join(5)
+    stopping.join(60)
 
     assert [ask.words for ask in door.asks] == ["ack 42"]
     assert [one.text for one in fake.whispers] == ["Done: ack 42"]

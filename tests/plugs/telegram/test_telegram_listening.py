@@ -13,6 +13,8 @@ from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import SECRET, listening, notice, settings
 
+pytestmark = pytest.mark.waits
+
 
 def test_the_webhook_is_set_with_its_secret_and_only_what_is_heard(fake: FakeTelegram, channel: Telegram) -> None:
     assert fake.webhook == {
@@ -141,7 +143,7 @@ def test_a_stop_ends_a_delivery_that_hangs(fake: FakeTelegram, door: SmallDoor) 
         hanging = threading.Thread(target=lambda: said.append(refusal(channel)))
         hanging.start()
         fake.wait(lambda: bool(fake.calls("sendMessage")), "the delivery is under way")
-    hanging.join(5)
+    hanging.join(60)
 
     assert said == ["The Telegram channel stopped meanwhile; the message may or may not be there."]
 

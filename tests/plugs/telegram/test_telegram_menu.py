@@ -14,6 +14,8 @@ from tests.fakes.door import ACK, Said, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import listening, sent
 
+pytestmark = pytest.mark.waits
+
 OFFERED = [("ack", "take an incident"), ("break_glass", "take the rights for an emergency")]
 REAL = Verbs(commands=commands.find(), actions=commands.actions()).all
 
