@@ -17,12 +17,13 @@ from bot.channels.slack_blocks import blocks
 from bot.model import Card
 from bot.people import Link
 from bot.store import links
-from tests.authority.ground import ACCOUNTS, Ground, Night, handle, no_proxy
+from tests.authority.ground import ACCOUNTS, Ground, Night, no_proxy
 from tests.authority.table import KINDS
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 from tests.fakes.slack_values import member, object_of
 from tests.plugs.slack.notices import section
+from tests.runs import handle
 
 _APPROVER = "U-abe"
 
