@@ -41,6 +41,7 @@ from tests.dials import Dials, lost
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.house import SEVERITIES, House, alert
 from tests.plugs.silencing_world import equal, silences
+from tests.runs import handle
 
 ASKER = KINDS["asker"]
 #: What the accounts of people have in common with their ids.
@@ -203,11 +204,6 @@ def no_proxy() -> Iterator[None]:
 
 def _broken_by(person: str, now: datetime) -> Broken:
     return Broken(id=0, person=person, reason="a fire", opened_at=now, until=now + timedelta(minutes=30))
-
-
-def handle(said: str) -> str:
-    """The handle that a shown plan says."""
-    return said.rpartition("`yes ")[2].partition("`")[0]
 
 
 def _run_for_a_while(ground: Ground) -> str:

@@ -13,8 +13,9 @@ import pytest
 
 from bot.acts import Code
 from bot.model import Principal, Reply
-from tests.authority.ground import Ground, handle
+from tests.authority.ground import Ground
 from tests.authority.table import KINDS
+from tests.runs import handle
 
 Happens = Callable[[Ground, Principal], object]
 

@@ -17,12 +17,13 @@ from bot.channels.slack_blocks import blocks
 from bot.model import Card
 from bot.people import Link
 from bot.store import links
-from tests.authority.ground import ACCOUNTS, Ground, Night, handle, no_proxy
+from tests.authority.ground import ACCOUNTS, Ground, Night, no_proxy
 from tests.authority.table import KINDS
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 from tests.fakes.slack_values import member, object_of
 from tests.plugs.slack.notices import section
+from tests.runs import handle
 
 _APPROVER = "U-abe"
 
@@ -222,37 +223,37 @@ def test_a_plan_of_somebody_whose_account_slack_has_deactivated_since_is_stopped
     assert ground.record()[-1] is Code.DENIED
 
 
-def test_a_yes_of_somebody_whose_account_slack_has_deactivated_since_is_asked_for_again(
-    ground: Ground, room: Room
-) -> None:
+def half_approved(ground: Ground, room: Room) -> str:
+    """A plan that two others have to approve. One has, and Slack has deactivated that account since."""
     house = ground.house
     house.vouches["slack"] = room.slack
     house.action(risk=Risk.LASTING)
     house.dials.others = 2
-    turned = len(house.dials.turned)
     plan = handle(room.types("U-ash", "turn prod/web 8"))
     room.types(_APPROVER, f"yes {plan}")
     room.fake.users[_APPROVER] = member(_APPROVER, deleted=True)
+    return plan
+
+
+def test_a_yes_of_somebody_whose_account_slack_has_deactivated_since_is_asked_for_again(
+    ground: Ground, room: Room
+) -> None:
+    turned = list(ground.house.dials.turned)
+    plan = half_approved(ground, room)
 
     second = room.types("U-ada", f"yes {plan}")
 
     assert f"The yes of abe no longer counts: Slack says that its account {_APPROVER} is deactivated." in second
-    assert len(house.dials.turned) == turned
+    assert ground.house.dials.turned == turned
     assert room.types("U-gil", f"yes {plan}").startswith("prod/web is at 8.")
 
 
 @pytest.mark.parametrize("said", ['yes "{}"', "yes '{}'", "YES  {}", "/yes {}"])
 def test_a_handle_that_is_written_another_way_is_asked_of_slack_as_well(ground: Ground, room: Room, said: str) -> None:
-    house = ground.house
-    house.vouches["slack"] = room.slack
-    house.action(risk=Risk.LASTING)
-    house.dials.others = 2
-    turned = len(house.dials.turned)
-    plan = handle(room.types("U-ash", "turn prod/web 8"))
-    room.types(_APPROVER, f"yes {plan}")
-    room.fake.users[_APPROVER] = member(_APPROVER, deleted=True)
+    turned = list(ground.house.dials.turned)
+    plan = half_approved(ground, room)
 
     second = room.types("U-ada", said.format(plan))
 
     assert f"Slack says that its account {_APPROVER} is deactivated." in second
-    assert len(house.dials.turned) == turned
+    assert ground.house.dials.turned == turned

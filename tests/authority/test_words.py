@@ -6,8 +6,9 @@ import pytest
 
 import commands
 from bot.acts import Code
-from tests.authority.ground import ASKER, Ground, Night, handle
+from tests.authority.ground import ASKER, Ground, Night
 from tests.authority.table import KINDS, SAID, Cell, expected
+from tests.runs import handle
 
 _EXPECTED = expected()
 _CODES: dict[Cell, Code] = {"no": Code.DENIED, "not": Code.REJECTED}

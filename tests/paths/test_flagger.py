@@ -36,7 +36,7 @@ from tests.cluster.world import World, fake_world
 from tests.fakes.flagger import Flagger, checksum
 from tests.fakes.ticking import Ticking
 from tests.house import ANA, House
-from tests.paths.test_gate import handle
+from tests.runs import handle
 
 _OLD, _NEW, _OTHER = "old-token", "new-token", "token-of-another-cluster"
 _API = Canary(cluster="main", namespace="shop", name="api")

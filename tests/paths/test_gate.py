@@ -11,11 +11,7 @@ from bot.acts import Code, Risk
 from bot.model import Principal, Reply
 from tests.dials import lost
 from tests.house import ANA, BO, CY, House, alert
-
-
-def handle(said: str) -> str:
-    """The handle that a shown plan says."""
-    return said.rpartition("`yes ")[2].partition("`")[0]
+from tests.runs import handle
 
 
 def test_an_action_is_shown_before_it_is_done(house: House) -> None:

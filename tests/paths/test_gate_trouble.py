@@ -20,7 +20,7 @@ from bot.store.engine import Unavailable
 from bot.store.sql import Asked
 from bot.store.tx import Tx
 from tests.house import House, alert
-from tests.paths.test_gate import handle
+from tests.runs import handle
 
 pytestmark = pytest.mark.waits
 

@@ -13,15 +13,13 @@ from pydantic import SecretStr
 from bot.acts import Code
 from bot.book import Role, Rule
 from bot.settings_services import ArgoCdSettings
-from bot.store import ran
 from bot.tools.argocd import ArgoCd
 from bot.workloads import kinds
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 from tests.fakes.argocd import FakeArgoCd
 from tests.house import ANA, House
-from tests.paths.test_gate import handle
-from tests.running import until
+from tests.runs import done, wait_until_told
 
 _POLICY = {"automated": {"selfHeal": True, "prune": True}, "syncOptions": ["CreateNamespace=true"]}
 _MAY = Role(name="turner", allow=tuple(Rule(do=do) for do in ("autosync *", "rollback *", "undo")))
@@ -63,23 +61,6 @@ def on_call(house: House, world: World, argocd: FakeArgoCd) -> Iterator[House]:
     house.runs.stop(timedelta(seconds=10))
 
 
-def done(house: House, words: str) -> None:
-    """Asked, agreed to by whoever asked, and ended."""
-    shown = house.says(words)
-    house.says(f"yes {handle(shown.said)}")
-    ended(house)
-
-
-def ended(house: House) -> None:
-    def over() -> bool:
-        with house.store.read() as seen:
-            return all(run.ended_at for run in ran.runs(seen.sql, 20))
-
-    until(over, "it has ended")
-    house.tends()
-    house.tends()
-
-
 def image(world: World) -> str:
     return str(world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"][0]["image"])
 
@@ -94,7 +75,7 @@ def test_paused_for_a_while_it_is_rolled_back_and_git_is_let_in_again_by_itself(
 
     on_call.clock.pass_by(hours=2, minutes=1)
     on_call.tends()
-    ended(on_call)
+    wait_until_told(on_call)
 
     assert "Say `autosync prod/api off for 2h` first" in refused.said
     assert (there, paused) == ("vakhta.test/api:1", {"syncOptions": ["CreateNamespace=true"]})

@@ -14,7 +14,7 @@ from bot.book import Freeze, Role, Rule
 from bot.model import Principal, Status
 from bot.store import glass, ledger
 from tests.house import ANA, BO, CY, NOON, ROLES, House, alert
-from tests.paths.test_gate import handle
+from tests.runs import handle
 
 FIRE = Role(name="fire", allow=(Rule(do="turn *"), Rule(do="undo")), glass=True)
 WHY = "break-glass because the database is on fire"

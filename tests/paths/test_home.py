@@ -13,6 +13,7 @@ from bot.catalog import Service
 from bot.model import Delivered, Principal, Reply, Severity
 from bot.rules import Rules
 from tests.house import ANA, BO, CY, ROLES, SEVERITIES, House, alert
+from tests.runs import handle
 
 _RULES = Rules(
     severities=SEVERITIES,
@@ -127,13 +128,13 @@ def test_what_the_asker_alone_confirms_waits_for_nobody_else(house: House) -> No
 def test_a_plan_that_i_approved_waits_for_me_no_longer(house: House) -> None:
     house.roles = (Role(name="turner", allow=(Rule(do="turn *", approvals=2),)),)
     house.settle({("slack", "U1"): ANA, ("slack", "U3"): CY})
-    handle = house.says("turn prod/api 5").said.rpartition("`yes ")[2].partition("`")[0]
+    plan = handle(house.says("turn prod/api 5").said)
     before = of(house, CY)
 
-    house.says(f"yes {handle}", by=CY)
+    house.says(f"yes {plan}", by=CY)
 
-    assert handle in before.said
-    assert handle not in of(house, CY).said
+    assert plan in before.said
+    assert plan not in of(house, CY).said
 
 
 @pytest.mark.parametrize(

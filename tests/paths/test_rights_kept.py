@@ -19,7 +19,7 @@ from bot.gatekeeping import Gatekeeper
 from bot.model import Ask, Principal, Reply
 from bot.ports import Rejected
 from tests.house import ACCOUNTS, ANA, BO, CY, ROLES, House
-from tests.paths.test_gate import handle
+from tests.runs import handle
 
 
 def ran(house: House, words: str) -> str:

@@ -17,9 +17,8 @@ from tests.cluster.revising import deploy, deployed, image_of, settled
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World, fake_world
 from tests.house import ANA, BO, CY, House
-from tests.paths.test_gate import handle
-from tests.paths.test_scale_runs import done, ended, run_of
 from tests.running import until
+from tests.runs import done, handle, run_of, wait_until_told
 
 _MAY = Role(name="turner", allow=tuple(Rule(do=do) for do in ("rollback *", "restart *", "undo", "runs")))
 
@@ -52,7 +51,7 @@ def test_it_is_shown_agreed_to_run_and_undone_to_where_it_was(on_call: House, wo
     back = image(world)
     undo = on_call.says(f"undo {first}")
     on_call.says(f"yes {handle(undo.said)}")
-    ended(on_call)
+    wait_until_told(on_call)
 
     assert shown.card is not None
     assert "Container api: shop/api:2 -> shop/api:1." in shown.card.lines
@@ -90,7 +89,7 @@ def test_of_two_asks_at_once_one_rolls_back_and_the_other_is_not_taken_for_the_w
 ) -> None:
     first, second = on_call.says("rollback prod/api"), on_call.says("rollback prod/api")
     on_call.says(f"yes {handle(first.said)}")
-    ended(on_call)
+    wait_until_told(on_call)
 
     late = on_call.says(f"yes {handle(second.said)}")
 
@@ -119,7 +118,7 @@ def test_a_process_that_dies_between_the_write_and_its_record_has_written_once(o
 
     on_call.clock.pass_by(minutes=3)
     on_call.tends()
-    ended(on_call)
+    wait_until_told(on_call)
 
     assert (cluster.patched, image(world), on_call.audited()[-1]) == (1, "shop/api:1", Code.DONE)
     assert on_call.says(f"undo {run}").ok

@@ -14,18 +14,15 @@ import pytest
 from bot.acting import Unsure
 from bot.acts import Code
 from bot.book import Role, Rule
-from bot.model import Reply
 from bot.sites import Replicas
-from bot.store import ran
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import Meddled, deployed, replicas
 from tests.cluster.world import World, fake_world
 from tests.house import ANA, BO, CY, House
-from tests.paths.test_gate import handle
 from tests.running import until
+from tests.runs import SPOT, done, handle, run_of, wait_until_told
 
-_SPOT = "C1:1.5"
 _MAY = Role(name="turner", allow=tuple(Rule(do=do) for do in ("scale *", "undo", "keep", "runs")))
 
 
@@ -47,38 +44,15 @@ def on_call(house: House, world: World) -> Iterator[House]:
     house.runs.stop(timedelta(seconds=10))
 
 
-def done(house: House, words: str) -> Reply:
-    """Asked, agreed to by whoever asked, and ended."""
-    shown = house.says(words, spot=_SPOT)
-    reply = house.says(f"yes {handle(shown.said)}", spot=_SPOT)
-    ended(house)
-    return reply
-
-
-def ended(house: House) -> None:
-    def over() -> bool:
-        with house.store.read() as seen:
-            return all(run.ended_at for run in ran.runs(seen.sql, 20))
-
-    until(over, "it has ended")
-    house.tends()
-    house.tends()
-
-
 def holders(world: World) -> tuple[str, ...]:
     """By what managers the count is held."""
     return marks.holders_of(world.get(kinds.DEPLOYMENT, "api"), "spec", "replicas")
 
 
-def run_of(reply: Reply) -> str:
-    """Its handle, from "`runs` says how run 5f5f5f5f goes"."""
-    return reply.said.partition("how run ")[2].split()[0]
-
-
 def test_it_is_planned_agreed_to_run_apart_and_its_end_is_told(on_call: House, world: World) -> None:
-    shown = on_call.says("scale prod/api 5", spot=_SPOT)
-    reply = on_call.says(f"yes {handle(shown.said)}", spot=_SPOT)
-    ended(on_call)
+    shown = on_call.says("scale prod/api 5", spot=SPOT)
+    reply = on_call.says(f"yes {handle(shown.said)}", spot=SPOT)
+    wait_until_told(on_call)
 
     assert shown.card is not None
     assert shown.card.title == "Ana asks: scale prod/api 5"
@@ -88,7 +62,7 @@ def test_it_is_planned_agreed_to_run_apart_and_its_end_is_told(on_call: House, w
     assert reply.said.startswith("Running: scale prod/api 5.")
     assert (on_call.audited()[-1], replicas(world)) == (Code.DONE, 5)
     where, said = on_call.chat.said[-1]
-    assert where == _SPOT
+    assert where == SPOT
     assert said.startswith("prod/api is scaled to 5. `undo ")
 
 
@@ -97,7 +71,7 @@ def test_the_undo_brings_it_back(on_call: House, world: World) -> None:
 
     shown = on_call.says(f"undo {run}")
     on_call.says(f"yes {handle(shown.said)}")
-    ended(on_call)
+    wait_until_told(on_call)
 
     assert "goes from 5 to 3 replicas." in shown.said
     assert "Then the bot gives up its hold on it" in shown.said
@@ -117,12 +91,12 @@ def test_an_undo_over_somebody_else_s_later_change_is_refused(on_call: House, wo
 
 def test_none_at_all_in_production_takes_another_person(on_call: House, world: World) -> None:
     world.place(replicas=Replicas(least=0, most=9))
-    shown = on_call.says("scale prod/api 0", spot=_SPOT)
+    shown = on_call.says("scale prod/api 0", spot=SPOT)
 
-    own = on_call.says(f"yes {handle(shown.said)}", spot=_SPOT)
+    own = on_call.says(f"yes {handle(shown.said)}", spot=SPOT)
     before = replicas(world)
-    other = on_call.says(f"yes {handle(shown.said)}", by=CY, spot=_SPOT)
-    ended(on_call)
+    other = on_call.says(f"yes {handle(shown.said)}", by=CY, spot=SPOT)
+    wait_until_told(on_call)
 
     assert "1 person other than ana must approve" in shown.said
     assert "another person must approve. Nothing was done." in own.said
@@ -135,7 +109,7 @@ def test_for_a_while_is_undone_by_itself(on_call: House, world: World) -> None:
 
     on_call.clock.pass_by(minutes=31)
     on_call.tends()
-    ended(on_call)
+    wait_until_told(on_call)
 
     assert (there, replicas(world), holders(world)) == (5, 3, ())
 
@@ -155,7 +129,7 @@ def test_a_plan_that_the_world_has_left_behind_is_shown_anew(on_call: House, wor
 def test_of_two_people_at_once_one_is_done_and_the_other_sees_a_new_plan(on_call: House, world: World) -> None:
     first, second = on_call.says("scale prod/api 5"), on_call.says("scale prod/api 6")
     on_call.says(f"yes {handle(first.said)}")
-    ended(on_call)
+    wait_until_told(on_call)
 
     late = on_call.says(f"yes {handle(second.said)}")
 
@@ -211,15 +185,15 @@ def test_a_process_that_dies_at_its_write_is_judged_by_the_world(
         raise SystemExit
 
     world.place(cluster=Meddled(world, **{when: die}))
-    shown = on_call.says("scale prod/api 5", spot=_SPOT)
-    on_call.says(f"yes {handle(shown.said)}", spot=_SPOT)
+    shown = on_call.says("scale prod/api 5", spot=SPOT)
+    on_call.says(f"yes {handle(shown.said)}", spot=SPOT)
     assert died.wait(60)
     until(lambda: not on_call.runs._apart.live(), "its thread is gone")
     before = on_call.audited()[-1]
 
     on_call.clock.pass_by(minutes=3)
     on_call.tends()
-    ended(on_call)
+    wait_until_told(on_call)
 
     writes = [call for call in world.fake.writes() if call.path.endswith("/deployments/api/scale")]
     assert (before, on_call.audited()[-1]) == (Code.INTENT, code)

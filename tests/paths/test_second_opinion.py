@@ -19,6 +19,7 @@ from bot.store import ledger
 from bot.tools.opa import Opa
 from tests.fakes.opa import FakeOpa
 from tests.house import ANA, BO, House, alert
+from tests.runs import handle
 
 
 @pytest.fixture
@@ -36,10 +37,6 @@ def house(store_url: str, opa: FakeOpa) -> Iterator[House]:
 
 def closed(_: Mapping[str, Any]) -> object:
     return {"allow": False, "reasons": ["prod is closed"]}
-
-
-def handle(said: str) -> str:
-    return said.rpartition("`yes ")[2].partition("`")[0]
 
 
 def last_entry(house: House) -> Mapping[str, Any]:

@@ -17,12 +17,10 @@ from bot.model import Reply
 from bot.ports import Rejected, Undelivered
 from bot.store import ran
 from tests.house import House, alert
-from tests.paths.test_gate import handle
 from tests.running import until
+from tests.runs import SPOT, handle, wait_until_ended
 
 pytestmark = pytest.mark.waits
-
-SPOT = "C1:1.5"
 
 
 class Steps:
@@ -60,11 +58,6 @@ def approved(house: House, words: str = "turn prod/api 6", *, here: int | None =
     return house.says(f"yes {handle(shown.said)}", spot=spot, here=here)
 
 
-def ended(house: House) -> bool:
-    with house.store.read() as seen:
-        return all(run.ended_at for run in ran.runs(seen.sql, 20))
-
-
 def refused() -> None:
     """By the world, when the call arrives."""
     raise Rejected("The dial is locked. Nothing was changed.")
@@ -76,7 +69,7 @@ def test_who_asks_is_answered_at_once_and_the_end_is_told_where_it_was_asked(slo
     reply = approved(slow)
     going_on = slow.audited()
     steps.finish()
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
     slow.tends()
     slow.tends()
 
@@ -96,7 +89,7 @@ def test_a_chat_that_breaks_over_how_it_goes_does_not_end_what_goes_on(slow: Hou
 
     approved(slow)
     steps.finish()
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
 
     assert slow.audited()[-1] is Code.DONE
     assert slow.dials.last_run["prod/api"]
@@ -131,7 +124,7 @@ def test_the_end_of_a_run_on_an_incident_is_told_in_its_story_alone(slow: House)
     slow.hears(alert("HighLatency"))
 
     approved(slow, here=1)
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
     slow.tends()
 
     assert slow.chat.said == []
@@ -141,7 +134,7 @@ def test_the_end_of_a_run_on_an_incident_is_told_in_its_story_alone(slow: House)
 def test_an_end_that_the_chat_did_not_take_is_told_later(slow: House) -> None:
     slow.chat.troubles = [Undelivered("Slack is down.")]
     approved(slow)
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
 
     slow.tends()
     slow.tends()
@@ -156,7 +149,7 @@ def test_an_end_that_the_chat_did_not_take_is_told_later(slow: House) -> None:
 def test_an_end_that_the_chat_will_never_take_is_let_go(slow: House) -> None:
     slow.chat.troubles = [Undelivered("No such channel.", permanent=True)]
     approved(slow)
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
 
     slow.tends()
     slow.clock.pass_by(minutes=5)
@@ -177,7 +170,7 @@ def test_a_run_that_goes_on_is_not_looked_at_by_others_as_if_it_had_died(
         slow.tends()
     judged = Code.FAILED in slow.audited()
     steps.finish()
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
 
     assert not judged
     assert slow.audited()[-1] is Code.DONE
@@ -194,7 +187,7 @@ def test_a_run_whose_lease_could_not_be_renewed_is_not_looked_at_by_the_process_
     slow.clock.pass_by(minutes=3)
     looked_at = slow.runs.recover()
     steps.finish()
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
 
     assert (looked_at, slow.audited()[-1]) == (0, Code.DONE)
     assert len(slow.dials.turned) == 1
@@ -214,11 +207,12 @@ def test_more_than_a_few_at_a_time_are_refused_before_anything_is_written(slow: 
 
 def test_one_that_ends_by_itself_is_undone_apart_as_well_and_once(slow: House) -> None:
     approved(slow, "turn prod/api 6 for 30m")
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
     slow.clock.pass_by(minutes=31)
 
     slow.tends()
-    until(lambda: slow.dials.values["prod/api"] == 3 and ended(slow), "it is undone")
+    until(lambda: slow.dials.values["prod/api"] == 3, "it is undone")
+    wait_until_ended(slow)
     slow.tends()
     slow.tends()
 
@@ -227,13 +221,13 @@ def test_one_that_ends_by_itself_is_undone_apart_as_well_and_once(slow: House) -
 
 def test_an_undo_that_fails_again_and_again_goes_to_a_person(slow: House) -> None:
     approved(slow, "turn prod/api 6 for 30m")
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
     slow.clock.pass_by(minutes=31)
 
     for _ in range(4):
         slow.dials.before = [refused]
         slow.tends()
-        until(lambda: ended(slow), "the undo has ended")
+        wait_until_ended(slow)
 
     assert [one.title.partition(":")[0] for one in slow.incidents()] == ["RunNotUndone"]
     assert slow.dials.values["prod/api"] == 6
@@ -243,7 +237,7 @@ def test_the_end_is_told_below_the_plan_when_the_yes_was_said_elsewhere(slow: Ho
     shown = slow.says("turn prod/api 6", spot=SPOT)
 
     slow.says(f"yes {handle(shown.said)}", place="telegram")
-    until(lambda: ended(slow), "it has ended")
+    wait_until_ended(slow)
     slow.tends()
 
     assert [where for where, _ in slow.chat.said] == [SPOT]

@@ -18,8 +18,8 @@ from bot.store import migrating, ran, standing
 from bot.store.engine import Store
 from tests.dials import Turn
 from tests.house import BO, CY, House, alert
-from tests.paths.test_gate import handle
 from tests.paths.test_slow_runs import refused
+from tests.runs import handle
 
 
 def done(house: House, words: str = "turn prod/api 6", *, here: int | None = None) -> str:

@@ -24,8 +24,8 @@ from bot.rules import Rules
 from bot.store import drawn, ledger, links, migrating
 from bot.store.engine import Store
 from tests.house import ANA, NOON, ROLES, SEVERITIES, House, alert
-from tests.paths.test_gate import handle
 from tests.postgres import Postgres
+from tests.runs import handle
 
 TWO = Role(name="two", allow=(Rule(do="turn *", approvals=2),))
 ASKER = replace(ANA, roles=frozenset({"two"}))
