@@ -24,7 +24,7 @@ class Home:
     reads: bool = True
 
     def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        mine = desk.mine(_INCIDENTS)
+        mine = desk.get_overview(_INCIDENTS)
         worst = min((one.severity for one in mine.incidents), key=lambda one: one.rank, default=Severity.INFO)
         card = Card(
             title=f"What is yours, {ask.by.called}",
