@@ -215,8 +215,8 @@ class Drawn(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mine:
-    """What is somebody's to look after."""
+class Overview:
+    """What the asker has to look after."""
 
     incidents: tuple[Incident, ...]  #: unresolved: theirs, and of services that they are on call for; the worst first
     more: int  #: how many such are left out
@@ -259,8 +259,8 @@ class Desk(Protocol):
         """The commands and actions that the asker may use on some target."""
         ...
 
-    def get_overview(self, limit: int) -> Mine:
-        """What is the asker's, with at most `limit` incidents."""
+    def get_overview(self, limit: int) -> Overview:
+        """What the asker has to look after, with at most `limit` incidents."""
         ...
 
 

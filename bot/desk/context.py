@@ -13,7 +13,7 @@ from bot.desk.break_glass import BreakGlassService
 from bot.desk.plans import PlanService
 from bot.desk.runs import RunService
 from bot.desk.unit_of_work import UnitOfWork
-from bot.ports import Command, Mine
+from bot.ports import Command, Overview
 from bot.verbs import Parts
 
 #: Somebody who may run some action may use these on their own runs, without a right to the verb itself.
@@ -39,5 +39,5 @@ class RequestContext:
         own = OF_OWN_RUNS if acts else ()
         return [one for verb, one in self._verbs.all.items() if verb in own or self._rights.ever(who, verb)]
 
-    def get_overview(self, limit: int) -> Mine:
+    def get_overview(self, limit: int) -> Overview:
         return mine.look(self._unit.tx, self._rights, self._unit.ask, self._verbs.risks, limit)
