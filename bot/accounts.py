@@ -1,14 +1,9 @@
-"""The verbs that are about people's accounts: what a command may do to them, and what a platform knows of them.
-
-A part of `ports`, and for the same readers.
-"""
+"""What a channel can say of people's accounts: their groups on its platform, and whether they may still act."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, runtime_checkable
-
-from bot.model import Ask, Reply
 
 #: Each of a platform's groups (ids) that count, and whether the account is in it: None while that cannot be known.
 Groups = Callable[[str], Mapping[str, bool | None]]
@@ -36,24 +31,4 @@ class Vouches(Protocol):
 
         What is against each account, as a sentence; "" for nothing.
         """
-        ...
-
-
-class Accounts(Protocol):
-    """What a command may do to accounts. Refusals that have an effect of their own are replies with ok=False."""
-
-    def issue(self, ask: Ask) -> Reply:
-        """A code by which the asker links a further account; for somebody unknown, how to get one."""
-        ...
-
-    def redeem(self, ask: Ask, code: str) -> Reply:
-        """The account that this is said from becomes that of whoever asked for the code."""
-        ...
-
-    def unlink(self, ask: Ask, place: str) -> Reply:
-        """The asker's linked account in that place is theirs no longer."""
-        ...
-
-    def whoami(self, ask: Ask) -> Sequence[str]:
-        """The asker, their accounts, their roles and why they have them, a line each."""
         ...

@@ -1,9 +1,13 @@
-"""What people may do to incidents inside of one transaction: a wish, granted or refused, and written down."""
+"""`desk.incidents`: what a person does to incidents, in the caller's one transaction.
+
+Each call is applied or refused by `incidents`, and the change is stored with its events and the messages due for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TypedDict
 
 from bot import incidents, story
 from bot.model import Ask, Event, Incident, Severity, What
@@ -12,43 +16,54 @@ from bot.ports import Rejected
 from bot.store.reading import Reading
 from bot.store.tx import Tx
 from bot.story import Written
-from bot.wishes import Acked, Assigned, Noted, Paged, Raised, Reopened, Resolved, Weighed, Wish
+from bot.wishes import Acked, Acted, Assigned, Noted, Paged, Raised, Reopened, Resolved, Weighed, Wish
 
 #: How far a platform's clock and ours may lie apart.
 _CLOCKS_DIFFER = timedelta(seconds=30)
 _TITLE = 200
 
 
-class Casework:
-    """The part of `ports.Desk` that is about incidents. `written`: what the transaction holds of it."""
+class _By(TypedDict):
+    """Who did it, in every wish of a person."""
 
-    def __init__(self, tx: Tx, mouths: Sequence[Mouth]) -> None:
+    by: str
+    name: str
+    via: str
+
+
+class IncidentService:
+    """Implements `ports.IncidentOperations` for one request."""
+
+    def __init__(self, tx: Tx, ask: Ask, mouths: Sequence[Mouth], add_written: Callable[[Written], None]) -> None:
+        """`add_written`: is given what each change has written, to act on it after the commit."""
         self._tx = tx
+        self._ask = ask
+        self._by: _By = {"by": ask.by.id, "name": ask.by.called, "via": ask.place}
         self._mouths = mouths
-        self.written = Written()
+        self._add_written = add_written
 
-    def incident(self, incident_id: int) -> Incident:
+    def get(self, incident_id: int) -> Incident:
         found = self._tx.incident(incident_id)
         if found is None:
             raise Rejected(f"Incident {incident_id} does not exist. Nothing was done.", code="no_incident", status=404)
         return found
 
-    def unresolved(self, limit: int) -> Sequence[Incident]:
+    def list_unresolved(self, limit: int) -> Sequence[Incident]:
         return self._tx.unresolved(limit)
 
-    def acknowledge(self, incident: Incident, ask: Ask) -> Incident:
-        self._check_age(incident, ask)
-        return self._change(incident, Acked(by=ask.by.id, name=ask.by.called, via=ask.place, human=ask.by.human))
+    def acknowledge(self, incident: Incident) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, Acked(**self._by, human=self._ask.by.human))
 
-    def resolve(self, incident: Incident, ask: Ask) -> Incident:
-        self._check_age(incident, ask)
-        return self._change(incident, Resolved(by=ask.by.id, name=ask.by.called, via=ask.place))
+    def resolve(self, incident: Incident) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, Resolved(**self._by))
 
-    def note(self, incident: Incident, ask: Ask, text: str) -> Incident:
-        return self._change(incident, Noted(by=ask.by.id, name=ask.by.called, via=ask.place, text=text))
+    def add_note(self, incident: Incident, text: str) -> Incident:
+        return self._change(incident, Noted(**self._by, text=text))
 
-    def reopen(self, incident: Incident, ask: Ask, because: str) -> Incident:
-        self._check_age(incident, ask)
+    def reopen(self, incident: Incident, reason: str) -> Incident:
+        self._check_age(incident)
         group = (incident.source, incident.key)
         newest = self._tx.look([], [group]).newest[group]
         if newest.id != incident.id:
@@ -57,40 +72,45 @@ class Casework:
                 code="newer_incident",
                 status=409,
             )
-        return self._change(incident, Reopened(by=ask.by.id, name=ask.by.called, via=ask.place, because=because))
+        return self._change(incident, Reopened(**self._by, because=reason))
 
-    def assign(self, incident: Incident, ask: Ask, person: str) -> Incident:
-        self._check_age(incident, ask)
-        return self._change(incident, Assigned(by=ask.by.id, name=ask.by.called, via=ask.place, to=person))
+    def assign(self, incident: Incident, person: str) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, Assigned(**self._by, to=person))
 
-    def weigh(self, incident: Incident, ask: Ask, severity: Severity) -> Incident:
-        self._check_age(incident, ask)
-        return self._change(incident, Weighed(by=ask.by.id, name=ask.by.called, via=ask.place, severity=severity))
+    def set_severity(self, incident: Incident, severity: Severity) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, Weighed(**self._by, severity=severity))
 
-    def page(self, ask: Ask, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
+    def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
         title = " ".join(text.split())[:_TITLE] + (f" (about #{about.id})" if about else "")
-        wish = Raised(by=ask.by.id, name=ask.by.called, via=ask.place, title=title, service=service)
+        wish = Raised(**self._by, title=title, service=service)
         change = incidents.raised(self._tx.reserve("incident"), wish, now=self._tx.now)
-        self.written |= story.write(self._tx, [change], self._mouths)
+        self._add_written(story.write(self._tx, [change], self._mouths))
         page = change.incident
         if about is not None:
-            self._change(about, Paged(by=ask.by.id, name=ask.by.called, via=ask.place, text=text, page=page.id))
+            self._change(about, Paged(**self._by, text=text, page=page.id))
         return page
 
-    def firing(self, incident: Incident, limit: int) -> Sequence[str]:
+    def report_action(self, incident: Incident, said: str, *, done: bool) -> None:
+        """Tell on the incident how an action ended that was asked for there."""
+        what = What.ACTED if done else What.NOT_ACTED
+        self._change(incident, Acted(what=what, by=self._ask.by.id, said=said, via=self._ask.place))
+
+    def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
         found = Reading(self._tx.sql).alerts(incident.id, limit)
         return [one.labels.get("alertname") or "(no alertname)" for one in found if one.firing]
 
-    def notes(self, incident: Incident, limit: int) -> Sequence[Event]:
+    def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
         told = [event for _, event in Reading(self._tx.sql).events(incident.id)]
         return [event for event in told if event.what is What.NOTED][-limit:]
 
-    def _check_age(self, incident: Incident, ask: Ask) -> None:
+    def _check_age(self, incident: Incident) -> None:
         """A platform may deliver an act hours late; one that was meant for an earlier opening is not for this one."""
-        began = self._tx.began(incident.id)
-        if ask.said_at is not None and began is not None and ask.said_at < began - _CLOCKS_DIFFER:
+        said_at, began = self._ask.said_at, self._tx.began(incident.id)
+        if said_at is not None and began is not None and said_at < began - _CLOCKS_DIFFER:
             raise Rejected(
-                f"That was said {ask.said_at:%H:%M} UTC, before incident {incident.id} opened again {began:%H:%M} UTC."
+                f"That was said {said_at:%H:%M} UTC, before incident {incident.id} opened again {began:%H:%M} UTC."
                 " Nothing was done. Say it again if it still holds.",
                 code="said_before",
                 status=409,
@@ -98,5 +118,5 @@ class Casework:
 
     def _change(self, incident: Incident, wish: Wish) -> Incident:
         change = incidents.change(incident, wish, now=self._tx.now)
-        self.written |= story.write(self._tx, [change], self._mouths)
+        self._add_written(story.write(self._tx, [change], self._mouths))
         return change.incident

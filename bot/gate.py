@@ -19,7 +19,8 @@ from bot import answers, grammar, lapses, plans, showing, verbs, words
 from bot.acting import Tools
 from bot.acts import Code, Decision, Outcome, Plan, Risk
 from bot.breaking import Breaking
-from bot.desk import Counter, denied
+from bot.desk.handler import RequestHandler, denied
+from bot.desk.unit_of_work import UnitOfWork
 from bot.failpoints import failpoint
 from bot.following import Following, Look
 from bot.forms import Filled, Form
@@ -85,23 +86,23 @@ class Gate:
     def _ask(self, ask: Ask) -> Reply:
         outside = self._vouching.of(ask)
         with self._store.begin() as tx:
-            counter = Counter(tx, ask, self._parts, outside)
+            unit = UnitOfWork(tx=tx, ask=ask, outside=outside)
             before = tx.answered(ask.place, ask.once) if ask.once else None
             if before is not None:
-                counter.record(Code.REPLAYED, "delivered again; it had no second effect")
+                unit.record(Code.REPLAYED, "delivered again; it had no second effect")
                 return answers.again(before, ask)
-            first = counter.serve()
+            first = RequestHandler(unit, self._parts).handle()
             reply = answers.below(words_for := self._linking.words_for(tx, ask), first)
             if ask.once:
-                said = answers.UNDER_WAY if counter.after else reply.stored
+                said = answers.UNDER_WAY if unit.after else reply.stored
                 tx.answer(ask.place, ask.once, said, ok=reply.ok, person=ask.by.id, account=ask.account)
             failpoint("desk.written")
         failpoint("desk.committed")
-        if counter.written:
-            self._told(counter.written)
-        if counter.after is None:
+        if unit.written:
+            self._told(unit.written)
+        if unit.after is None:
             return reply
-        reply = answers.below(words_for, self._go_on(counter.after, ask))
+        reply = answers.below(words_for, self._go_on(unit.after, ask))
         if ask.once:
             self._answer_again(ask, reply)
         return reply

@@ -190,26 +190,6 @@ class Linking:
         return self._groups(account) if self._groups and account else {}
 
 
-class Registry:
-    """Implements `accounts.Accounts` inside one transaction."""
-
-    def __init__(self, tx: Tx, linking: Linking) -> None:
-        self._tx = tx
-        self._linking = linking
-
-    def issue(self, ask: Ask) -> Reply:
-        return self._linking.issue(self._tx, ask)
-
-    def redeem(self, ask: Ask, code: str) -> Reply:
-        return self._linking.redeem(self._tx, ask, code)
-
-    def unlink(self, ask: Ask, place: str) -> Reply:
-        return self._linking.unlink(self._tx, ask, place)
-
-    def whoami(self, ask: Ask) -> Sequence[str]:
-        return self._linking.whoami(self._tx, ask)
-
-
 def _word_of(tx: Tx, ask: Ask) -> str:
     return (
         f"Since {tx.now:%Y-%m-%d %H:%M} UTC the {ask.place} account {ask.account} is yours."

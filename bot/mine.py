@@ -15,7 +15,7 @@ from bot.acts import Risk
 from bot.book import Book
 from bot.model import Ask
 from bot.plans import Drawn
-from bot.ports import Mine, Rejected
+from bot.ports import Overview, Rejected
 from bot.rights import Rights
 from bot.store import drawn as drawn_up
 from bot.store import owned, standing
@@ -27,12 +27,12 @@ _MOST_PLANS = 100
 _MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
 
 
-def look(tx: Tx, rights: Rights, ask: Ask, risks: Mapping[str, Risk], limit: int) -> Mine:
+def look(tx: Tx, rights: Rights, ask: Ask, risks: Mapping[str, Risk], limit: int) -> Overview:
     """`risks`: of each action; `limit`: of the incidents."""
     services = rights.book.on_call_for(ask.by.id)
     held = owned.look(tx.sql, ask.by.id, sorted(services), limit)
     waiting = drawn_up.waiting(tx.sql, tx.now, _MOST_PLANS)
-    return Mine(
+    return Overview(
         incidents=held.incidents,
         more=held.count - len(held.incidents),
         others=held.unresolved - held.count,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
 
-from bot.accounts import Accounts
 from bot.acts import Plan
 from bot.forms import Filled, Form
 from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
@@ -216,8 +215,8 @@ class Drawn(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mine:
-    """What is somebody's to look after."""
+class Overview:
+    """What the asker has to look after."""
 
     incidents: tuple[Incident, ...]  #: unresolved: theirs, and of services that they are on call for; the worst first
     more: int  #: how many such are left out
@@ -242,59 +241,130 @@ class Command(Protocol[Args]):
         ...
 
 
-class Desk(Accounts, Protocol):
-    """What a command may do to incidents and accounts; each call is inside the ask's one transaction."""
+class Desk(Protocol):
+    """What a command may do, in parts. Each call is made in the asker's name, inside the request's one transaction."""
 
-    def incident(self, incident_id: int) -> Incident:
+    @property
+    def incidents(self) -> IncidentOperations: ...
+    @property
+    def plans(self) -> PlanOperations: ...
+    @property
+    def runs(self) -> RunOperations: ...
+    @property
+    def accounts(self) -> AccountOperations: ...
+    @property
+    def break_glass(self) -> BreakGlassOperations: ...
+
+    def list_commands(self) -> Sequence[Sayable]:
+        """The commands and actions that the asker may use on some target."""
+        ...
+
+    def get_overview(self, limit: int) -> Overview:
+        """What the asker has to look after, with at most `limit` incidents."""
+        ...
+
+
+class IncidentOperations(Protocol):
+    """`desk.incidents`. A change that does not apply raises `Rejected`."""
+
+    def get(self, incident_id: int) -> Incident:
         """Raises `Rejected` when there is none of that number."""
         ...
 
-    def unresolved(self, limit: int) -> Sequence[Incident]: ...
-    def mine(self, limit: int) -> Mine:
-        """What is the asker's, with at most so many incidents."""
+    def list_unresolved(self, limit: int) -> Sequence[Incident]: ...
+    def acknowledge(self, incident: Incident) -> Incident: ...
+    def resolve(self, incident: Incident) -> Incident: ...
+    def reopen(self, incident: Incident, reason: str) -> Incident:
+        """Raises `Rejected` when there is a newer incident of the same alerts."""
         ...
 
-    def acknowledge(self, incident: Incident, ask: Ask) -> Incident: ...
-    def resolve(self, incident: Incident, ask: Ask) -> Incident: ...
-    def note(self, incident: Incident, ask: Ask, text: str) -> Incident: ...
-    #: Raises `Rejected` when there is a newer incident of the same alerts.
-    def reopen(self, incident: Incident, ask: Ask, because: str) -> Incident: ...
-    def assign(self, incident: Incident, ask: Ask, person: str) -> Incident: ...
-    def weigh(self, incident: Incident, ask: Ask, severity: Severity) -> Incident: ...
-    #: Opens a critical incident of its own. `about`: that one's story tells of it.
-    def page(self, ask: Ask, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident: ...
-    #: Titles of alerts that fire in it, those that began first.
-    def firing(self, incident: Incident, limit: int) -> Sequence[str]: ...
-    #: The newest, oldest of them first.
-    def notes(self, incident: Incident, limit: int) -> Sequence[Event]: ...
-    def commands(self) -> Sequence[Sayable]:
-        """What this person may say at all, somewhere."""
+    def assign(self, incident: Incident, person: str) -> Incident: ...
+    def set_severity(self, incident: Incident, severity: Severity) -> Incident: ...
+    def add_note(self, incident: Incident, text: str) -> Incident: ...
+    def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
+        """Open a critical incident of its own. `about`: the incident whose timeline tells of it."""
         ...
 
-    def waiting(self) -> Sequence[Drawn]:
+    def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
+        """The titles of the alerts that fire in it, those that began first."""
+        ...
+
+    def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
+        """The newest notes, oldest of them first."""
+        ...
+
+
+class PlanOperations(Protocol):
+    """`desk.plans`. A plan is named by the first characters of its handle."""
+
+    def list_waiting(self) -> Sequence[Drawn]:
         """Plans that can still be approved, newest first."""
         ...
 
-    #: The last ones, newest first.
-    def runs(self) -> Sequence[Standing]: ...
-    def approve(self, handle: str, named: str = "") -> Reply:
-        """Count the asker's yes. Raises `Rejected` where it does not count."""
+    def approve(self, handle: str, typed: str = "") -> Reply:
+        """Count the asker's approval. `typed`: what a plan wants named with each approval (`Plan.typed`).
+
+        Raises:
+            Rejected: their approval does not count, or the plan is over.
+        """
         ...
 
-    def drop(self, handle: str) -> Reply: ...
-
-    def undo(self, run: str) -> Reply: ...
-
-    def keep(self, run: str) -> Reply: ...
-
-    def settle(self, run: str, ended: str, because: str) -> Reply: ...
-
-    def break_glass(self, because: str) -> Reply:
-        """What sleeps behind the glass counts for the asker from now on, for a while. Raises `Rejected`."""
+    def reject(self, handle: str) -> Reply:
+        """The plan is over for everybody; nothing of it is run."""
         ...
 
-    def review_glass(self, person: str, because: str) -> Reply: ...
 
-    def glasses(self) -> Sequence[str]:
-        """The last times that it was broken, a line each, newest first."""
+class RunOperations(Protocol):
+    """`desk.runs`. A run is named by the first characters of its id."""
+
+    def list_recent(self) -> Sequence[Standing]:
+        """The last runs, newest first."""
+        ...
+
+    def undo(self, run_id: str) -> Reply:
+        """Plan the way back. Raises `Rejected` where the run left none, or is undone already."""
+        ...
+
+    def cancel_timed_undo(self, run_id: str) -> Reply:
+        """The run stays as it is after its time is over. Raises `Rejected` where no time ends it."""
+        ...
+
+    def record_result(self, run_id: str, ended: str, reason: str) -> Reply:
+        """The asker says how a run ended whose result is unknown. Raises `Rejected` where it is known."""
+        ...
+
+
+class AccountOperations(Protocol):
+    """`desk.accounts`: the asker's own. A refusal that is stored is a reply with ok=False."""
+
+    def issue_link_code(self) -> Reply:
+        """A code by which the asker links another account; for an unknown asker, how to get one."""
+        ...
+
+    def redeem_link_code(self, code: str) -> Reply:
+        """The account that asks is linked to the person who was issued the code."""
+        ...
+
+    def unlink(self, place: str) -> Reply:
+        """End the link of the asker's account in that place."""
+        ...
+
+    def describe_identity(self) -> Sequence[str]:
+        """The asker, their accounts, their roles and the reason for each, a line each."""
+        ...
+
+
+class BreakGlassOperations(Protocol):
+    """`desk.break_glass`: rights for an emergency."""
+
+    def activate(self, reason: str) -> Reply:
+        """The rules of break-glass roles apply to the asker for a while. Raises `Rejected`."""
+        ...
+
+    def review(self, person: str, finding: str) -> Reply:
+        """Review the last use by that person, which ends it. Raises `Rejected`."""
+        ...
+
+    def list_recent(self) -> Sequence[str]:
+        """The last uses, a line each, newest first."""
         ...

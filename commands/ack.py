@@ -24,10 +24,10 @@ class Ack:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incident(args.incident)
+        before = desk.incidents.get(args.incident)
         if before.status is Status.ACKED and before.owner == ask.by.id:
             return Reply(said=f"You already have incident {before.id}.")
-        after = desk.acknowledge(before, ask)
+        after = desk.incidents.acknowledge(before)
         return Reply(said=f"Incident {before.id} is yours: {after.title}")
 
 

@@ -18,7 +18,7 @@ class Approvals:
     reads: bool = True
 
     def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        found = desk.waiting()
+        found = desk.plans.list_waiting()
         if not found:
             return Reply(said="No plan waits for a yes.")
         return Reply(said="\n".join(f"{one.short} until {one.until:%H:%M} UTC, {one.by}: {one.words}" for one in found))

@@ -25,10 +25,10 @@ class Assign:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incident(args.incident)
+        before = desk.incidents.get(args.incident)
         if before.owner == args.person and before.status is not Status.RESOLVED:
             return Reply(said=f"Incident {before.id} is {args.person}'s already, and {before.status}.")
-        after = desk.assign(before, ask, args.person)
+        after = desk.incidents.assign(before, args.person)
         if after.status is Status.ACKED:
             return Reply(said=f"Incident {after.id} is yours: {after.title}")
         return Reply(said=f"Incident {after.id} is assigned to {args.person}, and open until they acknowledge it.")

@@ -24,7 +24,7 @@ class BreakGlass:
     reads: bool = False
 
     def run(self, ask: Ask, args: BreakGlassArgs, desk: Desk) -> Reply:
-        return desk.break_glass(args.because)
+        return desk.break_glass.activate(args.because)
 
 
 command = BreakGlass()

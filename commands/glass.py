@@ -18,7 +18,7 @@ class Glass:
     reads: bool = True
 
     def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        return Reply(said="\n".join(desk.glasses()) or "Nobody has broken the glass.")
+        return Reply(said="\n".join(desk.break_glass.list_recent()) or "Nobody has broken the glass.")
 
 
 command = Glass()

@@ -24,7 +24,7 @@ class Help:
     reads: bool = True
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        wanted = [one for one in desk.commands() if args.command in (None, one.verb)]
+        wanted = [one for one in desk.list_commands() if args.command in (None, one.verb)]
         if not wanted:
             said = f"There is no command {args.command} that you may say. `help` lists those that you may."
             raise Rejected(f"{said} Nothing was done.", code="unknown_command")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot import states
 from bot.kinds import Nothing
 from bot.model import Ask, Card, Incident, Reply, Severity, Status
-from bot.ports import Desk, Drawn, Mine
+from bot.ports import Desk, Drawn, Overview
 
 #: Shown, each with its buttons: two of a plan that waits for a yes, one of an incident. A chat draws 24.
 _INCIDENTS, _TO_APPROVE, _ASKED = 10, 4, 3
@@ -24,7 +24,7 @@ class Home:
     reads: bool = True
 
     def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        mine = desk.mine(_INCIDENTS)
+        mine = desk.get_overview(_INCIDENTS)
         worst = min((one.severity for one in mine.incidents), key=lambda one: one.rank, default=Severity.INFO)
         card = Card(
             title=f"What is yours, {ask.by.called}",
@@ -35,7 +35,7 @@ class Home:
         return Reply(said="\n".join((card.title, *card.lines)), card=card, alone=True)
 
 
-def _incidents(mine: Mine) -> Iterator[str]:
+def _incidents(mine: Overview) -> Iterator[str]:
     yield f"Open incidents of yours: {len(mine.incidents) + mine.more}" if mine.incidents else "No open one is yours."
     yield from map(_incident, mine.incidents)
     if mine.more:
@@ -49,7 +49,7 @@ def _incident(one: Incident) -> str:
     return f"#{one.id} {one.severity} {one.status}{has if one.owner else ''}: {one.title} ({one.firing} firing)"
 
 
-def _runs(mine: Mine) -> Iterator[str]:
+def _runs(mine: Overview) -> Iterator[str]:
     """Those that need somebody before those that go on."""
     if mine.runs:
         yield f"Runs of yours that go on or need somebody: {len(mine.runs)}"
@@ -59,7 +59,7 @@ def _runs(mine: Mine) -> Iterator[str]:
         yield f"... and {len(mine.runs) - _RUNS} more; `runs` lists them."
 
 
-def _plans(mine: Mine) -> Iterator[str]:
+def _plans(mine: Overview) -> Iterator[str]:
     """What somebody approves they have to see, so a plan is told with all of its effect."""
     if mine.to_approve:
         yield f"Plans that wait for your yes: {len(mine.to_approve)}"
@@ -99,7 +99,7 @@ def _on_call(on_call: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
         yield f"... and {len(on_call) - _SERVICES} more services."
 
 
-def _buttons(mine: Mine) -> Iterator[tuple[str, str]]:
+def _buttons(mine: Overview) -> Iterator[tuple[str, str]]:
     for one in mine.to_approve[:_TO_APPROVE]:
         if not one.plan.typed:
             yield f"Approve {one.short}", f"yes {one.handle}"

@@ -20,7 +20,7 @@ class Incidents:
     reads: bool = True
 
     def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        found = desk.unresolved(_SHOWN + 1)
+        found = desk.incidents.list_unresolved(_SHOWN + 1)
         if not found:
             return Reply(said="No incident is open.")
         lines = [_line(one) for one in sorted(found[:_SHOWN], key=lambda one: (one.severity.rank, one.id))]

@@ -24,7 +24,7 @@ class Keep:
     reads: bool = False
 
     def run(self, ask: Ask, args: KeepArgs, desk: Desk) -> Reply:
-        return desk.keep(args.run)
+        return desk.runs.cancel_timed_undo(args.run)
 
 
 command = Keep()

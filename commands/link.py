@@ -38,7 +38,7 @@ class Link:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        return desk.redeem(ask, args.code) if args.code else desk.issue(ask)
+        return desk.accounts.redeem_link_code(args.code) if args.code else desk.accounts.issue_link_code()
 
 
 command = Link()

@@ -24,7 +24,7 @@ class No:
     reads: bool = False
 
     def run(self, ask: Ask, args: NoArgs, desk: Desk) -> Reply:
-        return desk.drop(args.handle)
+        return desk.plans.reject(args.handle)
 
 
 command = No()

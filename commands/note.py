@@ -27,7 +27,7 @@ class Note:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        desk.note(desk.incident(args.incident), ask, args.text)
+        desk.incidents.add_note(desk.incidents.get(args.incident), args.text)
         return Reply(said=f"Noted on incident {args.incident}.")
 
 

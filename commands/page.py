@@ -67,9 +67,9 @@ class Page:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        about = None if args.incident is None else desk.incident(args.incident)
+        about = None if args.incident is None else desk.incidents.get(args.incident)
         service = about.service if about else args.service
-        opened = desk.page(ask, args.text, service=service, about=about)
+        opened = desk.incidents.page(args.text, service=service, about=about)
         return Reply(said=f"Incident {opened.id} is open and pages: {opened.title}")
 
 

@@ -25,10 +25,10 @@ class Reopen:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incident(args.incident)
+        before = desk.incidents.get(args.incident)
         if before.status is not Status.RESOLVED:
             return Reply(said=f"Incident {before.id} is not resolved: it is {before.status}.")
-        after = desk.reopen(before, ask, args.because)
+        after = desk.incidents.reopen(before, args.because)
         return Reply(said=f"Incident {after.id} is open again: {after.title}")
 
 

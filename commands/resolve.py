@@ -24,10 +24,10 @@ class Resolve:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incident(args.incident)
+        before = desk.incidents.get(args.incident)
         if before.status is Status.RESOLVED:
             return Reply(said=f"Incident {before.id} was already resolved by {before.resolved_by}.")
-        after = desk.resolve(before, ask)
+        after = desk.incidents.resolve(before)
         if after.firing:
             return Reply(said=f"Incident {before.id} is resolved. {after.firing} of its alerts still fire.")
         return Reply(said=f"Incident {before.id} is resolved.")

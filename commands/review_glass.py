@@ -25,7 +25,7 @@ class ReviewGlass:
     reads: bool = False
 
     def run(self, ask: Ask, args: ReviewGlassArgs, desk: Desk) -> Reply:
-        return desk.review_glass(args.person, args.because)
+        return desk.break_glass.review(args.person, args.because)
 
 
 command = ReviewGlass()

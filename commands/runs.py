@@ -19,7 +19,7 @@ class Runs:
     reads: bool = True
 
     def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        found = desk.runs()
+        found = desk.runs.list_recent()
         if not found:
             return Reply(said="Nothing has run yet.")
         head = states.summary(found)

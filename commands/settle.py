@@ -26,7 +26,7 @@ class Settle:
     reads: bool = False
 
     def run(self, ask: Ask, args: SettleArgs, desk: Desk) -> Reply:
-        return desk.settle(args.run, args.ended, args.because)
+        return desk.runs.record_result(args.run, args.ended, args.because)
 
 
 command = Settle()

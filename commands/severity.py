@@ -25,8 +25,8 @@ class Weigh:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incident(args.incident)
-        after = desk.weigh(before, ask, args.severity)
+        before = desk.incidents.get(args.incident)
+        after = desk.incidents.set_severity(before, args.severity)
         if after.version == before.version:
             return Reply(said=f"Incident {before.id} is {before.severity} already.")
         return Reply(said=f"Incident {after.id} is {after.severity} now, {before.severity} before.")

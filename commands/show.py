@@ -27,7 +27,7 @@ class Show:
     reads: bool = True
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        return Reply(said="\n".join(_lines(desk.incident(args.incident), desk)))
+        return Reply(said="\n".join(_lines(desk.incidents.get(args.incident), desk)))
 
 
 def _lines(one: Incident, desk: Desk) -> Iterator[str]:
@@ -36,11 +36,11 @@ def _lines(one: Incident, desk: Desk) -> Iterator[str]:
     yield f"opened {one.opened_at:%Y-%m-%d %H:%M} UTC"
     if one.resolved_at:
         yield f"resolved {one.resolved_at:%Y-%m-%d %H:%M} UTC by {one.resolved_by}"
-    names = desk.firing(one, _ALERTS)
+    names = desk.incidents.list_firing_alerts(one, _ALERTS)
     if names:
         more = f" and {one.firing - len(names)} more" if one.firing > len(names) else ""
         yield f"firing: {', '.join(names)}{more}"
-    for event in desk.notes(one, _NOTES):
+    for event in desk.incidents.list_notes(one, _NOTES):
         yield f"{event.at:%H:%M} {event.said}"
 
 

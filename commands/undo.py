@@ -24,7 +24,7 @@ class Undo:
     reads: bool = False
 
     def run(self, ask: Ask, args: UndoArgs, desk: Desk) -> Reply:
-        return desk.undo(args.run)
+        return desk.runs.undo(args.run)
 
 
 command = Undo()

@@ -24,7 +24,7 @@ class Unlink:
     reads: bool = False
 
     def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        return desk.unlink(ask, args.place)
+        return desk.accounts.unlink(args.place)
 
 
 command = Unlink()

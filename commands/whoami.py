@@ -18,7 +18,7 @@ class Whoami:
     reads: bool = True
 
     def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        return Reply(said="\n".join(desk.whoami(ask)))
+        return Reply(said="\n".join(desk.accounts.describe_identity()))
 
 
 command = Whoami()

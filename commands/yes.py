@@ -28,7 +28,7 @@ class Yes:
     reads: bool = False
 
     def run(self, ask: Ask, args: YesArgs, desk: Desk) -> Reply:
-        return desk.approve(args.handle, args.name or "")
+        return desk.plans.approve(args.handle, args.name or "")
 
 
 command = Yes()
