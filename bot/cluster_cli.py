@@ -19,9 +19,9 @@ from bot.book import Book, Ruling
 from bot.circumstances import Around
 from bot.clusters import Access
 from bot.from_settings import book_of
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
 from bot.settings import Settings
-from bot.settings_services import ClusterSettings
 from bot.sites import Site
 from bot.siting import Catalog
 from bot.tools.cluster import Kubernetes

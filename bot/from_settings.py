@@ -20,6 +20,7 @@ from bot.acting import Tools
 from bot.book import Book, Freeze, Role, Rule
 from bot.catalog import Service, service_of
 from bot.circumstances import When
+from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
 from bot.logs import Scrub
 from bot.meters import Meters
 from bot.model import Principal, Severity
@@ -29,7 +30,7 @@ from bot.people import People
 from bot.ports import Channel, Rejected, Speaks
 from bot.redact import redact
 from bot.rules import Rules
-from bot.settings import USUAL_SEVERITIES, Settings
+from bot.settings import Settings
 from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.signer import Signer
 from bot.sites import Sites

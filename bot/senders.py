@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 from bot import sources
+from bot.integrations.sns.settings import SnsSettings
 from bot.ports import Proof, Source
 from bot.settings import Settings
-from bot.settings_sources import SnsSettings
 from bot.sources.sns import Sns
 from bot.tools import http
 from bot.tools.certificates import Certificates

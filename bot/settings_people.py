@@ -6,7 +6,6 @@ A rule may be written as plain text, "scale prod/*", or as keys and values where
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
@@ -14,10 +13,10 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 
 from bot import book
-from bot.fields import Address, Moment, Seconds, Secret, TimeWindow
+from bot.fields import Moment, TimeWindow
+from bot.integrations.kubernetes.settings import ClusterUserSettings
 from bot.model import Severity
 from bot.section import Section
-from bot.settings_services import ClusterUserSettings
 
 
 def _several(given: object) -> object:
@@ -117,20 +116,3 @@ class SecuritySettings(Section):
     """Who hears of what is unusual."""
 
     contact: str | None = Field(None, description="A person's id or a channel's name; paged when the glass is broken.")
-
-
-class OpaSettings(Section):
-    """Open Policy Agent as a second opinion on actions: it can say no, and without its yes nothing is done."""
-
-    url: Address = Field(description="http://opa:8181")
-    path: str = Field(
-        "vakhta/decision",
-        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$",
-        description="Of the document under /v1/data.",
-    )
-    token: Secret | None = Field(None, description="Bearer token, where it asks for one.")
-    timeout: Seconds = Field(
-        timedelta(seconds=2),
-        description="Seconds to wait for a connection, and again for the answer.",
-        json_schema_extra={"default": 2},
-    )

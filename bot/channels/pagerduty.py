@@ -20,9 +20,9 @@ from typing import Any
 import pdpyras
 
 from bot.channels.pagerduty_json import Told, after, page, read, said, text_of
+from bot.integrations.pagerduty.settings import PagerDutySettings
 from bot.model import Ask, Incident, Kind, Notice, Principal, What
 from bot.ports import Door, Heard, Limit, Rejected, Undelivered
-from bot.settings import PagerDutySettings
 
 _ACTIONS = {
     What.OPENED: "trigger",

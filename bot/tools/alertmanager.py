@@ -14,9 +14,9 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from bot.acting import Matched, Matcher, Silenced, Unsure
+from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.model import Severity
 from bot.ports import Rejected
-from bot.settings import AlertmanagerSettings
 from bot.tools.http import Api
 
 _CALLED = "Alertmanager"

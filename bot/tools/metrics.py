@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
-from bot.settings_tools import MetricsSettings
+from bot.integrations.prometheus.settings import MetricsSettings
 from bot.tools.http import once
 
 _logger = logging.getLogger(__name__)
