@@ -117,7 +117,7 @@ def _roles(settings: Settings) -> frozenset[str]:
     """Those that somebody has, may have by a group, or gets behind broken glass."""
     if settings.local_operator:
         return frozenset({"admin"})
-    carried = {name for name, role in settings.roles.items() if role.slack_groups or role.break_glass}
+    carried = {name for name, role in settings.roles.items() if role.groups or role.break_glass}
     return frozenset(carried).union(*(one.roles for one in settings.people))
 
 

@@ -147,9 +147,10 @@ def _to_stdout(lines: bytes) -> None:
 def load_channels(settings: Settings) -> dict[str, Channel]:
     """Every channel that the settings have a section for; the others' SDKs are not even imported."""
     made: dict[str, Channel] = {}
+    sections = settings.channels.on()
     for name in channels.names():
-        section = getattr(settings.channels, name, None)
-        if section is None or not getattr(section, "enabled", True):
+        section = sections.get(name)
+        if section is None:
             continue
         kind = next(
             thing
@@ -174,16 +175,13 @@ def people_of(settings: Settings) -> People:
         return People(persons={_OPERATOR: operator}, accounts={("console", _OPERATOR): _OPERATOR})
     accounts: dict[tuple[str, str], str] = {}
     for person in settings.people:
-        for place in ("slack", "telegram", "pagerduty"):
-            account = getattr(person, place)
-            if account is not None:
-                accounts[place, str(account)] = person.id
+        accounts |= dict.fromkeys(person.accounts.items(), person.id)
         if person.id == _OPERATOR:
             accounts["console", _OPERATOR] = _OPERATOR
     return People(
         persons={one.id: Principal(id=one.id, name=one.name, roles=frozenset(one.roles)) for one in settings.people},
         accounts=accounts,
-        groups={name: frozenset(role.slack_groups) for name, role in settings.roles.items() if role.slack_groups},
+        groups={name: role.groups for name, role in settings.roles.items() if role.groups},
     )
 
 

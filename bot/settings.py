@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from bot import document, secrets
 from bot.consistency import contradictions
-from bot.consistency_rights import dead_ends
+from bot.consistency_rights import Declared, dead_ends
 from bot.faults import Fault, Faulty, explain
 from bot.fields import Address, HostPort, Minutes, Seconds, Secret, StoreAddress, is_loopback
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
@@ -28,7 +28,7 @@ from bot.integrations.prometheus.settings import MetricsSettings
 from bot.integrations.slack.settings import SlackSettings
 from bot.integrations.sns.settings import SnsSettings
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.section import Section
+from bot.section import ChannelSection, PlugSection, Section, plugs_in
 from bot.settings_audit import AuditSettings
 from bot.settings_people import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
 from bot.settings_services import ServiceSettings
@@ -52,14 +52,14 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault,
         settings = Settings.model_validate(given.tree)
     except ValidationError as error:
         explain(error, Settings, given)
-    for loc, said in contradictions(given.tree):
+    for loc, said in contradictions(given.tree, _declared()):
         given.blame(loc, said, on_value=True)
     if given.faults or settings is None:
         raise Faulty(given.faults)
     warnings = [*secrets.in_plain_sight(settings, referred, given)]
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
-    warnings += [given.fault(loc, said) for loc, said in dead_ends(given.tree)]
+    warnings += [given.fault(loc, said) for loc, said in dead_ends(given.tree, _declared())]
     return settings, tuple(sorted(warnings))
 
 
@@ -117,20 +117,43 @@ class StoreSettings(Section):
     )
 
 
-class SourcesSettings(Section):
+class _Plugs(Section):
+    """Sections of sources or channels, by name."""
+
+    def on(self) -> dict[str, PlugSection]:
+        """Those that are set up and not switched off, by name."""
+        given = {name: getattr(self, name) for name in plugs_in(type(self))}
+        return {name: section for name, section in given.items() if section is not None and section.on}
+
+
+class SourcesSettings(_Plugs):
     """Who may send alerts. A source without a section is not served."""
 
     alertmanager: AlertmanagerSettings | None = None
     sns: SnsSettings | None = None
 
 
-class ChannelsSettings(Section):
+class ChannelsSettings(_Plugs):
     """Where people are told, and speak back. A channel without a section is not loaded."""
 
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     slack: SlackSettings | None = None
     telegram: TelegramSettings | None = None
     pagerduty: PagerDutySettings | None = None
+
+
+def channels_known() -> dict[str, type[ChannelSection]]:
+    """The sections of all channels that can be set up, by the channel's name."""
+    return {name: kind for name, kind in plugs_in(ChannelsSettings).items() if issubclass(kind, ChannelSection)}
+
+
+def _declared() -> Declared:
+    return Declared(
+        sources=frozenset(plugs_in(SourcesSettings)),
+        channels=channels_known(),
+        account_keys=PersonSettings.account_keys(),
+        group_keys=RoleSettings.group_keys(),
+    )
 
 
 class IncidentsSettings(Section):

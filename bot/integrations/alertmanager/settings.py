@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from bot.fields import Address, Secret
 from bot.model import Severity
-from bot.section import Section
+from bot.section import PlugSection
 
 _MIB = 1024 * 1024
 
@@ -23,7 +23,7 @@ USUAL_SEVERITIES: Mapping[str, Severity] = {
 }
 
 
-class AlertmanagerSettings(Section):
+class AlertmanagerSettings(PlugSection):
     """Alerts from Prometheus Alertmanager's webhook."""
 
     tokens: tuple[Secret, ...] = Field(

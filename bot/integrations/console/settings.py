@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from bot.section import Section
+from typing import ClassVar
+
+from bot.section import ChannelSection
 
 
-class ConsoleSettings(Section):
+class ConsoleSettings(ChannelSection):
     """The embedded chat on the board; loopback only."""
 
+    called: ClassVar[str] = "the console"
+
     enabled: bool = True
+
+    @property
+    def on(self) -> bool:
+        return self.enabled

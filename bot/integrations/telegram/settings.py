@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
 from bot.fields import Address, Secret
-from bot.section import Section
+from bot.section import ChannelSection
 
 
-class TelegramSettings(Section):
+class TelegramSettings(ChannelSection):
     """One Telegram bot and the group, or topic of a group, where incidents are told."""
+
+    called: ClassVar[str] = "Telegram"
+    mode_needs: ClassVar[Mapping[str, str]] = {"webhook": "secret_token"}
 
     token: Secret = Field(description="From @BotFather, 123456:AAA...")
     chat_id: int = Field(description="-100... for a group.")
@@ -22,3 +26,7 @@ class TelegramSettings(Section):
     webhook_url: Address | None = Field(
         None, description="Where Telegram reaches us in mode webhook; without it, server.public_url + /in/telegram."
     )
+
+    @property
+    def summary(self) -> str:
+        return f"{self.mode}, {self.chat_id}"
