@@ -51,6 +51,10 @@ class Console:
     wants: frozenset[What] = frozenset()
     limits: tuple[Limit, ...] = ()
     threads = 1
+    accounts = False
+    pages = False
+    local = True
+    ignores_above: int | None = None
 
     def __init__(self, section: ConsoleSettings) -> None:  # noqa: ARG002 - every channel is built from its section
         self._door: Door | None = None

@@ -47,6 +47,10 @@ class Slack:
         Limit(count=1, per=timedelta(seconds=1.02)),
     )  #: chat.postMessage, "about one a second and channel"
     threads = 1
+    accounts = True
+    pages = False
+    local = False
+    ignores_above: int | None = None
 
     def __init__(self, section: SlackSettings, patience_s: float = PATIENCE_S) -> None:
         settings = self._settings = section

@@ -43,6 +43,10 @@ class Telegram:
     kinds = frozenset({Kind.CARD, Kind.LINE})
     wants = frozenset(What)
     threads = 1
+    accounts = True
+    pages = False
+    local = False
+    ignores_above: int | None = None
 
     def __init__(self, section: TelegramSettings) -> None:
         self.limits = _limits(section.chat_id)
