@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Prometheus:
-    """Implements `ports.Gauge`. Safe to share between threads: each question has a connection of its own."""
+    """Implements `acting.Gauge`. Safe to share between threads: each question has a connection of its own."""
 
     def __init__(self, section: MetricsSettings) -> None:
         self._url = section.url.rstrip("/")
