@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ from bot.faults import Fault, Faulty
 from bot.model import Reply
 from bot.ports import Rejected
 from bot.redact import redact
+from bot.section import PlugSection
 from bot.settings import Settings, read
 
 _REFUSED = 1
@@ -158,26 +159,18 @@ def _print_warnings(warnings: Sequence[Fault]) -> None:
 
 def _starts(settings: Settings) -> list[tuple[str, str]]:
     """What would start, one (kind, names) a line; no secret is in it."""
-    topics = settings.sources.sns.topics if settings.sources.sns else ()
-    sources = [
-        "alertmanager" if settings.sources.alertmanager else "",
-        f"sns ({', '.join(arn.rpartition(':')[2] for arn in topics)})" if topics else "",
-    ]
-    channels = settings.channels
-    told = [
-        "console" if channels.console.enabled else "",
-        f"slack ({channels.slack.mode}, {channels.slack.channel})" if channels.slack else "",
-        f"telegram ({channels.telegram.mode}, {channels.telegram.chat_id})" if channels.telegram else "",
-        f"pagerduty ({', '.join(channels.pagerduty.severities)})" if channels.pagerduty else "",
-    ]
     nobody = "nobody; whoever is at this machine is the operator `local`" if settings.local_operator else "nobody"
     return [
         ("server", f"{settings.server.public_url} (listening on {settings.server.listen})"),
         ("store", redact(settings.store.url.get_secret_value())),
-        ("sources", ", ".join(filter(None, sources)) or "none; nobody can send alerts"),
-        ("channels", ", ".join(filter(None, told)) or "none; nobody will be told"),
+        ("sources", _named(settings.sources.on()) or "none; nobody can send alerts"),
+        ("channels", _named(settings.channels.on()) or "none; nobody will be told"),
         ("people", str(len(settings.people)) if settings.people else nobody),
     ]
+
+
+def _named(plugs: Mapping[str, PlugSection]) -> str:
+    return ", ".join(f"{name} ({one.summary})" if one.summary else name for name, one in plugs.items())
 
 
 if __name__ == "__main__":

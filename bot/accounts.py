@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 #: Each of a platform's groups (ids) that count, and whether the account is in it: None while that cannot be known.
 Groups = Callable[[str], Mapping[str, bool | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupsOf:
+    """The platform whose groups carry roles."""
+
+    place: str  #: its channel's name
+    called: str  #: its name, as people write it
+    read: Groups
 
 
 @runtime_checkable

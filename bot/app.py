@@ -22,7 +22,7 @@ from bot.gatehouse import gatehouse
 from bot.intake import Intake, Taken
 from bot.linking import Linking
 from bot.meters import Debt, Meters
-from bot.model import NOBODY, Ask, Delivered, Kind, Reply
+from bot.model import CLI, CONSOLE, NOBODY, Ask, Delivered, Kind, Reply
 from bot.owing import Mouth
 from bot.ports import Rejected
 from bot.senders import intake_of
@@ -89,7 +89,7 @@ def ask(settings: Settings, words: str) -> Reply:
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
     store = open_store(settings)
     try:
-        operator = Linking(people_of(settings)).person(store, "console", "local")
+        operator = Linking(people_of(settings)).person(store, CONSOLE, "local")
         made = load_channels(settings)
         mouths = mouths_of(made)
         intake = Intake(store, rules=rules_of(settings), mouths=mouths, told=_unheard)
@@ -105,7 +105,7 @@ def ask(settings: Settings, words: str) -> Reply:
                 take=intake.take,
                 waits=True,
             )
-            said = Ask(by=operator or NOBODY, words=plain(words), place="cli", account="local", private=True)
+            said = Ask(by=operator or NOBODY, words=plain(words), place=CLI, account="local", private=True)
             if operator is None:
                 house.gate.turn_away(said, _UNLISTED)
                 raise Rejected(_UNLISTED)
@@ -138,7 +138,7 @@ class Bot:
         self.channels = load_channels(settings)
         mouths = mouths_of(self.channels)
         self._bell = Bell()
-        console = self.channels.get("console")
+        console = self.channels.get(CONSOLE)
         if isinstance(console, Console):
             console.aloud = self._bell.say
         self._turned_away_at = 0.0

@@ -19,9 +19,9 @@ from bot.book import Book, Ruling
 from bot.circumstances import Around
 from bot.clusters import Access
 from bot.from_settings import book_of
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
 from bot.settings import Settings
-from bot.settings_services import ClusterSettings
 from bot.sites import Site
 from bot.siting import Catalog
 from bot.tools.cluster import Kubernetes
@@ -117,7 +117,7 @@ def _roles(settings: Settings) -> frozenset[str]:
     """Those that somebody has, may have by a group, or gets behind broken glass."""
     if settings.local_operator:
         return frozenset({"admin"})
-    carried = {name for name, role in settings.roles.items() if role.slack_groups or role.break_glass}
+    carried = {name for name, role in settings.roles.items() if role.groups or role.break_glass}
     return frozenset(carried).union(*(one.roles for one in settings.people))
 
 

@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bot import consistency_rights
-from bot.consistency_rights import entries
+from bot.consistency_rights import Declared, entries
 from bot.faults import Loc, Plain, nearest
 from bot.fields import is_loopback
 
-#: Names that an incident's story uses for what is not a person.
-_NOT_PEOPLE = frozenset({"alertmanager", "sns", "console", "slack", "telegram", "pagerduty", "cli", "vakhta", "system"})
+#: Names that an incident's story uses for what is not a person, beside those of sources and channels.
+_NOT_PEOPLE = frozenset({"cli", "vakhta", "system"})
 
 
-def contradictions(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+def contradictions(tree: Mapping[str, Plain], declared: Declared) -> Iterator[tuple[Loc, str]]:
     """Where, and what is wrong there."""
-    yield from _doubles(tree, "people", ("id", "slack", "telegram", "pagerduty"))
+    yield from _doubles(tree, "people", ("id", *declared.account_keys))
     yield from _doubles(tree, "services", ("name",))
     yield from _doubles(tree, "freezes", ("name",))
-    yield from _people_called_like_machines(tree)
-    yield from consistency_rights.contradictions(tree)
+    yield from _people_called_like_machines(tree, {*_NOT_PEOPLE, *declared.sources, *declared.channels})
+    yield from consistency_rights.contradictions(tree, declared)
     yield from _unknown_clusters(tree)
     yield from _shared_gates(tree)
     yield from _silent_anchor(tree)
     yield from _open_console(tree)
-    yield from _what_the_mode_needs(tree)
+    yield from _what_the_mode_needs(tree, declared)
 
 
 def _doubles(tree: Mapping[str, Plain], section: str, keys: tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
@@ -43,9 +43,9 @@ def _doubles(tree: Mapping[str, Plain], section: str, keys: tuple[str, ...]) -> 
             first.setdefault(str(value), loc)
 
 
-def _people_called_like_machines(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+def _people_called_like_machines(tree: Mapping[str, Plain], machines: set[str]) -> Iterator[tuple[Loc, str]]:
     for loc, person in entries(tree, "people"):
-        if person.get("id") in _NOT_PEOPLE:
+        if str(person.get("id")) in machines:
             yield (*loc, "id"), "is a name that the bot uses for a machine; choose another"
 
 
@@ -91,20 +91,13 @@ def _open_console(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
         yield ("server", "listen"), said
 
 
-def _what_the_mode_needs(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+def _what_the_mode_needs(tree: Mapping[str, Plain], declared: Declared) -> Iterator[tuple[Loc, str]]:
     channels = tree.get("channels")
-    for channel, usual, needs in _MODES:
+    for channel, kind in declared.channels.items():
         section = channels.get(channel) if isinstance(channels, dict) else None
         if not isinstance(section, dict):
             continue
-        mode = section.get("mode") or usual
-        key = needs.get(str(mode))
+        mode = section.get("mode") or kind.usual_mode()
+        key = kind.mode_needs.get(str(mode))
         if key and not section.get(key):
             yield ("channels", channel, key), f"is missing; mode {mode} needs it"
-
-
-#: Channel, its mode when none is given, and the key that each mode cannot do without.
-_MODES = (
-    ("slack", "socket", {"socket": "app_token", "http": "signing_secret"}),
-    ("telegram", "polling", {"webhook": "secret_token"}),
-)

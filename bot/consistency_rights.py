@@ -5,35 +5,46 @@ A right that can never be used and a denial that never holds are faults: nobody 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from bot import book, hours
 from bot.circumstances import glob
 from bot.faults import Loc, Plain, nearest
+from bot.section import ChannelSection
 
-_CHANNELS = ("console", "slack", "telegram", "pagerduty")
 _YES, _BREAK, _REVIEW = "yes", "break-glass", "review-glass"
 
 Tree = Mapping[str, Plain]
 Said = Iterator[tuple[Loc, str]]
 
 
-def contradictions(tree: Tree) -> Said:
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What the classes of the settings declare of the outside systems."""
+
+    sources: Collection[str]  #: the names of all sources
+    channels: Mapping[str, type[ChannelSection]]  #: the sections of all channels, by name
+    account_keys: tuple[str, ...]  #: keys of a person that hold an account; each has the name of its channel
+    group_keys: tuple[str, ...]  #: keys of a role that name groups of a platform
+
+
+def contradictions(tree: Tree, declared: Declared) -> Said:
     """Where, and what is wrong there."""
     yield from _unknown_roles(tree)
     yield from _unknown_on_call(tree)
-    yield from _unknown_contact(tree)
+    yield from _unknown_contact(tree, declared.channels)
     yield from _freezes_that_end_before_they_begin(tree)
     yield from _conditions_that_never_hold(tree)
-    yield from _too_few_to_approve(tree)
+    yield from _too_few_to_approve(tree, declared)
     yield from _glass_that_nobody_hears(tree)
 
 
-def dead_ends(tree: Tree) -> Said:
+def dead_ends(tree: Tree, declared: Declared) -> Said:
     """What is allowed and ends badly: glass that somebody may break, and nobody else may review."""
     roles = _section(tree, "roles")
-    if any(_listed(_role(tree, name), "slack_groups") for name in roles):
-        return  # Who is in a group of Slack's is known to Slack.
+    if _by_groups(tree, roles, declared):
+        return  # Who is in a group, only its platform knows.
     held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
     reviewers = {one for one, mine in held.items() if any(_says(tree, role, _REVIEW) for role in mine)}
     breakers = {one for one, mine in held.items() if any(_says(tree, role, _BREAK) for role in mine)}
@@ -70,9 +81,9 @@ def _unknown_on_call(tree: Tree) -> Said:
                 yield (*loc, "on_call", number), f"is not the id of anybody under `people`; {nearest(person, people)}"
 
 
-def _unknown_contact(tree: Tree) -> Said:
+def _unknown_contact(tree: Tree, channels: Collection[str]) -> Said:
     contact = _section(tree, "security").get("contact")
-    known = _ids(tree) | {name for name in _CHANNELS if name in _section(tree, "channels")}
+    known = _ids(tree) | {name for name in channels if name in _section(tree, "channels")}
     if isinstance(contact, str) and contact not in known:
         yield (
             ("security", "contact"),
@@ -106,11 +117,11 @@ def _conditions_that_never_hold(tree: Tree) -> Said:
             yield (*loc, "when", "on_call"), "never holds: nobody is on call; name people under services[].on_call"
 
 
-def _too_few_to_approve(tree: Tree) -> Said:
+def _too_few_to_approve(tree: Tree, declared: Declared) -> Said:
     """Whoever asks cannot approve, so where the holder of a rule is also an approver there must be one more."""
     approving = {name for name in {*book.BUILT_IN, *_section(tree, "roles")} if _says(tree, name, _YES)}
-    if any(_listed(_role(tree, name), "slack_groups") for name in approving):
-        return  # Who is in a group of Slack's is known to Slack.
+    if _by_groups(tree, approving, declared):
+        return  # Who is in a group, only its platform knows.
     held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
     approvers = {one for one, roles in held.items() if roles & approving}
     for loc, rule in _rules(tree):
@@ -127,6 +138,11 @@ def _glass_that_nobody_hears(tree: Tree) -> Said:
     for name in _section(tree, "roles"):
         if _role(tree, name).get("break_glass") is True and not _section(tree, "security").get("contact"):
             yield ("roles", name, "break_glass"), "needs security.contact: whom to page when the glass is broken"
+
+
+def _by_groups(tree: Tree, roles: Iterable[str], declared: Declared) -> bool:
+    """Whether one of these roles is carried by groups of a platform."""
+    return any(_listed(_role(tree, name), key) for name in roles for key in declared.group_keys)
 
 
 def _says(tree: Tree, name: str, verb: str) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.acts import AuditEntry, Code
+from bot.model import CLI
 from bot.ports import Rejected
 from bot.signer import Signer, handed_over, must_follow, signed, trusted
 from bot.store import checkpoints, ledger, pruning, seals
@@ -68,7 +69,7 @@ def rotate(store: Store, old: Signer, new: Signer) -> Checkpoint:
         used = checkpoints.left(seen.sql, new.verifier_key)
     _may_hand_over(last, old, new, used=used)
     said = f"Checkpoints are signed by {new.verifier_key} from here on, no more by {old.verifier_key}."
-    _sealed(store, AuditEntry(code=Code.KEY_CHANGED, by=_BY, said=said, place="cli", more={"key": new.verifier_key}))
+    _sealed(store, AuditEntry(code=Code.KEY_CHANGED, by=_BY, said=said, place=CLI, more={"key": new.verifier_key}))
     return _signed(store, old, partial(handed_over, old, new))
 
 
@@ -86,7 +87,7 @@ def own_up(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], b
         raise Rejected("Nothing was written: all that was seen outside agrees with the log, or is owned up to already.")
     epoch = len(before) + 1
     more = {"epoch": str(epoch), "kept": str(lost.kept), "lost": str(lost.size), "root": b64encode(lost.root).decode()}
-    entry = AuditEntry(code=Code.RESTORED, by=_BY, said=because, place="cli", more=more)
+    entry = AuditEntry(code=Code.RESTORED, by=_BY, said=because, place=CLI, more=more)
     _stated(store, signer, entry, f"restored {lost.kept} {lost.size}")
     return lost
 
@@ -124,7 +125,7 @@ def prune(store: Store, signer: Signer, part: Prunable, kept: Kept) -> None:
     root = b64encode(part.root).decode()
     more = {"size": str(part.size), "root": root, "file": kept.file, "sha256": kept.sha256}
     said = f"The first {part.size} entries are taken out and kept in {kept.file}."
-    entry = AuditEntry(code=Code.PRUNED, by=_BY, said=said, place="cli", more=more)
+    entry = AuditEntry(code=Code.PRUNED, by=_BY, said=said, place=CLI, more=more)
     pruning.remove(store, part.size, _stated(store, signer, entry, f"pruned {part.size}"))
 
 

@@ -15,21 +15,23 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DatabaseError
 
 from bot import channels, hours, note
-from bot.accounts import Grouped, Groups
+from bot.accounts import Grouped, GroupsOf
 from bot.acting import Tools
 from bot.book import Book, Freeze, Role, Rule
 from bot.catalog import Service, service_of
 from bot.circumstances import When
+from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
+from bot.linking import Linking
 from bot.logs import Scrub
 from bot.meters import Meters
-from bot.model import Principal, Severity
+from bot.model import CONSOLE, Principal, Severity
 from bot.notary import Notary
 from bot.owing import Mouth
 from bot.people import People
 from bot.ports import Channel, Speaks
 from bot.redact import redact
 from bot.rules import Rules
-from bot.settings import USUAL_SEVERITIES, Settings
+from bot.settings import Settings, channels_known
 from bot.settings_audit import S3AnchorSettings
 from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.signer import Signer
@@ -157,9 +159,10 @@ def _to_stdout(lines: bytes) -> None:
 def load_channels(settings: Settings) -> dict[str, Channel]:
     """Every channel that the settings have a section for; the others' SDKs are not even imported."""
     made: dict[str, Channel] = {}
+    sections = settings.channels.on()
     for name in channels.names():
-        section = getattr(settings.channels, name, None)
-        if section is None or not getattr(section, "enabled", True):
+        section = sections.get(name)
+        if section is None:
             continue
         kind = next(
             thing
@@ -181,29 +184,34 @@ def people_of(settings: Settings) -> People:
     """Who is who. At a console without `people`, whoever sits there is the operator."""
     if settings.local_operator:
         operator = Principal(id=_OPERATOR, name=_OPERATOR, roles=frozenset({"admin"}))
-        return People(persons={_OPERATOR: operator}, accounts={("console", _OPERATOR): _OPERATOR})
+        return People(persons={_OPERATOR: operator}, accounts={(CONSOLE, _OPERATOR): _OPERATOR})
     accounts: dict[tuple[str, str], str] = {}
     for person in settings.people:
-        for place in ("slack", "telegram", "pagerduty"):
-            account = getattr(person, place)
-            if account is not None:
-                accounts[place, str(account)] = person.id
+        accounts |= dict.fromkeys(person.accounts.items(), person.id)
         if person.id == _OPERATOR:
-            accounts["console", _OPERATOR] = _OPERATOR
+            accounts[CONSOLE, _OPERATOR] = _OPERATOR
     return People(
         persons={one.id: Principal(id=one.id, name=one.name, roles=frozenset(one.roles)) for one in settings.people},
         accounts=accounts,
-        groups={name: frozenset(role.slack_groups) for name, role in settings.roles.items() if role.slack_groups},
+        groups={name: role.groups for name, role in settings.roles.items() if role.groups},
     )
 
 
-def groups_of(made: Mapping[str, Channel], people: People) -> Groups | None:
-    """Who is in Slack's groups, as its channel knows; None without one. The channel watches those that carry a role."""
-    slack = made.get("slack")
-    if not isinstance(slack, Grouped):
-        return None
-    slack.watch_groups(frozenset().union(*people.groups.values()))
-    return slack.groups_of
+def linking_of(settings: Settings, made: Mapping[str, Channel]) -> Linking:
+    """Whose account that is, by the settings, by links and by a platform's groups."""
+    people, known = people_of(settings), channels_known()
+    typed = [f"in {one.called} it is `{one.command}link ...`" for one in known.values() if one.command != "/"]
+    places = [name for name, channel in made.items() if channel.accounts]
+    return Linking(people, _groups_of(made, people), places=places, typed=typed)
+
+
+def _groups_of(made: Mapping[str, Channel], people: People) -> GroupsOf | None:
+    """Who is in the groups that carry a role, as the channel of their platform knows; it is told which they are."""
+    for name, channel in made.items():
+        if isinstance(channel, Grouped):
+            channel.watch_groups(frozenset().union(*people.groups.values()))
+            return GroupsOf(place=name, called=channels_known()[name].called, read=channel.groups_of)
+    return None
 
 
 def book_of(settings: Settings) -> Book:

@@ -14,7 +14,7 @@ from bot.accounts import Vouches
 from bot.approval_facts import weigh
 from bot.breaking import Breaking
 from bot.following import Following
-from bot.from_settings import book_of, gate_tokens, groups_of, people_of, rules_of, tools_of
+from bot.from_settings import book_of, gate_tokens, linking_of, people_of, rules_of, tools_of
 from bot.gate import Gate
 from bot.gatekeeping import Gatekeeper
 from bot.intake import Taken
@@ -74,9 +74,9 @@ def gatehouse(
 ) -> Gatehouse:
     """`take`: how the bot's own alert about a run reaches the intake; `waits`: slow runs are waited for."""
     verbs = Verbs(commands=commands.find(), actions=commands.actions())
-    people = people_of(settings)
-    linking = Linking(people, groups_of(channels, people))
-    rights = _rights(settings, linking, partial(names_said, people, _services(settings), verbs))
+    linking = linking_of(settings, channels)
+    names = partial(names_said, people_of(settings), _services(settings), verbs)
+    rights = _rights(settings, linking, names, channels)
     breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
     keeper = Gatekeeper(store, partial(stands, rights, verbs))
     tools = replace(tools_of(settings, store.now), gates=keeper if gate_tokens(settings) else None)
@@ -142,12 +142,15 @@ def _services(settings: Settings) -> tuple[str, ...]:
     return tuple(one.name for one in settings.services)
 
 
-def _rights(settings: Settings, linking: Linking, names: Callable[[Ask], Known]) -> Rights:
+def _rights(
+    settings: Settings, linking: Linking, names: Callable[[Ask], Known], channels: Mapping[str, Channel]
+) -> Rights:
     return Rights(
         book=book_of(settings),
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
         names=names,
+        pagers=frozenset(name for name, channel in channels.items() if channel.pages),
         opinion=None if settings.opa is None else Opa(settings.opa),
     )
 

@@ -8,11 +8,11 @@ sent; and it stays that one person's until they, or the settings, say otherwise.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bot import people
-from bot.accounts import Groups
+from bot.accounts import GroupsOf
 from bot.acts import AuditEntry, Code
 from bot.model import Ask, Principal, Reply
 from bot.people import Account, Held, Issued, Link, People, Redeeming, Refusal, Voice, as_settled
@@ -22,15 +22,24 @@ from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.tx import Tx
 
-_SLACK = "slack"  #: whose groups carry roles
-
 
 class Linking:
-    """`groups`: of Slack's accounts; None where there is no Slack."""
+    """`groups`: the platform whose groups carry roles, if there is one. `places`: where people have accounts of their
+    own. `typed`: how the line with a code is typed where that is not as it stands, a clause for each such platform.
+    """
 
-    def __init__(self, settled: People, groups: Groups | None = None) -> None:
+    def __init__(
+        self,
+        settled: People,
+        groups: GroupsOf | None = None,
+        *,
+        places: Collection[str] = (),
+        typed: Sequence[str] = (),
+    ) -> None:
         self._people = settled
         self._groups = groups
+        self._places = frozenset(places)
+        self._typed = f" ({', '.join(typed)})" if typed else ""
 
     def person(self, store: Store, place: str, account: str) -> Principal | None:
         """Who has that account, with the roles of this moment. An account of the settings needs no database."""
@@ -99,8 +108,8 @@ class Linking:
         links.put_code(tx, people.sealed(code), issued)
         said = (
             f"/link {code}\n"
-            f"Send that line to the bot from your other account, in private, before {until:%H:%M} UTC (in Slack it is"
-            " `/vakhta link ...`). It works once. Whoever sends it is you from then on: show it to nobody."
+            f"Send that line to the bot from your other account, in private, before {until:%H:%M} UTC"
+            f"{self._typed}. It works once. Whoever sends it is you from then on: show it to nobody."
         )
         return Reply(said=said, secret=True)
 
@@ -131,7 +140,8 @@ class Linking:
 
     def whoami(self, tx: Tx, ask: Ask) -> Sequence[str]:
         groups = self._groups_of(tx.sql, ask.by.id)
-        return people.told(ask.by, self._people, links.of_person(tx.sql, ask.by.id), groups)
+        platform = self._groups.called if self._groups else ""
+        return people.told(ask.by, self._people, links.of_person(tx.sql, ask.by.id), groups, platform)
 
     def words_for(self, tx: Tx, ask: Ask) -> list[str]:
         """What the asker's account has still to be told."""
@@ -147,6 +157,7 @@ class Linking:
         return Redeeming(
             place=ask.place,
             account=ask.account,
+            own=ask.place in self._places,
             private=ask.private,
             now=tx.now,
             tries=links.tries(tx, account),
@@ -185,9 +196,11 @@ class Linking:
         return replace(who, roles=who.roles | by_groups)
 
     def _groups_of(self, sql: Sql, person: str) -> Mapping[str, bool | None]:
-        """Empty for somebody without an account in Slack, and where there is no Slack."""
-        account = self._account_of(sql, person, _SLACK) if self._groups and self._people.groups else None
-        return self._groups(account) if self._groups and account else {}
+        """Empty for somebody without an account on that platform, and where there is none."""
+        if self._groups is None or not self._people.groups:
+            return {}
+        account = self._account_of(sql, person, self._groups.place)
+        return self._groups.read(account) if account else {}
 
 
 def _word_of(tx: Tx, ask: Ask) -> str:

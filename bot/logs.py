@@ -25,22 +25,8 @@ _FIXED = frozenset({"time", "level", "logger", "message", "exc"})
 _SHORTEST_SECRET = 4  #: a shorter one would black out ordinary words
 _DEEPEST = 8
 
-#: What other people's packages say at INFO is chatter, and some of it holds URLs with tokens or whole bodies.
-_CHATTY = (
-    "alembic",
-    "apscheduler",
-    "botocore",
-    "httpcore",
-    "httpx",
-    "kubernetes",
-    "pdpyras",
-    "requests",
-    "slack_bolt",
-    "slack_sdk",
-    "telegram",
-    "urllib3",
-    "uvicorn",
-)
+#: Whose INFO is logged. That of other people's packages is chatter, and some of it holds URLs with tokens or bodies.
+_OWN = ("bot", "commands")
 
 _logger = logging.getLogger(__name__)
 
@@ -54,9 +40,9 @@ def start(*, confidential: Collection[str] = (), stream: TextIO | None = None) -
     scrub = Scrub(confidential)
     sink = logging.StreamHandler(out)
     sink.setFormatter(TextLines(scrub) if out.isatty() else JsonLines(scrub))
-    logging.basicConfig(level=logging.INFO, handlers=[sink], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[sink], force=True)
+    for name in _OWN:
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

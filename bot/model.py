@@ -230,6 +230,11 @@ class Principal:
         return self.name or self.id
 
 
+#: Places at the bot's own machine: the line on the board, and the command line.
+CONSOLE, CLI = "console", "cli"
+#: Where one account stands for whoever sits there; only the settings can say who that is.
+MACHINE = frozenset({CONSOLE, CLI})
+
 #: Whoever speaks from an account that is nobody's yet.
 NOBODY = Principal(id="")
 
@@ -240,10 +245,10 @@ class Ask:
 
     by: Principal
     words: str
-    place: str  #: the channel's name: "slack", "telegram", "console", "pagerduty", "cli"
+    place: str  #: the channel's name, or `CLI`
     incident_id: int | None = None  #: the incident in whose thread it was said
     once: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
-    said_at: datetime | None = None  #: when, where the place tells us late (PagerDuty repeats for hours); None is now
+    said_at: datetime | None = None  #: when, where the place tells us late (a pager may repeat for hours); None is now
     account: str = ""  #: the asker's account at that place
     private: bool = False  #: nobody but the asker can read these words and their answer
     button: bool = False  #: a button said it, not a person: its number may be of an incident from before a restore

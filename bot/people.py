@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.model import Principal
+from bot.model import CONSOLE, MACHINE, Principal
 
 Account = tuple[str, str]  #: (place, the account's id there)
 
@@ -27,8 +27,6 @@ LINK_FIRST = "Link your account first: /link. Nothing was done."
 IN_PRIVATE = "Send this in private. Nothing was done."
 NOT_VALID = "Code not valid. Get a new one."
 
-#: Where one account stands for whoever sits at the bot's machine; only the settings can say who that is.
-_SHARED = frozenset({"console", "cli"})
 #: Crockford's base 32: no I, L, O, U, and what looks like another character is read as that one.
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
@@ -42,7 +40,7 @@ class People:
 
     persons: Mapping[str, Principal]  #: by id, with the roles that the settings give them
     accounts: Mapping[Account, str]  #: whose it is
-    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  #: role -> Slack user groups that carry it
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  #: role -> a platform's groups that carry it
 
     def account_of(self, person: str, place: str) -> str | None:
         """The person's account there, as the settings have it."""
@@ -108,6 +106,7 @@ class Redeeming:
 
     place: str
     account: str
+    own: bool  #: people have accounts of their own in that place
     private: bool
     now: datetime
     tries: int  #: wrong codes from this account, lately
@@ -155,7 +154,7 @@ def _stale(issued: Issued, at: Redeeming, persons: Mapping[str, Principal]) -> s
 
 def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:
     """The code is good; may it link this account?"""
-    if at.place in _SHARED:
+    if not at.own:
         said = "Whoever sits at this machine is who the settings say, and cannot be linked. Nothing was done."
         return Refusal(said=said, why="the account of a machine")
     if (issued.place, issued.account) == (at.place, at.account):
@@ -174,7 +173,7 @@ def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:
 
 def as_settled(place: str, account: str) -> Account:
     """The account as settings and links name it: the command line and the console are one keyboard."""
-    return ("console" if place in _SHARED else place), account
+    return (CONSOLE if place in MACHINE else place), account
 
 
 def code_of(chance: bytes) -> str:
@@ -207,16 +206,20 @@ def how_to_link(place: str, account: str) -> str:
 
 
 def roles_by_groups(people: People, groups: Mapping[str, bool | None]) -> frozenset[str]:
-    """The roles that these Slack user groups carry; a group of which nothing is known carries none."""
+    """The roles that these groups carry; a group of which nothing is known carries none."""
     return frozenset(role for role, carried in people.groups.items() if any(groups.get(group) for group in carried))
 
 
-def told(person: Principal, people: People, links: Sequence[Link], groups: Mapping[str, bool | None]) -> list[str]:
-    """What a person is told of themselves, a line each. `groups`: as in `roles_by_groups`."""
+def told(
+    person: Principal, people: People, links: Sequence[Link], groups: Mapping[str, bool | None], platform: str
+) -> list[str]:
+    """What a person is told of themselves, a line each. `groups`: as in `roles_by_groups`, of that platform."""
     named = sorted(account for account, whose in people.accounts.items() if whose == person.id)
     settled = people.persons[person.id].roles if person.id in people.persons else person.roles
     roles = [f"Role {role}: by the settings." for role in sorted(settled)]
-    roles += [line for role, carried in sorted(people.groups.items()) for line in _by_group(role, carried, groups)]
+    roles += [
+        line for role, carried in sorted(people.groups.items()) for line in _by_group(role, carried, groups, platform)
+    ]
     return [
         f"You are {person.called} ({person.id}).",
         *(f"{place} {account}: by the settings." for place, account in named),
@@ -225,9 +228,9 @@ def told(person: Principal, people: People, links: Sequence[Link], groups: Mappi
     ]
 
 
-def _by_group(role: str, carried: frozenset[str], groups: Mapping[str, bool | None]) -> list[str]:
-    lines = [f"Role {role}: by the Slack group {group}." for group in sorted(carried) if groups.get(group)]
+def _by_group(role: str, carried: frozenset[str], groups: Mapping[str, bool | None], platform: str) -> list[str]:
+    lines = [f"Role {role}: by the {platform} group {group}." for group in sorted(carried) if groups.get(group)]
     unknown = sorted(group for group in carried if group in groups and groups[group] is None)
     if unknown and not lines:
-        lines.append(f"Role {role}: not now, because Slack does not say who is in {', '.join(unknown)}.")
+        lines.append(f"Role {role}: not now, because {platform} does not say who is in {', '.join(unknown)}.")
     return lines

@@ -127,6 +127,12 @@ class Channel(Protocol):
     wants: frozenset[What]  #: which events make it owe one
     limits: tuple[Limit, ...]
     threads: int  #: how many deliveries may be under way at once
+    accounts: bool  #: people have accounts of their own there, which the settings name and people may link
+    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
+    local: bool  #: it is the line on the board of this machine, and is not served under /in/
+    #: Bytes of a request above which it is ignored with a 202, for a platform that stops sending after a few refusals;
+    #: None: a larger one is refused, as any that is too large.
+    ignores_above: int | None
 
     def deliver(self, notice: Notice) -> str | None:
         """Put it there. Returns where it now stands, to edit it later or to answer in its thread.
@@ -163,7 +169,7 @@ class Channel(Protocol):
 
 @runtime_checkable
 class Speaks(Protocol):
-    """A channel that can also say a line which belongs to no incident."""
+    """A channel that can also say a line which belongs to no incident. Declared by having `say`."""
 
     def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         """Say it there, or in the place of what stands at `instead_of`; returns where it is. Raises `Undelivered`.

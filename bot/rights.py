@@ -43,6 +43,7 @@ class Rights:
     book: Book
     linking: Linking  #: who is who, now
     environments: Mapping[str, str | None] = field(default_factory=dict)  #: of each service of the catalog
+    pagers: frozenset[str] = frozenset()  #: the channels that wake people by name
     opinion: Opinion | None = None
     names: Callable[[Ask], Known] = lambda _: {}
     glass: Callable[[Sql, str, datetime], Broken | None] = glasses.standing
@@ -113,6 +114,6 @@ class Rights:
             severity=incident.severity if incident else None,
             on_call_for=self.book.on_call_for(ask.by.id),
             open_on=frozenset({service} if service and tx.troubled(service) else ()),
-            paged=ask.place == "pagerduty",
+            paged=ask.place in self.pagers,
             glass_until=self._glass_until(tx, ask.by.id),
         )

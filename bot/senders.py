@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 from bot import sources
+from bot.integrations.sns.settings import SnsSettings
 from bot.ports import Proof, Source
 from bot.settings import Settings
-from bot.settings_sources import SnsSettings
 from bot.sources.sns import Sns
 from bot.tools import http
 from bot.tools.certificates import Certificates
@@ -25,7 +25,10 @@ _MOST_CERTIFICATE = 64 * 1024  # Bytes.
 def intake_of(settings: Settings, *, take: Take, keep: Keep, alarm: Alarm) -> alerts.Intake:
     """The door for alerts. A source without a section, or that names nobody in it, has no address."""
     section = settings.sources.alertmanager
-    tokens = {"alertmanager": [alerts.fingerprint(token) for token in section.tokens] if section else []}
+    tokens = {
+        name: [alerts.fingerprint(token) for token in getattr(one, "tokens", ())]
+        for name, one in settings.sources.on().items()
+    }
     senders: dict[str, Source] = {name: kind(_now) for name, kind in sources.find().items() if tokens.get(name)}
     proofs: dict[str, Proof] = {}
     sns = settings.sources.sns

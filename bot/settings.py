@@ -9,33 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from bot import document, secrets
 from bot.consistency import contradictions
-from bot.consistency_rights import dead_ends
+from bot.consistency_rights import Declared, dead_ends
 from bot.faults import Fault, Faulty, explain
 from bot.fields import Address, HostPort, Minutes, Seconds, Secret, StoreAddress, is_loopback
-from bot.model import Severity
-from bot.section import Section
+from bot.integrations.alertmanager.settings import AlertmanagerSettings
+from bot.integrations.console.settings import ConsoleSettings
+from bot.integrations.kubernetes.settings import ClusterSettings
+from bot.integrations.opa.settings import OpaSettings
+from bot.integrations.pagerduty.settings import PagerDutySettings
+from bot.integrations.prometheus.settings import MetricsSettings
+from bot.integrations.slack.settings import SlackSettings
+from bot.integrations.sns.settings import SnsSettings
+from bot.integrations.telegram.settings import TelegramSettings
+from bot.section import ChannelSection, PlugSection, Section, plugs_in
 from bot.settings_audit import AuditSettings
-from bot.settings_people import FreezeSettings, OpaSettings, PersonSettings, RoleSettings, SecuritySettings
-from bot.settings_services import ClusterSettings, ServiceSettings
-from bot.settings_sources import SnsSettings
-from bot.settings_tools import MetricsSettings
-
-_MIB = 1024 * 1024
-
-#: What a severity label usually says; `sources.alertmanager.severity` adds to it or overrides it.
-USUAL_SEVERITIES: Mapping[str, Severity] = {
-    **dict.fromkeys(("critical", "page", "emergency", "disaster", "fatal"), Severity.CRITICAL),
-    **dict.fromkeys(("error", "high", "major"), Severity.ERROR),
-    **dict.fromkeys(("warning", "warn", "medium", "minor"), Severity.WARNING),
-    **dict.fromkeys(("info", "low", "none", "debug"), Severity.INFO),
-}
+from bot.settings_people import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
+from bot.settings_services import ServiceSettings
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -56,14 +52,14 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault,
         settings = Settings.model_validate(given.tree)
     except ValidationError as error:
         explain(error, Settings, given)
-    for loc, said in contradictions(given.tree):
+    for loc, said in contradictions(given.tree, _declared()):
         given.blame(loc, said, on_value=True)
     if given.faults or settings is None:
         raise Faulty(given.faults)
     warnings = [*secrets.in_plain_sight(settings, referred, given)]
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
-    warnings += [given.fault(loc, said) for loc, said in dead_ends(given.tree)]
+    warnings += [given.fault(loc, said) for loc, said in dead_ends(given.tree, _declared())]
     return settings, tuple(sorted(warnings))
 
 
@@ -121,91 +117,43 @@ class StoreSettings(Section):
     )
 
 
-class AlertmanagerSettings(Section):
-    """Alerts from Prometheus Alertmanager's webhook."""
+class _Plugs(Section):
+    """Sections of sources or channels, by name."""
 
-    tokens: tuple[Secret, ...] = Field(
-        min_length=1, description="Bearer tokens that are accepted; two while you rotate from one to the other."
-    )
-    api_url: Address | None = Field(None, description="Alertmanager's own address, to look at alerts and silence them.")
-    api_token: Secret | None = Field(None, description="Bearer token for api_url; with api_user, that user's password.")
-    api_user: str | None = Field(None, min_length=1, description="User for api_url, where it asks for basic auth.")
-    severity: Mapping[str, Severity] = Field(
-        USUAL_SEVERITIES,
-        description="Value of a severity label -> critical, error, warning or info; adds to the usual ones.",
-    )
-    severity_labels: tuple[str, ...] = Field(
-        ("severity", "priority", "level"), description="Labels that tell the severity; the first one present counts."
-    )
-    max_body: int = Field(16 * _MIB, gt=0, le=256 * _MIB, description="Largest body accepted, in bytes, inflated.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _usual_severities_too(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and isinstance(given.get("severity"), Mapping):
-            said = {str(value).lower(): severity for value, severity in given["severity"].items()}
-            return {**given, "severity": {**USUAL_SEVERITIES, **said}}
-        return given
+    def on(self) -> dict[str, PlugSection]:
+        """Those that are set up and not switched off, by name."""
+        given = {name: getattr(self, name) for name in plugs_in(type(self))}
+        return {name: section for name, section in given.items() if section is not None and section.on}
 
 
-class SourcesSettings(Section):
+class SourcesSettings(_Plugs):
     """Who may send alerts. A source without a section is not served."""
 
     alertmanager: AlertmanagerSettings | None = None
     sns: SnsSettings | None = None
 
 
-class ConsoleSettings(Section):
-    """The embedded chat on the board; loopback only."""
-
-    enabled: bool = True
-
-
-class SlackSettings(Section):
-    """One Slack workspace and the channel where incidents are told."""
-
-    bot_token: Secret = Field(description="xoxb-...")
-    app_token: SecretStr = Field(SecretStr(""), description="xapp-...; needed in mode socket.")
-    signing_secret: SecretStr = Field(SecretStr(""), description="Checks what Slack sends; needed in mode http.")
-    team_id: str = Field(min_length=1, description="T...; what another workspace sends is refused.")
-    channel: str = Field(min_length=1, description="C..., the channel's id, not its name.")
-    hears_in: tuple[str, ...] = Field((), description="Further channels, C..., in which commands are taken.")
-    api_url: Address = "https://slack.com/api/"
-    mode: Literal["socket", "http"] = "socket"
-
-
-class TelegramSettings(Section):
-    """One Telegram bot and the group, or topic of a group, where incidents are told."""
-
-    token: Secret = Field(description="From @BotFather, 123456:AAA...")
-    chat_id: int = Field(description="-100... for a group.")
-    topic_id: int | None = Field(None, description="message_thread_id of a forum topic.")
-    api_url: Address = "https://api.telegram.org/bot"
-    mode: Literal["polling", "webhook"] = "polling"
-    secret_token: SecretStr = Field(SecretStr(""), description="Checks what Telegram sends; needed in mode webhook.")
-    webhook_url: Address | None = Field(
-        None, description="Where Telegram reaches us in mode webhook; without it, server.public_url + /in/telegram."
-    )
-
-
-class PagerDutySettings(Section):
-    """One PagerDuty service: pages out by Events v2, what people do there in by webhooks v3."""
-
-    routing_key: Secret = Field(description="Integration key (Events API v2) of the service.")
-    api_token: Secret | None = Field(None, description="REST API token, to look incidents up.")
-    webhook_secrets: tuple[Secret, ...] = Field((), description="Signing secrets of the webhook; two while you rotate.")
-    events_url: Address = "https://events.pagerduty.com"
-    api_url: Address = "https://api.pagerduty.com"
-    severities: tuple[Severity, ...] = Field(tuple(Severity), description="Which severities page somebody.")
-
-
-class ChannelsSettings(Section):
+class ChannelsSettings(_Plugs):
     """Where people are told, and speak back. A channel without a section is not loaded."""
 
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     slack: SlackSettings | None = None
     telegram: TelegramSettings | None = None
     pagerduty: PagerDutySettings | None = None
+
+
+def channels_known() -> dict[str, type[ChannelSection]]:
+    """The sections of all channels that can be set up, by the channel's name."""
+    return {name: kind for name, kind in plugs_in(ChannelsSettings).items() if issubclass(kind, ChannelSection)}
+
+
+def _declared() -> Declared:
+    return Declared(
+        sources=frozenset(plugs_in(SourcesSettings)),
+        channels=channels_known(),
+        account_keys=PersonSettings.account_keys(),
+        group_keys=RoleSettings.group_keys(),
+    )
 
 
 class IncidentsSettings(Section):

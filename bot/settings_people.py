@@ -6,7 +6,7 @@ A rule may be written as plain text, "scale prod/*", or as keys and values where
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
@@ -14,10 +14,10 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 
 from bot import book
-from bot.fields import Address, Moment, Seconds, Secret, TimeWindow
+from bot.fields import Moment, TimeWindow
+from bot.integrations.kubernetes.settings import ClusterUserSettings
 from bot.model import Severity
 from bot.section import Section
-from bot.settings_services import ClusterUserSettings
 
 
 def _several(given: object) -> object:
@@ -37,18 +37,41 @@ Severities = Annotated[tuple[Severity, ...], BeforeValidator(_several), WithJson
 Windows = Annotated[tuple[TimeWindow, ...], BeforeValidator(_several), WithJsonSchema(_ONE_OR_SEVERAL)]
 
 
+@dataclass(frozen=True)
+class _Mark:
+    """Marks keys that say the same of different platforms."""
+
+
+_ACCOUNT, _GROUPS = _Mark(), _Mark()
+
+
+def _marked(section: type[Section], mark: _Mark) -> tuple[str, ...]:
+    return tuple(key for key, field in section.model_fields.items() if any(one is mark for one in field.metadata))
+
+
 class PersonSettings(Section):
     """One person and their account on each platform."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Short and lasting; it is in every record.")
     name: str = ""
-    slack: str | None = Field(None, description="U..., the member id.")
-    telegram: int | None = Field(None, description="The numeric user id, not the @name.")
-    pagerduty: str | None = Field(None, description="P..., the user id.")
+    slack: Annotated[str | None, _ACCOUNT] = Field(None, description="U..., the member id.")
+    telegram: Annotated[int | None, _ACCOUNT] = Field(None, description="The numeric user id, not the @name.")
+    pagerduty: Annotated[str | None, _ACCOUNT] = Field(None, description="P..., the user id.")
     kubernetes: ClusterUserSettings | None = Field(None, description="Who they are to the clusters.")
     roles: tuple[str, ...] = Field(
         ("responder",), description="Names under `roles`, or built in. An empty list is no rights at all."
     )
+
+    @classmethod
+    def account_keys(cls) -> tuple[str, ...]:
+        """The keys that hold an account; each has the name of its channel."""
+        return _marked(cls, _ACCOUNT)
+
+    @property
+    def accounts(self) -> Mapping[str, str]:
+        """Their accounts, by the channel's name."""
+        held = {key: getattr(self, key) for key in self.account_keys()}
+        return {key: str(account) for key, account in held.items() if account is not None}
 
 
 class DenyWhenSettings(Section):
@@ -100,7 +123,19 @@ class RoleSettings(Section):
     break_glass: bool = Field(
         default=False, description="Its rules sleep; they count only for whoever has broken the glass."
     )
-    slack_groups: tuple[str, ...] = Field((), description="S...; members of these user groups have the role.")
+    slack_groups: Annotated[tuple[str, ...], _GROUPS] = Field(
+        (), description="S...; members of these user groups have the role."
+    )
+
+    @classmethod
+    def group_keys(cls) -> tuple[str, ...]:
+        """The keys that name groups of a platform whose members have the role."""
+        return _marked(cls, _GROUPS)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups whose members have the role, by their ids on the platform."""
+        return frozenset(one for key in self.group_keys() for one in getattr(self, key))
 
 
 class FreezeSettings(Section):
@@ -117,20 +152,3 @@ class SecuritySettings(Section):
     """Who hears of what is unusual."""
 
     contact: str | None = Field(None, description="A person's id or a channel's name; paged when the glass is broken.")
-
-
-class OpaSettings(Section):
-    """Open Policy Agent as a second opinion on actions: it can say no, and without its yes nothing is done."""
-
-    url: Address = Field(description="http://opa:8181")
-    path: str = Field(
-        "vakhta/decision",
-        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$",
-        description="Of the document under /v1/data.",
-    )
-    token: Secret | None = Field(None, description="Bearer token, where it asks for one.")
-    timeout: Seconds = Field(
-        timedelta(seconds=2),
-        description="Seconds to wait for a connection, and again for the answer.",
-        json_schema_extra={"default": 2},
-    )

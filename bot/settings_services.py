@@ -9,39 +9,17 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bot.fields import Address, Minutes, Seconds, Secret
+from bot.fields import Minutes, Seconds
 from bot.section import Section
 
 #: What a workload may be, as it is written before the slash.
 WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
 _WORKLOAD = re.compile(rf"({'|'.join(WORKLOADS)})/[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 
-#: Whoever Kubernetes itself gives a name to; of these only service accounts are given to people.
-_KUBERNETES, _ACCOUNT = "system:", "system:serviceaccount:"
-_IN_A_HEADER = re.compile(r"[!-~]+(?: +[!-~]+)*")
-
 
 def _workload(said: str) -> str:
     if not _WORKLOAD.fullmatch(said):
         raise ValueError(f"must be one of {', '.join(WORKLOADS)}, a slash, and the object's name")
-    return said
-
-
-def _user(said: str) -> str:
-    if said.startswith(_KUBERNETES) and not said.startswith(_ACCOUNT):
-        raise ValueError("names a part of Kubernetes itself, whom nobody may be")
-    return _sendable(said)
-
-
-def _group(said: str) -> str:
-    if said.startswith(_KUBERNETES):
-        raise ValueError("names a group of Kubernetes' own, which it gives out by itself; name the team's")
-    return _sendable(said)
-
-
-def _sendable(said: str) -> str:
-    if not _IN_A_HEADER.fullmatch(said):
-        raise ValueError("must be of printable ASCII, without a blank at its ends")
     return said
 
 
@@ -103,52 +81,3 @@ class ServiceSettings(Section):
         description="Seconds for which it has to stay ready before a change is called done.",
         json_schema_extra={"default": 60},
     )
-
-
-class ArgoCdSettings(Section):
-    """The Argo CD that keeps what runs in a cluster."""
-
-    url: Address | None = Field(
-        None, description="Its address; without it its applications are looked for in the cluster, and none rolls back."
-    )
-    token: Secret | None = Field(None, description="Of an account of its own in Argo CD.")
-    namespace: str = Field("argocd", min_length=1, description="In which Argo CD runs.")
-
-    @model_validator(mode="after")
-    def _both(self) -> Self:
-        if (self.url is None) != (self.token is None):
-            raise ValueError("url and token go together")
-        return self
-
-
-class FlaggerSettings(Section):
-    """Flagger asks the bot at its gates."""
-
-    tokens: tuple[Secret, ...] = Field(
-        min_length=1, description="In the metadata of its webhooks; two while you rotate from one to the other."
-    )
-
-
-class ClusterSettings(Section):
-    """One Kubernetes cluster."""
-
-    kubeconfig: str = Field("in-cluster", description="A file, or in-cluster.")
-    context: str | None = None
-    review: bool = Field(
-        default=True, description="Ask the cluster whether the person may, where `people` say who they are there."
-    )
-    impersonate: bool = Field(
-        default=False, description="Write in the person's name; who is nobody there may then change nothing."
-    )
-    argocd: ArgoCdSettings | None = Field(None, description="Who keeps what runs in that cluster as git has it.")
-    helm: str | None = Field(
-        None, min_length=1, description="Helm's program, a name or a path; without it no release is rolled back."
-    )
-    flagger: FlaggerSettings | None = Field(None, description="Who of that cluster may ask at the bot's gates.")
-
-
-class ClusterUserSettings(Section):
-    """Who a person is to Kubernetes."""
-
-    user: Annotated[str, AfterValidator(_user)] = Field(description="As the cluster's RBAC names them.")
-    groups: tuple[Annotated[str, AfterValidator(_group)], ...] = Field((), description="Their groups there.")

@@ -10,11 +10,12 @@ from http import HTTPStatus
 
 from bot.applications import ArgoCd
 from bot.clusters import Cluster, Mapped, Ref
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.model import Principal
 from bot.ports import Rejected
 from bot.releases import Helm
 from bot.settings import Settings
-from bot.settings_services import ClusterSettings, ServiceSettings
+from bot.settings_services import ServiceSettings
 from bot.sites import Connections, Headroom, Replicas, Site
 from bot.workloads.kinds import WORKLOADS
 

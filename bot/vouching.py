@@ -1,8 +1,8 @@
 """Before a yes is weighed, the platforms of those whose words it rests on are asked anew: outside of any transaction.
 
-What Slack said of an account or a group is believed for five minutes where somebody speaks. A yes that was said
-minutes ago is not to rest on that, so before it is counted again Slack is asked; only where it does not answer, what it
-said last is believed as ever.
+What a platform said of an account or a group is believed for five minutes where somebody speaks. A yes that was said
+minutes ago is not to rest on that, so before it is counted again the platform is asked; only where it does not answer,
+what it said last is believed as ever.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 #: How long a page may be owed before people hear of it on the other channels.
 LATE_PAGE = timedelta(seconds=45)
-#: Slack repeats for minutes, Telegram keeps updates for a day, PagerDuty retries for two.
+#: Chats repeat for minutes or keep updates for a day, a pager retries for two.
 _SEEN_FOR = timedelta(hours=72)
 _PACES_FOR = timedelta(minutes=10)
 #: So long whoever asked for a linking code can still be told what became of it.

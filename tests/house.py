@@ -16,7 +16,7 @@ from typing import Any
 
 import commands
 from bot import alarms, undelivered
-from bot.accounts import Vouches
+from bot.accounts import GroupsOf, Vouches
 from bot.acting import Tools
 from bot.acts import Code, Risk
 from bot.book import Book, Freeze, Role, Rule
@@ -114,6 +114,10 @@ class Mouthpiece:
     wants: frozenset[What] = frozenset(What)
     limits: tuple[Limit, ...] = ()
     threads: int = 1
+    accounts: bool = True
+    pages: bool = False
+    local: bool = False
+    ignores_above: int | None = None
     given: list[Notice] = field(default_factory=list)
     fail_with: list[Exception] = field(default_factory=list)
     meanwhile: list[Callable[[], object]] = field(default_factory=list)  #: happens while one is being sent
@@ -180,7 +184,7 @@ class House:
         self.slack = Mouthpiece("slack", chat)
         self.telegram = Mouthpiece("telegram", chat)
         paged = frozenset({What.OPENED, What.REOPENED, What.WORSENED, What.ACKED, What.RESOLVED})
-        self.pagerduty = Mouthpiece("pagerduty", frozenset({Kind.PAGE}), wants=paged)
+        self.pagerduty = Mouthpiece("pagerduty", frozenset({Kind.PAGE}), wants=paged, pages=True)
         self.channels = [self.slack, self.telegram, self.pagerduty]
         for one in self.channels:
             one.busy = self.store.writing
@@ -231,12 +235,18 @@ class House:
         self.accounts = {account: who.id for account, who in accounts.items()}
         people = People(persons=self.people, accounts=self.accounts, groups=groups or {})
         self._people = people
-        self.linking = Linking(people, lambda account: self.groups.get(account, {}))
+        self.linking = Linking(
+            people,
+            GroupsOf(place="slack", called="Slack", read=lambda account: self.groups.get(account, {})),
+            places=[one.name for one in self.channels],
+            typed=["in Slack it is `/vakhta link ...`"],
+        )
         rights = Rights(
             book=Book(self.roles, people=self.people.values(), freezes=self.freezes, on_call=self.on_call),
             linking=self.linking,
             environments=self.environments,
             opinion=self.opinion,
+            pagers=frozenset({self.pagerduty.name}),
             names=partial(names_said, people, (), self.verbs),
         )
         breaking = Breaking(rights=rights, mouths=self.mouths, rules=self.rules, contact="carla")

@@ -24,7 +24,7 @@ from bench.ground import Ground
 from bench.load import median
 from bench.table import Line, at_most
 from bot.clusters import Thing
-from bot.settings_services import ClusterSettings
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.tools.cluster import Kubernetes
 from bot.workloads import kinds
 from tests.cluster import manifests

@@ -15,9 +15,9 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bot.integrations.console.settings import ConsoleSettings
 from bot.model import NOBODY, Ask, Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit, Rejected, Undelivered
-from bot.settings import ConsoleSettings
 from bot.words import plain
 
 #: The one account of this place: whoever sits at the bot's own machine.
@@ -51,6 +51,10 @@ class Console:
     wants: frozenset[What] = frozenset()
     limits: tuple[Limit, ...] = ()
     threads = 1
+    accounts = False
+    pages = False
+    local = True
+    ignores_above: int | None = None
 
     def __init__(self, section: ConsoleSettings) -> None:  # noqa: ARG002 - every channel is built from its section
         self._door: Door | None = None

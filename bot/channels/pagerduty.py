@@ -20,9 +20,9 @@ from typing import Any
 import pdpyras
 
 from bot.channels.pagerduty_json import Told, after, page, read, said, text_of
+from bot.integrations.pagerduty.settings import PagerDutySettings
 from bot.model import Ask, Incident, Kind, Notice, Principal, What
 from bot.ports import Door, Heard, Limit, Rejected, Undelivered
-from bot.settings import PagerDutySettings
 
 _ACTIONS = {
     What.OPENED: "trigger",
@@ -49,6 +49,11 @@ class PagerDuty:
     #: 120 a minute and routing key, in a window that slides; the half second is for clocks and the way there.
     limits: tuple[Limit, ...] = (Limit(count=120, per=timedelta(seconds=60.5)),)
     threads = 2
+    accounts = True
+    pages = True
+    local = False
+    #: Its webhooks are small. Three 4xx in a row and PagerDuty stops sending for a day.
+    ignores_above: int | None = 256 * 1024
 
     def __init__(self, section: PagerDutySettings) -> None:
         self.ignored: Counter[str] = Counter()  #: genuine webhooks without effect, by why

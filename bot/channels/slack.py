@@ -26,9 +26,9 @@ from bot.channels.slack_signature import check_shape, check_workspace, read, ver
 from bot.channels.slack_standing import Standing
 from bot.channels.slack_telling import STILL_AT_IT, Telling
 from bot.channels.slack_web import Line, Web, sdk_logger, tokenless, whisper
+from bot.integrations.slack.settings import SlackSettings
 from bot.model import Incident, Kind, Notice, Reply, What
 from bot.ports import Door, Heard, Limit
-from bot.settings import SlackSettings
 
 #: Seconds for a call as a whole: of a delivery, and of one of the two looks (who, where) while Slack waits 3 s for us;
 #: 1 s more may go to the answer. Who is in a group is read while nobody waits.
@@ -47,6 +47,10 @@ class Slack:
         Limit(count=1, per=timedelta(seconds=1.02)),
     )  #: chat.postMessage, "about one a second and channel"
     threads = 1
+    accounts = True
+    pages = False
+    local = False
+    ignores_above: int | None = None
 
     def __init__(self, section: SlackSettings, patience_s: float = PATIENCE_S) -> None:
         settings = self._settings = section

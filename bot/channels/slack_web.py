@@ -29,8 +29,8 @@ from slack_sdk.webhook import WebhookClient, WebhookResponse
 from bot.channels.slack_deadline import Deadline
 from bot.channels.slack_post import Answer
 from bot.channels.slack_refusals import refused, unanswered
+from bot.integrations.slack.settings import SlackSettings
 from bot.ports import Rejected, Undelivered
-from bot.settings import SlackSettings
 
 logger = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from bot.channels.telegram_loop import Loop
 from bot.channels.telegram_menu import menu
 from bot.channels.telegram_polling import Polling, insist
 from bot.channels.telegram_updates import Answer, Ear, Update, read
+from bot.integrations.telegram.settings import TelegramSettings
 from bot.model import Incident, Kind, Notice, What
 from bot.ports import Door, Heard, Limit, Rejected, Undelivered
-from bot.settings import TelegramSettings
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,10 @@ class Telegram:
     kinds = frozenset({Kind.CARD, Kind.LINE})
     wants = frozenset(What)
     threads = 1
+    accounts = True
+    pages = False
+    local = False
+    ignores_above: int | None = None
 
     def __init__(self, section: TelegramSettings) -> None:
         self.limits = _limits(section.chat_id)

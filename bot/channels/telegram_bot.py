@@ -21,9 +21,9 @@ from telegram.request import HTTPXRequest
 
 from bot.channels.telegram_html import FLASH_UNITS, TEXT_UNITS, Text, flatten, render_buttons, render_card, render_line
 from bot.channels.telegram_updates import Answer, Update
+from bot.integrations.telegram.settings import TelegramSettings
 from bot.model import Card, Kind, Notice
 from bot.ports import Undelivered
-from bot.settings import TelegramSettings
 
 logger = logging.getLogger(__name__)
 

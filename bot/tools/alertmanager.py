@@ -1,4 +1,4 @@
-"""Alertmanager's API, version 2: who is silenced, by what, and what fires. Implements `ports.Silences`.
+"""Alertmanager's API, version 2: who is silenced, by what, and what fires. Implements `acting.Silences`.
 
 Held to 0.25 and later. Matchers are written so that the parser of before 0.27 and the UTF-8 one after it read the same:
 a classic label name, and the value always in quotes with \\, " and the line feed escaped. The trap: 0.25 answers 500
@@ -14,9 +14,9 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from bot.acting import Matched, Matcher, Silenced, Unsure
+from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.model import Severity
 from bot.ports import Rejected
-from bot.settings import AlertmanagerSettings
 from bot.tools.http import Api
 
 _CALLED = "Alertmanager"

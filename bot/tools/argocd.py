@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode
 
 from bot.acting import Moved, Unsure
 from bot.clusters import Thing
+from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.ports import Rejected
-from bot.settings_services import ArgoCdSettings
 from bot.tools.http import Api
 
 _CALLED = "Argo CD"

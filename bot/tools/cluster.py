@@ -26,9 +26,9 @@ from yaml import YAMLError
 
 from bot.acting import Moved, Unsure
 from bot.clusters import Access, How, Kind, Mapped, Ref, Thing
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
 from bot.redact import shown
-from bot.settings_services import ClusterSettings
 from bot.tools import refusals
 from bot.tools.credentials import in_time
 from bot.tools.refusals import Meant, Refusal

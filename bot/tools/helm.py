@@ -18,9 +18,9 @@ from pathlib import Path
 
 from bot.acting import Unsure
 from bot.clusters import Mapped
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
 from bot.redact import redact
-from bot.settings_services import ClusterSettings
 
 _MARGIN = timedelta(minutes=1)
 _MOST_SHOWN = 400

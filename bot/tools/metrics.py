@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
-from bot.settings_tools import MetricsSettings
+from bot.integrations.prometheus.settings import MetricsSettings
 from bot.tools.http import once
 
 _logger = logging.getLogger(__name__)
 
 
 class Prometheus:
-    """Implements `ports.Gauge`. Safe to share between threads: each question has a connection of its own."""
+    """Implements `acting.Gauge`. Safe to share between threads: each question has a connection of its own."""
 
     def __init__(self, section: MetricsSettings) -> None:
         self._url = section.url.rstrip("/")

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from bot.integrations.opa.settings import OpaSettings
 from bot.ports import Rejected
-from bot.settings_people import OpaSettings
 from bot.tools.http import Api
 
 _CALLED = "Open Policy Agent"

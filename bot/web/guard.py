@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from pydantic import SecretStr
 
+from bot.model import CONSOLE
 from bot.ports import Rejected
 from bot.web.carriers import Carriers
 from bot.web.nearby import host_name, is_loopback, is_near, is_of_another_site
@@ -142,14 +143,14 @@ class Guard:
         sent = request.headers.getlist(PAGE_HEADER)
         if not sent:
             raise self._turned_away(
-                "console",
+                CONSOLE,
                 "This is for the board's own page. Nothing was done. Open the board, and use it there.",
                 code="page_required",
                 status=403,
             )
         if len(sent) != 1 or not hmac.compare_digest(_digest(sent[0]), _digest(self._page_key)):
             raise self._turned_away(
-                "console",
+                CONSOLE,
                 "This page is from before the bot was started. Nothing was done. Reload the page.",
                 code="page_old",
                 status=403,
@@ -183,7 +184,7 @@ class Guard:
 
     def _other_site(self, said: str) -> Rejected:
         return self._turned_away(
-            "console", f"{said} Nothing was done. Open the board and type there.", code="wrong_origin", status=403
+            CONSOLE, f"{said} Nothing was done. Open the board and type there.", code="wrong_origin", status=403
         )
 
     def _stranger(self, said: str = "Only this machine may look without a token.") -> Rejected:

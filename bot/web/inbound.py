@@ -25,9 +25,6 @@ from bot.web.body import read_body
 logger = logging.getLogger(__name__)
 
 _MOST = 512 * 1024
-#: A webhook of PagerDuty's is small. Three 4xx in a row and PagerDuty stops sending for a day, so a larger one is
-#: taken and does nothing.
-_MOST_IGNORED = {"pagerduty": 256 * 1024}
 _MOST_WAITING = 64  # of a channel; platforms give up after 3 to 10 s; a longer queue would only answer the dead
 
 
@@ -45,8 +42,8 @@ class Inbound:
         meters: Meters,
         refused: Callable[[str, str], None],
     ) -> None:
-        # The console has its own door, with its own checks of who is typing.
-        self._channels = {name: channel for name, channel in channels.items() if name != "console"}
+        # The board's line has its own door, with its own checks of who is typing.
+        self._channels = {name: channel for name, channel in channels.items() if not channel.local}
         self._threads = threads
         self._outcomes = meters.inbound_total
         self._refused = refused
@@ -72,7 +69,7 @@ class Inbound:
             self._waiting[name] -= 1
 
     async def _hear(self, request: Request, channel: Channel) -> Response:
-        ignored = _MOST_IGNORED.get(channel.name)
+        ignored = channel.ignores_above
         try:
             body = await read_body(request, most=ignored or _MOST)
         except Rejected as refused:

@@ -77,12 +77,13 @@ def build(
     api_token: SecretStr | None,
     version: str,
 ) -> Edge:
-    """Join the web's parts. `channels` are those that are set up, by name; "console" is the board's own line."""
+    """Join the web's parts. `channels` are those that are set up, by name; the local one is the board's own line."""
     threads = Threads()
     carriers = Carriers()
     guard = Guard(public_url=public_url, api_token=api_token, refused=refused, threads=threads.peers, carriers=carriers)
     feed = Feed(store, bell, threads=threads.look)
-    board = Board(feed=feed, guard=guard, console=channels.get("console"), threads=threads.console, version=version)
+    console = next((channel for channel in channels.values() if channel.local), None)
+    board = Board(feed=feed, guard=guard, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
     app.include_router(api.routes(store, guard, threads=threads.api))
     app.include_router(audit_api.routes(store, guard, threads=threads.api))

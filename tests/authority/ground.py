@@ -128,6 +128,7 @@ class Ground:
             book=Book(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
             linking=house.linking,
             environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
+            pagers=frozenset({house.pagerduty.name}),
             names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
             glass=lambda _, person, now: _broken_by(person, now) if person == "gil" else None,
         )

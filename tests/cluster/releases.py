@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from bot.clusters import Access, Mapped, Ref
-from bot.settings_services import ClusterSettings
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.tools.helm import Helm
 from bot.workloads import grants, kinds
 from tests.cluster import manifests

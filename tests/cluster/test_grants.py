@@ -10,8 +10,8 @@ import pytest
 
 from bot.acts import Ended
 from bot.clusters import Access, Kind
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
-from bot.settings_services import ClusterSettings
 from bot.tools.cluster import Kubernetes
 from bot.workloads import grants, kinds
 from bot.workloads.roles import documents

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from bot.acting import Moved, Unsure
 from bot.acts import Ended
 from bot.clusters import Mapped
+from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.ports import Rejected
-from bot.settings_services import ArgoCdSettings
 from bot.tools.argocd import ArgoCd
 from bot.workloads import kinds
 from commands.autosync import Args as Autosync

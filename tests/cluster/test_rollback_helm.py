@@ -14,8 +14,8 @@ import pytest
 from bot.acting import Moved, Unsure
 from bot.acts import Ended
 from bot.clusters import Access, How, Kind, Mapped, Thing
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
-from bot.settings_services import ClusterSettings
 from bot.tools.cluster import Kubernetes
 from bot.tools.helm import Helm
 from bot.workloads import kinds

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.clusters import Kind
-from bot.settings_services import ClusterSettings
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.sites import Replicas
 from bot.tools.cluster import Kubernetes
 from bot.workloads import kinds, roles

@@ -21,9 +21,9 @@ import pytest
 from bot.acting import Gauge, Tools
 from bot.acts import Outcome, Plan
 from bot.clusters import Access, Cluster, How, Kind, Ref, Thing
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.model import Principal
 from bot.ports import Rejected
-from bot.settings_services import ClusterSettings
 from bot.sites import Site
 from bot.tools.cluster import Kubernetes
 from bot.workloads import grants, kinds

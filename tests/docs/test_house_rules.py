@@ -71,3 +71,50 @@ def test_what_ci_uses_of_others_is_pinned_by_its_full_hash() -> None:
 
 def test_no_file_holds_a_conflict() -> None:
     assert [name for name, text in texts().items() if _CONFLICT.search(text)] == []
+
+
+#: Where the names of platforms belong: what is built for one, its settings, and where all is built and joined.
+_KNOWS_PLATFORMS = (
+    "bot/channels/",
+    "bot/integrations/",
+    "bot/settings",
+    "bot/app.py",
+    "bot/from_settings.py",
+    "bot/gatehouse.py",
+    "bot/senders.py",
+)
+_NAMES_PLATFORMS = {
+    "bot/redact.py": "the forms of credentials, which are taken out of alerts also where the platform is not set up",
+    "commands/unlink.py": "an example of a place, for people",
+}
+_PLATFORM = re.compile("slack|telegram|pager_?duty", re.IGNORECASE)
+
+
+def test_policy_knows_no_platform_by_its_name() -> None:
+    named = {
+        name: said
+        for name, tree in modules("bot", "commands").items()
+        if not name.startswith(_KNOWS_PLATFORMS) and (said := sorted(_platforms(tree)))
+    }
+
+    assert sorted(named) == sorted(_NAMES_PLATFORMS), named
+
+
+def _platforms(tree: ast.Module) -> set[str]:
+    """Strings and identifiers that name one; docstrings may, for they explain and decide nothing."""
+    explained = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {
+        said
+        for node in ast.walk(tree)
+        if id(node) not in explained
+        for said in _said_by(node)
+        if _PLATFORM.search(said)
+    }
+
+
+def _said_by(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+        return [node.value if isinstance(node.value, str) else node.value.decode("latin-1")]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}"]
+    return [said for key in ("id", "attr", "arg", "name") if isinstance(said := getattr(node, key, None), str)]

@@ -13,8 +13,10 @@ from starlette.responses import PlainTextResponse
 
 from bot import channels, sources
 from bot.__main__ import _parser
+from bot.channels.pagerduty import PagerDuty
 from bot.delivery import LEASE, POISON
 from bot.meters import Meters
+from bot.model import CONSOLE
 from bot.settings import Settings
 from bot.sources.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
 from bot.tools import topics
@@ -38,7 +40,7 @@ _FIGURES = (
     f"| time for another body, or a head, to arrive | {body._WITHIN_S:g} s |",
     f"| head of a request | {framing.MOST_HEAD // 1024} KiB, {framing.MOST_FIELDS} fields |",
     f"| body from a chat | {inbound._MOST // 1024} KiB |",
-    f"| body of a webhook of PagerDuty's | {inbound._MOST_IGNORED['pagerduty'] // 1024} KiB |",
+    f"| body of a webhook of PagerDuty's | {(PagerDuty.ignores_above or 0) // 1024} KiB |",
     f"| requests of one chat or pager at once | {inbound._MOST_WAITING} |",
     f"(`ulimit -Hn`, at most {wire._MOST_FILES:,})",
     f"| time for the API to read the database | {api._WITHIN_S:g} s |",
@@ -163,7 +165,7 @@ def _spread(address: str) -> Iterator[str]:
         yield address
         return
     for name in channels.names():
-        if name != "console":  # it has a door of its own
+        if name != CONSOLE:  # it has a door of its own
             yield address.replace("{name}", name)
 
 

@@ -21,9 +21,13 @@ class Ears:
     wants: frozenset[What] = frozenset()
     limits: tuple[Limit, ...] = ()
     threads = 1
+    accounts = True
+    pages = False
+    local = False
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.ignores_above = 256 * 1024 if name == "pagerduty" else None
         self.heard: list[tuple[Mapping[str, str], bytes]] = []
         self.next: Heard | Exception = Heard(body=b"taken")
         self.ill: str | None = None

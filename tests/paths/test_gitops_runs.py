@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bot.acts import Code
 from bot.book import Role, Rule
-from bot.settings_services import ArgoCdSettings
+from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.tools.argocd import ArgoCd
 from bot.workloads import kinds
 from tests.cluster import manifests

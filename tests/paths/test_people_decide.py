@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
+from bot.integrations.pagerduty.settings import PagerDutySettings
 from bot.model import Ask, Severity, Status
-from bot.settings import PagerDutySettings
 from tests.house import ANA, BO, House, alert
 
 

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from bot.acts import Code, Permission
 from bot.book import Book, Role, Rule
 from bot.circumstances import Weight, When
+from bot.integrations.opa.settings import OpaSettings
 from bot.model import Ask
 from bot.rights import Rights
-from bot.settings_people import OpaSettings
 from bot.store import ledger
 from bot.tools.opa import Opa
 from tests.fakes.opa import FakeOpa

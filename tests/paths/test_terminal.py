@@ -47,7 +47,7 @@ def logging_as_before() -> Iterator[None]:
     """A command sets up the logging of its process; here that is the process of all tests."""
     root = logging.getLogger()
     handlers, level, hooks = root.handlers[:], root.level, (sys.excepthook, threading.excepthook)
-    levels = {name: logging.getLogger(name).level for name in logs._CHATTY}
+    levels = {name: logging.getLogger(name).level for name in logs._OWN}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)

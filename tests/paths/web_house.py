@@ -23,12 +23,13 @@ from bot.channels.console import Console
 from bot.gatehouse import gatehouse
 from bot.gatekeeping import Gatekeeper
 from bot.intake import Intake
+from bot.integrations.console.settings import ConsoleSettings
 from bot.meters import Debt, Meters
 from bot.model import Alert, Delivered, Kind, Principal, Severity, What
 from bot.owing import Mouth
 from bot.ports import Channel
 from bot.rules import Rules
-from bot.settings import ConsoleSettings, Settings
+from bot.settings import Settings
 from bot.settings_people import PersonSettings
 from bot.store import plan_tables, tables
 from bot.store.engine import Store

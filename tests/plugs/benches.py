@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from bot.channels.console import OPERATOR, Console
-from bot.settings import ConsoleSettings
+from bot.integrations.console.settings import ConsoleSettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.plugs.contract import Act, Bench
 from tests.plugs.pagerduty_bench import open_pagerduty

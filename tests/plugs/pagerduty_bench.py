@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
+from bot.integrations.pagerduty.settings import PagerDutySettings
 from bot.model import What
-from bot.settings import PagerDutySettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.pagerduty import API_TOKEN, ROUTING_KEY, WEBHOOK_SECRET, FakePagerDuty
 from tests.plugs.contract import INCIDENT, Act, Bench, incident, page

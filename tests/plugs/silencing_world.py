@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.acting import Matcher, Tools
-from bot.settings import AlertmanagerSettings
+from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.tools.alertmanager import Alertmanager
 from tests.e2e.monitoring import Alertmanager as RealAlertmanager
 from tests.e2e.monitoring import why_not

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
 from bot.channels.telegram_bot import Bot
+from bot.integrations.telegram.settings import TelegramSettings
 from bot.model import Kind
 from bot.ports import Rejected
-from bot.settings import TelegramSettings
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.plugs.contract import INCIDENT, Act, Bench, notice

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
+from bot.integrations.telegram.settings import TelegramSettings
 from bot.model import Card, Event, Incident, Kind, Notice, Severity, Status, What
 from bot.ports import Door, Rejected
-from bot.settings import TelegramSettings
 from tests.fakes.telegram import TOKEN, FakeTelegram
 
 CHAT = -1001

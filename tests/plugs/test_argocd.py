@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.acting import Moved, Unsure
+from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.ports import Rejected
-from bot.settings_services import ArgoCdSettings
 from bot.tools.argocd import ArgoCd
 from tests.fakes.argocd import FakeArgoCd
 

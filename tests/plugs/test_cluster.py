@@ -12,8 +12,8 @@ import pytest
 
 from bot.acting import Moved, Unsure
 from bot.clusters import Access, How, Kind, Ref
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
-from bot.settings_services import ClusterSettings
 from bot.tools.cluster import Kubernetes
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.running import free_port

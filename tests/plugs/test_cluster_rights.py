@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from bot.clusters import Access, How, Mapped, Ref
+from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
-from bot.settings_services import ClusterSettings
 from bot.tools.cluster import Kubernetes
 from bot.workloads import kinds
 from tests.cluster.world import kubeconfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.channels.console import Console
+from bot.integrations.console.settings import ConsoleSettings
 from bot.ports import Speaks, Undelivered
-from bot.settings import ConsoleSettings
 
 
 def test_a_line_has_a_name_and_the_next_one_may_take_its_place() -> None:

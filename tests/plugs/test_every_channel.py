@@ -9,14 +9,19 @@ import time
 import traceback
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from bot import channels
 from bot.channels import load, names
-from bot.model import STORY, Kind, Status, What
+from bot.model import CONSOLE, STORY, Kind, Status, What
 from bot.ports import Limit, Rejected, Undelivered
+from bot.section import ChannelSection
+from bot.settings import channels_known
+from bot.settings_people import PersonSettings
 from bot.store.claims import SLOW
+from bot.web import inbound
 from tests.plugs.contract import TEXTS, Bench, class_of, first, incident, notice
 
 pytestmark = pytest.mark.waits
@@ -70,6 +75,31 @@ def test_what_a_channel_says_about_itself_can_be_relied_on(bench: Bench) -> None
     assert all(isinstance(limit, Limit) and limit.count > 0 and limit.per > timedelta(0) for limit in channel.limits)
     assert all(limit.per % timedelta(seconds=1) > SLOW for limit in channel.limits), "no margin over whole seconds"
     assert 1 <= channel.threads <= 16
+    assert not channel.pages or Kind.PAGE in channel.kinds, "who is never paged there was not paged there"
+    assert channel.ignores_above is None or 0 < channel.ignores_above <= inbound._MOST
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_channel_can_be_set_up_and_its_section_tells_its_name(name: str) -> None:
+    assert channels_known()[name].called
+
+
+@every_channel
+def test_accounts_are_named_in_the_settings_where_people_have_some_and_only_there(bench: Bench) -> None:
+    assert bench.channel.accounts == (bench.channel.name in PersonSettings.account_keys())
+
+
+def test_one_channel_alone_is_the_line_on_the_board() -> None:
+    assert [name for name in names() if class_of(name).local] == [CONSOLE]
+
+
+@pytest.mark.parametrize(("name", "kind"), channels_known().items())
+def test_what_a_mode_needs_is_a_key_of_the_section(name: str, kind: type[ChannelSection]) -> None:
+    modes = get_args(kind.model_fields["mode"].annotation) if kind.mode_needs else ()
+
+    assert set(kind.mode_needs) <= set(modes)
+    assert set(kind.mode_needs.values()) <= set(kind.model_fields)
+    assert not kind.mode_needs or kind.usual_mode() in modes
 
 
 @every_card_taker

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from bot.model import Delivered
 from bot.ports import Rejected, Source
+from bot.section import plugs_in
+from bot.settings import SourcesSettings
 from bot.sources import find
 from tests.plugs.contract import TEXTS
 from tests.plugs.source_benches import BENCHES, SourceBench
@@ -79,6 +81,10 @@ def check(name: str, told: Delivered | Rejected) -> None:
 
 def test_the_sources_of_the_product_are_found() -> None:
     assert {"alertmanager", "sns"} <= set(find())
+
+
+def test_each_source_has_a_section_of_its_name_and_each_section_its_source() -> None:
+    assert set(plugs_in(SourcesSettings)) == set(find())
 
 
 @every_source

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings_tools import MetricsSettings
+from bot.integrations.prometheus.settings import MetricsSettings
 from bot.tools.metrics import Prometheus
 from tests.e2e.monitoring import Prometheus as RealPrometheus
 from tests.e2e.monitoring import Shop, why_not

@@ -12,8 +12,8 @@ from bot.access import document
 from bot.acts import Permission
 from bot.book import Book
 from bot.circumstances import Around
+from bot.integrations.opa.settings import OpaSettings
 from bot.model import Principal
-from bot.settings_people import OpaSettings
 from bot.tools.opa import Opa
 from tests.fakes.opa import UNDEFINED, FakeOpa
 from tests.running import free_port

@@ -129,7 +129,7 @@ import logging, sys, threading, warnings
 from bot import logs
 logs.start(confidential=["planted-secret"])
 logging.getLogger("bot").info("begun", extra={"n": 1})
-for name in ("httpx", "telegram.ext", "slack_bolt.App", "urllib3.connectionpool", "pdpyras", "uvicorn.access"):
+for name in ("httpx", "telegram.ext", "slack_bolt.App", "urllib3", "pdpyras", "uvicorn.access", "new_sdk"):
     logging.getLogger(name).info("chatter of planted-secret")
 logging.getLogger("httpx").warning("https://api.telegram.org/bot%s/x", sys.argv[1])
 warnings.warn("planted-secret is old")

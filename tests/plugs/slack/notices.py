@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from bot.cards import card as draw
 from bot.channels.slack import Slack
+from bot.integrations.slack.settings import SlackSettings
 from bot.model import Card, Event, Incident, Kind, Notice, Severity, Status, What
 from bot.ports import Heard
-from bot.settings import SlackSettings
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 

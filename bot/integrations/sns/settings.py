@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from bot.model import Severity
-from bot.section import Section
+from bot.section import PlugSection
 
 _ARN = re.compile(r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{1,32}:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
@@ -25,7 +25,7 @@ def _topic(arn: str) -> str:
 _Topic = Annotated[str, AfterValidator(_topic)]
 
 
-class SnsSettings(Section):
+class SnsSettings(PlugSection):
     """Alerts from Amazon SNS: CloudWatch's alarms, and whatever else a topic carries."""
 
     topics: tuple[_Topic, ...] = Field((), description="ARNs of the topics that may send; none: it is switched off.")
@@ -33,3 +33,11 @@ class SnsSettings(Section):
         {},
         description="Glob of TOPIC/ALARM, their names -> critical, error, warning or info; the first that fits counts.",
     )
+
+    @property
+    def on(self) -> bool:
+        return bool(self.topics)
+
+    @property
+    def summary(self) -> str:
+        return ", ".join(arn.rpartition(":")[2] for arn in self.topics)

@@ -1,0 +1,50 @@
+"""The settings' section about Alertmanager."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from bot.fields import Address, Secret
+from bot.model import Severity
+from bot.section import PlugSection
+
+_MIB = 1024 * 1024
+
+
+#: What a severity label usually says; `sources.alertmanager.severity` adds to it or overrides it.
+USUAL_SEVERITIES: Mapping[str, Severity] = {
+    **dict.fromkeys(("critical", "page", "emergency", "disaster", "fatal"), Severity.CRITICAL),
+    **dict.fromkeys(("error", "high", "major"), Severity.ERROR),
+    **dict.fromkeys(("warning", "warn", "medium", "minor"), Severity.WARNING),
+    **dict.fromkeys(("info", "low", "none", "debug"), Severity.INFO),
+}
+
+
+class AlertmanagerSettings(PlugSection):
+    """Alerts from Prometheus Alertmanager's webhook."""
+
+    tokens: tuple[Secret, ...] = Field(
+        min_length=1, description="Bearer tokens that are accepted; two while you rotate from one to the other."
+    )
+    api_url: Address | None = Field(None, description="Alertmanager's own address, to look at alerts and silence them.")
+    api_token: Secret | None = Field(None, description="Bearer token for api_url; with api_user, that user's password.")
+    api_user: str | None = Field(None, min_length=1, description="User for api_url, where it asks for basic auth.")
+    severity: Mapping[str, Severity] = Field(
+        USUAL_SEVERITIES,
+        description="Value of a severity label -> critical, error, warning or info; adds to the usual ones.",
+    )
+    severity_labels: tuple[str, ...] = Field(
+        ("severity", "priority", "level"), description="Labels that tell the severity; the first one present counts."
+    )
+    max_body: int = Field(16 * _MIB, gt=0, le=256 * _MIB, description="Largest body accepted, in bytes, inflated.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_severities_too(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and isinstance(given.get("severity"), Mapping):
+            said = {str(value).lower(): severity for value, severity in given["severity"].items()}
+            return {**given, "severity": {**USUAL_SEVERITIES, **said}}
+        return given

@@ -1,0 +1,26 @@
+"""The settings' section about the Argo CD of a cluster."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from bot.fields import Address, Secret
+from bot.section import Section
+
+
+class ArgoCdSettings(Section):
+    """The Argo CD that keeps what runs in a cluster."""
+
+    url: Address | None = Field(
+        None, description="Its address; without it its applications are looked for in the cluster, and none rolls back."
+    )
+    token: Secret | None = Field(None, description="Of an account of its own in Argo CD.")
+    namespace: str = Field("argocd", min_length=1, description="In which Argo CD runs.")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.url is None) != (self.token is None):
+            raise ValueError("url and token go together")
+        return self

@@ -1,0 +1,1 @@
+"""The console on the board of the bot's own machine."""

@@ -1,0 +1,1 @@
+"""Kubernetes clusters, and Flagger in them."""

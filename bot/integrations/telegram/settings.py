@@ -1,0 +1,32 @@
+"""The settings' section about Telegram."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from bot.fields import Address, Secret
+from bot.section import ChannelSection
+
+
+class TelegramSettings(ChannelSection):
+    """One Telegram bot and the group, or topic of a group, where incidents are told."""
+
+    called: ClassVar[str] = "Telegram"
+    mode_needs: ClassVar[Mapping[str, str]] = {"webhook": "secret_token"}
+
+    token: Secret = Field(description="From @BotFather, 123456:AAA...")
+    chat_id: int = Field(description="-100... for a group.")
+    topic_id: int | None = Field(None, description="message_thread_id of a forum topic.")
+    api_url: Address = "https://api.telegram.org/bot"
+    mode: Literal["polling", "webhook"] = "polling"
+    secret_token: SecretStr = Field(SecretStr(""), description="Checks what Telegram sends; needed in mode webhook.")
+    webhook_url: Address | None = Field(
+        None, description="Where Telegram reaches us in mode webhook; without it, server.public_url + /in/telegram."
+    )
+
+    @property
+    def summary(self) -> str:
+        return f"{self.mode}, {self.chat_id}"
