@@ -19,8 +19,9 @@ from bot.tools.alertmanager import Alertmanager
 from tests.e2e.monitoring import Alertmanager as RealAlertmanager
 from tests.e2e.monitoring import why_not
 from tests.fakes.alertmanager import FakeAlertmanager
+from tests.late import GO_IS_BEHIND
 
-_WHY_NOT = why_not()
+_WHY_NOT = why_not() or GO_IS_BEHIND
 
 #: As the parameters of a fixture.
 WORLDS = ["fake", pytest.param("real", marks=[pytest.mark.e2e, pytest.mark.skipif(bool(_WHY_NOT), reason=_WHY_NOT)])]

@@ -20,12 +20,12 @@ def utc(text: str) -> datetime:
 
 
 def changes(name: str) -> list[datetime]:
-    """The instants from 2024 to 2030 at which that zone's clocks were changed, found hour by hour, then by minutes."""
+    """The instants from 2024 to 2030 at which that zone's clocks were changed, found day by day, then by minutes."""
     zone, found, at = hours.zone(name), [], SINCE
     while at < UNTIL:
-        later = at + timedelta(hours=1)
+        later = at + timedelta(days=1)
         if at.astimezone(zone).utcoffset() != later.astimezone(zone).utcoffset():
-            minute = (at + timedelta(minutes=n) for n in range(1, 61))
+            minute = (at + timedelta(minutes=n) for n in range(1, 24 * 60 + 1))
             before = at.astimezone(zone).utcoffset()
             found.append(next(one for one in minute if one.astimezone(zone).utcoffset() != before))
         at = later
