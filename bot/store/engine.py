@@ -113,12 +113,15 @@ class Store:
         begin = partial(self._begin, lane=lane, synced=synced, wait=wait, first=first)
         with self._connected(self._writers, begin, mine, long=long) as (raw, begun), begun.sql as sql:
             self._here.writing = True
+            changes = _changes(raw)
             try:
                 yield Tx(sql, begun.at, self._scrub, begun.first)
                 start = perf_counter()
                 if not sql.commit_flow():
                     raw.commit()
                 self._observe(perf_counter() - start)
+                if self._checkpoints and _changes(raw) != changes:
+                    self._checkpoints.written()
             except BaseException:
                 with suppress(*DRIVERS_OWN):  # of a flow the rest fails as well; the pool undoes what is left
                     raw.rollback()
@@ -272,6 +275,12 @@ def _speak(raw: PoolProxiedConnection) -> Sql:
     if isinstance(driver, psycopg.Connection):
         return Sql(partial(psycopg.RawCursor, driver), postgres=driver)
     return Sql(raw.cursor)
+
+
+def _changes(raw: PoolProxiedConnection) -> int:
+    """How many rows this connection of SQLite's has changed; what changes none leaves nothing in the log."""
+    line = raw.driver_connection
+    return line.total_changes if isinstance(line, sqlite3.Connection) else 0
 
 
 def _now() -> datetime:
