@@ -73,9 +73,10 @@ def run(settings: Settings) -> None:
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
         terminal.err(welcome(url, settings), end="")
-    while not stop.wait(1.0):
-        if not bot.web.alive():
-            raise SystemExit("The web server ended by itself; see the log.")
+    bot.web.when_ended(stop.come)
+    stop.wait(None)
+    if not bot.web.alive():
+        raise SystemExit("The web server ended by itself; see the log.")
     logger.info("stopping")
     hanging = bot.stop()
     logger.log(logging.ERROR if hanging else logging.INFO, "stopped", extra={"left_behind": hanging} if hanging else {})
