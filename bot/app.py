@@ -56,7 +56,6 @@ _SPARE = timedelta(seconds=1)
 def run(settings: Settings) -> None:
     """Watch until SIGTERM or SIGINT."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    interpreter.set_up()
     # Its successor cannot be pointed at a test's address; that it is deprecated is no news to an operator.
     warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
     stop = Stop()

@@ -38,10 +38,7 @@ from bot.store import migrating
 from bot.store.engine import Store, Unavailable
 from bot.store.opening import TROUBLES
 from bot.tools import anchors, signing
-from bot.tools.alertmanager import Alertmanager
 from bot.tools.anchors import Anchor
-from bot.tools.argocd import ArgoCd
-from bot.tools.helm import Helm
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +211,8 @@ def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
     services = rules_of(settings).services
     silences = None
     if section is not None and section.api_url is not None:
-        silences = Alertmanager(section, partial(service_of, services=services))
+        made = import_module("bot.tools.alertmanager").Alertmanager
+        silences = made(section, partial(service_of, services=services))
     gauge = None if settings.metrics is None else import_module("bot.tools.metrics").Prometheus(settings.metrics)
     return Tools(now=now, silences=silences, gauge=gauge, sites=_sites(settings))
 
@@ -223,8 +221,9 @@ def _sites(settings: Settings) -> Sites | None:
     if not settings.clusters:
         return None
     asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
-    argocds = {name: ArgoCd(one) for name, one in asked.items() if one.url is not None}
-    helms = {name: Helm(one) for name, one in settings.clusters.items() if one.helm is not None}
+    argocd, helm = import_module("bot.tools.argocd"), import_module("bot.tools.helm")
+    argocds = {name: argocd.ArgoCd(one) for name, one in asked.items() if one.url is not None}
+    helms = {name: helm.Helm(one) for name, one in settings.clusters.items() if one.helm is not None}
     return Catalog(settings, import_module("bot.tools.cluster").Kubernetes, argocds, helms)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 
 import commands
 from bot import alarms
@@ -31,7 +32,6 @@ from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
 from bot.story import Told
 from bot.tending import Tending
-from bot.tools.opa import Opa
 from bot.verbs import Verbs, names_said
 from bot.vouching import Vouching
 
@@ -113,7 +113,7 @@ def _rights(settings: Settings, linking: Linking, names: Callable[[Ask], Known])
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
         names=names,
-        opinion=None if settings.opa is None else Opa(settings.opa),
+        opinion=None if settings.opa is None else import_module("bot.tools.opa").Opa(settings.opa),
     )
 
 
