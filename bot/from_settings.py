@@ -34,9 +34,8 @@ from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.signer import Signer
 from bot.sites import Sites
 from bot.siting import Catalog
-from bot.store import migrating
 from bot.store.engine import Store, Unavailable
-from bot.store.opening import TROUBLES
+from bot.store.opening import TROUBLES, is_newest
 from bot.tools import anchors, signing
 from bot.tools.anchors import Anchor
 
@@ -56,7 +55,10 @@ def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool 
                 f"Another bot runs on {store.url.database}, and SQLite is for one at a time. Nothing was started."
                 " Stop that one, or use PostgreSQL for several."
             )
-        migrating.migrate(store)
+        with store.connected() as connection:
+            newest = is_newest(connection)
+        if not newest:
+            import_module("bot.store.migrating").migrate(store)
     except (OSError, *TROUBLES, DatabaseError, Unavailable) as trouble:
         where = make_url(settings.store.url.get_secret_value()).render_as_string(hide_password=True)
         said = redact(str(trouble).partition("\n")[0])

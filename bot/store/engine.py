@@ -36,7 +36,7 @@ from bot.store.opening import (
 )
 from bot.store.reading import Reading
 from bot.store.soundness import Soundness
-from bot.store.sql import Asked, Row, Sql
+from bot.store.sql import Asked, Row, Sql, load_types
 from bot.store.turns import Turns
 from bot.store.tx import Tx
 from bot.store.wal import Checkpoints
@@ -80,6 +80,8 @@ class Store:
         self._alone: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
+        if not self.sqlite:
+            load_types()  # now, and not while the first alert waits
         file = Path(self.url.database or "") if self.sqlite else None
         self._opened = Opened(file) if file else None
         self._soundness = Soundness(file)
