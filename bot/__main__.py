@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from bot import audit_cli, logs, terminal
+from bot import interpreter, logs, terminal
 from bot.faults import Fault, Faulty
 from bot.model import Reply
 from bot.ports import Rejected
@@ -90,11 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
     schema.add_argument("to", nargs="?", type=Path, default=Path("deploy/config/vakhta.schema.json"))
     schema.set_defaults(command=_schema, parser=schema)
-    audit_cli.add_to(commands, where)
+    says = "Look at the audit log: is it as it was written, and what is in it."
+    audit = commands.add_parser("audit", help=says, description=says)
+    audit.fill = lambda: importlib.import_module("bot.audit_cli").add_to(audit, where)
     return parser
 
 
 def _run(given: argparse.Namespace) -> int:
+    interpreter.set_up()
     settings, warnings = read(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     for warning in warnings if not settings.local_operator else ():

@@ -19,8 +19,10 @@ from bot.model import Delivered
 
 logger = logging.getLogger(__name__)
 
-#: A sender is answered within this, and what is looked for only from time to time.
-WITHIN_S, _LOOK_EVERY_S = 4.5, 0.25
+#: A sender is answered within this.
+WITHIN_S = 4.5
+#: How soon it is looked again where it could not be seen who waits.
+_AGAIN_S = 0.25
 _TOO_LATE = f"the database did not take it within {WITHIN_S:g} s"
 
 
@@ -66,6 +68,8 @@ class Answers:
         self.post = post
         #: What the committing thread has begun with, the oldest first.
         self.in_hand: Sequence[Waiting] = ()
+        #: Odd while the committing thread moves some from the queue to its hand: then they are seen in neither.
+        self.moves = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="intake-clock", daemon=True)
@@ -100,12 +104,24 @@ class Answers:
             self._observe([(one.delivered, result) for one, _, result in answers if not one.proof])
 
     def _watch(self) -> None:
-        while not self._over.wait(_LOOK_EVERY_S):
+        while not self._over.wait(self.idle_s()):
             try:
                 self._answer_late()
             except Exception:
                 # The edge of the path: without this thread a commit that hangs would leave all senders unanswered.
                 logger.exception("senders that waited for too long could not be answered")
+
+    def idle_s(self) -> float:
+        """How long nobody can have waited for too long: until the oldest has, or whoever comes next could have."""
+        moves = self.moves
+        try:
+            oldest = self._queue[0].since
+        except IndexError:
+            oldest = monotonic()
+        oldest = min([oldest, *(one.since for one in self.in_hand if one.done)])
+        if moves % 2 or moves != self.moves:
+            return min(_AGAIN_S, WITHIN_S)
+        return max(0.0, oldest + WITHIN_S - monotonic())
 
     def _answer_late(self) -> None:
         late = self._late()

@@ -56,7 +56,6 @@ _SPARE = timedelta(seconds=1)
 def run(settings: Settings) -> None:
     """Watch until SIGTERM or SIGINT."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    interpreter.set_up()
     # Its successor cannot be pointed at a test's address; that it is deprecated is no news to an operator.
     warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
     stop = Stop()
@@ -73,9 +72,10 @@ def run(settings: Settings) -> None:
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
         terminal.err(welcome(url, settings), end="")
-    while not stop.wait(1.0):
-        if not bot.web.alive():
-            raise SystemExit("The web server ended by itself; see the log.")
+    bot.web.when_ended(stop.come)
+    stop.wait(None)
+    if not bot.web.alive():
+        raise SystemExit("The web server ended by itself; see the log.")
     logger.info("stopping")
     hanging = bot.stop()
     logger.log(logging.ERROR if hanging else logging.INFO, "stopped", extra={"left_behind": hanging} if hanging else {})

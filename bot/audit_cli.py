@@ -41,12 +41,9 @@ class _Parser(terminal.Parser):
         self.exit(_REFUSED, f"{self.prog}: {message}\n")
 
 
-def add_to(commands: argparse._SubParsersAction[terminal.Parser], where: argparse.ArgumentParser) -> None:
-    """The command `audit` with its two verbs. `where` has the option that names the settings."""
-    says = "Look at the audit log: is it as it was written, and what is in it."
-    verbs = commands.add_parser("audit", help=says, description=says).add_subparsers(
-        metavar="VERB", required=True, parser_class=_Parser
-    )
+def add_to(audit: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
+    """The verbs of the command `audit`. `where` has the option that names the settings."""
+    verbs = audit.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     mine = _Parser(add_help=False, parents=[where])
     _add_verify(verbs, mine)
     _add_export(verbs, mine)

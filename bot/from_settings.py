@@ -37,14 +37,10 @@ from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.signer import Signer
 from bot.sites import Sites
 from bot.siting import Catalog
-from bot.store import migrating
 from bot.store.engine import Store, Unavailable
-from bot.store.opening import TROUBLES
+from bot.store.opening import TROUBLES, is_newest
 from bot.tools import anchors, signing
-from bot.tools.alertmanager import Alertmanager
 from bot.tools.anchors import Anchor, Keep
-from bot.tools.argocd import ArgoCd
-from bot.tools.helm import Helm
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +58,10 @@ def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool 
                 f"Another bot runs on {store.url.database}, and SQLite is for one at a time. Nothing was started."
                 " Stop that one, or use PostgreSQL for several."
             )
-        migrating.migrate(store)
+        with store.connected() as connection:
+            newest = is_newest(connection)
+        if not newest:
+            import_module("bot.store.migrating").migrate(store)
     except (OSError, *TROUBLES, DatabaseError, Unavailable) as trouble:
         where = make_url(settings.store.url.get_secret_value()).render_as_string(hide_password=True)
         said = redact(str(trouble).partition("\n")[0])
@@ -233,7 +232,8 @@ def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
     services = rules_of(settings).services
     silences = None
     if section is not None and section.api_url is not None:
-        silences = Alertmanager(section, partial(service_of, services=services))
+        made = import_module("bot.tools.alertmanager").Alertmanager
+        silences = made(section, partial(service_of, services=services))
     gauge = None if settings.metrics is None else import_module("bot.tools.metrics").Prometheus(settings.metrics)
     return Tools(now=now, silences=silences, gauge=gauge, sites=_sites(settings))
 
@@ -242,8 +242,9 @@ def _sites(settings: Settings) -> Sites | None:
     if not settings.clusters:
         return None
     asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
-    argocds = {name: ArgoCd(one) for name, one in asked.items() if one.url is not None}
-    helms = {name: Helm(one) for name, one in settings.clusters.items() if one.helm is not None}
+    argocd, helm = import_module("bot.tools.argocd"), import_module("bot.tools.helm")
+    argocds = {name: argocd.ArgoCd(one) for name, one in asked.items() if one.url is not None}
+    helms = {name: helm.Helm(one) for name, one in settings.clusters.items() if one.helm is not None}
     return Catalog(settings, import_module("bot.tools.cluster").Kubernetes, argocds, helms)
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from importlib import import_module
 
 import commands
 from bot import alarms
@@ -34,7 +35,6 @@ from bot.store.ran import Run
 from bot.store.tx import Tx
 from bot.story import Told
 from bot.tending import Tending
-from bot.tools.opa import Opa
 from bot.verbs import Verbs, args_of, names_said
 from bot.vouching import Vouching
 
@@ -151,7 +151,7 @@ def _rights(
         environments={one.name: one.environment for one in settings.services},
         names=names,
         pagers=frozenset(name for name, channel in channels.items() if channel.pages),
-        opinion=None if settings.opa is None else Opa(settings.opa),
+        opinion=None if settings.opa is None else import_module("bot.tools.opa").Opa(settings.opa),
     )
 
 

@@ -48,7 +48,8 @@ _MOST_WAITING = 5_000
 #: come back together, and one commit of many costs less than many of few.
 _CROWD = 8
 _MOMENT_S = 0.0015
-_LOOK_EVERY_S = 1.0
+#: Whoever queues something wakes the thread; this is for a wake that a web loop took with it when it closed.
+_LOOK_EVERY_S = 5.0
 _NOBODY = 2**62
 #: Who has waited for longer behind a commit that failed is told so with it; others may find a better connection.
 _BEHIND_S = 1.0
@@ -184,11 +185,13 @@ class Intake:
             self._sleep(until=1, within_s=_LOOK_EVERY_S)
         batch: list[Waiting] = []
         alerts = 0
+        self._answers.moves += 1
         with suppress(IndexError):  # no more are waiting; the clock's thread takes some as well
             while alerts < _ALERTS_A_COMMIT:
                 batch.append(self._queue.popleft())
                 alerts += len(batch[-1].delivered.alerts) or 1
         self._answers.in_hand = batch
+        self._answers.moves += 1
         self._crowd = len(batch)
         return batch
 

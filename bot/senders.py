@@ -10,10 +10,6 @@ from bot import sources
 from bot.integrations.sns.settings import SnsSettings
 from bot.ports import Proof, Source
 from bot.settings import Settings
-from bot.sources.sns import Sns
-from bot.tools import http
-from bot.tools.certificates import Certificates
-from bot.tools.topics import Topics
 from bot.web import alerts
 from bot.web.alerts import Alarm, Keep, Take
 from bot.web.proofs import Proofs
@@ -33,7 +29,7 @@ def intake_of(settings: Settings, *, take: Take, keep: Keep, alarm: Alarm) -> al
     proofs: dict[str, Proof] = {}
     sns = settings.sources.sns
     if sns is not None and sns.topics:
-        senders["sns"] = Sns(_now, topics=sns.topics, severity=sns.severity)
+        senders["sns"] = import_module("bot.sources.sns").Sns(_now, topics=sns.topics, severity=sns.severity)
         proofs["sns"] = _topics(sns)
     return alerts.Intake(
         senders,
@@ -46,15 +42,21 @@ def intake_of(settings: Settings, *, take: Take, keep: Keep, alarm: Alarm) -> al
     )
 
 
-def _topics(section: SnsSettings) -> Topics:
+def _topics(section: SnsSettings) -> Proof:
     """boto3 is loaded at the start, and not while a topic waits for its confirmation."""
     confirm: Callable[[str, str], str] = import_module("bot.tools.cloud").confirm
-    return Topics(section.topics, certificates=Certificates(_certificate_at), confirm=confirm, now=_now)
+    certificates = import_module("bot.tools.certificates").Certificates(_certificate_at)
+    made: Proof = import_module("bot.tools.topics").Topics(
+        section.topics, certificates=certificates, confirm=confirm, now=_now
+    )
+    return made
 
 
 def _certificate_at(address: str) -> bytes:
     """Raises `Rejected`."""
-    return http.Api(address, called="Amazon SNS", timeout=_CERTIFICATE_WITHIN, most=_MOST_CERTIFICATE).fetch()
+    api = import_module("bot.tools.http").Api
+    fetched: bytes = api(address, called="Amazon SNS", timeout=_CERTIFICATE_WITHIN, most=_MOST_CERTIFICATE).fetch()
+    return fetched
 
 
 def _now() -> datetime:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn, TextIO
+from collections.abc import Callable
+from typing import Any, NoReturn, TextIO
 
 
 def printable(text: str) -> str:
@@ -35,7 +36,19 @@ def err(text: str, *, end: str = "\n") -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what it does not understand without obeying it: the words may have been pasted, or come from a script."""
+    """Says what it does not understand without obeying it: the words may have been pasted, or come from a script.
+
+    `fill` adds what it consists of, once, when it is used: what one command needs is not loaded for the others.
+    """
+
+    fill: Callable[[], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse, which declares it in many shapes. Any: those."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill()
+        return super().parse_known_args(args, namespace)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         if message:

@@ -49,7 +49,6 @@ _BOUNDS = Bounds(
 )
 #: A time that has come, whatever the clock says.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_PACE_S = 0.25
 
 
 class Watch:
@@ -165,7 +164,11 @@ class Watch:
 
 
 class Ticks:
-    """Calls each tick every so many seconds of monotonic time, one call of each at a time, on APScheduler's threads."""
+    """Calls each tick every so many seconds of monotonic time, one call of each at a time, on APScheduler's threads.
+
+    Ticks that are due together are one job, because each job wakes three threads, and an idle bot does little else.
+    One that hangs holds up those behind it until their next time: then they are in another job.
+    """
 
     def __init__(self, ticks: Sequence[tuple[Callable[[], object], int]]) -> None:
         self._ticks = ticks
@@ -174,7 +177,7 @@ class Ticks:
         defaults = {"misfire_grace_time": None, "max_instances": 1}
         self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
         self._pace = threading.Thread(target=self._keep_pace, name="ticks", daemon=True)
-        self._going: set[int] = set()  #: the places of ticks that are begun and not over
+        self._going = [threading.Lock() for _ in ticks]  #: held while the tick at that place runs
 
     def start(self) -> None:
         self._scheduler.start()
@@ -189,26 +192,26 @@ class Ticks:
             self._scheduler.shutdown(wait=True)
 
     def _keep_pace(self) -> None:
-        due = [time.monotonic() + seconds for _, seconds in self._ticks]
-        while not self._stopping.wait(_PACE_S):
+        began = time.monotonic()
+        due = [began + seconds for _, seconds in self._ticks]
+        while not self._stopping.wait(max(0.0, min(due) - time.monotonic())):
             now = time.monotonic()
-            for place, (tick, seconds) in enumerate(self._ticks):
-                if now >= due[place]:
-                    due[place] = now + seconds
-                    self._begin(place, tick)
+            places = [place for place, at in enumerate(due) if now >= at]
+            for place in places:
+                due[place] = now + self._ticks[place][1]
+            waiting = [place for place in places if not self._going[place].locked()]
+            if waiting:
+                # A job without a trigger runs once. Its time lies in the past, so that no clock makes it wait.
+                self._scheduler.add_job(self._run, args=(waiting,), next_run_time=_LONG_AGO)
 
-    def _begin(self, place: int, tick: Callable[[], object]) -> None:
-        if place in self._going:
-            return  # APScheduler would write a line for each that it leaves out
-        self._going.add(place)
-        # A job without a trigger runs once. Its time lies in the past, so that no clock makes it wait.
-        self._scheduler.add_job(self._run, args=(place, tick), id=str(place), next_run_time=_LONG_AGO)
-
-    def _run(self, place: int, tick: Callable[[], object]) -> None:
-        try:
-            _guarded(tick)()
-        finally:
-            self._going.discard(place)
+    def _run(self, places: Sequence[int]) -> None:
+        for place in places:
+            going = self._going[place]
+            if going.acquire(blocking=False):  # else another job, which did not wait behind one that hangs, is at it
+                try:
+                    _guarded(self._ticks[place][0])()
+                finally:
+                    going.release()
 
 
 def _guarded(tick: Callable[[], object]) -> Callable[[], None]:

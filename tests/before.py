@@ -126,7 +126,7 @@ def _served(store: Store) -> Iterator[str]:
 
 
 def only(now: Any, then: Any) -> Any:
-    """Of what is shown now, the part that was shown then: later versions may add keys, and say `todo` in other words."""
+    """Of what is shown now, the part that was shown then: later versions may add keys and reword `todo`."""
     if isinstance(then, dict):
         return {key: only(now[key], value) if key in now else None for key, value in then.items()}
     if isinstance(then, list) and len(then) == len(now):

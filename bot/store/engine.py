@@ -36,7 +36,7 @@ from bot.store.opening import (
 )
 from bot.store.reading import Reading
 from bot.store.soundness import Soundness
-from bot.store.sql import Asked, Row, Sql
+from bot.store.sql import Asked, Row, Sql, load_types
 from bot.store.turns import Turns
 from bot.store.tx import Tx
 from bot.store.wal import Checkpoints
@@ -80,6 +80,8 @@ class Store:
         self._alone: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
+        if not self.sqlite:
+            load_types()  # now, and not while the first alert waits
         file = Path(self.url.database or "") if self.sqlite else None
         self._opened = Opened(file) if file else None
         self._soundness = Soundness(file)
@@ -113,12 +115,15 @@ class Store:
         begin = partial(self._begin, lane=lane, synced=synced, wait=wait, first=first)
         with self._connected(self._writers, begin, mine, long=long) as (raw, begun), begun.sql as sql:
             self._here.writing = True
+            changes = _changes(raw)
             try:
                 yield Tx(sql, begun.at, self._scrub, begun.first)
                 start = perf_counter()
                 if not sql.commit_flow():
                     raw.commit()
                 self._observe(perf_counter() - start)
+                if self._checkpoints and _changes(raw) != changes:
+                    self._checkpoints.written()
             except BaseException:
                 with suppress(*DRIVERS_OWN):  # of a flow the rest fails as well; the pool undoes what is left
                     raw.rollback()
@@ -272,6 +277,12 @@ def _speak(raw: PoolProxiedConnection) -> Sql:
     if isinstance(driver, psycopg.Connection):
         return Sql(partial(psycopg.RawCursor, driver), postgres=driver)
     return Sql(raw.cursor)
+
+
+def _changes(raw: PoolProxiedConnection) -> int:
+    """How many rows this connection of SQLite's has changed; what changes none leaves nothing in the log."""
+    line = raw.driver_connection
+    return line.total_changes if isinstance(line, sqlite3.Connection) else 0
 
 
 def _now() -> datetime:

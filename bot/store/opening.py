@@ -42,6 +42,9 @@ _WRITING = (
 )
 _READING = (*_COMMON, "query_only=ON", "cache_size=-4000")
 
+#: Each file's name begins with its revision, and the newest one is the last.
+_MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
+
 #: Whatever a driver raises: it has to reach whoever ends the transaction, because that is broken.
 DRIVERS_OWN = (psycopg.Error, sqlite3.Error)
 
@@ -94,6 +97,15 @@ def alone_in_migrating(connection: Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {long}")
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (crc32(b"vakhta/migrating"),))
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{timeouts.LOCK_TIMEOUT_S:.0f}s'")
+
+
+def is_newest(connection: Connection) -> bool:
+    """Whether the database has this version's tables, as Alembic noted there. To ask Alembic itself is to load it."""
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return False
+    noted = connection.exec_driver_sql("SELECT version_num FROM alembic_version").fetchall()
+    newest = max(_MIGRATIONS.glob("[0-9]*.py")).name.partition("_")[0]
+    return [str(version) for (version,) in noted] == [newest]
 
 
 class _Gone(Exception):

@@ -8,15 +8,15 @@ takes them as one array a column, so that its text is always the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache, partial
+from importlib import import_module
 from itertools import chain
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
 import psycopg
-from sqlmodel import SQLModel
 
 from bot.store.timeouts import sent_with_sync
 
@@ -24,6 +24,13 @@ Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the t
 
 Fixed = tuple[tuple[str, str], ...]  #: columns and their SQL literals
 
+_TABLES = (
+    "bot.store.tables",
+    "bot.store.plan_tables",
+    "bot.store.link_tables",
+    "bot.store.glass_tables",
+    "bot.store.gate_tables",
+)
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _ITS_NAMES = {"BLOB": "bytea"}  #: of types that PostgreSQL calls by another name than the standard
 
@@ -258,9 +265,22 @@ def _insertion(into: Into, rows: int) -> str:
     return f"{into.head} VALUES {', '.join([f'({one})'] * rows)} {into.tail}"
 
 
+@lru_cache(maxsize=1)
+def load_types() -> Mapping[str, Any]:
+    """The tables by name, of which PostgreSQL is told the columns' types. SQLite needs none, and loads none.
+
+    Any: they are SQLAlchemy's, and SQLModel gives them no types of its own.
+    """
+    for module in _TABLES:
+        import_module(module)
+    tables: Mapping[str, Any] = import_module("sqlmodel").SQLModel.metadata.tables
+    return tables
+
+
 @lru_cache(maxsize=64)
 def _insertion_of_arrays(into: Into) -> str:
-    kinds = [str(SQLModel.metadata.tables[into.table].c[name.strip('"')].type) for name in into.columns]
+    columns = load_types()[into.table].c
+    kinds = [str(columns[name.strip('"')].type) for name in into.columns]
     arrays = ", ".join(f"?::{_ITS_NAMES.get(kind, kind)}[]" for kind in kinds)
     chosen = ", ".join(["u.*", *(literal for _, literal in into.fixed)])
     return f"{into.head} SELECT {chosen} FROM unnest({arrays}) AS u {into.tail}"

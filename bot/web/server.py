@@ -167,6 +167,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._door = door
         self._seldom = Seldom()
+        self._ended: Callable[[], None] = lambda: None
 
     def bind(self, listen: str) -> str:
         """Take the address "host:port", without answering yet. Returns the URL; port 0 takes a free one.
@@ -189,10 +190,22 @@ class Server:
         raise_descriptors()
         _wire_log.addFilter(self._seldom)
         self._running = _Running(_configured(self._edge))
-        self._thread = threading.Thread(target=self._running.run, args=([self._door],), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self._running, self._door), name="web", daemon=True)
         self._thread.start()
         if not self._running.up.wait(_START_WITHIN_S):
             raise SystemExit(f"The server did not come up within {_START_WITHIN_S:g} s. See the log.")
+
+    def _run(self, running: _Running, door: socket.socket) -> None:
+        try:
+            running.run([door])
+        finally:
+            self._ended()
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """`tell` is called once the server has ended, wanted or not; at once where it has."""
+        self._ended = tell
+        if not self.alive():
+            tell()
 
     def post(self, answer: Callable[[], None]) -> None:
         """Run it in the loop's thread: that is where requests wait for their answers."""
@@ -221,6 +234,7 @@ class Server:
             return
         self._running.config.timeout_graceful_shutdown = max(1, int(grace.total_seconds()))
         self._running.should_exit = True
+        self.post(self._running.over.set)
         self.post(self._edge.close_streams)
         self._thread.join(grace.total_seconds() + 1)
         self._edge.stop_threads()
@@ -228,17 +242,22 @@ class Server:
 
 
 class _Running(uvicorn.Server):
-    """Says when it listens, and on which loop."""
+    """Says when it listens, and on which loop; ends when `over` is set, in that loop."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = threading.Event()
+        self.over = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.loop = asyncio.get_running_loop()
         self.up.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn's own looks ten times a second whether it is to end, and what time it is (`wire.Dates` does that)."""
+        await self.over.wait()
 
 
 def _configured(edge: Edge) -> uvicorn.Config:

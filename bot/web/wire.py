@@ -11,7 +11,8 @@ import logging
 import resource
 import secrets
 from asyncio import AbstractEventLoop, TimerHandle, Transport
-from time import monotonic
+from email.utils import formatdate
+from time import monotonic, time
 from typing import Any, ClassVar
 
 import h11
@@ -79,12 +80,27 @@ class Flow(FlowControl):
             super().resume_reading()
 
 
+class Dates:
+    """The field `Date` of answers, made when somebody is answered. uvicorn makes it each second, asked or not."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._fields: list[tuple[bytes, bytes]] = []
+
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        second = int(time())
+        if second != self._second:
+            self._second, self._fields = second, [(b"date", formatdate(second, usegmt=True).encode())]
+        return self._fields
+
+
 class Wire(H11Protocol):
     """One connection."""
 
     conn: Strict
     flow: Flow
     turns: ClassVar[FairShare] = FairShare()
+    dates: ClassVar[Dates] = Dates()
     express: ClassVar[Express | None] = None  #: the short way, where there is one
     _on_express = False  #: a request that went the short way is not answered yet
     _ahead = b""  #: what came before that answer
@@ -146,6 +162,7 @@ class Wire(H11Protocol):
             self._wait()
             return
         self.conn.grant()
+        self.server_state.default_headers = self.dates.fields()
         super().handle_events()
         if self.transport.is_closing():
             return
@@ -194,7 +211,7 @@ class Wire(H11Protocol):
         if self.transport.is_closing():
             return
         last = (CLOSE,) if self._leaving else ()
-        self.transport.write(in_bytes(answer, *self.server_state.default_headers, *last))
+        self.transport.write(in_bytes(answer, *self.dates.fields(), *last))
         if self._leaving:
             self.transport.close()
             return

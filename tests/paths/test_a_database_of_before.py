@@ -1,8 +1,8 @@
 """A database that an earlier version left behind is taken over as it is: read, gone on with, and verified.
 
 The words it holds (events, codes, states, verbs, kinds of deliveries) were written by that version, so a word that is
-renamed in the code fails here. The trap: its plans are those of the `turn` of tests/dials.py, byte for byte; who changes
-what that action plans has to leave these bytes as they are.
+renamed in the code fails here. The trap: its plans are those of the `turn` of tests/dials.py, byte for byte, and must
+be left as they are by a change of that action.
 """
 
 from __future__ import annotations
@@ -399,7 +399,7 @@ def test_alerts_that_fired_end_and_one_that_was_doubted_is_believed(left: House)
 
     assert left.incident(12).status is Status.RESOLVED
     assert (left.incident().title, left.incident().status) == ("HighErrorRate", Status.ACKED)
-    assert [(one.title, one.status) for one in left.incidents()][0] == ("Flap", Status.OPEN)
+    assert next((one.title, one.status) for one in left.incidents()) == ("Flap", Status.OPEN)
 
 
 def test_its_audit_log_is_as_it_was_written_but_for_the_runs_that_go_on(

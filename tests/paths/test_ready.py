@@ -75,10 +75,16 @@ def test_an_intake_that_does_not_commit_while_alerts_wait_is_not_ready(
     until(lambda: house.intake.ailing() is None, "it is ready again")
 
 
+@pytest.fixture
+def soon_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be asked for before the house: its clock decides at the start how long it may rest."""
+    monkeypatch.setattr(answering, "WITHIN_S", 0.3)
+
+
+@pytest.mark.usefixtures("soon_late")
 def test_senders_are_answered_in_time_though_the_thread_that_commits_hangs(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answering, "WITHIN_S", 0.2)
     heard: list[Taken | Exception] = []
 
     with house.store.begin():
@@ -104,13 +110,13 @@ def test_commits_that_are_slow_and_end_well_are_no_reason_to_be_given_no_alerts(
         assert [house.intake.ailing() for _ in range(5)] == [None] * 5
 
 
+@pytest.mark.usefixtures("soon_late")
 def test_a_proof_that_is_not_answered_in_time_is_believed_no_longer(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.hears(alert())
     monkeypatch.setattr(intake, "_PROOF_S", 0.0)
     monkeypatch.setattr(intake, "_ASKED_S", 0.05)
-    monkeypatch.setattr(answering, "WITHIN_S", 0.5)
     monkeypatch.setattr(house.intake._answers, "held_s", lambda: 0.0)
 
     with house.store.begin():
@@ -147,6 +153,28 @@ def test_the_clock_of_the_senders_outlives_a_queue_that_another_thread_empties()
     assert answers.out_of_queue(time.monotonic()) == []
 
 
+def test_the_clock_of_the_senders_rests_until_the_oldest_of_them_has_waited_for_too_long() -> None:
+    in_hand, queued = _waiting(lambda _: None), _waiting(lambda _: None)
+    now = time.monotonic()
+    in_hand.since, queued.since = now + 1000.0, now + 2000.0
+    queue: deque[answering.Waiting] = deque()
+    answers = answering.Answers(queue, observe=lambda _: None, post=lambda answer: answer())
+
+    nobody = answers.idle_s()
+    queue.append(queued)
+    answers.in_hand = [in_hand]
+    somebody = answers.idle_s()
+    in_hand.done = None
+    the_other = answers.idle_s()
+    answers.moves += 1
+    unseen = answers.idle_s()
+
+    assert nobody <= answering.WITHIN_S
+    assert somebody <= 1000.0 + answering.WITHIN_S < the_other <= 2000.0 + answering.WITHIN_S
+    assert unseen < 1.0, "one that moves from the queue to the hand is seen in neither"
+
+
+@pytest.mark.usefixtures("soon_late")
 def test_the_clock_of_the_senders_outlives_an_answer_that_cannot_be_given(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[Taken | Exception] = []
     troubles = [RuntimeError("the loop is closed")]

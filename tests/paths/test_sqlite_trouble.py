@@ -92,7 +92,7 @@ def test_the_log_is_folded_on_after_the_file_could_not_be_read_or_opened(
     really = wal._checkpoint
     folded = threading.Event()
 
-    def checkpoint(of: Engine, how: str) -> int:
+    def checkpoint(of: Engine, how: str) -> tuple[int, int]:
         if troubles:
             raise troubles.pop()
         folded.set()
@@ -103,6 +103,41 @@ def test_the_log_is_folded_on_after_the_file_could_not_be_read_or_opened(
     store.start()
     list(write(store, 2**17))
     assert folded.wait(60)
+    store.close()
+
+
+def test_the_log_is_left_alone_until_something_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ticks that find nothing to do are transactions as well, a dozen a second."""
+    monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.01)
+    monkeypatch.setattr(wal, "LOOK_EVERY_S", 3600.0)
+    store = engine.Store(f"sqlite:///{path}")
+    folded, written = threading.Semaphore(0), threading.Semaphore(0)
+    checkpoints = store._checkpoints
+    assert checkpoints is not None
+    fold, write_down = checkpoints._fold, checkpoints.written
+
+    def fold_and_count(of: Engine) -> bool:
+        whole = fold(of)
+        folded.release()
+        return whole
+
+    def write_down_and_count() -> None:
+        written.release()
+        write_down()
+
+    monkeypatch.setattr(checkpoints, "_fold", fold_and_count)
+    monkeypatch.setattr(checkpoints, "written", write_down_and_count)
+    store.start()
+    assert folded.acquire(timeout=60)
+
+    with store.begin() as tx:
+        tx.sql.rows("SELECT 1")
+    told_of_nothing = written.acquire(blocking=False)
+    list(write(store, 2**16))
+
+    assert not told_of_nothing
+    assert written.acquire(blocking=False)
+    assert folded.acquire(timeout=60), "it is folded though its thread was at rest"
     store.close()
 
 

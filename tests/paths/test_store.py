@@ -7,12 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from bot.acts import Code
 from bot.model import NOBODY, Ask
 from bot.store import migrating
 from bot.store.engine import Store
+from bot.store.opening import is_newest
 from tests.house import NOON, House, alert
 from tests.running import until
 
@@ -36,6 +38,22 @@ def test_what_a_storm_writes_has_foreign_keys_in_sqlite_only(store_url: str) -> 
     assert held == ({"alert": 1, "event": 1, "delivery": 2} if store.sqlite else dict.fromkeys(held, 0)) | {
         "audit_seal": 1
     }
+
+
+def test_a_database_of_this_version_is_told_without_alembic(store_url: str) -> None:
+    newest = ScriptDirectory.from_config(migrating.config()).get_current_head()
+    store = Store(store_url)
+    told = []
+    for noted in (newest, "0011", "9999"):
+        with store.connected() as connection:
+            connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{noted}'")
+            told.append(is_newest(connection))
+    with store.connected() as connection:
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+        told.append(is_newest(connection))
+    store.close()
+
+    assert told == [True, False, False, False]
 
 
 def test_migrating_twice_does_nothing(store_url: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from bot.meters import Debt
 from bot.ports import Heard, Rejected
+from bot.web import wire
 from bot.web.health import Health
 from tests.paths.edges import Ears, SlowEars, error_of, refusals, refuses, speak
 from tests.paths.web_house import WebHouse, wait_for
@@ -248,6 +249,26 @@ def test_a_stop_answers_first_what_is_under_way(tmp_path: Path) -> None:
         assert asked.result(60).content == b"taken"
         stopped.result(60)
         assert not house.alive
+
+
+def test_the_end_of_the_server_is_told_also_to_whoever_asks_after_it(tmp_path: Path) -> None:
+    told, told_at_once = threading.Event(), threading.Event()
+    with WebHouse(tmp_path) as house:
+        house._server.when_ended(told.set)
+        before = told.is_set()
+        house.stop()
+        house._server.when_ended(told_at_once.set)
+
+    assert (before, told.is_set(), told_at_once.is_set()) == (False, True, True)
+
+
+def test_an_answer_is_dated_when_it_is_given_and_not_before(house: WebHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    dated = []
+    for second in (1_700_000_000, 1_700_000_000.9, 1_700_003_600):
+        monkeypatch.setattr(wire, "time", lambda at=second: at)
+        dated.append(house.http.get("/livez").headers["date"])
+
+    assert dated == ["Tue, 14 Nov 2023 22:13:20 GMT"] * 2 + ["Tue, 14 Nov 2023 23:13:20 GMT"]
 
 
 def broken_check() -> str | None:
