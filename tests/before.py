@@ -1,16 +1,17 @@
 """A database that an earlier version of the bot has left behind, and what that version showed of it.
 
-It stands in tests/fixtures/before as text: for each engine a dump and the audit log's checkpoints as they were put
-outside (`.anchors`); `shown.json`, the API's answers of that version; and a settings file. No later version makes them
-anew, because a test of compatibility needs data that this code has not written. A database of a later version is a
-further folder beside it.
+tests/fixtures/before holds it as text: a dump for each engine; `anchors`, the checkpoints of its audit log as they were
+put outside; `shown.json`, the API's answers of that version; and a settings file with what was read from it. No later
+version makes them anew, because a test of compatibility needs data that the code under test has not written. A database
+of a later version is a further folder beside it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from pydantic import BaseModel, SecretStr
 from starlette.responses import PlainTextResponse
 
 from bot.book import Role, Rule
@@ -72,7 +74,7 @@ def opened(url: str, *, at: datetime = LEFT_AT) -> House:
 
 
 def shown(url: str) -> Any:
-    """What the API answers about incidents and runs, all of them."""
+    """What the API answers about all incidents, runs and audit entries."""
     clock = Clock()
     clock.at = LEFT_AT
     store = Store(url, now=clock)
@@ -88,6 +90,7 @@ def shown(url: str) -> Any:
             "incidents": listed,
             "each": [get(f"/api/incidents/{one['id']}") for one in listed["incidents"]],
             "runs": get("/api/runs"),
+            "audit": get("/api/audit?limit=200"),
         }
     store.close()
     return found
@@ -125,8 +128,44 @@ def _served(store: Store) -> Iterator[str]:
         server.stop(timedelta(seconds=5))
 
 
+def settings_in(folder: Path) -> tuple[Path, dict[str, str]]:
+    """The settings file of that version with the files that it refers to, and an environment with its secrets."""
+    path = folder / "settings.yaml"
+    text = (FOLDER / "settings.yaml").read_text()
+    path.write_text(text)
+    for name in re.findall(r"\$\{file:([a-z/-]+)\}", text):
+        secret = folder / name
+        secret.parent.mkdir(exist_ok=True)
+        secret.write_text(f"the secret of {name}\n")
+        secret.chmod(0o600)
+    environ = {name: f"the secret of {name}" for name in re.findall(r"\$\{env:(\w+)\}", text)}
+    return path, environ | {
+        "VAKHTA_STORE_URL": "postgresql+psycopg://vakhta:a-password@db.example.com/vakhta",
+        "VAKHTA_AUDIT_KEY": f"{'A' * 43}=",
+        "VAKHTA_AUDIT_PREVIOUS_KEY": f"{'B' * 42}A=",
+    }
+
+
+def read_of(settings: BaseModel) -> Any:
+    """All that was read from a settings file, as JSON, under the names that people write; secrets in plain sight."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, SecretStr):
+            return value.get_secret_value()
+        if isinstance(value, Mapping):
+            return {str(key): plain(one) for key, one in value.items()}
+        return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+    return json.loads(json.dumps(plain(settings.model_dump(by_alias=True)), default=str))
+
+
+def settings_then() -> Any:
+    """What that version read from it."""
+    return json.loads((FOLDER / "settings.json").read_text())
+
+
 def only(now: Any, then: Any) -> Any:
-    """Of what is shown now, the part that was shown then: later versions may add keys and reword `todo`."""
+    """Of what is shown now, the part that was shown then: later versions may add keys."""
     if isinstance(then, dict):
         return {key: only(now[key], value) if key in now else None for key, value in then.items()}
     if isinstance(then, list) and len(then) == len(now):
