@@ -113,8 +113,18 @@ def test_the_log_is_left_alone_until_something_is_written(path: Path, monkeypatc
     checkpoints = store._checkpoints
     assert checkpoints is not None
     fold, write_down = checkpoints._fold, checkpoints.written
-    monkeypatch.setattr(checkpoints, "_fold", lambda of: (fold(of), folded.release())[0])
-    monkeypatch.setattr(checkpoints, "written", lambda: (written.release(), write_down()))
+
+    def folds(of: Engine) -> bool:
+        all_of_it = fold(of)
+        folded.release()
+        return all_of_it
+
+    def hears() -> None:
+        written.release()
+        write_down()
+
+    monkeypatch.setattr(checkpoints, "_fold", folds)
+    monkeypatch.setattr(checkpoints, "written", hears)
     store.start()
     assert folded.acquire(timeout=60)
 
