@@ -52,14 +52,14 @@ class Process:
     def alive(self) -> bool:
         return self._popen.poll() is None
 
-    def wait_for(self, ready: Callable[[], bool], what: str, *, within_s: float = 30.0) -> None:
+    def wait_for(self, ready: Callable[[], bool], what: str, *, within_s: float = 30.0, every_s: float = 0.02) -> None:
         """Raises: Unmeasurable, with the end of its log, when it ends first or takes too long."""
         deadline = time.monotonic() + within_s
         while not ready():
             if not self.alive() or time.monotonic() > deadline:
                 how = "took too long" if self.alive() else f"ended with {self._popen.returncode}"
                 raise Unmeasurable(f"{what} {how}: {self.tail()}")
-            time.sleep(0.02)
+            time.sleep(every_s)
 
     def tail(self) -> str:
         return " ".join(self._log.read_text(errors="replace").split())[-400:] if self._log.exists() else ""
@@ -121,6 +121,29 @@ def cpu_s(root: int) -> float:
         if fields:
             ticks += sum(int(fields[n]) for n in (11, 12, 13, 14))  # utime, stime, cutime, cstime
     return ticks / _TICK
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time of one process in nanoseconds: an idle one uses less in half a minute than `cpu_s` could tell.
+
+    Of the threads that live. Where the kernel keeps no such account, it is what `cpu_s` tells.
+    """
+    try:
+        return sum(int(one.read_text().split()[0]) for one in Path(f"/proc/{pid}/task").glob("*/schedstat")) or (
+            round(cpu_s(pid) * 1e9)
+        )
+    except OSError:
+        return round(cpu_s(pid) * 1e9)
+
+
+def wakes(pid: int) -> int:
+    """How often its threads have waited for something and were woken, of those that live."""
+    total = 0
+    for one in Path(f"/proc/{pid}/task").glob("*/status"):
+        with contextlib.suppress(OSError):
+            lines = one.read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+    return total
 
 
 def rss_mib(root: int) -> float:

@@ -30,6 +30,7 @@ class Line:
     aim: str = ""
     reached: str
     verdict: Verdict = Verdict.SEEN
+    bare: str = ""  #: what the bare prototype reaches in this run, where the target is absolute
     bound: str = ""  #: what bounds it, as far as it was measured
     numbers: dict[str, object] = field(default_factory=dict)  #: the raw ones, for the JSON
 
@@ -52,13 +53,14 @@ def worst(*verdicts: Verdict) -> Verdict:
     return min(verdicts, key=order.index)
 
 
-_WIDTHS = {"what": 44, "least": 16, "aim": 14, "reached": 40, "verdict": 7, "bound": 46}
+_WIDTHS = {"what": 44, "least": 16, "aim": 14, "reached": 40, "verdict": 7, "bare": 24, "bound": 40}
 _TITLES = {
     "what": "what",
     "least": "at least",
     "aim": "aim",
     "reached": "reached",
     "verdict": "verdict",
+    "bare": "bare prototype, this run",
     "bound": "what bounds it",
 }
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,14 @@ class Stored:
 
 
 class Bot:
-    """One bot with a store of its own. `postgres` None: SQLite. `strace` names a file for its syncs."""
+    """One bot with a store of its own.
+
+    `outside` None: nothing but the console, and nobody but whoever sits there. `postgres` None: SQLite. `strace` names
+    a file for its syncs.
+    """
 
     def __init__(
-        self, at: Path, outside: Outside, *, postgres: Postgres | None = None, strace: Path | None = None
+        self, at: Path, outside: Outside | None = None, *, postgres: Postgres | None = None, strace: Path | None = None
     ) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="bot-", dir=at))
         self._outside = outside
@@ -45,6 +50,7 @@ class Bot:
         self._database = postgres.new_database() if postgres else ""
         self._strace = strace
         self._process: Process | None = None
+        self.ready_s = 0.0  #: how long its last start took, from its process to /readyz 200
         self.port = free_port()
         self.config = self._home / "bench.yaml"
         self.config.write_text(yaml.safe_dump(self._settings()))
@@ -67,6 +73,7 @@ class Bot:
     @property
     def slack_secret(self) -> str:
         """With which Slack signs what it sends to it."""
+        assert self._outside is not None
         return str(self._outside.channels["slack"]["signing_secret"])
 
     @property
@@ -77,11 +84,13 @@ class Bot:
     def start(self) -> None:
         tracer = [] if self._strace is None else _tracer(self._strace)
         command = [*tracer, sys.executable, "-m", "bot", "run", "--config", str(self.config)]
+        begin = time.monotonic()
         self._process = Process(command, log=self._home / "log", cwd=ROOT)
         try:
             self._process.wait_for(lambda: answers(f"http://127.0.0.1:{self.port}/readyz"), "the bot")
         except Unmeasurable as why:
             raise RuntimeError(str(why)) from why  # A peer may be absent; a bot that does not come up is a failure.
+        self.ready_s = time.monotonic() - begin
 
     def kill(self) -> None:
         """SIGKILL, at once."""
@@ -132,13 +141,15 @@ class Bot:
         store = f"sqlite:///{self.database}"
         if self._postgres:
             store = self._postgres.url(self._database, "+psycopg")
-        return {
+        settings: dict[str, Any] = {
             "server": {"listen": listen, "public_url": f"http://{listen}", "api_token": _API_TOKEN},
             "store": {"url": store},
             "sources": {"alertmanager": {"tokens": [TOKEN]}},
-            "channels": self._outside.channels,
-            "people": [{"id": "ana", "slack": "U1", "roles": ["responder"]}],
         }
+        if self._outside is None:
+            return {**settings, "channels": {"console": {"enabled": True}}}
+        people = [{"id": "ana", "slack": "U1", "roles": ["responder"]}]
+        return {**settings, "channels": self._outside.channels, "people": people}
 
 
 def _tracer(into: Path) -> list[str]:

@@ -11,6 +11,7 @@ import threading
 from bench.client import Answer, flood, pace
 from bench.ground import STORES, Ground, to_bot
 from bench.load import Rate, percentile, reserve_turns
+from bench.prototype import prototype
 from bench.table import Line, Verdict, at_most
 from bench.vakhta import Bot
 from tests.fakes.slack_speech import Workspace
@@ -29,9 +30,14 @@ def _line(ground: Ground, store: str) -> Line:
     with ground.bot(store) as bot:
         ground.warm_bot(bot)
         _open(bot, count * 2)
-        calm = _acks(bot, range(1, count + 1))
-        stormy, storm = _beside_a_storm(ground, bot, range(count + 1, 2 * count + 1), seconds)
+        calm = _spoken(bot.port, [_ack(bot, number) for number in range(1, count + 1)])
+        acks = [_ack(bot, number) for number in range(count + 1, 2 * count + 1)]
+        stormy, storm = _beside_a_storm(ground, bot.port, acks, seconds)
         acked = bot.ask("SELECT count(*) FROM incident WHERE status = 'acknowledged'")[0][0]
+    with prototype(ground, store) as bare:
+        first, one = reserve_turns(), to_bot(1, grouped=False)
+        small = [one.fill(first + number) for number in range(4 * _PER_S)]
+        bare_ms = [answer.ms for answer in _beside_a_storm(ground, bare.port, small, 4)[0]]
     ms = [answer.ms for answer in stormy]
     p99 = percentile(ms, 99)
     faults = [] if acked == 2 * count else [f"{acked} of {2 * count} were acknowledged"]
@@ -46,6 +52,7 @@ def _line(ground: Ground, store: str) -> Line:
             ]
         ),
         verdict=Verdict.FAILED if faults else at_most(p99, _WITHIN_MS),
+        bare=f"p99 {percentile(bare_ms, 99):.0f} ms for a webhook of one alert in that storm",
         bound=f"its turn among {storm.per_s * 20:,.0f} alerts/s: one lock, one commit, one core of Python",
         numbers={"ms": ms, "calm_ms": [answer.ms for answer in calm], "webhooks_per_s": storm.per_s},
     )
@@ -58,14 +65,14 @@ def _open(bot: Bot, count: int) -> None:
     flood(bot.port, [template.fill(first + n) for n in range(count)], connections=16)
 
 
-def _beside_a_storm(ground: Ground, bot: Bot, numbers: range, seconds: int) -> tuple[list[Answer], Rate]:
+def _beside_a_storm(ground: Ground, port: int, sent: list[bytes], seconds: int) -> tuple[list[Answer], Rate]:
     told: list[Rate] = []
     storm = threading.Thread(
-        target=lambda: told.append(ground.drive(bot.port, to_bot(20, grouped=True), seconds=seconds + 1))
+        target=lambda: told.append(ground.drive(port, to_bot(20, grouped=True), seconds=seconds + 1))
     )
     storm.start()
     try:
-        return _acks(bot, numbers), _joined(storm, told)
+        return _spoken(port, sent), _joined(storm, told)
     finally:
         storm.join()
 
@@ -76,8 +83,8 @@ def _joined(storm: threading.Thread, told: list[Rate]) -> Rate:
     return rate
 
 
-def _acks(bot: Bot, numbers: range) -> list[Answer]:
-    return pace(bot.port, [_ack(bot, number) for number in numbers], per_s=_PER_S, connections=8)
+def _spoken(port: int, sent: list[bytes]) -> list[Answer]:
+    return pace(port, sent, per_s=_PER_S, connections=8)
 
 
 def _ack(bot: Bot, number: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.client import flood
 from bench.ground import STORES, Ground, to_bot
 from bench.process import cpu_s, rss_mib
+from bench.prototype import prototype
 from bench.rows.storm import requests
 from bench.table import Line, Verdict, at_most, worst
 
@@ -23,6 +24,7 @@ def _line(ground: Ground, store: str) -> Line:
         used = {name: cpu_s(pid) - before[name] for name, pid in ground.pids(bot, store).items()}
         afterwards = rss_mib(bot.pid)
     per = {name: seconds * 1000 / max(1, rate.answered) for name, seconds in used.items()}
+    bare_per, bare_mib = _bare(ground, store)
     failed = rate.refused + rate.broken
     also = f" (+ PostgreSQL {per['PostgreSQL']:.3f} s)" if "PostgreSQL" in per else ""
     return Line(
@@ -33,6 +35,20 @@ def _line(ground: Ground, store: str) -> Line:
         verdict=Verdict.FAILED
         if failed
         else worst(at_most(sum(per.values()), 0.3, 0.15), at_most(memory * 1.048576, 160, 110)),
+        bare=f"{bare_per['bare']:.3f} s"
+        + (f" (+ PostgreSQL {bare_per['PostgreSQL']:.3f} s)" if "PostgreSQL" in bare_per else "")
+        + f"; {bare_mib:.0f} MiB",
         bound=f"{per['bot'] * 1000:.0f} us of the bot a webhook; {afterwards:.0f} MiB after {rate.answered:,} more",
-        numbers={"cpu_s_per_1000": per, "rss_mib": memory, "rss_mib_after_load": afterwards},
+        numbers={"cpu_s_per_1000": per, "rss_mib": memory, "rss_mib_after_load": afterwards, "bare": bare_per},
     )
+
+
+def _bare(ground: Ground, store: str) -> tuple[dict[str, float], float]:
+    """CPU seconds of the prototype and its PostgreSQL per 1,000 webhooks, and its memory."""
+    with prototype(ground, store) as bare:
+        flood(bare.port, requests(), connections=64)
+        pids = {"bare": bare.pid} | ({"PostgreSQL": ground.postgres.pid} if store == "PostgreSQL" else {})
+        before = {name: cpu_s(pid) for name, pid in pids.items()}
+        rate = ground.drive(bare.port, to_bot(1, grouped=True))
+        used = {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
+        return {name: seconds * 1000 / max(1, rate.answered) for name, seconds in used.items()}, rss_mib(bare.pid)

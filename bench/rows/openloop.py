@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from bench.client import pace
 from bench.ground import STORES, Ground, to_bot
 from bench.load import percentile, reserve_turns
+from bench.prototype import prototype
 from bench.table import Line, Verdict, at_most, worst
-from bench.vakhta import Bot
+
+_RATES = (100, 1000, 3000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +29,22 @@ class Seen:
 def measure(ground: Ground) -> list[Line]:
     lines = []
     for store in STORES:
+        with prototype(ground, store) as bare:
+            ground.warm(bare.port, to_bot(1, grouped=False))
+            bares = [_pace(bare.port, per_s, seconds=2) for per_s in _RATES]
         with ground.bot(store) as bot:
             ground.warm_bot(bot)
-            lines += [_line(_pace(ground, bot, per_s), store) for per_s in (100, 1000, 3000)]
+            seen = [_pace(bot.port, per_s, seconds=2 if ground.quick else 10) for per_s in _RATES]
+        lines += [_line(one, bare, store) for one, bare in zip(seen, bares, strict=True)]
     return lines
 
 
-def _pace(ground: Ground, bot: Bot, per_s: int) -> Seen:
+def _pace(port: int, per_s: int, *, seconds: int) -> Seen:
     template = to_bot(1, grouped=True)
     first = reserve_turns()
-    seconds = 2 if ground.quick else 10
     count = per_s * seconds
     due = (template.fill(first + n) for n in range(count))
-    answered = pace(bot.port, due, per_s=per_s, until_s=2.0 * seconds)
+    answered = pace(port, due, per_s=per_s, until_s=2.0 * seconds)
     took = [answer.ms for answer in answered]
     return Seen(
         per_s=per_s,
@@ -52,7 +57,7 @@ def _pace(ground: Ground, bot: Bot, per_s: int) -> Seen:
     )
 
 
-def _line(seen: Seen, store: str) -> Line:
+def _line(seen: Seen, bare: Seen, store: str) -> Line:
     fast = seen.per_s > 1000
     verdict = worst(at_most(seen.p50, 3, 3), at_most(seen.p99, 10, 10))
     if fast:
@@ -65,6 +70,7 @@ def _line(seen: Seen, store: str) -> Line:
         + (f", {seen.refused} not answered 200" if seen.refused else "")
         + (f", {seen.unsent:,} could not even be sent" if seen.unsent else ""),
         verdict=Verdict.FAILED if seen.refused else verdict,
+        bare=f"p50 {bare.p50:.2f}, p99 {bare.p99:.2f} ms" + (f", {bare.unsent:,} unsent" if bare.unsent else ""),
         bound=f"sent p99 {seen.late:.2f} ms after due (the generator late, or all 128 connections waiting)",
-        numbers={"seen": seen},
+        numbers={"seen": seen, "bare": bare},
     )

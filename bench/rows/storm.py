@@ -7,10 +7,11 @@ from collections import Counter
 
 from bench import payload
 from bench.client import flood
-from bench.ground import STORES, Ground
+from bench.ground import STORES, Ground, to_bot
 from bench.load import reserve_turns, spread
 from bench.payload import Template
 from bench.process import rss_mib
+from bench.prototype import prototype
 from bench.table import Line, Verdict, at_most
 from bench.vakhta import TOKEN, Bot
 
@@ -40,6 +41,9 @@ def _line(ground: Ground, store: str) -> Line:
             took.append(seconds)
             faults += fault
             memory.append(rss_mib(bot.pid))
+    with prototype(ground, store) as bare:
+        ground.warm(bare.port, to_bot(1, grouped=False))
+        bare_s = _flooded(bare.port)
     middle = sorted(took)[len(took) // 2]
     return Line(
         what=f"storm: 10,000 alerts in 500 groups, {store}",
@@ -49,9 +53,16 @@ def _line(ground: Ground, store: str) -> Line:
             [f"{spread(took, 2)} s, all stored in 500 incidents" if not faults else spread(took, 2), *faults]
         ),
         verdict=Verdict.FAILED if faults else at_most(middle, 1.0, 0.4),
+        bare=f"{bare_s:.2f} s; the bot {middle / bare_s:.1f} x",
         bound=f"{GROUPS * EACH / middle:,.0f} alerts/s; one client on 64 connections",
-        numbers={"seconds": took, "rss_mib": memory},
+        numbers={"seconds": took, "rss_mib": memory, "bare_s": bare_s},
     )
+
+
+def _flooded(port: int) -> float:
+    """Seconds until the storm is answered."""
+    begin = time.monotonic()
+    return max(answer.ended for answer in flood(port, requests(), connections=64)) - begin
 
 
 def _storm(bot: Bot) -> tuple[float, list[str]]:
