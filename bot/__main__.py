@@ -18,12 +18,12 @@ from pathlib import Path
 from types import ModuleType
 
 from bot import interpreter, logs, terminal
-from bot.faults import Fault, Faulty
+from bot.faults import InvalidSettings, SettingsFault
 from bot.model import Reply
 from bot.ports import Rejected
 from bot.redact import redact
 from bot.section import PlugSection
-from bot.settings import Settings, read
+from bot.settings import Settings, read_settings
 
 _REFUSED = 1
 _BAD_SETTINGS = 78
@@ -41,14 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = given.command
     try:
         return command(given)
-    except Faulty as faulty:
+    except InvalidSettings as faulty:
         for fault in faulty.faults:
             terminal.err(terminal.printable(str(fault)))
         count = len(faulty.faults)
         terminal.err(f"{count} fault{'s' if count > 1 else ''}; nothing was started.")
         return _BAD_SETTINGS
     except Rejected as refusal:
-        terminal.err(refusal.said)
+        terminal.err(refusal.message)
         return _REFUSED
     except SystemExit as ended:
         if not isinstance(ended.code, str):
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(given: argparse.Namespace) -> int:
     interpreter.set_up()
-    settings, warnings = read(given.config, os.environ)
+    settings, warnings = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     for warning in warnings if not settings.local_operator else ():
         _logger.warning("%s", warning)
@@ -107,7 +107,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    settings, warnings = read(given.config, os.environ)
+    settings, warnings = read_settings(given.config, os.environ)
     _print_warnings(warnings)
     if given.cluster is not None:
         report = importlib.import_module("bot.cluster_cli").check(settings, given.cluster)
@@ -120,15 +120,15 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _ask(given: argparse.Namespace) -> int:
-    settings, _ = read(given.config, os.environ)
+    settings, _ = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     reply: Reply = _app().ask(settings, " ".join(given.words))
-    terminal.out(reply.said)
+    terminal.out(reply.text)
     return 0 if reply.ok else _REFUSED
 
 
 def _migrate(given: argparse.Namespace) -> int:
-    settings, _ = read(given.config, os.environ)
+    settings, _ = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     _app().migrate(settings)
     return 0
@@ -155,7 +155,7 @@ def _app() -> ModuleType:
     return importlib.import_module("bot.app")
 
 
-def _print_warnings(warnings: Sequence[Fault]) -> None:
+def _print_warnings(warnings: Sequence[SettingsFault]) -> None:
     for warning in warnings:
         terminal.err(terminal.printable(f"warning: {warning}"))
 

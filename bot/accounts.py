@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 #: Each of a platform's groups (ids) that count, and whether the account is in it: None while that cannot be known.
-Groups = Callable[[str], Mapping[str, bool | None]]
+GroupLookup = Callable[[str], Mapping[str, bool | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupsOf:
+class GroupPlatform:
     """The platform whose groups carry roles."""
 
-    place: str  #: its channel's name
-    called: str  #: its name, as people write it
-    read: Groups
+    channel: str  #: its channel's name
+    name: str  #: its name, as people write it
+    read: GroupLookup
 
 
 @runtime_checkable
-class Grouped(Protocol):
+class UserGroupChannel(Protocol):
     """A channel whose platform has groups of people, such as Slack's user groups."""
 
     def watch_groups(self, groups: Collection[str]) -> None:
@@ -28,15 +28,15 @@ class Grouped(Protocol):
         ...
 
     def groups_of(self, account: str) -> Mapping[str, bool | None]:
-        """As `Groups`: what was known at most five minutes ago. It does not block."""
+        """As `GroupLookup`: what was known at most five minutes ago. It does not block."""
         ...
 
 
 @runtime_checkable
-class Vouches(Protocol):
+class AccountVerifier(Protocol):
     """A channel whose platform can say whether an account may still act."""
 
-    def vouch(self, accounts: Collection[str]) -> Mapping[str, str]:
+    def account_problems(self, accounts: Collection[str]) -> Mapping[str, str]:
         """Ask it anew, also who is in the groups that count; it blocks, for seconds at most.
 
         What is against each account, as a sentence; "" for nothing.

@@ -1,7 +1,7 @@
 """What an action is, and what it may use of the world: the verbs of doing, beside those of `ports`.
 
 An action plans by reading alone, runs once, and can be looked for afterwards. It fails in three ways: `Rejected`, the
-world refuses and nothing was done; `Moved`, it is not as the plan saw it and nothing was done; `Unsure`, nobody knows.
+world refuses and nothing was done; `Conflict`, it is not as the plan saw it and nothing was done; `OutcomeUnknown`, nobody knows.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import Protocol, TypeVar
 from bot.acts import Outcome, Plan, Risk
 from bot.canaries import Gates
 from bot.model import Principal
-from bot.sites import Sites
+from bot.sites import ServiceTargets
 
 Args = TypeVar("Args")
 
 
-class Moved(Exception):
-    """The world is not as the plan saw it; nothing was done. `said` names what moved."""
+class Conflict(Exception):
+    """The world is not as the plan saw it; nothing was done. `message` names what moved."""
 
-    def __init__(self, said: str) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
-class Unsure(Exception):
+class OutcomeUnknown(Exception):
     """A call was sent and nobody knows whether it had its effect. The run is probed, never repeated."""
 
-    def __init__(self, said: str) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class Action(Protocol[Args]):
@@ -45,11 +45,15 @@ class Action(Protocol[Args]):
 
     verb: str
     usage: str
-    says: str
+    summary: str
     args: type[Args]
     risk: Risk
-    reads: bool  #: it only asks the world and answers: no plan is shown, nothing is run, and the answer is on record
-    slow: bool  #: it outlasts the patience of whoever asks: it goes on apart, tells how it goes, and its end later
+    read_only: (
+        bool  #: it only asks the world and answers: no plan is shown, nothing is run, and the answer is on record
+    )
+    long_running: (
+        bool  #: it outlasts the patience of whoever asks: it goes on apart, tells how it goes, and its end later
+    )
     limits: Mapping[str, str]  #: what it refuses whoever asks, for people: {"duration": "at most 7 d"}; never empty
 
     def target(self, args: Args) -> str:
@@ -80,21 +84,21 @@ class Action(Protocol[Args]):
 
 
 class Silences(Protocol):
-    """The silences of an alert source. Each call is one request; `Rejected` is a refusal, `Unsure` no answer."""
+    """The silences of an alert source. Each call is one request; `Rejected` is a refusal, `OutcomeUnknown` no answer."""
 
-    def matched(self, matchers: Sequence[Matcher]) -> Sequence[Matched]:
+    def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
         """The alerts that fire now, are not silenced, and that a silence of these would cover; of no matcher, all."""
         ...
 
-    def quieted(self, silence_id: str) -> Sequence[Matched]:
+    def silenced_alerts(self, silence_id: str) -> Sequence[MatchedAlert]:
         """The alerts that fire now and would be told of, if it were not for that one silence."""
         ...
 
-    def standing(self, comment: str, *, ended: bool = False) -> Sequence[Silenced]:
+    def active(self, comment: str, *, ended: bool = False) -> Sequence[ActiveSilence]:
         """The active and pending silences whose comment contains that text; with `ended` also those that are over."""
         ...
 
-    def silence(self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str) -> str:
+    def create(self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str) -> str:
         """Returns the new silence's id."""
         ...
 
@@ -114,7 +118,7 @@ class Matcher:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Matched:
+class MatchedAlert:
     """An alert that a silence would cover."""
 
     title: str
@@ -123,7 +127,7 @@ class Matched:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Silenced:
+class ActiveSilence:
     """A silence that stands."""
 
     id: str
@@ -133,7 +137,7 @@ class Silenced:
     comment: str
 
 
-class Gauge(Protocol):
+class MetricsStore(Protocol):
     """Asks a metrics store whether all is well."""
 
     def holds(self, expression: str) -> bool | None:
@@ -150,20 +154,22 @@ class Tools:
         monotonic  #: seconds since any moment, by a clock that nobody sets: all waits go by it
     )
     silences: Silences | None = None
-    gauge: Gauge | None = None
-    sites: Sites | None = None
+    metrics: MetricsStore | None = None
+    targets: ServiceTargets | None = None
     gates: Gates | None = None  #: those of Flagger
     by: Principal | None = None  #: for whom it is planned or run; None where the bot only looks
-    undoes: str = ""  #: the run whose undo is planned; "" where it is asked for its own sake
-    pace: timedelta = timedelta(seconds=2)  #: how long a run that waits for the world leaves it between two looks
-    report: Callable[[str], None] = lambda _: None
+    undo_of: str = ""  #: the run whose undo is planned; "" where it is asked for its own sake
+    poll_interval: timedelta = timedelta(
+        seconds=2
+    )  #: how long a run that waits for the world leaves it between two looks
+    report_progress: Callable[[str], None] = lambda _: None
     """How a slow run goes, in a few words: "3 of 6 pods are ready". Called as often as one likes; not all is shown."""
-    note: Callable[[Mapping[str, str]], None] = lambda _: None
+    remember: Callable[[Mapping[str, str]], None] = lambda _: None
     """Called right before the write with what the watch over it needs and the world does not show afterwards.
 
     Raises `Rejected` where that cannot be stored, and then nothing may be written.
     """
-    noted: Mapping[str, str] = field(default_factory=dict)  #: what the run noted, where it is probed
+    remembered: Mapping[str, str] = field(default_factory=dict)  #: what the run noted, where it is probed
     deadline: Callable[[datetime], datetime | None] = lambda until: until
     """Called when a watch begins, with its deadline; returns the one that counts: the first that this run had. None:
     its watch was cut off too often to be begun once more."""

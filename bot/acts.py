@@ -16,11 +16,11 @@ class Risk(StrEnum):
     """What an action takes before it runs."""
 
     NONE = "none"  #: runs at once
-    UNDOABLE = "undoable"  #: the asker confirms the plan
-    LASTING = "lasting"  #: another person approves the plan
+    REVERSIBLE = "undoable"  #: the asker confirms the plan
+    IRREVERSIBLE = "lasting"  #: another person approves the plan
 
 
-class Ended(StrEnum):
+class Result(StrEnum):
     """How a run ended."""
 
     DONE = "done"
@@ -45,7 +45,7 @@ class Decision:
     rule: str = ""  #: the rule that decided, as it is written in the settings; "" where none did
     approvals: int = 0  #: how many other people have to say yes, at least, whatever the action's own risk asks
     until: datetime | None = None  #: when what allowed it ends, where it is known to
-    glass: bool = False  #: allowed only because the glass is broken
+    break_glass: bool = False  #: allowed only because the glass is broken
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,29 +54,31 @@ class Plan:
 
     target: str
     effect: tuple[str, ...]  #: a sentence each, plain text
-    radius: str  #: whom and how much it touches: "3 alerts now, all of prod/api"
-    seen: Mapping[str, str] = field(default_factory=dict)  #: facts of the world that must still hold when it runs
-    undo: str = ""  #: the words that would undo it, or "" and then the effect says that nothing can
+    blast_radius: str  #: whom and how much it touches: "3 alerts now, all of prod/api"
+    preconditions: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: facts of the world that must still hold when it runs
+    undo_command: str = ""  #: the words that would undo it, or "" and then the effect says that nothing can
     check: str = ""  #: a PromQL expression that is true while all is well; "" where none is known
-    within: timedelta = timedelta(0)  #: how long the check is held
-    lasts: timedelta = timedelta(0)  #: after which it is undone by itself, unless somebody keeps it; 0: it stays
-    typed: str = ""  #: a name that every yes has to name too, so that nobody clicks it away; "" for none
-    private: tuple[str, ...] = ()  #: names in `seen` that people are not shown, such as a resourceVersion
-    others: int = 0  #: how many other people have to say yes, at least, whatever the action's own risk asks
+    check_duration: timedelta = timedelta(0)  #: how long the check is held
+    undo_after: timedelta = timedelta(0)  #: after which it is undone by itself, unless somebody keeps it; 0: it stays
+    confirm_name: str = ""  #: a name that every yes has to name too, so that nobody clicks it away; "" for none
+    hidden: tuple[str, ...] = ()  #: names in `preconditions` that people are not shown, such as a resourceVersion
+    approvals_needed: int = 0  #: how many other people have to say yes, at least, whatever the action's own risk asks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """How it ended, in words for people."""
 
-    ended: Ended
-    said: str
-    undo: str = ""  #: the words that undo it, where they are known only now; "" leaves the plan's
-    unwell: str = ""  #: done, and what it was done to does not hold: why, a sentence; "" while all is well
-    left: Mapping[str, str] = field(default_factory=dict)
+    result: Result
+    message: str
+    undo_command: str = ""  #: the words that undo it, where they are known only now; "" leaves the plan's
+    degraded: str = ""  #: done, and what it was done to does not hold: why, a sentence; "" while all is well
+    expected_state: Mapping[str, str] = field(default_factory=dict)
     """What the undo's plan must still see; where it sees something else, somebody has changed it since."""
     buttons: Mapping[str, str] = field(default_factory=dict)  #: of an answer: label -> words that could be typed next
-    moves: bool = False  #: of an answer: it will be different soon by itself, and is told again as it goes on
+    live: bool = False  #: of an answer: it will be different soon by itself, and is told again as it goes on
 
 
 class Code(StrEnum):
@@ -121,12 +123,12 @@ class AuditEntry:
 
     code: Code
     by: str  #: the person's id, or the part of the bot: "watch", "bot"
-    said: str  #: one sentence
+    message: str  #: one sentence
     run: str = ""  #: the run (or plan) that intent and outcome have in common
     verb: str = ""
     target: str = ""
-    place: str = ""  #: through which channel
+    channel: str = ""  #: through which channel
     account: str = ""  #: the account there: how we know who it was
-    once: str = ""  #: the platform's own id of the act
+    idempotency_key: str = ""  #: the platform's own id of the act
     incident_id: int | None = None
-    more: Mapping[str, str] = field(default_factory=dict)  #: plan hash, rule, arguments; never a secret
+    details: Mapping[str, str] = field(default_factory=dict)  #: plan hash, rule, arguments; never a secret

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from bot.circumstances import said_at
-from bot.glass import Broken
+from bot.glass import BreakGlassUse
 from bot.marking import micros_of
-from bot.model import Alert, Delivered
+from bot.model import Alert, AlertBatch
 
 #: What a person is to do about it, where that is not to settle how a run ended.
 _TODO = {
@@ -20,7 +20,7 @@ _TODO = {
 }
 
 
-def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> Delivered:
+def unreadable(source: str, now: datetime, code: str, reason: str, sha256: str) -> AlertBatch:
     """The alert by which people hear that something of `source` could not be read."""
     alert = Alert(
         source=source,
@@ -28,18 +28,18 @@ def unreadable(source: str, now: datetime, code: str, why: str, sha256: str) -> 
         fingerprint=hashlib.sha256(f"{source}/{code}".encode()).hexdigest()[:16],
         firing=True,
         labels={"alertname": "UnreadableAlerts", "severity": "error", "source": source, "code": code},
-        notes={
+        annotations={
             "summary": f"{source} sent what could not be read ({code})",
             "description": (
-                f"{why.rstrip('.')}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may be unknown."
+                f"{reason.rstrip('.')}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may be unknown."
             ),
         },
         starts_at=now,
     )
-    return Delivered(source=source, group=alert.group, alerts=(alert,))
+    return AlertBatch(source=source, group=alert.group, alerts=(alert,))
 
 
-def about_run(name: str, run: str, said: str, now: datetime) -> Delivered:
+def about_run(name: str, run: str, message: str, now: datetime) -> AlertBatch:
     """The alert by which a person is called to look at a run: `name` is RunUnknown, RunUnwell, RunNotUndone or
     RunNotChecked; or at a plan that was to be one: PlanNotRun.
     """
@@ -50,13 +50,13 @@ def about_run(name: str, run: str, said: str, now: datetime) -> Delivered:
         fingerprint=hashlib.sha256(f"{name}/{run}".encode()).hexdigest()[:16],
         firing=True,
         labels={"alertname": name, "severity": "critical", "run": run},
-        notes={"summary": said, "description": todo.format(run=run[:8])},
+        annotations={"summary": message, "description": todo.format(run=run[:8])},
         starts_at=now,
     )
-    return Delivered(source="vakhta", group=alert.group, alerts=(alert,))
+    return AlertBatch(source="vakhta", group=alert.group, alerts=(alert,))
 
 
-def clock_went_back(now: datetime, back: timedelta, pulled_back: Mapping[str, int]) -> Delivered:
+def clock_went_back(now: datetime, back: timedelta, pulled_back: Mapping[str, int]) -> AlertBatch:
     """The alert by which people hear that times in the database lay ahead of its clock.
 
     Args:
@@ -71,7 +71,7 @@ def clock_went_back(now: datetime, back: timedelta, pulled_back: Mapping[str, in
         fingerprint=hashlib.sha256(b"vakhta/clock").hexdigest()[:16],
         firing=True,
         labels={"alertname": "ClockWentBack", "severity": "warning"},
-        notes={
+        annotations={
             "summary": f"The clock of the bot's database {step}",
             "description": (
                 f"Messages are sent on time. Deadlines that lay too far ahead are counted from now: {what}. Approvals,"
@@ -81,10 +81,10 @@ def clock_went_back(now: datetime, back: timedelta, pulled_back: Mapping[str, in
         },
         starts_at=now,
     )
-    return Delivered(source="vakhta", group=alert.group, alerts=(alert,))
+    return AlertBatch(source="vakhta", group=alert.group, alerts=(alert,))
 
 
-def damaged(said: str, now: datetime) -> Delivered:
+def damaged(message: str, now: datetime) -> AlertBatch:
     """The alert by which people hear that the database's file is not whole."""
     group = "vakhta/database"
     alert = Alert(
@@ -93,8 +93,8 @@ def damaged(said: str, now: datetime) -> Delivered:
         fingerprint=hashlib.sha256(f"{group}/damaged".encode()).hexdigest()[:16],
         firing=True,
         labels={"alertname": "DatabaseDamaged", "severity": "critical"},
-        notes={
-            "summary": f"The bot's database file is {said}",
+        annotations={
+            "summary": f"The bot's database file is {message}",
             "description": (
                 "Alerts that need those pages are not stored. Stop the bot, keep a copy of the file, and put back a"
                 " backup, or what `sqlite3 FILE .recover` saves. The log names the pages."
@@ -102,18 +102,18 @@ def damaged(said: str, now: datetime) -> Delivered:
         },
         starts_at=now,
     )
-    return Delivered(source="vakhta", group=group, alerts=(alert,))
+    return AlertBatch(source="vakhta", group=group, alerts=(alert,))
 
 
-def glass_broken(broken: Broken, called: str, contact: str, *, ended_at: datetime | None = None) -> Delivered:
+def glass_broken(use: BreakGlassUse, called: str, contact: str, *, ended_at: datetime | None = None) -> AlertBatch:
     """The alert by which everybody hears that rights for an emergency were taken; it ends when that is reviewed.
 
     Args:
         called: the person's name, for people.
         contact: who is to look at it, a person's id or a channel's name; "" where the settings name nobody.
     """
-    group = f"vakhta/glass/{broken.id}/{micros_of(broken.opened_at)}"  # ids are given anew after a restore
-    labels = {"alertname": "GlassBroken", "severity": "critical", "person": broken.person}
+    group = f"vakhta/glass/{use.id}/{micros_of(use.opened_at)}"  # ids are given anew after a restore
+    labels = {"alertname": "GlassBroken", "severity": "critical", "person": use.person}
     whose = f" {contact}, the security contact, looks at it." if contact else ""
     alert = Alert(
         source="vakhta",
@@ -121,11 +121,11 @@ def glass_broken(broken: Broken, called: str, contact: str, *, ended_at: datetim
         fingerprint=hashlib.sha256(group.encode()).hexdigest()[:16],
         firing=ended_at is None,
         labels=labels | ({"contact": contact} if contact else {}),
-        notes={
-            "summary": f"{called} broke the glass until {said_at(broken.until)}.{whose} {broken.reason}",
-            "description": f"End it, or review it: review-glass {broken.person} because <text>",
+        annotations={
+            "summary": f"{called} broke the glass until {said_at(use.until)}.{whose} {use.reason}",
+            "description": f"End it, or review it: review-glass {use.person} because <text>",
         },
-        starts_at=broken.opened_at,
+        starts_at=use.opened_at,
         ends_at=ended_at,
     )
-    return Delivered(source="vakhta", group=group, alerts=(alert,))
+    return AlertBatch(source="vakhta", group=group, alerts=(alert,))

@@ -15,7 +15,7 @@ from time import monotonic
 
 from msgspec import Struct
 
-from bot.model import Delivered
+from bot.model import AlertBatch
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ _AGAIN_S = 0.25
 _TOO_LATE = f"the database did not take it within {WITHIN_S:g} s"
 
 
-class Unstored(Exception):
+class NotStored(Exception):
     """The database did not take it: nothing of this delivery is kept, and its sender has to send it again."""
 
 
-class Taken(Struct, frozen=True, kw_only=True, gc=False):
+class IntakeResult(Struct, frozen=True, kw_only=True, gc=False):
     """What became of one delivery, after its commit."""
 
     accepted: int
@@ -38,36 +38,36 @@ class Taken(Struct, frozen=True, kw_only=True, gc=False):
     incidents: tuple[int, ...] = ()
 
 
-Done = Callable[[Taken | Exception], None]
+Done = Callable[[IntakeResult | Exception], None]
 
 
-class Waiting(Struct):
+class PendingDelivery(Struct):
     """A delivery that waits for its answer."""
 
-    delivered: Delivered
+    delivered: AlertBatch
     done: Done | None  #: None once it is answered
     since: float  #: by the monotonic clock
     #: Set when it is to be kept as it came: (code, why).
-    aside: tuple[str, str] | None = None
+    quarantine_as: tuple[str, str] | None = None
     #: Nobody sent it: it is asked whether one that was sent would be stored.
-    proof: bool = False
+    is_probe: bool = False
 
 
-class Answers:
+class SenderAnswers:
     """Answers them, whichever thread is the first. `queue`: those that the committing thread has not begun with."""
 
     def __init__(
         self,
-        queue: deque[Waiting],
+        queue: deque[PendingDelivery],
         *,
-        observe: Callable[[Sequence[tuple[Delivered, Taken | Exception]]], None],
-        post: Callable[[Callable[[], None]], object],
+        observe: Callable[[Sequence[tuple[AlertBatch, IntakeResult | Exception]]], None],
+        post_answer: Callable[[Callable[[], None]], object],
     ) -> None:
         self._queue = queue
         self._observe = observe
-        self.post = post
+        self.post = post_answer
         #: What the committing thread has begun with, the oldest first.
-        self.in_hand: Sequence[Waiting] = ()
+        self.in_progress: Sequence[PendingDelivery] = ()
         #: Odd while the committing thread moves some from the queue to its hand: then they are seen in neither.
         self.moves = 0
         self._lock = threading.Lock()
@@ -80,12 +80,12 @@ class Answers:
     def stop(self) -> None:
         self._over.set()
 
-    def held_s(self) -> float:
+    def oldest_wait_s(self) -> float:
         """How long the oldest of what the committing thread has begun with has been waiting."""
-        held = self.in_hand
+        held = self.in_progress
         return monotonic() - held[0].since if held else 0.0
 
-    def answer(self, batch: Sequence[Waiting], results: Sequence[Taken | Exception]) -> None:
+    def answer(self, batch: Sequence[PendingDelivery], results: Sequence[IntakeResult | Exception]) -> None:
         """Those of them that are not answered yet."""
         with self._lock:
             answers = [(one, one.done, result) for one, result in zip(batch, results, strict=True) if one.done]
@@ -101,7 +101,7 @@ class Answers:
 
         if answers:
             self.post(answer)
-            self._observe([(one.delivered, result) for one, _, result in answers if not one.proof])
+            self._observe([(one.delivered, result) for one, _, result in answers if not one.is_probe])
 
     def _watch(self) -> None:
         while not self._over.wait(self.idle_s()):
@@ -118,7 +118,7 @@ class Answers:
             oldest = self._queue[0].since
         except IndexError:
             oldest = monotonic()
-        oldest = min([oldest, *(one.since for one in self.in_hand if one.done)])
+        oldest = min([oldest, *(one.since for one in self.in_progress if one.done)])
         if moves % 2 or moves != self.moves:
             return min(_AGAIN_S, WITHIN_S)
         return max(0.0, oldest + WITHIN_S - monotonic())
@@ -127,16 +127,16 @@ class Answers:
         late = self._late()
         if late:
             logger.warning("alerts not stored", extra={"deliveries": len(late), "why": _TOO_LATE})
-            self.answer(late, [Unstored(_TOO_LATE)] * len(late))
+            self.answer(late, [NotStored(_TOO_LATE)] * len(late))
 
-    def _late(self) -> list[Waiting]:
+    def _late(self) -> list[PendingDelivery]:
         """Those that have waited for too long."""
         before = monotonic() - WITHIN_S
-        return [one for one in self.in_hand if one.done and one.since <= before] + self.out_of_queue(before)
+        return [one for one in self.in_progress if one.done and one.since <= before] + self.out_of_queue(before)
 
-    def out_of_queue(self, before: float) -> list[Waiting]:
+    def out_of_queue(self, before: float) -> list[PendingDelivery]:
         """Those that have queued since before then; they are stored no more."""
-        taken: list[Waiting] = []
+        taken: list[PendingDelivery] = []
         with suppress(IndexError):  # another thread takes from it as well, between any two of these
             while self._queue[0].since <= before:
                 one = self._queue.popleft()

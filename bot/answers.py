@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.model import Ask, Reply
-from bot.store.tx import Answered
+from bot.model import Reply, Request
+from bot.store.tx import StoredReply
 
 #: What a second delivery of an act is told while the first is still being looked at.
 UNDER_WAY = "That was taken up when it first came. `approvals` shows what waits for a yes, `runs` what was done."
 _NOT_YOURS = "That was taken up before, and what was answered then is not for this account. Nothing was done."
 
 
-def again(before: Answered, ask: Ask) -> Reply:
+def repeat_answer(before: StoredReply, request: Request) -> Reply:
     """What nobody's account was answered it is answered again, also where it has been linked by that very act."""
-    same = before.account == ask.account and before.person in ("", ask.by.id)
-    return Reply(said=before.said if same else _NOT_YOURS, ok=before.ok and same, repeated=True)
+    same = before.account == request.account and before.person in ("", request.by.id)
+    return Reply(text=before.text if same else _NOT_YOURS, ok=before.ok and same, repeated=True)
 
 
-def below(told: Sequence[str], reply: Reply) -> Reply:
+def prepend_messages(told: Sequence[str], reply: Reply) -> Reply:
     """The answer, below what its account has still to be told."""
-    return replace(reply, said="\n".join([*told, reply.said])) if told else reply
+    return replace(reply, text="\n".join([*told, reply.text])) if told else reply

@@ -14,10 +14,10 @@ from time import monotonic
 from bot.store.ran import Run
 
 #: So many at a time; more is refused before anything is written.
-MOST = 16
+MAX_RUNNING = 16
 
 
-class Apart:
+class Workers:
     """Used from many threads."""
 
     def __init__(self) -> None:
@@ -25,14 +25,14 @@ class Apart:
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
 
-    def full(self) -> bool:
-        return len(self._runs) >= MOST
+    def is_full(self) -> bool:
+        return len(self._runs) >= MAX_RUNNING
 
-    def live(self) -> Sequence[Run]:
+    def running(self) -> Sequence[Run]:
         with self._lock:
             return list(self._runs.values())
 
-    def go(self, run: Run, work: Callable[[], object]) -> None:
+    def start(self, run: Run, work: Callable[[], object]) -> None:
         """Begin it. `work` raises nothing."""
 
         def act() -> None:
@@ -59,7 +59,7 @@ class Apart:
 
 
 @contextmanager
-def beside(work: Callable[[], object], every_s: float) -> Iterator[None]:
+def repeat_meanwhile(work: Callable[[], object], every_s: float) -> Iterator[None]:
     """Do that again and again while the block goes on. `work` raises nothing."""
     over = threading.Event()
 

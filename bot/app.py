@@ -15,31 +15,39 @@ from importlib.metadata import version
 
 from bot import damage, failpoints, interpreter, strangers, terminal, undelivered
 from bot.channels.console import Console
-from bot.damage import Damage
-from bot.delivery import Delivery
-from bot.from_settings import gate_tokens, load_channels, mouths_of, notary_of, open_store, people_of, rules_of
-from bot.gatehouse import gatehouse
-from bot.intake import Intake, Taken
-from bot.linking import Linking
-from bot.meters import Debt, Meters
-from bot.model import CLI, CONSOLE, NOBODY, Ask, Delivered, Kind, Reply
-from bot.owing import Mouth
+from bot.damage import DamageAlert
+from bot.delivery import Sender
+from bot.from_settings import (
+    build_notary,
+    build_people,
+    build_rules,
+    flagger_tokens,
+    load_channels,
+    open_store,
+    subscriptions_of,
+)
+from bot.gatehouse import build_chatops
+from bot.intake import Intake, IntakeResult
+from bot.linking import AccountLinking
+from bot.meters import Metrics, OutboxSize
+from bot.model import CLI, CONSOLE, UNKNOWN_PRINCIPAL, AlertBatch, MessageKind, Reply, Request
+from bot.owing import Subscription
 from bot.ports import Rejected
-from bot.senders import intake_of
+from bot.senders import build_alerts_endpoint
 from bot.settings import Settings
-from bot.stopping import LEFT_BEHIND, Parts, Stop
+from bot.stopping import LEFT_BEHIND, ShutdownSteps, StopSignal
 from bot.store import claims
 from bot.store.claims import Claim
 from bot.store.engine import Unavailable
-from bot.store.seals import Seals
-from bot.story import Written
-from bot.strangers import Strangers
-from bot.watch import Watch
+from bot.store.seals import Sealer
+from bot.story import Committed
+from bot.strangers import UnauthenticatedRequests
+from bot.watch import Scheduler
 from bot.web import server
-from bot.web.feed import Bell
-from bot.web.flagger import Asks
+from bot.web.feed import FeedSignal
+from bot.web.flagger import GateClients
 from bot.welcome import welcome
-from bot.words import plain
+from bot.words import normalized
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +66,7 @@ def run(settings: Settings) -> None:
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
     # Its successor cannot be pointed at a test's address; that it is deprecated is no news to an operator.
     warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
-    stop = Stop()
+    stop = StopSignal()
     stop.end_within(settings.server.drain)
     bot = Bot(settings)
     try:
@@ -68,7 +76,7 @@ def run(settings: Settings) -> None:
         logger.error("not started: the database did not answer", extra={"why": str(trouble)})  # noqa: TRY400 - one line
         logging.shutdown()
         os._exit(LEFT_BEHIND)
-    interpreter.settle_down()
+    interpreter.freeze_heap()
     logger.info("watching", extra={"url": url, "channels": sorted(bot.channels)})
     if settings.channels.console.enabled:
         terminal.err(welcome(url, settings), end="")
@@ -89,33 +97,35 @@ def ask(settings: Settings, words: str) -> Reply:
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
     store = open_store(settings)
     try:
-        operator = Linking(people_of(settings)).person(store, CONSOLE, "local")
+        operator = AccountLinking(build_people(settings)).person(store, CONSOLE, "local")
         made = load_channels(settings)
-        mouths = mouths_of(made)
-        intake = Intake(store, rules=rules_of(settings), mouths=mouths, told=_unheard)
+        mouths = subscriptions_of(made)
+        intake = Intake(store, rules=build_rules(settings), subscriptions=mouths, on_commit=_unheard)
         intake.start()
         try:
-            house = gatehouse(
+            house = build_chatops(
                 settings,
                 store,
                 channels=made,
-                mouths=mouths,
-                told=_unheard,
-                seal=Seals(store).seal_now,
+                subscriptions=mouths,
+                on_commit=_unheard,
+                seal=Sealer(store).seal_now,
                 take=intake.take,
-                waits=True,
+                wait_for_results=True,
             )
-            said = Ask(by=operator or NOBODY, words=plain(words), place=CLI, account="local", private=True)
+            said = Request(
+                by=operator or UNKNOWN_PRINCIPAL, text=normalized(words), channel=CLI, account="local", private=True
+            )
             if operator is None:
-                house.gate.turn_away(said, _UNLISTED)
+                house.dispatcher.record_refusal(said, _UNLISTED)
                 raise Rejected(_UNLISTED)
-            return house.gate.ask(said)
+            return house.dispatcher.handle(said)
         except Unavailable as trouble:
             raise Rejected(f"The database did not take it ({trouble}). Nothing was done; say it again.") from None
         finally:
             intake.stop()
             with suppress(Unavailable):  # a bot that runs beside this process seals as well
-                Seals(store).seal()
+                Sealer(store).seal()
     finally:
         store.close()
 
@@ -133,72 +143,78 @@ class Bot:
         door = server.listen_at(settings.server.listen)
         self._settings = settings
         self._drain = settings.server.drain
-        self.meters = Meters()
+        self.meters = Metrics()
         self.store = open_store(settings, self.meters, alone=True)
         self.channels = load_channels(settings)
-        mouths = mouths_of(self.channels)
-        self._bell = Bell()
+        mouths = subscriptions_of(self.channels)
+        self._bell = FeedSignal()
         console = self.channels.get(CONSOLE)
         if isinstance(console, Console):
-            console.aloud = self._bell.say
+            console.print_line = self._bell.say
         self._turned_away_at = 0.0
         self.intake = Intake(
-            self.store, rules=rules_of(settings), mouths=mouths, told=self._written, observe=self._committed
+            self.store,
+            rules=build_rules(settings),
+            subscriptions=mouths,
+            on_commit=self._written,
+            observe=self._committed,
         )
-        self._strangers = Strangers(self.store, self.meters)
-        self.notary = notary_of(settings, self.store, self.meters, self.channels)
-        house = gatehouse(
+        self._strangers = UnauthenticatedRequests(self.store, self.meters)
+        self.notary = build_notary(settings, self.store, self.meters, self.channels)
+        house = build_chatops(
             settings,
             self.store,
             channels=self.channels,
-            mouths=mouths,
-            told=self._written,
+            subscriptions=mouths,
+            on_commit=self._written,
             seal=self.notary.seal_now,
             take=self.intake.take,
         )
-        self.gate, self.linking, self._house = house.gate, house.linking, house
-        self.delivery = self._delivery(mouths)
-        self.watch = Watch(
+        self.dispatcher, self.account_linking, self._house = house.dispatcher, house.account_linking, house
+        self.sender = self._delivery(mouths)
+        self.scheduler = Scheduler(
             self.store,
-            mouths=mouths,
-            told=self._written,
+            subscriptions=mouths,
+            on_commit=self._written,
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,
-            ticks=self._ticks(house.tending.tend),
+            ticks=self._ticks(house.upkeep.tick),
         )
-        self._alerts = intake_of(settings, take=self.intake.take, keep=self.intake.keep, alarm=self._turned_away)
+        self._alerts = build_alerts_endpoint(
+            settings, take=self.intake.take, keep=self.intake.keep, alarm=self._turned_away
+        )
         self.web = server.Server(self._edge(), door)
 
     def _ticks(self, tend: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
-        tell_damage = Damage(self.store, self.intake.take).tell
+        tell_damage = DamageAlert(self.store, self.intake.take).report
         mine = ((self._strangers.record, strangers.EVERY_S), (tend, 1), (tell_damage, damage.EVERY_S))
         return (*self.notary.ticks(), *mine)
 
-    def _delivery(self, mouths: Sequence[Mouth]) -> Delivery:
-        return Delivery(
+    def _delivery(self, subscriptions: Sequence[Subscription]) -> Sender:
+        return Sender(
             self.store,
             list(self.channels.values()),
-            report_failure=partial(undelivered.tell, mouths=mouths),
+            report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
             public_url=self._settings.server.public_url,
-            told=self._written,
+            on_commit=self._written,
             observe=self._tried,
         )
 
     def start(self) -> str:
         """Begin everything. What a process that died here left half sent is owed again before anything is claimed."""
         with self.store.begin() as tx:
-            claims.free_expired(tx, everything=self.store.sqlite)
-            self.linking.tidy(tx)
+            claims.release_expired(tx, everything=self.store.sqlite)
+            self.account_linking.remove_overruled(tx)
         self.store.start()
         self.notary.start()
-        self.intake.post = self.web.post
-        self.intake.soon = self.web.soon
+        self.intake.post = self.web.post_answer
+        self.intake.soon = self.web.call_soon
         self.intake.start()
         self.web.start()
         for channel in self.channels.values():
-            channel.start(self.gate)
-        self.delivery.start()
-        self.watch.start()
+            channel.start(self.dispatcher)
+        self.sender.start()
+        self.scheduler.start()
         return self.web.url()
 
     def stop(self) -> list[str]:
@@ -207,9 +223,9 @@ class Bot:
         Returns what hangs, and was left behind.
         """
         budget = max(timedelta(seconds=1), self._drain - _CLOSING - _SPARE)
-        parts = Parts(max(self._drain / 2, self._drain - _SPARE))
-        parts.begin("watch", self.watch.stop)
-        parts.begin("delivery", partial(self.delivery.stop, budget))
+        parts = ShutdownSteps(max(self._drain / 2, self._drain - _SPARE))
+        parts.begin("watch", self.scheduler.stop)
+        parts.begin("delivery", partial(self.sender.stop, budget))
         parts.do("web", partial(self.web.stop, budget / 2), budget / 2 + _SPARE)
         parts.join("watch", budget / 4)
         parts.join("delivery", budget)
@@ -225,19 +241,19 @@ class Bot:
         parts.do("store", self.store.close, _CLOSING)
         return parts.hanging()
 
-    def _edge(self) -> server.Edge:
-        return server.build(
+    def _edge(self) -> server.WebApp:
+        return server.build_web(
             alerts=self._alerts,
             store=self.store,
             channels=self.channels,
-            checks={"store": self._ping, "intake": self.intake.ailing},
-            shown={name: channel.healthy for name, channel in self.channels.items()},
+            checks={"store": self._ping, "intake": self.intake.storage_problem},
+            shown={name: channel.health_problem for name, channel in self.channels.items()},
             noted={"file": self.store.damage} if self.store.sqlite else {},
-            owed=self._owed,
+            outbox_sizes=self._owed,
             meters=self.meters,
-            refused=self._strangers.refused,
-            bell=self._bell,
-            flagger=Asks(answer=self._house.keeper.answer, tokens=gate_tokens(self._settings)),
+            refused=self._strangers.count,
+            feed_signal=self._bell,
+            flagger=GateClients(answer=self._house.flagger_gates.answer, tokens=flagger_tokens(self._settings)),
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),
@@ -248,50 +264,52 @@ class Bot:
             reading.ping()
         return None
 
-    def _owed(self) -> Iterable[Debt]:
+    def _owed(self) -> Iterable[OutboxSize]:
         now = self.store.now()
         with self.store.read() as reading:
-            owed = reading.owed()
+            owed = reading.outbox_size()
         return [
-            Debt(channel=name, count=count, oldest_s=(now - since).total_seconds())
+            OutboxSize(channel=name, count=count, oldest_s=(now - since).total_seconds())
             for name, (count, since) in owed.items()
         ]
 
-    def _written(self, written: Written) -> None:
+    def _written(self, written: Committed) -> None:
         if not written:
             return
-        self.delivery.wake(written.channels)
-        self._bell.ring()
-        for what in set(written.events):
-            self.meters.incidents_total.labels(str(what)).inc(written.events.count(what))
-        for state in written.ran:
+        self.sender.wake(written.channels)
+        self._bell.notify()
+        for what in set(written.event_types):
+            self.meters.incidents_total.labels(str(what)).inc(written.event_types.count(what))
+        for state in written.run_states:
             self.meters.runs_total.labels(str(state)).inc()
 
-    def _committed(self, answers: Sequence[tuple[Delivered, Taken | Exception]]) -> None:
-        if any(isinstance(taken, Taken) for _, taken in answers):
+    def _committed(self, answers: Sequence[tuple[AlertBatch, IntakeResult | Exception]]) -> None:
+        if any(isinstance(taken, IntakeResult) for _, taken in answers):
             self.meters.commits_total.inc()
             self.meters.batch_size.observe(len(answers))
         codes = Counter((one.source, getattr(taken, "code", "not_stored")) for one, taken in answers)
         for (source, code), count in codes.items():
             self.meters.webhooks_total.labels(source, code).inc(count)
         for source in {source for source, _ in codes}:
-            alerts_of = (taken.accepted for one, taken in answers if one.source == source and isinstance(taken, Taken))
+            alerts_of = (
+                taken.accepted for one, taken in answers if one.source == source and isinstance(taken, IntakeResult)
+            )
             self.meters.alerts_total.labels(source).inc(sum(alerts_of))
         aside = sum(count for (_, code), count in codes.items() if code == "set_aside")
         self.meters.quarantined_total.inc(aside)
 
     def _tried(self, one: Claim, outcome: str, now: datetime) -> None:
         self.meters.deliveries_total.labels(one.channel, str(one.kind), outcome).inc()
-        if one.kind is Kind.PAGE and outcome == "sent":
+        if one.kind is MessageKind.PAGE and outcome == "sent":
             self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
 
     def _turned_away(self, source: str, code: str, request_id: str) -> None:
-        self._strangers.refused(source, code)
+        self._strangers.count(source, code)
         if time.monotonic() - self._turned_away_at > 1.0:  # a flood of them is counted, not written down
             self._turned_away_at = time.monotonic()
             about = {"source": source, "code": code, "request_id": request_id}
             logger.warning("sender turned away", extra=about)
 
 
-def _unheard(written: Written) -> None:
+def _unheard(written: Committed) -> None:
     """A bot that runs beside this process looks at the queue by itself, once a second."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 
 
 class ArgoCd(Protocol):
     """Reads raise `Rejected`. Writes are sent once. `namespace`: the application's; "" for Argo CD's own."""
 
-    def application(self, name: str, namespace: str = "") -> Thing | None:
+    def application(self, name: str, namespace: str = "") -> KubernetesObject | None:
         """As it stands; None where there is none, or the bot may not see it: Argo CD does not tell these apart."""
         ...
 
-    def roll_back(self, application: Thing, number: int) -> None:
+    def roll_back(self, application: KubernetesObject, number: int) -> None:
         """Start a rollback of that application to an entry of its history.
 
         Raises:
@@ -28,10 +28,10 @@ class ArgoCd(Protocol):
         """
         ...
 
-    def patch(self, application: Thing, patch: object) -> None:
+    def patch(self, application: KubernetesObject, patch: object) -> None:
         """Change it by a JSON patch, with its own tests. Raises as `roll_back` does; `Moved` where a test fails."""
         ...
 
-    def terminate(self, application: Thing) -> None:
+    def terminate(self, application: KubernetesObject) -> None:
         """End the operation that is in progress. Raises as `roll_back` does."""
         ...

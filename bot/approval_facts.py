@@ -1,6 +1,6 @@
 """Whether a plan's approval still counts: the facts, gathered in the caller's transaction, and the verdict on them.
 
-The verdict itself is pure (`yeses.weigh`). What each person may do now is decided by `Rights`, as for any request.
+The verdict itself is pure (`yeses.review`). What each person may do now is decided by `Rights`, as for any request.
 """
 
 from __future__ import annotations
@@ -11,50 +11,68 @@ from dataclasses import replace
 from bot import plans, yeses
 from bot.access import YES
 from bot.acts import Decision, Permission, Risk
-from bot.circumstances import Weight
-from bot.model import Ask, Principal
-from bot.people import Account, Voice
-from bot.plans import Drawn
-from bot.rights import Rights
+from bot.circumstances import Impact
+from bot.model import Principal, Request
+from bot.people import Account, RecordedIdentity
+from bot.plans import Proposal
+from bot.rights import Authorizer
 from bot.store.tx import Tx
-from bot.yeses import Now, Verdict
+from bot.yeses import ApprovalReview, ApproverState
 
 
-def weigh(rights: Rights, tx: Tx, drawn: Drawn, risk: Risk, outside: Mapping[Account, str] | None = None) -> Verdict:
+def review_approvals(
+    authorizer: Authorizer, tx: Tx, proposal: Proposal, risk: Risk, outside: Mapping[Account, str] | None = None
+) -> ApprovalReview:
     """What is left now of the approval of a plan that a person asked for.
 
     `outside`: what platforms have just said against accounts.
     """
     against = outside or {}
-    asker = _asker(rights, tx, drawn, against)
-    given = [said_yes(rights, tx, drawn, one, against) for one in drawn.given]
-    return yeses.weigh(drawn, asker, given, plans.needed(risk, asker.decision, drawn.plan))
+    asker = _asker(authorizer, tx, proposal, against)
+    given = [approver_state(authorizer, tx, proposal, one, against) for one in proposal.approvals]
+    return yeses.review(proposal, asker, given, plans.approvals_needed(risk, asker.decision, proposal.plan))
 
 
-def said_yes(rights: Rights, tx: Tx, drawn: Drawn, voice: Voice, outside: Mapping[Account, str] | None = None) -> Now:
+def approver_state(
+    authorizer: Authorizer,
+    tx: Tx,
+    proposal: Proposal,
+    identity: RecordedIdentity,
+    outside: Mapping[Account, str] | None = None,
+) -> ApproverState:
     """What is the case now of somebody who says, or has said, yes to it."""
     against = outside or {}
-    if voice.person == drawn.by:  # who may do it may confirm it
-        return replace(_asker(rights, tx, drawn, against), held=rights.linking.held(tx.sql, voice.from_account))
-    ask = Ask(by=_as_now(rights, tx, voice), words=YES, place=voice.place)
-    wanted = Permission(verb=YES, target=drawn.plan.target)
-    return _now(rights, tx, voice, rights.may(tx, ask, wanted, None, Weight.CALM), against)
+    if identity.person == proposal.requester:  # who may do it may confirm it
+        return replace(
+            _asker(authorizer, tx, proposal, against), held=authorizer.linking.holder_of(tx.sql, identity.from_account)
+        )
+    ask = Request(by=_as_now(authorizer, tx, identity), text=YES, channel=identity.channel)
+    wanted = Permission(verb=YES, target=proposal.plan.target)
+    return _now(authorizer, tx, identity, authorizer.decide(tx, ask, wanted, None, Impact.INCIDENT), against)
 
 
-def _asker(rights: Rights, tx: Tx, drawn: Drawn, outside: Mapping[Account, str]) -> Now:
-    by = _as_now(rights, tx, drawn.asker)
-    ask = Ask(by=by, words=drawn.words, place=drawn.place, incident_id=drawn.incident_id)
-    return _now(rights, tx, drawn.asker, rights.may_act(tx, ask, drawn.verb, drawn.plan.target), outside)
-
-
-def _now(rights: Rights, tx: Tx, voice: Voice, decision: Decision, outside: Mapping[Account, str]) -> Now:
-    return Now(
-        listed=rights.person(tx, voice.person) is not None,
-        held=rights.linking.held(tx.sql, voice.from_account),
-        decision=decision,
-        outside=outside.get(voice.from_account, ""),
+def _asker(authorizer: Authorizer, tx: Tx, proposal: Proposal, outside: Mapping[Account, str]) -> ApproverState:
+    by = _as_now(authorizer, tx, proposal.requester_identity)
+    ask = Request(by=by, text=proposal.command, channel=proposal.channel, incident_id=proposal.incident_id)
+    return _now(
+        authorizer,
+        tx,
+        proposal.requester_identity,
+        authorizer.decide_action(tx, ask, proposal.verb, proposal.plan.target),
+        outside,
     )
 
 
-def _as_now(rights: Rights, tx: Tx, voice: Voice) -> Principal:
-    return rights.person(tx, voice.person) or Principal(id=voice.person)
+def _now(
+    authorizer: Authorizer, tx: Tx, identity: RecordedIdentity, decision: Decision, outside: Mapping[Account, str]
+) -> ApproverState:
+    return ApproverState(
+        listed=authorizer.person(tx, identity.person) is not None,
+        held=authorizer.linking.holder_of(tx.sql, identity.from_account),
+        decision=decision,
+        outside=outside.get(identity.from_account, ""),
+    )
+
+
+def _as_now(authorizer: Authorizer, tx: Tx, identity: RecordedIdentity) -> Principal:
+    return authorizer.person(tx, identity.person) or Principal(id=identity.person)

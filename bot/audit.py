@@ -29,7 +29,7 @@ Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class EncodedEntry:
     """One entry, safe to store. `body` is what is hashed; the rest are its values, to search by."""
 
     uid: str
@@ -44,7 +44,7 @@ class Line:
     body: bytes
 
 
-def line(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[str], str] = redact) -> Line:
+def encode_entry(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[str], str] = redact) -> EncodedEntry:
     """The entry as it is stored. `scrub` takes secrets out of a text.
 
     A number of an incident that no database could hold is left out: no incident has it, and `said` tells the words.
@@ -54,7 +54,15 @@ def line(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[str], st
         return _safe(text, scrub)
 
     incident = entry.incident_id if entry.incident_id is not None and abs(entry.incident_id) < _EXACT else None
-    texts = {name: safe(getattr(entry, name)) for name in ("by", "said", "run", "verb", "target", "place", "account")}
+    texts = {
+        "by": safe(entry.by),
+        "said": safe(entry.message),
+        "run": safe(entry.run),
+        "verb": safe(entry.verb),
+        "target": safe(entry.target),
+        "place": safe(entry.channel),
+        "account": safe(entry.account),
+    }
     body: dict[str, Json] = {
         **texts,
         "v": VERSION,
@@ -62,11 +70,11 @@ def line(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[str], st
         "at": rfc3339(at),
         "code": str(entry.code),
         "event": entry.code.name.lower(),
-        "once": safe(entry.once),
+        "once": safe(entry.idempotency_key),
         "incident": incident,
-        "more": {safe(name): safe(value) for name, value in list(entry.more.items())[:MOST_MORE]},
+        "more": {safe(name): safe(value) for name, value in list(entry.details.items())[:MOST_MORE]},
     }
-    return Line(
+    return EncodedEntry(
         uid=uid,
         at=at,
         code=str(entry.code),
@@ -76,11 +84,11 @@ def line(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[str], st
         verb=texts["verb"],
         target=texts["target"],
         place=texts["place"],
-        body=canonical(body),
+        body=canonical_json(body),
     )
 
 
-def canonical(value: Json) -> bytes:
+def canonical_json(value: Json) -> bytes:
     """RFC 8785, for values without fractions.
 
     Raises:

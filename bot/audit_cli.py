@@ -19,14 +19,14 @@ from typing import IO, NoReturn
 
 from bot import custody_cli, pruning_cli, terminal
 from bot.inspection import exporting, opening
-from bot.inspection.evidence import Evidence, Part, Unreadable
-from bot.inspection.inspecting import inspect
-from bot.inspection.note import Key, Malformed, key_of
-from bot.inspection.outside import judge
-from bot.inspection.report import Report
-from bot.inspection.stretches import Crew
+from bot.inspection.evidence import LogRange, LogReader, UnreadableLog
+from bot.inspection.inspecting import verify_log
+from bot.inspection.note import MalformedNote, VerifierKey, key_of
+from bot.inspection.outside import check_anchors
+from bot.inspection.report import VerificationReport
+from bot.inspection.stretches import WorkerPool
 from bot.ports import Rejected
-from bot.settings import Settings, read
+from bot.settings import Settings, read_settings
 
 _REFUSED = 1
 #: Past so many, what one process has to do for all of them is what takes the time.
@@ -99,62 +99,62 @@ def _add_export(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> N
 
 def _verify(given: argparse.Namespace) -> int:
     report = _inspected(given)
-    terminal.out(report.json() if given.json else report.told(), end="")
+    terminal.out(report.json() if given.json else report.text_lines(), end="")
     return report.exit_code
 
 
-def _inspected(given: argparse.Namespace) -> Report:
+def _inspected(given: argparse.Namespace) -> VerificationReport:
     alone = given.source is not None and given.public_key
-    settings = None if alone else read(given.config, os.environ)[0]
+    settings = None if alone else read_settings(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
     with _log(given, settings) as evidence:
         outside = custody_cli.seen_outside(given.anchors, settings)
-        crew = Crew(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
-        report = inspect(evidence, keys=keys, verify=_signing().signed_by, anchors=outside.anchors, crew=crew)
-        judge(outside, evidence, report, datetime.now(UTC))
+        crew = WorkerPool(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
+        report = verify_log(evidence, keys=keys, verify=_signing().signed_by, anchors=outside.anchors, crew=crew)
+        check_anchors(outside, evidence, report, datetime.now(UTC))
     report.pinned = bool(given.public_key)
     return report
 
 
 def _export(given: argparse.Namespace) -> int:
-    part = Part(since=given.since, until=given.until, incident=given.incident)
-    with _log(given, read(given.config, os.environ)[0]) as evidence, _written_to(given.to) as to:
-        count = exporting.write(evidence, part, to)
+    part = LogRange(since=given.since, until=given.until, incident=given.incident)
+    with _log(given, read_settings(given.config, os.environ)[0]) as evidence, _written_to(given.to) as to:
+        count = exporting.write_export(evidence, part, to)
     terminal.err(f"{count} entries written{f' to {given.to}' if given.to else ''}.")
     return 0
 
 
 @contextmanager
-def _log(given: argparse.Namespace, settings: Settings | None) -> Iterator[Evidence]:
+def _log(given: argparse.Namespace, settings: Settings | None) -> Iterator[LogReader]:
     """The log that is asked about. Raises `Rejected` with what to do where it cannot be read."""
     source: Path | None = getattr(given, "source", None)
     try:
         if source is not None or settings is None:
-            opened = opening.found(source or Path())
+            opened = opening.check_exists(source or Path())
         else:
-            opened = opening.opened(settings.store.url.get_secret_value())
+            opened = opening.open_log(settings.store.url.get_secret_value())
         with opened as evidence:
             yield evidence
-    except Unreadable as why:
+    except UnreadableLog as why:
         raise Rejected(
             f"The audit log was not looked at: {why}. Name a database or an export of this version that can be read."
         ) from None
 
 
-def _pinned(text: str) -> Key:
+def _pinned(text: str) -> VerifierKey:
     try:
         return key_of(text)
-    except Malformed as why:
+    except MalformedNote as why:
         raise Rejected(f"The log was not looked at: {text!r} {why}.") from None
 
 
-def _held(settings: Settings) -> list[Key]:
+def _held(settings: Settings) -> list[VerifierKey]:
     """The keys that the settings believe, and the one that the bot signs with, where this machine has it."""
     section = settings.audit
     keys = [key_of(text) for text in section.public_keys]
     seed = section.key.get_secret_value() if section.key is not None else _beside(settings.store.url.get_secret_value())
     if seed:
-        keys.append(Key(name=section.origin, public=_public_of(seed)))
+        keys.append(VerifierKey(name=section.origin, public=_public_of(seed)))
     return keys
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.acts import Permission
-from bot.circumstances import Around, Check, Matcher, When, checks_of, glob
+from bot.circumstances import ConditionCheck, Conditions, Context, Matcher, checks_of, glob
 from bot.model import Principal
 
 #: Everybody who is known may say these, and nobody can be kept from them: who am I, what is there, what is mine.
-FREE = frozenset({"whoami", "help", "link", "unlink"})
+ALWAYS_ALLOWED = frozenset({"whoami", "help", "link", "unlink"})
 _VIEWER = ("show *", "incidents", "home", "approvals", "whoami", "help", "silences", "glass", "status *")
 _RESPONDER = (
     "ack", "resolve", "reopen", "assign", "note", "severity", "page", "silence", "unsilence", "runs",
@@ -34,7 +34,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
 
 _VERB = re.compile(r"[a-z0-9*?_-]+")
 _MOST_REMEMBERED = 1024
-INCIDENT = "incident/"  #: how the target of a verb begins that is about an incident
+INCIDENT_PREFIX = "incident/"  #: how the target of a verb begins that is about an incident
 EVERYTHING = "*"  #: the target of what touches all there is, such as a silence of no service in particular
 
 
@@ -43,18 +43,18 @@ class Rule:
     """`do` is "<verb glob> <target glob>"; the verb alone is for every target, and "*" is everything."""
 
     do: str
-    when: When = field(default_factory=When)
+    when: Conditions = field(default_factory=Conditions)
     approvals: int = 0  #: how many other people have to say yes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Role:
-    """With `glass`, its rules sleep: they count only for somebody who has broken the glass."""
+    """With `break_glass`, its rules sleep: they count only for somebody who has broken the glass."""
 
     name: str
     allow: tuple[Rule, ...] = ()
     deny: tuple[Rule, ...] = ()
-    glass: bool = False
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,26 +69,26 @@ class Freeze:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ruling:
+class CompiledRule:
     """A rule, compiled, and whose it is."""
 
     rule: Rule
     role: str
     denies: bool
-    glass: bool
+    break_glass: bool
     verb: Matcher
     target: Matcher
-    start: str  #: what every target that it matches begins with
-    checks: tuple[Check, ...]
-    order: tuple[object, ...]  #: the first of several that allow counts
-    whole: bool  #: its glob is of all there is
+    target_prefix: str  #: what every target that it matches begins with
+    checks: tuple[ConditionCheck, ...]
+    precedence: tuple[object, ...]  #: the first of several that allow counts
+    matches_everything: bool  #: its glob is of all there is
 
-    def missing(self, wanted: Permission, around: Around) -> list[str]:
+    def missing_conditions(self, wanted: Permission, context: Context) -> list[str]:
         """What would have to be the case besides, in words; empty when it holds."""
-        return [said for check in self.checks if (said := check(wanted, around))]
+        return [said for check in self.checks if (said := check(wanted, context))]
 
 
-class Book:
+class Policy:
     """Roles, freezes, people with their roles, and who is on call for which service. Built-in roles are added.
 
     Raises:
@@ -113,7 +113,7 @@ class Book:
             (freeze, tuple(map(glob, freeze.targets)))
             for freeze in sorted(freezes, key=lambda one: (one.until, one.name))
         )
-        self.sleeping = frozenset(name for name, role in named.items() if role.glass)
+        self.break_glass_roles = frozenset(name for name, role in named.items() if role.break_glass)
         duties: dict[str, set[str]] = defaultdict(set)
         for service, ids in (on_call or {}).items():
             for person in ids:
@@ -121,10 +121,10 @@ class Book:
         self._on_call = {service: frozenset(ids) for service, ids in (on_call or {}).items()}
         self._duties = {person: frozenset(services) for person, services in duties.items()}
         self._rulings = {name: tuple(_compiled(role)) for name, role in named.items()}
-        self._known: dict[tuple[frozenset[str], str], Shelf] = {}
-        self._everywhere: dict[str, Shelf] = {}
+        self._known: dict[tuple[frozenset[str], str], RuleIndex] = {}
+        self._everywhere: dict[str, RuleIndex] = {}
 
-    def held(self, roles: frozenset[str], verb: str) -> Shelf:
+    def rules_of(self, roles: frozenset[str], verb: str) -> RuleIndex:
         """The rules that people of those roles hold of that verb."""
         found = self._known.get((roles, verb))
         if found is None:
@@ -133,7 +133,7 @@ class Book:
             found = self._known[roles, verb] = self._shelf(roles, verb)
         return found
 
-    def everywhere(self, verb: str) -> Shelf:
+    def all_rules(self, verb: str) -> RuleIndex:
         """The rules that any role holds of that verb, the sleeping ones too."""
         found = self._everywhere.get(verb)
         if found is None:
@@ -142,21 +142,21 @@ class Book:
             found = self._everywhere[verb] = self._shelf(self._rulings, verb)
         return found
 
-    def in_force(self, roles: frozenset[str], around: Around) -> frozenset[str]:
+    def active_roles(self, roles: frozenset[str], context: Context) -> frozenset[str]:
         """Those of the roles that count now: the sleeping ones only behind broken glass, and then all of them."""
-        if not self.sleeping:
+        if not self.break_glass_roles:
             return roles  # Itself, because its hash is kept.
-        return roles | self.sleeping if around.glass_is_broken else roles - self.sleeping
+        return roles | self.break_glass_roles if context.is_break_glass_active else roles - self.break_glass_roles
 
     def on_call_for(self, person: str) -> frozenset[str]:
         """The services that the person is on call for."""
         return self._duties.get(person, frozenset())
 
-    def duties(self) -> Mapping[str, frozenset[str]]:
+    def on_call_by_service(self) -> Mapping[str, frozenset[str]]:
         """Ids of those who are on call, by service."""
         return self._on_call
 
-    def on_duty(self, service: str | None) -> frozenset[str]:
+    def on_call(self, service: str | None) -> frozenset[str]:
         """Ids of those who are on call for it."""
         return self._on_call.get(service, frozenset()) if service is not None else frozenset()
 
@@ -164,47 +164,47 @@ class Book:
         """Those of them who are in the book."""
         return [self._people[one] for one in sorted(ids) if one in self._people]
 
-    def _shelf(self, roles: Iterable[str], verb: str) -> Shelf:
+    def _shelf(self, roles: Iterable[str], verb: str) -> RuleIndex:
         held = [ruling for role in roles for ruling in self._rulings.get(role, ()) if ruling.verb(verb)]
-        return Shelf(sorted(held, key=lambda one: one.order))
+        return RuleIndex(sorted(held, key=lambda one: one.precedence))
 
 
-class Shelf:
+class RuleIndex:
     """Rules of one verb, in their order, by what their targets begin with."""
 
-    def __init__(self, rulings: Iterable[Ruling]) -> None:
-        by: dict[int, dict[str, list[Ruling]]] = defaultdict(lambda: defaultdict(list))
+    def __init__(self, rulings: Iterable[CompiledRule]) -> None:
+        by: dict[int, dict[str, list[CompiledRule]]] = defaultdict(lambda: defaultdict(list))
         rulings = tuple(rulings)
         for ruling in rulings:
-            by[len(ruling.start)][ruling.start].append(ruling)
-        self._of_everything = tuple(ruling for ruling in rulings if ruling.denies or ruling.whole)
+            by[len(ruling.target_prefix)][ruling.target_prefix].append(ruling)
+        self._of_everything = tuple(ruling for ruling in rulings if ruling.denies or ruling.matches_everything)
         self._by = [(length, {start: tuple(some) for start, some in starts.items()}) for length, starts in by.items()]
 
     def allows_something(self) -> bool:
         """Whether any of them allows anything, somewhere."""
         return any(not one.denies for _, starts in self._by for some in starts.values() for one in some)
 
-    def matching(self, wanted: Permission, around: Around) -> Sequence[Ruling]:
+    def matching(self, wanted: Permission, context: Context) -> Sequence[CompiledRule]:
         """Those that speak of this target. A rule that denies, and any rule about an incident, goes by service too:
         "ack prod/*" is the incidents of prod/*. What touches everything touches what any rule denies.
         """
-        target, service = wanted.target, around.service
+        target, service = wanted.target, context.service
         if target == EVERYTHING:
             return self._of_everything
         found = self._of(target)
         if service is None or service == target:
             return found
-        of_incident = target.startswith(INCIDENT)
+        of_incident = target.startswith(INCIDENT_PREFIX)
         by_service = [one for one in self._of(service) if (of_incident or one.denies) and not one.target(target)]
         return found + by_service
 
-    def _of(self, text: str) -> list[Ruling]:
+    def _of(self, text: str) -> list[CompiledRule]:
         return [
             ruling for length, starts in self._by for ruling in starts.get(text[:length], ()) if ruling.target(text)
         ]
 
 
-def parts(do: str) -> tuple[str, str]:
+def split_rule(do: str) -> tuple[str, str]:
     """The globs of verb and target.
 
     Raises:
@@ -220,20 +220,20 @@ def _built_in(name: str) -> Role:
     return Role(name=name, allow=tuple(Rule(do=do) for do in BUILT_IN[name]))
 
 
-def _compiled(role: Role) -> Iterator[Ruling]:
+def _compiled(role: Role) -> Iterator[CompiledRule]:
     for denies, rules in ((False, role.allow), (True, role.deny)):
         for rule in rules:
-            verb, target = parts(rule.do)
+            verb, target = split_rule(rule.do)
             checks = checks_of(rule.when, denies=denies)
-            yield Ruling(
+            yield CompiledRule(
                 rule=rule,
                 role=role.name,
                 denies=denies,
-                glass=role.glass,
+                break_glass=role.break_glass,
                 verb=glob(verb),
                 target=glob(target),
-                start=re.split(r"[*?]", target, maxsplit=1)[0],
+                target_prefix=re.split(r"[*?]", target, maxsplit=1)[0],
                 checks=checks,
-                order=(rule.approvals, role.glass, len(checks), role.name, rule.do, repr(rule.when)),
-                whole=not target.strip("*"),
+                precedence=(rule.approvals, role.break_glass, len(checks), role.name, rule.do, repr(rule.when)),
+                matches_everything=not target.strip("*"),
             )

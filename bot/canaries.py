@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class Hook(StrEnum):
+class GateHook(StrEnum):
     """The gates that the bot keeps, by Flagger's own names.
 
     Not confirm-rollout: Flagger asks that with the checksum of the revision before, so that a yes would be for
@@ -38,16 +38,16 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class GateCheck:
     """May it go on? `revision`: the checksum."""
 
     canary: Canary
-    hook: Hook
+    hook: GateHook
     revision: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class LastGateCheck:
     """Of which revision Flagger asked last, and when."""
 
     revision: str
@@ -55,7 +55,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
+class OpenedGate:
     """A gate that a run has opened."""
 
     until: datetime
@@ -66,15 +66,15 @@ class Opened:
 class Gates(Protocol):
     """The gates, by canary and hook. Where what is stored cannot be reached, they raise."""
 
-    def asked(self, canary: Canary, hook: Hook) -> Asked | None:
+    def last_check(self, canary: Canary, hook: GateHook) -> LastGateCheck | None:
         """None: never, as far as is remembered."""
         ...
 
-    def open(self, question: Question, *, run: str, lasts: timedelta) -> bool:
+    def open(self, question: GateCheck, *, run: str, lasts: timedelta) -> bool:
         """From now on the answer is yes. False: Flagger asks of another revision by now, and nothing was opened."""
         ...
 
-    def opened(self, run: str) -> Opened | None:
+    def opened(self, run: str) -> OpenedGate | None:
         """What that run has opened."""
         ...
 

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from bot import states
 from bot.model import Card, Incident, Status
-from bot.states import Standing
+from bot.states import RunStatus
 
 
-def card(incident: Incident, *, public_url: str, runs: Sequence[Standing] = ()) -> Card:
+def incident_card(incident: Incident, *, public_url: str, runs: Sequence[RunStatus] = ()) -> Card:
     """The latest state, with the buttons that make sense in it. `runs`: what was done about it."""
     return Card(
         title=f"#{incident.id} {incident.title}",
@@ -35,8 +35,8 @@ def _lines(incident: Incident) -> list[str]:
     return lines
 
 
-def _runs(runs: Sequence[Standing]) -> list[str]:
-    said = states.unsettled(runs)
+def _runs(runs: Sequence[RunStatus]) -> list[str]:
+    said = states.count_unfinished(runs)
     return [f"Runs: {said}; `runs` says why"] if said else []
 
 

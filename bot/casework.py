@@ -10,13 +10,24 @@ from datetime import timedelta
 from typing import TypedDict
 
 from bot import incidents, story
-from bot.model import Ask, Event, Incident, Severity, What
-from bot.owing import Mouth
+from bot.model import Event, EventType, Incident, Request, Severity
+from bot.owing import Subscription
 from bot.ports import Rejected
-from bot.store.reading import Reading
+from bot.store.reading import Reader
 from bot.store.tx import Tx
-from bot.story import Written
-from bot.wishes import Acked, Acted, Assigned, Noted, Paged, Raised, Reopened, Resolved, Weighed, Wish
+from bot.story import Committed
+from bot.wishes import (
+    Acknowledge,
+    ActionReported,
+    AddNote,
+    Assign,
+    OpenIncident,
+    PageSomeone,
+    Reopen,
+    Resolve,
+    SetSeverity,
+    Transition,
+)
 
 #: How far a platform's clock and ours may lie apart.
 _CLOCKS_DIFFER = timedelta(seconds=30)
@@ -34,12 +45,14 @@ class _By(TypedDict):
 class IncidentService:
     """Implements `ports.IncidentOperations` for one request."""
 
-    def __init__(self, tx: Tx, ask: Ask, mouths: Sequence[Mouth], add_written: Callable[[Written], None]) -> None:
+    def __init__(
+        self, tx: Tx, request: Request, subscriptions: Sequence[Subscription], add_written: Callable[[Committed], None]
+    ) -> None:
         """`add_written`: is given what each change has written, to act on it after the commit."""
         self._tx = tx
-        self._ask = ask
-        self._by: _By = {"by": ask.by.id, "name": ask.by.called, "via": ask.place}
-        self._mouths = mouths
+        self._request = request
+        self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
+        self._subscriptions = subscriptions
         self._add_written = add_written
 
     def get(self, incident_id: int) -> Incident:
@@ -53,61 +66,63 @@ class IncidentService:
 
     def acknowledge(self, incident: Incident) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Acked(**self._by, human=self._ask.by.human))
+        return self._change(incident, Acknowledge(**self._by, human=self._request.by.human))
 
     def resolve(self, incident: Incident) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Resolved(**self._by))
+        return self._change(incident, Resolve(**self._by))
 
     def add_note(self, incident: Incident, text: str) -> Incident:
-        return self._change(incident, Noted(**self._by, text=text))
+        return self._change(incident, AddNote(**self._by, text=text))
 
     def reopen(self, incident: Incident, reason: str) -> Incident:
         self._check_age(incident)
         group = (incident.source, incident.key)
-        newest = self._tx.look([], [group]).newest[group]
+        newest = self._tx.find_alerts([], [group]).newest[group]
         if newest.id != incident.id:
             raise Rejected(
                 f"Incident {newest.id} is of the same alerts and newer. Nothing was done. Look at that one.",
                 code="newer_incident",
                 status=409,
             )
-        return self._change(incident, Reopened(**self._by, because=reason))
+        return self._change(incident, Reopen(**self._by, because=reason))
 
     def assign(self, incident: Incident, person: str) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Assigned(**self._by, to=person))
+        return self._change(incident, Assign(**self._by, to=person))
 
     def set_severity(self, incident: Incident, severity: Severity) -> Incident:
         self._check_age(incident)
-        return self._change(incident, Weighed(**self._by, severity=severity))
+        return self._change(incident, SetSeverity(**self._by, severity=severity))
 
     def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
         title = " ".join(text.split())[:_TITLE] + (f" (about #{about.id})" if about else "")
-        wish = Raised(**self._by, title=title, service=service)
-        change = incidents.raised(self._tx.reserve("incident"), wish, now=self._tx.now)
-        self._add_written(story.write(self._tx, [change], self._mouths))
+        wish = OpenIncident(**self._by, title=title, service=service)
+        change = incidents.opened_by_person(self._tx.reserve("incident"), wish, now=self._tx.now)
+        self._add_written(story.write(self._tx, [change], self._subscriptions))
         page = change.incident
         if about is not None:
-            self._change(about, Paged(**self._by, text=text, page=page.id))
+            self._change(about, PageSomeone(**self._by, text=text, page=page.id))
         return page
 
-    def report_action(self, incident: Incident, said: str, *, done: bool) -> None:
+    def report_action(self, incident: Incident, message: str, *, done: bool) -> None:
         """Tell on the incident how an action ended that was asked for there."""
-        what = What.ACTED if done else What.NOT_ACTED
-        self._change(incident, Acted(what=what, by=self._ask.by.id, said=said, via=self._ask.place))
+        what = EventType.ACTION_DONE if done else EventType.ACTION_NOT_DONE
+        self._change(
+            incident, ActionReported(type=what, by=self._request.by.id, text=message, via=self._request.channel)
+        )
 
     def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
-        found = Reading(self._tx.sql).alerts(incident.id, limit)
+        found = Reader(self._tx.sql).alerts(incident.id, limit)
         return [one.labels.get("alertname") or "(no alertname)" for one in found if one.firing]
 
     def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
-        told = [event for _, event in Reading(self._tx.sql).events(incident.id)]
-        return [event for event in told if event.what is What.NOTED][-limit:]
+        told = [event for _, event in Reader(self._tx.sql).events(incident.id)]
+        return [event for event in told if event.type is EventType.NOTED][-limit:]
 
     def _check_age(self, incident: Incident) -> None:
         """A platform may deliver an act hours late; one that was meant for an earlier opening is not for this one."""
-        said_at, began = self._ask.said_at, self._tx.began(incident.id)
+        said_at, began = self._request.sent_at, self._tx.opened_at(incident.id)
         if said_at is not None and began is not None and said_at < began - _CLOCKS_DIFFER:
             raise Rejected(
                 f"That was said {said_at:%H:%M} UTC, before incident {incident.id} opened again {began:%H:%M} UTC."
@@ -116,7 +131,7 @@ class IncidentService:
                 status=409,
             )
 
-    def _change(self, incident: Incident, wish: Wish) -> Incident:
-        change = incidents.change(incident, wish, now=self._tx.now)
-        self._add_written(story.write(self._tx, [change], self._mouths))
+    def _change(self, incident: Incident, transition: Transition) -> Incident:
+        change = incidents.change(incident, transition, now=self._tx.now)
+        self._add_written(story.write(self._tx, [change], self._subscriptions))
         return change.incident

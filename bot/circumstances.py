@@ -14,20 +14,20 @@ from enum import StrEnum
 from fnmatch import translate
 
 from bot.acts import Permission
-from bot.hours import Hours, is_open
+from bot.hours import WeeklyWindow, is_open
 from bot.model import Severity
 
 
-class Weight(StrEnum):
+class Impact(StrEnum):
     """What a verb does to the world."""
 
-    QUESTION = "question"  #: nothing
-    CALM = "calm"  #: it works on incidents, and a freeze does not hold it: ack, note, resolve
+    READ = "question"  #: nothing
+    INCIDENT = "calm"  #: it works on incidents, and a freeze does not hold it: ack, note, resolve
     ACTION = "action"  #: it changes what runs, or who is woken
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class When:
+class Conditions:
     """The conditions of a rule; all that are given must hold, of several values one."""
 
     environment: tuple[str, ...] = ()
@@ -35,16 +35,16 @@ class When:
     severity: tuple[Severity, ...] = ()
     on_call: bool = False  #: the asker is on call for the service
     incident: bool = False  #: an unresolved incident is on the service
-    during: tuple[Hours, ...] = ()
+    during: tuple[WeeklyWindow, ...] = ()
     budget: float | None = None  #: the least part of the service's error budget that is left, 0 to 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Around:
+class Context:
     """What was the case. None is "there is none" or "nobody knows"; both allow nothing."""
 
     now: datetime
-    weight: Weight = Weight.ACTION
+    impact: Impact = Impact.ACTION
     service: str | None = None  #: the target's, or that of the incident it is
     environment: str | None = None  #: the service's
     severity: Severity | None = None  #: the incident's
@@ -52,11 +52,11 @@ class Around:
     open_on: frozenset[str] = frozenset()  #: services that an unresolved incident is on
     paged: bool = False  #: the asker was paged by name for this incident
     budget_left: float | None = None  #: of the service, 0 to 1
-    glass_until: datetime | None = None  #: the asker has broken the glass, and it lasts until then
+    break_glass_until: datetime | None = None  #: the asker has broken the glass, and it lasts until then
 
     @property
-    def glass_is_broken(self) -> bool:
-        return self.glass_until is not None and self.now < self.glass_until
+    def is_break_glass_active(self) -> bool:
+        return self.break_glass_until is not None and self.now < self.break_glass_until
 
     @property
     def is_on_call(self) -> bool:
@@ -64,14 +64,14 @@ class Around:
 
 
 #: What is missing, in words, or "" when the condition holds.
-Check = Callable[[Permission, Around], str]
+ConditionCheck = Callable[[Permission, Context], str]
 
 
 #: Truthy for what it matches.
 Matcher = Callable[[str], object]
 
 
-def checks_of(when: When, *, denies: bool) -> tuple[Check, ...]:
+def checks_of(when: Conditions, *, denies: bool) -> tuple[ConditionCheck, ...]:
     """One for each condition that is given. `denies`: what is not known counts as the case."""
     return tuple(_checks(when, denies))
 
@@ -99,7 +99,7 @@ def one_of(words: Iterable[object], joint: str = "or") -> str:
 _WILD = re.compile(r"[*?]")
 
 
-def _checks(when: When, denies: bool) -> Iterator[Check]:  # noqa: FBT001 (private, and named above)
+def _checks(when: Conditions, denies: bool) -> Iterator[ConditionCheck]:  # noqa: FBT001 (private, and named above)
     if when.environment:
         yield _environment(when.environment, denies=denies)
     if when.service:
@@ -116,10 +116,10 @@ def _checks(when: When, denies: bool) -> Iterator[Check]:  # noqa: FBT001 (priva
         yield _budget(when.budget)
 
 
-def _environment(names: tuple[str, ...], *, denies: bool) -> Check:
+def _environment(names: tuple[str, ...], *, denies: bool) -> ConditionCheck:
     needs = f"needs environment {one_of(names)}"
 
-    def missing(wanted: Permission, around: Around) -> str:
+    def missing(wanted: Permission, around: Context) -> str:
         if around.environment in names:
             return ""
         if around.environment is not None:
@@ -129,10 +129,10 @@ def _environment(names: tuple[str, ...], *, denies: bool) -> Check:
     return missing
 
 
-def _service(globs: tuple[str, ...], *, denies: bool) -> Check:
+def _service(globs: tuple[str, ...], *, denies: bool) -> ConditionCheck:
     needs, matchers = f"needs a service {one_of(globs)}", tuple(map(glob, globs))
 
-    def missing(wanted: Permission, around: Around) -> str:
+    def missing(wanted: Permission, around: Context) -> str:
         service = around.service
         if service is not None:
             return "" if any(match(service) for match in matchers) else f"{needs}; this is {service}"
@@ -141,10 +141,10 @@ def _service(globs: tuple[str, ...], *, denies: bool) -> Check:
     return missing
 
 
-def _severity(severities: tuple[Severity, ...]) -> Check:
+def _severity(severities: tuple[Severity, ...]) -> ConditionCheck:
     needs = f"needs an incident of severity {one_of(severities)}"
 
-    def missing(_: Permission, around: Around) -> str:
+    def missing(_: Permission, around: Context) -> str:
         if around.severity in severities:
             return ""
         return f"{needs}; this is {around.severity}" if around.severity else f"{needs}; there is none"
@@ -152,39 +152,39 @@ def _severity(severities: tuple[Severity, ...]) -> Check:
     return missing
 
 
-def _on_call(wanted: Permission, around: Around) -> str:
-    return "" if around.is_on_call else f"needs you on call for {_place(wanted, around)}; you are not"
+def _on_call(wanted: Permission, context: Context) -> str:
+    return "" if context.is_on_call else f"needs you on call for {_place(wanted, context)}; you are not"
 
 
-def _incident(wanted: Permission, around: Around) -> str:
-    if around.service is not None and around.service in around.open_on:
+def _incident(wanted: Permission, context: Context) -> str:
+    if context.service is not None and context.service in context.open_on:
         return ""
-    return f"needs an open incident on {_place(wanted, around)}; there is none"
+    return f"needs an open incident on {_place(wanted, context)}; there is none"
 
 
-def _during(windows: tuple[Hours, ...]) -> Check:
+def _during(windows: tuple[WeeklyWindow, ...]) -> ConditionCheck:
     needs = f"holds {one_of(hours.written for hours in windows)}"
 
-    def missing(_: Permission, around: Around) -> str:
+    def missing(_: Permission, around: Context) -> str:
         return "" if is_open(windows, around.now) else f"{needs}; it is {said_at(around.now)}"
 
     return missing
 
 
-def _budget(least: float) -> Check:
+def _budget(least: float) -> ConditionCheck:
     needs = f"needs {least:.3g} of the error budget left"
 
-    def missing(_: Permission, around: Around) -> str:
+    def missing(_: Permission, around: Context) -> str:
         if around.budget_left is None:
-            return f"{needs}; how much is left is not known" if around.weight is Weight.ACTION else ""
+            return f"{needs}; how much is left is not known" if around.impact is Impact.ACTION else ""
         return "" if around.budget_left >= least else f"{needs}; it is {around.budget_left:.3g}"
 
     return missing
 
 
-def _is_somewhere(wanted: Permission, around: Around) -> bool:
-    return bool(wanted.target) or around.service is not None
+def _is_somewhere(wanted: Permission, context: Context) -> bool:
+    return bool(wanted.target) or context.service is not None
 
 
-def _place(wanted: Permission, around: Around) -> str:
-    return around.service or wanted.target or "a service"
+def _place(wanted: Permission, context: Context) -> str:
+    return context.service or wanted.target or "a service"

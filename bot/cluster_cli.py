@@ -15,16 +15,16 @@ import yaml
 import commands
 from bot import terminal
 from bot.acts import Permission
-from bot.book import Book, Ruling
-from bot.circumstances import Around
-from bot.clusters import Access
-from bot.from_settings import book_of
+from bot.book import CompiledRule, Policy
+from bot.circumstances import Context
+from bot.clusters import ResourceAccess
+from bot.from_settings import build_policy
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
 from bot.settings import Settings
-from bot.sites import Site
-from bot.siting import Catalog
-from bot.tools.cluster import Kubernetes
+from bot.sites import ServiceTarget
+from bot.siting import ServiceSites
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import grants, roles
 
 #: In the Roles of a cluster that does not say who the bot is. No account can be called so, which is why a binding that
@@ -32,7 +32,7 @@ from bot.workloads import grants, roles
 _UNKNOWN, _UNNAMED = "system:serviceaccount:NAMESPACE:ACCOUNT", "vakhta-ACCOUNT"
 
 
-def check(settings: Settings, only: str) -> Report:
+def check(settings: Settings, only: str) -> ClusterReport:
     """Ask that cluster, or ("") every one.
 
     Raises:
@@ -43,11 +43,11 @@ def check(settings: Settings, only: str) -> Report:
         raise Rejected(f"{only} is not a cluster of the settings. Nothing was asked. Known: {known}.")
     found = tuple(_findings(settings, frozenset(commands.actions()), only))
     lines = [line for one in found for line in _told(one)] or ["# The settings have no cluster."]
-    return Report(text="\n".join(lines), whole=all(one.whole for one in found))
+    return ClusterReport(text="\n".join(lines), whole=all(one.whole for one in found))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ClusterReport:
     """What is to be printed; whether nothing is missing, and everybody answered."""
 
     text: str
@@ -55,13 +55,13 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class RbacFinding:
     """What is wanted of one cluster, and what of it is missing."""
 
     cluster: str
     user: str  #: as whom it was asked
-    wanted: Mapping[str, tuple[Access, ...]]  #: by what it is for: "scale prod/api"
-    missing: frozenset[Access] = frozenset()
+    wanted: Mapping[str, tuple[ResourceAccess, ...]]  #: by what it is for: "scale prod/api"
+    missing: frozenset[ResourceAccess] = frozenset()
     trouble: str = ""  #: why nobody knows
 
     @property
@@ -69,10 +69,10 @@ class Finding:
         return not self.missing and not self.trouble
 
 
-def _findings(settings: Settings, verbs: frozenset[str], only: str) -> Iterator[Finding]:
+def _findings(settings: Settings, verbs: frozenset[str], only: str) -> Iterator[RbacFinding]:
     """One for each cluster. `verbs`: the actions that there are."""
-    clusters = {name: Kubernetes(name, section) for name, section in settings.clusters.items()}
-    catalog = Catalog(settings, lambda name, _: clusters[name])
+    clusters = {name: KubernetesClient(name, section) for name, section in settings.clusters.items()}
+    catalog = ServiceSites(settings, lambda name, _: clusters[name])
     sites = [catalog.of(name, None) for name in catalog.names()]
     for name, cluster in clusters.items():
         if only not in ("", name):
@@ -83,32 +83,32 @@ def _findings(settings: Settings, verbs: frozenset[str], only: str) -> Iterator[
         yield _found(cluster, wanted)
 
 
-def _found(cluster: Kubernetes, wanted: Mapping[str, tuple[Access, ...]]) -> Finding:
+def _found(cluster: KubernetesClient, wanted: Mapping[str, tuple[ResourceAccess, ...]]) -> RbacFinding:
     try:
         user = cluster.whoami()
         asked = dict.fromkeys(one for some in wanted.values() for one in some)
         missing = frozenset(one for one in asked if not cluster.allowed(one))
     except Rejected as refused:
-        return Finding(cluster=cluster.name, user="", wanted=wanted, trouble=refused.said)
-    return Finding(cluster=cluster.name, user=user, wanted=wanted, missing=missing)
+        return RbacFinding(cluster=cluster.name, user="", wanted=wanted, trouble=refused.message)
+    return RbacFinding(cluster=cluster.name, user=user, wanted=wanted, missing=missing)
 
 
 def _wanted(
-    settings: Settings, verbs: frozenset[str], sites: Iterable[Site]
-) -> Iterator[tuple[str, tuple[Access, ...]]]:
-    book, held = book_of(settings), _roles(settings)
+    settings: Settings, verbs: frozenset[str], sites: Iterable[ServiceTarget]
+) -> Iterator[tuple[str, tuple[ResourceAccess, ...]]]:
+    book, held = build_policy(settings), _roles(settings)
     for site in sites:
         for verb in grants.VERBS:
-            needed = grants.needed(verb, site.workload)
+            needed = grants.grants_for(verb, site.workload)
             if verb == "rollback" and settings.clusters[site.cluster.name].helm is not None:
-                needed += grants.with_helm(site.workload)
+                needed += grants.helm_grants(site.workload)
             if needed and verb in verbs and _enabled(book, held, verb, site.service):
                 yield f"{verb} {site.service}", needed
 
 
-def _of_nodes(settings: Settings, verbs: frozenset[str], cluster: str) -> Mapping[str, tuple[Access, ...]]:
+def _of_nodes(settings: Settings, verbs: frozenset[str], cluster: str) -> Mapping[str, tuple[ResourceAccess, ...]]:
     """Roles that name single nodes are not seen: which there are, only the cluster knows."""
-    book, held = book_of(settings), _roles(settings)
+    book, held = build_policy(settings), _roles(settings)
     enabled = [one for one in grants.ON_NODES if one in verbs and _enabled(book, held, one, f"{cluster}/node")]
     return {f"{verb} {cluster}/*": grants.ON_NODES[verb] for verb in enabled}
 
@@ -121,42 +121,43 @@ def _roles(settings: Settings) -> frozenset[str]:
     return frozenset(carried).union(*(one.roles for one in settings.people))
 
 
-def _enabled(book: Book, held: frozenset[str], verb: str, service: str) -> bool:
+def _enabled(policy: Policy, held: frozenset[str], verb: str, service: str) -> bool:
     """Whether there is a case in which somebody may."""
-    wanted, around = Permission(verb=verb, target=service), Around(now=datetime.now(UTC), service=service)
-    shelves = [book.held(frozenset({role}), verb).matching(wanted, around) for role in held]
+    wanted, around = Permission(verb=verb, target=service), Context(now=datetime.now(UTC), service=service)
+    shelves = [policy.rules_of(frozenset({role}), verb).matching(wanted, around) for role in held]
     return any(_allows(found) for found in shelves)
 
 
-def _allows(rules: Iterable[Ruling]) -> bool:
+def _allows(rules: Iterable[CompiledRule]) -> bool:
     """Whether one of them may come to allow it, and none denies it always."""
     rules = tuple(rules)
     return any(not one.denies for one in rules) and not any(one.denies and not one.checks for one in rules)
 
 
-def _about_people(settings: Settings, section: ClusterSettings) -> Mapping[str, tuple[Access, ...]]:
+def _about_people(settings: Settings, section: ClusterSettings) -> Mapping[str, tuple[ResourceAccess, ...]]:
     """What it takes to ask about people, and to write in their names."""
     people = [one.kubernetes for one in settings.people if one.kubernetes is not None]
-    wanted: dict[str, tuple[Access, ...]] = {}
+    wanted: dict[str, tuple[ResourceAccess, ...]] = {}
     if section.review and people:
-        reviews = Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews")
+        reviews = ResourceAccess(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews")
         wanted["ask about people"] = (reviews,)
     if section.impersonate:
         named = [("users", one.user) for one in people] + [("groups", each) for one in people for each in one.groups]
         wanted["write in people's names"] = tuple(
-            Access(verb="impersonate", group="", resource=resource, name=name) for resource, name in sorted(set(named))
+            ResourceAccess(verb="impersonate", group="", resource=resource, name=name)
+            for resource, name in sorted(set(named))
         )
     return wanted
 
 
-def _told(found: Finding) -> Iterator[str]:
+def _told(found: RbacFinding) -> Iterator[str]:
     """Comments, one line each: what a cluster answers must not begin a line of the YAML that is applied."""
     yield from (terminal.printable(line) for line in _comments(found))
     if found.missing:
         yield from _roles_of(found)
 
 
-def _comments(found: Finding) -> Iterator[str]:
+def _comments(found: RbacFinding) -> Iterator[str]:
     yield f"# Cluster {found.cluster}{f', asked as {found.user}' if found.user else ''}"
     if found.trouble:
         yield f"#   {found.trouble}"
@@ -168,19 +169,19 @@ def _comments(found: Finding) -> Iterator[str]:
         yield f"#   {what}: {_listed(missing) if missing else 'granted'}"
 
 
-def _roles_of(found: Finding) -> Iterator[str]:
+def _roles_of(found: RbacFinding) -> Iterator[str]:
     """Whole, of each place where something is missing: to apply one takes the place of what was there by its name."""
     if not found.user:
         yield "# The cluster does not say who the bot is: put its account in wherever ACCOUNT and NAMESPACE stand,"
         yield "# in the names too, so that another bot's Roles keep their own."
     places = {one.namespace for one in found.missing}
     wanted = {one for some in found.wanted.values() for one in some if one.namespace in places}
-    made = roles.documents(wanted, found.user) if found.user else roles.documents(wanted, _UNKNOWN, _UNNAMED)
+    made = roles.role_documents(wanted, found.user) if found.user else roles.role_documents(wanted, _UNKNOWN, _UNNAMED)
     yield "---"
     yield yaml.safe_dump_all(made, sort_keys=False, width=120).rstrip("\n")
 
 
-def _listed(missing: Iterable[Access]) -> str:
+def _listed(missing: Iterable[ResourceAccess]) -> str:
     by_place: dict[str, list[str]] = {}
     for one in missing:
         by_place.setdefault(one.namespace, []).append(f"{one}{f' ({one.name})' if one.name else ''}")

@@ -1,7 +1,7 @@
 """What an action may ask of a Kubernetes cluster: the verbs, in the API's own words.
 
 Objects are the JSON that the API answers, whole and unread: a typed model drops the fields that it does not know, and
-who writes such an object back deletes them. The trap: a write is sent once; who gets `Unsure` has to look.
+who writes such an object back deletes them. The trap: a write is sent once; who gets `OutcomeUnknown` has to look.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 #: An object as the API answers it.
-Thing = Mapping[str, Any]
+KubernetesObject = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
+class ResourceKind:
     """A resource of the API; `group` is "" for the core."""
 
     group: str
@@ -27,10 +27,10 @@ class Kind:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ref:
+class ObjectRef:
     """One object."""
 
-    kind: Kind
+    kind: ResourceKind
     namespace: str  #: "" for what belongs to no namespace
     name: str
 
@@ -38,17 +38,17 @@ class Ref:
         return f"{self.kind.title} {self.namespace}/{self.name}" if self.namespace else f"{self.kind.title} {self.name}"
 
 
-class How(StrEnum):
+class PatchType(StrEnum):
     """Kinds of patch, by their media types (JSON is YAML). Custom resources do not take the strategic one."""
 
-    STEPS = "application/json-patch+json"
+    JSON = "application/json-patch+json"
     MERGE = "application/merge-patch+json"
     STRATEGIC = "application/strategic-merge-patch+json"
     APPLY = "application/apply-patch+yaml"  #: server-side apply, never forced: a field of somebody else's is `Moved`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
+class ResourceAccess:
     """A right to something: its verb, and the resource with its subresource: "deployments/scale"."""
 
     verb: str
@@ -62,7 +62,7 @@ class Access:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mapped:
+class ClusterUser:
     """Who a person is to a cluster."""
 
     user: str
@@ -74,15 +74,19 @@ class Cluster(Protocol):
 
     name: str
 
-    def get(self, ref: Ref, sub: str = "") -> Thing | None:
+    def get(self, ref: ObjectRef, sub: str = "") -> KubernetesObject | None:
         """The object, or its subresource: "scale"; None where there is none, or its kind is not installed."""
         ...
 
-    def find(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Thing]:
+    def find(
+        self, kind: ResourceKind, namespace: str, *, labels: str = "", fields: str = ""
+    ) -> Sequence[KubernetesObject]:
         """All that the selectors name, however many pages; none where the kind is not installed."""
         ...
 
-    def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+    def patch(
+        self, ref: ObjectRef, patch: object, *, how: PatchType, by: str, sub: str = "", dry: bool = False
+    ) -> KubernetesObject:
         """Returns the object as it is then, or would be. `by`: the manager of the fields that it changes.
 
         Raises:
@@ -93,22 +97,22 @@ class Cluster(Protocol):
         """
         ...
 
-    def delete(self, ref: Ref, *, uid: str) -> None:
+    def delete(self, ref: ObjectRef, *, uid: str) -> None:
         """Only the very object of that uid. Raises as `patch` does; `Moved` also where it is gone."""
         ...
 
-    def awaited(self, ref: Ref, since: Thing, patience: timedelta) -> Thing | None:
+    def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
         """The object once it is not as in `since` any more, or as it is when patience ends. None: it is gone."""
         ...
 
-    def allowed(self, access: Access) -> bool:
+    def allowed(self, access: ResourceAccess) -> bool:
         """Whether whoever writes here has that right, by RBAC; what admission and quotas say is not in it."""
         ...
 
-    def granted(self, person: Mapped, access: Access) -> bool:
+    def allowed_for(self, person: ClusterUser, access: ResourceAccess) -> bool:
         """Whether that person has it. It is asked in the bot's own name, which needs `create` on the reviews."""
         ...
 
-    def acting_as(self, person: Mapped) -> Cluster:
+    def acting_as(self, person: ClusterUser) -> Cluster:
         """The same cluster, written to in that person's name; it is read in the bot's own."""
         ...

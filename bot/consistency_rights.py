@@ -16,7 +16,7 @@ from bot.section import ChannelSection
 _YES, _BREAK, _REVIEW = "yes", "break-glass", "review-glass"
 
 Tree = Mapping[str, Plain]
-Said = Iterator[tuple[Loc, str]]
+FoundFault = Iterator[tuple[Loc, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Declared:
     group_keys: tuple[str, ...]  #: keys of a role that name groups of a platform
 
 
-def contradictions(tree: Tree, declared: Declared) -> Said:
+def contradictions(tree: Tree, declared: Declared) -> FoundFault:
     """Where, and what is wrong there."""
     yield from _unknown_roles(tree)
     yield from _unknown_on_call(tree)
@@ -40,7 +40,7 @@ def contradictions(tree: Tree, declared: Declared) -> Said:
     yield from _glass_that_nobody_hears(tree)
 
 
-def dead_ends(tree: Tree, declared: Declared) -> Said:
+def unusable_rules(tree: Tree, declared: Declared) -> FoundFault:
     """What is allowed and ends badly: glass that somebody may break, and nobody else may review."""
     roles = _section(tree, "roles")
     if _by_groups(tree, roles, declared):
@@ -64,7 +64,7 @@ def entries(tree: Tree, section: str) -> Iterator[tuple[Loc, Tree]]:
             yield (section, number), entry
 
 
-def _unknown_roles(tree: Tree) -> Said:
+def _unknown_roles(tree: Tree) -> FoundFault:
     known = {*book.BUILT_IN, *_section(tree, "roles")}
     for section, key in (("people", "roles"), ("freezes", "except")):
         for loc, entry in entries(tree, section):
@@ -73,7 +73,7 @@ def _unknown_roles(tree: Tree) -> Said:
                     yield (*loc, key, number), f"is neither under `roles` nor built in; {nearest(role, known)}"
 
 
-def _unknown_on_call(tree: Tree) -> Said:
+def _unknown_on_call(tree: Tree) -> FoundFault:
     people = _ids(tree)
     for loc, service in entries(tree, "services"):
         for number, person in enumerate(_listed(service, "on_call")):
@@ -81,7 +81,7 @@ def _unknown_on_call(tree: Tree) -> Said:
                 yield (*loc, "on_call", number), f"is not the id of anybody under `people`; {nearest(person, people)}"
 
 
-def _unknown_contact(tree: Tree, channels: Collection[str]) -> Said:
+def _unknown_contact(tree: Tree, channels: Collection[str]) -> FoundFault:
     contact = _section(tree, "security").get("contact")
     known = _ids(tree) | {name for name in channels if name in _section(tree, "channels")}
     if isinstance(contact, str) and contact not in known:
@@ -91,20 +91,20 @@ def _unknown_contact(tree: Tree, channels: Collection[str]) -> Said:
         )
 
 
-def _freezes_that_end_before_they_begin(tree: Tree) -> Said:
+def _freezes_that_end_before_they_begin(tree: Tree) -> FoundFault:
     for loc, freeze in entries(tree, "freezes"):
         since, until = freeze.get("from"), freeze.get("until")
         if not isinstance(since, str) or not isinstance(until, str):
             continue
         try:
-            backwards = hours.moment(until) <= hours.moment(since)
+            backwards = hours.parse_moment(until) <= hours.parse_moment(since)
         except ValueError:
             continue  # Each of them says that for itself.
         if backwards:
             yield (*loc, "until"), "is not after `from`, so this freeze is never on; correct one of them"
 
 
-def _conditions_that_never_hold(tree: Tree) -> Said:
+def _conditions_that_never_hold(tree: Tree) -> FoundFault:
     services = [service for _, service in entries(tree, "services")]
     environments = {str(one["environment"]) for one in services if one.get("environment")}
     for loc, rule in _rules(tree):
@@ -117,7 +117,7 @@ def _conditions_that_never_hold(tree: Tree) -> Said:
             yield (*loc, "when", "on_call"), "never holds: nobody is on call; name people under services[].on_call"
 
 
-def _too_few_to_approve(tree: Tree, declared: Declared) -> Said:
+def _too_few_to_approve(tree: Tree, declared: Declared) -> FoundFault:
     """Whoever asks cannot approve, so where the holder of a rule is also an approver there must be one more."""
     approving = {name for name in {*book.BUILT_IN, *_section(tree, "roles")} if _says(tree, name, _YES)}
     if _by_groups(tree, approving, declared):
@@ -134,7 +134,7 @@ def _too_few_to_approve(tree: Tree, declared: Declared) -> Said:
             yield (*loc, "approvals"), said
 
 
-def _glass_that_nobody_hears(tree: Tree) -> Said:
+def _glass_that_nobody_hears(tree: Tree) -> FoundFault:
     for name in _section(tree, "roles"):
         if _role(tree, name).get("break_glass") is True and not _section(tree, "security").get("contact"):
             yield ("roles", name, "break_glass"), "needs security.contact: whom to page when the glass is broken"

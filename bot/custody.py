@@ -16,14 +16,14 @@ from functools import partial
 from bot.acts import AuditEntry, Code
 from bot.model import CLI
 from bot.ports import Rejected
-from bot.signer import Signer, handed_over, must_follow, signed, trusted
+from bot.signer import Signer, check_trusted, must_follow, sign_checkpoint, sign_handover
 from bot.store import checkpoints, ledger, pruning, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store
-from bot.store.ledger import Wanted
-from bot.store.seals import Seals
+from bot.store.ledger import EntryFilter
+from bot.store.seals import Sealer
 from bot.store.sql import Sql
-from bot.tree import Range
+from bot.tree import MerkleRange
 
 #: Somebody else may sign while we are about to; so often we try again.
 _TRIES = 10
@@ -41,7 +41,7 @@ class Prunable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class PrunedFile:
     """Where a part is kept that was pruned."""
 
     file: str
@@ -49,7 +49,7 @@ class Kept:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
+class RestoreGap:
     """What a copy that was put back does not hold: of `size` entries that were seen outside, all but `kept`."""
 
     kept: int
@@ -66,14 +66,16 @@ def rotate(store: Store, old: Signer, new: Signer) -> Checkpoint:
     """
     with store.read(long=True) as seen:
         last = checkpoints.newest(seen.sql)
-        used = checkpoints.left(seen.sql, new.verifier_key)
+        used = checkpoints.has_handed_over(seen.sql, new.verifier_key)
     _may_hand_over(last, old, new, used=used)
     said = f"Checkpoints are signed by {new.verifier_key} from here on, no more by {old.verifier_key}."
-    _sealed(store, AuditEntry(code=Code.KEY_CHANGED, by=_BY, said=said, place=CLI, more={"key": new.verifier_key}))
-    return _signed(store, old, partial(handed_over, old, new))
+    _sealed(
+        store, AuditEntry(code=Code.KEY_CHANGED, by=_BY, message=said, channel=CLI, details={"key": new.verifier_key})
+    )
+    return _signed(store, old, partial(sign_handover, old, new))
 
 
-def own_up(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], because: str) -> Lost:
+def record_restore(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], reason: str) -> RestoreGap:
     """Write down that a copy was restored. `anchors`: sizes and roots that were seen outside of the database.
 
     Raises:
@@ -81,13 +83,13 @@ def own_up(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], b
         Unavailable: the database does not take it.
     """
     with store.read(long=True) as seen:
-        before = [_told(one.body) for one in ledger.entries(seen.sql, Wanted(code=Code.RESTORED))]
+        before = [_told(one.body) for one in ledger.entries(seen.sql, EntryFilter(code=Code.RESTORED))]
     lost = _lost(store, anchors, [one for one in before if one is not None])
     if lost is None:
         raise Rejected("Nothing was written: all that was seen outside agrees with the log, or is owned up to already.")
     epoch = len(before) + 1
     more = {"epoch": str(epoch), "kept": str(lost.kept), "lost": str(lost.size), "root": b64encode(lost.root).decode()}
-    entry = AuditEntry(code=Code.RESTORED, by=_BY, said=because, place=CLI, more=more)
+    entry = AuditEntry(code=Code.RESTORED, by=_BY, message=reason, channel=CLI, details=more)
     _stated(store, signer, entry, f"restored {lost.kept} {lost.size}")
     return lost
 
@@ -100,14 +102,14 @@ def prune_point(store: Store, older_than: timedelta) -> Prunable:
         Unavailable: the database cannot be read.
     """
     with store.begin(seals.LANE, long=True) as tx:  # for its clock, by which the database judges what is young
-        if not pruning.may(store, tx.sql):
+        if not pruning.may_prune(store, tx.sql):
             raise Rejected(
                 "Nothing was pruned: the database's role may not call audit_prune. Let its owner say"
                 " `GRANT EXECUTE ON FUNCTION audit_prune(bigint, text)` to it."
             )
-        found, first = pruning.point(tx.sql, tx.now - older_than), pruning.start(tx.sql)
+        found, first = pruning.last_checkpoint_before(tx.sql, tx.now - older_than), pruning.first_position(tx.sql)
         while found is not None and (needed := _still_needed(tx.sql, found.tree.size)) is not None:
-            found = pruning.within(tx.sql, needed)
+            found = pruning.last_checkpoint_within(tx.sql, needed)
     if found is None:
         raise Rejected(
             f"Nothing was pruned: of what is older than {older_than.days} days (audit.keep_days) no checkpoint is left."
@@ -115,7 +117,7 @@ def prune_point(store: Store, older_than: timedelta) -> Prunable:
     return Prunable(first=first, size=found.tree.size, root=found.root)
 
 
-def prune(store: Store, signer: Signer, part: Prunable, kept: Kept) -> None:
+def prune(store: Store, signer: Signer, part: Prunable, kept: PrunedFile) -> None:
     """Write down that this part is pruned, and where it is kept; then take it out.
 
     Raises:
@@ -125,13 +127,13 @@ def prune(store: Store, signer: Signer, part: Prunable, kept: Kept) -> None:
     root = b64encode(part.root).decode()
     more = {"size": str(part.size), "root": root, "file": kept.file, "sha256": kept.sha256}
     said = f"The first {part.size} entries are taken out and kept in {kept.file}."
-    entry = AuditEntry(code=Code.PRUNED, by=_BY, said=said, place=CLI, more=more)
+    entry = AuditEntry(code=Code.PRUNED, by=_BY, message=said, channel=CLI, details=more)
     pruning.remove(store, part.size, _stated(store, signer, entry, f"pruned {part.size}"))
 
 
 def _still_needed(sql: Sql, size: int) -> int | None:
     """The place of an entry among the first `size` that excuses an anchor over as many or more; None where none is."""
-    for one in pruning.restored_before(sql, size):
+    for one in pruning.restores_before(sql, size):
         told = _told(one.body)
         if told is not None and told[1] >= size:
             return one.pos
@@ -147,13 +149,13 @@ def _told(body: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _lost(store: Store, anchors: Sequence[tuple[int, bytes]], before: Sequence[tuple[int, int]]) -> Lost | None:
+def _lost(store: Store, anchors: Sequence[tuple[int, bytes]], before: Sequence[tuple[int, int]]) -> RestoreGap | None:
     with store.read(long=True) as seen:
-        base = pruning.base(seen.sql)
-    tree = base.tree if base is not None else Range()
+        base = pruning.pruned_checkpoint(seen.sql)
+    tree = base.tree if base is not None else MerkleRange()
     agreed, differs = [tree.size], []
     for size, root in sorted(one for one in set(anchors) if one[0] >= tree.size):
-        tree = checkpoints.grown(store, tree, up_to=size)
+        tree = checkpoints.extended_tree(store, tree, up_to=size)
         if (tree.size, tree.root()) == (size, root):
             agreed.append(size)
         elif not any(kept < size <= lost for kept, lost in before):
@@ -161,7 +163,7 @@ def _lost(store: Store, anchors: Sequence[tuple[int, bytes]], before: Sequence[t
     if not differs:
         return None
     kept = max(size for size in agreed if size < differs[0][0])
-    return Lost(kept=kept, size=differs[-1][0], root=differs[-1][1])
+    return RestoreGap(kept=kept, size=differs[-1][0], root=differs[-1][1])
 
 
 def _may_hand_over(last: Checkpoint | None, old: Signer, new: Signer, *, used: bool) -> None:
@@ -182,25 +184,25 @@ def _may_hand_over(last: Checkpoint | None, old: Signer, new: Signer, *, used: b
 
 def _sealed(store: Store, entry: AuditEntry) -> None:
     with store.begin(seals.LANE, long=True) as tx:
-        uids = ledger.record(tx, [entry])
-    Seals(store).seal_now(uids)
+        uids = ledger.append(tx, [entry])
+    Sealer(store).seal_now(uids)
 
 
 def _stated(store: Store, signer: Signer, entry: AuditEntry, line: str) -> str:
     """The entry, its seal, and the checkpoint over it that says `line`, in one commit; returns the entry's uid."""
     with store.begin(seals.LANE, long=True) as tx:  # until it ends nobody else seals or signs
         tree = _grown(store, signer)
-        (uid,) = ledger.record(tx, [entry])
-        waiting = seals.unsealed(tx.sql, [uid])
+        (uid,) = ledger.append(tx, [entry])
+        waiting = seals.unsealed_entries(tx.sql, [uid])
         sealed = seals.seal(tx, waiting)
         if sealed.first != tree.size:
             raise Rejected(f"Nothing was signed: {sealed.first} entries are sealed, and {tree.size} could be read.")
-        if not checkpoints.put(tx, signed(signer, tree.grown(one.leaf for one in waiting), tx.now, line)):
+        if not checkpoints.put(tx, sign_checkpoint(signer, tree.extended(one.leaf for one in waiting), tx.now, line)):
             raise Rejected("Nothing was signed: more is signed than there is. `vakhta audit verify` tells more.")
     return uid
 
 
-def _signed(store: Store, signer: Signer, make: Callable[[Range, datetime], Checkpoint]) -> Checkpoint:
+def _signed(store: Store, signer: Signer, make: Callable[[MerkleRange, datetime], Checkpoint]) -> Checkpoint:
     """A checkpoint over all that is sealed. `signer`: whose log it was so far."""
     for _ in range(_TRIES):
         tree = _grown(store, signer)
@@ -211,14 +213,14 @@ def _signed(store: Store, signer: Signer, make: Callable[[Range, datetime], Chec
     raise Rejected("Nothing was signed: somebody else signs all the time. Stop the bot and try again.")
 
 
-def _grown(store: Store, signer: Signer) -> Range:
+def _grown(store: Store, signer: Signer) -> MerkleRange:
     with store.read(long=True) as seen:
         last = checkpoints.newest(seen.sql)
-        left = last is not None and checkpoints.left(seen.sql, signer.verifier_key)
-        base = pruning.base(seen.sql)
+        left = last is not None and checkpoints.has_handed_over(seen.sql, signer.verifier_key)
+        base = pruning.pruned_checkpoint(seen.sql)
     try:
         if last is not None and last.key_id != signer.key_id:
             must_follow(signer, last, handed_over=left)
-        return checkpoints.grown(store, trusted(signer, last, base))
+        return checkpoints.extended_tree(store, check_trusted(signer, last, base))
     except ValueError as why:
         raise Rejected(f"Nothing was signed: {why}. `vakhta audit verify` tells more.") from None

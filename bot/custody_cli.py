@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bot import logs, terminal
-from bot.inspection.evidence import Unreadable
-from bot.inspection.outside import Outside, outside_of
+from bot.inspection.evidence import UnreadableLog
+from bot.inspection.outside import ExternalAnchors, external_anchors
 from bot.ports import Rejected
-from bot.settings import Settings, read
+from bot.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from bot.store.engine import Store
@@ -36,7 +36,7 @@ def add_to(add: Add) -> None:
 
 def _rotate(given: argparse.Namespace) -> int:
     with opened_store(given) as (settings, store):
-        old, new = parts().previous_signer_of(settings), parts().signer_of(settings, store)
+        old, new = parts().build_previous_signer(settings), parts().build_signer(settings, store)
         if old is None:
             raise Rejected("No key was handed over: audit.previous_key does not name the one that signs now. Set it.")
         if new is None:
@@ -52,40 +52,42 @@ def _restored(given: argparse.Namespace) -> int:
     with opened_store(given) as (settings, store):
         outside = seen_outside(given.anchors, settings)
         if not outside.anchors:
-            said = "; ".join(outside.amiss) or "none is named"
+            said = "; ".join(outside.problem) or "none is named"
             raise Rejected(f"Nothing was written: without an anchor nobody knows what is lost ({said}). Use --anchors.")
-        signer = parts().signer_of(settings, store)
+        signer = parts().build_signer(settings, store)
         if signer is None:
             raise Rejected("Nothing was written: it must be signed, and audit.key does not name a key. Set it.")
-        lost = _custody().own_up(store, signer, [(one.size, one.root) for one in outside.anchors], given.because)
+        lost = _custody().record_restore(
+            store, signer, [(one.size, one.root) for one in outside.anchors], given.because
+        )
     terminal.out(f"Of {lost.size} entries that had been anchored, those behind the first {lost.kept} are lost.")
     terminal.out("The log says so from now on, and so does `vakhta audit verify`. Start the bot, all of its processes.")
     return 0
 
 
-def seen_outside(named: Sequence[Path], settings: Settings | None) -> Outside:
+def seen_outside(named: Sequence[Path], settings: Settings | None) -> ExternalAnchors:
     """What was named, else what the settings put outside and can be read from here.
 
     Raises:
         Unreadable: something that was named cannot be read.
     """
     if settings is None:
-        return outside_of(named, None, ())
+        return external_anchors(named, None, ())
     section = settings.audit.anchors
     others = [name for name, one in (("audit.anchors.s3", section.s3), ("audit.anchors.chat", section.chat)) if one]
-    return outside_of(named, section.file, others)
+    return external_anchors(named, section.file, others)
 
 
 @contextmanager
 def opened_store(given: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
     """Open while something is done. Raises `Rejected` where the database does not take it."""
-    settings, _ = read(given.config, os.environ)
+    settings, _ = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     store: Store = parts().open_store(settings)
     unavailable: type[Exception] = importlib.import_module("bot.store.engine").Unavailable
     try:
         yield settings, store
-    except Unreadable as why:
+    except UnreadableLog as why:
         raise Rejected(f"Nothing was written: {why}.") from None
     except unavailable as trouble:
         raise Rejected(

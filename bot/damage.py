@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot import alarms
-from bot.answering import Done, Taken
-from bot.model import Delivered
+from bot.answering import Done, IntakeResult
+from bot.model import AlertBatch
 from bot.store.engine import Store
 
 #: How often it is looked for, and tried again where it was not stored.
 EVERY_S = 15
 
 
-class Damage:
-    """`take` is the intake's. `tell` is called again and again."""
+class DamageAlert:
+    """`take` is the intake's. `report` is called again and again."""
 
-    def __init__(self, store: Store, take: Callable[[Delivered, Done], None]) -> None:
+    def __init__(self, store: Store, take: Callable[[AlertBatch, Done], None]) -> None:
         self._store = store
         self._take = take
         self._told = False
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Until it is stored; once in a life of this process."""
         said = self._store.damage()
         if said is not None and not self._told:
             self._take(alarms.damaged(said, self._store.now()), self._hear)
 
-    def _hear(self, taken: Taken | Exception) -> None:
-        self._told = isinstance(taken, Taken)
+    def _hear(self, taken: IntakeResult | Exception) -> None:
+        self._told = isinstance(taken, IntakeResult)

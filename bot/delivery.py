@@ -17,16 +17,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import words
-from bot.bell import Bell
-from bot.cards import card
+from bot.bell import WakeSignal
+from bot.cards import incident_card
 from bot.failpoints import failpoint
-from bot.model import Kind, Notice
+from bot.model import MessageKind, Notification
 from bot.ports import Channel, Undelivered
 from bot.store import claims
 from bot.store.claims import Claim
 from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
-from bot.story import Told, Written
+from bot.story import Committed, OnCommit
 
 logger = logging.getLogger(__name__)
 
@@ -48,33 +48,33 @@ _AFTER_S = 0.001
 
 
 #: Takes the incident, the channel and why it was given up, in the transaction that does so.
-ReportFailure = Callable[[Tx, int, str, str], Written]
+ReportFailure = Callable[[Tx, int, str, str], Committed]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class Backoff:
     """How long to wait before the next try."""
 
-    first: timedelta = timedelta(seconds=1)
-    most: timedelta = timedelta(seconds=60)
+    initial: timedelta = timedelta(seconds=1)
+    maximum: timedelta = timedelta(seconds=60)
 
-    def again(self, attempts: int) -> timedelta:
+    def delay(self, attempts: int) -> timedelta:
         """Full jitter: anything up to the doubled bound, so that many rows do not return in step."""
-        bound = min(self.most, self.first * (1 << min(attempts - 1, 16)))
+        bound = min(self.maximum, self.initial * (1 << min(attempts - 1, 16)))
         jitter = random.uniform(0.0, 1.0)  # noqa: S311 - spreads tries, guards nothing
         return max(_SOONEST, bound * jitter)
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """How long a channel's thread has nothing to do; `deaf`: whatever is owed meanwhile could not be sent either."""
+class Idle:
+    """How long a channel's thread has nothing to do; `waits_blindly`: whatever is owed meanwhile could not be sent either."""
 
     seconds: float
-    deaf: bool = False
+    waits_blindly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Mine:
+class ClaimedMessage:
     """What this thread has claimed, and when by its own monotonic clock, in seconds."""
 
     claim: Claim
@@ -82,10 +82,10 @@ class Mine:
 
 
 #: Look again at once.
-_AGAIN = Rest(0.0)
+_AGAIN = Idle(0.0)
 
 
-class Outcome:
+class SendResult:
     """Names of what became of a try, for the metrics."""
 
     SENT = "sent"
@@ -94,7 +94,7 @@ class Outcome:
     FENCED = "fenced"
 
 
-class Delivery:
+class Sender:
     """All channels' queues. `observe(claim, outcome)` hears of every try."""
 
     def __init__(
@@ -104,19 +104,19 @@ class Delivery:
         *,
         public_url: str,
         report_failure: ReportFailure,
-        told: Told,
-        patience: Patience | None = None,
+        on_commit: OnCommit,
+        patience: Backoff | None = None,
         observe: Callable[[Claim, str, datetime], None] = lambda _claim, _outcome, _now: None,
     ) -> None:
         self._store = store
         self._report_failure = report_failure
         self._public_url = public_url
-        self._told = told
-        self._patience = patience or Patience()
+        self._on_commit = on_commit
+        self._patience = patience or Backoff()
         self._observe = observe
         self._stopping = threading.Event()
         self._here = threading.local()  #: .unsure: what this thread claimed, until the database has said so
-        self._bells = {one.name: Bell() for one in channels}
+        self._bells = {one.name: WakeSignal() for one in channels}
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), name=f"delivery-{one.name}-{place}", daemon=True)
             for one in channels
@@ -132,7 +132,7 @@ class Delivery:
         """Claim nothing more and let what is being sent finish. False: something was still being sent at the end."""
         self._stopping.set()
         for bell in self._bells.values():
-            bell.ring_all()
+            bell.notify_all()
         ends = time.monotonic() + within.total_seconds()
         for thread in self._threads:
             if thread.is_alive():
@@ -143,34 +143,34 @@ class Delivery:
         """Something new is owed to these."""
         for name in channels:
             if name in self._bells:
-                self._bells[name].ring()
+                self._bells[name].notify()
 
     def _serve(self, channel: Channel) -> None:
         bell = self._bells[channel.name]
         while not self._stopping.is_set():
             heard = bell.count
             try:
-                rest = self.step(channel)
+                rest = self.send_next(channel)
             except Unavailable as trouble:
                 logger.warning("queue not reached", extra={"channel": channel.name, "why": str(trouble)})
-                rest = Rest(_LOOK_EVERY_S, deaf=True)
+                rest = Idle(_LOOK_EVERY_S, waits_blindly=True)
             except Exception:
                 # The edge of the path: a bug in one row must not end the channel's thread.
                 logger.exception("delivery failed", extra={"channel": channel.name})
-                rest = Rest(_LOOK_EVERY_S, deaf=True)
-            if rest.deaf:
+                rest = Idle(_LOOK_EVERY_S, waits_blindly=True)
+            if rest.waits_blindly:
                 self._stopping.wait(rest.seconds)
             elif rest.seconds:
                 bell.wait(rest.seconds, heard)
 
-    def step(self, channel: Channel) -> Rest:
+    def send_next(self, channel: Channel) -> Idle:
         """Send what may be sent now; returns how long there is nothing to do."""
         self._give_back_unsure()
         # A claim that a power failure undoes is a row that is owed: what comes of any sender that dies.
         with self._store.begin(channel.name, synced=False) as tx:
             after = self._next(tx, channel)
         self._here.unsure = None
-        while isinstance(after, Mine):
+        while isinstance(after, ClaimedMessage):
             after = self._send(channel, after)
         return after
 
@@ -181,23 +181,23 @@ class Delivery:
             self._give_back(unsure, Undelivered("the database did not say that it was claimed, so it was not sent"))
             self._here.unsure = None
 
-    def _next(self, tx: Tx, channel: Channel) -> Mine | Rest:
+    def _next(self, tx: Tx, channel: Channel) -> ClaimedMessage | Idle:
         began = time.monotonic()
         found = claims.claim(tx, channel.name, limits=channel.limits, lease=LEASE)
         if isinstance(found, Claim):
             failpoint("delivery.claiming")
             self._here.unsure = found
-            return Mine(found, began)
+            return ClaimedMessage(found, began)
         if found.until is None:
-            return Rest(_LOOK_EVERY_S)
+            return Idle(_LOOK_EVERY_S)
         seconds = (found.until - tx.now).total_seconds() + _AFTER_S
-        return Rest(min(_LOOK_EVERY_S, max(_AFTER_S, seconds)), deaf=bool(found.why))
+        return Idle(min(_LOOK_EVERY_S, max(_AFTER_S, seconds)), waits_blindly=bool(found.reason))
 
-    def _send(self, channel: Channel, mine: Mine) -> Mine | Rest:
+    def _send(self, channel: Channel, mine: ClaimedMessage) -> ClaimedMessage | Idle:
         """Send it and store how that went; returns what is next."""
         failpoint("delivery.claimed")
         # There may be more: another of the channel's threads looks while this one sends.
-        self._bells[channel.name].ring()
+        self._bells[channel.name].notify()
         if time.monotonic() - mine.began > LEASE.total_seconds() * _SPENT:
             # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
             return self._give_back(mine.claim, Undelivered("its sender was held up, so it was not sent"))
@@ -207,7 +207,7 @@ class Delivery:
         failpoint("delivery.closed")
         return after
 
-    def _tried(self, channel: Channel, one: Claim) -> Callable[[], Mine | Rest]:
+    def _tried(self, channel: Channel, one: Claim) -> Callable[[], ClaimedMessage | Idle]:
         """Send it; returns what stores how that went."""
         try:
             return partial(self._close, channel, one, channel.deliver(self._notice(one)))
@@ -222,7 +222,7 @@ class Delivery:
             trouble = Undelivered(f"fault in the bot: {type(bug).__name__}", permanent=poison)
             return partial(self._give_back, one, trouble, fault=fault)
 
-    def _until_stored(self, close: Callable[[], Mine | Rest]) -> Mine | Rest:
+    def _until_stored(self, close: Callable[[], ClaimedMessage | Idle]) -> ClaimedMessage | Idle:
         """How it went is known only here: a database in trouble must not make it be sent again."""
         while True:
             try:
@@ -232,54 +232,56 @@ class Delivery:
                 if self._stopping.wait(_AGAIN_S):
                     raise
 
-    def _close(self, channel: Channel, one: Claim, ref: str | None) -> Mine | Rest:
+    def _close(self, channel: Channel, one: Claim, ref: str | None) -> ClaimedMessage | Idle:
         """It arrived. The next one is claimed in the same turn: in a storm each turn is waited for."""
         self._give_back_unsure()
-        after: Mine | Rest = _AGAIN
+        after: ClaimedMessage | Idle = _AGAIN
         with self._store.begin(one.channel) as tx:
             claims.count_from_end(tx, one)
-            ours = claims.sent(tx, one, ref)
+            ours = claims.mark_sent(tx, one, ref)
             failpoint("delivery.closing")
             if not self._stopping.is_set():
                 after = self._next(tx, channel)
         self._here.unsure = None
-        self._observe(one, Outcome.SENT if ours else Outcome.FENCED, tx.now)
+        self._observe(one, SendResult.SENT if ours else SendResult.FENCED, tx.now)
         return after
 
-    def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> Rest:
+    def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> Idle:
         """It did not arrive: owed again, or, where no try can help, dead and told on the other channels."""
-        said = words.clean(trouble.said)[:500]
-        written = Written()
-        after = None if trouble.after is None else min(trouble.after, LONGEST_RETRY)
+        said = words.storable(trouble.message)[:500]
+        written = Committed()
+        after = None if trouble.retry_after is None else min(trouble.retry_after, LONGEST_RETRY)
         with self._store.begin() as tx:
             claims.count_from_end(tx, one)
             if after is not None:
-                claims.hold(tx, one.channel, tx.now + after, said)
+                claims.pause(tx, one.channel, tx.now + after, said)
             if trouble.permanent:
-                ours, outcome = claims.buried(tx, one, said), Outcome.DEAD
+                ours, outcome = claims.mark_dead(tx, one, said), SendResult.DEAD
                 why = f"{_name(one)} cannot be delivered: {said}"
                 written = self._report_failure(tx, one.incident.id, one.channel, why) if ours else written
             else:
-                again = tx.now + (after or self._patience.again(one.attempts))
-                ours, outcome = claims.failed(tx, one, said, again_at=again, fault=fault), Outcome.FAILED
+                again = tx.now + (after or self._patience.delay(one.attempts))
+                ours, outcome = claims.mark_failed(tx, one, said, again_at=again, fault=fault), SendResult.FAILED
             failpoint("delivery.giving_back")
-        self._observe(one, outcome if ours else Outcome.FENCED, tx.now)
-        self._told(written)
+        self._observe(one, outcome if ours else SendResult.FENCED, tx.now)
+        self._on_commit(written)
         return _AGAIN
 
-    def _notice(self, one: Claim) -> Notice:
-        return Notice(
+    def _notice(self, one: Claim) -> Notification:
+        return Notification(
             key=f"{one.id}-{one.version}",
             kind=one.kind,
             incident=one.incident,
             event=one.event,
-            card=card(one.incident, public_url=self._public_url, runs=one.runs),
+            card=incident_card(one.incident, public_url=self._public_url, runs=one.runs),
             ref=one.ref,
-            owed_at=one.owed_at,
-            tried=one.attempts > 1,
+            due_at=one.owed_at,
+            attempted=one.attempts > 1,
         )
 
 
 def _name(one: Claim) -> str:
-    what = {Kind.CARD: "The card", Kind.LINE: "A line of the story", Kind.PAGE: "THE PAGE"}[one.kind]
+    what = {MessageKind.CARD: "The card", MessageKind.LINE: "A line of the story", MessageKind.PAGE: "THE PAGE"}[
+        one.kind
+    ]
     return f"{what} for {one.channel}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bot.faults import Fault, Faulty, Loc, Marked, Plain, spelled
+from bot.faults import InvalidSettings, Loc, Plain, SettingsDocument, SettingsFault, key_path
 
 _LARGEST = 1024 * 1024  #: bytes of a file
 _DEEPEST = 32
@@ -23,23 +23,25 @@ _KINDS = ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "val
 _TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _KINDS)
 
 
-def read(path: Path) -> Marked:
+def read_document(path: Path) -> SettingsDocument:
     """The file's values and marks; `Marked.faults` holds what can be read past.
 
     Raises:
         Faulty: it cannot be read at all (not there, too large, not YAML, made to exhaust memory).
     """
-    given = Marked(str(path))
+    given = SettingsDocument(str(path))
     text = _text_of(path)
     try:
         _measure(text, given)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
-        raise Faulty(_unreadable(error, text, given.file)) from None
+        raise InvalidSettings(_unreadable(error, text, given.file)) from None
     if node is None:
         return given
     if not isinstance(node, yaml.MappingNode):
-        raise Faulty([Fault(given.file, 1, 1, "", "must be keys and values, such as `server:`; see deploy/config")])
+        raise InvalidSettings(
+            [SettingsFault(given.file, 1, 1, "", "must be keys and values, such as `server:`; see deploy/config")]
+        )
     _Reading(given).read_mapping(node, (), given.tree)
     return given
 
@@ -49,19 +51,21 @@ def _text_of(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
     except OSError as error:
-        raise Faulty(
-            [Fault(str(path), 1, 1, "", f"cannot be read ({error.strerror}); name it with --config")]
+        raise InvalidSettings(
+            [SettingsFault(str(path), 1, 1, "", f"cannot be read ({error.strerror}); name it with --config")]
         ) from None
     if len(raw) > _LARGEST:
-        raise Faulty([Fault(str(path), 1, 1, "", "is larger than 1 MiB, which no settings file is; nothing was read")])
+        raise InvalidSettings(
+            [SettingsFault(str(path), 1, 1, "", "is larger than 1 MiB, which no settings file is; nothing was read")]
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise Faulty([Fault(str(path), line, 1, "", "is not UTF-8; save it as UTF-8")]) from None
+        raise InvalidSettings([SettingsFault(str(path), line, 1, "", "is not UTF-8; save it as UTF-8")]) from None
 
 
-def _measure(text: str, given: Marked) -> None:
+def _measure(text: str, given: SettingsDocument) -> None:
     """Walk the file as a flat stream, before anything recursive may touch it."""
     depth = aliases = values = 0
     for event in yaml.parse(text, Loader=_LOADER):
@@ -73,27 +77,27 @@ def _measure(text: str, given: Marked) -> None:
             said = (
                 f"goes past what settings may hold ({_DEEPEST} levels, {_MOST_ALIASES} aliases, {_MOST_VALUES} values)"
             )
-            raise Faulty([Fault(given.file, line, column, "", f"{said}; nothing was read")])
+            raise InvalidSettings([SettingsFault(given.file, line, column, "", f"{said}; nothing was read")])
 
 
-def _unreadable(error: yaml.YAMLError, text: str, file: str) -> Iterator[Fault]:
+def _unreadable(error: yaml.YAMLError, text: str, file: str) -> Iterator[SettingsFault]:
     tabs = [
         number for number, line in enumerate(text.splitlines(), 1) if "\t" in line[: len(line) - len(line.lstrip())]
     ]
     for number in tabs:
-        yield Fault(file, number, 1, "", "is indented with a tab; YAML takes spaces only")
+        yield SettingsFault(file, number, 1, "", "is indented with a tab; YAML takes spaces only")
     if tabs:
         return
     mark = getattr(error, "problem_mark", None)
     said = getattr(error, "problem", None) or "it holds a character that YAML does not allow"
     line, column = _place(mark)
-    yield Fault(file, line, column, "", f"is not YAML here ({said}); mend the line or the one above it")
+    yield SettingsFault(file, line, column, "", f"is not YAML here ({said}); mend the line or the one above it")
 
 
 class _Reading:
     """Turns nodes into plain values; a value that an alias repeats is counted each time."""
 
-    def __init__(self, given: Marked) -> None:
+    def __init__(self, given: SettingsDocument) -> None:
         self._given = given
         self._left = _MOST_VALUES
 
@@ -102,13 +106,15 @@ class _Reading:
         for key_node, value_node in node.value:
             key, mark = str(key_node.value), _place(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
-                self._given.faults.append(Fault(self._given.file, *mark, spelled(loc), "has a key that is not a word"))
+                self._given.faults.append(
+                    SettingsFault(self._given.file, *mark, key_path(loc), "has a key that is not a word")
+                )
                 continue
             here = (*loc, key)
             if key in first:
                 said = f"is here twice, first on line {first[key]}; keep one"
-                self._given.blamed.add(here)
-                self._given.faults.append(Fault(self._given.file, *mark, spelled(here), said))
+                self._given.keys_with_faults.add(here)
+                self._given.faults.append(SettingsFault(self._given.file, *mark, key_path(here), said))
                 continue
             first[key] = mark[0]
             self._given.keys[here] = mark
@@ -118,9 +124,13 @@ class _Reading:
         self._given.values[loc] = _place(node.start_mark)
         self._left -= 1
         if self._left < 0 or len(loc) > _DEEPEST:
-            raise Faulty([self._given.fault(loc, "grows without end through its aliases; write the values out")])
+            raise InvalidSettings(
+                [self._given.fault(loc, "grows without end through its aliases; write the values out")]
+            )
         if node.tag not in _TAGS:
-            self._given.blame(loc, "has a YAML tag (!...); tags are never obeyed, write the plain value", on_value=True)
+            self._given.add_fault(
+                loc, "has a YAML tag (!...); tags are never obeyed, write the plain value", on_value=True
+            )
         if isinstance(node, yaml.MappingNode):
             mapping: dict[str, Plain] = {}
             self.read_mapping(node, loc, mapping)

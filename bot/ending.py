@@ -11,153 +11,155 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot import incidents, story
-from bot.acts import AuditEntry, Code, Ended, Outcome
+from bot.acts import AuditEntry, Code, Outcome, Result
 from bot.failpoints import failpoint
-from bot.model import Ask, What
-from bot.owing import Mouth
-from bot.plans import SHOWN, Drawn
-from bot.states import State, state_of
+from bot.model import EventType, Request
+from bot.owing import Subscription
+from bot.plans import SHOWN, Proposal
+from bot.states import RunState, run_state
 from bot.store import gates, ledger, ran, tellings
 from bot.store import glass as glasses
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.store.tx import Tx
-from bot.story import Told, Written
-from bot.wishes import Acted
+from bot.story import Committed, OnCommit
+from bot.wishes import ActionReported
 
 logger = logging.getLogger(__name__)
 
 #: Called with the alert's name, the run and what is to be looked at; returns once that is stored, so that somebody will
 #: be paged, and raises `Unavailable` where it could not be.
-Alarm = Callable[[str, str, str], None]
+RaiseAlert = Callable[[str, str, str], None]
 
-_CODES = {Ended.DONE: Code.DONE, Ended.FAILED: Code.FAILED, Ended.UNKNOWN: Code.UNKNOWN}
+_CODES = {Result.DONE: Code.DONE, Result.FAILED: Code.FAILED, Result.UNKNOWN: Code.UNKNOWN}
 _WHATS = {
-    State.DONE: What.ACTED,
-    State.UNWELL: What.ACTED_UNWELL,
-    State.FAILED: What.NOT_ACTED,
-    State.UNKNOWN: What.ACTED_UNSURE,
+    RunState.DONE: EventType.ACTION_DONE,
+    RunState.DEGRADED: EventType.ACTION_DEGRADED,
+    RunState.FAILED: EventType.ACTION_NOT_DONE,
+    RunState.UNKNOWN: EventType.ACTION_UNKNOWN,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Endings:
+class OutcomeWriter:
     """`write` is the one way in which a run ends."""
 
     store: Store
-    mouths: Sequence[Mouth]
-    told: Told
-    alarm: Alarm
+    subscriptions: Sequence[Subscription]
+    on_commit: OnCommit
+    raise_alert: RaiseAlert
 
-    def write(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
+    def write(self, run: Run, proposal: Proposal, outcome: Outcome) -> None:
         """Once; a database in trouble leaves the run to be looked at."""
-        plan, done = drawn.plan, outcome.ended is Ended.DONE
-        held = done and not outcome.unwell  # what is not well already needs no check to say so
-        written = Written()
+        plan, done = proposal.plan, outcome.result is Result.DONE
+        held = done and not outcome.degraded  # what is not well already needs no check to say so
+        written = Committed()
         try:
-            self._page(run, drawn, outcome)  # before its row says so: after that nobody comes back to it
+            self._page(run, proposal, outcome)  # before its row says so: after that nobody comes back to it
             with self.store.begin() as tx:
                 ours = ran.end(
                     tx,
                     run,
                     outcome,
-                    revert_at=tx.now + plan.lasts if done and plan.lasts and outcome.undo else None,
-                    check_until=tx.now + plan.within if held and plan.check and plan.within else None,
+                    revert_at=tx.now + plan.undo_after if done and plan.undo_after and outcome.undo_command else None,
+                    check_until=tx.now + plan.check_duration if held and plan.check and plan.check_duration else None,
                 )
                 if ours:
-                    gates.close(tx, run.id)  # What it has opened and left open would go on without it.
-                    ledger.record(tx, [entry(_code(outcome), outcome.said, run, drawn, None)])
-                    written = replace(self._tell(tx, run, drawn, outcome), ran=(_state(outcome),))
-                    (tellings.told if drawn.incident_id else tellings.over)(tx, run)
+                    gates.close_gate(tx, run.id)  # What it has opened and left open would go on without it.
+                    ledger.append(tx, [outcome_entry(_code(outcome), outcome.message, run, proposal, None)])
+                    written = replace(self._tell(tx, run, proposal, outcome), run_states=(_state(outcome),))
+                    (tellings.delete if proposal.incident_id else tellings.mark_due)(tx, run)
                     failpoint("run.ending")
             if done and not ours:
-                self._correct(run, drawn, outcome)
+                self._correct(run, proposal, outcome)
         except Unavailable as trouble:
             logger.warning("how a run ended is not stored yet", extra={"run": run.id, "why": str(trouble)})
-        self.told(written)
+        self.on_commit(written)
 
-    def not_well(self, run: Run, why: str) -> None:
+    def write_degraded(self, run: Run, reason: str) -> None:
         """What was done is found not to hold after its end; somebody was paged about it by whoever found that."""
-        outcome = Outcome(ended=Ended.DONE, said=f"{run.said} NOT WELL: {why}", unwell=why)
+        outcome = Outcome(result=Result.DONE, message=f"{run.message} NOT WELL: {reason}", degraded=reason)
         with self.store.begin() as tx:
-            if not ran.not_well(tx, run, why):
+            if not ran.mark_degraded(tx, run, reason):
                 return
             drawn = ran.plan_of_run(tx.sql, run)
-            ledger.record(tx, [entry(Code.UNWELL, outcome.said, run, drawn, None)])
+            ledger.append(tx, [outcome_entry(Code.UNWELL, outcome.message, run, drawn, None)])
             written = self._tell(tx, run, drawn, outcome)
-        self.told(written)
+        self.on_commit(written)
 
-    def _page(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
+    def _page(self, run: Run, proposal: Proposal, outcome: Outcome) -> None:
         """Somebody, about what nobody sees. Who asked for what is not well hears so themselves; but time asks too, and
         where the process died in between nobody may wait for the answer any more.
         """
-        if outcome.ended is Ended.UNKNOWN:
-            self.alarm("RunUnknown", run.id, f"{drawn.words}: {outcome.said}")
-        elif outcome.unwell and (drawn.place == "watch" or run.lost_at is not None):
-            self.alarm("RunUnwell", run.id, f"{drawn.words}: {outcome.said}")
+        if outcome.result is Result.UNKNOWN:
+            self.raise_alert("RunUnknown", run.id, f"{proposal.command}: {outcome.message}")
+        elif outcome.degraded and (proposal.channel == "watch" or run.lost_at is not None):
+            self.raise_alert("RunUnwell", run.id, f"{proposal.command}: {outcome.message}")
 
-    def _correct(self, run: Run, drawn: Drawn, outcome: Outcome) -> None:
+    def _correct(self, run: Run, proposal: Proposal, outcome: Outcome) -> None:
         """It was frozen inside its call, judged failed, and had its effect after that: a person has to hear of it."""
-        said = f"Judged failed while its process was held up, and done after that: {outcome.said}"
-        late = replace(outcome, ended=Ended.UNKNOWN, said=said)
+        said = f"Judged failed while its process was held up, and done after that: {outcome.message}"
+        late = replace(outcome, result=Result.UNKNOWN, message=said)
         with self.store.begin() as tx:
-            if not ran.doubt(tx, run, late):
+            if not ran.mark_lost(tx, run, late):
                 return
-            ledger.record(tx, [entry(Code.UNKNOWN, said, run, drawn, None)])
-            written = self._tell(tx, run, drawn, late)
-        self.told(written)
-        self.alarm("RunUnknown", run.id, f"{drawn.words}: {said}")
+            ledger.append(tx, [outcome_entry(Code.UNKNOWN, said, run, proposal, None)])
+            written = self._tell(tx, run, proposal, late)
+        self.on_commit(written)
+        self.raise_alert("RunUnknown", run.id, f"{proposal.command}: {said}")
 
-    def _tell(self, tx: Tx, run: Run, drawn: Drawn, outcome: Outcome) -> Written:
+    def _tell(self, tx: Tx, run: Run, proposal: Proposal, outcome: Outcome) -> Committed:
         """On the incident where it was asked, that of the run which it undoes, and that of the broken glass."""
-        broken = glasses.by_id(tx.sql, run.glass) if run.glass else None
+        broken = glasses.by_id(tx.sql, run.break_glass_id) if run.break_glass_id else None
         state = _state(outcome)
-        behind = ", behind broken glass" if run.glass else ""
-        undoes = f", which undoes run {drawn.undoes[:SHOWN]}" if drawn.undoes else ""
-        said = f"{run.by}{behind}: {drawn.words}{undoes}: {state}. {outcome.said}"
-        wish = Acted(what=_WHATS[state], by=run.by, said=said, via=drawn.place)
-        about = dict.fromkeys((drawn.incident_id, _undone_on(tx, drawn), broken.incident_id if broken else None))
+        behind = ", behind broken glass" if run.break_glass_id else ""
+        undoes = f", which undoes run {proposal.undo_of[:SHOWN]}" if proposal.undo_of else ""
+        said = f"{run.by}{behind}: {proposal.command}{undoes}: {state}. {outcome.message}"
+        wish = ActionReported(type=_WHATS[state], by=run.by, text=said, via=proposal.channel)
+        about = dict.fromkeys((proposal.incident_id, _undone_on(tx, proposal), broken.incident_id if broken else None))
         found = tx.incidents([one for one in about if one is not None])
         changes = [incidents.change(found[one], wish, now=tx.now) for one in about if one in found]
-        return story.write(tx, changes, self.mouths)
+        return story.write(tx, changes, self.subscriptions)
 
 
-def whole(outcome: Outcome, drawn: Drawn) -> Outcome:
+def complete_outcome(outcome: Outcome, proposal: Proposal) -> Outcome:
     """With the way back that its plan knew, and with all that is to be said in one text."""
-    said = f"{outcome.said} NOT WELL: {outcome.unwell}" if outcome.unwell else outcome.said
-    return replace(outcome, said=said, undo=outcome.undo or drawn.plan.undo)
+    said = f"{outcome.message} NOT WELL: {outcome.degraded}" if outcome.degraded else outcome.message
+    return replace(outcome, message=said, undo_command=outcome.undo_command or proposal.plan.undo_command)
 
 
-def _undone_on(tx: Tx, drawn: Drawn) -> int | None:
+def _undone_on(tx: Tx, proposal: Proposal) -> int | None:
     """The incident on which the run was told that this one undoes."""
-    return ran.plan_of_run(tx.sql, ran.run_of(tx.sql, drawn.undoes)).incident_id if drawn.undoes else None
+    return ran.plan_of_run(tx.sql, ran.get_run(tx.sql, proposal.undo_of)).incident_id if proposal.undo_of else None
 
 
-def _state(outcome: Outcome) -> State:
-    return state_of(outcome.ended, unwell=outcome.unwell)
+def _state(outcome: Outcome) -> RunState:
+    return run_state(outcome.result, unwell=outcome.degraded)
 
 
 def _code(outcome: Outcome) -> Code:
-    return Code.UNWELL if outcome.unwell else _CODES[outcome.ended]
+    return Code.UNWELL if outcome.degraded else _CODES[outcome.result]
 
 
-def entry(code: Code, said: str, run: Run, drawn: Drawn, ask: Ask | None) -> AuditEntry:
+def outcome_entry(code: Code, message: str, run: Run, proposal: Proposal, ask: Request | None) -> AuditEntry:
     more = {
-        "plan": drawn.handle,
-        "digest": drawn.digest,
-        "asked_by": drawn.by,
-        "approved_by": " ".join(drawn.approvers),
+        "plan": proposal.handle,
+        "digest": proposal.digest,
+        "asked_by": proposal.requester,
+        "approved_by": " ".join(proposal.approvers),
     }
     return AuditEntry(
         code=code,
         by=run.by,
-        said=said,
+        message=message,
         run=run.id,
-        verb=drawn.verb,
+        verb=proposal.verb,
         target=run.target,
-        place=ask.place if ask else drawn.place,
+        channel=ask.channel if ask else proposal.channel,
         account=ask.account if ask else "",
-        once=ask.once if ask else "",
-        incident_id=drawn.incident_id,
-        more=more | ({"rule": run.rule} if run.rule else {}) | ({"glass": str(run.glass)} if run.glass else {}),
+        idempotency_key=ask.idempotency_key if ask else "",
+        incident_id=proposal.incident_id,
+        details=more
+        | ({"rule": run.rule} if run.rule else {})
+        | ({"glass": str(run.break_glass_id)} if run.break_glass_id else {}),
     )

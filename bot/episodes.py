@@ -26,7 +26,7 @@ now, else the one that began last; it covers what began no later than its end.
 Only one rule looks at the clock, and it is there because a sender cut off from Prometheus times an alert out and later
 fires it again with the same startsAt: to hold such a firing for a late copy for ever would lose it. Until it is
 believed it is doubted: `watch` asks again when `late_copy` is over (see docs/decisions/0007). A source that tells each
-change once (`Alert.told_once`, docs/decisions/0019) never fires anything again, so there a covered firing is only late.
+change once (`Alert.sent_once`, docs/decisions/0019) never fires anything again, so there a covered firing is only late.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.model import Alert, Standing
+from bot.model import Alert, EpisodeState
 
 
-class Verdict(StrEnum):
+class AlertEffect(StrEnum):
     """What a delivered alert does to what is stored of its fingerprint."""
 
     FIRED = "fired"
@@ -49,30 +49,30 @@ class Verdict(StrEnum):
     OVER = "over"
 
 
-def judge(alert: Alert, standing: Standing | None, *, now: datetime, late_copy: timedelta) -> Verdict:
+def classify(alert: Alert, state: EpisodeState | None, *, now: datetime, late_copy: timedelta) -> AlertEffect:
     """`standing`: the stored episode of the alert's fingerprint that counts, None when there is none."""
-    if standing is None:
-        return Verdict.FIRED if alert.firing else Verdict.UNHEARD
+    if state is None:
+        return AlertEffect.FIRED if alert.firing else AlertEffect.UNHEARD
     if alert.firing:
-        return _of_firing(alert, standing, now, late_copy)
-    if alert.starts_at > standing.starts_at:
-        return Verdict.UNHEARD
-    if alert.starts_at == standing.starts_at:
-        return Verdict.ENDED if standing.firing else Verdict.KNOWN
-    merged = alert.ends_at is not None and alert.ends_at >= standing.starts_at
-    return Verdict.ENDED if standing.firing and merged else Verdict.OVER
+        return _of_firing(alert, state, now, late_copy)
+    if alert.starts_at > state.starts_at:
+        return AlertEffect.UNHEARD
+    if alert.starts_at == state.starts_at:
+        return AlertEffect.ENDED if state.firing else AlertEffect.KNOWN
+    merged = alert.ends_at is not None and alert.ends_at >= state.starts_at
+    return AlertEffect.ENDED if state.firing and merged else AlertEffect.OVER
 
 
-def _of_firing(alert: Alert, standing: Standing, now: datetime, late_copy: timedelta) -> Verdict:
+def _of_firing(alert: Alert, standing: EpisodeState, now: datetime, late_copy: timedelta) -> AlertEffect:
     if standing.firing:
         if alert.starts_at == standing.starts_at:
-            return Verdict.AGAIN
-        return Verdict.FIRED if alert.starts_at > standing.starts_at else Verdict.OVER
-    if alert.told_once:
-        return Verdict.FIRED if alert.starts_at > standing.covers_until else Verdict.OVER
+            return AlertEffect.AGAIN
+        return AlertEffect.FIRED if alert.starts_at > standing.starts_at else AlertEffect.OVER
+    if alert.sent_once:
+        return AlertEffect.FIRED if alert.starts_at > standing.covers_until else AlertEffect.OVER
     if alert.starts_at > standing.covers_until or not recent(standing.ended_at, now, late_copy):
-        return Verdict.FIRED
-    return Verdict.LATE if alert.starts_at == standing.starts_at else Verdict.OVER
+        return AlertEffect.FIRED
+    return AlertEffect.LATE if alert.starts_at == standing.starts_at else AlertEffect.OVER
 
 
 def recent(at: datetime | None, now: datetime, within: timedelta) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 _logger = logging.getLogger(__name__)
 
 
-class Failed(Exception):
+class FailpointError(Exception):
     """What an armed `raise` raises. Not one of the errors that any path expects."""
 
 
@@ -54,7 +54,7 @@ def failpoint(name: str) -> None:
     if _armed.how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if _armed.how == "raise":
-        raise Failed(name)
+        raise FailpointError(name)
     threading.Event().wait(_STALL_S)
     _logger.warning("failpoint left", extra={"failpoint": name})
 

@@ -1,4 +1,4 @@
-"""What is wrong with the settings, and where: one `Fault` a mistake, all of them at once, in words for the editor.
+"""What is wrong with the settings, and where: one `SettingsFault` a mistake, all of them at once, in words for the editor.
 
 No sentence here shows a value, because a value may be a secret; the line and the key say which one is meant.
 """
@@ -32,51 +32,51 @@ _SAID: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, order=True)
-class Fault:
-    """One mistake. `said` tells what is wrong and what to do, and never shows a value."""
+class SettingsFault:
+    """One mistake. `message` tells what is wrong and what to do, and never shows a value."""
 
     file: str
     line: int  #: from 1
     column: int  #: from 1
     key: str  #: "people[2].slack"; "" for the file as a whole
-    said: str
+    message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column} {self.key + ': ' if self.key else ''}{self.said}"
+        return f"{self.file}:{self.line}:{self.column} {self.key + ': ' if self.key else ''}{self.message}"
 
 
-class Faulty(Exception):
+class InvalidSettings(Exception):
     """The settings cannot be used. Holds every fault, in the order of the file; nothing was started."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[SettingsFault]) -> None:
         self.faults = tuple(sorted(faults))
         super().__init__("\n".join(map(str, self.faults)))
 
 
 @dataclass
-class Marked:
+class SettingsDocument:
     """A settings file as it was read: its values, where they stood, and what was wrong with it so far."""
 
     file: str
     tree: dict[str, Plain] = field(default_factory=dict)
     keys: dict[Loc, tuple[int, int]] = field(default_factory=lambda: {(): (1, 1)})
     values: dict[Loc, tuple[int, int]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    blamed: set[Loc] = field(default_factory=set)
+    faults: list[SettingsFault] = field(default_factory=list)
+    keys_with_faults: set[Loc] = field(default_factory=set)
 
-    def fault(self, loc: Loc, said: str, *, on_value: bool = False) -> Fault:
+    def fault(self, loc: Loc, message: str, *, on_value: bool = False) -> SettingsFault:
         """A fault at the key (or the value) of `loc`, or at the nearest of its parents that is in the file."""
         line, column = self.values[loc] if on_value and loc in self.values else self.keys[_known(loc, self.keys)]
-        return Fault(self.file, line, column, spelled(loc), said)
+        return SettingsFault(self.file, line, column, key_path(loc), message)
 
-    def blame(self, loc: Loc, said: str, *, on_value: bool = False) -> None:
+    def add_fault(self, loc: Loc, message: str, *, on_value: bool = False) -> None:
         """Add a fault, unless that very key has one already: the first one said is the cause."""
-        if loc not in self.blamed:
-            self.blamed.add(loc)
-            self.faults.append(self.fault(loc, said, on_value=on_value))
+        if loc not in self.keys_with_faults:
+            self.keys_with_faults.add(loc)
+            self.faults.append(self.fault(loc, message, on_value=on_value))
 
 
-def explain(error: ValidationError, model: type[BaseModel], given: Marked) -> None:
+def add_validation_faults(error: ValidationError, model: type[BaseModel], given: SettingsDocument) -> None:
     """Blame what pydantic found, in the words of somebody who edits the file."""
     details = error.errors(include_url=False, include_context=True, include_input=False)
     for detail in details:
@@ -87,10 +87,10 @@ def explain(error: ValidationError, model: type[BaseModel], given: Marked) -> No
         if detail["type"] == "extra_forbidden":
             given.faults.append(given.fault(loc, said))  # also where its value is at fault: no key, no value
         else:
-            given.blame(loc, said, on_value=detail["type"] != "missing")
+            given.add_fault(loc, said, on_value=detail["type"] != "missing")
 
 
-def spelled(loc: Loc) -> str:
+def key_path(loc: Loc) -> str:
     """("people", 0, "slack") -> "people[0].slack"."""
     said = ""
     for step in loc:

@@ -51,7 +51,7 @@ def _store_address(url: SecretStr) -> SecretStr:
 
 def _time_window(written: str) -> str:
     try:
-        hours.read(written)
+        hours.parse_window(written)
     except hours.UnknownZone as unknown:
         raise ValueError(_nearest_zone(unknown)) from None
     return written
@@ -61,7 +61,7 @@ def _moment(written: object) -> object:
     if not isinstance(written, str):
         raise ValueError(hours.MOMENT)  # noqa: TRY004 (pydantic's word for a fault)
     try:
-        return hours.moment(written)
+        return hours.parse_moment(written)
     except hours.UnknownZone as unknown:
         raise ValueError(_nearest_zone(unknown)) from None
 

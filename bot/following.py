@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
-from bot.acts import Ended, Outcome
-from bot.model import Ask, Card, Reply
-from bot.ports import Rejected, Speaks, Undelivered
+from bot.acts import Outcome, Result
+from bot.model import Card, Reply, Request
+from bot.ports import Messenger, Rejected, Undelivered
 
 logger = logging.getLogger(__name__)
 
@@ -24,63 +24,63 @@ LASTS_S = 15 * 60.0
 #: So many answers at a time; more are told once, as they are.
 MOST = 8
 
-Look = Callable[[], Outcome]
+Inspect = Callable[[], Outcome]
 
 
 @dataclass
-class Following:
-    """`speaks`: the channels that can say a line of their own, by name; elsewhere an answer is told once."""
+class LiveAnswers:
+    """`messengers`: the channels that can say a line of their own, by name; elsewhere an answer is told once."""
 
-    speaks: Mapping[str, Speaks]
+    messengers: Mapping[str, Messenger]
     every_s: float = EVERY_S
     lasts_s: float = LASTS_S
     _over: threading.Event = field(default_factory=threading.Event)
     _places: set[tuple[str, str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, ask: Ask, outcome: Outcome, look: Look) -> Reply:
+    def reply(self, request: Request, outcome: Outcome, look: Inspect) -> Reply:
         """What was found, as the reply; from here on it is followed where it moves."""
-        if outcome.moves:
-            self._begin(ask, outcome.said, look)
+        if outcome.live:
+            self._begin(request, outcome.message, look)
         return reply_of(outcome)
 
     def stop(self) -> None:
         """Tell nothing more."""
         self._over.set()
 
-    def _begin(self, ask: Ask, shown: str, look: Look) -> None:
-        channel, key = self.speaks.get(ask.place), (ask.place, ask.spot, ask.words)
+    def _begin(self, request: Request, shown: str, look: Inspect) -> None:
+        channel, key = self.messengers.get(request.channel), (request.channel, request.thread, request.text)
         with self._lock:
-            if channel is None or not ask.spot or key in self._places or len(self._places) >= MOST:
+            if channel is None or not request.thread or key in self._places or len(self._places) >= MOST:
                 return
             self._places.add(key)
 
         def act() -> None:
             try:
-                self._follow(channel, ask, shown, look)
+                self._follow(channel, request, shown, look)
             except (Rejected, Undelivered) as trouble:
-                logger.info("an answer is no longer followed", extra={"place": ask.place, "why": trouble.said})
+                logger.info("an answer is no longer followed", extra={"place": request.channel, "why": trouble.message})
             except Exception:
                 # The edge of a path of its own: nobody waits for it.
-                logger.exception("an answer cannot be followed", extra={"place": ask.place})
+                logger.exception("an answer cannot be followed", extra={"place": request.channel})
             finally:
                 with self._lock:
                     self._places.discard(key)
 
-        threading.Thread(target=act, name=f"following-{ask.place}", daemon=True).start()
+        threading.Thread(target=act, name=f"following-{request.channel}", daemon=True).start()
 
-    def _follow(self, channel: Speaks, ask: Ask, shown: str, look: Look) -> None:
+    def _follow(self, channel: Messenger, request: Request, shown: str, look: Inspect) -> None:
         until, ref, moves = monotonic() + self.lasts_s, "", True
         while moves and monotonic() < until and not self._over.wait(self.every_s):
             found = look()
-            moves = found.moves
-            if found.said != shown:
-                shown = found.said
-                ref = channel.say(f"{ask.words}: {shown}", ask.spot, instead_of=ref)
+            moves = found.live
+            if found.message != shown:
+                shown = found.message
+                ref = channel.post(f"{request.text}: {shown}", request.thread, instead_of=ref)
 
 
 def reply_of(outcome: Outcome) -> Reply:
     """As text; as a card where there is something to press."""
-    title, *lines = outcome.said.splitlines() or [""]
+    title, *lines = outcome.message.splitlines() or [""]
     card = Card(title=title, lines=tuple(lines), buttons=outcome.buttons) if outcome.buttons else None
-    return Reply(said=outcome.said, ok=outcome.ended is Ended.DONE, card=card)
+    return Reply(text=outcome.message, ok=outcome.result is Result.DONE, card=card)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Blank:
+class FormField:
     """One argument."""
 
     name: str  #: as the verb calls it: a Python identifier, of this form only once
@@ -18,8 +18,8 @@ class Blank:
     hint: str = ""  #: what it takes: the range, an example
     optional: bool = False
     choices: tuple[str, ...] = ()  #: the words that it takes; none: whatever fits
-    most: int | None = None  #: characters; None where nothing is said of it
-    long: bool = False  #: sentences rather than a word
+    max_length: int | None = None  #: characters; None where nothing is said of it
+    multiline: bool = False  #: sentences rather than a word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,14 +27,14 @@ class Form:
     """What a verb wants to be told."""
 
     verb: str
-    says: str  #: what it does
-    blanks: tuple[Blank, ...]  #: two or more
+    summary: str  #: what it does
+    fields: tuple[FormField, ...]  #: two or more
     limits: tuple[str, ...] = ()  #: what it refuses whoever asks, for people
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Filled:
+class SubmittedForm:
     """A form that was filled in: the words that say the same, or what is wrong with it and then nothing was done."""
 
-    words: str = ""
-    wrong: Mapping[str, str] = field(default_factory=dict)  #: blank's name -> a sentence or two
+    text: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)  #: blank's name -> a sentence or two

@@ -15,32 +15,32 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DatabaseError
 
 from bot import channels, hours, note
-from bot.accounts import Grouped, GroupsOf
+from bot.accounts import GroupPlatform, UserGroupChannel
 from bot.acting import Tools
-from bot.book import Book, Freeze, Role, Rule
+from bot.book import Freeze, Policy, Role, Rule
 from bot.catalog import Service, service_of
-from bot.circumstances import When
+from bot.circumstances import Conditions
 from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
-from bot.linking import Linking
-from bot.logs import Scrub
-from bot.meters import Meters
+from bot.linking import AccountLinking
+from bot.logs import Redactor
+from bot.meters import Metrics
 from bot.model import CONSOLE, Principal, Severity
 from bot.notary import Notary
-from bot.owing import Mouth
+from bot.owing import Subscription
 from bot.people import People
-from bot.ports import Channel, Speaks
+from bot.ports import Channel, Messenger
 from bot.redact import redact
-from bot.rules import Rules
+from bot.rules import AlertRules
 from bot.settings import Settings, channels_known
 from bot.settings_audit import S3AnchorSettings
 from bot.settings_people import DenyWhenSettings, RoleSettings
 from bot.signer import Signer
-from bot.sites import Sites
-from bot.siting import Catalog
+from bot.sites import ServiceTargets
+from bot.siting import ServiceSites
 from bot.store.engine import Store, Unavailable
 from bot.store.opening import TROUBLES, is_newest
 from bot.tools import anchors, signing
-from bot.tools.anchors import Anchor, Keep
+from bot.tools.anchors import Keep, PutAnchor
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +48,11 @@ logger = logging.getLogger(__name__)
 _OPERATOR = "local"
 
 
-def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool = False) -> Store:
+def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool = False) -> Store:
     """`alone`: on SQLite, no other process may run a bot on it."""
     observe = meters.commit_seconds.observe if meters else lambda _: None
     try:
-        store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Scrub(settings.confidential))
+        store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Redactor(settings.confidential))
         if alone and not store.claim_alone():
             raise SystemExit(
                 f"Another bot runs on {store.url.database}, and SQLite is for one at a time. Nothing was started."
@@ -72,12 +72,12 @@ def open_store(settings: Settings, meters: Meters | None = None, *, alone: bool 
     return store
 
 
-def notary_of(settings: Settings, store: Store, meters: Meters, made: Mapping[str, Channel]) -> Notary:
+def build_notary(settings: Settings, store: Store, meters: Metrics, made: Mapping[str, Channel]) -> Notary:
     """Who seals and signs the audit log. `made`: the channels, one of which may say the roots."""
     chat = settings.audit.anchors.chat
     return Notary(
         store,
-        signer=signer_of(settings, store),
+        signer=build_signer(settings, store),
         anchors=_anchors(settings, made),
         seldom={"chat": timedelta(minutes=chat.every_minutes)} if chat else {},
         write=_to_stdout if settings.audit.stdout else None,
@@ -85,7 +85,7 @@ def notary_of(settings: Settings, store: Store, meters: Meters, made: Mapping[st
     )
 
 
-def signer_of(settings: Settings, store: Store) -> Signer | None:
+def build_signer(settings: Settings, store: Store) -> Signer | None:
     """Who signs the audit log. None where there is no key, and PostgreSQL has no place beside it for one."""
     section = settings.audit
     if section.key is not None:
@@ -103,7 +103,7 @@ def signer_of(settings: Settings, store: Store) -> Signer | None:
     return signer
 
 
-def previous_signer_of(settings: Settings) -> Signer | None:
+def build_previous_signer(settings: Settings) -> Signer | None:
     """Who signed it before, while one key hands over to the other."""
     key = settings.audit.previous_key
     return None if key is None else _signer(settings, signing.seed_of(key.get_secret_value()))
@@ -122,9 +122,9 @@ def _signer(settings: Settings, seed: bytes) -> Signer:
     )
 
 
-def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[str, Anchor]:
+def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[str, PutAnchor]:
     section = settings.audit.anchors
-    made: dict[str, Anchor] = {}
+    made: dict[str, PutAnchor] = {}
     if section.file is not None:
         made["file"] = anchors.to_file(Path(section.file))
     if section.s3 is not None:
@@ -133,7 +133,7 @@ def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[s
         made["s3"] = anchors.to_bucket(kept_in(s3), s3.bucket, s3.prefix, retained=retained)
     if section.chat is not None:
         channel = channels_made[section.chat.channel]
-        assert isinstance(channel, Speaks), "those that the settings allow do"
+        assert isinstance(channel, Messenger), "those that the settings allow do"
         made["chat"] = anchors.to_chat(channel, section.chat.to)
     return made
 
@@ -159,27 +159,29 @@ def load_channels(settings: Settings) -> dict[str, Channel]:
     """Every channel that the settings have a section for; the others' SDKs are not even imported."""
     made: dict[str, Channel] = {}
     sections = settings.channels.on()
-    for name in channels.names():
+    for name in channels.channel_names():
         section = sections.get(name)
         if section is None:
             continue
         kind = next(
             thing
-            for thing in vars(channels.load(name)).values()
+            for thing in vars(channels.load_channel(name)).values()
             if isinstance(thing, type) and _is_channel(thing, name)
         )
         made[name] = kind(section)
     return made
 
 
-def mouths_of(made: dict[str, Channel]) -> list[Mouth]:
+def subscriptions_of(made: dict[str, Channel]) -> list[Subscription]:
     """What `owing` has to know of each."""
     return [
-        Mouth(name=one.name, kinds=one.kinds, wants=one.wants, takes=one.takes) for one in made.values() if one.kinds
+        Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types, accepts=one.accepts)
+        for one in made.values()
+        if one.kinds
     ]
 
 
-def people_of(settings: Settings) -> People:
+def build_people(settings: Settings) -> People:
     """Who is who. At a console without `people`, whoever sits there is the operator."""
     if settings.local_operator:
         operator = Principal(id=_OPERATOR, name=_OPERATOR, roles=frozenset({"admin"}))
@@ -196,68 +198,68 @@ def people_of(settings: Settings) -> People:
     )
 
 
-def linking_of(settings: Settings, made: Mapping[str, Channel]) -> Linking:
+def linking_of(settings: Settings, made: Mapping[str, Channel]) -> AccountLinking:
     """Whose account that is, by the settings, by links and by a platform's groups."""
-    people, known = people_of(settings), channels_known()
+    people, known = build_people(settings), channels_known()
     typed = [f"in {one.called} it is `{one.command}link ...`" for one in known.values() if one.command != "/"]
     places = [name for name, channel in made.items() if channel.accounts]
-    return Linking(people, _groups_of(made, people), places=places, typed=typed)
+    return AccountLinking(people, _groups_of(made, people), places=places, typed=typed)
 
 
-def _groups_of(made: Mapping[str, Channel], people: People) -> GroupsOf | None:
+def _groups_of(made: Mapping[str, Channel], people: People) -> GroupPlatform | None:
     """Who is in the groups that carry a role, as the channel of their platform knows; it is told which they are."""
     for name, channel in made.items():
-        if isinstance(channel, Grouped):
+        if isinstance(channel, UserGroupChannel):
             channel.watch_groups(frozenset().union(*people.groups.values()))
-            return GroupsOf(place=name, called=channels_known()[name].called, read=channel.groups_of)
+            return GroupPlatform(channel=name, name=channels_known()[name].called, read=channel.groups_of)
     return None
 
 
-def book_of(settings: Settings) -> Book:
+def build_policy(settings: Settings) -> Policy:
     """Who may do what, and who is on call."""
-    return Book(
+    return Policy(
         [_role(name, said) for name, said in settings.roles.items()],
         freezes=[
             Freeze(name=one.name, since=one.since, until=one.until, targets=one.targets, exempt=frozenset(one.exempt))
             for one in settings.freezes
         ],
-        people=people_of(settings).persons.values(),
+        people=build_people(settings).persons.values(),
         on_call={one.name: one.on_call for one in settings.services if one.on_call},
     )
 
 
-def tools_of(settings: Settings, now: Callable[[], datetime]) -> Tools:
+def build_tools(settings: Settings, now: Callable[[], datetime]) -> Tools:
     """What actions may use; what has no section is not there, and its SDK is not even imported."""
     section = settings.sources.alertmanager
-    services = rules_of(settings).services
+    services = build_rules(settings).services
     silences = None
     if section is not None and section.api_url is not None:
         made = import_module("bot.tools.alertmanager").Alertmanager
         silences = made(section, partial(service_of, services=services))
-    gauge = None if settings.metrics is None else import_module("bot.tools.metrics").Prometheus(settings.metrics)
-    return Tools(now=now, silences=silences, gauge=gauge, sites=_sites(settings))
+    gauge = None if settings.metrics is None else import_module("bot.tools.metrics").PrometheusClient(settings.metrics)
+    return Tools(now=now, silences=silences, metrics=gauge, targets=_sites(settings))
 
 
-def _sites(settings: Settings) -> Sites | None:
+def _sites(settings: Settings) -> ServiceTargets | None:
     if not settings.clusters:
         return None
     asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
     argocd, helm = import_module("bot.tools.argocd"), import_module("bot.tools.helm")
     argocds = {name: argocd.ArgoCd(one) for name, one in asked.items() if one.url is not None}
     helms = {name: helm.Helm(one) for name, one in settings.clusters.items() if one.helm is not None}
-    return Catalog(settings, import_module("bot.tools.cluster").Kubernetes, argocds, helms)
+    return ServiceSites(settings, import_module("bot.tools.cluster").KubernetesClient, argocds, helms)
 
 
-def gate_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
+def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
     """By which tokens Flagger is known, of each cluster where it asks."""
     return {name: one.flagger.tokens for name, one in settings.clusters.items() if one.flagger is not None}
 
 
-def rules_of(settings: Settings) -> Rules:
+def build_rules(settings: Settings) -> AlertRules:
     """What the settings say about alerts."""
     section = settings.sources.alertmanager
     said = section.severity if section else USUAL_SEVERITIES
-    return Rules(
+    return AlertRules(
         severities={value: Severity(severity) for value, severity in said.items()},
         severity_labels=section.severity_labels if section else ("severity",),
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
@@ -273,18 +275,18 @@ def _role(name: str, said: RoleSettings) -> Role:
             Rule(do=one.do, when=_when(one.when, one.when.budget), approvals=one.approvals) for one in said.allow
         ),
         deny=tuple(Rule(do=one.do, when=_when(one.when)) for one in said.deny),
-        glass=said.break_glass,
+        break_glass=said.break_glass,
     )
 
 
-def _when(said: DenyWhenSettings, budget: float | None = None) -> When:
-    return When(
+def _when(said: DenyWhenSettings, budget: float | None = None) -> Conditions:
+    return Conditions(
         environment=said.environment,
         service=said.service,
         severity=said.severity,
         on_call=said.on_call,
         incident=said.incident,
-        during=tuple(map(hours.read, said.during)),
+        during=tuple(map(hours.parse_window, said.during)),
         budget=budget,
     )
 

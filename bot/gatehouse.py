@@ -11,130 +11,139 @@ from importlib import import_module
 
 import commands
 from bot import alarms
-from bot.accounts import Vouches
-from bot.approval_facts import weigh
-from bot.breaking import Breaking
-from bot.following import Following
-from bot.from_settings import book_of, gate_tokens, linking_of, people_of, rules_of, tools_of
-from bot.gate import Gate
-from bot.gatekeeping import Gatekeeper
-from bot.intake import Taken
+from bot.accounts import AccountVerifier
+from bot.approval_facts import review_approvals
+from bot.breaking import BreakGlass
+from bot.following import LiveAnswers
+from bot.from_settings import build_people, build_policy, build_rules, build_tools, flagger_tokens, linking_of
+from bot.gate import Dispatcher
+from bot.gatekeeping import FlaggerGates
+from bot.intake import IntakeResult
 from bot.intents import Seal
-from bot.linking import Linking
-from bot.model import Ask, Delivered, Reply
-from bot.owing import Mouth
-from bot.ports import Channel, Speaks
-from bot.reports import Reports
-from bot.rights import Rights
-from bot.runs import Parts, Runs
-from bot.sentence import Known
+from bot.linking import AccountLinking
+from bot.model import AlertBatch, Reply, Request
+from bot.owing import Subscription
+from bot.ports import Channel, Messenger
+from bot.reports import RunReports
+from bot.rights import Authorizer
+from bot.runs import Runner, RunnerParts
+from bot.sentence import KnownNames
 from bot.settings import Settings
 from bot.store import ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.store.tx import Tx
-from bot.story import Told
-from bot.tending import Tending
-from bot.verbs import Verbs, args_of, names_said
-from bot.vouching import Vouching
+from bot.story import OnCommit
+from bot.tending import Upkeep
+from bot.verbs import Registry, args_of, known_names
+from bot.vouching import AccountVerification
 
 #: How a delivery of alerts is taken: `Intake.take`.
-Take = Callable[[Delivered, Callable[[Taken | Exception], None]], None]
+Take = Callable[[AlertBatch, Callable[[IntakeResult | Exception], None]], None]
 
 _STORED_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gatehouse:
+class ChatOps:
     """The gate, its runs, and what time does to them."""
 
-    gate: Gate
-    linking: Linking
-    runs: Runs
-    following: Following
-    tending: Tending
-    keeper: Gatekeeper
+    dispatcher: Dispatcher
+    account_linking: AccountLinking
+    runner: Runner
+    following: LiveAnswers
+    upkeep: Upkeep
+    flagger_gates: FlaggerGates
 
     def stop(self, within: timedelta) -> None:
         """Tell no answer again, and give the runs this long to end."""
         self.following.stop()
-        self.runs.stop(within)
+        self.runner.stop(within)
 
 
-def gatehouse(
+def build_chatops(
     settings: Settings,
     store: Store,
     *,
     channels: Mapping[str, Channel],
-    mouths: Sequence[Mouth],
-    told: Told,
+    subscriptions: Sequence[Subscription],
+    on_commit: OnCommit,
     seal: Seal,
     take: Take,
-    waits: bool = False,
-) -> Gatehouse:
-    """`take`: how the bot's own alert about a run reaches the intake; `waits`: slow runs are waited for."""
-    verbs = Verbs(commands=commands.find(), actions=commands.actions())
+    wait_for_results: bool = False,
+) -> ChatOps:
+    """`take`: how the bot's own alert about a run reaches the intake; `wait_for_results`: slow runs are waited for."""
+    verbs = Registry(commands=commands.find(), actions=commands.actions())
     linking = linking_of(settings, channels)
-    names = partial(names_said, people_of(settings), _services(settings), verbs)
+    names = partial(known_names, build_people(settings), _services(settings), verbs)
     rights = _rights(settings, linking, names, channels)
-    breaking = Breaking(rights=rights, mouths=mouths, rules=rules_of(settings), contact=settings.security.contact or "")
-    keeper = Gatekeeper(store, partial(stands, rights, verbs))
-    tools = replace(tools_of(settings, store.now), gates=keeper if gate_tokens(settings) else None)
+    breaking = BreakGlass(
+        authorizer=rights,
+        subscriptions=subscriptions,
+        rules=build_rules(settings),
+        contact=settings.security.contact or "",
+    )
+    keeper = FlaggerGates(store, partial(is_still_allowed, rights, verbs))
+    tools = replace(build_tools(settings, store.now), gates=keeper if flagger_tokens(settings) else None)
     alarm = partial(_raise, store, take)
-    reports = Reports(store, {name: one for name, one in channels.items() if isinstance(one, Speaks)})
-    parts = Parts(
+    reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
+    parts = RunnerParts(
         store=store,
-        verbs=verbs,
+        registry=verbs,
         args_of=partial(args_of, verbs),
         tools=tools,
-        mouths=mouths,
-        told=told,
+        subscriptions=subscriptions,
+        on_commit=on_commit,
         seal=seal,
-        alarm=alarm,
+        raise_alert=alarm,
         reports=reports,
-        rights=rights,
-        waits=waits,
+        authorizer=rights,
+        wait_for_result=wait_for_results,
     )
-    runs = Runs(parts)
-    following = Following({} if waits else reports.speaks)
+    runs = Runner(parts)
+    following = LiveAnswers({} if wait_for_results else reports.messengers)
     gate = _gate(parts, breaking, channels, runs, following)
-    tending = _tending(parts, breaking, runs, gate.reverse)
-    return Gatehouse(gate=gate, linking=linking, runs=runs, following=following, tending=tending, keeper=keeper)
+    tending = _tending(parts, breaking, runs, gate.undo_automatically)
+    return ChatOps(
+        dispatcher=gate, account_linking=linking, runner=runs, following=following, upkeep=tending, flagger_gates=keeper
+    )
 
 
-def stands(rights: Rights, verbs: Verbs, tx: Tx, run_id: str) -> bool:
+def is_still_allowed(authorizer: Authorizer, verbs: Registry, tx: Tx, run_id: str) -> bool:
     """Whether it goes on, and those who asked for what it does, and approved it, still may."""
-    run = ran.run_of(tx.sql, run_id)
+    run = ran.get_run(tx.sql, run_id)
     if run.state != ran.INTENDED:  # It was judged while its process was frozen, which opened the gate after that.
         return False
     drawn = ran.plan_of_run(tx.sql, run)
-    return drawn.by_watch or weigh(rights, tx, drawn, verbs.action(drawn.verb).risk).runs
+    return drawn.by_scheduler or review_approvals(authorizer, tx, drawn, verbs.action(drawn.verb).risk).runs
 
 
-def _gate(parts: Parts, breaking: Breaking, channels: Mapping[str, Channel], runs: Runs, following: Following) -> Gate:
-    vouches = {name: one for name, one in channels.items() if isinstance(one, Vouches)}
-    return Gate(
+def _gate(
+    parts: RunnerParts, breaking: BreakGlass, channels: Mapping[str, Channel], runs: Runner, following: LiveAnswers
+) -> Dispatcher:
+    vouches = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
+    return Dispatcher(
         parts.store,
-        verbs=parts.verbs,
-        breaking=breaking,
-        vouching=Vouching(store=parts.store, vouches=vouches),
+        registry=parts.registry,
+        break_glass=breaking,
+        vouching=AccountVerification(store=parts.store, verifiers=vouches),
         tools=parts.tools,
-        runs=runs,
+        runner=runs,
         following=following,
-        told=parts.told,
+        on_commit=parts.on_commit,
     )
 
 
-def _tending(parts: Parts, breaking: Breaking, runs: Runs, reverse: Callable[[Run, str], Reply]) -> Tending:
-    return Tending(
+def _tending(parts: RunnerParts, breaking: BreakGlass, runs: Runner, reverse: Callable[[Run, str], Reply]) -> Upkeep:
+    return Upkeep(
         store=parts.store,
         reverse=reverse,
-        runs=runs,
+        runner=runs,
         reports=parts.reports,
-        gauge=parts.tools.gauge,
-        alarm=parts.alarm,
-        breaking=breaking,
-        told=parts.told,
+        metrics=parts.tools.metrics,
+        raise_alert=parts.raise_alert,
+        break_glass=breaking,
+        on_commit=parts.on_commit,
     )
 
 
@@ -143,22 +152,22 @@ def _services(settings: Settings) -> tuple[str, ...]:
 
 
 def _rights(
-    settings: Settings, linking: Linking, names: Callable[[Ask], Known], channels: Mapping[str, Channel]
-) -> Rights:
-    return Rights(
-        book=book_of(settings),
+    settings: Settings, linking: AccountLinking, names: Callable[[Request], KnownNames], channels: Mapping[str, Channel]
+) -> Authorizer:
+    return Authorizer(
+        policy=build_policy(settings),
         linking=linking,
         environments={one.name: one.environment for one in settings.services},
-        names=names,
+        name_lookup=names,
         pagers=frozenset(name for name, channel in channels.items() if channel.pages),
-        opinion=None if settings.opa is None else import_module("bot.tools.opa").Opa(settings.opa),
+        external_policy=None if settings.opa is None else import_module("bot.tools.opa").Opa(settings.opa),
     )
 
 
-def _raise(store: Store, take: Take, name: str, run: str, said: str) -> None:
+def _raise(store: Store, take: Take, name: str, run: str, message: str) -> None:
     """Page somebody about a run. Raises `Unavailable` when nobody knows whether that is stored."""
-    stored: Future[Taken | Exception] = Future()
-    take(alarms.about_run(name, run, said, store.now()), stored.set_result)
+    stored: Future[IntakeResult | Exception] = Future()
+    take(alarms.about_run(name, run, message, store.now()), stored.set_result)
     try:
         taken = stored.result(_STORED_WITHIN_S)
     except TimeoutError:

@@ -11,53 +11,53 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from bot.acting import Unsure
-from bot.canaries import Asked, Canary, Hook, Opened, Question
+from bot.acting import OutcomeUnknown
+from bot.canaries import Canary, GateCheck, GateHook, LastGateCheck, OpenedGate
 from bot.store import gates
 from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
 
 
-class Gatekeeper:
-    """Used from many threads. `stands`: whether what that run (its id) was approved by still counts."""
+class FlaggerGates:
+    """Used from many threads. `still_allowed`: whether what that run (its id) was approved by still counts."""
 
-    def __init__(self, store: Store, stands: Callable[[Tx, str], bool] = lambda _tx, _run: True) -> None:
+    def __init__(self, store: Store, still_allowed: Callable[[Tx, str], bool] = lambda _tx, _run: True) -> None:
         self._store = store
-        self._stands = stands
+        self._stands = still_allowed
 
-    def answer(self, question: Question) -> bool:
+    def answer(self, question: GateCheck) -> bool:
         """Whether Flagger may go on. Raises `Unavailable`: that is to be a no."""
         with self._store.begin() as tx:
-            gates.hear(tx, question)
-            run = gates.open_for(tx.sql, question, tx.now)
+            gates.record_check(tx, question)
+            run = gates.run_that_opened(tx.sql, question, tx.now)
             if run and not self._stands(tx, run):
-                gates.close(tx, run)
+                gates.close_gate(tx, run)
                 return False
             if run:
-                gates.let_through(tx, run)
+                gates.mark_passed(tx, run)
         return bool(run)
 
-    def asked(self, canary: Canary, hook: Hook) -> Asked | None:
+    def last_check(self, canary: Canary, hook: GateHook) -> LastGateCheck | None:
         with self._store.read() as reading:
-            return gates.asked(reading.sql, canary, hook)
+            return gates.last_check(reading.sql, canary, hook)
 
-    def open(self, question: Question, *, run: str, lasts: timedelta) -> bool:
+    def open(self, question: GateCheck, *, run: str, lasts: timedelta) -> bool:
         with self._stored() as tx:
-            gates.forget(tx)
-            last = gates.asked(tx.sql, question.canary, question.hook)
+            gates.delete_old(tx)
+            last = gates.last_check(tx.sql, question.canary, question.hook)
             still = last is not None and last.revision == question.revision
             if still:
-                gates.open_one(tx, question, run=run, until=tx.now + lasts)
+                gates.open_gate(tx, question, run=run, until=tx.now + lasts)
         return still
 
-    def opened(self, run: str) -> Opened | None:
+    def opened(self, run: str) -> OpenedGate | None:
         with self._store.read() as reading:
-            return gates.opened(reading.sql, run)
+            return gates.gate_of_run(reading.sql, run)
 
     def close(self, run: str) -> bool:
         with self._stored() as tx:
-            gates.close(tx, run)
-            found = gates.opened(tx.sql, run)
+            gates.close_gate(tx, run)
+            found = gates.gate_of_run(tx.sql, run)
         return found is not None and found.passed
 
     @contextmanager
@@ -66,4 +66,4 @@ class Gatekeeper:
             with self._store.begin() as tx:
                 yield tx
         except Unavailable as trouble:
-            raise Unsure(f"The database did not take it ({trouble}).") from None
+            raise OutcomeUnknown(f"The database did not take it ({trouble}).") from None

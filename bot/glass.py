@@ -14,13 +14,13 @@ from bot.model import Principal
 from bot.ports import Rejected
 
 #: How long what sleeps behind the glass counts.
-LASTS = timedelta(minutes=30)
+BREAK_GLASS_LASTS = timedelta(minutes=30)
 #: Characters: less than this says nothing to whoever has to review it.
-LEAST_SAID = 10
+MIN_REASON_LENGTH = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Broken:
+class BreakGlassUse:
     """One breaking of the glass. It counts before `until` and while `closed_at` is None.
 
     The trap: `opened_at` lies ahead where the clock was put back since. It counts then as well, at most until `until`.
@@ -36,14 +36,14 @@ class Broken:
     reviewed_by: str | None = None
     reviewed_at: datetime | None = None
     review: str = ""
-    place: str = ""
+    channel: str = ""
     account: str = ""  #: with which it was broken, at that place; "" on record from before it was kept
 
-    def counts(self, now: datetime) -> bool:
+    def is_active(self, now: datetime) -> bool:
         return self.closed_at is None and now < self.until
 
 
-def check_break(who: Principal, reason: str, last: Broken | None) -> None:
+def check_activation(who: Principal, reason: str, last: BreakGlassUse | None) -> None:
     """`last`: the newest of the house that nobody has reviewed, whoever broke it.
 
     Raises:
@@ -51,8 +51,8 @@ def check_break(who: Principal, reason: str, last: Broken | None) -> None:
     """
     if not who.human:
         raise _refused("Only a person breaks the glass.", "not_a_person")
-    if len(reason.strip()) < LEAST_SAID:
-        said = f"The reason is read by whoever reviews it; say at least {LEAST_SAID} characters of it."
+    if len(reason.strip()) < MIN_REASON_LENGTH:
+        said = f"The reason is read by whoever reviews it; say at least {MIN_REASON_LENGTH} characters of it."
         raise _refused(said, "no_reason", status=400)
     if last is None:
         return
@@ -64,32 +64,32 @@ def check_break(who: Principal, reason: str, last: Broken | None) -> None:
     )
 
 
-def belongs(broken: Broken, holder: str | None, *, listed: bool) -> bool:
+def is_same_person(use: BreakGlassUse, holder: str | None, *, listed: bool) -> bool:
     """Whether whoever has that id now is who broke it. `holder`: whose the account is now with which it was broken."""
-    return listed and (not broken.account or holder == broken.person)
+    return listed and (not use.account or holder == use.person)
 
 
-def check_review(who: Principal, because: str, broken: Broken, holder: str | None) -> None:
-    """`holder`: as in `belongs`. Raises `Rejected` where this person cannot review it, or says too little."""
+def check_review(who: Principal, because: str, use: BreakGlassUse, holder: str | None) -> None:
+    """`holder`: as in `is_same_person`. Raises `Rejected` where this person cannot review it, or says too little."""
     if not who.human:
         raise _refused("Only a person reviews a broken glass.", "not_a_person")
-    if who.id in (broken.person, holder):
+    if who.id in (use.person, holder):
         raise _refused("You broke it; another person reviews it.", "own")
-    if len(because.strip()) < LEAST_SAID:
-        said = f"Say what you found in at least {LEAST_SAID} characters."
+    if len(because.strip()) < MIN_REASON_LENGTH:
+        said = f"Say what you found in at least {MIN_REASON_LENGTH} characters."
         raise _refused(said, "no_reason", status=400)
 
 
-def line(broken: Broken, now: datetime) -> str:
+def describe_use(use: BreakGlassUse, now: datetime) -> str:
     """One of a list: who, when, why, and where it stands."""
-    if broken.reviewed_by is not None:
-        stands = f"reviewed by {broken.reviewed_by}: {broken.review}"
-    elif broken.counts(now):
-        stands = f"broken until {said_at(broken.until)}"
+    if use.reviewed_by is not None:
+        stands = f"reviewed by {use.reviewed_by}: {use.review}"
+    elif use.is_active(now):
+        stands = f"broken until {said_at(use.until)}"
     else:
-        stands = f"to be reviewed: `review-glass {broken.person} because <text>`"
-    about = f" (#{broken.incident_id})" if broken.incident_id else ""
-    return f"{said_at(broken.opened_at)} {broken.person}{about}: {broken.reason}; {stands}"
+        stands = f"to be reviewed: `review-glass {use.person} because <text>`"
+    about = f" (#{use.incident_id})" if use.incident_id else ""
+    return f"{said_at(use.opened_at)} {use.person}{about}: {use.reason}; {stands}"
 
 
 def grounds(rule: str, *, glass: bool) -> str:
@@ -97,5 +97,5 @@ def grounds(rule: str, *, glass: bool) -> str:
     return f"{rule} (behind broken glass)" if glass else rule
 
 
-def _refused(said: str, code: str, *, status: int = 409) -> Rejected:
-    return Rejected(f"{said} Nothing was done.", code=f"glass_{code}", status=status)
+def _refused(message: str, code: str, *, status: int = 409) -> Rejected:
+    return Rejected(f"{message} Nothing was done.", code=f"glass_{code}", status=status)

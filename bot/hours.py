@@ -30,7 +30,7 @@ class UnknownZone(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
+class WeeklyWindow:
     """`begin` and `end` are minutes after midnight; an end that is no later than the begin is on the next day.
 
     Two that are written the same are the same, and no more than that is hashed for each decision.
@@ -42,7 +42,7 @@ class Hours:
     zone: ZoneInfo = field(compare=False)
     written: str
 
-    def until(self, now: datetime) -> datetime | None:
+    def closes_at(self, now: datetime) -> datetime | None:
         """When the window that is open now ends; None when none is."""
         today = now.astimezone(self.zone).date()
         for day in (today, today - timedelta(days=1)):
@@ -53,7 +53,7 @@ class Hours:
         return None
 
 
-def read(written: str) -> Hours:
+def parse_window(written: str) -> WeeklyWindow:
     """Days may be left out (every day), be a range over the weekend (Sat-Mon) or a list (Mon,Wed-Fri).
 
     Raises:
@@ -70,28 +70,30 @@ def read(written: str) -> Hours:
         raise ValueError(FORM)
     if begin == end:
         raise ValueError("covers no time; write 00:00-24:00 for whole days")
-    return Hours(days=_days(days.lower()), begin=_minutes(begin), end=_minutes(end), zone=zone(name), written=written)
+    return WeeklyWindow(
+        days=_days(days.lower()), begin=_minutes(begin), end=_minutes(end), zone=zone(name), written=written
+    )
 
 
-def is_open(windows: tuple[Hours, ...], now: datetime) -> bool:
-    return any(hours.until(now) is not None for hours in windows)
+def is_open(windows: tuple[WeeklyWindow, ...], now: datetime) -> bool:
+    return any(hours.closes_at(now) is not None for hours in windows)
 
 
-def open_until(windows: tuple[Hours, ...], now: datetime) -> datetime | None:
+def open_until(windows: tuple[WeeklyWindow, ...], now: datetime) -> datetime | None:
     """When the last of the windows closes that follow on one another from now; None when none is open now.
 
     Where they never close, that is a time more than a week away.
     """
     end, latest = now, now + _LONGEST
     while end <= latest:
-        further = max((until for hours in windows if (until := hours.until(end))), default=None)
+        further = max((until for hours in windows if (until := hours.closes_at(end))), default=None)
         if further is None:
             break
         end = further
     return end if end > now else None
 
 
-def lasts_for_good(now: datetime, until: datetime) -> bool:
+def has_no_end(now: datetime, until: datetime) -> bool:
     """Whether `open_until` found no end."""
     return until - now > _LONGEST
 
@@ -104,7 +106,7 @@ def zone(name: str) -> ZoneInfo:
         raise UnknownZone(name) from None
 
 
-def moment(written: str) -> datetime:
+def parse_moment(written: str) -> datetime:
     """A moment in UTC: ISO 8601 with its offset, or a date and a time followed by a zone's name.
 
     Raises:
@@ -140,7 +142,7 @@ def _minutes(written: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _window(hours: Hours, day: date) -> tuple[datetime, datetime]:
+def _window(hours: WeeklyWindow, day: date) -> tuple[datetime, datetime]:
     """Of the window that begins on that day."""
     last = hours.end if hours.end > hours.begin else hours.end + _MINUTES_OF_A_DAY
     return _at(day, hours.begin, hours.zone), _at(day, last, hours.zone)

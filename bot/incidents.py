@@ -32,225 +32,242 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from bot.marking import micros_of
-from bot.model import Change, Event, Incident, Severity, Status, What
+from bot.model import Event, EventType, Incident, IncidentChange, Severity, Status
 from bot.ports import Rejected
 from bot.wishes import (
-    Acked,
-    Acted,
-    Assigned,
-    ByPerson,
-    Lead,
-    Noted,
-    Paged,
-    Raised,
-    Reopened,
-    Resolved,
-    Told,
-    Untold,
-    Weighed,
-    Wish,
+    Acknowledge,
+    ActionReported,
+    AddNote,
+    AlertsChanged,
+    Assign,
+    DeliveryFailed,
+    LeadAlert,
+    OpenIncident,
+    PageSomeone,
+    PersonTransition,
+    Reopen,
+    Resolve,
+    SetSeverity,
+    Transition,
 )
 
 _UNLED = "~"  #: sorts behind every lead
-_Happened = tuple[What, str, str, str]  #: what, by, said, via
+_Happened = tuple[EventType, str, str, str]  #: what, by, said, via
 
 
-def change(incident: Incident, wish: Wish, *, now: datetime) -> Change:
+def change(incident: Incident, transition: Transition, *, now: datetime) -> IncidentChange:
     """Let `wish` happen to `incident`.
 
     Raises:
         Rejected: a person asked for what cannot be; the text says why. Alerts are never rejected.
     """
-    match wish:
-        case Told():
-            return _told(incident, wish, now)
-        case Acted():
-            return _changed(incident, now, (wish.what, wish.by, wish.said, wish.via))
-        case Untold():
-            return _changed(incident, now, (What.UNDELIVERED, wish.channel, wish.said, wish.channel))
+    match transition:
+        case AlertsChanged():
+            return _told(incident, transition, now)
+        case ActionReported():
+            return _changed(incident, now, (transition.type, transition.by, transition.text, transition.via))
+        case DeliveryFailed():
+            return _changed(
+                incident, now, (EventType.MESSAGE_UNDELIVERED, transition.channel, transition.text, transition.channel)
+            )
         case _:
-            return _by_person(incident, wish, now)
+            return _by_person(incident, transition, now)
 
 
-def opened(incident_id: int, key: str, told: Told, *, now: datetime) -> Change:
+def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: datetime) -> IncidentChange:
     """The first that is heard of a group. Where its alerts have already ended, it is resolved in the same breath."""
-    lead = told.lead or Lead(order=_UNLED, title="(no alert named)", severity=Severity.WARNING)
-    firing = told.fired
+    lead = alerts.lead or LeadAlert(order=_UNLED, title="(no alert named)", severity=Severity.WARNING)
+    firing = alerts.fired
     fresh = Incident(
         id=incident_id,
         key=key,
-        source=told.source,
+        source=alerts.source,
         title=lead.title,
         severity=lead.severity,
         status=Status.OPEN if firing else Status.RESOLVED,
         opened_at=now,
         changed_at=now,
         firing=firing,
-        total=firing + told.past,
+        total=firing + alerts.already_ended,
         service=lead.service,
         resolved_at=None if firing else now,
-        resolved_by=None if firing else told.source,
-        truncated=told.truncated or 0,
+        resolved_by=None if firing else alerts.source,
+        truncated=alerts.truncated or 0,
         version=1,
         lead=lead.order,
     )
     said = _opening(fresh) if firing else f"{_opening(fresh)}. It had ended before it was heard of."
-    what = What.OPENED if firing else What.PASSED
-    return Change(incident=fresh, events=(_event(fresh, now, (what, told.source, said, "")),))
+    what = EventType.OPENED if firing else EventType.OPENED_RESOLVED
+    return IncidentChange(incident=fresh, events=(_event(fresh, now, (what, alerts.source, said, "")),))
 
 
-def raised(incident_id: int, wish: Raised, *, now: datetime) -> Change:
+def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetime) -> IncidentChange:
     """An incident that a person opens: critical, with a key of its own that no alert has; only people resolve it."""
     fresh = Incident(
         id=incident_id,
         key=f"person/{incident_id}/{micros_of(now)}",  # the number alone is given anew after a restore
         source="person",
-        title=wish.title,
+        title=transition.title,
         severity=Severity.CRITICAL,
         status=Status.OPEN,
         opened_at=now,
         changed_at=now,
-        service=wish.service,
+        service=transition.service,
         version=1,
         lead=str(Severity.CRITICAL.rank),
     )
-    said = f"{wish.name}: {wish.title}"
-    return Change(incident=fresh, events=(_event(fresh, now, (What.OPENED, wish.by, said, wish.via)),))
-
-
-def _told(incident: Incident, told: Told, now: datetime) -> Change:
-    firing = max(0, incident.firing + told.fired - told.ended)
-    moved = replace(
-        _led(incident, told.lead),
-        firing=firing,
-        total=incident.total + told.fired - told.back + told.past,
-        truncated=incident.truncated if told.truncated is None else told.truncated,
+    said = f"{transition.name}: {transition.title}"
+    return IncidentChange(
+        incident=fresh, events=(_event(fresh, now, (EventType.OPENED, transition.by, said, transition.via)),)
     )
-    happened = [*_beginnings(incident, moved, told), *_ends(incident, moved, told)]
+
+
+def _told(incident: Incident, alerts: AlertsChanged, now: datetime) -> IncidentChange:
+    firing = max(0, incident.firing + alerts.fired - alerts.ended)
+    moved = replace(
+        _led(incident, alerts.lead),
+        firing=firing,
+        total=incident.total + alerts.fired - alerts.refired + alerts.already_ended,
+        truncated=incident.truncated if alerts.truncated is None else alerts.truncated,
+    )
+    happened = [*_beginnings(incident, moved, alerts), *_ends(incident, moved, alerts)]
     if not happened:
-        return Change(incident=incident)
+        return IncidentChange(incident=incident)
     for what, *_ in happened:
-        if what is What.REOPENED:
+        if what is EventType.REOPENED:
             moved = replace(moved, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
-        if what is What.RESOLVED:
-            moved = replace(moved, status=Status.RESOLVED, resolved_at=now, resolved_by=told.source)
+        if what is EventType.RESOLVED:
+            moved = replace(moved, status=Status.RESOLVED, resolved_at=now, resolved_by=alerts.source)
     return _changed(moved, now, *happened)
 
 
-def _beginnings(incident: Incident, moved: Incident, told: Told) -> Iterator[_Happened]:
-    if incident.status is Status.RESOLVED and moved.firing and (told.fired or told.still):
-        why = "firing again" if told.fired else "still firing after it was resolved by hand"
-        yield What.REOPENED, told.source, f"{_count(moved.firing)} {why}{_named(told)}.", ""
-    elif told.fired:
-        yield What.FIRED, told.source, f"{_count(told.fired)} more firing{_named(told)}.", ""
-    elif told.past:
-        yield What.FIRED, told.source, f"{_count(told.past)} heard of late, and over{_named(told)}.", ""
+def _beginnings(incident: Incident, moved: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
+    if incident.status is Status.RESOLVED and moved.firing and (alerts.fired or alerts.repeated):
+        why = "firing again" if alerts.fired else "still firing after it was resolved by hand"
+        yield EventType.REOPENED, alerts.source, f"{_count(moved.firing)} {why}{_named(alerts)}.", ""
+    elif alerts.fired:
+        yield EventType.ALERTS_FIRED, alerts.source, f"{_count(alerts.fired)} more firing{_named(alerts)}.", ""
+    elif alerts.already_ended:
+        yield (
+            EventType.ALERTS_FIRED,
+            alerts.source,
+            f"{_count(alerts.already_ended)} heard of late, and over{_named(alerts)}.",
+            "",
+        )
     if moved.truncated > incident.truncated:
-        yield What.FIRED, told.source, f"{moved.truncated} more were not sent by {told.source}.", ""
-    alive = incident.status is not Status.RESOLVED or (moved.firing and (told.fired or told.still))
+        yield EventType.ALERTS_FIRED, alerts.source, f"{moved.truncated} more were not sent by {alerts.source}.", ""
+    alive = incident.status is not Status.RESOLVED or (moved.firing and (alerts.fired or alerts.repeated))
     if alive and moved.severity.rank < incident.severity.rank:
-        yield What.WORSENED, told.source, f"Now {moved.severity}: {moved.title}", ""
+        yield EventType.SEVERITY_RAISED, alerts.source, f"Now {moved.severity}: {moved.title}", ""
 
 
-def _ends(incident: Incident, moved: Incident, told: Told) -> Iterator[_Happened]:
-    if not told.ended:
+def _ends(incident: Incident, moved: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
+    if not alerts.ended:
         return
     if incident.status is not Status.RESOLVED and not moved.firing:
-        yield What.RESOLVED, told.source, "All alerts have ended.", ""
+        yield EventType.RESOLVED, alerts.source, "All alerts have ended.", ""
     else:
-        yield What.ENDED, told.source, f"{_count(told.ended)} ended, {moved.firing} still firing.", ""
+        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended, {moved.firing} still firing.", ""
 
 
-def _by_person(incident: Incident, wish: ByPerson, now: datetime) -> Change:
-    match wish:
-        case Acked():
-            return _acked(incident, wish, now)
-        case Resolved():
-            return _resolved(incident, wish, now)
-        case Reopened():
-            return _reopened(incident, wish, now)
-        case Assigned():
-            return _assigned(incident, wish, now)
-        case Weighed():
-            return _weighed(incident, wish, now)
+def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
+    match transition:
+        case Acknowledge():
+            return _acked(incident, transition, now)
+        case Resolve():
+            return _resolved(incident, transition, now)
+        case Reopen():
+            return _reopened(incident, transition, now)
+        case Assign():
+            return _assigned(incident, transition, now)
+        case SetSeverity():
+            return _weighed(incident, transition, now)
         case _:
-            return _changed(incident, now, _remark(wish))
+            return _changed(incident, now, _remark(transition))
 
 
-def _remark(wish: Noted | Paged) -> _Happened:
-    if isinstance(wish, Noted):
-        return What.NOTED, wish.by, f"{wish.name}: {wish.text}", wish.via
-    return What.PAGED, wish.by, f"{wish.name} paged about it as incident {wish.page}: {wish.text}", wish.via
+def _remark(wish: AddNote | PageSomeone) -> _Happened:
+    if isinstance(wish, AddNote):
+        return EventType.NOTED, wish.by, f"{wish.name}: {wish.text}", wish.via
+    return EventType.PAGED, wish.by, f"{wish.name} paged about it as incident {wish.page}: {wish.text}", wish.via
 
 
-def _acked(incident: Incident, wish: Acked, now: datetime) -> Change:
+def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.status is Status.ACKED and incident.owner == wish.by:
-        return Change(incident=incident)
-    if incident.owner and not wish.human:
-        return Change(incident=incident)
-    said = f"{wish.name} has it."
-    if incident.owner and incident.owner != wish.by:
-        said = f"{wish.name} takes it over from {incident.owner}."
-    taken = replace(incident, status=Status.ACKED, owner=wish.by)
-    return _changed(taken, now, (What.ACKED, wish.by, said, wish.via))
+    if incident.status is Status.ACKED and incident.owner == transition.by:
+        return IncidentChange(incident=incident)
+    if incident.owner and not transition.human:
+        return IncidentChange(incident=incident)
+    said = f"{transition.name} has it."
+    if incident.owner and incident.owner != transition.by:
+        said = f"{transition.name} takes it over from {incident.owner}."
+    taken = replace(incident, status=Status.ACKED, owner=transition.by)
+    return _changed(taken, now, (EventType.ACKED, transition.by, said, transition.via))
 
 
-def _resolved(incident: Incident, wish: Resolved, now: datetime) -> Change:
+def _resolved(incident: Incident, transition: Resolve, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
-        return Change(incident=incident)
-    said = f"{wish.name} resolved it."
+        return IncidentChange(incident=incident)
+    said = f"{transition.name} resolved it."
     if incident.firing:
-        said = f"{wish.name} resolved it while {_count(incident.firing)} still fired."
-    done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=wish.by)
-    return _changed(done, now, (What.RESOLVED, wish.by, said, wish.via))
+        said = f"{transition.name} resolved it while {_count(incident.firing)} still fired."
+    done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
+    return _changed(done, now, (EventType.RESOLVED, transition.by, said, transition.via))
 
 
-def _reopened(incident: Incident, wish: Reopened, now: datetime) -> Change:
+def _reopened(incident: Incident, transition: Reopen, now: datetime) -> IncidentChange:
     if incident.status is not Status.RESOLVED:
-        return Change(incident=incident)
-    said = f"{wish.name} reopened it{f': {wish.because}' if wish.because else '.'}"
+        return IncidentChange(incident=incident)
+    said = f"{transition.name} reopened it{f': {transition.because}' if transition.because else '.'}"
     back = replace(incident, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
-    return _changed(back, now, (What.REOPENED, wish.by, said, wish.via))
+    return _changed(back, now, (EventType.REOPENED, transition.by, said, transition.via))
 
 
-def _assigned(incident: Incident, wish: Assigned, now: datetime) -> Change:
-    if wish.to == wish.by:
-        return _acked(incident, Acked(by=wish.by, name=wish.name, via=wish.via), now)
+def _assigned(incident: Incident, transition: Assign, now: datetime) -> IncidentChange:
+    if transition.to == transition.by:
+        return _acked(incident, Acknowledge(by=transition.by, name=transition.name, via=transition.via), now)
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if incident.owner == wish.to:
-        return Change(incident=incident)
-    given = replace(incident, status=Status.OPEN, owner=wish.to)
-    return _changed(given, now, (What.ASSIGNED, wish.by, f"{wish.name} assigned it to {wish.to}.", wish.via))
+    if incident.owner == transition.to:
+        return IncidentChange(incident=incident)
+    given = replace(incident, status=Status.OPEN, owner=transition.to)
+    return _changed(
+        given,
+        now,
+        (EventType.ASSIGNED, transition.by, f"{transition.name} assigned it to {transition.to}.", transition.via),
+    )
 
 
-def _weighed(incident: Incident, wish: Weighed, now: datetime) -> Change:
+def _weighed(incident: Incident, transition: SetSeverity, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
-    if wish.severity is incident.severity:
-        return Change(incident=incident)
-    worse = wish.severity.rank < incident.severity.rank
-    said = f"{wish.name}: {wish.severity} now, {incident.severity} before."
-    weighed = replace(incident, severity=wish.severity)
-    if wish.severity.rank < incident.worst.rank or incident.lead == _UNLED:
-        worst = min(wish.severity.rank, incident.worst.rank)
+    if transition.severity is incident.severity:
+        return IncidentChange(incident=incident)
+    worse = transition.severity.rank < incident.severity.rank
+    said = f"{transition.name}: {transition.severity} now, {incident.severity} before."
+    weighed = replace(incident, severity=transition.severity)
+    if transition.severity.rank < incident.worst.rank or incident.lead == _UNLED:
+        worst = min(transition.severity.rank, incident.worst.rank)
         weighed = replace(weighed, lead=f"{worst}|{_UNLED}")  # an alert as bad as that still names it
-    return _changed(weighed, now, (What.WORSENED if worse else What.EASED, wish.by, said, wish.via))
+    return _changed(
+        weighed,
+        now,
+        (EventType.SEVERITY_RAISED if worse else EventType.SEVERITY_LOWERED, transition.by, said, transition.via),
+    )
 
 
-def _changed(incident: Incident, now: datetime, *happened: _Happened) -> Change:
+def _changed(incident: Incident, now: datetime, *happened: _Happened) -> IncidentChange:
     moved = replace(incident, changed_at=now, version=incident.version + 1)
-    return Change(incident=moved, events=tuple(_event(moved, now, one) for one in happened))
+    return IncidentChange(incident=moved, events=tuple(_event(moved, now, one) for one in happened))
 
 
 def _event(incident: Incident, now: datetime, happened: _Happened) -> Event:
     what, by, said, via = happened
-    return Event(incident_id=incident.id, at=now, what=what, by=by, said=said, via=via)
+    return Event(incident_id=incident.id, at=now, type=what, by=by, text=said, via=via)
 
 
-def _led(incident: Incident, lead: Lead | None) -> Incident:
+def _led(incident: Incident, lead: LeadAlert | None) -> Incident:
     if lead is None or lead.order >= incident.lead:
         return incident
     news = lead.severity.rank < incident.worst.rank or incident.lead == _UNLED
@@ -272,8 +289,8 @@ def _count(number: int) -> str:
     return f"{number} alert" if number == 1 else f"{number} alerts"
 
 
-def _named(told: Told) -> str:
-    return f": {', '.join(told.names)}" if told.names else ""
+def _named(alerts: AlertsChanged) -> str:
+    return f": {', '.join(alerts.titles)}" if alerts.titles else ""
 
 
 def _already_resolved(incident: Incident) -> str:

@@ -1,7 +1,7 @@
 """PATH 1: alerts to committed incidents.
 
 All deliveries that wait share one transaction; each is answered after its commit, and only then are the channels
-woken. What cannot be stored is answered with `Unstored` (503: the sender tries again). What can be read but not
+woken. What cannot be stored is answered with `NotStored` (503: the sender tries again). What can be read but not
 folded, or breaks the database's rules, is a fault of ours: it is set aside whole, and an incident says so.
 """
 
@@ -19,20 +19,20 @@ from time import monotonic
 
 from bot import raising
 from bot.alarms import unreadable
-from bot.answering import Answers, Done, Taken, Unstored, Waiting
+from bot.answering import Done, IntakeResult, NotStored, PendingDelivery, SenderAnswers
 from bot.failpoints import failpoint
-from bot.folding import Fold
-from bot.model import Delivered
-from bot.owing import Mouth
+from bot.folding import Correlator
+from bot.model import AlertBatch
+from bot.owing import Subscription
 from bot.ports import Rejected
 from bot.proving import prove
-from bot.rules import Rules
-from bot.store.engine import Damaged, Store, Unavailable
+from bot.rules import AlertRules
+from bot.store.engine import DatabaseDamaged, Store, Unavailable
 from bot.store.opening import DRIVERS_OWN
 from bot.store.tx import Tx
-from bot.story import Told, Written
+from bot.story import Committed, OnCommit
 
-__all__ = ["Intake", "Taken", "Unstored"]
+__all__ = ["Intake", "IntakeResult", "NotStored"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,21 +66,21 @@ class Intake:
         self,
         store: Store,
         *,
-        rules: Rules,
-        mouths: Sequence[Mouth],
-        told: Told,
-        observe: Callable[[Sequence[tuple[Delivered, Taken | Exception]]], None] = lambda _: None,
+        rules: AlertRules,
+        subscriptions: Sequence[Subscription],
+        on_commit: OnCommit,
+        observe: Callable[[Sequence[tuple[AlertBatch, IntakeResult | Exception]]], None] = lambda _: None,
         post: Callable[[Callable[[], None]], object] = lambda answer: answer(),
     ) -> None:
         self._store = store
         self._rules = rules
-        self._mouths = mouths
-        self._told = told
+        self._subscriptions = subscriptions
+        self._on_commit = on_commit
         #: Runs a callable when whoever calls `take` has passed on what else has arrived by now.
         self.soon: Callable[[Callable[[], None]], object] = lambda wake: wake()
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[PendingDelivery] = deque()
         self.post = post
-        self._answers = Answers(self._queue, observe=observe, post=self._post)
+        self._answers = SenderAnswers(self._queue, observe=observe, post_answer=self._post)
         self._stored_at: float | None = None  #: when the last commit ended well; None when the last one did not
         self._proof: Future[object] | None = None  #: the last one that was asked for
         self._gate = threading.Lock()
@@ -105,7 +105,7 @@ class Intake:
     def _post(self, answer: Callable[[], None]) -> None:
         self.post(answer)
 
-    def ailing(self) -> str | None:
+    def storage_problem(self) -> str | None:
         """Why an alert would not be stored now, or None. For whoever asks, so it holds no secret.
 
         A commit of late is proof enough; else one is made that stores as little as can be, the way an alert goes.
@@ -117,14 +117,14 @@ class Intake:
         stored_at = self._stored_at
         if stored_at is not None and monotonic() - stored_at < _PROOF_S:
             return None
-        held_s = self._answers.held_s()
+        held_s = self._answers.oldest_wait_s()
         if held_s > _PROOF_S:
             return f"it has not committed for {held_s:.0f} s while alerts wait"
         proof = self._proof
         if proof is None or proof.done():
             proof = self._proof = self._asked()
         try:
-            well = isinstance(proof.result(_ASKED_S), Taken)
+            well = isinstance(proof.result(_ASKED_S), IntakeResult)
         except TimeoutError:
             well = self._stored_at is not None
         return None if well else "alerts are not stored; the log tells why"
@@ -133,31 +133,31 @@ class Intake:
         """A proof that waits for its turn like an alert; like one it is answered in time, whatever hangs."""
         proof: Future[object] = Future()
 
-        def hear(said: Taken | Exception) -> None:
-            if not isinstance(said, Taken):
+        def hear(said: IntakeResult | Exception) -> None:
+            if not isinstance(said, IntakeResult):
                 self._stored_at = None
             proof.set_result(said)
 
-        nothing = Delivered(source="vakhta", group="", alerts=())
-        self._wait(Waiting(nothing, hear, monotonic(), proof=True), hear)
+        nothing = AlertBatch(source="vakhta", group="", alerts=())
+        self._wait(PendingDelivery(nothing, hear, monotonic(), is_probe=True), hear)
         return proof
 
     def waiting(self) -> int:
         """How many deliveries wait for the next commit."""
         return len(self._queue)
 
-    def take(self, delivered: Delivered, done: Done) -> None:
+    def take(self, batch: AlertBatch, done: Done) -> None:
         """Queue one delivery; `done` hears of it after the commit, or at once that there are too many."""
-        self._wait(Waiting(delivered, done, monotonic()), done)
+        self._wait(PendingDelivery(batch, done, monotonic()), done)
 
     def keep(self, source: str, body: bytes, rejected: Rejected, done: Done) -> None:
         """Queue what a known sender sent and could not be read: it is kept, and raised as an incident."""
-        delivered = Delivered(source=source, group="", alerts=(), body=body)
-        self._wait(Waiting(delivered, done, monotonic(), aside=(rejected.code, rejected.said)), done)
+        delivered = AlertBatch(source=source, group="", alerts=(), body=body)
+        self._wait(PendingDelivery(delivered, done, monotonic(), quarantine_as=(rejected.code, rejected.message)), done)
 
-    def _wait(self, one: Waiting, done: Done) -> None:
+    def _wait(self, one: PendingDelivery, done: Done) -> None:
         if len(self._queue) >= _MOST_WAITING:
-            done(Unstored(f"{_MOST_WAITING} deliveries are waiting to be stored"))
+            done(NotStored(f"{_MOST_WAITING} deliveries are waiting to be stored"))
             return
         self._queue.append(one)
         if len(self._queue) >= self._wanted:
@@ -175,22 +175,22 @@ class Intake:
                 # The edge of the path: the thread lives on, and whoever still waits is told to send again.
                 logger.exception("intake failed after its commit")
                 self._refuse(batch, repr(bug))
-            self._answers.in_hand = ()
+            self._answers.in_progress = ()
 
-    def _gather(self) -> list[Waiting]:
+    def _gather(self) -> list[PendingDelivery]:
         """What waits, once something does; empty when the intake is to stop."""
         if self._crowd >= _CROWD:
             self._sleep(until=self._crowd, within_s=_MOMENT_S)
         while not self._queue and not self._stopping:
             self._sleep(until=1, within_s=_LOOK_EVERY_S)
-        batch: list[Waiting] = []
+        batch: list[PendingDelivery] = []
         alerts = 0
         self._answers.moves += 1
         with suppress(IndexError):  # no more are waiting; the clock's thread takes some as well
             while alerts < _ALERTS_A_COMMIT:
                 batch.append(self._queue.popleft())
                 alerts += len(batch[-1].delivered.alerts) or 1
-        self._answers.in_hand = batch
+        self._answers.in_progress = batch
         self._answers.moves += 1
         self._crowd = len(batch)
         return batch
@@ -207,13 +207,13 @@ class Intake:
         with suppress(RuntimeError):  # it is open already
             self._gate.release()
 
-    def _commit(self, batch: list[Waiting], *, again: bool = True) -> None:
+    def _commit(self, batch: list[PendingDelivery], *, again: bool = True) -> None:
         """`again`: what a fault undoes is tried once more, each delivery alone."""
         if not batch:
             return
         try:
             results, written = self._fold(batch)
-        except Damaged as trouble:
+        except DatabaseDamaged as trouble:
             self._one_by_one(batch, trouble, again=again)  # others may need other pages
             return
         except Unavailable as trouble:
@@ -227,10 +227,10 @@ class Intake:
             return
         failpoint("intake.committed")
         self._stored_at = monotonic()
-        self._told(written)
+        self._on_commit(written)
         self._answers.answer(batch, results)
 
-    def _one_by_one(self, batch: list[Waiting], trouble: Exception, *, again: bool) -> None:
+    def _one_by_one(self, batch: list[PendingDelivery], trouble: Exception, *, again: bool) -> None:
         """One of them breaks the commit of all. Alone, the good ones pass, and the bad one is set aside."""
         if again:
             logger.warning("commit undone by a fault", extra={"deliveries": len(batch), "why": repr(trouble)})
@@ -238,75 +238,75 @@ class Intake:
                 self._commit([one], again=False)
             return
         one = batch[0]
-        if one.aside is not None or one.proof:
+        if one.quarantine_as is not None or one.is_probe:
             logger.error("alerts not stored", exc_info=trouble)
             self._refuse(batch, repr(trouble))
             return
         logger.error("delivery set aside", exc_info=trouble)
-        one.aside = ("not_stored", repr(trouble))
+        one.quarantine_as = ("not_stored", repr(trouble))
         self._commit(batch, again=False)
 
-    def _fold(self, batch: list[Waiting]) -> tuple[list[Taken | Exception], Written]:
+    def _fold(self, batch: list[PendingDelivery]) -> tuple[list[IntakeResult | Exception], Committed]:
         alerts = [alert for one in batch for alert in one.delivered.alerts]
-        asked = raising.question_of(alerts, postgres=not self._store.sqlite)
-        with self._store.begin(first=asked.asked) as tx:
+        asked = raising.lookup_of(alerts, postgres=not self._store.sqlite)
+        with self._store.begin(first=asked.queries) as tx:
             failpoint("intake.begun")
-            fold = Fold(tx, self._rules, tx.now)
-            raising.know(tx, fold, asked, tx.first)
-            results: list[Taken | Exception] = []
-            written = Written()
+            fold = Correlator(tx, self._rules, tx.now)
+            raising.load_answers(tx, fold, asked, tx.first)
+            results: list[IntakeResult | Exception] = []
+            written = Committed()
             for one in batch:
                 results.append(self._take(tx, fold, one))
                 if tx.sql.postgres and fold.pending() >= _ALERTS_AHEAD:
-                    written |= raising.write(tx, fold, self._mouths)
-                    tx.sql.send_ahead()
-            written |= raising.write(tx, fold, self._mouths)
-            if all(one.proof for one in batch):
-                prove(tx, self._rules, self._mouths)
+                    written |= raising.write(tx, fold, self._subscriptions)
+                    tx.sql.send_pipeline()
+            written |= raising.write(tx, fold, self._subscriptions)
+            if all(one.is_probe for one in batch):
+                prove(tx, self._rules, self._subscriptions)
             failpoint("intake.written")
         return results, written
 
-    def _take(self, tx: Tx, fold: Fold, one: Waiting) -> Taken | Exception:
+    def _take(self, tx: Tx, correlator: Correlator, one: PendingDelivery) -> IntakeResult | Exception:
         delivered = one.delivered
-        if one.aside is not None:
-            self._set_aside(tx, fold, delivered, *one.aside)
-            return Taken(accepted=0, code="set_aside")
+        if one.quarantine_as is not None:
+            self._set_aside(tx, correlator, delivered, *one.quarantine_as)
+            return IntakeResult(accepted=0, code="set_aside")
         if delivered.rejected:
             path, why = delivered.rejected[0]
-            self._set_aside(tx, fold, delivered, "bad_alert", f"{path}: {why}")
-        if delivered.kept_for is not None:
-            _keep(tx, delivered, *delivered.kept_for)
+            self._set_aside(tx, correlator, delivered, "bad_alert", f"{path}: {why}")
+        if delivered.keep_reason is not None:
+            _keep(tx, delivered, *delivered.keep_reason)
         try:
-            changed = fold.take(delivered)
+            changed = correlator.add(delivered)
         except DRIVERS_OWN:
             raise
         except Exception as bug:
             # The edge of the path: whatever it is, the alert must not be lost, nor hold up the others.
             logger.exception("a delivery could not be folded")
-            self._set_aside(tx, fold, delivered, "not_folded", repr(bug))
-            return Taken(accepted=0, code="set_aside")
+            self._set_aside(tx, correlator, delivered, "not_folded", repr(bug))
+            return IntakeResult(accepted=0, code="set_aside")
         if changed:
-            return Taken(accepted=len(delivered.alerts), code="accepted", incidents=tuple(changed))
+            return IntakeResult(accepted=len(delivered.alerts), code="accepted", incidents=tuple(changed))
         code = "duplicate" if any(alert.firing for alert in delivered.alerts) else "nothing_to_resolve"
-        return Taken(accepted=len(delivered.alerts), code=code if delivered.alerts else "accepted")
+        return IntakeResult(accepted=len(delivered.alerts), code=code if delivered.alerts else "accepted")
 
-    def _set_aside(self, tx: Tx, fold: Fold, delivered: Delivered, code: str, why: str) -> None:
-        sha256 = _keep(tx, delivered, code, why)
+    def _set_aside(self, tx: Tx, correlator: Correlator, batch: AlertBatch, code: str, reason: str) -> None:
+        sha256 = _keep(tx, batch, code, reason)
         if sha256 is None:
             return
-        alarm = unreadable(delivered.source, tx.now, code, why, sha256)
-        raising.load(tx, fold, alarm.alerts)
-        fold.take(alarm)
+        alarm = unreadable(batch.source, tx.now, code, reason, sha256)
+        raising.load(tx, correlator, alarm.alerts)
+        correlator.add(alarm)
 
-    def _refuse(self, batch: Sequence[Waiting], why: str) -> None:
+    def _refuse(self, batch: Sequence[PendingDelivery], reason: str) -> None:
         self._stored_at = None
-        self._answers.answer(batch, [Unstored(why)] * len(batch))
+        self._answers.answer(batch, [NotStored(reason)] * len(batch))
 
 
-def _keep(tx: Tx, delivered: Delivered, code: str, why: str) -> str | None:
+def _keep(tx: Tx, batch: AlertBatch, code: str, reason: str) -> str | None:
     """The SHA-256 of the body, which is now in the quarantine; None where it had been a short while ago."""
-    sha256 = hashlib.sha256(delivered.body).hexdigest()
-    if tx.kept(sha256, tx.now - _AGAIN):
+    sha256 = hashlib.sha256(batch.body).hexdigest()
+    if tx.is_quarantined(sha256, tx.now - _AGAIN):
         return None
-    tx.keep(delivered.source, delivered.body, sha256, code=code, why=why)
+    tx.quarantine(batch.source, batch.body, sha256, code=code, reason=reason)
     return sha256

@@ -20,7 +20,7 @@ def set_up() -> None:
     sys.setswitchinterval(_SWITCH_S)
 
 
-def settle_down() -> None:
+def freeze_heap() -> None:
     """What was loaded so far stays for good: the garbage collector need not look through it again and again.
 
     A full collection over the SDKs held everything up for 50 ms and more, and was the slowest webhook in a hundred.

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.delivery import LONGEST_RETRY
-from bot.ports import Speaks, Undelivered
+from bot.ports import Messenger, Undelivered
 from bot.store import links, notices
 from bot.store.engine import Store
-from bot.store.links import Word
+from bot.store.links import AccountMessage
 from bot.store.sql import Sql
 from bot.store.tx import Tx
 
@@ -28,40 +28,40 @@ _AGAIN = timedelta(seconds=30)
 class _Box(Protocol):
     """Where words wait."""
 
-    def words_wait(self, sql: Sql, now: datetime) -> bool: ...
-    def claim_words(self, tx: Tx, lease: timedelta) -> list[Word]: ...
-    def leave_word(self, tx: Tx, word: Word, again: timedelta | None = None) -> None: ...
-    def told(self, tx: Tx, word: Word) -> None: ...
+    def messages_due(self, sql: Sql, now: datetime) -> bool: ...
+    def claim_messages(self, tx: Tx, lease: timedelta) -> list[AccountMessage]: ...
+    def retry_message(self, tx: Tx, message: AccountMessage, retry_after: timedelta | None = None) -> None: ...
+    def mark_notified(self, tx: Tx, message: AccountMessage) -> None: ...
 
 
-def tell(store: Store, speaks: Mapping[str, Speaks]) -> None:
+def send_account_messages(store: Store, messengers: Mapping[str, Messenger]) -> None:
     """All words that are due. `speaks`: the channels that can say a line of their own, by name."""
     boxes: tuple[_Box, ...] = (links, notices)
     for box in boxes:
         with store.read() as seen:
-            if not box.words_wait(seen.sql, store.now()):
+            if not box.messages_due(seen.sql, store.now()):
                 continue
         with store.begin() as tx:
-            due = box.claim_words(tx, _AGAIN)
+            due = box.claim_messages(tx, _AGAIN)
         for word in due:
-            _tell(store, box, speaks.get(word.place), word)
+            _tell(store, box, messengers.get(word.channel), word)
 
 
-def _tell(store: Store, box: _Box, channel: Speaks | None, word: Word) -> None:
+def _tell(store: Store, box: _Box, channel: Messenger | None, word: AccountMessage) -> None:
     if channel is None:
         with store.begin() as tx:
-            box.leave_word(tx, word)
+            box.retry_message(tx, word)
         return
     try:
-        channel.say(word.said, word.account)
+        channel.post(word.text, word.account)
     except Undelivered as trouble:
-        about = {"place": word.place, "account": word.account, "why": trouble.said}
+        about = {"place": word.channel, "account": word.account, "why": trouble.message}
         logger.warning("an account is not told what it is to be told", extra=about)
         with store.begin() as tx:
-            box.leave_word(tx, word, None if trouble.permanent else _later(trouble.after))
+            box.retry_message(tx, word, None if trouble.permanent else _later(trouble.retry_after))
         return
     with store.begin() as tx:
-        box.told(tx, word)
+        box.mark_notified(tx, word)
 
 
 def _later(after: timedelta | None) -> timedelta:

@@ -10,64 +10,68 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bot import incidents, story, yeses
 from bot.acts import Code
-from bot.model import Ask, What
-from bot.owing import Mouth
-from bot.people import Voice, as_settled
-from bot.plans import Drawn
-from bot.steps import entry_of
+from bot.model import EventType, Request
+from bot.owing import Subscription
+from bot.people import RecordedIdentity, canonical_account
+from bot.plans import Proposal
+from bot.steps import audit_entry
 from bot.store import drawn as drawn_up
 from bot.store import ledger, notices
 from bot.store.tx import Tx
-from bot.story import Written
-from bot.wishes import Acted
-from bot.yeses import Verdict
+from bot.story import Committed
+from bot.wishes import ActionReported
+from bot.yeses import ApprovalReview
 
 
-def write(tx: Tx, drawn: Drawn, verdict: Verdict, ask: Ask, mouths: Sequence[Mouth]) -> Written:
+def write(
+    tx: Tx, proposal: Proposal, verdict: ApprovalReview, request: Request, subscriptions: Sequence[Subscription]
+) -> Committed:
     """`ask`: the one during which it came out; its asker hears it in the answer."""
-    said = yeses.told(drawn, verdict)
+    said = yeses.describe_lapses(proposal, verdict)
     if not said:
-        return Written()
+        return Committed()
     for one in verdict.lapsed:
-        drawn_up.take_back(tx, drawn.handle, one.voice.person)
+        drawn_up.withdraw_approval(tx, proposal.handle, one.identity.person)
     if verdict.stopped is None:  # else the refusal is on record
-        ledger.record(tx, [entry_of(ask, Code.NOT_APPROVED, said, drawn)])
-    _send(tx, _letters(drawn, verdict, said), ask)
-    return _tell(tx, drawn, said, ask, mouths, over=verdict.stopped is not None)
+        ledger.append(tx, [audit_entry(request, Code.NOT_APPROVED, said, proposal)])
+    _send(tx, _letters(proposal, verdict, said), request)
+    return _tell(tx, proposal, said, request, subscriptions, over=verdict.stopped is not None)
 
 
-def write_begun(tx: Tx, drawn: Drawn, verdict: Verdict, said: str, ask: Ask) -> None:
+def write_begun(tx: Tx, proposal: Proposal, verdict: ApprovalReview, message: str, request: Request) -> None:
     """As `write`, where its run had an intent already, and ends without a call: its end is on record by itself."""
-    letters = [(one.voice, f"{drawn.words}: {said}") for one in verdict.lapsed if one.tellable]
-    if verdict.stopped is None or verdict.stopped.tellable:
-        letters.append((drawn.asker, f"{drawn.words}: {said}"))
-    _send(tx, letters, ask)
+    letters = [(one.identity, f"{proposal.command}: {message}") for one in verdict.lapsed if one.may_be_notified]
+    if verdict.stopped is None or verdict.stopped.may_be_notified:
+        letters.append((proposal.requester_identity, f"{proposal.command}: {message}"))
+    _send(tx, letters, request)
 
 
-def _send(tx: Tx, letters: Iterable[tuple[Voice, str]], ask: Ask) -> None:
+def _send(tx: Tx, letters: Iterable[tuple[RecordedIdentity, str]], request: Request) -> None:
     """Whoever asks now hears it in the answer."""
-    here = as_settled(ask.place, ask.account)
+    here = canonical_account(request.channel, request.account)
     for account, text in {to.from_account: text for to, text in letters if to.account}.items():
         if account != here:
-            notices.owe(tx, account, text)
+            notices.enqueue(tx, account, text)
 
 
-def _letters(drawn: Drawn, verdict: Verdict, said: str) -> Iterator[tuple[Voice, str]]:
+def _letters(proposal: Proposal, verdict: ApprovalReview, message: str) -> Iterator[tuple[RecordedIdentity, str]]:
     """Whom it concerns, and what each is told."""
-    about = f"{drawn.words}: {said}"
+    about = f"{proposal.command}: {message}"
     if verdict.stopped is not None:
         yield from ((one, about) for one in verdict.counting)
     else:
-        yield from ((one.voice, yeses.asked_again(drawn, one)) for one in verdict.lapsed if one.tellable)
-    if verdict.stopped is None or verdict.stopped.tellable:
-        yield drawn.asker, about
+        yield from ((one.identity, yeses.asked_again(proposal, one)) for one in verdict.lapsed if one.may_be_notified)
+    if verdict.stopped is None or verdict.stopped.may_be_notified:
+        yield proposal.requester_identity, about
 
 
-def _tell(tx: Tx, drawn: Drawn, said: str, ask: Ask, mouths: Sequence[Mouth], *, over: bool) -> Written:
+def _tell(
+    tx: Tx, proposal: Proposal, message: str, request: Request, subscriptions: Sequence[Subscription], *, over: bool
+) -> Committed:
     """On the incident in whose thread it was asked for."""
-    incident = tx.incident(drawn.incident_id) if drawn.incident_id else None
+    incident = tx.incident(proposal.incident_id) if proposal.incident_id else None
     if incident is None:
-        return Written()
-    what = What.NOT_ACTED if over else What.ASKED
-    wish = Acted(what=what, by=drawn.by, said=f"{drawn.words}: {said}", via=ask.place)
-    return story.write(tx, [incidents.change(incident, wish, now=tx.now)], mouths)
+        return Committed()
+    what = EventType.ACTION_NOT_DONE if over else EventType.ACTION_PROPOSED
+    wish = ActionReported(type=what, by=proposal.requester, text=f"{proposal.command}: {message}", via=request.channel)
+    return story.write(tx, [incidents.change(incident, wish, now=tx.now)], subscriptions)

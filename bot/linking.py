@@ -12,10 +12,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bot import people
-from bot.accounts import GroupsOf
+from bot.accounts import GroupPlatform
 from bot.acts import AuditEntry, Code
-from bot.model import Ask, Principal, Reply
-from bot.people import Account, Held, Issued, Link, People, Redeeming, Refusal, Voice, as_settled
+from bot.model import Principal, Reply, Request
+from bot.people import (
+    Account,
+    AccountHolder,
+    AccountLink,
+    LinkCode,
+    LinkRefusal,
+    People,
+    RecordedIdentity,
+    RedeemContext,
+    canonical_account,
+)
 from bot.ports import Rejected
 from bot.store import ledger, links, notices
 from bot.store.engine import Store
@@ -23,7 +33,7 @@ from bot.store.sql import Sql
 from bot.store.tx import Tx
 
 
-class Linking:
+class AccountLinking:
     """`groups`: the platform whose groups carry roles, if there is one. `places`: where people have accounts of their
     own. `typed`: how the line with a code is typed where that is not as it stands, a clause for each such platform.
     """
@@ -31,7 +41,7 @@ class Linking:
     def __init__(
         self,
         settled: People,
-        groups: GroupsOf | None = None,
+        groups: GroupPlatform | None = None,
         *,
         places: Collection[str] = (),
         typed: Sequence[str] = (),
@@ -41,155 +51,161 @@ class Linking:
         self._places = frozenset(places)
         self._typed = f" ({', '.join(typed)})" if typed else ""
 
-    def person(self, store: Store, place: str, account: str) -> Principal | None:
+    def person(self, store: Store, channel: str, account: str) -> Principal | None:
         """Who has that account, with the roles of this moment. An account of the settings needs no database."""
-        named = self._people.accounts.get((place, account))
+        named = self._people.accounts.get((channel, account))
         if named is not None and not self._people.groups:
             return self._people.persons[named]
         with store.read() as reading:
-            named = self._holder(reading.sql, (place, account))
+            named = self._holder(reading.sql, (channel, account))
             who = self._people.persons.get(named or "")
             return None if who is None else self._with_groups(reading.sql, who)
 
-    def now(self, sql: Sql, person: str) -> Principal | None:
+    def principal_of(self, sql: Sql, person: str) -> Principal | None:
         """The person of that id with the roles of this moment; None when the settings have nobody of it."""
         who = self._people.persons.get(person)
         return who if who is None or not self._people.groups else self._with_groups(sql, who)
 
-    def held(self, sql: Sql, account: Account) -> Held | None:
+    def holder_of(self, sql: Sql, account: Account) -> AccountHolder | None:
         """Whose that account is now, by the settings or by a link."""
         named = self._people.accounts.get(account)
         if named is not None:
-            return Held(person=named)
+            return AccountHolder(person=named)
         link = links.of_account(sql, account)
-        return None if link is None else Held(person=link.person, since=link.at)
+        return None if link is None else AccountHolder(person=link.person, since=link.at)
 
-    def voice(self, tx: Tx, ask: Ask) -> Voice:
+    def identity_of(self, tx: Tx, request: Request) -> RecordedIdentity:
         """Whoever asks, as they are to be known again later."""
-        settled = {account for account, whose in self._people.accounts.items() if whose == ask.by.id}
-        linked = {(one.place, one.account) for one in links.of_person(tx.sql, ask.by.id)}
-        own = as_settled(ask.place, ask.account)
-        return Voice(
-            person=ask.by.id,
-            place=ask.place,
-            account=ask.account,
+        settled = {account for account, whose in self._people.accounts.items() if whose == request.by.id}
+        linked = {(one.channel, one.account) for one in links.of_person(tx.sql, request.by.id)}
+        own = canonical_account(request.channel, request.account)
+        return RecordedIdentity(
+            person=request.by.id,
+            channel=request.channel,
+            account=request.account,
             at=tx.now,
-            had=frozenset({own, *settled, *linked} if ask.account else settled | linked),
+            accounts=frozenset({own, *settled, *linked} if request.account else settled | linked),
         )
 
-    def tidy(self, tx: Tx) -> None:
+    def remove_overruled(self, tx: Tx) -> None:
         """End what the settings have overruled: links of people who are gone, of accounts that they name themselves.
 
         Left alone, they would come alive again with the next person who is given that id.
         """
-        for link in links.overruled(tx, self._people.persons.keys(), self._people.accounts.keys()):
-            links.end(tx, link)
-            said = f"{link.place} {link.account} is {link.person}'s no longer: the settings say otherwise."
+        for link in links.overridden_by_settings(tx, self._people.persons.keys(), self._people.accounts.keys()):
+            links.delete(tx, link)
+            said = f"{link.channel} {link.account} is {link.person}'s no longer: the settings say otherwise."
             _record_ended(tx, said, link)
         self._end_unvouched(tx)
 
     def _end_unvouched(self, tx: Tx) -> None:
         """End links that were made from an account which is the person's no longer, and those that such links made."""
-        while ended := [one for one in links.everyone(tx) if self._holder(tx.sql, one.voucher) != one.person]:
+        while ended := [one for one in links.all_links(tx) if self._holder(tx.sql, one.linked_by) != one.person]:
             for link in ended:
-                links.end(tx, link)
-                account = f"{link.place} {link.account}"
+                links.delete(tx, link)
+                account = f"{link.channel} {link.account}"
                 said = f"{account} is {link.person}'s no longer: nor is {link.by}, by which it was linked."
                 _record_ended(tx, said, link)
 
-    def issue(self, tx: Tx, ask: Ask) -> Reply:
-        if not ask.private:
+    def issue(self, tx: Tx, request: Request) -> Reply:
+        if not request.private:
             raise Rejected(people.IN_PRIVATE, code="not_private")
-        if ask.by.id not in self._people.persons:
-            return Reply(said=people.how_to_link(ask.place, ask.account), ok=False)
-        code = people.code_of(secrets.token_bytes(people.CODE_BYTES))
-        until = tx.now + people.CODE_LASTS
-        issued = Issued(person=ask.by.id, place=ask.place, account=ask.account, until=until, spent=False)
-        links.put_code(tx, people.sealed(code), issued)
+        if request.by.id not in self._people.persons:
+            return Reply(text=people.how_to_link(request.channel, request.account), ok=False)
+        code = people.format_code(secrets.token_bytes(people.CODE_BYTES))
+        until = tx.now + people.CODE_LIFETIME
+        issued = LinkCode(
+            person=request.by.id, channel=request.channel, account=request.account, expires_at=until, used=False
+        )
+        links.put_code(tx, people.hash_code(code), issued)
         said = (
             f"/link {code}\n"
             f"Send that line to the bot from your other account, in private, before {until:%H:%M} UTC"
             f"{self._typed}. It works once. Whoever sends it is you from then on: show it to nobody."
         )
-        return Reply(said=said, secret=True)
+        return Reply(text=said, secret=True)
 
-    def redeem(self, tx: Tx, ask: Ask, code: str) -> Reply:
+    def redeem(self, tx: Tx, request: Request, code: str) -> Reply:
         """A refusal is stored too (a wrong code is counted), so it is a reply and no exception."""
-        sealed = people.sealed(code)
-        issued = links.code(tx, sealed)
-        refused = people.refusal(issued, self._circumstances(tx, ask, issued), self._people.persons)
+        sealed = people.hash_code(code)
+        issued = links.find_code(tx, sealed)
+        refused = people.link_refusal(issued, self._circumstances(tx, request, issued), self._people.persons)
         if refused is not None:
-            return self._refuse(tx, ask, sealed, refused)
+            return self._refuse(tx, request, sealed, refused)
         assert issued is not None, "no code, no link"
-        by = f"{issued.place} {issued.account}"
-        links.put(tx, Link(place=ask.place, account=ask.account, person=issued.person, at=tx.now, by=by))
-        links.spend(tx, sealed, _word_of(tx, ask))
-        said = f"{ask.place} {ask.account} is {issued.person}'s from now on, by a code that {by} asked for."
-        _record(tx, ask, Code.LINKED, said, issued.person)
+        by = f"{issued.channel} {issued.account}"
+        links.put(
+            tx, AccountLink(channel=request.channel, account=request.account, person=issued.person, at=tx.now, by=by)
+        )
+        links.redeem_code(tx, sealed, _word_of(tx, request))
+        said = f"{request.channel} {request.account} is {issued.person}'s from now on, by a code that {by} asked for."
+        _record(tx, request, Code.LINKED, said, issued.person)
         who = self._people.persons[issued.person]
-        return Reply(said=f"This account ({ask.place}: {ask.account}) is {who.called}'s from now on.")
+        return Reply(text=f"This account ({request.channel}: {request.account}) is {who.display_name}'s from now on.")
 
-    def unlink(self, tx: Tx, ask: Ask, place: str) -> Reply:
-        ended = next((one for one in links.of_person(tx.sql, ask.by.id) if one.place == place), None)
+    def unlink(self, tx: Tx, request: Request, channel: str) -> Reply:
+        ended = next((one for one in links.of_person(tx.sql, request.by.id) if one.channel == channel), None)
         if ended is None:
-            raise Rejected(self._why_not_linked(ask.by.id, place), code="no_link")
-        links.end(tx, ended)
-        _record(tx, ask, Code.UNLINKED, f"{place} {ended.account} is {ended.person}'s no longer.", ended.person)
+            raise Rejected(self._why_not_linked(request.by.id, channel), code="no_link")
+        links.delete(tx, ended)
+        _record(tx, request, Code.UNLINKED, f"{channel} {ended.account} is {ended.person}'s no longer.", ended.person)
         self._end_unvouched(tx)
-        return Reply(said=f"The {place} account {ended.account} is yours no longer. What it waited for is void.")
+        return Reply(text=f"The {channel} account {ended.account} is yours no longer. What it waited for is void.")
 
-    def whoami(self, tx: Tx, ask: Ask) -> Sequence[str]:
-        groups = self._groups_of(tx.sql, ask.by.id)
-        platform = self._groups.called if self._groups else ""
-        return people.told(ask.by, self._people, links.of_person(tx.sql, ask.by.id), groups, platform)
+    def whoami(self, tx: Tx, request: Request) -> Sequence[str]:
+        groups = self._groups_of(tx.sql, request.by.id)
+        platform = self._groups.name if self._groups else ""
+        return people.describe_person(
+            request.by, self._people, links.of_person(tx.sql, request.by.id), groups, platform
+        )
 
-    def words_for(self, tx: Tx, ask: Ask) -> list[str]:
+    def pending_messages(self, tx: Tx, request: Request) -> list[str]:
         """What the asker's account has still to be told."""
-        if not ask.account:
+        if not request.account:
             return []
         return [
-            *links.take_words(tx, (ask.place, ask.account)),
-            *notices.take_words(tx, as_settled(ask.place, ask.account)),
+            *links.take_messages(tx, (request.channel, request.account)),
+            *notices.take_messages(tx, canonical_account(request.channel, request.account)),
         ]
 
-    def _circumstances(self, tx: Tx, ask: Ask, issued: Issued | None) -> Redeeming:
-        account = (ask.place, ask.account)
-        return Redeeming(
-            place=ask.place,
-            account=ask.account,
-            own=ask.place in self._places,
-            private=ask.private,
+    def _circumstances(self, tx: Tx, request: Request, issued: LinkCode | None) -> RedeemContext:
+        account = (request.channel, request.account)
+        return RedeemContext(
+            channel=request.channel,
+            account=request.account,
+            own=request.channel in self._places,
+            private=request.private,
             now=tx.now,
-            tries=links.tries(tx, account),
+            failed_attempts=links.failed_attempts(tx, account),
             holder=self._holder(tx.sql, account),
-            has=self._account_of(tx.sql, issued.person, ask.place) if issued else None,
-            vouches=self._holder(tx.sql, as_settled(issued.place, issued.account)) if issued else None,
+            current_account=self._account_of(tx.sql, issued.person, request.channel) if issued else None,
+            issuer=self._holder(tx.sql, canonical_account(issued.channel, issued.account)) if issued else None,
         )
 
     def _holder(self, sql: Sql, account: Account) -> str | None:
-        held = self.held(sql, account)
+        held = self.holder_of(sql, account)
         return None if held is None else held.person
 
-    def _account_of(self, sql: Sql, person: str, place: str) -> str | None:
-        linked = (one.account for one in links.of_person(sql, person) if one.place == place)
-        return self._people.account_of(person, place) or next(linked, None)
+    def _account_of(self, sql: Sql, person: str, channel: str) -> str | None:
+        linked = (one.account for one in links.of_person(sql, person) if one.channel == channel)
+        return self._people.account_of(person, channel) or next(linked, None)
 
-    def _refuse(self, tx: Tx, ask: Ask, sealed: str, refused: Refusal) -> Reply:
-        issued = links.code(tx, sealed)
-        account = (ask.place, ask.account)
-        if refused.tried:
-            links.put_tries(tx, account, links.tries(tx, account) + 1, lasting=people.LOCKED_FOR)
-        if refused.spends:
-            where = f"your linking code was sent by {ask.place} {ask.account} ({refused.why}) and is void"
-            links.spend(tx, sealed, f"At {tx.now:%H:%M} UTC {where}.")
-        said = f"{ask.place} {ask.account} was not linked: {refused.why}."
-        _record(tx, ask, Code.NOT_LINKED, said, issued.person if issued else "")
-        return Reply(said=refused.said, ok=False)
+    def _refuse(self, tx: Tx, request: Request, sealed: str, refused: LinkRefusal) -> Reply:
+        issued = links.find_code(tx, sealed)
+        account = (request.channel, request.account)
+        if refused.counts_as_attempt:
+            links.save_failed_attempts(tx, account, links.failed_attempts(tx, account) + 1, lasting=people.LOCKED_FOR)
+        if refused.voids_code:
+            where = f"your linking code was sent by {request.channel} {request.account} ({refused.reason}) and is void"
+            links.redeem_code(tx, sealed, f"At {tx.now:%H:%M} UTC {where}.")
+        said = f"{request.channel} {request.account} was not linked: {refused.reason}."
+        _record(tx, request, Code.NOT_LINKED, said, issued.person if issued else "")
+        return Reply(text=refused.message, ok=False)
 
-    def _why_not_linked(self, person: str, place: str) -> str:
-        if self._people.account_of(person, place) is not None:
-            return f"Your {place} account is in the settings; only an admin can take it out. Nothing was done."
-        return f"You have linked no {place[:40]!r} account. Nothing was done. `whoami` lists your accounts."
+    def _why_not_linked(self, person: str, channel: str) -> str:
+        if self._people.account_of(person, channel) is not None:
+            return f"Your {channel} account is in the settings; only an admin can take it out. Nothing was done."
+        return f"You have linked no {channel[:40]!r} account. Nothing was done. `whoami` lists your accounts."
 
     def _with_groups(self, sql: Sql, who: Principal) -> Principal:
         by_groups = people.roles_by_groups(self._people, self._groups_of(sql, who.id))
@@ -199,31 +215,31 @@ class Linking:
         """Empty for somebody without an account on that platform, and where there is none."""
         if self._groups is None or not self._people.groups:
             return {}
-        account = self._account_of(sql, person, self._groups.place)
+        account = self._account_of(sql, person, self._groups.channel)
         return self._groups.read(account) if account else {}
 
 
-def _word_of(tx: Tx, ask: Ask) -> str:
+def _word_of(tx: Tx, request: Request) -> str:
     return (
-        f"Since {tx.now:%Y-%m-%d %H:%M} UTC the {ask.place} account {ask.account} is yours."
-        f" If that was not you, say `unlink {ask.place}` and tell your security contact."
+        f"Since {tx.now:%Y-%m-%d %H:%M} UTC the {request.channel} account {request.account} is yours."
+        f" If that was not you, say `unlink {request.channel}` and tell your security contact."
     )
 
 
-def _record_ended(tx: Tx, said: str, link: Link) -> None:
-    ledger.record(tx, [AuditEntry(code=Code.UNLINKED, by="bot", said=said, verb="unlink", target=link.person)])
+def _record_ended(tx: Tx, message: str, link: AccountLink) -> None:
+    ledger.append(tx, [AuditEntry(code=Code.UNLINKED, by="bot", message=message, verb="unlink", target=link.person)])
 
 
-def _record(tx: Tx, ask: Ask, code: Code, said: str, person: str) -> None:
+def _record(tx: Tx, request: Request, code: Code, message: str, person: str) -> None:
     """`person`: whose accounts it is about; "" where nobody knows."""
     entry = AuditEntry(
         code=code,
-        by=ask.by.id or f"{ask.place}:{ask.account}",
-        said=said,
+        by=request.by.id or f"{request.channel}:{request.account}",
+        message=message,
         verb="unlink" if code is Code.UNLINKED else "link",
         target=person,
-        place=ask.place,
-        account=ask.account,
-        once=ask.once,
+        channel=request.channel,
+        account=request.account,
+        idempotency_key=request.idempotency_key,
     )
-    ledger.record(tx, [entry])
+    ledger.append(tx, [entry])

@@ -37,7 +37,7 @@ def start(*, confidential: Collection[str] = (), stream: TextIO | None = None) -
     `confidential`: secrets that must not appear, whatever they look like.
     """
     out = stream or sys.stderr
-    scrub = Scrub(confidential)
+    scrub = Redactor(confidential)
     sink = logging.StreamHandler(out)
     sink.setFormatter(TextLines(scrub) if out.isatty() else JsonLines(scrub))
     logging.basicConfig(level=logging.WARNING, handlers=[sink], force=True)
@@ -52,10 +52,10 @@ def guard() -> None:
     """For commands that do not log: a trace, or what a library warns of, may quote anything, and goes to a terminal."""
     sys.excepthook = _log_uncaught
     if logging.lastResort is not None:
-        logging.lastResort.setFormatter(TextLines(Scrub()))
+        logging.lastResort.setFormatter(TextLines(Redactor()))
 
 
-class Scrub:
+class Redactor:
     """Takes secrets out of a text."""
 
     def __init__(self, confidential: Collection[str] = ()) -> None:
@@ -70,7 +70,7 @@ class Scrub:
 class JsonLines(logging.Formatter):
     """A record as one JSON object of ASCII, with `extra` beside the fixed keys and an exception as one string."""
 
-    def __init__(self, scrub: Scrub) -> None:
+    def __init__(self, scrub: Redactor) -> None:
         super().__init__()
         self._scrub = scrub
 
@@ -91,7 +91,7 @@ class JsonLines(logging.Formatter):
 class TextLines(logging.Formatter):
     """A record for a person: time, level, message, extras; what follows an exception is indented."""
 
-    def __init__(self, scrub: Scrub) -> None:
+    def __init__(self, scrub: Redactor) -> None:
         super().__init__()
         self._scrub = scrub
 
@@ -133,7 +133,7 @@ def _extras_of(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
     return ((key, value) for key, value in vars(record).items() if key not in _OURS)
 
 
-def _clean(value: object, scrub: Scrub, depth: int = 0) -> object:
+def _clean(value: object, scrub: Redactor, depth: int = 0) -> object:
     """The value in JSON's own types, every text in it scrubbed."""
     if value is None or isinstance(value, bool | int | float):
         return value

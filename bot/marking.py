@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 #: Characters of a mark. With its verb and number it has to fit into the 64 bytes of a button of Telegram's.
-MARK = 12
+MARK_LENGTH = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Marked(int):
+class MarkedIncidentNumber(int):
     """An incident's number with the mark of the incident that is meant; it is that one or none."""
 
     mark: str
@@ -28,7 +28,7 @@ class Marked(int):
 
 def mark_of(number: int, opened_at: datetime, source: str, key: str) -> str:
     told = f"{number} {micros_of(opened_at)} {source} {key}"
-    return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:MARK]
+    return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:MARK_LENGTH]
 
 
 def micros_of(at: datetime) -> int:

@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot import grammar
-from bot.marking import Marked
-from bot.model import Ask, Incident
+from bot.marking import MarkedIncidentNumber
+from bot.model import Incident, Request
 from bot.ports import Rejected
 
 A = TypeVar("A", bound=Any)
 
 #: The code of the refusal.
-ANOTHER = "another_incident"
+ANOTHER_INCIDENT = "another_incident"
 
 
-def checked(args: A, ask: Ask, known: Callable[[int], Incident | None]) -> A:
+def check_incident_numbers(args: A, request: Request, known: Callable[[int], Incident | None]) -> A:
     """The arguments with plain numbers. `known`: the incident of a number.
 
     A button of before there were marks is believed on the card of that very incident, as the database knows it. The
@@ -31,12 +31,12 @@ def checked(args: A, ask: Ask, known: Callable[[int], Incident | None]) -> A:
     Raises:
         Rejected: a number was meant for another incident.
     """
-    for name, number in grammar.numbers(args).items():
-        if isinstance(number, Marked):
+    for name, number in grammar.incident_numbers(args).items():
+        if isinstance(number, MarkedIncidentNumber):
             found = known(int(number))
             meant = found is not None and found.mark == number.mark
         else:
-            meant = not ask.button or number == ask.incident_id
+            meant = not request.from_button or number == request.incident_id
         if not meant:
             raise _another(number)
         args = replace(args, **{name: int(number)})
@@ -47,6 +47,6 @@ def _another(number: int) -> Rejected:
     return Rejected(
         f"This button was made for another incident than the one that is #{int(number)} now: the database was restored"
         " from a backup since, or the button is too old to tell. Nothing was done. `incidents` lists what is open.",
-        code=ANOTHER,
+        code=ANOTHER_INCIDENT,
         status=409,
     )

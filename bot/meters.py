@@ -25,7 +25,7 @@ _BATCH = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Debt:
+class OutboxSize:
     """What one channel still owes at this moment."""
 
     channel: str
@@ -33,7 +33,7 @@ class Debt:
     oldest_s: float  #: age of the oldest of them in seconds; 0 when nothing is owed
 
 
-class Meters:
+class Metrics:
     """One set of metrics for one running bot. Safe to count from any thread."""
 
     def __init__(self) -> None:
@@ -43,13 +43,13 @@ class Meters:
         self._count_what_goes_out()
         self._count_what_is_recorded()
 
-    def text(self, owed: Iterable[Debt] | None) -> bytes:
-        """Everything, as Prometheus reads it. `owed` None: the store could not say, so those series are absent."""
+    def text(self, outbox_sizes: Iterable[OutboxSize] | None) -> bytes:
+        """Everything, as Prometheus reads it. `outbox_sizes` None: the store could not say, so those series are absent."""
         with self._scraping:
-            self.store_up.set(0 if owed is None else 1)
+            self.store_up.set(0 if outbox_sizes is None else 1)
             self.delivery_owed.clear()
             self.oldest_owed_seconds.clear()
-            for debt in owed or ():
+            for debt in outbox_sizes or ():
                 self.delivery_owed.labels(debt.channel).set(debt.count)
                 self.oldest_owed_seconds.labels(debt.channel).set(debt.oldest_s)
             return generate_latest(self.registry)

@@ -12,11 +12,11 @@ from datetime import timedelta
 from bot import approval_facts, yeses
 from bot.access import YES
 from bot.acts import Risk
-from bot.book import Book
-from bot.model import Ask
-from bot.plans import Drawn
+from bot.book import Policy
+from bot.model import Request
+from bot.plans import Proposal
 from bot.ports import Overview, Rejected
-from bot.rights import Rights
+from bot.rights import Authorizer
 from bot.store import drawn as drawn_up
 from bot.store import owned, standing
 from bot.store.tx import Tx
@@ -27,40 +27,45 @@ _MOST_PLANS = 100
 _MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
 
 
-def look(tx: Tx, rights: Rights, ask: Ask, risks: Mapping[str, Risk], limit: int) -> Overview:
+def home_view(tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[str, Risk], limit: int) -> Overview:
     """`risks`: of each action; `limit`: of the incidents."""
-    services = rights.book.on_call_for(ask.by.id)
-    held = owned.look(tx.sql, ask.by.id, sorted(services), limit)
-    waiting = drawn_up.waiting(tx.sql, tx.now, _MOST_PLANS)
+    services = authorizer.policy.on_call_for(request.by.id)
+    held = owned.own_incidents(tx.sql, request.by.id, sorted(services), limit)
+    waiting = drawn_up.waiting_plans(tx.sql, tx.now, _MOST_PLANS)
     return Overview(
         incidents=held.incidents,
         more=held.count - len(held.incidents),
         others=held.unresolved - held.count,
         to_approve=tuple(
-            one for one in waiting if one.by != ask.by.id and _counts(tx, rights, ask, one, risks.get(one.verb))
+            one
+            for one in waiting
+            if one.requester != request.by.id and _counts(tx, authorizer, request, one, risks.get(one.verb))
         ),
-        asked=tuple(one for one in waiting if one.by == ask.by.id),
-        runs=tuple(standing.unsettled(tx.sql, ask.by.id, tx.now - _RUNS_OF, _MOST_RUNS)),
-        on_call=_on_call(rights.book, services),
+        requested=tuple(one for one in waiting if one.requester == request.by.id),
+        runs=tuple(standing.unsettled(tx.sql, request.by.id, tx.now - _RUNS_OF, _MOST_RUNS)),
+        on_call=_on_call(authorizer.policy, services),
     )
 
 
-def _counts(tx: Tx, rights: Rights, ask: Ask, drawn: Drawn, risk: Risk | None) -> bool:
+def _counts(tx: Tx, authorizer: Authorizer, request: Request, proposal: Proposal, risk: Risk | None) -> bool:
     """Whether the asker's yes to it would count. `risk` None: this version does not have its verb."""
-    if risk is None or not rights.ever(ask.by, YES):
+    if risk is None or not authorizer.ever_allowed(request.by, YES):
         return False
-    voice, verdict = rights.linking.voice(tx, ask), approval_facts.weigh(rights, tx, drawn, risk)
+    voice, verdict = (
+        authorizer.linking.identity_of(tx, request),
+        approval_facts.review_approvals(authorizer, tx, proposal, risk),
+    )
     try:
-        now = approval_facts.said_yes(rights, tx, drawn, voice)
-        yeses.check_yes(drawn, voice, now, verdict, human=ask.by.human)
+        now = approval_facts.approver_state(authorizer, tx, proposal, voice)
+        yeses.check_yes(proposal, voice, now, verdict, human=request.by.human)
     except Rejected:
         return False
     return verdict.stopped is None
 
 
-def _on_call(book: Book, own: frozenset[str]) -> Mapping[str, tuple[str, ...]]:
-    duties = book.duties()
-    names = {one.id: one.called for one in book.people_of(frozenset().union(*duties.values()))}
+def _on_call(policy: Policy, own: frozenset[str]) -> Mapping[str, tuple[str, ...]]:
+    duties = policy.on_call_by_service()
+    names = {one.id: one.display_name for one in policy.people_of(frozenset().union(*duties.values()))}
     return {
         service: tuple(names.get(one, one) for one in sorted(duties[service]))
         for service in sorted(duties, key=lambda service: (service not in own, service))

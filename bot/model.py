@@ -46,36 +46,41 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
-class What(StrEnum):
+class EventType(StrEnum):
     """What happened to an incident: `subject.past-tense`. A name once published is never changed."""
 
     OPENED = "incident.opened"
-    PASSED = "incident.passed"  #: opened and over at once: it had ended before it was heard of
+    OPENED_RESOLVED = "incident.passed"  #: opened and over at once: it had ended before it was heard of
     ACKED = "incident.acked"
     RESOLVED = "incident.resolved"
     REOPENED = "incident.reopened"
-    WORSENED = "incident.worsened"
-    EASED = "incident.eased"  #: a person said that it is less bad
+    SEVERITY_RAISED = "incident.worsened"
+    SEVERITY_LOWERED = "incident.eased"  #: a person said that it is less bad
     ASSIGNED = "incident.assigned"  #: given to somebody, who has not acknowledged it
     PAGED = "incident.paged"  #: a person paged about it, as an incident of its own
     NOTED = "incident.noted"
-    ASKED = "action.asked"
-    ACTED = "action.done"
-    NOT_ACTED = "action.not_done"  #: it failed and changed nothing
-    ACTED_UNWELL = "action.not_well"  #: it was done, and what it was done to does not hold
-    ACTED_UNSURE = "action.unknown"  #: nobody knows whether it was done
-    FIRED = "alerts.fired"
-    ENDED = "alerts.ended"
-    UNDELIVERED = "message.undelivered"
+    ACTION_PROPOSED = "action.asked"
+    ACTION_DONE = "action.done"
+    ACTION_NOT_DONE = "action.not_done"  #: it failed and changed nothing
+    ACTION_DEGRADED = "action.not_well"  #: it was done, and what it was done to does not hold
+    ACTION_UNKNOWN = "action.unknown"  #: nobody knows whether it was done
+    ALERTS_FIRED = "alerts.fired"
+    ALERTS_ENDED = "alerts.ended"
+    MESSAGE_UNDELIVERED = "message.undelivered"
 
 
 _HASHED = re.compile(r"[0-9a-f]{64}")
 
 #: The events that are worth a line of their own in a chat thread; the others only move the card.
-STORY = frozenset(What) - {What.OPENED, What.PASSED, What.FIRED, What.ENDED}
+TIMELINE_EVENTS = frozenset(EventType) - {
+    EventType.OPENED,
+    EventType.OPENED_RESOLVED,
+    EventType.ALERTS_FIRED,
+    EventType.ALERTS_ENDED,
+}
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     """What a delivery puts into the world."""
 
     CARD = "card"  #: the one live message of an incident, edited in place; only its latest state is ever sent
@@ -91,18 +96,18 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
     fingerprint: str  #: what stays the same over firings; text of at most 64 characters
     firing: bool
     labels: Mapping[str, str]
-    notes: Mapping[str, str]  #: annotations
+    annotations: Mapping[str, str]  #: annotations
     starts_at: datetime  #: which firing of this fingerprint: a later one is another episode
     ends_at: datetime | None = None  #: None while it fires, or where the source did not say
     link: str = ""  #: where the source shows it; shown, never fetched
-    told_once: bool = False  #: its source tells a change once, with the change's time: an old one is never news again
+    sent_once: bool = False  #: its source tells a change once, with the change's time: an old one is never news again
 
     @property
     def title(self) -> str:
         return self.labels.get("alertname") or "(no alertname)"
 
 
-class Delivered(Struct, frozen=True, kw_only=True, gc=False):
+class AlertBatch(Struct, frozen=True, kw_only=True, gc=False):
     """One delivery from an alert source: all of it is taken in one commit, or none of it."""
 
     source: str
@@ -111,25 +116,29 @@ class Delivered(Struct, frozen=True, kw_only=True, gc=False):
     body: bytes = b""  #: as received, for what has to be kept
     truncated: int = 0  #: alerts that the sender left out; their silence is not an end
     rejected: tuple[tuple[str, str], ...] = ()  #: (path, why) of single alerts that could not be read
-    flags: tuple[str, ...] = ()  #: what was mended on the way in, for the answer and the log
-    kept_for: tuple[str, str] | None = None  #: (code, why) the body is kept as it came, where the alerts say so already
+    repairs: tuple[str, ...] = ()  #: what was mended on the way in, for the answer and the log
+    keep_reason: tuple[str, str] | None = (
+        None  #: (code, why) the body is kept as it came, where the alerts say so already
+    )
 
 
-class Standing(Struct, frozen=True, kw_only=True, gc=False):
+class EpisodeState(Struct, frozen=True, kw_only=True, gc=False):
     """What is stored of the newest episode of one (source, fingerprint)."""
 
-    row: int
+    row_id: int
     incident_id: int | None  #: None when it was only ever heard of as ended
     starts_at: datetime
     firing: bool
     ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
-    until: datetime | None = None  #: the end as its source told it; None while it fires, or where nothing was told
+    source_ended_at: datetime | None = (
+        None  #: the end as its source told it; None while it fires, or where nothing was told
+    )
     doubted_at: datetime | None = None  #: when a firing of it was first heard after its end, and not believed
 
     @property
     def covers_until(self) -> datetime:
         """A firing that began no later is a part of this episode."""
-        return max(self.until or self.starts_at, self.starts_at)
+        return max(self.source_ended_at or self.starts_at, self.starts_at)
 
 
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
@@ -152,7 +161,7 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     truncated: int = 0  #: alerts that the source said it left out
     version: int = 0  #: +1 with every change
     lead: str = "~"
-    #: The order of the alert that named it (`wishes.Lead`). It begins with the rank of the worst the incident has been.
+    #: The order of the alert that named it (`wishes.LeadAlert`). It begins with the rank of the worst the incident has been.
 
     @property
     def worst(self) -> Severity:
@@ -192,28 +201,32 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
 
     incident_id: int
     at: datetime
-    what: What
+    type: EventType
     by: str  #: id of a person, name of a source or of a channel
-    said: str  #: one sentence for people, plain text, untrusted
+    text: str  #: one sentence for people, plain text, untrusted
     via: str = ""  #: the place it came through; that place's pager is not told what it told us
 
 
-class Change(Struct, frozen=True, kw_only=True, gc=False):
+class IncidentChange(Struct, frozen=True, kw_only=True, gc=False):
     """What a wish did to an incident. No events: nothing happened, nothing is stored, nothing is sent."""
 
     incident: Incident
     events: tuple[Event, ...] = ()
 
 
-class Owed(Struct, frozen=True, kw_only=True, gc=False):
-    """One delivery that a change makes owed. `event` is its place in the change's events, None for a card."""
+class OutboxMessage(Struct, frozen=True, kw_only=True, gc=False):
+    """One delivery that a change makes owed. `event_index` is its place in the change's events, None for a card."""
 
     channel: str
-    kind: Kind
+    kind: MessageKind
     rank: int  #: the least is sent first
-    event: int | None = None
-    hurries: bool = False  #: what is unsent before it in its order is as urgent as this, because it stands in the way
-    echoes: bool = False  #: the channel told us itself: owed only where something before it is unsent, to come after it
+    event_index: int | None = None
+    expedites_earlier: bool = (
+        False  #: what is unsent before it in its order is as urgent as this, because it stands in the way
+    )
+    only_behind_unsent: bool = (
+        False  #: the channel told us itself: owed only where something before it is unsent, to come after it
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,7 +239,7 @@ class Principal:
     human: bool = True
 
     @property
-    def called(self) -> str:
+    def display_name(self) -> str:
         return self.name or self.id
 
 
@@ -236,47 +249,51 @@ CONSOLE, CLI = "console", "cli"
 MACHINE = frozenset({CONSOLE, CLI})
 
 #: Whoever speaks from an account that is nobody's yet.
-NOBODY = Principal(id="")
+UNKNOWN_PRINCIPAL = Principal(id="")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
+class Request:
     """What somebody said to the bot, in words that anybody could have typed."""
 
     by: Principal
-    words: str
-    place: str  #: the channel's name, or `CLI`
+    text: str
+    channel: str  #: the channel's name, or `CLI`
     incident_id: int | None = None  #: the incident in whose thread it was said
-    once: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
-    said_at: datetime | None = None  #: when, where the place tells us late (a pager may repeat for hours); None is now
+    idempotency_key: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
+    sent_at: datetime | None = None  #: when, where the place tells us late (a pager may repeat for hours); None is now
     account: str = ""  #: the asker's account at that place
     private: bool = False  #: nobody but the asker can read these words and their answer
-    button: bool = False  #: a button said it, not a person: its number may be of an incident from before a restore
-    spot: str = ""  #: where at that place everybody can be told later what came of it, as `Speaks.say` takes it
+    from_button: bool = False  #: a button said it, not a person: its number may be of an incident from before a restore
+    thread: str = ""  #: where at that place everybody can be told later what came of it, as `Speaks.post` takes it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """The answer to an ask, or the refusal; plain text, to the asker alone unless it is `shared`."""
 
-    said: str
+    text: str
     ok: bool = True
     repeated: bool = False  #: this ask had been answered before; it had no second effect
-    card: Card | None = None  #: the same with buttons, for everybody at the place unless it is `alone`: a plan, mostly
+    card: Card | None = (
+        None  #: the same with buttons, for everybody at the place unless it is `requester_only`: a plan, mostly
+    )
     shared: bool = False  #: what became of a plan: everybody at the place is told
-    over: bool = False  #: the plan that was answered takes no answer any more: its buttons go
+    plan_closed: bool = False  #: the plan that was answered takes no answer any more: its buttons go
     secret: bool = False  #: it is shown once and never stored
-    alone: bool = False  #: the asker's own, with its card: a place that cannot show it to them alone does not show it
+    requester_only: bool = (
+        False  #: the asker's own, with its card: a place that cannot show it to them alone does not show it
+    )
 
     @property
-    def for_all(self) -> bool:
+    def visible_to_all(self) -> bool:
         """Whether everybody at the place may see it; never a secret, nor what is the asker's own."""
-        return not (self.secret or self.alone) and (self.shared or self.card is not None)
+        return not (self.secret or self.requester_only) and (self.shared or self.card is not None)
 
     @property
-    def stored(self) -> str:
+    def storable_text(self) -> str:
         """What may be written down of it, and is told when the same act comes again."""
-        return "You were answered before, and it is not shown twice. Say it again." if self.secret else self.said
+        return "You were answered before, and it is not shown twice. Say it again." if self.secret else self.text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,14 +309,16 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Notice:
+class Notification:
     """One thing a channel is asked to put into the world now."""
 
     key: str  #: stable over tries: the provider's idempotency key where it has one
-    kind: Kind
+    kind: MessageKind
     incident: Incident
     event: Event | None  #: the event to tell; None for a card, which tells the latest state
     card: Card
     ref: str | None  #: where this incident's card stands in this channel, None when it was not posted yet
-    owed_at: datetime  #: no try was made before
-    tried: bool = False  #: an earlier try was made, perhaps by a process that died, and it may have arrived after all
+    due_at: datetime  #: no try was made before
+    attempted: bool = (
+        False  #: an earlier try was made, perhaps by a process that died, and it may have arrived after all
+    )

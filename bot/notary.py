@@ -14,15 +14,15 @@ from datetime import timedelta
 from time import monotonic
 
 from bot.acts import AuditEntry, Code
-from bot.meters import Meters
-from bot.signer import Signer, must_follow, signed, trusted
+from bot.meters import Metrics
+from bot.signer import Signer, check_trusted, must_follow, sign_checkpoint
 from bot.store import checkpoints, ledger, pruning, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable
-from bot.store.seals import Sealed, Seals
-from bot.tools.anchors import Anchor
-from bot.tree import Range
-from bot.witnesses import Anchoring, Lines, Witness
+from bot.store.seals import Sealed, Sealer
+from bot.tools.anchors import PutAnchor
+from bot.tree import MerkleRange
+from bot.witnesses import AnchorPublisher, LinePublisher, Publisher
 
 logger = logging.getLogger(__name__)
 
@@ -41,29 +41,29 @@ class Notary:
         store: Store,
         *,
         signer: Signer | None,
-        anchors: Mapping[str, Anchor] | None = None,
+        anchors: Mapping[str, PutAnchor] | None = None,
         seldom: Mapping[str, timedelta] | None = None,
         write: Callable[[bytes], object] | None = None,
-        meters: Meters | None = None,
+        meters: Metrics | None = None,
     ) -> None:
         self._store = store
         self._signer = signer
-        self._seals = Seals(store, told=self._sealed)
-        self._meters = meters or Meters()
-        self._tree: Range | None = None
+        self._seals = Sealer(store, on_sealed=self._sealed)
+        self._meters = meters or Metrics()
+        self._tree: MerkleRange | None = None
         self._newest: Checkpoint | None = None
         self._beginning = False  #: the first root of this process is signed as soon as its start is sealed
         self._caught_up = monotonic()
         pace = dict.fromkeys(anchors or {}, timedelta(0)) | dict(seldom or {})
-        self._outside = [Anchoring(name, put, self, pace[name]) for name, put in (anchors or {}).items()]
-        self._lines = Lines(store, write, self.failed) if write else None
+        self._outside = [AnchorPublisher(name, put, self, pace[name]) for name, put in (anchors or {}).items()]
+        self._lines = LinePublisher(store, write, self.anchor_failed) if write else None
         self._signing = threading.Lock()
         self._meters.audit_seal_lag_seconds.set_function(lambda: monotonic() - self._caught_up)
         self._meters.audit_checkpoint_age_seconds.set_function(self._age)
 
     def ticks(self) -> tuple[tuple[Callable[[], None], int], ...]:
         """What is to be called, and every how many seconds."""
-        return ((self.seal, _SEAL_EVERY_S), (self.checkpoint, _SIGN_EVERY_S), (self.beat, _BEAT_EVERY_S))
+        return ((self.seal, _SEAL_EVERY_S), (self.checkpoint, _SIGN_EVERY_S), (self.tick, _BEAT_EVERY_S))
 
     def start(self) -> None:
         """Record that the bot begins. A log that cannot be written keeps no page back."""
@@ -107,7 +107,7 @@ class Notary:
         """Returns when those entries are sealed. Raises `Unavailable`: what was to follow them must not happen."""
         self._seals.seal_now(uids)
 
-    def beat(self) -> None:
+    def tick(self) -> None:
         """An entry that says nothing but that the bot was there: so silence is evidence."""
         self._record(Code.HEARTBEAT, "Still here.")
 
@@ -125,12 +125,12 @@ class Notary:
         for one in self._outside:
             one.wake()
 
-    def failed(self, sink: str, why: str) -> None:
+    def anchor_failed(self, sink: str, reason: str) -> None:
         """Count and tell that something outside did not take what it was given."""
         self._meters.audit_anchor_failures_total.labels(sink).inc()
-        logger.warning("the audit log is not anchored", extra={"sink": sink, "why": why})
+        logger.warning("the audit log is not anchored", extra={"sink": sink, "why": reason})
 
-    def anchored(self, size: int, sink: str, receipt: str) -> None:
+    def anchor_stored(self, size: int, sink: str, receipt: str) -> None:
         with self._store.begin(seals.LANE) as tx:
             checkpoints.put_anchor(tx, size, sink, receipt)
 
@@ -138,10 +138,10 @@ class Notary:
         """The newest checkpoint that this process knows."""
         return self._newest
 
-    def _record(self, code: Code, said: str, **more: str) -> None:
+    def _record(self, code: Code, message: str, **more: str) -> None:
         about = {"host": platform.node(), "pid": str(os.getpid()), **more}
         with self._store.begin(seals.LANE) as tx:
-            ledger.record(tx, [AuditEntry(code=code, by="bot", said=said, more=about)])
+            ledger.append(tx, [AuditEntry(code=code, by="bot", message=message, details=about)])
 
     def _introduce(self, last: Checkpoint | None) -> None:
         if self._signer is None:
@@ -156,22 +156,22 @@ class Notary:
     def _sign(self, signer: Signer) -> None:
         with self._store.read() as seen:
             last, size = checkpoints.newest(seen.sql), seals.size(seen.sql)
-            handed_over = last is not None and checkpoints.left(seen.sql, signer.verifier_key)
-            base = pruning.base(seen.sql) if self._tree is None else None
+            handed_over = last is not None and checkpoints.has_handed_over(seen.sql, signer.verifier_key)
+            base = pruning.pruned_checkpoint(seen.sql) if self._tree is None else None
         self._newest = last
-        tree = self._tree or trusted(signer, last, base)
+        tree = self._tree or check_trusted(signer, last, base)
         known = max(tree.size, last.tree.size if last else 0)
         if size < known:
             raise ValueError(f"{size} entries are sealed, and {known} were before: it was cut, or is an older copy")
         if last is not None and last.key_id != signer.key_id:
             must_follow(signer, last, handed_over=handed_over)
-        tree = self._tree = checkpoints.grown(self._store, tree)
+        tree = self._tree = checkpoints.extended_tree(self._store, tree)
         if last is not None and last.tree.size == tree.size:
             if last.root != tree.root():
                 raise ValueError(f"the root over {tree.size} entries is another one than was signed")
             return
         with self._store.begin(seals.LANE) as tx:
-            made = signed(signer, tree, tx.now)
+            made = sign_checkpoint(signer, tree, tx.now)
             if checkpoints.put(tx, made):
                 self._newest = made
 
@@ -185,5 +185,5 @@ class Notary:
         newest = self._newest
         return float("inf") if newest is None else (self._store.now() - newest.at).total_seconds()
 
-    def _threads(self) -> list[Witness]:
+    def _threads(self) -> list[Publisher]:
         return [*self._outside, *([self._lines] if self._lines else [])]

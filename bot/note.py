@@ -19,7 +19,7 @@ _KEY = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signature:
+class NoteSignature:
     """One line below a note."""
 
     name: str
@@ -37,7 +37,7 @@ def handover(text: str, old: str, new: str) -> str:
     return f"{text}from {old}\nto {new}\n"
 
 
-def stating(text: str, line: str) -> str:
+def with_line(text: str, line: str) -> str:
     """A checkpoint that also says this of its log, which nothing but the key itself can vouch for."""
     return f"{text}{line}\n"
 
@@ -57,17 +57,17 @@ def verifier_key(name: str, public: bytes) -> str:
     return f"{key_id(name, public)}+{b64encode(_ED25519 + public).decode()}"
 
 
-def signed(text: str, name: str, public: bytes, signature: bytes) -> str:
+def sign_note(text: str, name: str, public: bytes, signature: bytes) -> str:
     """The text with the signature below it. `text` ends with a newline and has none of its own signatures."""
-    return cosigned(f"{text}\n", name, public, signature)
+    return add_signature(f"{text}\n", name, public, signature)
 
 
-def cosigned(note: str, name: str, public: bytes, signature: bytes) -> str:
+def add_signature(note: str, name: str, public: bytes, signature: bytes) -> str:
     """With one more signature over the same text below it."""
     return f"{note}{_MARK}{name} {b64encode(key_hash(name, public) + signature).decode()}\n"
 
 
-def opened(note: str) -> tuple[str, list[Signature]]:
+def open_note(note: str) -> tuple[str, list[NoteSignature]]:
     """The text that was signed, and who says so; nothing of it is checked yet.
 
     Raises:
@@ -93,9 +93,9 @@ def public_of(verifier: str) -> tuple[str, bytes]:
     return name, raw[1:]
 
 
-def _signature(line: str) -> Signature:
+def _signature(line: str) -> NoteSignature:
     name, space, encoded = line.removeprefix(_MARK).partition(" ")
     if not (line.startswith(_MARK) and space):
         raise ValueError("below a signed note stand only signatures")
     raw = b64decode(encoded, validate=True)
-    return Signature(name=name, hash=raw[:4], raw=raw[4:])
+    return NoteSignature(name=name, hash=raw[:4], raw=raw[4:])

@@ -23,62 +23,70 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from bot.model import STORY, Change, Incident, Kind, Owed, Severity, What
+from bot.model import TIMELINE_EVENTS, EventType, Incident, IncidentChange, MessageKind, OutboxMessage, Severity
 
-_COUNTS_ONLY = frozenset({What.FIRED, What.ENDED})
+_COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED})
 _BY_PEOPLE = 1
 _COUNTS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Mouth:
-    """What `owed` has to know of a channel; one is equal to itself only, so that asking `_owed` of it costs little."""
+class Subscription:
+    """What `messages_for` has to know of a channel; one is equal to itself only, so that asking `_owed` of it costs little."""
 
     name: str
-    kinds: frozenset[Kind]
-    wants: frozenset[What]
-    takes: Callable[[Incident], bool] = lambda _: True  #: False: this incident is none of that channel's business
+    kinds: frozenset[MessageKind]
+    event_types: frozenset[EventType]
+    accepts: Callable[[Incident], bool] = lambda _: True  #: False: this incident is none of that channel's business
 
 
-_Told = tuple[tuple[What, str], ...]  #: what happened and through which place, of each event of a change
+_Told = tuple[tuple[EventType, str], ...]  #: what happened and through which place, of each event of a change
 
 
-def owed(change: Change, mouths: Sequence[Mouth]) -> list[Owed]:
+def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) -> list[OutboxMessage]:
     """What each channel is owed for the change's events, in their order; a card at most once."""
-    told = tuple((event.what, event.via) for event in change.events)
+    told = tuple((event.type, event.via) for event in change.events)
     severity = change.incident.severity
-    return [one for mouth in mouths if mouth.takes(change.incident) for one in _owed(mouth, told, severity)]
+    return [one for mouth in subscriptions if mouth.accepts(change.incident) for one in _owed(mouth, told, severity)]
 
 
 @lru_cache(maxsize=1024)
-def _owed(mouth: Mouth, told: _Told, severity: Severity) -> tuple[Owed, ...]:
+def _owed(subscription: Subscription, told: _Told, severity: Severity) -> tuple[OutboxMessage, ...]:
     """Remembered, because a storm asks the same few questions for each of its incidents."""
-    wanted = [(place, what, via) for place, (what, via) in enumerate(told) if _concerns(mouth, what, via)]
-    rows: list[Owed] = []
-    if Kind.CARD in mouth.kinds and wanted:
+    wanted = [(place, what, via) for place, (what, via) in enumerate(told) if _concerns(subscription, what, via)]
+    rows: list[OutboxMessage] = []
+    if MessageKind.CARD in subscription.kinds and wanted:
         rank = min(card_rank(what, severity) for _, what, _ in wanted)
-        rows.append(Owed(channel=mouth.name, kind=Kind.CARD, rank=rank))
+        rows.append(OutboxMessage(channel=subscription.name, kind=MessageKind.CARD, rank=rank))
     for place, what, via in wanted:
-        if Kind.LINE in mouth.kinds and what in STORY:
-            rows.append(Owed(channel=mouth.name, kind=Kind.LINE, rank=_BY_PEOPLE, event=place))
-        if Kind.PAGE in mouth.kinds:
-            hurries, echoes = what is What.WORSENED, via == mouth.name
-            page = Owed(channel=mouth.name, kind=Kind.PAGE, rank=severity.rank, event=place)
-            rows.append(replace(page, hurries=hurries, echoes=echoes) if hurries or echoes else page)
+        if MessageKind.LINE in subscription.kinds and what in TIMELINE_EVENTS:
+            rows.append(
+                OutboxMessage(channel=subscription.name, kind=MessageKind.LINE, rank=_BY_PEOPLE, event_index=place)
+            )
+        if MessageKind.PAGE in subscription.kinds:
+            hurries, echoes = what is EventType.SEVERITY_RAISED, via == subscription.name
+            page = OutboxMessage(
+                channel=subscription.name, kind=MessageKind.PAGE, rank=severity.rank, event_index=place
+            )
+            rows.append(
+                replace(page, expedites_earlier=hurries, only_behind_unsent=echoes) if hurries or echoes else page
+            )
     return tuple(rows)
 
 
-def card_rank(what: What, severity: Severity) -> int:
+def card_rank(event_type: EventType, severity: Severity) -> int:
     """Where a card's state stands in its channel's queue."""
-    if what in _COUNTS_ONLY:
+    if event_type in _COUNTS_ONLY:
         return _COUNTS
-    if what is What.PASSED:
+    if event_type is EventType.OPENED_RESOLVED:
         return 1 + Severity.INFO.rank
-    if what is not What.OPENED:
+    if event_type is not EventType.OPENED:
         return _BY_PEOPLE
     return 0 if severity is Severity.CRITICAL else 1 + severity.rank
 
 
-def _concerns(mouth: Mouth, what: What, via: str) -> bool:
+def _concerns(subscription: Subscription, event_type: EventType, via: str) -> bool:
     """Whether it wants the event; that a channel fails is not told to that channel."""
-    return what in mouth.wants and not (what is What.UNDELIVERED and via == mouth.name)
+    return event_type in subscription.event_types and not (
+        event_type is EventType.MESSAGE_UNDELIVERED and via == subscription.name
+    )

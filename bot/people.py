@@ -15,9 +15,9 @@ from bot.model import CONSOLE, MACHINE, Principal
 
 Account = tuple[str, str]  #: (place, the account's id there)
 
-CODE_LASTS = timedelta(minutes=10)
+CODE_LIFETIME = timedelta(minutes=10)
 #: So many wrong codes, each within `LOCKED_FOR` of the one before, lock the account that sent them for that long.
-MOST_TRIES = 5
+MAX_ATTEMPTS = 5
 LOCKED_FOR = timedelta(minutes=15)
 CODE_BYTES = 16
 
@@ -42,29 +42,29 @@ class People:
     accounts: Mapping[Account, str]  #: whose it is
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  #: role -> a platform's groups that carry it
 
-    def account_of(self, person: str, place: str) -> str | None:
+    def account_of(self, person: str, channel: str) -> str | None:
         """The person's account there, as the settings have it."""
-        return next((one for (where, one), whose in self.accounts.items() if (where, whose) == (place, person)), None)
+        return next((one for (where, one), whose in self.accounts.items() if (where, whose) == (channel, person)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
+class AccountLink:
     """An account that a person has shown to be theirs."""
 
-    place: str
+    channel: str
     account: str
     person: str
     at: datetime
     by: str  #: the account that vouched for it, "slack U1"
 
     @property
-    def voucher(self) -> Account:
+    def linked_by(self) -> Account:
         place, _, account = self.by.partition(" ")
-        return as_settled(place, account)
+        return canonical_account(place, account)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class AccountHolder:
     """Whose an account is. `since`: when it was linked; None where the settings say so."""
 
     person: str
@@ -72,134 +72,134 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Voice:
+class RecordedIdentity:
     """Who said something that counts later, with which account, and every account that they had then.
 
     `account` is "" on record from before it was kept: nobody can be held to such words.
     """
 
     person: str
-    place: str
+    channel: str
     account: str
     at: datetime
-    had: frozenset[Account] = frozenset()
+    accounts: frozenset[Account] = frozenset()
 
     @property
     def from_account(self) -> Account:
-        return as_settled(self.place, self.account)
+        return canonical_account(self.channel, self.account)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Issued:
+class LinkCode:
     """A code as it is stored, which is without the code."""
 
     person: str
-    place: str
+    channel: str
     account: str
-    until: datetime
-    spent: bool
+    expires_at: datetime
+    used: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Redeeming:
+class RedeemContext:
     """The circumstances in which a code is sent."""
 
-    place: str
+    channel: str
     account: str
     own: bool  #: people have accounts of their own in that place
     private: bool
     now: datetime
-    tries: int  #: wrong codes from this account, lately
+    failed_attempts: int  #: wrong codes from this account, lately
     holder: str | None  #: whose account it is already
-    has: str | None  #: the account that the code's person has in this place already
-    vouches: str | None  #: whose the account is now that asked for the code
+    current_account: str | None  #: the account that the code's person has in this place already
+    issuer: str | None  #: whose the account is now that asked for the code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class LinkRefusal:
     """Why an account is not linked."""
 
-    said: str  #: to whoever sent the code; all that is wrong with a code itself is told in the same words
-    why: str  #: to the audit
-    tried: bool = False  #: it counts as a wrong code
-    spends: bool = False  #: the code, if there is one, has been where it should not, and is void
+    message: str  #: to whoever sent the code; all that is wrong with a code itself is told in the same words
+    reason: str  #: to the audit
+    counts_as_attempt: bool = False  #: it counts as a wrong code
+    voids_code: bool = False  #: the code, if there is one, has been where it should not, and is void
 
 
-def refusal(issued: Issued | None, at: Redeeming, persons: Mapping[str, Principal]) -> Refusal | None:
+def link_refusal(issued: LinkCode | None, at: RedeemContext, persons: Mapping[str, Principal]) -> LinkRefusal | None:
     """Why this code does not link this account; None when it does.
 
     Said among others it is the same answer for every code, so that nothing can be found out there.
     """
     if not at.private:
-        return Refusal(said=IN_PRIVATE, why="sent where others can read it", spends=True)
-    if at.tries >= MOST_TRIES:
-        return Refusal(said=NOT_VALID, why="locked after too many wrong codes")
+        return LinkRefusal(message=IN_PRIVATE, reason="sent where others can read it", voids_code=True)
+    if at.failed_attempts >= MAX_ATTEMPTS:
+        return LinkRefusal(message=NOT_VALID, reason="locked after too many wrong codes")
     if issued is None:
-        return Refusal(said=NOT_VALID, why="no such code", tried=True)
+        return LinkRefusal(message=NOT_VALID, reason="no such code", counts_as_attempt=True)
     stale = _stale(issued, at, persons)
-    return Refusal(said=NOT_VALID, why=stale, tried=True) if stale else _misplaced(issued, at)
+    return LinkRefusal(message=NOT_VALID, reason=stale, counts_as_attempt=True) if stale else _misplaced(issued, at)
 
 
-def _stale(issued: Issued, at: Redeeming, persons: Mapping[str, Principal]) -> str | None:
-    if issued.spent:
+def _stale(issued: LinkCode, at: RedeemContext, persons: Mapping[str, Principal]) -> str | None:
+    if issued.used:
         return "used before"
-    if issued.until <= at.now:
+    if issued.expires_at <= at.now:
         return "expired"
     if issued.person not in persons:
         return "its person is no longer in the settings"
-    if at.vouches != issued.person:
-        return f"the {issued.place} account {issued.account} that asked for it is no longer {issued.person}'s"
+    if at.issuer != issued.person:
+        return f"the {issued.channel} account {issued.account} that asked for it is no longer {issued.person}'s"
     return None
 
 
-def _misplaced(issued: Issued, at: Redeeming) -> Refusal | None:
+def _misplaced(issued: LinkCode, at: RedeemContext) -> LinkRefusal | None:
     """The code is good; may it link this account?"""
     if not at.own:
         said = "Whoever sits at this machine is who the settings say, and cannot be linked. Nothing was done."
-        return Refusal(said=said, why="the account of a machine")
-    if (issued.place, issued.account) == (at.place, at.account):
+        return LinkRefusal(message=said, reason="the account of a machine")
+    if (issued.channel, issued.account) == (at.channel, at.account):
         said = "You asked for the code here. Nothing was done. Send it from the account that is to be linked."
-        return Refusal(said=said, why="sent from the account that asked for it")
+        return LinkRefusal(message=said, reason="sent from the account that asked for it")
     if at.holder == issued.person:
-        return Refusal(said="This account is yours already. Nothing was done.", why="linked already")
+        return LinkRefusal(message="This account is yours already. Nothing was done.", reason="linked already")
     if at.holder is not None:
         said = "This account is somebody else's. Nothing was linked, and that code is void."
-        return Refusal(said=said, why=f"the account is {at.holder}'s", spends=True)
-    if at.has is not None:
-        said = f"You have the {at.place} account {at.has} already. Nothing was done. Say `unlink {at.place}` first."
-        return Refusal(said=said, why=f"has the account {at.has} there already")
+        return LinkRefusal(message=said, reason=f"the account is {at.holder}'s", voids_code=True)
+    if at.current_account is not None:
+        said = f"You have the {at.channel} account {at.current_account} already. Nothing was done. Say `unlink {at.channel}` first."
+        return LinkRefusal(message=said, reason=f"has the account {at.current_account} there already")
     return None
 
 
-def as_settled(place: str, account: str) -> Account:
+def canonical_account(channel: str, account: str) -> Account:
     """The account as settings and links name it: the command line and the console are one keyboard."""
-    return (CONSOLE if place in MACHINE else place), account
+    return (CONSOLE if channel in MACHINE else channel), account
 
 
-def code_of(chance: bytes) -> str:
+def format_code(chance: bytes) -> str:
     """`CODE_BYTES` random bytes as people type them: 26 characters in five groups."""
     number = int.from_bytes(chance, "big")
     digits = "".join(_DIGITS[number >> 5 * place & 31] for place in reversed(range(_CODE_LENGTH)))
     return "-".join([*(digits[start : start + _GROUP] for start in range(0, 20, _GROUP)), digits[20:]])
 
 
-def sealed(typed: str) -> str:
+def hash_code(typed: str) -> str:
     """What is stored of a code, and looked for: nobody can get from it to the code. Any text has one."""
     meant = typed.upper().translate(_LOOKALIKES)
     return hashlib.sha256(b"vakhta link " + meant.encode("utf-8", "replace")).hexdigest()
 
 
-def on_record(words: str) -> str:
+def without_code(words: str) -> str:
     """The words of an ask as they may be written down: without the code in them."""
     verb, _, code = words.strip().removeprefix("/").partition(" ")
     return f"{verb} (a code)" if verb.lower() == "link" and code.strip() else words
 
 
-def how_to_link(place: str, account: str) -> str:
+def how_to_link(channel: str, account: str) -> str:
     """For somebody whom the bot does not know."""
-    minutes = round(CODE_LASTS.total_seconds() / 60)
+    minutes = round(CODE_LIFETIME.total_seconds() / 60)
     return (
-        f"This account ({place}: {account}) is nobody's yet. Say `link` in private in a chat where the bot knows you,"
+        f"This account ({channel}: {account}) is nobody's yet. Say `link` in private in a chat where the bot knows you,"
         f" and within {minutes} minutes send the words that you get there to the bot here. If it knows you nowhere, ask"
         " an admin to list this account under `people`. Nothing was done."
     )
@@ -210,8 +210,8 @@ def roles_by_groups(people: People, groups: Mapping[str, bool | None]) -> frozen
     return frozenset(role for role, carried in people.groups.items() if any(groups.get(group) for group in carried))
 
 
-def told(
-    person: Principal, people: People, links: Sequence[Link], groups: Mapping[str, bool | None], platform: str
+def describe_person(
+    person: Principal, people: People, links: Sequence[AccountLink], groups: Mapping[str, bool | None], platform: str
 ) -> list[str]:
     """What a person is told of themselves, a line each. `groups`: as in `roles_by_groups`, of that platform."""
     named = sorted(account for account, whose in people.accounts.items() if whose == person.id)
@@ -221,9 +221,9 @@ def told(
         line for role, carried in sorted(people.groups.items()) for line in _by_group(role, carried, groups, platform)
     ]
     return [
-        f"You are {person.called} ({person.id}).",
+        f"You are {person.display_name} ({person.id}).",
         *(f"{place} {account}: by the settings." for place, account in named),
-        *(f"{one.place} {one.account}: linked {one.at:%Y-%m-%d %H:%M} UTC by {one.by}." for one in links),
+        *(f"{one.channel} {one.account}: linked {one.at:%Y-%m-%d %H:%M} UTC by {one.by}." for one in links),
         *(roles or ["You have no role."]),
     ]
 

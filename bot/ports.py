@@ -11,20 +11,31 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
 
 from bot.acts import Plan
-from bot.forms import Filled, Form
-from bot.model import Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
-from bot.states import Standing
+from bot.forms import Form, SubmittedForm
+from bot.model import (
+    AlertBatch,
+    Event,
+    EventType,
+    Incident,
+    MessageKind,
+    Notification,
+    Principal,
+    Reply,
+    Request,
+    Severity,
+)
+from bot.states import RunStatus
 
 
 class Rejected(Exception):
-    """You are wrong. `said` is shown to the sender word for word: what is wrong, what was not done, what to do.
+    """You are wrong. `message` is shown to the sender word for word: what is wrong, what was not done, what to do.
 
     `code` is a stable snake_case word, `status` the HTTP status where HTTP is how it came.
     """
 
-    def __init__(self, said: str, *, code: str = "rejected", status: int = 400) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, message: str, *, code: str = "rejected", status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
         self.code = code
         self.status = status
 
@@ -32,14 +43,14 @@ class Rejected(Exception):
 class Undelivered(Exception):
     """They are down, or will not take it. `permanent`: trying the same again cannot help.
 
-    `after`: how long the provider asked us to wait (Retry-After); the whole channel waits.
+    `retry_after`: how long the provider asked us to wait (Retry-After); the whole channel waits.
     """
 
-    def __init__(self, said: str, *, permanent: bool = False, after: timedelta | None = None) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.message = message
         self.permanent = permanent
-        self.after = after
+        self.retry_after = retry_after
 
 
 class Source(Protocol):
@@ -50,13 +61,13 @@ class Source(Protocol):
     def __init__(self, now: Callable[[], datetime]) -> None:
         """`now`: asked for the time that takes the place of one that cannot be right."""
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered: ...
+    def read(self, headers: Mapping[str, str], body: bytes) -> AlertBatch: ...
 
 
-class Proof(Protocol):
+class SenderVerifier(Protocol):
     """How a sender without a token is known: the message itself shows it."""
 
-    def admit(self, body: bytes) -> None:
+    def verify(self, body: bytes) -> None:
         """Check it, and do what has to be done before it is read. Blocks: others may have to be asked.
 
         Raises:
@@ -66,52 +77,52 @@ class Proof(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limit:
+class RateLimit:
     """At most `count` requests in any `per`. What a provider allows, with our own margin already taken off."""
 
     count: int
     per: timedelta
 
 
-class Door(Protocol):
+class Gateway(Protocol):
     """What a channel may ask of the house when somebody speaks to it."""
 
-    def ask(self, ask: Ask) -> Reply:
+    def handle(self, request: Request) -> Reply:
         """Do it, durably, and say how it went. Refusals are replies with ok=False, not exceptions."""
         ...
 
-    def person(self, place: str, account: str) -> Principal | None:
+    def person(self, channel: str, account: str) -> Principal | None:
         """Whose account of this platform that is, with their roles of now; None when it is nobody's.
 
-        A platform where people have accounts of their own may still ask, as `model.NOBODY`: the house lets that one
+        A platform where people have accounts of their own may still ask, as `model.UNKNOWN_PRINCIPAL`: the house lets that one
         say a linking code and nothing else.
         """
         ...
 
-    def standing_at(self, place: str, ref: str) -> int | None:
+    def incident_at(self, channel: str, ref: str) -> int | None:
         """The incident whose card stands at `ref` in that channel (a thread's root), or None."""
         ...
 
-    def paged_as(self, page_key: str) -> int | None:
+    def incident_paged_as(self, page_key: str) -> int | None:
         """The newest incident paged under that dedup_key, or None."""
         ...
 
-    def form(self, ask: Ask) -> Form | None:
+    def form(self, request: Request) -> Form | None:
         """What the verb wants to be told, where it was said without it; None where there is nothing to fill in.
 
         Nor is there anything for those who may not say it at all: they are refused when they ask.
         """
         ...
 
-    def fill(self, ask: Ask, values: Mapping[str, str]) -> Filled:
+    def submit_form(self, request: Request, values: Mapping[str, str]) -> SubmittedForm:
         """What was filled in, by the blanks' names, as the words to ask. Nothing is done yet, whatever comes of it."""
         ...
 
-    def turn_away(self, ask: Ask, why: str) -> bool:
+    def record_refusal(self, request: Request, reason: str) -> bool:
         """Put on record that the channel refused this by itself; True when the same act was turned away before."""
         ...
 
-    def menu(self) -> Sequence[Sayable]:
+    def menu(self) -> Sequence[CommandInfo]:
         """All that can be said, whoever may say it; at once, from memory."""
         ...
 
@@ -123,9 +134,9 @@ class Channel(Protocol):
     """
 
     name: str
-    kinds: frozenset[Kind]  #: which kinds of delivery it takes
-    wants: frozenset[What]  #: which events make it owe one
-    limits: tuple[Limit, ...]
+    kinds: frozenset[MessageKind]  #: which kinds of delivery it takes
+    event_types: frozenset[EventType]  #: which events make it owe one
+    limits: tuple[RateLimit, ...]
     threads: int  #: how many deliveries may be under way at once
     accounts: bool  #: people have accounts of their own there, which the settings name and people may link
     pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
@@ -134,7 +145,7 @@ class Channel(Protocol):
     #: None: a larger one is refused, as any that is too large.
     ignores_above: int | None
 
-    def deliver(self, notice: Notice) -> str | None:
+    def deliver(self, notification: Notification) -> str | None:
         """Put it there. Returns where it now stands, to edit it later or to answer in its thread.
 
         Raises:
@@ -142,7 +153,7 @@ class Channel(Protocol):
         """
         ...
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         """Read one request of the platform: check signature, freshness and sender, then ask the house.
 
         Raises:
@@ -150,7 +161,7 @@ class Channel(Protocol):
         """
         ...
 
-    def start(self, door: Door) -> None:
+    def start(self, gateway: Gateway) -> None:
         """Begin to listen (socket, polling); `receive` and `deliver` work from here on. Does not block."""
         ...
 
@@ -158,20 +169,20 @@ class Channel(Protocol):
         """Stop listening, at once; no thread of the channel outlives it."""
         ...
 
-    def healthy(self) -> str | None:
+    def health_problem(self) -> str | None:
         """What is wrong with the connection, for the health check; None when nothing is known to be."""
         ...
 
-    def takes(self, incident: Incident) -> bool:
+    def accepts(self, incident: Incident) -> bool:
         """Whether this incident is the channel's business at all; the same answer for as long as it lasts."""
         ...
 
 
 @runtime_checkable
-class Speaks(Protocol):
-    """A channel that can also say a line which belongs to no incident. Declared by having `say`."""
+class Messenger(Protocol):
+    """A channel that can also say a line which belongs to no incident. Declared by having `post`."""
 
-    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+    def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         """Say it there, or in the place of what stands at `instead_of`; returns where it is. Raises `Undelivered`.
 
         `to`: one of the platform's rooms, or a message to answer, ROOM:MESSAGE; None: where incidents are told.
@@ -179,7 +190,7 @@ class Speaks(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard:
+class WebhookResponse:
     """What to answer the platform."""
 
     status: int = 200
@@ -190,7 +201,7 @@ class Heard:
 Args = TypeVar("Args")
 
 
-class Sayable(Protocol):
+class CommandInfo(Protocol):
     """What `help` and a chat's menu tell of a verb."""
 
     @property
@@ -198,24 +209,24 @@ class Sayable(Protocol):
     @property
     def usage(self) -> str: ...
     @property
-    def says(self) -> str: ...
+    def summary(self) -> str: ...
 
 
-class Drawn(Protocol):
+class WaitingPlan(Protocol):
     """A plan that waits for a yes."""
 
     @property
     def handle(self) -> str: ...
     @property
-    def short(self) -> str: ...
+    def short_handle(self) -> str: ...
     @property
-    def by(self) -> str: ...
+    def requester(self) -> str: ...
     @property
-    def words(self) -> str: ...
+    def command(self) -> str: ...
     @property
-    def until(self) -> datetime: ...
+    def expires_at(self) -> datetime: ...
     @property
-    def needs(self) -> int: ...
+    def approvals_needed(self) -> int: ...
     @property
     def plan(self) -> Plan: ...
 
@@ -227,9 +238,9 @@ class Overview:
     incidents: tuple[Incident, ...]  #: unresolved: theirs, and of services that they are on call for; the worst first
     more: int  #: how many such are left out
     others: int  #: how many more are unresolved
-    to_approve: tuple[Drawn, ...]  #: plans in which their yes would count, newest first
-    asked: tuple[Drawn, ...]  #: plans that they asked for and that wait, newest first
-    runs: tuple[Standing, ...]  #: of the last day: theirs that go on, or that somebody has to do something about
+    to_approve: tuple[WaitingPlan, ...]  #: plans in which their yes would count, newest first
+    requested: tuple[WaitingPlan, ...]  #: plans that they asked for and that wait, newest first
+    runs: tuple[RunStatus, ...]  #: of the last day: theirs that go on, or that somebody has to do something about
     on_call: Mapping[str, tuple[str, ...]]  #: what those who are on call are called, by service; their own first
 
 
@@ -238,16 +249,16 @@ class Command(Protocol[Args]):
 
     verb: str
     usage: str  #: "ack <incident>": what `grammar.usage` makes of `args`
-    says: str  #: what it does, one line for `help`
+    summary: str  #: what it does, one line for `help`
     args: type[Args]  #: a frozen dataclass whose fields are annotated with their `kinds`
-    reads: bool  #: it only answers, and changes nothing
+    read_only: bool  #: it only answers, and changes nothing
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
+    def run(self, request: Request, args: Args, context: CommandContext) -> Reply:
         """Do it through the desk. Raises `Rejected` with the text for the asker."""
         ...
 
 
-class Desk(Protocol):
+class CommandContext(Protocol):
     """What a command may do, in parts. Each call is made in the asker's name, inside the request's one transaction."""
 
     @property
@@ -261,7 +272,7 @@ class Desk(Protocol):
     @property
     def break_glass(self) -> BreakGlassOperations: ...
 
-    def list_commands(self) -> Sequence[Sayable]:
+    def list_commands(self) -> Sequence[CommandInfo]:
         """The commands and actions that the asker may use on some target."""
         ...
 
@@ -303,12 +314,12 @@ class IncidentOperations(Protocol):
 class PlanOperations(Protocol):
     """`desk.plans`. A plan is named by the first characters of its handle."""
 
-    def list_waiting(self) -> Sequence[Drawn]:
+    def list_waiting(self) -> Sequence[WaitingPlan]:
         """Plans that can still be approved, newest first."""
         ...
 
     def approve(self, handle: str, typed: str = "") -> Reply:
-        """Count the asker's approval. `typed`: what a plan wants named with each approval (`Plan.typed`).
+        """Count the asker's approval. `typed`: what a plan wants named with each approval (`Plan.confirm_name`).
 
         Raises:
             Rejected: their approval does not count, or the plan is over.
@@ -323,7 +334,7 @@ class PlanOperations(Protocol):
 class RunOperations(Protocol):
     """`desk.runs`. A run is named by the first characters of its id."""
 
-    def list_recent(self) -> Sequence[Standing]:
+    def list_recent(self) -> Sequence[RunStatus]:
         """The last runs, newest first."""
         ...
 
@@ -351,7 +362,7 @@ class AccountOperations(Protocol):
         """The account that asks is linked to the person who was issued the code."""
         ...
 
-    def unlink(self, place: str) -> Reply:
+    def unlink(self, channel: str) -> Reply:
         """End the link of the asker's account in that place."""
         ...
 

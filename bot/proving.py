@@ -9,31 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.model import Alert, Delivered
-from bot.owing import Mouth
-from bot.raising import raise_own
-from bot.rules import Rules
+from bot.model import Alert, AlertBatch
+from bot.owing import Subscription
+from bot.raising import ingest_own
+from bot.rules import AlertRules
 from bot.store.tx import Tx
 
 GROUP = "vakhta/readiness"
 
 
-def prove(tx: Tx, rules: Rules, mouths: Sequence[Mouth]) -> None:
+def prove(tx: Tx, rules: AlertRules, subscriptions: Sequence[Subscription]) -> None:
     """Raises what an alert's storing would raise. The same row is written each time, so that nothing grows."""
     if not tx.sql.postgres:  # it looks after its own pages, and would have to clear away what is taken back
-        with tx.taken_back():
-            raise_own(tx, _delivered(tx.now), rules, mouths)
-    tx.leave_a_mark(GROUP)
+        with tx.rolled_back():
+            ingest_own(tx, _delivered(tx.now), rules, subscriptions)
+    tx.write_probe_row(GROUP)
 
 
-def _delivered(now: datetime) -> Delivered:
+def _delivered(now: datetime) -> AlertBatch:
     alert = Alert(
         source="vakhta",
         group=GROUP,
         fingerprint="readiness",
         firing=True,
         labels={"alertname": "Readiness", "severity": "info"},
-        notes={},
+        annotations={},
         starts_at=now,
     )
-    return Delivered(source="vakhta", group=GROUP, alerts=(alert,))
+    return AlertBatch(source="vakhta", group=GROUP, alerts=(alert,))

@@ -19,18 +19,18 @@ from typing import IO, TYPE_CHECKING
 
 from bot import custody_cli, terminal
 from bot.inspection import exporting, opening
-from bot.inspection.evidence import Evidence, Part, Unreadable
-from bot.inspection.exporting import Export
+from bot.inspection.evidence import LogRange, LogReader, UnreadableLog
+from bot.inspection.exporting import ExportedLog
 from bot.inspection.pruned import root_behind
-from bot.inspection.report import Report
-from bot.inspection.tree import Tree
+from bot.inspection.report import VerificationReport
+from bot.inspection.tree import MerkleTree
 from bot.ports import Rejected
 
 if TYPE_CHECKING:
     from bot.custody import Prunable
 
 #: Looks at the whole log, with the keys and anchors that were given.
-Inspected = Callable[[argparse.Namespace], Report]
+Inspected = Callable[[argparse.Namespace], VerificationReport]
 
 _CHUNK = 1 << 20
 
@@ -47,18 +47,18 @@ def add_to(add: custody_cli.Add, inspected: Inspected) -> argparse.ArgumentParse
 def _prune(given: argparse.Namespace, inspected: Inspected) -> int:
     report = inspected(given)
     if report.exit_code:
-        terminal.out(report.told(), end="")
+        terminal.out(report.text_lines(), end="")
         terminal.out("Nothing was pruned: first this has to be explained.")
         return report.exit_code
     with custody_cli.opened_store(given) as (settings, store):
-        signer = custody_cli.parts().signer_of(settings, store)
+        signer = custody_cli.parts().build_signer(settings, store)
         if signer is None:
             raise Rejected("Nothing was pruned: it must be signed, and audit.key does not name a key. Set it.")
         custody = _custody()
         part = custody.prune_point(store, timedelta(days=settings.audit.keep_days))
-        with opening.opened(settings.store.url.get_secret_value()) as evidence:
+        with opening.open_log(settings.store.url.get_secret_value()) as evidence:
             file, digest = _kept(evidence, part, given.to)
-        custody.prune(store, signer, part, custody.Kept(file=file.name, sha256=digest))
+        custody.prune(store, signer, part, custody.PrunedFile(file=file.name, sha256=digest))
     terminal.out(f"Entries {part.first} to {part.size - 1} are in {file} now, and no longer in the database.")
     terminal.out(f"sha256 {digest}")
     terminal.out(
@@ -67,7 +67,7 @@ def _prune(given: argparse.Namespace, inspected: Inspected) -> int:
     return 0
 
 
-def _kept(evidence: Evidence, part: Prunable, folder: Path) -> tuple[Path, str]:
+def _kept(log: LogReader, part: Prunable, folder: Path) -> tuple[Path, str]:
     """The part in a file of that folder, read back; and its sha256. A file of that name that is there is left alone."""
     if not folder.is_dir():
         raise Rejected(f"Nothing was pruned: {folder} is no folder. Make it, or mount what it should be.")
@@ -75,8 +75,8 @@ def _kept(evidence: Evidence, part: Prunable, folder: Path) -> tuple[Path, str]:
     draft = path.with_suffix(".part")
     try:
         with _draft(draft) as file:
-            exporting.write(evidence, Part(end=part.size), file)
-        _read_back(draft, evidence, part)
+            exporting.write_export(log, LogRange(end=part.size), file)
+        _read_back(draft, log, part)
         digest = _sha256(draft)
         if not path.exists():
             draft.rename(path)
@@ -90,13 +90,13 @@ def _kept(evidence: Evidence, part: Prunable, folder: Path) -> tuple[Path, str]:
     return path, digest
 
 
-def _read_back(draft: Path, evidence: Evidence, part: Prunable) -> None:
+def _read_back(draft: Path, log: LogReader, part: Prunable) -> None:
     """Whether what is in the file, and nothing else, makes the root that was signed."""
-    before = next((one.frontier for one in evidence.checkpoints() if one.size == part.first), b"")
-    tree = Tree.of(part.first, before)
-    with Export(draft) as export:
+    before = next((one.frontier for one in log.checkpoints() if one.size == part.first), b"")
+    tree = MerkleTree.of(part.first, before)
+    with ExportedLog(draft) as export:
         if tree is None or root_behind(tree, export.sealed()) != (part.size, part.root):
-            raise Unreadable("what was exported is not what was signed, so it was altered since it was verified")
+            raise UnreadableLog("what was exported is not what was signed, so it was altered since it was verified")
 
 
 @contextmanager

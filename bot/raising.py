@@ -10,51 +10,53 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot import story
-from bot.folding import Fold
-from bot.model import Alert, Delivered, Severity
-from bot.owing import Mouth
-from bot.rules import Rules
-from bot.store.known import Question, question
+from bot.folding import Correlator
+from bot.model import Alert, AlertBatch, Severity
+from bot.owing import Subscription
+from bot.rules import AlertRules
+from bot.store.known import AlertLookup, lookup
 from bot.store.sql import Row
 from bot.store.tx import Tx
-from bot.story import Written
+from bot.story import Committed
 
 
-def raise_own(tx: Tx, delivered: Delivered, rules: Rules, mouths: Sequence[Mouth]) -> tuple[list[int], Written]:
+def ingest_own(
+    tx: Tx, batch: AlertBatch, rules: AlertRules, subscriptions: Sequence[Subscription]
+) -> tuple[list[int], Committed]:
     """Fold one delivery of the bot's own; returns the incidents that it changed, and what is owed for them."""
     # Whatever the settings make of other senders' words, the bot's own severities are what they say.
     own = replace(rules, severities={str(one): one for one in Severity}, severity_labels=("severity",))
-    fold = Fold(tx, own, tx.now)
-    load(tx, fold, delivered.alerts)
-    changed = fold.take(delivered)
-    return changed, write(tx, fold, mouths)
+    fold = Correlator(tx, own, tx.now)
+    load(tx, fold, batch.alerts)
+    changed = fold.add(batch)
+    return changed, write(tx, fold, subscriptions)
 
 
-def question_of(alerts: Sequence[Alert], *, postgres: bool) -> Question:
+def lookup_of(alerts: Sequence[Alert], *, postgres: bool) -> AlertLookup:
     """What is stored of these?"""
     prints = {(one.source, one.fingerprint) for one in alerts}
-    return question(prints, {(one.source, one.group) for one in alerts}, postgres=postgres)
+    return lookup(prints, {(one.source, one.group) for one in alerts}, postgres=postgres)
 
 
-def load(tx: Tx, fold: Fold, alerts: Sequence[Alert]) -> None:
+def load(tx: Tx, correlator: Correlator, alerts: Sequence[Alert]) -> None:
     """What is stored of these, asked for all at once."""
-    asked = question_of(alerts, postgres=tx.sql.postgres)
-    know(tx, fold, asked, tx.sql.all_of(asked.asked))
+    asked = lookup_of(alerts, postgres=tx.sql.postgres)
+    load_answers(tx, correlator, asked, tx.sql.run_queries(asked.queries))
 
 
-def know(tx: Tx, fold: Fold, of: Question, answers: Sequence[Sequence[Row]]) -> None:
+def load_answers(tx: Tx, correlator: Correlator, of: AlertLookup, answers: Sequence[Sequence[Row]]) -> None:
     """Let the fold know what the answers tell, and what else belongs to that."""
-    found = tx.know(of, answers)
-    held = {one.incident_id for one in found.standings.values() if one.incident_id is not None}
+    found = tx.read_answers(of, answers)
+    held = {one.incident_id for one in found.states.values() if one.incident_id is not None}
     known = {one.id: one for one in found.newest.values()}
     known |= tx.incidents([of for of in held if of not in known])
-    fold.know(found.standings, known.values())
+    correlator.load(found.states, known.values())
 
 
-def write(tx: Tx, fold: Fold, mouths: Sequence[Mouth]) -> Written:
+def write(tx: Tx, correlator: Correlator, subscriptions: Sequence[Subscription]) -> Committed:
     """Store what was folded since the last time."""
-    folded = fold.drain()
-    written = story.write(tx, folded.changes, mouths)
-    tx.put_alerts(folded.new)
-    tx.move_alerts(folded.moved)
+    folded = correlator.drain()
+    written = story.write(tx, folded.changes, subscriptions)
+    tx.put_alerts(folded.new_episodes)
+    tx.update_alerts(folded.updated_episodes)
     return written

@@ -23,7 +23,7 @@ _NAMED = "|".join(
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SecretPattern:
     """One kind of secret. `pattern` is tried only on a text with one of `needles` in it, which saves its cost."""
 
     needles: tuple[str, ...]
@@ -31,8 +31,8 @@ class Shape:
     instead: str = REDACTED
 
 
-SHAPES: dict[str, Shape] = {
-    "private key": Shape(
+SECRET_PATTERNS: dict[str, SecretPattern] = {
+    "private key": SecretPattern(
         ("PRIVATE KEY",),
         re.compile(
             r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
@@ -40,43 +40,47 @@ SHAPES: dict[str, Shape] = {
             re.DOTALL,
         ),
     ),
-    "aws key id": Shape(("AKIA", "ASIA"), re.compile(r"A(?<![A-Za-z0-9]A)(?:KIA|SIA)[A-Z0-9]{16}(?![A-Za-z0-9])")),
-    "aws secret": Shape(
+    "aws key id": SecretPattern(
+        ("AKIA", "ASIA"), re.compile(r"A(?<![A-Za-z0-9]A)(?:KIA|SIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
+    ),
+    "aws secret": SecretPattern(
         ("ecretAccessKey", "secret_access_key", "SECRET_ACCESS_KEY"),
         re.compile(
             r"(?:(?<=[Ss]ecretAccessKey)|(?<=secret_access_key)|(?<=SECRET_ACCESS_KEY))"
             r"""["'=:\s]{1,5}[A-Za-z0-9/+]{40}"""
         ),
     ),
-    "slack": Shape(("xox", "xapp"), re.compile(r"x(?<![A-Za-z0-9]x)(?:ox[a-z](?:\.xox[a-z])?|app)-[A-Za-z0-9-]{8,}")),
-    "slack webhook": Shape(
+    "slack": SecretPattern(
+        ("xox", "xapp"), re.compile(r"x(?<![A-Za-z0-9]x)(?:ox[a-z](?:\.xox[a-z])?|app)-[A-Za-z0-9-]{8,}")
+    ),
+    "slack webhook": SecretPattern(
         ("://hooks.slack",),
         re.compile(r"(://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/)[A-Za-z0-9_/-]{8,}"),
         rf"\1{REDACTED}",
     ),
     # The bot token of Telegram follows "bot" in its URLs; a digest ("sha256:...") is not one.
-    "telegram": Shape(
+    "telegram": SecretPattern(
         (":",),
         re.compile(r"(?:(?<=bot)|(?<![A-Za-z0-9]))[0-9]{3,16}:[A-Za-z0-9_-]{34,35}(?![A-Za-z0-9_-])"),
     ),
-    "jwt": Shape(
+    "jwt": SecretPattern(
         ("eyJ",),
         re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{6,}}+\.eyJ[A-Za-z0-9_-]{{6,}}+\.[A-Za-z0-9_-]*"),
     ),
-    "github": Shape(
+    "github": SecretPattern(
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
         re.compile(r"g(?<![A-Za-z0-9]g)(?:h[pousr]_[A-Za-z0-9]{20,}|ithub_pat_[A-Za-z0-9_]{20,})"),
     ),
-    "gitlab": Shape(("glpat-",), re.compile(r"glpat-[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]{2,})*")),
-    "google": Shape(("AIza",), re.compile(r"A(?<![A-Za-z0-9]A)Iza[A-Za-z0-9_-]{30,}")),
-    "npm": Shape(("npm_",), re.compile(r"n(?<![A-Za-z0-9]n)pm_[A-Za-z0-9]{30,}")),
-    "stripe": Shape(("k_live_",), re.compile(r"(?<![A-Za-z0-9])[rs]k_live_[A-Za-z0-9]{10,}")),
-    "basic": Shape(
+    "gitlab": SecretPattern(("glpat-",), re.compile(r"glpat-[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]{2,})*")),
+    "google": SecretPattern(("AIza",), re.compile(r"A(?<![A-Za-z0-9]A)Iza[A-Za-z0-9_-]{30,}")),
+    "npm": SecretPattern(("npm_",), re.compile(r"n(?<![A-Za-z0-9]n)pm_[A-Za-z0-9]{30,}")),
+    "stripe": SecretPattern(("k_live_",), re.compile(r"(?<![A-Za-z0-9])[rs]k_live_[A-Za-z0-9]{10,}")),
+    "basic": SecretPattern(
         ("asic ",),
         re.compile(r"""(uthorization["']?\s{0,4}[:=]\s{0,4}["']?[Bb]asic )[A-Za-z0-9+/_-]{4,}={0,2}"""),
         rf"\1{REDACTED}",
     ),
-    "bearer": Shape(
+    "bearer": SecretPattern(
         ("earer ",),
         re.compile(
             r"""(earer (?<=[Bb]earer ))(?:(?=[^\s"']{0,40}[0-9])[A-Za-z0-9._~+/=-]{8,}|[A-Za-z0-9._~+/=-]{16,})"""
@@ -84,7 +88,7 @@ SHAPES: dict[str, Shape] = {
         rf"\1{REDACTED}",
     ),
     # In quotes up to the closing one, else up to where a value ends in a URL, a shell or the settings of a connection.
-    "named": Shape(
+    "named": SecretPattern(
         ("=",),
         re.compile(
             rf"""(?i)(=(?:{_NAMED})(?:"(?=[^"\n]++")|'(?=[^'\n]++')|(?!["']{{2}})["']?))"""
@@ -93,7 +97,7 @@ SHAPES: dict[str, Shape] = {
         rf"\1{REDACTED}",
     ),
     # A password may hold @ and /, so it ends at the last @ before the query; but the number of a port is no password.
-    "userinfo": Shape(
+    "userinfo": SecretPattern(
         ("@",),
         re.compile(
             r"""://(?:[^\s/@:"'<>\\\[]*+:(?![0-9]{1,5}[/?#])(?:(?:[^\s"'<>\\?#:@]++|:(?!//))*+@)++"""
@@ -120,7 +124,7 @@ _finds_escape = re.compile(rb"\\(?=u00[2-7])").search
 
 def redact(text: str) -> str:
     """The text with every known shape of a secret replaced by `[redacted]`."""
-    for shape in SHAPES.values():
+    for shape in SECRET_PATTERNS.values():
         if any(needle in text for needle in shape.needles):
             text = shape.pattern.sub(shape.instead, text)
     return text
@@ -133,7 +137,7 @@ def shown(text: str, most: int) -> str:
     return said if len(said) <= most else f"{said[: most - 3].rstrip()}..."
 
 
-def suspect(body: bytes) -> bool:
+def looks_secret(body: bytes) -> bool:
     """Whether a raw JSON body may hold a secret; False is certain (for these shapes), True is worth a `redact`.
 
     An ASCII character written as an escape (`\\u0041`) hides every shape, so such an escape alone makes it suspect.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
-from bot.clusters import Mapped
+from bot.clusters import ClusterUser
 
 
 class Helm(Protocol):
@@ -26,6 +26,6 @@ class Helm(Protocol):
         """
         ...
 
-    def acting_as(self, person: Mapped) -> Helm:
+    def acting_as(self, person: ClusterUser) -> Helm:
         """The same, in that person's name."""
         ...

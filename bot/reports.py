@@ -13,8 +13,8 @@ from datetime import timedelta
 from time import monotonic
 
 from bot.plans import SHOWN
-from bot.ports import Speaks, Undelivered
-from bot.states import state_of, told
+from bot.ports import Messenger, Undelivered
+from bot.states import describe_end, run_state
 from bot.store import ran, tellings
 from bot.store.engine import Store
 from bot.store.ran import INTENDED, Run
@@ -30,14 +30,14 @@ _STALE = timedelta(hours=1)
 
 
 @dataclass
-class Reports:
-    """`speaks`: the channels that can say a line of their own, by name."""
+class RunReports:
+    """`messengers`: the channels that can say a line of their own, by name."""
 
     store: Store
-    speaks: Mapping[str, Speaks]
+    messengers: Mapping[str, Messenger]
     _last: dict[str, float] = field(default_factory=dict)
 
-    def hear(self, run: Run, words: str, said: str, lease: timedelta) -> None:
+    def progress(self, run: Run, words: str, message: str, lease: timedelta) -> None:
         """What a run says of itself: kept, with its lease renewed, and shown unless it has just been.
 
         Raises:
@@ -47,49 +47,49 @@ class Reports:
             return
         self._last[run.id] = monotonic()
         with self.store.begin() as tx:
-            if not ran.goes_on(tx, run, said, lease):
+            if not ran.report_progress(tx, run, message, lease):
                 return
             telling = tellings.of(tx.sql, run)
         if telling is not None:
-            self._show(telling, run, f"{words}: {said}")
+            self._show(telling, run, f"{words}: {message}")
 
-    def over(self, run: Run) -> None:
+    def forget(self, run: Run) -> None:
         self._last.pop(run.id, None)
 
-    def tell_ends(self) -> None:
+    def send_results(self) -> None:
         """What has ended and nobody was told of yet."""
         with self.store.begin() as tx:
             due = tellings.claim(tx, _AGAIN)
         for telling, run in due:
             if self._told(telling, run):
                 with self.store.begin() as tx:
-                    tellings.told(tx, run)
+                    tellings.delete(tx, run)
 
-    def _show(self, telling: tellings.Telling, run: Run, said: str) -> None:
-        channel = self.speaks.get(telling.place)
+    def _show(self, telling: tellings.RunReport, run: Run, message: str) -> None:
+        channel = self.messengers.get(telling.channel)
         if channel is None:
             return
         try:
-            shown = channel.say(said, telling.spot, instead_of=telling.shown)
+            shown = channel.post(message, telling.thread, instead_of=telling.message_ref)
         except Undelivered as trouble:
-            logger.info("how a run goes is not shown", extra={"run": run.id, "why": trouble.said})
+            logger.info("how a run goes is not shown", extra={"run": run.id, "why": trouble.message})
             return
-        if shown != telling.shown:
+        if shown != telling.message_ref:
             with self.store.begin() as tx:
                 tellings.show(tx, run, shown)
 
-    def _told(self, telling: tellings.Telling, run: Run) -> bool:
+    def _told(self, telling: tellings.RunReport, run: Run) -> bool:
         """False: to be tried again."""
-        channel = self.speaks.get(telling.place)
+        channel = self.messengers.get(telling.channel)
         if channel is None:
             return True
         assert run.state != INTENDED, "only what has ended is due"
-        state = state_of(run.state, unwell=run.unwell)
+        state = run_state(run.state, unwell=run.degraded)
         way_back = f" `undo {run.id[:SHOWN]}` undoes it." if run.state == "done" and run.undo else ""
         try:
-            channel.say(f"{told(state, run.said)}{way_back}", telling.spot)
+            channel.post(f"{describe_end(state, run.message)}{way_back}", telling.thread)
         except Undelivered as trouble:
             late = run.ended_at is not None and self.store.now() - run.ended_at > _STALE
-            logger.warning("the end of a run is not told", extra={"run": run.id, "why": trouble.said})
+            logger.warning("the end of a run is not told", extra={"run": run.id, "why": trouble.message})
             return trouble.permanent or late
         return True

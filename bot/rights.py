@@ -13,23 +13,23 @@ from typing import Protocol
 
 from bot import access, glass
 from bot.acts import Decision, Permission
-from bot.book import FREE, INCIDENT, Book
-from bot.circumstances import Around, Weight
-from bot.glass import Broken
-from bot.linking import Linking
-from bot.model import Ask, Incident, Principal
-from bot.people import as_settled
-from bot.sentence import Known
+from bot.book import ALWAYS_ALLOWED, INCIDENT_PREFIX, Policy
+from bot.circumstances import Context, Impact
+from bot.glass import BreakGlassUse
+from bot.linking import AccountLinking
+from bot.model import Incident, Principal, Request
+from bot.people import canonical_account
+from bot.sentence import KnownNames
 from bot.store import glass as glasses
 from bot.store.sql import Sql
 from bot.store.tx import Tx
 
 
-class Opinion(Protocol):
+class ExternalPolicy(Protocol):
     """Somebody outside who may deny what our own rules allow."""
 
-    def objection(self, document: Mapping[str, object]) -> str:
-        """Why not, in full sentences; "" when nothing is against it. `document` is `access.document`'s.
+    def denial(self, document: Mapping[str, object]) -> str:
+        """Why not, in full sentences; "" when nothing is against it. `document` is `access.policy_input`'s.
 
         Without an answer it objects, and it never raises.
         """
@@ -37,83 +37,98 @@ class Opinion(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rights:
+class Authorizer:
     """Whoever asks, asks here."""
 
-    book: Book
-    linking: Linking  #: who is who, now
+    policy: Policy
+    linking: AccountLinking  #: who is who, now
     environments: Mapping[str, str | None] = field(default_factory=dict)  #: of each service of the catalog
     pagers: frozenset[str] = frozenset()  #: the channels that wake people by name
-    opinion: Opinion | None = None
-    names: Callable[[Ask], Known] = lambda _: {}
-    glass: Callable[[Sql, str, datetime], Broken | None] = glasses.standing
+    external_policy: ExternalPolicy | None = None
+    name_lookup: Callable[[Request], KnownNames] = lambda _: {}
+    find_break_glass: Callable[[Sql, str, datetime], BreakGlassUse | None] = glasses.active
 
     def person(self, tx: Tx, person: str) -> Principal | None:
         """By id, as they are now; None when nobody has it any more."""
-        return self.linking.now(tx.sql, person)
+        return self.linking.principal_of(tx.sql, person)
 
-    def may(self, tx: Tx, ask: Ask, wanted: Permission, incident: Incident | None, weight: Weight) -> Decision:
-        return access.decide(ask.by, wanted, self.book, self._around(tx, ask, wanted, incident, weight))
+    def decide(
+        self, tx: Tx, request: Request, wanted: Permission, incident: Incident | None, impact: Impact
+    ) -> Decision:
+        return access.decide(request.by, wanted, self.policy, self._around(tx, request, wanted, incident, impact))
 
-    def may_act(self, tx: Tx, ask: Ask, verb: str, target: str, weight: Weight = Weight.ACTION) -> Decision:
+    def decide_action(
+        self, tx: Tx, request: Request, verb: str, target: str, impact: Impact = Impact.ACTION
+    ) -> Decision:
         """For an action; the incident in whose thread it was said counts."""
-        incident = tx.incident(ask.incident_id) if ask.incident_id else None
-        return self.may(tx, ask, Permission(verb=verb, target=target), incident, weight)
+        incident = tx.incident(request.incident_id) if request.incident_id else None
+        return self.decide(tx, request, Permission(verb=verb, target=target), incident, impact)
 
-    def may_undo(self, tx: Tx, ask: Ask, verb: str, target: str, why: str) -> Decision:
-        """As `may_act`; but what the approved plan itself announced (`why`), the watch may do at its time."""
-        if why and not ask.by.human:
-            return Decision(allowed=True, reason=f"The approved plan says so: {why}.", rule="the plan")
-        return self.may_act(tx, ask, verb, target)
+    def decide_undo(self, tx: Tx, request: Request, verb: str, target: str, reason: str) -> Decision:
+        """As `decide_action`; but what the approved plan itself announced (`why`), the watch may do at its time."""
+        if reason and not request.by.human:
+            return Decision(allowed=True, reason=f"The approved plan says so: {reason}.", rule="the plan")
+        return self.decide_action(tx, request, verb, target)
 
-    def may_still(self, tx: Tx, ask: Ask, verb: str, target: str) -> bool:
+    def still_allowed(self, tx: Tx, request: Request, verb: str, target: str) -> bool:
         """Whether whoever asked a question some time ago may ask it now, and the account is still theirs."""
-        who, held = self.person(tx, ask.by.id), self.linking.held(tx.sql, as_settled(ask.place, ask.account))
+        who, held = (
+            self.person(tx, request.by.id),
+            self.linking.holder_of(tx.sql, canonical_account(request.channel, request.account)),
+        )
         if who is None or held is None or held.person != who.id:
             return False
-        return self.may_act(tx, replace(ask, by=who), verb, target, Weight.QUESTION).allowed
+        return self.decide_action(tx, replace(request, by=who), verb, target, Impact.READ).allowed
 
-    def breaker_now(self, tx: Tx, broken: Broken) -> str | None:
+    def break_glass_holder(self, tx: Tx, use: BreakGlassUse) -> str | None:
         """Whose the account is now with which the glass was broken."""
-        held = self.linking.held(tx.sql, as_settled(broken.place, broken.account))
+        held = self.linking.holder_of(tx.sql, canonical_account(use.channel, use.account))
         return None if held is None else held.person
 
     def _glass_until(self, tx: Tx, person: str) -> datetime | None:
         """Until when that person's glass is broken; what somebody of that id broke before them is not theirs."""
-        broken = self.glass(tx.sql, person, tx.now)
+        broken = self.find_break_glass(tx.sql, person, tx.now)
         if broken is None:
             return None
         listed = self.person(tx, person) is not None
-        return broken.until if glass.belongs(broken, self.breaker_now(tx, broken), listed=listed) else None
+        return (
+            broken.until if glass.is_same_person(broken, self.break_glass_holder(tx, broken), listed=listed) else None
+        )
 
-    def objection(self, tx: Tx, ask: Ask, verb: str, target: str) -> Callable[[], str]:
+    def external_denial(self, tx: Tx, request: Request, verb: str, target: str) -> Callable[[], str]:
         """What asks for the second opinion; to be called when the transaction has ended."""
         wanted = Permission(verb=verb, target=target)
-        incident = tx.incident(ask.incident_id) if ask.incident_id else None
-        around = self._around(tx, ask, wanted, incident, Weight.ACTION)
-        document = access.document(ask.by, wanted, self.book, around)
-        return lambda: "" if self.opinion is None else self.opinion.objection(document)
+        incident = tx.incident(request.incident_id) if request.incident_id else None
+        around = self._around(tx, request, wanted, incident, Impact.ACTION)
+        document = access.policy_input(request.by, wanted, self.policy, around)
+        return lambda: "" if self.external_policy is None else self.external_policy.denial(document)
 
-    def ever(self, who: Principal, verb: str) -> bool:
+    def ever_allowed(self, who: Principal, verb: str) -> bool:
         """Whether there is any target and hour for which this person could be allowed that verb."""
-        return verb in FREE or self.book.held(who.roles, verb).allows_something()
+        return verb in ALWAYS_ALLOWED or self.policy.rules_of(who.roles, verb).allows_something()
 
-    def known(self, ask: Ask) -> Known:
+    def known_names(self, request: Request) -> KnownNames:
         """The names that may be said, for the grammar."""
-        return self.names(ask)
+        return self.name_lookup(request)
 
-    def _around(self, tx: Tx, ask: Ask, wanted: Permission, incident: Incident | None, weight: Weight) -> Around:
+    def _around(
+        self, tx: Tx, request: Request, wanted: Permission, incident: Incident | None, impact: Impact
+    ) -> Context:
         service = wanted.target if wanted.target in self.environments else None
-        if service is None and incident is not None and (not wanted.target or wanted.target.startswith(INCIDENT)):
+        if (
+            service is None
+            and incident is not None
+            and (not wanted.target or wanted.target.startswith(INCIDENT_PREFIX))
+        ):
             service = incident.service  # What is named is never judged by the thread in which it was said.
-        return Around(
+        return Context(
             now=tx.now,
-            weight=weight,
+            impact=impact,
             service=service,
             environment=self.environments.get(service or ""),
             severity=incident.severity if incident else None,
-            on_call_for=self.book.on_call_for(ask.by.id),
-            open_on=frozenset({service} if service and tx.troubled(service) else ()),
-            paged=ask.place in self.pagers,
-            glass_until=self._glass_until(tx, ask.by.id),
+            on_call_for=self.policy.on_call_for(request.by.id),
+            open_on=frozenset({service} if service and tx.has_unresolved_incident(service) else ()),
+            paged=request.channel in self.pagers,
+            break_glass_until=self._glass_until(tx, request.by.id),
         )

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from bot.catalog import Service, service_of
 from bot.model import Alert, Severity
-from bot.wishes import Lead
+from bot.wishes import LeadAlert
 
 _TITLE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class AlertRules:
     """What the settings say about alerts."""
 
     severities: Mapping[str, Severity]  #: label value, lower case -> severity
@@ -22,7 +22,7 @@ class Rules:
     services: Sequence[Service] = ()
     late_copy: timedelta = timedelta(minutes=5)  #: how long a firing after its end is taken for a delayed copy
     reopen_within: timedelta = timedelta(hours=1)  #: how long a resolved incident is reopened rather than a new one
-    unknown: Callable[[str], None] = lambda _: None  #: told each severity that no rule knows
+    on_unknown_severity: Callable[[str], None] = lambda _: None  #: told each severity that no rule knows
 
     def severity(self, labels: Mapping[str, str]) -> Severity:
         """Of an alert without a known severity, `warning`: seen, but not by itself a reason to be woken."""
@@ -33,10 +33,10 @@ class Rules:
             known = self.severities.get(value.lower())
             if known is not None:
                 return known
-            self.unknown(value)
+            self.on_unknown_severity(value)
         return Severity.WARNING
 
-    def lead(self, alerts: Iterable[Alert]) -> Lead | None:
+    def lead(self, alerts: Iterable[Alert]) -> LeadAlert | None:
         """The one of them that names and weighs their incident, and how it sorts among those of other deliveries.
 
         The worst, then the earliest, then the least fingerprint; None of none.
@@ -52,11 +52,11 @@ def _order(weighed: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
     return severity.rank, alert.starts_at, alert.fingerprint
 
 
-def _lead(severity: Severity, alert: Alert, services: Sequence[Service]) -> Lead:
+def _lead(severity: Severity, alert: Alert, services: Sequence[Service]) -> LeadAlert:
     """`order` is a text that sorts as `_order` does."""
-    summary = alert.notes.get("summary") or alert.notes.get("description") or ""
+    summary = alert.annotations.get("summary") or alert.annotations.get("description") or ""
     title = f"{alert.title}: {summary}" if summary else alert.title
-    return Lead(
+    return LeadAlert(
         order=f"{severity.rank}|{alert.starts_at.isoformat()}|{alert.fingerprint}",
         title=title[:_TITLE] if title.isprintable() else " ".join(title.split())[:_TITLE],
         severity=severity,

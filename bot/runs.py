@@ -18,26 +18,26 @@ from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from bot.acting import Moved, Tools, Unsure
-from bot.acts import Decision, Ended, Outcome
-from bot.apart import MOST, Apart, beside
-from bot.ending import Alarm, Endings, whole
+from bot.acting import Conflict, OutcomeUnknown, Tools
+from bot.acts import Decision, Outcome, Result
+from bot.apart import MAX_RUNNING, Workers, repeat_meanwhile
+from bot.ending import OutcomeWriter, RaiseAlert, complete_outcome
 from bot.failpoints import failpoint
-from bot.intents import LEASE, NO_AUDIT, Intents, Seal
-from bot.model import Ask, Principal, Reply
-from bot.owing import Mouth
+from bot.intents import LEASE, NO_AUDIT, IntentWriter, Seal
+from bot.model import Principal, Reply, Request
+from bot.owing import Subscription
 from bot.people import Account
-from bot.plans import SHOWN, Drawn
+from bot.plans import SHOWN, Proposal
 from bot.ports import Rejected
-from bot.reports import Reports
-from bot.rights import Rights
-from bot.states import state_of, told
+from bot.reports import RunReports
+from bot.rights import Authorizer
+from bot.states import describe_end, run_state
 from bot.store import ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
-from bot.story import Told
-from bot.verbs import Verbs
-from bot.watchkeeping import Watchkeeping
+from bot.story import OnCommit
+from bot.verbs import Registry
+from bot.watchkeeping import ProgressKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -45,80 +45,89 @@ _NOTHING: Mapping[Account, str] = {}
 #: How often what goes on apart takes its lease anew.
 _RENEW_S = 30.0
 #: An end that cannot be found out for so long, once somebody looks for it, is for a person to find out.
-GIVE_UP = timedelta(minutes=10)
+GIVE_UP_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class RunnerParts:
     """What runs are made with."""
 
     store: Store
-    verbs: Verbs
-    args_of: Callable[[Drawn], object]  #: a plan's words, read again
+    registry: Registry
+    args_of: Callable[[Proposal], object]  #: a plan's words, read again
     tools: Tools
-    mouths: Sequence[Mouth]
-    told: Told
+    subscriptions: Sequence[Subscription]
+    on_commit: OnCommit
     seal: Seal
-    alarm: Alarm
-    reports: Reports
-    rights: Rights
-    waits: bool = False  #: slow runs are waited for: the process ends with its one ask
+    raise_alert: RaiseAlert
+    reports: RunReports
+    authorizer: Authorizer
+    wait_for_result: bool = False  #: slow runs are waited for: the process ends with its one ask
 
 
-class Runs:
-    """`begin` runs an approved plan; the rest is for the watch."""
+class Runner:
+    """`start` runs an approved plan; the rest is for the watch."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: RunnerParts) -> None:
         self._parts = parts
-        self._endings = Endings(store=parts.store, mouths=parts.mouths, told=parts.told, alarm=parts.alarm)
-        self._intents = Intents(
+        self._endings = OutcomeWriter(
             store=parts.store,
-            verbs=parts.verbs,
-            rights=parts.rights,
+            subscriptions=parts.subscriptions,
+            on_commit=parts.on_commit,
+            raise_alert=parts.raise_alert,
+        )
+        self._intents = IntentWriter(
+            store=parts.store,
+            registry=parts.registry,
+            authorizer=parts.authorizer,
             seal=parts.seal,
         )
-        self._apart = Apart()
-        self._watches = Watchkeeping(store=parts.store, reports=parts.reports, lease=LEASE)
+        self._apart = Workers()
+        self._watches = ProgressKeeper(store=parts.store, reports=parts.reports, lease=LEASE)
         self._renewed = monotonic()
 
-    def begin(
+    def start(
         self,
-        drawn: Drawn,
+        proposal: Proposal,
         by: Principal,
-        ask: Ask,
+        request: Request,
         decision: Decision,
         outside: Mapping[Account, str] = _NOTHING,
         *,
-        undoes: Run | None = None,
+        undo_of: Run | None = None,
     ) -> Reply:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
         `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as
-        `approval_facts.weigh` takes it. `undoes`: what it is the undo of, as that was read when it was asked for or
-        due. Raises `Lapsed`, or another refusal, and then there is no run.
+        `approval_facts.review_approvals` takes it. `undoes`: what it is the undo of, as that was read when it was asked for or
+        due. Raises `ApprovalLapsed`, or another refusal, and then there is no run.
         """
-        slow = self._parts.verbs.action(drawn.verb).slow
-        apart = slow and not self._parts.waits
-        if apart and self._apart.full():
-            said = f"{MOST} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
+        slow = self._parts.registry.action(proposal.verb).long_running
+        apart = slow and not self._parts.wait_for_result
+        if apart and self._apart.is_full():
+            said = (
+                f"{MAX_RUNNING} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
+            )
             raise Rejected(said, code="too_many_runs", status=429)
         try:
-            run, uid, drawn = self._intents.write(drawn, by, ask, decision, outside, undoes=undoes)
+            run, uid, proposal = self._intents.write(proposal, by, request, decision, outside, undo_of=undo_of)
         except Unavailable as trouble:
-            return Reply(said=NO_AUDIT.format(why=trouble), ok=False)
+            return Reply(text=NO_AUDIT.format(why=trouble), ok=False)
         failpoint("run.intended")
-        said = self._intents.why_not(run, uid, drawn, ask, outside)
+        said = self._intents.refusal(run, uid, proposal, request, outside)
         if said:
-            self._endings.write(run, drawn, Outcome(ended=Ended.FAILED, said=said))
-            return Reply(said=said, ok=False)
+            self._endings.write(run, proposal, Outcome(result=Result.FAILED, message=said))
+            return Reply(text=said, ok=False)
         if apart:
-            self._apart.go(run, partial(self._ended_apart, run, partial(self._finish, run, drawn, by)))
+            self._apart.start(run, partial(self._ended_apart, run, partial(self._finish, run, proposal, by)))
             how = f"`runs` says how run {run.id[:SHOWN]} goes; its end is told where it was asked for."
-            return Reply(said=f"Running: {drawn.words}. {how}")
+            return Reply(text=f"Running: {proposal.command}. {how}")
         if not slow:
-            return self._finish(run, drawn, by)
-        with beside(partial(self._renew_one, run), _RENEW_S):  # Nobody else does, where the process ends with its ask.
-            return self._finish(run, drawn, by)
+            return self._finish(run, proposal, by)
+        with repeat_meanwhile(
+            partial(self._renew_one, run), _RENEW_S
+        ):  # Nobody else does, where the process ends with its ask.
+            return self._finish(run, proposal, by)
 
     def _ended_apart(self, run: Run, work: Callable[[], object]) -> None:
         try:
@@ -127,45 +136,49 @@ class Runs:
             # The edge of the path: the run is looked at once its lease is over.
             logger.exception("a run ended badly", extra={"run": run.id})
         finally:
-            self._parts.reports.over(run)
+            self._parts.reports.forget(run)
 
-    def _finish(self, run: Run, drawn: Drawn, by: Principal) -> Reply:
+    def _finish(self, run: Run, proposal: Proposal, by: Principal) -> Reply:
         failpoint("run.calling")
-        outcome = self._call(run, drawn, by)
+        outcome = self._call(run, proposal, by)
         failpoint("run.called")
         if outcome is None:
             said = f"Run {run.id[:SHOWN]}: no answer came, and nobody knows yet whether it was done. It is looked at."
-            return Reply(said=said, ok=False)
-        outcome = whole(outcome, drawn)
-        self._endings.write(run, drawn, outcome)
+            return Reply(text=said, ok=False)
+        outcome = complete_outcome(outcome, proposal)
+        self._endings.write(run, proposal, outcome)
         failpoint("run.ended")
-        return Reply(said=_told(run, outcome), ok=outcome.ended is Ended.DONE and not outcome.unwell)
+        return Reply(text=_told(run, outcome), ok=outcome.result is Result.DONE and not outcome.degraded)
 
     def recover(self) -> int:
         """Look at runs whose process said nothing in time; returns how many. Those that are watched go on apart."""
         self._renew()
-        live = {run.id for run in self._apart.live()}
+        live = {run.id for run in self._apart.running()}
         with self._parts.store.begin() as tx:
-            found = [(run, ran.plan_of_run(tx.sql, run)) for run in ran.abandoned(tx, lease=LEASE, but=live)]
+            found = [
+                (run, ran.plan_of_run(tx.sql, run)) for run in ran.take_over_abandoned(tx, lease=LEASE, exclude=live)
+            ]
         for run, drawn in found:
-            action = self._parts.verbs.actions.get(drawn.verb)
-            if action is not None and action.slow:
-                self._apart.go(run, partial(self._ended_apart, run, partial(self._recover, run, drawn)))
+            action = self._parts.registry.actions.get(drawn.verb)
+            if action is not None and action.long_running:
+                self._apart.start(run, partial(self._ended_apart, run, partial(self._recover, run, drawn)))
             else:
                 self._recover(run, drawn)
         return len(found)
 
-    def _recover(self, run: Run, drawn: Drawn) -> None:
-        outcome = self._look(run, drawn)
+    def _recover(self, run: Run, proposal: Proposal) -> None:
+        outcome = self._look(run, proposal)
         lost = run.lost_at or run.began_at
-        if outcome is None and self._parts.store.now() - lost > GIVE_UP:
-            outcome = Outcome(ended=Ended.UNKNOWN, said="Nobody knows whether it was done: the target does not say.")
+        if outcome is None and self._parts.store.now() - lost > GIVE_UP_AFTER:
+            outcome = Outcome(
+                result=Result.UNKNOWN, message="Nobody knows whether it was done: the target does not say."
+            )
         if outcome is not None:
-            self._endings.write(run, drawn, whole(outcome, drawn))
+            self._endings.write(run, proposal, complete_outcome(outcome, proposal))
 
-    def not_well(self, run: Run, why: str) -> None:
+    def mark_degraded(self, run: Run, reason: str) -> None:
         """What it did is found not to hold, and nothing mends that by itself."""
-        self._endings.not_well(run, why)
+        self._endings.write_degraded(run, reason)
 
     def stop(self, within: timedelta) -> None:
         """Give what goes on this long to end; what does not is looked at after the next start."""
@@ -176,7 +189,7 @@ class Runs:
         if monotonic() - self._renewed < _RENEW_S:
             return
         self._renewed = monotonic()
-        for run in self._apart.live():
+        for run in self._apart.running():
             self._renew_one(run)
 
     def _renew_one(self, run: Run) -> None:
@@ -186,37 +199,39 @@ class Runs:
         except Unavailable as trouble:
             logger.warning("a run's lease is not renewed", extra={"run": run.id, "why": str(trouble)})
 
-    def _call(self, run: Run, drawn: Drawn, by: Principal) -> Outcome | None:
+    def _call(self, run: Run, proposal: Proposal, by: Principal) -> Outcome | None:
         """The one call. None: nobody knows, and the world could not be asked."""
-        action = self._parts.verbs.actions[drawn.verb]
+        action = self._parts.registry.actions[proposal.verb]
         try:
-            tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, by=by), slow=action.slow)
-            return action.run(self._parts.args_of(drawn), drawn.plan, run.id, by, tools)
-        except Moved as moved:
-            return Outcome(ended=Ended.FAILED, said=f"It moved meanwhile: {moved.said}. Nothing was done.")
+            tools = self._watches.tools_for(run, proposal, replace(self._parts.tools, by=by), slow=action.long_running)
+            return action.run(self._parts.args_of(proposal), proposal.plan, run.id, by, tools)
+        except Conflict as moved:
+            return Outcome(result=Result.FAILED, message=f"It moved meanwhile: {moved.message}. Nothing was done.")
         except Rejected as refused:
-            return Outcome(ended=Ended.FAILED, said=refused.said)
-        except Unsure as unsure:
-            logger.warning("a run's answer did not come", extra={"run": run.id, "why": unsure.said})
-            return _with_answer(self._look(run, drawn), unsure.said)
+            return Outcome(result=Result.FAILED, message=refused.message)
+        except OutcomeUnknown as unsure:
+            logger.warning("a run's answer did not come", extra={"run": run.id, "why": unsure.message})
+            return _with_answer(self._look(run, proposal), unsure.message)
         except Exception:
             # The edge of the path: after a fault of ours nobody knows how far the call had got.
             logger.exception("a run failed", extra={"run": run.id})
-        return self._look(run, drawn)
+        return self._look(run, proposal)
 
-    def _look(self, run: Run, drawn: Drawn) -> Outcome | None:
-        action = self._parts.verbs.actions.get(drawn.verb)
+    def _look(self, run: Run, proposal: Proposal) -> Outcome | None:
+        action = self._parts.registry.actions.get(proposal.verb)
         if action is None:
-            return Outcome(ended=Ended.UNKNOWN, said=f"The bot no longer has the command {drawn.verb}.")
+            return Outcome(result=Result.UNKNOWN, message=f"The bot no longer has the command {proposal.verb}.")
         try:
             with self._parts.store.read() as reading:
-                noted = ran.run_of(reading.sql, run.id).noted
-            tools = self._watches.tools_for(run, drawn, replace(self._parts.tools, noted=noted), slow=action.slow)
-            return action.probe(self._parts.args_of(drawn), drawn.plan, run.id, tools)
+                noted = ran.get_run(reading.sql, run.id).notes
+            tools = self._watches.tools_for(
+                run, proposal, replace(self._parts.tools, remembered=noted), slow=action.long_running
+            )
+            return action.probe(self._parts.args_of(proposal), proposal.plan, run.id, tools)
         except Unavailable as trouble:
             logger.warning("a run cannot be looked at", extra={"run": run.id, "why": str(trouble)})
-        except (Rejected, Unsure) as down:
-            logger.warning("a run cannot be looked at", extra={"run": run.id, "why": down.said})
+        except (Rejected, OutcomeUnknown) as down:
+            logger.warning("a run cannot be looked at", extra={"run": run.id, "why": down.message})
         except Exception:
             # The edge of the path: one run that cannot be looked at must not keep the others from it.
             logger.exception("a run cannot be looked at", extra={"run": run.id})
@@ -225,11 +240,11 @@ class Runs:
 
 def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:
     """What was found, and what came back in the place of an answer: often that says why nothing was done."""
-    if outcome is None or outcome.ended is Ended.DONE:
+    if outcome is None or outcome.result is Result.DONE:
         return outcome
-    return replace(outcome, said=f"{outcome.said} What came back from the call: {answer.rstrip('.')}.")
+    return replace(outcome, message=f"{outcome.message} What came back from the call: {answer.rstrip('.')}.")
 
 
 def _told(run: Run, outcome: Outcome) -> str:
-    way_back = f" `undo {run.id[:SHOWN]}` undoes it." if outcome.ended is Ended.DONE and outcome.undo else ""
-    return f"{told(state_of(outcome.ended, unwell=outcome.unwell), outcome.said)}{way_back}"
+    way_back = f" `undo {run.id[:SHOWN]}` undoes it." if outcome.result is Result.DONE and outcome.undo_command else ""
+    return f"{describe_end(run_state(outcome.result, unwell=outcome.degraded), outcome.message)}{way_back}"

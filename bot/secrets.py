@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from bot.faults import Fault, Loc, Marked, Plain
+from bot.faults import Loc, Plain, SettingsDocument, SettingsFault
 from bot.ports import Rejected
 
 _REFERENCE = re.compile(r"\$\{([a-z-]+):([^{}]+)\}")
@@ -28,7 +28,7 @@ _PATIENCE_S = 5.0
 _ENOUGH_OF_AN_ANSWER = 1024 * 1024
 
 
-def resolve(given: Marked, environ: Mapping[str, str]) -> frozenset[Loc]:
+def resolve_references(given: SettingsDocument, environ: Mapping[str, str]) -> frozenset[Loc]:
     """Put every referenced value into the tree, in place; says which places were references.
 
     What cannot be had becomes a fault at its place, and the reference stays where it stood.
@@ -37,13 +37,13 @@ def resolve(given: Marked, environ: Mapping[str, str]) -> frozenset[Loc]:
     places = list(_references(given.tree, ()))
     for loc, text, put in places:
         try:
-            put(look_up(text, near=near, environ=environ))
+            put(read_secret(text, near=near, environ=environ))
         except Rejected as refusal:
-            given.blame(loc, refusal.said, on_value=True)
+            given.add_fault(loc, refusal.message, on_value=True)
     return frozenset(loc for loc, _, _ in places)
 
 
-def look_up(reference: str, *, near: Path, environ: Mapping[str, str]) -> str:
+def read_secret(reference: str, *, near: Path, environ: Mapping[str, str]) -> str:
     """The value behind `${provider:what}`; `near` is the directory that relative file names start from.
 
     Raises:
@@ -84,7 +84,9 @@ def held_by(section: object, loc: Loc = ()) -> Iterator[tuple[Loc, SecretStr]]:
             yield from held_by(item, (*loc, key))
 
 
-def in_plain_sight(settings: BaseModel, referred: frozenset[Loc], given: Marked) -> Iterator[Fault]:
+def plain_text_secrets(
+    settings: BaseModel, referred: frozenset[Loc], given: SettingsDocument
+) -> Iterator[SettingsFault]:
     """A warning for each secret that stands in the file itself; a database URL without a password is none."""
     for loc, secret in held_by(settings):
         value = secret.get_secret_value()

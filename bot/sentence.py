@@ -16,7 +16,9 @@ from difflib import get_close_matches
 
 from bot.ports import Rejected
 
-Known = Mapping[str, Collection[str]]  #: what a name is of -> the names that exist; of a mapping, its keys are aliases
+KnownNames = Mapping[
+    str, Collection[str]
+]  #: what a name is of -> the names that exist; of a mapping, its keys are aliases
 
 _BLANK = " \t"
 _MOST_SHOWN = 40
@@ -30,32 +32,32 @@ _LOOKALIKES = str.maketrans("асԁеһіјӏорԛѕтԝхуαικνορτυχ"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Slot:
+class ArgumentSlot:
     """The place of one value: which field it is for, and what is known where it was said."""
 
     field: str
     usage: str
-    here: int | None = None  #: in whose thread it was said
-    known: Known
-    loose: bool = False  #: what comes next may begin with a number of its own
+    thread_incident: int | None = None  #: in whose thread it was said
+    known: KnownNames
+    number_may_follow: bool = False  #: what comes next may begin with a number of its own
 
     @property
-    def called(self) -> str:
+    def noun(self) -> str:
         return self.field.replace("_", " ")
 
-    def wrong(self, said: str, *, code: str = "not_understood") -> Rejected:
+    def refusal(self, message: str, *, code: str = "not_understood") -> Rejected:
         """`said`: what is wrong, a whole sentence."""
-        return Rejected(f"{said} Nothing was done. Usage: {self.usage}", code=code)
+        return Rejected(f"{message} Nothing was done. Usage: {self.usage}", code=code)
 
     def missing(self, asked: str = "") -> Rejected:
-        return self.wrong(asked or f"Which {self.called}?", code="missing")
+        return self.refusal(asked or f"Which {self.noun}?", code="missing")
 
 
-class Line:
+class Tokens:
     """What is left of the sentence."""
 
-    def __init__(self, said: str, usage: str) -> None:
-        self.rest = said.strip()
+    def __init__(self, message: str, usage: str) -> None:
+        self.rest = message.strip()
         self._usage = usage
 
     def peek(self) -> str:
@@ -63,23 +65,23 @@ class Line:
         found = _BARE.match(self.rest)
         return found[0] if found else ""
 
-    def word(self) -> str:
+    def next_word(self) -> str:
         """Take the next word; "" at the end, or where nothing stands between quotes.
 
         Raises:
             Rejected: a quote is not closed, or something touches the closing one.
         """
-        return self.quoted() if self.rest[:1] in _QUOTED else self.take(len(self.peek()))
+        return self.next_quoted() if self.rest[:1] in _QUOTED else self.take(len(self.peek()))
 
-    def quoted(self) -> str:
+    def next_quoted(self) -> str:
         """Take what stands in the quotes here."""
         mark = self.rest[0]
         found = _QUOTED[mark].match(self.rest)
         if found is None:
-            raise self._wrong(f"A quote is not closed: {short(self.rest)}.")
+            raise self._wrong(f"A quote is not closed: {shorten(self.rest)}.")
         after = self.rest[found.end() : found.end() + 1]
         if after and after not in _BLANK:
-            raise self._wrong(f"There is no space after the closing quote of {short(found[0])}.")
+            raise self._wrong(f"There is no space after the closing quote of {shorten(found[0])}.")
         self.take(found.end())
         return _ESCAPED.sub(r"\1", found[1]) if mark == '"' else found[1]
 
@@ -87,29 +89,29 @@ class Line:
         taken, self.rest = self.rest[:length], self.rest[length:].lstrip(_BLANK)
         return taken
 
-    def all(self) -> str:
+    def remainder(self) -> str:
         return self.take(len(self.rest))
 
-    def _wrong(self, said: str) -> Rejected:
-        return Rejected(f"{said} Nothing was done. Usage: {self._usage}", code="unbalanced_quotes")
+    def _wrong(self, message: str) -> Rejected:
+        return Rejected(f"{message} Nothing was done. Usage: {self._usage}", code="unbalanced_quotes")
 
 
-def quote(said: str) -> str:
+def quote(message: str) -> str:
     """As one word of a sentence, whatever is in it."""
-    escaped = said.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = message.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def as_word(said: str) -> str:
+def quote_if_needed(message: str) -> str:
     """As one word, quoted only where it has to be."""
-    return said if _PLAIN.fullmatch(said) else quote(said)
+    return message if _PLAIN.fullmatch(message) else quote(message)
 
 
-def short(said: str) -> str:
+def shorten(message: str) -> str:
     """As it is shown in a refusal. Of `--flag=value` only the flag: a value may be long, or a secret."""
-    if said.startswith("-") and "=" in said:
-        said = f"{said.partition('=')[0][: _MOST_SHOWN - 1]}=..."
-    return repr(said if len(said) <= _MOST_SHOWN else f"{said[:_MOST_SHOWN]}...")
+    if message.startswith("-") and "=" in message:
+        message = f"{message.partition('=')[0][: _MOST_SHOWN - 1]}=..."
+    return repr(message if len(message) <= _MOST_SHOWN else f"{message[:_MOST_SHOWN]}...")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -121,7 +123,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return forms[near[0]] if near else None
 
 
-def offered(names: Collection[str]) -> str:
+def list_names(names: Collection[str]) -> str:
     """ "prod/api or staging/api", of many only the first few."""
     listed = sorted(names)
     if len(listed) > _MOST_OFFERED:
@@ -129,7 +131,7 @@ def offered(names: Collection[str]) -> str:
     return f"{', '.join(listed[:-1])} or {listed[-1]}" if len(listed) > 1 else "".join(listed)
 
 
-def named(word: str, slot: Slot, of: str) -> str | None:
+def resolve_name(word: str, slot: ArgumentSlot, of: str) -> str | None:
     """The known name that `word` is, or is the last part of; None where it cannot be known.
 
     Raises:
@@ -142,13 +144,13 @@ def named(word: str, slot: Slot, of: str) -> str | None:
         return names[word] if isinstance(names, Mapping) else word
     meant = {name for name in names if name.endswith(f"/{word}")}
     if len(meant) > 1:
-        raise slot.wrong(f"Which {of}: {offered(meant)}?", code="ambiguous")
+        raise slot.refusal(f"Which {of}: {list_names(meant)}?", code="ambiguous")
     if meant:
         return meant.pop()
-    raise slot.wrong(f"{short(word)} is no {of} that is known.{hint(word, names)}", code="unknown_name")
+    raise slot.refusal(f"{shorten(word)} is no {of} that is known.{did_you_mean(word, names)}", code="unknown_name")
 
 
-def hint(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """ " Did you mean `x`?" where one is near, else ""."""
     near = nearest(word, list(known))
     return f" Did you mean `{near}`?" if near else ""

@@ -16,8 +16,8 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from bot import document, secrets
 from bot.consistency import contradictions
-from bot.consistency_rights import Declared, dead_ends
-from bot.faults import Fault, Faulty, explain
+from bot.consistency_rights import Declared, unusable_rules
+from bot.faults import InvalidSettings, SettingsFault, add_validation_faults
 from bot.fields import Address, HostPort, Minutes, Seconds, Secret, StoreAddress, is_loopback
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.integrations.console.settings import ConsoleSettings
@@ -34,32 +34,32 @@ from bot.settings_people import FreezeSettings, PersonSettings, RoleSettings, Se
 from bot.settings_services import ServiceSettings
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """The settings of that file, its secrets looked up.
 
     Raises:
         Faulty: with every fault there is; nothing can be started from such a file.
     """
-    return read(path, environ)[0]
+    return read_settings(path, environ)[0]
 
 
-def read(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Fault, ...]]:
-    """As `load`, and with it the warnings: what is allowed, and will be regretted."""
-    given = document.read(path)
-    referred = secrets.resolve(given, environ)
+def read_settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingsFault, ...]]:
+    """As `load_settings`, and with it the warnings: what is allowed, and will be regretted."""
+    given = document.read_document(path)
+    referred = secrets.resolve_references(given, environ)
     settings = None
     try:
         settings = Settings.model_validate(given.tree)
     except ValidationError as error:
-        explain(error, Settings, given)
+        add_validation_faults(error, Settings, given)
     for loc, said in contradictions(given.tree, _declared()):
-        given.blame(loc, said, on_value=True)
+        given.add_fault(loc, said, on_value=True)
     if given.faults or settings is None:
-        raise Faulty(given.faults)
-    warnings = [*secrets.in_plain_sight(settings, referred, given)]
+        raise InvalidSettings(given.faults)
+    warnings = [*secrets.plain_text_secrets(settings, referred, given)]
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
-    warnings += [given.fault(loc, said) for loc, said in dead_ends(given.tree, _declared())]
+    warnings += [given.fault(loc, said) for loc, said in unusable_rules(given.tree, _declared())]
     return settings, tuple(sorted(warnings))
 
 

@@ -104,7 +104,7 @@ class DenySettings(Section):
     def _from_text(cls, given: Any) -> Any:
         do = given.get("do") if isinstance(given, Mapping) else given
         if isinstance(do, str):
-            book.parts(do)
+            book.split_rule(do)
         return {"do": given} if isinstance(given, str) else given
 
 

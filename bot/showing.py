@@ -7,30 +7,34 @@ from collections.abc import Sequence
 from bot import incidents, plans, story
 from bot.acts import Code, Decision
 from bot.failpoints import failpoint
-from bot.model import Ask, What
-from bot.owing import Mouth
-from bot.plans import Drawn, State
-from bot.steps import entry_of
+from bot.model import EventType, Request
+from bot.owing import Subscription
+from bot.plans import Proposal, State
+from bot.steps import audit_entry
 from bot.store import drawn as drawn_up
 from bot.store import ledger
 from bot.store.tx import Tx
-from bot.story import Written
-from bot.wishes import Acted
+from bot.story import Committed
+from bot.wishes import ActionReported
 
 
-def write(tx: Tx, drawn: Drawn, ask: Ask, decision: Decision, mouths: Sequence[Mouth]) -> Written:
+def write(
+    tx: Tx, proposal: Proposal, request: Request, decision: Decision, subscriptions: Sequence[Subscription]
+) -> Committed:
     """One that is approved already, because nobody has to say yes to it, is not told: its end is."""
-    drawn_up.put_plan(tx, drawn, plans.written(drawn.verb, drawn.words, drawn.plan))
-    ledger.record(tx, [entry_of(ask, Code.PLANNED, "; ".join(drawn.plan.effect), drawn, decision=decision)])
-    approved = drawn.state is State.APPROVED
-    if approved and ask.by.human:  # to ask for it was to confirm it
-        drawn_up.approve(tx, drawn.handle, drawn.asker)
-    incident = tx.incident(drawn.incident_id) if drawn.incident_id else None
-    written = Written()
+    drawn_up.put_plan(tx, proposal, plans.written(proposal.verb, proposal.command, proposal.plan))
+    ledger.append(
+        tx, [audit_entry(request, Code.PLANNED, "; ".join(proposal.plan.effect), proposal, decision=decision)]
+    )
+    approved = proposal.state is State.APPROVED
+    if approved and request.by.human:  # to ask for it was to confirm it
+        drawn_up.add_approval(tx, proposal.handle, proposal.requester_identity)
+    incident = tx.incident(proposal.incident_id) if proposal.incident_id else None
+    written = Committed()
     if incident is not None and not approved:
-        who = f"{ask.by.called}, behind broken glass," if decision.glass else ask.by.called
-        said = f"{who} asks: {drawn.words}. {'; '.join(drawn.plan.effect)}. `{plans.yes_to(drawn)}`"
-        wish = Acted(what=What.ASKED, by=ask.by.id, said=said, via=ask.place)
-        written = story.write(tx, [incidents.change(incident, wish, now=tx.now)], mouths)
+        who = f"{request.by.display_name}, behind broken glass," if decision.break_glass else request.by.display_name
+        said = f"{who} asks: {proposal.command}. {'; '.join(proposal.plan.effect)}. `{plans.approve_command(proposal)}`"
+        wish = ActionReported(type=EventType.ACTION_PROPOSED, by=request.by.id, text=said, via=request.channel)
+        written = story.write(tx, [incidents.change(incident, wish, now=tx.now)], subscriptions)
     failpoint("gate.showing")
     return written

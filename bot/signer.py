@@ -13,7 +13,7 @@ from datetime import datetime
 
 from bot import note
 from bot.store.checkpoints import Checkpoint
-from bot.tree import Range
+from bot.tree import MerkleRange
 
 logger = logging.getLogger(__name__)
 
@@ -37,26 +37,26 @@ class Signer:
         return note.verifier_key(self.name, self.public)
 
 
-def signed(signer: Signer, tree: Range, at: datetime, stating: str = "") -> Checkpoint:
+def sign_checkpoint(signer: Signer, tree: MerkleRange, at: datetime, stating: str = "") -> Checkpoint:
     """The root of that tree under this key. `stating`: a line more that it vouches for."""
     root = tree.root()
     plain = note.checkpoint(signer.name, tree.size, root, at)
-    text = note.stating(plain, stating) if stating else plain
-    signed = note.signed(text, signer.name, signer.public, signer.sign(text.encode()))
+    text = note.with_line(plain, stating) if stating else plain
+    signed = note.sign_note(text, signer.name, signer.public, signer.sign(text.encode()))
     return Checkpoint(tree=tree, root=root, at=at, key_id=signer.key_id, note=signed)
 
 
-def handed_over(old: Signer, new: Signer, tree: Range, at: datetime) -> Checkpoint:
+def sign_handover(old: Signer, new: Signer, tree: MerkleRange, at: datetime) -> Checkpoint:
     """The root of that tree under both keys, the new one first; from there on it signs alone."""
     root = tree.root()
     plain = note.checkpoint(new.name, tree.size, root, at)
     text = note.handover(plain, old.verifier_key, new.verifier_key)
-    once = note.signed(text, new.name, new.public, new.sign(text.encode()))
-    both = note.cosigned(once, old.name, old.public, old.sign(text.encode()))
+    once = note.sign_note(text, new.name, new.public, new.sign(text.encode()))
+    both = note.add_signature(once, old.name, old.public, old.sign(text.encode()))
     return Checkpoint(tree=tree, root=root, at=at, key_id=new.key_id, note=both)
 
 
-def trusted(signer: Signer, last: Checkpoint | None, base: Checkpoint | None) -> Range:
+def check_trusted(signer: Signer, last: Checkpoint | None, base: Checkpoint | None) -> MerkleRange:
     """The tree to go on from: that of the last checkpoint, if somebody who is believed has signed it.
 
     Else that of `base`, the checkpoint over what was pruned; of a log that is here from its beginning, none.
@@ -65,19 +65,19 @@ def trusted(signer: Signer, last: Checkpoint | None, base: Checkpoint | None) ->
         ValueError: nobody who is believed has signed either, so what was pruned can never be known again.
     """
     if last is None or _believed(signer, last):
-        return last.tree if last is not None else Range()
+        return last.tree if last is not None else MerkleRange()
     if base is not None and not _believed(signer, base):
         raise ValueError(
             f"the first {base.tree.size} entries were pruned, and what tells of them is signed by {base.key_id}, which"
             " is not believed: name its verifier key in audit.public_keys"
         )
     logger.warning("nobody who is believed has signed the last checkpoint; the tree is built anew from all leaves")
-    return Range() if base is None else base.tree
+    return MerkleRange() if base is None else base.tree
 
 
 def _believed(signer: Signer, one: Checkpoint) -> bool:
     try:
-        text, signatures = note.opened(one.note)
+        text, signatures = note.open_note(one.note)
     except ValueError:
         return False
     known = [(signer.believed.get(f"{by.name}+{by.hash.hex()}"), by.raw) for by in signatures]
@@ -88,7 +88,7 @@ def _believed(signer: Signer, one: Checkpoint) -> bool:
 
 
 def must_follow(signer: Signer, last: Checkpoint, *, handed_over: bool) -> None:
-    """Whether this key may sign behind another one. `handed_over`: it was the log's once, and is no more.
+    """Whether this key may sign behind another one. `sign_handover`: it was the log's once, and is no more.
 
     Raises:
         ValueError: it may not, and what to do.

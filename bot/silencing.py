@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bot.acting import Matched, Matcher, Silences, Tools
+from bot.acting import MatchedAlert, Matcher, Silences, Tools
 from bot.ports import Rejected
 
 MOST_KINDS = 200  #: of alerts under one silence: what nobody could look over before saying yes
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ANYTHING = ("0", "7", "q", "zq", "Zq", "q7")
 
 
-def tool(tools: Tools) -> Silences:
+def silences_of(tools: Tools) -> Silences:
     """Raises `Rejected` where the settings name no Alertmanager to ask."""
     if tools.silences is None:
         said = "No Alertmanager can be asked. Nothing was done. Set sources.alertmanager.api_url in the settings."
@@ -34,7 +34,7 @@ def tool(tools: Tools) -> Silences:
     return tools.silences
 
 
-def check_named(matchers: Sequence[Matcher]) -> None:
+def check_specific(matchers: Sequence[Matcher]) -> None:
     """Whether the matchers name something; each is a whole label name, `=`, `!=`, `=~` or `!~`, and a value.
 
     Raises:
@@ -49,32 +49,32 @@ def check_named(matchers: Sequence[Matcher]) -> None:
         raise _refused(said, "too_wide")
 
 
-def named(matchers: Sequence[Matcher]) -> bool:
-    """Whether `check_named` would let them pass."""
+def is_specific(matchers: Sequence[Matcher]) -> bool:
+    """Whether `check_specific` would let them pass."""
     try:
-        check_named(matchers)
+        check_specific(matchers)
     except Rejected:
         return False
     return True
 
 
-def written(matchers: Sequence[Matcher]) -> str:
+def format_matchers(matchers: Sequence[Matcher]) -> str:
     """As people read it: `alertname="X", env!="dev"`."""
     return ", ".join(f"{one.name}{one.op}{json.dumps(one.value, ensure_ascii=False)}" for one in matchers)
 
 
-def covers(alerts: Sequence[Matched]) -> str:
+def alert_kinds(alerts: Sequence[MatchedAlert]) -> str:
     """The kinds of alert (title, severity, service) among these, in an order that does not depend on theirs."""
     return json.dumps(sorted({_kind(one) for one in alerts}), ensure_ascii=False)
 
 
-def unseen(alerts: Sequence[Matched], covered: str) -> tuple[str, ...]:
-    """The kinds among these that are not in what `covers` gave before, a line each."""
+def new_kinds(alerts: Sequence[MatchedAlert], covered: str) -> tuple[str, ...]:
+    """The kinds among these that are not in what `alert_kinds` gave before, a line each."""
     before = {tuple(kind) for kind in json.loads(covered)}
     return tuple(_line(kind) for kind in sorted({_kind(one) for one in alerts} - before))
 
 
-def lines(alerts: Sequence[Matched]) -> tuple[str, ...]:
+def describe_kinds(alerts: Sequence[MatchedAlert]) -> tuple[str, ...]:
     """A line for each kind, the worst first, of many only the first five; none for no alerts."""
     counted = Counter(_kind(one) for one in alerts)
     ordered = sorted(counted, key=lambda kind: (_RANK.get(kind[1], len(_RANK)), -counted[kind], kind))
@@ -84,18 +84,18 @@ def lines(alerts: Sequence[Matched]) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def whose(alerts: Sequence[Matched]) -> str:
+def describe_scope(alerts: Sequence[MatchedAlert]) -> str:
     """ "3 alerts now, all of prod/api"."""
     services = sorted({one.service or "no service" for one in alerts})
     if not services:
         return "no alert now"
     if len(services) == 1:
-        return f"{count(alerts)} now, {'all ' if len(alerts) > 1 else ''}of {services[0]}"
+        return f"{describe_count(alerts)} now, {'all ' if len(alerts) > 1 else ''}of {services[0]}"
     more = f" and {len(services) - _LISTED} more" if len(services) > _LISTED else ""
-    return f"{count(alerts)} now, of {', '.join(services[:_LISTED])}{more}"
+    return f"{describe_count(alerts)} now, of {', '.join(services[:_LISTED])}{more}"
 
 
-def count(alerts: Sequence[Matched]) -> str:
+def describe_count(alerts: Sequence[MatchedAlert]) -> str:
     return "1 alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
 
 
@@ -109,7 +109,7 @@ def _check(matcher: Matcher) -> None:
         return
     regex = _regex(matcher)
     if matcher.op == "=~" and (regex.fullmatch("") or _takes_anything(regex)):
-        said = f"{written([matcher])} also matches what has no such label, or whatever it is."
+        said = f"{format_matchers([matcher])} also matches what has no such label, or whatever it is."
         raise _refused(said, "too_wide")
 
 
@@ -126,7 +126,7 @@ def _regex(matcher: Matcher) -> re.Pattern[str]:
     try:
         return re.compile(value)
     except (re.error, RecursionError, OverflowError, FutureWarning) as error:
-        raise _refused(f"{written([matcher])} is not a regular expression: {error}.", "bad_regex") from None
+        raise _refused(f"{format_matchers([matcher])} is not a regular expression: {error}.", "bad_regex") from None
 
 
 def _takes_anything(regex: re.Pattern[str]) -> bool:
@@ -137,19 +137,19 @@ def _by_kind(regex: re.Pattern[str]) -> bool:
     return any(regex.fullmatch(one) for one in _ANYTHING)
 
 
-def _refused(said: str, code: str) -> Rejected:
-    return Rejected(f'{said} Nothing was done. Name what shall be silent, such as alertname="DiskFull".', code=code)
+def _refused(message: str, code: str) -> Rejected:
+    return Rejected(f'{message} Nothing was done. Name what shall be silent, such as alertname="DiskFull".', code=code)
 
 
 def _listed(matchers: Sequence[Matcher]) -> str:
-    said = written(matchers)
+    said = format_matchers(matchers)
     return said if len(said) <= _LONGEST_REGEX else f"{said[:_LONGEST_REGEX]}..."
 
 
-Kind = tuple[str, str, str]
+AlertKind = tuple[str, str, str]
 
 
-def _kind(alert: Matched) -> Kind:
+def _kind(alert: MatchedAlert) -> AlertKind:
     return (_short(alert.title), str(alert.severity), _short(alert.service))
 
 

@@ -10,17 +10,17 @@ from datetime import timedelta
 from typing import Protocol
 
 from bot.applications import ArgoCd
-from bot.clusters import Cluster, Mapped, Ref
+from bot.clusters import Cluster, ClusterUser, ObjectRef
 from bot.model import Principal
 from bot.releases import Helm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Replicas:
+class ReplicaLimits:
     """Between how many replicas a service may be scaled."""
 
-    least: int = 1
-    most: int = 100
+    minimum: int = 1
+    maximum: int = 100
     step: int | None = None  #: by how many at once; None: it may be doubled, or halved
 
 
@@ -29,42 +29,42 @@ class Headroom:
     """How much of each replica is used, and may be."""
 
     query: str  #: PromQL of one value, 0 to 1
-    most: float = 0.8
+    maximum: float = 0.8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Connections:
+class ConnectionLimits:
     """Of what replicas share, such as a database: how many each opens, and how many it takes in all."""
 
-    each: int
-    most: int
+    per_replica: int
+    maximum: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
+class ServiceTarget:
     """Where a service runs. `cluster` writes in the person's name where the settings want that."""
 
     service: str
     cluster: Cluster
-    workload: Ref
+    workload: ObjectRef
     production: bool  #: also where nobody has said what environment it is
-    replicas: Replicas = field(default_factory=Replicas)
-    voters: bool = False  #: its replicas vote (etcd, ClickHouse Keeper): a majority of them must stay
+    replicas: ReplicaLimits = field(default_factory=ReplicaLimits)
+    quorum: bool = False  #: its replicas vote (etcd, ClickHouse Keeper): a majority of them must stay
     headroom: Headroom | None = None  #: how much has to be left when there are fewer; None: nobody has said
-    connections: Connections | None = None
+    connections: ConnectionLimits | None = None
     check: str = ""  #: a PromQL expression that is true while the service is well
-    within: timedelta = timedelta(0)  #: how long `check` is held after a change
+    check_duration: timedelta = timedelta(0)  #: how long `check` is held after a change
     soak: timedelta = timedelta(seconds=60)  #: how long it has to stay ready before a change is called done
     argocd: ArgoCd | None = None  #: by its own API; without it, its applications are looked for in the cluster
-    applications: str = "argocd"  #: the namespace of Argo CD, in which its applications usually are
+    argocd_namespace: str = "argocd"  #: the namespace of Argo CD, in which its applications usually are
     helm: Helm | None = None  #: who rolls releases back, in the name in which `cluster` writes
-    person: Mapped | None = None  #: who the asker is to the cluster, where the settings say so and want it asked
+    person: ClusterUser | None = None  #: who the asker is to the cluster, where the settings say so and want it asked
 
 
-class Sites(Protocol):
+class ServiceTargets(Protocol):
     """The sites of the catalog's services, by the services' names."""
 
-    def of(self, service: str, by: Principal | None) -> Site:
+    def of(self, service: str, by: Principal | None) -> ServiceTarget:
         """The site as it is for that person; None: for the bot itself.
 
         Raises:
@@ -72,7 +72,7 @@ class Sites(Protocol):
         """
         ...
 
-    def on(self, cluster: str, ref: Ref, by: Principal | None) -> Site:
+    def on(self, cluster: str, ref: ObjectRef, by: Principal | None) -> ServiceTarget:
         """An object that is no service's, such as a node, on the cluster of that name; its service is both names.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The sites of services as the settings have them. Implements `sites.Sites`.
+"""The sites of services as the settings have them. Implements `sites.ServiceTargets`.
 
 A cluster is connected to when something is asked of it; one object stands for it however many services it has.
 """
@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from bot.applications import ArgoCd
-from bot.clusters import Cluster, Mapped, Ref
+from bot.clusters import Cluster, ClusterUser, ObjectRef
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.model import Principal
 from bot.ports import Rejected
 from bot.releases import Helm
 from bot.settings import Settings
 from bot.settings_services import ServiceSettings
-from bot.sites import Connections, Headroom, Replicas, Site
+from bot.sites import ConnectionLimits, Headroom, ReplicaLimits, ServiceTarget
 from bot.workloads.kinds import WORKLOADS
 
 #: Environments in which nobody dies of a mistake; whatever is not one of these counts as production.
@@ -26,7 +26,7 @@ _HARMLESS = frozenset({"dev", "development", "test", "testing", "qa", "staging",
 Connect = Callable[[str, ClusterSettings], Cluster]
 
 
-class Catalog:
+class ServiceSites:
     """`connect` is called once for each cluster; `argocds` and `helms`: those that the settings have, by cluster."""
 
     def __init__(
@@ -41,8 +41,8 @@ class Catalog:
         self._services = {one.name: one for one in settings.services}
         self._sections = settings.clusters
         self._clusters = {name: connect(name, section) for name, section in settings.clusters.items()}
-        self._people: Mapping[str, Mapped] = {
-            one.id: Mapped(user=one.kubernetes.user, groups=one.kubernetes.groups)
+        self._people: Mapping[str, ClusterUser] = {
+            one.id: ClusterUser(user=one.kubernetes.user, groups=one.kubernetes.groups)
             for one in settings.people
             if one.kubernetes is not None
         }
@@ -50,39 +50,39 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, one in self._services.items() if one.workload and one.cluster in self._clusters)
 
-    def of(self, service: str, by: Principal | None) -> Site:
+    def of(self, service: str, by: Principal | None) -> ServiceTarget:
         found = self._services.get(service)
         if found is None or not found.workload or found.cluster not in self._clusters:
             raise _nowhere(service, known=found is not None)
         kind, _, name = found.workload.partition("/")
-        ref = Ref(kind=WORKLOADS[kind], namespace=found.namespace or "default", name=name)
+        ref = ObjectRef(kind=WORKLOADS[kind], namespace=found.namespace or "default", name=name)
         cluster, person = self._written_by(found.cluster, service, by)
         argocd = self._sections[found.cluster].argocd
-        return Site(
+        return ServiceTarget(
             service=service,
             cluster=cluster,
             workload=ref,
             production=(found.environment or "").lower() not in _HARMLESS,
             replicas=_replicas(found),
-            voters=found.voters,
+            quorum=found.voters,
             headroom=_headroom(found),
             connections=_connections(found),
             check=found.check or "",
-            within=found.check_for,
+            check_duration=found.check_for,
             soak=found.soak,
             argocd=self._argocds.get(found.cluster),
             helm=self._run_by(found.cluster, by),
-            applications=argocd.namespace if argocd is not None else "argocd",
+            argocd_namespace=argocd.namespace if argocd is not None else "argocd",
             person=person,
         )
 
-    def on(self, cluster: str, ref: Ref, by: Principal | None) -> Site:
+    def on(self, cluster: str, ref: ObjectRef, by: Principal | None) -> ServiceTarget:
         if cluster not in self._clusters:
             said = f"The settings have no cluster {cluster}. Nothing was done."
             raise Rejected(f"{said} There are {', '.join(self._clusters) or 'none'}.", code="no_cluster", status=404)
         what = f"{cluster}/{ref.name}"
         hands, person = self._written_by(cluster, what, by)
-        return Site(service=what, cluster=hands, workload=ref, production=True, person=person)
+        return ServiceTarget(service=what, cluster=hands, workload=ref, production=True, person=person)
 
     def _run_by(self, name: str, by: Principal | None) -> Helm | None:
         """Helm as it acts for that person, whom `_written_by` has let through."""
@@ -92,13 +92,13 @@ class Catalog:
             return helm
         return helm.acting_as(person)
 
-    def _written_by(self, name: str, service: str, by: Principal | None) -> tuple[Cluster, Mapped | None]:
+    def _written_by(self, name: str, service: str, by: Principal | None) -> tuple[Cluster, ClusterUser | None]:
         """The cluster as it is written to for that person, and who they are to it, where it is to be asked."""
         section, cluster = self._sections[name], self._clusters[name]
         person = self._people.get(by.id) if by is not None and by.human else None
         if section.impersonate and by is not None and by.human:
             if person is None:
-                said = f"{by.called} is nobody on cluster {name}, and {service} is changed only in somebody's own name."
+                said = f"{by.display_name} is nobody on cluster {name}, and {service} is changed only in somebody's own name."
                 raise Rejected(
                     f"{said} Nothing was done. Set `kubernetes` of the person in the settings.", code="unmapped"
                 )
@@ -106,19 +106,19 @@ class Catalog:
         return cluster, person if section.review else None
 
 
-def _replicas(found: ServiceSettings) -> Replicas:
+def _replicas(found: ServiceSettings) -> ReplicaLimits:
     said = found.replicas
-    return Replicas() if said is None else Replicas(least=said.min, most=said.max, step=said.step)
+    return ReplicaLimits() if said is None else ReplicaLimits(minimum=said.min, maximum=said.max, step=said.step)
 
 
 def _headroom(found: ServiceSettings) -> Headroom | None:
     said = found.headroom
-    return None if said is None else Headroom(query=said.query, most=said.most)
+    return None if said is None else Headroom(query=said.query, maximum=said.most)
 
 
-def _connections(found: ServiceSettings) -> Connections | None:
+def _connections(found: ServiceSettings) -> ConnectionLimits | None:
     said = found.connections
-    return None if said is None else Connections(each=said.each, most=said.most)
+    return None if said is None else ConnectionLimits(per_replica=said.each, maximum=said.most)
 
 
 def _nowhere(service: str, *, known: bool) -> Rejected:

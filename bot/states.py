@@ -16,12 +16,12 @@ from enum import StrEnum
 _REASON = 280
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """A word once published is never changed."""
 
     RUNNING = "running"
     DONE = "done"
-    UNWELL = "done but not well"  #: it was done, and what it was done to does not hold, or is not known to
+    DEGRADED = "done but not well"  #: it was done, and what it was done to does not hold, or is not known to
     FAILED = "failed"  #: nothing was changed
     UNKNOWN = "unknown"  #: nobody knows whether it was done
     UNDOING = "undoing"  #: it was done, and a run that undoes it is going on
@@ -29,24 +29,24 @@ class State(StrEnum):
 
 
 #: In these somebody has to do something; the worst first.
-TROUBLED = (State.UNKNOWN, State.UNWELL)
-_GOING_ON = (State.RUNNING, State.UNDOING)
+NEEDS_ATTENTION = (RunState.UNKNOWN, RunState.DEGRADED)
+_GOING_ON = (RunState.RUNNING, RunState.UNDOING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class RunStatus:
     """One run as it stands, for people."""
 
     run: str  #: its id; the first few characters are enough to type
-    words: str
+    command: str
     by: str
     target: str
-    state: State
-    why: str  #: its reason, or how it goes; a sentence
+    state: RunState
+    reason: str  #: its reason, or how it goes; a sentence
     began_at: datetime
     ended_at: datetime | None = None
     incident_id: int | None = None
-    undoes: str = ""  #: the run that this one undoes
+    undo_of: str = ""  #: the run that this one undoes
     undone_by: str = ""  #: the run that undoes, or has undone, this one; "" for none
     undone_for: str = ""  #: who asked for that
     undone_at: datetime | None = None
@@ -56,19 +56,19 @@ class Standing:
     checked_until: datetime | None = None
 
     @property
-    def short(self) -> str:
+    def short_id(self) -> str:
         return self.run[:8]
 
     @property
-    def troubled(self) -> bool:
-        return self.state in TROUBLED
+    def needs_attention(self) -> bool:
+        return self.state in NEEDS_ATTENTION
 
     @property
-    def goes_on(self) -> bool:
+    def in_progress(self) -> bool:
         return self.state in _GOING_ON
 
 
-def state_of(stored: str, *, unwell: str = "", undo: State | None = None) -> State:
+def run_state(stored: str, *, unwell: str = "", undo: RunState | None = None) -> RunState:
     """The word for a run whose row says `stored`: intended, done, failed or unknown.
 
     Args:
@@ -76,72 +76,74 @@ def state_of(stored: str, *, unwell: str = "", undo: State | None = None) -> Sta
         undo: how the run stands that undoes this one; None where there is none.
     """
     if stored == "intended":
-        return State.RUNNING
+        return RunState.RUNNING
     if stored != "done":
-        return State(stored)
-    if undo is State.RUNNING:
-        return State.UNDOING
-    if undo in (State.DONE, State.UNWELL, State.UNDOING):
-        return State.UNDONE
-    return State.UNWELL if unwell else State.DONE  # An undo that failed, or was itself undone, has changed nothing.
+        return RunState(stored)
+    if undo is RunState.RUNNING:
+        return RunState.UNDOING
+    if undo in (RunState.DONE, RunState.DEGRADED, RunState.UNDOING):
+        return RunState.UNDONE
+    return (
+        RunState.DEGRADED if unwell else RunState.DONE
+    )  # An undo that failed, or was itself undone, has changed nothing.
 
 
-def told(state: State, said: str) -> str:
+def describe_end(state: RunState, message: str) -> str:
     """What is said of a run's end, with its word in front; what is plainly done says so itself."""
-    return said if state is State.DONE else f"{state.capitalize()}: {said}"
+    return message if state is RunState.DONE else f"{state.capitalize()}: {message}"
 
 
-def line(one: Standing) -> str:
+def describe_run(one: RunStatus) -> str:
     """One run in a list: what, how it stands, who, when, why, and what comes next."""
-    undoes = f", undoes {one.undoes[:8]}" if one.undoes else ""
-    head = f"{one.short} {one.state}: {one.words} ({one.by}, {one.began_at:%Y-%m-%d %H:%M} UTC{undoes})."
-    return " ".join(part for part in (head, reason(one), todo(one)) if part)
+    undoes = f", undoes {one.undo_of[:8]}" if one.undo_of else ""
+    head = f"{one.short_id} {one.state}: {one.command} ({one.by}, {one.began_at:%Y-%m-%d %H:%M} UTC{undoes})."
+    return " ".join(part for part in (head, reason_of(one), next_step(one)) if part)
 
 
-def unsettled(found: Sequence[Standing]) -> str:
+def count_unfinished(found: Sequence[RunStatus]) -> str:
     """How many of them need somebody or go on, the worst first; "" where none does."""
     counts = Counter(one.state for one in found)
-    return ", ".join(f"{counts[state]} {state}" for state in (*TROUBLED, *_GOING_ON) if counts[state])
+    return ", ".join(f"{counts[state]} {state}" for state in (*NEEDS_ATTENTION, *_GOING_ON) if counts[state])
 
 
-def summary(found: Sequence[Standing]) -> str:
+def count_needing_attention(found: Sequence[RunStatus]) -> str:
     """How many of them need somebody; "" where none does."""
-    counts = Counter(one.state for one in found if one.troubled)
+    counts = Counter(one.state for one in found if one.needs_attention)
     total = counts.total()
     if not total:
         return ""
-    named = ", ".join(f"{counts[state]} {state}" for state in TROUBLED if counts[state])
+    named = ", ".join(f"{counts[state]} {state}" for state in NEEDS_ATTENTION if counts[state])
     return f"{total} of the last {len(found)} {'needs' if total == 1 else 'need'} somebody: {named}."
 
 
-def reason(one: Standing) -> str:
+def reason_of(one: RunStatus) -> str:
     """Why it stands so, or how it goes; "" where the word says it all."""
-    if one.state is State.UNDONE and one.undone_at:
+    if one.state is RunState.UNDONE and one.undone_at:
         return f"Undone by {one.undone_for} at {one.undone_at:%Y-%m-%d %H:%M} UTC, run {one.undone_by[:8]}."
-    if one.state is State.UNDOING:
+    if one.state is RunState.UNDOING:
         return f"{one.undone_for} undoes it, run {one.undone_by[:8]}."
-    return "" if one.state is State.DONE else _short(one.why)
+    return "" if one.state is RunState.DONE else _short(one.reason)
 
 
-def todo(one: Standing) -> str:
+def next_step(one: RunStatus) -> str:
     """What comes next, by a person or by time."""
     return " ".join(_next(one))
 
 
-def _next(one: Standing) -> Iterator[str]:
+def _next(one: RunStatus) -> Iterator[str]:
     what = one.target or "what it was to change"
-    if one.state is State.UNKNOWN:
-        yield f"Look at {what}, then say how it ended: `settle {one.short} done because <text>`, or `failed`."
+    if one.state is RunState.UNKNOWN:
+        yield f"Look at {what}, then say how it ended: `settle {one.short_id} done because <text>`, or `failed`."
         yield f"Until then no other run may touch {what}."
-    if one.state is State.UNWELL:
-        back = f"go back: `undo {one.short}`" if one.can_undo else "go back by hand: it knows no way back"
+    if one.state is RunState.DEGRADED:
+        back = f"go back: `undo {one.short_id}`" if one.can_undo else "go back by hand: it knows no way back"
         yield f"Mend {what}, or {back}."
-    if one.state is State.DONE and one.check and one.checked_until:
+    if one.state is RunState.DONE and one.check and one.checked_until:
         yield f"Its check is held until {one.checked_until:%H:%M} UTC: {one.check}."
-    if one.state is State.DONE and one.ends_at:
-        yield f"Undone by itself at {one.ends_at:%Y-%m-%d %H:%M} UTC, unless `keep {one.short}`."
-    elif one.state is State.DONE and one.can_undo:
-        yield f"`undo {one.short}` undoes it."
+    if one.state is RunState.DONE and one.ends_at:
+        yield f"Undone by itself at {one.ends_at:%Y-%m-%d %H:%M} UTC, unless `keep {one.short_id}`."
+    elif one.state is RunState.DONE and one.can_undo:
+        yield f"`undo {one.short_id}` undoes it."
 
 
 def _short(why: str) -> str:

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from bot import glass, grammar, plans, words
-from bot.acting import Action, Moved, Unsure
+from bot.acting import Action, Conflict, OutcomeUnknown
 from bot.acts import AuditEntry, Code, Decision, Plan
-from bot.model import Ask, Principal
-from bot.people import Account, on_record
-from bot.plans import Drawn, State
+from bot.model import Principal, Request
+from bot.people import Account, without_code
+from bot.plans import Proposal, State
 from bot.ports import Rejected
 from bot.store.engine import Unavailable
 from bot.store.ran import Run
@@ -25,113 +25,119 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
+class PlanStep:
     """An action that may be planned."""
 
     action: Action[Any]
     args: object
-    ask: Ask
+    request: Request
     decision: Decision
-    undoes: Run | None = None
+    undo_of: Run | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Approved:
+class RunStep:
     """A plan that has all its approvals, and runs now."""
 
-    drawn: Drawn
-    asker: Principal
+    proposal: Proposal
+    requester: Principal
     decision: Decision
     outside: Mapping[Account, str] = field(default_factory=dict)  #: what platforms have just said against accounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Undoing:
+class UndoStep:
     """A run whose undo is asked for in the words that it left."""
 
     run: Run
-    why: str = ""  #: where the watch asks: what its plan announced has come
+    reason: str = ""  #: where the watch asks: what its plan announced has come
 
 
-Next = Planned | Approved | Undoing
+NextStep = PlanStep | RunStep | UndoStep
 
 
-class Objected(Rejected):
+class DeniedExternally(Rejected):
     """The second opinion is against it."""
 
-    def __init__(self, said: str, target: str) -> None:
-        super().__init__(said, code="denied", status=403)
+    def __init__(self, message: str, target: str) -> None:
+        super().__init__(message, code="denied", status=403)
         self.target = target
 
 
-def asked(drawn: Drawn, by: Principal) -> Ask:
+def request_of(proposal: Proposal, by: Principal) -> Request:
     """The ask that a plan was drawn up for, in the name of its asker as they are now."""
-    return Ask(
+    return Request(
         by=by,
-        words=drawn.words,
-        place=drawn.place,
-        incident_id=drawn.incident_id,
-        account=drawn.account,
-        spot=drawn.spot,
+        text=proposal.command,
+        channel=proposal.channel,
+        incident_id=proposal.incident_id,
+        account=proposal.account,
+        thread=proposal.thread,
     )
 
 
-def entry_of(
-    ask: Ask, code: Code, said: str, drawn: Drawn | None, *, target: str = "", decision: Decision | None = None
+def audit_entry(
+    request: Request,
+    code: Code,
+    message: str,
+    proposal: Proposal | None,
+    *,
+    target: str = "",
+    decision: Decision | None = None,
 ) -> AuditEntry:
     """What a step of an ask puts on record."""
-    more = {"words": on_record(ask.words)}
-    if drawn is not None:
-        more |= {"plan": drawn.handle, "digest": drawn.digest}
+    more = {"words": without_code(request.text)}
+    if proposal is not None:
+        more |= {"plan": proposal.handle, "digest": proposal.digest}
     if decision is not None and decision.rule:
-        more["rule"] = glass.grounds(decision.rule, glass=decision.glass)
+        more["rule"] = glass.grounds(decision.rule, glass=decision.break_glass)
     return AuditEntry(
         code=code,
-        by=ask.by.id or f"{ask.place}:{ask.account}",
-        said=said,
-        run=drawn.handle if drawn else "",
-        verb=drawn.verb if drawn else words.split(ask.words)[0],
-        target=drawn.plan.target if drawn else target,
-        place=ask.place,
-        account=ask.account,
-        once=ask.once,
-        incident_id=ask.incident_id,
-        more=more,
+        by=request.by.id or f"{request.channel}:{request.account}",
+        message=message,
+        run=proposal.handle if proposal else "",
+        verb=proposal.verb if proposal else words.split(request.text)[0],
+        target=proposal.plan.target if proposal else target,
+        channel=request.channel,
+        account=request.account,
+        idempotency_key=request.idempotency_key,
+        incident_id=request.incident_id,
+        details=more,
     )
 
 
-def drawn_for(step: Planned, plan: Plan, needs: int, *, now: datetime) -> Drawn:
+def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Proposal:
     """The plan of a step, to be shown; with which account it was asked for is added where it is stored."""
-    ask, verb, said = step.ask, step.action.verb, lasting(step)
-    return Drawn(
+    ask, verb, said = step.request, step.action.verb, standalone_command(step)
+    return Proposal(
         handle=secrets.token_hex(16),
         verb=verb,
-        words=said,
-        by=ask.by.id,
-        place=ask.place,
+        command=said,
+        requester=ask.by.id,
+        channel=ask.channel,
         incident_id=ask.incident_id,
         at=now,
-        needs=needs,
+        approvals_needed=needs,
         state=State.SHOWN,
         plan=plan,
         digest=plans.digest_of(plans.written(verb, said, plan)),
-        undoes=step.undoes.id if step.undoes else "",
-        spot=ask.spot,
+        undo_of=step.undo_of.id if step.undo_of else "",
+        thread=ask.thread,
     )
 
 
-def lasting(step: Planned) -> str:
+def standalone_command(step: PlanStep) -> str:
     """The asker's words, or where those lean on names that are known now, words that mean the same without them."""
-    action, ask = step.action, step.ask
-    verb, rest = words.split(ask.words)
+    action, ask = step.action, step.request
+    verb, rest = words.split(ask.text)
     try:
-        alone = grammar.read(action.args, rest, ask.incident_id, action.usage)
+        alone = grammar.parse(action.args, rest, ask.incident_id, action.usage)
     except Rejected:
         alone = None
-    return ask.words if alone == step.args else f"{verb} {grammar.write(step.args)}".strip()
+    return ask.text if alone == step.args else f"{verb} {grammar.format_arguments(step.args)}".strip()
 
 
-def looked(look: Callable[[], Found]) -> Found:
+def inspect(look: Callable[[], Found]) -> Found:
     """What a look at the world finds. It only reads, so that whatever goes wrong, nothing was done, and that is said.
 
     Raises:
@@ -141,8 +147,10 @@ def looked(look: Callable[[], Found]) -> Found:
         return look()
     except (Rejected, Unavailable):
         raise
-    except (Moved, Unsure) as trouble:
-        said = f"It changed, or did not answer, while it was looked at: {trouble.said.rstrip('.')}. Nothing was done."
+    except (Conflict, OutcomeUnknown) as trouble:
+        said = (
+            f"It changed, or did not answer, while it was looked at: {trouble.message.rstrip('.')}. Nothing was done."
+        )
         raise Rejected(f"{said} Ask again.", code="not_seen", status=409) from None
     except Exception:
         # The edge of the path: whoever asked gets an answer, and a plan that was approved does not wait for ever.

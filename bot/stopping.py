@@ -31,7 +31,7 @@ _PART = "stop-"
 _FRAMES = 4
 
 
-class Stop:
+class StopSignal:
     """SIGTERM or SIGINT, from when this is made; in the main thread."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Stop:
         os._exit(LEFT_BEHIND)
 
 
-class Parts:
+class ShutdownSteps:
     """The parts of a stop, each on a thread of its own: one that hangs keeps no other from its turn."""
 
     def __init__(self, within: timedelta) -> None:

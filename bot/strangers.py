@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 
 from bot.acts import AuditEntry, Code
-from bot.meters import Meters
+from bot.meters import Metrics
 from bot.store import ledger, seals
 from bot.store.engine import Store, Unavailable
 
@@ -21,20 +21,20 @@ logger = logging.getLogger(__name__)
 EVERY_S = 10
 
 
-class Strangers:
+class UnauthenticatedRequests:
     """Used from many threads."""
 
-    def __init__(self, store: Store, meters: Meters) -> None:
+    def __init__(self, store: Store, meters: Metrics) -> None:
         self._store = store
         self._failures = meters.auth_failures_total
         self._refused: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
-    def refused(self, place: str, code: str) -> None:
+    def count(self, channel: str, code: str) -> None:
         """`place`: the door; `code`: the refusal's stable word. Both are the bot's own words, never the sender's."""
-        self._failures.labels(place).inc()
+        self._failures.labels(channel).inc()
         with self._lock:
-            self._refused[place, code] += 1
+            self._refused[channel, code] += 1
 
     def record(self) -> None:
         """Write down what was counted since the last time; kept for the next time where that cannot be."""
@@ -44,16 +44,20 @@ class Strangers:
             return
         try:
             with self._store.begin(seals.LANE) as tx:
-                ledger.record(tx, [_entry(*where, count) for where, count in sorted(counted.items())])
+                ledger.append(tx, [_entry(*where, count) for where, count in sorted(counted.items())])
         except Unavailable as trouble:
             logger.warning("refused requests are not on record yet", extra={"why": str(trouble)})
             with self._lock:
                 self._refused.update(counted)
 
 
-def _entry(place: str, code: str, count: int) -> AuditEntry:
+def _entry(channel: str, code: str, count: int) -> AuditEntry:
     requests = "1 request" if count == 1 else f"{count} requests"
     more = {"reason": code, "count": str(count)}
     return AuditEntry(
-        code=Code.NOT_GENUINE, by="bot", said=f"{requests} refused for who sent it: {code}", place=place, more=more
+        code=Code.NOT_GENUINE,
+        by="bot",
+        message=f"{requests} refused for who sent it: {code}",
+        channel=channel,
+        details=more,
     )

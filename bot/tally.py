@@ -5,55 +5,55 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.model import Alert, Delivered, Event, Incident, Standing
-from bot.rules import Rules
-from bot.wishes import Told
+from bot.model import Alert, AlertBatch, EpisodeState, Event, Incident
+from bot.rules import AlertRules
+from bot.wishes import AlertsChanged
 
-Print = tuple[str, str]  #: (source, fingerprint)
-Group = tuple[str, str]  #: (source, group's key)
-Firing = tuple[str, str, datetime]  #: (source, fingerprint, startsAt): one episode
+FingerprintKey = tuple[str, str]  #: (source, fingerprint)
+GroupKey = tuple[str, str]  #: (source, group's key)
+EpisodeKey = tuple[str, str, datetime]  #: (source, fingerprint, startsAt): one episode
 
 _NAMED = 3
 
 
 @dataclass(slots=True)
-class Layer:
+class Overlay:
     """What is known and what was changed: by the whole commit, or by one delivery on top of it."""
 
-    newest: dict[Print, Standing] = field(default_factory=dict)
-    touched: dict[Firing, Standing] = field(default_factory=dict)
-    new: dict[Firing, Alert] = field(default_factory=dict)  #: the touched ones that have no row yet
-    groups: dict[Group, int] = field(default_factory=dict)
+    newest: dict[FingerprintKey, EpisodeState] = field(default_factory=dict)
+    touched: dict[EpisodeKey, EpisodeState] = field(default_factory=dict)
+    new: dict[EpisodeKey, Alert] = field(default_factory=dict)  #: the touched ones that have no row yet
+    groups: dict[GroupKey, int] = field(default_factory=dict)
     incidents: dict[int, Incident] = field(default_factory=dict)
     events: dict[int, list[Event]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Count:
+class AlertCounts:
     """What one delivery does to one incident, while its alerts are gone through."""
 
     fired: int = 0
-    back: int = 0
+    refired: int = 0
     ended: int = 0
-    past: int = 0
-    still: int = 0
-    joined: dict[Firing, Alert] = field(default_factory=dict)  #: episodes that are to stand in this incident
+    already_ended: int = 0
+    repeated: int = 0
+    joined: dict[EpisodeKey, Alert] = field(default_factory=dict)  #: episodes that are to stand in this incident
 
-    def nothing(self) -> bool:
-        return not (self.fired or self.ended or self.past or self.still)
+    def is_empty(self) -> bool:
+        return not (self.fired or self.ended or self.already_ended or self.repeated)
 
-    def told(self, delivered: Delivered, rules: Rules) -> Told:
+    def as_transition(self, batch: AlertBatch, rules: AlertRules) -> AlertsChanged:
         """As the incident is told."""
         joined = self.joined.values()
         names = dict.fromkeys([alert.title for alert in joined])
-        return Told(
-            source=delivered.source,
+        return AlertsChanged(
+            source=batch.source,
             fired=self.fired,
-            back=self.back,
+            refired=self.refired,
             ended=self.ended,
-            past=self.past,
-            still=self.still,
+            already_ended=self.already_ended,
+            repeated=self.repeated,
             lead=rules.lead(joined),
-            names=tuple(names)[:_NAMED],
-            truncated=delivered.truncated,
+            titles=tuple(names)[:_NAMED],
+            truncated=batch.truncated,
         )

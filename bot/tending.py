@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import issuers, states
-from bot.acting import Gauge
-from bot.acts import AuditEntry, Code, Ended
-from bot.breaking import Breaking
-from bot.ending import Alarm
+from bot.acting import MetricsStore
+from bot.acts import AuditEntry, Code, Result
+from bot.breaking import BreakGlass
+from bot.ending import RaiseAlert
 from bot.intents import LEASE
 from bot.model import Reply
-from bot.plans import SHOWN, WATCH, Drawn, State
-from bot.reports import Reports
-from bot.runs import Runs
+from bot.plans import SCHEDULER, SHOWN, Proposal, State
+from bot.reports import RunReports
+from bot.runs import Runner
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran, standing
 from bot.store.engine import Store
 from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
-from bot.story import Told
+from bot.story import OnCommit
 
 logger = logging.getLogger(__name__)
 
@@ -37,65 +37,65 @@ CHECK_EVERY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tending:
-    """`tend` is one tick of the watch. `reverse`: begins the undo of a run, for a reason; as `Gate.reverse`."""
+class Upkeep:
+    """`tick` is one tick of the watch. `reverse`: begins the undo of a run, for a reason; as `Gate.undo_automatically`."""
 
     store: Store
     reverse: Callable[[Run, str], Reply]
-    runs: Runs
-    reports: Reports
-    gauge: Gauge | None
-    alarm: Alarm
-    breaking: Breaking
-    told: Told
+    runner: Runner
+    reports: RunReports
+    metrics: MetricsStore | None
+    raise_alert: RaiseAlert
+    break_glass: BreakGlass
+    on_commit: OnCommit
 
-    def tend(self) -> None:
+    def tick(self) -> None:
         self._mend()
         self._expire()
         self._stop_what_was_forgotten()
-        self.runs.recover()
-        self.reports.tell_ends()
-        issuers.tell(self.store, self.reports.speaks)
+        self.runner.recover()
+        self.reports.send_results()
+        issuers.send_account_messages(self.store, self.reports.messengers)
         self._undo_what_ends()
         self._check_what_is_held()
 
     def _mend(self) -> None:
         with self.store.begin() as tx:
-            written = self.breaking.mend(tx)
+            written = self.break_glass.expire(tx)
         if written:
-            self.told(written)
+            self.on_commit(written)
 
     def _expire(self) -> None:
         with self.store.begin() as tx:
-            for drawn in drawn_up.overdue(tx):
-                drawn_up.mark(tx, drawn.handle, State.EXPIRED)
-                said = f"nobody said yes within {(drawn.until - drawn.at) // timedelta(minutes=1)} min: {drawn.words}"
-                ledger.record(tx, [_entry(Code.EXPIRED, said, drawn)])
+            for drawn in drawn_up.expired_plans(tx):
+                drawn_up.set_state(tx, drawn.handle, State.EXPIRED)
+                said = f"nobody said yes within {(drawn.expires_at - drawn.at) // timedelta(minutes=1)} min: {drawn.command}"
+                ledger.append(tx, [_entry(Code.EXPIRED, said, drawn)])
 
     def _stop_what_was_forgotten(self) -> None:
         """Plans whose intent was not written after the last yes: nothing was done, and people may believe it was."""
         with self.store.begin() as tx:
-            found = drawn_up.forgotten(tx, LEASE)
+            found = drawn_up.approved_without_run(tx, LEASE)
         for drawn in found:
-            said = f"{drawn.words}: approved, and never begun: the bot or its database was down. Nothing was done."
-            if drawn.by != WATCH.id:  # who comes back to it by itself
-                self.alarm("PlanNotRun", drawn.handle, said)
+            said = f"{drawn.command}: approved, and never begun: the bot or its database was down. Nothing was done."
+            if drawn.requester != SCHEDULER.id:  # who comes back to it by itself
+                self.raise_alert("PlanNotRun", drawn.handle, said)
             with self.store.begin() as tx:
-                if drawn_up.stop(tx, drawn.handle, State.STOPPED):
-                    ledger.record(tx, [_entry(Code.FAILED, said, drawn)])
+                if drawn_up.set_stopped(tx, drawn.handle, State.STOPPED):
+                    ledger.append(tx, [_entry(Code.FAILED, said, drawn)])
 
     def _undo_what_ends(self) -> None:
         with self.store.begin() as tx:
-            due = ran.to_revert(tx)
+            due = ran.due_to_revert(tx)
         for run in due:
             self._reverse(run, "its time is over")
 
     def _check_what_is_held(self) -> None:
         with self.store.begin() as tx:
-            found = [run for run in ran.to_check(tx) if not _is_undone(tx, run)]
+            found = [run for run in ran.due_to_check(tx) if not _is_undone(tx, run)]
             due = [(run, ran.plan_of_run(tx.sql, run).plan.check) for run in found]
         for run, check in due:
-            holds = None if self.gauge is None else self.gauge.holds(check)
+            holds = None if self.metrics is None else self.metrics.holds(check)
             if holds is False:
                 self._reverse(run, f"its check does not hold: {check}")
             else:
@@ -105,60 +105,60 @@ class Tending:
         over = run.check_until is not None and self.store.now() >= run.check_until
         if over and not asked:
             why = f"Whether all is well could not be asked: {check}"
-            self.alarm("RunNotChecked", run.id, f"{run.said} {why}")
-            self.runs.not_well(run, why)
+            self.raise_alert("RunNotChecked", run.id, f"{run.message} {why}")
+            self.runner.mark_degraded(run, why)
         with self.store.begin() as tx:
-            ran.check_again(tx, run, None if over else tx.now + CHECK_EVERY)
+            ran.set_next_check(tx, run, None if over else tx.now + CHECK_EVERY)
 
-    def _reverse(self, run: Run, why: str) -> None:
+    def _reverse(self, run: Run, reason: str) -> None:
         """Undo it, once; a person hears of an undo that cannot be, before it is at rest and nobody comes back to it.
 
         An undo that failed changed nothing, a person's earlier one or that of a process that died, so it is made again.
         """
         with self.store.begin() as tx:
-            undo, tries = ran.undone_by(tx.sql, run), ran.tries_to_undo(tx.sql, run)
+            undo, tries = ran.undone_by(tx.sql, run), ran.count_undo_runs(tx.sql, run)
             if undo is not None and undo.state == INTENDED:
                 return
-            if undo is not None and undo.state != Ended.FAILED:
-                ran.at_rest(tx, run)
+            if undo is not None and undo.state != Result.FAILED:
+                ran.clear_deadlines(tx, run)
                 return
-        reply = self.reverse(run, why) if tries < _TRIES else Reply(said=undo.said if undo else "", ok=False)
-        logger.info("a run is undone", extra={"run": run.id, "why": why, "begun": reply.ok})
+        reply = self.reverse(run, reason) if tries < _TRIES else Reply(text=undo.message if undo else "", ok=False)
+        logger.info("a run is undone", extra={"run": run.id, "why": reason, "begun": reply.ok})
         if not reply.ok and self._ends_still(run) and not self._is_undone(run):
-            said = f"Run {run.id[:SHOWN]} was to be undone, {why}. {reply.said}"
-            self.alarm("RunNotUndone", run.id, said)
-            self.runs.not_well(run, said)
+            said = f"Run {run.id[:SHOWN]} was to be undone, {reason}. {reply.text}"
+            self.raise_alert("RunNotUndone", run.id, said)
+            self.runner.mark_degraded(run, said)
             with self.store.begin() as tx:
-                ran.at_rest(tx, run)
+                ran.clear_deadlines(tx, run)
 
     def _ends_still(self, run: Run) -> bool:
         """False: somebody keeps it, which the undo has found out on its way."""
         with self.store.begin() as tx:
-            return ran.ends_now(tx, run)
+            return ran.claim_due(tx, run)
 
     def _is_undone(self, run: Run) -> bool:
         """Whether its undo was done, be the target well or not."""
         with self.store.begin() as tx:
             undo = ran.undone_by(tx.sql, run)
-        return undo is not None and undo.state == Ended.DONE
+        return undo is not None and undo.state == Result.DONE
 
 
 def _is_undone(tx: Tx, run: Run) -> bool:
     """Or about to be. What is not there any more needs no check, and nobody a page that it could not be asked."""
     state = standing.state_now(tx.sql, run)
-    if state is states.State.UNDONE:
-        ran.at_rest(tx, run)
-    return state in (states.State.UNDONE, states.State.UNDOING)
+    if state is states.RunState.UNDONE:
+        ran.clear_deadlines(tx, run)
+    return state in (states.RunState.UNDONE, states.RunState.UNDOING)
 
 
-def _entry(code: Code, said: str, drawn: Drawn) -> AuditEntry:
+def _entry(code: Code, message: str, proposal: Proposal) -> AuditEntry:
     return AuditEntry(
         code=code,
         by="watch",
-        said=said,
-        run=drawn.handle,
-        verb=drawn.verb,
-        target=drawn.plan.target,
-        place=drawn.place,
-        incident_id=drawn.incident_id,
+        message=message,
+        run=proposal.handle,
+        verb=proposal.verb,
+        target=proposal.plan.target,
+        channel=proposal.channel,
+        incident_id=proposal.incident_id,
     )

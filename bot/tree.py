@@ -22,14 +22,14 @@ def node_of(left: bytes, right: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class MerkleRange:
     """The tree over the first `size` leaves."""
 
     size: int = 0
     hashes: tuple[bytes, ...] = ()
 
     @classmethod
-    def of(cls, size: int, frontier: bytes) -> Range:
+    def of(cls, size: int, frontier: bytes) -> MerkleRange:
         """As `frontier` wrote it down.
 
         Raises:
@@ -39,7 +39,7 @@ class Range:
             raise ValueError(f"a tree of {size} leaves has {size.bit_count()} hashes, not {len(frontier)} bytes")
         return cls(size, tuple(frontier[start : start + _HASH] for start in range(0, len(frontier), _HASH)))
 
-    def grown(self, leaves: Iterable[bytes]) -> Range:
+    def extended(self, leaves: Iterable[bytes]) -> MerkleRange:
         """With these leaves after it."""
         size, hashes = self.size, list(self.hashes)
         for leaf in leaves:
@@ -50,7 +50,7 @@ class Range:
                 hashes.append(node_of(left, right))
                 full >>= 1
             size += 1
-        return Range(size, tuple(hashes))
+        return MerkleRange(size, tuple(hashes))
 
     def root(self) -> bytes:
         """Of no leaves, the hash of nothing."""

@@ -6,21 +6,23 @@ import logging
 from collections.abc import Sequence
 
 from bot import incidents, story
-from bot.owing import Mouth
+from bot.owing import Subscription
 from bot.store import claims
 from bot.store.tx import Tx
-from bot.story import Written
-from bot.wishes import Untold
+from bot.story import Committed
+from bot.wishes import DeliveryFailed
 
 logger = logging.getLogger(__name__)
 
 
-def tell(tx: Tx, incident_id: int, channel: str, said: str, mouths: Sequence[Mouth]) -> Written:
+def report_undelivered(
+    tx: Tx, incident_id: int, channel: str, message: str, subscriptions: Sequence[Subscription]
+) -> Committed:
     """In the transaction that found it out."""
-    if not claims.tell_once(tx, incident_id, channel):
-        return Written()
+    if not claims.report_failure_once(tx, incident_id, channel):
+        return Committed()
     incident = tx.incident(incident_id)
     assert incident is not None, "a delivery's incident is a foreign key"
-    change = incidents.change(incident, Untold(channel=channel, said=said), now=tx.now)
-    logger.warning("message undelivered", extra={"incident": incident_id, "channel": channel, "why": said})
-    return story.write(tx, [change], mouths)
+    change = incidents.change(incident, DeliveryFailed(channel=channel, text=message), now=tx.now)
+    logger.warning("message undelivered", extra={"incident": incident_id, "channel": channel, "why": message})
+    return story.write(tx, [change], subscriptions)

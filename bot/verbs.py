@@ -9,17 +9,17 @@ from typing import Any
 from bot import filling, grammar, words
 from bot.acting import Action
 from bot.acts import Risk
-from bot.breaking import Breaking
-from bot.forms import Filled, Form
-from bot.model import Ask
+from bot.breaking import BreakGlass
+from bot.forms import Form, SubmittedForm
+from bot.model import Request
 from bot.people import People
-from bot.plans import Drawn
+from bot.plans import Proposal
 from bot.ports import Command, Rejected
-from bot.sentence import Known
+from bot.sentence import KnownNames
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verbs:
+class Registry:
     """All that can be said, by verb."""
 
     commands: Mapping[str, Command[Any]]
@@ -46,58 +46,62 @@ class Verbs:
         return found
 
 
-def args_of(verbs: Verbs, drawn: Drawn) -> object:
+def args_of(registry: Registry, proposal: Proposal) -> object:
     """A plan's words, read again."""
-    _, rest = words.split(drawn.words)
-    action = verbs.actions[drawn.verb]
-    return grammar.read(action.args, rest, drawn.incident_id, action.usage)
+    _, rest = words.split(proposal.command)
+    action = registry.actions[proposal.verb]
+    return grammar.parse(action.args, rest, proposal.incident_id, action.usage)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class RequestParts:
     """What every ask is served with."""
 
-    verbs: Verbs
-    breaking: Breaking  #: with the rights
+    registry: Registry
+    break_glass: BreakGlass  #: with the rights
 
 
-def names_said(people: People, services: Sequence[str], verbs: Verbs, ask: Ask) -> Known:
+def known_names(people: People, services: Sequence[str], registry: Registry, request: Request) -> KnownNames:
     """The names that may be said. A person is also their account where it is said, and the asker is `me`.
 
     `services`: where none is listed, any well-formed name is taken.
     """
-    mentioned = {account: one for (place, account), one in people.accounts.items() if place == ask.place}
+    mentioned = {account: one for (place, account), one in people.accounts.items() if place == request.channel}
     names: dict[str, Collection[str]] = {
-        "person": {**mentioned, **{one: one for one in people.persons}, "me": ask.by.id},
-        "command": tuple(verbs.all),
+        "person": {**mentioned, **{one: one for one in people.persons}, "me": request.by.id},
+        "command": tuple(registry.all),
     }
     return {**names, "service": services} if services else names
 
 
-def form_of(house: Parts, ask: Ask) -> Form | None:
+def form_of(parts: RequestParts, request: Request) -> Form | None:
     """The form of a verb that was said without its arguments, where the asker may say it somewhere, some time."""
-    verb, rest = words.split(ask.words)
-    said, rights = house.verbs.all.get(verb), house.breaking.rights
-    if said is None or rest or not ask.by.id or not rights.ever(ask.by, verb):
+    verb, rest = words.split(request.text)
+    said, rights = parts.registry.all.get(verb), parts.break_glass.authorizer
+    if said is None or rest or not request.by.id or not rights.ever_allowed(request.by, verb):
         return None
-    action = house.verbs.actions.get(verb)
+    action = parts.registry.actions.get(verb)
     limits = action.limits if action else {}
-    return filling.form_of(said, known=rights.known(ask), here=ask.incident_id, limits=limits)
+    return filling.form_of(said, known=rights.known_names(request), here=request.incident_id, limits=limits)
 
 
-def fill(house: Parts, ask: Ask, values: Mapping[str, str]) -> Filled:
+def fill(parts: RequestParts, request: Request, values: Mapping[str, str]) -> SubmittedForm:
     """Whether they may say it is decided when the words are asked. Of a verb that is no more, and for somebody who is
     not known, only the verb is left, to be refused like any other words."""
-    verb, _ = words.split(ask.words)
-    said = house.verbs.all.get(verb)
-    if said is None or not ask.by.id:
-        return Filled(words=verb)
-    return filling.fill(said, values, known=house.breaking.rights.known(ask), here=ask.incident_id)
+    verb, _ = words.split(request.text)
+    said = parts.registry.all.get(verb)
+    if said is None or not request.by.id:
+        return SubmittedForm(text=verb)
+    return filling.fill(said, values, known=parts.break_glass.authorizer.known_names(request), here=request.incident_id)
 
 
-def clean(ask: Ask) -> Ask:
+def clean(request: Request) -> Request:
     """The same in text that every database can hold."""
-    who = replace(ask.by, name=words.clean(ask.by.name))
+    who = replace(request.by, name=words.storable(request.by.name))
     return replace(
-        ask, by=who, words=words.clean(ask.words), once=words.clean(ask.once), account=words.clean(ask.account)
+        request,
+        by=who,
+        text=words.storable(request.text),
+        idempotency_key=words.storable(request.idempotency_key),
+        account=words.storable(request.account),
     )

@@ -13,44 +13,44 @@ from dataclasses import dataclass
 
 from bot import words
 from bot.access import YES
-from bot.accounts import Vouches
-from bot.model import Ask
-from bot.people import Account, as_settled
+from bot.accounts import AccountVerifier
+from bot.model import Request
+from bot.people import Account, canonical_account
 from bot.plans import State
 from bot.ports import Rejected
-from bot.sentence import Line
+from bot.sentence import Tokens
 from bot.store import drawn as drawn_up
 from bot.store.engine import Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vouching:
-    """`vouches`: the channels that can ask, by name."""
+class AccountVerification:
+    """`verifiers`: the channels that can ask, by name."""
 
     store: Store
-    vouches: Mapping[str, Vouches]
+    verifiers: Mapping[str, AccountVerifier]
 
-    def of(self, ask: Ask) -> Mapping[Account, str]:
+    def problems_of(self, request: Request) -> Mapping[Account, str]:
         """What is against accounts, a sentence each, where this ask is a yes to a plan that several people decide."""
-        verb, rest = words.split(ask.words)
+        verb, rest = words.split(request.text)
         handle = _first(rest) if verb == YES else ""
-        if not handle or not ask.by.id or not self.vouches:
+        if not handle or not request.by.id or not self.verifiers:
             return {}
         found: dict[Account, str] = {}
-        for place, accounts in self._concerned(ask, handle).items():
-            told = self.vouches[place].vouch(sorted(accounts))
+        for place, accounts in self._concerned(request, handle).items():
+            told = self.verifiers[place].account_problems(sorted(accounts))
             found |= {(place, account): why for account, why in told.items() if why}
         return found
 
-    def _concerned(self, ask: Ask, handle: str) -> Mapping[str, set[str]]:
+    def _concerned(self, request: Request, handle: str) -> Mapping[str, set[str]]:
         with self.store.read() as reading:
-            plans = drawn_up.plans_like(reading.sql, handle)
-        if len(plans) != 1 or plans[0].state is not State.SHOWN or not plans[0].needs:
+            plans = drawn_up.find_plans(reading.sql, handle)
+        if len(plans) != 1 or plans[0].state is not State.SHOWN or not plans[0].approvals_needed:
             return {}
         by_place: dict[str, set[str]] = defaultdict(set)
-        spoke = [one.from_account for one in (plans[0].asker, *plans[0].given)]
-        for place, account in (*spoke, as_settled(ask.place, ask.account)):
-            if account and place in self.vouches:
+        spoke = [one.from_account for one in (plans[0].requester_identity, *plans[0].approvals)]
+        for place, account in (*spoke, canonical_account(request.channel, request.account)):
+            if account and place in self.verifiers:
                 by_place[place].add(account)
         return by_place
 
@@ -58,6 +58,6 @@ class Vouching:
 def _first(rest: str) -> str:
     """The first word as the counter will read it, which may stand in quotes; "" where it will refuse that."""
     try:
-        return Line(rest, "").word()
+        return Tokens(rest, "").next_word()
     except Rejected:
         return ""

@@ -17,14 +17,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot import delivery, glass, intents, people, tending
 from bot.alarms import clock_went_back
-from bot.intake import Taken
-from bot.model import Delivered
-from bot.owing import Mouth
+from bot.intake import IntakeResult
+from bot.model import AlertBatch
+from bot.owing import Subscription
 from bot.store import claims, clock_steps, links, notices
-from bot.store.clock_steps import Bounds
+from bot.store.clock_steps import DeadlineLimits
 from bot.store.engine import Store, Unavailable
-from bot.story import Told, Written
-from bot.undelivered import tell
+from bot.story import Committed, OnCommit
+from bot.undelivered import report_undelivered
 
 logger = logging.getLogger(__name__)
 
@@ -37,30 +37,30 @@ _PACES_FOR = timedelta(minutes=10)
 _CODES_FOR = timedelta(days=30)
 #: How often rows are looked through for deadlines that lie too far ahead.
 _LOOK_THROUGH_S = 15
-_BOUNDS = Bounds(
+_BOUNDS = DeadlineLimits(
     send_lease=delivery.LEASE,
     run_lease=intents.LEASE,
     retry=delivery.LONGEST_RETRY,
     check=tending.CHECK_EVERY,
     report=delivery.LONGEST_RETRY,
-    code=people.CODE_LASTS,
+    code=people.CODE_LIFETIME,
     lock=people.LOCKED_FOR,
-    glass=glass.LASTS,
+    break_glass=glass.BREAK_GLASS_LASTS,
 )
 #: A time that has come, whatever the clock says.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Watch:
-    """Ticks until it is stopped. `told` hears of what a tick made owed."""
+class Scheduler:
+    """Ticks until it is stopped. `on_commit` hears of what a tick made owed."""
 
     def __init__(
         self,
         store: Store,
         *,
-        mouths: Sequence[Mouth],
-        told: Told,
-        take: Callable[[Delivered, Callable[[Taken | Exception], None]], None],
+        subscriptions: Sequence[Subscription],
+        on_commit: OnCommit,
+        take: Callable[[AlertBatch, Callable[[IntakeResult | Exception], None]], None],
         late_copy: timedelta,
         ticks: Sequence[tuple[Callable[[], object], int]] = (),
     ) -> None:
@@ -69,16 +69,16 @@ class Watch:
         self._take = take
         self._late_copy = late_copy
         self._monotonic_at: float | None = None
-        self._mouths = mouths
-        self._told = told
-        self._ticks = Ticks(
+        self._mouths = subscriptions
+        self._told = on_commit
+        self._ticks = TickLoop(
             (
-                (self.mind_the_clock, 1),
-                (self.look_through_deadlines, _LOOK_THROUGH_S),
-                (self.free_leases, 1),
-                (self.tell_late_pages, 5),
-                (self.believe_the_doubted, 15),
-                (self.forget, 60),
+                (self.watch_clock, 1),
+                (self.correct_deadlines, _LOOK_THROUGH_S),
+                (self.release_leases, 1),
+                (self.report_late_pages, 5),
+                (self.accept_doubted_alerts, 15),
+                (self.delete_old, 60),
                 *ticks,
             )
         )
@@ -100,34 +100,34 @@ class Watch:
             self._monotonic_at = tx.now.timestamp() - time.monotonic()
         self._put_right(ahead)
 
-    def free_leases(self) -> None:
+    def release_leases(self) -> None:
         """What a dead sender held is owed again."""
         with self._store.begin() as tx:
-            owing = claims.free_expired(tx)
-        self._told(Written(channels=frozenset(owing)))
+            owing = claims.release_expired(tx)
+        self._told(Committed(channels=frozenset(owing)))
 
-    def tell_late_pages(self) -> None:
+    def report_late_pages(self) -> None:
         """A pager that does not answer is told on every other channel."""
-        written = Written()
+        written = Committed()
         with self._store.begin() as tx:
-            for incident_id, channel, why in claims.late_pages(tx, owed_before=tx.now - LATE_PAGE):
+            for incident_id, channel, why in claims.take_late_pages(tx, owed_before=tx.now - LATE_PAGE):
                 said = f"THE PAGE for {channel} is late and is still tried: {why or 'it waits for its turn'}"
-                written |= tell(tx, incident_id, channel, said, self._mouths)
+                written |= report_undelivered(tx, incident_id, channel, said, self._mouths)
         self._told(written)
 
-    def believe_the_doubted(self) -> None:
+    def accept_doubted_alerts(self) -> None:
         """An alert that was heard firing after its end, and of which no second end was heard since, does fire.
 
         A late copy's sender says the end as well, at its next group_interval; one that had lost sight of the alert
         does not, and would not repeat the firing for hours. So such a firing is taken as if it were heard now.
         """
         with self._store.begin() as tx:
-            alerts = tx.doubted(tx.now - 2 * self._late_copy)
+            alerts = tx.doubted_alerts(tx.now - 2 * self._late_copy)
         for alert in alerts:
-            delivered = Delivered(source=alert.source, group=alert.group, alerts=(alert,))
+            delivered = AlertBatch(source=alert.source, group=alert.group, alerts=(alert,))
             self._take(delivered, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
 
-    def mind_the_clock(self) -> None:
+    def watch_clock(self) -> None:
         """When the database's clock has been put back, nothing may wait for the hour that comes twice."""
         asked = time.monotonic()
         with self._store.begin() as tx:
@@ -140,30 +140,30 @@ class Watch:
         if back > clock_steps.TOLERANCE:
             self._put_right(back)
 
-    def look_through_deadlines(self) -> None:
+    def correct_deadlines(self) -> None:
         """What another process stored while its clock, or the database's, was ahead."""
         self._put_right(timedelta(0))
 
     def _put_right(self, back: timedelta) -> None:
         """Pull deadlines back, and tell of it. `back`: how far the clock went back, zero where that is not known."""
         with self._store.begin() as tx:
-            found = clock_steps.pull_back(tx, _BOUNDS, stepped=back > timedelta(0))
+            found = clock_steps.correct_deadlines(tx, _BOUNDS, stepped=back > timedelta(0))
             now = tx.now
         if not found and not back:
             return
         logger.warning("the clock went back", extra={"by_s": round(back.total_seconds()), "pulled_back": dict(found)})
-        self._told(Written(channels=frozenset(mouth.name for mouth in self._mouths)))
+        self._told(Committed(channels=frozenset(mouth.name for mouth in self._mouths)))
         delivered = clock_went_back(now, back, found)
         self._take(delivered, lambda taken: logger.info("the clock's step is told", extra={"taken": str(taken)}))
 
-    def forget(self) -> None:
+    def delete_old(self) -> None:
         with self._store.begin() as tx:
-            claims.forget(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
-            links.forget(tx, codes_before=tx.now - _CODES_FOR)
-            notices.forget(tx, before=tx.now - _CODES_FOR)
+            claims.delete_old(tx, paces_before=tx.now - _PACES_FOR, seen_before=tx.now - _SEEN_FOR)
+            links.delete_old(tx, codes_before=tx.now - _CODES_FOR)
+            notices.delete_old(tx, before=tx.now - _CODES_FOR)
 
 
-class Ticks:
+class TickLoop:
     """Calls each tick every so many seconds of monotonic time, one call of each at a time, on APScheduler's threads.
 
     Ticks that are due together are one job, because each job wakes three threads, and an idle bot does little else.

@@ -14,9 +14,9 @@ from functools import partial
 
 from bot.acting import Tools
 from bot.failpoints import failpoint
-from bot.plans import SHOWN, Drawn
+from bot.plans import SHOWN, Proposal
 from bot.ports import Rejected
-from bot.reports import Reports
+from bot.reports import RunReports
 from bot.store import ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
@@ -26,50 +26,50 @@ logger = logging.getLogger(__name__)
 #: So often a watch over one run is begun: where the process dies each time, a person is to look.
 WATCHES = 5
 #: What a run is told whose process was frozen for longer than its lease.
-HELD_UP = "Run {run} was held up so long that it was given up. Nothing was changed."
+HELD_UP_MESSAGE = "Run {run} was held up so long that it was given up. Nothing was changed."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watchkeeping:
+class ProgressKeeper:
     """`lease`: for so long a run that says something of itself is this process's."""
 
     store: Store
-    reports: Reports
+    reports: RunReports
     lease: timedelta
 
-    def tools_for(self, run: Run, drawn: Drawn, tools: Tools, *, slow: bool) -> Tools:
+    def tools_for(self, run: Run, proposal: Proposal, tools: Tools, *, slow: bool) -> Tools:
         """With what the action says of this run on its way kept, and shown where that lasts."""
         if slow:
-            tools = replace(tools, report=partial(self._hear, run, drawn))
-        return replace(tools, note=partial(self._note, run), deadline=partial(self._deadline, run))
+            tools = replace(tools, report_progress=partial(self._hear, run, proposal))
+        return replace(tools, remember=partial(self._note, run), deadline=partial(self._deadline, run))
 
     def _note(self, run: Run, noted: Mapping[str, str]) -> None:
         """Right before the write, so that what was judged meanwhile writes nothing any more."""
         failpoint("watch.noting")
         try:
             with self.store.begin() as tx:
-                ours = ran.note(tx, run, noted)
+                ours = ran.save_notes(tx, run, noted)
         except Unavailable as trouble:
             said = f"What the watch over it needs cannot be stored ({trouble}). Nothing was changed."
             raise Rejected(said, code="store_down", status=503) from None
         failpoint("watch.noted")
         if not ours:
-            raise Rejected(HELD_UP.format(run=run.id[:SHOWN]), code="given_up", status=409)
+            raise Rejected(HELD_UP_MESSAGE.format(run=run.id[:SHOWN]), code="given_up", status=409)
 
     def _deadline(self, run: Run, until: datetime) -> datetime | None:
         try:
             with self.store.begin() as tx:
-                kept = ran.watch(tx, run, until)
+                kept = ran.begin_watch(tx, run, until)
         except Unavailable as trouble:
             logger.warning("the deadline of a watch is not kept", extra={"run": run.id, "why": str(trouble)})
             return until
         failpoint("watch.begun")
         return None if kept.watches > WATCHES else kept.watch_until or until
 
-    def _hear(self, run: Run, drawn: Drawn, said: str) -> None:
+    def _hear(self, run: Run, proposal: Proposal, message: str) -> None:
         failpoint("watch.going")
         try:
-            self.reports.hear(run, drawn.words, said, self.lease)
+            self.reports.progress(run, proposal.command, message, self.lease)
         except Unavailable as trouble:
             logger.warning("how a run goes is not kept", extra={"run": run.id, "why": str(trouble)})
         except Exception:

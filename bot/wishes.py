@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from bot.model import Severity, What
+from bot.model import EventType, Severity
 
 
-class Lead(Struct, frozen=True, kw_only=True, gc=False):
+class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
     """The alert that names an incident: `order` sorts leads, the least is the one that counts."""
 
     order: str
@@ -19,21 +19,21 @@ class Lead(Struct, frozen=True, kw_only=True, gc=False):
     service: str | None = None
 
 
-class Told(Struct, frozen=True, kw_only=True, gc=False):
+class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
     """What one delivery said about one incident's alerts, counted."""
 
     source: str
     fired: int = 0  #: episodes that fire now and did not before
-    back: int = 0  #: of those, episodes that this incident already held, ended: they count no second time in `total`
+    refired: int = 0  #: of those, episodes that this incident already held, ended: they count no second time in `total`
     ended: int = 0  #: episodes that fired and do not now
-    past: int = 0  #: episodes first heard of after their own end
-    still: int = 0  #: repeats of firings that a person had resolved long enough ago to mean "it is not over"
-    lead: Lead | None = None  #: the least of the delivery's alerts in this incident; None when none is new
-    names: tuple[str, ...] = ()  #: a few titles, for the story
+    already_ended: int = 0  #: episodes first heard of after their own end
+    repeated: int = 0  #: repeats of firings that a person had resolved long enough ago to mean "it is not over"
+    lead: LeadAlert | None = None  #: the least of the delivery's alerts in this incident; None when none is new
+    titles: tuple[str, ...] = ()  #: a few titles, for the story
     truncated: int | None = None  #: alerts the sender left out; None when it did not say
 
 
-class Acked(Struct, frozen=True, kw_only=True, gc=False):
+class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
     """`by` takes the incident."""
 
     by: str
@@ -42,7 +42,7 @@ class Acked(Struct, frozen=True, kw_only=True, gc=False):
     human: bool = True  #: False for a platform's automation, whose word never takes an incident from a person
 
 
-class Resolved(Struct, frozen=True, kw_only=True, gc=False):
+class Resolve(Struct, frozen=True, kw_only=True, gc=False):
     """`by` declares it over, whatever its alerts say."""
 
     by: str
@@ -50,7 +50,7 @@ class Resolved(Struct, frozen=True, kw_only=True, gc=False):
     via: str
 
 
-class Noted(Struct, frozen=True, kw_only=True, gc=False):
+class AddNote(Struct, frozen=True, kw_only=True, gc=False):
     """`by` adds a sentence to the story."""
 
     by: str
@@ -59,14 +59,14 @@ class Noted(Struct, frozen=True, kw_only=True, gc=False):
     text: str
 
 
-class Untold(Struct, frozen=True, kw_only=True, gc=False):
+class DeliveryFailed(Struct, frozen=True, kw_only=True, gc=False):
     """A message of this incident cannot reach `channel`, or is late; people hear of it elsewhere."""
 
     channel: str
-    said: str
+    text: str
 
 
-class Reopened(Struct, frozen=True, kw_only=True, gc=False):
+class Reopen(Struct, frozen=True, kw_only=True, gc=False):
     """`by` says it is not over."""
 
     by: str
@@ -75,7 +75,7 @@ class Reopened(Struct, frozen=True, kw_only=True, gc=False):
     because: str = ""
 
 
-class Assigned(Struct, frozen=True, kw_only=True, gc=False):
+class Assign(Struct, frozen=True, kw_only=True, gc=False):
     """`by` gives it to `to`, who has not said yes; giving it to oneself is taking it."""
 
     by: str
@@ -84,7 +84,7 @@ class Assigned(Struct, frozen=True, kw_only=True, gc=False):
     to: str
 
 
-class Weighed(Struct, frozen=True, kw_only=True, gc=False):
+class SetSeverity(Struct, frozen=True, kw_only=True, gc=False):
     """`by` says how bad it is."""
 
     by: str
@@ -93,7 +93,7 @@ class Weighed(Struct, frozen=True, kw_only=True, gc=False):
     severity: Severity
 
 
-class Paged(Struct, frozen=True, kw_only=True, gc=False):
+class PageSomeone(Struct, frozen=True, kw_only=True, gc=False):
     """`by` pages about it, as incident `page`, which is one of its own."""
 
     by: str
@@ -103,7 +103,7 @@ class Paged(Struct, frozen=True, kw_only=True, gc=False):
     page: int
 
 
-class Raised(Struct, frozen=True, kw_only=True, gc=False):
+class OpenIncident(Struct, frozen=True, kw_only=True, gc=False):
     """`by` opens an incident that no alert knows of."""
 
     by: str
@@ -113,14 +113,14 @@ class Raised(Struct, frozen=True, kw_only=True, gc=False):
     service: str | None = None
 
 
-class Acted(Struct, frozen=True, kw_only=True, gc=False):
+class ActionReported(Struct, frozen=True, kw_only=True, gc=False):
     """Something was asked for, done or not done about it, in the world outside; the incident itself stays as it is."""
 
-    what: What
+    type: EventType
     by: str
-    said: str
+    text: str
     via: str
 
 
-ByPerson = Acked | Resolved | Reopened | Assigned | Weighed | Noted | Paged
-Wish = Told | Untold | Acted | ByPerson
+PersonTransition = Acknowledge | Resolve | Reopen | Assign | SetSeverity | AddNote | PageSomeone
+Transition = AlertsChanged | DeliveryFailed | ActionReported | PersonTransition

@@ -19,20 +19,20 @@ from bot.store import ledger, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable
 from bot.store.seals import Sealed
-from bot.tools.anchors import Anchor
+from bot.tools.anchors import PutAnchor
 
 logger = logging.getLogger(__name__)
 
 
-class Told(Protocol):
+class AnchorJournal(Protocol):
     """Whom a witness asks what there is, and tells what came of it."""
 
     def newest(self) -> Checkpoint | None: ...
-    def anchored(self, size: int, sink: str, receipt: str) -> None: ...
-    def failed(self, sink: str, why: str) -> None: ...
+    def anchor_stored(self, size: int, sink: str, receipt: str) -> None: ...
+    def anchor_failed(self, sink: str, reason: str) -> None: ...
 
 
-class Witness:
+class Publisher:
     """Does one thing on a thread of its own, whenever it is woken."""
 
     def __init__(self, name: str) -> None:
@@ -76,17 +76,17 @@ class Witness:
             logger.exception("the audit log is not told on")
 
 
-class Anchoring(Witness):
+class AnchorPublisher(Publisher):
     """Puts the newest checkpoint into one anchor, until it is there. An older one that failed is covered by it.
 
     `every`: how long after one that is there the next may be put.
     """
 
-    def __init__(self, name: str, put: Anchor, told: Told, every: timedelta) -> None:
+    def __init__(self, name: str, put: PutAnchor, journal: AnchorJournal, every: timedelta) -> None:
         super().__init__(f"audit-{name}")
         self._name = name
         self._put = put
-        self._told = told
+        self._told = journal
         self._every_s = every.total_seconds()
         self._size = 0
         self._after = monotonic()
@@ -98,14 +98,14 @@ class Anchoring(Witness):
         try:
             receipt = self._put(newest.tree.size, newest.root, newest.note)
         except Rejected as refusal:
-            self._told.failed(self._name, refusal.said)
+            self._told.anchor_failed(self._name, refusal.message)
             return
         self._size = newest.tree.size
         self._after = monotonic() + self._every_s
-        self._told.anchored(newest.tree.size, self._name, receipt)
+        self._told.anchor_stored(newest.tree.size, self._name, receipt)
 
 
-class Lines(Witness):
+class LinePublisher(Publisher):
     """Writes what this process has sealed, in the order of positions, a line each."""
 
     def __init__(self, store: Store, write: Callable[[bytes], object], failed: Callable[[str, str], None]) -> None:
@@ -123,9 +123,9 @@ class Lines(Witness):
         while self._owed:
             first, end = self._owed[0]
             with self._store.read() as seen:
-                found = ledger.sealed(seen.sql, first, min(end, first + seals.MOST))
+                found = ledger.sealed_entries(seen.sql, first, min(end, first + seals.BATCH_SIZE))
             try:
-                self._write(b"".join(map(line, found)))
+                self._write(b"".join(map(entry_line, found)))
             except OSError as error:
                 self._failed("stdout", str(error))
                 return
@@ -134,7 +134,7 @@ class Lines(Witness):
                 self._owed.appendleft((first + len(found), end))
 
 
-def line(one: ledger.Recorded) -> bytes:
+def entry_line(one: ledger.RecordedEntry) -> bytes:
     """An entry for other systems: its place, its leaf, and the very bytes that were sealed, as a JSON object."""
     leaf = "null" if one.leaf is None else f'"{one.leaf.hex()}"'
     pos = "null" if one.pos is None else one.pos

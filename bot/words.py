@@ -1,6 +1,6 @@
 """What people type, as plain words: pure, and the same for every mouth. `grammar` reads what follows the verb.
 
-A platform's own mark-up (mentions, auto-links, entities) is undone by its channel, which then makes the words `plain`,
+A platform's own mark-up (mentions, auto-links, entities) is undone by its channel, which then makes the words `normalized`,
 once, and only words that a person typed: those of a button, an undo or a runbook are the bot's own, and a quoted value
 in them must stay as it is.
 """
@@ -18,12 +18,12 @@ _TYPOGRAPHY = str.maketrans(
 )
 
 
-def clean(said: str) -> str:
+def storable(message: str) -> str:
     """Text that every database can hold: NUL and lone surrogates become U+FFFD."""
-    return said.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return message.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def plain(typed: str) -> str:
+def normalized(typed: str) -> str:
     """Typography and code marks undone. Nothing in the result is such a mark, so a second time changes nothing."""
     return typed.replace("```", " ").replace("`", "").translate(_TYPOGRAPHY).strip()
 

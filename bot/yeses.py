@@ -13,11 +13,11 @@ from enum import StrEnum
 
 from bot.acts import Decision
 from bot.circumstances import said_at
-from bot.people import Held, Voice
-from bot.plans import USED, Drawn, check_open, refused, untouched, waiting, yes_to
+from bot.people import AccountHolder, RecordedIdentity
+from bot.plans import USED, Proposal, approve_command, check_open, describe_waiting, nothing_done, plan_refused
 
 
-class Bar(StrEnum):
+class LapseCause(StrEnum):
     """Why somebody's word does not count."""
 
     UNRECORDED = "unrecorded"  #: said before it was kept with which account
@@ -33,15 +33,15 @@ class Bar(StrEnum):
 
 
 #: After these the account may be in other hands: what is to be told is not told there.
-_FOREIGN = frozenset({Bar.UNRECORDED, Bar.GONE, Bar.MOVED, Bar.OUTSIDE})
+_FOREIGN = frozenset({LapseCause.UNRECORDED, LapseCause.GONE, LapseCause.MOVED, LapseCause.OUTSIDE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Now:
+class ApproverState:
     """What is the case now of somebody whose word is on record."""
 
     listed: bool  #: the settings have the person
-    held: Held | None  #: whose the account is
+    held: AccountHolder | None  #: whose the account is
     decision: Decision  #: whether they may
     outside: str = ""  #: what the account's platform has against it, a sentence; "" for nothing
 
@@ -50,24 +50,24 @@ class Now:
 class Lapse:
     """A word that does not count, and why, as a sentence."""
 
-    voice: Voice
-    bar: Bar
-    why: str
+    identity: RecordedIdentity
+    cause: LapseCause
+    reason: str
 
     @property
-    def tellable(self) -> bool:
+    def may_be_notified(self) -> bool:
         """Whether the account is still that person's."""
-        return self.bar not in _FOREIGN
+        return self.cause not in _FOREIGN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class ApprovalReview:
     """What is left of a plan's approval."""
 
     decision: Decision  #: about whoever asked
     stopped: Lapse | None = None  #: whoever asked may no longer, whoever else says yes
     lapsed: tuple[Lapse, ...] = ()  #: yeses that do not count
-    counting: tuple[Voice, ...] = ()
+    counting: tuple[RecordedIdentity, ...] = ()
     missing: int = 0
 
     @property
@@ -75,140 +75,160 @@ class Verdict:
         return self.stopped is None and self.missing == 0
 
 
-def weigh(drawn: Drawn, asker: Now, given: Sequence[Now], needed: int) -> Verdict:
+def review(proposal: Proposal, asker: ApproverState, approvals: Sequence[ApproverState], needed: int) -> ApprovalReview:
     """`given`: of each yes, in the order of `drawn.given`; `needed`: of other people, by today's rights."""
-    stopped = _against_asker(drawn, asker, needed)
-    counting: list[Voice] = []
+    stopped = _against_asker(proposal, asker, needed)
+    counting: list[RecordedIdentity] = []
     lapsed: list[Lapse] = []
-    for voice, now in zip(drawn.given, given, strict=True):
-        lapse = against(drawn, voice, now, counting)
+    for voice, now in zip(proposal.approvals, approvals, strict=True):
+        lapse = lapse_of(proposal, voice, now, counting)
         if lapse is None:
             counting.append(voice)
         else:
             lapsed.append(lapse)
-    missing = max(0, (drawn.needs or 1) - len(counting))
-    return Verdict(
+    missing = max(0, (proposal.approvals_needed or 1) - len(counting))
+    return ApprovalReview(
         decision=asker.decision, stopped=stopped, lapsed=tuple(lapsed), counting=tuple(counting), missing=missing
     )
 
 
-def against(drawn: Drawn, voice: Voice, now: Now, counting: Sequence[Voice]) -> Lapse | None:
+def lapse_of(
+    proposal: Proposal, identity: RecordedIdentity, now: ApproverState, counting: Sequence[RecordedIdentity]
+) -> Lapse | None:
     """Why this yes does not count; None when it does. `counting`: the earlier ones that do."""
-    foreign = _lost(voice, now)
+    foreign = _lost(identity, now)
     if foreign is not None:
         return foreign
-    found = _not_the_asker(drawn, voice) if drawn.needs == 0 else _not_another(drawn, voice, now, counting)
+    found = (
+        _not_the_asker(proposal, identity)
+        if proposal.approvals_needed == 0
+        else _not_another(proposal, identity, now, counting)
+    )
     if found is None and not now.decision.allowed:
-        found = Bar.NO_RIGHT, now.decision.reason
-    return None if found is None else Lapse(voice=voice, bar=found[0], why=found[1])
+        found = LapseCause.NO_RIGHT, now.decision.reason
+    return None if found is None else Lapse(identity=identity, cause=found[0], reason=found[1])
 
 
-def check_yes(drawn: Drawn, voice: Voice, now: Now, verdict: Verdict, *, human: bool) -> None:
+def check_yes(
+    proposal: Proposal, identity: RecordedIdentity, now: ApproverState, verdict: ApprovalReview, *, human: bool
+) -> None:
     """`verdict`: on the yeses before this one.
 
     Raises:
         Rejected: this yes does not count; the text, for whoever said it, says why.
     """
-    given = voice.person in {one.person for one in drawn.given}
-    if given and drawn.state in USED:
-        raise refused("Already approved by you. It is done once.", "used")
-    check_open(drawn, voice.at)
-    if voice.person in {one.person for one in verdict.counting}:
-        raise refused(f"Already approved by you. {waiting(drawn, verdict.missing)}", "already")
+    given = identity.person in {one.person for one in proposal.approvals}
+    if given and proposal.state in USED:
+        raise plan_refused("Already approved by you. It is done once.", "used")
+    check_open(proposal, identity.at)
+    if identity.person in {one.person for one in verdict.counting}:
+        raise plan_refused(f"Already approved by you. {describe_waiting(proposal, verdict.missing)}", "already")
     if not human:
-        raise refused(f"A plan is approved by people. {untouched(drawn)}", "not_a_person")
-    lapse = against(drawn, voice, now, verdict.counting)
+        raise plan_refused(f"A plan is approved by people. {nothing_done(proposal)}", "not_a_person")
+    lapse = lapse_of(proposal, identity, now, verdict.counting)
     if lapse is None:
         return
-    if lapse.bar is Bar.OWN:
-        raise refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
-    if lapse.bar is Bar.NOT_THE_ASKER:
-        said = f"{drawn.by} asked for plan {drawn.short} and confirms it; say the same words to ask yourself."
-        raise refused(f"{said} Nothing was done.", "not_the_asker")
-    raise refused(f"Your yes does not count: {lapse.why} {untouched(drawn)}", lapse.bar)
+    if lapse.cause is LapseCause.OWN:
+        raise plan_refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
+    if lapse.cause is LapseCause.NOT_THE_ASKER:
+        said = f"{proposal.requester} asked for plan {proposal.short_handle} and confirms it; say the same words to ask yourself."
+        raise plan_refused(f"{said} Nothing was done.", "not_the_asker")
+    raise plan_refused(f"Your yes does not count: {lapse.reason} {nothing_done(proposal)}", lapse.cause)
 
 
-def told(drawn: Drawn, verdict: Verdict) -> str:
+def describe_lapses(proposal: Proposal, verdict: ApprovalReview) -> str:
     """What is to be said of it: who no longer counts, why, and what is to be done. "" where all is as it was."""
     if verdict.stopped is not None:
-        return stopped(drawn, verdict.stopped)
-    lines = [f"The yes of {one.voice.person} no longer counts: {one.why}" for one in verdict.lapsed]
+        return describe_stop(proposal, verdict.stopped)
+    lines = [f"The yes of {one.identity.person} no longer counts: {one.reason}" for one in verdict.lapsed]
     if lines and verdict.missing:
-        lines.append(waiting(drawn, verdict.missing) + ".")
+        lines.append(describe_waiting(proposal, verdict.missing) + ".")
     return " ".join(lines)
 
 
-def stopped(drawn: Drawn, lapse: Lapse) -> str:
-    if lapse.bar is Bar.NEEDS_MORE:
-        said = f"Plan {drawn.short} now needs more people to say yes than it was shown with: {lapse.why}"
+def describe_stop(proposal: Proposal, lapse: Lapse) -> str:
+    if lapse.cause is LapseCause.NEEDS_MORE:
+        said = f"Plan {proposal.short_handle} now needs more people to say yes than it was shown with: {lapse.reason}"
         return f"{said} Nothing was done. Ask for it again."
-    return f"{_no_longer(drawn, lapse)} Nothing was done. Plan {drawn.short} is stopped."
+    return f"{_no_longer(proposal, lapse)} Nothing was done. Plan {proposal.short_handle} is stopped."
 
 
-def ended(drawn: Drawn, verdict: Verdict) -> str:
+def describe_unstarted(proposal: Proposal, verdict: ApprovalReview) -> str:
     """Why a run of it ends before its call."""
     if verdict.stopped is not None:
-        return _no_longer(drawn, verdict.stopped)
-    return " ".join(f"The yes of {one.voice.person} no longer counts: {one.why}" for one in verdict.lapsed)
+        return _no_longer(proposal, verdict.stopped)
+    return " ".join(f"The yes of {one.identity.person} no longer counts: {one.reason}" for one in verdict.lapsed)
 
 
-def _no_longer(drawn: Drawn, lapse: Lapse) -> str:
-    if lapse.tellable:
-        return f"{drawn.by} may no longer do this: {lapse.why}"
-    return f"{drawn.by} is not known any more as whoever asked for this: {lapse.why}"
+def _no_longer(proposal: Proposal, lapse: Lapse) -> str:
+    if lapse.may_be_notified:
+        return f"{proposal.requester} may no longer do this: {lapse.reason}"
+    return f"{proposal.requester} is not known any more as whoever asked for this: {lapse.reason}"
 
 
-def asked_again(drawn: Drawn, lapse: Lapse) -> str:
+def asked_again(proposal: Proposal, lapse: Lapse) -> str:
     """For whoever said a yes that counts no longer."""
-    return f"Your yes to {drawn.words} no longer counts: {lapse.why} Nothing was done by it. `{yes_to(drawn)}`"
+    return f"Your yes to {proposal.command} no longer counts: {lapse.reason} Nothing was done by it. `{approve_command(proposal)}`"
 
 
-def _against_asker(drawn: Drawn, now: Now, needed: int) -> Lapse | None:
-    found = _lost(drawn.asker, now)
+def _against_asker(proposal: Proposal, now: ApproverState, needed: int) -> Lapse | None:
+    found = _lost(proposal.requester_identity, now)
     if found is not None:
         return found
     if not now.decision.allowed:
-        return Lapse(voice=drawn.asker, bar=Bar.NO_RIGHT, why=now.decision.reason)
-    if needed > drawn.needs:
-        return Lapse(voice=drawn.asker, bar=Bar.NEEDS_MORE, why=now.decision.reason)
+        return Lapse(identity=proposal.requester_identity, cause=LapseCause.NO_RIGHT, reason=now.decision.reason)
+    if needed > proposal.approvals_needed:
+        return Lapse(identity=proposal.requester_identity, cause=LapseCause.NEEDS_MORE, reason=now.decision.reason)
     return None
 
 
-def _lost(voice: Voice, now: Now) -> Lapse | None:
+def _lost(identity: RecordedIdentity, now: ApproverState) -> Lapse | None:
     """Why the account no longer speaks for that person."""
-    place, account = voice.from_account
-    found: tuple[Bar, str] | None = None
-    if not voice.account:
-        found = Bar.UNRECORDED, "it was said before it was kept with which account."
+    place, account = identity.from_account
+    found: tuple[LapseCause, str] | None = None
+    if not identity.account:
+        found = LapseCause.UNRECORDED, "it was said before it was kept with which account."
     elif not now.listed:
-        found = Bar.GONE, f"{voice.person} is no longer in the settings."
+        found = LapseCause.GONE, f"{identity.person} is no longer in the settings."
     elif now.held is None:
-        found = Bar.MOVED, f"the {place} account {account} is nobody's now."
-    elif now.held.person != voice.person:
-        found = Bar.MOVED, f"the {place} account {account} is {now.held.person}'s now."
-    elif now.held.since is not None and now.held.since > voice.at:
-        found = Bar.MOVED, f"the {place} account {account} was linked anew since."
+        found = LapseCause.MOVED, f"the {place} account {account} is nobody's now."
+    elif now.held.person != identity.person:
+        found = LapseCause.MOVED, f"the {place} account {account} is {now.held.person}'s now."
+    elif now.held.since is not None and now.held.since > identity.at:
+        found = LapseCause.MOVED, f"the {place} account {account} was linked anew since."
     elif now.outside:
-        found = Bar.OUTSIDE, now.outside
-    return None if found is None else Lapse(voice=voice, bar=found[0], why=found[1])
+        found = LapseCause.OUTSIDE, now.outside
+    return None if found is None else Lapse(identity=identity, cause=found[0], reason=found[1])
 
 
-def _not_the_asker(drawn: Drawn, voice: Voice) -> tuple[Bar, str] | None:
-    return None if voice.person == drawn.by else (Bar.NOT_THE_ASKER, f"{drawn.by} asked for it, and confirms it.")
+def _not_the_asker(proposal: Proposal, identity: RecordedIdentity) -> tuple[LapseCause, str] | None:
+    return (
+        None
+        if identity.person == proposal.requester
+        else (LapseCause.NOT_THE_ASKER, f"{proposal.requester} asked for it, and confirms it.")
+    )
 
 
-def _not_another(drawn: Drawn, voice: Voice, now: Now, counting: Sequence[Voice]) -> tuple[Bar, str] | None:
+def _not_another(
+    proposal: Proposal, identity: RecordedIdentity, now: ApproverState, counting: Sequence[RecordedIdentity]
+) -> tuple[LapseCause, str] | None:
     """Why this is nobody other than the asker and those who said yes before; an account linked since proves nothing."""
-    if voice.person == drawn.by:
-        return Bar.OWN, "whoever asks for a plan does not approve it."
-    if not voice.had.isdisjoint(drawn.had):
-        return Bar.OWN, f"{voice.person} has an account that was {drawn.by}'s when {drawn.by} asked for it."
-    twin = next((one for one in counting if one.person == voice.person or not one.had.isdisjoint(voice.had)), None)
+    if identity.person == proposal.requester:
+        return LapseCause.OWN, "whoever asks for a plan does not approve it."
+    if not identity.accounts.isdisjoint(proposal.accounts):
+        return (
+            LapseCause.OWN,
+            f"{identity.person} has an account that was {proposal.requester}'s when {proposal.requester} asked for it.",
+        )
+    twin = next(
+        (one for one in counting if one.person == identity.person or not one.accounts.isdisjoint(identity.accounts)),
+        None,
+    )
     if twin is not None:
-        return Bar.TWICE, f"{twin.person} said yes from an account of the same person."
+        return LapseCause.TWICE, f"{twin.person} said yes from an account of the same person."
     since = now.held.since if now.held else None
-    if since is not None and since > drawn.at:
-        place, account = voice.from_account
+    if since is not None and since > proposal.at:
+        place, account = identity.from_account
         said = f"the {place} account {account} was linked at {said_at(since)}"
-        return Bar.LINKED_LATER, f"{said}, after plan {drawn.short} was asked for."
+        return LapseCause.LINKED_LATER, f"{said}, after plan {proposal.short_handle} was asked for."
     return None

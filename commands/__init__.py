@@ -34,8 +34,10 @@ def whole(action: Action[Any]) -> Action[Any]:
         TypeError: naming what it lacks.
     """
     lacking = [name for name in ("target", "plan", "run", "probe") if not callable(getattr(action, name, None))]
-    lacking += [name for name in ("reads", "slow") if not hasattr(action, name)]
-    lacking += [name for name in ("verb", "usage", "says", "args", "risk", "limits") if not getattr(action, name, None)]
+    lacking += [name for name in ("read_only", "long_running") if not hasattr(action, name)]
+    lacking += [
+        name for name in ("verb", "usage", "summary", "args", "risk", "limits") if not getattr(action, name, None)
+    ]
     if lacking:
         raise TypeError(f"{type(action).__name__} is no action: it has no {', '.join(lacking)}")
     return action

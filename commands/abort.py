@@ -12,54 +12,54 @@ from bot.acts import Outcome, Plan, Risk
 from bot.kinds import Name
 from bot.model import Principal
 from bot.workloads import flagger, kinds, promotion
-from bot.workloads.rollout_acts import looked_at
+from bot.workloads.rollout_acts import observation_of
 from bot.workloads.rollout_verbs import ABORT
-from bot.workloads.ways import Case
+from bot.workloads.ways import StrategyRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class AbortArgs:
     service: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
-class Abort:
+class AbortAction:
     verb: str = "abort"
     usage: str = "abort <service>"
-    says: str = "give up a rollout that is under way: all traffic goes back"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "give up a rollout that is under way: all traffic goes back"
+    args: type[AbortArgs] = AbortArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {"kinds": "Argo Rollouts, and Deployments that Flagger keeps", "when": "while a new version is on its way"}
         )
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: AbortArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        case = promotion.case_of(tools, args.service, "")
-        return flagger.ROLLBACK.plan(case) if _flagged(case) else ABORT.plan(looked_at(case.site, case.thing))
+    def plan(self, args: AbortArgs, tools: Tools) -> Plan:
+        case = promotion.request_of(tools, args.service, "")
+        return flagger.ROLLBACK.plan(case) if _flagged(case) else ABORT.plan(observation_of(case.site, case.workload))
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        case = promotion.case_of(tools, args.service, "")
+    def run(self, args: AbortArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        case = promotion.request_of(tools, args.service, "")
         if _flagged(case):
             return flagger.ROLLBACK.run(case, plan, run)
-        return ABORT.run(looked_at(case.site, case.thing), plan, run, tools)
+        return ABORT.run(observation_of(case.site, case.workload), plan, run, tools)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        case = promotion.case_of(tools, args.service, "")
+    def probe(self, args: AbortArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        case = promotion.request_of(tools, args.service, "")
         if _flagged(case):
             return flagger.ROLLBACK.probe(case, plan, run)
-        return ABORT.probe(looked_at(case.site, case.thing), plan, run, tools)
+        return ABORT.probe(observation_of(case.site, case.workload), plan, run, tools)
 
 
-def _flagged(case: Case) -> bool:
+def _flagged(case: StrategyRequest) -> bool:
     """A Deployment has nobody else who could give it up."""
     return case.site.workload.kind == kinds.DEPLOYMENT
 
 
-action = Abort()
+action = AbortAction()

@@ -6,29 +6,29 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import IncidentNumber
-from bot.model import Ask, Reply, Status
-from bot.ports import Desk
+from bot.model import Reply, Request, Status
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class AckArgs:
     incident: Annotated[int, IncidentNumber()]
 
 
 @dataclass(frozen=True)
-class Ack:
+class AckCommand:
     verb: str = "ack"
     usage: str = "ack <incident>"
-    says: str = "take an incident; its pages stop"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "take an incident; its pages stop"
+    args: type[AckArgs] = AckArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incidents.get(args.incident)
-        if before.status is Status.ACKED and before.owner == ask.by.id:
-            return Reply(said=f"You already have incident {before.id}.")
-        after = desk.incidents.acknowledge(before)
-        return Reply(said=f"Incident {before.id} is yours: {after.title}")
+    def run(self, request: Request, args: AckArgs, context: CommandContext) -> Reply:
+        before = context.incidents.get(args.incident)
+        if before.status is Status.ACKED and before.owner == request.by.id:
+            return Reply(text=f"You already have incident {before.id}.")
+        after = context.incidents.acknowledge(before)
+        return Reply(text=f"Incident {before.id} is yours: {after.title}")
 
 
-command = Ack()
+command = AckCommand()

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.kinds import Nothing
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import NoArguments
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True)
-class Approvals:
+class ApprovalsCommand:
     verb: str = "approvals"
     usage: str = "approvals"
-    says: str = "list the plans that wait for a yes"
-    args: type[Nothing] = Nothing
-    reads: bool = True
+    summary: str = "list the plans that wait for a yes"
+    args: type[NoArguments] = NoArguments
+    read_only: bool = True
 
-    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        found = desk.plans.list_waiting()
+    def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
+        found = context.plans.list_waiting()
         if not found:
-            return Reply(said="No plan waits for a yes.")
-        return Reply(said="\n".join(f"{one.short} until {one.until:%H:%M} UTC, {one.by}: {one.words}" for one in found))
+            return Reply(text="No plan waits for a yes.")
+        return Reply(
+            text="\n".join(
+                f"{one.short_handle} until {one.expires_at:%H:%M} UTC, {one.requester}: {one.command}" for one in found
+            )
+        )
 
 
-command = Approvals()
+command = ApprovalsCommand()

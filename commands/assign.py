@@ -6,32 +6,32 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import IncidentNumber, Person
-from bot.model import Ask, Reply, Status
-from bot.ports import Desk
+from bot.model import Reply, Request, Status
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class AssignArgs:
     incident: Annotated[int, IncidentNumber()]
     person: Annotated[str, Person()]
 
 
 @dataclass(frozen=True)
-class Assign:
+class AssignCommand:
     verb: str = "assign"
     usage: str = "assign <incident> <person>"
-    says: str = "give an incident to somebody; it is open until they acknowledge it"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "give an incident to somebody; it is open until they acknowledge it"
+    args: type[AssignArgs] = AssignArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incidents.get(args.incident)
+    def run(self, request: Request, args: AssignArgs, context: CommandContext) -> Reply:
+        before = context.incidents.get(args.incident)
         if before.owner == args.person and before.status is not Status.RESOLVED:
-            return Reply(said=f"Incident {before.id} is {args.person}'s already, and {before.status}.")
-        after = desk.incidents.assign(before, args.person)
+            return Reply(text=f"Incident {before.id} is {args.person}'s already, and {before.status}.")
+        after = context.incidents.assign(before, args.person)
         if after.status is Status.ACKED:
-            return Reply(said=f"Incident {after.id} is yours: {after.title}")
-        return Reply(said=f"Incident {after.id} is assigned to {args.person}, and open until they acknowledge it.")
+            return Reply(text=f"Incident {after.id} is yours: {after.title}")
+        return Reply(text=f"Incident {after.id} is assigned to {args.person}, and open until they acknowledge it.")
 
 
-command = Assign()
+command = AssignCommand()

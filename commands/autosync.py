@@ -11,28 +11,30 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
-from bot.kinds import After, Name, OneOf, Span
+from bot.kinds import Duration, Keyword, Name, OneOf
 from bot.model import Principal
 from bot.ports import Rejected
 from bot.workloads import autosync
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class AutosyncArgs:
     service: Annotated[str, Name()]
     state: Annotated[str, OneOf("on", "off")]
-    held: Annotated[timedelta | None, Span(least=timedelta(minutes=1), most=timedelta(days=7)), After("for")] = None
+    held: Annotated[
+        timedelta | None, Duration(minimum=timedelta(minutes=1), maximum=timedelta(days=7)), Keyword("for")
+    ] = None
 
 
 @dataclass(frozen=True)
-class Autosync:
+class AutosyncAction:
     verb: str = "autosync"
     usage: str = "autosync <service> <on|off> [for <duration>]"
-    says: str = "keep Argo CD from syncing a service by itself, or let it again"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = False
+    summary: str = "keep Argo CD from syncing a service by itself, or let it again"
+    args: type[AutosyncArgs] = AutosyncArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = False
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
@@ -42,22 +44,22 @@ class Autosync:
         )
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: AutosyncArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
+    def plan(self, args: AutosyncArgs, tools: Tools) -> Plan:
         if args.state == "on" and args.held:
             said = "It is switched on for good, and off for a while. Nothing was done. Leave `for` out."
             raise Rejected(said, code="bad_duration", status=HTTPStatus.BAD_REQUEST)
-        one = autosync.found(args.service, tools)
+        one = autosync.find_application(args.service, tools)
         return autosync.plan_on(one) if args.state == "on" else autosync.plan_off(one, args.held or timedelta(0))
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        one = autosync.found(args.service, tools)
+    def run(self, args: AutosyncArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        one = autosync.find_application(args.service, tools)
         return (autosync.run_on if args.state == "on" else autosync.run_off)(one, plan, run)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return autosync.probe(autosync.found(args.service, tools), plan, run)
+    def probe(self, args: AutosyncArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return autosync.probe(autosync.find_application(args.service, tools), plan, run)
 
 
-action = Autosync()
+action = AutosyncAction()

@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.kinds import After, Text
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import FreeText, Keyword
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
 class BreakGlassArgs:
-    because: Annotated[str, Text(most=500, asked="Why? Whoever reviews it reads it."), After("because")]
+    because: Annotated[str, FreeText(max_length=500, question="Why? Whoever reviews it reads it."), Keyword("because")]
 
 
 @dataclass(frozen=True)
-class BreakGlass:
+class BreakGlassCommand:
     verb: str = "break-glass"
     usage: str = "break-glass because <text>"
-    says: str = "take the rights for an emergency for 30 minutes; it pages, and it is reviewed"
+    summary: str = "take the rights for an emergency for 30 minutes; it pages, and it is reviewed"
     args: type[BreakGlassArgs] = BreakGlassArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: BreakGlassArgs, desk: Desk) -> Reply:
-        return desk.break_glass.activate(args.because)
+    def run(self, request: Request, args: BreakGlassArgs, context: CommandContext) -> Reply:
+        return context.break_glass.activate(args.because)
 
 
-command = BreakGlass()
+command = BreakGlassCommand()

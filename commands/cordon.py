@@ -15,34 +15,34 @@ from bot.workloads import cordoning
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class CordonArgs:
     node: Annotated[str, Name()]  #: with its cluster: "main/ip-10-0-0-1"
 
 
 @dataclass(frozen=True)
-class Cordon:
+class CordonAction:
     verb: str = "cordon"
     usage: str = "cordon <node>"
-    says: str = "let a node take no new pods; what runs on it stays"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = False
+    summary: str = "let a node take no new pods; what runs on it stays"
+    args: type[CordonArgs] = CordonArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = False
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"nodes": "never the last one of its cluster that takes pods"})
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: CordonArgs) -> str:
         return args.node
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        return cordoning.planned(cordoning.site_of(tools, args.node), closed=True)
+    def plan(self, args: CordonArgs, tools: Tools) -> Plan:
+        return cordoning.plan(cordoning.site_of(tools, args.node), closed=True)
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return cordoning.done(cordoning.site_of(tools, args.node), plan, run, closed=True)
+    def run(self, args: CordonArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return cordoning.run(cordoning.site_of(tools, args.node), plan, run, closed=True)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return cordoning.looked_for(cordoning.site_of(tools, args.node), plan, run)
+    def probe(self, args: CordonArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return cordoning.probe(cordoning.site_of(tools, args.node), plan, run)
 
 
-action = Cordon()
+action = CordonAction()

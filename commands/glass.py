@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.kinds import Nothing
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import NoArguments
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True)
-class Glass:
+class GlassCommand:
     verb: str = "glass"
     usage: str = "glass"
-    says: str = "list the last times that the glass was broken, and their reviews"
-    args: type[Nothing] = Nothing
-    reads: bool = True
+    summary: str = "list the last times that the glass was broken, and their reviews"
+    args: type[NoArguments] = NoArguments
+    read_only: bool = True
 
-    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        return Reply(said="\n".join(desk.break_glass.list_recent()) or "Nobody has broken the glass.")
+    def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
+        return Reply(text="\n".join(context.break_glass.list_recent()) or "Nobody has broken the glass.")
 
 
-command = Glass()
+command = GlassCommand()

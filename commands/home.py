@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bot import states
-from bot.kinds import Nothing
-from bot.model import Ask, Card, Incident, Reply, Severity, Status
-from bot.ports import Desk, Drawn, Overview
+from bot.kinds import NoArguments
+from bot.model import Card, Incident, Reply, Request, Severity, Status
+from bot.ports import CommandContext, Overview, WaitingPlan
 
 #: Shown, each with its buttons: two of a plan that waits for a yes, one of an incident. A chat draws 24.
 _INCIDENTS, _TO_APPROVE, _ASKED = 10, 4, 3
@@ -16,23 +16,23 @@ _RUNS, _SERVICES = 5, 20
 
 
 @dataclass(frozen=True)
-class Home:
+class HomeCommand:
     verb: str = "home"
     usage: str = "home"
-    says: str = "show what is yours: incidents, runs, plans that wait, and who is on call"
-    args: type[Nothing] = Nothing
-    reads: bool = True
+    summary: str = "show what is yours: incidents, runs, plans that wait, and who is on call"
+    args: type[NoArguments] = NoArguments
+    read_only: bool = True
 
-    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        mine = desk.get_overview(_INCIDENTS)
+    def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
+        mine = context.get_overview(_INCIDENTS)
         worst = min((one.severity for one in mine.incidents), key=lambda one: one.rank, default=Severity.INFO)
         card = Card(
-            title=f"What is yours, {ask.by.called}",
+            title=f"What is yours, {request.by.display_name}",
             lines=(*_incidents(mine), *_runs(mine), *_plans(mine), *_on_call(mine.on_call)),
             buttons=dict(_buttons(mine)),
             severity=worst,
         )
-        return Reply(said="\n".join((card.title, *card.lines)), card=card, alone=True)
+        return Reply(text="\n".join((card.title, *card.lines)), card=card, requester_only=True)
 
 
 def _incidents(mine: Overview) -> Iterator[str]:
@@ -53,8 +53,8 @@ def _runs(mine: Overview) -> Iterator[str]:
     """Those that need somebody before those that go on."""
     if mine.runs:
         yield f"Runs of yours that go on or need somebody: {len(mine.runs)}"
-    shown = sorted(mine.runs, key=lambda one: not one.troubled)[:_RUNS]
-    yield from map(states.line, shown)
+    shown = sorted(mine.runs, key=lambda one: not one.needs_attention)[:_RUNS]
+    yield from map(states.describe_run, shown)
     if len(mine.runs) > _RUNS:
         yield f"... and {len(mine.runs) - _RUNS} more; `runs` lists them."
 
@@ -64,31 +64,31 @@ def _plans(mine: Overview) -> Iterator[str]:
     if mine.to_approve:
         yield f"Plans that wait for your yes: {len(mine.to_approve)}"
     for one in mine.to_approve[:_TO_APPROVE]:
-        yield f"{one.short} until {one.until:%H:%M} UTC, {one.by} asks: {one.words}"
+        yield f"{one.short_handle} until {one.expires_at:%H:%M} UTC, {one.requester} asks: {one.command}"
         yield from one.plan.effect
-        yield f"Touches: {one.plan.radius}"
+        yield f"Touches: {one.plan.blast_radius}"
         yield from _to_type(one)
     if len(mine.to_approve) > _TO_APPROVE:
         yield f"... and {len(mine.to_approve) - _TO_APPROVE} more; `approvals` lists them."
-    if mine.asked:
-        yield f"Plans that you asked for and that wait: {len(mine.asked)}"
-    for one in mine.asked[:_ASKED]:
-        yield f"{one.short} until {one.until:%H:%M} UTC, {_whom(one)}: {one.words}"
-        yield from _to_type(one) if not one.needs else ()
-    if len(mine.asked) > _ASKED:
-        yield f"... and {len(mine.asked) - _ASKED} more; `approvals` lists them."
-    if not mine.to_approve and not mine.asked:
+    if mine.requested:
+        yield f"Plans that you asked for and that wait: {len(mine.requested)}"
+    for one in mine.requested[:_ASKED]:
+        yield f"{one.short_handle} until {one.expires_at:%H:%M} UTC, {_whom(one)}: {one.command}"
+        yield from _to_type(one) if not one.approvals_needed else ()
+    if len(mine.requested) > _ASKED:
+        yield f"... and {len(mine.requested) - _ASKED} more; `approvals` lists them."
+    if not mine.to_approve and not mine.requested:
         yield "No plan waits for your yes, and none of yours waits."
 
 
-def _to_type(one: Drawn) -> Iterator[str]:
+def _to_type(one: WaitingPlan) -> Iterator[str]:
     """What no button says."""
-    if one.plan.typed:
-        yield f"Approve it with `yes {one.short} {one.plan.typed}`"
+    if one.plan.confirm_name:
+        yield f"Approve it with `yes {one.short_handle} {one.plan.confirm_name}`"
 
 
-def _whom(one: Drawn) -> str:
-    return "for others" if one.needs else "for you to confirm"
+def _whom(one: WaitingPlan) -> str:
+    return "for others" if one.approvals_needed else "for you to confirm"
 
 
 def _on_call(on_call: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -101,16 +101,16 @@ def _on_call(on_call: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
 
 def _buttons(mine: Overview) -> Iterator[tuple[str, str]]:
     for one in mine.to_approve[:_TO_APPROVE]:
-        if not one.plan.typed:
-            yield f"Approve {one.short}", f"yes {one.handle}"
-        yield f"Drop {one.short}", f"no {one.handle}"
-    for one in mine.asked[:_ASKED]:
-        if not one.needs and not one.plan.typed:
-            yield f"Do {one.short}", f"yes {one.handle}"
-        yield f"Drop {one.short}", f"no {one.handle}"
+        if not one.plan.confirm_name:
+            yield f"Approve {one.short_handle}", f"yes {one.handle}"
+        yield f"Drop {one.short_handle}", f"no {one.handle}"
+    for one in mine.requested[:_ASKED]:
+        if not one.approvals_needed and not one.plan.confirm_name:
+            yield f"Do {one.short_handle}", f"yes {one.handle}"
+        yield f"Drop {one.short_handle}", f"no {one.handle}"
     for incident in mine.incidents:
         if incident.status is Status.OPEN:
             yield f"Acknowledge #{incident.id}", f"ack {incident.marked}"
 
 
-command = Home()
+command = HomeCommand()

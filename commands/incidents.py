@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.kinds import Nothing
-from bot.model import Ask, Incident, Reply, Status
-from bot.ports import Desk
+from bot.kinds import NoArguments
+from bot.model import Incident, Reply, Request, Status
+from bot.ports import CommandContext
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Incidents:
+class IncidentsCommand:
     verb: str = "incidents"
     usage: str = "incidents"
-    says: str = "list what is open, worst first"
-    args: type[Nothing] = Nothing
-    reads: bool = True
+    summary: str = "list what is open, worst first"
+    args: type[NoArguments] = NoArguments
+    read_only: bool = True
 
-    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        found = desk.incidents.list_unresolved(_SHOWN + 1)
+    def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
+        found = context.incidents.list_unresolved(_SHOWN + 1)
         if not found:
-            return Reply(said="No incident is open.")
+            return Reply(text="No incident is open.")
         lines = [_line(one) for one in sorted(found[:_SHOWN], key=lambda one: (one.severity.rank, one.id))]
         if len(found) > _SHOWN:
             lines.append("... and more; the board shows them all.")
-        return Reply(said="\n".join(lines))
+        return Reply(text="\n".join(lines))
 
 
 def _line(one: Incident) -> str:
@@ -35,4 +35,4 @@ def _line(one: Incident) -> str:
     return f"#{one.id} {one.severity} {one.status}{who}: {one.title} ({one.firing} firing)"
 
 
-command = Incidents()
+command = IncidentsCommand()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import Handle
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,15 +16,15 @@ class KeepArgs:
 
 
 @dataclass(frozen=True)
-class Keep:
+class KeepCommand:
     verb: str = "keep"
     usage: str = "keep <run>"
-    says: str = "let a run stay that would be undone by itself"
+    summary: str = "let a run stay that would be undone by itself"
     args: type[KeepArgs] = KeepArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: KeepArgs, desk: Desk) -> Reply:
-        return desk.runs.cancel_timed_undo(args.run)
+    def run(self, request: Request, args: KeepArgs, context: CommandContext) -> Reply:
+        return context.runs.cancel_timed_undo(args.run)
 
 
-command = Keep()
+command = KeepCommand()

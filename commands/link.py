@@ -5,40 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.kinds import Text
-from bot.model import Ask, Reply
-from bot.ports import Desk
-from bot.sentence import Line, Slot
+from bot.kinds import FreeText
+from bot.model import Reply, Request
+from bot.ports import CommandContext
+from bot.sentence import ArgumentSlot, Tokens
 
 _LONGEST = 200
 
 
 @dataclass(frozen=True)
-class Code(Text):
+class LinkCodeArgument(FreeText):
     """Whatever was sent as a code. It is never refused here: a wrong one has to be counted, however it looks."""
 
-    def shape(self, field: str) -> str:
+    def usage(self, field: str) -> str:
         return field
 
-    def take(self, line: Line, slot: Slot) -> str:
-        return line.all()[:_LONGEST]
+    def parse(self, tokens: Tokens, slot: ArgumentSlot) -> str:
+        return tokens.remainder()[:_LONGEST]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
-    code: Annotated[str | None, Code()] = None
+class LinkArgs:
+    code: Annotated[str | None, LinkCodeArgument()] = None
 
 
 @dataclass(frozen=True)
-class Link:
+class LinkCommand:
     verb: str = "link"
     usage: str = "link [<code>]"
-    says: str = "link another account of yours: get a code here, send it there, both in private"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "link another account of yours: get a code here, send it there, both in private"
+    args: type[LinkArgs] = LinkArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        return desk.accounts.redeem_link_code(args.code) if args.code else desk.accounts.issue_link_code()
+    def run(self, request: Request, args: LinkArgs, context: CommandContext) -> Reply:
+        return context.accounts.redeem_link_code(args.code) if args.code else context.accounts.issue_link_code()
 
 
-command = Link()
+command = LinkCommand()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import Handle
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,15 +16,15 @@ class NoArgs:
 
 
 @dataclass(frozen=True)
-class No:
+class NoCommand:
     verb: str = "no"
     usage: str = "no <handle>"
-    says: str = "drop a plan; nothing of it is done"
+    summary: str = "drop a plan; nothing of it is done"
     args: type[NoArgs] = NoArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: NoArgs, desk: Desk) -> Reply:
-        return desk.plans.reject(args.handle)
+    def run(self, request: Request, args: NoArgs, context: CommandContext) -> Reply:
+        return context.plans.reject(args.handle)
 
 
-command = No()
+command = NoCommand()

@@ -5,30 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.kinds import IncidentNumber, Text
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import FreeText, IncidentNumber
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 _LONGEST = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class NoteArgs:
     incident: Annotated[int, IncidentNumber()]
-    text: Annotated[str, Text(most=_LONGEST, asked="What should the note say?")]
+    text: Annotated[str, FreeText(max_length=_LONGEST, question="What should the note say?")]
 
 
 @dataclass(frozen=True)
-class Note:
+class NoteCommand:
     verb: str = "note"
     usage: str = "note <incident> <text>"
-    says: str = "add a sentence to an incident's story"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "add a sentence to an incident's story"
+    args: type[NoteArgs] = NoteArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        desk.incidents.add_note(desk.incidents.get(args.incident), args.text)
-        return Reply(said=f"Noted on incident {args.incident}.")
+    def run(self, request: Request, args: NoteArgs, context: CommandContext) -> Reply:
+        context.incidents.add_note(context.incidents.get(args.incident), args.text)
+        return Reply(text=f"Noted on incident {args.incident}.")
 
 
-command = Note()
+command = NoteCommand()

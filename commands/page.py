@@ -9,44 +9,44 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from bot.kinds import IncidentNumber, Name, Text
-from bot.model import Ask, Reply
-from bot.ports import Desk
-from bot.sentence import Line, Slot, short
+from bot.kinds import FreeText, IncidentNumber, Name
+from bot.model import Reply, Request
+from bot.ports import CommandContext
+from bot.sentence import ArgumentSlot, Tokens, shorten
 
 _LONGEST = 500
 
 
 @dataclass(frozen=True)
-class Subject:
+class PageSubject:
     """An incident's number, or a service. In an incident's thread it may be left out; a service is then asked back."""
 
-    def shape(self, field: str) -> str:
+    def usage(self, field: str) -> str:
         return "incident|service"
 
-    def take(self, line: Line, slot: Slot) -> int | str:
-        word = line.peek()
-        if slot.here is None and word and not word.lstrip("#")[:1].isdigit():
-            return Name(of="service").take(line, replace(slot, field="service"))
-        if slot.here is not None and self._is_service(word, slot):
-            raise slot.wrong(
-                f"Is {short(word)} the service, or does the text begin with it?"
-                f" Say `#{slot.here}` first, or say it outside of this incident's thread.",
+    def parse(self, tokens: Tokens, slot: ArgumentSlot) -> int | str:
+        word = tokens.peek()
+        if slot.thread_incident is None and word and not word.lstrip("#")[:1].isdigit():
+            return Name(of="service").parse(tokens, replace(slot, field="service"))
+        if slot.thread_incident is not None and self._is_service(word, slot):
+            raise slot.refusal(
+                f"Is {shorten(word)} the service, or does the text begin with it?"
+                f" Say `#{slot.thread_incident}` first, or say it outside of this incident's thread.",
                 code="ambiguous",
             )
-        return IncidentNumber().take(line, slot)
+        return IncidentNumber().parse(tokens, slot)
 
-    def write(self, value: object) -> str:
-        return IncidentNumber().write(value) if isinstance(value, int) else Name().write(value)
+    def format(self, value: object) -> str:
+        return IncidentNumber().format(value) if isinstance(value, int) else Name().format(value)
 
-    def _is_service(self, word: str, slot: Slot) -> bool:
+    def _is_service(self, word: str, slot: ArgumentSlot) -> bool:
         return any(name == word or name.endswith(f"/{word}") for name in slot.known.get("service", ()))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
-    subject: Annotated[int | str, Subject()]
-    text: Annotated[str, Text(most=_LONGEST, asked="What should the page say?")]
+class PageArgs:
+    subject: Annotated[int | str, PageSubject()]
+    text: Annotated[str, FreeText(max_length=_LONGEST, question="What should the page say?")]
 
     @property
     def incident(self) -> int | None:
@@ -59,18 +59,18 @@ class Args:
 
 
 @dataclass(frozen=True)
-class Page:
+class PageCommand:
     verb: str = "page"
     usage: str = "page <incident|service> <text>"
-    says: str = "wake whoever is to be woken, as a new critical incident"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "wake whoever is to be woken, as a new critical incident"
+    args: type[PageArgs] = PageArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        about = None if args.incident is None else desk.incidents.get(args.incident)
+    def run(self, request: Request, args: PageArgs, context: CommandContext) -> Reply:
+        about = None if args.incident is None else context.incidents.get(args.incident)
         service = about.service if about else args.service
-        opened = desk.incidents.page(args.text, service=service, about=about)
-        return Reply(said=f"Incident {opened.id} is open and pages: {opened.title}")
+        opened = context.incidents.page(args.text, service=service, about=about)
+        return Reply(text=f"Incident {opened.id} is open and pages: {opened.title}")
 
 
-command = Page()
+command = PageCommand()

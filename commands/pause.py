@@ -11,39 +11,39 @@ from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
 from bot.kinds import Name
 from bot.model import Principal
-from bot.workloads.rollout_acts import looked
+from bot.workloads.rollout_acts import observe
 from bot.workloads.rollout_verbs import PAUSE
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class PauseArgs:
     service: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
-class Pause:
+class PauseAction:
     verb: str = "pause"
     usage: str = "pause <service>"
-    says: str = "halt a rollout by hand"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "halt a rollout by hand"
+    args: type[PauseArgs] = PauseArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"kinds": "Argo Rollouts", "when": "while it is not paused by hand"})
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: PauseArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        return PAUSE.plan(looked(tools, args.service))
+    def plan(self, args: PauseArgs, tools: Tools) -> Plan:
+        return PAUSE.plan(observe(tools, args.service))
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return PAUSE.run(looked(tools, args.service), plan, run, tools)
+    def run(self, args: PauseArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return PAUSE.run(observe(tools, args.service), plan, run, tools)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return PAUSE.probe(looked(tools, args.service), plan, run, tools)
+    def probe(self, args: PauseArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return PAUSE.probe(observe(tools, args.service), plan, run, tools)
 
 
-action = Pause()
+action = PauseAction()

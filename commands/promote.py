@@ -12,44 +12,44 @@ from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
 from bot.kinds import Name
 from bot.model import Principal
-from bot.sentence import Line, Slot, short
+from bot.sentence import ArgumentSlot, Tokens, shorten
 from bot.workloads import promotion, ways
 
 _PERCENT = re.compile(r"(0|[1-9][0-9]?|100)%")
 
 
 @dataclass(frozen=True)
-class Far:
+class PromoteTarget:
     """How far: `full`, or a weight such as `25%`, which never is a number alone."""
 
-    def shape(self, field: str) -> str:
+    def usage(self, field: str) -> str:
         return f"{promotion.ALL}|weight%"
 
-    def take(self, line: Line, slot: Slot) -> str:
-        word = line.word()
+    def parse(self, tokens: Tokens, slot: ArgumentSlot) -> str:
+        word = tokens.next_word()
         if word == promotion.ALL or _PERCENT.fullmatch(word):
             return word
-        raise slot.wrong(f"{short(word)} is neither `full` nor a weight such as 25%, 0% to 100%.")
+        raise slot.refusal(f"{shorten(word)} is neither `full` nor a weight such as 25%, 0% to 100%.")
 
-    def write(self, value: object) -> str:
+    def format(self, value: object) -> str:
         return str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class PromoteArgs:
     service: Annotated[str, Name()]
-    far: Annotated[str, Far()] = ""
+    far: Annotated[str, PromoteTarget()] = ""
 
 
 @dataclass(frozen=True)
-class Promote:
+class PromoteAction:
     verb: str = "promote"
     usage: str = "promote <service> [<full|weight%>]"
-    says: str = "give a new version more of the traffic: the next step, or all of them"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "give a new version more of the traffic: the next step, or all of them"
+    args: type[PromoteArgs] = PromoteArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
@@ -60,20 +60,20 @@ class Promote:
         )
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: PromoteArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        case = promotion.case_of(tools, args.service, args.far)
-        return promotion.way_of(case).plan(case)
+    def plan(self, args: PromoteArgs, tools: Tools) -> Plan:
+        case = promotion.request_of(tools, args.service, args.far)
+        return promotion.strategy_of(case).plan(case)
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        case = promotion.case_of(tools, args.service, args.far)
-        return ways.chosen(promotion.WAYS, plan).run(case, plan, run)
+    def run(self, args: PromoteArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        case = promotion.request_of(tools, args.service, args.far)
+        return ways.strategy_of_plan(promotion.STRATEGIES, plan).run(case, plan, run)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        case = promotion.case_of(tools, args.service, args.far)
-        return ways.chosen(promotion.WAYS, plan).probe(case, plan, run)
+    def probe(self, args: PromoteArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        case = promotion.request_of(tools, args.service, args.far)
+        return ways.strategy_of_plan(promotion.STRATEGIES, plan).probe(case, plan, run)
 
 
-action = Promote()
+action = PromoteAction()

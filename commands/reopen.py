@@ -5,31 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.kinds import After, IncidentNumber, Text
-from bot.model import Ask, Reply, Status
-from bot.ports import Desk
+from bot.kinds import FreeText, IncidentNumber, Keyword
+from bot.model import Reply, Request, Status
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class ReopenArgs:
     incident: Annotated[int, IncidentNumber()]
-    because: Annotated[str, Text(most=500), After("because")] = ""
+    because: Annotated[str, FreeText(max_length=500), Keyword("because")] = ""
 
 
 @dataclass(frozen=True)
-class Reopen:
+class ReopenCommand:
     verb: str = "reopen"
     usage: str = "reopen <incident> [because <text>]"
-    says: str = "say that a resolved incident is not over; it pages again"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "say that a resolved incident is not over; it pages again"
+    args: type[ReopenArgs] = ReopenArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incidents.get(args.incident)
+    def run(self, request: Request, args: ReopenArgs, context: CommandContext) -> Reply:
+        before = context.incidents.get(args.incident)
         if before.status is not Status.RESOLVED:
-            return Reply(said=f"Incident {before.id} is not resolved: it is {before.status}.")
-        after = desk.incidents.reopen(before, args.because)
-        return Reply(said=f"Incident {after.id} is open again: {after.title}")
+            return Reply(text=f"Incident {before.id} is not resolved: it is {before.status}.")
+        after = context.incidents.reopen(before, args.because)
+        return Reply(text=f"Incident {after.id} is open again: {after.title}")
 
 
-command = Reopen()
+command = ReopenCommand()

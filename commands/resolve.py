@@ -6,31 +6,31 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import IncidentNumber
-from bot.model import Ask, Reply, Status
-from bot.ports import Desk
+from bot.model import Reply, Request, Status
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class ResolveArgs:
     incident: Annotated[int, IncidentNumber()]
 
 
 @dataclass(frozen=True)
-class Resolve:
+class ResolveCommand:
     verb: str = "resolve"
     usage: str = "resolve <incident>"
-    says: str = "declare an incident over; it opens again if it goes on firing"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "declare an incident over; it opens again if it goes on firing"
+    args: type[ResolveArgs] = ResolveArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        before = desk.incidents.get(args.incident)
+    def run(self, request: Request, args: ResolveArgs, context: CommandContext) -> Reply:
+        before = context.incidents.get(args.incident)
         if before.status is Status.RESOLVED:
-            return Reply(said=f"Incident {before.id} was already resolved by {before.resolved_by}.")
-        after = desk.incidents.resolve(before)
+            return Reply(text=f"Incident {before.id} was already resolved by {before.resolved_by}.")
+        after = context.incidents.resolve(before)
         if after.firing:
-            return Reply(said=f"Incident {before.id} is resolved. {after.firing} of its alerts still fire.")
-        return Reply(said=f"Incident {before.id} is resolved.")
+            return Reply(text=f"Incident {before.id} is resolved. {after.firing} of its alerts still fire.")
+        return Reply(text=f"Incident {before.id} is resolved.")
 
 
-command = Resolve()
+command = ResolveCommand()

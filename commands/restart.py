@@ -15,39 +15,39 @@ from bot.workloads import place, restarting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class RestartArgs:
     service: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
-class Restart:
+class RestartAction:
     verb: str = "restart"
     usage: str = "restart <service>"
-    says: str = "replace every pod of a service by one that runs the same"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "replace every pod of a service by one that runs the same"
+    args: type[RestartArgs] = RestartArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {"workloads": "none that is paused, or whose pods only people replace"}
         )
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: RestartArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        site = place.site_of(tools, args.service)
-        return restarting.planned(site, place.workload_of(site))
+    def plan(self, args: RestartArgs, tools: Tools) -> Plan:
+        site = place.target_of(tools, args.service)
+        return restarting.plan(site, place.workload_of(site))
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        site = place.site_of(tools, args.service)
-        return restarting.done(site, place.workload_of(site), plan, run, tools)
+    def run(self, args: RestartArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        site = place.target_of(tools, args.service)
+        return restarting.run(site, place.workload_of(site), plan, run, tools)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        site = place.site_of(tools, args.service)
-        return restarting.looked_for(site, place.workload_of(site), plan, run, tools)
+    def probe(self, args: RestartArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        site = place.target_of(tools, args.service)
+        return restarting.probe(site, place.workload_of(site), plan, run, tools)
 
 
-action = Restart()
+action = RestartAction()

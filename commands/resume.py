@@ -11,39 +11,39 @@ from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
 from bot.kinds import Name
 from bot.model import Principal
-from bot.workloads.rollout_acts import looked
+from bot.workloads.rollout_acts import observe
 from bot.workloads.rollout_verbs import RESUME
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class ResumeArgs:
     service: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
-class Resume:
+class ResumeAction:
     verb: str = "resume"
     usage: str = "resume <service>"
-    says: str = "let a rollout go on that was paused by hand"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "let a rollout go on that was paused by hand"
+    args: type[ResumeArgs] = ResumeArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"kinds": "Argo Rollouts", "when": "while it is paused by hand"})
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: ResumeArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        return RESUME.plan(looked(tools, args.service))
+    def plan(self, args: ResumeArgs, tools: Tools) -> Plan:
+        return RESUME.plan(observe(tools, args.service))
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return RESUME.run(looked(tools, args.service), plan, run, tools)
+    def run(self, args: ResumeArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return RESUME.run(observe(tools, args.service), plan, run, tools)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return RESUME.probe(looked(tools, args.service), plan, run, tools)
+    def probe(self, args: ResumeArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return RESUME.probe(observe(tools, args.service), plan, run, tools)
 
 
-action = Resume()
+action = ResumeAction()

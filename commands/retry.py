@@ -11,39 +11,39 @@ from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
 from bot.kinds import Name
 from bot.model import Principal
-from bot.workloads.rollout_acts import looked
+from bot.workloads.rollout_acts import observe
 from bot.workloads.rollout_verbs import RETRY
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class RetryArgs:
     service: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
-class Retry:
+class RetryAction:
     verb: str = "retry"
     usage: str = "retry <service>"
-    says: str = "try an aborted rollout again from its first step"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "try an aborted rollout again from its first step"
+    args: type[RetryArgs] = RetryArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"kinds": "Argo Rollouts", "when": "after an abort"})
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: RetryArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        return RETRY.plan(looked(tools, args.service))
+    def plan(self, args: RetryArgs, tools: Tools) -> Plan:
+        return RETRY.plan(observe(tools, args.service))
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return RETRY.run(looked(tools, args.service), plan, run, tools)
+    def run(self, args: RetryArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return RETRY.run(observe(tools, args.service), plan, run, tools)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return RETRY.probe(looked(tools, args.service), plan, run, tools)
+    def probe(self, args: RetryArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return RETRY.probe(observe(tools, args.service), plan, run, tools)
 
 
-action = Retry()
+action = RetryAction()

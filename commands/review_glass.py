@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.kinds import After, Person, Text
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import FreeText, Keyword, Person
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewGlassArgs:
     person: Annotated[str, Person()]
-    because: Annotated[str, Text(most=500, asked="What did you find?"), After("because")]
+    because: Annotated[str, FreeText(max_length=500, question="What did you find?"), Keyword("because")]
 
 
 @dataclass(frozen=True)
-class ReviewGlass:
+class ReviewGlassCommand:
     verb: str = "review-glass"
     usage: str = "review-glass <person> because <text>"
-    says: str = "say what you found of somebody's broken glass; ends it, if it still counts"
+    summary: str = "say what you found of somebody's broken glass; ends it, if it still counts"
     args: type[ReviewGlassArgs] = ReviewGlassArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: ReviewGlassArgs, desk: Desk) -> Reply:
-        return desk.break_glass.review(args.person, args.because)
+    def run(self, request: Request, args: ReviewGlassArgs, context: CommandContext) -> Reply:
+        return context.break_glass.review(args.person, args.because)
 
 
-command = ReviewGlass()
+command = ReviewGlassCommand()

@@ -7,31 +7,31 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Moved, Tools
+from bot.acting import Conflict, Tools
 from bot.acts import Outcome, Plan, Risk
-from bot.kinds import After, Name, OneOf
+from bot.kinds import Keyword, Name, OneOf
 from bot.model import Principal
 from bot.workloads import going_back, place
-from bot.workloads.ways import WAY, Case, chosen
+from bot.workloads.ways import STRATEGY, StrategyRequest, strategy_of_plan
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class RollbackArgs:
     service: Annotated[str, Name()]
-    revision: Annotated[str, Name(), After("to")] = ""
-    replicas: Annotated[str, OneOf("keep"), After("replicas")] = ""
-    conflicts: Annotated[str, OneOf("force"), After("conflicts")] = ""
+    revision: Annotated[str, Name(), Keyword("to")] = ""
+    replicas: Annotated[str, OneOf("keep"), Keyword("replicas")] = ""
+    conflicts: Annotated[str, OneOf("force"), Keyword("conflicts")] = ""
 
 
 @dataclass(frozen=True)
-class Rollback:
+class RollbackAction:
     verb: str = "rollback"
     usage: str = "rollback <service> [to <revision>] [replicas <keep>] [conflicts <force>]"
-    says: str = "let a service run an older revision again"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "let a service run an older revision again"
+    args: type[RollbackArgs] = RollbackArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
@@ -42,48 +42,48 @@ class Rollback:
         )
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: RollbackArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
+    def plan(self, args: RollbackArgs, tools: Tools) -> Plan:
         case = _case(args, tools)
-        place.check_stays(case.site, case.thing)
-        way = going_back.way_for(case)
-        going_back.check_wishes(case, way)
+        place.check_not_deleting(case.site, case.workload)
+        way = going_back.strategy_for(case)
+        going_back.check_options(case, way)
         plan = way.plan(case)
         return replace(
             plan,
             effect=(going_back.why(case), *plan.effect),
-            seen={**plan.seen, WAY: way.name},
-            private=(*plan.private, WAY),
+            preconditions={**plan.preconditions, STRATEGY: way.name},
+            hidden=(*plan.hidden, STRATEGY),
         )
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+    def run(self, args: RollbackArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         case = _case(args, tools)
-        place.check_stays(case.site, case.thing)
-        way = chosen(going_back.WAYS, plan)
-        if going_back.way_for(case) is not way:
-            raise Moved(f"{case.site.workload} is kept by {case.owner} now. Nothing was done.")
+        place.check_not_deleting(case.site, case.workload)
+        way = strategy_of_plan(going_back.STRATEGIES, plan)
+        if going_back.strategy_for(case) is not way:
+            raise Conflict(f"{case.site.workload} is kept by {case.owner} now. Nothing was done.")
         return way.run(case, plan, run)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return chosen(going_back.WAYS, plan).probe(_case(args, tools), plan, run)
+    def probe(self, args: RollbackArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return strategy_of_plan(going_back.STRATEGIES, plan).probe(_case(args, tools), plan, run)
 
 
-def _case(args: Args, tools: Tools) -> Case:
-    site = place.site_of(tools, args.service)
+def _case(args: RollbackArgs, tools: Tools) -> StrategyRequest:
+    site = place.target_of(tools, args.service)
     thing = place.workload_of(site)
     owner = place.owner_of(site, thing)
-    return Case(
+    return StrategyRequest(
         service=args.service,
         site=site,
-        thing=thing,
+        workload=thing,
         owner=owner,
-        wish=args.revision,
+        wanted=args.revision,
         tools=tools,
-        keep=bool(args.replicas),
+        keep_replicas=bool(args.replicas),
         force=bool(args.conflicts),
     )
 
 
-action = Rollback()
+action = RollbackAction()

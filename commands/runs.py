@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot import states
-from bot.kinds import Nothing
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import NoArguments
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunsCommand:
     verb: str = "runs"
     usage: str = "runs"
-    says: str = "list the last runs and how they stand"
-    args: type[Nothing] = Nothing
-    reads: bool = True
+    summary: str = "list the last runs and how they stand"
+    args: type[NoArguments] = NoArguments
+    read_only: bool = True
 
-    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        found = desk.runs.list_recent()
+    def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
+        found = context.runs.list_recent()
         if not found:
-            return Reply(said="Nothing has run yet.")
-        head = states.summary(found)
-        return Reply(said="\n".join([*([head] if head else []), *map(states.line, found)]))
+            return Reply(text="Nothing has run yet.")
+        head = states.count_needing_attention(found)
+        return Reply(text="\n".join([*([head] if head else []), *map(states.describe_run, found)]))
 
 
-command = Runs()
+command = RunsCommand()

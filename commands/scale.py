@@ -10,35 +10,37 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
-from bot.kinds import After, Count, Name, Span
+from bot.kinds import Duration, Integer, Keyword, Name
 from bot.model import Principal
 from bot.workloads import scaling
-from bot.workloads.moves import Wish
+from bot.workloads.moves import ScaleRequest
 
 _MOST = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class ScaleArgs:
     service: Annotated[str, Name()]
-    replicas: Annotated[int, Count(0, _MOST, "a replica count")]
-    ceiling: Annotated[int | None, Count(1, _MOST, "a replica count"), After("max")] = None
-    held: Annotated[timedelta | None, Span(least=timedelta(minutes=1), most=timedelta(days=7)), After("for")] = None
+    replicas: Annotated[int, Integer(0, _MOST, "a replica count")]
+    ceiling: Annotated[int | None, Integer(1, _MOST, "a replica count"), Keyword("max")] = None
+    held: Annotated[
+        timedelta | None, Duration(minimum=timedelta(minutes=1), maximum=timedelta(days=7)), Keyword("for")
+    ] = None
 
     @property
-    def wish(self) -> Wish:
-        return Wish(service=self.service, count=self.replicas, ceiling=self.ceiling)
+    def wish(self) -> ScaleRequest:
+        return ScaleRequest(service=self.service, count=self.replicas, ceiling=self.ceiling)
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScaleAction:
     verb: str = "scale"
     usage: str = f"scale <service> <replicas 0-{_MOST}> [max <ceiling 1-{_MOST}>] [for <duration>]"
-    says: str = "give a service more or fewer replicas"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = True
+    summary: str = "give a service more or fewer replicas"
+    args: type[ScaleArgs] = ScaleArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = True
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
@@ -49,17 +51,17 @@ class Scale:
         )
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: ScaleArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
+    def plan(self, args: ScaleArgs, tools: Tools) -> Plan:
         return scaling.plan(args.wish, args.held or timedelta(0), tools)
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+    def run(self, args: ScaleArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         return scaling.run(args.wish, plan, run, tools)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
+    def probe(self, args: ScaleArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
         return scaling.probe(args.wish, plan, run, tools)
 
 
-action = Scale()
+action = ScaleAction()

@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.kinds import After, Handle, OneOf, Text
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import FreeText, Handle, Keyword, OneOf
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettleArgs:
     run: Annotated[str, Handle()]
     ended: Annotated[str, OneOf("done", "failed")]
-    because: Annotated[str, Text(most=500), After("because")]
+    because: Annotated[str, FreeText(max_length=500), Keyword("because")]
 
 
 @dataclass(frozen=True)
-class Settle:
+class SettleCommand:
     verb: str = "settle"
     usage: str = "settle <run> <done|failed> because <text>"
-    says: str = "say how a run ended that ended as unknown, after looking"
+    summary: str = "say how a run ended that ended as unknown, after looking"
     args: type[SettleArgs] = SettleArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: SettleArgs, desk: Desk) -> Reply:
-        return desk.runs.record_result(args.run, args.ended, args.because)
+    def run(self, request: Request, args: SettleArgs, context: CommandContext) -> Reply:
+        return context.runs.record_result(args.run, args.ended, args.because)
 
 
-command = Settle()
+command = SettleCommand()

@@ -7,41 +7,41 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import IncidentNumber
-from bot.model import Ask, Incident, Reply, Status
-from bot.ports import Desk
+from bot.model import Incident, Reply, Request, Status
+from bot.ports import CommandContext
 
 _ALERTS, _NOTES = 5, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class ShowArgs:
     incident: Annotated[int, IncidentNumber()]
 
 
 @dataclass(frozen=True)
-class Show:
+class ShowCommand:
     verb: str = "show"
     usage: str = "show <incident>"
-    says: str = "show where an incident stands, what fires and what was noted"
-    args: type[Args] = Args
-    reads: bool = True
+    summary: str = "show where an incident stands, what fires and what was noted"
+    args: type[ShowArgs] = ShowArgs
+    read_only: bool = True
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        return Reply(said="\n".join(_lines(desk.incidents.get(args.incident), desk)))
+    def run(self, request: Request, args: ShowArgs, context: CommandContext) -> Reply:
+        return Reply(text="\n".join(_lines(context.incidents.get(args.incident), context)))
 
 
-def _lines(one: Incident, desk: Desk) -> Iterator[str]:
+def _lines(one: Incident, context: CommandContext) -> Iterator[str]:
     yield f"#{one.id} {one.title}"
     yield f"{one.severity}, {one.status}, {one.firing} of {one.total} alerts firing{_owner(one)}"
     yield f"opened {one.opened_at:%Y-%m-%d %H:%M} UTC"
     if one.resolved_at:
         yield f"resolved {one.resolved_at:%Y-%m-%d %H:%M} UTC by {one.resolved_by}"
-    names = desk.incidents.list_firing_alerts(one, _ALERTS)
+    names = context.incidents.list_firing_alerts(one, _ALERTS)
     if names:
         more = f" and {one.firing - len(names)} more" if one.firing > len(names) else ""
         yield f"firing: {', '.join(names)}{more}"
-    for event in desk.incidents.list_notes(one, _NOTES):
-        yield f"{event.at:%H:%M} {event.said}"
+    for event in context.incidents.list_notes(one, _NOTES):
+        yield f"{event.at:%H:%M} {event.text}"
 
 
 def _owner(one: Incident) -> str:
@@ -50,4 +50,4 @@ def _owner(one: Incident) -> str:
     return f", assigned to {one.owner}" if one.status is Status.OPEN else f", {one.owner} has it"
 
 
-command = Show()
+command = ShowCommand()

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Annotated
 
 from bot import silencing
-from bot.acting import Matched, Matcher, Moved, Tools
-from bot.acts import Ended, Outcome, Plan, Risk
-from bot.kinds import After, Matchers, Span, Text, spell
+from bot.acting import Conflict, MatchedAlert, Matcher, Tools
+from bot.acts import Outcome, Plan, Result, Risk
+from bot.kinds import Duration, FreeText, Keyword, Matchers, spell
 from bot.model import Principal
 from bot.ports import Rejected
 
@@ -19,21 +19,21 @@ _SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class SilenceArgs:
     matchers: Annotated[tuple[Matcher, ...], Matchers()]
-    held: Annotated[timedelta, Span(least=_SHORTEST, most=_LONGEST), After("for")]
-    because: Annotated[str, Text(500), After("because")] = ""
+    held: Annotated[timedelta, Duration(minimum=_SHORTEST, maximum=_LONGEST), Keyword("for")]
+    because: Annotated[str, FreeText(500), Keyword("because")] = ""
 
 
 @dataclass(frozen=True)
-class Silence:
+class SilenceAction:
     verb: str = "silence"
     usage: str = "silence <name=value ...> for <duration> [because <text>]"
-    says: str = "let Alertmanager be quiet about some alerts for a while"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = False
+    summary: str = "let Alertmanager be quiet about some alerts for a while"
+    args: type[SilenceArgs] = SilenceArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = False
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
@@ -44,67 +44,69 @@ class Silence:
         )
     )
 
-    def target(self, args: Args) -> str:
+    def target(self, args: SilenceArgs) -> str:
         """The service, where the silence cannot reach beyond one; else all of them, because it may be any."""
         return next((one.value for one in args.matchers if (one.name, one.op) == ("service", "=") and one.value), "*")
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        silencing.check_named(args.matchers)
+    def plan(self, args: SilenceArgs, tools: Tools) -> Plan:
+        silencing.check_specific(args.matchers)
         if not _SHORTEST <= args.held <= _LONGEST:
             said = (
                 f"A silence lasts {spell(_SHORTEST)} to {spell(_LONGEST)}. Nothing was done. Choose another duration."
             )
             raise Rejected(said, code="bad_duration")
-        silences = silencing.tool(tools)
-        covered, firing = silences.matched(args.matchers), silences.matched(())
-        seen = silencing.covers(covered)
+        silences = silencing.silences_of(tools)
+        covered, firing = silences.matching_alerts(args.matchers), silences.matching_alerts(())
+        seen = silencing.alert_kinds(covered)
         self._check_kinds(covered)
         return Plan(
             target=self.target(args),
             effect=(
-                f"For {spell(args.held)} Alertmanager tells nobody of alerts with {silencing.written(args.matchers)}.",
+                f"For {spell(args.held)} Alertmanager tells nobody of alerts with {silencing.format_matchers(args.matchers)}.",
                 *_of_what_fires(covered, firing),
                 "Nor does it tell that they end: their incidents stay as they are until then.",
                 "It is undone by `unsilence` and the number that the silence gets.",
             ),
-            radius=silencing.whose(covered),
-            seen={"covers": seen},
-            private=("covers",),  # the effect tells the same for people
+            blast_radius=silencing.describe_scope(covered),
+            preconditions={"covers": seen},
+            hidden=("covers",),  # the effect tells the same for people
         )
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        silences = silencing.tool(tools)
-        unseen = silencing.unseen(silences.matched(args.matchers), plan.seen["covers"])
+    def run(self, args: SilenceArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        silences = silencing.silences_of(tools)
+        unseen = silencing.new_kinds(silences.matching_alerts(args.matchers), plan.preconditions["covers"])
         if unseen:
             more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
-            raise Moved(f"It would now also cover {unseen[0]}{more}. Nothing was done.")
+            raise Conflict(f"It would now also cover {unseen[0]}{more}. Nothing was done.")
         until = tools.now() + args.held
         comment = f"{args.because} {_mark(run)}".strip()
-        number = silences.silence(args.matchers, until=until, by=by.id, comment=comment)
+        number = silences.create(args.matchers, until=until, by=by.id, comment=comment)
         return _done(number, f"until {until:%Y-%m-%d %H:%M} UTC")
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        found = silencing.tool(tools).standing(_mark(run), ended=True)
+    def probe(self, args: SilenceArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        found = silencing.silences_of(tools).active(_mark(run), ended=True)
         mine = [one for one in found if one.comment.endswith(_mark(run))]
         if not mine:
-            return Outcome(ended=Ended.FAILED, said="Alertmanager has no silence of this run. Nothing was changed.")
+            return Outcome(
+                result=Result.FAILED, message="Alertmanager has no silence of this run. Nothing was changed."
+            )
         return _done(mine[0].id, f"until {mine[0].ends_at:%Y-%m-%d %H:%M} UTC")
 
-    def _check_kinds(self, covered: Sequence[Matched]) -> None:
+    def _check_kinds(self, covered: Sequence[MatchedAlert]) -> None:
         kinds = len({(one.title, one.severity, one.service) for one in covered})
         if kinds > silencing.MOST_KINDS:
             said = f"That covers {kinds} kinds of alert, and {silencing.MOST_KINDS} are the most. Nothing was done."
             raise Rejected(f"{said} Name fewer: one service, or one alertname.", code="too_wide")
 
 
-def _of_what_fires(covered: Sequence[Matched], firing: Sequence[Matched]) -> tuple[str, ...]:
+def _of_what_fires(covered: Sequence[MatchedAlert], firing: Sequence[MatchedAlert]) -> tuple[str, ...]:
     if not covered:
         return ("Nothing that fires now is covered.",)
-    said = f"It covers {silencing.count(covered)} of the {len(firing)} that fire now:"
+    said = f"It covers {silencing.describe_count(covered)} of the {len(firing)} that fire now:"
     # Alerts may begin between the two looks.
     if len(covered) >= len(firing):
-        said = f"It covers ALL of what fires now, {silencing.count(covered)}:"
-    return (said, *silencing.lines(covered))
+        said = f"It covers ALL of what fires now, {silencing.describe_count(covered)}:"
+    return (said, *silencing.describe_kinds(covered))
 
 
 def _mark(run: str) -> str:
@@ -114,7 +116,7 @@ def _mark(run: str) -> str:
 
 def _done(number: str, until: str) -> Outcome:
     undo = f"unsilence {number}"
-    return Outcome(ended=Ended.DONE, said=f"Silence {number} stands {until}. `{undo}` ends it.", undo=undo)
+    return Outcome(result=Result.DONE, message=f"Silence {number} stands {until}. `{undo}` ends it.", undo_command=undo)
 
 
-action = Silence()
+action = SilenceAction()

@@ -10,47 +10,47 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bot import silencing
-from bot.acting import Silenced, Tools
-from bot.acts import Ended, Outcome, Plan, Risk
-from bot.kinds import Nothing
+from bot.acting import ActiveSilence, Tools
+from bot.acts import Outcome, Plan, Result, Risk
+from bot.kinds import NoArguments
 from bot.model import Principal
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class StandingSilences:
+class SilencesAction:
     verb: str = "silences"
     usage: str = "silences"
-    says: str = "list the silences that stand, the first to end first"
-    args: type[Nothing] = Nothing
+    summary: str = "list the silences that stand, the first to end first"
+    args: type[NoArguments] = NoArguments
     risk: Risk = Risk.NONE
-    reads: bool = True
-    slow: bool = False
+    read_only: bool = True
+    long_running: bool = False
     limits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"shown": f"the first {_SHOWN}", "changed": "nothing"})
     )
 
-    def target(self, args: Nothing) -> str:
+    def target(self, args: NoArguments) -> str:
         return ""
 
-    def plan(self, args: Nothing, tools: Tools) -> Plan:
-        standing = sorted(silencing.tool(tools).standing(""), key=lambda one: (one.ends_at, one.id))
+    def plan(self, args: NoArguments, tools: Tools) -> Plan:
+        standing = sorted(silencing.silences_of(tools).active(""), key=lambda one: (one.ends_at, one.id))
         effect = [_line(one) for one in standing[:_SHOWN]] or ["No silence stands."]
         if len(standing) > _SHOWN:
             effect.append(f"... and {len(standing) - _SHOWN} more; Alertmanager shows them all.")
-        return Plan(target="", effect=tuple(effect), radius="nothing is changed")
+        return Plan(target="", effect=tuple(effect), blast_radius="nothing is changed")
 
-    def run(self, args: Nothing, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return Outcome(ended=Ended.DONE, said="\n".join(plan.effect))
+    def run(self, args: NoArguments, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return Outcome(result=Result.DONE, message="\n".join(plan.effect))
 
-    def probe(self, args: Nothing, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return Outcome(ended=Ended.FAILED, said="A list changes nothing. Ask again.")
+    def probe(self, args: NoArguments, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return Outcome(result=Result.FAILED, message="A list changes nothing. Ask again.")
 
 
-def _line(one: Silenced) -> str:
-    matchers, comment = silencing.written(one.matchers), " ".join(one.comment.split())
+def _line(one: ActiveSilence) -> str:
+    matchers, comment = silencing.format_matchers(one.matchers), " ".join(one.comment.split())
     return f"{one.id} until {one.ends_at:%Y-%m-%d %H:%M} UTC by {one.by or '?'}: {matchers[:200]} ({comment[:200]})"
 
 
-action = StandingSilences()
+action = SilencesAction()

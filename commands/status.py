@@ -11,43 +11,43 @@ from types import MappingProxyType
 from typing import Annotated
 
 from bot.acting import Tools
-from bot.acts import Ended, Outcome, Plan, Risk
+from bot.acts import Outcome, Plan, Result, Risk
 from bot.kinds import Name
 from bot.model import Principal
 from bot.workloads import place, telling
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class StatusArgs:
     service: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
-class Status:
+class StatusAction:
     verb: str = "status"
     usage: str = "status <service>"
-    says: str = "tell how a service runs now, and how far its rollout is"
-    args: type[Args] = Args
+    summary: str = "tell how a service runs now, and how far its rollout is"
+    args: type[StatusArgs] = StatusArgs
     risk: Risk = Risk.NONE
-    reads: bool = True
-    slow: bool = False
+    read_only: bool = True
+    long_running: bool = False
     limits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"changed": "nothing"}))
 
-    def target(self, args: Args) -> str:
+    def target(self, args: StatusArgs) -> str:
         return args.service
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        site = place.site_of(tools, args.service)
+    def plan(self, args: StatusArgs, tools: Tools) -> Plan:
+        site = place.target_of(tools, args.service)
         place.workload_of(site)
-        return Plan(target=args.service, effect=(f"Look at {site.workload}.",), radius="nothing is changed")
+        return Plan(target=args.service, effect=(f"Look at {site.workload}.",), blast_radius="nothing is changed")
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        site = place.site_of(tools, args.service)
-        told = telling.told(site, place.workload_of(site), tools.now())
-        return Outcome(ended=Ended.DONE, said="\n".join(told.lines), buttons=told.buttons, moves=told.moves)
+    def run(self, args: StatusArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        site = place.target_of(tools, args.service)
+        told = telling.describe(site, place.workload_of(site), tools.now())
+        return Outcome(result=Result.DONE, message="\n".join(told.lines), buttons=told.buttons, live=told.is_changing)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return Outcome(ended=Ended.FAILED, said="A look changes nothing. Ask again.")
+    def probe(self, args: StatusArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return Outcome(result=Result.FAILED, message="A look changes nothing. Ask again.")
 
 
-action = Status()
+action = StatusAction()

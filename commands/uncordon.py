@@ -15,32 +15,32 @@ from bot.workloads import cordoning
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class UncordonArgs:
     node: Annotated[str, Name()]  #: with its cluster: "main/ip-10-0-0-1"
 
 
 @dataclass(frozen=True)
-class Uncordon:
+class UncordonAction:
     verb: str = "uncordon"
     usage: str = "uncordon <node>"
-    says: str = "let a node take new pods again"
-    args: type[Args] = Args
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = False
+    summary: str = "let a node take new pods again"
+    args: type[UncordonArgs] = UncordonArgs
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = False
     limits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"nodes": "one at a time"}))
 
-    def target(self, args: Args) -> str:
+    def target(self, args: UncordonArgs) -> str:
         return args.node
 
-    def plan(self, args: Args, tools: Tools) -> Plan:
-        return cordoning.planned(cordoning.site_of(tools, args.node), closed=False)
+    def plan(self, args: UncordonArgs, tools: Tools) -> Plan:
+        return cordoning.plan(cordoning.site_of(tools, args.node), closed=False)
 
-    def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return cordoning.done(cordoning.site_of(tools, args.node), plan, run, closed=False)
+    def run(self, args: UncordonArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
+        return cordoning.run(cordoning.site_of(tools, args.node), plan, run, closed=False)
 
-    def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return cordoning.looked_for(cordoning.site_of(tools, args.node), plan, run)
+    def probe(self, args: UncordonArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
+        return cordoning.probe(cordoning.site_of(tools, args.node), plan, run)
 
 
-action = Uncordon()
+action = UncordonAction()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import Handle
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,15 +16,15 @@ class UndoArgs:
 
 
 @dataclass(frozen=True)
-class Undo:
+class UndoCommand:
     verb: str = "undo"
     usage: str = "undo <run>"
-    says: str = "plan the way back from what a run did; refused where somebody has changed it since"
+    summary: str = "plan the way back from what a run did; refused where somebody has changed it since"
     args: type[UndoArgs] = UndoArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: UndoArgs, desk: Desk) -> Reply:
-        return desk.runs.undo(args.run)
+    def run(self, request: Request, args: UndoArgs, context: CommandContext) -> Reply:
+        return context.runs.undo(args.run)
 
 
-command = Undo()
+command = UndoCommand()

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bot.kinds import Name
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class UnlinkArgs:
     place: Annotated[str, Name()]
 
 
 @dataclass(frozen=True)
-class Unlink:
+class UnlinkCommand:
     verb: str = "unlink"
     usage: str = "unlink <place>"
-    says: str = "give up the account that you linked in a place, such as telegram"
-    args: type[Args] = Args
-    reads: bool = False
+    summary: str = "give up the account that you linked in a place, such as telegram"
+    args: type[UnlinkArgs] = UnlinkArgs
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: Args, desk: Desk) -> Reply:
-        return desk.accounts.unlink(args.place)
+    def run(self, request: Request, args: UnlinkArgs, context: CommandContext) -> Reply:
+        return context.accounts.unlink(args.place)
 
 
-command = Unlink()
+command = UnlinkCommand()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.kinds import Nothing
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import NoArguments
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True)
-class Whoami:
+class WhoamiCommand:
     verb: str = "whoami"
     usage: str = "whoami"
-    says: str = "who the bot takes you for, with your accounts and roles, and why"
-    args: type[Nothing] = Nothing
-    reads: bool = True
+    summary: str = "who the bot takes you for, with your accounts and roles, and why"
+    args: type[NoArguments] = NoArguments
+    read_only: bool = True
 
-    def run(self, ask: Ask, args: Nothing, desk: Desk) -> Reply:
-        return Reply(said="\n".join(desk.accounts.describe_identity()))
+    def run(self, request: Request, args: NoArguments, context: CommandContext) -> Reply:
+        return Reply(text="\n".join(context.accounts.describe_identity()))
 
 
-command = Whoami()
+command = WhoamiCommand()

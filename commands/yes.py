@@ -8,27 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.kinds import Handle, Text
-from bot.model import Ask, Reply
-from bot.ports import Desk
+from bot.kinds import FreeText, Handle
+from bot.model import Reply, Request
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)
 class YesArgs:
     handle: Annotated[str, Handle()]
-    name: Annotated[str | None, Text(shown="name")] = None
+    name: Annotated[str | None, FreeText(placeholder="name")] = None
 
 
 @dataclass(frozen=True)
-class Yes:
+class YesCommand:
     verb: str = "yes"
     usage: str = "yes <handle> [<name>]"
-    says: str = "approve a plan that somebody asked for, or confirm your own"
+    summary: str = "approve a plan that somebody asked for, or confirm your own"
     args: type[YesArgs] = YesArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: YesArgs, desk: Desk) -> Reply:
-        return desk.plans.approve(args.handle, args.name or "")
+    def run(self, request: Request, args: YesArgs, context: CommandContext) -> Reply:
+        return context.plans.approve(args.handle, args.name or "")
 
 
-command = Yes()
+command = YesCommand()

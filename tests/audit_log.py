@@ -19,7 +19,7 @@ import psycopg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bot.inspection.note import Key
+from bot.inspection.note import VerifierKey
 
 BEGAN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORIGIN = "vakhta.example"
@@ -39,7 +39,7 @@ class Pen:
 
     def __init__(self, seed: int = 1, name: str = ORIGIN) -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
-        self.key = Key(name=name, public=self._private.public_key().public_bytes_raw())
+        self.key = VerifierKey(name=name, public=self._private.public_key().public_bytes_raw())
 
     def note(self, size: int, root: bytes, at: datetime, origin: str = ORIGIN) -> str:
         text = f"{origin}\n{size}\n{b64encode(root).decode()}\nat {rfc3339(at)}\n"

@@ -10,11 +10,11 @@ from bot.__main__ import main
 from bot.acts import AuditEntry, Code
 from bot.notary import Notary
 from bot.note import key_id
-from bot.signer import Signer, handed_over, signed
+from bot.signer import Signer, sign_checkpoint, sign_handover
 from bot.store import checkpoints, ledger, seals
 from bot.store.engine import Store
 from bot.tools import anchors, signing
-from bot.tree import Range
+from bot.tree import MerkleRange
 from tests.audit_log import HandMade
 
 SEED = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -32,7 +32,7 @@ class Place:
         """Recorded, sealed, signed and anchored as the running bot does it."""
         store = Store(self.url, now=lambda: datetime.now(UTC) - timedelta(days=days_ago))
         with store.begin() as tx:
-            ledger.record(tx, entries or [AuditEntry(code=Code.ANSWERED, by="ana", said="So.", incident_id=42)])
+            ledger.append(tx, entries or [AuditEntry(code=Code.ANSWERED, by="ana", message="So.", incident_id=42)])
         notary = Notary(store, signer=signer_of(seed), anchors={"file": anchors.to_file(self.outside)})
         notary.start()
         notary.stop(timedelta(seconds=10))
@@ -46,9 +46,9 @@ class Place:
         notary.stop(timedelta(seconds=10))
         with store.read() as seen:
             last = checkpoints.newest(seen.sql)
-        tree = checkpoints.grown(store, last.tree if last else Range())
+        tree = checkpoints.extended_tree(store, last.tree if last else MerkleRange())
         with store.begin(seals.LANE) as tx:
-            assert checkpoints.put(tx, signed(signer, tree, tx.now))
+            assert checkpoints.put(tx, sign_checkpoint(signer, tree, tx.now))
         store.close()
 
     def hand_over(self, old: Signer, new: Signer) -> None:
@@ -57,9 +57,9 @@ class Place:
         notary = Notary(store, signer=None)
         notary.start()
         notary.seal()
-        tree = checkpoints.grown(store, Range())
+        tree = checkpoints.extended_tree(store, MerkleRange())
         with store.begin(seals.LANE) as tx:
-            assert checkpoints.put(tx, handed_over(old, new, tree, tx.now))
+            assert checkpoints.put(tx, sign_handover(old, new, tree, tx.now))
         store.close()
 
     def asked(self, statement: str) -> list[object]:

@@ -25,13 +25,13 @@ from starlette.responses import PlainTextResponse
 
 from bot.book import Role, Rule
 from bot.catalog import Service
-from bot.gatekeeping import Gatekeeper
-from bot.meters import Meters
-from bot.rules import Rules
+from bot.gatekeeping import FlaggerGates
+from bot.meters import Metrics
+from bot.rules import AlertRules
 from bot.store.engine import Store
-from bot.web.feed import Bell
-from bot.web.flagger import Asks
-from bot.web.server import Server, build
+from bot.web.feed import FeedSignal
+from bot.web.flagger import GateClients
+from bot.web.server import Server, build_web
 from tests.house import ANA, BO, CY, ROLES, SEVERITIES, Clock, House
 
 FOLDER = Path(__file__).parent / "fixtures" / "before"
@@ -41,10 +41,10 @@ LEFT_AT = datetime(2025, 6, 2, 14, 30, tzinfo=UTC)
 _SENTENCES = frozenset({"why", "why_not", "todo"})
 
 #: Ana asks, Bo breaks the glass, Cy approves and settles; a plan of Bo's needs two more people.
-RULES = Rules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+RULES = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
 SCALER = Role(name="scaler", allow=(Rule(do="scale *"),))
 PAIR = Role(name="pair", allow=(Rule(do="turn *", approvals=2),))
-FIRE = Role(name="fire", allow=(Rule(do="turn *"), Rule(do="undo")), glass=True)
+FIRE = Role(name="fire", allow=(Rule(do="turn *"), Rule(do="undo")), break_glass=True)
 DI = replace(CY, id="di", name="Di", roles=frozenset({"approver"}))
 EL = replace(ANA, id="el", name="El", roles=frozenset({"pair"}))
 PEOPLE = {
@@ -106,17 +106,17 @@ def shown_then() -> Any:
 @contextmanager
 def _served(store: Store) -> Iterator[str]:
     server = Server(
-        build(
+        build_web(
             alerts=PlainTextResponse(),
             store=store,
             channels={},
             checks={},
             shown={},
-            owed=lambda: (),
-            meters=Meters(),
+            outbox_sizes=lambda: (),
+            meters=Metrics(),
             refused=lambda _place, _code: None,
-            bell=Bell(),
-            flagger=Asks(answer=Gatekeeper(store).answer, tokens={}),
+            feed_signal=FeedSignal(),
+            flagger=GateClients(answer=FlaggerGates(store).answer, tokens={}),
             public_url="http://127.0.0.1:8080",
             api_token=None,
             version="0",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
 
-from bot.acting import Moved, Tools, Unsure
-from bot.acts import Ended, Outcome, Plan, Risk
-from bot.kinds import After, Count, Name, Span
+from bot.acting import Conflict, OutcomeUnknown, Tools
+from bot.acts import Outcome, Plan, Result, Risk
+from bot.kinds import Duration, Integer, Keyword, Name
 from bot.model import Principal
 from bot.ports import Rejected
 
@@ -53,14 +53,14 @@ class Dials:
 
 def lost() -> None:
     """The answer to a call is lost."""
-    raise Unsure("the connection was cut")
+    raise OutcomeUnknown("the connection was cut")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TurnArgs:
     service: Annotated[str, Name()]
-    value: Annotated[int, Count(0, 100)]
-    held: Annotated[timedelta | None, Span(most=timedelta(days=1)), After("for")] = None
+    value: Annotated[int, Integer(0, 100)]
+    held: Annotated[timedelta | None, Duration(maximum=timedelta(days=1)), Keyword("for")] = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Turn:
     dials: Dials
     verb: str = "turn"
     usage: str = "turn <service> <value 0-100> [for <duration>]"
-    says: str = "turn a dial"
+    summary: str = "turn a dial"
     args: type[TurnArgs] = TurnArgs
-    risk: Risk = Risk.UNDOABLE
-    reads: bool = False
-    slow: bool = False
+    risk: Risk = Risk.REVERSIBLE
+    read_only: bool = False
+    long_running: bool = False
     limits: Mapping[str, str] = field(default_factory=lambda: {"value": "0 to 100"})
     check: str = ""
     typed: bool = False  #: a dial is turned to 0 only by a yes that names it
@@ -87,22 +87,22 @@ class Turn:
         return Plan(
             target=args.service,
             effect=(f"{args.service} goes from {now} to {args.value}",),
-            radius="one dial",
-            seen={"value": str(now)},
-            undo=f"turn {args.service} {now}",
+            blast_radius="one dial",
+            preconditions={"value": str(now)},
+            undo_command=f"turn {args.service} {now}",
             check=self.check,
-            within=timedelta(minutes=5) if self.check else timedelta(0),
-            lasts=args.held or timedelta(0),
-            typed=args.service if self.typed and args.value == 0 else "",
-            others=self.dials.others,
+            check_duration=timedelta(minutes=5) if self.check else timedelta(0),
+            undo_after=args.held or timedelta(0),
+            confirm_name=args.service if self.typed and args.value == 0 else "",
+            approvals_needed=self.dials.others,
         )
 
     def run(self, args: TurnArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         now = self.dials.read(args.service)
-        if str(now) != plan.seen["value"]:
-            raise Moved(f"value: {plan.seen['value']} -> {now}")
+        if str(now) != plan.preconditions["value"]:
+            raise Conflict(f"value: {plan.preconditions['value']} -> {now}")
         for step in self.dials.steps:
-            tools.report(step())
+            tools.report_progress(step())
         self.dials.turn(args.service, args.value, run)
         return self._done(args)
 
@@ -110,8 +110,8 @@ class Turn:
         self.dials.read(args.service)
         if self.dials.last_run.get(args.service) == run:
             return self._done(args)
-        return Outcome(ended=Ended.FAILED, said="It was not turned. Nothing was changed.")
+        return Outcome(result=Result.FAILED, message="It was not turned. Nothing was changed.")
 
     def _done(self, args: TurnArgs) -> Outcome:
         said, left = f"{args.service} is at {args.value}.", {"value": str(args.value)}
-        return Outcome(ended=Ended.DONE, said=said, unwell=self.dials.unwell, left=left)
+        return Outcome(result=Result.DONE, message=said, degraded=self.dials.unwell, expected_state=left)

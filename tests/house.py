@@ -16,33 +16,46 @@ from typing import Any
 
 import commands
 from bot import alarms, undelivered
-from bot.accounts import GroupsOf, Vouches
+from bot.accounts import AccountVerifier, GroupPlatform
 from bot.acting import Tools
 from bot.acts import Code, Risk
-from bot.book import Book, Freeze, Role, Rule
-from bot.breaking import Breaking
-from bot.delivery import Delivery, Patience
-from bot.following import Following
-from bot.gate import Gate
-from bot.intake import Intake, Taken
-from bot.linking import Linking
-from bot.model import NOBODY, Alert, Ask, Delivered, Event, Incident, Kind, Notice, Principal, Reply, Severity, What
-from bot.owing import Mouth
+from bot.book import Freeze, Policy, Role, Rule
+from bot.breaking import BreakGlass
+from bot.delivery import Backoff, Sender
+from bot.following import LiveAnswers
+from bot.gate import Dispatcher
+from bot.intake import Intake, IntakeResult
+from bot.linking import AccountLinking
+from bot.model import (
+    UNKNOWN_PRINCIPAL,
+    Alert,
+    AlertBatch,
+    Event,
+    EventType,
+    Incident,
+    MessageKind,
+    Notification,
+    Principal,
+    Reply,
+    Request,
+    Severity,
+)
+from bot.owing import Subscription
 from bot.people import People
-from bot.ports import Channel, Door, Heard, Limit, Rejected, Undelivered
-from bot.reports import Reports
-from bot.rights import Opinion, Rights
-from bot.rules import Rules
-from bot.runs import Parts as RunsParts
-from bot.runs import Runs
+from bot.ports import Channel, Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
+from bot.reports import RunReports
+from bot.rights import Authorizer, ExternalPolicy
+from bot.rules import AlertRules
+from bot.runs import Runner
+from bot.runs import RunnerParts as RunsParts
 from bot.store import claims, ledger
 from bot.store.engine import Store, Unavailable
 from bot.store.reading import DeliveryView
-from bot.story import Written
-from bot.tending import Tending
-from bot.verbs import Verbs, args_of, names_said
-from bot.vouching import Vouching
-from bot.watch import Watch
+from bot.story import Committed
+from bot.tending import Upkeep
+from bot.verbs import Registry, args_of, known_names
+from bot.vouching import AccountVerification
+from bot.watch import Scheduler
 from tests.dials import Dials, Turn
 from tests.fakes.chat import Chat
 
@@ -99,7 +112,7 @@ def alert(
         fingerprint=fingerprint or f"{name}-1",
         firing=firing,
         labels={"alertname": name, "severity": severity, **(labels or {})},
-        notes={},
+        annotations={},
         starts_at=starts_at,
         ends_at=ends_at,
     )
@@ -110,43 +123,43 @@ class Mouthpiece:
     """A channel that keeps what it was given. `fail_with` makes the next deliveries fail, one error each."""
 
     name: str
-    kinds: frozenset[Kind]
-    wants: frozenset[What] = frozenset(What)
-    limits: tuple[Limit, ...] = ()
+    kinds: frozenset[MessageKind]
+    event_types: frozenset[EventType] = frozenset(EventType)
+    limits: tuple[RateLimit, ...] = ()
     threads: int = 1
     accounts: bool = True
     pages: bool = False
     local: bool = False
     ignores_above: int | None = None
-    given: list[Notice] = field(default_factory=list)
+    given: list[Notification] = field(default_factory=list)
     fail_with: list[Exception] = field(default_factory=list)
     meanwhile: list[Callable[[], object]] = field(default_factory=list)  #: happens while one is being sent
     busy: Callable[[], bool] = lambda: False
 
-    def deliver(self, notice: Notice) -> str | None:
+    def deliver(self, notice: Notification) -> str | None:
         assert not self.busy(), "a channel was called inside a transaction"
         self.given.append(notice)
         if self.meanwhile:
             self.meanwhile.pop(0)()
         if self.fail_with:
             raise self.fail_with.pop(0)
-        if notice.kind is Kind.CARD:
+        if notice.kind is MessageKind.CARD:
             return notice.ref or f"{self.name}:{notice.incident.id}"
         return None
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         raise AssertionError("nobody speaks to a mouthpiece")
 
-    def start(self, door: Door) -> None:
+    def start(self, door: Gateway) -> None:
         """Nothing to listen to."""
 
     def stop(self) -> None:
         """Nothing to stop."""
 
-    def healthy(self) -> str | None:
+    def health_problem(self) -> str | None:
         return None
 
-    def takes(self, incident: Incident) -> bool:
+    def accepts(self, incident: Incident) -> bool:
         return True
 
     def said(self) -> list[str]:
@@ -154,11 +167,11 @@ class Mouthpiece:
         return [_line(notice) for notice in self.given]
 
 
-def _line(notice: Notice) -> str:
-    if notice.kind is Kind.CARD:
+def _line(notice: Notification) -> str:
+    if notice.kind is MessageKind.CARD:
         return f"{'edit' if notice.ref else 'post'} {notice.incident.status} {notice.incident.title}"
     assert notice.event is not None
-    return f"{notice.kind} {notice.event.what}: {notice.event.said}"
+    return f"{notice.kind} {notice.event.type}: {notice.event.text}"
 
 
 class House:
@@ -171,38 +184,40 @@ class House:
         self,
         url: str,
         *,
-        rules: Rules | None = None,
+        rules: AlertRules | None = None,
         roles: Sequence[Role] = ROLES,
         freezes: Sequence[Freeze] = (),
-        opinion: Opinion | None = None,
+        opinion: ExternalPolicy | None = None,
     ) -> None:
         self.clock = Clock()
         self.opinion = opinion
-        self.written: list[Written] = []
+        self.written: list[Committed] = []
         self.store = Store(url, now=self.clock)
-        chat = frozenset({Kind.CARD, Kind.LINE})
+        chat = frozenset({MessageKind.CARD, MessageKind.LINE})
         self.slack = Mouthpiece("slack", chat)
         self.telegram = Mouthpiece("telegram", chat)
-        paged = frozenset({What.OPENED, What.REOPENED, What.WORSENED, What.ACKED, What.RESOLVED})
-        self.pagerduty = Mouthpiece("pagerduty", frozenset({Kind.PAGE}), wants=paged, pages=True)
+        paged = frozenset(
+            {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED}
+        )
+        self.pagerduty = Mouthpiece("pagerduty", frozenset({MessageKind.PAGE}), event_types=paged, pages=True)
         self.channels = [self.slack, self.telegram, self.pagerduty]
         for one in self.channels:
             one.busy = self.store.writing
-        mouths = [Mouth(name=one.name, kinds=one.kinds, wants=one.wants) for one in self.channels]
-        rules = rules or Rules(severities=SEVERITIES)
-        self.intake = Intake(self.store, rules=rules, mouths=mouths, told=self.written.append)
+        mouths = [Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types) for one in self.channels]
+        rules = rules or AlertRules(severities=SEVERITIES)
+        self.intake = Intake(self.store, rules=rules, subscriptions=mouths, on_commit=self.written.append)
         self.accounts: dict[tuple[str, str], str] = {}  #: whose they are by the settings; likewise
-        self.vouches: dict[str, Vouches] = {}  #: platforms that are asked anew about accounts
+        self.vouches: dict[str, AccountVerifier] = {}  #: platforms that are asked anew about accounts
         self.people: dict[str, Principal] = {}  #: as the settings have them now; a change counts at once
         self.dials = Dials()
         self.well: bool | None = True  #: what the metrics store answers
         self.seals = ""  #: why the audit log cannot be sealed, where it cannot
         self.while_sealing: list[Callable[[], object]] = []  #: happens between an intent and its call, one each
-        self.verbs = Verbs(commands=commands.find(), actions=commands.actions())
+        self.verbs = Registry(commands=commands.find(), actions=commands.actions())
         self.action()
-        tools = Tools(now=self.clock, gauge=self)
+        tools = Tools(now=self.clock, metrics=self)
         self.chat = Chat()  #: says in Slack how slow runs go, and how they ended
-        self.reports = Reports(self.store, {"slack": self.chat})
+        self.reports = RunReports(self.store, {"slack": self.chat})
         self.groups: dict[str, dict[str, bool | None]] = {}  #: Slack account -> groups, and whether it is in them
         self.mouths = mouths
         self.tools = tools
@@ -210,18 +225,18 @@ class House:
         self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; counts from the next `settle` on
         self.environments: dict[str, str | None] = {}  #: of each service of the catalog; likewise
         self.settle(ACCOUNTS)
-        self.delivery = Delivery(
+        self.delivery = Sender(
             self.store,
             self.channels,
-            report_failure=partial(undelivered.tell, mouths=mouths),
+            report_failure=partial(undelivered.report_undelivered, subscriptions=mouths),
             public_url="http://vakhta.example",
-            told=self.written.append,
-            patience=Patience(first=timedelta(seconds=1), most=timedelta(seconds=1)),
+            on_commit=self.written.append,
+            patience=Backoff(initial=timedelta(seconds=1), maximum=timedelta(seconds=1)),
         )
-        self.watch = Watch(
+        self.watch = Scheduler(
             self.store,
-            mouths=mouths,
-            told=self.written.append,
+            subscriptions=mouths,
+            on_commit=self.written.append,
             take=lambda delivered, done: done(self.hears_all(delivered)[0]),
             late_copy=timedelta(minutes=5),
         )
@@ -235,68 +250,68 @@ class House:
         self.accounts = {account: who.id for account, who in accounts.items()}
         people = People(persons=self.people, accounts=self.accounts, groups=groups or {})
         self._people = people
-        self.linking = Linking(
+        self.linking = AccountLinking(
             people,
-            GroupsOf(place="slack", called="Slack", read=lambda account: self.groups.get(account, {})),
+            GroupPlatform(channel="slack", name="Slack", read=lambda account: self.groups.get(account, {})),
             places=[one.name for one in self.channels],
             typed=["in Slack it is `/vakhta link ...`"],
         )
-        rights = Rights(
-            book=Book(self.roles, people=self.people.values(), freezes=self.freezes, on_call=self.on_call),
+        rights = Authorizer(
+            policy=Policy(self.roles, people=self.people.values(), freezes=self.freezes, on_call=self.on_call),
             linking=self.linking,
             environments=self.environments,
-            opinion=self.opinion,
+            external_policy=self.opinion,
             pagers=frozenset({self.pagerduty.name}),
-            names=partial(names_said, people, (), self.verbs),
+            name_lookup=partial(known_names, people, (), self.verbs),
         )
-        breaking = Breaking(rights=rights, mouths=self.mouths, rules=self.rules, contact="carla")
-        self.runs = Runs(
+        breaking = BreakGlass(authorizer=rights, subscriptions=self.mouths, rules=self.rules, contact="carla")
+        self.runs = Runner(
             RunsParts(
                 reports=self.reports,
                 store=self.store,
-                verbs=self.verbs,
+                registry=self.verbs,
                 args_of=partial(args_of, self.verbs),
                 tools=self.tools,
-                mouths=self.mouths,
-                told=self.written.append,
+                subscriptions=self.mouths,
+                on_commit=self.written.append,
                 seal=self._seal,
-                alarm=self._alarm,
-                rights=rights,
+                raise_alert=self._alarm,
+                authorizer=rights,
             )
         )
-        self.desk = Gate(
+        self.desk = Dispatcher(
             self.store,
-            verbs=self.verbs,
-            breaking=breaking,
-            vouching=Vouching(store=self.store, vouches=self.vouches),
+            registry=self.verbs,
+            break_glass=breaking,
+            vouching=AccountVerification(store=self.store, verifiers=self.vouches),
             tools=self.tools,
-            runs=self.runs,
-            following=Following({}),
-            told=self.written.append,
+            runner=self.runs,
+            following=LiveAnswers({}),
+            on_commit=self.written.append,
         )
-        self.tending = Tending(
+        self.tending = Upkeep(
             store=self.store,
-            reverse=self.desk.reverse,
-            runs=self.runs,
+            reverse=self.desk.undo_automatically,
+            runner=self.runs,
             reports=self.reports,
-            gauge=self,
-            alarm=self._alarm,
-            breaking=breaking,
-            told=self.written.append,
+            metrics=self,
+            raise_alert=self._alarm,
+            break_glass=breaking,
+            on_commit=self.written.append,
         )
         with self.store.begin() as tx:
-            self.linking.tidy(tx)
+            self.linking.remove_overruled(tx)
 
     def close(self) -> None:
         self.runs.stop(timedelta(seconds=5))
         self.intake.stop()
         self.store.close()
 
-    def hears(self, *alerts: Alert, truncated: int = 0, rejected: tuple[tuple[str, str], ...] = ()) -> Taken:
+    def hears(self, *alerts: Alert, truncated: int = 0, rejected: tuple[tuple[str, str], ...] = ()) -> IntakeResult:
         """One delivery of a source."""
         body = repr((alerts, truncated, rejected)).encode()
         return self.hears_all(
-            Delivered(
+            AlertBatch(
                 source="alertmanager",
                 group=alerts[0].group if alerts else "",
                 alerts=alerts,
@@ -306,17 +321,17 @@ class House:
             )
         )[0]
 
-    def hears_all(self, *delivered: Delivered) -> list[Taken]:
+    def hears_all(self, *delivered: AlertBatch) -> list[IntakeResult]:
         """Deliveries that come at the same time."""
-        answers: list[Future[Taken]] = [Future() for _ in delivered]
+        answers: list[Future[IntakeResult]] = [Future() for _ in delivered]
         for one, answer in zip(delivered, answers, strict=True):
             self.intake.take(one, into(answer))
         return [answer.result(60) for answer in answers]
 
-    def hears_in_one_commit(self, *delivered: Delivered) -> list[Taken]:
+    def hears_in_one_commit(self, *delivered: AlertBatch) -> list[IntakeResult]:
         """Deliveries that wait while another is being stored, so that they share the next commit."""
-        other = Delivered(source="alertmanager", group="other", alerts=(alert("Other", group="other"),))
-        answers: list[Future[Taken]] = [Future() for _ in (other, *delivered)]
+        other = AlertBatch(source="alertmanager", group="other", alerts=(alert("Other", group="other"),))
+        answers: list[Future[IntakeResult]] = [Future() for _ in (other, *delivered)]
         with self.store.begin():
             self.intake.take(other, into(answers[0]))
             while self.intake.waiting():  # the intake has taken it, and waits for our turn to end
@@ -325,8 +340,8 @@ class House:
                 self.intake.take(one, into(answer))
         return [answer.result(60) for answer in answers][1:]
 
-    def cannot_read(self, body: bytes, said: str = "Not JSON.", code: str = "bad_json") -> Taken:
-        answer: Future[Taken] = Future()
+    def cannot_read(self, body: bytes, said: str = "Not JSON.", code: str = "bad_json") -> IntakeResult:
+        answer: Future[IntakeResult] = Future()
         self.intake.keep("alertmanager", body, Rejected(said, code=code), into(answer))
         return answer.result(60)
 
@@ -341,20 +356,22 @@ class House:
         spot: str = "",
     ) -> Reply:
         account = self._people.account_of(by.id, place) or ""
-        ask = Ask(by=by, words=words, place=place, account=account, once=once, incident_id=here, spot=spot)
-        return self.desk.ask(ask)
+        ask = Request(
+            by=by, text=words, channel=place, account=account, idempotency_key=once, incident_id=here, thread=spot
+        )
+        return self.desk.handle(ask)
 
     def action(
         self,
         *,
-        risk: Risk = Risk.UNDOABLE,
+        risk: Risk = Risk.REVERSIBLE,
         check: str = "",
         reads: bool = False,
         slow: bool = False,
         typed: bool = False,
     ) -> None:
         """From here on `turn` is such an action."""
-        turn: Any = Turn(self.dials, risk=risk, check=check, reads=reads, slow=slow, typed=typed)
+        turn: Any = Turn(self.dials, risk=risk, check=check, read_only=reads, long_running=slow, typed=typed)
         self.verbs.actions["turn"] = turn
 
     def takes_away(self, *roles: str, of: str = "ana") -> None:
@@ -363,7 +380,7 @@ class House:
 
     def tends(self) -> None:
         """One tick of what time does to plans and runs."""
-        self.tending.tend()
+        self.tending.tick()
 
     def holds(self, expression: str) -> bool | None:
         assert expression, "a check without an expression was asked"
@@ -372,7 +389,7 @@ class House:
     def audited(self) -> list[Code]:
         """What is on record, in order; the ends of runs and what changed incidents alike."""
         with self.store.read() as reading:
-            return [Code(json.loads(one.body)["code"]) for one in ledger.entries(reading.sql, ledger.Wanted())]
+            return [Code(json.loads(one.body)["code"]) for one in ledger.entries(reading.sql, ledger.EntryFilter())]
 
     def _seal(self, uids: Sequence[str]) -> None:
         assert uids, "nothing was to be sealed"
@@ -386,8 +403,10 @@ class House:
 
     def hears_from(self, place: str, account: str, words: str, *, private: bool = True, once: str = "") -> Reply:
         """Words from an account, whoever's it is."""
-        by = self.desk.person(place, account) or NOBODY
-        return self.desk.ask(Ask(by=by, words=words, place=place, account=account, private=private, once=once))
+        by = self.desk.person(place, account) or UNKNOWN_PRINCIPAL
+        return self.desk.handle(
+            Request(by=by, text=words, channel=place, account=account, private=private, idempotency_key=once)
+        )
 
     def incident(self, number: int = 1) -> Incident:
         with self.store.read() as reading:
@@ -411,7 +430,7 @@ class House:
         """Send what may be sent at this moment, through all channels or these."""
         for channel in channels or self.channels:
             for _ in range(1000):
-                if self.delivery.step(channel).seconds:
+                if self.delivery.send_next(channel).seconds:
                     break
 
     def claim(self, channel: Mouthpiece, lease: timedelta = timedelta(seconds=30)) -> claims.Claim:
@@ -423,11 +442,11 @@ class House:
 
 
 def down(said: str = "503", *, permanent: bool = False, after: timedelta | None = None) -> Undelivered:
-    return Undelivered(said, permanent=permanent, after=after)
+    return Undelivered(said, permanent=permanent, retry_after=after)
 
 
-def into(answer: Future[Taken]) -> Callable[[Taken | Exception], None]:
-    def put(result: Taken | Exception) -> None:
+def into(answer: Future[IntakeResult]) -> Callable[[IntakeResult | Exception], None]:
+    def put(result: IntakeResult | Exception) -> None:
         if isinstance(result, Exception):
             answer.set_exception(result)
         else:

@@ -18,7 +18,7 @@ def handle(said: str) -> str:
 
 def run_of(reply: Reply) -> str:
     """The handle of the run that this answer says has begun: "`runs` says how run 5f5f5f5f goes"."""
-    return reply.said.partition("how run ")[2].split()[0]
+    return reply.text.partition("how run ")[2].split()[0]
 
 
 def wait_until_ended(house: House) -> None:
@@ -41,6 +41,6 @@ def wait_until_told(house: House) -> None:
 def done(house: House, words: str) -> Reply:
     """Asked, agreed to by the asker, ended and told. The answer is the one to the yes."""
     shown = house.says(words, spot=SPOT)
-    reply = house.says(f"yes {handle(shown.said)}", spot=SPOT)
+    reply = house.says(f"yes {handle(shown.text)}", spot=SPOT)
     wait_until_told(house)
     return reply

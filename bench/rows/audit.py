@@ -29,7 +29,7 @@ from bot.acts import AuditEntry, Code
 from bot.store import migrating
 from bot.store.engine import Store
 from bot.tools import signing
-from bot.tree import Range, leaf_of
+from bot.tree import MerkleRange, leaf_of
 
 _SEED = bytes(range(32))
 _ORIGIN = "vakhta"
@@ -82,25 +82,25 @@ def _fill(path: Path, count: int) -> None:
 
 
 def _rows(count: int) -> Iterator[_Made]:
-    tree, at = Range(), datetime(2026, 1, 1, tzinfo=UTC)
+    tree, at = MerkleRange(), datetime(2026, 1, 1, tzinfo=UTC)
     for pos in range(count):
         at += timedelta(seconds=1)
         entry = AuditEntry(
             code=Code.PLANNED,
             by="ana",
-            said="Would silence 3 alerts of prod/api for 2 h, until 14:00.",
+            message="Would silence 3 alerts of prod/api for 2 h, until 14:00.",
             run=f"run-{pos}",
             verb="silence",
             target="prod/api",
-            place="slack",
+            channel="slack",
             account="U012ABCDEF",
-            once=f"Ev{pos:010d}",
+            idempotency_key=f"Ev{pos:010d}",
             incident_id=pos % 500,
-            more={"plan": "sha256:" + "ab" * 32, "rule": "silence prod/*"},
+            details={"plan": "sha256:" + "ab" * 32, "rule": "silence prod/*"},
         )
-        line = audit.line(entry, uid=audit.uuid7(at, os.urandom(10)), at=at, scrub=str)
+        line = audit.encode_entry(entry, uid=audit.uuid7(at, os.urandom(10)), at=at, scrub=str)
         leaf = leaf_of(line.body)
-        tree = tree.grown([leaf])
+        tree = tree.extended([leaf])
         micros = round(at.timestamp()) * 1_000_000
         values = (
             pos + 1, line.uid, micros, line.code, line.run, line.incident_id, line.by, line.verb, line.target,
@@ -110,10 +110,10 @@ def _rows(count: int) -> Iterator[_Made]:
         yield values, (pos, pos + 1, leaf), signed
 
 
-def _checkpoint(tree: Range, at: datetime, micros: int) -> tuple[object, ...]:
+def _checkpoint(tree: MerkleRange, at: datetime, micros: int) -> tuple[object, ...]:
     public = signing.public_key(_SEED)
     text = note.checkpoint(_ORIGIN, tree.size, tree.root(), at)
-    signed = note.signed(text, _ORIGIN, public, signing.sign(_SEED, text.encode()))
+    signed = note.sign_note(text, _ORIGIN, public, signing.sign(_SEED, text.encode()))
     return tree.size, tree.root(), micros, note.key_id(_ORIGIN, public), signed, tree.frontier()
 
 

@@ -23,9 +23,9 @@ import commands
 from bench.ground import Ground
 from bench.load import median
 from bench.table import Line, at_most
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.tools.cluster import Kubernetes
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import kinds
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world, kubeconfig
@@ -44,12 +44,12 @@ class Cost:
     kilobytes: float  #: answered to one plan
 
 
-class _Weighed(Kubernetes):
+class _Weighed(KubernetesClient):
     """Knows how much it was told."""
 
     heard = 0
 
-    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> Thing:
+    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
         self.heard += len(answer.data)
         return super()._read(answer, kind)
 

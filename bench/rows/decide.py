@@ -11,8 +11,8 @@ from bench.table import Line, at_most
 from bot import hours
 from bot.access import decide
 from bot.acts import Permission
-from bot.book import Book, Role, Rule
-from bot.circumstances import Around, When
+from bot.book import Policy, Role, Rule
+from bot.circumstances import Conditions, Context
 from bot.model import Principal
 
 _RULES, _PEOPLE = 300, 50
@@ -22,7 +22,7 @@ _AT = "prod/s7/api"
 def measure(ground: Ground) -> list[Line]:
     book, who = _book(), Principal(id="ana", roles=frozenset({"big"}))
     duty = frozenset({_AT})
-    around = Around(
+    around = Context(
         now=datetime(2026, 11, 23, 12, tzinfo=UTC),
         service=_AT,
         environment="production",
@@ -52,9 +52,9 @@ def measure(ground: Ground) -> list[Line]:
     ]
 
 
-def _book() -> Book:
-    office = (hours.read("Mon-Fri 09:00-18:00 Europe/Berlin"),)
-    when = When(on_call=True, incident=True, environment=("production",), during=office)
+def _book() -> Policy:
+    office = (hours.parse_window("Mon-Fri 09:00-18:00 Europe/Berlin"),)
+    when = Conditions(on_call=True, incident=True, environment=("production",), during=office)
     rules = tuple(Rule(do=f"scale prod/s{n}/*", when=when, approvals=1) for n in range(_RULES))
     people = [Principal(id=f"p{n}", roles=frozenset({"approver" if n % 2 else "viewer"})) for n in range(_PEOPLE)]
-    return Book([Role(name="big", allow=rules)], people=people)
+    return Policy([Role(name="big", allow=rules)], people=people)

@@ -11,17 +11,17 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 
-def names() -> list[str]:
+def channel_names() -> list[str]:
     """The names of all channels, sorted; a channel's name is its file's name."""
     return sorted(found.name for found in iter_modules(__path__) if "_" not in found.name)
 
 
-def load(name: str) -> ModuleType:
+def load_channel(name: str) -> ModuleType:
     """Import one channel's module, and with it its SDK.
 
     Raises:
         LookupError: there is no such channel; the text names those there are.
     """
-    if name not in names():
-        raise LookupError(f"There is no channel {name!r}. Known are: {', '.join(names())}.")
+    if name not in channel_names():
+        raise LookupError(f"There is no channel {name!r}. Known are: {', '.join(channel_names())}.")
     return import_module(f"{__name__}.{name}")

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.integrations.console.settings import ConsoleSettings
-from bot.model import NOBODY, Ask, Incident, Kind, Notice, What
-from bot.ports import Door, Heard, Limit, Rejected, Undelivered
-from bot.words import plain
+from bot.model import UNKNOWN_PRINCIPAL, EventType, Incident, MessageKind, Notification, Request
+from bot.ports import Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
+from bot.words import normalized
 
 #: The one account of this place: whoever sits at the bot's own machine.
 OPERATOR = "local"
@@ -47,9 +47,9 @@ class Console:
     """
 
     name = "console"
-    kinds: frozenset[Kind] = frozenset()
-    wants: frozenset[What] = frozenset()
-    limits: tuple[Limit, ...] = ()
+    kinds: frozenset[MessageKind] = frozenset()
+    event_types: frozenset[EventType] = frozenset()
+    limits: tuple[RateLimit, ...] = ()
     threads = 1
     accounts = False
     pages = False
@@ -57,21 +57,21 @@ class Console:
     ignores_above: int | None = None
 
     def __init__(self, section: ConsoleSettings) -> None:  # noqa: ARG002 - every channel is built from its section
-        self._door: Door | None = None
+        self._door: Gateway | None = None
         #: Says a line on the boards that are open, in the place of one of the same name; False: none is.
-        self.aloud: Callable[[str, str], bool] = lambda _name, _text: False
+        self.print_line: Callable[[str, str], bool] = lambda _name, _text: False
 
-    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:  # noqa: ARG002 - there is one log
-        """A line in the log; see `ports.Speaks`."""
+    def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:  # noqa: ARG002 - there is one log
+        """A line in the log; see `ports.Messenger`."""
         name = instead_of or secrets.token_hex(8)
-        if not self.aloud(name, text):
+        if not self.print_line(name, text):
             raise Undelivered("no board is open")
         return name
 
-    def deliver(self, notice: Notice) -> str | None:
-        raise AssertionError(f"the console is owed nothing, yet it was given {notice.key}")
+    def deliver(self, notification: Notification) -> str | None:
+        raise AssertionError(f"the console is owed nothing, yet it was given {notification.key}")
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:  # noqa: ARG002 - the web edge judged them
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:  # noqa: ARG002 - the web edge judged them
         """Do what one line says."""
         line = _read(body)
         door = self._door
@@ -80,32 +80,32 @@ class Console:
                 "The bot is starting or stopping. Nothing was done; try again.", code="not_listening", status=503
             )
         operator = door.person(self.name, OPERATOR)
-        ask = Ask(
-            by=operator or NOBODY,
-            words=line.words,
-            place=self.name,
+        ask = Request(
+            by=operator or UNKNOWN_PRINCIPAL,
+            text=line.words,
+            channel=self.name,
             incident_id=line.incident_id,
-            once=line.once,
+            idempotency_key=line.once,
             account=OPERATOR,
             private=True,
-            spot=_LOG,
+            thread=_LOG,
         )
         if operator is None:
-            door.turn_away(ask, _UNLISTED)
+            door.record_refusal(ask, _UNLISTED)
             raise Rejected(_UNLISTED, code="not_listed", status=403)
-        reply = door.ask(ask)
+        reply = door.handle(ask)
         buttons = dict(reply.card.buttons) if reply.card else {}
-        said = {"said": reply.said, "ok": reply.ok, "repeated": reply.repeated, "buttons": buttons}
-        return Heard(body=json.dumps(said).encode(), content_type="application/json")
+        said = {"said": reply.text, "ok": reply.ok, "repeated": reply.repeated, "buttons": buttons}
+        return WebhookResponse(body=json.dumps(said).encode(), content_type="application/json")
 
-    def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - nothing is owed to it
+    def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - nothing is owed to it
         return False
 
-    def healthy(self) -> str | None:
+    def health_problem(self) -> str | None:
         return None
 
-    def start(self, door: Door) -> None:
-        self._door = door
+    def start(self, gateway: Gateway) -> None:
+        self._door = gateway
 
     def stop(self) -> None:
         self._door = None
@@ -125,4 +125,4 @@ def _read(body: bytes) -> _Line:
         raise Rejected(f"`once` is text of at most {_MOST_ONCE} characters.", code="bad_once", status=422)
     if incident is not None and (type(incident) is not int or not 0 < incident < 2**63):
         raise Rejected("`incident` is the number of an incident.", code="bad_incident", status=422)
-    return _Line(words=plain(words), incident_id=incident, once=once)
+    return _Line(words=normalized(words), incident_id=incident, once=once)

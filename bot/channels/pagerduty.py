@@ -19,17 +19,17 @@ from typing import Any
 
 import pdpyras
 
-from bot.channels.pagerduty_json import Told, after, page, read, said, text_of
+from bot.channels.pagerduty_json import PagerDutyWebhook, error_text, page_payload, parse_webhook, retry_after, text_of
 from bot.integrations.pagerduty.settings import PagerDutySettings
-from bot.model import Ask, Incident, Kind, Notice, Principal, What
-from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.model import EventType, Incident, MessageKind, Notification, Principal, Request
+from bot.ports import Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
 
 _ACTIONS = {
-    What.OPENED: "trigger",
-    What.REOPENED: "trigger",
-    What.WORSENED: "trigger",
-    What.ACKED: "acknowledge",
-    What.RESOLVED: "resolve",
+    EventType.OPENED: "trigger",
+    EventType.REOPENED: "trigger",
+    EventType.SEVERITY_RAISED: "trigger",
+    EventType.ACKED: "acknowledge",
+    EventType.RESOLVED: "resolve",
 }
 
 _REFUSALS = frozenset(range(400, 500)) - {408, 425, 429}  # These three pass with time; the same again cannot help else.
@@ -44,10 +44,10 @@ class PagerDuty:
     """The pager. It has nothing to listen to: `start` only makes it known to whom `receive` speaks."""
 
     name = "pagerduty"
-    kinds = frozenset({Kind.PAGE})
-    wants = frozenset(_ACTIONS)
+    kinds = frozenset({MessageKind.PAGE})
+    event_types = frozenset(_ACTIONS)
     #: 120 a minute and routing key, in a window that slides; the half second is for clocks and the way there.
-    limits: tuple[Limit, ...] = (Limit(count=120, per=timedelta(seconds=60.5)),)
+    limits: tuple[RateLimit, ...] = (RateLimit(count=120, per=timedelta(seconds=60.5)),)
     threads = 2
     accounts = True
     pages = True
@@ -56,17 +56,17 @@ class PagerDuty:
     ignores_above: int | None = 256 * 1024
 
     def __init__(self, section: PagerDutySettings) -> None:
-        self.ignored: Counter[str] = Counter()  #: genuine webhooks without effect, by why
+        self.ignored_by_reason: Counter[str] = Counter()  #: genuine webhooks without effect, by why
         self._section = section
         self._severities = frozenset(section.severities)
-        self._door: Door | None = None
+        self._door: Gateway | None = None
         self._refused: str | None = None
         self._failing: str | None = None  #: why the last page did not arrive
         self._lock = threading.Lock()
         self._mine = threading.local()  # A requests session must not be shared by threads.
         self._open: list[Any] = []
 
-    def takes(self, incident: Incident) -> bool:
+    def accepts(self, incident: Incident) -> bool:
         """Whether this incident pages at all: the worst it has been is one of the setting `severities`.
 
         The house asks before it owes a delivery. The worst never sinks while an incident lasts, whatever a person says
@@ -74,15 +74,15 @@ class PagerDuty:
         """
         return incident.worst in self._severities
 
-    def healthy(self) -> str | None:
+    def health_problem(self) -> str | None:
         """None, or why the last page did not arrive, or what PagerDuty said when it refused our key or token.
 
         It holds until the same succeeds: a pager has no connection that could be looked at in between.
         """
         return self._refused or self._failing
 
-    def start(self, door: Door) -> None:
-        self._door = door
+    def start(self, gateway: Gateway) -> None:
+        self._door = gateway
 
     def stop(self) -> None:
         with self._lock:
@@ -91,13 +91,13 @@ class PagerDuty:
         for session in still:
             session.close()
 
-    def deliver(self, notice: Notice) -> str:
+    def deliver(self, notification: Notification) -> str:
         """Send the edge; returns the dedup_key. See `ports.Channel.deliver` for what it raises."""
-        event = notice.event
+        event = notification.event
         if event is None:
             raise TypeError("a page always tells an event")
-        action, key = _ACTIONS[event.what], notice.incident.page_key
-        more = page(notice, event) if action == "trigger" else {}
+        action, key = _ACTIONS[event.type], notification.incident.page_key
+        more = page_payload(notification, event) if action == "trigger" else {}
         try:
             self._events().send_event(action, dedup_key=key, **more)
         except pdpyras.PDClientError as error:
@@ -110,33 +110,33 @@ class PagerDuty:
         else:
             self._refused = self._failing = None
             return key
-        self._failing = failed.said
+        self._failing = failed.message
         raise failed
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         """Mirror an acknowledgement, a resolution or a note that was made in PagerDuty.
 
         A genuine webhook is never answered with a 4xx, whatever is in it: three of those in a row and PagerDuty
-        switches the subscription off for a day. What is not for us is counted in `ignored` and answered 202.
+        switches the subscription off for a day. What is not for us is counted in `ignored_by_reason` and answered 202.
         """
         self._check_signature(headers, body)
-        told = read(body)
+        told = parse_webhook(body)
         if isinstance(told, str):
             return self._ignore(told)
         incident_id = self._incident(told)
         if incident_id is None:
             return self._ignore("not_ours")
-        ask = Ask(
+        ask = Request(
             by=self._who(told),
-            words=" ".join((told.verb, str(incident_id), told.note)).strip(),
-            place=self.name,
+            text=" ".join((told.verb, str(incident_id), told.note)).strip(),
+            channel=self.name,
             incident_id=incident_id,
-            once=told.once,
-            said_at=told.said_at,
+            idempotency_key=told.idempotency_key,
+            sent_at=told.sent_at,
             account=told.account,
         )
-        reply = self._at_door().ask(ask)
-        return Heard(status=202, body=b"taken" if reply.ok else b"taken, without effect")
+        reply = self._at_door().handle(ask)
+        return WebhookResponse(status=202, body=b"taken" if reply.ok else b"taken, without effect")
 
     def _undelivered(self, error: Any) -> Undelivered:
         """What pdpyras's error means. https://developer.pagerduty.com/docs/events-api-v2-overview (response codes)."""
@@ -146,8 +146,8 @@ class PagerDuty:
             return Undelivered(f"PagerDuty did not answer ({why}). The same event is sent again; PagerDuty folds it.")
         status = answer.status_code
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Undelivered("PagerDuty takes no more events for now (429).", after=after(answer.headers))
-        words = self._safe(said(answer))
+            return Undelivered("PagerDuty takes no more events for now (429).", retry_after=retry_after(answer.headers))
+        words = self._safe(error_text(answer))
         if status in _REFUSALS:
             if status in _NO_ENTRY or "routing" in words.lower():
                 self._refused = f"PagerDuty refused the event ({status}): {words}"
@@ -221,16 +221,16 @@ class PagerDuty:
             status=401,
         )
 
-    def _ignore(self, why: str) -> Heard:
+    def _ignore(self, reason: str) -> WebhookResponse:
         with self._lock:
-            self.ignored[why] += 1
-        return Heard(status=202, body=f"ignored: {why}".encode())
+            self.ignored_by_reason[reason] += 1
+        return WebhookResponse(status=202, body=f"ignored: {reason}".encode())
 
-    def _incident(self, told: Told) -> int | None:
+    def _incident(self, told: PagerDutyWebhook) -> int | None:
         """Which incident of ours PagerDuty means, by the dedup_key it was paged under; None when it is not ours."""
         door = self._at_door()
         for key in [told.key] if told.key else self._keys_of(told.pd_incident):
-            found = door.paged_as(key) if key.isascii() and key.isprintable() else None
+            found = door.incident_paged_as(key) if key.isascii() and key.isprintable() else None
             if found is not None:
                 return found
         return None
@@ -269,7 +269,7 @@ class PagerDuty:
             status=503,
         ) from None
 
-    def _who(self, told: Told) -> Principal:
+    def _who(self, told: PagerDutyWebhook) -> Principal:
         """Whose act it was.
 
         An account listed under `people` is that person. Any other account is still let through, under its own
@@ -280,9 +280,9 @@ class PagerDuty:
         if not told.account:
             return Principal(id=self.name, name="PagerDuty", human=False)
         listed = self._at_door().person(self.name, told.account)
-        return listed or Principal(id=f"{self.name}:{told.account}", name=told.called or told.account)
+        return listed or Principal(id=f"{self.name}:{told.account}", name=told.display_name or told.account)
 
-    def _at_door(self) -> Door:
+    def _at_door(self) -> Gateway:
         if self._door is None:
             raise Rejected("The bot is still starting. Nothing was done. Send it again.", code="starting", status=503)
         return self._door

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.model import Event, Incident, Notice, What
+from bot.model import Event, EventType, Incident, Notification
 
 _VERBS = {"incident.acknowledged": "ack", "incident.resolved": "resolve", "incident.annotated": "note"}
 
@@ -33,20 +33,20 @@ _UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u061c\u
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class PagerDutyWebhook:
     """One webhook that may concern us."""
 
     verb: str
-    once: str
-    said_at: datetime | None  #: None where it does not say, or not readably
+    idempotency_key: str
+    sent_at: datetime | None  #: None where it does not say, or not readably
     key: str  #: the dedup_key, "" where it was left out
     pd_incident: str  #: PagerDuty's id of its incident, "" where it is not readable
     account: str  #: the user's id, "" for automation
-    called: str
+    display_name: str
     note: str  #: of an annotation, on one line
 
 
-def read(body: bytes) -> Told | str:
+def parse_webhook(body: bytes) -> PagerDutyWebhook | str:
     """What a genuine webhook tells, or one word on why it is ignored.
 
     Shape: https://developer.pagerduty.com/docs/webhooks-overview (webhook payload).
@@ -68,14 +68,14 @@ def read(body: bytes) -> Told | str:
         return "empty_note"
     agent, incident = _part(event, "agent"), _part(told, "incident") or told
     human = text_of(agent, "type") in ("user_reference", "user")
-    return Told(
+    return PagerDutyWebhook(
         verb=verb,
-        once=_once(event, body),
-        said_at=_time(text_of(event, "occurred_at")),
+        idempotency_key=_once(event, body),
+        sent_at=_time(text_of(event, "occurred_at")),
         key=text_of(incident, "incident_key"),
         pd_incident=_id(incident),
         account=_id(agent) if human else "",
-        called=_plain(text_of(agent, "summary"), 100),
+        display_name=_plain(text_of(agent, "summary"), 100),
         note=note,
     )
 
@@ -109,16 +109,16 @@ def _time(text: str) -> datetime | None:
     return told if told.tzinfo else None
 
 
-def page(notice: Notice, event: Event) -> dict[str, Any]:
+def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
     """The body of a trigger, beside its dedup_key. Field names are those of PagerDuty's Common Event Format."""
-    incident, link = notice.incident, notice.card.link
+    incident, link = notification.incident, notification.card.link
     payload = {
-        "summary": _summary(incident, event.what),
+        "summary": _summary(incident, event.type),
         "source": _plain(incident.service or incident.source, _TEXT_MOST) or "vakhta",
         "severity": incident.severity.value,
         "timestamp": event.at.isoformat(timespec="milliseconds"),
         "group": _plain(incident.source, _TEXT_MOST),
-        "custom_details": _details(notice, event),
+        "custom_details": _details(notification, event),
     }
     if incident.service:
         payload["component"] = _plain(incident.service, _TEXT_MOST)
@@ -128,21 +128,21 @@ def page(notice: Notice, event: Event) -> dict[str, Any]:
     return {"payload": payload, "client": "Vakhta", "client_url": link, "links": links}
 
 
-def _summary(incident: Incident, what: What) -> str:
-    states = {What.REOPENED: "reopened, ", What.WORSENED: f"now {incident.severity.value}, "}
+def _summary(incident: Incident, what: EventType) -> str:
+    states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
     state = f": {states.get(what, '')}{incident.firing} firing"
     return (_plain(incident.title, _SUMMARY_MOST - len(state)) or "(no title)") + state
 
 
-def _details(notice: Notice, event: Event) -> dict[str, Any]:
-    incident = notice.incident
+def _details(notification: Notification, event: Event) -> dict[str, Any]:
+    incident = notification.incident
     details: dict[str, Any] = {
         "incident": incident.id,
         "title": _plain(incident.title, _TEXT_MOST),
-        "what happened": _plain(event.said, _TEXT_MOST),
+        "what happened": _plain(event.text, _TEXT_MOST),
         "firing": incident.firing,
         "alerts so far": incident.total,
-        "lines": [_plain(line, _TEXT_MOST) for line in notice.card.lines[:_LINES_MOST]],
+        "lines": [_plain(line, _TEXT_MOST) for line in notification.card.lines[:_LINES_MOST]],
     }
     if incident.truncated:
         details["alerts not sent by the source"] = incident.truncated
@@ -155,14 +155,14 @@ def _plain(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def after(headers: Mapping[str, str]) -> timedelta:
+def retry_after(headers: Mapping[str, str]) -> timedelta:
     told = headers.get("Retry-After", "").strip()
     if not (told.isascii() and told.isdigit()):
         return _AGAIN
     return min(timedelta(seconds=int(told[:9])), _AGAIN_MOST)
 
 
-def said(answer: Any) -> str:
+def error_text(answer: Any) -> str:
     """The provider's own words: its message and errors where it sent those, else the body's beginning."""
     try:
         told = answer.json()

@@ -15,20 +15,29 @@ from slack_bolt import Ack, App, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
 
-from bot.channels.slack_acts import MINE, SAY, Act, Payload, command, mention, opening, press
-from bot.channels.slack_forms import CALLBACK, Forms
-from bot.channels.slack_groups import UserGroups
-from bot.channels.slack_hearing import Hearing
-from bot.channels.slack_home import Home
-from bot.channels.slack_patience import PATIENCE_S, Patience
-from bot.channels.slack_post import Posting
+from bot.channels.slack_acts import (
+    MINE,
+    SAY,
+    Payload,
+    SlackAct,
+    parse_command,
+    parse_home_opened,
+    parse_mention,
+    parse_press,
+)
+from bot.channels.slack_forms import CALLBACK, SlackModals
+from bot.channels.slack_groups import SlackUserGroups
+from bot.channels.slack_hearing import SlackRequests
+from bot.channels.slack_home import HomeTab
+from bot.channels.slack_patience import ACK_TIMEOUT_S, AckTimeout
+from bot.channels.slack_post import SlackMessages
 from bot.channels.slack_signature import check_shape, check_workspace, read, verify
-from bot.channels.slack_standing import Standing
-from bot.channels.slack_telling import STILL_AT_IT, Telling
-from bot.channels.slack_web import Line, Web, sdk_logger, tokenless, whisper
+from bot.channels.slack_standing import Membership
+from bot.channels.slack_telling import STILL_RUNNING, SlackReplies
+from bot.channels.slack_web import SlackConnection, SlackWebApi, client_without_token, respond_to_url, sdk_logger
 from bot.integrations.slack.settings import SlackSettings
-from bot.model import Incident, Kind, Notice, Reply, What
-from bot.ports import Door, Heard, Limit
+from bot.model import EventType, Incident, MessageKind, Notification, Reply
+from bot.ports import Gateway, RateLimit, WebhookResponse
 
 #: Seconds for a call as a whole: of a delivery, and of one of the two looks (who, where) while Slack waits 3 s for us;
 #: 1 s more may go to the answer. Who is in a group is read while nobody waits.
@@ -41,10 +50,10 @@ class Slack:
     the settings, and in direct messages."""
 
     name = "slack"
-    kinds = frozenset({Kind.CARD, Kind.LINE})
-    wants = frozenset(What)
-    limits: tuple[Limit, ...] = (
-        Limit(count=1, per=timedelta(seconds=1.02)),
+    kinds = frozenset({MessageKind.CARD, MessageKind.LINE})
+    event_types = frozenset(EventType)
+    limits: tuple[RateLimit, ...] = (
+        RateLimit(count=1, per=timedelta(seconds=1.02)),
     )  #: chat.postMessage, "about one a second and channel"
     threads = 1
     accounts = True
@@ -52,47 +61,49 @@ class Slack:
     local = False
     ignores_above: int | None = None
 
-    def __init__(self, section: SlackSettings, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, section: SlackSettings, patience_s: float = ACK_TIMEOUT_S) -> None:
         settings = self._settings = section
         token = settings.bot_token.get_secret_value()
-        self._posting = Posting(Web(token, settings.api_url, _POST_S).call, settings.channel)
-        quick = self._quick = Web(token, settings.api_url, _LOOK_S)
-        standing = self._standing = Standing(
+        self._posting = SlackMessages(SlackWebApi(token, settings.api_url, _POST_S).call, settings.channel)
+        quick = self._quick = SlackWebApi(token, settings.api_url, _LOOK_S)
+        standing = self._standing = Membership(
             quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in}
         )
-        self._telling = Telling(quick.call, whisper)
-        self._hearing = Hearing(place=self.name, team_id=settings.team_id, standing=standing, telling=self._telling)
-        self._home = Home(quick.call, self._hearing)
-        self._forms = Forms(quick.call, self._hearing, self._telling)
-        self._groups = UserGroups(Web(token, settings.api_url, _READ_S).call)
-        self._patience = Patience(patience_s)
-        self._line = Line(settings)
+        self._telling = SlackReplies(quick.call, respond_to_url)
+        self._hearing = SlackRequests(
+            place=self.name, team_id=settings.team_id, standing=standing, replies=self._telling
+        )
+        self._home = HomeTab(quick.call, self._hearing)
+        self._forms = SlackModals(quick.call, self._hearing, self._telling)
+        self._groups = SlackUserGroups(SlackWebApi(token, settings.api_url, _READ_S).call)
+        self._patience = AckTimeout(patience_s)
+        self._line = SlackConnection(settings)
         self._app: App | None = None
 
-    def deliver(self, notice: Notice) -> str | None:
+    def deliver(self, notification: Notification) -> str | None:
         """Returns "channel:ts" for a card, None for a line, which nobody needs to find again."""
-        if notice.kind is Kind.LINE:
-            self._posting.line(notice)
+        if notification.kind is MessageKind.LINE:
+            self._posting.post_line(notification)
             return None
-        return self._posting.card(notice)
+        return self._posting.post_card(notification)
 
-    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
-        return self._posting.say(text, to, instead_of)
+    def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+        return self._posting.post_text(text, to, instead_of)
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         lower = {name.lower(): value for name, value in headers.items()}
         secret = self._settings.signing_secret.get_secret_value()
         payload = read(verify(lower, body, secret=secret, now=time.time()), lower.get("content-type", ""))
         if payload.get("type") == "url_verification":
-            return Heard(body=str(payload.get("challenge", "")).encode())
+            return WebhookResponse(body=str(payload.get("challenge", "")).encode())
         if payload.get("ssl_check") == "1":
-            return Heard()
+            return WebhookResponse()
         answer = self._dispatch(payload)
         kind = answer.first_headers().get("content-type", "text/plain")
-        return Heard(status=answer.status, body=answer.body.encode(), content_type=kind)
+        return WebhookResponse(status=answer.status, body=answer.body.encode(), content_type=kind)
 
-    def start(self, door: Door) -> None:
-        self._hearing.open(door)
+    def start(self, gateway: Gateway) -> None:
+        self._hearing.connect(gateway)
         self._app = self._listeners()
         self._groups.open()
         self._line.open(self._answer)
@@ -108,16 +119,16 @@ class Slack:
     def groups_of(self, account: str) -> Mapping[str, bool | None]:
         return self._groups.of(account)
 
-    def vouch(self, accounts: Collection[str]) -> Mapping[str, str]:
+    def account_problems(self, accounts: Collection[str]) -> Mapping[str, str]:
         self._groups.read(self._quick.call)
-        return {account: self._standing.anew(account) for account in accounts}
+        return {account: self._standing.recheck_account(account) for account in accounts}
 
-    def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the channel
+    def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the channel
         return True
 
-    def healthy(self) -> str | None:
+    def health_problem(self) -> str | None:
         """None when all is well, else what is wrong; for readiness."""
-        return self._line.ailing()
+        return self._line.health_problem()
 
     def _listeners(self) -> App:
         """Bolt as the dispatcher only: sender, freshness and workspace are settled before it sees anything."""
@@ -129,7 +140,7 @@ class Slack:
         app = App(
             name="vakhta",
             logger=sdk_logger(),
-            client=tokenless(self._settings.api_url),
+            client=client_without_token(self._settings.api_url),
             authorize=authorize,
             process_before_response=True,
             request_verification_enabled=False,
@@ -157,27 +168,27 @@ class Slack:
         return self._app.dispatch(BoltRequest(body=payload, mode="socket_mode"))
 
     def _on_command(self, ack: Ack, body: Payload) -> None:
-        act = command(body)
-        asked = self._patience.try_for(lambda: self._ask(act), lambda late: self._telling.follow(act, late, _itself))
-        reply = STILL_AT_IT if asked is None else asked.result()
+        act = parse_command(body)
+        asked = self._patience.run(lambda: self._ask(act), lambda late: self._telling.send_late(act, late, _itself))
+        reply = STILL_RUNNING if asked is None else asked.result()
         if reply is None:
             ack()
         else:
-            ack(dict(self._telling.response(act, reply)))
+            ack(dict(self._telling.response_body(act, reply)))
 
-    def _ask(self, act: Act) -> Reply | None:
+    def _ask(self, act: SlackAct) -> Reply | None:
         """None where the asker has a form before them instead of an answer."""
-        return None if self._forms.offer(act) else self._hearing.hear(act)
+        return None if self._forms.open_modal(act) else self._hearing.handle(act)
 
     def _on_press(self, ack: Ack, body: Payload) -> None:
-        act = press(body)
-        self._do(act, lambda: self._home.answer(act) if act.at_home else self._hearing.hear_and_answer(act))
+        act = parse_press(body)
+        self._do(act, lambda: self._home.answer(act) if act.in_home_tab else self._hearing.handle_and_reply(act))
         ack()
 
     def _on_form(self, ack: Ack, body: Payload) -> None:
         act, values = self._forms.read(body)
-        asked = self._patience.try_for(
-            lambda: self._forms.take(act, values), lambda late: self._forms.follow(act, late)
+        asked = self._patience.run(
+            lambda: self._forms.submit(act, values), lambda late: self._forms.finish_late(act, late)
         )
         wrong = {} if asked is None else asked.result()
         if wrong:
@@ -185,9 +196,9 @@ class Slack:
         else:
             ack()
 
-    def _do(self, act: Act, work: Callable[[], None]) -> None:
+    def _do(self, act: SlackAct, work: Callable[[], None]) -> None:
         """For what tells its own answer; Slack hears only that it has arrived."""
-        done = self._patience.try_for(work, lambda late: self._telling.follow(act, late, _itself))
+        done = self._patience.run(work, lambda late: self._telling.send_late(act, late, _itself))
         if done is not None:
             done.result()
 
@@ -196,19 +207,19 @@ class Slack:
         ack()
 
     def _on_event(self, body: Payload) -> None:
-        opened = opening(body)
+        opened = parse_home_opened(body)
         if opened is not None:
-            self._do(opened, lambda: self._home.show(opened))
+            self._do(opened, lambda: self._home.publish(opened))
             return
-        act = mention(body, self._line.bot_user)
+        act = parse_mention(body, self._line.bot_user)
         if act is not None:
-            self._do(act, lambda: self._hearing.hear_and_answer(act))
+            self._do(act, lambda: self._hearing.handle_and_reply(act))
 
     def _on_unknown(self, error: Exception, body: Payload) -> BoltResponse:
         """Nothing stays without an answer; what broke in a listener goes on to the path's edge."""
         if not isinstance(error, BoltUnhandledRequestError):
             raise error
-        self._hearing.tell_old(body)
+        self._hearing.reply_outdated(body)
         return BoltResponse(status=200)
 
 

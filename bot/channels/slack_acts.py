@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.channels.slack_words import commanded, typed
+from bot.channels.slack_words import command_text, plain_text_of
 from bot.ports import Rejected
 
 Payload = Mapping[str, object]
@@ -22,52 +22,52 @@ _SLACKBOT = "USLACKBOT"  #: says reminders and answers that any member may write
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Act:
+class SlackAct:
     """What one person did in Slack."""
 
     account: str  #: the user's id; "" when Slack named nobody
     team: str | None  #: the person's own workspace as the payload tells it, None when it does not
-    words: str
-    once: str
+    text: str
+    idempotency_key: str
     channel: str = ""
     thread: str = ""  #: ts of the thread's root, "" outside threads
     response_url: str = ""  #: where the answer to the asker alone goes; "" when there is none
-    shared: bool = False  #: Slack told with it that people of other companies are in that channel
-    private: bool = False  #: nobody else sees the words
-    button: bool = False  #: a button said the words, and not a person
+    is_shared: bool = False  #: Slack told with it that people of other companies are in that channel
+    is_private: bool = False  #: nobody else sees the words
+    from_button: bool = False  #: a button said the words, and not a person
     root: str = ""  #: ts of the message below which everybody is answered; "" where there is none
-    pressed: Payload | None = None  #: the message whose button it was, as Slack has it
-    unknown: str = ""  #: the words in their place, where the account is nobody's yet; "" leaves them
-    at_home: bool = False  #: in the bot's Home tab, which is the person's own: there is no channel
-    trigger: str = ""  #: opens one form, within 3 s; "" where there is none
+    button_message: Payload | None = None  #: the message whose button it was, as Slack has it
+    text_if_unlinked: str = ""  #: the words in their place, where the account is nobody's yet; "" leaves them
+    in_home_tab: bool = False  #: in the bot's Home tab, which is the person's own: there is no channel
+    trigger_id: str = ""  #: opens one form, within 3 s; "" where there is none
     by_app: bool = False  #: an app wrote it in the account's name
-    mine: bool = False  #: the button was one of many in what the presser alone is shown; the others still stand
+    presser_only: bool = False  #: the button was one of many in what the presser alone is shown; the others still stand
 
     @property
-    def ref(self) -> str | None:
+    def card_ref(self) -> str | None:
         """Where the card may stand that this is about: the thread's root, or the message whose button it was."""
-        at = self.thread or (self.root if self.button else "")
+        at = self.thread or (self.root if self.from_button else "")
         return f"{self.channel}:{at}" if self.channel and at else None
 
 
-def command(payload: Payload) -> Act:
+def parse_command(payload: Payload) -> SlackAct:
     """A slash command. Typed in a direct message it is seen by the bot alone."""
     if not text_of(payload, "trigger_id"):
-        raise nameless()
+        raise no_sender()
     channel = text_of(payload, "channel_id")
-    return Act(
+    return SlackAct(
         account=text_of(payload, "user_id"),
         team=text_of(payload, "team_id") or None,
-        words=commanded(text_of(payload, "command"), text_of(payload, "text")),
-        once=f"command:{text_of(payload, 'trigger_id')}",
+        text=command_text(text_of(payload, "command"), text_of(payload, "text")),
+        idempotency_key=f"command:{text_of(payload, 'trigger_id')}",
         channel=channel,
         response_url=text_of(payload, "response_url"),
-        private=direct(channel),
-        trigger=text_of(payload, "trigger_id"),
+        is_private=is_direct(channel),
+        trigger_id=text_of(payload, "trigger_id"),
     )
 
 
-def press(payload: Payload) -> Act:
+def parse_press(payload: Payload) -> SlackAct:
     """A button. Its value is the words; whether they may be done is decided anew, by who pressed it."""
     actions = payload.get("actions")
     action = actions[0] if isinstance(actions, list) and actions else {}
@@ -76,42 +76,42 @@ def press(payload: Payload) -> Act:
     place = text_of(where, "view_id" if in_view else "message_ts")
     act = (place, text_of(action, "action_id"), text_of(action, "action_ts"), text_of(user, "id"))
     if not all(act):
-        raise nameless()
+        raise no_sender()
     channel = "" if in_view else text_of(where, "channel_id") or text_of(part(payload, "channel"), "id")
-    said = Act(
+    said = SlackAct(
         account=text_of(user, "id"),
         team=text_of(user, "team_id") or None,
-        words=text_of(action, "value").strip().lstrip("/ "),
-        once="action:" + ":".join(act),
+        text=text_of(action, "value").strip().lstrip("/ "),
+        idempotency_key="action:" + ":".join(act),
         channel=channel,
         response_url=text_of(payload, "response_url"),
-        mine=act[1].startswith(f"{MINE}:"),
-        button=True,
+        presser_only=act[1].startswith(f"{MINE}:"),
+        from_button=True,
     )
     if in_view:
-        return replace(said, at_home=True, private=True)
+        return replace(said, in_home_tab=True, is_private=True)
     thread = text_of(where, "thread_ts")
     root = "" if where.get("is_ephemeral") is True else thread or place
-    return replace(said, thread=thread, root=root, pressed=part(payload, "message"))
+    return replace(said, thread=thread, root=root, button_message=part(payload, "message"))
 
 
-def opening(payload: Payload) -> Act | None:
+def parse_home_opened(payload: Payload) -> SlackAct | None:
     """Somebody opens the bot's Home tab, which asks what is theirs; None for its other tabs and for other events."""
     event = part(payload, "event")
     if event.get("type") != "app_home_opened" or event.get("tab") != "home":
         return None
     account, event_id = text_of(event, "user"), text_of(payload, "event_id")
     if not account or not event_id:
-        raise nameless()
-    return at_home(Act(account=account, team=None, words="", once=f"home:{event_id}"))
+        raise no_sender()
+    return at_home(SlackAct(account=account, team=None, text="", idempotency_key=f"home:{event_id}"))
 
 
-def at_home(act: Act) -> Act:
+def at_home(act: SlackAct) -> SlackAct:
     """The same person at the same moment, looking at what is theirs: somebody unknown is told how to link."""
-    return replace(act, words="home", unknown="link", private=True, at_home=True, button=False)
+    return replace(act, text="home", text_if_unlinked="link", is_private=True, in_home_tab=True, from_button=False)
 
 
-def mention(payload: Payload, bot: str) -> Act | None:
+def parse_mention(payload: Payload, bot: str) -> SlackAct | None:
     """Words said to the bot; None where it was not a person speaking to it now (edits, bots, talk among others).
 
     What bears a bot's id is never answered, so that two bots do not talk to each other for ever.
@@ -131,20 +131,20 @@ def mention(payload: Payload, bot: str) -> Act | None:
     channel, ts = text_of(event, "channel"), text_of(event, "ts")
     if not channel or not ts or text_of(event, "user") == me:
         return None
-    return Act(
+    return SlackAct(
         account=text_of(event, "user"),
         team=text_of(event, "user_team") or text_of(event, "team") or None,
-        words=_spoken(text, me),
-        once=f"message:{channel}:{ts}",
+        text=_spoken(text, me),
+        idempotency_key=f"message:{channel}:{ts}",
         channel=channel,
         thread=text_of(event, "thread_ts"),
         root=text_of(event, "thread_ts") or ts,
-        shared=payload.get("is_ext_shared_channel") is True,
+        is_shared=payload.get("is_ext_shared_channel") is True,
         by_app=any(event.get(mark) not in (None, "", False) for mark in _BY_AN_APP),
     )
 
 
-def direct(channel: str) -> bool:
+def is_direct(channel: str) -> bool:
     """Whether that is a direct message of two; Slack gives those ids that begin with D."""
     return channel.startswith("D")
 
@@ -174,13 +174,13 @@ def text_of(payload: Payload, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def nameless() -> Rejected:
+def no_sender() -> Rejected:
     """For what cannot be told from a second delivery of it."""
     return Rejected("This act has no id of its own, so it could happen twice. Nothing was done.", code="unreadable")
 
 
 def _spoken(text: str, me: str) -> str:
     """`@bot /vakhta ack 42` and `@bot ack 42` are both `ack 42`."""
-    words = typed(text, bot=me)
+    words = plain_text_of(text, bot=me)
     verb, _, rest = words.partition(" ")
     return (rest if verb == "vakhta" else words) or "help"

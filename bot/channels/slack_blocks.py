@@ -34,12 +34,12 @@ def blocks(card: Card, act: str = "say") -> list[Block]:
     lines = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
     drawn += lines[:_LINE_BLOCKS]
     if len(lines) > _LINE_BLOCKS:
-        drawn.append(small("More is on the board."))
+        drawn.append(context_block("More is on the board."))
     buttons = _buttons(card, act)
     return [*drawn, {"type": "actions", "elements": buttons}] if buttons else drawn
 
 
-def whole(reply: Reply) -> Card | None:
+def reply_message(reply: Reply) -> Card | None:
     """The card of an answer with what the answer says besides above it, such as what has moved since.
 
     None where there is none to draw; a secret is told in words, and nowhere with buttons.
@@ -47,18 +47,18 @@ def whole(reply: Reply) -> Card | None:
     card = reply.card
     if card is None or reply.secret:
         return None
-    above = reply.said.removesuffix("\n".join((card.title, *card.lines))).strip()
+    above = reply.text.removesuffix("\n".join((card.title, *card.lines))).strip()
     return replace(card, lines=(above, *card.lines)) if above else card
 
 
-def paragraphs(said: str) -> list[Block]:
+def paragraphs(message: str) -> list[Block]:
     """Plain text as it stands, as much of it as a card has room for."""
-    return list(islice(_sections(tuple(said.splitlines())), _LINE_BLOCKS))
+    return list(islice(_sections(tuple(message.splitlines())), _LINE_BLOCKS))
 
 
-def small(said: str) -> Block:
+def context_block(message: str) -> Block:
     """One line in small print."""
-    return {"type": "context", "elements": [plain_text(said, _SECTION)]}
+    return {"type": "context", "elements": [plain_text(message, _SECTION)]}
 
 
 def plain_text(text: str, limit: int) -> Block:
@@ -66,10 +66,10 @@ def plain_text(text: str, limit: int) -> Block:
     return {"type": "plain_text", "text": escape(text, limit) or " ", "emoji": False}
 
 
-def spent(shown: Sequence[object], said: str) -> list[Block]:
+def without_buttons(shown: Sequence[object], message: str) -> list[Block]:
     """The blocks of a message, as Slack tells them, with what became of it in the place of its buttons."""
     kept = [dict(one) for one in shown if isinstance(one, dict) and one.get("type") != "actions"]
-    return [*kept[:49], small(said)]
+    return [*kept[:49], context_block(message)]
 
 
 def summary(card: Card) -> str:
@@ -78,7 +78,7 @@ def summary(card: Card) -> str:
     return escape(_one_line(f"{_mark(card)} {card.title} | {standing}"), _TEXT)
 
 
-def words_only(card: Card) -> str:
+def text_only(card: Card) -> str:
     """The whole card without blocks, its buttons as words to type: for when Slack refuses the blocks."""
     typed = [f"{label}: /vakhta {words}" for label, words in card.buttons.items()]
     return escape("\n".join([f"{_mark(card)} {_one_line(card.title)}", *typed, card.link, *card.lines]), _TEXT)

@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 
-class Deadline:
+class CallDeadline:
     """A context around one call, on one thread; everything it opened is dead once `seconds` have gone by."""
 
     def __init__(self, seconds: float) -> None:
@@ -42,7 +42,7 @@ class Deadline:
             one.close()
 
     @property
-    def passed(self) -> bool:
+    def has_passed(self) -> bool:
         return time.monotonic() >= self._over_at
 
     def open(self, request: Request, *, proxy: str | None, tls: SSLContext | None) -> HTTPResponse:
@@ -84,7 +84,7 @@ class _Stay(HTTPRedirectHandler):
 
 
 class _Plain(HTTPHandler):
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: CallDeadline) -> None:
         super().__init__()
         self._deadline = deadline
 
@@ -96,7 +96,7 @@ class _Plain(HTTPHandler):
 
 
 class _Secure(HTTPSHandler):
-    def __init__(self, deadline: Deadline, tls: SSLContext | None) -> None:
+    def __init__(self, deadline: CallDeadline, tls: SSLContext | None) -> None:
         super().__init__()
         self._deadline = deadline
         self._tls = tls
@@ -108,7 +108,7 @@ class _Secure(HTTPSHandler):
         return self.do_open(connection, req)
 
 
-def _watched(connection: HTTPConnection, deadline: Deadline) -> HTTPConnection:
+def _watched(connection: HTTPConnection, deadline: CallDeadline) -> HTTPConnection:
     """http.client's own place to put another `create_connection`; a proxy's tunnel and TLS come after it."""
     connection._create_connection = deadline.connect  # type: ignore[attr-defined]  # noqa: SLF001
     return connection

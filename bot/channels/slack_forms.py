@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from bot.channels.slack_acts import Act, Payload, direct, nameless, part, text_of
+from bot.channels.slack_acts import Payload, SlackAct, is_direct, no_sender, part, text_of
 from bot.channels.slack_blocks import clean
-from bot.channels.slack_hearing import Hearing
+from bot.channels.slack_hearing import SlackRequests
 from bot.channels.slack_post import Call
-from bot.channels.slack_telling import Telling
-from bot.channels.slack_views import FILLED, form
+from bot.channels.slack_telling import SlackReplies
+from bot.channels.slack_views import FILLED, modal_view
 from bot.model import Reply
 from bot.ports import Rejected, Undelivered
-from bot.words import plain
+from bot.words import normalized
 
 logger = logging.getLogger(__name__)
 
@@ -33,54 +33,56 @@ _MOST_WRONG = 300  #: characters that stand under a blank
 _URL_S = 1700
 
 
-class Forms:
+class SlackModals:
     """Used from many threads. `now`: seconds since the epoch."""
 
-    def __init__(self, call: Call, hearing: Hearing, telling: Telling, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, call: Call, requests: SlackRequests, replies: SlackReplies, now: Callable[[], float] = time.time
+    ) -> None:
         self._call = call
-        self._hearing = hearing
-        self._telling = telling
+        self._hearing = requests
+        self._telling = replies
         self._now = now
 
-    def offer(self, act: Act) -> bool:
+    def open_modal(self, act: SlackAct) -> bool:
         """Whether the asker has a form before them now. Where they have not, the words are asked as they are."""
-        if " " in act.words or not act.trigger:
+        if " " in act.text or not act.trigger_id:
             return False
         wanted = self._hearing.form(act)
         kept = json.dumps({"channel": act.channel, "url": act.response_url, "at": int(self._now())})
         if wanted is None or len(kept) > _MOST_KEPT:
             return False
         try:
-            view = form(wanted, f"fill:{wanted.verb}", kept)
-            self._call("views.open", {"trigger_id": act.trigger, "view": view})
+            view = modal_view(wanted, f"fill:{wanted.verb}", kept)
+            self._call("views.open", {"trigger_id": act.trigger_id, "view": view})
         except Undelivered as error:
-            logger.warning("a form could not be opened in Slack", extra={"error": error.said})
+            logger.warning("a form could not be opened in Slack", extra={"error": error.message})
             return False
         return True
 
-    def read(self, payload: Payload) -> tuple[Act, Mapping[str, str]]:
+    def read(self, payload: Payload) -> tuple[SlackAct, Mapping[str, str]]:
         """Who filled in which verb's form, and what, by the blanks.
 
         Raises:
             Rejected: it is not of a form of ours, or has no id.
         """
-        return submission(payload, since=self._now() - _URL_S)
+        return parse_submission(payload, since=self._now() - _URL_S)
 
-    def take(self, act: Act, values: Mapping[str, str]) -> Mapping[str, str]:
+    def submit(self, act: SlackAct, values: Mapping[str, str]) -> Mapping[str, str]:
         """What is wrong with what was filled in, by its blocks; empty when it was asked, and its answer told."""
-        told = self._hearing.fill(act, values)
+        told = self._hearing.submit_form(act, values)
         if isinstance(told, Reply):
-            self._telling.tell(act, told)
+            self._telling.send(act, told)
             return {}
         first = next(iter(values))
         return {name if name in values else first: clean(said)[:_MOST_WRONG] for name, said in told.items()}
 
-    def follow(self, act: Act, late: Future[Mapping[str, str]]) -> None:
+    def finish_late(self, act: SlackAct, late: Future[Mapping[str, str]]) -> None:
         """It took longer than Slack waits, so the form is gone: what is wrong with it is told like an answer."""
-        self._telling.follow(act, late, _wrong)
+        self._telling.send_late(act, late, _wrong)
 
 
-def submission(payload: Payload, *, since: float) -> tuple[Act, Mapping[str, str]]:
+def parse_submission(payload: Payload, *, since: float) -> tuple[SlackAct, Mapping[str, str]]:
     """Who filled in which verb's form, and what, by the blanks. `since`: of an older form the answer's address is void.
 
     Raises:
@@ -90,25 +92,25 @@ def submission(payload: Payload, *, since: float) -> tuple[Act, Mapping[str, str
     verb = CALLBACK.match(text_of(view, "callback_id"))
     act = (text_of(view, "id"), text_of(view, "hash"), text_of(user, "id"))
     if not all(act):
-        raise nameless()
+        raise no_sender()
     values = dict(_values(part(part(view, "state"), "values")))
     if verb is None or not values:
         raise Rejected("Nothing was filled in. Nothing was done.", code="unreadable")
     kept = _kept(text_of(view, "private_metadata"))
     at, channel = kept.get("at"), text_of(kept, "channel")
-    return Act(
+    return SlackAct(
         account=act[2],
         team=text_of(user, "team_id") or None,
-        words=verb[1],
-        once="view:" + ":".join(act),
+        text=verb[1],
+        idempotency_key="view:" + ":".join(act),
         channel=channel,
         response_url=text_of(kept, "url") if isinstance(at, int) and at > since else "",
-        private=direct(channel),
+        is_private=is_direct(channel),
     ), values
 
 
 def _wrong(told: Mapping[str, str]) -> Reply | None:
-    return Reply(said=f"{' '.join(told.values())} Nothing was done.", ok=False) if told else None
+    return Reply(text=f"{' '.join(told.values())} Nothing was done.", ok=False) if told else None
 
 
 def _kept(told: str) -> Payload:
@@ -125,5 +127,5 @@ def _values(blocks: Payload) -> list[tuple[str, str]]:
     for name in blocks:
         blank = part(part(blocks, name), FILLED)
         chosen = text_of(part(blank, "selected_option"), "value")
-        found.append((name, chosen or " ".join(plain(text_of(blank, "value")).split())))
+        found.append((name, chosen or " ".join(normalized(text_of(blank, "value")).split())))
     return found

@@ -20,7 +20,7 @@ _EVERY_S = 100.0  #: three readings within the time that one is believed
 _SOONER_S = 15.0  #: after one that failed
 
 
-class UserGroups:
+class SlackUserGroups:
     """`now`: seconds that only grow."""
 
     def __init__(self, call: Call, now: Callable[[], float] = time.monotonic) -> None:
@@ -69,7 +69,7 @@ class UserGroups:
         try:
             users = call("usergroups.users.list", {"usergroup": group}).get("users")
         except Undelivered as error:
-            self._note(group, error.said)
+            self._note(group, error.message)
             return False
         if not isinstance(users, list):
             self._note(group, "Slack's answer names no users.")

@@ -10,93 +10,93 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.channels.slack_acts import Act, Payload
-from bot.channels.slack_standing import Standing
-from bot.channels.slack_telling import Telling, spot
+from bot.channels.slack_acts import Payload, SlackAct
+from bot.channels.slack_standing import Membership
+from bot.channels.slack_telling import SlackReplies, thread_for_updates
 from bot.forms import Form
-from bot.model import NOBODY, Ask, Reply
-from bot.ports import Door
+from bot.model import UNKNOWN_PRINCIPAL, Reply, Request
+from bot.ports import Gateway
 
 _OLD = "This button is from an older version. Nothing was done. Type `/vakhta incidents` to see what is open."
 _NAMELESS = "Slack did not say whose act this is. Nothing was done."
 _BY_APP = "An app wrote this in your name. Nothing was done. Type it yourself, or use `/vakhta`."
 
 
-class Hearing:
+class SlackRequests:
     """Used from many threads."""
 
-    def __init__(self, *, place: str, team_id: str, standing: Standing, telling: Telling) -> None:
+    def __init__(self, *, place: str, team_id: str, standing: Membership, replies: SlackReplies) -> None:
         self._place = place
         self._team_id = team_id
         self._standing = standing
-        self._telling = telling
-        self._door: Door | None = None
+        self._telling = replies
+        self._door: Gateway | None = None
 
-    def open(self, door: Door) -> None:
-        self._door = door
+    def connect(self, gateway: Gateway) -> None:
+        self._door = gateway
 
-    def hear(self, act: Act) -> Reply:
+    def handle(self, act: SlackAct) -> Reply:
         """Ask the house, or refuse. `repeated`: told before, no need to tell it again."""
         ask = self._admit(act)
-        return ask if isinstance(ask, Reply) else self._opened.ask(ask)
+        return ask if isinstance(ask, Reply) else self._opened.handle(ask)
 
-    def form(self, act: Act) -> Form | None:
+    def form(self, act: SlackAct) -> Form | None:
         """What the words want to be told, for somebody who is heard there. Nothing is put on record."""
         return None if self._against(act) else self._opened.form(self._asked(act))
 
-    def fill(self, act: Act, values: Mapping[str, str]) -> Reply | Mapping[str, str]:
+    def submit_form(self, act: SlackAct, values: Mapping[str, str]) -> Reply | Mapping[str, str]:
         """Ask what was filled in; or what is wrong with it, by the blanks' names, and then nothing was asked."""
         ask = self._admit(act)
         if isinstance(ask, Reply):
             return ask
-        filled = self._opened.fill(ask, values)
-        return filled.wrong or self._opened.ask(replace(ask, words=filled.words))
+        filled = self._opened.submit_form(ask, values)
+        return filled.errors or self._opened.handle(replace(ask, text=filled.text))
 
-    def hear_and_answer(self, act: Act) -> None:
+    def handle_and_reply(self, act: SlackAct) -> None:
         """For acts whose answer is not the response to the request itself."""
-        reply = self.hear(act)
+        reply = self.handle(act)
         if not reply.repeated:
-            self._telling.tell(act, reply)
+            self._telling.send(act, reply)
 
-    def tell_old(self, payload: Payload) -> None:
+    def reply_outdated(self, payload: Payload) -> None:
         """For what no listener knows: say so where Slack gave an address for it."""
         url = payload.get("response_url")
         if isinstance(url, str) and url:
-            self._telling.say(url, _OLD)
+            self._telling.send_text(url, _OLD)
 
     @property
-    def _opened(self) -> Door:
+    def _opened(self) -> Gateway:
         assert self._door is not None, "heard before start"
         return self._door
 
-    def _admit(self, act: Act) -> Ask | Reply:
+    def _admit(self, act: SlackAct) -> Request | Reply:
         """The ask in the name of whoever it is; or the refusal, on record."""
         why = self._against(act)
         if why is None:
             return self._asked(act)
-        return Reply(said=why, ok=False, repeated=self._opened.turn_away(self._said(act), why))
+        return Reply(text=why, ok=False, repeated=self._opened.record_refusal(self._said(act), why))
 
-    def _asked(self, act: Act) -> Ask:
+    def _asked(self, act: SlackAct) -> Request:
         person = self._opened.person(self._place, act.account)
-        if person is None and act.unknown:
-            act = replace(act, words=act.unknown)
-        standing = self._opened.standing_at(self._place, act.ref) if act.ref else None
-        return replace(self._said(act), by=person or NOBODY, incident_id=standing)
+        if person is None and act.text_if_unlinked:
+            act = replace(act, text=act.text_if_unlinked)
+        standing = self._opened.incident_at(self._place, act.card_ref) if act.card_ref else None
+        return replace(self._said(act), by=person or UNKNOWN_PRINCIPAL, incident_id=standing)
 
-    def _said(self, act: Act) -> Ask:
+    def _said(self, act: SlackAct) -> Request:
         """By nobody, as yet."""
-        return Ask(
-            by=NOBODY,
-            words=act.words,
-            place=self._place,
-            once=act.once,
+        return Request(
+            by=UNKNOWN_PRINCIPAL,
+            text=act.text,
+            channel=self._place,
+            idempotency_key=act.idempotency_key,
             account=act.account,
-            private=act.private,
-            button=act.button,
-            spot=spot(act),
+            private=act.is_private,
+            from_button=act.from_button,
+            thread=thread_for_updates(act),
         )
 
-    def _against(self, act: Act) -> str | None:
+    def _against(self, act: SlackAct) -> str | None:
         """Why this is not for the house, None when it is. What needs no question to Slack comes first."""
         if self._is_foreign(act):
             return "Denied: your account belongs to another company. Nothing was done."
@@ -104,11 +104,11 @@ class Hearing:
             return _NAMELESS
         if act.by_app:
             return _BY_APP
-        if not act.words:
+        if not act.text:
             return _OLD
-        room = None if act.at_home else self._standing.against_room(act.channel, shared=act.shared)
-        return room or self._standing.against_account(act.account)
+        room = None if act.in_home_tab else self._standing.channel_refusal(act.channel, shared=act.is_shared)
+        return room or self._standing.account_refusal(act.account)
 
-    def _is_foreign(self, act: Act) -> bool:
+    def _is_foreign(self, act: SlackAct) -> bool:
         """The workspace of a member of an organisation may be told as the organisation's id, E...: asked later."""
         return act.team is not None and not act.team.startswith("E") and act.team != self._team_id

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.channels.slack_acts import Act, at_home
-from bot.channels.slack_hearing import Hearing
+from bot.channels.slack_acts import SlackAct, at_home
+from bot.channels.slack_hearing import SlackRequests
 from bot.channels.slack_post import Call
-from bot.channels.slack_views import home
+from bot.channels.slack_views import home_view
 from bot.model import Reply
 from bot.ports import Undelivered
 
@@ -29,34 +29,34 @@ _FRESH_S = 5.0
 _REMEMBERED = 1000
 
 
-class Home:
+class HomeTab:
     """Used from many threads. `now`: seconds that only grow."""
 
-    def __init__(self, call: Call, hearing: Hearing, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, call: Call, requests: SlackRequests, now: Callable[[], float] = time.monotonic) -> None:
         self._call = call
-        self._hearing = hearing
+        self._hearing = requests
         self._now = now
         self._lock = threading.Lock()
         self._opened: OrderedDict[str, float] = OrderedDict()  # account -> when
 
-    def show(self, act: Act) -> None:
+    def publish(self, act: SlackAct) -> None:
         """Somebody opens it. What Slack tells twice, or again within seconds, is left as it is."""
         if self._is_fresh(act.account):
             return
         found = None
         try:
-            found = self._hearing.hear(act)
+            found = self._hearing.handle(act)
         finally:
             if found is None:  # The house could not answer, and Slack will tell it again.
                 self._forget(act.account)
         if not found.repeated:
             self._publish(act.account, found)
 
-    def answer(self, act: Act) -> None:
+    def answer(self, act: SlackAct) -> None:
         """Somebody presses a button of it."""
-        answer = self._hearing.hear(act)
+        answer = self._hearing.handle(act)
         if not answer.repeated:
-            found = self._hearing.hear(at_home(replace(act, once=f"{act.once}:home")))
+            found = self._hearing.handle(at_home(replace(act, idempotency_key=f"{act.idempotency_key}:home")))
             self._publish(act.account, found, answer)
 
     def _is_fresh(self, account: str) -> bool:
@@ -75,8 +75,8 @@ class Home:
             self._opened.pop(account, None)
 
     def _publish(self, account: str, found: Reply, answer: Reply | None = None) -> None:
-        view = home(found, answer, at=datetime.now(UTC))
+        view = home_view(found, answer, at=datetime.now(UTC))
         try:
             self._call("views.publish", {"user_id": account, "view": view})
         except Undelivered as error:
-            logger.warning("a Home tab in Slack stays as it was", extra={"error": error.said})
+            logger.warning("a Home tab in Slack stays as it was", extra={"error": error.message})

@@ -12,20 +12,20 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 #: Seconds: what is left of Slack's three is for the way there and back.
-PATIENCE_S = 2.3
+ACK_TIMEOUT_S = 2.3
 _AT_ONCE = 32  #: more wait for one of them to end
 _STOP_S = 5.0
 
 
-class Patience:
+class AckTimeout:
     """Used from many threads."""
 
-    def __init__(self, seconds: float = PATIENCE_S) -> None:
+    def __init__(self, seconds: float = ACK_TIMEOUT_S) -> None:
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="slack-asked")
         self._untold: set[Future[None]] = set()
 
-    def try_for(self, work: Callable[[], Found], late: Callable[[Future[Found]], object]) -> Future[Found] | None:
+    def run(self, work: Callable[[], Found], late: Callable[[Future[Found]], object]) -> Future[Found] | None:
         """What has become of it, if it ends while Slack waits; else None, and `late` is called when it has ended.
 
         `late` raises nothing. What never began, because the bot stops, is cancelled.

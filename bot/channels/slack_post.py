@@ -11,17 +11,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-from bot.channels.slack_blocks import blocks, escape, summary, words_only
-from bot.model import Kind, Notice
+from bot.channels.slack_blocks import blocks, escape, summary, text_only
+from bot.model import MessageKind, Notification
 from bot.ports import Undelivered
 
 logger = logging.getLogger(__name__)
 
 Answer = Mapping[str, object]
-#: One call of the Web API by its name; raises `Refused` or plain `Undelivered`.
+#: One call of the Web API by its name; raises `SlackApiError` or plain `Undelivered`.
 Call = Callable[[str, Mapping[str, object]], Answer]
 
-QUIET: Mapping[str, object] = {
+NO_UNFURL: Mapping[str, object] = {
     "parse": "none",
     "link_names": False,
     "unfurl_links": False,
@@ -37,15 +37,15 @@ _PAGES = 5  #: of 200 messages each, read back when looking for one
 _SKEW_S = 120  #: how far Slack's clock may be from ours
 
 
-class Refused(Undelivered):
+class SlackApiError(Undelivered):
     """Slack answered no, with one of its error codes: it did not happen."""
 
-    def __init__(self, said: str, *, code: str, permanent: bool) -> None:
-        super().__init__(said, permanent=permanent)
+    def __init__(self, message: str, *, code: str, permanent: bool) -> None:
+        super().__init__(message, permanent=permanent)
         self.code = code
 
 
-class Posting:
+class SlackMessages:
     """Puts notices into `channel`. Used by one thread at a time."""
 
     def __init__(self, call: Call, channel: str) -> None:
@@ -53,38 +53,40 @@ class Posting:
         self._channel = channel
         self._bare: OrderedDict[str, float] = OrderedDict()  # things whose blocks Slack refused
 
-    def card(self, notice: Notice) -> str:
+    def post_card(self, notification: Notification) -> str:
         """Post or edit the card; returns "channel:ts"."""
-        ref = notice.ref or self._find(notice, self._channel, None)
+        ref = notification.ref or self._find(notification, self._channel, None)
         if ref is None:
-            return self._post_card(notice)
+            return self._post_card(notification)
         channel, _, ts = ref.partition(":")
         try:
-            self._draw("chat.update", notice, {"channel": channel, "ts": ts, "parse": "none", "link_names": False})
-        except Refused as error:
+            self._draw(
+                "chat.update", notification, {"channel": channel, "ts": ts, "parse": "none", "link_names": False}
+            )
+        except SlackApiError as error:
             if error.code not in _GONE and channel == self._channel:
                 raise
-            return self._post_card(notice)  # Deleted, or left behind in a channel of earlier settings.
+            return self._post_card(notification)  # Deleted, or left behind in a channel of earlier settings.
         return ref
 
-    def line(self, notice: Notice) -> None:
+    def post_line(self, notification: Notification) -> None:
         """One line in the card's thread; beside it when somebody deleted the card."""
-        assert notice.event is not None, "a line tells an event"
-        assert notice.ref is not None, "a line stands in a card's thread"
-        channel, _, thread = notice.ref.partition(":")
-        if self._find(notice, channel, thread):
+        assert notification.event is not None, "a line tells an event"
+        assert notification.ref is not None, "a line stands in a card's thread"
+        channel, _, thread = notification.ref.partition(":")
+        if self._find(notification, channel, thread):
             return
-        said = notice.event.said.strip() or "(no text)"
+        said = notification.event.text.strip() or "(no text)"
         inside = {"channel": channel, "thread_ts": thread, "text": escape(said)}
         try:
-            self._post(notice, lambda told: self._call("chat.postMessage", {**told, **inside}))
-        except Refused as error:
+            self._post(notification, lambda told: self._call("chat.postMessage", {**told, **inside}))
+        except SlackApiError as error:
             if error.code not in _GONE and channel == self._channel:
                 raise
-            beside = {"channel": self._channel, "text": escape(f"#{notice.incident.id} {said}")}
-            self._post(notice, lambda told: self._call("chat.postMessage", {**told, **beside}))
+            beside = {"channel": self._channel, "text": escape(f"#{notification.incident.id} {said}")}
+            self._post(notification, lambda told: self._call("chat.postMessage", {**told, **beside}))
 
-    def say(self, text: str, to: str | None, instead_of: str) -> str:
+    def post_text(self, text: str, to: str | None, instead_of: str) -> str:
         if instead_of:
             channel, _, ts = instead_of.partition(":")
             standing = {"channel": channel, "ts": ts, "parse": "none", "link_names": False}
@@ -92,43 +94,45 @@ class Posting:
             return instead_of
         channel, _, thread = (to or self._channel).partition(":")
         where = {"channel": channel} | ({"thread_ts": thread} if thread else {})
-        answer = self._call("chat.postMessage", {**QUIET, **where, "text": escape(text)})
+        answer = self._call("chat.postMessage", {**NO_UNFURL, **where, "text": escape(text)})
         return f"{answer['channel']}:{answer['ts']}"
 
-    def _post_card(self, notice: Notice) -> str:
-        answer = self._post(notice, lambda told: self._draw("chat.postMessage", notice, told))
+    def _post_card(self, notification: Notification) -> str:
+        answer = self._post(notification, lambda told: self._draw("chat.postMessage", notification, told))
         return f"{answer['channel']}:{answer['ts']}"
 
-    def _post(self, notice: Notice, send: Callable[[Mapping[str, object]], Answer]) -> Answer:
-        told = {"event_type": "vakhta", "event_payload": {"key": notice.key, "thing": _thing(notice)}}
-        return send({**QUIET, "channel": self._channel, "metadata": told})
+    def _post(self, notification: Notification, send: Callable[[Mapping[str, object]], Answer]) -> Answer:
+        told = {"event_type": "vakhta", "event_payload": {"key": notification.key, "thing": _thing(notification)}}
+        return send({**NO_UNFURL, "channel": self._channel, "metadata": told})
 
-    def _draw(self, method: str, notice: Notice, fields: Mapping[str, object]) -> Answer:
+    def _draw(self, method: str, notification: Notification, fields: Mapping[str, object]) -> Answer:
         """Send with blocks. What Slack refuses to draw goes as bare text, from then on at the first try."""
-        if _thing(notice) not in self._bare:
+        if _thing(notification) not in self._bare:
             try:
-                return self._call(method, {**fields, "text": summary(notice.card), "blocks": blocks(notice.card)})
-            except Refused as error:
+                return self._call(
+                    method, {**fields, "text": summary(notification.card), "blocks": blocks(notification.card)}
+                )
+            except SlackApiError as error:
                 if error.code not in _UNDRAWABLE:
                     raise
                 logger.warning("Slack refused a card's blocks; sent as text", extra={"error": error.code})
-                _remember(self._bare, _thing(notice), time.time())
-        return self._call(method, {**fields, "text": words_only(notice.card), "blocks": []})
+                _remember(self._bare, _thing(notification), time.time())
+        return self._call(method, {**fields, "text": text_only(notification.card), "blocks": []})
 
-    def _find(self, notice: Notice, channel: str, thread: str | None) -> str | None:
+    def _find(self, notification: Notification, channel: str, thread: str | None) -> str | None:
         """Where an earlier try of this notice arrived after all; None where it did not, or nobody may look."""
-        if not notice.tried:
+        if not notification.attempted:
             return None
         fields: dict[str, object] = {
             "channel": channel,
-            "oldest": f"{notice.owed_at.timestamp() - _SKEW_S:.6f}",
+            "oldest": f"{notification.due_at.timestamp() - _SKEW_S:.6f}",
             "limit": 200,
             "include_all_metadata": True,
         }
         method = "conversations.history" if thread is None else "conversations.replies"
         try:
-            ts = self._look(method, fields if thread is None else {**fields, "ts": thread}, _thing(notice))
-        except Refused as error:
+            ts = self._look(method, fields if thread is None else {**fields, "ts": thread}, _thing(notification))
+        except SlackApiError as error:
             if not error.permanent:
                 raise
             logger.warning("Slack does not let the bot read back; a post may be doubled", extra={"error": error.code})
@@ -150,13 +154,13 @@ class Posting:
         return None
 
 
-def _thing(notice: Notice) -> str:
+def _thing(notification: Notification) -> str:
     """What there must be one of. A card's key changes as the incident moves on; its incident stays.
 
     With its mark: what an incident of the same number has posted before a restore is another one's.
     """
-    mark = notice.incident.marked
-    return f"card {mark}" if notice.kind is Kind.CARD else f"line {mark} {notice.key}"
+    mark = notification.incident.marked
+    return f"card {mark}" if notification.kind is MessageKind.CARD else f"line {mark} {notification.key}"
 
 
 def _remember(things: OrderedDict[str, float], thing: str, at: float) -> None:

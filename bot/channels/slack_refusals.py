@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.error import URLError
 
-from bot.channels.slack_post import Refused
+from bot.channels.slack_post import SlackApiError
 from bot.ports import Undelivered
 
 #: Error codes after which the same call cannot succeed until a person changes something.
@@ -24,7 +24,7 @@ _PERMANENT = re.compile(
 )
 
 
-class Response(Protocol):
+class SlackResponse(Protocol):
     """The part of the SDK's response that is read here."""
 
     @property
@@ -37,24 +37,26 @@ class Response(Protocol):
     def headers(self) -> Mapping[str, object]: ...
 
 
-def refused(method: str, response: Response) -> Undelivered:
+def api_error(method: str, response: SlackResponse) -> Undelivered:
     """Slack answered, and not with yes."""
     told = response.data if isinstance(response.data, dict) else {}
     status, code = response.status_code, str(told.get("error") or "")
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
         asked = str(response.headers.get("Retry-After", ""))
         wait = timedelta(seconds=int(asked)) if asked.isdecimal() else timedelta(seconds=30)
-        return Undelivered(f"Slack asked to wait with {method} (rate limited).", after=wait)
+        return Undelivered(f"Slack asked to wait with {method} (rate limited).", retry_after=wait)
     if (
         status >= HTTPStatus.INTERNAL_SERVER_ERROR
         or not re.fullmatch(r"[a-z_]{1,60}", code)
         or code in {"internal_error", "fatal_error"}
     ):
         return Undelivered(f"Slack is in trouble: {method} was answered with HTTP {status}.")
-    return Refused(f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None)
+    return SlackApiError(
+        f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None
+    )
 
 
-def unanswered(method: str, error: Exception) -> Undelivered:
+def no_answer_error(method: str, error: Exception) -> Undelivered:
     """Nothing came back that can be read."""
     cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
     return Undelivered(f"Slack did not answer {method} ({type(cause).__name__}).")

@@ -171,8 +171,8 @@ def _check_pressed(actions: object) -> None:
         raise _unreadable("no action was pressed")
 
 
-def _unreadable(why: str) -> Rejected:
-    return Rejected(f"This cannot be read: {why}. Nothing was done.", code="unreadable", status=400)
+def _unreadable(reason: str) -> Rejected:
+    return Rejected(f"This cannot be read: {reason}. Nothing was done.", code="unreadable", status=400)
 
 
 def _team(payload: Mapping[str, object]) -> object:

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 
-from bot.channels.slack_acts import direct, outsider, part
+from bot.channels.slack_acts import is_direct, outsider, part
 from bot.channels.slack_post import Call
 from bot.ports import Undelivered
 
@@ -18,7 +18,7 @@ _DENIED = "Denied: your account "
 _NOT_HERE = "Not allowed in this channel. Nothing was done. Use the incident channel, or a direct message to the bot."
 
 
-class Standing:
+class Membership:
     """Used from many threads. `rooms`: the channels where commands are taken; direct messages always are.
 
     `now`: seconds that only grow.
@@ -34,11 +34,11 @@ class Standing:
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()  # id -> (when told, why not)
 
-    def against_account(self, account: str) -> str | None:
+    def account_refusal(self, account: str) -> str | None:
         """Why it may not act, None when it may."""
         return self._believed(account, self._ask_account, "whether your account is in good standing")
 
-    def anew(self, account: str) -> str:
+    def recheck_account(self, account: str) -> str:
         """What is against it now, as a sentence; where Slack does not answer, what it said last is believed as ever."""
         try:
             why = self._ask_account(account)
@@ -52,9 +52,9 @@ class Standing:
         found = (why or "").removeprefix(_DENIED).partition(".")[0]
         return f"Slack says that its account {account} {found}." if found else ""
 
-    def against_room(self, channel: str, *, shared: bool = False) -> str | None:
+    def channel_refusal(self, channel: str, *, shared: bool = False) -> str | None:
         """Why nothing is taken from there, None when it is. `shared`: Slack has just said so."""
-        if direct(channel):
+        if is_direct(channel):
             return None
         if shared or channel not in self._rooms:
             return _NOT_HERE
@@ -76,13 +76,13 @@ class Standing:
         try:
             why = ask(one)
         except Undelivered as error:
-            return f"Nothing was done: it is not known {what}. {error.said} Try again."
+            return f"Nothing was done: it is not known {what}. {error.message} Try again."
         self._remember(one, why)
         return why
 
-    def _remember(self, one: str, why: str | None) -> None:
+    def _remember(self, one: str, reason: str | None) -> None:
         with self._lock:
-            self._known[one] = (self._now(), why)
+            self._known[one] = (self._now(), reason)
             self._known.move_to_end(one)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)

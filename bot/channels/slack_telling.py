@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
 
-from bot.channels.slack_acts import MINE, SAY, Act, direct
-from bot.channels.slack_blocks import blocks, escape, spent, summary, whole
-from bot.channels.slack_post import QUIET, Answer, Call
+from bot.channels.slack_acts import MINE, SAY, SlackAct, is_direct
+from bot.channels.slack_blocks import blocks, escape, reply_message, summary, without_buttons
+from bot.channels.slack_post import NO_UNFURL, Answer, Call
 from bot.model import Reply
 from bot.ports import Undelivered
 
@@ -22,46 +22,46 @@ logger = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 #: `whisper(response_url, message)`: an answer to one interaction; raises `Undelivered`.
-Whisper = Callable[[str, Mapping[str, object]], None]
+RespondPrivately = Callable[[str, Mapping[str, object]], None]
 
-STILL_AT_IT = Reply(said="Still at it. What comes of it is told here.")
-_STOPPED = Reply(said="The bot is being stopped. Nothing was done; ask again in a moment.", ok=False)
-_BROKEN = Reply(said="Something broke in the bot. `runs` tells what was done, and its log tells more.", ok=False)
+STILL_RUNNING = Reply(text="Still at it. What comes of it is told here.")
+_STOPPED = Reply(text="The bot is being stopped. Nothing was done; ask again in a moment.", ok=False)
+_BROKEN = Reply(text="Something broke in the bot. `runs` tells what was done, and its log tells more.", ok=False)
 _SHORT = 150  #: characters that the presser is told of what everybody can read
 
 
-class Telling:
+class SlackReplies:
     """Used from many threads."""
 
-    def __init__(self, call: Call, whisper: Whisper) -> None:
+    def __init__(self, call: Call, whisper: RespondPrivately) -> None:
         self._call = call
         self._whisper = whisper
 
-    def response(self, act: Act, reply: Reply) -> Mapping[str, object]:
+    def response_body(self, act: SlackAct, reply: Reply) -> Mapping[str, object]:
         """What goes back in the answer to the request itself; with a plan its buttons do."""
-        public = reply.for_all and not reply.repeated and not direct(act.channel)
+        public = reply.visible_to_all and not reply.repeated and not is_direct(act.channel)
         where = {"response_type": "in_channel" if public else "ephemeral"}
         return {**where, **_drawn(reply)}
 
-    def tell(self, act: Act, reply: Reply) -> None:
+    def send(self, act: SlackAct, reply: Reply) -> None:
         """For acts whose answer is not the response to the request itself."""
-        if act.pressed is not None and reply.over and not act.mine:
-            self._try(lambda: self._retire(act, act.pressed or {}, reply.said))
-        if not reply.for_all or reply.repeated or direct(act.channel):
+        if act.button_message is not None and reply.plan_closed and not act.presser_only:
+            self._try(lambda: self._retire(act, act.button_message or {}, reply.text))
+        if not reply.visible_to_all or reply.repeated or is_direct(act.channel):
             self._try(lambda: self._to_asker(act, _drawn(reply)))
             return
         self._try(lambda: self._to_all(act, _drawn(reply)))
-        if act.pressed is not None:
-            self._try(lambda: self._to_asker(act, {"text": escape(_first_line(reply.said), _SHORT)}))
+        if act.button_message is not None:
+            self._try(lambda: self._to_asker(act, {"text": escape(_first_line(reply.text), _SHORT)}))
 
-    def follow(self, act: Act, late: Future[Found], answer: Callable[[Found], Reply | None]) -> None:
+    def send_late(self, act: SlackAct, late: Future[Found], answer: Callable[[Found], Reply | None]) -> None:
         """What became of it after all; Slack was told in time that it takes longer. `answer`: None where it is told."""
         reply = self._outcome(late, answer)
-        if reply is not None and not act.at_home:
-            self.tell(act, reply)
+        if reply is not None and not act.in_home_tab:
+            self.send(act, reply)
 
-    def say(self, response_url: str, said: str) -> None:
-        self._try(lambda: self._whisper(response_url, {**_ALONE, "text": escape(said)}))
+    def send_text(self, response_url: str, message: str) -> None:
+        self._try(lambda: self._whisper(response_url, {**_ALONE, "text": escape(message)}))
 
     def _outcome(self, late: Future[Found], answer: Callable[[Found], Reply | None]) -> Reply | None:
         if late.cancelled():
@@ -72,28 +72,28 @@ class Telling:
         logger.error("an ask in Slack broke after its time", exc_info=broken)
         return _BROKEN
 
-    def _to_asker(self, act: Act, message: Mapping[str, object]) -> None:
+    def _to_asker(self, act: SlackAct, message: Mapping[str, object]) -> None:
         if act.response_url:
             self._whisper(act.response_url, {**_ALONE, **message})
             return
         where: dict[str, object] = {"channel": act.channel, "user": act.account, **message}
         self._call("chat.postEphemeral", where | ({"thread_ts": act.thread} if act.thread else {}))
 
-    def _to_all(self, act: Act, message: Mapping[str, object]) -> Answer:
+    def _to_all(self, act: SlackAct, message: Mapping[str, object]) -> Answer:
         """In the thread where it was asked, or below the plan; beside it where only its address is known."""
         if act.root or not act.response_url:
             thread = {"thread_ts": act.root} if act.root else {}
-            return self._call("chat.postMessage", {**QUIET, "channel": act.channel, **thread, **message})
+            return self._call("chat.postMessage", {**NO_UNFURL, "channel": act.channel, **thread, **message})
         self._whisper(act.response_url, {"response_type": "in_channel", "replace_original": False, **message})
         return {}
 
-    def _retire(self, act: Act, shown: Mapping[str, object], said: str) -> None:
+    def _retire(self, act: SlackAct, shown: Mapping[str, object], said: str) -> None:
         """The plan's message keeps its words and loses its buttons. Its texts come from Slack, escaped as sent."""
         held = shown.get("blocks")
         text = shown.get("text")
         message = {
             "text": text if isinstance(text, str) and text else escape(_first_line(said)),
-            "blocks": spent(held if isinstance(held, list) else [], _first_line(said)),
+            "blocks": without_buttons(held if isinstance(held, list) else [], _first_line(said)),
         }
         self._whisper(act.response_url, {"replace_original": True, **message})
 
@@ -101,12 +101,12 @@ class Telling:
         try:
             tell()
         except Undelivered as error:
-            logger.warning("an answer did not reach its asker in Slack", extra={"error": error.said})
+            logger.warning("an answer did not reach its asker in Slack", extra={"error": error.message})
 
 
-def spot(act: Act) -> str:
+def thread_for_updates(act: SlackAct) -> str:
     """Where all are told later what came of it: the thread, or the channel; "" where the bot may not speak."""
-    if not act.channel or direct(act.channel):
+    if not act.channel or is_direct(act.channel):
         return ""
     return f"{act.channel}:{act.root}" if act.root else act.channel
 
@@ -116,11 +116,11 @@ _ALONE: Mapping[str, object] = {"response_type": "ephemeral", "replace_original"
 
 def _drawn(reply: Reply) -> dict[str, object]:
     """The words, or the card with its buttons."""
-    card = whole(reply)
+    card = reply_message(reply)
     if card is None or reply.card is None:
-        return {"text": escape(reply.said)}
-    return {"text": summary(reply.card), "blocks": blocks(card, MINE if reply.alone else SAY)}
+        return {"text": escape(reply.text)}
+    return {"text": summary(reply.card), "blocks": blocks(card, MINE if reply.requester_only else SAY)}
 
 
-def _first_line(said: str) -> str:
-    return said.partition("\n")[0]
+def _first_line(message: str) -> str:
+    return message.partition("\n")[0]

@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import accumulate
 
 from bot.channels.slack_acts import MINE
-from bot.channels.slack_blocks import Block, blocks, escape, paragraphs, plain_text, small, whole
-from bot.forms import Blank, Form
+from bot.channels.slack_blocks import Block, blocks, context_block, escape, paragraphs, plain_text, reply_message
+from bot.forms import Form, FormField
 from bot.model import Reply
 
 View = dict[str, object]
@@ -22,16 +22,16 @@ _TITLE, _LONG, _OPTION, _TYPED, _OPTIONS = 24, 2000, 75, 3000, 100
 FILLED = "filled"  #: the action id of every blank
 
 
-def home(found: Reply, answer: Reply | None, *, at: datetime) -> View:
+def home_view(found: Reply, answer: Reply | None, *, at: datetime) -> View:
     """`found`: what is somebody's, or why it is not shown. `answer`: to a button that they pressed, on top."""
     drawn: list[Block] = [*_drawn(answer), {"type": "divider"}] if answer else []
-    foot = small(f"As of {at:%Y-%m-%d %H:%M} UTC. Open this tab again to see it anew.")
+    foot = context_block(f"As of {at:%Y-%m-%d %H:%M} UTC. Open this tab again to see it anew.")
     return {"type": "home", "blocks": [*drawn, *_drawn(found), foot]}
 
 
-def form(wanted: Form, callback: str, kept: str) -> View:
+def modal_view(wanted: Form, callback: str, kept: str) -> View:
     """A modal whose block ids are the names of the blanks. `kept`: comes back with what was filled in."""
-    head = paragraphs("\n".join((f"{wanted.says}.", *wanted.limits)))
+    head = paragraphs("\n".join((f"{wanted.summary}.", *wanted.limits)))
     return {
         "type": "modal",
         "callback_id": callback,
@@ -39,11 +39,11 @@ def form(wanted: Form, callback: str, kept: str) -> View:
         "title": plain_text(wanted.verb, _TITLE),
         "submit": plain_text("Send", _TITLE),
         "close": plain_text("Cancel", _TITLE),
-        "blocks": [*head[:_HEAD], *map(_input, wanted.blanks[: _BLOCKS - _HEAD])],
+        "blocks": [*head[:_HEAD], *map(_input, wanted.fields[: _BLOCKS - _HEAD])],
     }
 
 
-def _input(blank: Blank) -> Block:
+def _input(blank: FormField) -> Block:
     hint = {"hint": plain_text(blank.hint, _LONG)} if blank.hint else {}
     return {
         "type": "input",
@@ -55,27 +55,27 @@ def _input(blank: Blank) -> Block:
     }
 
 
-def _is_choosable(blank: Blank) -> bool:
+def _is_choosable(blank: FormField) -> bool:
     """More choices than Slack shows, or longer ones, are typed."""
     fit = all(len(escape(one)) <= _OPTION for one in blank.choices)
     return 0 < len(blank.choices) <= _OPTIONS and fit
 
 
-def _select(blank: Blank) -> Block:
+def _select(blank: FormField) -> Block:
     options = [{"text": plain_text(one, _OPTION), "value": one} for one in blank.choices]
     return {"type": "static_select", "action_id": FILLED, "options": options}
 
 
-def _line(blank: Blank) -> Block:
-    most = {"max_length": min(blank.most, _TYPED)} if blank.most else {}
-    return {"type": "plain_text_input", "action_id": FILLED, "multiline": blank.long, **most}
+def _line(blank: FormField) -> Block:
+    most = {"max_length": min(blank.max_length, _TYPED)} if blank.max_length else {}
+    return {"type": "plain_text_input", "action_id": FILLED, "multiline": blank.multiline, **most}
 
 
 def _drawn(reply: Reply) -> list[Block]:
     """At most 48 blocks."""
-    card = whole(reply)
+    card = reply_message(reply)
     if card is None:
-        return paragraphs("\n".join(_fitting(reply.said.splitlines())))
+        return paragraphs("\n".join(_fitting(reply.text.splitlines())))
     return blocks(replace(card, lines=tuple(_fitting(card.lines))), MINE)
 
 

@@ -26,9 +26,9 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from bot.channels.slack_deadline import Deadline
+from bot.channels.slack_deadline import CallDeadline
 from bot.channels.slack_post import Answer
-from bot.channels.slack_refusals import refused, unanswered
+from bot.channels.slack_refusals import api_error, no_answer_error
 from bot.integrations.slack.settings import SlackSettings
 from bot.ports import Rejected, Undelivered
 
@@ -44,7 +44,7 @@ _PAUSES = (0.2, 30.0)  #: seconds before connecting again: at first, and at most
 _TCP_ESTABLISHED = b"\x01"
 
 
-class Web:
+class SlackWebApi:
     """Slack's Web API, its failures told as `Undelivered`. No error text holds a token, an address or a body."""
 
     def __init__(self, token: str, api_url: str, within_s: float) -> None:
@@ -54,25 +54,25 @@ class Web:
     def call(self, method: str, fields: Mapping[str, object]) -> Answer:
         """`chat.*` and `views.*` take JSON; the methods that read take forms only."""
         as_json = method.startswith(("chat.", "views."))
-        with Deadline(self._within_s) as deadline:
+        with CallDeadline(self._within_s) as deadline:
             client = _Punctual(deadline, self._token, self._api_url)
             try:
                 told = client.api_call(
                     method, json=dict(fields) if as_json else None, params=None if as_json else dict(fields)
                 )
             except (SlackClientError, OSError, HTTPException, ValueError) as error:
-                if deadline.passed:
+                if deadline.has_passed:
                     raise Undelivered(f"Slack did not answer {method} within {self._within_s:g} s.") from None
                 if isinstance(error, SlackApiError):
-                    raise refused(method, error.response) from None
-                raise unanswered(method, error) from None
+                    raise api_error(method, error.response) from None
+                raise no_answer_error(method, error) from None
         return told.data if isinstance(told.data, dict) else {}
 
 
 class _Punctual(WebClient):
     """The SDK's client, for one call, with that call's deadline in place of a time-out for each read."""
 
-    def __init__(self, deadline: Deadline, token: str, api_url: str) -> None:
+    def __init__(self, deadline: CallDeadline, token: str, api_url: str) -> None:
         super().__init__(token, base_url=api_url, retry_handlers=[], logger=sdk_logger())
         self._deadline = deadline
 
@@ -85,7 +85,7 @@ class _Punctual(WebClient):
 class _PunctualHook(WebhookClient):
     """The same for the answer to one interaction."""
 
-    def __init__(self, deadline: Deadline, url: str) -> None:
+    def __init__(self, deadline: CallDeadline, url: str) -> None:
         super().__init__(url, retry_handlers=[], logger=sdk_logger())
         self._deadline = deadline
 
@@ -95,21 +95,21 @@ class _PunctualHook(WebhookClient):
             return WebhookResponse(url=url, status_code=answer.status, body=body, headers=dict(answer.headers))
 
 
-def whisper(response_url: str, message: Mapping[str, object]) -> None:
+def respond_to_url(response_url: str, message: Mapping[str, object]) -> None:
     """Answer one interaction, as the message says to whom; Slack takes five of them within half an hour."""
-    with Deadline(_WHISPER_S) as deadline:
+    with CallDeadline(_WHISPER_S) as deadline:
         try:
             hook = _PunctualHook(deadline, response_url)
             answer = hook.send_dict(dict(message))
         except (SlackClientError, OSError, HTTPException, ValueError) as error:
             raise Undelivered(f"Slack did not take an answer ({type(error).__name__}).") from None
-    if deadline.passed:  # A head that was cut off reads like a whole one.
+    if deadline.has_passed:  # A head that was cut off reads like a whole one.
         raise Undelivered(f"Slack did not take an answer within {_WHISPER_S} s.")
     if answer.status_code != HTTPStatus.OK:
         raise Undelivered(f"Slack did not take an answer (HTTP {answer.status_code}).")
 
 
-def tokenless(api_url: str) -> WebClient:
+def client_without_token(api_url: str) -> WebClient:
     """For what needs a client of its own and brings the token itself, or needs none."""
     return WebClient(base_url=api_url, timeout=_OPEN_S, retry_handlers=[], logger=sdk_logger())
 
@@ -121,7 +121,7 @@ def sdk_logger() -> logging.Logger:
     return quiet
 
 
-class Line:
+class SlackConnection:
     """Knows who the bot is in Slack and, in Socket Mode, holds the connection on one thread of its own.
 
     The SDK's own reconnecting is off: it never gives up on a bad token, and it does not notice a peer that is gone.
@@ -131,7 +131,7 @@ class Line:
         self._settings = settings
         self.bot_user = ""  #: the bot's user id, "" until Slack told it
         self.app_id = _app_id(settings.app_token.get_secret_value())  #: None: not known yet
-        self.trouble: str | None = "Slack: not connected yet."
+        self.problem: str | None = "Slack: not connected yet."
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -142,11 +142,11 @@ class Line:
         self._thread = threading.Thread(target=self._keep, args=(answer,), name="slack-line", daemon=True)
         self._thread.start()
 
-    def ailing(self) -> str | None:
+    def health_problem(self) -> str | None:
         """What is wrong, None when all is well."""
-        if self.trouble is None and self._settings.mode == "socket" and not (self._thread and self._thread.is_alive()):
+        if self.problem is None and self._settings.mode == "socket" and not (self._thread and self._thread.is_alive()):
             return "Slack: nobody listens any more. Restart the bot."
-        return self.trouble
+        return self.problem
 
     def close(self) -> None:
         self._stop.set()
@@ -164,11 +164,11 @@ class Line:
             if failed is None:
                 pause = _PAUSES[0]
             elif failed.permanent:
-                logger.error("Slack is given up; mend the settings and restart", extra={"error": failed.said})
+                logger.error("Slack is given up; mend the settings and restart", extra={"error": failed.message})
                 return
             else:
-                logger.warning("Slack is not reachable; trying again", extra={"error": failed.said})
-                pause = failed.after.total_seconds() if failed.after else min(pause * 2, _PAUSES[1])
+                logger.warning("Slack is not reachable; trying again", extra={"error": failed.message})
+                pause = failed.retry_after.total_seconds() if failed.retry_after else min(pause * 2, _PAUSES[1])
             self._stop.wait(pause)
 
     def _once(self, answer: Answering) -> Undelivered | None:
@@ -176,15 +176,15 @@ class Line:
         try:
             self._introduce()
             if self._settings.mode == "http":
-                self.trouble = None
+                self.problem = None
                 return None
             self._hold(answer)
         except (OSError, SlackClientError) as error:
             failed = Undelivered(f"Slack's Socket Mode connection broke ({type(error).__name__}).")
-            self.trouble = failed.said
+            self.problem = failed.message
             return failed
         except Undelivered as error:
-            self.trouble = error.said
+            self.problem = error.message
             return error
         return None
 
@@ -192,7 +192,7 @@ class Line:
         if self.bot_user:
             return
         token = self._settings.bot_token.get_secret_value()
-        told = Web(token, self._settings.api_url, _OPEN_S).call("auth.test", {})
+        told = SlackWebApi(token, self._settings.api_url, _OPEN_S).call("auth.test", {})
         if told.get("team_id") != self._settings.team_id:
             said = f"The bot token is of workspace {told.get('team_id')}, not {self._settings.team_id}. "
             raise Undelivered(f"{said}Mend `channels.slack.team_id` or the token.", permanent=True)
@@ -202,7 +202,7 @@ class Line:
     def _hold(self, answer: Answering) -> None:
         """Connect, and come back when the connection is gone or the channel is stopped."""
         token = self._settings.app_token.get_secret_value()
-        url = Web(token, self._settings.api_url, _OPEN_S).call("apps.connections.open", {}).get("url")
+        url = SlackWebApi(token, self._settings.api_url, _OPEN_S).call("apps.connections.open", {}).get("url")
         client = _client(token, self._settings.api_url, answer)
         try:
             client.wss_uri = str(url)
@@ -211,12 +211,12 @@ class Line:
             client.connect()
             if not client.is_connected():
                 raise Undelivered("Slack's Socket Mode connection could not be opened.")
-            self.trouble = None
+            self.problem = None
             self._watch(client)
         finally:
             _hang_up(client)
         if not self._stop.is_set():
-            self.trouble = "Slack's Socket Mode connection was lost; connecting again."
+            self.problem = "Slack's Socket Mode connection was lost; connecting again."
 
     def _watch(self, client: SocketModeClient) -> None:
         """Come back once the connection is stopped, ended, or silent for four heartbeats."""
@@ -241,7 +241,7 @@ def _client(app_token: str, api_url: str, answer: Answering) -> SocketModeClient
     client = SocketModeClient(
         app_token=app_token,
         logger=sdk_logger(),
-        web_client=tokenless(api_url),
+        web_client=client_without_token(api_url),
         auto_reconnect_enabled=False,
         ping_interval=_PING_S,
         receive_buffer_size=65536,  # The client reads a message by recursion, once a buffer.

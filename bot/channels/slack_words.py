@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import re
 
-from bot.words import plain
+from bot.words import normalized
 
 _MARKED = re.compile(r"<([^<>\n]*)>")
 
 
-def typed(text: str, *, bot: str = "") -> str:
+def plain_text_of(text: str, *, bot: str = "") -> str:
     """The words. `bot`: the bot's own user id, whose mention is left out."""
     meant = _MARKED.sub(lambda found: _meant(found[1], bot), text)
     meant = meant.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return " ".join(plain(meant).split()).lstrip("/ ").strip()
+    return " ".join(normalized(meant).split()).lstrip("/ ").strip()
 
 
-def commanded(command: str, text: str) -> str:
+def command_text(command: str, text: str) -> str:
     """`/vakhta ack 42` and `/ack 42` are both `ack 42`; nothing at all asks for help."""
-    rest = typed(text)
+    rest = plain_text_of(text)
     verb = command.lstrip("/")
     return (rest if verb == "vakhta" else f"{verb} {rest}".strip()) or "help"
 

@@ -13,14 +13,14 @@ from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.channels.telegram_bot import Bot
-from bot.channels.telegram_loop import Loop
+from bot.channels.telegram_bot import TelegramApi
+from bot.channels.telegram_loop import EventLoopThread
 from bot.channels.telegram_menu import menu
-from bot.channels.telegram_polling import Polling, insist
-from bot.channels.telegram_updates import Answer, Ear, Update, read
+from bot.channels.telegram_polling import LongPolling, retry_until_delivered
+from bot.channels.telegram_updates import TelegramReply, Update, UpdateHandler, parse_update
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import Incident, Kind, Notice, What
-from bot.ports import Door, Heard, Limit, Rejected, Undelivered
+from bot.model import EventType, Incident, MessageKind, Notification
+from bot.ports import Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +31,17 @@ _OFFERED_S = 1.0  #: so long the end waits for the command menu, which takes two
 class _Live:
     """What there is between start and stop."""
 
-    bot: Bot
-    loop: Loop
-    polling: Polling
+    bot: TelegramApi
+    loop: EventLoopThread
+    polling: LongPolling
 
 
 class Telegram:
     """One bot in one group, topic or private chat."""
 
     name = "telegram"
-    kinds = frozenset({Kind.CARD, Kind.LINE})
-    wants = frozenset(What)
+    kinds = frozenset({MessageKind.CARD, MessageKind.LINE})
+    event_types = frozenset(EventType)
     threads = 1
     accounts = True
     pages = False
@@ -53,33 +53,37 @@ class Telegram:
         self._section = section
         self._webhook = section.webhook_url if section.mode == "webhook" else None
         self._trouble: str | None = None
-        self._ear: Ear | None = None
+        self._ear: UpdateHandler | None = None
         self._live: _Live | None = None
         self._offering: Future[None] | None = None
 
-    def deliver(self, notice: Notice) -> str | None:
+    def deliver(self, notification: Notification) -> str | None:
         """The ref is "chat:message"."""
-        return self._send(lambda bot: bot.deliver(notice))
+        return self._send(lambda bot: bot.deliver(notification))
 
-    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
-        return self._send(lambda bot: bot.say(text, to, instead_of))
+    def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+        return self._send(lambda bot: bot.post(text, to, instead_of))
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         """Do what one webhook update asks for; what is sent back to the chat does not hold up the answer."""
-        update = read(headers, body, self._section.secret_token.get_secret_value())
+        update = parse_update(headers, body, self._section.secret_token.get_secret_value())
         live = self._live
         if live is None or self._ear is None:
             raise Rejected("The bot is still starting. Nothing was done; send it again.", code="starting", status=503)
         answer = self._hear(update)
         if answer is not None:
-            live.loop.begin(live.bot.answer(answer))
-        return Heard()
+            live.loop.begin(live.bot.send_reply(answer))
+        return WebhookResponse()
 
-    def start(self, door: Door) -> None:
-        bot, loop = Bot(self._section), Loop(self.name)
-        polling = Polling(fetch=bot.fetch, take=self._hear, answer=lambda answer: loop.begin(bot.answer(answer)))
+    def start(self, gateway: Gateway) -> None:
+        bot, loop = TelegramApi(self._section), EventLoopThread(self.name)
+        polling = LongPolling(
+            fetch=bot.fetch, take=self._hear, answer=lambda answer: loop.begin(bot.send_reply(answer))
+        )
         self._live = live = _Live(bot=bot, loop=loop, polling=polling)
-        loop.begin(insist(lambda: self._listen(live, door), self._ail)).add_done_callback(self._note_the_end)
+        loop.begin(retry_until_delivered(lambda: self._listen(live, gateway), self._ail)).add_done_callback(
+            self._note_the_end
+        )
 
     def stop(self) -> None:
         live = self._live
@@ -91,27 +95,29 @@ class Telegram:
         live.polling.close()
         self._live = self._ear = None
 
-    def takes(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the chat
+    def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the chat
         return True
 
-    def healthy(self) -> str | None:
+    def health_problem(self) -> str | None:
         """What keeps it from hearing, or None."""
         return self._trouble
 
-    async def _listen(self, live: _Live, door: Door) -> None:
+    async def _listen(self, live: _Live, gateway: Gateway) -> None:
         """Until the webhook is set; or until polling fails, which is then done again."""
         bot_id, username = await live.bot.open(self._webhook)
-        self._offering = live.loop.begin(self._offer(live, door))
+        self._offering = live.loop.begin(self._offer(live, gateway))
         self._offering.add_done_callback(_note_a_bug)
-        self._ear = Ear(door=door, place=self.name, chat_id=live.bot.chat_id, bot_id=bot_id, username=username)
+        self._ear = UpdateHandler(
+            gateway=gateway, channel=self.name, chat_id=live.bot.chat_id, bot_id=bot_id, username=username
+        )
         if self._webhook is None:
             await live.polling.run(self._be_well)
         self._be_well()
 
-    async def _offer(self, live: _Live, door: Door) -> None:
-        await live.bot.offer(menu(door.menu()))
+    async def _offer(self, live: _Live, gateway: Gateway) -> None:
+        await live.bot.set_menu(menu(gateway.menu()))
 
-    def _send(self, send: Callable[[Bot], Coroutine[object, object, str]]) -> str:
+    def _send(self, send: Callable[[TelegramApi], Coroutine[object, object, str]]) -> str:
         live = self._live
         if live is None:
             raise Undelivered("The Telegram channel is not started. Nothing was sent.")
@@ -120,15 +126,15 @@ class Telegram:
         except CancelledError:
             raise Undelivered("The Telegram channel stopped meanwhile; the message may or may not be there.") from None
 
-    def _hear(self, update: Update) -> Answer | None:
+    def _hear(self, update: Update) -> TelegramReply | None:
         assert self._ear is not None, "nothing is heard before the bot knows its own name"
         assert self._live is not None
-        return replace(self._ear, chat_id=self._live.bot.chat_id).hear(update)
+        return replace(self._ear, chat_id=self._live.bot.chat_id).handle(update)
 
-    def _ail(self, said: str) -> None:
-        if said != self._trouble:
-            logger.warning("telegram does not hear", extra={"why": said})
-        self._trouble = said
+    def _ail(self, message: str) -> None:
+        if message != self._trouble:
+            logger.warning("telegram does not hear", extra={"why": message})
+        self._trouble = message
 
     def _be_well(self) -> None:
         self._trouble = None
@@ -146,7 +152,7 @@ def _note_a_bug(offering: Future[None]) -> None:
         logger.error("telegram command menu broke", exc_info=offering.exception())
 
 
-def _limits(chat_id: int) -> tuple[Limit, ...]:
+def _limits(chat_id: int) -> tuple[RateLimit, ...]:
     """Telegram's: 1 a second in a chat and 20 a minute in a group, edits counted (core.telegram.org/bots/faq)."""
-    each = Limit(count=1, per=timedelta(seconds=1.02))
-    return (each, Limit(count=20, per=timedelta(seconds=60.5))) if chat_id < 0 else (each,)
+    each = RateLimit(count=1, per=timedelta(seconds=1.02))
+    return (each, RateLimit(count=20, per=timedelta(seconds=60.5))) if chat_id < 0 else (each,)

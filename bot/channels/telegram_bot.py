@@ -19,10 +19,18 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
-from bot.channels.telegram_html import FLASH_UNITS, TEXT_UNITS, Text, flatten, render_buttons, render_card, render_line
-from bot.channels.telegram_updates import Answer, Update
+from bot.channels.telegram_html import (
+    FLASH_UNITS,
+    TEXT_UNITS,
+    TelegramText,
+    flatten,
+    render_buttons,
+    render_card,
+    render_line,
+)
+from bot.channels.telegram_updates import TelegramReply, Update
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import Card, Kind, Notice
+from bot.model import Card, MessageKind, Notification
 from bot.ports import Undelivered
 
 logger = logging.getLogger(__name__)
@@ -49,7 +57,7 @@ _NO_PREVIEW = telegram.LinkPreviewOptions(is_disabled=True)
 _LOGS_WITH_URLS = ("httpx", "telegram.Bot")
 
 
-class Bot:
+class TelegramApi:
     """One bot, writing to one chat. All of it but the constructor runs on one event loop; refs are "chat:message"."""
 
     def __init__(self, section: TelegramSettings) -> None:
@@ -82,32 +90,32 @@ class Bot:
         work = self._api.get_updates(offset=offset, timeout=wait_s, read_timeout=wait_s + 10, allowed_updates=_HEARD)
         return [update.api_kwargs["written"] for update in await self._call(work, within_s=wait_s + _PATIENCE_S)]
 
-    async def deliver(self, notice: Notice) -> str:
-        return await self._call(self._put_where_it_moved(notice))
+    async def deliver(self, notification: Notification) -> str:
+        return await self._call(self._put_where_it_moved(notification))
 
-    async def say(self, text: str, to: str | None, instead_of: str) -> str:
-        """A line of its own, as plain text; see `ports.Speaks`."""
+    async def post(self, text: str, to: str | None, instead_of: str) -> str:
+        """A line of its own, as plain text; see `ports.Messenger`."""
         return await self._call(self._speak(flatten(text, TEXT_UNITS), to, instead_of))
 
-    async def answer(self, answer: Answer) -> None:
+    async def send_reply(self, answer: TelegramReply) -> None:
         """Best effort: what was asked for is done, or refused, whether the asker learns of it or not."""
         wanted = [self._flash] if answer.press_id else [self._say]
         wanted += [self._say] if answer.press_id and answer.shared else []
-        wanted += [self._take_buttons] if answer.press_id and answer.over else []
+        wanted += [self._take_buttons] if answer.press_id and answer.plan_closed else []
         for send in wanted:
             try:
                 await self._call(send(answer))
             except Undelivered as trouble:
-                logger.warning("telegram answer not sent", extra={"why": trouble.said})
+                logger.warning("telegram answer not sent", extra={"why": trouble.message})
 
-    async def offer(self, menu: Sequence[tuple[str, str]]) -> None:
+    async def set_menu(self, menu: Sequence[tuple[str, str]]) -> None:
         """Have these commands offered, each with what it does, where others are. Best effort: people can type them."""
         try:
             offered = await self._call(self._api.get_my_commands())
             if [(one.command, one.description) for one in offered] != list(menu):
                 await self._call(self._api.set_my_commands(menu))
         except Undelivered as trouble:
-            logger.warning("telegram command menu not set", extra={"why": trouble.said})
+            logger.warning("telegram command menu not set", extra={"why": trouble.message})
 
     async def close(self) -> None:
         await self._api.shutdown()
@@ -129,25 +137,25 @@ class Bot:
         )
         return f"{posted.chat_id}:{posted.message_id}"
 
-    async def _put_where_it_moved(self, notice: Notice) -> str:
+    async def _put_where_it_moved(self, notification: Notification) -> str:
         try:
-            return await self._put(notice)
+            return await self._put(notification)
         except ChatMigrated as moved:
             logger.warning(
                 "telegram group became a supergroup; its new id counts until the next start, put it into the settings",
                 extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": moved.new_chat_id},
             )
             self.chat_id = moved.new_chat_id
-            return await self._put(notice)
+            return await self._put(notification)
 
-    async def _put(self, notice: Notice) -> str:
-        standing = self._message_at(notice.ref)
-        if notice.kind is Kind.LINE:
-            said = notice.event.said if notice.event else ""
+    async def _put(self, notification: Notification) -> str:
+        standing = self._message_at(notification.ref)
+        if notification.kind is MessageKind.LINE:
+            said = notification.event.text if notification.event else ""
             return await self._post(render_line(said), reply_to=standing)
-        if standing is not None and await self._edit(standing, notice.card):
+        if standing is not None and await self._edit(standing, notification.card):
             return f"{self.chat_id}:{standing}"
-        return await self._post(render_card(notice.card), keyboard=_keyboard(notice.card))
+        return await self._post(render_card(notification.card), keyboard=_keyboard(notification.card))
 
     def _message_at(self, ref: str | None) -> int | None:
         """The message of a ref, None where it stands in no chat that we still write to."""
@@ -178,7 +186,7 @@ class Bot:
         return True
 
     async def _post(
-        self, text: Text, *, keyboard: telegram.InlineKeyboardMarkup | None = None, reply_to: int | None = None
+        self, text: TelegramText, *, keyboard: telegram.InlineKeyboardMarkup | None = None, reply_to: int | None = None
     ) -> str:
         async def send(said: str, mode: ParseMode | None) -> telegram.Message:
             return await self._api.send_message(
@@ -194,22 +202,22 @@ class Bot:
         posted = await _format_or_not(send, text)
         return f"{self.chat_id}:{posted.message_id}"
 
-    async def _flash(self, answer: Answer) -> None:
-        said = flatten(answer.said, FLASH_UNITS)
+    async def _flash(self, answer: TelegramReply) -> None:
+        said = flatten(answer.text, FLASH_UNITS)
         await self._api.answer_callback_query(answer.press_id, said, show_alert=answer.alert)
 
-    async def _say(self, answer: Answer) -> None:
+    async def _say(self, answer: TelegramReply) -> None:
         """All of it as plain text, with a plan's buttons."""
         await self._api.send_message(
             answer.chat_id,
-            flatten(answer.said, TEXT_UNITS),
+            flatten(answer.text, TEXT_UNITS),
             message_thread_id=answer.topic_id,
             reply_parameters=_reply_to(answer.message_id),
             reply_markup=_keyboard(answer.card) if answer.card else None,
             link_preview_options=_NO_PREVIEW,
         )
 
-    async def _take_buttons(self, answer: Answer) -> None:
+    async def _take_buttons(self, answer: TelegramReply) -> None:
         try:
             await self._api.edit_message_reply_markup(answer.chat_id, answer.message_id)
         except BadRequest as error:
@@ -239,7 +247,7 @@ class _Untouched(HTTPXRequest):
         return told
 
 
-async def _format_or_not(send: Callable[[str, ParseMode | None], Awaitable[Result]], text: Text) -> Result:
+async def _format_or_not(send: Callable[[str, ParseMode | None], Awaitable[Result]], text: TelegramText) -> Result:
     """Without the markup where Telegram cannot read it: an incident told plainly beats one that is not told."""
     try:
         return await send(text.html, ParseMode.HTML)
@@ -250,23 +258,23 @@ async def _format_or_not(send: Callable[[str, ParseMode | None], Awaitable[Resul
         return await send(text.plain, None)
 
 
-def _undelivered(error: Exception, said: str) -> Undelivered:
+def _undelivered(error: Exception, message: str) -> Undelivered:
     """The failure in the words of somebody who has to mend it."""
     if isinstance(error, RetryAfter):
         after = error.retry_after
         return Undelivered(
-            f"Telegram wants a pause: {said}.",
-            after=after if isinstance(after, timedelta) else timedelta(seconds=after),
+            f"Telegram wants a pause: {message}.",
+            retry_after=after if isinstance(after, timedelta) else timedelta(seconds=after),
         )
     if isinstance(error, BadRequest | Forbidden | InvalidToken):
-        return Undelivered(f"Telegram refused it: {said}. {_mend(error)}", permanent=True)
+        return Undelivered(f"Telegram refused it: {message}. {_mend(error)}", permanent=True)
     if isinstance(error, Conflict):
         mend = "Commands typed in Telegram are not heard here until it stops."
-        return Undelivered(f"Another program listens with the same bot token: {said}. {mend}")
+        return Undelivered(f"Another program listens with the same bot token: {message}. {mend}")
     if isinstance(error.__cause__, _NOT_SENT):
-        return Undelivered(f"Telegram cannot be reached: {said}. Nothing was sent.")
+        return Undelivered(f"Telegram cannot be reached: {message}. Nothing was sent.")
     if isinstance(error, TelegramError):
-        return Undelivered(f"Telegram cannot be reached: {said}. What was sent may or may not be there.")
+        return Undelivered(f"Telegram cannot be reached: {message}. What was sent may or may not be there.")
     kind = type(error).__name__
     return Undelivered(f"Telegram gave no readable answer ({kind}). What was sent may or may not be there.")
 

@@ -33,31 +33,31 @@ _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Text:
+class TelegramText:
     """One message, twice: should Telegram not be able to read the HTML, the plain words are sent."""
 
     html: str
     plain: str
 
 
-def render_card(card: Card) -> Text:
+def render_card(card: Card) -> TelegramText:
     """Title, lines and the link to the board; what does not fit is cut from the end of the lines."""
     icon = _STANDING.get(card.status) or _ICONS[card.severity]
     title = cut(_one_line(card.title) or "(no title)", _TITLE_UNITS)
     tail = "\n".join(_tail(card))
-    head_units = units(f"{icon} {title}\n\n{tail}")
+    head_units = utf16_length(f"{icon} {title}\n\n{tail}")
     body = cut("\n".join(_one_line(line) for line in card.lines), TEXT_UNITS - head_units)
 
     parts = [part for part in (body, tail) if part]
-    return Text(
+    return TelegramText(
         html="\n".join([f"{icon} <b>{escape(title)}</b>", *map(escape, parts)]),
         plain="\n".join([f"{icon} {title}", *parts]),
     )
 
 
-def render_line(said: str) -> Text:
-    plain = flatten(said, TEXT_UNITS)
-    return Text(html=escape(plain), plain=plain)
+def render_line(message: str) -> TelegramText:
+    plain = flatten(message, TEXT_UNITS)
+    return TelegramText(html=escape(plain), plain=plain)
 
 
 def render_buttons(card: Card) -> list[list[tuple[str, str]]]:
@@ -70,9 +70,9 @@ def render_buttons(card: Card) -> list[list[tuple[str, str]]]:
     return [fitting[at : at + _BUTTONS_A_ROW] for at in range(0, len(fitting), _BUTTONS_A_ROW)]
 
 
-def flatten(said: str, limit: int) -> str:
+def flatten(message: str, limit: int) -> str:
     """Plain text that Telegram takes as it is: never empty, never longer than `limit` units."""
-    return cut(clean(said).strip() or "(nothing was said)", limit)
+    return cut(clean(message).strip() or "(nothing was said)", limit)
 
 
 def escape(text: str) -> str:
@@ -91,14 +91,14 @@ def clean(text: str) -> str:
 
 def cut(text: str, limit: int) -> str:
     """At most `limit` UTF-16 units, with an ellipsis as the last of them where something is missing."""
-    if units(text) <= limit:
+    if utf16_length(text) <= limit:
         return text
     room = max(limit - 1, 0)
     kept = text.encode("utf-16-le")[: room * 2].decode("utf-16-le", "ignore")
     return (kept.rstrip() + "…")[:limit]
 
 
-def units(text: str) -> int:
+def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "replace")) // 2
 
 
@@ -106,7 +106,7 @@ def _tail(card: Card) -> Iterator[str]:
     left = _TAIL_UNITS
     typed = (f"{_label(label)}: {_one_line(words)}" for label, words in card.buttons.items() if not _fits(words))
     for line in (*typed, _link(card.link)):
-        size = units(line) + 1
+        size = utf16_length(line) + 1
         if line and size <= left:
             left -= size
             yield line

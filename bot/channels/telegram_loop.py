@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-class Loop:
+class EventLoopThread:
     """Runs from the moment it is made. `begin` may be called anywhere, `run` and `end` on any thread but its own."""
 
     def __init__(self, name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bot.ports import Sayable
+from bot.ports import CommandInfo
 
 #: Limits of `BotCommand` and `setMyCommands` (core.telegram.org/bots/api#setmycommands).
 _MOST, _DESCRIPTION = 100, 256
@@ -18,12 +18,12 @@ _NAME = re.compile("[a-z0-9_]{1,32}")
 _LEFT_OUT = re.compile(r"\[[^\]]*\]|<incident>")
 
 
-def menu(verbs: Sequence[Sayable]) -> list[tuple[str, str]]:
+def menu(verbs: Sequence[CommandInfo]) -> list[tuple[str, str]]:
     """Name and description of each, in the order shown. A verb that Telegram cannot spell is left out: it is typed."""
-    named = [(one.verb.replace("-", "_"), one.says) for one in sorted(verbs, key=_effort)]
+    named = [(one.verb.replace("-", "_"), one.summary) for one in sorted(verbs, key=_effort)]
     return [(name, says[:_DESCRIPTION]) for name, says in named if _NAME.fullmatch(name) and says][:_MOST]
 
 
-def _effort(one: Sayable) -> tuple[bool, bool, str]:
+def _effort(one: CommandInfo) -> tuple[bool, bool, str]:
     rest = one.usage.removeprefix(one.verb)
     return bool(_LEFT_OUT.sub("", rest).strip()), "<incident>" not in rest, one.verb

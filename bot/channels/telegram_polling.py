@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bot.channels.telegram_updates import Answer, Update, give_up
+from bot.channels.telegram_updates import TelegramReply, Update, give_up
 from bot.ports import Undelivered
 
 logger = logging.getLogger(__name__)
@@ -21,15 +21,15 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 30.0
 _OFFERS = 9  #: how often, over about a minute, an update is offered before it is set aside
 
 
-class Polling:
+class LongPolling:
     """One at a time; `run` goes on until it is cancelled."""
 
     def __init__(
         self,
         *,
         fetch: Callable[[int | None, int], Awaitable[Sequence[Update]]],
-        take: Callable[[Update], Answer | None],
-        answer: Callable[[Answer], object],
+        take: Callable[[Update], TelegramReply | None],
+        answer: Callable[[TelegramReply], object],
     ) -> None:
         """`fetch` brings the updates from that id on, waiting so many seconds for the first, or raises Undelivered.
 
@@ -72,11 +72,11 @@ class Polling:
         logger.error("telegram update set aside", extra={"update_id": update.get("update_id")})
         self._answer(give_up(update))
 
-    async def _hear(self, update: Update) -> Answer | None:
+    async def _hear(self, update: Update) -> TelegramReply | None:
         return await asyncio.get_running_loop().run_in_executor(self._hands, self._take, update)
 
 
-async def insist(attempt: Callable[[], Awaitable[None]], ill: Callable[[str], None]) -> None:
+async def retry_until_delivered(attempt: Callable[[], Awaitable[None]], ill: Callable[[str], None]) -> None:
     """Until it ends without Undelivered, with growing pauses or as long as Telegram asks; `ill` is told each time."""
     failures = 0
     while True:
@@ -84,10 +84,10 @@ async def insist(attempt: Callable[[], Awaitable[None]], ill: Callable[[str], No
         try:
             await attempt()
         except Undelivered as trouble:
-            ill(trouble.said)
+            ill(trouble.message)
             lasted = asyncio.get_running_loop().time() - began
             failures = 0 if lasted > _LONGEST_PAUSE_S else failures
-            await asyncio.sleep(trouble.after.total_seconds() if trouble.after else pause_s(failures))
+            await asyncio.sleep(trouble.retry_after.total_seconds() if trouble.retry_after else pause_s(failures))
             failures += 1
         else:
             return

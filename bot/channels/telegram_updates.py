@@ -14,11 +14,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.channels.telegram_html import TEXT_UNITS, units
-from bot.marking import MARK
-from bot.model import NOBODY, Ask, Card, Reply
-from bot.ports import Door, Rejected
-from bot.words import plain
+from bot.channels.telegram_html import TEXT_UNITS, utf16_length
+from bot.marking import MARK_LENGTH
+from bot.model import UNKNOWN_PRINCIPAL, Card, Reply, Request
+from bot.ports import Gateway, Rejected
+from bot.words import normalized
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _BORROWED = frozenset(
     | {"sender_business_bot", "business_connection_id", "is_from_offline", "edit_date"}
 )
 #: What a card's buttons have ever said: a verb with its incident's number; those of today say its mark as well.
-_OF_A_CARD = re.compile(rf"(?:ack|resolve) ([1-9][0-9]{{0,17}})(?:-[0-9a-f]{{{MARK}}})?")
+_OF_A_CARD = re.compile(rf"(?:ack|resolve) ([1-9][0-9]{{0,17}})(?:-[0-9a-f]{{{MARK_LENGTH}}})?")
 _OF_A_PLAN = re.compile("(yes|no) [0-9a-f]{32}")
 _SPOKEN = ("message", "edited_message", "channel_post", "edited_channel_post")
 #: A hyphen is no letter of Telegram's own commands: it offers `/break_glass`, and people type both.
@@ -57,21 +57,21 @@ _COMMAND = re.compile(r"/([A-Za-z0-9_-]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.DOTAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class TelegramReply:
     """What goes back: a reply to the message, or, with `press_id`, a note that only the presser sees."""
 
-    said: str
+    text: str
     alert: bool = False  #: the note must be read and closed
     press_id: str = ""
     chat_id: int = 0
     message_id: int = 0
     topic_id: int | None = None
-    card: Card | None = None  #: a plan with its buttons, in the place of `said`
+    card: Card | None = None  #: a plan with its buttons, in the place of `text`
     shared: bool = False  #: of a press: the chat is told as well
-    over: bool = False  #: of a press: the message loses its buttons
+    plan_closed: bool = False  #: of a press: the message loses its buttons
 
 
-def read(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, object]:
+def parse_update(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, object]:
     """The update in a webhook request. An empty `secret` takes none.
 
     Raises:
@@ -92,16 +92,16 @@ def read(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, obje
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ear:
+class UpdateHandler:
     """Hears for one bot in one chat."""
 
-    door: Door
-    place: str
+    gateway: Gateway
+    channel: str
     chat_id: int
     bot_id: int
     username: str  #: without the @
 
-    def hear(self, update: Update) -> Answer | None:
+    def handle(self, update: Update) -> TelegramReply | None:
         """Do what it asks for; None where there is nothing to say. Whatever the door raises goes through."""
         number = _number(update, "update_id")
         if number is None:
@@ -114,56 +114,64 @@ class Ear:
         kind = next((kind for kind in _SPOKEN if _part(update, kind)), None)
         return self._hear_message(_part(update, kind), kind, once) if kind else None
 
-    def _hear_message(self, message: Mapping[str, object], kind: str, once: str) -> Answer | None:
+    def _hear_message(self, message: Mapping[str, object], kind: str, idempotency_key: str) -> TelegramReply | None:
         words = self._words(message)
         if not words:
             return None
         chat, sender = _part(message, "chat"), _part(message, "from")
         here, account = self._is_here(chat), _number(sender, "id")
-        said = self._said(message, account, words, once)
+        said = self._said(message, account, words, idempotency_key)
         faceless = _unfit(message, kind)
         if faceless:
             return self._turn_away(message, said, faceless) if here else None
         if account is None or sender.get("is_bot") is True:
             return None
-        by = self.door.person(self.place, said.account)
+        by = self.gateway.person(self.channel, said.account)
         if not here:
             return self._turn_away(message, said, _ELSEWHERE) if by else None
         standing = self._standing(chat, _part(message, "reply_to_message"))
-        reply = self.door.ask(replace(said, by=by or NOBODY, incident_id=standing))
+        reply = self.gateway.handle(replace(said, by=by or UNKNOWN_PRINCIPAL, incident_id=standing))
         return None if reply.repeated else _shown(message, said, reply)
 
-    def _said(self, message: Mapping[str, object], account: int | None, words: str, once: str) -> Ask:
+    def _said(self, message: Mapping[str, object], account: int | None, words: str, idempotency_key: str) -> Request:
         """By nobody, as yet."""
         sender = "" if account is None else str(account)
         chat = _part(message, "chat")
         private = _text(chat, "type") == "private"
         spot = f"{_number(chat, 'id')}:{_number(message, 'message_id')}"
-        return Ask(by=NOBODY, words=words, place=self.place, account=sender, private=private, once=once, spot=spot)
+        return Request(
+            by=UNKNOWN_PRINCIPAL,
+            text=words,
+            channel=self.channel,
+            account=sender,
+            private=private,
+            idempotency_key=idempotency_key,
+            thread=spot,
+        )
 
-    def _hear_press(self, press: Mapping[str, object], once: str) -> Answer:
+    def _hear_press(self, press: Mapping[str, object], idempotency_key: str) -> TelegramReply:
         press_id = _text(press, "id")
         message = _part(press, "message")
         chat = _part(message, "chat")
         words = _text(press, "data").strip()
         incident_id = self._standing(chat, message)
         if not self._is_here(chat) or not _is_genuine(message, words, incident_id):
-            return Answer(said=UNKNOWN_BUTTON, alert=True, press_id=press_id)
+            return TelegramReply(text=UNKNOWN_BUTTON, alert=True, press_id=press_id)
         presser = _part(press, "from")
         account = _number(presser, "id")
-        said = replace(self._said(message, account, words, once), button=True)
+        said = replace(self._said(message, account, words, idempotency_key), from_button=True)
         if account is None or account in ANONYMOUS or presser.get("is_bot") is True:
-            self.door.turn_away(said, _FACELESS)
-            return Answer(said=_FACELESS, alert=True, press_id=press_id)
-        by = self.door.person(self.place, said.account) or NOBODY
-        reply = self.door.ask(replace(said, by=by, incident_id=incident_id))
+            self.gateway.record_refusal(said, _FACELESS)
+            return TelegramReply(text=_FACELESS, alert=True, press_id=press_id)
+        by = self.gateway.person(self.channel, said.account) or UNKNOWN_PRINCIPAL
+        reply = self.gateway.handle(replace(said, by=by, incident_id=incident_id))
         return replace(
-            _answer(message, reply.said),
+            _answer(message, reply.text),
             alert=not reply.ok,
             press_id=press_id,
             card=_card(reply),
-            shared=reply.for_all and not reply.repeated,
-            over=reply.over and _is_of_one(message),
+            shared=reply.visible_to_all and not reply.repeated,
+            plan_closed=reply.plan_closed and _is_of_one(message),
         )
 
     def _words(self, message: Mapping[str, object]) -> str:
@@ -172,9 +180,9 @@ class Ear:
         A text of the full length is what Telegram's clients make when they split a longer one: half a command.
         """
         text = _text(message, "text")
-        if units(text) >= TEXT_UNITS:
+        if utf16_length(text) >= TEXT_UNITS:
             return ""
-        text = plain(text)
+        text = normalized(text)
         command = _COMMAND.fullmatch(text)
         if command is None:
             return text.lstrip("/ ") if self._is_answered(message) else ""
@@ -201,19 +209,19 @@ class Ear:
         chat_id, message_id = _number(chat, "id"), _number(message, "message_id")
         if chat_id is None or message_id is None:
             return None
-        return self.door.standing_at(self.place, f"{chat_id}:{message_id}")
+        return self.gateway.incident_at(self.channel, f"{chat_id}:{message_id}")
 
-    def _turn_away(self, message: Mapping[str, object], said: Ask, why: str) -> Answer | None:
+    def _turn_away(self, message: Mapping[str, object], said: Request, reason: str) -> TelegramReply | None:
         """Say it once, however often Telegram offers the update. (An ask notes its own id, with its effect.)"""
-        logger.warning("telegram command refused", extra={"account": said.account, "why": why})
-        return None if self.door.turn_away(said, why) else _answer(message, why)
+        logger.warning("telegram command refused", extra={"account": said.account, "why": reason})
+        return None if self.gateway.record_refusal(said, reason) else _answer(message, reason)
 
 
-def give_up(update: Update) -> Answer:
+def give_up(update: Update) -> TelegramReply:
     """What to say to somebody whose update the door failed on again and again."""
     press = _part(update, "callback_query")
     if press:
-        return Answer(said=_GIVEN_UP, alert=True, press_id=_text(press, "id"))
+        return TelegramReply(text=_GIVEN_UP, alert=True, press_id=_text(press, "id"))
     return _answer(_part(update, "message"), _GIVEN_UP)
 
 
@@ -242,11 +250,11 @@ def _is_genuine(message: Mapping[str, object], words: str, incident_id: int | No
     return words in _buttons(message) or on_its_card or _OF_A_PLAN.fullmatch(words) is not None
 
 
-def _shown(message: Mapping[str, object], said: Ask, reply: Reply) -> Answer:
+def _shown(message: Mapping[str, object], said: Request, reply: Reply) -> TelegramReply:
     """In a group there is no answer that one person alone is shown."""
-    if reply.alone and not said.private:
-        return _answer(message, _IN_PRIVATE.format(verb=said.words.split()[0]))
-    return replace(_answer(message, reply.said), card=_card(reply))
+    if reply.requester_only and not said.private:
+        return _answer(message, _IN_PRIVATE.format(verb=said.text.split()[0]))
+    return replace(_answer(message, reply.text), card=_card(reply))
 
 
 def _is_of_one(message: Mapping[str, object]) -> bool:
@@ -264,10 +272,10 @@ def _buttons(message: Mapping[str, object]) -> set[str]:
     return {str(button.get("callback_data")) for button in buttons if isinstance(button, dict)}
 
 
-def _answer(message: Mapping[str, object], said: str) -> Answer:
+def _answer(message: Mapping[str, object], text: str) -> TelegramReply:
     in_topic = message.get("is_topic_message") is True
-    return Answer(
-        said=said,
+    return TelegramReply(
+        text=text,
         chat_id=_number(_part(message, "chat"), "id") or 0,
         message_id=_number(message, "message_id") or 0,
         topic_id=_number(message, "message_thread_id") if in_topic else None,

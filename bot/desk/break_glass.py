@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.breaking import Breaking
+from bot.breaking import BreakGlass
 from bot.desk.unit_of_work import UnitOfWork
 from bot.model import Reply
 
@@ -12,19 +12,19 @@ from bot.model import Reply
 class BreakGlassService:
     """Implements `ports.BreakGlassOperations` for one request."""
 
-    def __init__(self, unit: UnitOfWork, breaking: Breaking) -> None:
+    def __init__(self, unit: UnitOfWork, break_glass: BreakGlass) -> None:
         self._unit = unit
-        self._breaking = breaking
+        self._break_glass = break_glass
 
     def activate(self, reason: str) -> Reply:
-        reply, written = self._breaking.break_glass(self._unit.tx, self._unit.ask, reason)
+        reply, written = self._break_glass.activate(self._unit.tx, self._unit.request, reason)
         self._unit.add_written(written)
         return reply
 
     def review(self, person: str, finding: str) -> Reply:
-        reply, written = self._breaking.review(self._unit.tx, self._unit.ask, person, finding)
+        reply, written = self._break_glass.review(self._unit.tx, self._unit.request, person, finding)
         self._unit.add_written(written)
         return reply
 
     def list_recent(self) -> Sequence[str]:
-        return self._breaking.listed(self._unit.tx)
+        return self._break_glass.history_lines(self._unit.tx)

@@ -14,30 +14,32 @@ from bot.desk.plans import PlanService
 from bot.desk.runs import RunService
 from bot.desk.unit_of_work import UnitOfWork
 from bot.ports import Command, Overview
-from bot.verbs import Parts
+from bot.verbs import RequestParts
 
 #: Somebody who may run some action may use these on their own runs, without a right to the verb itself.
 OF_OWN_RUNS = ("undo", "keep")
 
 
 class RequestContext:
-    """Implements `ports.Desk` for one request, inside its transaction."""
+    """Implements `ports.CommandContext` for one request, inside its transaction."""
 
-    def __init__(self, unit: UnitOfWork, shared: Parts) -> None:
+    def __init__(self, unit: UnitOfWork, shared: RequestParts) -> None:
         self._unit = unit
-        self._verbs = shared.verbs
-        self._rights = shared.breaking.rights
-        self.incidents = IncidentService(unit.tx, unit.ask, shared.breaking.mouths, unit.add_written)
+        self._verbs = shared.registry
+        self._rights = shared.break_glass.authorizer
+        self.incidents = IncidentService(unit.tx, unit.request, shared.break_glass.subscriptions, unit.add_written)
         self.plans = PlanService(unit, shared)
         self.runs = RunService(unit, self.incidents)
-        self.accounts = AccountService(unit, shared.breaking)
-        self.break_glass = BreakGlassService(unit, shared.breaking)
+        self.accounts = AccountService(unit, shared.break_glass)
+        self.break_glass = BreakGlassService(unit, shared.break_glass)
 
     def list_commands(self) -> Sequence[Command[Any] | Action[Any]]:
-        who = self._unit.ask.by
-        acts = any(not one.reads and self._rights.ever(who, verb) for verb, one in self._verbs.actions.items())
+        who = self._unit.request.by
+        acts = any(
+            not one.read_only and self._rights.ever_allowed(who, verb) for verb, one in self._verbs.actions.items()
+        )
         own = OF_OWN_RUNS if acts else ()
-        return [one for verb, one in self._verbs.all.items() if verb in own or self._rights.ever(who, verb)]
+        return [one for verb, one in self._verbs.all.items() if verb in own or self._rights.ever_allowed(who, verb)]
 
     def get_overview(self, limit: int) -> Overview:
-        return mine.look(self._unit.tx, self._rights, self._unit.ask, self._verbs.risks, limit)
+        return mine.home_view(self._unit.tx, self._rights, self._unit.request, self._verbs.risks, limit)

@@ -13,40 +13,40 @@ from typing import Any
 from bot import grammar, meant, plans, words
 from bot.acting import Action
 from bot.acts import Code, Decision, Permission
-from bot.book import INCIDENT
-from bot.circumstances import Weight
+from bot.book import INCIDENT_PREFIX
+from bot.circumstances import Impact
 from bot.desk.context import OF_OWN_RUNS, RequestContext
 from bot.desk.unit_of_work import UnitOfWork
 from bot.model import Reply
-from bot.people import LINK_FIRST, OPEN_TO_NOBODY, on_record
+from bot.people import LINK_FIRST, OPEN_TO_NOBODY, without_code
 from bot.ports import Command, Rejected
-from bot.steps import Planned
+from bot.steps import PlanStep
 from bot.store import ran
-from bot.verbs import Parts
+from bot.verbs import RequestParts
 
 _DENIED = "denied"
 #: After these no other press of the same button can count.
-_OVER = plans.OVER | {meant.ANOTHER}
+_OVER = plans.CLOSED | {meant.ANOTHER_INCIDENT}
 
 
 class RequestHandler:
     """Serves one request. Afterwards `unit` holds what was written, and what the gate does after the commit."""
 
-    def __init__(self, unit: UnitOfWork, shared: Parts) -> None:
+    def __init__(self, unit: UnitOfWork, shared: RequestParts) -> None:
         self._unit = unit
         self._tx = unit.tx
-        self._ask = unit.ask
-        self._verbs = shared.verbs
-        self._breaking = shared.breaking
-        self._rights = shared.breaking.rights
+        self._ask = unit.request
+        self._verbs = shared.registry
+        self._breaking = shared.break_glass
+        self._rights = shared.break_glass.authorizer
         self._desk = RequestContext(unit, shared)
 
     def handle(self) -> Reply:
         """Answer the request. Its result, a refusal included, is on record in this transaction."""
-        verb, rest = words.split(self._ask.words)
+        verb, rest = words.split(self._ask.text)
         if not self._ask.by.id and verb not in OPEN_TO_NOBODY:
             self._unit.record(Code.DENIED, LINK_FIRST)
-            return Reply(said=LINK_FIRST, ok=False)
+            return Reply(text=LINK_FIRST, ok=False)
         try:
             if verb in self._verbs.actions:
                 return self._permit_action(self._verbs.actions[verb], rest)
@@ -54,60 +54,60 @@ class RequestHandler:
                 raise words.unknown(verb, self._verbs.all)
             return self._run_command(self._verbs.commands[verb], rest)
         except Rejected as refused:
-            stops = refused.code == plans.STOPS
-            self._unit.record(Code.DENIED if stops or refused.code == _DENIED else Code.REJECTED, refused.said)
-            return Reply(said=refused.said, ok=False, over=refused.code in _OVER, shared=stops)
+            stops = refused.code == plans.NOT_ALLOWED
+            self._unit.record(Code.DENIED if stops or refused.code == _DENIED else Code.REJECTED, refused.message)
+            return Reply(text=refused.message, ok=False, plan_closed=refused.code in _OVER, shared=stops)
 
     def _run_command(self, command: Command[Any], rest: str) -> Reply:
         unit = self._unit
         args = self._read(command, rest)
         wanted = self._permission_for(command.verb, args)
-        weight = Weight.QUESTION if command.reads else Weight.CALM
-        decision = self._rights.may(self._tx, self._ask, wanted, unit.about, weight)
+        weight = Impact.READ if command.read_only else Impact.INCIDENT
+        decision = self._rights.decide(self._tx, self._ask, wanted, unit.about, weight)
         if not decision.allowed:
             return self._deny(decision, wanted.target)
         reply = command.run(self._ask, args, self._desk)
-        if command.reads or not reply.ok:
+        if command.read_only or not reply.ok:
             code = Code.ANSWERED if reply.ok else Code.REJECTED
-            unit.record(code, reply.stored.partition("\n")[0], decision, target=wanted.target)
+            unit.record(code, reply.storable_text.partition("\n")[0], decision, target=wanted.target)
         elif unit.after is None:
             run = secrets.token_hex(16)
-            unit.record(Code.INTENT, on_record(self._ask.words), decision, run=run, target=wanted.target)
-            unit.record(Code.DONE, reply.stored, decision, run=run, target=wanted.target)
-            if decision.glass:
-                unit.add_written(self._breaking.tell(self._tx, self._ask, unit.about.id if unit.about else None))
+            unit.record(Code.INTENT, without_code(self._ask.text), decision, run=run, target=wanted.target)
+            unit.record(Code.DONE, reply.storable_text, decision, run=run, target=wanted.target)
+            if decision.break_glass:
+                unit.add_written(self._breaking.report_use(self._tx, self._ask, unit.about.id if unit.about else None))
         return reply
 
     def _permit_action(self, action: Action[Any], rest: str) -> Reply:
         args = self._read(action, rest)
         target = action.target(args)
-        weight = Weight.QUESTION if action.reads else Weight.ACTION
-        decision = self._rights.may_act(self._tx, self._ask, action.verb, target, weight)
+        weight = Impact.READ if action.read_only else Impact.ACTION
+        decision = self._rights.decide_action(self._tx, self._ask, action.verb, target, weight)
         if not decision.allowed:
             return self._deny(decision, target)
-        self._unit.after = Planned(action=action, args=args, ask=self._ask, decision=decision)
-        return Reply(said="Looking.")
+        self._unit.after = PlanStep(action=action, args=args, request=self._ask, decision=decision)
+        return Reply(text="Looking.")
 
-    def _read(self, said: Command[Any] | Action[Any], rest: str) -> object:
-        known = self._breaking.known(self._tx, said.verb, self._rights.known(self._ask))
-        args = grammar.read(said.args, rest, self._ask.incident_id, said.usage, known=known)
-        return meant.checked(args, self._ask, self._tx.incident)
+    def _read(self, command: Command[Any] | Action[Any], rest: str) -> object:
+        known = self._breaking.known_names(self._tx, command.verb, self._rights.known_names(self._ask))
+        args = grammar.parse(command.args, rest, self._ask.incident_id, command.usage, known=known)
+        return meant.check_incident_numbers(args, self._ask, self._tx.incident)
 
     def _deny(self, decision: Decision, target: str = "") -> Reply:
         self._unit.record(Code.DENIED, decision.reason, decision, target=target)
-        return Reply(said=denied(decision), ok=False)
+        return Reply(text=denied(decision), ok=False)
 
     def _permission_for(self, verb: str, args: object) -> Permission:
         """The permission to check: on the service of the incident that is named, or on the plan's or run's target."""
         number = getattr(args, "incident", None)
         if isinstance(number, int):
-            if self._rights.ever(self._ask.by, verb):  # to others it is not said which numbers there are
+            if self._rights.ever_allowed(self._ask.by, verb):  # to others it is not said which numbers there are
                 self._desk.incidents.get(number)
             self._unit.about = self._tx.incident(number)
-            return Permission(verb=verb, target=f"{INCIDENT}{number}")
+            return Permission(verb=verb, target=f"{INCIDENT_PREFIX}{number}")
         if verb in ("yes", "no"):
             drawn = self._desk.plans.find(str(getattr(args, "handle", "")))
-            own = drawn.by == self._ask.by.id  # whether their yes counts is the plan's to say
+            own = drawn.requester == self._ask.by.id  # whether their yes counts is the plan's to say
             return Permission(verb=drawn.verb if own else verb, target=drawn.plan.target)
         if verb in (*OF_OWN_RUNS, "settle"):
             run = self._desk.runs.find(str(getattr(args, "run", "")))

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot import plans
-from bot.acts import Ended
+from bot.acts import Result
 from bot.casework import IncidentService
 from bot.desk.lookup import only_match
 from bot.desk.unit_of_work import UnitOfWork
 from bot.model import Reply
 from bot.ports import Rejected
-from bot.states import Standing, State
-from bot.steps import Undoing
+from bot.states import RunState, RunStatus
+from bot.steps import UndoStep
 from bot.store import ran, standing
 from bot.store.ran import Run
 
@@ -33,46 +33,46 @@ class RunService:
 
     def find(self, run_id: str) -> Run:
         """The run whose id begins so. Raises `Rejected` where there is not exactly one."""
-        found = ran.runs_like(self._tx.sql, run_id)
+        found = ran.find_runs(self._tx.sql, run_id)
         return only_match(found, f"run {run_id}", "`runs` lists the last ones.")
 
-    def list_recent(self) -> Sequence[Standing]:
+    def list_recent(self) -> Sequence[RunStatus]:
         return standing.last(self._tx.sql, _LISTED)
 
     def undo(self, run_id: str) -> Reply:
         run = self.find(run_id)
         now = standing.of_run(self._tx.sql, run)
         if not now.can_undo:
-            why = "it knows no way back" if now.state in (State.DONE, State.UNWELL) else _how(now)
-            raise Rejected(f"Run {now.short} cannot be undone: {why}. Nothing was done.", code="no_undo")
-        self._unit.after = Undoing(run=run)
-        return Reply(said="Looking.")
+            why = "it knows no way back" if now.state in (RunState.DONE, RunState.DEGRADED) else _how(now)
+            raise Rejected(f"Run {now.short_id} cannot be undone: {why}. Nothing was done.", code="no_undo")
+        self._unit.after = UndoStep(run=run)
+        return Reply(text="Looking.")
 
     def cancel_timed_undo(self, run_id: str) -> Reply:
         run = self.find(run_id)
         now = standing.of_run(self._tx.sql, run)
-        if now.state in (State.UNDONE, State.UNDOING):
-            said = f"Run {now.short} cannot be kept: {_how(now)}. Nothing was done."
+        if now.state in (RunState.UNDONE, RunState.UNDOING):
+            said = f"Run {now.short_id} cannot be kept: {_how(now)}. Nothing was done."
             raise Rejected(said, code="nothing_to_keep", status=409)
-        if not ran.keep(self._tx, run):
+        if not ran.cancel_revert(self._tx, run):
             said = f"Run {run.id[: plans.SHOWN]} does not end by itself. Nothing was done."
             raise Rejected(said, code="nothing_to_keep", status=409)
-        return Reply(said=f"Run {run.id[: plans.SHOWN]} stays as it is; `undo {run.id[: plans.SHOWN]}` undoes it.")
+        return Reply(text=f"Run {run.id[: plans.SHOWN]} stays as it is; `undo {run.id[: plans.SHOWN]}` undoes it.")
 
     def record_result(self, run_id: str, ended: str, reason: str) -> Reply:
-        run, by = self.find(run_id), self._unit.ask.by
-        if not ran.settle(self._tx, run, Ended(ended), f"{by.called}: {reason}"):
+        run, by = self.find(run_id), self._unit.request.by
+        if not ran.settle(self._tx, run, Result(ended), f"{by.display_name}: {reason}"):
             now = standing.of_run(self._tx.sql, run)
-            said = f"Run {now.short} is {now.state}, not unknown. Nothing was done."
+            said = f"Run {now.short_id} is {now.state}, not unknown. Nothing was done."
             raise Rejected(said, code="settled", status=409)
         drawn = ran.plan_of_run(self._tx.sql, run)
         incident = self._tx.incident(drawn.incident_id) if drawn.incident_id else None
         if incident is not None:
-            said = f"{by.called}: {drawn.words}: {ended}. {reason}"
-            self._incidents.report_action(incident, said, done=ended == Ended.DONE)
-        return Reply(said=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
+            said = f"{by.display_name}: {drawn.command}: {ended}. {reason}"
+            self._incidents.report_action(incident, said, done=ended == Result.DONE)
+        return Reply(text=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
 
 
-def _how(now: Standing) -> str:
+def _how(now: RunStatus) -> str:
     by = f" by {now.undone_for}, run {now.undone_by[: plans.SHOWN]}" if now.undone_by else ""
     return f"it is {now.state}{by}"

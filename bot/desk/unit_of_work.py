@@ -10,48 +10,50 @@ from dataclasses import dataclass, field
 
 from bot import glass, words
 from bot.acts import AuditEntry, Code, Decision
-from bot.model import Ask, Incident
-from bot.people import Account, on_record
-from bot.steps import Next
+from bot.model import Incident, Request
+from bot.people import Account, without_code
+from bot.steps import NextStep
 from bot.store import ledger
 from bot.store.tx import Tx
-from bot.story import Written
+from bot.story import Committed
 
 
 @dataclass(kw_only=True, slots=True)
 class UnitOfWork:
     tx: Tx
-    ask: Ask
+    request: Request
     outside: Mapping[Account, str]  #: what platforms have just said against accounts
     about: Incident | None = None  #: the incident that the request names
-    written: Written = field(default_factory=Written)  #: what the transaction holds, for those who act on its commit
-    after: Next | None = None  #: what the gate does once it is committed
+    written: Committed = field(
+        default_factory=Committed
+    )  #: what the transaction holds, for those who act on its commit
+    after: NextStep | None = None  #: what the gate does once it is committed
 
     @property
     def verb(self) -> str:
-        return words.split(self.ask.words)[0]
+        return words.split(self.request.text)[0]
 
-    def add_written(self, written: Written) -> None:
+    def add_written(self, written: Committed) -> None:
         self.written |= written
 
     def record(
-        self, code: Code, said: str, decision: Decision | None = None, *, run: str = "", target: str = ""
+        self, code: Code, message: str, decision: Decision | None = None, *, run: str = "", target: str = ""
     ) -> None:
         """Write one audit entry about this request, in its transaction."""
-        ask = self.ask
-        rule = glass.grounds(decision.rule, glass=decision.glass) if decision else ""
-        more = {"words": on_record(ask.words)} | ({"rule": rule} if rule else {})
+        ask = self.request
+        rule = glass.grounds(decision.rule, glass=decision.break_glass) if decision else ""
+        more = {"words": without_code(ask.text)} | ({"rule": rule} if rule else {})
         entry = AuditEntry(
             code=code,
-            by=ask.by.id or f"{ask.place}:{ask.account}",
-            said=said,
+            by=ask.by.id or f"{ask.channel}:{ask.account}",
+            message=message,
             run=run,
             verb=self.verb,
             target=target,
-            place=ask.place,
+            channel=ask.channel,
             account=ask.account,
-            once=ask.once,
+            idempotency_key=ask.idempotency_key,
             incident_id=self.about.id if self.about else ask.incident_id,
-            more=more,
+            details=more,
         )
-        ledger.record(self.tx, [entry])
+        ledger.append(self.tx, [entry])

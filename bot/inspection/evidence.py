@@ -15,12 +15,12 @@ Row = tuple[Any, ...]
 BATCH = 1000
 
 
-class Unreadable(Exception):
+class UnreadableLog(Exception):
     """Whether the log is whole cannot be said, because it cannot be read; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Checkpoint:
+class CheckpointRow:
     """A row of audit_checkpoint."""
 
     size: int
@@ -32,7 +32,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Anchored:
+class AnchorRow:
     """A row of audit_anchor: a checkpoint that is known to somebody outside."""
 
     size: int
@@ -42,7 +42,7 @@ class Anchored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class LogRange:
     """Which entries are wanted; times are microseconds since 1970, `until` and `end` are not included."""
 
     since: int | None = None
@@ -70,20 +70,20 @@ class Part:
         return " AND ".join(filter(None, parts)) or "1 = 1"
 
 
-ALL = Part()
+WHOLE_LOG = LogRange()
 
 
-class Evidence(AbstractContextManager["Evidence"], Protocol):
-    """One log, opened for reading, as it stood at one moment. Every method raises `Unreadable`."""
+class LogReader(AbstractContextManager["LogReader"], Protocol):
+    """One log, opened for reading, as it stood at one moment. Every method raises `UnreadableLog`."""
 
     name: str
-    amiss: Sequence[str]  #: what was wrong with the container itself, known once everything was read
+    problem: Sequence[str]  #: what was wrong with the container itself, known once everything was read
 
-    def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
+    def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
         """By position, in batches. With a part, entries that are gone are left out."""
         ...
 
-    def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
+    def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
         """By id."""
         ...
 
@@ -91,23 +91,23 @@ class Evidence(AbstractContextManager["Evidence"], Protocol):
         """The least position that there is, 0 where there is none."""
         ...
 
-    def parts(self) -> tuple[int, Callable[[], Evidence]] | None:
+    def parts(self) -> tuple[int, Callable[[], LogReader]] | None:
         """How many seals there are, and how another process opens the log; None where it can only be read whole."""
         ...
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
+    def checkpoints(self) -> Iterator[CheckpointRow]:
         """By size."""
         ...
 
-    def anchored(self) -> Iterator[Anchored]:
+    def anchored(self) -> Iterator[AnchorRow]:
         """By size."""
         ...
 
 
-def checkpoint_of(row: Row) -> Checkpoint:
+def checkpoint_of(row: Row) -> CheckpointRow:
     """From the columns of its statement; whatever a row may hold once its table lost its constraints."""
     size, root, at, key_id, note, frontier = row
-    return Checkpoint(
+    return CheckpointRow(
         size=_number(size),
         root=_raw(root),
         at=_number(at),
@@ -117,9 +117,9 @@ def checkpoint_of(row: Row) -> Checkpoint:
     )
 
 
-def anchored_of(row: Row) -> Anchored:
+def anchored_of(row: Row) -> AnchorRow:
     size, sink, at, receipt = row
-    return Anchored(size=_number(size), sink=_text(sink), at=_number(at), receipt=_text(receipt))
+    return AnchorRow(size=_number(size), sink=_text(sink), at=_number(at), receipt=_text(receipt))
 
 
 def _number(value: object) -> int:
@@ -141,7 +141,7 @@ START = "SELECT coalesce(min(pos), 0) FROM audit_seal"
 def statements(text: str) -> tuple[str, str, str, str]:
     """SQL for sealed, unsealed, checkpoints and anchored. `text` wraps a column of text so that it comes as bytes.
 
-    The first two have a place {} for a `Part`'s condition. LEFT JOIN: a seal whose entry is gone has to be seen.
+    The first two have a place {} for a `LogRange`'s condition. LEFT JOIN: a seal whose entry is gone has to be seen.
     """
     texts = {name: text.format(f'e."{name}"') for name in ("code", "run", "by", "verb", "target", "place", "uid")}
     columns = ("e.body, e.at, {code}, {run}, e.incident_id, {by}, {verb}, {target}, {place}, {uid}").format(**texts)

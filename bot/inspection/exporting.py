@@ -16,28 +16,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from bot.inspection.evidence import ALL, BATCH, Anchored, Checkpoint, Evidence, Part, Row, Unreadable
+from bot.inspection.evidence import BATCH, WHOLE_LOG, AnchorRow, CheckpointRow, LogRange, LogReader, Row, UnreadableLog
 from bot.inspection.form import columns_of
 
 _OTHERS = (b'{"checkpoint":', b'{"anchor":')
 _ALL = 1 << 63
 
 
-def write(evidence: Evidence, part: Part, to: IO[bytes]) -> int:
-    """Returns how many entries were written. Raises `Unreadable` and what writing raises.
+def write_export(log: LogReader, entries: LogRange, to: IO[bytes]) -> int:
+    """Returns how many entries were written. Raises `UnreadableLog` and what writing raises.
 
     Of a part that ends at a position, what vouches for more is left out, and so is what is not sealed.
     """
     count = 0
-    for rows in chain(evidence.sealed(part), evidence.unsealed(part) if part.end is None else ()):
+    for rows in chain(log.sealed(entries), log.unsealed(entries) if entries.end is None else ()):
         to.writelines(map(_line, rows))
         count += len(rows)
-    _write_others(evidence, _ALL if part.end is None else part.end, to)
+    _write_others(log, _ALL if entries.end is None else entries.end, to)
     return count
 
 
-def _write_others(evidence: Evidence, most: int, to: IO[bytes]) -> None:
-    for one in evidence.checkpoints():
+def _write_others(log: LogReader, most: int, to: IO[bytes]) -> None:
+    for one in log.checkpoints():
         if one.size > most:
             break
         told = asdict(one) | {
@@ -46,7 +46,7 @@ def _write_others(evidence: Evidence, most: int, to: IO[bytes]) -> None:
             "note": one.note.decode(errors="replace"),
         }
         to.write(_json({"checkpoint": told}))
-    for anchor in evidence.anchored():
+    for anchor in log.anchored():
         if anchor.size > most:
             break
         to.write(_json({"anchor": asdict(anchor)}))
@@ -75,15 +75,15 @@ def _spelled(raw: bytes) -> str:
     return b64encode(raw).decode()
 
 
-class Export(Evidence):
+class ExportedLog(LogReader):
     """An export, or a folder of them that are read in the order of their names (*.jsonl)."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        self.amiss: list[str] = []
+        self.problem: list[str] = []
         self._files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
         if not self._files or not all(file.is_file() for file in self._files):
-            raise Unreadable(f"{path} is no export: neither a file nor a folder of *.jsonl")
+            raise UnreadableLog(f"{path} is no export: neither a file nor a folder of *.jsonl")
 
     def __enter__(self) -> Self:
         return self
@@ -91,22 +91,22 @@ class Export(Evidence):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Files are closed where they were read."""
 
-    def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        self.amiss.clear()
-        return _batches(row for row in self._entries(part) if row[0] is not None)
+    def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        self.problem.clear()
+        return _batches(row for row in self._entries(entries) if row[0] is not None)
 
-    def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        told = tuple(self.amiss)  # the first reading has told of each line already
-        yield from _batches(row for row in self._entries(part) if row[0] is None)
-        self.amiss[:] = told
+    def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        told = tuple(self.problem)  # the first reading has told of each line already
+        yield from _batches(row for row in self._entries(entries) if row[0] is None)
+        self.problem[:] = told
 
     def start(self) -> int:
-        return next((int(row[0]) for row in self._entries(ALL) if row[0] is not None), 0)
+        return next((int(row[0]) for row in self._entries(WHOLE_LOG) if row[0] is not None), 0)
 
     def parts(self) -> None:
         return None
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
+    def checkpoints(self) -> Iterator[CheckpointRow]:
         """All of them are held at once, and so are the anchors: an export ends with them, and the walk begins there.
 
         One that stands in several files of a folder, as where a part was pruned, is the same one.
@@ -114,19 +114,19 @@ class Export(Evidence):
         found = dict.fromkeys(_checkpoint(told) for told in self._others("checkpoint"))
         return iter(sorted(found, key=lambda one: one.size))
 
-    def anchored(self) -> Iterator[Anchored]:
+    def anchored(self) -> Iterator[AnchorRow]:
         found = dict.fromkeys(_anchored(told) for told in self._others("anchor"))
         return iter(sorted(found, key=lambda one: one.size))
 
-    def _entries(self, part: Part) -> Iterator[Row]:
-        assert part == ALL, "an export is read whole"
+    def _entries(self, entries: LogRange) -> Iterator[Row]:
+        assert entries == WHOLE_LOG, "an export is read whole"
         for where, line in self._lines():
             if line.startswith(_OTHERS):
                 continue
             try:
                 yield self._row(json.loads(line), where)
             except (ValueError, KeyError, TypeError, RecursionError):
-                self.amiss.append(f"{where} is no line of an export")
+                self.problem.append(f"{where} is no line of an export")
 
     def _row(self, told: dict[str, object], where: str) -> Row:
         pos, leaf, entry_id, raw = told["pos"], told["leaf"], told["entry_id"], told["raw"]
@@ -134,7 +134,7 @@ class Export(Evidence):
         if not isinstance(pos, int | None) or (body is not None and _spelled(body) != raw):
             raise ValueError(where)
         if body is not None and told["body"] is not None and json.loads(body) != told["body"]:
-            self.amiss.append(f"{where} shows another body than the one that was hashed")
+            self.problem.append(f"{where} shows another body than the one that was hashed")
         return pos, bytes.fromhex(str(leaf)) if leaf is not None else None, entry_id, body
 
     def _others(self, kind: str) -> Iterator[dict[str, object]]:
@@ -155,7 +155,7 @@ class Export(Evidence):
                     for number, line in enumerate(lines, 1):
                         yield f"{file.name}:{number}", line
         except OSError as error:
-            raise Unreadable(f"{self.name} cannot be read ({error.strerror})") from None
+            raise UnreadableLog(f"{self.name} cannot be read ({error.strerror})") from None
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
@@ -169,9 +169,9 @@ def _batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
         yield batch
 
 
-def _checkpoint(told: dict[str, object]) -> Checkpoint:
+def _checkpoint(told: dict[str, object]) -> CheckpointRow:
     """What is not there, or is something else, is empty, and so is not what was signed."""
-    return Checkpoint(
+    return CheckpointRow(
         size=_number(told.get("size")),
         root=_raw(told.get("root")),
         at=_number(told.get("at")),
@@ -181,8 +181,8 @@ def _checkpoint(told: dict[str, object]) -> Checkpoint:
     )
 
 
-def _anchored(told: dict[str, object]) -> Anchored:
-    return Anchored(
+def _anchored(told: dict[str, object]) -> AnchorRow:
+    return AnchorRow(
         size=_number(told.get("size")),
         sink=str(told.get("sink")),
         at=_number(told.get("at")),

@@ -15,16 +15,16 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import chain
 
-from bot.inspection.evidence import Evidence, Row
+from bot.inspection.evidence import LogReader, Row
 from bot.inspection.form import AT, CODE, NAMES, RUN, UID, Columns, columns_of
-from bot.inspection.marks import Anchor, Marks
-from bot.inspection.note import Key, Verify
-from bot.inspection.pruned import Beginning, pruned
-from bot.inspection.report import Fault, Report, time_of
-from bot.inspection.runs import INTENT, OF_ITSELF, OF_RUNS, OUTCOMES, PRUNED, RESTORED, Runs, restored
-from bot.inspection.stretches import ALONE, OUT_OF_ORDER, SEAL, Crew, Stretch, looked_through
-from bot.inspection.trust import Trust, may_hand_over
-from bot.inspection.uids import Uids, key_of
+from bot.inspection.marks import FoundAnchor, SignedRoots
+from bot.inspection.note import VerifierKey, Verify
+from bot.inspection.pruned import LogStart, pruned_part
+from bot.inspection.report import LogFault, VerificationReport, time_of
+from bot.inspection.runs import INTENT, OF_ITSELF, OF_RUNS, OUTCOMES, PRUNED, RESTORED, UnfinishedRuns, restored
+from bot.inspection.stretches import OUT_OF_ORDER, SEAL, SINGLE_PROCESS, LogBlock, WorkerPool, read_in_parallel
+from bot.inspection.trust import KeyTrust, may_hand_over
+from bot.inspection.uids import DuplicateIds, key_of
 
 #: An entry that is not sealed by then, or no checkpoint over it, or no outcome of an intent: nobody is at work.
 SEALED_WITHIN = timedelta(seconds=60)
@@ -34,38 +34,38 @@ _THREADS = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def inspect(
-    evidence: Evidence,
+def verify_log(
+    log: LogReader,
     *,
-    keys: Sequence[Key],
+    keys: Sequence[VerifierKey],
     verify: Verify,
-    anchors: Sequence[Anchor] = (),
+    anchors: Sequence[FoundAnchor] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    crew: Crew = ALONE,
-) -> Report:
+    crew: WorkerPool = SINGLE_PROCESS,
+) -> VerificationReport:
     """Walk all of it. `keys` are believed and no others; `anchors` are what was seen of it outside.
 
     Raises:
         Unreadable: it cannot be read to its end.
     """
     believed = {key.id: key for key in keys}
-    report = Report(name=evidence.name, believed=[key.text for key in believed.values()], anchors=len(anchors))
+    report = VerificationReport(name=log.name, believed=[key.text for key in believed.values()], anchors=len(anchors))
     report.anchored = max((one.size for one in anchors), default=0)
-    handing = (row.note for row in evidence.checkpoints() if may_hand_over(row.note))
-    trust = Trust(list(believed.values()), handing, verify)
+    handing = (row.note for row in log.checkpoints() if may_hand_over(row.note))
+    trust = KeyTrust(list(believed.values()), handing, verify)
     report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as aside:
-        beginning = Beginning(evidence, trust)
-        marks = Marks(evidence, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
-        walk = _Walk(evidence, marks, beginning, report)
+        beginning = LogStart(log, trust)
+        marks = SignedRoots(log, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
+        walk = _Walk(log, marks, beginning, report)
         walk.go(crew)
         return walk.report_at(now)
 
 
 class _Walk:
-    def __init__(self, evidence: Evidence, marks: Marks, beginning: Beginning, report: Report) -> None:
-        self._evidence = evidence
-        self._marks = marks
+    def __init__(self, log: LogReader, roots: SignedRoots, beginning: LogStart, report: VerificationReport) -> None:
+        self._evidence = log
+        self._marks = roots
         self._beginning = beginning
         self._report = report
         self._tree = beginning.tree.copy()
@@ -73,12 +73,12 @@ class _Walk:
         self._whole = True  #: nothing was missing so far, so the tree is the log's
         self._last = 0  #: when the entry before this one was written
         self._unsigned: int | None = None  #: when the first entry was that no checkpoint covers
-        self._runs = Runs()
-        self._uids = Uids()
+        self._runs = UnfinishedRuns()
+        self._uids = DuplicateIds()
 
-    def go(self, crew: Crew) -> None:
+    def go(self, crew: WorkerPool) -> None:
         with ExitStack() as within:
-            for part, stretch in looked_through(self._evidence, crew, within):
+            for part, stretch in read_in_parallel(self._evidence, crew, within):
                 if stretch is not None:
                     self._take_whole(stretch)
                     continue
@@ -86,7 +86,7 @@ class _Walk:
                     self._take(rows)
         self._reach()
 
-    def report_at(self, now: Callable[[], datetime]) -> Report:
+    def report_at(self, now: Callable[[], datetime]) -> VerificationReport:
         self._marks.judge_rest(self._next)
         self._beginning.judge(self._marks.stated, self._marks.spelled(self._beginning.tree.root()), self._report)
         until = (now() - _EPOCH) // timedelta(microseconds=1)
@@ -94,10 +94,10 @@ class _Walk:
         self._judge_unsigned(until)
         self._judge_unended(until)
         self._judge_repeated()
-        for said in self._evidence.amiss:
-            self._report.add(Fault.ALTERED, said)
+        for said in self._evidence.problem:
+            self._report.add(LogFault.ALTERED, said)
         if not self._next:
-            self._report.add(Fault.FLAGGED, "the log is empty")
+            self._report.add(LogFault.FLAGGED, "the log is empty")
         self._report.sealed = self._next if self._whole else self._report.sealed
         self._report.root = self._tree_root()
         self._report.newest = time_of(self._last) if self._last else ""
@@ -131,7 +131,7 @@ class _Walk:
             self._last = at
         self._report.sealed += len(rows)
 
-    def _take_whole(self, stretch: Stretch) -> None:
+    def _take_whole(self, stretch: LogBlock) -> None:
         """As `_take` would take its rows, none of which is wrong in itself."""
         first, times, tree = stretch.first, stretch.times, self._tree
         if self._marks.next <= self._next:
@@ -157,11 +157,11 @@ class _Walk:
             self._unsigned = at
         if at < self._last - OUT_OF_ORDER:
             self._report.add(
-                Fault.FLAGGED, f"the clock went back, from {time_of(self._last)} to {time_of(at)}", pos=pos
+                LogFault.FLAGGED, f"the clock went back, from {time_of(self._last)} to {time_of(at)}", pos=pos
             )
 
     def _note_own(self, code: bytes, row: Row) -> None:
-        if code == PRUNED and (part := pruned(row[3])) is not None:
+        if code == PRUNED and (part := pruned_part(row[3])) is not None:
             self._beginning.note(part)
         elif code == RESTORED and (copy := restored(row[0], row[3])) is not None:
             self._marks.restored(copy)
@@ -174,21 +174,21 @@ class _Walk:
     def _doubt_place(self, pos: int) -> None:
         if pos > self._next:
             to = "" if pos == self._next + 1 else f" to {pos - 1}"
-            self._report.add(Fault.MISSING, f"nothing stands at {self._next}{to}", pos=self._next)
+            self._report.add(LogFault.MISSING, f"nothing stands at {self._next}{to}", pos=self._next)
         else:
-            self._report.add(Fault.ALTERED, "this position comes a second time, or out of order", pos=pos)
+            self._report.add(LogFault.ALTERED, "this position comes a second time, or out of order", pos=pos)
         self._whole = False
 
     def _doubt(self, row: Row, said: Columns | None) -> Columns | None:
         """Say what is wrong with an entry; returns what it says, where its own bytes are as they were sealed."""
         pos, leaf, entry_id, body = row[:SEAL]
         if body is None:
-            self._report.add(Fault.MISSING, f"its entry (id {entry_id}) is gone, its seal is there", pos=pos)
+            self._report.add(LogFault.MISSING, f"its entry (id {entry_id}) is gone, its seal is there", pos=pos)
             return None
         found = sha256(b"\x00" + body).digest() if type(body) is bytes else b""
         if found != leaf:
             self._report.add(
-                Fault.ALTERED,
+                LogFault.ALTERED,
                 f"entry {entry_id} is not what was sealed",
                 pos=pos,
                 expected=_hex(leaf),
@@ -198,7 +198,7 @@ class _Walk:
                 self._whole = False
             return None
         if said is None:
-            self._report.add(Fault.ALTERED, f"entry {entry_id} is not of the form of an entry", pos=pos)
+            self._report.add(LogFault.ALTERED, f"entry {entry_id} is not of the form of an entry", pos=pos)
             return None
         self._tell_columns(row, said)
         return said
@@ -207,7 +207,7 @@ class _Walk:
         for name, expected, found in zip(NAMES, said, row[SEAL:], strict=True):
             if expected != found:
                 self._report.add(
-                    Fault.ALTERED,
+                    LogFault.ALTERED,
                     f"column {name} of entry {row[2]} is not what its body says",
                     pos=row[0],
                     expected=_plain(expected),
@@ -226,7 +226,7 @@ class _Walk:
             elif said[CODE] in OUTCOMES:
                 outcomes.append(said)
             if said[AT] < now - _micros(SEALED_WITHIN):
-                self._report.add(Fault.UNSEALED, f"entry {row[2]} of {time_of(said[AT])} has no place in the log")
+                self._report.add(LogFault.UNSEALED, f"entry {row[2]} of {time_of(said[AT])} has no place in the log")
         for said in outcomes:
             self._runs.note(said[CODE], said[RUN], (None, said[AT]))
 
@@ -234,7 +234,7 @@ class _Walk:
         """What an entry says that is not sealed yet; None where it cannot be read."""
         said = columns_of(row[3]) if type(row[3]) is bytes else None
         if said is None:
-            self._report.add(Fault.ALTERED, f"entry {row[2]}, not sealed yet, is not of the form of an entry")
+            self._report.add(LogFault.ALTERED, f"entry {row[2]}, not sealed yet, is not of the form of an entry")
             return None
         if said != row[SEAL:] and len(row) > SEAL:
             self._tell_columns(row, said)
@@ -242,18 +242,18 @@ class _Walk:
         return said
 
     def _judge_unsigned(self, now: int) -> None:
-        if self._report.counts[Fault.UNSIGNED]:
+        if self._report.counts[LogFault.UNSIGNED]:
             return  # that a checkpoint is no good has been told
         if self._unsigned is not None and self._unsigned < now - _micros(SIGNED_WITHIN):
             self._report.add(
-                Fault.UNSEALED,
+                LogFault.UNSEALED,
                 f"no checkpoint covers what stands from here on, the oldest of {time_of(self._unsigned)}",
                 pos=self._report.signed,
             )
 
     def _judge_unended(self, now: int) -> None:
-        for pos, said in self._runs.unended(now - _micros(ENDED_WITHIN)):
-            self._report.add(Fault.UNENDED, said, pos=pos)
+        for pos, said in self._runs.unfinished(now - _micros(ENDED_WITHIN)):
+            self._report.add(LogFault.UNENDED, said, pos=pos)
 
     def _judge_repeated(self) -> None:
         repeated = self._uids.repeated()
@@ -267,7 +267,7 @@ class _Walk:
                     continue
                 if said[UID] in seen:
                     first = f"entry {seen[said[UID]]} has the uid of entry {row[2]}, {said[UID].decode()}"
-                    self._report.add(Fault.ALTERED, first, pos=row[0])
+                    self._report.add(LogFault.ALTERED, first, pos=row[0])
                 seen.setdefault(said[UID], row[2])
 
     def _everything(self) -> Iterator[Sequence[Row]]:

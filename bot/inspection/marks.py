@@ -13,33 +13,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 
-from bot.inspection.evidence import Anchored, Checkpoint, Evidence
-from bot.inspection.note import Key, Malformed, Note, read
-from bot.inspection.report import Fault, Report
-from bot.inspection.runs import Restored
-from bot.inspection.tree import Tree
-from bot.inspection.trust import Trust
+from bot.inspection.evidence import AnchorRow, CheckpointRow, LogReader
+from bot.inspection.note import MalformedNote, SignedNote, VerifierKey, read
+from bot.inspection.report import LogFault, VerificationReport
+from bot.inspection.runs import RestoreEntry
+from bot.inspection.tree import MerkleTree
+from bot.inspection.trust import KeyTrust
 
 _NEVER = 1 << 63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Anchor:
+class FoundAnchor:
     """A root that was seen outside. `note` is the signed checkpoint it came in, None where only size and root were."""
 
     size: int
     root: bytes
     where: str
-    note: Note | None = None
+    note: SignedNote | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Signed:
     """A checkpoint whose signature is being checked on another thread; that costs as much as ten entries do."""
 
-    row: Checkpoint
-    opened: Future[tuple[Note | Malformed, Key | None]]
+    row: CheckpointRow
+    opened: Future[tuple[SignedNote | MalformedNote, VerifierKey | None]]
 
     @property
     def size(self) -> int:
@@ -50,27 +50,27 @@ class _Signed:
 class _Doubted:
     """An anchor that does not agree; whether that was owned up to is known only behind the last entry."""
 
-    anchor: Anchor
-    tree: Tree  #: as it was there
+    anchor: FoundAnchor
+    tree: MerkleTree  #: as it was there
     proved: int
 
 
-_Mark = _Signed | Anchored | Anchor
+_Mark = _Signed | AnchorRow | FoundAnchor
 
 #: So many checkpoints are read ahead of the walk.
 _AHEAD = 64
 
 
-class Marks:
+class SignedRoots:
     """All of them, by the size they vouch for. `next` is the least of those that wait."""
 
     def __init__(
         self,
-        evidence: Evidence,
-        report: Report,
+        log: LogReader,
+        report: VerificationReport,
         *,
-        trust: Trust,
-        anchors: Sequence[Anchor],
+        trust: KeyTrust,
+        anchors: Sequence[FoundAnchor],
         aside: Executor,
         start: int = 0,
     ) -> None:
@@ -79,9 +79,7 @@ class Marks:
         self._aside = aside
         outside = sorted(anchors, key=_size)
         #: Of one size the checkpoint comes first: the rows of anchors are held against it.
-        self._waiting: Iterator[_Mark] = merge(
-            self._ahead(evidence.checkpoints()), evidence.anchored(), outside, key=_size
-        )
+        self._waiting: Iterator[_Mark] = merge(self._ahead(log.checkpoints()), log.anchored(), outside, key=_size)
         self._mark: _Mark | None = None
         self.next = 0
         self._origin = ""
@@ -91,12 +89,12 @@ class Marks:
         self._start = start  #: what vouches for less is of a part that was pruned, and no root of it can be known
         self._before = 0  #: anchors of that part
         self.stated: set[str] = set()  #: what good checkpoints say beside their roots
-        self._restored: list[Restored] = []
+        self._restored: list[RestoreEntry] = []
         self._doubted: list[_Doubted] = []
         self._row = -1  #: the size of the last row of a checkpoint
         self._advance()
 
-    def judge(self, tree: Tree | None, reached: int) -> bool:
+    def judge(self, tree: MerkleTree | None, reached: int) -> bool:
         """All that vouch for no more than `reached`; `tree` is None behind a gap.
 
         Returns whether a good checkpoint covers just what was reached.
@@ -109,13 +107,13 @@ class Marks:
             match mark:
                 case _Signed():
                     covered |= self._judge_checkpoint(mark, there) and mark.size == reached
-                case Anchor():
+                case FoundAnchor():
                     self._judge_anchor(mark, there)
-                case Anchored():
+                case AnchorRow():
                     self._judge_anchored(mark)
         return covered
 
-    def restored(self, one: Restored) -> None:
+    def restored(self, one: RestoreEntry) -> None:
         """It counts where a checkpoint says the same."""
         self._restored.append(one)
 
@@ -129,22 +127,22 @@ class Marks:
                 case _Signed():
                     if self._judge_checkpoint(mark, None):
                         self._report.add(
-                            Fault.MISSING, f"a checkpoint signs {mark.size} entries, {size} are there", pos=size
+                            LogFault.MISSING, f"a checkpoint signs {mark.size} entries, {size} are there", pos=size
                         )
-                case Anchor():
+                case FoundAnchor():
                     self._judge_signature(mark)
                     if self._owned_up(mark):
                         continue
                     said = f"{mark.where} saw {mark.size} entries, {size} are there"
-                    self._report.add(Fault.TRUNCATED, said, pos=size)
-                case Anchored():
+                    self._report.add(LogFault.TRUNCATED, said, pos=size)
+                case AnchorRow():
                     said = f"an anchor in {mark.sink!a} was made of {mark.size} entries, {size} are there"
-                    self._report.add(Fault.TRUNCATED, said, pos=size)
+                    self._report.add(LogFault.TRUNCATED, said, pos=size)
         if self._unproved:
-            self._report.add(Fault.FLAGGED, f"{self._unproved} roots lie behind the gap and could not be recomputed")
+            self._report.add(LogFault.FLAGGED, f"{self._unproved} roots lie behind the gap and could not be recomputed")
         if self._before:
             said = "anchors are of what was pruned: hold them against what was kept of it"
-            self._report.add(Fault.FLAGGED, f"{self._before} {said}")
+            self._report.add(LogFault.FLAGGED, f"{self._before} {said}")
 
     def _judge_doubted(self) -> None:
         for one in self._doubted:
@@ -152,7 +150,7 @@ class Marks:
                 where = f"what {one.anchor.where} saw of {one.anchor.size} entries"
                 self._tell_root(one.anchor.root, one.tree, where, one.proved)
         for told in self._restored:
-            self._report.add(Fault.FLAGGED, told.told(), pos=told.pos)
+            self._report.add(LogFault.FLAGGED, told.text(), pos=told.pos)
 
     def spelled(self, root: bytes) -> str:
         """A root as notes spell it."""
@@ -162,7 +160,7 @@ class Marks:
         self._mark = next(self._waiting, None)
         self.next = _NEVER if self._mark is None else self._mark.size
 
-    def _ahead(self, rows: Iterable[Checkpoint]) -> Iterator[_Signed]:
+    def _ahead(self, rows: Iterable[CheckpointRow]) -> Iterator[_Signed]:
         waiting: deque[_Signed] = deque()
         for row in rows:
             waiting.append(_Signed(row=row, opened=self._aside.submit(self._open, row.note)))
@@ -170,22 +168,22 @@ class Marks:
                 yield waiting.popleft()
         yield from waiting
 
-    def _open(self, raw: bytes) -> tuple[Note | Malformed, Key | None]:
+    def _open(self, raw: bytes) -> tuple[SignedNote | MalformedNote, VerifierKey | None]:
         try:
             note = read(raw)
-        except Malformed as why:
+        except MalformedNote as why:
             return why, None
         return note, self._trust.signer(note)
 
-    def _judge_checkpoint(self, mark: _Signed, tree: Tree | None) -> bool:
+    def _judge_checkpoint(self, mark: _Signed, tree: MerkleTree | None) -> bool:
         """Whether its signature is good, and its root where that can be known."""
         row = mark.row
         self._report.checkpoints += 1
         self._row = row.size
         where = f"the checkpoint over {row.size} entries"
         note, key = mark.opened.result()
-        if isinstance(note, Malformed):
-            self._report.add(Fault.UNSIGNED, f"{where} is no signed note: {note}")
+        if isinstance(note, MalformedNote):
+            self._report.add(LogFault.UNSIGNED, f"{where} is no signed note: {note}")
             return False
         if not self._believes(note, key, where) or key is None or not self._agrees(row, note, key, where):
             return False
@@ -197,7 +195,7 @@ class Marks:
         self.stated.update(note.extensions[1:])  # the first is the time
         return True
 
-    def _agrees(self, row: Checkpoint, note: Note, key: Key, where: str) -> bool:
+    def _agrees(self, row: CheckpointRow, note: SignedNote, key: VerifierKey, where: str) -> bool:
         """Whether the columns say what was signed."""
         columns: tuple[tuple[str, object, object], ...] = (
             ("size", note.size, row.size),
@@ -208,19 +206,19 @@ class Marks:
         wrong = [one for one in columns if one[1] != one[2]]
         for name, expected, found in wrong:
             said = f"column {name} of {where} is not what was signed"
-            self._report.add(Fault.ALTERED, said, expected=str(expected), found=ascii(found))
+            self._report.add(LogFault.ALTERED, said, expected=str(expected), found=ascii(found))
         if not wrong:
             self._report.signed, self._report.signed_at = note.size, note.at
         return not wrong
 
-    def _frontier(self, row: Checkpoint, tree: Tree, where: str) -> bool:
+    def _frontier(self, row: CheckpointRow, tree: MerkleTree, where: str) -> bool:
         if row.frontier == tree.frontier():
             return True
         said = f"column frontier of {where} is not that of the log"
-        self._report.add(Fault.ALTERED, said, expected=tree.frontier().hex(), found=row.frontier.hex())
+        self._report.add(LogFault.ALTERED, said, expected=tree.frontier().hex(), found=row.frontier.hex())
         return False
 
-    def _judge_anchor(self, anchor: Anchor, tree: Tree | None) -> None:
+    def _judge_anchor(self, anchor: FoundAnchor, tree: MerkleTree | None) -> None:
         if not self._judge_signature(anchor):
             return
         if anchor.size < self._start:
@@ -232,49 +230,51 @@ class Marks:
         else:
             self._doubted.append(_Doubted(anchor=anchor, tree=tree.copy(), proved=self._proved))
 
-    def _owned_up(self, anchor: Anchor) -> bool:
+    def _owned_up(self, anchor: FoundAnchor) -> bool:
         """Whether an entry, and a checkpoint with it, says that what this anchor saw is lost."""
         return any(one.kept < anchor.size <= one.lost and one.line in self.stated for one in self._restored)
 
-    def _judge_signature(self, anchor: Anchor) -> bool:
+    def _judge_signature(self, anchor: FoundAnchor) -> bool:
         note = anchor.note
         if note is None:
             return True
         if (note.size, note.root) != (anchor.size, anchor.root):
-            self._report.add(Fault.UNSIGNED, f"{anchor.where} does not say what the signed note in it does")
+            self._report.add(LogFault.UNSIGNED, f"{anchor.where} does not say what the signed note in it does")
             return False
         return self._believes(note, self._trust.signer(note), anchor.where)
 
-    def _judge_anchored(self, row: Anchored) -> None:
+    def _judge_anchored(self, row: AnchorRow) -> None:
         """A row only points to an anchor; but what was anchored had been signed first."""
         if row.size != self._row:
             said = f"an anchor in {row.sink!a} was made of {row.size} entries, and that checkpoint is gone"
-            self._report.add(Fault.MISSING, said)
+            self._report.add(LogFault.MISSING, said)
 
-    def _believes(self, note: Note, key: Key | None, where: str) -> bool:
+    def _believes(self, note: SignedNote, key: VerifierKey | None, where: str) -> bool:
         if key is None:
-            self._report.add(Fault.UNSIGNED, f"the signature below {where} {self._trust.why_not(note)}")
+            self._report.add(LogFault.UNSIGNED, f"the signature below {where} {self._trust.why_not(note)}")
             return False
         self._origin = self._origin or note.origin
         if note.origin != self._origin:
             said = f"{where} is of another log"
-            self._report.add(Fault.ALTERED, said, expected=ascii(self._origin), found=ascii(note.origin))
+            self._report.add(LogFault.ALTERED, said, expected=ascii(self._origin), found=ascii(note.origin))
             return False
         return True
 
-    def _recomputed(self, root: bytes, tree: Tree, where: str) -> bool:
+    def _recomputed(self, root: bytes, tree: MerkleTree, where: str) -> bool:
         if root == tree.root():
             self._proved = tree.size
             return True
         self._tell_root(root, tree, where, self._proved)
         return False
 
-    def _tell_root(self, root: bytes, tree: Tree, where: str, proved: int) -> None:
+    def _tell_root(self, root: bytes, tree: MerkleTree, where: str, proved: int) -> None:
         self._wrong_roots += 1
         if self._wrong_roots > 1:
             return  # every later one is wrong as well
         said = f"{where}, is not the root of what stands there; the first difference is between here and {tree.size}"
-        self._report.add(Fault.ALTERED, said, pos=proved, expected=self.spelled(root), found=self.spelled(tree.root()))
+        self._report.add(
+            LogFault.ALTERED, said, pos=proved, expected=self.spelled(root), found=self.spelled(tree.root())
+        )
 
 
 def _size(mark: _Mark) -> int:

@@ -23,12 +23,12 @@ _SIGNED_BY = re.compile(rf"\N{{EM DASH}} ({_NAME}) ([A-Za-z0-9+/=]+)")
 _VERIFIER = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/=]+)")
 
 
-class Malformed(Exception):
+class MalformedNote(Exception):
     """It is no signed checkpoint; the text says where it stops being one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
+class VerifierKey:
     """A public key that is believed."""
 
     name: str
@@ -49,7 +49,7 @@ class Key:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class SignedNote:
     """What a checkpoint says, and who signed it; nothing of that is checked yet."""
 
     origin: str
@@ -66,33 +66,33 @@ class Note:
         return said[0] if len(said) == 1 else ""
 
 
-def key_of(text: str) -> Key:
-    """The verifier key that somebody was given. Raises `Malformed`."""
+def key_of(text: str) -> VerifierKey:
+    """The verifier key that somebody was given. Raises `MalformedNote`."""
     found = _VERIFIER.fullmatch(text.strip())
     raw = _bytes(found[3]) if found else b""
     if found is None or raw[:1] != _ED25519 or len(raw) != 1 + _PUBLIC:
-        raise Malformed("is not a verifier key of Ed25519: NAME+HASH+KEY, one line")
-    key = Key(name=found[1], public=raw[1:])
+        raise MalformedNote("is not a verifier key of Ed25519: NAME+HASH+KEY, one line")
+    key = VerifierKey(name=found[1], public=raw[1:])
     if key.hash.hex() != found[2]:
-        raise Malformed("is a verifier key whose hash is of another key: a character of it is wrong")
+        raise MalformedNote("is a verifier key whose hash is of another key: a character of it is wrong")
     return key
 
 
-def read(raw: bytes) -> Note:
-    """Raises `Malformed`."""
+def read(raw: bytes) -> SignedNote:
+    """Raises `MalformedNote`."""
     try:
         text, gap, below = raw.decode().rpartition("\n\n")
     except UnicodeDecodeError:
-        raise Malformed("it is not UTF-8") from None
+        raise MalformedNote("it is not UTF-8") from None
     lines = text.split("\n")
     if not gap or not below.endswith("\n") or len(lines) < 3 or "" in lines:  # noqa: PLR2004 (origin, size, root)
-        raise Malformed("it is not origin, size and root, an empty line, and signatures")
+        raise MalformedNote("it is not origin, size and root, an empty line, and signatures")
     if not _SIZE.fullmatch(lines[1]):
-        raise Malformed("its size is no number")
+        raise MalformedNote("its size is no number")
     root = _bytes(lines[2])
     if len(root) != sha256().digest_size:
-        raise Malformed("its root is no hash")
-    return Note(
+        raise MalformedNote("its root is no hash")
+    return SignedNote(
         origin=lines[0],
         size=int(lines[1]),
         root=root,
@@ -102,7 +102,7 @@ def read(raw: bytes) -> Note:
     )
 
 
-def signed_by(key: Key, note: Note, verify: Verify) -> bool:
+def signed_by(key: VerifierKey, note: SignedNote, verify: Verify) -> bool:
     signature = note.signatures.get(key.id)
     return signature is not None and verify(key.public, note.signed, signature)
 
@@ -113,7 +113,7 @@ def _signatures(below: str) -> dict[str, bytes]:
         match = _SIGNED_BY.fullmatch(line)
         raw = _bytes(match[2]) if match else b""
         if match is None or len(raw) != _HASH + _SIGNATURE:
-            raise Malformed("below its empty line stands something that is no signature of Ed25519")
+            raise MalformedNote("below its empty line stands something that is no signature of Ed25519")
         found[f"{match[1]}+{raw[:_HASH].hex()}"] = raw[_HASH:]
     return found
 

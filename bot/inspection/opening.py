@@ -5,19 +5,19 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from bot.inspection.evidence import Evidence, Unreadable
-from bot.inspection.exporting import Export
+from bot.inspection.evidence import LogReader, UnreadableLog
+from bot.inspection.exporting import ExportedLog
 from bot.inspection.sqlite import SqliteLog
 
 SQLITE_URL = "sqlite:///"
 _SQLITE = b"SQLite format 3\x00"
 
 
-def opened(url: str) -> Evidence:
-    """The log of a store, by the URL of the settings. Raises `Unreadable`."""
+def open_log(url: str) -> LogReader:
+    """The log of a store, by the URL of the settings. Raises `UnreadableLog`."""
     if url.startswith(SQLITE_URL):
         return SqliteLog(sqlite_path(url))
-    log: Evidence = importlib.import_module("bot.inspection.postgres").PostgresLog(url)
+    log: LogReader = importlib.import_module("bot.inspection.postgres").PostgresLog(url)
     return log
 
 
@@ -25,13 +25,13 @@ def sqlite_path(url: str) -> Path:
     return Path(url.removeprefix(SQLITE_URL).partition("?")[0])
 
 
-def found(path: Path) -> Evidence:
-    """The log in a file or folder: an export, or a copy of a SQLite database. Raises `Unreadable`."""
+def check_exists(path: Path) -> LogReader:
+    """The log in a file or folder: an export, or a copy of a SQLite database. Raises `UnreadableLog`."""
     try:
         with path.open("rb") as file:
             head = file.read(len(_SQLITE))
     except IsADirectoryError:
-        return Export(path)
+        return ExportedLog(path)
     except OSError as error:
-        raise Unreadable(f"{path} cannot be read ({error.strerror})") from None
-    return SqliteLog(path) if head == _SQLITE else Export(path)
+        raise UnreadableLog(f"{path} cannot be read ({error.strerror})") from None
+    return SqliteLog(path) if head == _SQLITE else ExportedLog(path)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bot.inspection.anchors import Damaged, line_of, seen_in
-from bot.inspection.evidence import Checkpoint, Evidence, Unreadable
-from bot.inspection.marks import Anchor
-from bot.inspection.report import Fault, Report
+from bot.inspection.anchors import DamagedAnchor, find_anchors, line_of
+from bot.inspection.evidence import CheckpointRow, LogReader, UnreadableLog
+from bot.inspection.marks import FoundAnchor
+from bot.inspection.report import LogFault, VerificationReport
 
 #: A checkpoint that is older and not in the file of the settings: nobody puts it there any more. The bot tries every
 #: minute; what was signed while it stopped may have to wait for its next start.
@@ -24,17 +24,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outside:
+class ExternalAnchors:
     """What was found outside, and what was to be there and could not be looked at."""
 
-    anchors: tuple[Anchor, ...] = ()
-    damaged: tuple[Damaged, ...] = ()
-    reached: int | None = None  #: the largest size in the file that the bot writes; None where that was not read
-    amiss: tuple[str, ...] = ()  #: nothing was looked at of what is set up, and why
-    unseen: tuple[str, ...] = ()  #: what is set up and was not looked at, while something else was
+    anchors: tuple[FoundAnchor, ...] = ()
+    damaged: tuple[DamagedAnchor, ...] = ()
+    readable: int | None = None  #: the largest size in the file that the bot writes; None where that was not read
+    problem: tuple[str, ...] = ()  #: nothing was looked at of what is set up, and why
+    unreadable: tuple[str, ...] = ()  #: what is set up and was not looked at, while something else was
 
 
-def outside_of(named: Sequence[Path], file: str | None, others: Sequence[str]) -> Outside:
+def external_anchors(named: Sequence[Path], file: str | None, others: Sequence[str]) -> ExternalAnchors:
     """What is to be held against a log.
 
     `named`: by who asks; they take the place of what the settings name. `file`: audit.anchors.file. `others`: the
@@ -46,7 +46,7 @@ def outside_of(named: Sequence[Path], file: str | None, others: Sequence[str]) -
     if named:
         seen = [_one(path, own=file is not None and _same(path, Path(file))) for path in named]
         return replace(
-            Outside(reached=next((one.reached for one in seen if one.reached is not None), None)),
+            ExternalAnchors(readable=next((one.readable for one in seen if one.readable is not None), None)),
             anchors=tuple(anchor for one in seen for anchor in one.anchors),
             damaged=tuple(damaged for one in seen for damaged in one.damaged),
         )
@@ -55,41 +55,41 @@ def outside_of(named: Sequence[Path], file: str | None, others: Sequence[str]) -
         for name in others
     )
     if file is None:
-        return Outside(amiss=unseen)
+        return ExternalAnchors(problem=unseen)
     try:
-        return replace(_one(Path(file), own=True), unseen=unseen)
-    except Unreadable as why:
-        return Outside(amiss=(f"no anchor was looked at: audit.anchors.file names {why}", *unseen))
+        return replace(_one(Path(file), own=True), unreadable=unseen)
+    except UnreadableLog as why:
+        return ExternalAnchors(problem=(f"no anchor was looked at: audit.anchors.file names {why}", *unseen))
 
 
-def judge(outside: Outside, evidence: Evidence, report: Report, now: datetime) -> None:
+def check_anchors(outside: ExternalAnchors, log: LogReader, report: VerificationReport, now: datetime) -> None:
     """Tell what could not be read, as far as no write of the bot's own that ended in its midst explains it."""
-    for said in outside.amiss:
-        report.add(Fault.UNANCHORED, said)
-    for said in outside.unseen:
-        report.add(Fault.FLAGGED, said)
-    checkpoints = list(evidence.checkpoints()) if outside.damaged or outside.reached is not None else []
+    for said in outside.problem:
+        report.add(LogFault.UNANCHORED, said)
+    for said in outside.unreadable:
+        report.add(LogFault.FLAGGED, said)
+    checkpoints = list(log.checkpoints()) if outside.damaged or outside.readable is not None else []
     for one in outside.damaged:
-        torn = _torn(one, checkpoints, evidence.start())
+        torn = _torn(one, checkpoints, log.start())
         said = (
             "is not whole: a write ended in its midst" if torn else "is damaged, and no write of the bot's explains it"
         )
-        report.add(Fault.FLAGGED if torn else Fault.UNANCHORED, f"{one.where} {said}")
-    if outside.reached is not None:
-        _judge_reached(outside.reached, checkpoints, evidence, report, now)
+        report.add(LogFault.FLAGGED if torn else LogFault.UNANCHORED, f"{one.where} {said}")
+    if outside.readable is not None:
+        _judge_reached(outside.readable, checkpoints, log, report, now)
 
 
-def _one(path: Path, *, own: bool) -> Outside:
-    seen = seen_in(path, own=own)
+def _one(path: Path, *, own: bool) -> ExternalAnchors:
+    seen = find_anchors(path, own=own)
     reached = max(one.size for one in seen.anchors) if own else None
-    return Outside(anchors=seen.anchors, damaged=seen.damaged, reached=reached)
+    return ExternalAnchors(anchors=seen.anchors, damaged=seen.damaged, readable=reached)
 
 
 def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _torn(one: Damaged, checkpoints: Sequence[Checkpoint], start: int) -> bool:
+def _torn(one: DamagedAnchor, checkpoints: Sequence[CheckpointRow], start: int) -> bool:
     """Whether it is the beginning of the line of a checkpoint that is here, and stands where that belongs.
 
     Of a part that was pruned its checkpoints are gone; there the next whole line vouches for all that was before it.
@@ -105,18 +105,18 @@ def _torn(one: Damaged, checkpoints: Sequence[Checkpoint], start: int) -> bool:
 
 
 def _judge_reached(
-    reached: int, checkpoints: Sequence[Checkpoint], evidence: Evidence, report: Report, now: datetime
+    reached: int, checkpoints: Sequence[CheckpointRow], log: LogReader, report: VerificationReport, now: datetime
 ) -> None:
-    put = max((one.size for one in evidence.anchored() if one.sink == _SINK), default=0)
+    put = max((one.size for one in log.anchored() if one.sink == _SINK), default=0)
     if put > reached:
         said = f"audit.anchors.file ends with {reached} entries, and {put} were put there: its end is missing"
-        report.add(Fault.UNANCHORED, said)
+        report.add(LogFault.UNANCHORED, said)
         return
     before = (now - ANCHORED_WITHIN - _EPOCH) // timedelta(microseconds=1)
     signed = max((one.size for one in checkpoints if one.at <= before), default=0)
     if signed > reached:
         said = f"audit.anchors.file ends with {reached} entries, and {signed} were signed {_minutes()} ago or earlier"
-        report.add(Fault.UNANCHORED, f"{said}: nothing would show that those behind were cut off")
+        report.add(LogFault.UNANCHORED, f"{said}: nothing would show that those behind were cut off")
 
 
 def _minutes() -> str:

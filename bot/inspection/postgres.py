@@ -12,16 +12,16 @@ import psycopg
 from psycopg import errors
 
 from bot.inspection.evidence import (
-    ALL,
     BATCH,
     COUNT,
     START,
-    Anchored,
-    Checkpoint,
-    Evidence,
-    Part,
+    WHOLE_LOG,
+    AnchorRow,
+    CheckpointRow,
+    LogRange,
+    LogReader,
     Row,
-    Unreadable,
+    UnreadableLog,
     anchored_of,
     checkpoint_of,
     statements,
@@ -45,10 +45,10 @@ class _Line(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"no answer within {_ANSWER_S:g} s") from None
 
 
-class PostgresLog(Evidence):
+class PostgresLog(LogReader):
     """`url` as in the settings; what is told of it is only host and database."""
 
-    amiss: Sequence[str] = ()
+    problem: Sequence[str] = ()
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -56,7 +56,7 @@ class PostgresLog(Evidence):
         try:
             self._connection = _Line.connect(url.replace("+psycopg", "", 1), connect_timeout=_PATIENCE_S)
         except psycopg.Error as error:
-            raise Unreadable(f"PostgreSQL did not let us in: {_first_line(error)}") from None
+            raise UnreadableLog(f"PostgreSQL did not let us in: {_first_line(error)}") from None
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
         told = self._connection.info
@@ -68,24 +68,24 @@ class PostgresLog(Evidence):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._connection.close()
 
-    def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        return self._batches(_SEALED.format(part.places()))
+    def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        return self._batches(_SEALED.format(entries.places()))
 
-    def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        return self._batches(_UNSEALED.format(part.condition()))
+    def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        return self._batches(_UNSEALED.format(entries.condition()))
 
     def start(self) -> int:
         ((first,),) = next(self._batches(START))
         return int(first)
 
-    def parts(self) -> tuple[int, Callable[[], Evidence]]:
+    def parts(self) -> tuple[int, Callable[[], LogReader]]:
         ((seals,),) = next(self._batches(COUNT))
         return seals, partial(PostgresLog, self._url)
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
+    def checkpoints(self) -> Iterator[CheckpointRow]:
         return map(checkpoint_of, chain.from_iterable(self._batches(_CHECKPOINTS)))
 
-    def anchored(self) -> Iterator[Anchored]:
+    def anchored(self) -> Iterator[AnchorRow]:
         return map(anchored_of, chain.from_iterable(self._batches(_ANCHORED)))
 
     def _batches(self, statement: str) -> Iterator[Sequence[Row]]:
@@ -96,7 +96,7 @@ class PostgresLog(Evidence):
                 while batch := cursor.fetchmany(BATCH):
                     yield batch
         except psycopg.Error as error:
-            raise Unreadable(f"{self.name} cannot be read: {_first_line(error)}") from None
+            raise UnreadableLog(f"{self.name} cannot be read: {_first_line(error)}") from None
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -12,22 +12,22 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from bot.inspection.evidence import Checkpoint, Evidence, Row
+from bot.inspection.evidence import CheckpointRow, LogReader, Row
 from bot.inspection.form import columns_of
-from bot.inspection.note import Malformed, read
-from bot.inspection.report import Fault, Report
+from bot.inspection.note import MalformedNote, read
+from bot.inspection.report import LogFault, VerificationReport
 from bot.inspection.runs import number_in
-from bot.inspection.tree import Tree, leaf_of
-from bot.inspection.trust import Trust
+from bot.inspection.tree import MerkleTree, leaf_of
+from bot.inspection.trust import KeyTrust
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pruned:
+class PrunedPart:
     """An entry that says: the first `size` entries, of that root, are taken out and kept in a file of that hash."""
 
     size: int
     root: str  #: base64
-    said: str
+    message: str
 
     @property
     def line(self) -> str:
@@ -35,32 +35,32 @@ class Pruned:
         return f"pruned {self.size}"
 
 
-class Beginning:
+class LogStart:
     """Where a log begins. `tree` is over what was before it; empty of a whole log, or where nobody vouches for one."""
 
-    def __init__(self, evidence: Evidence, trust: Trust) -> None:
-        self._start = evidence.start()
-        self.tree = _vouched(evidence.checkpoints(), self._start, trust) if self._start > 0 else Tree()
-        self._said: list[Pruned] = []
+    def __init__(self, log: LogReader, trust: KeyTrust) -> None:
+        self._start = log.start()
+        self.tree = _vouched(log.checkpoints(), self._start, trust) if self._start > 0 else MerkleTree()
+        self._said: list[PrunedPart] = []
 
-    def note(self, one: Pruned) -> None:
+    def note(self, one: PrunedPart) -> None:
         """It counts where a checkpoint says the same."""
         self._said.append(one)
 
-    def judge(self, stated: Container[str], root: str, report: Report) -> None:
+    def judge(self, stated: Container[str], root: str, report: VerificationReport) -> None:
         """`stated`: lines of good checkpoints; `root`: of `tree`, as entries spell it."""
         if not self.tree.size:
             return  # that nothing stands before the first entry, if so it is, was told where it was missed
         for one in self._said:
             if one.line in stated and (one.size > self._start or (one.size, one.root) == (self._start, root)):
                 report.pruned = self._start
-                report.add(Fault.FLAGGED, f"the first {self._start} entries are not here: {one.said}")
+                report.add(LogFault.FLAGGED, f"the first {self._start} entries are not here: {one.message}")
                 return
         said = f"nothing stands at 0 to {self._start - 1}, and no signed entry says that it was pruned"
-        report.add(Fault.MISSING, said, pos=0)
+        report.add(LogFault.MISSING, said, pos=0)
 
 
-def pruned(body: bytes) -> Pruned | None:
+def pruned_part(body: bytes) -> PrunedPart | None:
     """None where it does not say how much. `body` is of the form of an entry."""
     told = json.loads(body)
     size = number_in(told["more"].get("size"))
@@ -68,10 +68,10 @@ def pruned(body: bytes) -> Pruned | None:
         return None
     kept = f"kept in {told['more'].get('file', '')!a}, sha256 {told['more'].get('sha256', '')!a}"
     said = f"pruned by {told['by']!a} at {told['at']}, {kept}"
-    return Pruned(size=size, root=str(told["more"].get("root")), said=said)
+    return PrunedPart(size=size, root=str(told["more"].get("root")), message=said)
 
 
-def root_behind(tree: Tree, rows: Iterable[Iterable[Row]]) -> tuple[int, bytes]:
+def root_behind(tree: MerkleTree, rows: Iterable[Iterable[Row]]) -> tuple[int, bytes]:
     """How many leaves there are, and their root, once these rows are behind that tree: each by its own body.
 
     A row that is not an entry of the next position ends it.
@@ -84,15 +84,15 @@ def root_behind(tree: Tree, rows: Iterable[Iterable[Row]]) -> tuple[int, bytes]:
     return grown.size, grown.root()
 
 
-def _vouched(checkpoints: Iterable[Checkpoint], size: int, trust: Trust) -> Tree:
+def _vouched(checkpoints: Iterable[CheckpointRow], size: int, trust: KeyTrust) -> MerkleTree:
     row = next((one for one in checkpoints if one.size >= size), None)
     if row is None or row.size != size:
-        return Tree()
+        return MerkleTree()
     try:
         note = read(row.note)
-    except Malformed:
-        return Tree()
-    tree = Tree.of(size, row.frontier)
+    except MalformedNote:
+        return MerkleTree()
+    tree = MerkleTree.of(size, row.frontier)
     if tree is None or (note.size, note.root) != (size, tree.root()) or trust.signer(note) is None:
-        return Tree()
+        return MerkleTree()
     return tree

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 
-class Fault(IntEnum):
+class LogFault(IntEnum):
     """What is wrong with a log. The number is the exit code; of several, the lowest is the gravest."""
 
     FLAGGED = 0  #: worth a look, and nothing wrong
@@ -23,15 +23,15 @@ class Fault(IntEnum):
     UNANCHORED = 8
 
 
-SAYS = {
-    Fault.FLAGGED: "flagged",
-    Fault.ALTERED: "altered",
-    Fault.MISSING: "missing",
-    Fault.TRUNCATED: "truncated",
-    Fault.UNSIGNED: "bad signature",
-    Fault.UNSEALED: "not sealed",
-    Fault.UNENDED: "no outcome",
-    Fault.UNANCHORED: "anchors not whole",
+FAULT_MEANINGS = {
+    LogFault.FLAGGED: "flagged",
+    LogFault.ALTERED: "altered",
+    LogFault.MISSING: "missing",
+    LogFault.TRUNCATED: "truncated",
+    LogFault.UNSIGNED: "bad signature",
+    LogFault.UNSEALED: "not sealed",
+    LogFault.UNENDED: "no outcome",
+    LogFault.UNANCHORED: "anchors not whole",
 }
 #: So many of each kind are told one by one; the others are counted.
 _MOST = 10
@@ -42,15 +42,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Finding:
     """One thing that was found."""
 
-    fault: Fault
-    said: str
+    fault: LogFault
+    message: str
     pos: int | None = None  #: the position in the log where it begins, None where it has none
     expected: str = ""  #: what should stand there: the hash that was sealed, signed or anchored
     found: str = ""
 
 
 @dataclass(kw_only=True)
-class Report:
+class VerificationReport:
     """Grows while the log is walked."""
 
     name: str
@@ -68,33 +68,37 @@ class Report:
     signed_at: str = ""
     newest: str = ""  #: when the last sealed entry was written
     findings: list[Finding] = field(default_factory=list)
-    counts: Counter[Fault] = field(default_factory=Counter)
+    counts: Counter[LogFault] = field(default_factory=Counter)
 
-    def add(self, fault: Fault, said: str, *, pos: int | None = None, expected: str = "", found: str = "") -> None:
+    def add(
+        self, fault: LogFault, message: str, *, pos: int | None = None, expected: str = "", found: str = ""
+    ) -> None:
         self.counts[fault] += 1
         if self.counts[fault] <= _MOST:
-            self.findings.append(Finding(fault=fault, said=said, pos=pos, expected=expected, found=found))
+            self.findings.append(Finding(fault=fault, message=message, pos=pos, expected=expected, found=found))
 
     @property
     def exit_code(self) -> int:
         return min((int(fault) for fault in self.counts if fault), default=0)
 
-    def told(self) -> str:
+    def text_lines(self) -> str:
         """For people: the verdict first, then each finding, then what it rests on."""
-        verdict = SAYS[Fault(self.exit_code)].upper() if self.exit_code else "as it was written"
-        ordered = sorted(self.findings, key=lambda one: one.fault or max(Fault) + 1)
+        verdict = FAULT_MEANINGS[LogFault(self.exit_code)].upper() if self.exit_code else "as it was written"
+        ordered = sorted(self.findings, key=lambda one: one.fault or max(LogFault) + 1)
         lines = [f"{self.name}: {verdict} (exit code {self.exit_code})"]
         for one in ordered:
             lines += _lines(one)
         lines += [
-            f"  and {count - _MOST:,} more: {SAYS[fault]}" for fault, count in self.counts.items() if count > _MOST
+            f"  and {count - _MOST:,} more: {FAULT_MEANINGS[fault]}"
+            for fault, count in self.counts.items()
+            if count > _MOST
         ]
         return "\n".join([*lines, *self._rests_on()]) + "\n"
 
     def json(self) -> str:
         """For programs, one object."""
         findings = [
-            {"fault": SAYS[one.fault], "code": int(one.fault), "pos": one.pos, "said": one.said}
+            {"fault": FAULT_MEANINGS[one.fault], "code": int(one.fault), "pos": one.pos, "said": one.message}
             | ({"expected": one.expected, "found": one.found} if one.expected or one.found else {})
             for one in self.findings
         ]
@@ -102,7 +106,7 @@ class Report:
             "log": self.name,
             "ok": not self.exit_code,
             "exit_code": self.exit_code,
-            "counts": {SAYS[fault]: count for fault, count in sorted(self.counts.items())},
+            "counts": {FAULT_MEANINGS[fault]: count for fault, count in sorted(self.counts.items())},
             "findings": findings,
             "sealed": self.sealed,
             "pruned": self.pruned,
@@ -143,7 +147,7 @@ class Report:
 
 def _lines(one: Finding) -> list[str]:
     where = "" if one.pos is None else f"position {one.pos}: "
-    lines = [f"  {SAYS[one.fault]}: {where}{one.said}"]
+    lines = [f"  {FAULT_MEANINGS[one.fault]}: {where}{one.message}"]
     if one.expected or one.found:
         lines += [f"    expected {one.expected}", f"    found    {one.found}"]
     return lines

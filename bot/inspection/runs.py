@@ -16,7 +16,7 @@ OF_RUNS = frozenset((INTENT, *OUTCOMES))
 OF_ITSELF = frozenset((RESTORED, PRUNED))
 
 
-class Runs:
+class UnfinishedRuns:
     """The intents without an outcome, so far."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Runs:
         else:
             self._open.pop(run, None)
 
-    def unended(self, before: int) -> Iterator[tuple[int | None, str]]:
+    def unfinished(self, before: int) -> Iterator[tuple[int | None, str]]:
         """Those that were written before then: position, and what is to be said of it."""
         for run, (pos, at) in self._open.items():
             if at < before:
@@ -38,33 +38,33 @@ class Runs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Restored:
+class RestoreEntry:
     """An entry that says: a copy was put back, and of `lost` entries that were anchored only `kept` are here."""
 
     pos: int
     kept: int
     lost: int
-    said: str
+    message: str
 
     @property
     def line(self) -> str:
         """How the checkpoint says it."""
         return f"restored {self.kept} {self.lost}"
 
-    def told(self) -> str:
+    def text(self) -> str:
         return (
             f"a copy was put back: of {self.lost} entries that were anchored, those behind the first {self.kept} are"
-            f" lost, because {self.said}"
+            f" lost, because {self.message}"
         )
 
 
-def restored(pos: int, body: bytes) -> Restored | None:
+def restored(pos: int, body: bytes) -> RestoreEntry | None:
     """None where it does not say what is lost. `body` is of the form of an entry."""
     told = json.loads(body)
     kept, lost = number_in(told["more"].get("kept")), number_in(told["more"].get("lost"))
     if kept is None or lost is None or lost <= kept:
         return None
-    return Restored(pos=pos, kept=kept, lost=lost, said=f"{told['said']!a} ({told['by']!a}, {told['at']})")
+    return RestoreEntry(pos=pos, kept=kept, lost=lost, message=f"{told['said']!a} ({told['by']!a}, {told['at']})")
 
 
 def number_in(text: str | None) -> int | None:

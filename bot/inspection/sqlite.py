@@ -12,16 +12,16 @@ from types import TracebackType
 from typing import Self
 
 from bot.inspection.evidence import (
-    ALL,
     BATCH,
     COUNT,
     START,
-    Anchored,
-    Checkpoint,
-    Evidence,
-    Part,
+    WHOLE_LOG,
+    AnchorRow,
+    CheckpointRow,
+    LogRange,
+    LogReader,
     Row,
-    Unreadable,
+    UnreadableLog,
     anchored_of,
     checkpoint_of,
     statements,
@@ -31,16 +31,16 @@ from bot.inspection.evidence import (
 _SEALED, _UNSEALED, _CHECKPOINTS, _ANCHORED = statements("{}")
 
 
-class SqliteLog(Evidence):
+class SqliteLog(LogReader):
     """`path` is of the database; its `-wal` is read with it, and a bot may be writing meanwhile."""
 
-    amiss: Sequence[str] = ()
+    problem: Sequence[str] = ()
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
         if not path.is_file():
-            raise Unreadable(f"{path} is not there")
+            raise UnreadableLog(f"{path} is not there")
         try:
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             self._connection.text_factory = bytes
@@ -48,7 +48,7 @@ class SqliteLog(Evidence):
             self._connection.execute("PRAGMA cache_size=-32000")
             self._connection.execute("BEGIN")  # one look, however long it takes
         except sqlite3.Error as error:
-            raise Unreadable(f"{path} cannot be opened ({error})") from None
+            raise UnreadableLog(f"{path} cannot be opened ({error})") from None
 
     def __enter__(self) -> Self:
         return self
@@ -56,24 +56,24 @@ class SqliteLog(Evidence):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._connection.close()
 
-    def sealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        return self._batches(_SEALED.format(part.places()))
+    def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        return self._batches(_SEALED.format(entries.places()))
 
-    def unsealed(self, part: Part = ALL) -> Iterator[Sequence[Row]]:
-        return self._batches(_UNSEALED.format(part.condition()))
+    def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        return self._batches(_UNSEALED.format(entries.condition()))
 
     def start(self) -> int:
         ((first,),) = next(self._batches(START))
         return int(first)
 
-    def parts(self) -> tuple[int, Callable[[], Evidence]]:
+    def parts(self) -> tuple[int, Callable[[], LogReader]]:
         ((count,),) = next(self._batches(COUNT))
         return count, partial(SqliteLog, self._path)
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
+    def checkpoints(self) -> Iterator[CheckpointRow]:
         return map(checkpoint_of, chain.from_iterable(self._batches(_CHECKPOINTS)))
 
-    def anchored(self) -> Iterator[Anchored]:
+    def anchored(self) -> Iterator[AnchorRow]:
         return map(anchored_of, chain.from_iterable(self._batches(_ANCHORED)))
 
     def _batches(self, statement: str) -> Iterator[Sequence[Row]]:
@@ -83,4 +83,4 @@ class SqliteLog(Evidence):
                 while batch := cursor.fetchmany(BATCH):
                     yield batch
         except sqlite3.Error as error:
-            raise Unreadable(f"{self.name} cannot be read ({error})") from None
+            raise UnreadableLog(f"{self.name} cannot be read ({error})") from None

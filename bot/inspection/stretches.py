@@ -18,10 +18,10 @@ from itertools import chain
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
-from bot.inspection.evidence import Evidence, Part, Unreadable
+from bot.inspection.evidence import LogRange, LogReader, UnreadableLog
 from bot.inspection.form import AT, CODE, RUN, UID, columns_of
 from bot.inspection.runs import OF_ITSELF, OF_RUNS
-from bot.inspection.tree import Block
+from bot.inspection.tree import LeafBlock
 from bot.inspection.uids import key_of
 
 #: Entries are sealed in about the order they were written; further back than this, in microseconds, it was the clock.
@@ -31,7 +31,7 @@ SEAL = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Crew:
+class WorkerPool:
     """So many processes look, if there are `floor` entries, each time at `stretch` of them (2**n, n > 0)."""
 
     processes: int = 1
@@ -39,48 +39,48 @@ class Crew:
     stretch: int = 4096
 
 
-ALONE = Crew()
+SINGLE_PROCESS = WorkerPool()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
+class LogBlock:
     """What there is to know of entries that are as they should be, from position `first` on."""
 
     first: int
-    block: Block
+    block: LeafBlock
     uids: array[int]  #: keys of them, see `uids.key_of`
     times: array[int]  #: when each was written
     runs: Sequence[tuple[int, bytes, bytes, int]]  #: (position, code, run, at) of intents and outcomes
 
 
 #: Opens the same log once more, in whichever process.
-Open = Callable[[], Evidence]
+Open = Callable[[], LogReader]
 
 
-def looked_through(evidence: Evidence, crew: Crew, within: ExitStack) -> Iterator[tuple[Part, Stretch | None]]:
+def read_in_parallel(log: LogReader, crew: WorkerPool, within: ExitStack) -> Iterator[tuple[LogRange, LogBlock | None]]:
     """All positions in their order, as parts; one whose stretch is None wants a look at each row.
 
     What cannot be divided, or is short, is one such part. The processes end with `within`.
     """
-    parts = evidence.parts()
+    parts = log.parts()
     if parts is None or parts[0] < max(crew.floor, crew.stretch):
-        yield Part(), None
+        yield LogRange(), None
         return
-    start = max(0, evidence.start())
+    start = max(0, log.start())
     aligned = -(-start // crew.stretch) * crew.stretch
     end = aligned + max(0, start + parts[0] - aligned) // crew.stretch * crew.stretch
     firsts = range(aligned, end, crew.stretch)
-    yield Part(end=aligned), None
-    for first, stretch in zip(firsts, _stretches(evidence, parts[1], crew, firsts, within), strict=True):
-        yield Part(first=first, end=first + crew.stretch), stretch
-    yield Part(first=end), None
+    yield LogRange(end=aligned), None
+    for first, stretch in zip(firsts, _stretches(log, parts[1], crew, firsts, within), strict=True):
+        yield LogRange(first=first, end=first + crew.stretch), stretch
+    yield LogRange(first=end), None
 
 
 def _stretches(
-    evidence: Evidence, again: Open, crew: Crew, firsts: range, within: ExitStack
-) -> Iterator[Stretch | None]:
+    log: LogReader, again: Open, crew: WorkerPool, firsts: range, within: ExitStack
+) -> Iterator[LogBlock | None]:
     if crew.processes == 1:
-        return (look(evidence, first, crew.stretch) for first in firsts)
+        return (read_block(log, first, crew.stretch) for first in firsts)
     pipes = [
         within.enter_context(_Process(again, firsts[one :: crew.processes], crew.stretch))
         for one in range(crew.processes)
@@ -98,12 +98,12 @@ class _Process(AbstractContextManager["_Process"]):
         self._process.start()
         theirs.close()  # else its end would not be seen
 
-    def next(self) -> Stretch | None:
+    def next(self) -> LogBlock | None:
         try:
-            found: Stretch | Unreadable | None = self._results.recv()
+            found: LogBlock | UnreadableLog | None = self._results.recv()
         except (EOFError, OSError):
-            raise Unreadable("a process that read a part of it was killed; is there enough memory?") from None
-        if isinstance(found, Unreadable):
+            raise UnreadableLog("a process that read a part of it was killed; is there enough memory?") from None
+        if isinstance(found, UnreadableLog):
             raise found
         return found
 
@@ -120,18 +120,18 @@ def _look_at_all(again: Open, firsts: range, length: int, results: Connection) -
         try:
             with again() as evidence:
                 for first in firsts:
-                    results.send(look(evidence, first, length))
-        except Unreadable as why:
+                    results.send(read_block(evidence, first, length))
+        except UnreadableLog as why:
             results.send(why)
 
 
-def look(evidence: Evidence, first: int, length: int) -> Stretch | None:
+def read_block(log: LogReader, first: int, length: int) -> LogBlock | None:
     """The hot place: ten million times in a minute or two."""
     leaves: list[bytes] = []
     uids, times = array("q"), array("q")
     runs: list[tuple[int, bytes, bytes, int]] = []
     place, last = first, 0
-    for row in chain.from_iterable(evidence.sealed(Part(first=first, end=first + length))):
+    for row in chain.from_iterable(log.sealed(LogRange(first=first, end=first + length))):
         leaf, body = row[1], row[3]
         said = columns_of(body) if type(body) is bytes else None
         if row[0] != place or said is None or said != row[SEAL:] or sha256(b"\x00" + body).digest() != leaf:
@@ -147,4 +147,4 @@ def look(evidence: Evidence, first: int, length: int) -> Stretch | None:
             runs.append((row[0], said[CODE], said[RUN], at))
     if len(leaves) != length:
         return None
-    return Stretch(first=first, block=Block(b"".join(leaves)), uids=uids, times=times, runs=runs)
+    return LogBlock(first=first, block=LeafBlock(b"".join(leaves)), uids=uids, times=times, runs=runs)

@@ -12,7 +12,7 @@ def leaf_of(body: bytes) -> bytes:
     return sha256(b"\x00" + body).digest()
 
 
-class Tree:
+class MerkleTree:
     """The leaves so far. `peaks` are the roots of its full subtrees, the largest first."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Tree:
         self.peaks: list[bytes] = []
 
     @classmethod
-    def of(cls, size: int, frontier: bytes) -> Tree | None:
+    def of(cls, size: int, frontier: bytes) -> MerkleTree | None:
         """As a checkpoint's row keeps it; None where so many hashes do not belong to that size."""
         if size < 0 or len(frontier) != HASH_BYTES * size.bit_count():
             return None
@@ -29,8 +29,8 @@ class Tree:
         tree.peaks = [frontier[at : at + HASH_BYTES] for at in range(0, len(frontier), HASH_BYTES)]
         return tree
 
-    def copy(self) -> Tree:
-        tree = Tree()
+    def copy(self) -> MerkleTree:
+        tree = MerkleTree()
         tree.peaks, tree.size = [*self.peaks], self.size
         return tree
 
@@ -42,14 +42,14 @@ class Tree:
         peaks.append(top)
         self.size += 1
 
-    def add_block(self, block: Block) -> None:
+    def add_block(self, block: LeafBlock) -> None:
         """Behind a multiple of its size."""
-        above = Tree()
+        above = MerkleTree()
         above.peaks, above.size = self.peaks, self.size >> block.height
         above.add(block.root)
         self.size += 1 << block.height
 
-    def with_first_of(self, block: Block, count: int) -> Tree:
+    def with_first_of(self, block: LeafBlock, count: int) -> MerkleTree:
         """Another tree, that has the first of its leaves as well; fewer than all of them."""
         tree = self.copy()
         tree.peaks += block.peaks(count)
@@ -70,7 +70,7 @@ class Tree:
         return b"".join(self.peaks)
 
 
-class Block:
+class LeafBlock:
     """A full subtree, and all nodes in it. `leaves` are 2**n in one piece."""
 
     def __init__(self, leaves: bytes) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.inspection.note import Key, Malformed, Note, Verify, key_of, read, signed_by
+from bot.inspection.note import MalformedNote, SignedNote, VerifierKey, Verify, key_of, read, signed_by
 
 _ALWAYS = 1 << 63
 _MARK = b"\nto "
@@ -18,7 +18,7 @@ _MARK = b"\nto "
 
 @dataclass(kw_only=True, slots=True)
 class _Span:
-    key: Key
+    key: VerifierKey
     since: int = 0
     until: int = _ALWAYS
 
@@ -31,14 +31,14 @@ class Handover:
     """A checkpoint over `size` entries in which one key hands over to another; whether it counts is another matter."""
 
     size: int
-    old: Key
-    new: Key
+    old: VerifierKey
+    new: VerifierKey
 
 
-class Trust:
+class KeyTrust:
     """`named` are believed by who asks; `notes` are all checkpoints that may hand over, in the order of their sizes."""
 
-    def __init__(self, named: Sequence[Key], notes: Iterable[bytes], verify: Verify) -> None:
+    def __init__(self, named: Sequence[VerifierKey], notes: Iterable[bytes], verify: Verify) -> None:
         self._verify = verify
         self._spans = {key.id: _Span(key=key) for key in named}
         firsts: dict[str, Handover] = {}
@@ -47,7 +47,7 @@ class Trust:
                 firsts.setdefault(one.old.id, one)  # whoever steals an old key must not hand over from it once more
         self.handovers = self._counting(list(firsts.values()))  #: those that count
 
-    def signer(self, note: Note) -> Key | None:
+    def signer(self, note: SignedNote) -> VerifierKey | None:
         """Who of the believed signed it; None where nobody did. A false signature in a known name spoils the others."""
         known = [
             span.key
@@ -56,7 +56,7 @@ class Trust:
         ]
         return known[0] if known and all(signed_by(key, note, self._verify) for key in known) else None
 
-    def why_not(self, note: Note) -> str:
+    def why_not(self, note: SignedNote) -> str:
         """What is wrong with its signature, where `signer` says None."""
         handover = handover_of(note)
         if handover is not None:
@@ -78,7 +78,7 @@ class Trust:
         """What that note hands over, where both keys have signed it."""
         try:
             note = read(raw)
-        except Malformed:
+        except MalformedNote:
             return None
         found = handover_of(note)
         if found is None or not all(signed_by(key, note, self._verify) for key in (found.old, found.new)):
@@ -100,7 +100,7 @@ class Trust:
         if (old.key, new.key) == (one.old, one.new):
             old.until = new.since = one.size
 
-    def _covers(self, key: Key, size: int) -> bool:
+    def _covers(self, key: VerifierKey, size: int) -> bool:
         """By the whole key: four bytes of a hash are soon found a second time."""
         span = self._spans.get(key.id)
         return span is not None and span.key == key and span.covers(size)
@@ -111,7 +111,7 @@ def may_hand_over(note: bytes) -> bool:
     return _MARK in note
 
 
-def handover_of(note: Note) -> Handover | None:
+def handover_of(note: SignedNote) -> Handover | None:
     """What it says of a change of keys, None where that is nothing; its signatures are not looked at."""
     said = [line.partition(" ") for line in note.extensions]
     old = [rest for word, _, rest in said if word == "from"]
@@ -120,5 +120,5 @@ def handover_of(note: Note) -> Handover | None:
         return None
     try:
         return Handover(size=note.size, old=key_of(old[0]), new=key_of(new[0]))
-    except Malformed:
+    except MalformedNote:
         return None

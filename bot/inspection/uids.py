@@ -14,7 +14,7 @@ def key_of(uid: bytes) -> int:
     return hash(int.from_bytes(uid, "big"))
 
 
-class Uids:
+class DuplicateIds:
     """The keys of all that were seen."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import pkgutil
 from bot.ports import Source
 
 
-def find() -> dict[str, type[Source]]:
+def find_sources() -> dict[str, type[Source]]:
     """Every source by its name: the class whose `name` is the name of its module.
 
     A module without such a class is shared ground between sources, not a source.

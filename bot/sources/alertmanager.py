@@ -17,21 +17,21 @@ from typing import Literal
 
 import msgspec
 
-from bot.model import Alert, Delivered
+from bot.model import Alert, AlertBatch
 from bot.ports import Rejected
-from bot.redact import redact, suspect
+from bot.redact import looks_secret, redact
 from bot.sources.payload import (
     AHEAD,
     MOST_LABEL,
     MOST_LABELS,
     MOST_NOTE,
     OPEN_END,
-    Mend,
+    Repair,
+    alert_list,
     decode,
     digest_of_pairs,
     is_link,
-    listed,
-    moment,
+    parse_time,
 )
 
 NAME = "alertmanager"
@@ -43,7 +43,7 @@ _STRINGS = 15
 _STRINGS_OF_ALERT = 12
 
 
-class Alertmanager:
+class AlertmanagerSource:
     """`now` is asked once a delivery; a start that cannot be right is replaced by it."""
 
     name = NAME
@@ -51,12 +51,12 @@ class Alertmanager:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered:  # noqa: ARG002  (all is in the body)
+    def read(self, headers: Mapping[str, str], body: bytes) -> AlertBatch:  # noqa: ARG002  (all is in the body)
         now = self._now()
         return read_ordinary(body, now) or read_exactly(body, now)
 
 
-def read_ordinary(body: bytes, now: datetime) -> Delivered | None:
+def read_ordinary(body: bytes, now: datetime) -> AlertBatch | None:
     """The quick reader. None: something is unusual, ask `read_exactly`."""
     try:
         payload = _decode(body)
@@ -70,17 +70,17 @@ def read_ordinary(body: bytes, now: datetime) -> Delivered | None:
     alerts = tuple(one for one in read if one is not None)
     if len(alerts) < len(read):
         return None
-    return Delivered(source=NAME, group=group, alerts=alerts, body=body, truncated=payload.truncatedAlerts)
+    return AlertBatch(source=NAME, group=group, alerts=alerts, body=body, truncated=payload.truncatedAlerts)
 
 
-def read_exactly(body: bytes, now: datetime) -> Delivered:
+def read_exactly(body: bytes, now: datetime) -> AlertBatch:
     """The exact reader: every answer of the bad-input table. Raises `Rejected`."""
     payload = decode(body)
     if payload.get("version") != "4":
         said = 'Only payload version "4" is understood. Nothing was stored as an alert. Update the Alertmanager.'
         raise Rejected(said, code="unsupported_version", status=422)
-    raws = listed(payload)
-    mend = Mend()
+    raws = alert_list(payload)
+    mend = Repair()
     group = _group_of(payload, mend)
     read = [_exact(raw, group, f"alerts[{index}]", (mend, now)) for index, raw in enumerate(raws)]
     alerts = tuple(one for one in read if isinstance(one, Alert))
@@ -89,15 +89,15 @@ def read_exactly(body: bytes, now: datetime) -> Delivered:
         said = f"{faults[0].path}: {faults[0].said} Nothing was stored as an alert."
         raise Rejected(said, code=faults[0].code, status=422)
     if not alerts:
-        mend.note("no_alerts")
-    return Delivered(
+        mend.record("no_alerts")
+    return AlertBatch(
         source=NAME,
         group=group,
         alerts=alerts,
         body=body,
         truncated=_truncated(payload.get("truncatedAlerts")),
         rejected=tuple((fault.path, fault.said) for fault in faults),
-        flags=mend.flags,
+        repairs=mend.repairs,
     )
 
 
@@ -153,7 +153,7 @@ def _is_plain(payload: _OrdinaryPayload, body: bytes) -> bool:
     if not _came_once(payload, body, quoted='"' in text):
         return False
     text = f"{text}\n{payload.groupKey}"
-    return not suspect(text.encode()) or redact(text) == text
+    return not looks_secret(text.encode()) or redact(text) == text
 
 
 def _came_once(payload: _OrdinaryPayload, body: bytes, *, quoted: bool) -> bool:
@@ -188,13 +188,13 @@ def _quotes(pairs: Mapping[str, str]) -> int:
 
 
 def _ordinary(raw: _OrdinaryAlert, group: str, latest: datetime) -> Alert | None:
-    starts_at = moment(raw.startsAt)
+    starts_at = parse_time(raw.startsAt)
     if starts_at is None or starts_at > latest or not 0 < len(raw.fingerprint) <= MOST_FINGERPRINT:
         return None
     firing = raw.status == "firing"
     ends_at = None
     if not firing and raw.endsAt != OPEN_END:
-        ends_at = moment(raw.endsAt)
+        ends_at = parse_time(raw.endsAt)
         if ends_at is None or ends_at > latest:
             return None
     if len(raw.labels) > MOST_LABELS or len(raw.annotations) > MOST_LABELS:
@@ -207,7 +207,7 @@ def _ordinary(raw: _OrdinaryAlert, group: str, latest: datetime) -> Alert | None
         fingerprint=raw.fingerprint,
         firing=firing,
         labels=raw.labels,
-        notes=raw.annotations,
+        annotations=raw.annotations,
         starts_at=starts_at,
         ends_at=ends_at,
         link=raw.generatorURL,
@@ -223,7 +223,7 @@ class _Fault:
     code: str = "bad_alert"
 
 
-def _exact(raw: object, group: str, path: str, at: tuple[Mend, datetime]) -> Alert | _Fault:
+def _exact(raw: object, group: str, path: str, at: tuple[Repair, datetime]) -> Alert | _Fault:
     if not isinstance(raw, dict):
         return _Fault(path, "must be an object.")
     if raw.get("status") not in ("firing", "resolved"):
@@ -241,50 +241,50 @@ def _exact(raw: object, group: str, path: str, at: tuple[Mend, datetime]) -> Ale
         fingerprint=_fingerprint_of(raw.get("fingerprint"), labels, mend),
         firing=firing,
         labels=mend.labels(labels),
-        notes=mend.notes(notes),
+        annotations=mend.notes(notes),
         starts_at=mend.start(raw.get("startsAt"), now),
         ends_at=None if firing else mend.end(raw.get("endsAt"), now),
         link=link,
     )
 
 
-def _notes_of(raw: object, mend: Mend) -> dict[str, str]:
+def _notes_of(raw: object, mend: Repair) -> dict[str, str]:
     """Annotations only explain: an alert is not turned away for them."""
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        mend.note("notes_mended")
+        mend.record("notes_mended")
         return {}
     if not all(isinstance(value, str) for value in raw.values()):
-        mend.note("notes_mended")
+        mend.record("notes_mended")
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in raw.items()}
 
 
-def _link_of(raw: object, notes: dict[str, str], mend: Mend) -> str:
+def _link_of(raw: object, notes: dict[str, str], mend: Repair) -> str:
     """The link if a person may be given it; else "", and what was sent becomes an annotation, which is only text."""
     if not isinstance(raw, str) or not raw:
         return ""
     link = mend.text(raw, MOST_NOTE, "notes_cut")
     if link == raw and is_link(link):
         return link
-    mend.note("link_dropped")
+    mend.record("link_dropped")
     notes.setdefault("generatorURL", raw)
     return ""
 
 
-def _fingerprint_of(raw: object, labels: dict[str, str], mend: Mend) -> str:
+def _fingerprint_of(raw: object, labels: dict[str, str], mend: Repair) -> str:
     """The sender's, or the SHA-256 of the sorted labels; a long one is replaced by its SHA-256."""
     if isinstance(raw, str) and raw:
         return mend.key(raw, MOST_FINGERPRINT, "fingerprint_hashed")
-    mend.note("fingerprint_computed")
+    mend.record("fingerprint_computed")
     return digest_of_pairs(labels)
 
 
-def _group_of(payload: Mapping[str, object], mend: Mend) -> str:
+def _group_of(payload: Mapping[str, object], mend: Repair) -> str:
     raw = payload.get("groupKey")
     if isinstance(raw, str) and raw:
         return mend.key(raw, MOST_GROUP, "group_hashed")
-    mend.note("group_derived")
+    mend.record("group_derived")
     labels = payload.get("groupLabels")
     pairs = sorted(labels.items()) if isinstance(labels, dict) else []
     # The form that Alertmanager gives the key of its root route.

@@ -1,7 +1,7 @@
 """Strict JSON in, text that is safe to store out: what the exact path of every source stands on.
 
 `decode` refuses what parsers disagree about (duplicate keys, NaN, depth, encodings) with the exact answer.
-`Mend` never refuses: it replaces, redacts and cuts, and says by flags that it did. Caps are in characters.
+`Repair` never refuses: it replaces, redacts and cuts, and says by flags that it did. Caps are in characters.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def decode(body: bytes) -> dict[str, object]:
     return value
 
 
-def listed(payload: Mapping[str, object]) -> list[object]:
+def alert_list(payload: Mapping[str, object]) -> list[object]:
     """The alerts of a payload, unread. Raises `Rejected`."""
     raws = payload.get("alerts")
     if not isinstance(raws, list):
@@ -71,7 +71,7 @@ def listed(payload: Mapping[str, object]) -> list[object]:
     return raws
 
 
-def moment(value: object) -> datetime | None:
+def parse_time(value: object) -> datetime | None:
     """An RFC 3339 time in UTC, digits after the microsecond dropped.
 
     None: not a time, no offset, or Go's zero time (year 1), which means "not set".
@@ -109,7 +109,7 @@ def digest_of_pairs(pairs: Mapping[str, str]) -> str:
     return digest(json.dumps(pairs, sort_keys=True, separators=(",", ":")))
 
 
-class Mend:
+class Repair:
     """Makes text safe to store and remembers what had to be done for it."""
 
     def __init__(self) -> None:
@@ -118,10 +118,10 @@ class Mend:
         self._mended: dict[tuple[str, int, str], str] = {}
 
     @property
-    def flags(self) -> tuple[str, ...]:
+    def repairs(self) -> tuple[str, ...]:
         return tuple(sorted(self._flags))
 
-    def note(self, flag: str) -> None:
+    def record(self, flag: str) -> None:
         self._flags.add(flag)
 
     def text(self, raw: str, most: int, cut: str) -> str:
@@ -135,7 +135,7 @@ class Mend:
         """What identifies is never changed in part: as it is, or all of it as a SHA-256."""
         if len(raw) <= most and redact(raw) == raw:
             return self._storable(raw)
-        self.note(hashed)
+        self.record(hashed)
         return digest(raw)
 
     def labels(self, raw: Mapping[str, str]) -> dict[str, str]:
@@ -146,25 +146,25 @@ class Mend:
 
     def start(self, raw: object, now: datetime) -> datetime:
         """When it began; `now` in place of what cannot be right."""
-        read = moment(raw)
+        read = parse_time(raw)
         if read is not None and read <= now + AHEAD:
             return read
-        self.note("time_replaced")
+        self.record("time_replaced")
         return now
 
     def end(self, raw: object, now: datetime) -> datetime | None:
         """None where the sender did not say; an end that cannot be right is as good as not said."""
-        read = moment(raw)
+        read = parse_time(raw)
         if read is not None and read <= now + AHEAD:
             return read
         if raw is not None and not (isinstance(raw, str) and raw.startswith(_ZERO_TIME)):
-            self.note("end_dropped")
+            self.record("end_dropped")
         return None
 
     def _pairs(self, raw: Mapping[str, str], most: int, cut: str) -> dict[str, str]:
         names: Iterable[str] = raw
         if len(raw) > MOST_LABELS:
-            self.note(cut)
+            self.record(cut)
             names = sorted(raw, key=lambda name: (name not in _KEPT_FIRST, name))[:MOST_LABELS]
         kept: dict[str, str] = {}
         for name in names:
@@ -175,20 +175,20 @@ class Mend:
         kept = self._redacted(self._storable(raw[: most + _REDACT_BEYOND]))
         if len(raw) <= most and len(kept) <= most:
             return kept
-        self.note(cut)
+        self.record(cut)
         marker = f"... [cut: {len(raw)} characters, sha256 {digest(raw)[:16]}]"
         return kept[: most - len(marker)] + marker
 
     def _storable(self, raw: str) -> str:
         text = _UNSTORABLE.sub("\ufffd", raw)
         if text != raw:
-            self.note("text_mended")
+            self.record("text_mended")
         return text
 
     def _redacted(self, raw: str) -> str:
         text = redact(raw)
         if text != raw:
-            self.note("redacted")
+            self.record("redacted")
         return text
 
 

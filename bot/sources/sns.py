@@ -17,10 +17,10 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from urllib.parse import quote
 
-from bot.model import Alert, Delivered, Severity
+from bot.model import Alert, AlertBatch, Severity
 from bot.ports import Rejected
-from bot.sources.payload import AHEAD, MOST_NOTE, Mend, decode, digest, moment
-from bot.sources.sns_letter import NOTIFICATION, SUBSCRIBE, Letter, opened, place_of
+from bot.sources.payload import AHEAD, MOST_NOTE, Repair, decode, digest, parse_time
+from bot.sources.sns_letter import NOTIFICATION, SUBSCRIBE, SnsMessage, parse_message, place_of
 
 NAME = "sns"
 #: All who ask without being listed stand in one incident: anybody with an AWS account can ask.
@@ -35,7 +35,7 @@ _NOT_LISTED = "topic_not_listed"
 _Told = Mapping[str, object]
 
 
-class Sns:
+class SnsSource:
     """`topics`: ARNs of those that may send. `severity`: globs of TOPIC/ALARM; the first that fits counts."""
 
     name = NAME
@@ -51,18 +51,18 @@ class Sns:
         self._topics = frozenset(topics)
         self._severity = severity or {}
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered:  # noqa: ARG002  (all is in the body)
-        letter = opened(body)
+    def read(self, headers: Mapping[str, str], body: bytes) -> AlertBatch:  # noqa: ARG002  (all is in the body)
+        letter = parse_message(body)
         if letter.kind == SUBSCRIBE and letter.topic not in self._topics:
             return _from_stranger(letter, body)
-        mend = Mend()
+        mend = Repair()
         if letter.kind != NOTIFICATION:
             return _delivered(_of_subscription(letter, mend), body, mend)
         told = _alarm_in(letter.message)
         alert = self._in_its_own_words(letter, mend) if told is None else self._of_alarm(told, letter, mend)
         return _delivered(alert, body, mend)
 
-    def _of_alarm(self, told: _Told, letter: Letter, mend: Mend) -> Alert:
+    def _of_alarm(self, told: _Told, letter: SnsMessage, mend: Repair) -> Alert:
         name, state = _text(told, "AlarmName"), _text(told, "NewStateValue")
         labels = _labels_of(told, letter)
         fact = _text(told, "AlarmArn") or f"{labels.get('account')}/{labels.get('region')}/{name}"
@@ -77,14 +77,14 @@ class Sns:
             fingerprint=digest(fact),
             firing=state != "OK",
             labels=mend.labels(labels | _as_label(severity)),
-            notes=mend.notes(_given(notes)),
+            annotations=mend.notes(_given(notes)),
             starts_at=at,
             ends_at=at if state == "OK" else None,
             link=_link_of(_text(told, "AlarmArn"), name),
-            told_once=True,
+            sent_once=True,
         )
 
-    def _in_its_own_words(self, letter: Letter, mend: Mend) -> Alert:
+    def _in_its_own_words(self, letter: SnsMessage, mend: Repair) -> Alert:
         """Messages that begin alike stand in one incident; JSON without a subject is all alike."""
         region, account, topic = place_of(letter.topic)
         first = "" if _is_object(letter.message) else _line(letter.message)
@@ -97,29 +97,29 @@ class Sns:
             fingerprint=digest(f"{letter.topic}/{letter.message_id}"),
             firing=True,
             labels=mend.labels(_given(labels) | _as_label(severity)),
-            notes=mend.notes(_given({"summary": first, "description": letter.message})),
+            annotations=mend.notes(_given({"summary": first, "description": letter.message})),
             starts_at=letter.sent_at,
-            told_once=True,
+            sent_once=True,
         )
 
-    def _severity_of(self, letter: Letter, name: str) -> Severity | None:
+    def _severity_of(self, letter: SnsMessage, name: str) -> Severity | None:
         said = f"{place_of(letter.topic)[2]}/{name}"
         return next((severity for glob, severity in self._severity.items() if fnmatchcase(said, glob)), None)
 
-    def _changed_at(self, told: _Told, letter: Letter, mend: Mend) -> datetime:
+    def _changed_at(self, told: _Told, letter: SnsMessage, mend: Repair) -> datetime:
         """The signed time of the message in place of one that cannot be right: repeats must find the same."""
-        at = moment(told.get("StateChangeTime"))
+        at = parse_time(told.get("StateChangeTime"))
         if at is not None and at <= self._now() + AHEAD:
             return at
-        mend.note("time_replaced")
+        mend.record("time_replaced")
         return letter.sent_at
 
 
-def _delivered(alert: Alert, body: bytes, mend: Mend) -> Delivered:
-    return Delivered(source=NAME, group=alert.group, alerts=(alert,), body=body, flags=mend.flags)
+def _delivered(alert: Alert, body: bytes, mend: Repair) -> AlertBatch:
+    return AlertBatch(source=NAME, group=alert.group, alerts=(alert,), body=body, repairs=mend.repairs)
 
 
-def _of_subscription(letter: Letter, mend: Mend) -> Alert:
+def _of_subscription(letter: SnsMessage, mend: Repair) -> Alert:
     """It fires when the topic was unsubscribed, and ends when it is subscribed again."""
     region, account, topic = place_of(letter.topic)
     labels = {"alertname": "SnsUnsubscribed", "severity": "error", "topic": topic}
@@ -130,19 +130,19 @@ def _of_subscription(letter: Letter, mend: Mend) -> Alert:
         fingerprint=digest(f"{letter.topic}/subscription"),
         firing=not subscribed,
         labels=mend.labels(_given(labels | {"region": region, "account": account})),
-        notes={
+        annotations={
             "summary": f"alerts of {mend.text(letter.topic, MOST_NOTE, 'notes_cut')} no longer come here",
             "description": "Its subscription was ended. Subscribe it again, or take it out of the settings.",
         },
         starts_at=letter.sent_at,
         ends_at=letter.sent_at if subscribed else None,
-        told_once=True,
+        sent_once=True,
     )
 
 
-def _from_stranger(letter: Letter, body: bytes) -> Delivered:
+def _from_stranger(letter: SnsMessage, body: bytes) -> AlertBatch:
     """A topic that asks to be confirmed and is not listed: kept, told, and left alone."""
-    mend = Mend()
+    mend = Repair()
     region, account, topic = place_of(letter.topic)
     labels = {"alertname": "SnsNotListed", "severity": "warning", "topic": topic, "region": region, "account": account}
     shown = mend.text(letter.topic, MOST_NOTE, "notes_cut")
@@ -153,15 +153,15 @@ def _from_stranger(letter: Letter, body: bytes) -> Delivered:
         fingerprint=digest(f"{letter.topic}/stranger"),
         firing=True,
         labels=mend.labels(_given(labels)),
-        notes={
+        annotations={
             "summary": f"{shown} asks to send alerts here",
             "description": f"{said}. If it is yours: list it, restart, and subscribe it again. The request is kept.",
         },
         starts_at=letter.sent_at,
-        told_once=True,
+        sent_once=True,
     )
     kept = (_NOT_LISTED, f"{shown}: {said}")
-    return Delivered(source=NAME, group=STRANGERS, alerts=(alert,), body=body, kept_for=kept)
+    return AlertBatch(source=NAME, group=STRANGERS, alerts=(alert,), body=body, keep_reason=kept)
 
 
 def _alarm_in(message: str) -> _Told | None:
@@ -183,7 +183,7 @@ def _object(message: str) -> _Told | None:
         return None
 
 
-def _labels_of(told: _Told, letter: Letter) -> dict[str, str]:
+def _labels_of(told: _Told, letter: SnsMessage) -> dict[str, str]:
     """What of it services and people go by. A dimension that is called like one of ours gets a longer name."""
     region, account, topic = place_of(letter.topic)
     where = _ALARM.fullmatch(_text(told, "AlarmArn"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.ports import Rejected
-from bot.sources.payload import decode, moment
+from bot.sources.payload import decode, parse_time
 
 NOTIFICATION = "Notification"
 SUBSCRIBE = "SubscriptionConfirmation"
@@ -34,7 +34,7 @@ _CERTIFICATE = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Letter:
+class SnsMessage:
     """What was sent, as it was sent: whether it is genuine is not known yet."""
 
     kind: str
@@ -50,7 +50,7 @@ class Letter:
     signed: bytes  #: what was signed
 
 
-def opened(body: bytes) -> Letter:
+def parse_message(body: bytes) -> SnsMessage:
     """Raises `Rejected`: it is no message of SNS."""
     told = decode(body)
     kind = told.get("Type")
@@ -58,14 +58,14 @@ def opened(body: bytes) -> Letter:
         raise _no_letter("Type")
     names = _SIGNED if kind == NOTIFICATION else _SIGNED_OF_SUBSCRIPTION
     texts = {name: _text(told, name) for name in names if name != "Subject" or told.get("Subject") is not None}
-    sent_at = moment(texts["Timestamp"])
+    sent_at = parse_time(texts["Timestamp"])
     if sent_at is None:
         raise _no_letter("Timestamp")
     try:
         signature = b64decode(_text(told, "Signature"), validate=True)
     except ValueError:
         raise _no_letter("Signature") from None
-    return Letter(
+    return SnsMessage(
         kind=kind,
         topic=texts["TopicArn"],
         message=texts["Message"],
@@ -80,7 +80,7 @@ def opened(body: bytes) -> Letter:
     )
 
 
-def check(letter: Letter, topics: Collection[str], now: datetime) -> None:
+def check_message(letter: SnsMessage, topics: Collection[str], now: datetime) -> None:
     """What needs no key to be seen. Raises `Rejected` (403): no key is to be asked for, and nothing is to be kept."""
     if letter.version != "2":
         said = "Only SignatureVersion 2 (SHA-256) is believed. Nothing was stored."
@@ -113,5 +113,5 @@ def _no_letter(name: str) -> Rejected:
     return _refused(f"This is no signed message of Amazon SNS: look at {name}. Nothing was stored.", "not_signed")
 
 
-def _refused(said: str, code: str) -> Rejected:
-    return Rejected(said, code=code, status=403)
+def _refused(message: str, code: str) -> Rejected:
+    return Rejected(message, code=code, status=403)

@@ -10,7 +10,7 @@ from bot.store.engine import Store
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
-from bot.tree import Range
+from bot.tree import MerkleRange
 
 #: Leaves read at once while the tree catches up.
 _BATCH = 5_000
@@ -22,7 +22,7 @@ _SELECT = "SELECT size, root, at, key_id, note, frontier FROM audit_checkpoint"
 class Checkpoint:
     """The root over the first leaves, signed."""
 
-    tree: Range
+    tree: MerkleRange
     root: bytes
     at: datetime
     key_id: str
@@ -35,28 +35,28 @@ def newest(sql: Sql) -> Checkpoint | None:
     Raises:
         ValueError: what is stored there is no tree.
     """
-    return of_row(sql.row(f"{_SELECT} ORDER BY size DESC LIMIT 1"))
+    return checkpoint_of_row(sql.row(f"{_SELECT} ORDER BY size DESC LIMIT 1"))
 
 
 def last_of(sql: Sql, size: int) -> Checkpoint | None:
     """The last one over no more than that many leaves; raises as `newest` does."""
-    return of_row(sql.row(f"{_SELECT} WHERE size <= ? ORDER BY size DESC LIMIT 1", size))
+    return checkpoint_of_row(sql.row(f"{_SELECT} WHERE size <= ? ORDER BY size DESC LIMIT 1", size))
 
 
 def last_before(sql: Sql, at: datetime) -> Checkpoint | None:
     """The last one that was signed before then; raises as `newest` does."""
-    return of_row(sql.row(f"{_SELECT} WHERE at < ? ORDER BY size DESC LIMIT 1", micros(at)))
+    return checkpoint_of_row(sql.row(f"{_SELECT} WHERE at < ? ORDER BY size DESC LIMIT 1", micros(at)))
 
 
-def of_row(row: Row | None) -> Checkpoint | None:
+def checkpoint_of_row(row: Row | None) -> Checkpoint | None:
     if row is None:
         return None
     size, root, at, key_id, note, frontier = row
-    tree = Range.of(int(size), bytes(frontier))
+    tree = MerkleRange.of(int(size), bytes(frontier))
     return Checkpoint(tree=tree, root=bytes(root), at=moment(at), key_id=str(key_id), note=str(note))
 
 
-def left(sql: Sql, verifier_key: str) -> bool:
+def has_handed_over(sql: Sql, verifier_key: str) -> bool:
     """Whether that key has handed over to another."""
     return (
         sql.scalar("SELECT 1 FROM audit_checkpoint WHERE note LIKE ? LIMIT 1", f"%\nfrom {verifier_key}\n%") is not None
@@ -77,10 +77,10 @@ def put_anchor(tx: Tx, size: int, sink: str, receipt: str) -> None:
     tx.sql.insert("audit_anchor", ("size", "sink", "at", "receipt"), [(size, sink, micros(tx.now), receipt)])
 
 
-def grown(store: Store, tree: Range, up_to: int = _LAST) -> Range:
+def extended_tree(store: Store, tree: MerkleRange, up_to: int = _LAST) -> MerkleRange:
     """That tree with the leaves that were sealed since, at most so many in all."""
     for leaves in _leaves(store, tree.size, up_to):
-        tree = tree.grown(leaves)
+        tree = tree.extended(leaves)
     return tree
 
 

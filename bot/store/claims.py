@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.model import Event, Incident, Kind
-from bot.ports import Limit
-from bot.states import Standing
+from bot.model import Event, Incident, MessageKind
+from bot.ports import RateLimit
+from bot.states import RunStatus
 from bot.store import standing
 from bot.store.reading import event_of
 from bot.store.sql import Row
@@ -37,12 +37,12 @@ class Claim:
 
     id: int
     token: int
-    kind: Kind
+    kind: MessageKind
     channel: str
     incident: Incident
     event: Event | None
     ref: str | None  #: where the incident's card stands in this channel
-    runs: tuple[Standing, ...]  #: of a card: those that were asked for on its incident, newest first
+    runs: tuple[RunStatus, ...]  #: of a card: those that were asked for on its incident, newest first
     version: int  #: which state of the card is being sent
     attempts: int  #: this one included
     faults: int  #: how many of them failed by a fault of our own
@@ -56,10 +56,10 @@ class Wait:
     """Nothing may be sent now: look again at `until` (None: nothing is owed)."""
 
     until: datetime | None
-    why: str = ""
+    reason: str = ""
 
 
-def claim(tx: Tx, channel: str, *, limits: Sequence[Limit], lease: timedelta) -> Claim | Wait:
+def claim(tx: Tx, channel: str, *, limits: Sequence[RateLimit], lease: timedelta) -> Claim | Wait:
     """Take the head of the channel's queue and one place of its quota, in the caller's transaction."""
     room = _room(tx, channel, limits)
     if isinstance(room, Wait):
@@ -91,7 +91,7 @@ _HEAD = """SELECT d.id FROM delivery AS d
  ORDER BY d.rank, d.id LIMIT 1"""
 
 
-def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
+def mark_sent(tx: Tx, one: Claim, ref: str | None) -> bool:
     """Close it as sent. False: somebody else has claimed it since; nothing was changed."""
     now = micros(tx.now)
     closed = tx.sql.run(
@@ -101,21 +101,21 @@ def sent(tx: Tx, one: Claim, ref: str | None) -> bool:
         one.version,
         one.version,
         now,
-        ref if one.kind is Kind.CARD else None,
+        ref if one.kind is MessageKind.CARD else None,
         one.version,
         now,
         one.id,
         one.token,
     )
-    if closed and one.kind is Kind.CARD and one.ref is None and ref is not None:
+    if closed and one.kind is MessageKind.CARD and one.ref is None and ref is not None:
         _lines(tx, one, "UPDATE delivery SET state = 'owed', not_before = ? WHERE state = 'waits'", now)
-    if closed and one.kind is Kind.PAGE:
+    if closed and one.kind is MessageKind.PAGE:
         tx.sql.run("DELETE FROM trouble WHERE incident_id = ? AND channel = ?", one.incident.id, one.channel)
     return closed == 1
 
 
-def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime, fault: bool = False) -> bool:
-    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `sent`.
+def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: bool = False) -> bool:
+    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `mark_sent`.
 
     `fault`: it was our own, and counts towards the row's being set aside.
     """
@@ -123,7 +123,7 @@ def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime, fault: bool = F
         "UPDATE delivery SET state = 'owed', not_before = ?, said = ?, faults = faults + ?"
         " WHERE id = ? AND token = ? AND state = 'leased'",
         micros(again_at),
-        said,
+        message,
         int(fault),
         one.id,
         one.token,
@@ -131,7 +131,7 @@ def failed(tx: Tx, one: Claim, said: str, *, again_at: datetime, fault: bool = F
     return closed == 1
 
 
-def buried(tx: Tx, one: Claim, said: str) -> bool:
+def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
     """It will never arrive; a card that has moved on meanwhile is tried once more as it stands now.
 
     With a card that was never posted go the lines that waited for its thread.
@@ -140,12 +140,12 @@ def buried(tx: Tx, one: Claim, said: str) -> bool:
         "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
         " WHERE id = ? AND token = ? AND state = 'leased'",
         one.version,
-        said,
+        message,
         one.id,
         one.token,
     )
-    if closed and one.kind is Kind.CARD and one.ref is None:
-        _lines(tx, one, "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'", f"its card: {said}")
+    if closed and one.kind is MessageKind.CARD and one.ref is None:
+        _lines(tx, one, "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'", f"its card: {message}")
     return closed == 1
 
 
@@ -164,14 +164,14 @@ def count_from_end(tx: Tx, one: Claim) -> None:
         )
 
 
-def tell_once(tx: Tx, incident_id: int, channel: str) -> bool:
+def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
     """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
     tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
     head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
     return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
 
 
-def late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
+def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
     """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
     rows = tx.sql.rows(
         "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
@@ -183,9 +183,9 @@ def late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def hold(tx: Tx, channel: str, until: datetime, said: str) -> None:
+def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
     """The provider asked for quiet: nothing goes to this channel before `until`."""
-    row = (channel, micros(until), said)
+    row = (channel, micros(until), message)
     tx.sql.insert(
         "pause",
         ("channel", "until", "said"),
@@ -195,7 +195,7 @@ def hold(tx: Tx, channel: str, until: datetime, said: str) -> None:
     )
 
 
-def free_expired(tx: Tx, *, everything: bool = False) -> list[str]:
+def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
     """Make owed again what was leased too long ago; `everything`: all that is leased, when no other process runs.
 
     Returns the channels that have something to do now.
@@ -209,7 +209,7 @@ def free_expired(tx: Tx, *, everything: bool = False) -> list[str]:
     return sorted({row[0] for row in rows})
 
 
-def forget(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
+def delete_old(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
     """Drop what no rule looks at any more."""
     tx.sql.run("DELETE FROM pace WHERE at < ?", micros(paces_before))
     tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))
@@ -223,25 +223,25 @@ class _Room:
     more_at: datetime | None = None
 
 
-def _room(tx: Tx, channel: str, limits: Sequence[Limit]) -> _Room | Wait:
+def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
     """What may be sent now: nothing while the channel is paused or its quota used up, and of the quota's last places
     only the most urgent, so that a storm of warnings leaves room for what is critical."""
     now = micros(tx.now)
     pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
     if pause is not None:
-        return Wait(until=moment(pause[0]), why=pause[1])
+        return Wait(until=moment(pause[0]), reason=pause[1])
     room = _Room()
     for limit in limits:
         full_until = _full_until(tx, channel, limit, limit.count)
         if full_until is not None:
-            return Wait(until=full_until, why="its quota is used up")
+            return Wait(until=full_until, reason="its quota is used up")
         kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
         if kept_until is not None:
             room = _Room(rank=0, more_at=kept_until)
     return room
 
 
-def _full_until(tx: Tx, channel: str, limit: Limit, count: int) -> datetime | None:
+def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:
     """Until when the window holds `count` requests; None when there is room for one more."""
     at = tx.sql.scalar(
         "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
@@ -269,12 +269,12 @@ def _claimed(tx: Tx, row: Row) -> Claim:
     return Claim(
         id=row_id,
         token=token,
-        kind=Kind(kind),
+        kind=MessageKind(kind),
         channel=channel,
         incident=incident,
         event=None if event_row is None else event_of(event_row),
         ref=ref,
-        runs=tuple(standing.about(tx.sql, incident_id, _RUNS)) if acted and kind == Kind.CARD else (),
+        runs=tuple(standing.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
         version=version,
         attempts=attempts,
         faults=faults,

@@ -18,7 +18,7 @@ TOLERANCE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bounds:
+class DeadlineLimits:
     """How far ahead each kind of deadline may lie at the moment when it is set."""
 
     send_lease: timedelta
@@ -28,7 +28,7 @@ class Bounds:
     report: timedelta  #: when the end of a run, or of a linking code, is told again
     code: timedelta  #: how long a linking code counts
     lock: timedelta  #: how long wrong codes count
-    glass: timedelta
+    break_glass: timedelta
 
 
 #: An account that was linked after a plan, or after a yes, must not pass for one from before it: of what is pulled back
@@ -64,7 +64,7 @@ class _Kind:
     where: str = ""
 
 
-def pull_back(tx: Tx, bounds: Bounds, *, stepped: bool) -> Mapping[str, int]:
+def correct_deadlines(tx: Tx, bounds: DeadlineLimits, *, stepped: bool) -> Mapping[str, int]:
     """Put right what lies too far ahead; returns how many rows of each kind, by what people call it.
 
     `stepped`: the clock is known to have gone back, so what waits for its time may have waited long enough already.
@@ -97,7 +97,7 @@ def written_ahead(tx: Tx) -> timedelta:
     return ahead if ahead > TOLERANCE else timedelta(0)
 
 
-def _kinds(bounds: Bounds, *, retry: timedelta) -> tuple[_Kind, ...]:
+def _kinds(bounds: DeadlineLimits, *, retry: timedelta) -> tuple[_Kind, ...]:
     begins, owed, leased = TOLERANCE, "state = 'owed'", "state = 'leased'"  # as in the indices: no table is read whole
     return (
         _Kind("places in quotas", "pace", "at", begins),
@@ -118,7 +118,7 @@ def _kinds(bounds: Bounds, *, retry: timedelta) -> tuple[_Kind, ...]:
         _Kind("linking codes to be told of", "link_code", "word_due_at", bounds.report),
         _Kind("accounts to be told", "notice", "due_at", bounds.report),
         _Kind("accounts locked after wrong codes", "link_try", "until", bounds.lock, bounds.lock),
-        _Kind("break-glass rights", "glass", "until", bounds.glass, bounds.glass, "closed_at IS NULL"),
+        _Kind("break-glass rights", "glass", "until", bounds.break_glass, bounds.break_glass, "closed_at IS NULL"),
         _Kind("questions at gates", "gate_asked", "at", begins),
         _Kind("alerts heard firing after their end", "alert", "doubted_at", begins, where="doubted_at IS NOT NULL"),
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bot.model import Kind, Owed
+from bot.model import MessageKind, OutboxMessage
 from bot.store.sql import Fixed, Row
 from bot.store.times import micros
 from bot.store.tx import Tx
 
-Debt = tuple[int, int | None, Owed]  #: (incident id, event id or None for a card, what)
+OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, what)
 
 _DELIVERY = (
     "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before",
@@ -37,32 +37,32 @@ _POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.
   AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
 
 
-def owe(tx: Tx, owed: Sequence[Debt], page_keys: Mapping[int, str]) -> None:
+def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> None:
     """Write what is owed; at most one card a channel and incident.
 
     `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
     """
     kept = [(one, _lane(one, page_keys)) for one in owed]
-    kept = [(one, lane) for one, lane in kept if not one[2].echoes or _is_unsent(tx, one[2].channel, lane)]
+    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or _is_unsent(tx, one[2].channel, lane)]
     for (_, _, what), lane in kept:
-        if what.hurries:
+        if what.expedites_earlier:
             _hurry(tx, what, lane)
     first = tx.reserve("delivery", len(kept))
-    rows: dict[Kind, list[Row]] = {Kind.CARD: [], Kind.LINE: [], Kind.PAGE: []}
+    rows: dict[MessageKind, list[Row]] = {MessageKind.CARD: [], MessageKind.LINE: [], MessageKind.PAGE: []}
     for place, (one, lane) in enumerate(kept):
         rows[one[2].kind].append(_row(first + place, one, lane, micros(tx.now)))
-    tx.sql.insert("delivery", _DELIVERY, rows[Kind.PAGE], fixed=_FRESH)
-    tx.sql.insert("delivery", _DELIVERY, rows[Kind.CARD], _CARD_AGAIN, _FRESH)
-    tx.sql.insert("delivery", _DELIVERY, rows[Kind.LINE], fixed=_FRESH)
-    if rows[Kind.LINE]:
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.PAGE], fixed=_FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.CARD], _CARD_AGAIN, _FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.LINE], fixed=_FRESH)
+    if rows[MessageKind.LINE]:
         tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
 
 
-def _lane(one: Debt, page_keys: Mapping[int, str]) -> str:
+def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
     incident_id, _, what = one
-    if what.kind is Kind.PAGE:
+    if what.kind is MessageKind.PAGE:
         return page_keys[incident_id]
-    return str(incident_id) if what.kind is Kind.LINE else ""
+    return str(incident_id) if what.kind is MessageKind.LINE else ""
 
 
 def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
@@ -78,7 +78,7 @@ def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
     )
 
 
-def _hurry(tx: Tx, what: Owed, lane: str) -> None:
+def _hurry(tx: Tx, what: OutboxMessage, lane: str) -> None:
     """What stands before it in its order becomes as urgent."""
     tx.sql.run(
         "UPDATE delivery SET rank = ? WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
@@ -90,7 +90,7 @@ def _hurry(tx: Tx, what: Owed, lane: str) -> None:
     )
 
 
-def _row(row_id: int, one: Debt, lane: str, at: int) -> Row:
+def _row(row_id: int, one: OutboxRow, lane: str, at: int) -> Row:
     incident_id, event_id, what = one
-    state = "waits" if what.kind is Kind.LINE else "owed"
+    state = "waits" if what.kind is MessageKind.LINE else "owed"
     return (row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from bot.people import Account, Voice
-from bot.plans import LASTS, Drawn, State, read
+from bot.people import Account, RecordedIdentity
+from bot.plans import LASTS, Proposal, State, read
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
@@ -19,16 +19,16 @@ _PLAN = (
 _SELECT_PLAN = f"SELECT {', '.join(f'p.{name}' for name in _PLAN)} FROM plan AS p"
 
 
-def put_plan(tx: Tx, drawn: Drawn, body: bytes) -> None:
+def put_plan(tx: Tx, proposal: Proposal, body: bytes) -> None:
     row = (
-        drawn.handle, drawn.verb, drawn.words, drawn.by, drawn.place, drawn.incident_id, micros(drawn.at), drawn.needs,
-        str(drawn.state), body, drawn.digest, drawn.undoes, drawn.spot,
-        drawn.account, _written(drawn.had), micros(tx.now) if drawn.state is State.APPROVED else None,
+        proposal.handle, proposal.verb, proposal.command, proposal.requester, proposal.channel, proposal.incident_id, micros(proposal.at), proposal.approvals_needed,
+        str(proposal.state), body, proposal.digest, proposal.undo_of, proposal.thread,
+        proposal.account, _written(proposal.accounts), micros(tx.now) if proposal.state is State.APPROVED else None,
     )  # fmt: skip
     tx.sql.insert("plan", (*_PLAN, "approved_at"), [row])
 
 
-def plans_like(sql: Sql, handle: str) -> list[Drawn]:
+def find_plans(sql: Sql, handle: str) -> list[Proposal]:
     """The plans whose handle begins so, at most two: more than one is not for us to choose from."""
     rows = sql.rows(
         f"{_SELECT_PLAN} WHERE p.handle >= ? AND p.handle < ? ORDER BY p.handle LIMIT 2", handle, handle + "g"
@@ -36,44 +36,51 @@ def plans_like(sql: Sql, handle: str) -> list[Drawn]:
     return [_drawn(sql, row) for row in rows]
 
 
-def plan(sql: Sql, handle: str) -> Drawn:
+def plan(sql: Sql, handle: str) -> Proposal:
     """As it stands now, with every yes."""
-    (found,) = plans_like(sql, handle)
+    (found,) = find_plans(sql, handle)
     return found
 
 
-def waiting(sql: Sql, now: datetime, limit: int) -> list[Drawn]:
+def waiting_plans(sql: Sql, now: datetime, limit: int) -> list[Proposal]:
     """Plans that can still be approved, newest first."""
     since = micros(now - LASTS)
     rows = sql.rows(f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at > ? ORDER BY p.at DESC LIMIT ?", since, limit)
     return [_drawn(sql, row) for row in rows]
 
 
-def overdue(tx: Tx, limit: int = 100) -> list[Drawn]:
+def expired_plans(tx: Tx, limit: int = 100) -> list[Proposal]:
     """Plans that nobody approved in time, and that are still marked as shown."""
     before = micros(tx.now - LASTS)
     rows = tx.sql.rows(f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at <= ? ORDER BY p.at LIMIT ?", before, limit)
     return [_drawn(tx.sql, row) for row in rows]
 
 
-def approve(tx: Tx, handle: str, voice: Voice) -> None:
+def add_approval(tx: Tx, handle: str, approval: RecordedIdentity) -> None:
     columns = ("handle", "person", "place", "at", "account", "had")
-    row = (handle, voice.person, voice.place, micros(voice.at), voice.account, _written(voice.had))
+    row = (
+        handle,
+        approval.person,
+        approval.channel,
+        micros(approval.at),
+        approval.account,
+        _written(approval.accounts),
+    )
     tx.sql.insert("approval", columns, [row])
 
 
-def take_back(tx: Tx, handle: str, person: str) -> None:
+def withdraw_approval(tx: Tx, handle: str, person: str) -> None:
     """That person's yes counts no longer; they may say it again."""
     tx.sql.run("DELETE FROM approval WHERE handle = ? AND person = ?", handle, person)
 
 
-def wait_again(tx: Tx, handle: str) -> bool:
+def set_waiting_again(tx: Tx, handle: str) -> bool:
     """An approved plan without a run waits for a yes again. False: it has one, or was stopped."""
     waits = "UPDATE plan SET state = 'shown', approved_at = NULL WHERE handle = ? AND state = 'approved'"
     return tx.sql.run(waits, handle) == 1
 
 
-def mark(tx: Tx, handle: str, state: State) -> bool:
+def set_state(tx: Tx, handle: str, state: State) -> bool:
     """Move a shown plan on. False: somebody else has done so before."""
     approved_at = micros(tx.now) if state is State.APPROVED else None
     return (
@@ -87,17 +94,17 @@ def mark(tx: Tx, handle: str, state: State) -> bool:
     )
 
 
-def take_up(tx: Tx, handle: str) -> bool:
+def set_begun(tx: Tx, handle: str) -> bool:
     """An approved plan gets its run. False: it has one, or it was stopped."""
     return tx.sql.run("UPDATE plan SET state = 'begun' WHERE handle = ? AND state = 'approved'", handle) == 1
 
 
-def stop(tx: Tx, handle: str, state: State) -> bool:
+def set_stopped(tx: Tx, handle: str, state: State) -> bool:
     """An approved plan gets no run, for one reason or the other. False: it has one, or it was stopped before."""
     return tx.sql.run("UPDATE plan SET state = ? WHERE handle = ? AND state = 'approved'", str(state), handle) == 1
 
 
-def forgotten(tx: Tx, after: timedelta, limit: int = 20) -> list[Drawn]:
+def approved_without_run(tx: Tx, after: timedelta, limit: int = 20) -> list[Proposal]:
     """Plans that were approved so long ago, and have no run: whoever was to begin it has died."""
     before = micros(tx.now - after)
     rows = tx.sql.rows(
@@ -106,34 +113,34 @@ def forgotten(tx: Tx, after: timedelta, limit: int = 20) -> list[Drawn]:
     return [_drawn(tx.sql, row) for row in rows]
 
 
-def _drawn(sql: Sql, row: Row) -> Drawn:
+def _drawn(sql: Sql, row: Row) -> Proposal:
     handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes, spot, account, had = row
     given = sql.rows(
         "SELECT person, place, account, at, had FROM approval WHERE handle = ? ORDER BY at, person", handle
     )
-    return Drawn(
+    return Proposal(
         handle=handle,
         verb=verb,
-        words=words,
-        by=by,
-        place=place,
+        command=words,
+        requester=by,
+        channel=place,
         incident_id=incident_id,
         at=moment(at),
-        needs=needs,
+        approvals_needed=needs,
         state=State(state),
         plan=read(bytes(body)),
         digest=digest,
-        given=tuple(map(_voice, given)),
-        undoes=undoes,
-        spot=spot,
+        approvals=tuple(map(_voice, given)),
+        undo_of=undoes,
+        thread=spot,
         account=account,
-        had=_had(had),
+        accounts=_had(had),
     )
 
 
-def _voice(row: Row) -> Voice:
+def _voice(row: Row) -> RecordedIdentity:
     person, place, account, at, had = row
-    return Voice(person=person, place=place, account=account, at=moment(at), had=_had(had))
+    return RecordedIdentity(person=person, channel=place, account=account, at=moment(at), accounts=_had(had))
 
 
 def _written(had: Collection[Account]) -> str:

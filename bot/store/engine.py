@@ -25,21 +25,21 @@ from bot.store.opening import (
     DRIVERS_OWN,
     TROUBLES,
     Begun,
-    Opened,
-    alone_in_migrating,
-    begun_on,
+    SqliteFile,
+    allow_long_statements,
+    begin_on,
     give_back,
-    have_time,
-    lock_beside,
+    lock_file_beside,
+    lock_for_migration,
     open_postgres,
     open_sqlite,
 )
-from bot.store.reading import Reading
-from bot.store.soundness import Soundness
-from bot.store.sql import Asked, Row, Sql, load_types
-from bot.store.turns import Turns
+from bot.store.reading import Reader
+from bot.store.soundness import IntegrityCheck
+from bot.store.sql import Query, Row, Sql, load_types
+from bot.store.turns import WriterQueue
 from bot.store.tx import Tx
-from bot.store.wal import Checkpoints
+from bot.store.wal import WalCheckpointer
 
 _INCIDENTS = "incidents"
 _NO_TURN: AbstractContextManager[None] = nullcontext()
@@ -49,11 +49,11 @@ class Unavailable(Exception):
     """The database cannot be reached, is full, or is locked for too long. Nothing was stored."""
 
 
-class Damaged(Unavailable):
+class DatabaseDamaged(Unavailable):
     """The file cannot be read where that was needed. Elsewhere it may be whole."""
 
 
-class Occupied(Exception):
+class DatabaseInUse(Exception):
     """Somebody else has the turn, and it was not to be waited for. Nothing was done."""
 
 
@@ -75,7 +75,7 @@ class Store:
         self._its_time = now is None
         self._observe = observe
         self._scrub = scrub
-        self._turns = Turns()
+        self._turns = WriterQueue()
         self._here = threading.local()
         self._alone: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
@@ -83,9 +83,11 @@ class Store:
         if not self.sqlite:
             load_types()  # now, and not while the first alert waits
         file = Path(self.url.database or "") if self.sqlite else None
-        self._opened = Opened(file) if file else None
-        self._soundness = Soundness(file)
-        self._checkpoints = Checkpoints(file, self._turns, self._opened.lose) if file and self._opened else None
+        self._opened = SqliteFile(file) if file else None
+        self._soundness = IntegrityCheck(file)
+        self._checkpoints = (
+            WalCheckpointer(file, self._turns, self._opened.mark_lost) if file and self._opened else None
+        )
 
     @contextmanager
     def begin(
@@ -94,7 +96,7 @@ class Store:
         *,
         synced: bool = True,
         wait: bool = True,
-        first: Sequence[Asked] = (),
+        first: Sequence[Query] = (),
         long: bool = False,
     ) -> Iterator[Tx]:
         """One write transaction: committed when the block ends well, undone when it raises.
@@ -104,7 +106,7 @@ class Store:
         `synced`: whether it outlives a power failure; only what may be undone by one does without.
         `wait`: for a turn that another replica has; on SQLite there is none, and the turn is always waited for.
         `first` is asked as soon as the turn is ours, in the same round trip, and is in `Tx.first`; all that follows
-        goes as `Sql.flow` says. Only together with `wait`.
+        goes as `Sql.start_pipeline` says. Only together with `wait`.
         `long`: it may go through much of what is stored, and has the time of `timeouts.LONG_ANSWER_S`.
 
         Raises:
@@ -130,40 +132,40 @@ class Store:
 
     def _commit(self, raw: PoolProxiedConnection, sql: Sql) -> None:
         start = perf_counter()
-        if not sql.commit_flow():
+        if not sql.commit_pipeline():
             raw.commit()
         self._observe(perf_counter() - start)
 
     def _begin(
-        self, raw: PoolProxiedConnection, *, lane: str, synced: bool, wait: bool, first: Sequence[Asked]
+        self, raw: PoolProxiedConnection, *, lane: str, synced: bool, wait: bool, first: Sequence[Query]
     ) -> _Writing:
         """Begin, and wait for the turn."""
         sql = _speak(raw)
         if self.sqlite:
             sql.run(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             sql.run("BEGIN IMMEDIATE")
-            return _Writing(sql, self.now(), sql.all_of(first))
+            return _Writing(sql, self.now(), sql.run_queries(first))
         turn = _turn(lane, wait=wait)
         if first:
             assert synced, "a flow that a power failure may undo is not needed anywhere"
             assert wait, "a flow waits for its turn"
-            at, *answers = _flow_into(sql, [Asked(turn, ()), *first])
+            at, *answers = _flow_into(sql, [Query(turn, ()), *first])
         else:
             at, answers = _in_one(raw, "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off", turn), []
         if not at:
             raw.rollback()
-            raise Occupied(lane)
+            raise DatabaseInUse(lane)
         return _Writing(sql, at[0][0].astimezone(UTC) if self._its_time else self.now(), answers)
 
     def _begin_look(self, raw: PoolProxiedConnection) -> None:
         raw.cursor().execute("BEGIN" if self.sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     @contextmanager
-    def read(self, *, long: bool = False) -> Iterator[Reading]:
+    def read(self, *, long: bool = False) -> Iterator[Reader]:
         """One consistent look; it waits for no writer. `long` as in `begin`. Raises `Unavailable`."""
         with self._connected(self._readers, self._begin_look, long=long) as (raw, _), _speak(raw) as sql:
             try:
-                yield Reading(sql)
+                yield Reader(sql)
             finally:
                 raw.commit()  # a rollback would make the driver forget what it has prepared
 
@@ -175,7 +177,7 @@ class Store:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.exec_driver_sql("BEGIN")
-                alone_in_migrating(connection)
+                lock_for_migration(connection)
             yield connection
             connection.commit()
 
@@ -192,11 +194,11 @@ class Store:
         try:
             with turn:
                 if self._opened is not None:
-                    self._opened.must_be_there()
-                raw, begun = begun_on(engine, begin)
+                    self._opened.check_unchanged()
+                raw, begun = begin_on(engine, begin)
                 try:
                     if long:
-                        have_time(raw)
+                        allow_long_statements(raw)
                     yield raw, begun
                 finally:
                     give_back(engine, raw)
@@ -205,7 +207,7 @@ class Store:
         except sqlite3.DatabaseError as trouble:
             if type(trouble) is not sqlite3.DatabaseError:
                 raise  # what breaks the database's rules is a fault of ours
-            raise Damaged(_first_line(trouble)) from trouble
+            raise DatabaseDamaged(_first_line(trouble)) from trouble
 
     def claim_alone(self) -> bool:
         """Whether no other process has said the same of this SQLite file. It holds until `close`, or the process's end.
@@ -214,7 +216,7 @@ class Store:
         own locks.
         """
         if self.sqlite:
-            self._alone = lock_beside(Path(self.url.database or ""))
+            self._alone = lock_file_beside(Path(self.url.database or ""))
         return not self.sqlite or self._alone is not None
 
     def writing(self) -> bool:
@@ -255,12 +257,12 @@ def _turn(lane: str, *, wait: bool) -> str:
     return f"SELECT clock_timestamp() FROM ({mine}) AS turn{taken}"
 
 
-def _flow_into(sql: Sql, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+def _flow_into(sql: Sql, asked: Sequence[Query]) -> list[Sequence[Row]]:
     """Begin a flow with these, in one round trip. Each looks when those before it have ended, so after the turn."""
-    sql.flow()
+    sql.start_pipeline()
     try:
         sql.run("BEGIN")
-        return sql.all_of(asked)
+        return sql.run_queries(asked)
     except BaseException as trouble:
         sql.__exit__(type(trouble), trouble, trouble.__traceback__)
         raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.glass import Broken
+from bot.glass import BreakGlassUse
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 from bot.store.tx import Tx
@@ -25,67 +25,68 @@ def next_id(tx: Tx) -> int:
     return (last or 0) + 1
 
 
-def put(tx: Tx, broken: Broken) -> None:
+def put(tx: Tx, broken: BreakGlassUse) -> None:
     row = (
         broken.id, broken.person, broken.reason, micros(broken.opened_at), micros(broken.until), broken.incident_id,
         micros_or_none(broken.closed_at), broken.reviewed_by, micros_or_none(broken.reviewed_at), broken.review,
-        broken.place, broken.account,
+        broken.channel, broken.account,
     )  # fmt: skip
     tx.sql.insert("glass", _GLASS, [row])
 
 
-def standing(sql: Sql, person: str, now: datetime) -> Broken | None:
+def active(sql: Sql, person: str, now: datetime) -> BreakGlassUse | None:
     """The glass that this person has broken and that counts now: for `whoami`, and for what runs behind it."""
     row = sql.row(
         f"{_SELECT} WHERE person = ? AND closed_at IS NULL AND until > ? ORDER BY id DESC LIMIT 1", person, micros(now)
     )
     found = None if row is None else _broken(row)
-    return found if found is not None and found.counts(now) else None
+    return found if found is not None and found.is_active(now) else None
 
 
-def unreviewed(sql: Sql, person: str | None = None) -> Broken | None:
+def unreviewed(sql: Sql, person: str | None = None) -> BreakGlassUse | None:
     """The newest that nobody has reviewed: of the house, or of that person."""
     whose, values = ("", ()) if person is None else (" AND person = ?", (person,))
     row = sql.row(f"{_SELECT} WHERE reviewed_at IS NULL{whose} ORDER BY id DESC LIMIT 1", *values)
     return None if row is None else _broken(row)
 
 
-def by_id(sql: Sql, glass_id: int) -> Broken | None:
+def by_id(sql: Sql, glass_id: int) -> BreakGlassUse | None:
     row = sql.row(f"{_SELECT} WHERE id = ?", glass_id)
     return None if row is None else _broken(row)
 
 
-def newest(sql: Sql, limit: int) -> list[Broken]:
+def newest(sql: Sql, limit: int) -> list[BreakGlassUse]:
     return [_broken(row) for row in sql.rows(f"{_SELECT} ORDER BY id DESC LIMIT ?", limit)]
 
 
-def over(tx: Tx) -> list[Broken]:
+def expired(tx: Tx) -> list[BreakGlassUse]:
     """Those whose time is over and that nobody has closed."""
     rows = tx.sql.rows(f"{_SELECT} WHERE closed_at IS NULL AND until <= ? ORDER BY id", micros(tx.now))
     return [_broken(row) for row in rows]
 
 
-def close(tx: Tx, broken: Broken) -> bool:
+def close(tx: Tx, broken: BreakGlassUse) -> bool:
     """It counts no longer. False: it was closed before."""
     now = micros(tx.now)
     return tx.sql.run("UPDATE glass SET closed_at = ? WHERE id = ? AND closed_at IS NULL", now, broken.id) == 1
 
 
-def review(tx: Tx, broken: Broken, by: str, said: str) -> None:
+def review(tx: Tx, broken: BreakGlassUse, by: str, text: str) -> None:
     """Looked at, once."""
     tx.sql.run(
         "UPDATE glass SET reviewed_by = ?, reviewed_at = ?, review = ? WHERE id = ? AND reviewed_at IS NULL",
         by,
         micros(tx.now),
-        said,
+        text,
         broken.id,
     )
 
 
-def _broken(row: Row) -> Broken:
+def _broken(row: Row) -> BreakGlassUse:
     values = dict(zip(_GLASS, row, strict=True))
     for name in ("opened_at", "until"):
         values[name] = moment(values[name])
     for name in ("closed_at", "reviewed_at"):
         values[name] = moment_or_none(values[name])
-    return Broken(**values)
+    values["channel"] = values.pop("place")
+    return BreakGlassUse(**values)

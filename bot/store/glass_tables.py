@@ -8,7 +8,7 @@ from sqlmodel import Field, SQLModel
 from bot.store.tables import partial
 
 
-class GlassRow(SQLModel, table=True):
+class BreakGlassRow(SQLModel, table=True):
     """One breaking of the glass; `id` counts them, in the order of commits."""
 
     __tablename__ = "glass"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from bot.model import Incident, Standing, page_key_of
-from bot.store.rows import SELECT_INCIDENT, SELECT_STANDING, incident_of, standing_of
-from bot.store.sql import Asked, Row, of_keys
+from bot.model import EpisodeState, Incident, page_key_of
+from bot.store.rows import SELECT_INCIDENT, SELECT_STANDING, episode_state_of, incident_of
+from bot.store.sql import Query, Row, queries_for_keys
 
 Fingerprint = tuple[str, str]  #: (source, fingerprint)
 Group = tuple[str, str]  #: (source, group's key)
@@ -26,42 +26,42 @@ _NEWEST = (
 )
 
 
-class Known(NamedTuple):
+class StoredAlerts(NamedTuple):
     """What is stored already."""
 
-    standings: dict[Fingerprint, Standing]  #: the episode of each that counts: that fires, else that began last
+    states: dict[Fingerprint, EpisodeState]  #: the episode of each that counts: that fires, else that began last
     newest: dict[Group, Incident]  #: the newest incident of each group
 
 
-class Question(NamedTuple):
+class AlertLookup(NamedTuple):
     """Statements, asked all at once because a commit waits for the answers, and how to read those."""
 
-    asked: tuple[Asked, ...]  #: the newest ids first, then the standings, then the incidents
+    queries: tuple[Query, ...]  #: the newest ids first, then the standings, then the incidents
     sources: tuple[str, ...]  #: of each that asks for standings
 
 
-def question(prints: Collection[Fingerprint], groups: Collection[Group], *, postgres: bool) -> Question:
+def lookup(fingerprints: Collection[Fingerprint], groups: Collection[Group], *, postgres: bool) -> AlertLookup:
     """What is stored of these?"""
     standings = [
         (source, one)
-        for source, its in _by_source(prints).items()
-        for one in of_keys(_STANDINGS, its, source, postgres=postgres)
+        for source, its in _by_source(fingerprints).items()
+        for one in queries_for_keys(_STANDINGS, its, source, postgres=postgres)
     ]
     newest = [
         one
         for source, its in _by_source(groups).items()
-        for one in of_keys(_NEWEST, [page_key_of(key) for key in its], source, postgres=postgres)
+        for one in queries_for_keys(_NEWEST, [page_key_of(key) for key in its], source, postgres=postgres)
     ]
-    asked = (Asked(LAST_IDS, ()), *(one for _, one in standings), *newest)
-    return Question(asked, tuple(source for source, _ in standings))
+    asked = (Query(LAST_IDS, ()), *(one for _, one in standings), *newest)
+    return AlertLookup(asked, tuple(source for source, _ in standings))
 
 
-def known(of: Question, answers: Sequence[Sequence[Row]]) -> Known:
+def stored_alerts(of: AlertLookup, answers: Sequence[Sequence[Row]]) -> StoredAlerts:
     """`answers`: of the question's statements, in their order."""
-    found = Known({}, {})
+    found = StoredAlerts({}, {})
     first = 1 + len(of.sources)
     for source, rows in zip(of.sources, answers[1:first], strict=True):
-        found.standings.update({(source, row[0]): standing_of(row) for row in rows})
+        found.states.update({(source, row[0]): episode_state_of(row) for row in rows})
     for rows in answers[first:]:
         found.newest.update({(one.source, one.key): one for one in map(incident_of, rows)})
     return found

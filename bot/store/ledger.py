@@ -25,7 +25,7 @@ _LAST = 2**62
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
+class RecordedEntry:
     """One entry as it is stored; `pos` and `leaf` are None until it is sealed."""
 
     id: int
@@ -36,7 +36,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class EntryFilter:
     """Which entries: all of them, where nothing is said. `since` is included, `until` is not."""
 
     since: datetime | None = None
@@ -46,31 +46,32 @@ class Wanted:
     code: str = ""
 
 
-def record(tx: Tx, entries: Sequence[AuditEntry]) -> tuple[str, ...]:
+def append(tx: Tx, entries: Sequence[AuditEntry]) -> tuple[str, ...]:
     """Write them down, in this order; returns their uids. All bear the transaction's time."""
     lines = [
-        audit.line(one, uid=audit.uuid7(tx.now, secrets.token_bytes(10)), at=tx.now, scrub=tx.scrub) for one in entries
+        audit.encode_entry(one, uid=audit.uuid7(tx.now, secrets.token_bytes(10)), at=tx.now, scrub=tx.scrub)
+        for one in entries
     ]
     tx.sql.insert("audit_entry", _COLUMNS, [_row(one) for one in lines])
     return tuple(one.uid for one in lines)
 
 
-def entries(sql: Sql, wanted: Wanted, *, after: int = 0, limit: int = 500) -> list[Recorded]:
+def entries(sql: Sql, entry_filter: EntryFilter, *, after: int = 0, limit: int = 500) -> list[RecordedEntry]:
     """In the order in which they were written. `after`: only ids above it, which is how the next page is asked for."""
-    where, values = _where(wanted)
+    where, values = _where(entry_filter)
     rows = sql.rows(f"{_RECORDED}e.id > ?{where} ORDER BY e.id LIMIT ?", after, *values, limit)
-    return [recorded(row) for row in rows]
+    return [entry_of_row(row) for row in rows]
 
 
-def newest(sql: Sql, wanted: Wanted, *, before: int | None = None, limit: int = 50) -> list[Recorded]:
+def newest(sql: Sql, entry_filter: EntryFilter, *, before: int | None = None, limit: int = 50) -> list[RecordedEntry]:
     """The newest first. `before`: only ids below it."""
-    where, values = _where(wanted)
+    where, values = _where(entry_filter)
     top = _LAST if before is None else before
     rows = sql.rows(f"{_RECORDED}e.id < ?{where} ORDER BY e.id DESC LIMIT ?", top, *values, limit)
-    return [recorded(row) for row in rows]
+    return [entry_of_row(row) for row in rows]
 
 
-def _where(wanted: Wanted) -> tuple[str, list[object]]:
+def _where(wanted: EntryFilter) -> tuple[str, list[object]]:
     """More conditions, each with AND before it, and what is bound to them."""
     told = (
         ("e.at >= ?", wanted.since and micros(wanted.since)),
@@ -83,19 +84,19 @@ def _where(wanted: Wanted) -> tuple[str, list[object]]:
     return "".join(f" AND {condition}" for condition, _ in chosen), [value for _, value in chosen]
 
 
-def _row(one: audit.Line) -> Row:
+def _row(one: audit.EncodedEntry) -> Row:
     return (
         one.uid, micros(one.at), one.code, one.run, one.incident_id, one.by, one.verb, one.target, one.place, one.body,
     )  # fmt: skip
 
 
-def recorded(row: Row) -> Recorded:
+def entry_of_row(row: Row) -> RecordedEntry:
     entry_id, uid, body, pos, leaf = row
     sealed = None if leaf is None else bytes(leaf)
-    return Recorded(id=entry_id, uid=str(uid), body=bytes(body), pos=pos, leaf=sealed)
+    return RecordedEntry(id=entry_id, uid=str(uid), body=bytes(body), pos=pos, leaf=sealed)
 
 
-def sealed(sql: Sql, first: int, end: int) -> list[Recorded]:
+def sealed_entries(sql: Sql, first: int, end: int) -> list[RecordedEntry]:
     """Those at the positions from `first` up to but without `end`, in their order."""
     rows = sql.rows(
         "SELECT e.id, e.uid, e.body, s.pos, s.leaf FROM audit_seal AS s JOIN audit_entry AS e ON e.id = s.entry_id"
@@ -103,4 +104,4 @@ def sealed(sql: Sql, first: int, end: int) -> list[Recorded]:
         first,
         end,
     )
-    return [recorded(row) for row in rows]
+    return [entry_of_row(row) for row in rows]

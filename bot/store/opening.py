@@ -49,7 +49,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 DRIVERS_OWN = (psycopg.Error, sqlite3.Error)
 
 
-def begun_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> tuple[PoolProxiedConnection, Begun]:
+def begin_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> tuple[PoolProxiedConnection, Begun]:
     """A connection that works, as its first statement shows; asking first whether it does would cost a round trip."""
     try:
         return _begun(engine, begin)
@@ -67,31 +67,31 @@ def give_back(engine: Engine, raw: PoolProxiedConnection) -> None:
     What was silent is not tried again at once: whoever asked has waited long enough, and may be told.
     """
     line = raw.driver_connection
-    if isinstance(line, timeouts.Line):
-        line.patience_s = None
+    if isinstance(line, timeouts.TimedConnection):
+        line.timeout_s = None
         if line.closed:
             raw.invalidate()
-            if line.silent:
+            if line.timed_out:
                 engine.dispose()
             return
     raw.close()
 
 
-def have_time(raw: PoolProxiedConnection) -> None:
+def allow_long_statements(raw: PoolProxiedConnection) -> None:
     """What is asked from here to the end of the transaction may take long."""
     line = raw.driver_connection
-    if isinstance(line, timeouts.Line):
+    if isinstance(line, timeouts.TimedConnection):
         line.execute(f"SET LOCAL statement_timeout = '{timeouts.LONG_STATEMENT_S:.0f}s'".encode())
-        line.patience_s = timeouts.LONG_ANSWER_S
+        line.timeout_s = timeouts.LONG_ANSWER_S
 
 
-def alone_in_migrating(connection: Connection) -> None:
+def lock_for_migration(connection: Connection) -> None:
     """Wait for whoever else migrates, and have time for what goes through all rows, but never for a table's readers:
     whoever waits for them keeps all others waiting behind.
     """
     line = connection.connection.driver_connection
-    assert isinstance(line, timeouts.Line), "SQLite has its turns"
-    line.patience_s = timeouts.MIGRATION_ANSWER_S
+    assert isinstance(line, timeouts.TimedConnection), "SQLite has its turns"
+    line.timeout_s = timeouts.MIGRATION_ANSWER_S
     long = f"'{timeouts.MIGRATION_STATEMENT_S:.0f}s'"
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {long}")
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {long}")
@@ -119,7 +119,7 @@ def _begun(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> t
     except BaseException as trouble:
         line = raw.driver_connection
         give_back(engine, raw)
-        if isinstance(line, timeouts.Line) and line.closed and not line.silent:
+        if isinstance(line, timeouts.TimedConnection) and line.closed and not line.timed_out:
             raise _Gone(str(trouble)) from trouble
         raise
 
@@ -170,7 +170,7 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
     return engine
 
 
-class Opened:
+class SqliteFile:
     """The SQLite file that was opened. SQLite goes on writing to one that was deleted, and says that all is well."""
 
     def __init__(self, path: Path) -> None:
@@ -178,11 +178,11 @@ class Opened:
         self._is = _identity(self._path)
         self._lost = False
 
-    def lose(self) -> None:
+    def mark_lost(self) -> None:
         """Its log was deleted."""
         self._lost = True
 
-    def must_be_there(self) -> None:
+    def check_unchanged(self) -> None:
         """Raises sqlite3.OperationalError: another file, or none, is where it was; or its log was deleted."""
         if self._lost or _identity(self._path) != self._is:
             raise sqlite3.OperationalError(
@@ -198,7 +198,7 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def lock_beside(path: Path) -> IO[bytes] | None:
+def lock_file_beside(path: Path) -> IO[bytes] | None:
     """A lock on a file next to it, held until that is closed; None where another process holds it."""
     held = path.with_name(path.name + ".lock").open("ab")
     try:

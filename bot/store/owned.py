@@ -14,7 +14,7 @@ _RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one i
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Owned:
+class OwnIncidents:
     """Of all that are theirs, the worst."""
 
     incidents: tuple[Incident, ...]
@@ -22,7 +22,7 @@ class Owned:
     unresolved: int  #: and of everybody's
 
 
-def look(sql: Sql, person: str, services: Sequence[str], limit: int) -> Owned:
+def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) -> OwnIncidents:
     """At most `limit` incidents, the worst first and of those the oldest."""
     of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
     theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
@@ -32,7 +32,7 @@ def look(sql: Sql, person: str, services: Sequence[str], limit: int) -> Owned:
         *services,
         limit,
     )
-    return Owned(
+    return OwnIncidents(
         incidents=tuple(map(incident_of, rows)),
         count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
         unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),

@@ -92,7 +92,7 @@ class RunRow(SQLModel, table=True):
     lost_at: int | None = Field(sa_type=BigInteger)
 
 
-class TellingRow(SQLModel, table=True):
+class RunReportRow(SQLModel, table=True):
     """Where a slow run is told of. `shown`: the message that says how it goes; `due_at`: null until it has ended."""
 
     __tablename__ = "telling"
@@ -105,7 +105,7 @@ class TellingRow(SQLModel, table=True):
     due_at: int | None = Field(sa_type=BigInteger)
 
 
-class HoldRow(SQLModel, table=True):
+class TargetLockRow(SQLModel, table=True):
     """One action per target at a time: who holds it, and the token that went up with each that did."""
 
     __tablename__ = "hold"

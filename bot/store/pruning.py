@@ -14,7 +14,7 @@ from bot.acts import Code
 from bot.store import checkpoints, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store
-from bot.store.ledger import Recorded, recorded
+from bot.store.ledger import RecordedEntry, entry_of_row
 from bot.store.sql import Sql
 from bot.store.times import micros
 
@@ -37,18 +37,18 @@ _ON_SQLITE = (
 )
 
 
-def start(sql: Sql) -> int:
+def first_position(sql: Sql) -> int:
     """The position of the oldest entry that is here, 0 where there is none."""
     return int(sql.scalar("SELECT min(pos) FROM audit_seal") or 0)
 
 
-def base(sql: Sql) -> Checkpoint | None:
+def pruned_checkpoint(sql: Sql) -> Checkpoint | None:
     """The checkpoint over what was pruned, of which nothing is checked; None of a log that is here from its beginning.
 
     Raises:
         ValueError: there is none, or what is stored there is no tree.
     """
-    first = start(sql)
+    first = first_position(sql)
     if not first:
         return None
     found = checkpoints.last_of(sql, first)
@@ -57,34 +57,34 @@ def base(sql: Sql) -> Checkpoint | None:
     return found
 
 
-def point(sql: Sql, before: datetime) -> Checkpoint | None:
+def last_checkpoint_before(sql: Sql, before: datetime) -> Checkpoint | None:
     """The last checkpoint over nothing but entries of before then; None where there is none past the beginning."""
     found = checkpoints.last_before(sql, before)
     if found is None:
         return None
     young = sql.scalar(_YOUNG, found.tree.size, micros(before))  # a clock may have been ahead
-    return within(sql, found.tree.size if young is None else int(young))
+    return last_checkpoint_within(sql, found.tree.size if young is None else int(young))
 
 
-def within(sql: Sql, size: int) -> Checkpoint | None:
+def last_checkpoint_within(sql: Sql, size: int) -> Checkpoint | None:
     """The last checkpoint over no more than so many entries, None where there is none past the beginning."""
     found = checkpoints.last_of(sql, size)
-    return found if found is not None and found.tree.size > start(sql) else None
+    return found if found is not None and found.tree.size > first_position(sql) else None
 
 
-def restored_before(sql: Sql, size: int) -> list[Recorded]:
+def restores_before(sql: Sql, size: int) -> list[RecordedEntry]:
     """What of that part tells that a copy was put back."""
-    return [recorded(row) for row in sql.rows(_OF_CODE, size, Code.RESTORED)]
+    return [entry_of_row(row) for row in sql.rows(_OF_CODE, size, Code.RESTORED)]
 
 
-def may(store: Store, sql: Sql) -> bool:
+def may_prune(store: Store, sql: Sql) -> bool:
     """Whether the database lets us; on SQLite whoever may write may."""
     asked = "SELECT has_function_privilege('audit_prune(bigint, text)', 'EXECUTE')"
     return store.sqlite or bool(sql.scalar(asked))
 
 
-def remove(store: Store, size: int, because: str) -> None:
-    """Take the first `size` entries out; `because` is the uid of the entry that says so.
+def remove(store: Store, size: int, reason_uid: str) -> None:
+    """Take the first `size` entries out; `reason_uid` is the uid of the entry that says so.
 
     Raises:
         Unavailable: the database did not take it; what is left begins at a checkpoint.
@@ -94,13 +94,13 @@ def remove(store: Store, size: int, because: str) -> None:
             if store.sqlite:
                 _remove_from_sqlite(tx.sql, upto)
             else:
-                tx.sql.scalar("SELECT audit_prune(?, ?)", upto, because)
+                tx.sql.scalar("SELECT audit_prune(?, ?)", upto, reason_uid)
 
 
 def _steps(store: Store, size: int) -> Iterator[int]:
     while True:
         with store.read() as seen:
-            first = start(seen.sql)
+            first = first_position(seen.sql)
             if first >= size:
                 return
             far = checkpoints.last_of(seen.sql, min(first + _STEP, size))

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.acts import Ended, Outcome
-from bot.plans import Drawn
-from bot.store.drawn import plans_like
+from bot.acts import Outcome, Result
+from bot.plans import Proposal
+from bot.store.drawn import find_plans
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 from bot.store.tx import Tx
@@ -23,6 +23,14 @@ _RUN = (
     '"left"', "revert_at", "check_at", "check_until",
     "rule", "glass", "unwell", "noted", "watch_until", "watches", "lost_at",
 )  # fmt: skip
+#: Columns that have other names than the fields of `Run`.
+_FIELDS = {
+    "said": "message",
+    "left": "expected_state",
+    "unwell": "degraded",
+    "glass": "break_glass_id",
+    "noted": "notes",
+}
 _SELECT_RUN = f"SELECT {', '.join(f'r.{name}' for name in _RUN)} FROM run AS r"
 INTENDED = "intended"
 
@@ -40,22 +48,22 @@ class Run:
     lease_until: datetime
     began_at: datetime
     ended_at: datetime | None = None
-    said: str = ""
+    message: str = ""
     undo: str = ""
-    left: Mapping[str, str]
+    expected_state: Mapping[str, str]
     revert_at: datetime | None = None  #: when it is undone by itself
     check_at: datetime | None = None  #: when its check is looked at next
     check_until: datetime | None = None
     rule: str = ""  #: what allowed it, as the audit log tells it
-    glass: int | None = None  #: the broken glass behind which it ran
-    unwell: str = ""  #: why what was done does not hold, a sentence; "" while it is not known not to
-    noted: Mapping[str, str] = field(default_factory=dict)  #: what the watch over it needs; empty once it has ended
+    break_glass_id: int | None = None  #: the broken glass behind which it ran
+    degraded: str = ""  #: why what was done does not hold, a sentence; "" while it is not known not to
+    notes: Mapping[str, str] = field(default_factory=dict)  #: what the watch over it needs; empty once it has ended
     watch_until: datetime | None = None  #: until when it is watched
     watches: int = 0  #: how often a watch over it was begun
     lost_at: datetime | None = None  #: when its process was first found to have said nothing in time
 
 
-def seize(tx: Tx, target: str, run: str, lease: timedelta) -> int | None:
+def acquire(tx: Tx, target: str, run: str, lease: timedelta) -> int | None:
     """Hold the target for that run; returns the token, None while another run holds it."""
     token: int | None = tx.sql.scalar(
         "INSERT INTO hold (target, run, token, until) VALUES (?, ?, 1, ?)"
@@ -77,9 +85,9 @@ def holder(sql: Sql, target: str) -> Run | None:
 def put_run(tx: Tx, run: Run) -> None:
     row = (
         run.id, run.handle, run.by, run.target, run.state, run.token, micros(run.lease_until), micros(run.began_at),
-        micros_or_none(run.ended_at), run.said, run.undo, json.dumps(dict(run.left)), micros_or_none(run.revert_at),
-        micros_or_none(run.check_at), micros_or_none(run.check_until), run.rule, run.glass,
-        run.unwell, json.dumps(dict(run.noted)), micros_or_none(run.watch_until), run.watches, None,
+        micros_or_none(run.ended_at), run.message, run.undo, json.dumps(dict(run.expected_state)), micros_or_none(run.revert_at),
+        micros_or_none(run.check_at), micros_or_none(run.check_until), run.rule, run.break_glass_id,
+        run.degraded, json.dumps(dict(run.notes)), micros_or_none(run.watch_until), run.watches, None,
     )  # fmt: skip
     tx.sql.insert("run", _RUN, [row])
 
@@ -95,15 +103,15 @@ def renew(tx: Tx, run: Run, lease: timedelta) -> bool:
     return renewed == 1
 
 
-def goes_on(tx: Tx, run: Run, said: str, lease: timedelta) -> bool:
+def report_progress(tx: Tx, run: Run, message: str, lease: timedelta) -> bool:
     """What it says of itself on the way. False: another has taken it over, or it has ended."""
     if not renew(tx, run, lease):
         return False
-    tx.sql.run("UPDATE run SET said = ? WHERE id = ?", said, run.id)
+    tx.sql.run("UPDATE run SET said = ? WHERE id = ?", message, run.id)
     return True
 
 
-def note(tx: Tx, run: Run, noted: Mapping[str, str]) -> bool:
+def save_notes(tx: Tx, run: Run, noted: Mapping[str, str]) -> bool:
     """Keep what a watch over its write needs. False: another has taken it over; nothing was changed."""
     kept = tx.sql.run(
         "UPDATE run SET noted = ? WHERE id = ? AND token = ? AND state = 'intended'",
@@ -114,7 +122,7 @@ def note(tx: Tx, run: Run, noted: Mapping[str, str]) -> bool:
     return kept == 1
 
 
-def watch(tx: Tx, run: Run, until: datetime) -> Run:
+def begin_watch(tx: Tx, run: Run, until: datetime) -> Run:
     """A watch over it begins, which ends then if it is the first; returns the run with the one that counts."""
     tx.sql.run(
         "UPDATE run SET watch_until = COALESCE(watch_until, ?), watches = watches + 1"
@@ -123,7 +131,7 @@ def watch(tx: Tx, run: Run, until: datetime) -> Run:
         run.id,
         run.token,
     )
-    return run_of(tx.sql, run.id)
+    return get_run(tx.sql, run.id)
 
 
 def end(tx: Tx, run: Run, outcome: Outcome, *, revert_at: datetime | None, check_until: datetime | None) -> bool:
@@ -132,43 +140,43 @@ def end(tx: Tx, run: Run, outcome: Outcome, *, revert_at: datetime | None, check
         "UPDATE run SET state = ?, ended_at = ?, said = ?, unwell = ?, undo = ?, noted = '{}',"
         ' "left" = ?, revert_at = ?, check_at = ?, check_until = ?'
         " WHERE id = ? AND token = ? AND state = 'intended'",
-        str(outcome.ended),
+        str(outcome.result),
         micros(tx.now),
-        outcome.said,
-        outcome.unwell,
-        outcome.undo,
-        json.dumps(dict(outcome.left)),
+        outcome.message,
+        outcome.degraded,
+        outcome.undo_command,
+        json.dumps(dict(outcome.expected_state)),
         micros_or_none(revert_at),
         None if check_until is None else micros(tx.now),
         micros_or_none(check_until),
         run.id,
         run.token,
     )
-    if ended and outcome.ended is not Ended.UNKNOWN:
-        let_go(tx, run)
+    if ended and outcome.result is not Result.UNKNOWN:
+        release(tx, run)
     return ended == 1
 
 
-def settle(tx: Tx, run: Run, ended: Ended, said: str) -> bool:
+def settle(tx: Tx, run: Run, ended: Result, message: str) -> bool:
     """A person's word for how an unknown run ended. False: it is not unknown any more."""
     settled = tx.sql.run(
-        "UPDATE run SET state = ?, said = ? WHERE id = ? AND state = 'unknown'", str(ended), said, run.id
+        "UPDATE run SET state = ?, said = ? WHERE id = ? AND state = 'unknown'", str(ended), message, run.id
     )
     if settled:
-        let_go(tx, run)
+        release(tx, run)
     return settled == 1
 
 
-def doubt(tx: Tx, run: Run, late: Outcome) -> bool:
+def mark_lost(tx: Tx, run: Run, late: Outcome) -> bool:
     """What was judged failed had its effect after all: it is unknown, and holds its target if nothing else does.
 
     False: it was not judged failed; nothing was changed.
     """
     doubted = tx.sql.run(
         "UPDATE run SET state = 'unknown', said = ?, undo = ?, \"left\" = ? WHERE id = ? AND state = 'failed'",
-        late.said,
-        late.undo,
-        json.dumps(dict(late.left)),
+        late.message,
+        late.undo_command,
+        json.dumps(dict(late.expected_state)),
         run.id,
     )
     if doubted:
@@ -176,18 +184,18 @@ def doubt(tx: Tx, run: Run, late: Outcome) -> bool:
     return doubted == 1
 
 
-def let_go(tx: Tx, run: Run) -> None:
+def release(tx: Tx, run: Run) -> None:
     """Nobody knows what an unknown run did, so its target stays held until a person has looked."""
     tx.sql.run("UPDATE hold SET run = '' WHERE target = ? AND run = ?", run.target, run.id)
 
 
-def abandoned(tx: Tx, *, lease: timedelta, but: Collection[str] = ()) -> list[Run]:
+def take_over_abandoned(tx: Tx, *, lease: timedelta, exclude: Collection[str] = ()) -> list[Run]:
     """Runs whose process said nothing in time, taken over with a higher token; to be looked at, never repeated.
 
-    `but`: ids of those that go on in this process, whatever kept it from saying so.
+    `exclude`: ids of those that go on in this process, whatever kept it from saying so.
     """
     rows = tx.sql.rows(f"{_SELECT_RUN} WHERE r.state = 'intended' AND r.lease_until < ? LIMIT 40", micros(tx.now))
-    found = [run for run in map(_run, rows) if run.id not in but]
+    found = [run for run in map(_run, rows) if run.id not in exclude]
     return [_taken_over(tx, run, lease) for run in found[:20]]
 
 
@@ -201,16 +209,16 @@ def _taken_over(tx: Tx, run: Run, lease: timedelta) -> Run:
         run.id,
         run.token,
     )
-    return run_of(tx.sql, run.id)
+    return get_run(tx.sql, run.id)
 
 
-def run_of(sql: Sql, run_id: str) -> Run:
+def get_run(sql: Sql, run_id: str) -> Run:
     row = sql.row(f"{_SELECT_RUN} WHERE r.id = ?", run_id)
     assert row is not None, "a run is never deleted"
     return _run(row)
 
 
-def runs_like(sql: Sql, run_id: str) -> list[Run]:
+def find_runs(sql: Sql, run_id: str) -> list[Run]:
     """The runs whose id begins so, at most two."""
     rows = sql.rows(f"{_SELECT_RUN} WHERE r.id >= ? AND r.id < ? ORDER BY r.id LIMIT 2", run_id, run_id + "g")
     return [_run(row) for row in rows]
@@ -228,36 +236,36 @@ def runs_where(sql: Sql, where: str, *values: object, limit: int) -> list[Run]:
     return [_run(row) for row in rows]
 
 
-def not_well(tx: Tx, run: Run, why: str) -> bool:
+def mark_degraded(tx: Tx, run: Run, reason: str) -> bool:
     """What was done is found not to hold. False: it is not done, or said not to be well before."""
-    told = tx.sql.run("UPDATE run SET unwell = ? WHERE id = ? AND state = 'done' AND unwell = ''", why, run.id)
+    told = tx.sql.run("UPDATE run SET unwell = ? WHERE id = ? AND state = 'done' AND unwell = ''", reason, run.id)
     return told == 1
 
 
-def to_revert(tx: Tx) -> list[Run]:
+def due_to_revert(tx: Tx) -> list[Run]:
     return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.revert_at IS NOT NULL AND r.revert_at <= ?", _n(tx))]
 
 
-def to_check(tx: Tx) -> list[Run]:
+def due_to_check(tx: Tx) -> list[Run]:
     return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.check_at IS NOT NULL AND r.check_at <= ?", _n(tx))]
 
 
-def ends_now(tx: Tx, run: Run) -> bool:
+def claim_due(tx: Tx, run: Run) -> bool:
     """Whether it is still to be undone by itself, or its check to be asked. `run`: as it was read when that was due.
 
     The trap: its check may be due as well, so somebody who keeps it is known by the time that it had, and has no more.
     """
-    now = run_of(tx.sql, run.id)
+    now = get_run(tx.sql, run.id)
     kept = run.revert_at is not None and now.revert_at is None
     return not kept and any(at is not None and at <= tx.now for at in (now.revert_at, now.check_at))
 
 
-def keep(tx: Tx, run: Run) -> bool:
+def cancel_revert(tx: Tx, run: Run) -> bool:
     """It is not undone by itself any more. False: it never was to be, or it has been."""
     return tx.sql.run("UPDATE run SET revert_at = NULL WHERE id = ? AND revert_at IS NOT NULL", run.id) == 1
 
 
-def at_rest(tx: Tx, run: Run) -> None:
+def clear_deadlines(tx: Tx, run: Run) -> None:
     """Time does nothing more to it."""
     tx.sql.run("UPDATE run SET revert_at = NULL, check_at = NULL WHERE id = ?", run.id)
 
@@ -272,7 +280,7 @@ def undone_by(sql: Sql, run: Run) -> Run | None:
     return None if row is None else _run(row)
 
 
-def tries_to_undo(sql: Sql, run: Run) -> int:
+def count_undo_runs(sql: Sql, run: Run) -> int:
     """How many runs there were that undo this one."""
     count: int = sql.scalar(
         "SELECT count(*) FROM run AS r JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ?", run.id
@@ -280,7 +288,7 @@ def tries_to_undo(sql: Sql, run: Run) -> int:
     return count
 
 
-def check_again(tx: Tx, run: Run, at: datetime | None) -> None:
+def set_next_check(tx: Tx, run: Run, at: datetime | None) -> None:
     """`at` None: it has been held long enough."""
     tx.sql.run("UPDATE run SET check_at = ? WHERE id = ?", micros_or_none(at), run.id)
 
@@ -291,8 +299,10 @@ def _n(tx: Tx) -> int:
 
 def _run(row: Row) -> Run:
     values = dict(zip((name.strip('"') for name in _RUN), row, strict=True))
-    values["left"] = json.loads(values["left"])
-    values["noted"] = json.loads(values["noted"])
+    for column, name in _FIELDS.items():
+        values[name] = values.pop(column)
+    values["expected_state"] = json.loads(values["expected_state"])
+    values["notes"] = json.loads(values["notes"])
     for name in ("lease_until", "began_at"):
         values[name] = moment(values[name])
     for name in ("ended_at", "revert_at", "check_at", "check_until", "watch_until", "lost_at"):
@@ -300,6 +310,6 @@ def _run(row: Row) -> Run:
     return Run(**values)
 
 
-def plan_of_run(sql: Sql, run: Run) -> Drawn:
-    (found,) = plans_like(sql, run.handle)
+def plan_of_run(sql: Sql, run: Run) -> Proposal:
+    (found,) = find_plans(sql, run.handle)
     return found

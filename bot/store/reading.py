@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from bot.model import Event, Incident, Kind, Status, What
+from bot.model import Event, EventType, Incident, MessageKind, Status
 from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
@@ -34,8 +34,8 @@ class DeliveryView:
 
     id: int
     channel: str
-    kind: Kind
-    what: What | None  #: the event it tells; None for a card
+    kind: MessageKind
+    what: EventType | None  #: the event it tells; None for a card
     state: str
     owed_at: datetime
     sent_at: datetime | None
@@ -45,7 +45,7 @@ class DeliveryView:
     ref: str | None
 
 
-class Reading:
+class Reader:
     """One look at the store."""
 
     def __init__(self, sql: Sql) -> None:
@@ -127,7 +127,7 @@ class Reading:
         )
         return [_delivery(row) for row in reversed(rows)]
 
-    def owed(self) -> dict[str, tuple[int, datetime]]:
+    def outbox_size(self) -> dict[str, tuple[int, datetime]]:
         """Per channel, how many deliveries wait to be sent, and since when the oldest is owed."""
         rows = self.sql.rows(
             "SELECT channel, count(*), min(owed_at) FROM delivery WHERE state = 'owed' GROUP BY channel"
@@ -141,9 +141,9 @@ def event_of(row: Row) -> Event:
     return Event(
         incident_id=incident_id,
         at=moment(at),
-        what=What(str(what)),
+        type=EventType(str(what)),
         by=str(by),
-        said=str(said),
+        text=str(said),
         via=str(via),
     )
 
@@ -167,8 +167,8 @@ def _delivery(row: Row) -> DeliveryView:
     return DeliveryView(
         id=row[0],
         channel=str(row[1]),
-        kind=Kind(str(row[2])),
-        what=What(str(row[3])) if row[3] is not None else None,
+        kind=MessageKind(str(row[2])),
+        what=EventType(str(row[3])) if row[3] is not None else None,
         state="owed" if waits else str(row[4]),
         owed_at=moment(row[5]),
         sent_at=moment_or_none(row[6]),

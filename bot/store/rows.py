@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bot.model import Alert, Event, Incident, Severity, Standing, Status
+from bot.model import Alert, EpisodeState, Event, Incident, Severity, Status
 from bot.store.sql import Row
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 
@@ -59,22 +59,22 @@ def incident_of(row: Row) -> Incident:
     )
 
 
-def standing_of(row: Row) -> Standing:
+def episode_state_of(row: Row) -> EpisodeState:
     _, row_id, incident_id, starts_at, firing, ended_at, until, doubted_at = row
-    return Standing(
-        row=row_id,
+    return EpisodeState(
+        row_id=row_id,
         incident_id=incident_id,
         starts_at=moment(starts_at),
         firing=bool(firing),
         ended_at=moment_or_none(ended_at),
-        until=moment_or_none(until),
+        source_ended_at=moment_or_none(until),
         doubted_at=moment_or_none(doubted_at),
     )
 
 
-def where_it_stands(one: Standing) -> Row:
+def changing_columns(one: EpisodeState) -> Row:
     return (
-        one.incident_id, int(one.firing), micros_or_none(one.ended_at), micros_or_none(one.until),
+        one.incident_id, int(one.firing), micros_or_none(one.ended_at), micros_or_none(one.source_ended_at),
         micros_or_none(one.doubted_at),
     )  # fmt: skip
 
@@ -87,23 +87,23 @@ def doubted_of(row: Row) -> Alert:
         fingerprint=fingerprint,
         firing=True,
         labels=msgspec.json.decode(labels),
-        notes=msgspec.json.decode(notes),
+        annotations=msgspec.json.decode(notes),
         starts_at=moment(starts_at),
         link=link,
     )
 
 
-def alert_row(alert: Alert, standing: Standing, heard: int) -> Row:
+def alert_row(alert: Alert, state: EpisodeState, heard: int) -> Row:
     """An episode to be stored for the first time, as it stands. `heard`: when, in microseconds."""
-    incident_id, firing, ended_at, until, doubted_at = where_it_stands(standing)
+    incident_id, firing, ended_at, until, doubted_at = changing_columns(state)
     return (
-        standing.row, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing,
-        _json(alert.labels), _json(alert.notes), alert.link, heard, ended_at, until, doubted_at,
+        state.row_id, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing,
+        _json(alert.labels), _json(alert.annotations), alert.link, heard, ended_at, until, doubted_at,
     )  # fmt: skip
 
 
 def event_row(event_id: int, one: Event) -> Row:
-    return (event_id, one.incident_id, micros(one.at), str(one.what), one.by, one.said, one.via)
+    return (event_id, one.incident_id, micros(one.at), str(one.type), one.by, one.text, one.via)
 
 
 def _json(value: object) -> str:

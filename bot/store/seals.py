@@ -15,14 +15,14 @@ from time import monotonic
 
 from bot.acts import AuditEntry, Code
 from bot.store import ledger
-from bot.store.engine import Occupied, Store, Unavailable
-from bot.store.sql import Row, Sql, of_keys
+from bot.store.engine import DatabaseInUse, Store, Unavailable
+from bot.store.sql import Row, Sql, queries_for_keys
 from bot.store.times import moment, moment_or_none
 from bot.store.tx import Tx
 from bot.tree import leaf_of
 
 LANE = "audit"
-MOST = 500
+BATCH_SIZE = 500
 #: Longer than any transaction of ours can last: below what was the newest id then, nothing can appear any more.
 _SETTLED_S = 60.0
 #: So many ids behind the newest seal are looked through after a start; and of all that is older so many each time.
@@ -59,7 +59,7 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class UnsealedEntry:
     """What sealing has to know of it."""
 
     id: int
@@ -70,12 +70,12 @@ class Entry:
     before: datetime | None  #: the time of the entry with the next lower id
 
 
-class Seals:
-    """The sealing of one process; any number of them may seal one log. `told` hears of each commit, after it."""
+class Sealer:
+    """The sealing of one process; any number of them may seal one log. `on_sealed` hears of each commit, after it."""
 
-    def __init__(self, store: Store, *, told: Callable[[Sealed], None] = lambda _: None) -> None:
+    def __init__(self, store: Store, *, on_sealed: Callable[[Sealed], None] = lambda _: None) -> None:
         self._store = store
-        self._told = told
+        self._told = on_sealed
         self._floor: int | None = None  # nothing below it can be unsealed; None before the first look
         self._mark = (monotonic(), 0)
         self._swept = 0
@@ -91,7 +91,7 @@ class Seals:
             while found := self._look():
                 try:
                     self._seal(found, wait=False)
-                except Occupied:
+                except DatabaseInUse:
                     return len(found)
             return 0
 
@@ -105,27 +105,27 @@ class Seals:
         if not wanted:
             return
         with self._store.read() as seen:
-            waiting = unsealed(seen.sql, wanted)
+            waiting = unsealed_entries(seen.sql, wanted)
         if waiting:
             self._seal(waiting, wait=True)
 
-    def _look(self) -> list[Entry]:
+    def _look(self) -> list[UnsealedEntry]:
         """The oldest that wait, at most a batch, as a reader sees them: a search may be long, and holds up nobody."""
         with self._store.read() as seen:
             newest = int(seen.sql.scalar("SELECT max(id) FROM audit_entry") or 0)
             if self._floor is None:
                 self._floor = max(0, _newest_sealed(seen.sql) - _BEHIND)
-            rows = [*seen.sql.rows(_UNSEALED, self._floor, _LAST, MOST), *self._sweep(seen.sql)]
+            rows = [*seen.sql.rows(_UNSEALED, self._floor, _LAST, BATCH_SIZE), *self._sweep(seen.sql)]
         if not rows:
             self._settle(newest)
-        return [_entry(row) for row in rows[:MOST]]
+        return [_entry(row) for row in rows[:BATCH_SIZE]]
 
     def _sweep(self, sql: Sql) -> Sequence[Row]:
         """A stretch of what lies below the floor: a transaction that lasted longer than any can is found in the end."""
         assert self._floor is not None
         begin = self._swept if self._swept < self._floor else 0
         self._swept = min(begin + _STRIDE, self._floor)
-        return sql.rows(_UNSEALED, begin, self._swept, MOST) if self._swept > begin else ()
+        return sql.rows(_UNSEALED, begin, self._swept, BATCH_SIZE) if self._swept > begin else ()
 
     def _settle(self, newest: int) -> None:
         since, then = self._mark
@@ -133,28 +133,28 @@ class Seals:
             self._floor = max(self._floor or 0, then)
             self._mark = (monotonic(), newest)
 
-    def _seal(self, found: Sequence[Entry], *, wait: bool) -> None:
-        for start in range(0, len(found), MOST):
+    def _seal(self, found: Sequence[UnsealedEntry], *, wait: bool) -> None:
+        for start in range(0, len(found), BATCH_SIZE):
             with self._store.begin(LANE, wait=wait) as tx:
-                sealed = seal(tx, found[start : start + MOST])
+                sealed = seal(tx, found[start : start + BATCH_SIZE])
             if sealed.count:
                 self._told(sealed)
 
 
-def unsealed(sql: Sql, uids: Sequence[str]) -> list[Entry]:
+def unsealed_entries(sql: Sql, uids: Sequence[str]) -> list[UnsealedEntry]:
     """Those of these entries that wait still, in the order in which they were written.
 
     Raises:
         Unavailable: some of them are not there.
     """
-    rows = list(chain.from_iterable(sql.all_of(of_keys(_OF_UIDS, uids, postgres=sql.postgres))))
+    rows = list(chain.from_iterable(sql.run_queries(queries_for_keys(_OF_UIDS, uids, postgres=sql.postgres))))
     missing = len(uids) - len({row[1] for row in rows})
     if missing:
         raise Unavailable(f"{missing} of {len(uids)} entries are not in the audit log")
     return sorted((_entry(row[:-1]) for row in rows if row[-1] is None), key=lambda one: one.id)
 
 
-def seal(tx: Tx, found: Sequence[Entry]) -> Sealed:
+def seal(tx: Tx, found: Sequence[UnsealedEntry]) -> Sealed:
     """Give each the next position, but for what somebody else has sealed since it was looked at.
 
     Where an entry is older than the one written before it, the clock went back, and that is an entry as well.
@@ -162,20 +162,20 @@ def seal(tx: Tx, found: Sequence[Entry]) -> Sealed:
     done = {
         row[0]
         for row in chain.from_iterable(
-            tx.sql.all_of(of_keys(_SEALED, [one.id for one in found], postgres=tx.sql.postgres))
+            tx.sql.run_queries(queries_for_keys(_SEALED, [one.id for one in found], postgres=tx.sql.postgres))
         )
     }
     rest = [one for one in found if one.id not in done]
     first = size(tx.sql)
     rows = [(first + place, one.id, one.leaf) for place, one in enumerate(rest)]
     tx.sql.insert("audit_seal", ("pos", "entry_id", "leaf"), rows)
-    ledger.record(tx, [_went_back(one, one.before) for one in rest if one.before and one.at < one.before - _BACK])
+    ledger.append(tx, [_went_back(one, one.before) for one in rest if one.before and one.at < one.before - _BACK])
     return Sealed(first=first, codes=tuple(one.code for one in rest))
 
 
-def _went_back(one: Entry, before: datetime) -> AuditEntry:
+def _went_back(one: UnsealedEntry, before: datetime) -> AuditEntry:
     said = f"The clock went back by {(before - one.at).total_seconds():.3f} s before entry {one.uid}."
-    return AuditEntry(code=Code.CLOCK_WENT_BACK, by="bot", said=said)
+    return AuditEntry(code=Code.CLOCK_WENT_BACK, by="bot", message=said)
 
 
 def size(sql: Sql) -> int:
@@ -188,6 +188,6 @@ def _newest_sealed(sql: Sql) -> int:
     return int(sql.scalar("SELECT max(entry_id) FROM audit_seal") or 0)
 
 
-def _entry(row: Row) -> Entry:
+def _entry(row: Row) -> UnsealedEntry:
     number, uid, at, code, body, before = row
-    return Entry(number, str(uid), moment(at), str(code), leaf_of(bytes(body)), moment_or_none(before))
+    return UnsealedEntry(number, str(uid), moment(at), str(code), leaf_of(bytes(body)), moment_or_none(before))

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _MOST = 3
 
 
-class Soundness:
+class IntegrityCheck:
     """`fault` is known some time after `start`; on PostgreSQL, which looks after its own pages, there never is one."""
 
     def __init__(self, path: Path | None) -> None:

@@ -52,14 +52,14 @@ class Postgres(Protocol):
     def pipeline(self) -> AbstractContextManager[Any]: ...
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """A statement with `?` marks, and what is bound to them."""
 
     statement: str
     values: Sequence[object]
 
 
-class Into(NamedTuple):
+class Insertion(NamedTuple):
     """What an insertion's text is made of."""
 
     table: str
@@ -83,7 +83,7 @@ class Sql:
         self._connection = postgres
         self._flow = ExitStack()
         self._flowing: Any = None  #: the driver's pipeline, while there is one
-        self._kept: list[Asked] = []  #: insertions of a flow, which go as one
+        self._kept: list[Query] = []  #: insertions of a flow, which go as one
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +91,7 @@ class Sql:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._flow.__exit__(kind, error, tb)
 
-    def flow(self) -> None:
+    def start_pipeline(self) -> None:
         """From here to the end of the transaction statements are sent on without waiting for what they change.
 
         On PostgreSQL only rows that are asked for are waited for; all that is written and the commit share a round
@@ -105,9 +105,9 @@ class Sql:
             self._flowing = self._flow.enter_context(self._connection.pipeline())
             self._flowing._communicate_gen = partial(sent_with_sync, self._flowing)  # noqa: SLF001
 
-    def commit_flow(self) -> bool:
+    def commit_pipeline(self) -> bool:
         """Commit in the round trip that ends a flow. False: nothing flows, and the connection has to commit."""
-        self.settle()
+        self.flush_inserts()
         if not self._flowing:
             return False
         closing: Any = self._new_cursor()
@@ -118,29 +118,29 @@ class Sql:
             raise psycopg.OperationalError("the transaction had failed and was rolled back")
         return True
 
-    def send_ahead(self) -> None:
+    def send_pipeline(self) -> None:
         """Have PostgreSQL begin with what a flow has kept, while the caller goes on."""
-        self.settle()
+        self.flush_inserts()
         if self._connection and self._flowing:
             # The driver sends a Sync of its own accord only where it then waits for all answers.
             self._flowing._enqueue_sync()  # noqa: SLF001
             self._connection.wait(self._flowing._communicate_gen())  # noqa: SLF001
 
-    def settle(self) -> None:
+    def flush_inserts(self) -> None:
         """Send on the insertions that were kept."""
         kept, self._kept = self._kept, []
         if kept:
             values = [value for one in kept for value in one.values]
             self._cursor.execute(_numbered(_as_one(tuple(one.statement for one in kept))), values)
 
-    def all_of(self, asked: Sequence[Asked]) -> list[Sequence[Row]]:
+    def run_queries(self, queries: Sequence[Query]) -> list[Sequence[Row]]:
         """The rows that each of them answers, on PostgreSQL in one round trip."""
         if self._connection is None:
-            return [self.rows(statement, *values) for statement, values in asked]
-        self.settle()
-        cursors = [self._new_cursor() for _ in asked]
+            return [self.rows(statement, *values) for statement, values in queries]
+        self.flush_inserts()
+        cursors = [self._new_cursor() for _ in queries]
         with nullcontext() if self._flowing else self._connection.pipeline():
-            for cursor, one in zip(cursors, asked, strict=True):
+            for cursor, one in zip(cursors, queries, strict=True):
                 cursor.execute(_numbered(one.statement), one.values)
             if self._flowing:
                 self._flowing.sync()
@@ -153,7 +153,7 @@ class Sql:
     def rows(self, statement: str, *values: object) -> Sequence[Row]:
         """All rows of the answer."""
         if self._flowing:  # on a cursor of its own: an early answer to an older statement would be taken for this one's
-            return self.all_of([Asked(statement, values)])[0]
+            return self.run_queries([Query(statement, values)])[0]
         return self._execute(statement, values).fetchall()
 
     def row(self, statement: str, *values: object) -> Row | None:
@@ -171,12 +171,12 @@ class Sql:
         self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "", fixed: Fixed = ()
     ) -> None:
         """`tail`: what follows the values, such as ON CONFLICT; `fixed`: more columns, the same in every row."""
-        into = Into(table, tuple(columns), fixed, tail)
+        into = Insertion(table, tuple(columns), fixed, tail)
         if self.postgres and rows:
-            arrays = list(map(array, zip(*rows, strict=True)))
-            self._kept.append(Asked(_insertion_of_arrays(into), arrays))
+            arrays = list(map(pg_array, zip(*rows, strict=True)))
+            self._kept.append(Query(_insertion_of_arrays(into), arrays))
             if not self._flowing:
-                self.settle()
+                self.flush_inserts()
             return
         for part in _parts(rows):
             self.run(_insertion(into, len(part)), *chain.from_iterable(part))
@@ -185,19 +185,19 @@ class Sql:
         """Set `columns[1:]` of the rows whose `columns[0]` matches; all columns are whole numbers."""
         if self.postgres and rows:
             arrays = f"SELECT * FROM unnest({', '.join(['?::bigint[]'] * len(columns))})"
-            self._execute(_updating(table, tuple(columns), arrays), list(map(array, zip(*rows, strict=True))))
+            self._execute(_updating(table, tuple(columns), arrays), list(map(pg_array, zip(*rows, strict=True))))
             return
         for part in _parts(rows):
             values = f"VALUES {_tuples(len(part), len(columns))}"
             self.run(_updating(table, tuple(columns), values), *chain.from_iterable(part))
 
     def _execute(self, statement: str, values: Sequence[object]) -> Cursor:
-        self.settle()
+        self.flush_inserts()
         self._cursor.execute(_numbered(statement) if self.postgres else statement, values)
         return self._cursor
 
 
-def of_keys(statement: str, keys: Sequence[object], *more: object, postgres: bool) -> list[Asked]:
+def queries_for_keys(statement: str, keys: Sequence[object], *more: object, postgres: bool) -> list[Query]:
     """What asks a statement whose `{keys}` stands for a one-column table of the keys; in parts, all keys over.
 
     `more` binds the marks after it. A key may be repeated to fill a size, so the statement must be one that
@@ -205,17 +205,17 @@ def of_keys(statement: str, keys: Sequence[object], *more: object, postgres: boo
     """
     if postgres:
         kind = "bigint" if isinstance(keys[0], int) else "text"
-        return [Asked(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), (array(keys), *more))]
+        return [Query(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), (pg_array(keys), *more))]
     asked = []
     for start in range(0, len(keys), _SIZES[0]):
         part = list(keys[start : start + _SIZES[0]])
         size = next(size for size in reversed(_SIZES) if size >= len(part))
         part += [part[-1]] * (size - len(part))
-        asked.append(Asked(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), (*part, *more)))
+        asked.append(Query(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), (*part, *more)))
     return asked
 
 
-def array(values: Sequence[object]) -> str:
+def pg_array(values: Sequence[object]) -> str:
     """These as PostgreSQL writes an array. The driver can do it too, value by value in Python: that was half of what a
     commit of many alerts cost.
 
@@ -260,7 +260,7 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 
 @lru_cache(maxsize=256)
-def _insertion(into: Into, rows: int) -> str:
+def _insertion(into: Insertion, rows: int) -> str:
     one = ", ".join([*["?"] * len(into.columns), *(literal for _, literal in into.fixed)])
     return f"{into.head} VALUES {', '.join([f'({one})'] * rows)} {into.tail}"
 
@@ -278,7 +278,7 @@ def load_types() -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _insertion_of_arrays(into: Into) -> str:
+def _insertion_of_arrays(into: Insertion) -> str:
     columns = load_types()[into.table].c
     kinds = [str(columns[name.strip('"')].type) for name in into.columns]
     arrays = ", ".join(f"?::{_ITS_NAMES.get(kind, kind)}[]" for kind in kinds)

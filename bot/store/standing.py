@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.states import Standing, State, state_of
+from bot.states import RunState, RunStatus, run_state
 from bot.store import ran
 from bot.store.ran import Run
 from bot.store.sql import Sql
@@ -16,23 +16,23 @@ from bot.store.times import micros
 _DEPTH = 20
 
 
-def of_run(sql: Sql, run: Run) -> Standing:
+def of_run(sql: Sql, run: Run) -> RunStatus:
     drawn = ran.plan_of_run(sql, run)
     undo = ran.undone_by(sql, run)
     state = _state(run, None if undo is None else state_now(sql, undo))
-    undone = state in (State.UNDONE, State.UNDOING) and undo is not None
-    made = Standing(
+    undone = state in (RunState.UNDONE, RunState.UNDOING) and undo is not None
+    made = RunStatus(
         run=run.id,
-        words=drawn.words,
+        command=drawn.command,
         by=run.by,
         target=run.target,
         state=state,
-        why=run.unwell if state is State.UNWELL else run.said,
+        reason=run.degraded if state is RunState.DEGRADED else run.message,
         began_at=run.began_at,
         ended_at=run.ended_at,
         incident_id=drawn.incident_id,
-        undoes=drawn.undoes,
-        can_undo=bool(run.undo) and state in (State.DONE, State.UNWELL),
+        undo_of=drawn.undo_of,
+        can_undo=bool(run.undo) and state in (RunState.DONE, RunState.DEGRADED),
         ends_at=None if undone else run.revert_at,
         check=drawn.plan.check if run.check_at else "",
         checked_until=run.check_until if run.check_at else None,
@@ -42,28 +42,28 @@ def of_run(sql: Sql, run: Run) -> Standing:
     return replace(made, undone_by=undo.id, undone_for=undo.by, undone_at=undo.ended_at)
 
 
-def state_now(sql: Sql, run: Run, depth: int = _DEPTH) -> State:
+def state_now(sql: Sql, run: Run, depth: int = _DEPTH) -> RunState:
     undo = ran.undone_by(sql, run) if depth else None
     return _state(run, None if undo is None else state_now(sql, undo, depth - 1))
 
 
-def last(sql: Sql, limit: int) -> Sequence[Standing]:
+def last(sql: Sql, limit: int) -> Sequence[RunStatus]:
     """Newest first."""
     return [of_run(sql, run) for run in ran.runs(sql, limit)]
 
 
-def about(sql: Sql, incident_id: int, limit: int) -> Sequence[Standing]:
+def about(sql: Sql, incident_id: int, limit: int) -> Sequence[RunStatus]:
     """Those that were asked for on that incident, newest first."""
     found = ran.runs_where(sql, "p.incident_id = ?", incident_id, limit=limit)
     return [of_run(sql, run) for run in found]
 
 
-def unsettled(sql: Sql, person: str, since: datetime, limit: int) -> Sequence[Standing]:
+def unsettled(sql: Sql, person: str, since: datetime, limit: int) -> Sequence[RunStatus]:
     """Those of that person, begun since then, that go on or that somebody has to do something about; newest first."""
     found = ran.runs_where(sql, 'r."by" = ? AND r.began_at > ?', person, micros(since), limit=limit)
     standing = [of_run(sql, run) for run in found]
-    return [one for one in standing if one.goes_on or one.troubled]
+    return [one for one in standing if one.in_progress or one.needs_attention]
 
 
-def _state(run: Run, undo: State | None) -> State:
-    return state_of(run.state, unwell=run.unwell, undo=undo)
+def _state(run: Run, undo: RunState | None) -> RunState:
+    return run_state(run.state, unwell=run.degraded, undo=undo)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.store.ran import Run, run_of
+from bot.store.ran import Run, get_run
 from bot.store.sql import Sql
 from bot.store.times import micros
 from bot.store.tx import Tx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Telling:
-    """`spot` is where at `place` all are told; `shown` the message there that says how the run goes, "" for none."""
+class RunReport:
+    """`thread` is where at `channel` all are told; `message_ref` the message there that says how the run goes, "" for none."""
 
     run: str
-    place: str
-    spot: str
-    shown: str
+    channel: str
+    thread: str
+    message_ref: str
 
 
 _COLUMNS = "run, place, spot, shown"
@@ -28,31 +28,31 @@ def put(tx: Tx, run: Run, place: str, spot: str) -> None:
     tx.sql.insert("telling", ("run", "place", "spot", "shown"), [(run.id, place, spot, "")])
 
 
-def of(sql: Sql, run: Run) -> Telling | None:
+def of(sql: Sql, run: Run) -> RunReport | None:
     row = sql.row(f"SELECT {_COLUMNS} FROM telling WHERE run = ?", run.id)
-    return None if row is None else Telling(run=row[0], place=row[1], spot=row[2], shown=row[3])
+    return None if row is None else RunReport(run=row[0], channel=row[1], thread=row[2], message_ref=row[3])
 
 
 def show(tx: Tx, run: Run, shown: str) -> None:
     tx.sql.run("UPDATE telling SET shown = ? WHERE run = ?", shown, run.id)
 
 
-def over(tx: Tx, run: Run) -> None:
+def mark_due(tx: Tx, run: Run) -> None:
     """It has ended: its end is due to be told."""
     tx.sql.run("UPDATE telling SET due_at = ? WHERE run = ?", micros(tx.now), run.id)
 
 
-def claim(tx: Tx, lease: timedelta) -> list[tuple[Telling, Run]]:
+def claim(tx: Tx, lease: timedelta) -> list[tuple[RunReport, Run]]:
     """Ends that are due to be told; nobody else is given them within the lease."""
     rows = tx.sql.rows(
         f"UPDATE telling SET due_at = ? WHERE due_at <= ? RETURNING {_COLUMNS}",
         micros(tx.now + lease),
         micros(tx.now),
     )
-    found = [Telling(run=row[0], place=row[1], spot=row[2], shown=row[3]) for row in rows]
-    return [(one, run_of(tx.sql, one.run)) for one in found]
+    found = [RunReport(run=row[0], channel=row[1], thread=row[2], message_ref=row[3]) for row in rows]
+    return [(one, get_run(tx.sql, one.run)) for one in found]
 
 
-def told(tx: Tx, run: Run) -> None:
+def delete(tx: Tx, run: Run) -> None:
     """Nothing is left to tell of it."""
     tx.sql.run("DELETE FROM telling WHERE run = ?", run.id)

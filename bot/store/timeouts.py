@@ -45,26 +45,26 @@ _SOCKET = {
 }
 
 
-class Line(psycopg.Connection[Any]):
-    """A connection that is cut when a round trip takes longer than `patience_s`. Any: what its rows hold."""
+class TimedConnection(psycopg.Connection[Any]):
+    """A connection that is cut when a round trip takes longer than `timeout_s`. Any: what its rows hold."""
 
     #: None: `ANSWER_S`.
-    patience_s: float | None = None
+    timeout_s: float | None = None
     #: Whether it was cut because no answer came: then what else is connected there is not to be believed either.
-    silent = False
+    timed_out = False
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """As the driver's own, through which all its blocking calls go. Any: types of the driver's own."""
-        patience = timeout or self.patience_s or ANSWER_S
+        patience = timeout or self.timeout_s or ANSWER_S
         try:
             return super().wait(gen, interval, patience)
         except errors._WaitTimeout:  # noqa: SLF001 - the driver has no public name for its own time-out
-            self.silent = True
+            self.timed_out = True
             self.close()
             raise psycopg.OperationalError(f"no answer within {patience:g} s, so the connection was cut") from None
 
 
-def connect(given: Sequence[Any], named: Mapping[str, Any]) -> Line:
+def connect(given: Sequence[Any], named: Mapping[str, Any]) -> TimedConnection:
     """A new connection. Any: what the driver takes.
 
     Neither the driver nor the system limits how long names are looked up for: that goes on on a thread of its own,
@@ -72,7 +72,7 @@ def connect(given: Sequence[Any], named: Mapping[str, Any]) -> Line:
     """
     if not _CONNECTING.acquire(blocking=False):
         raise psycopg.OperationalError("too many connections are being made already, and none was answered yet")
-    promised: Future[Line] = Future()
+    promised: Future[TimedConnection] = Future()
     names = {**named, **_SOCKET}
     threading.Thread(target=_connect, args=(promised, given, names), name="store-connect", daemon=True).start()
     try:
@@ -83,9 +83,9 @@ def connect(given: Sequence[Any], named: Mapping[str, Any]) -> Line:
         return promised.result()
 
 
-def _connect(promised: Future[Line], given: Sequence[Any], named: Mapping[str, Any]) -> None:
+def _connect(promised: Future[TimedConnection], given: Sequence[Any], named: Mapping[str, Any]) -> None:
     try:
-        made = Line.connect(*given, **named)
+        made = TimedConnection.connect(*given, **named)
     except (psycopg.Error, OSError, ValueError) as trouble:
         if promised.set_running_or_notify_cancel():
             promised.set_exception(trouble)

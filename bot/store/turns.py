@@ -10,7 +10,7 @@ from types import TracebackType
 from bot.store import timeouts
 
 
-class Turns:
+class WriterQueue:
     """A lock that is given in the order of asking, so that a busy intake cannot keep a page waiting.
 
     Raises, when entered:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-from bot.model import Alert, Event, Incident, Standing, What
+from bot.model import Alert, EpisodeState, Event, EventType, Incident
 from bot.redact import redact
-from bot.store.known import LAST_IDS, NUMBERED, Fingerprint, Group, Known, Question, known, question
+from bot.store.known import LAST_IDS, NUMBERED, AlertLookup, Fingerprint, Group, StoredAlerts, lookup, stored_alerts
 from bot.store.rows import (
     ALERT,
     EVENT,
@@ -23,14 +23,14 @@ from bot.store.rows import (
     SELECT_INCIDENT,
     SELECT_STANDING,
     alert_row,
+    changing_columns,
     doubted_of,
+    episode_state_of,
     event_row,
     incident_of,
     incident_row,
-    standing_of,
-    where_it_stands,
 )
-from bot.store.sql import Row, Sql, of_keys
+from bot.store.sql import Row, Sql, queries_for_keys
 from bot.store.times import micros, moment_or_none
 
 Episode = tuple[str, str, datetime]  #: (source, fingerprint, startsAt)
@@ -40,10 +40,10 @@ _INCIDENTS = f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id IN (WITH k
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
+class StoredReply:
     """What an act of a platform was answered, and to whom: a person's id, "" for nobody, with that account."""
 
-    said: str
+    text: str
     ok: bool
     person: str
     account: str
@@ -74,22 +74,22 @@ class Tx:
         self._next[table] = first + count
         return first
 
-    def look(self, prints: Collection[Fingerprint], groups: Collection[Group]) -> Known:
+    def find_alerts(self, fingerprints: Collection[Fingerprint], groups: Collection[Group]) -> StoredAlerts:
         """What is stored of these."""
-        asked = question(prints, groups, postgres=self.sql.postgres)
-        return self.know(asked, self.sql.all_of(asked.asked))
+        asked = lookup(fingerprints, groups, postgres=self.sql.postgres)
+        return self.read_answers(asked, self.sql.run_queries(asked.queries))
 
-    def know(self, of: Question, answers: Sequence[Sequence[Row]]) -> Known:
+    def read_answers(self, lookup: AlertLookup, answers: Sequence[Sequence[Row]]) -> StoredAlerts:
         """What the answers to the question tell."""
         if not self._next:
             self._count_from(answers[0])
-        return known(of, answers)
+        return stored_alerts(lookup, answers)
 
     def _count_from(self, last_ids: Sequence[Row]) -> None:
         (newest,) = last_ids
         self._next = {name: (last or 0) + 1 for name, last in zip(NUMBERED, newest, strict=True)}
 
-    def episode(self, of: Episode) -> Standing | None:
+    def episode(self, of: Episode) -> EpisodeState | None:
         """One episode, whether or not it is the newest of its fingerprint."""
         source, fingerprint, starts_at = of
         row = self.sql.row(
@@ -98,27 +98,28 @@ class Tx:
             source,
             micros(starts_at),
         )
-        return None if row is None else standing_of(row)
+        return None if row is None else episode_state_of(row)
 
     def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:
         if not ids:
             return {}
         found = map(
-            incident_of, chain.from_iterable(self.sql.all_of(of_keys(_INCIDENTS, ids, postgres=self.sql.postgres)))
+            incident_of,
+            chain.from_iterable(self.sql.run_queries(queries_for_keys(_INCIDENTS, ids, postgres=self.sql.postgres))),
         )
         return {one.id: one for one in found}
 
     def incident(self, incident_id: int) -> Incident | None:
         return self.incidents([incident_id]).get(incident_id)
 
-    def began(self, incident_id: int) -> datetime | None:
+    def opened_at(self, incident_id: int) -> datetime | None:
         """When it was opened, or opened again, for the last time."""
         return moment_or_none(
             self.sql.scalar(
                 "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?)",
                 incident_id,
-                str(What.OPENED),
-                str(What.REOPENED),
+                str(EventType.OPENED),
+                str(EventType.REOPENED),
             )
         )
 
@@ -134,29 +135,29 @@ class Tx:
         rows = [incident_row(one) for one in incidents]
         self.sql.insert("incident", INCIDENT, rows, f"ON CONFLICT (id) DO UPDATE SET {_INCIDENT_SET}")
 
-    def put_alerts(self, alerts: Sequence[tuple[Alert, Standing]]) -> None:
+    def put_alerts(self, alerts: Sequence[tuple[Alert, EpisodeState]]) -> None:
         """Store these episodes for the first time, as they stand."""
         heard = micros(self.now)
         self.sql.insert("alert", ALERT, [alert_row(alert, standing, heard) for alert, standing in alerts])
 
-    def move_alerts(self, standings: Iterable[Standing]) -> None:
+    def update_alerts(self, states: Iterable[EpisodeState]) -> None:
         """Store where these episodes stand now: their incident, whether they fire, since when they do not."""
         columns = ("id", "incident_id", "firing", "ended_at", "until", "doubted_at")
-        self.sql.update("alert", columns, [(one.row, *where_it_stands(one)) for one in standings])
+        self.sql.update("alert", columns, [(one.row_id, *changing_columns(one)) for one in states])
 
     def put_events(self, first: int, events: Sequence[Event]) -> None:
         """`first`: the reserved id of the first of them; the others follow it without a gap."""
         self.sql.insert("event", EVENT, [event_row(first + place, one) for place, one in enumerate(events)])
 
-    def keep(self, source: str, body: bytes, sha256: str, *, code: str, why: str) -> None:
+    def quarantine(self, source: str, body: bytes, sha256: str, *, code: str, reason: str) -> None:
         """Set aside what could not be read, whole."""
         self.sql.insert(
             "quarantine",
             ("source", "at", "code", "why", "sha256", "body"),
-            [(source, micros(self.now), code, why, sha256, body)],
+            [(source, micros(self.now), code, reason, sha256, body)],
         )
 
-    def kept(self, sha256: str, since: datetime) -> bool:
+    def is_quarantined(self, sha256: str, since: datetime) -> bool:
         """Whether this very body has been set aside since then, and not at a time that is still to come."""
         found = self.sql.scalar(
             "SELECT 1 FROM quarantine WHERE sha256 = ? AND at BETWEEN ? AND ? LIMIT 1",
@@ -166,7 +167,7 @@ class Tx:
         )
         return found is not None
 
-    def doubted(self, before: datetime, limit: int = 500) -> list[Alert]:
+    def doubted_alerts(self, before: datetime, limit: int = 500) -> list[Alert]:
         """Ended episodes that were heard firing again before then, as the alerts they would be if they do fire."""
         rows = self.sql.rows(
             "SELECT a.source, i.key, a.fingerprint, a.labels, a.notes, a.starts_at, a.link FROM alert AS a"
@@ -176,29 +177,35 @@ class Tx:
         )
         return [doubted_of(row) for row in rows]
 
-    def answered(self, place: str, once: str) -> Answered | None:
+    def find_reply(self, channel: str, idempotency_key: str) -> StoredReply | None:
         """What this act of a platform was answered, or None when it is new."""
-        row = self.sql.row("SELECT said, ok, person, account FROM seen WHERE place = ? AND once = ?", place, once)
-        return None if row is None else Answered(said=row[0], ok=bool(row[1]), person=row[2], account=row[3])
+        row = self.sql.row(
+            "SELECT said, ok, person, account FROM seen WHERE place = ? AND once = ?", channel, idempotency_key
+        )
+        return None if row is None else StoredReply(text=row[0], ok=bool(row[1]), person=row[2], account=row[3])
 
-    def answer(self, place: str, once: str, said: str, *, ok: bool, person: str = "", account: str = "") -> None:
-        """`person` and `account`: as in `Answered`."""
-        row = (place, once, micros(self.now), said, int(ok), person, account)
+    def save_reply(
+        self, channel: str, idempotency_key: str, text: str, *, ok: bool, person: str = "", account: str = ""
+    ) -> None:
+        """`person` and `account`: as in `StoredReply`."""
+        row = (channel, idempotency_key, micros(self.now), text, int(ok), person, account)
         self.sql.insert("seen", ("place", "once", "at", "said", "ok", "person", "account"), [row])
 
-    def answer_again(self, place: str, once: str, said: str, *, ok: bool) -> None:
+    def update_reply(self, channel: str, idempotency_key: str, text: str, *, ok: bool) -> None:
         """What had been answered in passing is answered now."""
-        self.sql.run("UPDATE seen SET said = ?, ok = ? WHERE place = ? AND once = ?", said, int(ok), place, once)
+        self.sql.run(
+            "UPDATE seen SET said = ?, ok = ? WHERE place = ? AND once = ?", text, int(ok), channel, idempotency_key
+        )
 
     @contextmanager
-    def taken_back(self) -> Iterator[None]:
+    def rolled_back(self) -> Iterator[None]:
         """What the block stores is undone at its end; what it raises is not."""
         self.sql.run("SAVEPOINT taken_back")
         yield
         self.sql.run("ROLLBACK TO SAVEPOINT taken_back")
         self.sql.run("RELEASE SAVEPOINT taken_back")
 
-    def leave_a_mark(self, name: str) -> None:
+    def write_probe_row(self, name: str) -> None:
         """Write one row, the same each time."""
         self.sql.run(
             "INSERT INTO seen (place, once, at, said, ok) VALUES ('vakhta', ?, ?, '', 1)"
@@ -207,7 +214,7 @@ class Tx:
             micros(self.now),
         )
 
-    def troubled(self, service: str) -> bool:
+    def has_unresolved_incident(self, service: str) -> bool:
         """Whether an unresolved incident is on that service."""
         found = self.sql.scalar(
             "SELECT 1 FROM incident WHERE service = ? AND service IS NOT NULL AND status <> 'resolved' LIMIT 1", service

@@ -31,7 +31,7 @@ CUT_LOG_AT_BYTES = 64 * 1024 * 1024
 _FAILURES = (*TROUBLES, sqlite3.DatabaseError)
 
 
-class Checkpoints:
+class WalCheckpointer:
     """Folds SQLite's log into the file, off the commit path.
 
     Under a steady load there are always new pages in the log when all others are folded, so it would never begin anew.

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote
 
-from bot.acting import Matched, Matcher, Silenced, Unsure
+from bot.acting import ActiveSilence, MatchedAlert, Matcher, OutcomeUnknown
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.model import Severity
 from bot.ports import Rejected
-from bot.tools.http import Api
+from bot.tools.http import HttpApi
 
 _CALLED = "Alertmanager"
 _PATIENCE = timedelta(seconds=10)
@@ -30,14 +30,14 @@ _FLAGS = {operator: flags for flags, operator in _OPERATORS.items()}
 Json = Mapping[str, object]
 
 
-class Alertmanager:
+class AlertmanagerClient:
     """`service` tells whose an alert is by its labels, None where nobody knows; the settings' services, usually."""
 
     def __init__(self, section: AlertmanagerSettings, service: Callable[[Mapping[str, str]], str | None]) -> None:
         assert section.api_url is not None, "without an address there is nobody to ask"
         self._section = section
         self._service = service
-        self._api = Api(
+        self._api = HttpApi(
             f"{section.api_url.rstrip('/')}/api/v2",
             called=_CALLED,
             token=section.api_token,
@@ -46,20 +46,20 @@ class Alertmanager:
             most=_MOST,
         )
 
-    def matched(self, matchers: Sequence[Matcher]) -> Sequence[Matched]:
+    def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
         flags = [("active", "true"), ("silenced", "false"), ("inhibited", "true")]
         return [self._seen(one) for one in self._alerts(flags, matchers)]
 
-    def quieted(self, silence_id: str) -> Sequence[Matched]:
+    def silenced_alerts(self, silence_id: str) -> Sequence[MatchedAlert]:
         flags = [("active", "false"), ("silenced", "true"), ("inhibited", "false")]
         return [self._seen(one) for one in self._alerts(flags, ()) if _silenced_by(one) == [silence_id]]
 
-    def standing(self, comment: str, *, ended: bool = False) -> Sequence[Silenced]:
-        told = _rows(self._api.look("GET", "/silences"))
+    def active(self, comment: str, *, ended: bool = False) -> Sequence[ActiveSilence]:
+        told = _rows(self._api.get("GET", "/silences"))
         found = [one for one in told if ended or _of(one, "status").get("state") in ("active", "pending")]
         return [_silence(one) for one in found if comment in _text(one, "comment")]
 
-    def silence(self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str) -> str:
+    def create(self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str) -> str:
         body = {
             "matchers": [_sent(one) for one in matchers],
             "startsAt": _LONG_AGO,
@@ -67,22 +67,24 @@ class Alertmanager:
             "createdBy": by,
             "comment": comment,
         }
-        told = self._api.change("POST", "/silences", body=body)
+        told = self._api.send("POST", "/silences", body=body)
         number = told.get("silenceID") if isinstance(told, dict) else None
         if not isinstance(number, str) or not number:
-            raise Unsure("Alertmanager took the silence and gave no number for it. Nobody knows whether it stands.")
+            raise OutcomeUnknown(
+                "Alertmanager took the silence and gave no number for it. Nobody knows whether it stands."
+            )
         return number
 
     def expire(self, silence_id: str) -> None:
-        self._api.change("DELETE", f"/silence/{quote(silence_id, safe='')}")
+        self._api.send("DELETE", f"/silence/{quote(silence_id, safe='')}")
 
     def _alerts(self, flags: Sequence[tuple[str, str]], matchers: Sequence[Matcher]) -> Sequence[Json]:
         filters = [("filter", _filter(one)) for one in matchers]
-        return _rows(self._api.look("GET", "/alerts", query=[*flags, *filters]))
+        return _rows(self._api.get("GET", "/alerts", query=[*flags, *filters]))
 
-    def _seen(self, alert: Json) -> Matched:
+    def _seen(self, alert: Json) -> MatchedAlert:
         labels = {name: value for name, value in _of(alert, "labels").items() if isinstance(value, str)}
-        return Matched(
+        return MatchedAlert(
             title=labels.get("alertname") or "(no alertname)",
             severity=self._severity(labels),
             service=self._service(labels) or "",
@@ -104,12 +106,12 @@ def _sent(matcher: Matcher) -> Json:
     return {"name": matcher.name, "value": matcher.value, "isRegex": regex, "isEqual": equal}
 
 
-def _silence(told: Json) -> Silenced:
+def _silence(told: Json) -> ActiveSilence:
     try:
         ends_at = datetime.fromisoformat(_text(told, "endsAt")).astimezone(UTC)
     except ValueError:
         raise _strange() from None
-    return Silenced(
+    return ActiveSilence(
         id=_text(told, "id"),
         matchers=tuple(_matcher(one) for one in _rows(told.get("matchers"))),
         ends_at=ends_at,

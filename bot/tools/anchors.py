@@ -12,14 +12,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bot.ports import Rejected, Speaks, Undelivered
+from bot.ports import Messenger, Rejected, Undelivered
 
-Anchor = Callable[[int, bytes, str], str]
+PutAnchor = Callable[[int, bytes, str], str]
 #: Puts (key, body) where nobody can take it out before a time, and returns its version. Raises `Rejected`.
 Keep = Callable[[str, bytes, datetime | None], str]
 
 
-def to_file(path: Path) -> Anchor:
+def to_file(path: Path) -> PutAnchor:
     """A line each, SIZE ROOT NOTE (the note in base64), on the disk before it counts.
 
     A line whose write ended in its midst (a crash, a full disk) is ended by the next one: nothing is taken out of the
@@ -52,7 +52,7 @@ def _torn(path: Path, size: int) -> bool:
         return False
 
 
-def to_bucket(keep: Keep, bucket: str, prefix: str, *, retained: timedelta | None) -> Anchor:
+def to_bucket(keep: Keep, bucket: str, prefix: str, *, retained: timedelta | None) -> PutAnchor:
     """An object each, PREFIX/SIZE.note. `retained`: how long nobody can take it out; None leaves that to the bucket.
 
     `keep` puts one into that bucket.
@@ -67,14 +67,14 @@ def to_bucket(keep: Keep, bucket: str, prefix: str, *, retained: timedelta | Non
     return put
 
 
-def to_chat(channel: Speaks, to: str | None) -> Anchor:
-    """A line each, as `Speaks.say` takes it."""
+def to_chat(channel: Messenger, to: str | None) -> PutAnchor:
+    """A line each, as `Speaks.post` takes it."""
 
     def put(size: int, root: bytes, note: str) -> str:
         del note  # its signature would fill the line, and what counts is that others have seen the root
         try:
-            return channel.say(f"audit log: {size} {b64encode(root).decode()}", to)
+            return channel.post(f"audit log: {size} {b64encode(root).decode()}", to)
         except Undelivered as trouble:
-            raise Rejected(trouble.said) from None
+            raise Rejected(trouble.message) from None
 
     return put

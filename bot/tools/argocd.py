@@ -14,11 +14,11 @@ from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
-from bot.acting import Moved, Unsure
-from bot.clusters import Thing
+from bot.acting import Conflict, OutcomeUnknown
+from bot.clusters import KubernetesObject
 from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.ports import Rejected
-from bot.tools.http import Api
+from bot.tools.http import HttpApi
 
 _CALLED = "Argo CD"
 _PATIENCE = timedelta(seconds=10)
@@ -33,55 +33,55 @@ _MOVED = (
 _UNFIT = "error applying patch"
 
 
-class ArgoCd:
+class ArgoCdClient:
     """`section` has an address and a token."""
 
     def __init__(self, section: ArgoCdSettings) -> None:
         assert section.url is not None, "without an address there is nobody to ask"
-        self._api = Api(f"{section.url.rstrip('/')}/api/v1", called=_CALLED, token=section.token, timeout=_PATIENCE)
+        self._api = HttpApi(f"{section.url.rstrip('/')}/api/v1", called=_CALLED, token=section.token, timeout=_PATIENCE)
 
-    def application(self, name: str, namespace: str = "") -> Thing | None:
+    def application(self, name: str, namespace: str = "") -> KubernetesObject | None:
         query = [("appNamespace", namespace)] if namespace else []
         try:
-            told = self._api.look("GET", f"/applications/{quote(name, safe='')}", query=query)
+            told = self._api.get("GET", f"/applications/{quote(name, safe='')}", query=query)
         except Rejected as refused:
-            if refused.code == "not_found" or (refused.code == "no_entry" and "(403)" in refused.said):
+            if refused.code == "not_found" or (refused.code == "no_entry" and "(403)" in refused.message):
                 return None
             raise
         if not isinstance(told, dict) or not isinstance(told.get("metadata"), dict):
             raise _strange()
         return told
 
-    def roll_back(self, application: Thing, number: int) -> None:
+    def roll_back(self, application: KubernetesObject, number: int) -> None:
         body = {"id": number, "dryRun": False, "prune": False}
         self._change("POST", f"{_path(application)}/rollback", {**_named(application), **body})
 
-    def patch(self, application: Thing, patch: object) -> None:
+    def patch(self, application: KubernetesObject, patch: object) -> None:
         body = {"patch": json.dumps(patch), "patchType": "json"}
         self._change("PATCH", _path(application), {**_named(application), **body})
 
-    def terminate(self, application: Thing) -> None:
+    def terminate(self, application: KubernetesObject) -> None:
         where = {name: value for name, value in _named(application).items() if name != "name"}
         self._change("DELETE", f"{_path(application)}/operation?{urlencode(where)}", None)
 
     def _change(self, verb: str, path: str, body: object) -> None:
         try:
-            self._api.change(verb, path, body=body)
+            self._api.send(verb, path, body=body)
         except Rejected as refused:
-            if any(one in refused.said for one in _MOVED):
-                raise Moved(refused.said.removesuffix(" Nothing was done.")) from None
+            if any(one in refused.message for one in _MOVED):
+                raise Conflict(refused.message.removesuffix(" Nothing was done.")) from None
             raise
-        except Unsure as unsure:
-            if _UNFIT in unsure.said:
-                raise Moved("the application was changed meanwhile") from None
+        except OutcomeUnknown as unsure:
+            if _UNFIT in unsure.message:
+                raise Conflict("the application was changed meanwhile") from None
             raise
 
 
-def _path(application: Thing) -> str:
+def _path(application: KubernetesObject) -> str:
     return f"/applications/{quote(application['metadata']['name'], safe='')}"
 
 
-def _named(application: Thing) -> Mapping[str, str]:
+def _named(application: KubernetesObject) -> Mapping[str, str]:
     """Which application is meant; with its project, so that one that is gone is told apart from one not to be seen."""
     meta = application["metadata"]
     project = str((application.get("spec") or {}).get("project") or "default")

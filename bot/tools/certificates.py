@@ -12,20 +12,20 @@ from concurrent.futures import Future
 from http import HTTPStatus
 
 from bot.ports import Rejected
-from bot.tools.signing import BadKey, Certificate, certificate_of
+from bot.tools.signing import BadKey, RsaCertificate, certificate_of
 
 _MOST = 32
 
 
-class Certificates:
+class CertificateCache:
     """`fetch` returns the PEM file at an address, or raises `Rejected`; it must give up by itself."""
 
     def __init__(self, fetch: Callable[[str], bytes]) -> None:
         self._fetch = fetch
-        self._held: dict[str, Future[Certificate]] = {}
+        self._held: dict[str, Future[RsaCertificate]] = {}
         self._lock = threading.Lock()
 
-    def at(self, address: str) -> Certificate:
+    def get(self, address: str) -> RsaCertificate:
         """Raises `Rejected` (503): it could not be had, or what is there is none."""
         with self._lock:
             promised = self._held.get(address)
@@ -37,7 +37,7 @@ class Certificates:
             self._keep(address, promised)
         return promised.result()
 
-    def _keep(self, address: str, promised: Future[Certificate]) -> None:
+    def _keep(self, address: str, promised: Future[RsaCertificate]) -> None:
         """Whatever happens, those who wait hear of it."""
         try:
             promised.set_result(self._fetched(address))
@@ -47,7 +47,7 @@ class Certificates:
             promised.set_exception(trouble)
             raise
 
-    def _fetched(self, address: str) -> Certificate:
+    def _fetched(self, address: str) -> RsaCertificate:
         try:
             return certificate_of(self._fetch(address))
         except (Rejected, BadKey) as trouble:

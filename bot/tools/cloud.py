@@ -29,7 +29,7 @@ class Bucket:
     endpoint_url: str | None = None
 
 
-def keep(bucket: Bucket, key: str, body: bytes, *, until: datetime | None) -> str:
+def put_locked_object(bucket: Bucket, key: str, body: bytes, *, until: datetime | None) -> str:
     """Put an object there that nobody can take out or write over before `until` (S3's Object Lock, COMPLIANCE).
 
     Without `until` the bucket's own default counts. Returns the object's version, or its ETag where it has none.
@@ -72,7 +72,7 @@ def secret(id_: str, key: str, *, endpoint_url: str | None = None) -> str:
     return _member(text, id_, key) if key else text
 
 
-def confirm(topic: str, token: str) -> str:
+def confirm_subscription(topic: str, token: str) -> str:
     """Let that topic of SNS send to the address that its token was sent to; returns the subscription's ARN.
 
     The token is all the proof that AWS asks for, so this is not signed: the bot needs no rights for it. The same token

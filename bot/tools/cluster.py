@@ -24,14 +24,14 @@ from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 from yaml import YAMLError
 
-from bot.acting import Moved, Unsure
-from bot.clusters import Access, How, Kind, Mapped, Ref, Thing
+from bot.acting import Conflict, OutcomeUnknown
+from bot.clusters import ClusterUser, KubernetesObject, ObjectRef, PatchType, ResourceAccess, ResourceKind
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
 from bot.redact import shown
 from bot.tools import refusals
 from bot.tools.credentials import in_time
-from bot.tools.refusals import Meant, Refusal
+from bot.tools.refusals import ApiError, ApiErrorKind
 
 _TRIES, _PATIENCE_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
 _PAGE = "500"
@@ -39,7 +39,7 @@ _MOST_PAGES = 200
 _MOST_SHOWN = 300
 #: Behind a refusal: what can be done about it.
 _HINTS: Mapping[str, str] = {
-    Meant.UNASKED: " The cluster takes no such change before that webhook answers; ask again then.",
+    ApiErrorKind.NOT_AUTHENTICATED: " The cluster takes no such change before that webhook answers; ask again then.",
 }
 _JSON = "application/json"
 #: The group that Kubernetes adds to whoever it knows; in a review it has to be said.
@@ -52,11 +52,11 @@ _load_account: Callable[..., object] = load_incluster_config
 _load_file: Callable[..., object] = load_kube_config
 
 
-class Kubernetes:
+class KubernetesClient:
     """`name` is the cluster's in the settings. Connects when it is first asked; safe to share between threads."""
 
     def __init__(
-        self, name: str, section: ClusterSettings, *, person: Mapped | None = None, api: ApiClient | None = None
+        self, name: str, section: ClusterSettings, *, person: ClusterUser | None = None, api: ApiClient | None = None
     ) -> None:
         self.name = name
         self._section = section
@@ -65,10 +65,12 @@ class Kubernetes:
         self._lock = threading.Lock()
         self._over = threading.Event()  # Never set: its wait is a pause.
 
-    def get(self, ref: Ref, sub: str = "") -> Thing | None:
+    def get(self, ref: ObjectRef, sub: str = "") -> KubernetesObject | None:
         return self._look(_path(ref.kind, ref.namespace, ref.name, sub))
 
-    def find(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> Sequence[Thing]:
+    def find(
+        self, kind: ResourceKind, namespace: str, *, labels: str = "", fields: str = ""
+    ) -> Sequence[KubernetesObject]:
         asked = {"limit": _PAGE, "labelSelector": labels, "fieldSelector": fields}
         query = {name: value for name, value in asked.items() if value}
         for _ in range(_TRIES):
@@ -78,21 +80,23 @@ class Kubernetes:
                 continue
         raise self._refused("changes faster than its lists can be read", HTTPStatus.GONE)
 
-    def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+    def patch(
+        self, ref: ObjectRef, patch: object, *, how: PatchType, by: str, sub: str = "", dry: bool = False
+    ) -> KubernetesObject:
         query = {"fieldManager": by} | ({"dryRun": "All"} if dry else {})
         path = _path(ref.kind, ref.namespace, ref.name, sub)
         return self._change("PATCH", path, query, patch, str(how), person=self._person)
 
-    def delete(self, ref: Ref, *, uid: str) -> None:
+    def delete(self, ref: ObjectRef, *, uid: str) -> None:
         path = _path(ref.kind, ref.namespace, ref.name)
         try:
             self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON, person=self._person)
         except Rejected as refused:
-            if refused.status != HTTPStatus.NOT_FOUND or refused.code != Meant.REFUSED:
+            if refused.status != HTTPStatus.NOT_FOUND or refused.code != ApiErrorKind.REFUSED:
                 raise
-            raise Moved(f"{ref} is gone") from None
+            raise Conflict(f"{ref} is gone") from None
 
-    def awaited(self, ref: Ref, since: Thing, patience: timedelta) -> Thing | None:
+    def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
         """A watch only wakes us. Whatever ends it (an event, a cut, 410), what counts is read anew."""
         fields = {"fieldSelector": f"metadata.name={ref.name}", "resourceVersion": since["metadata"]["resourceVersion"]}
         until = monotonic() + patience.total_seconds()
@@ -105,22 +109,24 @@ class Kubernetes:
             self._over.wait(min(1.0, max(0.0, until - monotonic())))  # A watch that is refused must not become a storm.
         return self.get(ref)
 
-    def allowed(self, access: Access) -> bool:
+    def allowed(self, access: ResourceAccess) -> bool:
         return self._review("selfsubjectaccessreviews", access, {}, self._person)
 
-    def granted(self, person: Mapped, access: Access) -> bool:
+    def allowed_for(self, person: ClusterUser, access: ResourceAccess) -> bool:
         whose = {"user": person.user, "groups": [*person.groups, _EVERYBODY]}
         return self._review("subjectaccessreviews", access, whose, None)
 
-    def acting_as(self, person: Mapped) -> Kubernetes:
-        return Kubernetes(self.name, self._section, person=person, api=self._connected())
+    def acting_as(self, person: ClusterUser) -> KubernetesClient:
+        return KubernetesClient(self.name, self._section, person=person, api=self._connected())
 
     def whoami(self) -> str:
         """As whom the cluster knows the bot; "" where it does not say, before Kubernetes 1.28."""
         told = self._look("/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}) or {}
         return str(((told.get("status") or {}).get("userInfo") or {}).get("username") or "")
 
-    def _review(self, kind: str, access: Access, whose: Mapping[str, object], asker: Mapped | None) -> bool:
+    def _review(
+        self, kind: str, access: ResourceAccess, whose: Mapping[str, object], asker: ClusterUser | None
+    ) -> bool:
         """A question, though it is a POST: it may be asked again."""
         resource, _, sub = access.resource.partition("/")
         attributes = {
@@ -135,8 +141,8 @@ class Kubernetes:
         told = self._look(f"/apis/authorization.k8s.io/v1/{kind}", body=body, person=asker) or {}
         return bool((told.get("status") or {}).get("allowed"))
 
-    def _pages(self, path: str, query: Mapping[str, str]) -> list[Thing]:
-        found: list[Thing] = []
+    def _pages(self, path: str, query: Mapping[str, str]) -> list[KubernetesObject]:
+        found: list[KubernetesObject] = []
         more = ""
         for _ in range(_MOST_PAGES):
             page = self._look(path, {**query, **({"continue": more} if more else {})}) or {}
@@ -147,8 +153,13 @@ class Kubernetes:
         raise self._refused("has more of these than can be listed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def _look(
-        self, path: str, query: Mapping[str, str] | None = None, *, body: object = None, person: Mapped | None = None
-    ) -> Thing | None:
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: object = None,
+        person: ClusterUser | None = None,
+    ) -> KubernetesObject | None:
         verb, sent, kind = ("GET", None, "") if body is None else ("POST", json.dumps(body).encode(), _JSON)
         for tried in range(1, _TRIES + 1):
             try:
@@ -167,30 +178,30 @@ class Kubernetes:
         return self._read(answer)
 
     def _change(
-        self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: Mapped | None
-    ) -> Thing:
+        self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: ClusterUser | None
+    ) -> KubernetesObject:
         dry = "dryRun" in query  # Whatever becomes of it, nothing was done.
         try:
             answer = self._send(verb, path, query, json.dumps(body).encode(), kind, person=person)
         except HTTPError as error:
             if dry or _unsent(error):
                 raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
-            raise Unsure(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
+            raise OutcomeUnknown(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
         refusal = _refusal(answer, kind)
         unread = answer.status < HTTPStatus.MULTIPLE_CHOICES and _json(answer) is None  # It was taken all the same.
-        if (unread or (refusal is not None and refusal.meant is Meant.UNKNOWN)) and not dry:
-            said = refusal.said if refusal else "what cannot be read"
-            raise Unsure(f"Cluster {self.name} answered {answer.status}: {said}")
-        if refusal is not None and refusal.meant is Meant.MOVED:
-            raise Moved(refusal.said)
+        if (unread or (refusal is not None and refusal.kind is ApiErrorKind.UNKNOWN)) and not dry:
+            said = refusal.message if refusal else "what cannot be read"
+            raise OutcomeUnknown(f"Cluster {self.name} answered {answer.status}: {said}")
+        if refusal is not None and refusal.kind is ApiErrorKind.CONFLICT:
+            raise Conflict(refusal.message)
         return self._read(answer, kind)
 
-    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> Thing:
+    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
         refusal = _refusal(answer, kind)
         if refusal is not None:
-            said = f"answered {answer.status}: {refusal.said}"
-            code = "refused" if refusal.meant is Meant.UNKNOWN else refusal.meant  # Of a look, nothing is unknown.
-            raise self._refused(said, answer.status, code, _HINTS.get(refusal.meant, ""))
+            said = f"answered {answer.status}: {refusal.message}"
+            code = "refused" if refusal.kind is ApiErrorKind.UNKNOWN else refusal.kind  # Of a look, nothing is unknown.
+            raise self._refused(said, answer.status, code, _HINTS.get(refusal.kind, ""))
         told = _json(answer)
         if not isinstance(told, dict):
             raise self._refused("answered what is no object of Kubernetes", HTTPStatus.BAD_GATEWAY, "unreadable")
@@ -204,7 +215,7 @@ class Kubernetes:
         body: bytes | None = None,
         kind: str = "",
         *,
-        person: Mapped | None = None,
+        person: ClusterUser | None = None,
     ) -> BaseHTTPResponse:
         url, headers = self._addressed(path, query)
         sent = HTTPHeaderDict(headers)
@@ -261,15 +272,15 @@ class Kubernetes:
             raise self._refused(said, HTTPStatus.SERVICE_UNAVAILABLE, "bad_kubeconfig") from None
         return made
 
-    def _refused(self, said: str, status: int, code: str = "refused", hint: str = "") -> Rejected:
-        return Rejected(f"Cluster {self.name} {said.rstrip('.')}. Nothing was done.{hint}", code=code, status=status)
+    def _refused(self, message: str, status: int, code: str = "refused", hint: str = "") -> Rejected:
+        return Rejected(f"Cluster {self.name} {message.rstrip('.')}. Nothing was done.{hint}", code=code, status=status)
 
 
 class _Outdated(Exception):
     """410: a list's next page, or a watch's version, is gone."""
 
 
-def _path(kind: Kind, namespace: str, name: str = "", sub: str = "") -> str:
+def _path(kind: ResourceKind, namespace: str, name: str = "", sub: str = "") -> str:
     begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
     where = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     parts = (kind.plural, quote(name, safe=""), sub)
@@ -282,11 +293,11 @@ def _wait(answer: BaseHTTPResponse, tried: int) -> float:
     return min(float(said) if said.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
 
 
-def _refusal(answer: BaseHTTPResponse, kind: str) -> Refusal | None:
+def _refusal(answer: BaseHTTPResponse, kind: str) -> ApiError | None:
     """None where it is a yes. `kind`: of what was sent."""
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return None
-    return refusals.read(answer.status, _json(answer), answer.reason or "", kind)
+    return refusals.classify(answer.status, _json(answer), answer.reason or "", kind)
 
 
 def _json(answer: BaseHTTPResponse) -> Any:

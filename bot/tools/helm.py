@@ -16,8 +16,8 @@ from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 
-from bot.acting import Unsure
-from bot.clusters import Mapped
+from bot.acting import OutcomeUnknown
+from bot.clusters import ClusterUser
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
 from bot.redact import redact
@@ -33,22 +33,22 @@ _VERSION = re.compile(r"v(\d+)\.(\d+)")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
-class Helm:
+class HelmClient:
     """`section`: of the cluster; it says which program, and how the cluster is reached."""
 
-    def __init__(self, section: ClusterSettings, *, person: Mapped | None = None) -> None:
+    def __init__(self, section: ClusterSettings, *, person: ClusterUser | None = None) -> None:
         self._section = section
         self._person = person
 
-    def acting_as(self, person: Mapped) -> Helm:
-        return Helm(self._section, person=person)
+    def acting_as(self, person: ClusterUser) -> HelmClient:
+        return HelmClient(self._section, person=person)
 
     def version(self) -> tuple[int, int]:
         with tempfile.TemporaryDirectory(prefix="vakhta-helm-") as place:
             try:
                 ended = self._run(["version", "--template={{.Version}}"], Path(place), _MARGIN)
-            except Unsure as unsure:  # It was only asked.
-                raise _refused(unsure.said, HTTPStatus.SERVICE_UNAVAILABLE) from None
+            except OutcomeUnknown as unsure:  # It was only asked.
+                raise _refused(unsure.message, HTTPStatus.SERVICE_UNAVAILABLE) from None
         found = _VERSION.match(ended.stdout.decode(errors="replace").strip())
         if found is None:
             raise _refused(f"{self._program} does not say which version it is.", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -87,9 +87,11 @@ class Helm:
                 f"{program} cannot be started ({type(error).__name__}).", HTTPStatus.SERVICE_UNAVAILABLE
             ) from None
         except subprocess.TimeoutExpired:
-            raise Unsure(f"Helm did not end within {int(patience.total_seconds())} s, and was stopped.") from None
+            raise OutcomeUnknown(
+                f"Helm did not end within {int(patience.total_seconds())} s, and was stopped."
+            ) from None
         if ended.returncode < 0:
-            raise Unsure(f"Helm was ended by signal {-ended.returncode}.")
+            raise OutcomeUnknown(f"Helm was ended by signal {-ended.returncode}.")
         return ended
 
     def _where(self) -> list[str]:
@@ -118,6 +120,6 @@ def _said(told: bytes) -> str:
     return f"{text[:_MOST_SHOWN] or 'no reason given'}."
 
 
-def _refused(said: str, status: int) -> Rejected:
+def _refused(message: str, status: int) -> Rejected:
     hint = "Set clusters.NAME.helm to the program's name or path."
-    return Rejected(f"{said} Nothing was done. {hint}", code="no_helm", status=status)
+    return Rejected(f"{message} Nothing was done. {hint}", code="no_helm", status=status)

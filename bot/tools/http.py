@@ -1,7 +1,7 @@
 """One HTTP API elsewhere, asked for JSON or for a file; the only file that knows requests.
 
 The promise: a caller always learns which of three it was. It was refused or never arrived, and nothing was done
-(`Rejected`); it was sent as a change and nobody knows (`Unsure`); or here is the answer. Nothing is ever sent twice.
+(`Rejected`); it was sent as a change and nobody knows (`OutcomeUnknown`); or here is the answer. Nothing is ever sent twice.
 Proxies, netrc and certificates out of the environment are not obeyed, a redirect is not followed.
 """
 
@@ -18,7 +18,7 @@ import requests
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 
-from bot.acting import Unsure
+from bot.acting import OutcomeUnknown
 from bot.ports import Rejected
 from bot.redact import REDACTED, redact
 
@@ -34,7 +34,7 @@ _CODES = {
 }
 
 
-class Api:
+class HttpApi:
     """`called` is its name in sentences. With `user`, `token` is that user's password (basic), else a bearer token.
 
     `timeout` is for connecting, and again from there to the end of the answer. Safe to share between threads.
@@ -62,7 +62,7 @@ class Api:
         self._patience = timeout.total_seconds()
         self._most = most
 
-    def look(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
+    def get(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
         """Ask what changes nothing there; returns the decoded JSON, None for an empty answer.
 
         Raises:
@@ -71,18 +71,18 @@ class Api:
         """
         try:
             return self._decoded(self._call(verb, path, query, body))
-        except Unsure as unsure:
+        except OutcomeUnknown as unsure:
             raise self._unknown(unsure) from None
 
-    def fetch(self, path: str = "") -> bytes:
-        """What stands there, as it is. Raises `Rejected` as `look` does."""
+    def download(self, path: str = "") -> bytes:
+        """What stands there, as it is. Raises `Rejected` as `get` does."""
         try:
             return self._call("GET", path, (), None)
-        except Unsure as unsure:
+        except OutcomeUnknown as unsure:
             raise self._unknown(unsure) from None
 
-    def change(self, verb: str, path: str, *, body: object = None) -> object:
-        """Change something there; returns as `look` does.
+    def send(self, verb: str, path: str, *, body: object = None) -> object:
+        """Change something there; returns as `get` does.
 
         Raises:
             Rejected: with `code` unreachable, no_entry, not_found, too_many, refused or redirected; nothing was done.
@@ -90,10 +90,10 @@ class Api:
         """
         try:
             return self._decoded(self._call(verb, path, (), body))
-        except Unsure as unsure:
-            raise Unsure(f"{unsure.said} Nobody knows whether it took effect.") from None
+        except OutcomeUnknown as unsure:
+            raise OutcomeUnknown(f"{unsure.message} Nobody knows whether it took effect.") from None
 
-    def fit(self, text: str) -> str:
+    def sanitize(self, text: str) -> str:
         """What the other side said, to be shown: a full sentence or the beginning of one, or "no reason given."."""
         text = text[:_MOST_LOOKED_AT]
         for secret in self._secrets:
@@ -112,7 +112,7 @@ class Api:
         """
         until = time.monotonic() + 2 * self._patience
         try:
-            with once() as session:
+            with one_attempt_session() as session:
                 asked = session.request(
                     verb,
                     f"{self._url}{path}",
@@ -161,16 +161,16 @@ class Api:
         """What the other side gives as its reason, fit to be shown; a full sentence, or "no reason given."."""
         try:
             text = self._read(answer, until).decode(errors="replace")
-        except (HTTPError, Unsure):
+        except (HTTPError, OutcomeUnknown):
             return "no reason given."
-        return self.fit(_reason(text))
+        return self.sanitize(_reason(text))
 
-    def _unknown(self, unsure: Unsure) -> Rejected:
+    def _unknown(self, unsure: OutcomeUnknown) -> Rejected:
         """A question that got no answer has changed nothing."""
-        said = f"{unsure.said} Nothing was done; try again, and look after {self._called} if it stays so."
+        said = f"{unsure.message} Nothing was done; try again, and look after {self._called} if it stays so."
         return Rejected(said, code=_why(unsure), status=HTTPStatus.BAD_GATEWAY)
 
-    def _failed(self, error: Exception) -> Rejected | Unsure:
+    def _failed(self, error: Exception) -> Rejected | OutcomeUnknown:
         """What went wrong, without the library's own sentence: that one holds addresses and headers."""
         if isinstance(error, requests.TooManyRedirects):
             return self._redirected()
@@ -185,7 +185,7 @@ class Api:
         return Rejected(f"{said} Correct its address in the settings.", code="redirected")
 
 
-def once() -> requests.Session:
+def one_attempt_session() -> requests.Session:
     """A session for one call of an SDK that takes one: nothing of the environment, no redirects. To be closed."""
     session = requests.Session()
     session.trust_env = False
@@ -193,22 +193,22 @@ def once() -> requests.Session:
     return session
 
 
-class _Failed(Unsure):
+class _Failed(OutcomeUnknown):
     """It answered that it broke."""
 
 
-class _Slow(Unsure):
+class _Slow(OutcomeUnknown):
     """It did not answer, or not to the end."""
 
 
-class _Unreadable(Unsure):
+class _Unreadable(OutcomeUnknown):
     """It answered, and nobody can tell what."""
 
 
 _STATUSES = frozenset(HTTPStatus)
 
 
-def _why(unsure: Unsure) -> str:
+def _why(unsure: OutcomeUnknown) -> str:
     if isinstance(unsure, _Failed):
         return "failed"
     return "unreadable" if isinstance(unsure, _Unreadable) else "no_answer"

@@ -13,13 +13,13 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from bot.integrations.prometheus.settings import MetricsSettings
-from bot.tools.http import once
+from bot.tools.http import one_attempt_session
 
 _logger = logging.getLogger(__name__)
 
 
-class Prometheus:
-    """Implements `acting.Gauge`. Safe to share between threads: each question has a connection of its own."""
+class PrometheusClient:
+    """Implements `acting.MetricsStore`. Safe to share between threads: each question has a connection of its own."""
 
     def __init__(self, section: MetricsSettings) -> None:
         self._url = section.url.rstrip("/")
@@ -41,7 +41,7 @@ class Prometheus:
         return None if any(map(math.isnan, values)) else bool(values)
 
     def _ask(self, expression: str) -> object:
-        with once() as session:
+        with one_attempt_session() as session:
             asked = PrometheusConnect(
                 self._url,
                 headers=self._headers,

@@ -1,4 +1,4 @@
-"""Open Policy Agent, asked for a second opinion on an action. Implements `rights.Opinion`.
+"""Open Policy Agent, asked for a second opinion on an action. Implements `rights.ExternalPolicy`.
 
 The promise: only a clear yes is one. A document that is undefined, an answer that nobody understands and one that does
 not come are objections, and say so. A mistake inside the policy must not make a denial vanish either, so built-in
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from bot.integrations.opa.settings import OpaSettings
 from bot.ports import Rejected
-from bot.tools.http import Api
+from bot.tools.http import HttpApi
 
 _CALLED = "Open Policy Agent"
 _NEEDED = "Without its yes no action is taken."
@@ -23,19 +23,19 @@ _MOST_REASONS = 3
 _DECISION = re.compile(r"[\w-]{1,64}")
 
 
-class Opa:
+class OpaClient:
     """Safe to share between threads: each question has a connection of its own."""
 
     def __init__(self, section: OpaSettings) -> None:
         self._path = section.path
-        self._api = Api(section.url, called=_CALLED, token=section.token, timeout=section.timeout, most=_MOST)
+        self._api = HttpApi(section.url, called=_CALLED, token=section.token, timeout=section.timeout, most=_MOST)
 
-    def objection(self, document: Mapping[str, object]) -> str:
+    def denial(self, document: Mapping[str, object]) -> str:
         """Why not, in full sentences for the asker; "" when there is nothing against it. Never raises."""
         try:
-            told = self._api.look("POST", f"/v1/data/{self._path}", query=_STRICT, body={"input": document})
+            told = self._api.get("POST", f"/v1/data/{self._path}", query=_STRICT, body={"input": document})
         except Rejected as refused:
-            return f"{refused.said} {_NEEDED}"
+            return f"{refused.message} {_NEEDED}"
         if not isinstance(told, Mapping):
             return f"{_CALLED} answered what is not understood. {_NEEDED}"
         if "result" not in told:
@@ -57,6 +57,6 @@ class Opa:
         """The policy's own, as sentences; "" where it gives none that is a text."""
         several = [told] if isinstance(told, str) else told if isinstance(told, list) else []
         texts = [one for one in several if isinstance(one, str) and one.strip()]
-        shown = [self._api.fit(one) for one in texts[:_MOST_REASONS]]
+        shown = [self._api.sanitize(one) for one in texts[:_MOST_REASONS]]
         more = [f"And {len(texts) - _MOST_REASONS} more."] if len(texts) > _MOST_REASONS else []
         return " ".join([*shown, *more])

@@ -15,7 +15,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-from bot.clusters import How
+from bot.clusters import PatchType
 from bot.redact import shown
 
 _MOST_READ, _MOST_SHOWN = 20_000, 500
@@ -29,12 +29,12 @@ _CONFLICTS = ("Operation cannot be fulfilled on ", "Apply failed with ")
 _UNFIT = "the server rejected our request due to an error in our request"
 
 
-class Meant(StrEnum):
+class ApiErrorKind(StrEnum):
     """What became of a write; each but UNKNOWN did nothing."""
 
-    MOVED = "moved"  #: it is not as the patch expects it, or its version is gone
+    CONFLICT = "moved"  #: it is not as the patch expects it, or its version is gone
     DENIED = "denied"  #: an admission webhook, a policy, a quota or the like says no
-    UNASKED = "unasked"  #: a webhook that has to be asked first does not answer, or broke
+    NOT_AUTHENTICATED = "unasked"  #: a webhook that has to be asked first does not answer, or broke
     NO_DRY_RUN = "no_dry_run"  #: a webhook takes none
     NO_ENTRY = "no_entry"  #: whoever asks may not
     REFUSED = "refused"
@@ -42,43 +42,43 @@ class Meant(StrEnum):
 
 
 #: Who speaks, by how the server begins; whatever the status is.
-_WORDED: tuple[tuple[re.Pattern[str], Meant], ...] = (
-    (re.compile(_BEGINS + r'admission webhook "[^"]*" does not support dry run'), Meant.NO_DRY_RUN),
-    (re.compile(_BEGINS + r'admission webhook "[^"]*" '), Meant.DENIED),
+_WORDED: tuple[tuple[re.Pattern[str], ApiErrorKind], ...] = (
+    (re.compile(_BEGINS + r'admission webhook "[^"]*" does not support dry run'), ApiErrorKind.NO_DRY_RUN),
+    (re.compile(_BEGINS + r'admission webhook "[^"]*" '), ApiErrorKind.DENIED),
     (
         re.compile(_BEGINS + r"""(?:ValidatingAdmissionPolicy|policy) ['"][^'"]*['"][^:]* denied request"""),
-        Meant.DENIED,
+        ApiErrorKind.DENIED,
     ),
-    (re.compile(_BEGINS + r'failed calling webhook "[^"]*"'), Meant.UNASKED),
-    (re.compile(_BEGINS + r"(?:Validating|Mutating)AdmissionWebhook/\S+ has panicked"), Meant.UNASKED),
+    (re.compile(_BEGINS + r'failed calling webhook "[^"]*"'), ApiErrorKind.NOT_AUTHENTICATED),
+    (re.compile(_BEGINS + r"(?:Validating|Mutating)AdmissionWebhook/\S+ has panicked"), ApiErrorKind.NOT_AUTHENTICATED),
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """`said`: the server's own words, fit to be shown, with whose they are."""
+class ApiError:
+    """`message`: the server's own words, fit to be shown, with whose they are."""
 
-    meant: Meant
-    said: str
+    kind: ApiErrorKind
+    message: str
 
 
-def read(status: int, told: object, otherwise: str, sent_as: str = "") -> Refusal:
+def classify(status: int, told: object, otherwise: str, sent_as: str = "") -> ApiError:
     """What that answer means. `told`: its body, `otherwise`: said where that is no Status; `sent_as`: of a patch."""
     body: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     words = body.get("message")
     said = words[:_MOST_READ] if isinstance(words, str) else ""
     meant = _meant(status, body, said, sent_as)
-    return Refusal(meant=meant, said=shown(said or otherwise, _MOST_SHOWN) or "no reason given")
+    return ApiError(kind=meant, message=shown(said or otherwise, _MOST_SHOWN) or "no reason given")
 
 
-def _meant(status: int, body: Mapping[str, Any], said: str, sent_as: str) -> Meant:
-    worded = next((meant for pattern, meant in _WORDED if pattern.match(said)), None)
+def _meant(status: int, body: Mapping[str, Any], message: str, sent_as: str) -> ApiErrorKind:
+    worded = next((meant for pattern, meant in _WORDED if pattern.match(message)), None)
     if worded is not None and status != HTTPStatus.UNAUTHORIZED:
         return worded
-    if status == HTTPStatus.CONFLICT and body.get("reason") == "Conflict" and said.startswith(_CONFLICTS):
-        return Meant.MOVED
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY and sent_as == How.STEPS and said.startswith(_UNFIT):
-        return Meant.MOVED
+    if status == HTTPStatus.CONFLICT and body.get("reason") == "Conflict" and message.startswith(_CONFLICTS):
+        return ApiErrorKind.CONFLICT
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and sent_as == PatchType.JSON and message.startswith(_UNFIT):
+        return ApiErrorKind.CONFLICT
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Meant.DENIED if _OTHERWISE.match(said) else Meant.NO_ENTRY
-    return Meant.UNKNOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Meant.REFUSED
+        return ApiErrorKind.DENIED if _OTHERWISE.match(message) else ApiErrorKind.NO_ENTRY
+    return ApiErrorKind.UNKNOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ApiErrorKind.REFUSED

@@ -29,7 +29,7 @@ class BadKey(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Certificate:
+class RsaCertificate:
     """Whose signature is whose, for a time."""
 
     key: RSAPublicKey
@@ -45,7 +45,7 @@ class Certificate:
         return True
 
 
-def certificate_of(pem: bytes) -> Certificate:
+def certificate_of(pem: bytes) -> RsaCertificate:
     """The first certificate in a PEM file. Raises `BadKey`: there is none, or none with an RSA key of 2048 bits."""
     try:
         read = x509.load_pem_x509_certificate(pem)
@@ -54,7 +54,7 @@ def certificate_of(pem: bytes) -> Certificate:
         raise BadKey("It is no certificate in PEM.") from None
     if not isinstance(key, RSAPublicKey) or key.key_size < _LEAST_BITS:
         raise BadKey(f"Its key is not RSA of at least {_LEAST_BITS} bits.")
-    return Certificate(key=key, since=read.not_valid_before_utc, until=read.not_valid_after_utc)
+    return RsaCertificate(key=key, since=read.not_valid_before_utc, until=read.not_valid_after_utc)
 
 
 def new_seed() -> str:

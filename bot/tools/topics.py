@@ -1,4 +1,4 @@
-"""Who may send through Amazon SNS: listed topics, by the signature on each message. Implements `ports.Proof`.
+"""Who may send through Amazon SNS: listed topics, by the signature on each message. Implements `ports.SenderVerifier`.
 
 The promise: nothing is fetched that the message alone decides, and never what a message gives as the way to confirm it
 (SubscribeURL). A subscription of a listed topic is confirmed by its token, at AWS itself.
@@ -14,8 +14,8 @@ from http import HTTPStatus
 
 from bot.ports import Rejected
 from bot.sources import sns_letter
-from bot.sources.sns_letter import Letter
-from bot.tools.certificates import Certificates
+from bot.sources.sns_letter import SnsMessage
+from bot.tools.certificates import CertificateCache
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +24,14 @@ _MOST_STRANGERS = 20
 _PER = timedelta(hours=1)
 
 
-class Topics:
+class SnsVerification:
     """`confirm` (topic, token) raises `Rejected` where it did not work. Safe to share between threads."""
 
     def __init__(
         self,
         topics: Collection[str],
         *,
-        certificates: Certificates,
+        certificates: CertificateCache,
         confirm: Callable[[str, str], object],
         now: Callable[[], datetime],
     ) -> None:
@@ -41,11 +41,11 @@ class Topics:
         self._now = now
         self._strangers: deque[datetime] = deque(maxlen=_MOST_STRANGERS)
 
-    def admit(self, body: bytes) -> None:
-        letter = sns_letter.opened(body)
+    def verify(self, body: bytes) -> None:
+        letter = sns_letter.parse_message(body)
         now = self._now()
-        sns_letter.check(letter, self._topics, now)
-        certificate = self._certificates.at(letter.certificate)
+        sns_letter.check_message(letter, self._topics, now)
+        certificate = self._certificates.get(letter.certificate)
         if not certificate.since <= now <= certificate.until:
             said = "The certificate in SigningCertURL is not valid now. Nothing was stored."
             raise _forged(f"{said} Is the clock of the bot's machine right?")
@@ -54,7 +54,7 @@ class Topics:
         if letter.kind == sns_letter.SUBSCRIBE:
             self._asked(letter, now)
 
-    def _asked(self, letter: Letter, now: datetime) -> None:
+    def _asked(self, letter: SnsMessage, now: datetime) -> None:
         """Somebody has subscribed the bot's address to that topic."""
         if letter.topic not in self._topics:
             self._count_stranger(now)
@@ -62,8 +62,8 @@ class Topics:
         try:
             self._confirm(letter.topic, letter.token)
         except Rejected as refused:
-            logger.warning("subscription not confirmed", extra={"topic": letter.topic, "why": refused.said})
-            said = f"{refused.said}. Nothing was stored. Send it again."
+            logger.warning("subscription not confirmed", extra={"topic": letter.topic, "why": refused.message})
+            said = f"{refused.message}. Nothing was stored. Send it again."
             raise Rejected(said, code="not_confirmed", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
         logger.info("subscription confirmed", extra={"topic": letter.topic})
 
@@ -74,5 +74,5 @@ class Topics:
         self._strangers.append(now)
 
 
-def _forged(said: str) -> Rejected:
-    return Rejected(said, code="forged", status=HTTPStatus.FORBIDDEN)
+def _forged(message: str) -> Rejected:
+    return Rejected(message, code="forged", status=HTTPStatus.FORBIDDEN)

@@ -19,55 +19,64 @@ from typing import Protocol
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
-from bot.intake import Unstored
-from bot.model import Delivered
+from bot.intake import NotStored
+from bot.model import AlertBatch
 from bot.ports import Rejected, Source
-from bot.web.answers import CLOSE, RETRY, Answer, Taken, accepted, not_stored, refused, request_id_of
-from bot.web.inflate import Stopped, check_kind, plain
-from bot.web.inflow import Gone, Inflow
-from bot.web.proofs import MOST, Proofs
-from bot.web.turns import Crowded, Turns
+from bot.web.answers import (
+    CLOSE,
+    RETRY,
+    AlertAnswer,
+    IntakeReceipt,
+    accepted_answer,
+    not_stored_answer,
+    refused_answer,
+    request_id_of,
+)
+from bot.web.inflate import SenderLeft, check_kind, decoded_body
+from bot.web.inflow import BodyReader, SenderGone
+from bot.web.proofs import MOST, SenderVerification
+from bot.web.turns import LargeBodies, TooManyBodies
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "/alerts/"
 
 
-class Take(Protocol):
+class Submit(Protocol):
     """Store a delivery. `done` is called in the loop's thread, once: after the commit, or with why there was none."""
 
-    def __call__(self, delivered: Delivered, done: Callable[[Taken | Exception], None], /) -> object: ...
+    def __call__(self, delivered: AlertBatch, done: Callable[[IntakeReceipt | Exception], None], /) -> object: ...
 
 
-class Keep(Protocol):
+class Quarantine(Protocol):
     """Keep what could not be read and raise an incident of it, in one commit, and tell `done` after it."""
 
     def __call__(
-        self, source: str, body: bytes, rejected: Rejected, done: Callable[[Taken | Exception], None], /
+        self, source: str, body: bytes, rejected: Rejected, done: Callable[[IntakeReceipt | Exception], None], /
     ) -> object: ...
 
 
 #: (source, code, request_id): a sender was turned away.
-Alarm = Callable[[str, str, str], object]
+OnRefused = Callable[[str, str, str], object]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class BodyLimits:
     body: int = 16 * 2**20  #: bytes, as they come
     inflated: int = 16 * 2**20  #: bytes, after gzip
     inline: int = 128 * 2**10  #: bytes; a larger body is read beside the loop, which other senders are waiting for
-    within: timedelta = timedelta(seconds=10)  #: for all of a body to arrive
+    deadline: timedelta = timedelta(seconds=10)  #: for all of a body to arrive
 
 
-def fingerprint(token: SecretStr) -> bytes:
+def token_digest(token: SecretStr) -> bytes:
     """What of a sender's token is held here: enough to know it again."""
     return hashlib.sha256(token.get_secret_value().encode()).digest()
 
 
-class Intake:
-    """`tokens` holds, by source, the `fingerprint` of each valid token; two are valid while one is being replaced.
+class AlertsEndpoint:
+    """`tokens` holds, by source, the `token_digest` of each valid token; two are valid while one is being replaced.
 
-    A source in `proofs` has none: its messages are checked instead, whatever their headers say.
+    A source in `verifiers` has none: its messages are checked instead, whatever their headers say.
     """
 
     def __init__(
@@ -75,33 +84,33 @@ class Intake:
         sources: Mapping[str, Source],
         tokens: Mapping[str, Sequence[bytes]],
         *,
-        take: Take,
-        keep: Keep,
-        alarm: Alarm,
-        limits: Limits | None = None,
-        proofs: Proofs | None = None,
+        submit: Submit,
+        quarantine: Quarantine,
+        on_refused: OnRefused,
+        limits: BodyLimits | None = None,
+        verifiers: SenderVerification | None = None,
     ) -> None:
-        self._limits = limits or Limits()
+        self._limits = limits or BodyLimits()
         self._sources = {PREFIX + name: (name, source) for name, source in sources.items()}
         self._tokens = tuple((known, name) for name in sources for known in tokens.get(name, ()))
-        self._take = take
-        self._keep = keep
-        self._alarm = alarm
-        self._inflow = Inflow(most=self._limits.body, within=self._limits.within)
-        self._proofs = proofs or Proofs({})
-        self._unproven = Inflow(most=MOST, within=self._limits.within)
-        self._turns = Turns(sources)
+        self._take = submit
+        self._keep = quarantine
+        self._alarm = on_refused
+        self._inflow = BodyReader(limit=self._limits.body, deadline=self._limits.deadline)
+        self._proofs = verifiers or SenderVerification({})
+        self._unproven = BodyReader(limit=MOST, deadline=self._limits.deadline)
+        self._turns = LargeBodies(sources)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         try:
             answer = await self._answer(scope, headers, receive)
-        except Gone:
+        except SenderGone:
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.fields})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Delivered | None:
+    def read_ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> AlertBatch | None:
         """The delivery, where its sender is known and nothing is to be said against it.
 
         None: there is, and calling the app tells what; nothing has been done.
@@ -118,16 +127,16 @@ class Intake:
         except Exception:  # noqa: BLE001 - the app reads it once more, and tells or logs what is wrong
             return None
 
-    def store(self, delivered: Delivered, headers: Mapping[bytes, bytes], tell: Callable[[Answer], None]) -> None:
-        """`tell` is called once, in the loop's thread: after the commit, or when there is none."""
+    def store(self, delivered: AlertBatch, headers: Mapping[bytes, bytes], send: Callable[[AlertAnswer], None]) -> None:
+        """`send` is called once, in the loop's thread: after the commit, or when there is none."""
 
-        def done(taken: Taken | Exception) -> None:
+        def done(taken: IntakeReceipt | Exception) -> None:
             if isinstance(taken, Exception):
                 request_id = request_id_of(headers)
                 _log_loss(taken, "delivery not stored", delivered.source, request_id)
-                tell(not_stored(request_id))
+                send(not_stored_answer(request_id))
             else:
-                tell(accepted(delivered, taken))
+                send(accepted_answer(delivered, taken))
 
         try:
             self._take(delivered, done)
@@ -139,14 +148,14 @@ class Intake:
         self._proofs.stop()
         self._turns.stop()
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> AlertAnswer:
         place = self._sources.get(scope["path"])
         if place is None:
             nothing = Rejected("There is nothing at this address.", code="not_found", status=404)
-            return refused(nothing, request_id_of(headers))
+            return refused_answer(nothing, request_id_of(headers))
         if scope["method"] != "POST":
             wrong = Rejected("Alerts are sent with POST.", code="method_not_allowed", status=405)
-            return refused(wrong, request_id_of(headers), (b"allow", b"POST"))
+            return refused_answer(wrong, request_id_of(headers), (b"allow", b"POST"))
         name = place[0]
         proven = name in self._proofs
         stranger = None if proven else self._stranger(name, headers.get(b"authorization"))
@@ -156,41 +165,41 @@ class Intake:
             body, whole = await (self._unproven if proven else self._inflow).read(receive)
         except TimeoutError:
             # Not 408: it may have arrived in time and waited for its turn here, and a 4xx is final for Alertmanager.
-            within = f"{self._limits.within.total_seconds():g} s"
+            within = f"{self._limits.deadline.total_seconds():g} s"
             said = f"The body was not read within {within}. Nothing was stored. Send it again."
-            return refused(Rejected(said, code="too_slow", status=503), request_id_of(headers), RETRY, CLOSE)
+            return refused_answer(Rejected(said, code="too_slow", status=503), request_id_of(headers), RETRY, CLOSE)
         if proven:
             try:
-                await self._proofs.admit(name, body, whole=whole)
+                await self._proofs.verify(name, body, whole=whole)
             except Rejected as unproven:
                 return self._turned_away(name, unproven, headers)
         return await self._taken(place[1], headers, body, receive, whole=whole)
 
     async def _taken(
         self, source: Source, headers: dict[bytes, bytes], body: bytes, receive: Receive, *, whole: bool
-    ) -> Answer:
+    ) -> AlertAnswer:
         """What a known sender sent, stored or kept."""
         try:
             delivered = await self._read(source, headers, body, receive, whole=whole)
         except Rejected as unread:
             return await self._kept(source.name, headers, body, unread)
-        except Crowded:
+        except TooManyBodies:
             request_id = request_id_of(headers)
             logger.warning("delivery not read, too many wait", extra={"source": source.name, "request_id": request_id})
-            return not_stored(request_id)
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            return not_stored_answer(request_id)
+        waiting: asyncio.Future[AlertAnswer] = asyncio.get_running_loop().create_future()
         self.store(delivered, headers, _teller(waiting))
         return await waiting
 
-    def _turned_away(self, name: str, why: Rejected, headers: Mapping[bytes, bytes]) -> Answer:
+    def _turned_away(self, name: str, why: Rejected, headers: Mapping[bytes, bytes]) -> AlertAnswer:
         """Nothing is kept of it. Where it is we who cannot tell, the sender has to send it again."""
         request_id = request_id_of(headers)
         if why.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             self._alarm(name, why.code, request_id)
         if why.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return refused(why, request_id)
+            return refused_answer(why, request_id)
         logger.warning("sender not checked", extra={"source": name, "code": why.code, "request_id": request_id})
-        return refused(why, request_id, RETRY)
+        return refused_answer(why, request_id, RETRY)
 
     def _stranger(self, name: str, authorization: bytes | None) -> Rejected | None:
         """Why this sender is turned away; None for one we know. Every token is compared, whichever fits."""
@@ -209,7 +218,7 @@ class Intake:
 
     async def _read(
         self, source: Source, headers: dict[bytes, bytes], body: bytes, receive: Receive, *, whole: bool
-    ) -> Delivered:
+    ) -> AlertBatch:
         if not whole:
             said = f"Limit {self._limits.body // 2**20} MiB. Nothing was stored as an alert. Set max_alerts."
             raise Rejected(said, code="too_large", status=413)
@@ -220,12 +229,12 @@ class Intake:
 
     def _understood(
         self, source: Source, headers: dict[bytes, bytes], body: bytes, left: Callable[[], bool] = lambda: False
-    ) -> Delivered:
-        """`left` is asked whether its sender waits no longer; then it raises `Stopped`."""
+    ) -> AlertBatch:
+        """`left` is asked whether its sender waits no longer; then it raises `SenderLeft`."""
         if source.name not in self._proofs:
-            body = plain(headers, body, self._limits.inflated, left)
+            body = decoded_body(headers, body, self._limits.inflated, left)
         if left():
-            raise Stopped
+            raise SenderLeft
         try:
             return source.read(_Headers(headers), body)
         except Rejected:
@@ -236,19 +245,19 @@ class Intake:
             said = "The bot could not read this, by a fault of its own. Nothing was stored as an alert."
             raise Rejected(said, code="not_read", status=422) from error
 
-    async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> Answer:
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> AlertAnswer:
+        waiting: asyncio.Future[AlertAnswer] = asyncio.get_running_loop().create_future()
         tell = _teller(waiting)
         request_id = request_id_of(headers)
 
-        def done(taken: Taken | Exception) -> None:
+        def done(taken: IntakeReceipt | Exception) -> None:
             if isinstance(taken, Exception):
                 _log_loss(taken, "delivery not kept", name, request_id)
-                tell(not_stored(request_id))
+                tell(not_stored_answer(request_id))
             else:
                 about = {"source": name, "code": unread.code, "request_id": request_id}
                 logger.warning("delivery kept unread", extra=about)
-                tell(refused(unread, request_id))
+                tell(refused_answer(unread, request_id))
 
         try:
             self._keep(name, body, unread, done)
@@ -273,16 +282,16 @@ class _Headers(Mapping[str, str]):
         return len(self._raw)
 
 
-def _log_loss(why: Exception, said: str, source: str, request_id: str) -> None:
+def _log_loss(why: Exception, message: str, source: str, request_id: str) -> None:
     """Trouble of the database in one line, a fault of ours with its trace."""
-    if isinstance(why, Unstored):
-        logger.warning(said, extra={"source": source, "why": str(why), "request_id": request_id})
+    if isinstance(why, NotStored):
+        logger.warning(message, extra={"source": source, "why": str(why), "request_id": request_id})
     else:
-        logger.error(said, extra={"source": source, "request_id": request_id}, exc_info=why)
+        logger.error(message, extra={"source": source, "request_id": request_id}, exc_info=why)
 
 
-def _teller(waiting: asyncio.Future[Answer]) -> Callable[[Answer], None]:
-    def tell(answer: Answer) -> None:
+def _teller(waiting: asyncio.Future[AlertAnswer]) -> Callable[[AlertAnswer], None]:
+    def tell(answer: AlertAnswer) -> None:
         if not waiting.done():  # the server has stopped waiting
             waiting.set_result(answer)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from bot.model import Delivered
+from bot.model import AlertBatch
 from bot.ports import Rejected
 from bot.web.errors import error_body
 
@@ -23,7 +23,7 @@ _JSON: Field = (b"content-type", b"application/json")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
-class Taken(Protocol):
+class IntakeReceipt(Protocol):
     """What the intake did with a delivery, told after its commit."""
 
     @property
@@ -34,7 +34,7 @@ class Taken(Protocol):
     def incidents(self) -> tuple[int, ...]: ...
 
 
-class Answer(NamedTuple):
+class AlertAnswer(NamedTuple):
     """Status, header fields with content-length among them, and the body."""
 
     status: int
@@ -42,24 +42,24 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def accepted(delivered: Delivered, taken: Taken) -> Answer:
+def accepted_answer(delivered: AlertBatch, receipt: IntakeReceipt) -> AlertAnswer:
     """All of it is stored; 202 where something in it had to be mended or left out."""
     told: dict[str, object] = {
-        "accepted": taken.accepted,
-        "status": taken.code,
-        "incidents": taken.incidents,
-        "flags": delivered.flags,
+        "accepted": receipt.accepted,
+        "status": receipt.code,
+        "incidents": receipt.incidents,
+        "flags": delivered.repairs,
     }
     if delivered.rejected:
         told["rejected"] = [{"path": path, "message": said} for path, said in delivered.rejected]
-    mended = delivered.rejected or delivered.kept_for or "time_replaced" in delivered.flags
+    mended = delivered.rejected or delivered.keep_reason or "time_replaced" in delivered.repairs
     return _spoken(202 if mended else 200, msgspec.json.encode(told))
 
 
-def not_stored(request_id: str) -> Answer:
+def not_stored_answer(request_id: str) -> AlertAnswer:
     """The sender has to send it again."""
     said = "This was not stored. Send it again."
-    return refused(Rejected(said, code="not_stored", status=503), request_id, RETRY)
+    return refused_answer(Rejected(said, code="not_stored", status=503), request_id, RETRY)
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:
@@ -68,12 +68,12 @@ def request_id_of(headers: Mapping[bytes, bytes]) -> str:
     return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def refused(why: Rejected, request_id: str, *more: Field) -> Answer:
+def refused_answer(refusal: Rejected, request_id: str, *more: Field) -> AlertAnswer:
     """The one shape of every refusal."""
-    if why.status == HTTPStatus.UNAUTHORIZED:
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
         more += ((b"www-authenticate", b"Bearer"),)
-    return _spoken(why.status, error_body(why.code, why.said, request_id), *more)
+    return _spoken(refusal.status, error_body(refusal.code, refusal.message, request_id), *more)
 
 
-def _spoken(status: int, body: bytes, *more: Field) -> Answer:
-    return Answer(status, (_JSON, (b"content-length", b"%d" % len(body)), *more), body)
+def _spoken(status: int, body: bytes, *more: Field) -> AlertAnswer:
+    return AlertAnswer(status, (_JSON, (b"content-length", b"%d" % len(body)), *more), body)

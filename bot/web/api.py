@@ -23,8 +23,8 @@ from starlette.responses import JSONResponse, Response
 from bot.model import Event, Incident, Severity, Status
 from bot.ports import Rejected
 from bot.store.engine import Store
-from bot.store.reading import AlertView, DeliveryView, Reading
-from bot.web.guard import Guard
+from bot.store.reading import AlertView, DeliveryView, Reader
+from bot.web.guard import Auth
 from bot.web.runs_out import MOST_RUNS, RunOut, RunsOut, last_runs, runs_about
 
 logger = logging.getLogger(__name__)
@@ -119,10 +119,10 @@ class IncidentInFull(IncidentOut):
     runs: list[RunOut]
 
 
-def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
+def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
     """The API's routes; every one of them asks the guard first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
-    window = Window(store, threads=threads)
+    window = StoreReads(store, threads=threads)
     router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
 
     @router.get("/incidents", summary="List incidents, newest first", response_model=IncidentsOut)
@@ -131,7 +131,7 @@ def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
     ) -> Response:
-        return _json(await window.look(lambda seen: _page(seen, status, limit, before)))
+        return _json(await window.read(lambda seen: _page(seen, status, limit, before)))
 
     @router.get(
         "/incidents/{incident_id}",
@@ -142,7 +142,7 @@ def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
         incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)],
         mark: Annotated[str, Query(max_length=64, description="Only if it is the incident of that mark.")] = "",
     ) -> Response:
-        shown = await window.look(lambda seen: _in_full(seen, incident_id, mark))
+        shown = await window.read(lambda seen: _in_full(seen, incident_id, mark))
         if shown is None and mark:
             raise Rejected(_ANOTHER.format(number=incident_id), code="another_incident", status=404)
         if shown is None:
@@ -151,12 +151,12 @@ def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
 
     @router.get("/runs", summary="The last runs of actions and how each stands", response_model=RunsOut, tags=["runs"])
     async def list_runs(limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = MOST_RUNS) -> Response:
-        return _json(await window.look(lambda seen: last_runs(seen, limit)))
+        return _json(await window.read(lambda seen: last_runs(seen, limit)))
 
     return router
 
 
-def publish_contract(app: FastAPI, guard: Guard) -> None:
+def publish_contract(app: FastAPI, guard: Auth) -> None:
     """Serve the OpenAPI document; FastAPI's own pages for it load scripts from elsewhere, so they stay off."""
 
     @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(guard.admit)])
@@ -164,7 +164,7 @@ def publish_contract(app: FastAPI, guard: Guard) -> None:
         return JSONResponse(app.openapi())
 
 
-class Window:
+class StoreReads:
     """The store as the API looks at it, each time in one view, on threads that nothing else waits for."""
 
     def __init__(self, store: Store, *, threads: Executor) -> None:
@@ -174,7 +174,7 @@ class Window:
         self._free = asyncio.Semaphore(AT_ONCE)
         self._quiet_until = 0.0
 
-    async def look(self, what: Callable[[Reading], _Seen]) -> _Seen:
+    async def read(self, what: Callable[[Reader], _Seen]) -> _Seen:
         """Raises `Rejected` 503 when the store does not answer in time."""
         try:
             async with asyncio.timeout(_WITHIN_S):
@@ -189,7 +189,7 @@ class Window:
                 logger.exception("store not readable")
             raise Rejected("The store does not answer. See /readyz.", code="store_down", status=503) from broken
 
-    def _read(self, what: Callable[[Reading], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
+    def _read(self, what: Callable[[Reader], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
         try:
             with self._store.read() as seen:
                 return what(seen)
@@ -207,14 +207,14 @@ def event_out(event_id: int, event: Event) -> EventOut:
         id=event_id,
         incident_id=event.incident_id,
         at=event.at,
-        what=event.what,
+        what=event.type,
         by=event.by,
-        said=event.said,
+        said=event.text,
         via=event.via,
     )
 
 
-def _page(seen: Reading, status: Status | None, limit: int, before: int | None) -> bytes:
+def _page(seen: Reader, status: Status | None, limit: int, before: int | None) -> bytes:
     found = seen.incidents(status=status, limit=limit + 1, before=before)
     page = found[:limit]
     listed = IncidentsOut(
@@ -224,7 +224,7 @@ def _page(seen: Reading, status: Status | None, limit: int, before: int | None) 
     return listed.model_dump_json().encode()
 
 
-def _in_full(seen: Reading, incident_id: int, mark: str) -> bytes | None:
+def _in_full(seen: Reader, incident_id: int, mark: str) -> bytes | None:
     """None where there is none of that number, or it is not that of the mark."""
     incident = seen.incident(incident_id)
     if incident is None or mark not in ("", incident.mark):

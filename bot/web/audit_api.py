@@ -17,10 +17,10 @@ from starlette.responses import Response
 
 from bot.store import ledger
 from bot.store.engine import Store
-from bot.store.ledger import Recorded, Wanted
-from bot.store.reading import Reading
-from bot.web.api import Window
-from bot.web.guard import Guard
+from bot.store.ledger import EntryFilter, RecordedEntry
+from bot.store.reading import Reader
+from bot.web.api import StoreReads
+from bot.web.guard import Auth
 
 _MOST_ID = 2**63 - 1
 _CODE = r"^VK[0-9]{3}[IWE]$"
@@ -57,10 +57,10 @@ class EntriesOut(BaseModel):
     next: int | None
 
 
-def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
+def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
     """The one route; it asks the guard first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
-    window = Window(store, threads=threads)
+    window = StoreReads(store, threads=threads)
     router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["audit"])
 
     @router.get("/audit", summary="The audit log, newest first", response_model=EntriesOut)
@@ -73,20 +73,20 @@ def routes(store: Store, guard: Guard, *, threads: Executor) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
     ) -> Response:
-        wanted = Wanted(since=since, until=until, incident_id=incident, code=code or "")
-        page = await window.look(lambda seen: _page(seen, wanted, limit, before))
+        wanted = EntryFilter(since=since, until=until, incident_id=incident, code=code or "")
+        page = await window.read(lambda seen: _page(seen, wanted, limit, before))
         return Response(page, media_type="application/json")
 
     return router
 
 
-def _page(seen: Reading, wanted: Wanted, limit: int, before: int | None) -> bytes:
+def _page(seen: Reader, wanted: EntryFilter, limit: int, before: int | None) -> bytes:
     found = ledger.newest(seen.sql, wanted, before=before, limit=limit + 1)
     page = found[:limit]
     following = page[-1].id if len(found) > limit else None
     return _ENCODER.encode({"entries": [_shown(one) for one in page], "next": following})
 
 
-def _shown(one: Recorded) -> dict[str, Any]:
+def _shown(one: RecordedEntry) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.json.decode(one.body)
     return {"id": one.id, "pos": one.pos, "leaf": one.leaf.hex() if one.leaf else None, **body}

@@ -21,9 +21,9 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from bot.ports import Channel, Rejected
 from bot.web.body import read_body
 from bot.web.feed import Feed
-from bot.web.guard import Guard
+from bot.web.guard import Auth
 from bot.web.inbound import answer
-from bot.words import clean
+from bot.words import storable
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _READ = ["GET", "HEAD"]
 class Board:
     """Pages, live story and console. `console` None: the board can be looked at and not typed at."""
 
-    def __init__(self, *, feed: Feed, guard: Guard, console: Channel | None, threads: Executor, version: str) -> None:
+    def __init__(self, *, feed: Feed, guard: Auth, console: Channel | None, threads: Executor, version: str) -> None:
         self._feed = feed
         self._guard = guard
         self._console = console
@@ -71,7 +71,7 @@ class Board:
             "board.html",
             console=self._console is not None,
             key=self._guard.page_key,
-            open_api=not self._guard.asks_for_a_token,
+            open_api=not self._guard.requires_token,
         )
 
     async def hand_out(self, name: str, request: Request) -> Response:
@@ -97,7 +97,7 @@ class Board:
         """Words typed on the board, or behind one of its buttons."""
         if self._console is None:
             raise Rejected("The console is off (channels.console). Use your chat.", code="not_found", status=404)
-        body = await read_body(request, most=_MOST_WORDS)
+        body = await read_body(request, limit=_MOST_WORDS)
         _check_once(body)
         loop = asyncio.get_running_loop()
         headers = dict(request.headers.items())
@@ -125,5 +125,5 @@ def _check_once(body: bytes) -> None:
     except (ValueError, RecursionError):
         return
     once = sent.get("once") if isinstance(sent, dict) else None
-    if isinstance(once, str) and clean(once) != once:
+    if isinstance(once, str) and storable(once) != once:
         raise Rejected("`once` is text without NUL and lone surrogates.", code="bad_once", status=422)

@@ -12,17 +12,17 @@ from bot.ports import Rejected
 _WITHIN_S = 10.0
 
 
-async def read_body(request: Request, *, most: int) -> bytes:
-    """At most `most` bytes. Raises `Rejected`: 413 too large, 408 too slow, 400 cut off."""
-    if _declared(request) > most:
-        raise _too_large(most)
+async def read_body(request: Request, *, limit: int) -> bytes:
+    """At most `limit` bytes. Raises `Rejected`: 413 too large, 408 too slow, 400 cut off."""
+    if _declared(request) > limit:
+        raise _too_large(limit)
     held = bytearray()
     try:
         async with asyncio.timeout(_WITHIN_S):
             async for piece in request.stream():
                 held += piece
-                if len(held) > most:
-                    raise _too_large(most)
+                if len(held) > limit:
+                    raise _too_large(limit)
     except TimeoutError:
         raise Rejected("The body did not arrive within 10 s.", code="too_slow", status=408) from None
     except ClientDisconnect:

@@ -21,7 +21,7 @@ _REMEMBERED_S = 180.0
 _MOST = 4096  #: before those that are over are looked for; there cannot be more than this machine has ports
 
 
-class Carriers:
+class ProxiedConnections:
     """From the loop's own thread. `now`: seconds that only grow."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
@@ -29,17 +29,17 @@ class Carriers:
         self._until: dict[Address, float] = {}
         self._most = _MOST
 
-    def note(self, scope: Scope) -> None:
+    def observe(self, scope: Scope) -> None:
         """Look at one request, in the order in which they come on their connection."""
         client = scope.get("client")
         if client is None or not is_loopback(client[0]):
             return
-        if self.carries(client) or any(is_of_a_proxy(name.decode("latin-1")) for name, _ in scope["headers"]):
+        if self.has_seen_proxy(client) or any(is_of_a_proxy(name.decode("latin-1")) for name, _ in scope["headers"]):
             self._until[client] = self._now() + _REMEMBERED_S
             if len(self._until) > self._most:
                 self._forget()
 
-    def carries(self, client: Address) -> bool:
+    def has_seen_proxy(self, client: Address) -> bool:
         """Whether a proxy has spoken on the connection of that client."""
         return self._until.get(client, 0.0) > self._now()
 

@@ -44,7 +44,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def of_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the signature is Starlette's
-        return refusal(bug(), request_id_of(request))
+        return refusal(internal_error_body(), request_id_of(request))
 
 
 def refusal(error: Rejected, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -56,16 +56,16 @@ def refusal(error: Rejected, request_id: str, headers: Mapping[str, str] | None 
         sent["retry-after"] = "5"
     if error.status == HTTPStatus.REQUEST_TIMEOUT:
         sent["connection"] = "close"  # what is still to come of the body would hold the connection for ever
-    body = error_body(error.code, error.said, request_id)
+    body = error_body(error.code, error.message, request_id)
     return Response(body, error.status, sent, media_type="application/json")
 
 
-def error_body(code: str, said: str, request_id: str) -> bytes:
-    error = {"code": code, "message": said, "request_id": request_id}
+def error_body(code: str, message: str, request_id: str) -> bytes:
+    error = {"code": code, "message": message, "request_id": request_id}
     return json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def bug() -> Rejected:
+def internal_error_body() -> Rejected:
     """What the sender is told of a fault that is ours."""
     return Rejected(_SAID[500], code="internal", status=500)
 

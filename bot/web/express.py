@@ -14,8 +14,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
-from bot.web.alerts import PREFIX, Intake
-from bot.web.answers import Answer, Field
+from bot.web.alerts import PREFIX, AlertsEndpoint
+from bot.web.answers import AlertAnswer, Field
 from bot.web.framing import HOST
 
 _MOST_HEAD = 4096
@@ -50,46 +50,46 @@ _KNOWN = frozenset(
 _STATUS = {status: f"HTTP/1.1 {status} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
-class Line(Protocol):
+class FastPathConnection(Protocol):
     """A connection that has offered a request; one of the two is called, once, in the loop's thread."""
 
-    def tell(self, answer: Answer, /) -> None:
+    def send_answer(self, answer: AlertAnswer, /) -> None:
         """After the commit."""
 
-    def refuse(self, data: bytes, /) -> None:
+    def use_slow_path(self, data: bytes, /) -> None:
         """It is no ordinary webhook, and nothing has been done."""
 
 
-class Express:
-    """`take` what `intake` would take.
+class FastPath:
+    """`try_request` what `intake` would take.
 
     What connections offer is read when the loop has heard all that speak now. Read one by one in between, the same
     requests took the rate of a crowd down by a fifth: each time, the kernel and the other thread have used the
     processor's caches for something else.
     """
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: AlertsEndpoint) -> None:
         self._intake = intake
-        self._offered: deque[tuple[bytes, Line]] = deque()
+        self._offered: deque[tuple[bytes, FastPathConnection]] = deque()
 
-    def offer(self, data: bytes, line: Line, loop: AbstractEventLoop) -> bool:
-        """Whether `data` may be an ordinary webhook: then `line` hears of it soon."""
+    def offer(self, data: bytes, connection: FastPathConnection, loop: AbstractEventLoop) -> bool:
+        """Whether `data` may be an ordinary webhook: then `connection` hears of it soon."""
         if not data.startswith(_BEGINS):
             return False
         if not self._offered:
             loop.call_soon(self._read_all, loop)
-        self._offered.append((data, line))
+        self._offered.append((data, connection))
         return True
 
     def _read_all(self, loop: AbstractEventLoop) -> None:
         while self._offered:
             data, line = self._offered.popleft()
-            if not self.take(data, line.tell):
+            if not self.try_request(data, line.send_answer):
                 loop.call_soon(self._read_all, loop)  # the others: what breaks now is this line's own trouble
-                line.refuse(data)
+                line.use_slow_path(data)
                 return
 
-    def take(self, data: bytes, tell: Callable[[Answer], None]) -> bool:
+    def try_request(self, data: bytes, tell: Callable[[AlertAnswer], None]) -> bool:
         """Whether `data` was an ordinary webhook: then `tell` is called once, in the loop's thread, after the commit.
 
         False: nothing was done.
@@ -98,14 +98,14 @@ class Express:
         if read is None:
             return False
         path, headers, body = read
-        delivered = self._intake.ordinary(path, headers, body)
+        delivered = self._intake.read_ordinary(path, headers, body)
         if delivered is None:
             return False
         self._intake.store(delivered, headers, tell)
         return True
 
 
-def in_bytes(answer: Answer, *more: Field) -> bytes:
+def answer_bytes(answer: AlertAnswer, *more: Field) -> bytes:
     """As it goes over the wire."""
     fields = b"".join([b"%b: %b\r\n" % field for field in (*more, *answer.fields)])
     return b"%b%b\r\n%b" % (_STATUS[HTTPStatus(answer.status)], fields, answer.body)

@@ -38,7 +38,7 @@ _PING = b"event: ping\ndata: {}\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class FeedLine:
     """A line that belongs to no incident. One of the same name takes the place of the one before."""
 
     name: str
@@ -46,28 +46,28 @@ class Spoken:
     text: str
 
 
-class Bell:
+class FeedSignal:
     """Rung after a commit, from any thread; carries lines that are no events. Costs nothing while nobody watches."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rung = asyncio.Event()
         self._on_its_way = False
-        self._spoken: deque[Spoken] = deque(maxlen=_FRESH)
+        self._spoken: deque[FeedLine] = deque(maxlen=_FRESH)
 
     def say(self, name: str, text: str) -> bool:
         """False: nobody watches, and it is not said."""
         if self._loop is None:
             return False
-        self._spoken.append(Spoken(name, datetime.now(UTC).isoformat(), text))
-        self.ring()
+        self._spoken.append(FeedLine(name, datetime.now(UTC).isoformat(), text))
+        self.notify()
         return True
 
-    def spoken(self) -> list[Spoken]:
+    def take_lines(self) -> list[FeedLine]:
         """What was said since this was last asked."""
         return [self._spoken.popleft() for _ in range(len(self._spoken))]
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         loop = self._loop
         if loop is None or self._on_its_way:
             return
@@ -79,7 +79,7 @@ class Bell:
         """From the loop that waits."""
         self._loop = asyncio.get_running_loop()
 
-    def rest(self) -> None:
+    def detach(self) -> None:
         self._loop = None
         self._spoken.clear()
 
@@ -106,9 +106,9 @@ class _Told:
 class Feed:
     """One tail for all clients; it looks at the store only while there are any."""
 
-    def __init__(self, store: Store, bell: Bell, *, threads: Executor) -> None:
+    def __init__(self, store: Store, signal: FeedSignal, *, threads: Executor) -> None:
         self._store = store
-        self._bell = bell
+        self._bell = signal
         self._threads = threads
         self._tail: deque[_Told] = deque(maxlen=_TAIL)
         self._serial = 0
@@ -154,7 +154,7 @@ class Feed:
         self._clients -= 1
         if self._clients or self._looking is None:
             return
-        self._bell.rest()
+        self._bell.detach()
         self._looking.cancel()
         self._looking = None
         self._looked = asyncio.Event()
@@ -183,7 +183,7 @@ class Feed:
         failing = False
         while not self._closed:
             try:
-                self._take(await loop.run_in_executor(self._threads, self._read), self._bell.spoken())
+                self._take(await loop.run_in_executor(self._threads, self._read), self._bell.take_lines())
                 failing = False
             except Exception:
                 if not failing:  # once: a store that is down for an hour is one line, not an hour of lines
@@ -199,7 +199,7 @@ class Feed:
             after = self._tail[-1].event_id if self._tail else max(0, seen.newest_event() - _FILL)
             return [event_out(event_id, event) for event_id, event in seen.events_since(after, limit=_TAIL)]
 
-    def _take(self, events: list[EventOut], lines: list[Spoken]) -> None:
+    def _take(self, events: list[EventOut], lines: list[FeedLine]) -> None:
         for event in events:
             self._keep(event.id, f"id: {event.id}\ndata: {event.model_dump_json()}\n\n")
         for line in lines:

@@ -20,7 +20,7 @@ from fastapi import APIRouter, Request
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse, Response
 
-from bot.canaries import Canary, Hook, Question
+from bot.canaries import Canary, GateCheck, GateHook
 from bot.ports import Rejected
 from bot.store.engine import Unavailable
 from bot.web.body import read_body
@@ -47,17 +47,17 @@ class _Shown(msgspec.Struct):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asks:
+class GateClients:
     """Who may ask, by cluster, and what they are told."""
 
-    answer: Callable[[Question], bool]
+    answer: Callable[[GateCheck], bool]
     tokens: Mapping[str, Sequence[SecretStr]] = field(default_factory=dict)
 
 
-class Flagger:
+class FlaggerEndpoint:
     """`refused`: told of those who are not believed."""
 
-    def __init__(self, asks: Asks, *, threads: Executor, refused: Callable[[str, str], None]) -> None:
+    def __init__(self, asks: GateClients, *, threads: Executor, refused: Callable[[str, str], None]) -> None:
         self._answer = asks.answer
         self._digests = [
             (cluster, sha256(one.get_secret_value().encode()).digest())
@@ -69,20 +69,20 @@ class Flagger:
 
     def routes(self) -> APIRouter:
         router = APIRouter(prefix="/flagger/gate", include_in_schema=False)
-        router.add_api_route(f"/{Hook.PROMOTION}", self.promotion, methods=["POST"])
-        router.add_api_route(f"/{Hook.ROLLBACK}", self.rollback, methods=["POST"])
+        router.add_api_route(f"/{GateHook.PROMOTION}", self.promotion, methods=["POST"])
+        router.add_api_route(f"/{GateHook.ROLLBACK}", self.rollback, methods=["POST"])
         return router
 
     async def promotion(self, request: Request) -> Response:
         """May it be promoted?"""
-        return await self._asked(request, Hook.PROMOTION)
+        return await self._asked(request, GateHook.PROMOTION)
 
     async def rollback(self, request: Request) -> Response:
         """Is it to go back?"""
-        return await self._asked(request, Hook.ROLLBACK)
+        return await self._asked(request, GateHook.ROLLBACK)
 
-    async def _asked(self, request: Request, hook: Hook) -> Response:
-        question = self._question(await read_body(request, most=_MOST), hook)
+    async def _asked(self, request: Request, hook: GateHook) -> Response:
+        question = self._question(await read_body(request, limit=_MOST), hook)
         try:
             async with asyncio.timeout(_WITHIN_S):
                 yes = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
@@ -93,14 +93,14 @@ class Flagger:
             raise Rejected(said, code="gate_shut", status=HTTPStatus.FORBIDDEN)
         return PlainTextResponse("open\n")
 
-    def _question(self, body: bytes, hook: Hook) -> Question:
+    def _question(self, body: bytes, hook: GateHook) -> GateCheck:
         cluster = self._cluster_of(body)
         try:
             asked = msgspec.json.decode(body, type=_Asked)
         except msgspec.DecodeError as error:
             raise Rejected(f"This is not what Flagger sends: {error}.", code="not_valid", status=400) from None
         canary = Canary(cluster=cluster, namespace=asked.namespace, name=asked.name)
-        return Question(canary=canary, hook=hook, revision=asked.checksum)
+        return GateCheck(canary=canary, hook=hook, revision=asked.checksum)
 
     def _cluster_of(self, body: bytes) -> str:
         try:

@@ -98,12 +98,12 @@ def has_bare_lf(end: bytes) -> bool:
     return rest.count(b"\n") > rest.count(b"\r\n")
 
 
-class Strict(h11.Connection):
+class StrictParser(h11.Connection):
     """A connection's requests, one at a time: h11 sees a head when `fault_of` has found nothing in it."""
 
-    why = NOT_HTTP  #: said of the request that was refused
+    fault = NOT_HTTP  #: said of the request that was refused
     waits = False  #: a head has begun and is not all here
-    spent = False  #: there is more to read than one turn of the loop is given: call `grant` and go on
+    is_spent = False  #: there is more to read than one turn of the loop is given: call `grant` and go on
     paused = False  #: what is here already is not read before something else is done
     in_body = False  #: the last byte belonged to one
     _left = _EVENTS_AT_ONCE
@@ -114,10 +114,10 @@ class Strict(h11.Connection):
 
     def grant(self) -> None:
         """A new turn of the loop."""
-        self._left, self.spent = _EVENTS_AT_ONCE, False
+        self._left, self.is_spent = _EVENTS_AT_ONCE, False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
-        """As h11's. Raises RemoteProtocolError, and `why` says it in words."""
+        """As h11's. Raises RemoteProtocolError, and `fault` says it in words."""
         self.in_body = self.their_state is h11.SEND_BODY
         event = self._next_event()
         self.paused = event is h11.PAUSED
@@ -129,14 +129,14 @@ class Strict(h11.Connection):
         if self.their_state is h11.MUST_CLOSE:
             return h11.PAUSED  # what follows the last request is nobody's; h11 would refuse the request for it
         if not self._left:
-            self.spent = True
+            self.is_spent = True
             return h11.PAUSED
         self._left -= 1
         before = self.trailing_data[0] if self._in_chunks else b""
         try:
             event = super().next_event()
         except h11.RemoteProtocolError as refused:
-            self.why = TRAILERS if refused.error_status_hint == _TOO_LONG else NOT_HTTP
+            self.fault = TRAILERS if refused.error_status_hint == _TOO_LONG else NOT_HTTP
             raise
         if isinstance(event, h11.Request):
             self._in_chunks = any(name == b"transfer-encoding" for name, _ in event.headers)
@@ -157,6 +157,6 @@ class Strict(h11.Connection):
             self._refuse(NOT_HTTP)
         return end >= 0
 
-    def _refuse(self, why: str) -> None:
-        self.why = why
-        raise h11.RemoteProtocolError(why)
+    def _refuse(self, reason: str) -> None:
+        self.fault = reason
+        raise h11.RemoteProtocolError(reason)

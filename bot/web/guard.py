@@ -27,9 +27,9 @@ from pydantic import SecretStr
 
 from bot.model import CONSOLE
 from bot.ports import Rejected
-from bot.web.carriers import Carriers
+from bot.web.carriers import ProxiedConnections
 from bot.web.nearby import host_name, is_loopback, is_near, is_of_another_site
-from bot.web.owner import Account, Address, account_behind, is_service
+from bot.web.owner import Address, UnixAccount, account_behind, is_service
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _QUIET_S = 60.0
 _MOST_LOOKUPS = 64
 
 
-class Guard:
+class Auth:
     """Lets a request pass or raises `Rejected`. Holds secrets, so it has no repr of its fields."""
 
     def __init__(
@@ -50,8 +50,8 @@ class Guard:
         api_token: SecretStr | None,
         refused: Callable[[str, str], None],
         threads: Executor,
-        carriers: Carriers,
-        holder: Callable[[Address, Address], Account | None] = account_behind,
+        carriers: ProxiedConnections,
+        holder: Callable[[Address, Address], UnixAccount | None] = account_behind,
     ) -> None:
         """`refused`: told which door turned somebody away, and by which code; `holder`: as `account_behind`."""
         self._public_host = (urlsplit(public_url).hostname or "").lower()
@@ -70,7 +70,7 @@ class Guard:
         return self._page_key
 
     @property
-    def asks_for_a_token(self) -> bool:
+    def requires_token(self) -> bool:
         """Whether the API is for bearers and the board's page alone, on this machine too."""
         return self._token is not None
 
@@ -126,7 +126,7 @@ class Guard:
         """Peer, proxies, Host and browser: what a request, or one before it on its connection, says or leaves out."""
         client = request.scope.get("client") or ("", 0)
         near = is_near(client[0], request.scope["http_version"], request.headers)
-        if not near or self._carriers.carries(client):
+        if not near or self._carriers.has_seen_proxy(client):
             raise self._stranger()
         name = host_name(request.headers.getlist("host"))
         # Who comes by the public name comes from elsewhere, through a proxy that says nothing of itself.
@@ -177,28 +177,28 @@ class Guard:
             self._tell_once("a connection of no person's account was refused", str(account))
             raise self._stranger("This connection belongs to no person of this machine, but to a service's account.")
 
-    def _tell_once(self, said: str, why: str) -> None:
+    def _tell_once(self, message: str, reason: str) -> None:
         if monotonic() >= self._quiet_until:
             self._quiet_until = monotonic() + _QUIET_S
-            logger.warning(said, extra={"why": why})
+            logger.warning(message, extra={"why": reason})
 
-    def _other_site(self, said: str) -> Rejected:
+    def _other_site(self, message: str) -> Rejected:
         return self._turned_away(
-            CONSOLE, f"{said} Nothing was done. Open the board and type there.", code="wrong_origin", status=403
+            CONSOLE, f"{message} Nothing was done. Open the board and type there.", code="wrong_origin", status=403
         )
 
-    def _stranger(self, said: str = "Only this machine may look without a token.") -> Rejected:
+    def _stranger(self, message: str = "Only this machine may look without a token.") -> Rejected:
         return self._turned_away(
             "board",
-            f"{said} Send `Authorization: Bearer` with server.api_token"
+            f"{message} Send `Authorization: Bearer` with server.api_token"
             " to the API, or reach the board through `ssh -L 8080:127.0.0.1:8080 <machine>`.",
             code="auth_required",
             status=401,
         )
 
-    def _turned_away(self, door: str, said: str, *, code: str, status: int) -> Rejected:
+    def _turned_away(self, door: str, message: str, *, code: str, status: int) -> Rejected:
         self._refused(door, code)
-        return Rejected(said, code=code, status=status)
+        return Rejected(message, code=code, status=status)
 
 
 def _busy() -> Rejected:

@@ -23,7 +23,7 @@ Check = Callable[[], str | None]
 _READ = ["GET", "HEAD"]
 
 
-class Health:
+class HealthEndpoint:
     """Runs the checks side by side, each within `within_s` seconds.
 
     `shown` are told beside them and decide nothing: a chat that is down must not take the intake out of a balancer. No

@@ -18,8 +18,8 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bot.meters import Meters
-from bot.ports import Channel, Heard, Rejected
+from bot.meters import Metrics
+from bot.ports import Channel, Rejected, WebhookResponse
 from bot.web.body import read_body
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _MOST = 512 * 1024
 _MOST_WAITING = 64  # of a channel; platforms give up after 3 to 10 s; a longer queue would only answer the dead
 
 
-class Inbound:
+class ChannelWebhooks:
     """The doors under `/in/`, one for each channel that listens over HTTP.
 
     `threads` gives a channel its own; `refused` is told which channel turned a sender away, and by which code.
@@ -39,7 +39,7 @@ class Inbound:
         channels: Mapping[str, Channel],
         *,
         threads: Callable[[str], Executor],
-        meters: Meters,
+        meters: Metrics,
         refused: Callable[[str, str], None],
     ) -> None:
         # The board's line has its own door, with its own checks of who is typing.
@@ -51,10 +51,10 @@ class Inbound:
 
     def routes(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
-        router.add_api_route("/in/{name}", self.hear, methods=["POST"])
+        router.add_api_route("/in/{name}", self.receive, methods=["POST"])
         return router
 
-    async def hear(self, request: Request, name: str) -> Response:
+    async def receive(self, request: Request, name: str) -> Response:
         """Hand one request to its channel."""
         channel = self._channels.get(name)
         if channel is None:
@@ -71,7 +71,7 @@ class Inbound:
     async def _hear(self, request: Request, channel: Channel) -> Response:
         ignored = channel.ignores_above
         try:
-            body = await read_body(request, most=ignored or _MOST)
+            body = await read_body(request, limit=ignored or _MOST)
         except Rejected as refused:
             if ignored is None or refused.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 raise
@@ -81,7 +81,7 @@ class Inbound:
         self._outcomes.labels(channel.name, "taken").inc()
         return answer(heard)
 
-    async def _receive(self, channel: Channel, headers: Mapping[str, str], body: bytes) -> Heard:
+    async def _receive(self, channel: Channel, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         threads = self._threads(channel.name)
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, channel.receive, headers, body)
@@ -99,6 +99,6 @@ class Inbound:
             self._refused(name, refusal.code)
 
 
-def answer(heard: Heard) -> Response:
+def answer(heard: WebhookResponse) -> Response:
     # The header is set as it is: Starlette would add a charset to text types that carry none.
     return Response(heard.body, heard.status, headers={"content-type": heard.content_type})

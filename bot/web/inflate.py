@@ -20,11 +20,11 @@ _GZIP = 31  #: zlib's word for it: the largest window, with gzip's own head and 
 _JSON = b"application/json"
 
 
-class Stopped(Exception):
+class SenderLeft(Exception):
     """Nobody waits for it any more."""
 
 
-def plain(headers: Mapping[bytes, bytes], body: bytes, most: int, stopped: Callable[[], bool]) -> bytes:
+def decoded_body(headers: Mapping[bytes, bytes], body: bytes, most: int, stopped: Callable[[], bool]) -> bytes:
     """As `inflate`, where the headers say that it is JSON in gzip; the body itself where they say that it is JSON."""
     check_kind(headers)
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
@@ -62,7 +62,7 @@ def inflate(body: bytes, most: int, stopped: Callable[[], bool] = lambda: False)
     view = memoryview(body)
     for start in range(0, len(body), _SLICE):
         if stopped():
-            raise Stopped
+            raise SenderLeft
         piece: memoryview | bytes = view[start : start + _SLICE]
         while piece:
             if member is None:

@@ -17,16 +17,16 @@ _HEAD = 64 * 1024  #: how much of a body that is too large is kept, to show what
 _DRAINED = 4
 
 
-class Gone(Exception):
+class SenderGone(Exception):
     """The sender hung up; there is nobody to answer."""
 
 
-class Inflow:
-    """Reads bodies of at most `most` bytes, each within `within`."""
+class BodyReader:
+    """Reads bodies of at most `limit` bytes, each within `deadline`."""
 
-    def __init__(self, *, most: int, within: timedelta) -> None:
-        self._most = most
-        self._within_s = within.total_seconds()
+    def __init__(self, *, limit: int, deadline: timedelta) -> None:
+        self._most = limit
+        self._within_s = deadline.total_seconds()
         self._due: dict[asyncio.Task[object], float] = {}
         self._sweeping = False
 
@@ -93,6 +93,6 @@ class Inflow:
 def _piece(message: object) -> bytes:
     assert isinstance(message, dict), "ASGI messages are dicts"
     if message["type"] == "http.disconnect":
-        raise Gone
+        raise SenderGone
     piece: bytes = message.get("body", b"")
     return piece

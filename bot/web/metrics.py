@@ -13,21 +13,21 @@ from concurrent.futures import Executor, Future
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bot.meters import CONTENT_TYPE, Debt, Meters
+from bot.meters import CONTENT_TYPE, Metrics, OutboxSize
 
 logger = logging.getLogger(__name__)
 
 _WITHIN_S = 2.0
 
 
-class Scrape:
+class MetricsEndpoint:
     """Prints the meters."""
 
-    def __init__(self, meters: Meters, owed: Callable[[], Iterable[Debt]], *, threads: Executor) -> None:
+    def __init__(self, meters: Metrics, outbox_sizes: Callable[[], Iterable[OutboxSize]], *, threads: Executor) -> None:
         self._meters = meters
-        self._owed = owed
+        self._owed = outbox_sizes
         self._threads = threads
-        self._asking: Future[tuple[Debt, ...] | None] | None = None
+        self._asking: Future[tuple[OutboxSize, ...] | None] | None = None
 
     def routes(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -39,7 +39,7 @@ class Scrape:
         text = await loop.run_in_executor(self._threads, self._meters.text, await self._ask())
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
-    async def _ask(self) -> tuple[Debt, ...] | None:
+    async def _ask(self) -> tuple[OutboxSize, ...] | None:
         """What is owed; None when the store does not say. One that hangs costs one thread, however many scrape."""
         if self._asking is None or self._asking.done():
             self._asking = self._threads.submit(self._count)
@@ -48,7 +48,7 @@ class Scrape:
         except TimeoutError:
             return None
 
-    def _count(self) -> tuple[Debt, ...] | None:
+    def _count(self) -> tuple[OutboxSize, ...] | None:
         try:
             return tuple(self._owed())
         except Exception:

@@ -25,12 +25,12 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UnixAccount:
     uid: int
     shell: str | None  #: None: this machine, or container, knows no account of that uid
 
 
-def account_behind(client: Address, server: Address) -> Account | None:
+def account_behind(client: Address, server: Address) -> UnixAccount | None:
     """The account whose process holds the client's socket; None where none is found that holds it.
 
     Raises:
@@ -47,7 +47,7 @@ def account_behind(client: Address, server: Address) -> Account | None:
                 raise
             continue  # no IPv6 here
         if found is not None:
-            return Account(found, _shell_of(found))
+            return UnixAccount(found, _shell_of(found))
     return None
 
 
@@ -61,7 +61,7 @@ def uid_in(lines: Iterable[str], rows: Iterable[str]) -> int | None:
     return None
 
 
-def is_service(account: Account, *, own: int) -> bool:
+def is_service(account: UnixAccount, *, own: int) -> bool:
     """Whether that is no person's account, such as a proxy's, or a container's beside ours. Root's and our own are."""
     if account.uid in (0, own):
         return False

@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
-from bot.ports import Proof, Rejected
+from bot.ports import Rejected, SenderVerifier
 
 _THREADS = 4
 _MOST_WAITING = 64
 MOST = 2 * 2**20  #: bytes of a body: SNS carries 256 KiB, and JSON may write a byte of it as six
 
 
-class Proofs:
+class SenderVerification:
     """`proofs` by source. Threads are made when they are first needed."""
 
-    def __init__(self, proofs: Mapping[str, Proof]) -> None:
+    def __init__(self, proofs: Mapping[str, SenderVerifier]) -> None:
         self._proofs = proofs
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="proof")
         self._waiting = 0
@@ -30,8 +30,8 @@ class Proofs:
         """Whether that source is known by its messages, and not by a token."""
         return name in self._proofs
 
-    async def admit(self, name: str, body: bytes, *, whole: bool) -> None:
-        """As `Proof.admit`. A body that is not whole, and one too many at once, are refused unseen."""
+    async def verify(self, name: str, body: bytes, *, whole: bool) -> None:
+        """As `Proof.verify`. A body that is not whole, and one too many at once, are refused unseen."""
         if not whole:
             said = f"Limit {MOST // 2**20} MiB. Nothing was stored."
             raise Rejected(said, code="too_large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -40,7 +40,7 @@ class Proofs:
             raise Rejected(said, code="busy", status=HTTPStatus.SERVICE_UNAVAILABLE)
         self._waiting += 1
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._proofs[name].admit, body)
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._proofs[name].verify, body)
         finally:
             self._waiting -= 1
 

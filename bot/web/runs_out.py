@@ -7,9 +7,9 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from bot import states
-from bot.states import Standing, State
+from bot.states import RunState, RunStatus
 from bot.store import standing
-from bot.store.reading import Reading
+from bot.store.reading import Reader
 
 #: At once.
 MOST_RUNS = 50
@@ -22,7 +22,7 @@ class RunOut(BaseModel):
     words: str
     by: str
     target: str
-    state: State
+    state: RunState
     why: str
     todo: str
     began_at: datetime
@@ -39,27 +39,27 @@ class RunsOut(BaseModel):
     runs: list[RunOut]
 
 
-def last_runs(seen: Reading, limit: int) -> bytes:
+def last_runs(seen: Reader, limit: int) -> bytes:
     return RunsOut(runs=[_run(one) for one in standing.last(seen.sql, limit)]).model_dump_json().encode()
 
 
-def runs_about(seen: Reading, incident_id: int) -> list[RunOut]:
+def runs_about(seen: Reader, incident_id: int) -> list[RunOut]:
     return [_run(one) for one in standing.about(seen.sql, incident_id, MOST_RUNS)]
 
 
-def _run(one: Standing) -> RunOut:
+def _run(one: RunStatus) -> RunOut:
     return RunOut(
         id=one.run,
-        words=one.words,
+        words=one.command,
         by=one.by,
         target=one.target,
         state=one.state,
-        why=states.reason(one),
-        todo=states.todo(one),
+        why=states.reason_of(one),
+        todo=states.next_step(one),
         began_at=one.began_at,
         ended_at=one.ended_at,
         incident_id=one.incident_id,
-        undoes=one.undoes or None,
+        undoes=one.undo_of or None,
         undone_by=one.undone_by or None,
         undone_at=one.undone_at,
     )

@@ -22,23 +22,23 @@ from pydantic import SecretStr
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.meters import Debt, Meters
+from bot.meters import Metrics, OutboxSize
 from bot.ports import Channel
 from bot.store.engine import Store
 from bot.web import api, audit_api
-from bot.web.alerts import Intake
+from bot.web.alerts import AlertsEndpoint
 from bot.web.board import Board
-from bot.web.carriers import Carriers
-from bot.web.errors import answer_errors, bug, refusal
-from bot.web.express import Express
-from bot.web.feed import Bell, Feed
-from bot.web.flagger import Asks, Flagger
-from bot.web.guard import Guard
-from bot.web.health import Check, Health
-from bot.web.inbound import Inbound
-from bot.web.metrics import Scrape
+from bot.web.carriers import ProxiedConnections
+from bot.web.errors import answer_errors, internal_error_body, refusal
+from bot.web.express import FastPath
+from bot.web.feed import Feed, FeedSignal
+from bot.web.flagger import FlaggerEndpoint, GateClients
+from bot.web.guard import Auth
+from bot.web.health import Check, HealthEndpoint
+from bot.web.inbound import ChannelWebhooks
+from bot.web.metrics import MetricsEndpoint
 from bot.web.threads import Threads
-from bot.web.wire import Seldom, Wire, raise_descriptors
+from bot.web.wire import HttpProtocol, RateLimitedLog, raise_descriptors
 
 logger = logging.getLogger(__name__)
 _wire_log = logging.getLogger("uvicorn.error")
@@ -60,7 +60,7 @@ _HEADERS = {
 }
 
 
-def build(
+def build_web(
     *,
     alerts: ASGIApp,
     store: Store,
@@ -68,33 +68,33 @@ def build(
     checks: Mapping[str, Check],
     shown: Mapping[str, Check],
     noted: Mapping[str, Check] | None = None,
-    owed: Callable[[], Iterable[Debt]],
-    meters: Meters,
+    outbox_sizes: Callable[[], Iterable[OutboxSize]],
+    meters: Metrics,
     refused: Callable[[str, str], None],
-    bell: Bell,
-    flagger: Asks,
+    feed_signal: FeedSignal,
+    flagger: GateClients,
     public_url: str,
     api_token: SecretStr | None,
     version: str,
-) -> Edge:
+) -> WebApp:
     """Join the web's parts. `channels` are those that are set up, by name; the local one is the board's own line."""
     threads = Threads()
-    carriers = Carriers()
-    guard = Guard(public_url=public_url, api_token=api_token, refused=refused, threads=threads.peers, carriers=carriers)
-    feed = Feed(store, bell, threads=threads.look)
+    carriers = ProxiedConnections()
+    guard = Auth(public_url=public_url, api_token=api_token, refused=refused, threads=threads.peers, carriers=carriers)
+    feed = Feed(store, feed_signal, threads=threads.look)
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, guard=guard, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
     app.include_router(api.routes(store, guard, threads=threads.api))
     app.include_router(audit_api.routes(store, guard, threads=threads.api))
     app.include_router(board.routes())
-    app.include_router(Inbound(channels, threads=threads.inbound, meters=meters, refused=refused).routes())
-    app.include_router(Flagger(flagger, threads=threads.gates, refused=refused).routes())
-    app.include_router(Health(checks, shown=shown, noted=noted, threads=threads.look).routes())
-    app.include_router(Scrape(meters, owed, threads=threads.look).routes())
+    app.include_router(ChannelWebhooks(channels, threads=threads.inbound, meters=meters, refused=refused).routes())
+    app.include_router(FlaggerEndpoint(flagger, threads=threads.gates, refused=refused).routes())
+    app.include_router(HealthEndpoint(checks, shown=shown, noted=noted, threads=threads.look).routes())
+    app.include_router(MetricsEndpoint(meters, outbox_sizes, threads=threads.look).routes())
     api.publish_contract(app, guard)
     board.publish_contract(app)
-    return Edge(app=app, alerts=alerts, feed=feed, threads=threads, carriers=carriers)
+    return WebApp(app=app, alerts=alerts, feed=feed, threads=threads, carriers=carriers)
 
 
 def _bare_app(version: str) -> FastAPI:
@@ -106,12 +106,14 @@ def _bare_app(version: str) -> FastAPI:
     return app
 
 
-class Edge:
+class WebApp:
     """The ASGI app of everything. Names each request, and lets no exception out."""
 
-    def __init__(self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads, carriers: Carriers) -> None:
+    def __init__(
+        self, *, app: ASGIApp, alerts: ASGIApp, feed: Feed, threads: Threads, carriers: ProxiedConnections
+    ) -> None:
         #: The short way to the same intake.
-        self.express = Express(alerts) if isinstance(alerts, Intake) else None
+        self.fast_path = FastPath(alerts) if isinstance(alerts, AlertsEndpoint) else None
         self._app = app
         self._alerts = alerts
         self._feed = feed
@@ -121,7 +123,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        self._carriers.note(scope)
+        self._carriers.observe(scope)
         if scope["path"].startswith("/alerts/"):
             await self._alerts(scope, receive, send)
         else:
@@ -154,19 +156,19 @@ class Edge:
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
             if not begun:
-                await refusal(bug(), request_id)(scope, receive, send_named)
+                await refusal(internal_error_body(), request_id)(scope, receive, send_named)
 
 
 class Server:
     """Runs an Edge in a thread of its own."""
 
-    def __init__(self, edge: Edge, door: socket.socket | None = None) -> None:
-        """`door`: what `listen_at` gave; without it `bind` comes before `start`."""
-        self._edge = edge
+    def __init__(self, app: WebApp, listener: socket.socket | None = None) -> None:
+        """`listener`: what `listen_at` gave; without it `bind` comes before `start`."""
+        self._edge = app
         self._running: _Running | None = None
         self._thread: threading.Thread | None = None
-        self._door = door
-        self._seldom = Seldom()
+        self._door = listener
+        self._seldom = RateLimitedLog()
         self._ended: Callable[[], None] = lambda: None
 
     def bind(self, listen: str) -> str:
@@ -207,14 +209,14 @@ class Server:
         if not self.alive():
             tell()
 
-    def post(self, answer: Callable[[], None]) -> None:
+    def post_answer(self, answer: Callable[[], None]) -> None:
         """Run it in the loop's thread: that is where requests wait for their answers."""
         if self._running is None or self._running.loop is None:
             return
         with suppress(RuntimeError):  # the loop has closed: whoever waited is gone
             self._running.loop.call_soon_threadsafe(answer)
 
-    def soon(self, act: Callable[[], None]) -> None:
+    def call_soon(self, act: Callable[[], None]) -> None:
         """Run it in the loop's thread, after the requests that are being read now."""
         loop = self._running.loop if self._running else None
         if loop is not None and threading.current_thread() is self._thread:
@@ -234,8 +236,8 @@ class Server:
             return
         self._running.config.timeout_graceful_shutdown = max(1, int(grace.total_seconds()))
         self._running.should_exit = True
-        self.post(self._running.over.set)
-        self.post(self._edge.close_streams)
+        self.post_answer(self._running.over.set)
+        self.post_answer(self._edge.close_streams)
         self._thread.join(grace.total_seconds() + 1)
         self._edge.stop_threads()
         _wire_log.removeFilter(self._seldom)
@@ -260,11 +262,11 @@ class _Running(uvicorn.Server):
         await self.over.wait()
 
 
-def _configured(edge: Edge) -> uvicorn.Config:
+def _configured(edge: WebApp) -> uvicorn.Config:
     return uvicorn.Config(
         edge,
         loop="uvloop",
-        http=Wire.with_short_way(edge.express),
+        http=HttpProtocol.with_fast_path(edge.fast_path),
         ws="none",
         lifespan="off",
         interface="asgi3",

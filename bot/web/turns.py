@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from starlette.types import Receive
 
-from bot.web.inflow import Gone
+from bot.web.inflow import SenderGone
 
 _AT_ONCE = 2
 #: Of one source, under way or waiting; each holds its whole body.
@@ -26,11 +26,11 @@ _MOST = 16
 _Read = TypeVar("_Read")
 
 
-class Crowded(Exception):
+class TooManyBodies(Exception):
     """Too many bodies of this source wait already; this one was not read."""
 
 
-class Turns:
+class LargeBodies:
     """Threads are made when they are first needed."""
 
     def __init__(self, sources: Iterable[str]) -> None:
@@ -46,7 +46,7 @@ class Turns:
             Crowded: it is not this body's turn for long.
         """
         if self._there[source] >= _MOST:
-            raise Crowded
+            raise TooManyBodies
         self._there[source] += 1
         left = Event()
         working = asyncio.create_task(self._in_turn(source, work, left))
@@ -54,7 +54,7 @@ class Turns:
         try:
             await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                raise Gone
+                raise SenderGone
             return working.result()
         finally:
             self._there[source] -= 1

@@ -21,11 +21,11 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from bot.web.answers import CLOSE, Answer
+from bot.web.answers import CLOSE, AlertAnswer
 from bot.web.errors import error_body
-from bot.web.express import Express, in_bytes
+from bot.web.express import FastPath, answer_bytes
 from bot.web.fair_share import FairShare
-from bot.web.framing import Strict
+from bot.web.framing import StrictParser
 
 _MOST_FILES = 65536
 _HEAD_WITHIN_S = 10.0  #: also for what of a body was not there when its request was answered
@@ -46,7 +46,7 @@ def most_open() -> int:
     return (_MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, _MOST_FILES)) // 2
 
 
-class Seldom(logging.Filter):
+class RateLimitedLog(logging.Filter):
     """Lets each message through once a second; the next one tells how many were `left_out`.
 
     For a log that strangers can write to. Errors always pass.
@@ -70,7 +70,7 @@ class Seldom(logging.Filter):
         return True
 
 
-class Flow(FlowControl):
+class PausableFlow(FlowControl):
     """uvicorn reads on whenever the app asks for more. Not where what was read already waits: it would pile up."""
 
     held = False
@@ -94,14 +94,14 @@ class Dates:
         return self._fields
 
 
-class Wire(H11Protocol):
+class HttpProtocol(H11Protocol):
     """One connection."""
 
-    conn: Strict
-    flow: Flow
+    conn: StrictParser
+    flow: PausableFlow
     turns: ClassVar[FairShare] = FairShare()
     dates: ClassVar[Dates] = Dates()
-    express: ClassVar[Express | None] = None  #: the short way, where there is one
+    fast_path: ClassVar[FastPath | None] = None  #: the short way, where there is one
     _on_express = False  #: a request that went the short way is not answered yet
     _ahead = b""  #: what came before that answer
     _leaving = False  #: the server stops: the next answer is the last
@@ -118,14 +118,14 @@ class Wire(H11Protocol):
         _loop: AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.conn = Strict()
+        self.conn = StrictParser()
 
     @classmethod
-    def with_short_way(cls, short_way: Express | None) -> type[Wire]:
+    def with_fast_path(cls, fast_path: FastPath | None) -> type[HttpProtocol]:
         """The class of connections whose ordinary webhooks go that way."""
 
         class Shortened(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
-            express = short_way
+            express = fast_path
             turns = FairShare()
 
         return Shortened
@@ -133,7 +133,7 @@ class Wire(H11Protocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         full = len(self.connections) >= most_open()
         super().connection_made(transport)
-        self.flow = Flow(transport)
+        self.flow = PausableFlow(transport)
         if full:
             self._turn_away()
             return
@@ -150,7 +150,7 @@ class Wire(H11Protocol):
             self.flow.pause_reading()
         elif self._waits:
             self.conn.receive_data(data)  # after what is there already
-        elif self.express is not None and self._is_between() and self.express.offer(data, self, self.loop):
+        elif self.fast_path is not None and self._is_between() and self.fast_path.offer(data, self, self.loop):
             self._on_express = True
             self._stop_waiting()
             self._unset_keepalive_if_required()
@@ -166,7 +166,7 @@ class Wire(H11Protocol):
         super().handle_events()
         if self.transport.is_closing():
             return
-        if self.conn.spent:
+        if self.conn.is_spent:
             self._wait()
         self.flow.held = self.conn.paused
         self._set_timers()
@@ -192,9 +192,9 @@ class Wire(H11Protocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is replaced by ours
-        self._end("400 Bad Request", "bad_request", self.conn.why)
+        self._end("400 Bad Request", "bad_request", self.conn.fault)
 
-    def refuse(self, data: bytes) -> None:
+    def use_slow_path(self, data: bytes) -> None:
         """The short way is not for this: it goes the long one, also where its sender will say no more."""
         self._on_express = False
         if self.transport.is_closing():
@@ -204,14 +204,14 @@ class Wire(H11Protocol):
             self.shutdown()
         self._go_on()
 
-    def tell(self, answer: Answer) -> None:
+    def send_answer(self, answer: AlertAnswer) -> None:
         """Answer what went the short way."""
         self._on_express = False
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         last = (CLOSE,) if self._leaving else ()
-        self.transport.write(in_bytes(answer, *self.dates.fields(), *last))
+        self.transport.write(answer_bytes(answer, *self.dates.fields(), *last))
         if self._leaving:
             self.transport.close()
             return
@@ -277,7 +277,7 @@ class Wire(H11Protocol):
         said = "Too many connections are open. Nothing was done; send it again."
         self._end("503 Service Unavailable\r\nretry-after: 5", "busy", said)
 
-    def _end(self, status: str, code: str, said: str) -> None:
+    def _end(self, status: str, code: str, message: str) -> None:
         """Answer, unless that could be taken for a part of another answer, and hang up."""
         answered = False
         if self.conn.in_body:
@@ -285,7 +285,7 @@ class Wire(H11Protocol):
             self.cycle.disconnected = True  # whatever the app is about to send comes too late
             self.cycle.message_event.set()
         if not answered:
-            body = error_body(code, said, secrets.token_hex(8))
+            body = error_body(code, message, secrets.token_hex(8))
             head = (
                 f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

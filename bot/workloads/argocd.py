@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from http import HTTPStatus
 from typing import Any
 
-from bot.clusters import Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef
 from bot.ports import Rejected
 
 SKIPPED = "argocd.argoproj.io/skip-reconcile"
@@ -25,34 +25,34 @@ _JQ = re.compile(r'(?:\.[A-Za-z_]\w*|\.?\["[^"\\]+"\])+')
 _JQ_PART = re.compile(r'\.([A-Za-z_]\w*)|\["([^"\\]+)"\]')
 
 
-def policy(application: Thing) -> Mapping[str, Any]:
+def policy(application: KubernetesObject) -> Mapping[str, Any]:
     """Its syncPolicy; empty where it has none."""
     return dict((application.get("spec") or {}).get("syncPolicy") or {})
 
 
-def syncs_itself(application: Thing) -> bool:
+def syncs_itself(application: KubernetesObject) -> bool:
     """Whether a change in git is applied without anybody asking. `enabled: false` came with 3.1."""
     automated = policy(application).get("automated")
     return automated is not None and automated.get("enabled") is not False
 
 
-def heals_itself(application: Thing) -> bool:
+def heals_itself(application: KubernetesObject) -> bool:
     """Whether what somebody else changes is set back at once."""
     return syncs_itself(application) and policy(application)["automated"].get("selfHeal") is True
 
 
-def is_skipped(application: Thing) -> bool:
+def is_skipped(application: KubernetesObject) -> bool:
     """Whether Argo CD was told to leave the application alone altogether."""
     notes = (application.get("metadata") or {}).get("annotations") or {}
     return str(notes.get(SKIPPED, "")) == "true"
 
 
-def respects(application: Thing) -> bool:
+def respects(application: KubernetesObject) -> bool:
     """Whether its syncs leave alone what it ignores."""
     return "RespectIgnoreDifferences=true" in _options(application)
 
 
-def has(application: Thing, ref: Ref) -> bool:
+def has(application: KubernetesObject, ref: ObjectRef) -> bool:
     """Whether that object is among its resources."""
     return any(
         (one.get("group", ""), one.get("kind"), one.get("namespace", ""), one.get("name"))
@@ -61,7 +61,7 @@ def has(application: Thing, ref: Ref) -> bool:
     )
 
 
-def check_has(application: Thing, ref: Ref) -> None:
+def check_has(application: KubernetesObject, ref: ObjectRef) -> None:
     """Before the application is acted on for that object's sake.
 
     The trap: the mark that names an application is on the object, and whoever may write there can name any.
@@ -75,7 +75,7 @@ def check_has(application: Thing, ref: Ref) -> None:
         raise Rejected(f"{said} Nothing was done. Correct the mark.", code="not_kept", status=HTTPStatus.CONFLICT)
 
 
-def ignores(application: Thing, ref: Ref, path: str) -> bool:
+def ignores(application: KubernetesObject, ref: ObjectRef, path: str) -> bool:
     """Whether it does not look at that JSON path of the object. A part of it that it ignores is not enough.
 
     `managedFieldsManagers` say nothing here: they trust the writers that they name, and each run of the bot is a writer
@@ -84,7 +84,7 @@ def ignores(application: Thing, ref: Ref, path: str) -> bool:
     return any(_covers(pointer, path) for pointer in _ignored(application, ref))
 
 
-def names(application: Thing, thing: Thing, path: str) -> bool:
+def names(application: KubernetesObject, thing: KubernetesObject, path: str) -> bool:
     """Whether git says anything about that path, as far as can be told: what it does not name is never set back.
 
     What was applied last stands on the object, unless it is applied by the server, which keeps no such copy.
@@ -103,11 +103,11 @@ def names(application: Thing, thing: Thing, path: str) -> bool:
     return True
 
 
-def _options(application: Thing) -> Sequence[str]:
+def _options(application: KubernetesObject) -> Sequence[str]:
     return tuple(str(one).replace(" ", "") for one in policy(application).get("syncOptions") or ())
 
 
-def _ignored(application: Thing, ref: Ref) -> Iterator[str]:
+def _ignored(application: KubernetesObject, ref: ObjectRef) -> Iterator[str]:
     """JSON pointers of all that it ignores of that object."""
     for one in (application.get("spec") or {}).get("ignoreDifferences") or ():
         if _is_for(one, ref):
@@ -115,7 +115,7 @@ def _ignored(application: Thing, ref: Ref) -> Iterator[str]:
             yield from filter(None, map(_pointer, one.get("jqPathExpressions") or ()))
 
 
-def _is_for(one: Mapping[str, Any], ref: Ref) -> bool:
+def _is_for(one: Mapping[str, Any], ref: ObjectRef) -> bool:
     kinds = fnmatchcase(ref.kind.group, str(one.get("group") or "")) and fnmatchcase(
         ref.kind.title, str(one.get("kind") or "")
     )

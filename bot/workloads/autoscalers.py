@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.clusters import Cluster, Kind, Ref, Thing
+from bot.clusters import Cluster, KubernetesObject, ObjectRef, ResourceKind
 from bot.ports import Rejected
 from bot.workloads import kinds
 from bot.workloads.status import condition
@@ -29,15 +29,15 @@ _TRIGGERS = "TriggerError"
 class Autoscaler:
     """Who scales, between what, and whether they do just now."""
 
-    ref: Ref
-    thing: Thing
+    ref: ObjectRef
+    thing: KubernetesObject
     floor: int
     ceiling: int
     paused_at: str | None = None  #: KEDA holds it at that many, by an annotation
     frozen: bool = False  #: KEDA leaves it alone, by an annotation
     one_way: str = ""  #: KEDA does not scale "in", or "out"
-    blind: str = ""  #: why it has no metrics: its floor and ceiling hold, and between them it does nothing
-    stuck: str = ""  #: why it cannot scale at all, so that not even those hold
+    missing_metrics: str = ""  #: why it has no metrics: its floor and ceiling hold, and between them it does nothing
+    failure: str = ""  #: why it cannot scale at all, so that not even those hold
     fallback: int | None = None  #: what KEDA asks for while its triggers fail
 
     @property
@@ -55,7 +55,7 @@ class Autoscaler:
         return self.floor > 0 or (bool(own) and own.get("status") != "True")
 
 
-def autoscaler_of(cluster: Cluster, workload: Ref) -> Autoscaler | None:
+def autoscaler_of(cluster: Cluster, workload: ObjectRef) -> Autoscaler | None:
     """Who scales it; None: nobody.
 
     Raises:
@@ -73,21 +73,21 @@ def autoscaler_of(cluster: Cluster, workload: Ref) -> Autoscaler | None:
     return hpa(mine[0], workload.namespace) if mine else None
 
 
-def hpa(thing: Thing, namespace: str) -> Autoscaler:
+def hpa(thing: KubernetesObject, namespace: str) -> Autoscaler:
     spec = thing["spec"]
     floor = spec.get("minReplicas")
-    ref = Ref(kind=kinds.HPA, namespace=namespace, name=thing["metadata"]["name"])
+    ref = ObjectRef(kind=kinds.HPA, namespace=namespace, name=thing["metadata"]["name"])
     return Autoscaler(
         ref=ref,
         thing=thing,
         floor=1 if floor is None else floor,
         ceiling=spec["maxReplicas"],
-        blind=_not(thing, "ScalingActive", but=_DISABLED),
-        stuck=_not(thing, "AbleToScale"),
+        missing_metrics=_not(thing, "ScalingActive", but=_DISABLED),
+        failure=_not(thing, "AbleToScale"),
     )
 
 
-def scaled_object(thing: Thing, namespace: str, own: Thing | None = None) -> Autoscaler:
+def scaled_object(thing: KubernetesObject, namespace: str, own: KubernetesObject | None = None) -> Autoscaler:
     """Of the annotations `paused` counts unless it says false, and `paused-replicas` whatever `paused` says.
 
     `own`: the HPA that KEDA has for it now.
@@ -97,34 +97,34 @@ def scaled_object(thing: Thing, namespace: str, own: Thing | None = None) -> Aut
     at = notes.get(PAUSED_AT)
     ways = [way for way in ("in", "out") if _on(notes.get(f"{_KEDA}paused-scale-{way}"))]
     return Autoscaler(
-        ref=Ref(kind=kinds.SCALED, namespace=namespace, name=thing["metadata"]["name"]),
+        ref=ObjectRef(kind=kinds.SCALED, namespace=namespace, name=thing["metadata"]["name"]),
         thing=thing,
         floor=KEDA_FLOOR if floor is None else floor,
         ceiling=KEDA_CEILING if ceiling is None else ceiling,
         paused_at=at,
         frozen=at is None and (_on(notes.get(f"{_KEDA}paused")) or len(ways) > 1),
         one_way=ways[0] if len(ways) == 1 else "",
-        blind=_not(own or {}, "ScalingActive", but=_DISABLED),
-        stuck=_not(thing, "Ready", but=_TRIGGERS) or _not(own or {}, "AbleToScale"),
+        missing_metrics=_not(own or {}, "ScalingActive", but=_DISABLED),
+        failure=_not(thing, "Ready", but=_TRIGGERS) or _not(own or {}, "AbleToScale"),
         fallback=(spec.get("fallback") or {}).get("replicas") if _falls_back(thing) else None,
     )
 
 
-def made_by_keda(cluster: Cluster, scaled: Thing) -> Thing | None:
+def made_by_keda(cluster: Cluster, scaled: KubernetesObject) -> KubernetesObject | None:
     """The HPA that KEDA has for it now."""
     meta = scaled["metadata"]
     name = (scaled.get("status") or {}).get("hpaName") or f"keda-hpa-{meta['name']}"
-    return cluster.get(Ref(kind=kinds.HPA, namespace=meta["namespace"], name=name))
+    return cluster.get(ObjectRef(kind=kinds.HPA, namespace=meta["namespace"], name=name))
 
 
-def _not(thing: Thing, kind: str, but: str = "") -> str:
+def _not(thing: KubernetesObject, kind: str, but: str = "") -> str:
     """The reason of that condition where it is False, for another reason than that; "" else."""
     held = condition(thing, kind)
     reason = str(held.get("reason") or "it does not say why")
     return reason if held.get("status") == "False" and reason != but else ""
 
 
-def _falls_back(thing: Thing) -> bool:
+def _falls_back(thing: KubernetesObject) -> bool:
     return condition(thing, "Fallback").get("status") == "True"
 
 
@@ -133,12 +133,12 @@ def _on(said: object) -> bool:
     return said is not None and str(said) not in ("0", "f", "F", "false", "FALSE", "False")
 
 
-def _scales(thing: Thing, workload: Ref, default: Kind | None) -> bool:
+def _scales(thing: KubernetesObject, workload: ObjectRef, default: ResourceKind | None) -> bool:
     target = (thing.get("spec") or {}).get("scaleTargetRef") or {}
     kind = target.get("kind") or (default.title if default else "")
     return (kind, target.get("name")) == (workload.kind.title, workload.name)
 
 
-def _of_keda(thing: Thing) -> bool:
+def _of_keda(thing: KubernetesObject) -> bool:
     owners = thing["metadata"].get("ownerReferences") or ()
     return any(one.get("kind") == kinds.SCALED.title for one in owners)

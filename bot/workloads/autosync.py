@@ -15,14 +15,14 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from bot.acting import Moved, Tools
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import How, Ref, Thing
+from bot.acting import Conflict, Tools
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, ObjectRef, PatchType
 from bot.kinds import spell
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import argocd, gitops, kinds, marks, place
-from bot.workloads.owners import By, owner_of
+from bot.workloads.owners import ManagedBy, owner_of
 
 #: On the application: its syncPolicy as JSON, byte for byte as it is put back.
 REMEMBERED = "vakhta.dev/sync-policy"
@@ -31,17 +31,17 @@ _WORKLOADS = frozenset(one.title for one in kinds.WORKLOADS.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class ApplicationState:
     """The application of a service."""
 
     service: str
-    site: Site
-    application: Thing
+    site: ServiceTarget
+    application: KubernetesObject
 
     @property
-    def ref(self) -> Ref:
+    def ref(self) -> ObjectRef:
         meta = self.application["metadata"]
-        return Ref(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
+        return ObjectRef(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
 
     @property
     def radius(self) -> str:
@@ -55,11 +55,11 @@ class Found:
         return str((self.application["metadata"].get("annotations") or {}).get(REMEMBERED, ""))
 
 
-def found(service: str, tools: Tools) -> Found:
+def find_application(service: str, tools: Tools) -> ApplicationState:
     """Raises `Rejected` where Argo CD does not keep the service, or its application cannot be read."""
-    site = place.site_of(tools, service)
+    site = place.target_of(tools, service)
     owner = place.owner_of(site, place.workload_of(site))
-    if owner.by is not By.ARGOCD:
+    if owner.by is not ManagedBy.ARGOCD:
         said = f"{site.workload} is kept by {owner}, not by Argo CD. Nothing was done."
         raise Rejected(said, code="no_application", status=HTTPStatus.CONFLICT)
     application = gitops.application_of(site, owner)
@@ -68,10 +68,10 @@ def found(service: str, tools: Tools) -> Found:
         hint = f"Set clusters.{site.cluster.name}.argocd where Argo CD runs elsewhere."
         raise Rejected(f"{said} {hint}", code="no_application", status=HTTPStatus.CONFLICT)
     argocd.check_has(application, site.workload)
-    return Found(service=service, site=site, application=application)
+    return ApplicationState(service=service, site=site, application=application)
 
 
-def plan_off(one: Found, held: timedelta) -> Plan:
+def plan_off(one: ApplicationState, held: timedelta) -> Plan:
     if not argocd.syncs_itself(one.application):
         said = f"{one.ref} does not sync by itself anyway. Nothing was done."
         raise Rejected(said, code="off_already", status=HTTPStatus.CONFLICT)
@@ -87,15 +87,15 @@ def plan_off(one: Found, held: timedelta) -> Plan:
     return Plan(
         target=one.service,
         effect=effect,
-        radius=one.radius,
-        seen=_seen(one),
-        private=(_POLICY, _KEPT, _UID),
-        undo=f"autosync {one.service} on",
-        lasts=held,
+        blast_radius=one.radius,
+        preconditions=_seen(one),
+        hidden=(_POLICY, _KEPT, _UID),
+        undo_command=f"autosync {one.service} on",
+        undo_after=held,
     )
 
 
-def plan_on(one: Found) -> Plan:
+def plan_on(one: ApplicationState) -> Plan:
     old = _remembered(one)
     _check(one)
     back = {**one.application, "spec": {**one.application["spec"], "syncPolicy": old}}
@@ -106,14 +106,14 @@ def plan_on(one: Found) -> Plan:
             *_fought(one),
             "Everything that it keeps becomes what git has, at once where it heals itself, else with the next change.",
         ),
-        radius=one.radius,
-        seen=_seen(one),
-        private=(_POLICY, _KEPT, _UID),
-        undo=f"autosync {one.service} off",
+        blast_radius=one.radius,
+        preconditions=_seen(one),
+        hidden=(_POLICY, _KEPT, _UID),
+        undo_command=f"autosync {one.service} off",
     )
 
 
-def run_off(one: Found, plan: Plan, run: str) -> Outcome:
+def run_off(one: ApplicationState, plan: Plan, run: str) -> Outcome:
     _check_still(one, plan)
     policy = argocd.policy(one.application)
     kept = _text(policy)
@@ -121,65 +121,65 @@ def run_off(one: Found, plan: Plan, run: str) -> Outcome:
     return _over(one, _without(policy), kept)
 
 
-def run_on(one: Found, plan: Plan, run: str) -> Outcome:
+def run_on(one: ApplicationState, plan: Plan, run: str) -> Outcome:
     _check_still(one, plan)
     policy = _remembered(one)
     _write(one, run, [{"op": "add", "path": "/spec/syncPolicy", "value": policy}], None)
     return _over(one, policy, _NONE)
 
 
-def probe(one: Found, plan: Plan, run: str) -> Outcome:
+def probe(one: ApplicationState, plan: Plan, run: str) -> Outcome:
     """By the annotation that the patch itself wrote; where that is not there, by whether all is as the plan saw it."""
     now = _seen(one)
     if marks.written_by(one.application, run):
-        if plan.seen[_AUTO] == "on":
-            policy = json.loads(plan.seen[_POLICY])
+        if plan.preconditions[_AUTO] == "on":
+            policy = json.loads(plan.preconditions[_POLICY])
             return _over(one, _without(policy), one.remembered or _text(policy))
-        return _over(one, json.loads(plan.seen[_KEPT]), _NONE)
-    if now == plan.seen:
-        return Outcome(ended=Ended.FAILED, said=f"{one.ref} is as it was. Nothing was changed.")
+        return _over(one, json.loads(plan.preconditions[_KEPT]), _NONE)
+    if now == plan.preconditions:
+        return Outcome(result=Result.FAILED, message=f"{one.ref} is as it was. Nothing was changed.")
     said = f"{one.ref} is not as it was, and bears no mark of this run."
-    return Outcome(ended=Ended.UNKNOWN, said=said)
+    return Outcome(result=Result.UNKNOWN, message=said)
 
 
-def _write(one: Found, run: str, steps: Sequence[Mapping[str, object]], kept: str | None) -> None:
+def _write(one: ApplicationState, run: str, steps: Sequence[Mapping[str, object]], kept: str | None) -> None:
     """One patch, which fails as a whole where anybody has changed the application's spec meanwhile."""
     patch = [
         {"op": "test", "path": "/metadata/uid", "value": one.application["metadata"]["uid"]},
         {"op": "test", "path": "/spec", "value": one.application["spec"]},
         *steps,
-        *marks.noted(one.application, {**marks.annotation(run), REMEMBERED: kept}),
+        *marks.annotation_patch(one.application, {**marks.annotation(run), REMEMBERED: kept}),
     ]
     if one.site.argocd is not None:
         one.site.argocd.patch(one.application, patch)
     else:
-        one.site.cluster.patch(one.ref, patch, how=How.STEPS, by=marks.manager(run))
+        one.site.cluster.patch(one.ref, patch, how=PatchType.JSON, by=marks.field_manager(run))
 
 
-def _over(one: Found, policy: Mapping[str, Any], kept: str) -> Outcome:
+def _over(one: ApplicationState, policy: Mapping[str, Any], kept: str) -> Outcome:
     """Read once more: whoever generates applications sets them back at once, and then it does not hold."""
     left = {_POLICY: _ordered(policy), _KEPT: kept}
     said = _said(one, on=kept == _NONE)
     try:
         now = _again(one)
     except Rejected:
-        return Outcome(ended=Ended.DONE, said=said, left=left)
+        return Outcome(result=Result.DONE, message=said, expected_state=left)
     held = now is not None and _ordered(argocd.policy(now)) == left[_POLICY]
     unwell = "" if held else f"{one.ref} was changed again at once by somebody else. Whoever makes it has to be asked."
-    return Outcome(ended=Ended.DONE, said=said, unwell=unwell, left=left)
+    return Outcome(result=Result.DONE, message=said, degraded=unwell, expected_state=left)
 
 
-def _again(one: Found) -> Thing | None:
+def _again(one: ApplicationState) -> KubernetesObject | None:
     if one.site.argocd is not None:
         return one.site.argocd.application(one.ref.name, one.ref.namespace)
     return one.site.cluster.get(one.ref)
 
 
-def _said(one: Found, *, on: bool) -> str:
+def _said(one: ApplicationState, *, on: bool) -> str:
     return f"{one.ref} {'syncs by itself again' if on else 'no longer syncs by itself'}."
 
 
-def _remembered(one: Found) -> Mapping[str, Any]:
+def _remembered(one: ApplicationState) -> Mapping[str, Any]:
     """What is to be put back. Raises `Rejected` where nothing is, or somebody has changed the policy since."""
     if not one.remembered:
         said = f"The bot has not paused {one.ref}, so that it has nothing to put back. Nothing was done."
@@ -199,38 +199,38 @@ def _remembered(one: Found) -> Mapping[str, Any]:
     return policy
 
 
-def _check(one: Found) -> None:
+def _check(one: ApplicationState) -> None:
     place.check_not_going(one.ref, one.application)
-    fight = keeper_of(one.site, one.application)
-    if fight is not None and fight.refuse:
+    fight = owner_of_application(one.site, one.application)
+    if fight is not None and fight.refuses:
         raise Rejected(fight.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
     if one.site.argocd is None:
-        place.check_rights(one.site, [place.changing(one.ref)])
+        place.check_rights(one.site, [place.patch_access(one.ref)])
     else:
-        place.check_person(one.site, [place.changing(one.site.workload)])
+        place.check_person(one.site, [place.patch_access(one.site.workload)])
 
 
-def keeper_of(site: Site, application: Thing) -> gitops.Fight | None:
+def owner_of_application(site: ServiceTarget, application: KubernetesObject) -> gitops.GitOpsConflict | None:
     """Who keeps the application itself: an ApplicationSet, or an application of applications."""
     meta = application["metadata"]
-    ref = Ref(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
-    return gitops.fight_over(site, application, owner_of(application, ref), "/spec/syncPolicy", ref=ref)
+    ref = ObjectRef(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
+    return gitops.gitops_conflict_over(site, application, owner_of(application, ref), "/spec/syncPolicy", ref=ref)
 
 
-def _fought(one: Found) -> tuple[str, ...]:
-    fight = keeper_of(one.site, one.application)
-    return () if fight is None else (fight.said,)
+def _fought(one: ApplicationState) -> tuple[str, ...]:
+    fight = owner_of_application(one.site, one.application)
+    return () if fight is None else (fight.message,)
 
 
-def _check_still(one: Found, plan: Plan) -> None:
+def _check_still(one: ApplicationState, plan: Plan) -> None:
     place.check_not_going(one.ref, one.application)
     now = _seen(one)
-    moved = sorted(name for name, value in now.items() if plan.seen.get(name) != value)
+    moved = sorted(name for name, value in now.items() if plan.preconditions.get(name) != value)
     if moved:
-        raise Moved(f"{one.ref} was changed meanwhile: {', '.join(moved)}")
+        raise Conflict(f"{one.ref} was changed meanwhile: {', '.join(moved)}")
 
 
-def _seen(one: Found) -> dict[str, str]:
+def _seen(one: ApplicationState) -> dict[str, str]:
     return {
         _AUTO: "on" if argocd.syncs_itself(one.application) else "off",
         _POLICY: _ordered(argocd.policy(one.application)),
@@ -252,7 +252,7 @@ def _ordered(policy: Mapping[str, Any]) -> str:
     return json.dumps(policy, sort_keys=True)
 
 
-def _spelled(application: Thing) -> str:
+def _spelled(application: KubernetesObject) -> str:
     automated = argocd.policy(application).get("automated") or {}
     heals = "self-heal" if automated.get("selfHeal") else "no self-heal"
     return f"{heals} and {'pruning' if automated.get('prune') else 'no pruning'}"

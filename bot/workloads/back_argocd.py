@@ -12,16 +12,16 @@ from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 
-from bot.acting import Moved, Unsure
-from bot.acts import Ended, Outcome, Plan
+from bot.acting import Conflict, OutcomeUnknown
+from bot.acts import Outcome, Plan, Result
 from bot.applications import ArgoCd
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.ports import Rejected
 from bot.workloads import argocd, autosync, deployed, place, pods
-from bot.workloads.deployed import Choice, Deployed
-from bot.workloads.status import Standing, patience_for, standing_of
-from bot.workloads.watching import watched
-from bot.workloads.ways import Case
+from bot.workloads.deployed import ArgoCdChoice, ArgoCdDeployment
+from bot.workloads.status import WorkloadStatus, status_of, timeout_for
+from bot.workloads.watching import wait_until_ready
+from bot.workloads.ways import StrategyRequest
 
 #: Names in `seen`; the first two are what a run leaves.
 _DEPLOYED, _REVISION, _GOAL, _UID, _BEGUN = "deployed", "revision", "goal", "uid", "operation"
@@ -29,60 +29,68 @@ _BLOCKED = "blocked by sync window"
 _ENDING = timedelta(seconds=30)
 
 
-class ByArgoCd:
+class ArgoCdRollback:
     name = "argocd"
 
-    def plan(self, case: Case) -> Plan:
-        _, application = _asked(case)
-        _refuse_unfit(case, application)
-        place.check_person(case.site, [place.changing(case.site.workload)])
-        choice = deployed.choose(application, case.wish)
+    def plan(self, request: StrategyRequest) -> Plan:
+        _, application = _asked(request)
+        _refuse_unfit(request, application)
+        place.check_person(request.site, [place.patch_access(request.site.workload)])
+        choice = deployed.choose(application, request.wanted)
         return Plan(
-            target=case.service,
+            target=request.service,
             effect=_effect(application, choice),
-            radius=autosync.Found(service=case.service, site=case.site, application=application).radius,
-            seen={
+            blast_radius=autosync.ApplicationState(
+                service=request.service, site=request.site, application=application
+            ).radius,
+            preconditions={
                 _DEPLOYED: choice.now.key,
                 _REVISION: choice.now.short,
                 _GOAL: str(choice.goal.number),
                 _UID: application["metadata"]["uid"],
                 _BEGUN: deployed.begun(application),
             },
-            private=(_DEPLOYED, _UID, _BEGUN),
-            undo=f"rollback {case.service} to {choice.now.number}",
-            check=case.site.check,
-            within=case.site.within,
+            hidden=(_DEPLOYED, _UID, _BEGUN),
+            undo_command=f"rollback {request.service} to {choice.now.number}",
+            check=request.site.check,
+            check_duration=request.site.check_duration,
         )
 
-    def run(self, case: Case, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
+    def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
         """One call, which Argo CD itself refuses where another operation is in progress, or auto-sync is on again."""
-        api, application = _asked(case)
+        api, application = _asked(request)
         goal = _still(application, plan)
         api.roll_back(application, goal.number)
-        look = Rolling(case, api, application, goal, plan.seen[_BEGUN])
-        why = watched(case.site, case.tools, look, patience=patience_for(case.thing))
-        return _over(case, api, look, why)
+        look = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
+        why = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
+        return _over(request, api, look, why)
 
-    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
+    def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
         """By the operation that began since; Argo CD keeps no word of ours beside it."""
-        api, application = _asked(case)
-        goal = next((one for one in deployed.history(application) if str(one.number) == plan.seen[_GOAL]), None)
+        api, application = _asked(request)
+        goal = next(
+            (one for one in deployed.history(application) if str(one.number) == plan.preconditions[_GOAL]), None
+        )
         if goal is None:
-            return Outcome(ended=Ended.UNKNOWN, said=f"Argo CD's history no longer has {plan.seen[_GOAL]}.")
-        if deployed.goes_to(application, goal, after=plan.seen[_BEGUN]):
-            look = Rolling(case, api, application, goal, plan.seen[_BEGUN])
-            why = watched(case.site, case.tools, look, patience=patience_for(case.thing))
-            return _over(case, api, look, why, looks=True)
-        if deployed.busy(application) or deployed.begun(application) != plan.seen[_BEGUN]:
-            return Outcome(ended=Ended.UNKNOWN, said="Argo CD has begun something since, and it is not this.")
-        return Outcome(ended=Ended.FAILED, said="Argo CD has begun nothing since. Nothing was changed.")
+            return Outcome(
+                result=Result.UNKNOWN, message=f"Argo CD's history no longer has {plan.preconditions[_GOAL]}."
+            )
+        if deployed.goes_to(application, goal, after=plan.preconditions[_BEGUN]):
+            look = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
+            why = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
+            return _over(request, api, look, why, looks=True)
+        if deployed.busy(application) or deployed.begun(application) != plan.preconditions[_BEGUN]:
+            return Outcome(result=Result.UNKNOWN, message="Argo CD has begun something since, and it is not this.")
+        return Outcome(result=Result.FAILED, message="Argo CD has begun nothing since. Nothing was changed.")
 
 
-class Rolling:
-    """A `watching.Look`: our operation to its end, then the application's health, and the workload itself."""
+class OperationCheck:
+    """A `watching.ProgressCheck`: our operation to its end, then the application's health, and the workload itself."""
 
-    def __init__(self, case: Case, api: ArgoCd, application: Thing, goal: Deployed, before: str) -> None:
-        self._kind = case.site.workload.kind
+    def __init__(
+        self, request: StrategyRequest, api: ArgoCd, application: KubernetesObject, goal: ArgoCdDeployment, before: str
+    ) -> None:
+        self._kind = request.site.workload.kind
         self._api = api
         self._before = before
         self.application = application  #: as it was seen last
@@ -97,62 +105,66 @@ class Rolling:
         return str(deployed.state(self.application).get("phase", "")) if self.is_begun else ""
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         return " ".join(str(deployed.state(self.application).get("message") or "").split()).rstrip(".")
 
     @property
     def is_blocked(self) -> bool:
-        return self.phase == "Running" and _BLOCKED in self.said.lower()
+        return self.phase == "Running" and _BLOCKED in self.message.lower()
 
-    def __call__(self, thing: Thing) -> Standing:
+    def __call__(self, thing: KubernetesObject) -> WorkloadStatus:
         meta = self.application["metadata"]
         found = self._api.application(meta["name"], meta["namespace"])
         if found is None:
-            return Standing(said="gone", failed="The application is gone.")
+            return WorkloadStatus(message="gone", failed="The application is gone.")
         self.application = found
         match self.phase:
             case "":
-                return Standing(said="Argo CD has not begun it")
+                return WorkloadStatus(message="Argo CD has not begun it")
             case "Failed" | "Error":
-                return Standing(said="failed", failed=f"Argo CD could not apply it: {self.said or 'no reason given'}.")
+                return WorkloadStatus(
+                    message="failed", failed=f"Argo CD could not apply it: {self.message or 'no reason given'}."
+                )
             case "Succeeded":
                 return self._applied(thing)
             case phase:
-                return Standing(said=f"Argo CD: {self.said or phase}", failed=_window() if self.is_blocked else "")
+                return WorkloadStatus(
+                    message=f"Argo CD: {self.message or phase}", failed=_window() if self.is_blocked else ""
+                )
 
-    def _applied(self, thing: Thing) -> Standing:
+    def _applied(self, thing: KubernetesObject) -> WorkloadStatus:
         status = self.application.get("status") or {}
         health = str((status.get("health") or {}).get("status") or "of unknown health")
-        standing = standing_of(self._kind, thing)
+        standing = status_of(self._kind, thing)
         done = health == "Healthy" and standing.done
-        return Standing(said=f"the application is {health}; {standing.said}", done=done)
+        return WorkloadStatus(message=f"the application is {health}; {standing.message}", done=done)
 
 
-def _asked(case: Case) -> tuple[ArgoCd, Thing]:
+def _asked(request: StrategyRequest) -> tuple[ArgoCd, KubernetesObject]:
     """Argo CD, and the application as it stands now."""
-    api = case.site.argocd
+    api = request.site.argocd
     if api is None:
-        said = f"{case.owner} keeps {case.site.workload}, and only Argo CD itself can roll it back. Nothing was done."
-        hint = f"Set clusters.{case.site.cluster.name}.argocd.url and .token."
+        said = f"{request.owner} keeps {request.site.workload}, and only Argo CD itself can roll it back. Nothing was done."
+        hint = f"Set clusters.{request.site.cluster.name}.argocd.url and .token."
         raise Rejected(f"{said} {hint}", code="no_argocd", status=HTTPStatus.SERVICE_UNAVAILABLE)
-    application = api.application(case.owner.name, case.owner.namespace)
+    application = api.application(request.owner.name, request.owner.namespace)
     if application is None:
-        said = f"Argo CD has no {case.owner.kind} {case.owner.name} that the bot may see. Nothing was done."
+        said = f"Argo CD has no {request.owner.kind} {request.owner.name} that the bot may see. Nothing was done."
         raise Rejected(said, code="no_application", status=HTTPStatus.CONFLICT)
-    argocd.check_has(application, case.site.workload)
+    argocd.check_has(application, request.site.workload)
     return api, application
 
 
-def _refuse_unfit(case: Case, application: Thing) -> None:
+def _refuse_unfit(request: StrategyRequest, application: KubernetesObject) -> None:
     name = application["metadata"]["name"]
     if application["metadata"].get("deletionTimestamp"):
         raise _refused(f"Application {name} is being deleted.", "")
     if argocd.syncs_itself(application):
-        keeper = autosync.keeper_of(case.site, application)
+        keeper = autosync.owner_of_application(request.site, application)
         said = f"Application {name} syncs by itself, and Argo CD rolls nothing back under that."
-        if keeper is not None and keeper.refuse:
-            raise _refused(f"{said} {keeper.said}", f"{keeper.todo} Or revert the commit in git.")
-        raise _refused(said, f"Say `autosync {case.service} off for 2h` first, or revert the commit in git.")
+        if keeper is not None and keeper.refuses:
+            raise _refused(f"{said} {keeper.message}", f"{keeper.advice} Or revert the commit in git.")
+        raise _refused(said, f"Say `autosync {request.service} off for 2h` first, or revert the commit in git.")
     if deployed.busy(application):
         said = str(deployed.state(application).get("message") or "").rstrip(".")
         raise _refused(
@@ -161,7 +173,7 @@ def _refuse_unfit(case: Case, application: Thing) -> None:
         )
 
 
-def _effect(application: Thing, choice: Choice) -> tuple[str, ...]:
+def _effect(application: KubernetesObject, choice: ArgoCdChoice) -> tuple[str, ...]:
     name = application["metadata"]["name"]
     lines = [f"Argo CD brings application {name} from {choice.now} back to {choice.goal}, in the bot's name."]
     if choice.others:
@@ -177,66 +189,74 @@ def _effect(application: Thing, choice: Choice) -> tuple[str, ...]:
     return (*lines, f"Undo brings {choice.now.number} back, as a new entry of the history.")
 
 
-def _still(application: Thing, plan: Plan) -> Deployed:
+def _still(application: KubernetesObject, plan: Plan) -> ArgoCdDeployment:
     """Where it is to go. Raises `Moved` where it is not as the plan saw it."""
     held = deployed.history(application)
-    if application["metadata"]["uid"] != plan.seen[_UID]:
-        raise Moved("the application was made anew")
-    if not held or held[-1].key != plan.seen[_DEPLOYED] or deployed.begun(application) != plan.seen[_BEGUN]:
-        raise Moved("Argo CD has synced the application since")
-    goal = next((one for one in held if str(one.number) == plan.seen[_GOAL]), None)
+    if application["metadata"]["uid"] != plan.preconditions[_UID]:
+        raise Conflict("the application was made anew")
+    if (
+        not held
+        or held[-1].key != plan.preconditions[_DEPLOYED]
+        or deployed.begun(application) != plan.preconditions[_BEGUN]
+    ):
+        raise Conflict("Argo CD has synced the application since")
+    goal = next((one for one in held if str(one.number) == plan.preconditions[_GOAL]), None)
     if goal is None:
-        raise Moved(f"Argo CD's history no longer has {plan.seen[_GOAL]}")
+        raise Conflict(f"Argo CD's history no longer has {plan.preconditions[_GOAL]}")
     return goal
 
 
-def _over(case: Case, api: ArgoCd, look: Rolling, why: str, *, looks: bool = False) -> Outcome:
-    """How it ended; `why`: why it does not hold, or "". `looks`: nothing may be changed by this."""
+def _over(request: StrategyRequest, api: ArgoCd, look: OperationCheck, reason: str, *, looks: bool = False) -> Outcome:
+    """How it ended; `reason`: why it does not hold, or "". `looks`: nothing may be changed by this."""
     goal, phase = look.goal, look.phase
     left = {_DEPLOYED: goal.key, _REVISION: goal.short}
-    if not why:
-        said = f"{case.service} runs {goal.short} again, which was {goal.number} of the history."
+    if not reason:
+        said = f"{request.service} runs {goal.short} again, which was {goal.number} of the history."
         return Outcome(
-            ended=Ended.DONE, said=f"{said} git says something else until its commit is reverted.", left=left
+            result=Result.DONE,
+            message=f"{said} git says something else until its commit is reverted.",
+            expected_state=left,
         )
     if look.is_blocked and looks:
         end = f"`argocd app terminate-op {look.application['metadata']['name']}` ends it."
-        return Outcome(ended=Ended.UNKNOWN, said=f"{_window()} It begins when the window opens. {end}")
+        return Outcome(result=Result.UNKNOWN, message=f"{_window()} It begins when the window opens. {end}")
     if look.is_blocked:
-        return _ended(case, api, look)
+        return _ended(request, api, look)
     if not look.is_begun:
-        said = f"Argo CD was told to go back to {goal.number}, and has not begun. {why} It may begin still."
-        return Outcome(ended=Ended.UNKNOWN, said=said)
+        said = f"Argo CD was told to go back to {goal.number}, and has not begun. {reason} It may begin still."
+        return Outcome(result=Result.UNKNOWN, message=said)
     if phase in ("Failed", "Error") and not deployed.touched(look.application):
-        return Outcome(ended=Ended.FAILED, said=f"{why} Nothing was changed.")
+        return Outcome(result=Result.FAILED, message=f"{reason} Nothing was changed.")
     if phase == "Succeeded":
-        why = f"{why} {pods.trouble_of(case.site.cluster, case.thing)}".rstrip()
+        reason = f"{reason} {pods.trouble_of(request.site.cluster, request.workload)}".rstrip()
     said = f"Argo CD was told to go back to {goal.number} of the history, {goal.short}."
-    return Outcome(ended=Ended.DONE, said=said, unwell=why, left=left)
+    return Outcome(result=Result.DONE, message=said, degraded=reason, expected_state=left)
 
 
-def _ended(case: Case, api: ArgoCd, look: Rolling) -> Outcome:
+def _ended(request: StrategyRequest, api: ArgoCd, look: OperationCheck) -> Outcome:
     """What a sync window blocks would begin hours later, when nobody thinks of it any more."""
     try:
         api.terminate(look.application)
-    except (Moved, Rejected, Unsure) as trouble:
-        said = f"{_window()} It could not be ended: {trouble.said} It may begin when the window opens."
-        return Outcome(ended=Ended.UNKNOWN, said=said)
+    except (Conflict, Rejected, OutcomeUnknown) as trouble:
+        said = f"{_window()} It could not be ended: {trouble.message} It may begin when the window opens."
+        return Outcome(result=Result.UNKNOWN, message=said)
 
-    def over(_: Thing) -> Standing:
+    def over(_: KubernetesObject) -> WorkloadStatus:
         look(_)
-        return Standing(said="the operation is being ended", done=look.phase not in ("Running", "Terminating"))
+        return WorkloadStatus(message="the operation is being ended", done=look.phase not in ("Running", "Terminating"))
 
-    tools = replace(case.tools, deadline=lambda until: until)  # That of the run was for getting there.
-    left = watched(replace(case.site, soak=timedelta(0)), tools, over, patience=_ENDING)
+    tools = replace(request.tools, deadline=lambda until: until)  # That of the run was for getting there.
+    left = wait_until_ready(replace(request.site, soak=timedelta(0)), tools, over, timeout=_ENDING)
     if left or deployed.touched(look.application) or look.phase == "Succeeded":
-        return Outcome(ended=Ended.UNKNOWN, said=f"{_window()} It was told to end, and it is not clear how it did.")
-    return Outcome(ended=Ended.FAILED, said=f"{_window()} The operation was ended. Nothing was changed.")
+        return Outcome(
+            result=Result.UNKNOWN, message=f"{_window()} It was told to end, and it is not clear how it did."
+        )
+    return Outcome(result=Result.FAILED, message=f"{_window()} The operation was ended. Nothing was changed.")
 
 
 def _window() -> str:
     return "A sync window of its project keeps Argo CD from applying it."
 
 
-def _refused(said: str, hint: str) -> Rejected:
-    return Rejected(f"{said} Nothing was done. {hint}".rstrip(), code="unfit", status=HTTPStatus.CONFLICT)
+def _refused(message: str, hint: str) -> Rejected:
+    return Rejected(f"{message} Nothing was done. {hint}".rstrip(), code="unfit", status=HTTPStatus.CONFLICT)

@@ -11,68 +11,72 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import How, Thing
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, PatchType
 from bot.workloads import history, marks, place, returning
-from bot.workloads.history import Choice
-from bot.workloads.settling import Settling
-from bot.workloads.status import patience_for
-from bot.workloads.watching import watched
-from bot.workloads.ways import Case
+from bot.workloads.history import RevisionChoice
+from bot.workloads.settling import PodProgress
+from bot.workloads.status import timeout_for
+from bot.workloads.watching import wait_until_ready
+from bot.workloads.ways import StrategyRequest
 
 _CAUSE = "kubernetes.io/change-cause"
 
 
-class ByReplicaSet:
+class ReplicaSetRollback:
     name = "deployment"
 
-    def plan(self, case: Case) -> Plan:
-        site, thing = case.site, case.thing
-        returning.refuse_paused(case)
-        place.check_rights(site, [place.changing(site.workload)])
+    def plan(self, request: StrategyRequest) -> Plan:
+        site, thing = request.site, request.workload
+        returning.refuse_paused(request)
+        place.check_rights(site, [place.patch_access(site.workload)])
         kept = history.replicasets(site.cluster, thing)
         template = thing["spec"]["template"]
-        choice = history.choose(kept, history.current(kept, thing), template, case.wish)
-        return returning.planned(case, choice, tuple(_warnings(thing)))
+        choice = history.choose(kept, history.current(kept, thing), template, request.wanted)
+        return returning.rollback_plan(request, choice, tuple(_warnings(thing)))
 
-    def run(self, case: Case, plan: Plan, run: str) -> Outcome:
+    def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
         """One patch, which fails as a whole where the template is not the one that was read a moment before. Its
         version says nothing here: a busy Deployment's status changes all the time.
         """
-        site, thing = case.site, case.thing
-        returning.refuse_paused(case)
-        choice = returning.still(case, plan, history.replicasets(site.cluster, thing))
-        written = site.cluster.patch(site.workload, _steps(thing, choice, run), how=How.STEPS, by=marks.manager(run))
-        returning.give_up(case, plan, run)
-        return self._watched(case, choice, written)
+        site, thing = request.site, request.workload
+        returning.refuse_paused(request)
+        choice = returning.recheck(request, plan, history.replicasets(site.cluster, thing))
+        written = site.cluster.patch(
+            site.workload, _steps(thing, choice, run), how=PatchType.JSON, by=marks.field_manager(run)
+        )
+        returning.release_fields(request, plan, run)
+        return self._watched(request, choice, written)
 
-    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
-        kept = history.replicasets(case.site.cluster, case.thing)
-        outcome = returning.looked_for(case, plan, run, kept)
-        if outcome.ended is not Ended.DONE:
+    def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        kept = history.replicasets(request.site.cluster, request.workload)
+        outcome = returning.probe_revision(request, plan, run, kept)
+        if outcome.result is not Result.DONE:
             return outcome
-        choice = returning.resumed(case, plan, kept)
+        choice = returning.resume_choice(request, plan, kept)
         if choice is None:
-            return replace(outcome, unwell=returning.changed_since(case))
-        return self._watched(case, choice, case.thing)
+            return replace(outcome, degraded=returning.changed_since(request))
+        return self._watched(request, choice, request.workload)
 
-    def _watched(self, case: Case, choice: Choice, written: Thing) -> Outcome:
-        site = case.site
-        look = Settling(site, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
-        return returning.over(site, choice, watched(site, case.tools, look, patience=patience_for(case.thing)))
+    def _watched(self, request: StrategyRequest, choice: RevisionChoice, written: KubernetesObject) -> Outcome:
+        site = request.site
+        look = PodProgress(site, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
+        return returning.rollback_outcome(
+            site, choice, wait_until_ready(site, request.tools, look, timeout=timeout_for(request.workload))
+        )
 
 
-def _steps(thing: Thing, choice: Choice, run: str) -> list[dict[str, object]]:
+def _steps(thing: KubernetesObject, choice: RevisionChoice, run: str) -> list[dict[str, object]]:
     cause = (choice.goal.kept["metadata"].get("annotations") or {}).get(_CAUSE)
     return [
         {"op": "test", "path": "/metadata/uid", "value": thing["metadata"]["uid"]},
         {"op": "test", "path": "/spec/template", "value": thing["spec"]["template"]},
         {"op": "replace", "path": "/spec/template", "value": choice.goal.template},
-        *marks.noted(thing, {**marks.annotation(run), _CAUSE: cause}),
+        *marks.annotation_patch(thing, {**marks.annotation(run), _CAUSE: cause}),
     ]
 
 
-def _warnings(thing: Thing) -> Iterator[str]:
+def _warnings(thing: KubernetesObject) -> Iterator[str]:
     strategy = thing["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         yield "Its strategy is Recreate: no pod runs until the older ones are gone and the first new one is ready."

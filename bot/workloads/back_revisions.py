@@ -11,91 +11,97 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Thing
-from bot.sites import Site
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, PatchType, ResourceAccess
+from bot.sites import ServiceTarget
 from bot.workloads import history, kinds, marks, place, returning
-from bot.workloads.history import Choice
-from bot.workloads.settling import Settling
-from bot.workloads.status import Standing, counted, patience_for, wanted
-from bot.workloads.unsticking import Unsticking, partition_of, stuck
-from bot.workloads.watching import watched
-from bot.workloads.ways import Case
+from bot.workloads.history import RevisionChoice
+from bot.workloads.settling import PodProgress
+from bot.workloads.status import WorkloadStatus, desired_replicas, status_count, timeout_for
+from bot.workloads.unsticking import StuckPodRemoval, partition_of, stuck_pods
+from bot.workloads.watching import wait_until_ready
+from bot.workloads.ways import StrategyRequest
 
 
-class ByControllerRevision:
+class ControllerRevisionRollback:
     name = "revisions"
 
-    def plan(self, case: Case) -> Plan:
-        site, thing = case.site, case.thing
+    def plan(self, request: StrategyRequest) -> Plan:
+        site, thing = request.site, request.workload
         place.check_rights(site, list(_writes(site, thing)))
         kept = history.controller_revisions(site.cluster, thing)
-        choice = history.choose(kept, history.current(kept, thing), thing["spec"]["template"], case.wish)
-        return returning.planned(case, choice, tuple(_warnings(site, thing)))
+        choice = history.choose(kept, history.current(kept, thing), thing["spec"]["template"], request.wanted)
+        return returning.rollback_plan(request, choice, tuple(_warnings(site, thing)))
 
-    def run(self, case: Case, plan: Plan, run: str) -> Outcome:
-        site, thing = case.site, case.thing
-        choice = returning.still(case, plan, history.controller_revisions(site.cluster, thing))
-        patch, by = _patch(thing, choice, run), marks.manager(run)
-        written = site.cluster.patch(site.workload, patch, how=How.STRATEGIC, by=by)
-        returning.give_up(case, plan, run)
+    def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        site, thing = request.site, request.workload
+        choice = returning.recheck(request, plan, history.controller_revisions(site.cluster, thing))
+        patch, by = _patch(thing, choice, run), marks.field_manager(run)
+        written = site.cluster.patch(site.workload, patch, how=PatchType.STRATEGIC, by=by)
+        returning.release_fields(request, plan, run)
         if not _rolls(thing):
             return _for_later(site, choice)
-        patience = patience_for(thing, in_line=_count(thing))
+        patience = timeout_for(thing, in_line=_count(thing))
         if not _waits_in_line(site, thing):
-            settling = Settling(site, choice.goal.pods, written=written)
-            return returning.over(site, choice, watched(site, case.tools, settling, patience=patience))
-        look = Unsticking(site, choice.goal, most=wanted(thing), written=written)
-        outcome = returning.over(site, choice, watched(site, case.tools, look, patience=patience))
+            settling = PodProgress(site, choice.goal.pods, written=written)
+            return returning.rollback_outcome(
+                site, choice, wait_until_ready(site, request.tools, settling, timeout=patience)
+            )
+        look = StuckPodRemoval(site, choice.goal, most=desired_replicas(thing), written=written)
+        outcome = returning.rollback_outcome(
+            site, choice, wait_until_ready(site, request.tools, look, timeout=patience)
+        )
         if not look.deleted:
             return outcome
-        return replace(outcome, said=f"{outcome.said} Deleted: {', '.join(sorted(look.deleted.values()))}.")
+        return replace(outcome, message=f"{outcome.message} Deleted: {', '.join(sorted(look.deleted.values()))}.")
 
-    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
+    def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
         """Watched on without deleting anything: only a person knows whether that is still wanted."""
-        site, thing = case.site, case.thing
+        site, thing = request.site, request.workload
         kept = history.controller_revisions(site.cluster, thing)
-        outcome = returning.looked_for(case, plan, run, kept)
-        if outcome.ended is not Ended.DONE:
+        outcome = returning.probe_revision(request, plan, run, kept)
+        if outcome.result is not Result.DONE:
             return outcome
-        choice = returning.resumed(case, plan, kept)
+        choice = returning.resume_choice(request, plan, kept)
         if choice is None:
-            return replace(outcome, unwell=returning.changed_since(case))
+            return replace(outcome, degraded=returning.changed_since(request))
         if not _rolls(thing):
             return _for_later(site, choice)
-        settling = Settling(site, choice.goal.pods, written=thing)
+        settling = PodProgress(site, choice.goal.pods, written=thing)
         look = partial(_unless_stuck, site, choice, settling) if _waits_in_line(site, thing) else settling
-        patience = patience_for(thing, in_line=_count(thing))
-        return returning.over(site, choice, watched(site, case.tools, look, patience=patience))
+        patience = timeout_for(thing, in_line=_count(thing))
+        return returning.rollback_outcome(site, choice, wait_until_ready(site, request.tools, look, timeout=patience))
 
 
-def _for_later(site: Site, choice: Choice) -> Outcome:
+def _for_later(site: ServiceTarget, choice: RevisionChoice) -> Outcome:
     said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
-    return replace(returning.over(site, choice, ""), said=said)
+    return replace(returning.rollback_outcome(site, choice, ""), message=said)
 
 
-def _unless_stuck(site: Site, choice: Choice, settling: Settling, thing: Thing) -> Standing:
-    names = sorted(one["metadata"]["name"] for one in stuck(site, thing, choice.goal))
+def _unless_stuck(
+    site: ServiceTarget, choice: RevisionChoice, settling: PodProgress, thing: KubernetesObject
+) -> WorkloadStatus:
+    names = sorted(one["metadata"]["name"] for one in stuck_pods(site, thing, choice.goal))
     if names:
         said = f"It waits for pods that have to be deleted first: {', '.join(names)}."
-        return Standing(said="stuck", failed=said)
+        return WorkloadStatus(message="stuck", failed=said)
     return settling(thing)
 
 
-def _patch(thing: Thing, choice: Choice, run: str) -> Thing:
+def _patch(thing: KubernetesObject, choice: RevisionChoice, run: str) -> KubernetesObject:
     """As it was kept, for the object as it was read: any write since then is a 409, and nothing is done."""
     meta = thing["metadata"]
     head = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "annotations": marks.annotation(run)}
     return {**choice.goal.kept["data"], "metadata": head}
 
 
-def _writes(site: Site, thing: Thing) -> Iterator[Access]:
-    yield place.changing(site.workload)
+def _writes(site: ServiceTarget, thing: KubernetesObject) -> Iterator[ResourceAccess]:
+    yield place.patch_access(site.workload)
     if _rolls(thing) and _waits_in_line(site, thing):
-        yield Access(verb="delete", group="", resource="pods", namespace=site.workload.namespace)
+        yield ResourceAccess(verb="delete", group="", resource="pods", namespace=site.workload.namespace)
 
 
-def _warnings(site: Site, thing: Thing) -> Iterator[str]:
+def _warnings(site: ServiceTarget, thing: KubernetesObject) -> Iterator[str]:
     if not _rolls(thing):
         yield "Its update strategy is OnDelete: no pod moves until somebody deletes it."
         return
@@ -107,19 +113,19 @@ def _warnings(site: Site, thing: Thing) -> Iterator[str]:
     if _waits_in_line(site, thing):
         yield (
             "It waits for ever for a pod that does not get ready: pods of other revisions that are not ready then are"
-            f" deleted, at most {wanted(thing)}."
+            f" deleted, at most {desired_replicas(thing)}."
         )
 
 
-def _rolls(thing: Thing) -> bool:
+def _rolls(thing: KubernetesObject) -> bool:
     return bool((thing["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate")
 
 
-def _waits_in_line(site: Site, thing: Thing) -> bool:
+def _waits_in_line(site: ServiceTarget, thing: KubernetesObject) -> bool:
     """Whether one pod that is not ready holds up all others."""
     ordered = thing["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
     return ordered and site.workload.kind == kinds.STATEFULSET
 
 
-def _count(thing: Thing) -> int:
-    return counted(thing, "desiredNumberScheduled") or wanted(thing)
+def _count(thing: KubernetesObject) -> int:
+    return status_count(thing, "desiredNumberScheduled") or desired_replicas(thing)

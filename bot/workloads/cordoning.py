@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from bot.acting import Moved, Tools
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Access, How, Ref, Thing
+from bot.acting import Conflict, Tools
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, ObjectRef, PatchType, ResourceAccess
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks, place
 from bot.workloads.status import is_ready
 
@@ -20,70 +20,70 @@ _CORDON, _UNCORDON = "cordon", "uncordon"
 _ROUND = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def site_of(tools: Tools, node: str) -> Site:
+def site_of(tools: Tools, node: str) -> ServiceTarget:
     """`node`: "main/ip-10-0-0-1", its cluster first. Raises `Rejected` where there is no such cluster."""
     cluster, _, name = node.partition("/")
     if not name:
         said = f"{node} does not say on which cluster the node is. Nothing was done. Say it as <cluster>/<node>."
         raise Rejected(said, code="no_cluster")
-    return place.sites(tools).on(cluster, Ref(kind=kinds.NODE, namespace="", name=name), tools.by)
+    return place.targets(tools).on(cluster, ObjectRef(kind=kinds.NODE, namespace="", name=name), tools.by)
 
 
-def planned(site: Site, *, closed: bool) -> Plan:
+def plan(site: ServiceTarget, *, closed: bool) -> Plan:
     """What it takes to close the node for new pods, or to open it.
 
     Raises:
         Rejected: it is so already; or no other node would take pods.
     """
     node = _node(site)
-    place.check_stays(site, node)
+    place.check_not_deleting(site, node)
     if _is_closed(node) is closed:
         said = f"{site.workload} {'takes no new pods' if closed else 'takes new pods'} already. Nothing was done."
         raise Rejected(said, code="already_so", status=HTTPStatus.CONFLICT)
-    place.check_rights(site, [place.changing(site.workload)])
+    place.check_rights(site, [place.patch_access(site.workload)])
     if closed:
         _check_others(site, node)
     back = _UNCORDON if closed else _CORDON
     return Plan(
         target=site.service,
         effect=tuple(_closing(site) if closed else _opening(site, node)),
-        radius=str(site.workload),
-        seen={_OPEN: _yes_or_no(node), _UID: node["metadata"]["uid"]},
-        private=(_UID,),
-        undo=f"{back} {site.service}",
+        blast_radius=str(site.workload),
+        preconditions={_OPEN: _yes_or_no(node), _UID: node["metadata"]["uid"]},
+        hidden=(_UID,),
+        undo_command=f"{back} {site.service}",
     )
 
 
-def done(site: Site, plan: Plan, run: str, *, closed: bool) -> Outcome:
+def run(site: ServiceTarget, plan: Plan, run: str, *, closed: bool) -> Outcome:
     """Raises `Moved` where it is not as the plan saw it."""
     node = _node(site)
-    place.check_stays(site, node)
-    if (_yes_or_no(node), node["metadata"]["uid"]) != (plan.seen[_OPEN], plan.seen[_UID]):
-        raise Moved(f"{site.workload} was made anew, or somebody was faster")
+    place.check_not_deleting(site, node)
+    if (_yes_or_no(node), node["metadata"]["uid"]) != (plan.preconditions[_OPEN], plan.preconditions[_UID]):
+        raise Conflict(f"{site.workload} was made anew, or somebody was faster")
     if closed:
         _check_others(site, node)
-    uid = {"op": "test", "path": "/metadata/uid", "value": plan.seen[_UID]}
+    uid = {"op": "test", "path": "/metadata/uid", "value": plan.preconditions[_UID]}
     wish: list[dict[str, object]] = [{"op": "add", "path": "/spec/unschedulable", "value": True}]
     if not closed:
         wish = [
             {"op": "test", "path": "/spec/unschedulable", "value": True},
             {"op": "remove", "path": "/spec/unschedulable"},
         ]
-    steps = [uid, *wish, *marks.noted(node, marks.annotation(run))]
-    now = site.cluster.patch(site.workload, steps, how=How.STEPS, by=marks.manager(run))
-    return _over(site, now, was=plan.seen[_OPEN])
+    steps = [uid, *wish, *marks.annotation_patch(node, marks.annotation(run))]
+    now = site.cluster.patch(site.workload, steps, how=PatchType.JSON, by=marks.field_manager(run))
+    return _over(site, now, was=plan.preconditions[_OPEN])
 
 
-def looked_for(site: Site, plan: Plan, run: str) -> Outcome:
+def probe(site: ServiceTarget, plan: Plan, run: str) -> Outcome:
     node = _node(site)
     if marks.written_by(node, run):
-        return _over(site, node, was=plan.seen[_OPEN])
-    if _yes_or_no(node) == plan.seen[_OPEN]:
-        return Outcome(ended=Ended.FAILED, said=f"{site.workload} is as it was. Nothing was changed.")
-    return Outcome(ended=Ended.UNKNOWN, said=f"{_told(site, node)}; it does not say who wanted that.")
+        return _over(site, node, was=plan.preconditions[_OPEN])
+    if _yes_or_no(node) == plan.preconditions[_OPEN]:
+        return Outcome(result=Result.FAILED, message=f"{site.workload} is as it was. Nothing was changed.")
+    return Outcome(result=Result.UNKNOWN, message=f"{_told(site, node)}; it does not say who wanted that.")
 
 
-def _node(site: Site) -> Thing:
+def _node(site: ServiceTarget) -> KubernetesObject:
     found = site.cluster.get(site.workload)
     if found is None:
         said = f"There is no {site.workload} on cluster {site.cluster.name}. Nothing was done."
@@ -91,7 +91,7 @@ def _node(site: Site) -> Thing:
     return found
 
 
-def _check_others(site: Site, node: Thing) -> None:
+def _check_others(site: ServiceTarget, node: KubernetesObject) -> None:
     """Nobody may close the last node that takes pods: whatever ends then stays away."""
     others = (one for one in site.cluster.find(kinds.NODE, "") if one["metadata"]["uid"] != node["metadata"]["uid"])
     if _takes_pods(node) and not any(_takes_pods(one) for one in others):
@@ -99,18 +99,18 @@ def _check_others(site: Site, node: Thing) -> None:
         raise Rejected(f"{said} Nothing was done. Add or uncordon another first.", code="last_node", status=409)
 
 
-def _takes_pods(node: Thing) -> bool:
+def _takes_pods(node: KubernetesObject) -> bool:
     """Whether it takes those that tolerate nothing in particular."""
     return not _is_closed(node) and is_ready(node) and not _taints(node)
 
 
-def _closing(site: Site) -> Iterator[str]:
+def _closing(site: ServiceTarget) -> Iterator[str]:
     yield f"{site.workload} of cluster {site.cluster.name} takes no new pods, except those of DaemonSets."
     count = _count_of_pods(site)
     yield f"What runs there stays{f': {count} now' if count else ''}. That would take a drain."
 
 
-def _opening(site: Site, node: Thing) -> Iterator[str]:
+def _opening(site: ServiceTarget, node: KubernetesObject) -> Iterator[str]:
     yield f"{site.workload} of cluster {site.cluster.name} takes new pods again."
     if taints := _taints(node):
         yield f"Only those that tolerate its taints: {', '.join(taints)}."
@@ -118,35 +118,37 @@ def _opening(site: Site, node: Thing) -> Iterator[str]:
         yield "It is not ready now, and gets none before it is."
 
 
-def _count_of_pods(site: Site) -> str:
+def _count_of_pods(site: ServiceTarget) -> str:
     """ "at most 20 pods"; "" where the bot may not see those of all namespaces."""
-    if not site.cluster.allowed(Access(verb="list", group="", resource="pods")):
+    if not site.cluster.allowed(ResourceAccess(verb="list", group="", resource="pods")):
         return ""
     count = len(site.cluster.find(kinds.POD, "", fields=f"spec.nodeName={site.workload.name}"))
     most = next((one for one in _ROUND if count <= one), None)
     return f"more than {_ROUND[-1]} pods" if most is None else f"at most {most} pod{'s' if most > 1 else ''}"
 
 
-def _taints(node: Thing) -> list[str]:
+def _taints(node: KubernetesObject) -> list[str]:
     """That keep pods away, beside the one that being closed sets."""
     found = [one for one in node["spec"].get("taints") or () if one.get("effect") != "PreferNoSchedule"]
     return sorted(one["key"] for one in found if one["key"] != "node.kubernetes.io/unschedulable")
 
 
-def _is_closed(node: Thing) -> bool:
+def _is_closed(node: KubernetesObject) -> bool:
     return bool(node["spec"].get("unschedulable"))
 
 
-def _yes_or_no(node: Thing) -> str:
+def _yes_or_no(node: KubernetesObject) -> str:
     return "no" if _is_closed(node) else "yes"
 
 
-def _over(site: Site, node: Thing, *, was: str) -> Outcome:
+def _over(site: ServiceTarget, node: KubernetesObject, *, was: str) -> Outcome:
     now = _yes_or_no(node)
-    who = f"It was taken back since by {marks.whose(node, 'spec', 'unschedulable')}."
+    who = f"It was taken back since by {marks.owner_name_of_field(node, 'spec', 'unschedulable')}."
     left = {_OPEN: "no" if was == "yes" else "yes"}
-    return Outcome(ended=Ended.DONE, said=f"{_told(site, node)}.", unwell=who if now == was else "", left=left)
+    return Outcome(
+        result=Result.DONE, message=f"{_told(site, node)}.", degraded=who if now == was else "", expected_state=left
+    )
 
 
-def _told(site: Site, node: Thing) -> str:
+def _told(site: ServiceTarget, node: KubernetesObject) -> str:
     return f"{site.workload} {'takes no new pods any more' if _is_closed(node) else 'takes new pods'}"

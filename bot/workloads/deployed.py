@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.ports import Rejected
 
 _SHORT, _SHOWN = 8, 5
@@ -21,7 +21,7 @@ _SHORTEST = 7  #: letters that name a commit: no fewer than git itself shows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Deployed:
+class ArgoCdDeployment:
     """One entry of the history."""
 
     number: int
@@ -39,21 +39,21 @@ class Deployed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class ArgoCdChoice:
     """From where to where."""
 
-    now: Deployed
-    goal: Deployed
-    others: tuple[Deployed, ...]  #: to which it could go as well, the newest first
+    now: ArgoCdDeployment
+    goal: ArgoCdDeployment
+    others: tuple[ArgoCdDeployment, ...]  #: to which it could go as well, the newest first
 
 
-def history(application: Thing) -> Sequence[Deployed]:
+def history(application: KubernetesObject) -> Sequence[ArgoCdDeployment]:
     """From the oldest to what it runs."""
     rows = (application.get("status") or {}).get("history") or ()
     return sorted(map(_deployed, rows), key=lambda one: one.number)
 
 
-def choose(application: Thing, wish: str) -> Choice:
+def choose(application: KubernetesObject, wish: str) -> ArgoCdChoice:
     """What is meant by a number or the beginning of a revision; by nothing, the newest that differs.
 
     Raises:
@@ -72,45 +72,45 @@ def choose(application: Thing, wish: str) -> Choice:
         raise _refused(f"Argo CD's history has no {wish}. It has {listed(others) or f'only {now}'}.")
     if meant is None:
         raise _refused(f"Argo CD's history has nothing older that differs from {now}.")
-    return Choice(now=now, goal=meant, others=tuple(one for one in others if one is not meant))
+    return ArgoCdChoice(now=now, goal=meant, others=tuple(one for one in others if one is not meant))
 
 
-def listed(some: Sequence[Deployed]) -> str:
+def listed(some: Sequence[ArgoCdDeployment]) -> str:
     more = f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else ""
     return ", ".join(map(str, some[:_SHOWN])) + more
 
 
-def state(application: Thing) -> Mapping[str, Any]:
+def state(application: KubernetesObject) -> Mapping[str, Any]:
     """Its operationState; empty where there never was an operation."""
     return dict((application.get("status") or {}).get("operationState") or {})
 
 
-def begun(application: Thing) -> str:
+def begun(application: KubernetesObject) -> str:
     """By when it began, the newest operation is told from those before."""
     return str(state(application).get("startedAt", "none"))
 
 
-def busy(application: Thing) -> bool:
+def busy(application: KubernetesObject) -> bool:
     """Whether an operation is in progress, or waits to be."""
     return bool(application.get("operation")) or state(application).get("phase") in ("Running", "Terminating")
 
 
-def goes_to(application: Thing, goal: Deployed, *, after: str) -> bool:
+def goes_to(application: KubernetesObject, goal: ArgoCdDeployment, *, after: str) -> bool:
     """Whether its newest operation is one to `goal`, and not the one that began at `after`."""
     sync = ((state(application).get("operation") or {}).get("sync")) or {}
     return begun(application) != after and _revisions(sync) == goal.revisions
 
 
-def touched(application: Thing) -> bool:
+def touched(application: KubernetesObject) -> bool:
     """Whether its newest operation has applied anything."""
     return bool((state(application).get("syncResult") or {}).get("resources"))
 
 
-def _deployed(row: Mapping[str, Any]) -> Deployed:
+def _deployed(row: Mapping[str, Any]) -> ArgoCdDeployment:
     source = row.get("sources") or row.get("source")
     revisions = _revisions(row)
     told = json.dumps([revisions, source], sort_keys=True).encode()
-    return Deployed(
+    return ArgoCdDeployment(
         number=int(row.get("id") or 0),
         revisions=revisions,
         key=hashlib.sha256(told).hexdigest()[:16],
@@ -123,11 +123,11 @@ def _revisions(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, many)) if many else (str(row.get("revision", "")),)
 
 
-def _is_meant(one: Deployed, wish: str) -> bool:
+def _is_meant(one: ArgoCdDeployment, wish: str) -> bool:
     if not wish or wish == str(one.number):
         return True
     return wish in one.revisions or (len(wish) >= _SHORTEST and any(held.startswith(wish) for held in one.revisions))
 
 
-def _refused(said: str) -> Rejected:
-    return Rejected(f"{said} Nothing was done.", code="no_revision", status=HTTPStatus.CONFLICT)
+def _refused(message: str) -> Rejected:
+    return Rejected(f"{message} Nothing was done.", code="no_revision", status=HTTPStatus.CONFLICT)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.workloads.selectors import fits
 
 
-def blocked_by(budgets: Sequence[Thing], labels: Mapping[str, str], count: int) -> str:
+def blocked_by(budgets: Sequence[KubernetesObject], labels: Mapping[str, str], count: int) -> str:
     """The first budget for pods with these labels that would allow no eviction at that many; "" where none does."""
     if count < 1:
         return ""

@@ -10,48 +10,50 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from bot.acting import Tools
-from bot.clusters import Kind, Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef, ResourceKind
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import kinds
 from bot.workloads.disruptions import blocked_by
-from bot.workloads.moves import Move
-from bot.workloads.needs import Need, need_of
-from bot.workloads.quotas import Claims, claims_of, short_of
-from bot.workloads.room import Room, room_for
+from bot.workloads.moves import ScaleChange
+from bot.workloads.needs import PodRequests, pod_requests_of
+from bot.workloads.quotas import VolumeClaims, claims_of, quota_shortage
+from bot.workloads.room import NodeCapacity, node_capacity_for
 
 
-def look_around(move: Move, workload: Thing, site: Site, tools: Tools) -> tuple[str, ...]:
+def capacity_warnings(
+    change: ScaleChange, workload: KubernetesObject, site: ServiceTarget, tools: Tools
+) -> tuple[str, ...]:
     """What is to be known, a sentence each. Raises `Rejected` where the pods cannot be made, or would not suffice."""
-    if move.new > move.old:
-        return _for_more(move, workload, site)
-    return (*_for_fewer(move, workload, site), *_headroom(move, site, tools))
+    if change.new > change.old:
+        return _for_more(change, workload, site)
+    return (*_for_fewer(change, workload, site), *_headroom(change, site, tools))
 
 
-def _for_more(move: Move, workload: Thing, site: Site) -> tuple[str, ...]:
-    spec, more = _template(site, workload)["spec"], move.new - move.old
+def _for_more(change: ScaleChange, workload: KubernetesObject, site: ServiceTarget) -> tuple[str, ...]:
+    spec, more = _template(site, workload)["spec"], change.new - change.old
     ranges, said = _seen(site, kinds.LIMITS)
-    need = need_of(spec, ranges)
+    need = pod_requests_of(spec, ranges)
     quotas, unseen = _seen(site, kinds.QUOTA)
-    short = short_of(quotas, spec, need, more, _new_claims(site, workload, move))
+    short = quota_shortage(quotas, spec, need, more, _new_claims(site, workload, change))
     if short:
         hint = "Free some, or have the quota raised."
         raise Rejected(f"{more} more pods do not fit. {short} Nothing was done. {hint}", code="quota", status=409)
     return (*unseen, *(said if quotas else ()), *_of_room(site, spec, need, more))
 
 
-def _template(site: Site, workload: Thing) -> Thing:
+def _template(site: ServiceTarget, workload: KubernetesObject) -> KubernetesObject:
     """A Rollout may keep its pods' template in a Deployment."""
     spec = workload["spec"]
     named = spec.get("workloadRef") or {}
     if "template" in spec or not named:
         return dict(spec.get("template") or {"spec": {}})
     kind = next(one for one in (kinds.DEPLOYMENT, kinds.REPLICASET) if one.title == named.get("kind", "Deployment"))
-    found = site.cluster.get(Ref(kind=kind, namespace=site.workload.namespace, name=named["name"]))
+    found = site.cluster.get(ObjectRef(kind=kind, namespace=site.workload.namespace, name=named["name"]))
     return dict(found["spec"]["template"]) if found is not None else {"spec": {}}
 
 
-def _new_claims(site: Site, workload: Thing, move: Move) -> Claims:
+def _new_claims(site: ServiceTarget, workload: KubernetesObject, change: ScaleChange) -> VolumeClaims:
     """A replica that was there before finds its volumes again."""
     claims = claims_of(workload)
     if not claims.count:
@@ -60,13 +62,13 @@ def _new_claims(site: Site, workload: Thing, move: Move) -> Claims:
     first = int((spec.get("ordinals") or {}).get("start") or 0)
     begin = f"{spec['volumeClaimTemplates'][0]['metadata']['name']}-{site.workload.name}"
     held = {one["metadata"]["name"] for one in _seen(site, kinds.CLAIM)[0]}
-    wanted = {f"{begin}-{first + number}" for number in range(move.old, move.new)}
+    wanted = {f"{begin}-{first + number}" for number in range(change.old, change.new)}
     return replace(claims, new=len(wanted - held))
 
 
-def _of_room(site: Site, spec: Thing, need: Need, more: int) -> tuple[str, ...]:
+def _of_room(site: ServiceTarget, spec: KubernetesObject, requests: PodRequests, more: int) -> tuple[str, ...]:
     try:
-        room = room_for(site.cluster, spec, need, more)
+        room = node_capacity_for(site.cluster, spec, requests, more)
     except Rejected as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise
@@ -78,7 +80,7 @@ def _of_room(site: Site, spec: Thing, need: Need, more: int) -> tuple[str, ...]:
     return (_short_of_room(room),)
 
 
-def _short_of_room(room: Room) -> str:
+def _short_of_room(room: NodeCapacity) -> str:
     """Without counts: pods come and go on the nodes all the time, and each of them would be another plan."""
     said = "By requests the nodes have no room for all of the new pods (an approximation)."
     if not room.fitting:
@@ -88,36 +90,34 @@ def _short_of_room(room: Room) -> str:
     return f"{said} Those that find none wait until there is."
 
 
-def _for_fewer(move: Move, workload: Thing, site: Site) -> tuple[str, ...]:
-    if move.low >= move.old:
+def _for_fewer(change: ScaleChange, workload: KubernetesObject, site: ServiceTarget) -> tuple[str, ...]:
+    if change.low >= change.old:
         return ()
     budgets, unseen = _seen(site, kinds.PDB)
     labels = (_template(site, workload).get("metadata") or {}).get("labels") or {}
-    blocked = blocked_by(budgets, labels, move.low)
+    blocked = blocked_by(budgets, labels, change.low)
     if not blocked:
         return unseen
-    said = (
-        f"With {move.low} PodDisruptionBudget {blocked} allows no disruption any more, so that nodes cannot be drained."
-    )
+    said = f"With {change.low} PodDisruptionBudget {blocked} allows no disruption any more, so that nodes cannot be drained."
     return (*unseen, said)
 
 
-def _headroom(move: Move, site: Site, tools: Tools) -> tuple[str, ...]:
+def _headroom(change: ScaleChange, site: ServiceTarget, tools: Tools) -> tuple[str, ...]:
     """Whether what is left would be used too much, by what each uses now."""
     wanted = site.headroom
-    if wanted is None or not 0 < move.new < move.old:
+    if wanted is None or not 0 < change.new < change.old:
         return ()
-    asked = f"({wanted.query}) * {move.old} / {move.new} < bool {wanted.most}"
-    holds = tools.gauge.holds(asked) if tools.gauge is not None else None
+    asked = f"({wanted.query}) * {change.old} / {change.new} < bool {wanted.maximum}"
+    holds = tools.metrics.holds(asked) if tools.metrics is not None else None
     if holds is None:
-        return (f"Whether {move.new} would carry the load is not known: Prometheus does not say.",)
+        return (f"Whether {change.new} would carry the load is not known: Prometheus does not say.",)
     if not holds:
-        said = f"{move.new} of {move.old} replicas would be used by more than {wanted.most:.0%}, as the load is now."
+        said = f"{change.new} of {change.old} replicas would be used by more than {wanted.maximum:.0%}, as the load is now."
         raise Rejected(f"{said} Nothing was done. Keep more, or wait for less load.", code="no_headroom", status=409)
     return ()
 
 
-def _seen(site: Site, kind: Kind) -> tuple[Sequence[Thing], tuple[str, ...]]:
+def _seen(site: ServiceTarget, kind: ResourceKind) -> tuple[Sequence[KubernetesObject], tuple[str, ...]]:
     try:
         return site.cluster.find(kind, site.workload.namespace), ()
     except Rejected as refused:

@@ -14,17 +14,17 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from bot.acting import Moved
-from bot.acts import Ended, Outcome, Plan
-from bot.canaries import Asked, Canary, Gates, Hook, Question
-from bot.clusters import Ref, Thing
+from bot.acting import Conflict
+from bot.acts import Outcome, Plan, Result
+from bot.canaries import Canary, GateCheck, GateHook, Gates, LastGateCheck
+from bot.clusters import KubernetesObject, ObjectRef
 from bot.kinds import spell
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, place, templates
-from bot.workloads.status import Standing, condition, counted
-from bot.workloads.watching import watched
-from bot.workloads.ways import WAY, Case
+from bot.workloads.status import WorkloadStatus, condition, status_count
+from bot.workloads.watching import wait_until_ready
+from bot.workloads.ways import STRATEGY, StrategyRequest
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -35,114 +35,122 @@ _ASKING, _PROMOTING = ("Progressing", "Waiting", "WaitingPromotion"), ("Promotin
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByGate:
+class FlaggerGateStrategy:
     """One gate as a way: `PROMOTION` for `promote`, `ROLLBACK` for `abort`."""
 
-    hook: Hook
+    hook: GateHook
     name = "flagger"
 
-    def plan(self, case: Case) -> Plan:
-        thing = _lasting(case)
-        asked = self._asked(case, thing)
-        _check_person(case.site, thing)
-        promotes = self.hook is Hook.PROMOTION
+    def plan(self, request: StrategyRequest) -> Plan:
+        thing = _lasting(request)
+        asked = self._asked(request, thing)
+        _check_person(request.site, thing)
+        promotes = self.hook is GateHook.PROMOTION
         return Plan(
-            target=case.service,
-            effect=tuple(_promoted(case, thing) if promotes else _taken_back(case, thing)),
-            radius=f"{_ref(thing)} on cluster {case.site.cluster.name}",
-            seen={WAY: self.name, **_facts(thing), "revision": asked.revision},
-            private=(WAY, "uid", "spec", "revision"),
-            check=case.site.check,
-            within=case.site.within,
+            target=request.service,
+            effect=tuple(_promoted(request, thing) if promotes else _taken_back(request, thing)),
+            blast_radius=f"{_ref(thing)} on cluster {request.site.cluster.name}",
+            preconditions={STRATEGY: self.name, **_facts(thing), "revision": asked.revision},
+            hidden=(STRATEGY, "uid", "spec", "revision"),
+            check=request.site.check,
+            check_duration=request.site.check_duration,
         )
 
-    def run(self, case: Case, plan: Plan, run: str) -> Outcome:
-        thing = _lasting(case)
-        gates, asked = _gates(case), self._asked(case, thing)
+    def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        thing = _lasting(request)
+        gates, asked = _gates(request), self._asked(request, thing)
         now = {**_facts(thing), "revision": asked.revision}
-        moved = [f"{name}: {plan.seen[name]} -> {value}" for name, value in now.items() if plan.seen[name] != value]
-        question = Question(canary=_key(case.site, thing), hook=self.hook, revision=asked.revision)
+        moved = [
+            f"{name}: {plan.preconditions[name]} -> {value}"
+            for name, value in now.items()
+            if plan.preconditions[name] != value
+        ]
+        question = GateCheck(canary=_key(request.site, thing), hook=self.hook, revision=asked.revision)
         if moved or not gates.open(question, run=run, lasts=_lasts(thing)):
-            raise Moved("; ".join(moved) or "Flagger asks about another revision by now")
-        return self._watched(case, plan, run, thing)
+            raise Conflict("; ".join(moved) or "Flagger asks about another revision by now")
+        return self._watched(request, plan, run, thing)
 
-    def _watched(self, case: Case, plan: Plan, run: str, thing: Thing) -> Outcome:
+    def _watched(self, request: StrategyRequest, plan: Plan, run: str, thing: KubernetesObject) -> Outcome:
         """From the moment at which its gate is open."""
         try:
-            why = watched(case.site, case.tools, lambda _: self._standing(case, plan, run), patience=_patience(thing))
+            why = wait_until_ready(
+                request.site, request.tools, lambda _: self._standing(request, plan, run), timeout=_patience(thing)
+            )
         finally:
-            passed = _gates(case).close(run)
+            passed = _gates(request).close(run)
         if not passed:
             said = why or "Flagger went on without asking."
-            return Outcome(ended=Ended.FAILED, said=f"{said} The gate is shut again. This run has changed nothing.")
-        said = "was promoted" if self.hook is Hook.PROMOTION else "was taken back"
+            return Outcome(
+                result=Result.FAILED, message=f"{said} The gate is shut again. This run has changed nothing."
+            )
+        said = "was promoted" if self.hook is GateHook.PROMOTION else "was taken back"
         return Outcome(
-            ended=Ended.DONE,
-            said=f"{_ref(thing)}: Flagger was told yes{'' if why else f', and it {said}'}.",
-            unwell=why,
+            result=Result.DONE,
+            message=f"{_ref(thing)}: Flagger was told yes{'' if why else f', and it {said}'}.",
+            degraded=why,
         )
 
-    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
+    def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
         """By its gate: what is still open there, or was passed, is watched on."""
-        opened = _gates(case).opened(run)
-        is_open = opened is not None and not opened.closed and opened.until > case.tools.now()
+        opened = _gates(request).opened(run)
+        is_open = opened is not None and not opened.closed and opened.until > request.tools.now()
         if opened is not None and (opened.passed or is_open):
-            return self._watched(case, plan, run, _canary(case.site))
+            return self._watched(request, plan, run, _canary(request.site))
         said = "was not opened" if opened is None else "was shut before Flagger asked"
-        return Outcome(ended=Ended.FAILED, said=f"The gate {said}. Nothing was changed.")
+        return Outcome(result=Result.FAILED, message=f"The gate {said}. Nothing was changed.")
 
-    def _asked(self, case: Case, thing: Thing) -> Asked:
+    def _asked(self, request: StrategyRequest, thing: KubernetesObject) -> LastGateCheck:
         """What Flagger asks now. Raises `Rejected` where it does not ask."""
-        gates = _gates(case)
-        if case.wish:
-            said = f"Flagger goes by its own analysis, so that {case.wish} cannot be chosen. Nothing was done."
+        gates = _gates(request)
+        if request.wanted:
+            said = f"Flagger goes by its own analysis, so that {request.wanted} cannot be chosen. Nothing was done."
             raise Rejected(f"{said} Say the verb with the service alone.", code="bad_wish")
         _check_gated(thing, self.hook)
         if _phase(thing) not in _ASKING:
             raise _refused(f"{_ref(thing)} is {_phase(thing)}: there is no new version under way.", "nothing_under_way")
-        asked = gates.asked(_key(case.site, thing), self.hook)
-        if asked is None or case.tools.now() - asked.at > 2 * _interval(thing) + _USUAL:
-            when = "It asks when its analysis is over" if self.hook is Hook.PROMOTION else "See its events"
+        asked = gates.last_check(_key(request.site, thing), self.hook)
+        if asked is None or request.tools.now() - asked.at > 2 * _interval(thing) + _USUAL:
+            when = "It asks when its analysis is over" if self.hook is GateHook.PROMOTION else "See its events"
             raise _refused(
                 f"Flagger does not ask at the gate {self.hook} now; {_ref(thing)} is {_how(thing)}.", "not_asked", when
             )
         return asked
 
-    def _standing(self, case: Case, plan: Plan, run: str) -> Standing:
-        thing = _canary(case.site)
-        phase, goal = _phase(thing), "Succeeded" if self.hook is Hook.PROMOTION else "Failed"
+    def _standing(self, request: StrategyRequest, plan: Plan, run: str) -> WorkloadStatus:
+        thing = _canary(request.site)
+        phase, goal = _phase(thing), "Succeeded" if self.hook is GateHook.PROMOTION else "Failed"
         if phase == goal:
-            return Standing(said=phase, done=True)
+            return WorkloadStatus(message=phase, done=True)
         if phase in ("Succeeded", "Failed"):
             why = str(condition(thing, "Promoted").get("message", "")).rstrip(".")
-            return Standing(
-                said=phase, failed=f"Flagger has ended it the other way: {phase}{f', {why}' if why else ''}."
+            return WorkloadStatus(
+                message=phase, failed=f"Flagger has ended it the other way: {phase}{f', {why}' if why else ''}."
             )
-        if _facts(thing) != {name: plan.seen[name] for name in _facts(thing)}:
-            return Standing(said="anew", failed="A new version came meanwhile, and its analysis begins anew.")
-        why = _shut(case, run, _lasts(thing))
+        if _facts(thing) != {name: plan.preconditions[name] for name in _facts(thing)}:
+            return WorkloadStatus(message="anew", failed="A new version came meanwhile, and its analysis begins anew.")
+        why = _shut(request, run, _lasts(thing))
         if why:
-            return Standing(said="not asked", failed=why)
-        if self.hook is Hook.ROLLBACK and phase in _PROMOTING:
-            return Standing(said=phase, failed="Its promotion has begun, and Flagger asks no more.")
-        return Standing(said=_how(thing))
+            return WorkloadStatus(message="not asked", failed=why)
+        if self.hook is GateHook.ROLLBACK and phase in _PROMOTING:
+            return WorkloadStatus(message=phase, failed="Its promotion has begun, and Flagger asks no more.")
+        return WorkloadStatus(message=_how(thing))
 
 
 #: `promote` and `abort` of what Flagger keeps.
-PROMOTION, ROLLBACK = ByGate(hook=Hook.PROMOTION), ByGate(hook=Hook.ROLLBACK)
+PROMOTION, ROLLBACK = FlaggerGateStrategy(hook=GateHook.PROMOTION), FlaggerGateStrategy(hook=GateHook.ROLLBACK)
 
 
-def _shut(case: Case, run: str, lasts: timedelta) -> str:
+def _shut(request: StrategyRequest, run: str, lasts: timedelta) -> str:
     """Why the gate is no longer open, though Flagger was not told yes; "" while it is, or where it was."""
-    opened = _gates(case).opened(run)
+    opened = _gates(request).opened(run)
     if opened is None or opened.passed:
         return ""
     if opened.closed:
         return "Somebody who asked for this, or approved it, may not any more."
-    return f"Flagger has not asked for {spell(lasts)}." if opened.until <= case.tools.now() else ""
+    return f"Flagger has not asked for {spell(lasts)}." if opened.until <= request.tools.now() else ""
 
 
-def canary_of(site: Site) -> Thing | None:
+def canary_of(site: ServiceTarget) -> KubernetesObject | None:
     """The Canary whose target the service's workload is."""
     for one in site.cluster.find(kinds.CANARY, site.workload.namespace):
         target = one["spec"].get("targetRef") or {}
@@ -151,7 +159,7 @@ def canary_of(site: Site) -> Thing | None:
     return None
 
 
-def _canary(site: Site) -> Thing:
+def _canary(site: ServiceTarget) -> KubernetesObject:
     found = canary_of(site)
     if found is None:
         hint = f"`rollback {site.service}` goes back by its own revisions"
@@ -159,22 +167,22 @@ def _canary(site: Site) -> Thing:
     return found
 
 
-def _lasting(case: Case) -> Thing:
+def _lasting(request: StrategyRequest) -> KubernetesObject:
     """As `_canary`, where neither that nor its target is being deleted."""
-    found = _canary(case.site)
-    place.check_stays(case.site, case.thing)
+    found = _canary(request.site)
+    place.check_not_deleting(request.site, request.workload)
     place.check_not_going(_ref(found), found)
     return found
 
 
-def _gates(case: Case) -> Gates:
-    if case.tools.gates is None:
-        where = f"Set clusters.{case.site.cluster.name}.flagger.tokens, and the webhooks of its Canary"
+def _gates(request: StrategyRequest) -> Gates:
+    if request.tools.gates is None:
+        where = f"Set clusters.{request.site.cluster.name}.flagger.tokens, and the webhooks of its Canary"
         raise _refused("Flagger does not ask this bot.", "no_gates", where)
-    return case.tools.gates
+    return request.tools.gates
 
 
-def _check_gated(thing: Thing, hook: Hook) -> None:
+def _check_gated(thing: KubernetesObject, hook: GateHook) -> None:
     """Whether Flagger will ask at all."""
     spec, ref = thing["spec"], _ref(thing)
     if spec.get("suspend"):
@@ -187,88 +195,88 @@ def _check_gated(thing: Thing, hook: Hook) -> None:
         raise _refused(f"{ref} has no webhook {hook} that asks this bot.", "no_gate", "docs/operating.md shows one")
 
 
-def _check_person(site: Site, thing: Thing) -> None:
+def _check_person(site: ServiceTarget, thing: KubernetesObject) -> None:
     """The bot writes nothing there; whoever asks has to be somebody who could."""
-    place.check_person(site, [place.changing(_ref(thing))])
+    place.check_person(site, [place.patch_access(_ref(thing))])
 
 
-def _promoted(case: Case, thing: Thing) -> Iterator[str]:
-    primary = _primary(case.site)
+def _promoted(request: StrategyRequest, thing: KubernetesObject) -> Iterator[str]:
+    primary = _primary(request.site)
     yield f"Flagger is told that {_ref(thing)} may be promoted: yes to this one revision, for {spell(_lasts(thing))}."
-    yield from _differences(case, primary)
-    yield f"Flagger copies that to {primary}, which gets all the traffic, and scales {case.site.workload} to zero."
-    yield f"There is no undo: `rollback {case.service}` makes what was before a new canary, with its own analysis."
+    yield from _differences(request, primary)
+    yield f"Flagger copies that to {primary}, which gets all the traffic, and scales {request.site.workload} to zero."
+    yield f"There is no undo: `rollback {request.service}` makes what was before a new canary, with its own analysis."
 
 
-def _taken_back(case: Case, thing: Thing) -> Iterator[str]:
-    primary = _primary(case.site)
-    yield f"Flagger is told to take {_ref(thing)} back: all traffic to {primary}, {case.site.workload} to zero."
-    yield from _differences(case, primary)
+def _taken_back(request: StrategyRequest, thing: KubernetesObject) -> Iterator[str]:
+    primary = _primary(request.site)
+    yield f"Flagger is told to take {_ref(thing)} back: all traffic to {primary}, {request.site.workload} to zero."
+    yield from _differences(request, primary)
     yield "The new version stays in its template, and is tried again only when that changes. There is no undo."
 
 
-def _differences(case: Case, primary: Ref) -> Iterator[str]:
+def _differences(request: StrategyRequest, primary: ObjectRef) -> Iterator[str]:
     """What the canary runs that the primary does not."""
-    found = case.site.cluster.get(primary)
+    found = request.site.cluster.get(primary)
     if found is None:
         raise _refused(f"There is no {primary}, which Flagger makes when it begins.", "no_primary")
-    lines = templates.differences(found["spec"]["template"], case.thing["spec"]["template"])
+    lines = templates.differences(found["spec"]["template"], request.workload["spec"]["template"])
     yield from (f"From the primary to the canary, {line}." for line in lines)
 
 
-def _primary(site: Site) -> Ref:
+def _primary(site: ServiceTarget) -> ObjectRef:
     ref = site.workload
-    return Ref(kind=ref.kind, namespace=ref.namespace, name=f"{ref.name}-primary")
+    return ObjectRef(kind=ref.kind, namespace=ref.namespace, name=f"{ref.name}-primary")
 
 
-def _facts(thing: Thing) -> dict[str, str]:
+def _facts(thing: KubernetesObject) -> dict[str, str]:
     spec = (thing.get("status") or {}).get("lastAppliedSpec")
     return {"uid": str(thing["metadata"]["uid"]), "spec": str(spec or "")}
 
 
-def _phase(thing: Thing) -> str:
+def _phase(thing: KubernetesObject) -> str:
     return str((thing.get("status") or {}).get("phase") or "not begun")
 
 
-def _how(thing: Thing) -> str:
+def _how(thing: KubernetesObject) -> str:
     """How far it is. Only while it progresses does its status tell the weight; where it waits, that says 0."""
-    phase, failed = _phase(thing), counted(thing, "failedChecks")
-    weight = f", {counted(thing, 'canaryWeight')}% of the traffic" if phase == "Progressing" else ""
+    phase, failed = _phase(thing), status_count(thing, "failedChecks")
+    weight = f", {status_count(thing, 'canaryWeight')}% of the traffic" if phase == "Progressing" else ""
     return f"{phase}{weight}{f', {failed} failed checks' if failed else ''}"
 
 
-def _ref(thing: Thing) -> Ref:
+def _ref(thing: KubernetesObject) -> ObjectRef:
     meta = thing["metadata"]
-    return Ref(kind=kinds.CANARY, namespace=meta["namespace"], name=meta["name"])
+    return ObjectRef(kind=kinds.CANARY, namespace=meta["namespace"], name=meta["name"])
 
 
-def _key(site: Site, thing: Thing) -> Canary:
+def _key(site: ServiceTarget, thing: KubernetesObject) -> Canary:
     meta = thing["metadata"]
     return Canary(cluster=site.cluster.name, namespace=meta["namespace"], name=meta["name"])
 
 
-def _analysis(thing: Thing) -> Mapping[str, Any]:
+def _analysis(thing: KubernetesObject) -> Mapping[str, Any]:
     spec = thing["spec"]
     return dict(spec.get("analysis") or spec.get("canaryAnalysis") or {})
 
 
-def _interval(thing: Thing) -> timedelta:
+def _interval(thing: KubernetesObject) -> timedelta:
     """How often it looks, and asks; Flagger takes no less than ten seconds."""
     parts = _SPAN.findall(str(_analysis(thing).get("interval") or ""))
     said = timedelta(seconds=sum(float(count) * _UNITS[unit] for count, unit in parts))
     return max(said, _SHORTEST) if said else _USUAL
 
 
-def _lasts(thing: Thing) -> timedelta:
+def _lasts(thing: KubernetesObject) -> timedelta:
     return max(_OPEN, 4 * _interval(thing))
 
 
-def _patience(thing: Thing) -> timedelta:
+def _patience(thing: KubernetesObject) -> timedelta:
     """Until it has asked, and then a step of the weight an interval, and what the primary may need to come up."""
     step = int(_analysis(thing).get("stepWeightPromotion") or 100)
     deadline = timedelta(seconds=int(thing["spec"].get("progressDeadlineSeconds") or _DEADLINE_S))
     return _lasts(thing) + deadline + _interval(thing) * (2 - -100 // step)
 
 
-def _refused(said: str, code: str, hint: str = "") -> Rejected:
-    return Rejected(f"{said} Nothing was done.{f' {hint}.' if hint else ''}", code=code, status=HTTPStatus.CONFLICT)
+def _refused(message: str, code: str, hint: str = "") -> Rejected:
+    return Rejected(f"{message} Nothing was done.{f' {hint}.' if hint else ''}", code=code, status=HTTPStatus.CONFLICT)

@@ -9,50 +9,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.clusters import Kind, Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef, ResourceKind
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import argocd, helm, kinds, marks
-from bot.workloads.owners import By, Owner
+from bot.workloads.owners import ManagedBy, Owner
 
-_FLUX: Mapping[str, Kind] = {one.title: one for one in (kinds.KUSTOMIZATION, kinds.HELMRELEASE)}
+_FLUX: Mapping[str, ResourceKind] = {one.title: one for one in (kinds.KUSTOMIZATION, kinds.HELMRELEASE)}
 _RECONCILE, _APPLY = "kustomize.toolkit.fluxcd.io/reconcile", "kustomize.toolkit.fluxcd.io/ssa"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fight:
-    """What becomes of a change. `said`: a sentence for the plan; `todo`: what a person does about it, a sentence."""
+class GitOpsConflict:
+    """What becomes of a change. `message`: a sentence for the plan; `advice`: what a person does about it, a sentence."""
 
-    refuse: bool  #: it would be taken back at once, or nobody can tell that it would not
-    said: str
-    todo: str = ""
+    refuses: bool  #: it would be taken back at once, or nobody can tell that it would not
+    message: str
+    advice: str = ""
 
     @property
     def refusal(self) -> str:
         """All of it, where it is refused."""
-        return f"{self.said} Nothing was done. {self.todo}".rstrip()
+        return f"{self.message} Nothing was done. {self.advice}".rstrip()
 
 
-def fight_over(site: Site, thing: Thing, owner: Owner, path: str, *, ref: Ref | None = None) -> Fight | None:
+def gitops_conflict_over(
+    site: ServiceTarget, thing: KubernetesObject, owner: Owner, path: str, *, ref: ObjectRef | None = None
+) -> GitOpsConflict | None:
     """What whoever keeps `thing` does about a change of that JSON path of it; None: nobody keeps it.
 
     `thing` is the site's workload, or what is at `ref`: an autoscaler of it. Only reads.
     """
     ref = ref or site.workload
     match owner.by:
-        case By.ARGOCD:
+        case ManagedBy.ARGOCD:
             return _by_argocd(site, thing, owner, path, ref)
-        case By.FLUX:
+        case ManagedBy.FLUX:
             return _by_flux(site, thing, owner, path, ref)
-        case By.OPERATOR:
+        case ManagedBy.OPERATOR:
             return _by_operator(owner, path, ref)
-        case By.HELM:
+        case ManagedBy.HELM:
             return _by_helm(thing, owner, path, ref)
-        case By.NOBODY:
+        case ManagedBy.NOBODY:
             return None
 
 
-def application_of(site: Site, owner: Owner) -> Thing | None:
+def application_of(site: ServiceTarget, owner: Owner) -> KubernetesObject | None:
     """The Application that an owner is said to be; by Argo CD itself where the settings say where that is.
 
     Raises:
@@ -60,79 +62,91 @@ def application_of(site: Site, owner: Owner) -> Thing | None:
     """
     if site.argocd is not None:
         return site.argocd.application(owner.name, owner.namespace)
-    namespace = owner.namespace or site.applications
-    return site.cluster.get(Ref(kind=kinds.APPLICATION, namespace=namespace, name=owner.name))
+    namespace = owner.namespace or site.argocd_namespace
+    return site.cluster.get(ObjectRef(kind=kinds.APPLICATION, namespace=namespace, name=owner.name))
 
 
-def _by_argocd(site: Site, thing: Thing, owner: Owner, path: str, ref: Ref) -> Fight | None:
+def _by_argocd(
+    site: ServiceTarget, thing: KubernetesObject, owner: Owner, path: str, ref: ObjectRef
+) -> GitOpsConflict | None:
     try:
         application = application_of(site, owner)
     except Rejected as refused:
-        return _unread(owner, site, refused.said.removesuffix(" Nothing was done."))
-    if not owner.sure and (application is None or not argocd.has(application, ref)):
+        return _unread(owner, site, refused.message.removesuffix(" Nothing was done."))
+    if not owner.is_certain and (application is None or not argocd.has(application, ref)):
         return None
     if application is None:
         return _unread(owner, site, "There is none.")
     if not argocd.names(application, thing, path):
         said = f"{owner} keeps {ref}, and git says nothing about {path}: the change stays."
-        return Fight(refuse=False, said=said)
+        return GitOpsConflict(refuses=False, message=said)
     if argocd.is_skipped(application):
         said = f"{owner} keeps {ref}, and is told to leave it alone ({argocd.SKIPPED}): the change stays until then."
-        return Fight(refuse=False, said=said, todo=_git(path))
+        return GitOpsConflict(refuses=False, message=said, advice=_git(path))
     return _by_policy(site, owner, application, path, ref)
 
 
-def _by_policy(site: Site, owner: Owner, application: Thing, path: str, ref: Ref) -> Fight:
+def _by_policy(
+    site: ServiceTarget, owner: Owner, application: KubernetesObject, path: str, ref: ObjectRef
+) -> GitOpsConflict:
     if argocd.ignores(application, ref, path):
         if argocd.respects(application):
-            return Fight(refuse=False, said=f"{owner} keeps {ref}, and leaves {path} to others: the change stays.")
+            return GitOpsConflict(
+                refuses=False, message=f"{owner} keeps {ref}, and leaves {path} to others: the change stays."
+            )
         said = f"{owner} keeps {ref} and does not look at {path}, but its next sync sets it to what git has."
-        return Fight(refuse=False, said=said, todo=_git(path))
+        return GitOpsConflict(refuses=False, message=said, advice=_git(path))
     if argocd.heals_itself(application):
         said = f"{owner} keeps {ref} and heals itself: a change of {path} is taken back within seconds."
         todo = f"Say `autosync {site.service} off for 2h` first, or change it in git."
-        return Fight(refuse=True, said=said, todo=todo)
+        return GitOpsConflict(refuses=True, message=said, advice=todo)
     if argocd.syncs_itself(application):
         said = f"{owner} keeps {ref}: the next change of git sets {path} back."
-        return Fight(refuse=False, said=said, todo=_git(path))
+        return GitOpsConflict(refuses=False, message=said, advice=_git(path))
     said = f"{owner} keeps {ref}, and syncs when somebody asks: it will be OutOfSync, and that sync sets {path} back."
-    return Fight(refuse=False, said=said, todo=_git(path))
+    return GitOpsConflict(refuses=False, message=said, advice=_git(path))
 
 
-def _unread(owner: Owner, site: Site, why: str) -> Fight:
+def _unread(owner: Owner, site: ServiceTarget, reason: str) -> GitOpsConflict:
     where = f"clusters.{site.cluster.name}.argocd"
-    said = f"By its mark it is kept by {owner}, which cannot be read, so that nobody can tell what it takes back. {why}"
+    said = (
+        f"By its mark it is kept by {owner}, which cannot be read, so that nobody can tell what it takes back. {reason}"
+    )
     todo = f"Set {where}.url and .token, or {where}.namespace where it runs in this cluster and the bot may read it."
-    return Fight(refuse=True, said=said, todo=todo)
+    return GitOpsConflict(refuses=True, message=said, advice=todo)
 
 
-def _by_flux(site: Site, thing: Thing, owner: Owner, path: str, ref: Ref) -> Fight:
+def _by_flux(site: ServiceTarget, thing: KubernetesObject, owner: Owner, path: str, ref: ObjectRef) -> GitOpsConflict:
     meta = thing.get("metadata") or {}
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
     if marks.get(_RECONCILE) == "disabled" or marks.get(_APPLY) in ("Ignore", "IfNotPresent"):
         said = f"{owner} made {ref}, and is told on it to leave it alone: the change stays."
-        return Fight(refuse=False, said=said, todo=_git(path))
+        return GitOpsConflict(refuses=False, message=said, advice=_git(path))
     kind = _FLUX[owner.kind]
-    held = Ref(kind=kind, namespace=owner.namespace or ref.namespace, name=owner.name)
+    held = ObjectRef(kind=kind, namespace=owner.namespace or ref.namespace, name=owner.name)
     suspend = f"`flux suspend {kind.title.lower()} {held.name} -n {held.namespace}`"
     try:
         keeper = site.cluster.get(held)
     except Rejected as refused:
-        why = refused.said.removesuffix(" Nothing was done.")
+        why = refused.message.removesuffix(" Nothing was done.")
         said = f"{owner} keeps {ref}, and cannot be read, so that nobody can tell whether it is suspended. {why}"
-        return Fight(refuse=True, said=said, todo=f"Let the bot read {kind.plural}, or change it in git.")
+        return GitOpsConflict(
+            refuses=True, message=said, advice=f"Let the bot read {kind.plural}, or change it in git."
+        )
     if keeper is None:
         said = f"By its labels {owner} keeps {ref}, and there is none: nobody can tell what takes it back."
-        return Fight(refuse=True, said=said, todo="Correct its labels, or change it where it comes from.")
+        return GitOpsConflict(
+            refuses=True, message=said, advice="Correct its labels, or change it where it comes from."
+        )
     spec = keeper.get("spec") or {}
     if spec.get("suspend") is True:
         said = f"{owner} keeps {ref}, and is suspended: a change of {path} stays until it is resumed."
-        return Fight(refuse=False, said=said, todo=f"Before `flux resume`: {_git(path)}")
+        return GitOpsConflict(refuses=False, message=said, advice=f"Before `flux resume`: {_git(path)}")
     said = f"{owner} keeps {ref}: a change of {path} is taken back{_when(kind, spec)}."
-    return Fight(refuse=True, said=said, todo=f"{suspend} first, or change it in git.")
+    return GitOpsConflict(refuses=True, message=said, advice=f"{suspend} first, or change it in git.")
 
 
-def _when(kind: Kind, spec: Mapping[str, object]) -> str:
+def _when(kind: ResourceKind, spec: Mapping[str, object]) -> str:
     drift = spec.get("driftDetection")
     watches = kind is kinds.KUSTOMIZATION or (isinstance(drift, dict) and drift.get("mode") == "enabled")
     if not watches:
@@ -140,24 +154,24 @@ def _when(kind: Kind, spec: Mapping[str, object]) -> str:
     return f" within {spec['interval']}" if spec.get("interval") else " soon"
 
 
-def _by_operator(owner: Owner, path: str, ref: Ref) -> Fight:
+def _by_operator(owner: Owner, path: str, ref: ObjectRef) -> GitOpsConflict:
     said = f"{ref} is made by {owner}: a change of {path} is taken back by that."
-    return Fight(refuse=True, said=said, todo=f"Change {owner.kind} {owner.name}, of which it is made.")
+    return GitOpsConflict(refuses=True, message=said, advice=f"Change {owner.kind} {owner.name}, of which it is made.")
 
 
-def _by_helm(thing: Thing, owner: Owner, path: str, ref: Ref) -> Fight:
+def _by_helm(thing: KubernetesObject, owner: Owner, path: str, ref: ObjectRef) -> GitOpsConflict:
     field = path.replace("/", ".")
     if marks.appliers_of(thing, *path.strip("/").split("/")):
         said = f"{owner} keeps {field} of {ref} by server-side apply: while this stands, its next `helm upgrade` or"
         said += " rollback stops half-way at a conflict over it, unless that is forced, or the values say the same."
-        return Fight(refuse=False, said=said, todo="`undo` gives the field back.")
+        return GitOpsConflict(refuses=False, message=said, advice="`undo` gives the field back.")
     if marks.applies(thing, helm.MANAGER):  # Whoever wrote the field last has taken it from Helm.
-        who = marks.whose(thing, *path.strip("/").split("/"))
+        who = marks.owner_name_of_field(thing, *path.strip("/").split("/"))
         said = f"{owner} keeps {ref} by server-side apply, and {field} is held by {who}: its next `helm upgrade` or"
         said += f" rollback stops half-way at a conflict if it says another {field}, unless that is forced."
-        return Fight(refuse=False, said=said, todo="Put it into the values of the release as well.")
+        return GitOpsConflict(refuses=False, message=said, advice="Put it into the values of the release as well.")
     said = f"{owner} made {ref}: its next `helm upgrade` or rollback may set {field} back."
-    return Fight(refuse=False, said=said, todo="Put it into the values of the release as well.")
+    return GitOpsConflict(refuses=False, message=said, advice="Put it into the values of the release as well.")
 
 
 def _git(path: str) -> str:

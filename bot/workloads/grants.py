@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bot.clusters import Access, Kind, Ref
+from bot.clusters import ObjectRef, ResourceAccess, ResourceKind
 from bot.workloads import kinds
 
 
@@ -17,12 +17,12 @@ from bot.workloads import kinds
 class Grant:
     """Some verbs on one resource, in the namespace of the workload."""
 
-    kind: Kind
+    kind: ResourceKind
     verbs: tuple[str, ...]
     sub: str = ""
-    own: bool = False  #: on the workload alone, by its name
+    own_object_only: bool = False  #: on the workload alone, by its name
     at: tuple[str, str] = ("", "")  #: on one object of another namespace: that, and its name
-    everywhere: bool = False  #: wherever it is: what belongs to no namespace, or to one that is not known beforehand
+    cluster_wide: bool = False  #: wherever it is: what belongs to no namespace, or to one that is not known beforehand
 
 
 _LOOK = ("get", "list", "watch")
@@ -32,12 +32,12 @@ _LOOK = ("get", "list", "watch")
 _LIVING = Grant(kind=kinds.NAMESPACE, verbs=("get",))
 
 
-def _read(*read: Kind) -> tuple[Grant, ...]:
+def _read(*read: ResourceKind) -> tuple[Grant, ...]:
     return tuple(Grant(kind=one, verbs=("get", "list")) for one in read)
 
 
-def _own(kind: Kind, *verbs: str, sub: str = "") -> Grant:
-    return Grant(kind=kind, verbs=verbs, sub=sub, own=True)
+def _own(kind: ResourceKind, *verbs: str, sub: str = "") -> Grant:
+    return Grant(kind=kind, verbs=verbs, sub=sub, own_object_only=True)
 
 
 #: What the pods of a workload are made by, beside itself.
@@ -50,36 +50,36 @@ _REVISIONS = {
 
 #: Who keeps a workload as it is, and would take a change back: in any namespace.
 _KEEPERS = (
-    Grant(kind=kinds.APPLICATION, verbs=("get", "list"), everywhere=True),
-    Grant(kind=kinds.KUSTOMIZATION, verbs=("get",), everywhere=True),
-    Grant(kind=kinds.HELMRELEASE, verbs=("get",), everywhere=True),
+    Grant(kind=kinds.APPLICATION, verbs=("get", "list"), cluster_wide=True),
+    Grant(kind=kinds.KUSTOMIZATION, verbs=("get",), cluster_wide=True),
+    Grant(kind=kinds.HELMRELEASE, verbs=("get",), cluster_wide=True),
 )
 
 _SCALE = (
     *_read(kinds.HPA, kinds.SCALED, kinds.QUOTA, kinds.LIMITS, kinds.PDB, kinds.CLAIM),
     Grant(kind=kinds.HPA, verbs=("patch",)),
     Grant(kind=kinds.SCALED, verbs=("patch",)),
-    Grant(kind=kinds.NODE, verbs=("get", "list"), everywhere=True),
-    Grant(kind=kinds.POD, verbs=("list",), everywhere=True),
+    Grant(kind=kinds.NODE, verbs=("get", "list"), cluster_wide=True),
+    Grant(kind=kinds.POD, verbs=("list",), cluster_wide=True),
     Grant(kind=kinds.CONFIG, verbs=("get",), at=("kube-system", "cluster-autoscaler-status")),
 )
 #: A Rollout may run the pods of a Deployment, and whoever scales the one has to know of the other.
 _OTHER = {kinds.DEPLOYMENT: kinds.ROLLOUT, kinds.ROLLOUT: kinds.DEPLOYMENT}
 
 
-def _scale(kind: Kind) -> tuple[Grant, ...]:
+def _scale(kind: ResourceKind) -> tuple[Grant, ...]:
     other = _read(_OTHER[kind]) if kind in _OTHER else ()
     return (_own(kind, "get", "patch", sub="scale"), *other, *_SCALE)
 
 
-def _rollback(kind: Kind) -> tuple[Grant, ...]:
+def _rollback(kind: ResourceKind) -> tuple[Grant, ...]:
     """A StatefulSet's pods that hang on the revision which is left have to be deleted; nobody else does it."""
     unstuck = (Grant(kind=kinds.POD, verbs=("delete",)),) if kind is kinds.STATEFULSET else ()
     stopped = _rollout(kind) if kind is kinds.ROLLOUT else ()
     return (_own(kind, "patch"), *_read(kinds.CONFIG), *unstuck, *stopped)
 
 
-def _rollout(kind: Kind) -> tuple[Grant, ...]:
+def _rollout(kind: ResourceKind) -> tuple[Grant, ...]:
     return (_own(kind, "patch"), _own(kind, "patch", sub="status"), *_read(kinds.ANALYSIS, kinds.SERVICE))
 
 
@@ -88,7 +88,7 @@ _WEIGHTS = (*_read(kinds.CANARY, kinds.INGRESS, kinds.SERVICE), Grant(kind=kinds
 
 
 #: What a verb needs of a workload of that kind; of one that is not here, nothing.
-_BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
+_BY_VERB: Mapping[str, Mapping[ResourceKind, tuple[Grant, ...]]] = {
     "scale": {one: _scale(one) for one in (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)},
     "rollback": {one: _rollback(one) for one in _REVISIONS},
     "promote": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _WEIGHTS},
@@ -96,22 +96,22 @@ _BY_VERB: Mapping[str, Mapping[Kind, tuple[Grant, ...]]] = {
     "abort": {kinds.ROLLOUT: _rollout(kinds.ROLLOUT), kinds.DEPLOYMENT: _read(kinds.CANARY)},
     "status": {**dict.fromkeys(_REVISIONS, ()), kinds.ROLLOUT: _read(kinds.ANALYSIS)},
     "restart": {one: (_own(one, "patch"),) for one in _REVISIONS},
-    "autosync": dict.fromkeys(_REVISIONS, (Grant(kind=kinds.APPLICATION, verbs=("patch",), everywhere=True),)),
+    "autosync": dict.fromkeys(_REVISIONS, (Grant(kind=kinds.APPLICATION, verbs=("patch",), cluster_wide=True),)),
 }
 
 VERBS = tuple(_BY_VERB)
 
 #: What is done to a node, and what that takes.
-ON_NODES: Mapping[str, tuple[Access, ...]] = dict.fromkeys(
+ON_NODES: Mapping[str, tuple[ResourceAccess, ...]] = dict.fromkeys(
     ("cordon", "uncordon"),
     (
-        *(Access(verb=verb, group="", resource="nodes") for verb in ("get", "list", "patch")),
-        Access(verb="list", group="", resource="pods"),
+        *(ResourceAccess(verb=verb, group="", resource="nodes") for verb in ("get", "list", "patch")),
+        ResourceAccess(verb="list", group="", resource="pods"),
     ),
 )
 
 
-def needed(verb: str, workload: Ref) -> tuple[Access, ...]:
+def grants_for(verb: str, workload: ObjectRef) -> tuple[ResourceAccess, ...]:
     """All that this action needs on that workload; nothing where it is not for such a one."""
     kind = workload.kind
     own = _BY_VERB.get(verb, {}).get(kind)
@@ -121,23 +121,23 @@ def needed(verb: str, workload: Ref) -> tuple[Access, ...]:
     return tuple(dict.fromkeys(access for one in (*always, *own) for access in _accesses(one, workload)))
 
 
-def with_helm(workload: Ref) -> tuple[Access, ...]:
+def helm_grants(workload: ObjectRef) -> tuple[ResourceAccess, ...]:
     """What Helm's program needs beside, as far as can be known: its Secrets, which RBAC cannot tell from others."""
     grant = Grant(kind=kinds.SECRET, verbs=("get", "list", "create", "update", "delete"))
     return tuple(_accesses(grant, workload))
 
 
-def keeping_replicas(workload: Ref) -> tuple[Access, ...]:
+def keep_replicas_grants(workload: ObjectRef) -> tuple[ResourceAccess, ...]:
     """What it takes to keep a count through a rollback: to know that nobody scales it, and to set it again."""
     wanted = (_own(workload.kind, "get", "patch", sub="scale"), *_read(kinds.HPA, kinds.SCALED))
     return tuple(access for one in wanted for access in _accesses(one, workload))
 
 
-def _accesses(grant: Grant, workload: Ref) -> Iterator[Access]:
-    own = (workload.namespace, workload.name if grant.own else "")
-    namespace, name = grant.at if any(grant.at) else ("", "") if grant.everywhere else own
+def _accesses(grant: Grant, workload: ObjectRef) -> Iterator[ResourceAccess]:
+    own = (workload.namespace, workload.name if grant.own_object_only else "")
+    namespace, name = grant.at if any(grant.at) else ("", "") if grant.cluster_wide else own
     for verb in grant.verbs:
-        yield Access(
+        yield ResourceAccess(
             verb=verb,
             group=grant.kind.group,
             resource=grant.kind.plural + (f"/{grant.sub}" if grant.sub else ""),

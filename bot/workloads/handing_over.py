@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Ref, Thing
-from bot.sites import Site
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, ObjectRef
+from bot.sites import ServiceTarget
 from bot.workloads import holding, levers, marks
 from bot.workloads.autoscalers import Autoscaler
-from bot.workloads.levers import Lever
-from bot.workloads.ways import WAY
+from bot.workloads.levers import ScalePatch
+from bot.workloads.ways import STRATEGY
 
 #: Names in a plan's `seen`: whose values they are, by which autoscaler; and what this plan does about its hold.
 UID, BY, HANDED = "uid", "autoscaler", "handed over"
 
 
-def plan(service: str, workload: Thing, auto: Autoscaler | None) -> Plan | None:
+def plan(service: str, workload: KubernetesObject, auto: Autoscaler | None) -> Plan | None:
     """None where nobody else says what the bot has set."""
     lever = levers.WORKLOAD if auto is None or auto.frozen else levers.KEDA if auto.keda else levers.HPA
     thing, by = (workload, {}) if lever.kind is None or auto is None else (auto.thing, {BY: auto.ref.name})
     heirs = holding.heirs(thing, lever.paths)
     if not heirs:
         return None
-    who = " and ".join(map(marks.called, heirs))
+    who = " and ".join(map(marks.manager_name, heirs))
     values = lever.read(thing)
     return Plan(
         target=service,
@@ -34,26 +34,26 @@ def plan(service: str, workload: Thing, auto: Autoscaler | None) -> Plan | None:
             f"{who} says {spelled(values)} by now as well, so that it stays. Only the bot's hold on it is given up.",
             "There is nothing in that to undo.",
         ),
-        radius="no pod: only who is told of conflicts",
-        seen={WAY: lever.way, UID: thing["metadata"]["uid"], **by, **values, HANDED: who},
-        private=(WAY, UID, HANDED),
+        blast_radius="no pod: only who is told of conflicts",
+        preconditions={STRATEGY: lever.kind_name, UID: thing["metadata"]["uid"], **by, **values, HANDED: who},
+        hidden=(STRATEGY, UID, HANDED),
     )
 
 
-def run(site: Site, lever: Lever, ref: Ref, plan: Plan, run: str) -> Outcome:
+def run(site: ServiceTarget, patch: ScalePatch, ref: ObjectRef, plan: Plan, run: str) -> Outcome:
     """Nothing but the managed fields."""
-    why = holding.given_up(site, ref, lever.paths, run)
+    why = holding.given_up(site, ref, patch.paths, run)
     if why:
         said = f"The bot still holds fields of {ref}, which could not be given up: {why}. Nothing was changed."
-        return Outcome(ended=Ended.FAILED, said=said)
-    return Outcome(ended=Ended.DONE, said=_said(plan))
+        return Outcome(result=Result.FAILED, message=said)
+    return Outcome(result=Result.DONE, message=_said(plan))
 
 
-def probe(lever: Lever, held: Thing, plan: Plan) -> Outcome:
+def probe(patch: ScalePatch, held: KubernetesObject, plan: Plan) -> Outcome:
     """By whether the bot still holds anything."""
-    if holding.holds(held, lever.paths):
-        return Outcome(ended=Ended.FAILED, said="The bot still holds what it was to give up. Nothing was changed.")
-    return Outcome(ended=Ended.DONE, said=_said(plan))
+    if holding.holds(held, patch.paths):
+        return Outcome(result=Result.FAILED, message="The bot still holds what it was to give up. Nothing was changed.")
+    return Outcome(result=Result.DONE, message=_said(plan))
 
 
 def spelled(values: Mapping[str, str]) -> str:
@@ -61,6 +61,4 @@ def spelled(values: Mapping[str, str]) -> str:
 
 
 def _said(plan: Plan) -> str:
-    return (
-        f"{plan.target} stays as it is, which is what {plan.seen[HANDED]} says; the bot holds nothing of it any more."
-    )
+    return f"{plan.target} stays as it is, which is what {plan.preconditions[HANDED]} says; the bot holds nothing of it any more."

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from bot.clusters import Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef
 from bot.ports import Rejected
 
 #: The field manager of Helm's program, whatever its file is called.
@@ -41,7 +41,7 @@ _ROLLING = ("pre-rollback", "post-rollback")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hook:
+class HelmHook:
     """What runs around an operation, such as a Job that migrates a database."""
 
     kind: str
@@ -62,7 +62,7 @@ class Release:
     description: str
     at: datetime | None  #: when it was deployed last; None where it does not say
     manifest: str
-    hooks: tuple[Hook, ...]
+    hooks: tuple[HelmHook, ...]
     method: str = ""  #: "ssa" where Helm 4 wrote it by server-side apply
 
     @property
@@ -78,7 +78,7 @@ class Release:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class HelmChoice:
     """From where to where."""
 
     now: Release
@@ -86,12 +86,12 @@ class Choice:
     others: tuple[Release, ...]  #: to which it could go as well, the newest first
 
 
-def releases(secrets: Sequence[Thing]) -> Sequence[Release]:
+def releases(secrets: Sequence[KubernetesObject]) -> Sequence[Release]:
     """From the oldest to the newest. Raises `Rejected` where one cannot be read."""
     return sorted(map(_release, secrets), key=lambda one: one.version)
 
 
-def choose(kept: Sequence[Release], wish: str) -> Choice:
+def choose(kept: Sequence[Release], wish: str) -> HelmChoice:
     """The version of that number; without one the newest good one that installed something else.
 
     Raises:
@@ -105,7 +105,7 @@ def choose(kept: Sequence[Release], wish: str) -> Choice:
     if not wish:
         if not others:
             raise _refused(f"Helm keeps no older version that was in service and differs from {now}.")
-        return Choice(now=now, goal=others[0], others=others[1:])
+        return HelmChoice(now=now, goal=others[0], others=others[1:])
     meant = next((one for one in (now, *older) if str(one.version) == wish), None)
     if meant is None:
         raise _refused(f"Helm keeps no version {wish}. It keeps {listed(others) or f'only {now}'}.")
@@ -113,7 +113,7 @@ def choose(kept: Sequence[Release], wish: str) -> Choice:
         raise _refused(f"That is the newest already: {now}.")
     if meant.status not in GOOD:
         raise _refused(f"It was never in service: {meant}. Choose one of {listed(others) or 'none'}.")
-    return Choice(now=now, goal=meant, others=tuple(one for one in others if one is not meant))
+    return HelmChoice(now=now, goal=meant, others=tuple(one for one in others if one is not meant))
 
 
 def listed(some: Sequence[Release]) -> str:
@@ -121,7 +121,7 @@ def listed(some: Sequence[Release]) -> str:
     return ", ".join(map(str, some[:_SHOWN])) + more
 
 
-def under_way(one: Release, now: datetime) -> bool:
+def in_progress(one: Release, now: datetime) -> bool:
     """Whether somebody is at work on it; one that does not say since when is taken for that."""
     return one.is_pending and (one.at is None or now - one.at < UNDER_WAY)
 
@@ -138,7 +138,7 @@ def goes_over_dropped(program: tuple[int, int]) -> bool:
 
 
 def dropped(now: Release, goal: Release) -> frozenset[str]:
-    """What `goal` installs and `now` does not, each as `called` says."""
+    """What `goal` installs and `now` does not, each as `kind_and_name` says."""
     return frozenset(_objects(goal.manifest).keys() - _objects(now.manifest).keys())
 
 
@@ -162,13 +162,13 @@ def differences(now: Release, goal: Release) -> list[str]:
     return lines
 
 
-def installs(release: Release, ref: Ref, namespace: str) -> bool:
+def installs(release: Release, ref: ObjectRef, namespace: str) -> bool:
     """Whether that object is in its manifest. `namespace`: the release's, for what names none."""
     found = _objects(release.manifest).get(f"{ref.kind.title} {ref.name}")
     return found is not None and ((found.get("metadata") or {}).get("namespace") or namespace) == ref.namespace
 
 
-def replicas(release: Release, ref: Ref) -> int | None:
+def replicas(release: Release, ref: ObjectRef) -> int | None:
     """How many replicas it says that workload has; None where it says none, and leaves them alone."""
     found = _objects(release.manifest).get(f"{ref.kind.title} {ref.name}")
     count = ((found or {}).get("spec") or {}).get("replicas")
@@ -180,12 +180,12 @@ def images_of(release: Release, name: str) -> dict[str, str]:
     return images(_objects(release.manifest).get(name, {}))
 
 
-def run_hooks(goal: Release) -> tuple[Hook, ...]:
+def run_hooks(goal: Release) -> tuple[HelmHook, ...]:
     """Those that run when it is rolled back to."""
     return tuple(one for one in goal.hooks if set(one.events) & set(_ROLLING))
 
 
-def _release(secret: Thing) -> Release:
+def _release(secret: KubernetesObject) -> Release:
     try:
         told = _decoded(str(secret["data"]["release"]))
         info, chart = told["info"], (told.get("chart") or {}).get("metadata") or {}
@@ -214,16 +214,16 @@ def _decoded(text: str) -> Any:
     return json.loads(raw)
 
 
-def _hook(told: Mapping[str, Any]) -> Hook:
-    return Hook(
+def _hook(told: Mapping[str, Any]) -> HelmHook:
+    return HelmHook(
         kind=str(told.get("kind", "?")), name=str(told.get("name", "?")), events=tuple(told.get("events") or ())
     )
 
 
-def _time(said: str) -> datetime | None:
+def _time(message: str) -> datetime | None:
     """Helm writes nanoseconds, of which Python reads six digits."""
     try:
-        at = datetime.fromisoformat(said)
+        at = datetime.fromisoformat(message)
     except ValueError:
         return None
     return at.astimezone(UTC) if at.tzinfo else None
@@ -237,13 +237,13 @@ def objects(manifest: str) -> Sequence[Mapping[str, Any]]:
         return []
 
 
-def called(thing: Mapping[str, Any]) -> str:
+def kind_and_name(thing: Mapping[str, Any]) -> str:
     """ "Kind name"."""
     return f"{thing.get('kind', '?')} {(thing.get('metadata') or {}).get('name', '?')}"
 
 
 def _objects(manifest: str) -> dict[str, Mapping[str, Any]]:
-    return {called(one): one for one in objects(manifest)}
+    return {kind_and_name(one): one for one in objects(manifest)}
 
 
 def images(thing: Mapping[str, Any]) -> dict[str, str]:
@@ -263,5 +263,5 @@ def _some(names: Any) -> str:
     return ", ".join(shown[:_SHOWN]) + more
 
 
-def _refused(said: str) -> Rejected:
-    return Rejected(f"{said} Nothing was done.", code="no_revision", status=HTTPStatus.CONFLICT)
+def _refused(message: str) -> Rejected:
+    return Rejected(f"{message} Nothing was done.", code="no_revision", status=HTTPStatus.CONFLICT)

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.acting import Moved
-from bot.clusters import Cluster, How, Kind, Ref, Thing
+from bot.acting import Conflict
+from bot.clusters import Cluster, KubernetesObject, ObjectRef, PatchType, ResourceKind
 from bot.ports import Rejected
 from bot.workloads import helm, marks
 from bot.workloads.helm import Release
@@ -31,38 +31,38 @@ _SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Installed:
+class ReleaseObject:
     """One object of a release: where it is, and what the release says of it."""
 
-    ref: Ref
-    thing: Thing
+    ref: ObjectRef
+    thing: KubernetesObject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Conflict:
+class FieldConflict:
     """A field that Helm would set, and that somebody else holds with another value."""
 
-    ref: Ref
-    who: str  #: the manager
+    ref: ObjectRef
+    manager: str  #: the manager
     field: str  #: ".spec.replicas"
     sub: str = ""  #: the subresource through which it wrote
 
     def __str__(self) -> str:
-        return f"{self.field} of {self.ref} is held by {marks.called(self.who, self.sub)}"
+        return f"{self.field} of {self.ref} is held by {marks.manager_name(self.manager, self.sub)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Compared:
+class ReleaseDiff:
     """The objects of a release as they are: a few words each."""
 
-    alike: tuple[str, ...] = ()
-    unlike: tuple[str, ...] = ()
-    unseen: tuple[str, ...] = ()  #: which could not be looked at
+    same: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()  #: which could not be looked at
 
 
-def installed(cluster: Cluster, release: Release, namespace: str) -> Sequence[Installed]:
+def release_objects(cluster: Cluster, release: Release, namespace: str) -> Sequence[ReleaseObject]:
     """Its objects whose kinds the cluster serves. Raises `Rejected` where it does not say which those are."""
-    known: dict[tuple[str, str], Mapping[str, tuple[Kind, bool]]] = {}
+    known: dict[tuple[str, str], Mapping[str, tuple[ResourceKind, bool]]] = {}
     found = []
     for thing in helm.objects(release.manifest):
         group, _, version = str(thing.get("apiVersion", "")).rpartition("/")
@@ -72,25 +72,29 @@ def installed(cluster: Cluster, release: Release, namespace: str) -> Sequence[In
         meta = thing.get("metadata") or {}
         if kind is not None and meta.get("name"):
             where = str(meta.get("namespace") or namespace) if namespaced else ""
-            found.append(Installed(ref=Ref(kind=kind, namespace=where, name=str(meta["name"])), thing=thing))
+            found.append(ReleaseObject(ref=ObjectRef(kind=kind, namespace=where, name=str(meta["name"])), thing=thing))
     return found
 
 
-def conflicts(cluster: Cluster, objects: Sequence[Installed], owner: Owner) -> tuple[list[Conflict], list[str]]:
+def conflicts(
+    cluster: Cluster, objects: Sequence[ReleaseObject], owner: Owner
+) -> tuple[list[FieldConflict], list[str]]:
     """What would stop Helm's server-side apply half-way; Helm takes over what it holds by older writes."""
     found, unseen = [], []
     for one in objects:
         try:
             if cluster.get(one.ref) is not None:
                 _tried(cluster, one, owner)
-        except Moved as moved:
-            found += [held for held in _held(one.ref, moved.said) if held.who != helm.MANAGER]
+        except Conflict as moved:
+            found += [held for held in _held(one.ref, moved.message) if held.manager != helm.MANAGER]
         except Rejected:
             unseen.append(str(one.ref))
     return found, unseen
 
 
-def compared(cluster: Cluster, objects: Sequence[Installed], owner: Owner, *, but: Ref | None = None) -> Compared:
+def compare(
+    cluster: Cluster, objects: Sequence[ReleaseObject], owner: Owner, *, but: ObjectRef | None = None
+) -> ReleaseDiff:
     """Whether they are as the release says. `but`: an object whose replicas are somebody else's on purpose."""
     alike, unlike, unseen = [], [], []
     for one in objects:
@@ -108,10 +112,10 @@ def compared(cluster: Cluster, objects: Sequence[Installed], owner: Owner, *, bu
             unlike.append(f"{called} ({', '.join(fields[:_SHOWN])}{more})")
         else:
             alike.append(called)
-    return Compared(alike=tuple(alike), unlike=tuple(unlike), unseen=tuple(unseen))
+    return ReleaseDiff(same=tuple(alike), different=tuple(unlike), unreadable=tuple(unseen))
 
 
-def standing(cluster: Cluster, objects: Sequence[Installed]) -> list[Ref]:
+def existing(cluster: Cluster, objects: Sequence[ReleaseObject]) -> list[ObjectRef]:
     """Those of them that are there; one that may not be read is taken for that."""
     found = []
     for one in objects:
@@ -124,13 +128,15 @@ def standing(cluster: Cluster, objects: Sequence[Installed]) -> list[Ref]:
     return found
 
 
-def _served(cluster: Cluster, group: str, version: str) -> Mapping[str, tuple[Kind, bool]]:
+def _served(cluster: Cluster, group: str, version: str) -> Mapping[str, tuple[ResourceKind, bool]]:
     """By the kind's name: where it is in the API, and whether it is in namespaces."""
-    place = Ref(kind=Kind(group=group, version=version, plural="", title="APIResourceList"), namespace="", name="")
+    place = ObjectRef(
+        kind=ResourceKind(group=group, version=version, plural="", title="APIResourceList"), namespace="", name=""
+    )
     told = cluster.get(place) or {}
     return {
         str(row["kind"]): (
-            Kind(group=group, version=version, plural=str(row["name"]), title=str(row["kind"])),
+            ResourceKind(group=group, version=version, plural=str(row["name"]), title=str(row["kind"])),
             bool(row.get("namespaced")),
         )
         for row in told.get("resources") or ()
@@ -138,33 +144,33 @@ def _served(cluster: Cluster, group: str, version: str) -> Mapping[str, tuple[Ki
     }
 
 
-def _tried(cluster: Cluster, one: Installed, owner: Owner) -> Thing:
+def _tried(cluster: Cluster, one: ReleaseObject, owner: Owner) -> KubernetesObject:
     meta = one.thing.get("metadata") or {}
     # Helm adds these to whatever it writes.
     labels = {**(meta.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
     notes = {"meta.helm.sh/release-name": owner.name, "meta.helm.sh/release-namespace": owner.namespace}
     marked = {**meta, "labels": labels, "annotations": {**(meta.get("annotations") or {}), **notes}}
-    return cluster.patch(one.ref, {**one.thing, "metadata": marked}, how=How.APPLY, by=helm.MANAGER, dry=True)
+    return cluster.patch(one.ref, {**one.thing, "metadata": marked}, how=PatchType.APPLY, by=helm.MANAGER, dry=True)
 
 
-def _held(ref: Ref, said: str) -> Iterator[Conflict]:
+def _held(ref: ObjectRef, message: str) -> Iterator[FieldConflict]:
     """From the API server's words, of which the end may be cut off."""
     count = 0
-    for found in _CONFLICT.finditer(said):
+    for found in _CONFLICT.finditer(message):
         for field in found["fields"].split():
             if field != "-":
                 count += 1
-                yield Conflict(ref=ref, who=found["who"], sub=found["sub"] or "", field=field)
-    told = _COUNT.search(said)
+                yield FieldConflict(ref=ref, manager=found["who"], sub=found["sub"] or "", field=field)
+    told = _COUNT.search(message)
     if told is not None and int(told[1]) > count:
-        yield Conflict(ref=ref, who="others", field=f"more ({int(told[1]) - count})")
+        yield FieldConflict(ref=ref, manager="others", field=f"more ({int(told[1]) - count})")
 
 
-def _unlike(cluster: Cluster, one: Installed, live: Thing, owner: Owner) -> list[str]:
+def _unlike(cluster: Cluster, one: ReleaseObject, live: KubernetesObject, owner: Owner) -> list[str]:
     try:
         would = _tried(cluster, one, owner)
-    except Moved as moved:
-        fields = [held.field for held in _held(one.ref, moved.said)]
+    except Conflict as moved:
+        fields = [held.field for held in _held(one.ref, moved.message)]
         return [_told(field, live, one.thing) for field in fields] or ["it differs"]
     said = {part: one.thing[part] for part in one.thing.keys() - {"apiVersion", "kind", "metadata", "status"}}
     fields = [field for name in said for field in _fields(said[name], live.get(name), would.get(name), f".{name}")]
@@ -188,7 +194,7 @@ def _of_names(some: list[Any]) -> list[str]:
     return [str(one["name"]) for one in some if isinstance(one, Mapping) and "name" in one]
 
 
-def _told(field: str, live: Thing, said: Thing) -> str:
+def _told(field: str, live: KubernetesObject, said: KubernetesObject) -> str:
     if not (field.startswith(".spec.") and field.endswith(_TOLD)):
         return field
     return f"{field} is {_at(live, field)}, not {_at(said, field)}"

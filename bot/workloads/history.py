@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from bot.clusters import Cluster, Kind, Thing
+from bot.clusters import Cluster, KubernetesObject, ResourceKind
 from bot.ports import Rejected
 from bot.workloads import kinds, templates
 from bot.workloads.pods import selector_of
@@ -30,19 +30,19 @@ class Revision:
     hash: str
     name: str  #: of the object that keeps it
     uid: str
-    mark: tuple[str, str]  #: the label that its pods carry
-    template: Thing  #: without what its controller has added
-    kept: Thing  #: the object that keeps it
+    change_cause: tuple[str, str]  #: the label that its pods carry
+    template: KubernetesObject  #: without what its controller has added
+    kept: KubernetesObject  #: the object that keeps it
 
     @property
     def pods(self) -> str:
         """The label selector of its pods."""
-        return "=".join(self.mark)
+        return "=".join(self.change_cause)
 
     @property
     def others(self) -> str:
         """That of all pods that are not of it."""
-        return "!=".join(self.mark)
+        return "!=".join(self.change_cause)
 
     @property
     def made_at(self) -> str:
@@ -54,7 +54,7 @@ class Revision:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class RevisionChoice:
     """From where to where."""
 
     now: Revision | None  #: None: what it asks for now has not come into being
@@ -62,7 +62,9 @@ class Choice:
     passed: tuple[Revision, ...] = ()  #: newer than the goal, and they run the same as what runs now
 
 
-def replicasets(cluster: Cluster, thing: Thing, *, number: str = _NUMBER, label: str = HASH) -> tuple[Revision, ...]:
+def replicasets(
+    cluster: Cluster, thing: KubernetesObject, *, number: str = _NUMBER, label: str = HASH
+) -> tuple[Revision, ...]:
     """Of a Deployment, newest first. `number` and `label`: under which names its controller keeps them."""
     found = []
     for one in _owned(cluster, kinds.REPLICASET, thing):
@@ -77,7 +79,7 @@ def replicasets(cluster: Cluster, thing: Thing, *, number: str = _NUMBER, label:
                 hash=key,
                 name=meta["name"],
                 uid=meta["uid"],
-                mark=(label, key),
+                change_cause=(label, key),
                 template=templates.bare(one["spec"]["template"], label),
                 kept=one,
             )
@@ -85,7 +87,7 @@ def replicasets(cluster: Cluster, thing: Thing, *, number: str = _NUMBER, label:
     return tuple(sorted(found, key=lambda one: (-one.number, one.name)))
 
 
-def controller_revisions(cluster: Cluster, thing: Thing) -> tuple[Revision, ...]:
+def controller_revisions(cluster: Cluster, thing: KubernetesObject) -> tuple[Revision, ...]:
     """Of a StatefulSet or DaemonSet, newest first."""
     found = []
     for one in _owned(cluster, kinds.REVISION, thing):
@@ -98,7 +100,7 @@ def controller_revisions(cluster: Cluster, thing: Thing) -> tuple[Revision, ...]
                 hash=key,
                 name=meta["name"],
                 uid=meta["uid"],
-                mark=(REVISION_LABEL, meta["name"] if stateful else key),
+                change_cause=(REVISION_LABEL, meta["name"] if stateful else key),
                 template=templates.bare(one["data"]["spec"]["template"]),
                 kept=one,
             )
@@ -106,7 +108,7 @@ def controller_revisions(cluster: Cluster, thing: Thing) -> tuple[Revision, ...]
     return tuple(sorted(found, key=lambda one: (-one.number, one.name)))
 
 
-def current(revisions: Sequence[Revision], thing: Thing) -> Revision | None:
+def current(revisions: Sequence[Revision], thing: KubernetesObject) -> Revision | None:
     """That of the workload's own template; None where its controller has not made one yet.
 
     What an older version of Kubernetes has kept may lack fields that it has now; the newest is it all the same, once
@@ -120,7 +122,9 @@ def current(revisions: Sequence[Revision], thing: Thing) -> Revision | None:
     return found
 
 
-def choose(revisions: Sequence[Revision], now: Revision | None, template: Thing, wish: str) -> Choice:
+def choose(
+    revisions: Sequence[Revision], now: Revision | None, template: KubernetesObject, wish: str
+) -> RevisionChoice:
     """What `wish` means: a hash, a name or a number; "": the newest older one that runs something else.
 
     Raises:
@@ -130,7 +134,7 @@ def choose(revisions: Sequence[Revision], now: Revision | None, template: Thing,
         goal = _named(revisions, wish)
         if now is not None and goal.uid == now.uid:
             raise Rejected(f"It is already at {goal}. Nothing was done.", code="already_there", status=409)
-        return Choice(now=now, goal=goal)
+        return RevisionChoice(now=now, goal=goal)
     older = [one for one in revisions if now is None or one.number < now.number]
     if not older:
         said = "There is no older revision to go back to. Nothing was done. Roll forward, or deploy the older one."
@@ -139,7 +143,7 @@ def choose(revisions: Sequence[Revision], now: Revision | None, template: Thing,
     if len(passed) == len(older):
         said = "Every older revision that is kept runs the same images, commands and environment. Nothing was done."
         raise Rejected(f"{said} {listed(older)} Name one to go back to it all the same.", code="no_other", status=409)
-    return Choice(now=now, goal=older[len(passed)], passed=passed)
+    return RevisionChoice(now=now, goal=older[len(passed)], passed=passed)
 
 
 def listed(revisions: Sequence[Revision]) -> str:
@@ -160,12 +164,12 @@ def _named(revisions: Sequence[Revision], wish: str) -> Revision:
     raise Rejected(said, code="no_revision", status=404)
 
 
-def _owned(cluster: Cluster, kind: Kind, thing: Thing) -> list[Thing]:
+def _owned(cluster: Cluster, kind: ResourceKind, thing: KubernetesObject) -> list[KubernetesObject]:
     """Those of its selector that it controls; another workload's labels may fit it too."""
     found = cluster.find(kind, thing["metadata"]["namespace"], labels=selector_of(thing))
     return [one for one in found if _controlled(one, thing["metadata"]["uid"])]
 
 
-def _controlled(one: Thing, uid: str) -> bool:
+def _controlled(one: KubernetesObject, uid: str) -> bool:
     owners = one["metadata"].get("ownerReferences") or ()
     return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)

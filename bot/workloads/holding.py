@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.acting import Moved, Unsure
-from bot.clusters import How, Ref, Thing
+from bot.acting import Conflict, OutcomeUnknown
+from bot.clusters import KubernetesObject, ObjectRef, PatchType
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import marks, place
-from bot.workloads.levers import Value
-from bot.workloads.owners import By, owner_of
+from bot.workloads.levers import PatchValue
+from bot.workloads.owners import ManagedBy, owner_of
 
 _TRIES = 5  #: its controller writes its status meanwhile, and each of those is another version
 Path = tuple[str, ...]
@@ -26,25 +26,25 @@ Path = tuple[str, ...]
 GIVES_UP = "Then the bot gives up its hold on it, so that whoever deploys it next is told of no conflict."
 
 
-def heirs(thing: Thing, paths: Sequence[Path]) -> tuple[str, ...]:
+def heirs(thing: KubernetesObject, paths: Sequence[Path]) -> tuple[str, ...]:
     """Who says by server-side apply what the bot has set and still holds: the same value, which is theirs as well."""
     ours = [path for path in paths if any(marks.run_of(who) for who in marks.holders_of(thing, *path))]
     return tuple(dict.fromkeys(who for path in ours for who in marks.appliers_of(thing, *path)))
 
 
-def holds(thing: Thing, paths: Sequence[Path]) -> bool:
+def holds(thing: KubernetesObject, paths: Sequence[Path]) -> bool:
     """Whether the bot still holds any of these fields."""
     return any(marks.run_of(who) for path in paths for who in marks.holders_of(thing, *path))
 
 
-def may_give_up(site: Site, ref: Ref) -> bool:
+def may_give_up(site: ServiceTarget, ref: ObjectRef) -> bool:
     """Whether whoever writes there may change the object itself, which a /scale alone does not take."""
-    wanted = place.changing(ref)
-    known = site.person is None or site.cluster.granted(site.person, wanted)
+    wanted = place.patch_access(ref)
+    known = site.person is None or site.cluster.allowed_for(site.person, wanted)
     return known and site.cluster.allowed(wanted)
 
 
-def given_up(site: Site, ref: Ref, paths: Sequence[Path], run: str) -> str:
+def given_up(site: ServiceTarget, ref: ObjectRef, paths: Sequence[Path], run: str) -> str:
     """Take the bot out of those who hold these fields of the object. Returns why not: a few words, or ""."""
     why = "it changes all the time"
     for _ in range(_TRIES):
@@ -56,41 +56,43 @@ def given_up(site: Site, ref: Ref, paths: Sequence[Path], run: str) -> str:
             left = _without(held, paths)
             if left == held:
                 return ""
-            site.cluster.patch(ref, _steps(thing, left, run), how=How.STEPS, by=marks.manager(run))
-        except Moved:
+            site.cluster.patch(ref, _steps(thing, left, run), how=PatchType.JSON, by=marks.field_manager(run))
+        except Conflict:
             continue
-        except (Rejected, Unsure) as trouble:
-            why = trouble.said.partition(" Nothing was done.")[0].rstrip(".")
+        except (Rejected, OutcomeUnknown) as trouble:
+            why = trouble.message.partition(" Nothing was done.")[0].rstrip(".")
             break
         return ""
     return why
 
 
-def words(site: Site, ref: Ref, thing: Thing, changed: Sequence[Value], *, undoing: bool) -> tuple[str, ...]:
+def words(
+    site: ServiceTarget, ref: ObjectRef, thing: KubernetesObject, changed: Sequence[PatchValue], *, undoing: bool
+) -> tuple[str, ...]:
     """What a change of these values of `thing` means for who holds them: a sentence each."""
     if undoing and may_give_up(site, ref):
         return (GIVES_UP,)
     if undoing:
         return (f"The bot goes on holding it, because it may not patch {ref} itself, which giving it up takes.",)
     owner = owner_of(thing, ref)
-    if owner.by is not By.NOBODY:  # What that one does about it is told already.
+    if owner.by is not ManagedBy.NOBODY:  # What that one does about it is told already.
         return ()
     kept = {one.path: who for one in changed if (who := marks.appliers_of(thing, *one.path))}
     return tuple(
-        f"{' and '.join(map(marks.called, who))} keeps .{'.'.join(path)} of {ref} by server-side apply, and is told of"
+        f"{' and '.join(map(marks.manager_name, who))} keeps .{'.'.join(path)} of {ref} by server-side apply, and is told of"
         " a conflict until it forces that field, or this is undone."
         for path, who in kept.items()
     )
 
 
-def _steps(thing: Thing, left: list[Any], run: str) -> list[dict[str, object]]:
+def _steps(thing: KubernetesObject, left: list[Any], run: str) -> list[dict[str, object]]:
     """The mark of the run is set as well: the managed fields do not bear it any more."""
     meta = thing["metadata"]
     return [
         {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
         {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
         {"op": "replace", "path": "/metadata/managedFields", "value": left},
-        *marks.noted(thing, marks.annotation(run)),
+        *marks.annotation_patch(thing, marks.annotation(run)),
     ]
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from bot.acting import Moved, Unsure
-from bot.clusters import How
+from bot.acting import Conflict, OutcomeUnknown
+from bot.clusters import PatchType
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import levers, marks
 
 _PACE_S = 0.2  #: between two looks, and so about as long as Helm's count stands
 
 
-def kept(site: Site, count: int, run: str, change: Callable[[], str]) -> tuple[str, str]:
+def restore_replicas(site: ServiceTarget, count: int, run: str, change: Callable[[], str]) -> tuple[str, str]:
     """What `change` returns, and why the workload does not have that many replicas after it; "" where it has."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="helm") as pool:
         changing = pool.submit(change)
@@ -29,7 +29,7 @@ def kept(site: Site, count: int, run: str, change: Callable[[], str]) -> tuple[s
     return changing.result(), why
 
 
-def _set_again(site: Site, count: int, run: str) -> str:
+def _set_again(site: ServiceTarget, count: int, run: str) -> str:
     lever = levers.WORKLOAD
     try:
         held = site.cluster.get(site.workload, lever.sub)
@@ -37,9 +37,9 @@ def _set_again(site: Site, count: int, run: str) -> str:
             return f"{site.workload} is gone."
         if lever.read(held) == {"replicas": str(count)}:
             return ""
-        steps = lever.steps(held, {"replicas": str(count)}, run)
-        site.cluster.patch(site.workload, steps, how=How.STEPS, by=marks.manager(run), sub=lever.sub)
-    except (Moved, Rejected, Unsure) as trouble:
-        said = trouble.said.partition(" Nothing was done.")[0].rstrip(".")
+        steps = lever.operations(held, {"replicas": str(count)}, run)
+        site.cluster.patch(site.workload, steps, how=PatchType.JSON, by=marks.field_manager(run), sub=lever.sub)
+    except (Conflict, Rejected, OutcomeUnknown) as trouble:
+        said = trouble.message.partition(" Nothing was done.")[0].rstrip(".")
         return f"{site.workload} could not be given its {count} replicas again: {said}."
     return ""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bot.clusters import Kind
+from bot.clusters import ResourceKind
 
 
-def _core(plural: str, title: str) -> Kind:
-    return Kind(group="", version="v1", plural=plural, title=title)
+def _core(plural: str, title: str) -> ResourceKind:
+    return ResourceKind(group="", version="v1", plural=plural, title=title)
 
 
-def _apps(plural: str, title: str) -> Kind:
-    return Kind(group="apps", version="v1", plural=plural, title=title)
+def _apps(plural: str, title: str) -> ResourceKind:
+    return ResourceKind(group="apps", version="v1", plural=plural, title=title)
 
 
-def _argo(plural: str, title: str) -> Kind:
-    return Kind(group="argoproj.io", version="v1alpha1", plural=plural, title=title)
+def _argo(plural: str, title: str) -> ResourceKind:
+    return ResourceKind(group="argoproj.io", version="v1alpha1", plural=plural, title=title)
 
 
 DEPLOYMENT = _apps("deployments", "Deployment")
@@ -36,13 +36,17 @@ CONFIG = _core("configmaps", "ConfigMap")
 CLAIM = _core("persistentvolumeclaims", "PersistentVolumeClaim")
 QUOTA = _core("resourcequotas", "ResourceQuota")
 LIMITS = _core("limitranges", "LimitRange")
-HPA = Kind(group="autoscaling", version="v2", plural="horizontalpodautoscalers", title="HorizontalPodAutoscaler")
-PDB = Kind(group="policy", version="v1", plural="poddisruptionbudgets", title="PodDisruptionBudget")
-SCALED = Kind(group="keda.sh", version="v1alpha1", plural="scaledobjects", title="ScaledObject")
-CANARY = Kind(group="flagger.app", version="v1beta1", plural="canaries", title="Canary")
-KUSTOMIZATION = Kind(group="kustomize.toolkit.fluxcd.io", version="v1", plural="kustomizations", title="Kustomization")
-HELMRELEASE = Kind(group="helm.toolkit.fluxcd.io", version="v2", plural="helmreleases", title="HelmRelease")
-INGRESS = Kind(group="networking.k8s.io", version="v1", plural="ingresses", title="Ingress")
+HPA = ResourceKind(
+    group="autoscaling", version="v2", plural="horizontalpodautoscalers", title="HorizontalPodAutoscaler"
+)
+PDB = ResourceKind(group="policy", version="v1", plural="poddisruptionbudgets", title="PodDisruptionBudget")
+SCALED = ResourceKind(group="keda.sh", version="v1alpha1", plural="scaledobjects", title="ScaledObject")
+CANARY = ResourceKind(group="flagger.app", version="v1beta1", plural="canaries", title="Canary")
+KUSTOMIZATION = ResourceKind(
+    group="kustomize.toolkit.fluxcd.io", version="v1", plural="kustomizations", title="Kustomization"
+)
+HELMRELEASE = ResourceKind(group="helm.toolkit.fluxcd.io", version="v2", plural="helmreleases", title="HelmRelease")
+INGRESS = ResourceKind(group="networking.k8s.io", version="v1", plural="ingresses", title="Ingress")
 
 #: What a service's `workload` may be, by the word before its slash.
 WORKLOADS = {"deployment": DEPLOYMENT, "statefulset": STATEFULSET, "daemonset": DAEMONSET, "rollout": ROLLOUT}

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.clusters import Kind, Ref, Thing
-from bot.sites import Site
+from bot.clusters import KubernetesObject, ObjectRef, ResourceKind
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks
 from bot.workloads.autoscalers import KEDA_CEILING, KEDA_FLOOR, PAUSED_AT
 
@@ -22,7 +22,7 @@ _NOTES = ("metadata", "annotations")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Value:
+class PatchValue:
     """One value of an object. `default`: what counts where it is absent."""
 
     name: str
@@ -31,14 +31,14 @@ class Value:
 
     @property
     def pointer(self) -> str:
-        return "".join(f"/{marks.pointed(part)}" for part in self.path)
+        return "".join(f"/{marks.escaped_pointer(part)}" for part in self.path)
 
     @property
-    def noted(self) -> bool:
+    def is_annotation(self) -> bool:
         """Whether it is an annotation, and so a text that may be absent."""
         return self.path[:2] == _NOTES
 
-    def raw(self, thing: Thing) -> Any:
+    def raw(self, thing: KubernetesObject) -> Any:
         found: Any = thing
         for part in self.path:
             found = (found or {}).get(part)
@@ -46,29 +46,29 @@ class Value:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lever:
+class ScalePatch:
     """Through what something is scaled. `kind` None: the workload itself, by its subresource `sub`."""
 
-    way: str
-    values: tuple[Value, ...]
-    kind: Kind | None = None
+    kind_name: str
+    values: tuple[PatchValue, ...]
+    kind: ResourceKind | None = None
     sub: str = ""
 
-    def ref(self, site: Site, name: str) -> Ref:
+    def ref(self, site: ServiceTarget, name: str) -> ObjectRef:
         if self.kind is None:
             return site.workload
-        return Ref(kind=self.kind, namespace=site.workload.namespace, name=name)
+        return ObjectRef(kind=self.kind, namespace=site.workload.namespace, name=name)
 
     @property
     def paths(self) -> tuple[tuple[str, ...], ...]:
         """Where its values are on the object itself; its Scale has them in the same place."""
         return tuple(one.path for one in self.values)
 
-    def read(self, thing: Thing) -> dict[str, str]:
+    def read(self, thing: KubernetesObject) -> dict[str, str]:
         """Its values now, of the object or of its Scale."""
         return {one.name: _said(one, one.raw(thing)) for one in self.values}
 
-    def steps(self, thing: Thing, after: Mapping[str, str], run: str) -> list[dict[str, object]]:
+    def operations(self, thing: KubernetesObject, after: Mapping[str, str], run: str) -> list[dict[str, object]]:
         """The patch for what was just read: to these values, if it is still as it is here."""
         uid = {"op": "test", "path": "/metadata/uid", "value": thing["metadata"]["uid"]}
         if self.sub == "scale":
@@ -83,40 +83,40 @@ class Lever:
                 tests.append({"op": "test", "path": one.pointer, "value": raw})
             if _said(one, raw) == new:
                 continue
-            if one.noted:
+            if one.is_annotation:
                 notes[one.path[-1]] = None if new == ABSENT else new
             else:
                 changes.append({"op": "add", "path": one.pointer, "value": int(new)})
         if any(one.raw(thing) is None for one in self.values) or not thing["metadata"].get("annotations"):
             version = thing["metadata"]["resourceVersion"]
             tests.append({"op": "test", "path": "/metadata/resourceVersion", "value": version})
-        return [*tests, *changes, *(marks.noted(thing, notes) if notes else ())]
+        return [*tests, *changes, *(marks.annotation_patch(thing, notes) if notes else ())]
 
 
-def _said(value: Value, raw: object) -> str:
+def _said(value: PatchValue, raw: object) -> str:
     return value.default if raw is None else str(raw)
 
 
-WORKLOAD = Lever(
-    way="workload",
+WORKLOAD = ScalePatch(
+    kind_name="workload",
     sub="scale",
-    values=(Value(name="replicas", path=("spec", "replicas"), default="0"),),
+    values=(PatchValue(name="replicas", path=("spec", "replicas"), default="0"),),
 )
-HPA = Lever(
-    way="autoscaler",
+HPA = ScalePatch(
+    kind_name="autoscaler",
     kind=kinds.HPA,
     values=(
-        Value(name="floor", path=("spec", "minReplicas"), default="1"),
-        Value(name="ceiling", path=("spec", "maxReplicas"), default="0"),
+        PatchValue(name="floor", path=("spec", "minReplicas"), default="1"),
+        PatchValue(name="ceiling", path=("spec", "maxReplicas"), default="0"),
     ),
 )
-KEDA = Lever(
-    way="keda",
+KEDA = ScalePatch(
+    kind_name="keda",
     kind=kinds.SCALED,
     values=(
-        Value(name="floor", path=("spec", "minReplicaCount"), default=str(KEDA_FLOOR)),
-        Value(name="ceiling", path=("spec", "maxReplicaCount"), default=str(KEDA_CEILING)),
-        Value(name="paused", path=(*_NOTES, PAUSED_AT), default=ABSENT),
+        PatchValue(name="floor", path=("spec", "minReplicaCount"), default=str(KEDA_FLOOR)),
+        PatchValue(name="ceiling", path=("spec", "maxReplicaCount"), default=str(KEDA_CEILING)),
+        PatchValue(name="paused", path=(*_NOTES, PAUSED_AT), default=ABSENT),
     ),
 )
-LEVERS: Mapping[str, Lever] = {one.way: one for one in (WORKLOAD, HPA, KEDA)}
+PATCHES: Mapping[str, ScalePatch] = {one.kind_name: one for one in (WORKLOAD, HPA, KEDA)}

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.clusters import Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef
 from bot.ports import Rejected
 from bot.workloads import levers, status
 from bot.workloads.autoscalers import Autoscaler
-from bot.workloads.levers import ABSENT, Lever
+from bot.workloads.levers import ABSENT, ScalePatch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class ScaleRequest:
     """`scale <service> <count> [max <ceiling>]`."""
 
     service: str
@@ -29,14 +29,14 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Move:
+class ScaleChange:
     """What is written, and what comes of it at once."""
 
-    lever: Lever
-    ref: Ref
+    patch: ScalePatch
+    ref: ObjectRef
     before: Mapping[str, str]
     after: Mapping[str, str]
-    back: Wish | None  #: what undoes it; None where no words do
+    undo: ScaleRequest | None  #: what undoes it; None where no words do
     effect: tuple[str, ...]
     old: int  #: replicas that are wanted now
     new: int  #: and that are wanted then, as far as nothing but this write decides it
@@ -45,64 +45,66 @@ class Move:
     @property
     def forced(self) -> bool:
         """Whether the autoscaler has no say in how many there are."""
-        return self.lever.kind is None or self.after.get("paused", ABSENT) != ABSENT
+        return self.patch.kind is None or self.after.get("paused", ABSENT) != ABSENT
 
     @property
-    def changed(self) -> tuple[levers.Value, ...]:
-        return tuple(one for one in self.lever.values if self.before[one.name] != self.after[one.name])
+    def changed(self) -> tuple[levers.PatchValue, ...]:
+        return tuple(one for one in self.patch.values if self.before[one.name] != self.after[one.name])
 
 
-def move_of(wish: Wish, ref: Ref, workload: Thing, auto: Autoscaler | None) -> Move:
+def change_of(
+    request: ScaleRequest, ref: ObjectRef, workload: KubernetesObject, auto: Autoscaler | None
+) -> ScaleChange:
     """Raises `Rejected` where it is so already, or where it would not stay."""
-    old = status.wanted(workload)
+    old = status.desired_replicas(workload)
     if auto is None or auto.frozen:
-        return _by_hand(wish, ref, old, _if_frozen(auto))
+        return _by_hand(request, ref, old, _if_frozen(auto))
     if auto.keda:
-        if wish.ceiling is None and (wish.count == 0 or auto.paused_at is not None):
-            return _paused(wish, auto, old)
-        return _between(wish, auto, old)
-    if wish.ceiling is None and wish.count == 0:
-        return _switched_off(wish, ref, auto, old)
-    if wish.ceiling is None and old == 0 and auto.pauses_at_zero:
-        return _switched_on(wish, ref, auto)
-    return _between(wish, auto, old)
+        if request.ceiling is None and (request.count == 0 or auto.paused_at is not None):
+            return _paused(request, auto, old)
+        return _between(request, auto, old)
+    if request.ceiling is None and request.count == 0:
+        return _switched_off(request, ref, auto, old)
+    if request.ceiling is None and old == 0 and auto.pauses_at_zero:
+        return _switched_on(request, ref, auto)
+    return _between(request, auto, old)
 
 
-def settled(wish: Wish, before: Mapping[str, str]) -> dict[str, str]:
+def target_values(request: ScaleRequest, before: Mapping[str, str]) -> dict[str, str]:
     """The values that are asked for, where these are now."""
     if "replicas" in before:
-        return {"replicas": str(wish.count)}
-    pausing = wish.ceiling is None and (wish.count == 0 or before.get("paused", ABSENT) != ABSENT)
+        return {"replicas": str(request.count)}
+    pausing = request.ceiling is None and (request.count == 0 or before.get("paused", ABSENT) != ABSENT)
     if "paused" in before and pausing:
-        return {**before, "paused": str(wish.count)}
-    ceiling = max(int(before["ceiling"]), wish.count) if wish.ceiling is None else wish.ceiling
+        return {**before, "paused": str(request.count)}
+    ceiling = max(int(before["ceiling"]), request.count) if request.ceiling is None else request.ceiling
     unpaused = {"paused": ABSENT} if "paused" in before else {}
-    return {"floor": str(wish.count), "ceiling": str(ceiling), **unpaused}
+    return {"floor": str(request.count), "ceiling": str(ceiling), **unpaused}
 
 
-def reverse_of(move: Move) -> Move:
+def reverse(change: ScaleChange) -> ScaleChange:
     """What undoing it does."""
-    low = min(move.old, move.new) if move.forced else min(int(move.before["floor"]), move.old)
-    return replace(move, before=move.after, after=move.before, old=move.new, new=move.old, low=low)
+    low = min(change.old, change.new) if change.forced else min(int(change.before["floor"]), change.old)
+    return replace(change, before=change.after, after=change.before, old=change.new, new=change.old, low=low)
 
 
-def _by_hand(wish: Wish, ref: Ref, old: int, more: tuple[str, ...]) -> Move:
-    if wish.ceiling is not None:
-        said = f"{wish.service} has no autoscaler at work, so that there is no ceiling to set. Nothing was done."
+def _by_hand(request: ScaleRequest, ref: ObjectRef, old: int, more: tuple[str, ...]) -> ScaleChange:
+    if request.ceiling is not None:
+        said = f"{request.service} has no autoscaler at work, so that there is no ceiling to set. Nothing was done."
         raise Rejected(f"{said} Leave out `max`.", code="no_autoscaler", status=409)
-    if wish.count == old:
-        raise _already(wish, f"has {_replicas(old)} already")
+    if request.count == old:
+        raise _already(request, f"has {_replicas(old)} already")
     before = {"replicas": str(old)}
-    return Move(
-        lever=levers.WORKLOAD,
+    return ScaleChange(
+        patch=levers.WORKLOAD,
         ref=ref,
         before=before,
-        after=settled(wish, before),
-        back=Wish(service=wish.service, count=old),
-        effect=(f"{ref} goes from {old} to {_replicas(wish.count)}.", *more),
+        after=target_values(request, before),
+        undo=ScaleRequest(service=request.service, count=old),
+        effect=(f"{ref} goes from {old} to {_replicas(request.count)}.", *more),
         old=old,
-        new=wish.count,
-        low=wish.count,
+        new=request.count,
+        low=request.count,
     )
 
 
@@ -113,48 +115,48 @@ def _if_frozen(auto: Autoscaler | None) -> tuple[str, ...]:
     return (said,)
 
 
-def _switched_off(wish: Wish, ref: Ref, auto: Autoscaler, old: int) -> Move:
+def _switched_off(request: ScaleRequest, ref: ObjectRef, auto: Autoscaler, old: int) -> ScaleChange:
     if not auto.pauses_at_zero and old:
         said = f"{auto.ref} may go to 0 by itself (minReplicas 0), and would undo a 0 by hand as soon as it likes to."
-        raise Rejected(f"{said} Nothing was done. Say `scale {wish.service} 0 max 1`.", code="not_ours", status=409)
+        raise Rejected(f"{said} Nothing was done. Say `scale {request.service} 0 max 1`.", code="not_ours", status=409)
     off = f"That switches {auto.ref} off: it does nothing while there are 0, and is on again with the first replica."
-    return _by_hand(wish, ref, old, (off,))
+    return _by_hand(request, ref, old, (off,))
 
 
-def _switched_on(wish: Wish, ref: Ref, auto: Autoscaler) -> Move:
-    if wish.count < auto.floor:
+def _switched_on(request: ScaleRequest, ref: ObjectRef, auto: Autoscaler) -> ScaleChange:
+    if request.count < auto.floor:
         said = f"{auto.ref} is on again with the first replica, and has at least {auto.floor}. Nothing was done."
-        lower = replace(wish, ceiling=auto.ceiling)
+        lower = replace(request, ceiling=auto.ceiling)
         raise Rejected(f"{said} Lower that first: `{lower}`.", code="below_floor", status=409)
-    if wish.count > auto.ceiling:
+    if request.count > auto.ceiling:
         said = f"{auto.ref} lets it have at most {auto.ceiling}. Nothing was done."
-        higher = replace(wish, ceiling=wish.count)
+        higher = replace(request, ceiling=request.count)
         raise Rejected(f"{said} Raise that first: `{higher}`.", code="above_ceiling", status=409)
     on = f"That switches {auto.ref} on again, which then keeps it between {auto.floor} and {auto.ceiling}."
-    return _by_hand(wish, ref, 0, (on,))
+    return _by_hand(request, ref, 0, (on,))
 
 
-def _between(wish: Wish, auto: Autoscaler, old: int) -> Move:
+def _between(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
     """Floor and ceiling, and with KEDA the end of a pause."""
     before = _values(auto)
-    after = settled(wish, before)
+    after = target_values(request, before)
     floor, ceiling = int(after["floor"]), int(after["ceiling"])
     if after == before:
-        held = replace(wish, ceiling=wish.count)
-        hint = f" `{held}` would hold it at {wish.count}." if 0 < wish.count < ceiling else ""
+        held = replace(request, ceiling=request.count)
+        hint = f" `{held}` would hold it at {request.count}." if 0 < request.count < ceiling else ""
         hint += "".join(f" {said}" for said in _of_metrics(auto, stays=floor < old))
-        raise _already(wish, f"is kept between {floor} and {ceiling} by {auto.ref} already", hint)
+        raise _already(request, f"is kept between {floor} and {ceiling} by {auto.ref} already", hint)
     off = old == 0 and not auto.keda and auto.pauses_at_zero
     new = old if off else min(max(old, floor), ceiling)
-    return Move(
-        lever=levers.KEDA if auto.keda else levers.HPA,
+    return ScaleChange(
+        patch=levers.KEDA if auto.keda else levers.HPA,
         ref=auto.ref,
         before=before,
         after=after,
-        back=_way_back(wish, auto, after),
+        undo=_way_back(request, auto, after),
         effect=(
             *_of_pause(auto),
-            *_of_bounds(wish, auto, ceiling),
+            *_of_bounds(request, auto, ceiling),
             *_of_count(old, new, off=off),
             *_one_way(auto),
             *_of_metrics(auto, stays=floor < new and not off),
@@ -165,8 +167,8 @@ def _between(wish: Wish, auto: Autoscaler, old: int) -> Move:
     )
 
 
-def _way_back(wish: Wish, auto: Autoscaler, after: Mapping[str, str]) -> Wish | None:
-    bounds = Wish(service=wish.service, count=auto.floor, ceiling=auto.ceiling)
+def _way_back(request: ScaleRequest, auto: Autoscaler, after: Mapping[str, str]) -> ScaleRequest | None:
+    bounds = ScaleRequest(service=request.service, count=auto.floor, ceiling=auto.ceiling)
     if auto.paused_at is None:
         return bounds
     paused_again = replace(bounds, count=0, ceiling=None)
@@ -174,29 +176,29 @@ def _way_back(wish: Wish, auto: Autoscaler, after: Mapping[str, str]) -> Wish | 
     return paused_again if same and auto.paused_at == "0" else None
 
 
-def _paused(wish: Wish, auto: Autoscaler, old: int) -> Move:
+def _paused(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
     """The annotation is set, or changed. Only naming a ceiling takes it away."""
     before = _values(auto)
-    if before["paused"] == str(wish.count):
-        raise _already(wish, f"is paused at {wish.count} by an annotation of {auto.ref} already")
-    resumed = Wish(service=wish.service, count=auto.floor, ceiling=auto.ceiling)
+    if before["paused"] == str(request.count):
+        raise _already(request, f"is paused at {request.count} by an annotation of {auto.ref} already")
+    resumed = ScaleRequest(service=request.service, count=auto.floor, ceiling=auto.ceiling)
     ends = f"`{resumed}` ends the pause."
     if auto.paused_at is None:
-        back: Wish | None = resumed
-        said = f"KEDA is paused at {wish.count} by an annotation of {auto.ref}, and removes its autoscaler. {ends}"
+        back: ScaleRequest | None = resumed
+        said = f"KEDA is paused at {request.count} by an annotation of {auto.ref}, and removes its autoscaler. {ends}"
     else:
-        back = replace(wish, count=int(auto.paused_at)) if auto.paused_at.isdecimal() else None
-        said = f"KEDA is paused by an annotation of {auto.ref}: at {wish.count} instead of {auto.paused_at}. {ends}"
-    return Move(
-        lever=levers.KEDA,
+        back = replace(request, count=int(auto.paused_at)) if auto.paused_at.isdecimal() else None
+        said = f"KEDA is paused by an annotation of {auto.ref}: at {request.count} instead of {auto.paused_at}. {ends}"
+    return ScaleChange(
+        patch=levers.KEDA,
         ref=auto.ref,
         before=before,
-        after=settled(wish, before),
-        back=back,
-        effect=(said, *_of_count(old, wish.count, off=False)),
+        after=target_values(request, before),
+        undo=back,
+        effect=(said, *_of_count(old, request.count, off=False)),
         old=old,
-        new=wish.count,
-        low=wish.count,
+        new=request.count,
+        low=request.count,
     )
 
 
@@ -211,13 +213,13 @@ def _of_pause(auto: Autoscaler) -> tuple[str, ...]:
     return (f"KEDA is paused at {auto.paused_at} by an annotation of {auto.ref}; that is taken away.",)
 
 
-def _of_bounds(wish: Wish, auto: Autoscaler, ceiling: int) -> tuple[str, ...]:
+def _of_bounds(request: ScaleRequest, auto: Autoscaler, ceiling: int) -> tuple[str, ...]:
     """The autoscaler decides, so that is what is said first."""
     said = [f"{auto.ref} scales it, so that its bounds are changed, and not the workload."]
-    if wish.count != auto.floor:
-        said.append(f"Floor: at least {wish.count}, instead of {auto.floor}.")
+    if request.count != auto.floor:
+        said.append(f"Floor: at least {request.count}, instead of {auto.floor}.")
     if ceiling != auto.ceiling:
-        why = ", because the floor would be above it" if wish.ceiling is None else ""
+        why = ", because the floor would be above it" if request.ceiling is None else ""
         said.append(f"Ceiling: at most {ceiling}, instead of {auto.ceiling}{why}.")
     elif _is_capped(auto):
         said.append(f"It wants more than its ceiling of {ceiling} lets it have; `max` raises that.")
@@ -246,20 +248,22 @@ def _one_way(auto: Autoscaler) -> tuple[str, ...]:
 
 def _of_metrics(auto: Autoscaler, *, stays: bool) -> tuple[str, ...]:
     """What it does not do, as it says itself. `stays`: there are more than its floor."""
-    if auto.stuck:
-        return (f"{auto.ref} says that it cannot scale ({auto.stuck}): not even its floor holds before that ends.",)
+    if auto.failure:
+        return (f"{auto.ref} says that it cannot scale ({auto.failure}): not even its floor holds before that ends.",)
     if auto.fallback is not None:
         return (f"Triggers of {auto.ref} fail, and its fallback asks for {_replicas(auto.fallback)} meanwhile.",)
-    if not auto.blind:
+    if not auto.missing_metrics:
         return ()
-    said = f"{auto.ref} has no metrics ({auto.blind}): floor and ceiling hold, and between them it does nothing."
+    said = (
+        f"{auto.ref} has no metrics ({auto.missing_metrics}): floor and ceiling hold, and between them it does nothing."
+    )
     if not stays:
         return (said,)
     return (said, "So the count does not fall before they are back; a lower ceiling, by `max`, brings it down at once.")
 
 
-def _already(wish: Wish, said: str, hint: str = "") -> Rejected:
-    return Rejected(f"{wish.service} {said}. Nothing was done.{hint}", code="already", status=409)
+def _already(request: ScaleRequest, message: str, hint: str = "") -> Rejected:
+    return Rejected(f"{request.service} {message}. Nothing was done.{hint}", code="already", status=409)
 
 
 def _replicas(count: int) -> str:

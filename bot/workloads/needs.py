@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bot.clusters import Thing
-from bot.workloads.quantities import Amounts, added, amounts, most
+from bot.clusters import KubernetesObject
+from bot.workloads.quantities import Amounts, add, maximum, parse_amounts
 
 #: What a quota on requests or limits of these wants every container to say.
 _SPOKEN = ("cpu", "memory")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Need:
+class PodRequests:
     """Of one pod."""
 
     requests: Amounts
     limits: Amounts
-    unsaid: frozenset[str]  #: "limits.memory" and the like, where a container says nothing and no default does
+    undeclared: frozenset[str]  #: "limits.memory" and the like, where a container says nothing and no default does
     best_effort: bool  #: no container asks for cpu or memory, or limits it
 
 
-def need_of(spec: Mapping[str, Any], ranges: Sequence[Thing] = ()) -> Need:
+def pod_requests_of(spec: Mapping[str, Any], ranges: Sequence[KubernetesObject] = ()) -> PodRequests:
     """Of a pod with that spec. `ranges`: the LimitRanges of its namespace."""
     defaults = _defaults(ranges)
     containers = [_whole(one, defaults) for one in spec.get("containers") or ()]
@@ -42,10 +42,10 @@ def need_of(spec: Mapping[str, Any], ranges: Sequence[Thing] = ()) -> Need:
         for name in _SPOKEN
         if name not in (pod.get(side) or {}) and any(name not in one[side] for one in every)
     }
-    return Need(
+    return PodRequests(
         requests=_summed("requests", containers, begun, spec),
         limits=_summed("limits", containers, begun, spec),
-        unsaid=frozenset(unsaid),
+        undeclared=frozenset(unsaid),
         best_effort=not pod and not any(name in one[side] for one in every for side in one for name in _SPOKEN),
     )
 
@@ -62,16 +62,16 @@ def _summed(
     starting: dict[str, Fraction] = {}
     for stays, whole in begun:
         if stays:
-            running = added(running, whole[side])
-            starting = most(starting, running)
+            running = add(running, whole[side])
+            starting = maximum(starting, running)
         else:
-            starting = most(starting, added(running, whole[side]))
-    total = most(starting, added(running, *(one[side] for one in containers)))
-    total |= amounts((spec.get("resources") or {}).get(side))
-    overhead = amounts(spec.get("overhead"))
+            starting = maximum(starting, add(running, whole[side]))
+    total = maximum(starting, add(running, *(one[side] for one in containers)))
+    total |= parse_amounts((spec.get("resources") or {}).get(side))
+    overhead = parse_amounts(spec.get("overhead"))
     if side == "limits":  # It is added only to what is limited at all.
         overhead = {name: amount for name, amount in overhead.items() if name in total}
-    return added(total, overhead)
+    return add(total, overhead)
 
 
 def _sidecar(container: Mapping[str, Any]) -> bool:
@@ -80,17 +80,17 @@ def _sidecar(container: Mapping[str, Any]) -> bool:
 
 def _whole(container: Mapping[str, Any], defaults: _Sides) -> _Sides:
     said = container.get("resources") or {}
-    limits, requests = amounts(said.get("limits")), amounts(said.get("requests"))
+    limits, requests = parse_amounts(said.get("limits")), parse_amounts(said.get("requests"))
     requests = limits | requests
     return {"limits": defaults["limits"] | limits, "requests": defaults["requests"] | requests}
 
 
-def _defaults(ranges: Sequence[Thing]) -> _Sides:
+def _defaults(ranges: Sequence[KubernetesObject]) -> _Sides:
     limits: dict[str, Fraction] = {}
     requests: dict[str, Fraction] = {}
     for one in ranges:
         for item in (one.get("spec") or {}).get("limits") or ():
             if item.get("type") == "Container":
-                limits |= amounts(item.get("default"))
-                requests |= amounts(item.get("default")) | amounts(item.get("defaultRequest"))
+                limits |= parse_amounts(item.get("default"))
+                requests |= parse_amounts(item.get("default")) | parse_amounts(item.get("defaultRequest"))
     return {"limits": limits, "requests": requests}

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from bot.acting import Moved
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import How, Ref, Thing
+from bot.acting import Conflict
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, ObjectRef, PatchType
 from bot.ports import Rejected
 from bot.workloads import kinds, marks, place
-from bot.workloads.owners import NOBODY, By, owner_of
-from bot.workloads.status import Standing, standing_of
-from bot.workloads.watching import watched
-from bot.workloads.ways import WAY, Case
+from bot.workloads.owners import UNMANAGED, ManagedBy, owner_of
+from bot.workloads.status import WorkloadStatus, status_of
+from bot.workloads.watching import wait_until_ready
+from bot.workloads.ways import STRATEGY, StrategyRequest
 
 _PREFIX = "nginx.ingress.kubernetes.io/"
 _CANARY, _WEIGHT, _TOTAL = f"{_PREFIX}canary", f"{_PREFIX}canary-weight", f"{_PREFIX}canary-weight-total"
@@ -27,80 +27,82 @@ _STEPS = (10, 25, 50, 100)
 _PATIENCE = timedelta(minutes=2)
 
 
-class ByWeight:
+class NginxWeightPromotion:
     """From weight to weight: 10, 25, 50, 100 percent, or the one that was asked for."""
 
     name = "nginx"
 
-    def plan(self, case: Case) -> Plan:
-        found = _lasting(case)
+    def plan(self, request: StrategyRequest) -> Plan:
+        found = _lasting(request)
         name, now = found["metadata"]["name"], weight_of(found)
-        wanted = _wanted(case, now)
-        self._check(case, found)
-        ready = standing_of(kinds.DEPLOYMENT, case.thing)
+        wanted = _wanted(request, now)
+        self._check(request, found)
+        ready = status_of(kinds.DEPLOYMENT, request.workload)
         if wanted > now and not ready.done:
-            said = f"{case.site.workload} is not ready for more traffic: {ready.said}. Nothing was done."
+            said = f"{request.site.workload} is not ready for more traffic: {ready.message}. Nothing was done."
             raise Rejected(f"{said} Wait for its pods.", code="not_available", status=409)
-        words = f"promote {case.service} {now}%"
+        words = f"promote {request.service} {now}%"
         return Plan(
-            target=case.service,
-            effect=(*_effect(case, found, now, wanted), f"`{words}` brings back what it was."),
-            radius=f"Ingress {case.site.workload.namespace}/{name} on cluster {case.site.cluster.name}",
-            seen={WAY: self.name, "uid": found["metadata"]["uid"], "ingress": name, "weight": f"{now}%"},
-            private=(WAY, "uid"),
-            undo=words,
-            check=case.site.check,
-            within=case.site.within,
+            target=request.service,
+            effect=(*_effect(request, found, now, wanted), f"`{words}` brings back what it was."),
+            blast_radius=f"Ingress {request.site.workload.namespace}/{name} on cluster {request.site.cluster.name}",
+            preconditions={STRATEGY: self.name, "uid": found["metadata"]["uid"], "ingress": name, "weight": f"{now}%"},
+            hidden=(STRATEGY, "uid"),
+            undo_command=words,
+            check=request.site.check,
+            check_duration=request.site.check_duration,
         )
 
-    def run(self, case: Case, plan: Plan, run: str) -> Outcome:
-        found = _lasting(case)
+    def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        found = _lasting(request)
         now = weight_of(found)
-        if (found["metadata"]["uid"], f"{now}%") != (plan.seen["uid"], plan.seen["weight"]):
-            raise Moved(f"weight: {plan.seen['weight']} -> {now}%")
-        wanted = _wanted(case, now)
+        if (found["metadata"]["uid"], f"{now}%") != (plan.preconditions["uid"], plan.preconditions["weight"]):
+            raise Conflict(f"weight: {plan.preconditions['weight']} -> {now}%")
+        wanted = _wanted(request, now)
         notes = {**marks.annotation(run), _WEIGHT: _written(found, wanted)}
         patch = {"metadata": {"resourceVersion": found["metadata"]["resourceVersion"], "annotations": notes}}
-        case.site.cluster.patch(_ref(case, found), patch, how=How.MERGE, by=marks.manager(run))
-        return self._watched(case, wanted)
+        request.site.cluster.patch(_ref(request, found), patch, how=PatchType.MERGE, by=marks.field_manager(run))
+        return self._watched(request, wanted)
 
-    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
-        found = _canary(case)
-        now, wanted = weight_of(found), _wanted(case, int(plan.seen["weight"].rstrip("%")))
+    def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        found = _canary(request)
+        now, wanted = weight_of(found), _wanted(request, int(plan.preconditions["weight"].rstrip("%")))
         if marks.written_by(found, run):
-            return self._watched(case, wanted)
-        if f"{now}%" == plan.seen["weight"]:
-            return Outcome(ended=Ended.FAILED, said="The weight is as the plan saw it. Nothing was changed.")
-        return Outcome(ended=Ended.UNKNOWN, said=f"The weight is {now}%, and nothing says who set it. Look at it.")
+            return self._watched(request, wanted)
+        if f"{now}%" == plan.preconditions["weight"]:
+            return Outcome(result=Result.FAILED, message="The weight is as the plan saw it. Nothing was changed.")
+        return Outcome(result=Result.UNKNOWN, message=f"The weight is {now}%, and nothing says who set it. Look at it.")
 
-    def _watched(self, case: Case, wanted: int) -> Outcome:
-        why = watched(case.site, case.tools, lambda thing: self._holds(case, thing, wanted), patience=_PATIENCE)
-        said = f"{wanted}% of the traffic goes to {case.site.workload.name}."
-        return Outcome(ended=Ended.DONE, said=said, unwell=why, left={"weight": f"{wanted}%"})
+    def _watched(self, request: StrategyRequest, wanted: int) -> Outcome:
+        why = wait_until_ready(
+            request.site, request.tools, lambda thing: self._holds(request, thing, wanted), timeout=_PATIENCE
+        )
+        said = f"{wanted}% of the traffic goes to {request.site.workload.name}."
+        return Outcome(result=Result.DONE, message=said, degraded=why, expected_state={"weight": f"{wanted}%"})
 
-    def _check(self, case: Case, found: Thing) -> None:
-        ref = _ref(case, found)
+    def _check(self, request: StrategyRequest, found: KubernetesObject) -> None:
+        ref = _ref(request, found)
         owner = owner_of(found, ref)
-        if owner.by in (By.ARGOCD, By.FLUX) and owner.sure:
+        if owner.by in (ManagedBy.ARGOCD, ManagedBy.FLUX) and owner.is_certain:
             said = f"{ref} is kept by {owner}, which would take that back. Nothing was done."
             raise Rejected(f"{said} Change the weight where it comes from.", code="owned", status=409)
-        place.check_rights(case.site, [place.changing(ref)])
+        place.check_rights(request.site, [place.patch_access(ref)])
 
-    def _holds(self, case: Case, thing: Thing, wanted: int) -> Standing:
-        now = weight_of(_canary(case))
+    def _holds(self, request: StrategyRequest, thing: KubernetesObject, wanted: int) -> WorkloadStatus:
+        now = weight_of(_canary(request))
         if now != wanted:
-            return Standing(said="taken back", failed=f"Somebody has set the weight to {now}% since.")
-        pods = standing_of(kinds.DEPLOYMENT, thing)
-        return Standing(said=f"{wanted}% of the traffic; {pods.said}", done=pods.done, failed=pods.failed)
+            return WorkloadStatus(message="taken back", failed=f"Somebody has set the weight to {now}% since.")
+        pods = status_of(kinds.DEPLOYMENT, thing)
+        return WorkloadStatus(message=f"{wanted}% of the traffic; {pods.message}", done=pods.done, failed=pods.failed)
 
 
-def canary_of(case: Case) -> Thing | None:
+def canary_of(request: StrategyRequest) -> KubernetesObject | None:
     """The canary Ingress that sends traffic to this Deployment."""
-    cluster, namespace = case.site.cluster, case.site.workload.namespace
+    cluster, namespace = request.site.cluster, request.site.workload.namespace
     ingresses = [one for one in cluster.find(kinds.INGRESS, namespace) if _note(one, _CANARY) == "true"]
     if not ingresses:
         return None
-    labels = (case.thing["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    labels = (request.workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
     services = {
         one["metadata"]["name"]
         for one in cluster.find(kinds.SERVICE, namespace)
@@ -109,56 +111,56 @@ def canary_of(case: Case) -> Thing | None:
     return next((one for one in ingresses if services & set(_backends(one))), None)
 
 
-def weight_of(ingress: Thing) -> int:
+def weight_of(ingress: KubernetesObject) -> int:
     """In percent, whatever the total is."""
     said, total = _note(ingress, _WEIGHT), _note(ingress, _TOTAL)
     return round(100 * int(said) / _total(total)) if said.isdigit() else 0
 
 
-def _canary(case: Case) -> Thing:
-    found = canary_of(case)
+def _canary(request: StrategyRequest) -> KubernetesObject:
+    found = canary_of(request)
     if found is None:
-        said = f"No canary Ingress sends traffic to {case.site.workload} any more. Nothing was done."
+        said = f"No canary Ingress sends traffic to {request.site.workload} any more. Nothing was done."
         raise Rejected(said, code="no_canary", status=404)
-    if _kept(case, found):
-        said = f"Ingress {found['metadata']['name']} belongs to {_kept(case, found)}, which sets its weight."
+    if _kept(request, found):
+        said = f"Ingress {found['metadata']['name']} belongs to {_kept(request, found)}, which sets its weight."
         raise Rejected(f"{said} Nothing was done. Promote that.", code="owned", status=409)
     return found
 
 
-def _lasting(case: Case) -> Thing:
+def _lasting(request: StrategyRequest) -> KubernetesObject:
     """As `_canary`, where neither that nor the workload is being deleted."""
-    found = _canary(case)
-    place.check_stays(case.site, case.thing)
-    place.check_not_going(_ref(case, found), found)
+    found = _canary(request)
+    place.check_not_deleting(request.site, request.workload)
+    place.check_not_going(_ref(request, found), found)
     return found
 
 
-def _kept(case: Case, found: Thing) -> str:
+def _kept(request: StrategyRequest, found: KubernetesObject) -> str:
     """The Rollout or Canary that writes this annotation itself; "" where there is none."""
     owners = found["metadata"].get("ownerReferences") or ()
     for one in owners:
         if one.get("kind") in ("Rollout", "Canary"):
             return f"{one['kind']} {one['name']}"
-    owner = owner_of(found, _ref(case, found))
-    return str(owner) if owner is not NOBODY and owner.by is By.OPERATOR else ""
+    owner = owner_of(found, _ref(request, found))
+    return str(owner) if owner is not UNMANAGED and owner.by is ManagedBy.OPERATOR else ""
 
 
-def _wanted(case: Case, now: int) -> int:
-    if case.wish.endswith("%"):
-        wanted = int(case.wish.rstrip("%"))
+def _wanted(request: StrategyRequest, now: int) -> int:
+    if request.wanted.endswith("%"):
+        wanted = int(request.wanted.rstrip("%"))
         if wanted == now:
             raise Rejected(f"It has {now}% of the traffic already. Nothing was done.", code="same_weight", status=409)
         return wanted
     if now >= _STEPS[-1]:
-        said = f"{case.service} has all of the traffic. Nothing was done."
-        raise Rejected(f"{said} `promote {case.service} 0%` takes it away.", code="not_updating", status=409)
-    return _STEPS[-1] if case.wish else next(one for one in _STEPS if one > now)
+        said = f"{request.service} has all of the traffic. Nothing was done."
+        raise Rejected(f"{said} `promote {request.service} 0%` takes it away.", code="not_updating", status=409)
+    return _STEPS[-1] if request.wanted else next(one for one in _STEPS if one > now)
 
 
-def _effect(case: Case, found: Thing, now: int, wanted: int) -> Iterator[str]:
+def _effect(request: StrategyRequest, found: KubernetesObject, now: int, wanted: int) -> Iterator[str]:
     name = found["metadata"]["name"]
-    yield f"The canary Ingress {name} sends {wanted}% of the traffic to {case.site.workload.name}; now it is {now}%."
+    yield f"The canary Ingress {name} sends {wanted}% of the traffic to {request.site.workload.name}; now it is {now}%."
     following = [f"{one}%" for one in _STEPS if one > wanted]
     if following and wanted > now:
         yield f"After that: {', '.join(following)}, one at a time."
@@ -167,24 +169,24 @@ def _effect(case: Case, found: Thing, now: int, wanted: int) -> Iterator[str]:
     yield "Nothing judges it by itself but the service's own check, where it has one."
 
 
-def _written(found: Thing, percent: int) -> str:
+def _written(found: KubernetesObject, percent: int) -> str:
     return str(round(percent * _total(_note(found, _TOTAL)) / 100))
 
 
-def _total(said: str) -> int:
-    return int(said) if said.isdigit() and int(said) else 100
+def _total(message: str) -> int:
+    return int(message) if message.isdigit() and int(message) else 100
 
 
-def _backends(ingress: Thing) -> Iterator[str]:
+def _backends(ingress: KubernetesObject) -> Iterator[str]:
     for rule in ingress["spec"].get("rules") or ():
         for one in (rule.get("http") or {}).get("paths") or ():
             yield str(((one.get("backend") or {}).get("service") or {}).get("name", ""))
     yield str(((ingress["spec"].get("defaultBackend") or {}).get("service") or {}).get("name", ""))
 
 
-def _note(ingress: Thing, name: str) -> str:
+def _note(ingress: KubernetesObject, name: str) -> str:
     return str((ingress["metadata"].get("annotations") or {}).get(name, ""))
 
 
-def _ref(case: Case, found: Thing) -> Ref:
-    return Ref(kind=kinds.INGRESS, namespace=case.site.workload.namespace, name=found["metadata"]["name"])
+def _ref(request: StrategyRequest, found: KubernetesObject) -> ObjectRef:
+    return ObjectRef(kind=kinds.INGRESS, namespace=request.site.workload.namespace, name=found["metadata"]["name"])

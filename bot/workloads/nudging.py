@@ -13,13 +13,13 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 
-from bot.acting import Moved, Tools, Unsure
-from bot.clusters import How, Thing
+from bot.acting import Conflict, OutcomeUnknown, Tools
+from bot.clusters import KubernetesObject, PatchType
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks
 from bot.workloads.rollouts import LOOK_AGAIN, observed
-from bot.workloads.status import Standing
+from bot.workloads.status import WorkloadStatus
 
 #: How long a write may be unseen. Its controller takes a second at most, where it does not overlook it.
 OVERLOOKED = timedelta(seconds=10)
@@ -28,16 +28,16 @@ OVERLOOKED = timedelta(seconds=10)
 class Nudge:
     """One watch over one workload. A probe writes nothing, so that it gives none."""
 
-    def __init__(self, site: Site, tools: Tools) -> None:
+    def __init__(self, site: ServiceTarget, tools: Tools) -> None:
         self._site = site
         self._tools = tools
         self._since: float | None = None  #: by monotonic time, in seconds
 
-    def after(self, thing: Thing, standing: Standing) -> None:
+    def check(self, thing: KubernetesObject, standing: WorkloadStatus) -> None:
         """To be told of each look, in order."""
         if self._site.workload.kind != kinds.ROLLOUT or self._tools.by is None:
             return
-        if standing.done or not (standing.unseen or not observed(thing)):
+        if standing.done or not (standing.not_observed or not observed(thing)):
             self._since = None
             return
         now = self._tools.elapsed()
@@ -47,10 +47,13 @@ class Nudge:
             self._since = now
             self._give(thing)
 
-    def _give(self, thing: Thing) -> None:
+    def _give(self, thing: KubernetesObject) -> None:
         """Whatever comes of it, the watch goes on, and says what it sees."""
         note = {LOOK_AGAIN: str(thing["metadata"]["resourceVersion"])}
-        with suppress(Rejected, Moved, Unsure):
+        with suppress(Rejected, Conflict, OutcomeUnknown):
             self._site.cluster.patch(
-                self._site.workload, {"metadata": {"annotations": note}}, how=How.MERGE, by=marks.manager("nudge")
+                self._site.workload,
+                {"metadata": {"annotations": note}},
+                how=PatchType.MERGE,
+                by=marks.field_manager("nudge"),
             )

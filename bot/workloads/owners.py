@@ -11,14 +11,14 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.clusters import Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef
 
 _TRACKED = "argocd.argoproj.io/tracking-id"
 _INSTANCES = ("argocd.argoproj.io/instance", "app.kubernetes.io/instance")
 _ID = re.compile(r"(?P<app>[^:]+):(?P<group>[^/]*)/(?P<kind>[^:]+):(?P<namespace>[^/]*)/(?P<name>.+)")
 
 
-class By(StrEnum):
+class ManagedBy(StrEnum):
     """What kind of owner it is."""
 
     NOBODY = "nobody"
@@ -32,25 +32,25 @@ class By(StrEnum):
 class Owner:
     """Who keeps it. `name` in `namespace`: the application, Kustomization or HelmRelease, release, or custom resource.
 
-    `sure`: False where the mark may be of something else (the label that Helm charts set as well).
+    `is_certain`: False where the mark may be of something else (the label that Helm charts set as well).
     """
 
-    by: By
+    by: ManagedBy
     name: str = ""
     namespace: str = ""
     kind: str = ""  #: of what `name` names: "Application", "Kustomization", "HelmRelease", "release", or its own
-    sure: bool = True
+    is_certain: bool = True
 
     def __str__(self) -> str:
-        if self.by is By.NOBODY:
+        if self.by is ManagedBy.NOBODY:
             return "nobody else"
         return f"{self.by} ({self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name})"
 
 
-NOBODY = Owner(by=By.NOBODY)
+UNMANAGED = Owner(by=ManagedBy.NOBODY)
 
 
-def owner_of(thing: Thing, ref: Ref) -> Owner:
+def owner_of(thing: KubernetesObject, ref: ObjectRef) -> Owner:
     """Who keeps the object at `ref`."""
     meta = thing.get("metadata") or {}
     labels, notes = meta.get("labels") or {}, meta.get("annotations") or {}
@@ -60,11 +60,11 @@ def owner_of(thing: Thing, ref: Ref) -> Owner:
         or _operator(meta)
         or _helm(labels, notes)
         or _argocd_by_label(labels)
-        or NOBODY
+        or UNMANAGED
     )
 
 
-def _argocd(notes: Thing, ref: Ref) -> Owner | None:
+def _argocd(notes: KubernetesObject, ref: ObjectRef) -> Owner | None:
     """`<app>:<group>/<kind>:<namespace>/<name>`, where an app outside of Argo CD's namespace is `<namespace>_<app>`."""
     found = _ID.fullmatch(str(notes.get(_TRACKED, "")))
     if found is None:
@@ -73,36 +73,40 @@ def _argocd(notes: Thing, ref: Ref) -> Owner | None:
     if told != (ref.kind.group, ref.kind.title, ref.namespace, ref.name):
         return None
     namespace, _, name = found["app"].rpartition("_")
-    return Owner(by=By.ARGOCD, name=name, namespace=namespace, kind="Application")
+    return Owner(by=ManagedBy.ARGOCD, name=name, namespace=namespace, kind="Application")
 
 
-def _argocd_by_label(labels: Thing) -> Owner | None:
+def _argocd_by_label(labels: KubernetesObject) -> Owner | None:
     for label in _INSTANCES:
         if labels.get(label):
             namespace, _, name = str(labels[label]).rpartition("_")
             sure = label == _INSTANCES[0]
-            return Owner(by=By.ARGOCD, name=name, namespace=namespace, kind="Application", sure=sure)
+            return Owner(by=ManagedBy.ARGOCD, name=name, namespace=namespace, kind="Application", is_certain=sure)
     return None
 
 
-def _flux(labels: Thing) -> Owner | None:
+def _flux(labels: KubernetesObject) -> Owner | None:
     for tool, kind in (("kustomize", "Kustomization"), ("helm", "HelmRelease")):
         name = labels.get(f"{tool}.toolkit.fluxcd.io/name")
         if name:
             namespace = str(labels.get(f"{tool}.toolkit.fluxcd.io/namespace", ""))
-            return Owner(by=By.FLUX, name=str(name), namespace=namespace, kind=kind)
+            return Owner(by=ManagedBy.FLUX, name=str(name), namespace=namespace, kind=kind)
     return None
 
 
-def _operator(meta: Thing) -> Owner | None:
+def _operator(meta: KubernetesObject) -> Owner | None:
     for one in meta.get("ownerReferences") or ():
         if one.get("controller"):
-            return Owner(by=By.OPERATOR, name=one["name"], namespace=str(meta.get("namespace", "")), kind=one["kind"])
+            return Owner(
+                by=ManagedBy.OPERATOR, name=one["name"], namespace=str(meta.get("namespace", "")), kind=one["kind"]
+            )
     return None
 
 
-def _helm(labels: Thing, notes: Thing) -> Owner | None:
+def _helm(labels: KubernetesObject, notes: KubernetesObject) -> Owner | None:
     name = notes.get("meta.helm.sh/release-name")
     if labels.get("app.kubernetes.io/managed-by") != "Helm" or not name:
         return None
-    return Owner(by=By.HELM, name=name, namespace=notes.get("meta.helm.sh/release-namespace", ""), kind="release")
+    return Owner(
+        by=ManagedBy.HELM, name=name, namespace=notes.get("meta.helm.sh/release-namespace", ""), kind="release"
+    )

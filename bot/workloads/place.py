@@ -7,28 +7,28 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from bot.acting import Tools
-from bot.clusters import Access, Kind, Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef, ResourceAccess, ResourceKind
 from bot.ports import Rejected
-from bot.sites import Site, Sites
+from bot.sites import ServiceTarget, ServiceTargets
 from bot.workloads import argocd, owners
 from bot.workloads.kinds import APPLICATION, NAMESPACE
 from bot.workloads.owners import Owner
 
 
-def site_of(tools: Tools, service: str) -> Site:
+def target_of(tools: Tools, service: str) -> ServiceTarget:
     """Raises `Rejected` where the settings have no clusters, or do not say where the service runs."""
-    return sites(tools).of(service, tools.by)
+    return targets(tools).of(service, tools.by)
 
 
-def sites(tools: Tools) -> Sites:
+def targets(tools: Tools) -> ServiceTargets:
     """Raises `Rejected` where the settings have no clusters."""
-    if tools.sites is None:
+    if tools.targets is None:
         said = "No cluster is set up. Nothing was done. Set `clusters`, and `workload` of the service, in the settings."
         raise Rejected(said, code="no_cluster", status=HTTPStatus.SERVICE_UNAVAILABLE)
-    return tools.sites
+    return tools.targets
 
 
-def workload_of(site: Site, *kinds: Kind) -> Thing:
+def workload_of(site: ServiceTarget, *kinds: ResourceKind) -> KubernetesObject:
     """The service's workload as it stands; `kinds`: those that can be meant, any where none is named.
 
     Raises:
@@ -44,7 +44,7 @@ def workload_of(site: Site, *kinds: Kind) -> Thing:
     return found
 
 
-def check_stays(site: Site, thing: Thing) -> None:
+def check_not_deleting(site: ServiceTarget, thing: KubernetesObject) -> None:
     """Whether what is written to it can come to anything: the API takes a write to what is being deleted as well, and
     no controller does anything for that any more. To be asked by every plan and every run.
 
@@ -59,7 +59,7 @@ def check_stays(site: Site, thing: Thing) -> None:
         raise Rejected(f"{said} Nothing was done.", code="going", status=HTTPStatus.CONFLICT)
 
 
-def check_not_going(ref: Ref, thing: Thing) -> None:
+def check_not_going(ref: ObjectRef, thing: KubernetesObject) -> None:
     """Raises `Rejected` where it is being deleted."""
     meta = thing["metadata"]
     if not meta.get("deletionTimestamp"):
@@ -70,37 +70,37 @@ def check_not_going(ref: Ref, thing: Thing) -> None:
     raise Rejected(said, code="going", status=HTTPStatus.CONFLICT)
 
 
-def _namespace(site: Site, name: str) -> Thing | None:
+def _namespace(site: ServiceTarget, name: str) -> KubernetesObject | None:
     """None also where the bot may not see it: Roles of before did not grant that."""
     try:
-        return site.cluster.get(Ref(kind=NAMESPACE, namespace="", name=name))
+        return site.cluster.get(ObjectRef(kind=NAMESPACE, namespace="", name=name))
     except Rejected as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise
         return None
 
 
-def owner_of(site: Site, thing: Thing) -> Owner:
+def owner_of(site: ServiceTarget, thing: KubernetesObject) -> Owner:
     """Who keeps the workload; where its mark may be of something else, Argo CD's applications are asked.
 
     Raises:
         Rejected: they cannot be read.
     """
     owner = owners.owner_of(thing, site.workload)
-    if owner.sure:
+    if owner.is_certain:
         return owner
     if site.argocd is not None:
         known = site.argocd.application(owner.name, owner.namespace)
-        found: Sequence[Thing] = () if known is None else (known,)
+        found: Sequence[KubernetesObject] = () if known is None else (known,)
     else:
         found = site.cluster.find(APPLICATION, "", fields=f"metadata.name={owner.name}")
     for one in found:
         if argocd.has(one, site.workload):
-            return replace(owner, namespace=one["metadata"]["namespace"], sure=True)
-    return owners.NOBODY
+            return replace(owner, namespace=one["metadata"]["namespace"], is_certain=True)
+    return owners.UNMANAGED
 
 
-def check_rights(site: Site, wanted: Sequence[Access]) -> None:
+def check_rights(site: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
     """Whether the person and whoever writes have these rights in the cluster; asked when planning, before any yes.
 
     Raises:
@@ -112,23 +112,23 @@ def check_rights(site: Site, wanted: Sequence[Access]) -> None:
         raise _may_not("The bot may not", site, missing, "`vakhta check --cluster` prints the Role that grants it.")
 
 
-def check_person(site: Site, wanted: Sequence[Access]) -> None:
+def check_person(site: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
     """Whether the person has these rights, of an act that the bot itself needs none for. Raises as `check_rights`."""
     person = site.person
     if person is None:
         return
-    missing = [one for one in wanted if not site.cluster.granted(person, one)]
+    missing = [one for one in wanted if not site.cluster.allowed_for(person, one)]
     if missing:
         raise _may_not(f"{person.user} may not", site, missing, "Somebody who may has to ask for it.")
 
 
-def changing(ref: Ref, sub: str = "") -> Access:
+def patch_access(ref: ObjectRef, sub: str = "") -> ResourceAccess:
     """The right to change that one object, or its subresource."""
     resource = f"{ref.kind.plural}/{sub}" if sub else ref.kind.plural
-    return Access(verb="patch", group=ref.kind.group, resource=resource, namespace=ref.namespace, name=ref.name)
+    return ResourceAccess(verb="patch", group=ref.kind.group, resource=resource, namespace=ref.namespace, name=ref.name)
 
 
-def _may_not(who: str, site: Site, missing: Sequence[Access], hint: str) -> Rejected:
+def _may_not(who: str, site: ServiceTarget, missing: Sequence[ResourceAccess], hint: str) -> Rejected:
     namespaces = sorted({one.namespace for one in missing if one.namespace})
     where = f" in {', '.join(namespaces)}" if namespaces else ""
     verbs = ", ".join(map(str, missing))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bot.clusters import Cluster, Thing
+from bot.clusters import Cluster, KubernetesObject
 from bot.ports import Rejected
 from bot.redact import shown
 from bot.workloads import kinds
@@ -19,7 +19,7 @@ _CRASHING, _CRASHES = "CrashLoopBackOff", 3
 _LONGEST = 200
 
 
-def selector_of(thing: Thing) -> str:
+def selector_of(thing: KubernetesObject) -> str:
     """The label selector of a workload's pods, as the API takes it. A Rollout whose template is another's may have none
     of its own, and tells in its status which it goes by.
     """
@@ -40,7 +40,7 @@ def selector_of(thing: Thing) -> str:
     return ",".join(parts)
 
 
-def pods_of(cluster: Cluster, thing: Thing, *, more: str = "") -> Sequence[Thing]:
+def pods_of(cluster: Cluster, thing: KubernetesObject, *, more: str = "") -> Sequence[KubernetesObject]:
     """The workload's pods, of its namespace alone. `more`: a further label selector, such as one revision's.
 
     Without any selector it has none that could be told from others': never are all of the namespace taken for its own.
@@ -49,7 +49,7 @@ def pods_of(cluster: Cluster, thing: Thing, *, more: str = "") -> Sequence[Thing
     return cluster.find(kinds.POD, thing["metadata"]["namespace"], labels=labels) if labels else ()
 
 
-def hopeless(pods: Sequence[Thing]) -> str:
+def failing_pods(pods: Sequence[KubernetesObject]) -> str:
     """Why one of these will not come up by itself: a sentence; "" where that can't be said of any."""
     for pod in pods:
         for container, waiting in _waiting(pod):
@@ -62,7 +62,7 @@ def hopeless(pods: Sequence[Thing]) -> str:
     return ""
 
 
-def held_up(pods: Sequence[Thing]) -> str:
+def stuck_pods(pods: Sequence[KubernetesObject]) -> str:
     """What the first of these that is not ready waits for, where it says so: a sentence, or ""."""
     for pod in pods:
         for one in (pod.get("status") or {}).get("conditions") or ():
@@ -75,7 +75,7 @@ def held_up(pods: Sequence[Thing]) -> str:
     return ""
 
 
-def trouble_of(cluster: Cluster, thing: Thing) -> str:
+def trouble_of(cluster: Cluster, thing: KubernetesObject) -> str:
     """Why pods of a workload do not come up: a sentence, or "", also where they cannot be read.
 
     For what is said after a write: a refusal from here would be told as one of that.
@@ -84,17 +84,17 @@ def trouble_of(cluster: Cluster, thing: Thing) -> str:
         found = pods_of(cluster, thing)
     except Rejected:
         return ""
-    return hopeless(found) or held_up(found)
+    return failing_pods(found) or stuck_pods(found)
 
 
-def restarts(pods: Sequence[Thing]) -> int:
+def restarts(pods: Sequence[KubernetesObject]) -> int:
     """How often containers of these were started again."""
     return sum(int(one.get("restartCount") or 0) for pod in pods for one in _containers(pod))
 
 
 def warning_of(cluster: Cluster, namespace: str, uids: Sequence[str]) -> str:
     """The newest warning event about one of these objects: a sentence, or "" where there is none."""
-    found: list[Thing] = []
+    found: list[KubernetesObject] = []
     for uid in uids:
         found += cluster.find(kinds.EVENT, namespace, fields=f"involvedObject.uid={uid},type=Warning")
     if not found:
@@ -103,13 +103,13 @@ def warning_of(cluster: Cluster, namespace: str, uids: Sequence[str]) -> str:
     return f"{newest.get('reason', 'Warning')}{_because(newest)}."
 
 
-def _containers(pod: Thing) -> Iterator[Mapping[str, Any]]:
+def _containers(pod: KubernetesObject) -> Iterator[Mapping[str, Any]]:
     status = pod.get("status") or {}
     for name in ("initContainerStatuses", "containerStatuses"):
         yield from status.get(name) or ()
 
 
-def _waiting(pod: Thing) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _waiting(pod: KubernetesObject) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     for one in _containers(pod):
         waiting = (one.get("state") or {}).get("waiting")
         if waiting:

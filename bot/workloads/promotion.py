@@ -13,55 +13,59 @@ from bot.acting import Tools
 from bot.acts import Outcome, Plan
 from bot.ports import Rejected
 from bot.workloads import flagger, kinds, nginx, place
-from bot.workloads.rollout_acts import looked_at
-from bot.workloads.rollout_verbs import FULL, PROMOTE, Verb
-from bot.workloads.ways import WAY, Case, Way
+from bot.workloads.rollout_acts import observation_of
+from bot.workloads.rollout_verbs import FULL, PROMOTE, RolloutVerb
+from bot.workloads.ways import STRATEGY, Strategy, StrategyRequest
 
 #: The wish for all at once.
 ALL = "full"
 
 
-class ByRollout:
+class ArgoRolloutPromotion:
     """Argo Rollouts: a step, or all that are left."""
 
     name = "rollout"
 
-    def plan(self, case: Case) -> Plan:
-        plan = _verb(case.wish).plan(looked_at(case.site, case.thing))
-        return replace(plan, seen={**plan.seen, WAY: self.name}, private=(*plan.private, WAY))
+    def plan(self, request: StrategyRequest) -> Plan:
+        plan = _verb(request.wanted).plan(observation_of(request.site, request.workload))
+        return replace(plan, preconditions={**plan.preconditions, STRATEGY: self.name}, hidden=(*plan.hidden, STRATEGY))
 
-    def run(self, case: Case, plan: Plan, run: str) -> Outcome:
-        return _verb(case.wish).run(looked_at(case.site, case.thing), plan, run, case.tools)
+    def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        return _verb(request.wanted).run(observation_of(request.site, request.workload), plan, run, request.tools)
 
-    def probe(self, case: Case, plan: Plan, run: str) -> Outcome:
-        return _verb(case.wish).probe(looked_at(case.site, case.thing), plan, run, case.tools)
+    def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        return _verb(request.wanted).probe(observation_of(request.site, request.workload), plan, run, request.tools)
 
 
 #: All there are, by name. One that this version does not have is refused by name.
-WAYS: Mapping[str, Way] = {way.name: way for way in (ByRollout(), flagger.PROMOTION, nginx.ByWeight())}
+STRATEGIES: Mapping[str, Strategy] = {
+    way.name: way for way in (ArgoRolloutPromotion(), flagger.PROMOTION, nginx.NginxWeightPromotion())
+}
 
 
-def case_of(tools: Tools, service: str, wish: str) -> Case:
+def request_of(tools: Tools, service: str, wish: str) -> StrategyRequest:
     """What is asked, of the workload as it stands."""
-    site = place.site_of(tools, service)
+    site = place.target_of(tools, service)
     thing = place.workload_of(site, kinds.ROLLOUT, kinds.DEPLOYMENT)
-    return Case(service=service, site=site, thing=thing, owner=place.owner_of(site, thing), wish=wish, tools=tools)
+    return StrategyRequest(
+        service=service, site=site, workload=thing, owner=place.owner_of(site, thing), wanted=wish, tools=tools
+    )
 
 
-def way_of(case: Case) -> Way:
+def strategy_of(request: StrategyRequest) -> Strategy:
     """Raises `Rejected` where nothing splits the traffic of that workload."""
-    if case.site.workload.kind == kinds.ROLLOUT:
-        return WAYS["rollout"]
-    if flagger.canary_of(case.site) is not None:
+    if request.site.workload.kind == kinds.ROLLOUT:
+        return STRATEGIES["rollout"]
+    if flagger.canary_of(request.site) is not None:
         return flagger.PROMOTION
-    if nginx.canary_of(case) is not None:
-        return WAYS["nginx"]
-    said = f"{case.site.workload} is no Rollout, and neither Flagger nor an nginx canary splits its traffic."
-    hint = f"`status {case.service}` says how far its own rollout is."
+    if nginx.canary_of(request) is not None:
+        return STRATEGIES["nginx"]
+    said = f"{request.site.workload} is no Rollout, and neither Flagger nor an nginx canary splits its traffic."
+    hint = f"`status {request.service}` says how far its own rollout is."
     raise Rejected(f"{said} Nothing was done. {hint}", code="nothing_to_promote", status=409)
 
 
-def _verb(wish: str) -> Verb:
+def _verb(wish: str) -> RolloutVerb:
     if wish not in ("", ALL):
         said = f"The steps of a Rollout are its own, so that {wish} cannot be chosen. Nothing was done."
         raise Rejected(f"{said} Say `promote` alone for the next step, or with `full` for all.", code="bad_weight")

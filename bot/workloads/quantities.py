@@ -24,7 +24,7 @@ _UNITS = {
 _BINARY = tuple(f"{unit}i" for unit in "EPTGMK")
 
 
-def quantity(said: object) -> Fraction:
+def parse_quantity(said: object) -> Fraction:
     """Raises `ValueError` for what is none."""
     found = _WRITTEN.fullmatch(str(said).strip())
     if found is None:
@@ -33,12 +33,12 @@ def quantity(said: object) -> Fraction:
     return Fraction(number) * (Fraction(10) ** int(exponent) if exponent else _UNITS[unit or ""])
 
 
-def amounts(said: Mapping[str, object] | None) -> dict[str, Fraction]:
+def parse_amounts(said: Mapping[str, object] | None) -> dict[str, Fraction]:
     """Of a `requests`, `limits`, `hard` or `allocatable`."""
-    return {name: quantity(one) for name, one in (said or {}).items()}
+    return {name: parse_quantity(one) for name, one in (said or {}).items()}
 
 
-def spelled(amount: Fraction) -> str:
+def format_quantity(amount: Fraction) -> str:
     """In the largest binary unit that leaves a whole number; what is no whole number in thousandths: "1500m"."""
     if amount.denominator != 1:
         return f"{-(-amount * 1000 // 1)}m"
@@ -48,17 +48,17 @@ def spelled(amount: Fraction) -> str:
     return str(amount)
 
 
-def added(*parts: Amounts) -> dict[str, Fraction]:
+def add(*parts: Amounts) -> dict[str, Fraction]:
     """The sum, resource by resource."""
     return {name: sum((one.get(name, Fraction(0)) for one in parts), Fraction(0)) for name in _names(parts)}
 
 
-def most(*parts: Amounts) -> dict[str, Fraction]:
+def maximum(*parts: Amounts) -> dict[str, Fraction]:
     """The largest of each resource."""
     return {name: max(one.get(name, Fraction(0)) for one in parts) for name in _names(parts)}
 
 
-def times(parts: Amounts, count: int) -> dict[str, Fraction]:
+def multiply(parts: Amounts, count: int) -> dict[str, Fraction]:
     return {name: amount * count for name, amount in parts.items()}
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bot.clusters import Thing
-from bot.workloads.needs import Need
-from bot.workloads.quantities import amounts, quantity, spelled
+from bot.clusters import KubernetesObject
+from bot.workloads.needs import PodRequests
+from bot.workloads.quantities import format_quantity, parse_amounts, parse_quantity
 
 _STORAGE = "requests.storage"
 _OF_CLASS = ".storageclass.storage.k8s.io/"
@@ -23,7 +23,7 @@ _BARE = ("cpu", "memory", "ephemeral-storage")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Claims:
+class VolumeClaims:
     """The volumes that a replica asks for: their sizes, by storage class ("" for the default)."""
 
     sizes: Mapping[str, Sequence[Fraction]]
@@ -34,35 +34,44 @@ class Claims:
         return sum(map(len, self.sizes.values()))
 
 
-def claims_of(workload: Thing) -> Claims:
+def claims_of(workload: KubernetesObject) -> VolumeClaims:
     """Of a StatefulSet's templates; none where there are none."""
     sizes: dict[str, list[Fraction]] = {}
     for one in (workload.get("spec") or {}).get("volumeClaimTemplates") or ():
         spec = one.get("spec") or {}
         size = ((spec.get("resources") or {}).get("requests") or {}).get("storage", 0)
-        sizes.setdefault(spec.get("storageClassName") or "", []).append(quantity(size))
-    return Claims(sizes=sizes)
+        sizes.setdefault(spec.get("storageClassName") or "", []).append(parse_quantity(size))
+    return VolumeClaims(sizes=sizes)
 
 
-def short_of(quotas: Sequence[Thing], pod: Mapping[str, Any], need: Need, more: int, claims: Claims) -> str:
+def quota_shortage(
+    quotas: Sequence[KubernetesObject],
+    pod: Mapping[str, Any],
+    requests: PodRequests,
+    more: int,
+    volume_claims: VolumeClaims,
+) -> str:
     """Why that many pods more do not fit: a sentence; "" where they do. `pod`: the spec of one."""
     if more <= 0:
         return ""
     for one in quotas:
-        if not _covers(one, pod, need):
+        if not _covers(one, pod, requests):
             continue
         name = one["metadata"]["name"]
         status = one.get("status") or {}
-        hard = amounts(status.get("hard") or (one.get("spec") or {}).get("hard"))
-        used = amounts(status.get("used"))
+        hard = parse_amounts(status.get("hard") or (one.get("spec") or {}).get("hard"))
+        used = parse_amounts(status.get("used"))
         for key, limit in sorted(hard.items()):
-            if (f"requests.{key}" if key in _BARE else key) in need.unsaid:
+            if (f"requests.{key}" if key in _BARE else key) in requests.undeclared:
                 said = f"it limits {key}, of which a container of the pods says nothing, so that none can be made."
                 return f"ResourceQuota {name}: {said}"
-            count = more if claims.new is None or not _stored(key) else claims.new
-            wanted, left = _each(key, need, claims) * count, max(limit - used.get(key, Fraction(0)), Fraction(0))
+            count = more if volume_claims.new is None or not _stored(key) else volume_claims.new
+            wanted, left = (
+                _each(key, requests, volume_claims) * count,
+                max(limit - used.get(key, Fraction(0)), Fraction(0)),
+            )
             if wanted > left:
-                said = f"of {key} {spelled(left)} of {spelled(limit)} is left, and they would take {spelled(wanted)}."
+                said = f"of {key} {format_quantity(left)} of {format_quantity(limit)} is left, and they would take {format_quantity(wanted)}."
                 return f"ResourceQuota {name}: {said}"
     return ""
 
@@ -71,33 +80,33 @@ def _stored(key: str) -> bool:
     return key == _STORAGE or _OF_CLASS in key or key.endswith("persistentvolumeclaims")
 
 
-def _each(key: str, need: Need, claims: Claims) -> Fraction:
+def _each(key: str, requests: PodRequests, volume_claims: VolumeClaims) -> Fraction:
     """How much of that key one pod takes; nothing where the key is about something else."""
     if key in ("pods", "count/pods"):
         return Fraction(1)
     if key in ("persistentvolumeclaims", "count/persistentvolumeclaims"):
-        return Fraction(claims.count)
+        return Fraction(volume_claims.count)
     if key == _STORAGE:
-        return sum((size for sizes in claims.sizes.values() for size in sizes), Fraction(0))
+        return sum((size for sizes in volume_claims.sizes.values() for size in sizes), Fraction(0))
     if _OF_CLASS in key:
         name, _, what = key.partition(_OF_CLASS)
-        sizes = claims.sizes.get(name, ())
+        sizes = volume_claims.sizes.get(name, ())
         return Fraction(len(sizes)) if what == "persistentvolumeclaims" else sum(sizes, Fraction(0))
     side, _, resource = key.partition(".")
     if side in ("requests", "limits") and resource:
-        return (need.requests if side == "requests" else need.limits).get(resource, Fraction(0))
-    return need.requests.get(key, Fraction(0)) if key in _BARE or key.startswith("hugepages-") else Fraction(0)
+        return (requests.requests if side == "requests" else requests.limits).get(resource, Fraction(0))
+    return requests.requests.get(key, Fraction(0)) if key in _BARE or key.startswith("hugepages-") else Fraction(0)
 
 
-def _covers(quota: Thing, pod: Mapping[str, Any], need: Need) -> bool:
+def _covers(quota: KubernetesObject, pod: Mapping[str, Any], requests: PodRequests) -> bool:
     """Whether the quota's scopes, all of them, have pods such as this one."""
     spec = quota.get("spec") or {}
     wanted = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ()]
     wanted += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
-    return all(_in_scope(one, pod, need) for one in wanted)
+    return all(_in_scope(one, pod, requests) for one in wanted)
 
 
-def _in_scope(one: Mapping[str, Any], pod: Mapping[str, Any], need: Need) -> bool:
+def _in_scope(one: Mapping[str, Any], pod: Mapping[str, Any], requests: PodRequests) -> bool:
     ends = pod.get("activeDeadlineSeconds") is not None
     match one["scopeName"]:
         case "Terminating":
@@ -105,9 +114,9 @@ def _in_scope(one: Mapping[str, Any], pod: Mapping[str, Any], need: Need) -> boo
         case "NotTerminating":
             return not ends
         case "BestEffort":
-            return need.best_effort
+            return requests.best_effort
         case "NotBestEffort":
-            return not need.best_effort
+            return not requests.best_effort
         case "PriorityClass":
             return _of_priority(one, str(pod.get("priorityClassName") or ""))
         case _:  # Of volumes, or of affinity across namespaces: who is not sure takes it for no limit.

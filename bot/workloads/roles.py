@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bot.clusters import Access
+from bot.clusters import ResourceAccess
 
 _API = "rbac.authorization.k8s.io"
 _ACCOUNT = "system:serviceaccount:"
@@ -24,12 +24,12 @@ _PREFIX, _LONGEST, _DIGITS = "vakhta", 36, 12
 Document = Mapping[str, Any]
 
 
-def documents(wanted: Iterable[Access], user: str, name: str = "") -> list[Document]:
+def role_documents(wanted: Iterable[ResourceAccess], user: str, name: str = "") -> list[Document]:
     """A Role and its binding for each namespace, a ClusterRole and its own for what is in none. `user`: the bot.
 
     `name`: theirs, where the user is none that is known.
     """
-    by_namespace: dict[str, set[Access]] = defaultdict(set)
+    by_namespace: dict[str, set[ResourceAccess]] = defaultdict(set)
     for one in wanted:
         by_namespace[one.namespace].add(one)
     called = name or name_of(user)
@@ -48,7 +48,7 @@ def name_of(user: str) -> str:
     return "-".join(part for part in (_PREFIX, words, digest) if part)
 
 
-def _pair(namespace: str, wanted: Iterable[Access], user: str, name: str) -> tuple[Document, Document]:
+def _pair(namespace: str, wanted: Iterable[ResourceAccess], user: str, name: str) -> tuple[Document, Document]:
     kind = "Role" if namespace else "ClusterRole"
     meta = {"name": name} | ({"namespace": namespace} if namespace else {})
     head = {"apiVersion": f"{_API}/v1"}
@@ -58,7 +58,7 @@ def _pair(namespace: str, wanted: Iterable[Access], user: str, name: str) -> tup
     return role, bound
 
 
-def _rules(wanted: Iterable[Access]) -> list[Document]:
+def _rules(wanted: Iterable[ResourceAccess]) -> list[Document]:
     """Verbs of one object together, then resources of the same verbs."""
     verbs: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for one in wanted:

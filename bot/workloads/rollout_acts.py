@@ -12,37 +12,37 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from bot.acting import Moved, Tools
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import How, Thing
+from bot.acting import Conflict, Tools
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, PatchType
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks, place
-from bot.workloads.promoting import Change, Scene
+from bot.workloads.promoting import RolloutContext, RolloutWrite
 from bot.workloads.rollout_watch import available_of
-from bot.workloads.rollouts import Analysis, Pause, Rollout, of_step, read
-from bot.workloads.status import patience_for
-from bot.workloads.watching import Look, watched
+from bot.workloads.rollouts import Analysis, Rollout, RolloutPause, of_step, read
+from bot.workloads.status import timeout_for
+from bot.workloads.watching import ProgressCheck, wait_until_ready
 
 #: What is noted for the watch: the name of the analysis of the step that it was at.
 STEP_ANALYSIS = "analysis"
 #: What people are not shown of the facts: they are told in the plan's sentences.
 PRIVATE = ("uid", "spec", "ends")
 
-Decide = Callable[[Scene], Change]
+Decide = Callable[[RolloutContext], RolloutWrite]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Looked:
+class Observation:
     """One look: the object, and what a decision has to know."""
 
-    site: Site
-    thing: Thing
-    scene: Scene
+    site: ServiceTarget
+    thing: KubernetesObject
+    context: RolloutContext
 
     @property
     def rollout(self) -> Rollout:
-        return self.scene.rollout
+        return self.context.rollout
 
     @property
     def facts(self) -> dict[str, str]:
@@ -70,13 +70,13 @@ def pauses_of(rollout: Rollout) -> str:
     return ", ".join(f"{one.reason} since {one.since}" for one in rollout.pauses) or "none"
 
 
-def looked(tools: Tools, service: str) -> Looked:
+def observe(tools: Tools, service: str) -> Observation:
     """The service's Rollout now. Raises `Rejected` where it has none."""
-    site = place.site_of(tools, service)
-    return looked_at(site, place.workload_of(site, kinds.ROLLOUT))
+    site = place.target_of(tools, service)
+    return observation_of(site, place.workload_of(site, kinds.ROLLOUT))
 
 
-def looked_at(site: Site, thing: Thing) -> Looked:
+def observation_of(site: ServiceTarget, thing: KubernetesObject) -> Observation:
     rollout = read(thing)
     available, wanted = available_of(site, thing, rollout.current)
     analysis, begun = rollout.analysis("step"), True
@@ -84,58 +84,58 @@ def looked_at(site: Site, thing: Thing) -> Looked:
         namespace = site.workload.namespace
         found = site.cluster.find(kinds.ANALYSIS, namespace, fields=f"metadata.name={analysis.name}")
         begun = any(of_step(one, rollout.step) for one in found)
-    scene = Scene(service=site.service, rollout=rollout, available=available, wanted=wanted, begun=begun)
-    return Looked(site=site, thing=thing, scene=scene)
+    scene = RolloutContext(service=site.service, rollout=rollout, available=available, wanted=wanted, begun=begun)
+    return Observation(site=site, thing=thing, context=scene)
 
 
-def check_rights(look: Looked, change: Change) -> None:
+def check_rights(look: Observation, change: RolloutWrite) -> None:
     """Raises `Rejected` where that write is not allowed there."""
-    place.check_rights(look.site, [place.changing(look.site.workload, "" if change.spec else "status")])
+    place.check_rights(look.site, [place.patch_access(look.site.workload, "" if change.spec else "status")])
 
 
-def decided_again(look: Looked, plan: Plan, decide: Decide) -> Change:
+def decide_again(look: Observation, plan: Plan, decide: Decide) -> RolloutWrite:
     """What the plan decided, on what is there now. Raises `Moved` where that is not what the plan saw."""
-    moved = [f"{name}: {plan.seen[name]} -> {value}" for name, value in _changed(look, plan)]
+    moved = [f"{name}: {plan.preconditions[name]} -> {value}" for name, value in _changed(look, plan)]
     if moved:
-        raise Moved("; ".join(moved))
-    return decide(look.scene)
+        raise Conflict("; ".join(moved))
+    return decide(look.context)
 
 
-def _changed(look: Looked, plan: Plan) -> Iterator[tuple[str, str]]:
+def _changed(look: Observation, plan: Plan) -> Iterator[tuple[str, str]]:
     """Of the facts that the plan went by: those that are others now."""
     for name, value in look.facts.items():
-        if name in plan.seen and plan.seen[name] != value:
+        if name in plan.preconditions and plan.preconditions[name] != value:
             yield name, value
 
 
-def _digest(spec: Thing) -> str:
+def _digest(spec: KubernetesObject) -> str:
     """Of what it is to be, but for how many: an autoscaler changes that all the time."""
     said = json.dumps({name: value for name, value in spec.items() if name != "replicas"}, sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def written(look: Looked, change: Change, run: str) -> None:
+def write(look: Observation, change: RolloutWrite, run: str) -> None:
     """The one write. Raises as `Cluster.patch` does."""
-    cluster, ref, by = look.site.cluster, look.site.workload, marks.manager(run)
+    cluster, ref, by = look.site.cluster, look.site.workload, marks.field_manager(run)
     meta: Mapping[str, object] = {"resourceVersion": look.thing["metadata"]["resourceVersion"]}
     marked = {"metadata": {**meta, "annotations": marks.annotation(run)}}
     if change.spec:
-        cluster.patch(ref, {**marked, "spec": change.spec}, how=How.MERGE, by=by)
+        cluster.patch(ref, {**marked, "spec": change.spec}, how=PatchType.MERGE, by=by)
         return
     try:
-        cluster.patch(ref, {"metadata": meta, "status": change.status}, how=How.MERGE, by=by, sub="status")
+        cluster.patch(ref, {"metadata": meta, "status": change.status}, how=PatchType.MERGE, by=by, sub="status")
     except Rejected as refused:
         if refused.status != HTTPStatus.NOT_FOUND or refused.code != "refused":  # A webhook may deny with 404 as well.
             raise
-        cluster.patch(ref, {**marked, "status": change.status}, how=How.MERGE, by=by)
+        cluster.patch(ref, {**marked, "status": change.status}, how=PatchType.MERGE, by=by)
 
 
-def held(look: Looked, tools: Tools, how: Look) -> str:
+def wait(look: Observation, tools: Tools, how: ProgressCheck) -> str:
     """Why what was done does not hold: a sentence, or ""."""
-    return watched(look.site, tools, how, patience=patience_for(look.thing))
+    return wait_until_ready(look.site, tools, how, timeout=timeout_for(look.thing))
 
 
-def afterwards(site: Site, said: Callable[[Rollout], str]) -> str:
+def afterwards(site: ServiceTarget, said: Callable[[Rollout], str]) -> str:
     """What is to be said of the Rollout as it is after a write.
 
     The trap: a refusal of this look, let through, would be told as one of the write, as if nothing had been done.
@@ -146,32 +146,32 @@ def afterwards(site: Site, said: Callable[[Rollout], str]) -> str:
         return "It was done; how it is now cannot be read."
 
 
-def traced(look: Looked, plan: Plan, run: str) -> Ended | None:
+def find_traces(look: Observation, plan: Plan, run: str) -> Result | None:
     """What can be said of any run: that it left its mark, or that all is as the plan saw it; None else."""
     if marks.written_by(look.thing, run):
-        return Ended.DONE
+        return Result.DONE
     if not list(_changed(look, plan)) and not look.rollout.unpausing:
-        return Ended.FAILED
+        return Result.FAILED
     return None
 
 
-def as_planned(look: Looked, plan: Plan, noted: Mapping[str, str]) -> Looked:
+def as_planned(look: Observation, plan: Plan, noted: Mapping[str, str]) -> Observation:
     """The Rollout as it was before the write, as far as a watch over that asks: by the plan, and what was noted."""
-    now, seen = look.rollout, plan.seen
+    now, seen = look.rollout, plan.preconditions
     pauses = tuple(_pause(one) for one in seen.get("pauses", "none").split(", ") if one != "none")
-    analyses = (Analysis(what="step", name=noted[STEP_ANALYSIS], phase=""),) if noted.get(STEP_ANALYSIS) else ()
+    analyses = (Analysis(role="step", name=noted[STEP_ANALYSIS], phase=""),) if noted.get(STEP_ANALYSIS) else ()
     before = replace(
         now, current=seen["template"], step=int(seen.get("step", now.step)), pauses=pauses, analyses=analyses
     )
-    return replace(look, scene=replace(look.scene, rollout=before))
+    return replace(look, context=replace(look.context, rollout=before))
 
 
-def _pause(said: str) -> Pause:
-    reason, _, since = said.partition(" since ")
-    return Pause(reason=reason, since=since)
+def _pause(message: str) -> RolloutPause:
+    reason, _, since = message.partition(" since ")
+    return RolloutPause(reason=reason, since=since)
 
 
-def unknown(look: Looked) -> Outcome:
+def unknown(look: Observation) -> Outcome:
     now = look.rollout
     said = f"It is {now.phase}, at step {now.step + 1}, and nothing says whether this run did that."
-    return Outcome(ended=Ended.UNKNOWN, said=f"{said} Look at it: `status {look.site.service}`.")
+    return Outcome(result=Result.UNKNOWN, message=f"{said} Look at it: `status {look.site.service}`.")

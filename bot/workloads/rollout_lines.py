@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.kinds import spell
 from bot.workloads.rollouts import BLUE_GREEN_PAUSE, INCONCLUSIVE, STEP_PAUSE, Rollout, span_of
 
@@ -14,7 +14,7 @@ _MOST_METRICS = 5
 _LONGEST = 120
 
 
-def step_said(step: Mapping[str, Any]) -> str:
+def describe_step(step: Mapping[str, Any]) -> str:
     """ "25% of the traffic", "a pause of 10m"."""
     if "setWeight" in step:
         return f"{step['setWeight']}% of the traffic"
@@ -29,9 +29,9 @@ def step_said(step: Mapping[str, Any]) -> str:
     return next((said for name, said in known.items() if name in step), "a step that the bot does not know")
 
 
-def steps_said(rollout: Rollout, start: int, end: int) -> str:
+def describe_steps(rollout: Rollout, start: int, end: int) -> str:
     """The steps from one on up to another, without that: "50% of the traffic, then a pause of 10m"."""
-    return ", then ".join(step_said(one) for one in rollout.steps[start:end])
+    return ", then ".join(describe_step(one) for one in rollout.steps[start:end])
 
 
 def place_of(rollout: Rollout) -> str:
@@ -42,10 +42,10 @@ def place_of(rollout: Rollout) -> str:
         return "a canary without steps"
     if rollout.step >= len(rollout.steps):
         return f"past all {len(rollout.steps)} steps"
-    return f"step {rollout.step + 1} of {len(rollout.steps)} ({step_said(rollout.doing)})"
+    return f"step {rollout.step + 1} of {len(rollout.steps)} ({describe_step(rollout.doing)})"
 
 
-def waits_for(rollout: Rollout) -> str:
+def waiting_for(rollout: Rollout) -> str:
     """Why it does not go on by itself, or until when it waits; "" where it does. Reads no clock."""
     if rollout.halted:
         return "It is paused by hand."
@@ -85,18 +85,18 @@ def progress(rollout: Rollout) -> str:
     return f"At {place_of(rollout)}.{traffic}{beside}{unverified}."
 
 
-def analysed(rollout: Rollout, runs: Sequence[Thing]) -> list[str]:
+def describe_analyses(rollout: Rollout, runs: Sequence[KubernetesObject]) -> list[str]:
     """A line for each analysis that its status names, with what it measured."""
     lines = []
     for one in rollout.analyses:
         run = next((run for run in runs if run["metadata"]["name"] == one.name), {})
         phase = str((run.get("status") or {}).get("phase") or one.phase or "Pending")
         why = f", {one.message[:_LONGEST]}" if one.message else ""
-        lines.append(f"Analysis {one.name} ({one.what}): {phase}{why}{_measured(run)}.")
+        lines.append(f"Analysis {one.name} ({one.role}): {phase}{why}{_measured(run)}.")
     return lines
 
 
-def _measured(run: Thing) -> str:
+def _measured(run: KubernetesObject) -> str:
     said = []
     for one in ((run.get("status") or {}).get("metricResults") or ())[:_MOST_METRICS]:
         measured = one.get("measurements") or ()

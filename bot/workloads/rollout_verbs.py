@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from bot.acting import Moved, Tools
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import Thing
+from bot.acting import Conflict, Tools
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject
 from bot.workloads import kinds, place, promoting, rollout_acts
-from bot.workloads.owners import By, owner_of
-from bot.workloads.promoting import Change
-from bot.workloads.rollout_acts import Decide, Looked
-from bot.workloads.rollout_lines import progress, steps_said, waits_for
-from bot.workloads.rollout_watch import back, going_on, to_the_end
+from bot.workloads.owners import ManagedBy, owner_of
+from bot.workloads.promoting import RolloutWrite
+from bot.workloads.rollout_acts import Decide, Observation
+from bot.workloads.rollout_lines import describe_steps, progress, waiting_for
+from bot.workloads.rollout_watch import until_back_on_stable, until_next_stop, until_promoted
 from bot.workloads.rollouts import INCONCLUSIVE, Rollout, read
-from bot.workloads.status import Standing
-from bot.workloads.watching import Look
+from bot.workloads.status import WorkloadStatus
+from bot.workloads.watching import ProgressCheck
 
 #: What is noted for the watch: the step from which it goes on.
 _START = "start"
@@ -28,76 +28,80 @@ _TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verb:
+class RolloutVerb:
     """What one of them does to a Rollout."""
 
     decide: Decide
-    effect: Callable[[Looked, Change], tuple[str, ...]]  #: sentences that read no clock and no number of pods
-    watch: Callable[[Looked, Change], Look]
-    undo: Callable[[Looked, Change], str]  #: the words that bring it back
-    said: Callable[[Looked, Rollout], str]  #: what has become of it, once it holds
+    effect: Callable[
+        [Observation, RolloutWrite], tuple[str, ...]
+    ]  #: sentences that read no clock and no number of pods
+    watch: Callable[[Observation, RolloutWrite], ProgressCheck]
+    undo: Callable[[Observation, RolloutWrite], str]  #: the words that bring it back
+    said: Callable[[Observation, Rollout], str]  #: what has become of it, once it holds
     after: Callable[[Plan, Rollout, datetime], bool]  #: whether only a run of this can have brought it there
     minds: tuple[str, ...] = ()  #: of the facts those that must still hold; all, where none is named
     checked: bool = True  #: whether the service's check is held, and this undone where it fails
     typed: bool = False  #: grave: a second person, and the name typed
 
-    def plan(self, look: Looked) -> Plan:
-        place.check_stays(look.site, look.thing)
-        change = self.decide(look.scene)
+    def plan(self, look: Observation) -> Plan:
+        place.check_not_deleting(look.site, look.thing)
+        change = self.decide(look.context)
         rollout_acts.check_rights(look, change)
         site = look.site
         grave = self.typed or change.skips is not None
         return Plan(
             target=site.service,
             effect=self.effect(look, change),
-            radius=look.radius,
-            seen={name: value for name, value in look.facts.items() if name in (self.minds or look.facts)},
-            private=rollout_acts.PRIVATE,
-            undo=self.undo(look, change),
+            blast_radius=look.radius,
+            preconditions={name: value for name, value in look.facts.items() if name in (self.minds or look.facts)},
+            hidden=rollout_acts.PRIVATE,
+            undo_command=self.undo(look, change),
             check=site.check if self.checked else "",
-            within=site.within if self.checked else timedelta(0),
-            others=1 if grave else 0,
-            typed=look.rollout.name if self.typed else "",
+            check_duration=site.check_duration if self.checked else timedelta(0),
+            approvals_needed=1 if grave else 0,
+            confirm_name=look.rollout.name if self.typed else "",
         )
 
-    def run(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:
+    def run(self, look: Observation, plan: Plan, run: str, tools: Tools) -> Outcome:
         for tried in count(1):
-            place.check_stays(look.site, look.thing)
-            change = rollout_acts.decided_again(look, plan, self.decide)
+            place.check_not_deleting(look.site, look.thing)
+            change = rollout_acts.decide_again(look, plan, self.decide)
             analysis = look.rollout.analysis("step")
-            tools.note({_START: str(change.start), rollout_acts.STEP_ANALYSIS: analysis.name if analysis else ""})
+            tools.remember({_START: str(change.start), rollout_acts.STEP_ANALYSIS: analysis.name if analysis else ""})
             try:
-                rollout_acts.written(look, change, run)
+                rollout_acts.write(look, change, run)
                 break
-            except Moved:
+            except Conflict:
                 if tried == _TRIES:
                     raise
-            look = rollout_acts.looked_at(look.site, place.workload_of(look.site, kinds.ROLLOUT))
+            look = rollout_acts.observation_of(look.site, place.workload_of(look.site, kinds.ROLLOUT))
         return self._watched(look, change, tools)
 
-    def probe(self, look: Looked, plan: Plan, run: str, tools: Tools) -> Outcome:
-        found, rollout = rollout_acts.traced(look, plan, run), look.rollout
-        if found is Ended.FAILED:
-            return Outcome(ended=found, said="The Rollout is as the plan saw it. Nothing was changed.")
-        alone = plan.seen.get("template") == rollout.current and self.after(plan, rollout, tools.now())
+    def probe(self, look: Observation, plan: Plan, run: str, tools: Tools) -> Outcome:
+        found, rollout = rollout_acts.find_traces(look, plan, run), look.rollout
+        if found is Result.FAILED:
+            return Outcome(result=found, message="The Rollout is as the plan saw it. Nothing was changed.")
+        alone = plan.preconditions.get("template") == rollout.current and self.after(plan, rollout, tools.now())
         if found is None and not alone:
             return rollout_acts.unknown(look)
-        start = int(tools.noted.get(_START, plan.seen.get("step", rollout.step)))
-        return self._watched(rollout_acts.as_planned(look, plan, tools.noted), Change(start=start), tools)
+        start = int(tools.remembered.get(_START, plan.preconditions.get("step", rollout.step)))
+        return self._watched(rollout_acts.as_planned(look, plan, tools.remembered), RolloutWrite(start=start), tools)
 
-    def _watched(self, look: Looked, change: Change, tools: Tools) -> Outcome:
+    def _watched(self, look: Observation, change: RolloutWrite, tools: Tools) -> Outcome:
         """`look`: how it was before the write."""
-        why = rollout_acts.held(look, tools, self.watch(look, change))
+        why = rollout_acts.wait(look, tools, self.watch(look, change))
         said = rollout_acts.afterwards(
             look.site, lambda now: f"It was done, and does not hold. {progress(now)}" if why else self.said(look, now)
         )
-        return Outcome(ended=Ended.DONE, said=said, unwell=why, left={"template": look.rollout.current})
+        return Outcome(
+            result=Result.DONE, message=said, degraded=why, expected_state={"template": look.rollout.current}
+        )
 
 
-def _on(look: Looked, change: Change) -> tuple[str, ...]:
+def _on(look: Observation, change: RolloutWrite) -> tuple[str, ...]:
     """One step: what is left, where it stops next."""
     now = look.rollout
-    lines = [f"Rollout {now.name}: {progress(now)} {waits_for(now)}".strip()]
+    lines = [f"Rollout {now.name}: {progress(now)} {waiting_for(now)}".strip()]
     if change.skips is not None:
         lines.append(f"Nobody waits any more for its analysis {change.skips.name} ({change.skips.phase}).")
     elif now.paused_for(INCONCLUSIVE):
@@ -112,22 +116,20 @@ def _on_to(now: Rollout, start: int) -> str:
         return f"{now.current} gets all traffic at once; what had it stays for a while."
     halt = now.halt_from(start)
     if halt == len(now.steps):
-        between = f"{steps_said(now, start, halt)}, then " if start < halt else ""
+        between = f"{describe_steps(now, start, halt)}, then " if start < halt else ""
         return f"It goes on to its end: {between}all traffic for {now.current}, which is stable from then on."
-    between = f"{steps_said(now, start, halt)}, and " if start < halt else ""
-    return (
-        f"It goes on: {between}stops again at step {halt + 1} of {len(now.steps)} ({steps_said(now, halt, halt + 1)})."
-    )
+    between = f"{describe_steps(now, start, halt)}, and " if start < halt else ""
+    return f"It goes on: {between}stops again at step {halt + 1} of {len(now.steps)} ({describe_steps(now, halt, halt + 1)})."
 
 
-def _way_back(look: Looked, change: Change) -> str:
+def _way_back(look: Observation, change: RolloutWrite) -> str:
     words = _undo_of_on(look, change)
     if words.startswith("abort"):
         return f"`{words}` takes {look.rollout.current} out again."
     return f"`{words}` goes back, as a new rollout with all its steps unless Argo Rollouts may skip them."
 
 
-def _undo_of_on(look: Looked, change: Change) -> str:
+def _undo_of_on(look: Observation, change: RolloutWrite) -> str:
     now = look.rollout
     ends = not now.canary or now.halt_from(change.start) == len(now.steps)
     return f"rollback {look.site.service} to {now.stable}" if ends else f"abort {look.site.service}"
@@ -135,7 +137,7 @@ def _undo_of_on(look: Looked, change: Change) -> str:
 
 def _moved_on(plan: Plan, now: Rollout, at: datetime) -> bool:
     """Its pause is gone, or it is further, and no time can have done that."""
-    further = now.promoted or now.step > int(plan.seen["step"]) or now.unpausing
+    further = now.promoted or now.step > int(plan.preconditions["step"]) or now.unpausing
     return further and not now.aborted and _waited(plan, at)
 
 
@@ -146,8 +148,8 @@ def _ended(plan: Plan, now: Rollout, at: datetime) -> bool:
 
 def _waited(plan: Plan, at: datetime) -> bool:
     """Whether it would still stand as the plan saw it. What only goes on, by its analysis or its pods, gets further."""
-    ends = plan.seen["ends"]
-    stood = plan.seen["pauses"] != "none" or plan.seen["aborted"] == "yes"
+    ends = plan.preconditions["ends"]
+    stood = plan.preconditions["pauses"] != "none" or plan.preconditions["aborted"] == "yes"
     return stood and (not ends or at < datetime.fromisoformat(ends))
 
 
@@ -156,7 +158,7 @@ def _never(_: Plan, __: Rollout, ___: datetime) -> bool:
     return False
 
 
-def _all(look: Looked, change: Change) -> tuple[str, ...]:
+def _all(look: Observation, change: RolloutWrite) -> tuple[str, ...]:
     now = look.rollout
     lines = [f"Rollout {now.name}: {progress(now)}"]
     rest = now.steps[now.step :]
@@ -180,7 +182,7 @@ def _course(now: Rollout) -> str:
     return f"Rollout {now.name} is on its way from {now.stable} to {now.current}."
 
 
-def _given_up(look: Looked, _: Change) -> tuple[str, ...]:
+def _given_up(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
     now = look.rollout
     lines = [
         _course(now),
@@ -192,7 +194,7 @@ def _given_up(look: Looked, _: Change) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _again(look: Looked, _: Change) -> tuple[str, ...]:
+def _again(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
     now = look.rollout
     return (
         f"Rollout {now.name} was aborted: {now.message or 'it does not say why'}.",
@@ -202,7 +204,7 @@ def _again(look: Looked, _: Change) -> tuple[str, ...]:
     )
 
 
-def _halted(look: Looked, _: Change) -> tuple[str, ...]:
+def _halted(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
     now = look.rollout
     lines = [
         _course(now),
@@ -210,14 +212,14 @@ def _halted(look: Looked, _: Change) -> tuple[str, ...]:
         f"`resume {look.site.service}` lets it go on.",
     ]
     owner = owner_of(look.thing, look.site.workload)
-    if owner.by in (By.ARGOCD, By.FLUX):
+    if owner.by in (ManagedBy.ARGOCD, ManagedBy.FLUX):
         lines.insert(2, f"It is kept by {owner}, which may take that back.")
     return tuple(lines)
 
 
-def _let_go(look: Looked, _: Change) -> tuple[str, ...]:
+def _let_go(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
     now = look.rollout
-    goes_on = waits_for(_unhalted(now)) or "It goes on at once."
+    goes_on = waiting_for(_unhalted(now)) or "It goes on at once."
     return (f"Rollout {now.name} is paused by hand. {progress(now)}", goes_on, f"`pause {look.site.service}` halts it.")
 
 
@@ -225,14 +227,14 @@ def _unhalted(now: Rollout) -> Rollout:
     return replace(now, halted=False)
 
 
-def _until_halted(*, halted: bool) -> Look:
+def _until_halted(*, halted: bool) -> ProgressCheck:
     """Until its controller has seen that."""
 
-    def seen(thing: Thing) -> Standing:
+    def seen(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
         if now.halted is not halted:
-            return Standing(said="taken back", failed="Somebody has taken that back.")
-        return Standing(said=f"{now.phase}, {now.message}".rstrip(", "), done=now.observed)
+            return WorkloadStatus(message="taken back", failed="Somebody has taken that back.")
+        return WorkloadStatus(message=f"{now.phase}, {now.message}".rstrip(", "), done=now.observed)
 
     return seen
 
@@ -240,42 +242,42 @@ def _until_halted(*, halted: bool) -> Look:
 #: What must still hold of something on its way that is to be stopped there, however far it is by then.
 _COURSE = ("uid", "template", "stable", "paused", "aborted")
 
-PROMOTE = Verb(
+PROMOTE = RolloutVerb(
     decide=promoting.promotion,
     effect=_on,
-    watch=lambda look, change: going_on(look.site, look.rollout, change.start),
+    watch=lambda look, change: until_next_stop(look.site, look.rollout, change.start),
     undo=_undo_of_on,
-    said=lambda _, now: f"Promoted. {progress(now)} {waits_for(now)}".strip(),
+    said=lambda _, now: f"Promoted. {progress(now)} {waiting_for(now)}".strip(),
     after=_moved_on,
 )
-FULL = Verb(
+FULL = RolloutVerb(
     decide=promoting.full,
     effect=_all,
-    watch=lambda look, _: to_the_end(look.site, look.rollout),
+    watch=lambda look, _: until_promoted(look.site, look.rollout),
     undo=lambda look, _: f"rollback {look.site.service} to {look.rollout.stable}",
     said=lambda _, now: f"Promoted in full. {progress(now)}",
     after=_ended,
     typed=True,
 )
-ABORT = Verb(
+ABORT = RolloutVerb(
     decide=promoting.abort,
     effect=_given_up,
-    watch=lambda look, _: back(look.site, look.rollout),
+    watch=lambda look, _: until_back_on_stable(look.site, look.rollout),
     undo=lambda look, _: f"retry {look.site.service}",
     said=lambda look, now: f"Aborted. {progress(now)} `rollback {look.site.service}` ends that it is called degraded.",
     after=_never,
     minds=_COURSE,
     checked=False,
 )
-RETRY = Verb(
+RETRY = RolloutVerb(
     decide=promoting.retry,
     effect=_again,
-    watch=lambda look, _: going_on(look.site, look.rollout, 0),
+    watch=lambda look, _: until_next_stop(look.site, look.rollout, 0),
     undo=lambda look, _: f"abort {look.site.service}",
-    said=lambda _, now: f"Tried again. {progress(now)} {waits_for(now)}".strip(),
+    said=lambda _, now: f"Tried again. {progress(now)} {waiting_for(now)}".strip(),
     after=_never,
 )
-PAUSE = Verb(
+PAUSE = RolloutVerb(
     decide=promoting.pause,
     effect=_halted,
     watch=lambda _, __: _until_halted(halted=True),
@@ -285,12 +287,12 @@ PAUSE = Verb(
     minds=_COURSE,
     checked=False,
 )
-RESUME = Verb(
+RESUME = RolloutVerb(
     decide=promoting.resume,
     effect=_let_go,
     watch=lambda _, __: _until_halted(halted=False),
     undo=lambda look, _: f"pause {look.site.service}",
-    said=lambda _, now: f"Resumed. {progress(now)} {waits_for(now)}".strip(),
+    said=lambda _, now: f"Resumed. {progress(now)} {waiting_for(now)}".strip(),
     after=_never,
     checked=False,
 )

@@ -8,87 +8,87 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.clusters import Thing
-from bot.sites import Site
+from bot.clusters import KubernetesObject
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, pods
 from bot.workloads.rollout_lines import place_of
 from bot.workloads.rollouts import HASH, Phase, Rollout, read, span_of
-from bot.workloads.status import UNSEEN, Standing
-from bot.workloads.watching import Look
+from bot.workloads.status import NOT_OBSERVED, WorkloadStatus
+from bot.workloads.watching import ProgressCheck
 
 
-def going_on(site: Site, before: Rollout, start: int, *, skips: bool = False) -> Look:
+def until_next_stop(site: ServiceTarget, before: Rollout, start: int, *, skips: bool = False) -> ProgressCheck:
     """Until it stops at its next stop from step `start` on, or has become stable. `skips`: it may pass by stops."""
     halt = before.halt_from(start)
 
-    def look(thing: Thing) -> Standing:
+    def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
         lost = _lost(site, thing, before, now, aborted=False)
         if lost:
-            return Standing(said="lost", failed=lost)
+            return WorkloadStatus(message="lost", failed=lost)
         if now.promoted:
             return _ended(site, thing, now)
         # A pause begins at a whole second, so that the next one may have the same beginning.
         if not now.observed or now.unpausing or (now.step, now.pauses) == (before.step, before.pauses):
-            return UNSEEN
+            return NOT_OBSERVED
         if now.step > halt and _only_by_hand(before, halt) and not skips:
             said = f"It is at {place_of(now)}, past step {halt + 1} where it had to stop: somebody promoted it too."
-            return Standing(said="too far", failed=said)
+            return WorkloadStatus(message="too far", failed=said)
         said = f"at {place_of(now)}, {now.weight}% of the traffic"
-        return Standing(said=said, done=now.step >= halt and _stopped(before, now))
+        return WorkloadStatus(message=said, done=now.step >= halt and _stopped(before, now))
 
     return look
 
 
-def undone(site: Site, before: Rollout, goal: str) -> Look:
+def until_template(site: ServiceTarget, before: Rollout, goal: str) -> ProgressCheck:
     """Until the template of that hash is what it is to have, and is as far as it comes by itself."""
-    on = going_on(site, replace(before, current=goal, step=-1, pauses=(), analyses=()), 0, skips=True)
+    on = until_next_stop(site, replace(before, current=goal, step=-1, pauses=(), analyses=()), 0, skips=True)
 
-    def look(thing: Thing) -> Standing:
+    def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
         if not now.observed or now.current == before.current:
-            return UNSEEN
+            return NOT_OBSERVED
         return on(thing)
 
     return look
 
 
-def to_the_end(site: Site, before: Rollout) -> Look:
+def until_promoted(site: ServiceTarget, before: Rollout) -> ProgressCheck:
     """Until what it is to have is stable, with all pods available."""
 
-    def look(thing: Thing) -> Standing:
+    def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
         lost = _lost(site, thing, before, now, aborted=now.full)
         if lost:
-            return Standing(said="lost", failed=lost)
+            return WorkloadStatus(message="lost", failed=lost)
         return _ended(site, thing, now)
 
     return look
 
 
-def back(site: Site, before: Rollout) -> Look:
+def until_back_on_stable(site: ServiceTarget, before: Rollout) -> ProgressCheck:
     """Until what is stable has all the traffic, and the pods for it."""
 
-    def look(thing: Thing) -> Standing:
+    def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
         if now.current != before.current:
-            return Standing(said="lost", failed="Somebody has changed its template meanwhile.")
+            return WorkloadStatus(message="lost", failed="Somebody has changed its template meanwhile.")
         if not now.aborted:
             if now.promoted or now.phase is not Phase.PROGRESSING:
-                return Standing(said="lost", failed=f"It is not aborted any more: {now.phase}, {now.message}.")
-            return UNSEEN
+                return WorkloadStatus(message="lost", failed=f"It is not aborted any more: {now.phase}, {now.message}.")
+            return NOT_OBSERVED
         if now.phase is not Phase.DEGRADED or now.step:
-            return UNSEEN
+            return NOT_OBSERVED
         if (now.routed and now.weight) or (not now.canary and now.active != now.stable):
-            return Standing(said="the new version still has traffic")
+            return WorkloadStatus(message="the new version still has traffic")
         available = available_of(site, thing, now.stable)[0]
         said = f"{available} of {now.replicas} of what is stable are available"
-        return Standing(said=said, done=available >= now.replicas)
+        return WorkloadStatus(message=said, done=available >= now.replicas)
 
     return look
 
 
-def available_of(site: Site, thing: Thing, template: str) -> tuple[int, int]:
+def available_of(site: ServiceTarget, thing: KubernetesObject, template: str) -> tuple[int, int]:
     """Of the pods of one template: how many are available, and how many there are to be."""
     for one in site.cluster.find(kinds.REPLICASET, site.workload.namespace, labels=f"{HASH}={template}"):
         owners = one["metadata"].get("ownerReferences") or ()
@@ -97,7 +97,7 @@ def available_of(site: Site, thing: Thing, template: str) -> tuple[int, int]:
     return 0, 0
 
 
-def _lost(site: Site, thing: Thing, before: Rollout, now: Rollout, *, aborted: bool) -> str:
+def _lost(site: ServiceTarget, thing: KubernetesObject, before: Rollout, now: Rollout, *, aborted: bool) -> str:
     """Why it will not get there any more: a sentence, or "". `aborted`: that it is says nothing yet."""
     if now.current != before.current:
         return "Somebody has changed its template meanwhile, so that it begins anew."
@@ -106,28 +106,28 @@ def _lost(site: Site, thing: Thing, before: Rollout, now: Rollout, *, aborted: b
     # What an abort has left is not taken back until its controller has seen that it is to go on.
     if now.observed and now.phase is Phase.DEGRADED and not now.message.startswith("RolloutAborted"):
         return f"Argo Rollouts calls it degraded: {now.message or 'it does not say why'}."
-    return pods.hopeless(pods.pods_of(site.cluster, thing, more=f"{HASH}={now.current}"))
+    return pods.failing_pods(pods.pods_of(site.cluster, thing, more=f"{HASH}={now.current}"))
 
 
-def _ended(site: Site, thing: Thing, now: Rollout) -> Standing:
+def _ended(site: ServiceTarget, thing: KubernetesObject, now: Rollout) -> WorkloadStatus:
     if not now.promoted:
         available, _ = available_of(site, thing, now.current)
-        return Standing(said=f"{available} of {now.replicas} pods of {now.current} are available")
+        return WorkloadStatus(message=f"{available} of {now.replicas} pods of {now.current} are available")
     if not now.done or not now.verified:
-        return Standing(said=f"{now.current} is stable; {now.message or now.phase}")
+        return WorkloadStatus(message=f"{now.current} is stable; {now.message or now.phase}")
     if not now.canary:
         return _switched(site, thing, now)
-    return Standing(said=f"{now.current} is stable and has all traffic", done=True)
+    return WorkloadStatus(message=f"{now.current} is stable and has all traffic", done=True)
 
 
-def _switched(site: Site, thing: Thing, now: Rollout) -> Standing:
+def _switched(site: ServiceTarget, thing: KubernetesObject, now: Rollout) -> WorkloadStatus:
     """Blue-green: the service has to send its traffic there, not only the status to say so."""
     name = str(thing["spec"]["strategy"]["blueGreen"]["activeService"])
     found = site.cluster.find(kinds.SERVICE, site.workload.namespace, fields=f"metadata.name={name}")
     sent = {str((one["spec"].get("selector") or {}).get(HASH)) for one in found}
     if sent != {now.current} or now.active != now.current:
-        return Standing(said=f"the service {name} does not select {now.current} yet")
-    return Standing(said=f"the service {name} selects {now.current}, which is stable", done=True)
+        return WorkloadStatus(message=f"the service {name} does not select {now.current} yet")
+    return WorkloadStatus(message=f"the service {name} selects {now.current}, which is stable", done=True)
 
 
 def _stopped(before: Rollout, now: Rollout) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 
 #: The label that says of which template a ReplicaSet and its pods are.
 HASH = "rollouts-pod-template-hash"
@@ -41,7 +41,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pause:
+class RolloutPause:
     """Why it waits, and since when, as it is written there."""
 
     reason: str
@@ -52,7 +52,7 @@ class Pause:
 class Analysis:
     """One that its status names now."""
 
-    what: str  #: "step", "background", "pre-promotion" or "post-promotion"
+    role: str  #: "step", "background", "pre-promotion" or "post-promotion"
     name: str
     phase: str
     message: str = ""
@@ -77,7 +77,7 @@ class Rollout:
     step: int  #: from 0; as many as there are steps once all are done
     current: str  #: the hash of the template that it is to have
     stable: str  #: the hash that has been promoted; "" until the first one is
-    pauses: tuple[Pause, ...]
+    pauses: tuple[RolloutPause, ...]
     controller_paused: bool
     halted: bool  #: paused by hand: `spec.paused`
     aborted: bool
@@ -109,7 +109,7 @@ class Rollout:
         return self.steps[self.step] if self.step < len(self.steps) else {}
 
     @property
-    def shown_again(self) -> str:
+    def retry_hint(self) -> str:
         """What helps where its controller has not seen a change: it may have overlooked it (see `nudging`)."""
         touch = f"kubectl annotate rollout {self.name} --overwrite {LOOK_AGAIN}=$(date +%s)"
         return f"Ask again in a moment; where that goes on, `{touch}` in its namespace makes Argo Rollouts look again"
@@ -118,7 +118,7 @@ class Rollout:
         return any(one.reason == reason for one in self.pauses)
 
     def analysis(self, what: str) -> Analysis | None:
-        return next((one for one in self.analyses if one.what == what), None)
+        return next((one for one in self.analyses if one.role == what), None)
 
     def halt_from(self, start: int) -> int:
         """The first step, from that one on, at which it stops for a person, a time or a judgement; else the end."""
@@ -137,7 +137,7 @@ class Rollout:
         return None
 
 
-def read(thing: Thing) -> Rollout:
+def read(thing: KubernetesObject) -> Rollout:
     """The Rollout in what the API answers."""
     spec, status = thing["spec"], thing.get("status") or {}
     strategy = spec.get("strategy") or {}
@@ -172,7 +172,7 @@ def read(thing: Thing) -> Rollout:
     )
 
 
-def phase_of(thing: Thing) -> tuple[Phase, str]:
+def phase_of(thing: KubernetesObject) -> tuple[Phase, str]:
     """Its phase and why, as GetRolloutPhase has them; of a controller before v1.0 as far as its status says."""
     status = thing.get("status") or {}
     if not observed(thing):
@@ -198,19 +198,19 @@ def span_of(pause: Mapping[str, Any]) -> timedelta | None:
     return timedelta(seconds=sum(float(number) * _UNITS_S[unit] for number, unit in _SPAN.findall(text)))
 
 
-def of_step(run: Thing | None, step: int) -> bool:
+def of_step(run: KubernetesObject | None, step: int) -> bool:
     """Whether that AnalysisRun is of that step; after a promotion the status names the last one's for a while."""
     labels = ((run or {}).get("metadata") or {}).get("labels") or {}
     return str(labels.get("step-index")) == str(step)
 
 
-def observed(thing: Thing) -> bool:
+def observed(thing: KubernetesObject) -> bool:
     """v0.9 keeps a hash there, which is no number, or by chance one greater than any generation."""
     seen = str((thing.get("status") or {}).get("observedGeneration", ""))
     return not seen.isdigit() or int(seen) >= int(thing["metadata"].get("generation") or 0)
 
 
-def _workload_observed(thing: Thing) -> bool:
+def _workload_observed(thing: KubernetesObject) -> bool:
     if not thing["spec"].get("workloadRef"):
         return True
     wanted = str((thing["metadata"].get("annotations") or {}).get(_WORKLOAD, ""))
@@ -218,7 +218,7 @@ def _workload_observed(thing: Thing) -> bool:
     return not wanted or not seen.isdigit() or seen == wanted
 
 
-def _calculated(spec: Thing, status: Thing) -> tuple[Phase, str]:
+def _calculated(spec: KubernetesObject, status: KubernetesObject) -> tuple[Phase, str]:
     """What the controller leaves to its tools before v1.0."""
     for one in status.get("conditions") or ():
         if one.get("type") == "InvalidSpec":
@@ -233,7 +233,7 @@ def _calculated(spec: Thing, status: Thing) -> tuple[Phase, str]:
     return (Phase.PROGRESSING, said) if said else (Phase.HEALTHY, "")
 
 
-def _unfinished(spec: Thing, status: Thing) -> str:
+def _unfinished(spec: KubernetesObject, status: KubernetesObject) -> str:
     wanted = 1 if spec.get("replicas") is None else int(spec["replicas"])
     if int(status.get("updatedReplicas") or 0) < wanted:
         return "more replicas need to be updated"
@@ -243,12 +243,12 @@ def _unfinished(spec: Thing, status: Thing) -> str:
     return "" if promoted else "waiting for all steps to complete"
 
 
-def _pauses(status: Thing) -> Iterator[Pause]:
+def _pauses(status: KubernetesObject) -> Iterator[RolloutPause]:
     for one in status.get("pauseConditions") or ():
-        yield Pause(reason=str(one.get("reason", "")), since=str(one.get("startTime", "")))
+        yield RolloutPause(reason=str(one.get("reason", "")), since=str(one.get("startTime", "")))
 
 
-def _analyses(status: Thing) -> Iterator[Analysis]:
+def _analyses(status: KubernetesObject) -> Iterator[Analysis]:
     canary, blue_green = status.get("canary") or {}, status.get("blueGreen") or {}
     named = {
         "step": canary.get("currentStepAnalysisRunStatus"),
@@ -259,10 +259,12 @@ def _analyses(status: Thing) -> Iterator[Analysis]:
     for what, one in named.items():
         if one:
             said = str(one.get("message") or "")
-            yield Analysis(what=what, name=str(one.get("name")), phase=str(one.get("status") or ""), message=said)
+            yield Analysis(role=what, name=str(one.get("name")), phase=str(one.get("status") or ""), message=said)
 
 
-def _weight(weights: Thing, steps: tuple[Mapping[str, Any], ...], step: int, status: Thing) -> int:
+def _weight(
+    weights: KubernetesObject, steps: tuple[Mapping[str, Any], ...], step: int, status: KubernetesObject
+) -> int:
     if weights:
         return int((weights.get("canary") or {}).get("weight") or 0)
     if status.get("abort"):

@@ -14,11 +14,11 @@ from fractions import Fraction
 from http import HTTPStatus
 from typing import Any
 
-from bot.clusters import Cluster, Ref, Thing
+from bot.clusters import Cluster, KubernetesObject, ObjectRef
 from bot.ports import Rejected
 from bot.workloads import kinds
-from bot.workloads.needs import Need, need_of
-from bot.workloads.quantities import Amounts, added, amounts
+from bot.workloads.needs import PodRequests, pod_requests_of
+from bot.workloads.quantities import Amounts, add, parse_amounts
 from bot.workloads.selectors import meets
 from bot.workloads.status import is_ready
 
@@ -31,7 +31,7 @@ _CORDONED = "node.kubernetes.io/unschedulable"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Room:
+class NodeCapacity:
     """What was found. `fits`: as many of the wanted as have room; `fitting`: the nodes they could go to."""
 
     fits: int
@@ -41,7 +41,7 @@ class Room:
     whole: bool = True  #: False: only some of the nodes were looked at
 
 
-def room_for(cluster: Cluster, pod: Mapping[str, Any], need: Need, more: int) -> Room:
+def node_capacity_for(cluster: Cluster, pod: Mapping[str, Any], requests: PodRequests, more: int) -> NodeCapacity:
     """Room for that many pods more. Raises `Rejected` where nodes or pods must not be read."""
     nodes = cluster.find(kinds.NODE, "")
     fitting = sorted((one for one in nodes if may_go(pod, one)), key=_largest_first)
@@ -49,19 +49,19 @@ def room_for(cluster: Cluster, pod: Mapping[str, Any], need: Need, more: int) ->
     for node in fitting[:_MOST]:
         name = node["metadata"]["name"]
         there = cluster.find(kinds.POD, "", fields=f"spec.nodeName={name},{_ENDED}")
-        fits += fits_on(node, there, need, more - fits)
+        fits += fits_on(node, there, requests, more - fits)
         if fits >= more:
             break
     whole = fits >= more or len(fitting) <= _MOST
-    return Room(fits=fits, nodes=len(nodes), fitting=len(fitting), grows=_grows(cluster, nodes), whole=whole)
+    return NodeCapacity(fits=fits, nodes=len(nodes), fitting=len(fitting), grows=_grows(cluster, nodes), whole=whole)
 
 
-def fits_on(node: Thing, there: Iterable[Thing], need: Need, more: int) -> int:
+def fits_on(node: KubernetesObject, there: Iterable[KubernetesObject], requests: PodRequests, more: int) -> int:
     """How many of `more` fit on the node beside the pods that are there."""
-    free = dict(amounts((node.get("status") or {}).get("allocatable")))
+    free = dict(parse_amounts((node.get("status") or {}).get("allocatable")))
     pods = list(there)
-    taken = added(*(need_of(one.get("spec") or {}).requests for one in pods), {"pods": Fraction(len(pods))})
-    wanted: Amounts = {**need.requests, "pods": Fraction(1)}
+    taken = add(*(pod_requests_of(one.get("spec") or {}).requests for one in pods), {"pods": Fraction(len(pods))})
+    wanted: Amounts = {**requests.requests, "pods": Fraction(1)}
     counts = [
         int((free.get(name, Fraction(0)) - taken.get(name, Fraction(0))) // amount)
         for name, amount in wanted.items()
@@ -70,7 +70,7 @@ def fits_on(node: Thing, there: Iterable[Thing], need: Need, more: int) -> int:
     return max(0, min([more, *counts]))
 
 
-def may_go(pod: Mapping[str, Any], node: Thing) -> bool:
+def may_go(pod: Mapping[str, Any], node: KubernetesObject) -> bool:
     """Whether a pod with that spec may be placed on the node, as far as node and spec alone say."""
     labels = (node["metadata"].get("labels") or {}) | {"metadata.name": node["metadata"]["name"]}
     spec = node.get("spec") or {}
@@ -111,15 +111,15 @@ def _tolerated(pod: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
     return False
 
 
-def _largest_first(node: Thing) -> tuple[Fraction, str]:
-    have = amounts((node.get("status") or {}).get("allocatable"))
+def _largest_first(node: KubernetesObject) -> tuple[Fraction, str]:
+    have = parse_amounts((node.get("status") or {}).get("allocatable"))
     return -have.get("cpu", Fraction(0)), node["metadata"]["name"]
 
 
-def _grows(cluster: Cluster, nodes: Sequence[Thing]) -> bool:
+def _grows(cluster: Cluster, nodes: Sequence[KubernetesObject]) -> bool:
     if any(name.startswith(_GROWS) for node in nodes for name in node["metadata"].get("labels") or ()):
         return True
-    ref = Ref(kind=kinds.CONFIG, namespace="kube-system", name="cluster-autoscaler-status")
+    ref = ObjectRef(kind=kinds.CONFIG, namespace="kube-system", name="cluster-autoscaler-status")
     try:
         return cluster.get(ref) is not None
     except Rejected as refused:

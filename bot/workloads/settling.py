@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.redact import shown
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks, pods
-from bot.workloads.status import Standing, condition, standing_of
+from bot.workloads.status import WorkloadStatus, condition, status_of
 
 _LONGEST = 300
 
 
-class Settling:
-    """A `watching.Look` at the pods that are to run.
+class PodProgress:
+    """A `watching.ProgressCheck` at the pods that are to run.
 
     Args:
         labels: a selector of them, "" for all.
@@ -33,29 +33,29 @@ class Settling:
 
     def __init__(
         self,
-        site: Site,
+        site: ServiceTarget,
         labels: str,
         *,
         behind: str = "",
         older: frozenset[str] = frozenset(),
-        written: Thing | None = None,
-        rule: Callable[[Thing], Standing] | None = None,
+        written: KubernetesObject | None = None,
+        rule: Callable[[KubernetesObject], WorkloadStatus] | None = None,
     ) -> None:
         self._site = site
         self._labels = labels
         self._behind = behind
         self._older = older
         self._written = written
-        self._rule = rule or partial(standing_of, site.workload.kind)
+        self._rule = rule or partial(status_of, site.workload.kind)
         self._restarts: int | None = None  #: when it was done for the first time
 
-    def __call__(self, thing: Thing) -> Standing:
-        lost = taken_back(self._written, thing)
+    def __call__(self, thing: KubernetesObject) -> WorkloadStatus:
+        lost = template_changed_by(self._written, thing)
         if lost:
-            return Standing(said="taken back", failed=lost)
+            return WorkloadStatus(message="taken back", failed=lost)
         standing = self._rule(thing)
         if standing.failed and self._is_of_before(thing):
-            standing = Standing(said="no pod has moved yet")
+            standing = WorkloadStatus(message="no pod has moved yet")
         found = [
             one
             for one in pods.pods_of(self._site.cluster, thing, more=self._labels)
@@ -63,12 +63,12 @@ class Settling:
         ]
         if standing.done:
             return self._soaking(standing, found)
-        said = pods.held_up(found) or _not_made(self._site, thing)
+        said = pods.stuck_pods(found) or _not_made(self._site, thing)
         if standing.failed:
             return replace(standing, failed=f"{standing.failed.rstrip('.')}. {said}".rstrip())
-        return replace(standing.because(said), failed=pods.hopeless(found))
+        return replace(standing.with_reason(said), failed=pods.failing_pods(found))
 
-    def _soaking(self, standing: Standing, found: Sequence[Thing]) -> Standing:
+    def _soaking(self, standing: WorkloadStatus, found: Sequence[KubernetesObject]) -> WorkloadStatus:
         count = pods.restarts(found)
         if self._restarts is None:
             self._restarts = count
@@ -78,18 +78,18 @@ class Settling:
         times = "once" if more == 1 else f"{more} times"
         return replace(standing, done=False, failed=f"It came up, and its containers were started again {times}.")
 
-    def _is_of_before(self, thing: Thing) -> bool:
+    def _is_of_before(self, thing: KubernetesObject) -> bool:
         return bool(self._behind) and f'"{self._behind}"' in str(condition(thing, "Progressing").get("message", ""))
 
 
-def taken_back(written: Thing | None, thing: Thing) -> str:
+def template_changed_by(written: KubernetesObject | None, thing: KubernetesObject) -> str:
     """Who has given it another template since: a sentence; "" while it has the one that was written."""
     if written is None or thing["spec"].get("template") == written["spec"].get("template"):
         return ""
-    return f"Its template was changed since by {marks.whose(thing, 'spec', 'template')}."
+    return f"Its template was changed since by {marks.owner_name_of_field(thing, 'spec', 'template')}."
 
 
-def _not_made(site: Site, thing: Thing) -> str:
+def _not_made(site: ServiceTarget, thing: KubernetesObject) -> str:
     """Why pods are not even made: a quota, an admission webhook. A sentence, or "". Only Deployments say so of
     themselves; of the others their events do.
     """

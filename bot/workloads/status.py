@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from bot.clusters import Kind, Thing
+from bot.clusters import KubernetesObject, ResourceKind
 from bot.workloads import kinds
 from bot.workloads.rollouts import Phase, observed, phase_of
 
@@ -24,25 +24,25 @@ _REVISION = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class WorkloadStatus:
     """How far it is. Neither `done` nor `failed`: it is under way."""
 
-    said: str  #: "4 of 6 are ready", for people
+    message: str  #: "4 of 6 are ready", for people
     done: bool = False
     failed: str = ""  #: why it will not come to its end by itself: a sentence
-    unseen: bool = False  #: its controller has not seen the change yet
+    not_observed: bool = False  #: its controller has not seen the change yet
 
-    def because(self, why: str) -> Standing:
+    def with_reason(self, reason: str) -> WorkloadStatus:
         """With what it waits for: a sentence, or "" where nobody knows."""
-        return replace(self, said=f"{self.said}; {why.rstrip('.')}") if why else self
+        return replace(self, message=f"{self.message}; {reason.rstrip('.')}") if reason else self
 
 
-def standing_of(kind: Kind, thing: Thing) -> Standing:
+def status_of(kind: ResourceKind, thing: KubernetesObject) -> WorkloadStatus:
     """How far that workload is with what its spec asks for."""
     return _RULES[kind](thing)
 
 
-def patience_for(thing: Thing, *, in_line: int = 0) -> timedelta:
+def timeout_for(thing: KubernetesObject, *, in_line: int = 0) -> timedelta:
     """How long its rollout may be without an end: its own deadline and a margin.
 
     `in_line`: so many pods come or go one after the other, and each may take a while.
@@ -51,18 +51,18 @@ def patience_for(thing: Thing, *, in_line: int = 0) -> timedelta:
     return timedelta(seconds=min(int(said), 3600) + _MARGIN_S) + _EACH * in_line
 
 
-def wanted(thing: Thing) -> int:
+def desired_replicas(thing: KubernetesObject) -> int:
     """How many replicas its spec asks for; one where it does not say."""
     count = (thing.get("spec") or {}).get("replicas")
     return 1 if count is None else int(count)
 
 
-def counted(thing: Thing, name: str) -> int:
+def status_count(thing: KubernetesObject, name: str) -> int:
     """A count in its status; those that are 0 are left out there."""
     return int((thing.get("status") or {}).get(name) or 0)
 
 
-def condition(thing: Thing, kind: str) -> Mapping[str, Any]:
+def condition(thing: KubernetesObject, kind: str) -> Mapping[str, Any]:
     """That condition of its status; empty where there is none."""
     for one in (thing.get("status") or {}).get("conditions") or ():
         if one.get("type") == kind:
@@ -70,107 +70,113 @@ def condition(thing: Thing, kind: str) -> Mapping[str, Any]:
     return {}
 
 
-def is_paused(kind: Kind, thing: Thing) -> bool:
+def is_paused(kind: ResourceKind, thing: KubernetesObject) -> bool:
     """Whether it is a Deployment of which no new template is rolled out. Its pods come and go with its count all the
     same: its controller scales the ReplicaSets that there are.
     """
     return kind == kinds.DEPLOYMENT and bool((thing.get("spec") or {}).get("paused"))
 
 
-def waits_for_resume(kind: Kind, thing: Thing) -> bool:
+def waits_for_resume(kind: ResourceKind, thing: KubernetesObject) -> bool:
     """Whether it is paused and has no ReplicaSet yet, so that none of its pods is made before it is resumed."""
     rolled_out = (thing["metadata"].get("annotations") or {}).get(_REVISION)
-    return is_paused(kind, thing) and not rolled_out and not counted(thing, "replicas")
+    return is_paused(kind, thing) and not rolled_out and not status_count(thing, "replicas")
 
 
-def surge_of(thing: Thing) -> int:
+def surge_of(thing: KubernetesObject) -> int:
     """How many pods a Deployment may have beyond its count while it has those of two templates."""
     spec = thing.get("spec") or {}
     rolling = (spec.get("strategy") or {}).get("rollingUpdate")
     said = "0" if rolling is None else str(rolling.get("maxSurge", "25%"))
-    return -(-int(said[:-1]) * wanted(thing) // 100) if said.endswith("%") else int(said)
+    return -(-int(said[:-1]) * desired_replicas(thing) // 100) if said.endswith("%") else int(said)
 
 
-def is_ready(thing: Thing) -> bool:
+def is_ready(thing: KubernetesObject) -> bool:
     """Whether a pod, or a node, says so of itself."""
     return condition(thing, "Ready").get("status") == "True"
 
 
-def unseen(kind: Kind, thing: Thing) -> bool:
+def not_observed(kind: ResourceKind, thing: KubernetesObject) -> bool:
     """Whether its controller has not seen the spec as it is now. A Rollout says what it saw in a text."""
     if kind == kinds.ROLLOUT:
         return not observed(thing)
-    return counted(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0)
+    return status_count(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0)
 
 
-UNSEEN = Standing(said="its controller has not seen the change yet", unseen=True)
+NOT_OBSERVED = WorkloadStatus(message="its controller has not seen the change yet", not_observed=True)
 
 
-def _deployment(thing: Thing) -> Standing:
-    if unseen(kinds.DEPLOYMENT, thing):
-        return UNSEEN
+def _deployment(thing: KubernetesObject) -> WorkloadStatus:
+    if not_observed(kinds.DEPLOYMENT, thing):
+        return NOT_OBSERVED
     progress = condition(thing, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
-        return Standing(
-            said="too late", failed=f"It made no progress in time: {progress.get('message', '')}".rstrip(": ")
+        return WorkloadStatus(
+            message="too late", failed=f"It made no progress in time: {progress.get('message', '')}".rstrip(": ")
         )
-    count, updated = wanted(thing), counted(thing, "updatedReplicas")
+    count, updated = desired_replicas(thing), status_count(thing, "updatedReplicas")
     if updated < count:
-        return Standing(said=f"{updated} of {count} are of the new revision")
-    if counted(thing, "replicas") > updated:
-        return Standing(said=f"{counted(thing, 'replicas') - updated} of the old revision are still there")
+        return WorkloadStatus(message=f"{updated} of {count} are of the new revision")
+    if status_count(thing, "replicas") > updated:
+        return WorkloadStatus(
+            message=f"{status_count(thing, 'replicas') - updated} of the old revision are still there"
+        )
     return _available(thing, count)
 
 
-def _available(thing: Thing, count: int) -> Standing:
-    available = counted(thing, "availableReplicas")
-    return Standing(said=f"{available} of {count} are available", done=available >= count)
+def _available(thing: KubernetesObject, count: int) -> WorkloadStatus:
+    available = status_count(thing, "availableReplicas")
+    return WorkloadStatus(message=f"{available} of {count} are available", done=available >= count)
 
 
-def _statefulset(thing: Thing) -> Standing:
-    if unseen(kinds.STATEFULSET, thing) or not counted(thing, "observedGeneration"):
-        return UNSEEN
-    spec, count = thing["spec"], wanted(thing)
-    if counted(thing, "replicas") > count:
-        return Standing(said=f"{counted(thing, 'replicas') - count} more than wanted are still there")
-    if counted(thing, "readyReplicas") < count:
-        return Standing(said=f"{counted(thing, 'readyReplicas')} of {count} are ready")
+def _statefulset(thing: KubernetesObject) -> WorkloadStatus:
+    if not_observed(kinds.STATEFULSET, thing) or not status_count(thing, "observedGeneration"):
+        return NOT_OBSERVED
+    spec, count = thing["spec"], desired_replicas(thing)
+    if status_count(thing, "replicas") > count:
+        return WorkloadStatus(message=f"{status_count(thing, 'replicas') - count} more than wanted are still there")
+    if status_count(thing, "readyReplicas") < count:
+        return WorkloadStatus(message=f"{status_count(thing, 'readyReplicas')} of {count} are ready")
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type", "RollingUpdate") == "RollingUpdate":
         partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
-        updated = counted(thing, "updatedReplicas")
+        updated = status_count(thing, "updatedReplicas")
         if partition and updated < count - partition:
-            return Standing(said=f"{updated} of {count - partition} above the partition are of the new revision")
+            return WorkloadStatus(
+                message=f"{updated} of {count - partition} above the partition are of the new revision"
+            )
         status = thing.get("status") or {}
         if not partition and status.get("updateRevision") != status.get("currentRevision"):
-            return Standing(said=f"{updated} of {count} are of the new revision")
+            return WorkloadStatus(message=f"{updated} of {count} are of the new revision")
     return _available(thing, count)
 
 
-def _daemonset(thing: Thing) -> Standing:
-    if unseen(kinds.DAEMONSET, thing):
-        return UNSEEN
-    count, updated = counted(thing, "desiredNumberScheduled"), counted(thing, "updatedNumberScheduled")
+def _daemonset(thing: KubernetesObject) -> WorkloadStatus:
+    if not_observed(kinds.DAEMONSET, thing):
+        return NOT_OBSERVED
+    count, updated = status_count(thing, "desiredNumberScheduled"), status_count(thing, "updatedNumberScheduled")
     rolling = (thing["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
     if rolling and updated < count:
-        return Standing(said=f"{updated} of {count} are of the new revision")
-    available = counted(thing, "numberAvailable")
-    return Standing(said=f"{available} of {count} are available", done=available >= count)
+        return WorkloadStatus(message=f"{updated} of {count} are of the new revision")
+    available = status_count(thing, "numberAvailable")
+    return WorkloadStatus(message=f"{available} of {count} are available", done=available >= count)
 
 
-def _rollout(thing: Thing) -> Standing:
+def _rollout(thing: KubernetesObject) -> WorkloadStatus:
     """An Argo Rollout."""
-    if unseen(kinds.ROLLOUT, thing):
-        return UNSEEN
+    if not_observed(kinds.ROLLOUT, thing):
+        return NOT_OBSERVED
     phase, said = phase_of(thing)
     if phase is Phase.DEGRADED:
-        return Standing(said="degraded", failed=f"Argo Rollouts calls it degraded: {said or 'it does not say why'}.")
+        return WorkloadStatus(
+            message="degraded", failed=f"Argo Rollouts calls it degraded: {said or 'it does not say why'}."
+        )
     if phase is not Phase.HEALTHY:
-        return Standing(said=f"{phase}{f', {said}' if said else ''}")
-    return _available(thing, wanted(thing))
+        return WorkloadStatus(message=f"{phase}{f', {said}' if said else ''}")
+    return _available(thing, desired_replicas(thing))
 
 
-_RULES: dict[Kind, Callable[[Thing], Standing]] = {
+_RULES: dict[ResourceKind, Callable[[KubernetesObject], WorkloadStatus]] = {
     kinds.DEPLOYMENT: _deployment,
     kinds.STATEFULSET: _statefulset,
     kinds.DAEMONSET: _daemonset,

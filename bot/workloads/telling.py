@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.clusters import Kind, Thing
-from bot.sites import Site
+from bot.clusters import KubernetesObject, ResourceKind
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, pods
-from bot.workloads.rollout_lines import analysed, countdown, head, progress, waits_for
+from bot.workloads.rollout_lines import countdown, describe_analyses, head, progress, waiting_for
 from bot.workloads.rollouts import HASH, Phase, Rollout, read
-from bot.workloads.status import counted, is_paused, standing_of, waits_for_resume, wanted
+from bot.workloads.status import desired_replicas, is_paused, status_count, status_of, waits_for_resume
 
 #: By kind: how many are ready, and of how many.
 _READY = {kinds.DAEMONSET: ("numberReady", "desiredNumberScheduled")}
@@ -19,38 +19,42 @@ _MOST_IMAGES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """`moves`: it is on its way, and will be different soon by itself."""
+class WorkloadDescription:
+    """`is_changing`: it is on its way, and will be different soon by itself."""
 
     lines: tuple[str, ...]
     buttons: Mapping[str, str]
-    moves: bool
+    is_changing: bool
 
 
-def told(site: Site, thing: Thing, now: datetime) -> Told:
+def describe(site: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
     """The workload as it is now."""
     if thing["metadata"].get("deletionTimestamp"):
-        return Told(lines=(_going(site, thing), *_pods(site, thing)), buttons={}, moves=False)
+        return WorkloadDescription(lines=(_going(site, thing), *_pods(site, thing)), buttons={}, is_changing=False)
     if site.workload.kind == kinds.ROLLOUT:
         return _rollout(site, thing, now)
     if is_paused(site.workload.kind, thing):
         return _paused(site, thing)
-    standing = standing_of(site.workload.kind, thing)
+    standing = status_of(site.workload.kind, thing)
     how = "as it is to be" if standing.done else "on its way"
-    said = standing.failed.rstrip(".") or standing.said
+    said = standing.failed.rstrip(".") or standing.message
     lines = [f"{site.workload}: {'not well' if standing.failed else how}, {said}.", *_pods(site, thing)]
-    return Told(lines=tuple(lines), buttons={}, moves=not (standing.done or standing.failed))
+    return WorkloadDescription(lines=tuple(lines), buttons={}, is_changing=not (standing.done or standing.failed))
 
 
-def _going(site: Site, thing: Thing) -> str:
+def _going(site: ServiceTarget, thing: KubernetesObject) -> str:
     held = ", ".join(thing["metadata"].get("finalizers") or ())
     return f"{site.workload} is being deleted{f', held by its finalizers {held}' if held else ''}."
 
 
-def _paused(site: Site, thing: Thing) -> Told:
+def _paused(site: ServiceTarget, thing: KubernetesObject) -> WorkloadDescription:
     """A Deployment of which no new template is rolled out; it never gets there by itself, so that nobody follows it."""
-    available, count, there = counted(thing, "availableReplicas"), wanted(thing), counted(thing, "replicas")
-    old = there - counted(thing, "updatedReplicas")
+    available, count, there = (
+        status_count(thing, "availableReplicas"),
+        desired_replicas(thing),
+        status_count(thing, "replicas"),
+    )
+    old = there - status_count(thing, "updatedReplicas")
     resume = f"`kubectl rollout resume deployment/{site.workload.name}`"
     if waits_for_resume(site.workload.kind, thing):
         what = "It was never rolled out: its first pods come"
@@ -60,21 +64,21 @@ def _paused(site: Site, thing: Thing) -> Told:
         what = "What is changed in its template is rolled out"
     first = f"{site.workload}: paused by hand (spec.paused), {available} of {count} are available."
     lines = (first, f"{what} with {resume}.", *_pods(site, thing))
-    return Told(lines=lines, buttons={}, moves=there > 0 and available < count)
+    return WorkloadDescription(lines=lines, buttons={}, is_changing=there > 0 and available < count)
 
 
-def _rollout(site: Site, thing: Thing, now: datetime) -> Told:
+def _rollout(site: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
     rollout = read(thing)
-    waits = countdown(rollout, now) or waits_for(rollout)
+    waits = countdown(rollout, now) or waiting_for(rollout)
     lines = [f"{head(rollout)}.", progress(rollout), *([waits] if waits else [])]
     if rollout.analyses:
         named = {one.name for one in rollout.analyses}
         runs = site.cluster.find(kinds.ANALYSIS, site.workload.namespace)
-        lines += analysed(rollout, [one for one in runs if one["metadata"]["name"] in named])
+        lines += describe_analyses(rollout, [one for one in runs if one["metadata"]["name"] in named])
     lines += _pods(site, thing, template="" if rollout.promoted else rollout.current)
     timed = rollout.goes_on_at() is not None and not rollout.halted
     moves = rollout.phase is Phase.PROGRESSING or timed
-    return Told(lines=tuple(lines), buttons=_buttons(site.service, rollout), moves=moves)
+    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(site.service, rollout), is_changing=moves)
 
 
 def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
@@ -89,7 +93,7 @@ def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
     return {**on, "Abort": f"abort {service}", "Pause": f"pause {service}"}
 
 
-def _pods(site: Site, thing: Thing, template: str = "") -> Iterator[str]:
+def _pods(site: ServiceTarget, thing: KubernetesObject, template: str = "") -> Iterator[str]:
     """How many are ready, what they run, and what the first that is not ready waits for."""
     ready, of = _counts(site.workload.kind, thing)
     yield f"{ready} of {of} pods are ready."
@@ -99,13 +103,13 @@ def _pods(site: Site, thing: Thing, template: str = "") -> Iterator[str]:
         more = f" and {len(images) - _MOST_IMAGES} more" if len(images) > _MOST_IMAGES else ""
         whose = f"The pods of {template} run" if template else "They run"
         yield f"{whose} {', '.join(images[:_MOST_IMAGES])}{more}."
-    held = pods.hopeless(found) or pods.held_up(found)
+    held = pods.failing_pods(found) or pods.stuck_pods(found)
     if held:
         yield held
 
 
-def _counts(kind: Kind, thing: Thing) -> tuple[int, int]:
+def _counts(kind: ResourceKind, thing: KubernetesObject) -> tuple[int, int]:
     names = _READY.get(kind)
     if names is not None:
-        return counted(thing, names[0]), counted(thing, names[1])
-    return counted(thing, "readyReplicas"), wanted(thing)
+        return status_count(thing, names[0]), status_count(thing, names[1])
+    return status_count(thing, "readyReplicas"), desired_replicas(thing)

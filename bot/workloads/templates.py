@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bot.clusters import Kind, Thing
+from bot.clusters import KubernetesObject, ResourceKind
 from bot.workloads import kinds
 
 #: What decides of a container what it does.
@@ -18,7 +18,7 @@ _CALLED = {"command": "command", "args": "arguments", "envFrom": "sources of its
 _LISTS = ("initContainers", "containers")
 
 
-def bare(template: Thing, *labels: str) -> Thing:
+def bare(template: KubernetesObject, *labels: str) -> KubernetesObject:
     """The template without these labels, which controllers add to tell pods apart, and without what is null in it."""
     made: dict[str, Any] = _without_nulls(template)
     meta = dict(made.get("metadata") or {})
@@ -28,12 +28,12 @@ def bare(template: Thing, *labels: str) -> Thing:
     return made
 
 
-def runs_alike(one: Thing, other: Thing) -> bool:
+def runs_alike(one: KubernetesObject, other: KubernetesObject) -> bool:
     """Whether containers of both have the same images, commands and environments."""
     return _running(one) == _running(other)
 
 
-def differences(before: Thing, after: Thing) -> tuple[str, ...]:
+def differences(before: KubernetesObject, after: KubernetesObject) -> tuple[str, ...]:
     """What a change from one to the other does to its containers: a line each; empty where they run alike."""
     old, new = _containers(before), _containers(after)
     lines: list[str] = []
@@ -47,13 +47,13 @@ def differences(before: Thing, after: Thing) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def needs(template: Thing) -> frozenset[tuple[Kind, str]]:
+def needs(template: KubernetesObject) -> frozenset[tuple[ResourceKind, str]]:
     """The ConfigMaps and Secrets without which its pods do not start."""
     spec = template.get("spec") or {}
     return frozenset([*_of_volumes(spec), *_of_environments(spec)])
 
 
-def _changes(old: Thing, new: Thing) -> Iterator[str]:
+def _changes(old: KubernetesObject, new: KubernetesObject) -> Iterator[str]:
     if old.get("image") != new.get("image"):
         yield f"{old.get('image')} -> {new.get('image')}"
     before, after = _environment(old), _environment(new)
@@ -65,22 +65,22 @@ def _changes(old: Thing, new: Thing) -> Iterator[str]:
             yield f"other {called}"
 
 
-def _running(template: Thing) -> Mapping[str, object]:
+def _running(template: KubernetesObject) -> Mapping[str, object]:
     return {
         name: {field: one.get(field) or None for field in _RUNS} for name, one in sorted(_containers(template).items())
     }
 
 
-def _containers(template: Thing) -> dict[str, Thing]:
+def _containers(template: KubernetesObject) -> dict[str, KubernetesObject]:
     spec = template.get("spec") or {}
     return {one["name"]: one for field in _LISTS for one in spec.get(field) or ()}
 
 
-def _environment(container: Thing) -> dict[str, Thing]:
+def _environment(container: KubernetesObject) -> dict[str, KubernetesObject]:
     return {one["name"]: one for one in container.get("env") or ()}
 
 
-def _of_volumes(spec: Thing) -> Iterator[tuple[Kind, str]]:
+def _of_volumes(spec: KubernetesObject) -> Iterator[tuple[ResourceKind, str]]:
     for volume in spec.get("volumes") or ():
         sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]
         for source in sources:
@@ -91,7 +91,7 @@ def _of_volumes(spec: Thing) -> Iterator[tuple[Kind, str]]:
                 yield kinds.SECRET, secret.get("secretName") or secret["name"]
 
 
-def _of_environments(spec: Thing) -> Iterator[tuple[Kind, str]]:
+def _of_environments(spec: KubernetesObject) -> Iterator[tuple[ResourceKind, str]]:
     for container in [one for field in _LISTS for one in spec.get(field) or ()]:
         values = [one.get("valueFrom") or {} for one in container.get("env") or ()]
         keyed = [(value.get("configMapKeyRef"), value.get("secretKeyRef")) for value in values]

@@ -10,65 +10,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.acting import Moved, Unsure
-from bot.clusters import Ref, Thing
+from bot.acting import Conflict, OutcomeUnknown
+from bot.clusters import KubernetesObject, ObjectRef
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads import kinds, pods
 from bot.workloads.history import Revision
-from bot.workloads.settling import Settling
-from bot.workloads.status import Standing, is_ready, unseen
+from bot.workloads.settling import PodProgress
+from bot.workloads.status import WorkloadStatus, is_ready, not_observed
 
 
-def partition_of(thing: Thing) -> int:
+def partition_of(thing: KubernetesObject) -> int:
     """Pods from this ordinal on are of the new revision; those below stay."""
     strategy = thing["spec"].get("updateStrategy") or {}
     return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
 
 
-def stuck(site: Site, thing: Thing, goal: Revision) -> Sequence[Thing]:
+def stuck_pods(site: ServiceTarget, thing: KubernetesObject, goal: Revision) -> Sequence[KubernetesObject]:
     """The pods that hold it up on its way to `goal`: of another revision, not ready, and not on their way out.
 
     None where it is not on that way any more: then they are of what somebody has deployed since.
     """
-    if unseen(kinds.STATEFULSET, thing) or (thing.get("status") or {}).get("updateRevision") != goal.name:
+    if not_observed(kinds.STATEFULSET, thing) or (thing.get("status") or {}).get("updateRevision") != goal.name:
         return ()
     found = pods.pods_of(site.cluster, thing, more=goal.others)
     moved = [one for one in found if _ordinal(one) >= partition_of(thing)]
     return [one for one in moved if not is_ready(one) and not one["metadata"].get("deletionTimestamp")]
 
 
-class Unsticking:
-    """A `watching.Look` that deletes what holds it up: each pod once, `most` in all."""
+class StuckPodRemoval:
+    """A `watching.ProgressCheck` that deletes what holds it up: each pod once, `most` in all."""
 
-    def __init__(self, site: Site, goal: Revision, *, most: int, written: Thing) -> None:
+    def __init__(self, site: ServiceTarget, goal: Revision, *, most: int, written: KubernetesObject) -> None:
         self._site = site
         self._goal = goal
         self._most = most
-        self._settling = Settling(site, goal.pods, written=written)
+        self._settling = PodProgress(site, goal.pods, written=written)
         self._refused = ""
         self.deleted: dict[str, str] = {}  #: uid -> name
 
-    def __call__(self, thing: Thing) -> Standing:
-        for one in stuck(self._site, thing, self._goal):
+    def __call__(self, thing: KubernetesObject) -> WorkloadStatus:
+        for one in stuck_pods(self._site, thing, self._goal):
             name, uid = one["metadata"]["name"], one["metadata"]["uid"]
             if uid not in self.deleted and len(self.deleted) < self._most:
                 self.deleted[uid] = name
                 self._delete(name, uid)
         standing = self._settling(thing)
         if self._refused and not standing.done:
-            return replace(standing, said=f"{standing.said}; {self._refused}")
+            return replace(standing, message=f"{standing.message}; {self._refused}")
         return standing
 
     def _delete(self, name: str, uid: str) -> None:
         """Whatever comes of it, what was patched stands: it is told, and nothing is sent twice."""
         try:
-            self._site.cluster.delete(Ref(kind=kinds.POD, namespace=self._site.workload.namespace, name=name), uid=uid)
-        except Moved:
+            self._site.cluster.delete(
+                ObjectRef(kind=kinds.POD, namespace=self._site.workload.namespace, name=name), uid=uid
+            )
+        except Conflict:
             return
-        except (Rejected, Unsure) as trouble:
-            self._refused = f"pod {name} could not be deleted: {trouble.said.removesuffix(' Nothing was done.')}"
+        except (Rejected, OutcomeUnknown) as trouble:
+            self._refused = f"pod {name} could not be deleted: {trouble.message.removesuffix(' Nothing was done.')}"
 
 
-def _ordinal(pod: Thing) -> int:
+def _ordinal(pod: KubernetesObject) -> int:
     return int(pod["metadata"]["name"].rpartition("-")[2])

@@ -15,68 +15,72 @@ from datetime import timedelta
 from time import sleep
 
 from bot.acting import Tools
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.kinds import spell
 from bot.ports import Rejected
-from bot.sites import Site
+from bot.sites import ServiceTarget
 from bot.workloads.nudging import Nudge
-from bot.workloads.status import Standing
+from bot.workloads.status import WorkloadStatus
 
 #: Why it is not known to hold.
-CUT_OFF = "Whether it holds is not known: the bot ended again and again while it watched that."
+UNKNOWN_AFTER_RESTART = "Whether it holds is not known: the bot ended again and again while it watched that."
 _MINUTE = timedelta(minutes=1)
 
 #: How far it is, as seen on the workload; it may look at more than that.
-Look = Callable[[Thing], Standing]
+ProgressCheck = Callable[[KubernetesObject], WorkloadStatus]
 
 
-def watched(site: Site, tools: Tools, look: Look, *, patience: timedelta) -> str:
-    """Wait until `look` says done for as long as the site's soak. "" when it held; else why it does not: a sentence.
+def wait_until_ready(site: ServiceTarget, tools: Tools, check: ProgressCheck, *, timeout: timedelta) -> str:
+    """Wait until `check` says done for as long as the site's soak. "" when it held; else why it does not: a sentence.
 
-    `patience` is for getting there; what falls back while it soaks has what is left of it to come up again.
+    `timeout` is for getting there; what falls back while it soaks has what is left of it to come up again.
     """
-    until = tools.deadline(tools.now() + patience)
+    until = tools.deadline(tools.now() + timeout)
     if until is None:
-        return CUT_OFF
-    left = min(until - tools.now(), patience)  # More was left by a clock that was put back since.
+        return UNKNOWN_AFTER_RESTART
+    left = min(until - tools.now(), timeout)  # More was left by a clock that was put back since.
     ends, soak_s = tools.elapsed() + left.total_seconds(), site.soak.total_seconds()
     since: float | None = None
-    thing: Thing | None = None
+    thing: KubernetesObject | None = None
     nudge = Nudge(site, tools)
     while True:
-        standing, thing = _seen(site, tools, look, thing)
+        standing, thing = _seen(site, tools, check, thing)
         if standing.failed:
             return standing.failed
         if thing is not None:
-            nudge.after(thing, standing)
+            nudge.check(thing, standing)
         now = tools.elapsed()
         if not standing.done:
             since = None
             if now > ends:
                 late = timedelta(seconds=now - ends)
-                return f"{_sentence(standing.said)} That is so {spell(_after(patience, late))} after the change."
+                return f"{_sentence(standing.message)} That is so {spell(_after(timeout, late))} after the change."
         elif since is None:
             since = now
         if since is not None and now - since >= soak_s:
             return ""
-        tools.report(standing.said if since is None else f"{standing.said}; watched for {spell(site.soak)}")
+        tools.report_progress(
+            standing.message if since is None else f"{standing.message}; watched for {spell(site.soak)}"
+        )
 
 
-def _seen(site: Site, tools: Tools, look: Look, before: Thing | None) -> tuple[Standing, Thing | None]:
+def _seen(
+    site: ServiceTarget, tools: Tools, look: ProgressCheck, before: KubernetesObject | None
+) -> tuple[WorkloadStatus, KubernetesObject | None]:
     """One look, once something has changed or the pace is over. A cluster that does not answer is looked at again."""
     try:
         if before is None:
             thing = site.cluster.get(site.workload)
         else:
-            thing = site.cluster.awaited(site.workload, before, tools.pace)
+            thing = site.cluster.wait_for_change(site.workload, before, tools.poll_interval)
         if thing is None:
-            return Standing(said="gone", failed=f"{site.workload} is gone."), None
+            return WorkloadStatus(message="gone", failed=f"{site.workload} is gone."), None
         if thing["metadata"].get("deletionTimestamp"):
-            return Standing(said="going", failed=f"{site.workload} is being deleted."), thing
+            return WorkloadStatus(message="going", failed=f"{site.workload} is being deleted."), thing
         return look(thing), thing
     except Rejected as refused:
-        sleep(tools.pace.total_seconds())  # Who is refused at once must not ask as fast as that.
-        return Standing(said=refused.said.removesuffix(" Nothing was done.").rstrip(".")), before
+        sleep(tools.poll_interval.total_seconds())  # Who is refused at once must not ask as fast as that.
+        return WorkloadStatus(message=refused.message.removesuffix(" Nothing was done.").rstrip(".")), before
 
 
 def _after(patience: timedelta, late: timedelta) -> timedelta:
@@ -84,5 +88,5 @@ def _after(patience: timedelta, late: timedelta) -> timedelta:
     return patience + late // _MINUTE * _MINUTE
 
 
-def _sentence(said: str) -> str:
-    return f"{said[:1].upper()}{said[1:].rstrip('.')}."
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:].rstrip('.')}."

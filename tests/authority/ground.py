@@ -21,21 +21,21 @@ import pytest
 
 from bot.acting import Tools
 from bot.acts import Code, Risk
-from bot.book import Book, Role, Rule
-from bot.breaking import Breaking
+from bot.book import Policy, Role, Rule
+from bot.breaking import BreakGlass
 from bot.catalog import Service
-from bot.circumstances import When
-from bot.following import Following
-from bot.gate import Gate
-from bot.glass import Broken
-from bot.model import Ask, Principal, Reply
-from bot.people import Link
-from bot.rights import Rights
-from bot.rules import Rules
-from bot.runs import Parts, Runs
+from bot.circumstances import Conditions
+from bot.following import LiveAnswers
+from bot.gate import Dispatcher
+from bot.glass import BreakGlassUse
+from bot.model import Principal, Reply, Request
+from bot.people import AccountLink
+from bot.rights import Authorizer
+from bot.rules import AlertRules
+from bot.runs import Runner, RunnerParts
 from bot.store import ledger, links
 from bot.verbs import args_of
-from bot.vouching import Vouching
+from bot.vouching import AccountVerification
 from tests.authority.table import KINDS, SAID
 from tests.dials import Dials, lost
 from tests.fakes.alertmanager import FakeAlertmanager
@@ -51,13 +51,13 @@ _ROLES = (
     Role(
         name="duty",
         allow=(
-            Rule(do="turn prod/*", when=When(on_call=True, incident=True)),
-            Rule(do="resolve", when=When(on_call=True)),
+            Rule(do="turn prod/*", when=Conditions(on_call=True, incident=True)),
+            Rule(do="resolve", when=Conditions(on_call=True)),
         ),
     ),
-    Role(name="rescue", allow=(Rule(do="*"),), glass=True),
+    Role(name="rescue", allow=(Rule(do="*"),), break_glass=True),
 )
-_RULES = Rules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+_RULES = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
 
 Rows = Mapping[str, list[tuple[object, ...]]]
 
@@ -98,7 +98,9 @@ class Ground:
         self, words: str, by: Principal, *, place: str = "slack", here: int | None = None, account: str = ""
     ) -> Reply:
         account = account or f"U-{by.id or 'nobody'}"
-        return self.gate.ask(Ask(by=by, words=words, place=place, account=account, private=True, incident_id=here))
+        return self.gate.handle(
+            Request(by=by, text=words, channel=place, account=account, private=True, incident_id=here)
+        )
 
     def close(self) -> None:
         self.house.close()
@@ -113,48 +115,48 @@ class Ground:
     def record(self, after: int = 0) -> list[Code]:
         """The codes on record, from the given number of them on."""
         with self.house.store.read() as reading:
-            found = ledger.entries(reading.sql, ledger.Wanted(), limit=5000)
+            found = ledger.entries(reading.sql, ledger.EntryFilter(), limit=5000)
         return [Code(json.loads(one.body)["code"]) for one in found][after:]
 
     def link_telegram(self, who: Principal) -> None:
         with self.house.store.begin() as tx:
-            one = Link(place="telegram", account=f"t-{who.id}", person=who.id, at=tx.now, by="slack U1")
+            one = AccountLink(channel="telegram", account=f"t-{who.id}", person=who.id, at=tx.now, by="slack U1")
             links.put(tx, one)
 
-    def _gate(self, alertmanager: str) -> Gate:
+    def _gate(self, alertmanager: str) -> Dispatcher:
         house = self.house
-        tools = Tools(now=house.clock, gauge=house, silences=silences(alertmanager))
-        rights = Rights(
-            book=Book(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
+        tools = Tools(now=house.clock, metrics=house, silences=silences(alertmanager))
+        rights = Authorizer(
+            policy=Policy(_ROLES, people=house.people.values(), on_call={"prod/api": ["dia"]}),
             linking=house.linking,
             environments={"prod/api": "prod", "prod/web": "prod", "prod/db": "prod"},
             pagers=frozenset({house.pagerduty.name}),
-            names=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
-            glass=lambda _, person, now: _broken_by(person, now) if person == "gil" else None,
+            name_lookup=lambda _: {"service": ("prod/api", "prod/db", "prod/web", "staging/api")},
+            find_break_glass=lambda _, person, now: _broken_by(person, now) if person == "gil" else None,
         )
-        house.runs = Runs(
-            Parts(
+        house.runs = Runner(
+            RunnerParts(
                 reports=house.reports,
                 store=house.store,
-                verbs=house.verbs,
+                registry=house.verbs,
                 args_of=partial(args_of, house.verbs),
                 tools=tools,
-                mouths=house.mouths,
-                told=house.written.append,
+                subscriptions=house.mouths,
+                on_commit=house.written.append,
                 seal=house._seal,
-                alarm=house._alarm,
-                rights=rights,
+                raise_alert=house._alarm,
+                authorizer=rights,
             )
         )
-        return Gate(
+        return Dispatcher(
             house.store,
-            verbs=house.verbs,
-            breaking=Breaking(rights=rights, mouths=house.mouths, rules=house.rules, contact="carla"),
-            vouching=Vouching(store=house.store, vouches=house.vouches),
+            registry=house.verbs,
+            break_glass=BreakGlass(authorizer=rights, subscriptions=house.mouths, rules=house.rules, contact="carla"),
+            vouching=AccountVerification(store=house.store, verifiers=house.vouches),
             tools=tools,
-            runs=house.runs,
-            following=Following({}),
-            told=house.written.append,
+            runner=house.runs,
+            following=LiveAnswers({}),
+            on_commit=house.written.append,
         )
 
 
@@ -165,14 +167,14 @@ def night(database: Path, alertmanager: FakeAlertmanager) -> Night:
     house.hears(alert(labels={"service": "api"}))
     unknown = _run_that_nobody_saw_the_end_of(ground)
     run = _run_for_a_while(ground)
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     shown = ground.says("turn prod/api 9", ASKER)
     assert shown.card is not None
     tool = silences(alertmanager.url)
-    silence = tool.silence(
+    silence = tool.create(
         [equal("service", "web")], until=datetime.now(UTC) + timedelta(hours=2), by="somebody", comment="by hand"
     )
-    names = {"plan": handle(shown.said), "run": run, "unknown": unknown, "silence": silence}
+    names = {"plan": handle(shown.text), "run": run, "unknown": unknown, "silence": silence}
     dials = copy.deepcopy(house.dials)
     ground.close()
     return Night(
@@ -203,13 +205,13 @@ def no_proxy() -> Iterator[None]:
         yield
 
 
-def _broken_by(person: str, now: datetime) -> Broken:
-    return Broken(id=0, person=person, reason="a fire", opened_at=now, until=now + timedelta(minutes=30))
+def _broken_by(person: str, now: datetime) -> BreakGlassUse:
+    return BreakGlassUse(id=0, person=person, reason="a fire", opened_at=now, until=now + timedelta(minutes=30))
 
 
 def _run_for_a_while(ground: Ground) -> str:
     shown = ground.says("turn prod/web 5 for 30m", ASKER)
-    return ground.says(f"yes {handle(shown.said)}", ASKER).said.partition("`undo ")[2].partition("`")[0]
+    return ground.says(f"yes {handle(shown.text)}", ASKER).text.partition("`undo ")[2].partition("`")[0]
 
 
 def _run_that_nobody_saw_the_end_of(ground: Ground) -> str:
@@ -221,11 +223,11 @@ def _run_that_nobody_saw_the_end_of(ground: Ground) -> str:
 
     house.dials.after.append(cut)
     shown = ground.says("turn prod/db 5", ASKER)
-    ground.says(f"yes {handle(shown.said)}", ASKER)
+    ground.says(f"yes {handle(shown.text)}", ASKER)
     for _ in range(8):
         house.clock.pass_by(minutes=3)
         house.tends()
     house.dials.silent = False
-    found = re.search(r"^([0-9a-f]{8}) unknown: ", ground.says("runs", ASKER).said, re.MULTILINE)
+    found = re.search(r"^([0-9a-f]{8}) unknown: ", ground.says("runs", ASKER).text, re.MULTILINE)
     assert found is not None, "there is no unknown run"
     return found[1]

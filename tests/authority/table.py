@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from bot.model import NOBODY, Principal
+from bot.model import UNKNOWN_PRINCIPAL, Principal
 
 Cell = Literal["yes", "no", "not"]
 
@@ -20,7 +20,7 @@ def _one(name: str, *roles: str) -> Principal:
 
 #: One person of each kind. What the roles `turner`, `duty` and `rescue` hold stands in `ground.py`.
 KINDS: dict[str, Principal] = {
-    "unlinked": NOBODY,
+    "unlinked": UNKNOWN_PRINCIPAL,
     "revoked": _one("rex"),
     "viewer": _one("vic", "viewer"),
     "responder": _one("rae", "responder"),

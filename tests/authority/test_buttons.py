@@ -30,7 +30,7 @@ _BOARD = {"ack", "resolve"}
 def of_incident(ground: Ground, status: Status) -> Card:
     if status is not Status.OPEN:
         ground.says("ack 1" if status is Status.ACKED else "resolve 1", KINDS["admin"])
-    return cards.card(ground.house.incident(), public_url="http://vakhta.example")
+    return cards.incident_card(ground.house.incident(), public_url="http://vakhta.example")
 
 
 def shown(ground: Ground) -> list[Card]:
@@ -107,5 +107,5 @@ def test_a_press_is_judged_as_if_it_had_been_typed(
 
     reply = ground.says(words, KINDS[kind], here=1)
 
-    assert reply.ok == (cell == "yes"), reply.said
+    assert reply.ok == (cell == "yes"), reply.text
     assert reply.ok or ground.record(recorded) == [Code.DENIED if cell == "no" else Code.REJECTED]

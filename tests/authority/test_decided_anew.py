@@ -83,7 +83,7 @@ def runs_with(ground: Ground, asker: Principal, approver: Principal, moment: str
     """A plan of theirs, with the act before the yes, before its intent, or before its call."""
     house = ground.house
     house.dials.others = 1
-    plan = handle(ground.says("turn prod/api 9", asker).said)
+    plan = handle(ground.says("turn prod/api 9", asker).text)
     read, left = house.dials.read, [act]
 
     def meanwhile(name: str) -> int:
@@ -109,10 +109,10 @@ def outcome(ground: Ground, reply: Reply, turned: int, moment: str) -> str:
     codes = ground.record()
     if moment == "call":
         assert codes[-1] is Code.FAILED
-        return "waits" if "The yes of" in reply.said else "stops"
+        return "waits" if "The yes of" in reply.text else "stops"
     assert Code.FAILED not in codes[-2:]
-    assert reply.over is ("The yes of" not in reply.said)
-    return "stops" if reply.over else "waits"
+    assert reply.plan_closed is ("The yes of" not in reply.text)
+    return "stops" if reply.plan_closed else "waits"
 
 
 #: Whoever confirms alone and has no account any more is nobody to a channel: see `test_outsiders`.
@@ -133,7 +133,7 @@ def test_what_happens_to_whoever_asked(ground: Ground, kind: str, what: str, cel
     reply = runs_with(ground, asker, approver, moment, lambda: HAPPENS[what](ground, asker))
 
     found = outcome(ground, reply, turned, moment)
-    assert found == cell, reply.said
+    assert found == cell, reply.text
 
 
 @pytest.mark.parametrize("moment", ["intent", "call"])
@@ -144,7 +144,7 @@ def test_what_happens_to_whoever_approved(ground: Ground, kind: str, what: str, 
     reply = runs_with(ground, KINDS["asker"], approver, moment, lambda: HAPPENS[what](ground, approver))
 
     found = outcome(ground, reply, turned, moment)
-    assert found == cell, reply.said
+    assert found == cell, reply.text
 
 
 @pytest.mark.parametrize(("kind", "what", "cell"), cells(_APPROVERS))
@@ -153,12 +153,12 @@ def test_what_happens_to_whoever_approved_before_the_next_yes(ground: Ground, ki
     last = KINDS["admin" if kind != "admin" else "approver"]
     house.dials.others = 2
     turned = len(house.dials.turned)
-    plan = handle(ground.says("turn prod/api 9", KINDS["asker"]).said)
+    plan = handle(ground.says("turn prod/api 9", KINDS["asker"]).text)
     ground.says(f"yes {plan}", approver)
     HAPPENS[what](ground, approver)
 
     reply = ground.says(f"yes {plan}", last)
 
     assert reply.ok
-    assert (len(house.dials.turned) > turned) is (cell == "runs"), reply.said
-    assert ("no longer counts" in reply.said) is (cell == "waits")
+    assert (len(house.dials.turned) > turned) is (cell == "runs"), reply.text
+    assert ("no longer counts" in reply.text) is (cell == "waits")

@@ -59,7 +59,7 @@ def _opened(ground: Ground) -> Iterator[Desk]:
         fake.users |= {account: member(account) for account in [*(one for _, one in ACCOUNTS), "U-nobody"]}
         channel = Slack(section(fake))
         channel.start(ground.gate)
-        fake.wait(lambda: channel.healthy() is None, "the introduction")
+        fake.wait(lambda: channel.health_problem() is None, "the introduction")
         yield Desk(channel, fake)
         channel.stop()
 
@@ -109,7 +109,7 @@ def test_what_is_filled_in_is_done_and_on_record_as_its_words(ground: Ground, de
     assert wrong == {}
     assert desk.whispered() == "Noted on incident 1."
     assert ground.record(recorded) == [Code.INTENT, Code.DONE]
-    assert [event.said for event in ground.house.story() if "cache" in event.said] != []
+    assert [event.text for event in ground.house.story() if "cache" in event.text] != []
 
 
 def test_an_action_is_planned_where_it_was_said_and_nothing_is_done_before_the_yes(ground: Ground, desk: Desk) -> None:

@@ -48,7 +48,7 @@ def tabs(ground: Ground) -> Iterator[Tabs]:
         fake.users |= {account: member(account) for account in [*(one for _, one in ACCOUNTS), "U-nobody"]}
         channel = Slack(section(fake))
         channel.start(ground.gate)
-        fake.wait(lambda: channel.healthy() is None, "the introduction")
+        fake.wait(lambda: channel.health_problem() is None, "the introduction")
         yield Tabs(channel, fake)
         channel.stop()
         assert (fake.messages, fake.whispers) == ([], []), "something of a Home tab stood elsewhere"

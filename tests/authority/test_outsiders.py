@@ -76,7 +76,7 @@ def slack(ground: Ground, fake_slack: FakeSlack) -> Iterator[Slack]:
     with no_proxy():
         channel = Slack(section(fake_slack))
         channel.start(ground.gate)
-        fake_slack.wait(lambda: channel.healthy() is None, "the introduction")
+        fake_slack.wait(lambda: channel.health_problem() is None, "the introduction")
         yield channel
         channel.stop()
 

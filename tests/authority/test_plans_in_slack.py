@@ -15,7 +15,7 @@ from bot.acts import Code, Risk
 from bot.channels.slack import Slack
 from bot.channels.slack_blocks import blocks
 from bot.model import Card
-from bot.people import Link
+from bot.people import AccountLink
 from bot.store import links
 from tests.authority.ground import ACCOUNTS, Ground, Night, no_proxy
 from tests.authority.table import KINDS
@@ -75,7 +75,7 @@ def room(ground: Ground) -> Iterator[Room]:
         fake.users |= {account: member(account) for _, account in ACCOUNTS}
         channel = Slack(section(fake))
         channel.start(ground.gate)
-        fake.wait(lambda: channel.healthy() is None, "the introduction")
+        fake.wait(lambda: channel.health_problem() is None, "the introduction")
         yield Room(channel, fake)
         channel.stop()
 
@@ -119,13 +119,13 @@ def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
     ground: Ground, night: Night, room: Room
 ) -> None:
     with ground.house.store.begin() as tx:
-        links.put(tx, Link(place="telegram", account="9100", person="ash", at=tx.now, by="slack U-ash"))
+        links.put(tx, AccountLink(channel="telegram", account="9100", person="ash", at=tx.now, by="slack U-ash"))
     linked = ground.gate.person("telegram", "9100")
     assert linked is not None
     turned = list(ground.house.dials.turned)
 
     own = room.hears(room.click("U-ash", night.buttons["Approve"], room.stands(night.buttons)))
-    from_telegram = ground.says(night.buttons["Approve"], linked, place="telegram", account="9100").said
+    from_telegram = ground.says(night.buttons["Approve"], linked, place="telegram", account="9100").text
 
     assert own == from_telegram == "You asked for this; another person must approve. Nothing was done."
     assert approvals(ground) == []
@@ -135,7 +135,7 @@ def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
 def test_row_52_a_plan_whose_world_has_changed_dies_and_the_new_one_has_buttons_of_its_own(
     ground: Ground, night: Night, room: Room
 ) -> None:
-    ground.house.action(risk=Risk.LASTING)
+    ground.house.action(risk=Risk.IRREVERSIBLE)
     ground.house.dials.values["prod/api"] = 4
     turned = list(ground.house.dials.turned)
     plan = room.stands(night.buttons)
@@ -227,7 +227,7 @@ def half_approved(ground: Ground, room: Room) -> str:
     """A plan that two others have to approve. One has, and Slack has deactivated that account since."""
     house = ground.house
     house.vouches["slack"] = room.slack
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     house.dials.others = 2
     plan = handle(room.types("U-ash", "turn prod/web 8"))
     room.types(_APPROVER, f"yes {plan}")

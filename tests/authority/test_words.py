@@ -12,7 +12,7 @@ from tests.runs import handle
 
 _EXPECTED = expected()
 _CODES: dict[Cell, Code] = {"no": Code.DENIED, "not": Code.REJECTED}
-_QUESTIONS = {verb for verb, command in commands.find().items() if command.reads}
+_QUESTIONS = {verb for verb, command in commands.find().items() if command.read_only}
 
 
 def test_whatever_can_be_said_is_in_the_table_and_nothing_else_is(ground: Ground) -> None:
@@ -35,8 +35,8 @@ def test_what_is_not_listed_is_refused_and_leaves_one_entry_and_nothing_else(
 
     reply = still.says(night.words(verb), KINDS[kind])
 
-    assert not reply.ok, reply.said
-    assert still.record(recorded) == [_CODES[_EXPECTED[verb, kind]]], reply.said
+    assert not reply.ok, reply.text
+    assert still.record(recorded) == [_CODES[_EXPECTED[verb, kind]]], reply.text
     assert still.rows() == stored
     assert still.house.dials.turned == turned
 
@@ -49,7 +49,7 @@ def test_a_question_that_is_listed_is_answered_and_changes_nothing(
 
     reply = still.says(night.words(verb), KINDS[kind])
 
-    assert reply.ok, reply.said
+    assert reply.ok, reply.text
     assert still.record(recorded) == [Code.ANSWERED]
     assert still.rows() == stored
 
@@ -62,13 +62,13 @@ def test_what_is_listed_is_done_and_on_record(ground: Ground, night: Night, verb
     reply = ground.says(night.words(verb), KINDS[kind])
 
     entries = ground.record(recorded)
-    assert reply.ok, reply.said
+    assert reply.ok, reply.text
     assert entries
     assert not {Code.DENIED, Code.REJECTED} & set(entries)
 
 
 def test_a_plan_that_its_asker_confirms_is_confirmed_by_nobody_else(ground: Ground) -> None:
-    plan = handle(ground.says("turn prod/api 6", ASKER).said)
+    plan = handle(ground.says("turn prod/api 6", ASKER).text)
     stored = ground.rows()
 
     replies = {kind: ground.says(f"yes {plan}", who) for kind, who in KINDS.items() if who is not ASKER}
@@ -91,20 +91,20 @@ def test_a_right_of_duty_ends_with_the_incident(ground: Ground) -> None:
     after = ground.says("turn prod/api 7", KINDS["on-call"])
 
     assert before.ok
-    assert after.said.startswith('Denied: "turn prod/api" is denied.')
-    assert "needs an open incident" in after.said
+    assert after.text.startswith('Denied: "turn prod/api" is denied.')
+    assert "needs an open incident" in after.text
 
 
 def test_who_may_never_say_it_does_not_hear_which_incidents_there_are(still: Ground) -> None:
-    there, nowhere = (still.says(words, KINDS["viewer"]).said for words in ("ack 1", "ack 999"))
+    there, nowhere = (still.says(words, KINDS["viewer"]).text for words in ("ack 1", "ack 999"))
 
     assert there.startswith('Denied: "ack incident/1" is denied.')
     assert nowhere.startswith('Denied: "ack incident/999" is denied.')
 
 
 def test_whoever_may_do_something_is_offered_the_way_back(still: Ground) -> None:
-    listed = still.says("help", KINDS["responder"]).said
-    nothing = still.says("help", KINDS["viewer"]).said
+    listed = still.says("help", KINDS["responder"]).text
+    nothing = still.says("help", KINDS["viewer"]).text
 
     assert "undo <run>" in listed
     assert "undo <run>" not in nothing
@@ -114,14 +114,14 @@ def test_help_names_nothing_that_the_table_never_grants(still: Ground) -> None:
     for kind, who in KINDS.items():
         if not who.id:
             continue
-        listed = {line.split()[0].rstrip(":") for line in still.says("help", who).said.splitlines()}
+        listed = {line.split()[0].rstrip(":") for line in still.says("help", who).text.splitlines()}
         granted = {verb for (verb, one), cell in _EXPECTED.items() if one == kind and cell != "no"}
         of_duty = {
             "ack",
             *(("turn", "resolve") if "duty" in who.roles else ()),
             *(("turn",) if kind == "asker" else ()),
         }
-        acts = {verb for verb, action in still.house.verbs.actions.items() if not action.reads}
+        acts = {verb for verb, action in still.house.verbs.actions.items() if not action.read_only}
         of_own = {"undo", "keep"} if (granted | of_duty) & acts else set()
         asleep = {verb for verb, _ in _EXPECTED} if kind == "glass" else set()
 
@@ -135,5 +135,5 @@ def test_what_an_older_version_could_do_is_refused_in_words(ground: Ground, nigh
     reply = ground.says(words.format(**night.names), KINDS["admin"])
 
     assert not reply.ok
-    assert "no longer has the command 'turn'" in reply.said
+    assert "no longer has the command 'turn'" in reply.text
     assert ground.house.dials.turned == night.dials.turned

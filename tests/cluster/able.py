@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.workloads import kinds
 from tests.cluster import manifests
 
@@ -62,7 +62,7 @@ def _waited(world: World) -> str:
     return ""
 
 
-def why_stuck(pod: Thing, waited: float) -> str:
+def why_stuck(pod: KubernetesObject, waited: float) -> str:
     """Why it will not come up, where that is known after so many seconds."""
     for one in _status(pod).get("containerStatuses") or ():
         waiting = (one.get("state") or {}).get("waiting") or {}
@@ -88,10 +88,10 @@ def why_no_rollouts(world: World) -> str:
     return f"Rollouts of Argo are served there, but nothing looks at one within {_WITHIN_S:.0f} s"
 
 
-def _status(thing: Thing) -> dict[str, Any]:
+def _status(thing: KubernetesObject) -> dict[str, Any]:
     return dict(thing.get("status") or {})
 
 
-def _runs(node: Thing) -> bool:
+def _runs(node: KubernetesObject) -> bool:
     ready = any(one["type"] == "Ready" and one["status"] == "True" for one in _status(node).get("conditions") or ())
     return ready and not (node.get("spec") or {}).get("unschedulable")

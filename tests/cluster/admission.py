@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from bot.clusters import Kind
+from bot.clusters import ResourceKind
 from tests.cluster.world import World
 
 _GROUP = "admissionregistration.k8s.io"
-_HOOKS = Kind(
+_HOOKS = ResourceKind(
     group=_GROUP, version="v1", plural="validatingwebhookconfigurations", title="ValidatingWebhookConfiguration"
 )
-_POLICIES = Kind(group=_GROUP, version="v1", plural="validatingadmissionpolicies", title="ValidatingAdmissionPolicy")
-_BINDINGS = Kind(
+_POLICIES = ResourceKind(
+    group=_GROUP, version="v1", plural="validatingadmissionpolicies", title="ValidatingAdmissionPolicy"
+)
+_BINDINGS = ResourceKind(
     group=_GROUP, version="v1", plural="validatingadmissionpolicybindings", title="ValidatingAdmissionPolicyBinding"
 )
 HOOK = "no-friday.vakhta.test"

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.clusters import Access, Mapped, Ref
+from bot.clusters import ClusterUser, ObjectRef, ResourceAccess
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.tools.helm import Helm
+from bot.tools.helm import HelmClient
 from bot.workloads import grants, kinds
 from tests.cluster import manifests
 from tests.cluster.world import BOT, World, kubeconfig
@@ -51,7 +51,7 @@ def needed(major: str) -> str:
     return found
 
 
-class Hasty(Helm):
+class Hasty(HelmClient):
     """Waits for less long than an action lets it, so that a test which fails does so soon."""
 
     most_s = 20
@@ -60,7 +60,7 @@ class Hasty(Helm):
         least = min(patience, timedelta(seconds=self.most_s))
         return super().roll_back(release, namespace, version, patience=least, force=force)
 
-    def acting_as(self, person: Mapped) -> Helm:
+    def acting_as(self, person: ClusterUser) -> HelmClient:
         return Hasty(self._section, person=person)
 
 
@@ -70,11 +70,13 @@ def tool(world: World, place: Path, run: str) -> Hasty:
         return Hasty(ClusterSettings(kubeconfig=os.environ["KUBECONFIG"], helm=run))
     # Clients of client-go send no token where there is no TLS.
     world.fake.rights.users[""] = BOT
-    installs = [Ref(kind=kind, namespace=world.namespace, name="api") for kind in (kinds.CONFIG, kinds.DEPLOYMENT)]
+    installs = [
+        ObjectRef(kind=kind, namespace=world.namespace, name="api") for kind in (kinds.CONFIG, kinds.DEPLOYMENT)
+    ]
     world.granted += [
-        *grants.with_helm(installs[0]),
+        *grants.helm_grants(installs[0]),
         *(
-            Access(verb=verb, group=one.kind.group, resource=one.kind.plural, namespace=one.namespace)
+            ResourceAccess(verb=verb, group=one.kind.group, resource=one.kind.plural, namespace=one.namespace)
             for one in installs
             for verb in ("get", "list", "watch", "create", "update", "patch", "delete")
         ),

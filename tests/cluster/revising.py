@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.clusters import How, Kind, Thing
+from bot.clusters import KubernetesObject, PatchType, ResourceKind
 from bot.workloads import kinds
-from bot.workloads.status import standing_of
+from bot.workloads.status import status_of
 from tests.cluster import manifests
 from tests.cluster.world import World
 
@@ -15,7 +15,9 @@ _MADE = {
 }
 
 
-def deployed(world: World, *images: str, kind: Kind = kinds.DEPLOYMENT, name: str = "api", **spec: object) -> None:
+def deployed(
+    world: World, *images: str, kind: ResourceKind = kinds.DEPLOYMENT, name: str = "api", **spec: object
+) -> None:
     """One image after the other, each until it runs; `prod/api` is there from then on."""
     world.needs_pods()
     first, *later = images
@@ -27,20 +29,20 @@ def deployed(world: World, *images: str, kind: Kind = kinds.DEPLOYMENT, name: st
     world.place(kind=kind, name=name)
 
 
-def deploy(world: World, image: str, *, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
-    world.patch(kind, name, manifests.images(name, image), how=How.STRATEGIC)
+def deploy(world: World, image: str, *, kind: ResourceKind = kinds.DEPLOYMENT, name: str = "api") -> None:
+    world.patch(kind, name, manifests.images(name, image), how=PatchType.STRATEGIC)
 
 
-def restart(world: World, when: str, *, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
+def restart(world: World, when: str, *, kind: ResourceKind = kinds.DEPLOYMENT, name: str = "api") -> None:
     """As `kubectl rollout restart` does it."""
     notes = {"kubectl.kubernetes.io/restartedAt": when}
     world.merge(kind, name, {"spec": {"template": {"metadata": {"annotations": notes}}}})
     settled(world, kind, name)
 
 
-def settled(world: World, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
-    world.until(lambda: standing_of(kind, world.get(kind, name)).done, f"{name} runs as it is wanted")
+def settled(world: World, kind: ResourceKind = kinds.DEPLOYMENT, name: str = "api") -> None:
+    world.until(lambda: status_of(kind, world.get(kind, name)).done, f"{name} runs as it is wanted")
 
 
-def image_of(thing: Thing) -> str:
+def image_of(thing: KubernetesObject) -> str:
     return str(thing["spec"]["template"]["spec"]["containers"][0]["image"])

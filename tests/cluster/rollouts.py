@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.clusters import How, Kind, Thing
+from bot.clusters import KubernetesObject, PatchType, ResourceKind
 from bot.workloads import kinds
 from bot.workloads.rollouts import HASH, Phase, Rollout, read
 from tests.cluster.manifests import ONE, TWO, rollout
 from tests.cluster.world import World
 from tests.fakes.kubernetes_rollouts import Rollouts
 
-TEMPLATE = Kind(group="argoproj.io", version="v1alpha1", plural="analysistemplates", title="AnalysisTemplate")
+TEMPLATE = ResourceKind(group="argoproj.io", version="v1alpha1", plural="analysistemplates", title="AnalysisTemplate")
 PAUSE: Mapping[str, Any] = {"pause": {}}
 ANALYSIS: Mapping[str, Any] = {"analysis": {"templates": [{"templateName": "errors"}]}}
 
@@ -60,7 +60,7 @@ def blue_green(world: World, **how: Any) -> Rollout:
 def deploy(world: World, image: str = ONE) -> None:
     """As somebody's pipeline would."""
     step = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}
-    world.patch(kinds.ROLLOUT, "api", [step], how=How.STEPS)
+    world.patch(kinds.ROLLOUT, "api", [step], how=PatchType.JSON)
 
 
 def analysis(world: World) -> None:
@@ -91,7 +91,7 @@ def overlook(world: World) -> None:
             one.overlooks = True
 
 
-def pods_of(world: World, template: str) -> Sequence[Thing]:
+def pods_of(world: World, template: str) -> Sequence[KubernetesObject]:
     return world.every(kinds.POD, f"{HASH}={template}")
 
 

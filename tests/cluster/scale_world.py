@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 import commands
-from bot.clusters import How, Kind, Ref, Thing
+from bot.clusters import KubernetesObject, ObjectRef, PatchType, ResourceKind
 from bot.ports import Rejected
-from bot.tools.cluster import Kubernetes
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import kinds
-from commands.scale import Args
+from commands.scale import ScaleArgs
 from tests.cluster import manifests
 from tests.cluster.world import World
 
 SCALE = commands.actions()["scale"]
 
 
-def to(count: int, ceiling: int | None = None, held: timedelta | None = None) -> Args:
+def to(count: int, ceiling: int | None = None, held: timedelta | None = None) -> ScaleArgs:
     """`scale prod/api <count>`"""
-    return Args(service="prod/api", replicas=count, ceiling=ceiling, held=held)
+    return ScaleArgs(service="prod/api", replicas=count, ceiling=ceiling, held=held)
 
 
-def deployed(world: World, *, replicas: int = 3, **said: Any) -> Thing:
+def deployed(world: World, *, replicas: int = 3, **said: Any) -> KubernetesObject:
     """`prod/api` is the Deployment api, and all of it is there."""
     world.needs_pods()
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=replicas, **said))
@@ -42,7 +42,7 @@ def stateful(world: World, *, count: int = 3, **spec: Any) -> None:
     settled(world, count, kinds.STATEFULSET)
 
 
-def settled(world: World, count: int, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> None:
+def settled(world: World, count: int, kind: ResourceKind = kinds.DEPLOYMENT, name: str = "api") -> None:
     def holds() -> bool:
         thing = world.get(kind, name)
         status = thing.get("status") or {}
@@ -52,20 +52,20 @@ def settled(world: World, count: int, kind: Kind = kinds.DEPLOYMENT, name: str =
     world.until(holds, f"{count} available replicas of {name}")
 
 
-def replicas(world: World, kind: Kind = kinds.DEPLOYMENT, name: str = "api") -> int:
+def replicas(world: World, kind: ResourceKind = kinds.DEPLOYMENT, name: str = "api") -> int:
     return int(world.get(kind, name)["spec"]["replicas"])
 
 
-def refused(world: World, args: Args) -> str:
+def refused(world: World, args: ScaleArgs) -> str:
     """The words in which it is refused to plan that."""
     with pytest.raises(Rejected) as caught:
         world.plan(SCALE, args)
-    said: str = caught.value.said
+    said: str = caught.value.message
     assert "Nothing was done." in said
     return said
 
 
-class Meddled(Kubernetes):
+class Meddled(KubernetesClient):
     """The same cluster, in which something happens right before a dry run, or right before or after the one write."""
 
     def __init__(
@@ -79,7 +79,9 @@ class Meddled(Kubernetes):
         super().__init__(world.admin.name, world.admin._section)
         self._before, self._after, self._dry = before, after, dry
 
-    def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+    def patch(
+        self, ref: ObjectRef, patch: object, *, how: PatchType, by: str, sub: str = "", dry: bool = False
+    ) -> KubernetesObject:
         if self._dry is not None and dry:
             self._dry()
         if self._before is not None and not dry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.workloads import kinds
 from tests.cluster.able import Able, why_no_pods, why_no_rollouts, why_stuck
 from tests.cluster.manifests import ONE
@@ -46,7 +46,7 @@ def test_an_image_that_cannot_be_pulled_is_named_and_how_to_name_another(world: 
 
 @pytest.mark.parametrize(("waited", "stuck"), [(5.0, False), (15.0, True)])
 def test_a_pod_that_fits_nowhere_is_given_a_moment(waited: float, *, stuck: bool) -> None:
-    pod: Thing = {"status": {"conditions": [_PENDING]}}
+    pod: KubernetesObject = {"status": {"conditions": [_PENDING]}}
 
     assert bool(why_stuck(pod, waited)) is stuck
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended
-from bot.clusters import How
+from bot.acting import Conflict
+from bot.acts import Result
+from bot.clusters import PatchType
 from bot.ports import Rejected
 from bot.workloads import kinds
-from commands.abort import Args as Abort
+from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
-from commands.restart import Args as Service
+from commands.restart import RestartArgs as Service
 from commands.restart import action as restart
 from tests.cluster.admission import HOOK, policy, webhook
 from tests.cluster.rollouts import PAUSE, canary, weight
@@ -29,9 +29,9 @@ def denies(world: World) -> bool:
     """Whether a change of the Deployment is denied by now; nothing is changed by asking."""
     try:
         world.admin.patch(
-            world.ref(kinds.DEPLOYMENT, "api"), _STEP, how=How.STEPS, by="somebody", sub="scale", dry=True
+            world.ref(kinds.DEPLOYMENT, "api"), _STEP, how=PatchType.JSON, by="somebody", sub="scale", dry=True
         )
-    except (Rejected, Moved):
+    except (Rejected, Conflict):
         return True
     return False
 
@@ -60,8 +60,8 @@ def test_a_policy_that_denies_what_a_run_writes_has_not_moved_it(world: World, r
     with policy(world, reason, "no changes on a Friday", meets=lambda: denies(world)) as name:
         caught = restarted(world)
 
-    assert f"ValidatingAdmissionPolicy '{name}'" in caught.said
-    assert "denied request: no changes on a Friday. Nothing was done." in caught.said
+    assert f"ValidatingAdmissionPolicy '{name}'" in caught.message
+    assert "denied request: no changes on a Friday. Nothing was done." in caught.message
     assert caught.code == "denied"
 
 
@@ -71,7 +71,7 @@ def test_a_webhook_that_is_down_is_told_by_name_and_nothing_was_done(world: Worl
     with webhook(world, meets=lambda: denies(world)):
         planned, run = refused(world, to(5)), restarted(world)
 
-    for said in (planned, run.said):
+    for said in (planned, run.message):
         assert f'failed calling webhook "{HOOK}": ' in said
         assert "Nothing was done. The cluster takes no such change before that webhook answers; ask again then." in said
     assert run.code == "unasked"
@@ -100,7 +100,7 @@ def test_a_webhook_denies_with_whatever_status_it_likes(world: World, code: int,
     with webhook(world, meets=lambda: denies(world)):
         planned, run = refused(world, to(5)), restarted(world)
 
-    for told in (planned, run.said):
+    for told in (planned, run.message):
         assert f'answered {code}: admission webhook "{HOOK}" denied the request: {said}. Nothing was done.' in told
         assert "ask again" not in told.lower()
     assert (run.code, world.get(kinds.DEPLOYMENT, "api")["spec"]) == ("denied", before)
@@ -111,7 +111,7 @@ def test_what_a_webhook_says_is_shown_on_one_line_without_secrets_and_not_endles
     said = "no\x1b[2J\nwith ?token=abcdefghijklmnop \u202eand " + "on " * 2000
     world.fake.verdicts[HOOK] = {"code": 403, "message": said}
     with webhook(world, meets=lambda: denies(world)):
-        told = restarted(world).said
+        told = restarted(world).message
 
     assert "denied the request: no [2J with ?token=[redacted] and on on" in told
     assert told.isprintable()
@@ -124,13 +124,13 @@ def test_somebody_who_was_faster_is_still_told_as_that_beside_a_webhook_that_say
     with webhook(world, meets=lambda: True):
         plan = world.plan(restart, _API)
         world.run(restart, _API, plan, run="aa" * 16)
-        with pytest.raises(Moved):
+        with pytest.raises(Conflict):
             world.run(restart, _API, plan, run="bb" * 16)
         stale: Any = {"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 4}}
-        with pytest.raises(Moved, match="the object has been modified"):
-            world.admin.patch(world.ref(kinds.DEPLOYMENT, "api"), stale, how=How.MERGE, by="somebody")
+        with pytest.raises(Conflict, match="the object has been modified"):
+            world.admin.patch(world.ref(kinds.DEPLOYMENT, "api"), stale, how=PatchType.MERGE, by="somebody")
 
-    assert world.run(SCALE, to(4)).ended is Ended.DONE
+    assert world.run(SCALE, to(4)).result is Result.DONE
 
 
 @pytest.mark.parametrize("code", [404, 409, 422, 500])

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import Moved, Unsure
-from bot.acts import Ended
-from bot.clusters import Access, Thing
+from bot.acting import Conflict, OutcomeUnknown
+from bot.acts import Result
+from bot.clusters import KubernetesObject, ResourceAccess
 from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.ports import Rejected
-from bot.tools.argocd import ArgoCd
+from bot.tools.argocd import ArgoCdClient
 from bot.workloads import kinds
-from commands.autosync import Args, action
+from commands.autosync import AutosyncArgs, action
 from tests.cluster import manifests
 from tests.cluster.world import World
 from tests.fakes.argocd import FakeArgoCd
 
-OFF, ON = Args(service="prod/api", state="off"), Args(service="prod/api", state="on")
+OFF, ON = AutosyncArgs(service="prod/api", state="off"), AutosyncArgs(service="prod/api", state="on")
 _HEALS = {"automated": {"selfHeal": True, "prune": True}, "syncOptions": ["CreateNamespace=true"]}
 _REMEMBERED = "vakhta.dev/sync-policy"
 _BY_SET = {
@@ -52,17 +52,19 @@ def placed(world: World, policy: Any = _HEALS, **metadata: Any) -> None:
     spec = {"project": "default", "source": source, "destination": where, **({"syncPolicy": policy} if policy else {})}
     kept = {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": world.namespace, "name": "api"}
     world.create(kinds.APPLICATION, "shop", spec=spec, metadata=metadata, status={"resources": [kept]})
-    world.granted.append(Access(verb="patch", group="argoproj.io", resource="applications", namespace=world.namespace))
+    world.granted.append(
+        ResourceAccess(verb="patch", group="argoproj.io", resource="applications", namespace=world.namespace)
+    )
     world.place(soak=timedelta(seconds=2))
 
 
 def by_api(world: World, argocd: FakeArgoCd) -> None:
     """From here on Argo CD itself is asked."""
     section = ArgoCdSettings(url=argocd.url, token=SecretStr("argo-token"))
-    world.places["prod/api"] = replace(world.places["prod/api"], argocd=ArgoCd(section))
+    world.places["prod/api"] = replace(world.places["prod/api"], argocd=ArgoCdClient(section))
 
 
-def app(world: World) -> Thing:
+def app(world: World) -> KubernetesObject:
     return world.get(kinds.APPLICATION, "shop")
 
 
@@ -74,7 +76,7 @@ def test_it_is_switched_off_and_back_on_exactly_as_it_was(world: World) -> None:
     paused = app(world)
     on = world.run(action, ON, run="6a" * 16)
 
-    assert (off.ended, off.unwell, on.ended, on.unwell) == (Ended.DONE, "", Ended.DONE, "")
+    assert (off.result, off.degraded, on.result, on.degraded) == (Result.DONE, "", Result.DONE, "")
     assert paused["spec"]["syncPolicy"] == {"syncOptions": ["CreateNamespace=true"]}
     assert json.loads(paused["metadata"]["annotations"][_REMEMBERED]) == before["syncPolicy"]
     assert app(world)["spec"] == before
@@ -101,8 +103,8 @@ def test_the_plan_says_what_is_off_what_is_kept_and_what_comes_after(world: Worl
     assert "Now it does, with self-heal and pruning." in said
     assert "After 2h, unless it is kept, and by its undo the policy is put back as it is now, byte for byte" in said
     assert "whatever is to stay has to be in git by then" in said
-    assert (plan.undo, plan.lasts) == ("autosync prod/api on", timedelta(hours=2))
-    assert not set(plan.seen) - {"auto-sync"} - set(plan.private)
+    assert (plan.undo_command, plan.undo_after) == ("autosync prod/api on", timedelta(hours=2))
+    assert not set(plan.preconditions) - {"auto-sync"} - set(plan.hidden)
 
 
 def test_off_leaves_what_the_plan_of_its_undo_sees_and_the_other_way_round(world: World) -> None:
@@ -113,8 +115,8 @@ def test_off_leaves_what_the_plan_of_its_undo_sees_and_the_other_way_round(world
     on = world.run(action, ON, back, run="6a" * 16)
     again = world.plan(action, OFF)
 
-    assert off.left.items() <= back.seen.items()
-    assert on.left.items() <= again.seen.items()
+    assert off.expected_state.items() <= back.preconditions.items()
+    assert on.expected_state.items() <= again.preconditions.items()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_a_plan_over_which_the_policy_moved_is_not_run(world: World) -> None:
     plan = world.plan(action, OFF)
     world.merge(kinds.APPLICATION, "shop", {"spec": {"syncPolicy": {"automated": {"prune": False}}}})
 
-    with pytest.raises(Moved, match="was changed meanwhile: policy"):
+    with pytest.raises(Conflict, match="was changed meanwhile: policy"):
         world.run(action, OFF, plan)
 
 
@@ -191,8 +193,8 @@ def test_a_run_is_found_again_by_its_mark_and_one_that_never_was_is_not(world: W
     done = world.run(action, OFF, plan)
     after = world.probe(action, OFF, plan)
 
-    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
-    assert after.left == done.left
+    assert (before.result, after.result) == (Result.FAILED, Result.DONE)
+    assert after.expected_state == done.expected_state
 
 
 def test_what_somebody_switched_on_again_before_anybody_looked_is_not_called_off(world: World) -> None:
@@ -203,8 +205,8 @@ def test_what_somebody_switched_on_again_before_anybody_looked_is_not_called_off
 
     found = world.probe(action, OFF, plan)
 
-    assert (found.ended, found.left) == (Ended.DONE, done.left)
-    assert "was changed again at once by somebody else" in found.unwell
+    assert (found.result, found.expected_state) == (Result.DONE, done.expected_state)
+    assert "was changed again at once by somebody else" in found.degraded
 
 
 def test_a_change_by_somebody_else_is_nobodys_run(world: World) -> None:
@@ -212,7 +214,7 @@ def test_a_change_by_somebody_else_is_nobodys_run(world: World) -> None:
     plan = world.plan(action, OFF)
     world.merge(kinds.APPLICATION, "shop", {"spec": {"syncPolicy": {"automated": None}}})
 
-    assert world.probe(action, OFF, plan).ended is Ended.UNKNOWN
+    assert world.probe(action, OFF, plan).result is Result.UNKNOWN
 
 
 def test_while_it_is_off_nothing_is_healed_and_once_it_is_on_git_comes_back(world: World) -> None:
@@ -251,18 +253,18 @@ def test_an_answer_that_is_lost_is_found_by_its_mark(world: World, argocd: FakeA
     plan = world.plan(action, OFF)
     read = len(argocd.received)
 
-    class Losing(ArgoCd):
-        def patch(self, application: Thing, patch: object) -> None:
+    class Losing(ArgoCdClient):
+        def patch(self, application: KubernetesObject, patch: object) -> None:
             argocd.answer_next(reset=True, after_effect=True)
             super().patch(application, patch)
 
     section = ArgoCdSettings(url=argocd.url, token=SecretStr("argo-token"))
     world.places["prod/api"] = replace(world.places["prod/api"], argocd=Losing(section))
 
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         world.run(action, OFF, plan)
 
-    assert world.probe(action, OFF, plan).ended is Ended.DONE
+    assert world.probe(action, OFF, plan).result is Result.DONE
     assert [call.verb for call in argocd.received[read:]].count("PATCH") == 1
 
 
@@ -270,8 +272,8 @@ def test_a_policy_that_is_set_back_at_once_does_not_hold(world: World, argocd: F
     placed(world)
     by_api(world, argocd)
 
-    class SetBack(ArgoCd):
-        def patch(self, application: Thing, patch: object) -> None:
+    class SetBack(ArgoCdClient):
+        def patch(self, application: KubernetesObject, patch: object) -> None:
             super().patch(application, patch)
             argocd.change("shop", world.namespace, spec={"syncPolicy": _HEALS})
 
@@ -280,5 +282,5 @@ def test_a_policy_that_is_set_back_at_once_does_not_hold(world: World, argocd: F
 
     outcome = world.run(action, OFF)
 
-    assert outcome.ended is Ended.DONE
-    assert "was changed again at once by somebody else" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert "was changed again at once by somebody else" in outcome.degraded

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot import plans
-from bot.acting import Moved
-from bot.acts import Ended
+from bot.acting import Conflict
+from bot.acts import Result
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from commands import cordon, uncordon
@@ -29,12 +29,12 @@ def node(world: World) -> Iterator[str]:
     world.remove(kinds.NODE, name)
 
 
-def cordon_of(world: World, node: str) -> cordon.Args:
-    return cordon.Args(node=f"{world.admin.name}/{node}")
+def cordon_of(world: World, node: str) -> cordon.CordonArgs:
+    return cordon.CordonArgs(node=f"{world.admin.name}/{node}")
 
 
-def uncordon_of(world: World, node: str) -> uncordon.Args:
-    return uncordon.Args(node=f"{world.admin.name}/{node}")
+def uncordon_of(world: World, node: str) -> uncordon.UncordonArgs:
+    return uncordon.UncordonArgs(node=f"{world.admin.name}/{node}")
 
 
 def closed(world: World, node: str) -> bool:
@@ -49,7 +49,7 @@ def close(world: World, node: str) -> None:
 def refusal(world: World, action: Any, args: object) -> str:
     with pytest.raises(Rejected) as refused:
         world.plan(action, args)
-    return refused.value.said
+    return refused.value.message
 
 
 def test_a_node_takes_no_new_pods_and_takes_them_again(world: World, node: str) -> None:
@@ -60,15 +60,18 @@ def test_a_node_takes_no_new_pods_and_takes_them_again(world: World, node: str) 
     undone = world.run(uncordon.action, uncordon_of(world, node), back, run="aa" * 16)
 
     assert plan.effect[0] == f"Node {node} of cluster {world.admin.name} takes no new pods, except those of DaemonSets."
-    assert (plan.undo, back.undo) == (f"uncordon {world.admin.name}/{node}", f"cordon {world.admin.name}/{node}")
-    assert (done.ended, done.said) == (Ended.DONE, f"Node {node} takes no new pods any more.")
-    assert (undone.ended, undone.said) == (Ended.DONE, f"Node {node} takes new pods.")
+    assert (plan.undo_command, back.undo_command) == (
+        f"uncordon {world.admin.name}/{node}",
+        f"cordon {world.admin.name}/{node}",
+    )
+    assert (done.result, done.message) == (Result.DONE, f"Node {node} takes no new pods any more.")
+    assert (undone.result, undone.message) == (Result.DONE, f"Node {node} takes new pods.")
     assert (shut, closed(world, node)) == (True, False)
     assert marks.written_by(world.get(kinds.NODE, node), "aa" * 16)
 
 
 def test_its_undo_sees_what_the_run_left_and_whether_somebody_undid_it_first(world: World, node: str) -> None:
-    left = dict(world.run(cordon.action, cordon_of(world, node)).left)
+    left = dict(world.run(cordon.action, cordon_of(world, node)).expected_state)
     unmoved = plans.changed_since(left, world.plan(uncordon.action, uncordon_of(world, node)))
     world.merge(kinds.NODE, node, {"spec": {"unschedulable": None}})
 
@@ -90,7 +93,7 @@ def test_a_plan_over_which_somebody_was_faster_is_not_run(world: World, node: st
     plan = world.plan(cordon.action, cordon_of(world, node))
     close(world, node)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(cordon.action, cordon_of(world, node), plan)
 
     assert not marks.written_by(world.get(kinds.NODE, node), "5f" * 16)
@@ -105,7 +108,7 @@ def test_a_node_of_the_same_name_that_came_meanwhile_is_another_one(world: World
     plan = world.plan(cordon.action, cordon_of(world, node))
     world.hands = Wedged(world, before=replaced)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(cordon.action, cordon_of(world, node), plan)
 
     assert not closed(world, node)
@@ -121,7 +124,7 @@ def test_a_run_is_found_by_its_mark_and_one_that_never_wrote_is_not(world: World
         world.run(cordon.action, args, plan)
     after, other = world.probe(cordon.action, args, plan), world.probe(cordon.action, args, plan, run="bb" * 16)
 
-    assert [one.ended for one in (before, after, other)] == [Ended.FAILED, Ended.DONE, Ended.UNKNOWN]
+    assert [one.result for one in (before, after, other)] == [Result.FAILED, Result.DONE, Result.UNKNOWN]
 
 
 def test_a_node_that_somebody_opened_again_after_a_crash_is_not_called_closed(world: World, node: str) -> None:
@@ -132,8 +135,8 @@ def test_a_node_that_somebody_opened_again_after_a_crash_is_not_called_closed(wo
 
     outcome = world.probe(cordon.action, args, plan)
 
-    assert (outcome.ended, outcome.left) == (Ended.DONE, {"schedulable": "no"})
-    assert outcome.unwell.startswith("It was taken back since by ")
+    assert (outcome.result, outcome.expected_state) == (Result.DONE, {"schedulable": "no"})
+    assert outcome.degraded.startswith("It was taken back since by ")
 
 
 def test_what_still_keeps_pods_away_is_said(world: World, node: str) -> None:
@@ -201,7 +204,7 @@ def test_whoever_may_not_patch_nodes_is_told_so_before_any_yes(world: World, nod
     ],
 )
 def test_a_node_is_said_with_its_cluster(world: World, said: str, answer: str) -> None:
-    assert refusal(world, cordon.action, cordon.Args(node=said)) == answer
+    assert refusal(world, cordon.action, cordon.CordonArgs(node=said)) == answer
 
 
 def test_a_node_that_is_not_there_is_refused(world: World) -> None:

@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 
 from bot.acts import Outcome
-from bot.clusters import Access, Kind
+from bot.clusters import ResourceAccess, ResourceKind
 from bot.ports import Rejected
 from bot.workloads import kinds
-from commands.abort import Args as Abort
+from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
-from commands.autosync import Args as Autosync
+from commands.autosync import AutosyncArgs as Autosync
 from commands.autosync import action as autosync
-from commands.cordon import Args as Cordon
+from commands.cordon import CordonArgs as Cordon
 from commands.cordon import action as cordon
-from commands.pause import Args as Pause
+from commands.pause import PauseArgs as Pause
 from commands.pause import action as pause
-from commands.promote import Args as Promote
+from commands.promote import PromoteArgs as Promote
 from commands.promote import action as promote
-from commands.restart import Args as Restart
+from commands.restart import RestartArgs as Restart
 from commands.restart import action as restart
-from commands.rollback import Args as Rollback
+from commands.rollback import RollbackArgs as Rollback
 from commands.rollback import action as rollback
-from commands.status import Args as Status
+from commands.status import StatusArgs as Status
 from commands.status import action as status
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
@@ -46,7 +46,7 @@ _ROLLOUTS = [
 
 
 @contextmanager
-def going(world: World, kind: Kind, name: str = "api") -> Iterator[None]:
+def going(world: World, kind: ResourceKind, name: str = "api") -> Iterator[None]:
     """Somebody deletes it, and a finalizer holds it."""
     world.merge(kind, name, {"metadata": {"finalizers": [_HELD]}})
     world.remove(kind, name)
@@ -61,11 +61,13 @@ def refused(world: World, action: Any, args: object) -> str:
     with pytest.raises(Rejected) as caught:
         world.plan(action, args)
     assert caught.value.code == "going"
-    return caught.value.said
+    return caught.value.message
 
 
 @pytest.mark.parametrize("kind", [kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.DAEMONSET], ids=lambda kind: kind.title)
-def test_a_workload_that_is_being_deleted_is_refused_in_the_plan_and_in_the_run(world: World, kind: Kind) -> None:
+def test_a_workload_that_is_being_deleted_is_refused_in_the_plan_and_in_the_run(
+    world: World, kind: ResourceKind
+) -> None:
     deployed(world, ONE, TWO, kind=kind)
     acts = [_RESTART, _ROLLBACK, *([] if kind is kinds.DAEMONSET else [(SCALE, to(4))])]
     plans = [world.plan(action, args) for action, args in acts]
@@ -95,7 +97,7 @@ def test_a_rollout_that_is_being_deleted_is_neither_promoted_nor_stopped(world: 
 
 @pytest.mark.parametrize(("kind", "body"), [(kinds.HPA, manifests.hpa()), (kinds.SCALED, manifests.scaled_object())])
 def test_an_autoscaler_that_is_being_deleted_is_not_given_other_bounds(
-    world: World, kind: Kind, body: Mapping[str, Any]
+    world: World, kind: ResourceKind, body: Mapping[str, Any]
 ) -> None:
     if not world.serves(kind):
         pytest.skip(f"{kind.title} is not installed there")
@@ -122,7 +124,9 @@ def test_an_application_that_is_being_deleted_keeps_its_policy(world: World) -> 
     kept = {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": world.namespace, "name": "api"}
     body = manifests.application(world.namespace, automated={})
     world.create(kinds.APPLICATION, "shop", status={"resources": [kept]}, **body)
-    world.granted.append(Access(verb="patch", group="argoproj.io", resource="applications", namespace=world.namespace))
+    world.granted.append(
+        ResourceAccess(verb="patch", group="argoproj.io", resource="applications", namespace=world.namespace)
+    )
     world.place()
     fake.settle()
 
@@ -152,7 +156,7 @@ def test_without_the_right_to_see_the_namespace_the_workload_alone_is_looked_at(
     deployed(world, ONE)
     world.fake.rights.denied["vakhta"] = {("get", "namespaces")}
 
-    assert world.plan(restart, _RESTART[1]).radius.startswith("all pods of Deployment")
+    assert world.plan(restart, _RESTART[1]).blast_radius.startswith("all pods of Deployment")
 
 
 def test_what_somebody_deletes_while_it_is_watched_ends_the_watch_with_that(world: World) -> None:
@@ -164,7 +168,7 @@ def test_what_somebody_deletes_while_it_is_watched_ends_the_watch_with_that(worl
     finally:
         world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"finalizers": None}})
 
-    assert outcome.unwell == f"Deployment {world.namespace}/api is being deleted."
+    assert outcome.degraded == f"Deployment {world.namespace}/api is being deleted."
 
 
 def test_status_tells_that_it_is_being_deleted(world: World) -> None:
@@ -173,7 +177,7 @@ def test_status_tells_that_it_is_being_deleted(world: World) -> None:
     with going(world, kinds.DEPLOYMENT):
         told: Outcome = world.run(status, Status(service="prod/api"))
 
-    assert told.said.splitlines()[0] == (
+    assert told.message.splitlines()[0] == (
         f"Deployment {world.namespace}/api is being deleted, held by its finalizers {_HELD}."
     )
-    assert not told.moves
+    assert not told.live

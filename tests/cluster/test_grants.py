@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended
-from bot.clusters import Access, Kind
+from bot.acts import Result
+from bot.clusters import ResourceAccess, ResourceKind
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
-from bot.tools.cluster import Kubernetes
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import grants, kinds
-from bot.workloads.roles import documents
+from bot.workloads.roles import role_documents
 from commands import cordon, restart, rollback
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deploy, deployed
@@ -24,32 +24,35 @@ _BOT = "system:serviceaccount:ops:vakhta"
 _SERVICE = "prod/api"
 
 
-def bot_with(world: World, place: Path, granted: Sequence[Access]) -> Kubernetes:
+def bot_with(world: World, place: Path, granted: Sequence[ResourceAccess]) -> KubernetesClient:
     """Who may do that and nothing else."""
     world.fake.rights.users["the-bot-s-own"] = _BOT
-    world.fake.rights.apply(documents(granted, _BOT))
+    world.fake.rights.apply(role_documents(granted, _BOT))
     file = kubeconfig(world.fake.url, place, token="the-bot-s-own")
-    return Kubernetes(world.admin.name, ClusterSettings(kubeconfig=str(file)))
+    return KubernetesClient(world.admin.name, ClusterSettings(kubeconfig=str(file)))
 
 
 @pytest.mark.parametrize("kind", [kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.DAEMONSET], ids=lambda kind: kind.title)
 @pytest.mark.parametrize(
     ("action", "args"),
-    [(rollback.action, rollback.Args(service=_SERVICE)), (restart.action, restart.Args(service=_SERVICE))],
+    [
+        (rollback.action, rollback.RollbackArgs(service=_SERVICE)),
+        (restart.action, restart.RestartArgs(service=_SERVICE)),
+    ],
     ids=["rollback", "restart"],
 )
 def test_what_an_action_on_a_workload_is_granted_is_enough(
-    world: World, tmp_path: Path, action: Any, args: object, kind: Kind
+    world: World, tmp_path: Path, action: Any, args: object, kind: ResourceKind
 ) -> None:
     assert world.fake, "rights are given to a user of the fake"
     deployed(world, ONE, TWO, kind=kind)
     site = world.places[_SERVICE]
-    needed = grants.needed(action.verb, site.workload)
+    needed = grants.grants_for(action.verb, site.workload)
     world.place(kind=kind, cluster=bot_with(world, tmp_path, needed))
 
     outcome = world.run(action, args)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
 
 
 def test_it_is_enough_too_where_a_pod_has_to_be_deleted(world: World, tmp_path: Path) -> None:
@@ -57,12 +60,12 @@ def test_it_is_enough_too_where_a_pod_has_to_be_deleted(world: World, tmp_path: 
     world.fake.broken_images.add(TWO)
     deploy(world, TWO, kind=kinds.STATEFULSET)
     world.until(lambda: "ImagePullBackOff" in str(world.every(kinds.POD)), "the first pod is broken")
-    needed = grants.needed("rollback", world.places[_SERVICE].workload)
+    needed = grants.grants_for("rollback", world.places[_SERVICE].workload)
     world.place(kind=kinds.STATEFULSET, cluster=bot_with(world, tmp_path, needed))
 
-    outcome = world.run(rollback.action, rollback.Args(service=_SERVICE))
+    outcome = world.run(rollback.action, rollback.RollbackArgs(service=_SERVICE))
 
-    assert (outcome.unwell, outcome.said.endswith("Deleted: api-2.")) == ("", True)
+    assert (outcome.degraded, outcome.message.endswith("Deleted: api-2.")) == ("", True)
 
 
 def test_the_bot_of_the_whole_suite_is_granted_nothing_that_is_not_listed(world: World) -> None:
@@ -79,7 +82,7 @@ def test_with_the_rights_of_another_verb_an_action_does_not_plan(world: World, m
     monkeypatch.setattr(grants, "_BY_VERB", {**grants._BY_VERB, "restart": {kinds.DEPLOYMENT: ()}})
 
     with pytest.raises(Rejected, match=r"^The bot may not patch deployments\.apps in "):
-        world.plan(restart.action, restart.Args(service=_SERVICE))
+        world.plan(restart.action, restart.RestartArgs(service=_SERVICE))
 
 
 def test_what_closing_a_node_is_granted_is_enough(world: World, tmp_path: Path) -> None:
@@ -88,6 +91,6 @@ def test_what_closing_a_node_is_granted_is_enough(world: World, tmp_path: Path) 
         world.fake.put("Node", name, spec={}, status=ready)
     world.hands = bot_with(world, tmp_path, grants.ON_NODES["cordon"])
 
-    outcome = world.run(cordon.action, cordon.Args(node=f"{world.admin.name}/one"))
+    outcome = world.run(cordon.action, cordon.CordonArgs(node=f"{world.admin.name}/one"))
 
-    assert outcome.ended is Ended.DONE
+    assert outcome.result is Result.DONE

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.clusters import Access, How, Mapped, Ref, Thing
+from bot.acting import Conflict
+from bot.clusters import ClusterUser, KubernetesObject, ObjectRef, PatchType, ResourceAccess
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
@@ -18,7 +18,7 @@ from tests.cluster.world import World
 _COUNTED = "deployment.kubernetes.io/revision"
 
 
-def _revision(thing: Thing) -> str:
+def _revision(thing: KubernetesObject) -> str:
     return str((thing["metadata"].get("annotations") or {}).get(_COUNTED, ""))
 
 
@@ -30,7 +30,7 @@ def _ready(world: World, count: int) -> bool:
     return counts == [count] * 3 and status.get("observedGeneration") == thing["metadata"]["generation"]
 
 
-def _deployed(world: World, **said: Any) -> Thing:
+def _deployed(world: World, **said: Any) -> KubernetesObject:
     return world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(**said))
 
 
@@ -66,7 +66,7 @@ def test_a_new_image_makes_a_second_replicaset_with_revision_2(world: World) -> 
     _deployed(world)
     world.until(lambda: _ready(world, 3), "the first revision")
 
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=PatchType.STRATEGIC)
     world.until(lambda: _revision(world.get(kinds.DEPLOYMENT, "api")) == "2", "revision 2")
     world.until(lambda: _ready(world, 3), "the second revision")
 
@@ -83,9 +83,9 @@ def test_a_json_patch_whose_test_fails_changes_nothing_and_is_moved(world: World
     _deployed(world)
     ref = world.ref(kinds.DEPLOYMENT, "api")
 
-    with pytest.raises(Moved):
-        world.admin.patch(ref, _at_once(replicas=5, test=4), how=How.STEPS, by="vakhta-1", sub="scale")
-    world.admin.patch(ref, _at_once(replicas=2, test=3), how=How.STEPS, by="vakhta-1", sub="scale")
+    with pytest.raises(Conflict):
+        world.admin.patch(ref, _at_once(replicas=5, test=4), how=PatchType.JSON, by="vakhta-1", sub="scale")
+    world.admin.patch(ref, _at_once(replicas=2, test=3), how=PatchType.JSON, by="vakhta-1", sub="scale")
 
     assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 2
 
@@ -94,7 +94,7 @@ def test_a_version_that_is_not_the_newest_is_moved(world: World) -> None:
     old = _deployed(world)["metadata"]["resourceVersion"]
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": {"a": "b"}}})
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"resourceVersion": old}, "spec": {"replicas": 9}})
 
     assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 3
@@ -104,7 +104,7 @@ def test_a_dry_run_shows_what_would_be_and_changes_nothing(world: World) -> None
     _deployed(world)
     ref = world.ref(kinds.DEPLOYMENT, "api")
 
-    shown = world.admin.patch(ref, {"spec": {"replicas": 7}}, how=How.MERGE, by="vakhta-plan", dry=True)
+    shown = world.admin.patch(ref, {"spec": {"replicas": 7}}, how=PatchType.MERGE, by="vakhta-plan", dry=True)
 
     assert shown["spec"]["replicas"] == 7
     assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 3
@@ -116,7 +116,7 @@ def test_a_strategic_merge_finds_a_container_by_its_name(world: World) -> None:
     body["spec"]["template"]["spec"]["containers"].append(sidecar)
     world.create(kinds.DEPLOYMENT, "api", **body)
 
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("sidecar", "vakhta.test/sidecar:2"), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("sidecar", "vakhta.test/sidecar:2"), how=PatchType.STRATEGIC)
 
     containers = world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"]
     assert [one["image"] for one in containers] == [ONE, "vakhta.test/sidecar:2"]
@@ -137,7 +137,7 @@ def test_whoever_wrote_a_field_last_is_known_by_name(world: World) -> None:
     _deployed(world)
     ref = world.ref(kinds.DEPLOYMENT, "api")
 
-    world.admin.patch(ref, _at_once(replicas=4), how=How.STEPS, by=marks.manager("5f"), sub="scale")
+    world.admin.patch(ref, _at_once(replicas=4), how=PatchType.JSON, by=marks.field_manager("5f"), sub="scale")
     by_us = world.get(kinds.DEPLOYMENT, "api")
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 5}}, by="somebody")
     by_somebody = world.get(kinds.DEPLOYMENT, "api")
@@ -154,17 +154,17 @@ def test_a_watch_wakes_when_the_object_changes(world: World) -> None:
     before = world.get(kinds.DEPLOYMENT, "api")
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": {"woken": "yes"}}})
 
-    found = world.admin.awaited(world.ref(kinds.DEPLOYMENT, "api"), before, timedelta(seconds=20))
+    found = world.admin.wait_for_change(world.ref(kinds.DEPLOYMENT, "api"), before, timedelta(seconds=20))
 
     assert found is not None
     assert found["metadata"]["annotations"]["woken"] == "yes"
 
 
 def test_access_reviews_answer_for_whoever_asks_and_for_others(world: World) -> None:
-    access = Access(verb="patch", group="apps", resource="deployments/scale", namespace=world.namespace)
+    access = ResourceAccess(verb="patch", group="apps", resource="deployments/scale", namespace=world.namespace)
 
     mine = world.admin.allowed(access)
-    theirs = world.admin.granted(Mapped(user=world.stranger), access)
+    theirs = world.admin.allowed_for(ClusterUser(user=world.stranger), access)
 
     assert (mine, theirs) == (True, False)
 
@@ -172,7 +172,7 @@ def test_access_reviews_answer_for_whoever_asks_and_for_others(world: World) -> 
 def test_a_delete_of_another_uid_is_moved_and_deletes_nothing(world: World) -> None:
     _deployed(world)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.admin.delete(world.ref(kinds.DEPLOYMENT, "api"), uid="00000000-0000-0000-0000-000000000000")
 
     assert world.get(kinds.DEPLOYMENT, "api")["spec"]["replicas"] == 3
@@ -193,7 +193,7 @@ def test_a_deployment_without_pods_to_select_is_refused(world: World) -> None:
         world.create(kinds.DEPLOYMENT, "api", spec={"replicas": 1})
 
     assert refused.value.status == 422
-    assert world.admin.get(Ref(kind=kinds.DEPLOYMENT, namespace=world.namespace, name="api")) is None
+    assert world.admin.get(ObjectRef(kind=kinds.DEPLOYMENT, namespace=world.namespace, name="api")) is None
 
 
 def test_a_quota_is_met_when_pods_are_made_and_not_before(world: World) -> None:
@@ -278,13 +278,13 @@ def test_a_budget_says_how_many_pods_may_go(world: World) -> None:
     assert (_budget(world)["disruptionsAllowed"], _budget(world)["desiredHealthy"]) == (1, 2)
 
 
-def _budget(world: World) -> Thing:
+def _budget(world: World) -> KubernetesObject:
     return dict(world.get(kinds.PDB, "api").get("status") or {})
 
 
 def test_a_paused_deployment_takes_no_new_image_and_still_scales(world: World) -> None:
     _deployed(world, paused=True, replicas=1)
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=PatchType.STRATEGIC)
 
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 2}})
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.clusters import How, Thing
+from bot.acting import Conflict
+from bot.clusters import KubernetesObject, PatchType
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
@@ -22,8 +22,8 @@ def body(**more: Any) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"}, **manifests.deployment(**more)}
 
 
-def apply(world: World, by: str, said: dict[str, Any], *, dry: bool = False) -> Thing:
-    return world.admin.patch(world.ref(kinds.DEPLOYMENT, "api"), said, how=How.APPLY, by=by, dry=dry)
+def apply(world: World, by: str, said: dict[str, Any], *, dry: bool = False) -> KubernetesObject:
+    return world.admin.patch(world.ref(kinds.DEPLOYMENT, "api"), said, how=PatchType.APPLY, by=by, dry=dry)
 
 
 def scale(world: World, count: int, by: str) -> None:
@@ -38,26 +38,26 @@ def test_who_scales_takes_the_field_and_who_applies_another_count_is_told_by_who
     apply(world, "helm", body(replicas=2))
     scale(world, 4, "vakhta-5f")
 
-    with pytest.raises(Moved) as caught:
+    with pytest.raises(Conflict) as caught:
         apply(world, "helm", body(replicas=2, image=TWO), dry=True)
 
     who = 'conflict with "vakhta-5f" with subresource "scale" using apps/v1: .spec.replicas'
-    assert caught.value.said == f"Apply failed with 1 conflict: {who}"
+    assert caught.value.message == f"Apply failed with 1 conflict: {who}"
     assert marks.holders_of(world.get(kinds.DEPLOYMENT, "api"), *_PATH) == ("vakhta-5f",)
 
 
 def test_conflicts_with_several_are_listed_by_who_holds_what(world: World) -> None:
     apply(world, "helm", body(replicas=2))
     scale(world, 4, "vakhta-5f")
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC, by="somebody")
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=PatchType.STRATEGIC, by="somebody")
 
-    with pytest.raises(Moved) as caught:
+    with pytest.raises(Conflict) as caught:
         apply(world, "helm", body(replicas=2))
 
     image = '.spec.template.spec.containers[name="api"].image'
-    assert caught.value.said.startswith("Apply failed with 2 conflicts: conflicts with ")
-    assert f'conflicts with "somebody" using apps/v1: - {image}' in caught.value.said
-    assert 'conflicts with "vakhta-5f" with subresource "scale" using apps/v1: - .spec.replicas' in caught.value.said
+    assert caught.value.message.startswith("Apply failed with 2 conflicts: conflicts with ")
+    assert f'conflicts with "somebody" using apps/v1: - {image}' in caught.value.message
+    assert 'conflicts with "vakhta-5f" with subresource "scale" using apps/v1: - .spec.replicas' in caught.value.message
 
 
 def test_who_applies_the_value_that_is_there_holds_it_too_and_nobody_is_in_the_way(world: World) -> None:
@@ -89,7 +89,7 @@ def test_managed_fields_are_written_on_the_object_and_ignored_through_its_scale(
     assert "vakhta-5f" in [one["manager"] for one in entries(world)]
 
     replaced = {"op": "replace", "path": "/metadata/managedFields", "value": left}
-    world.admin.patch(ref, [replaced], how=How.STEPS, by="somebody")
+    world.admin.patch(ref, [replaced], how=PatchType.JSON, by="somebody")
 
     assert "vakhta-5f" not in [one["manager"] for one in entries(world)]
     assert apply(world, "helm", body(replicas=3))["spec"]["replicas"] == 3
@@ -126,7 +126,7 @@ def test_a_conflict_says_of_itself_what_it_is(world: World) -> None:
     path = f"/apis/apps/v1/namespaces/{world.namespace}/deployments/api"
 
     answer = world.admin._send(
-        "PATCH", path, {"fieldManager": "helm"}, json.dumps(body(replicas=2)).encode(), str(How.APPLY)
+        "PATCH", path, {"fieldManager": "helm"}, json.dumps(body(replicas=2)).encode(), str(PatchType.APPLY)
     )
 
     told = json.loads(answer.data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
@@ -32,7 +32,7 @@ def annotate(world: World, **notes: str | None) -> None:
     world.fake.settle()
 
 
-def condition(thing: Thing, kind: str) -> tuple[str, str]:
+def condition(thing: KubernetesObject, kind: str) -> tuple[str, str]:
     found = next(one for one in thing["status"]["conditions"] if one["type"] == kind)
     return found["status"], found["reason"]
 

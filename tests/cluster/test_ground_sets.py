@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.clusters import How, Thing
+from bot.clusters import KubernetesObject, PatchType
 from bot.workloads import kinds
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
@@ -19,12 +19,12 @@ def _rolled(world: World, count: int) -> bool:
     return seen and counts == [count] * 4 and status["updateRevision"] == status["currentRevision"]
 
 
-def _names(things: list[Thing]) -> list[str]:
+def _names(things: list[KubernetesObject]) -> list[str]:
     return sorted(one["metadata"]["name"] for one in things)
 
 
 def _new_image(world: World) -> None:
-    world.patch(kinds.STATEFULSET, "db", manifests.images("db", TWO), how=How.STRATEGIC)
+    world.patch(kinds.STATEFULSET, "db", manifests.images("db", TWO), how=PatchType.STRATEGIC)
 
 
 def test_a_statefulset_numbers_its_pods_and_keeps_its_revisions(world: World) -> None:
@@ -56,7 +56,7 @@ def test_a_revisions_data_is_the_patch_that_brings_it_back(world: World) -> None
     world.until(lambda: _revisions(world) == [1, 2], "a second revision")
     first = next(one for one in world.every(kinds.REVISION) if one["revision"] == 1)
 
-    world.patch(kinds.STATEFULSET, "db", first["data"], how=How.STRATEGIC)
+    world.patch(kinds.STATEFULSET, "db", first["data"], how=PatchType.STRATEGIC)
     world.until(lambda: _revisions(world) == [2, 3], "the first revision, numbered anew")
     world.until(lambda: _rolled(world, 1), "the first revision again")
 
@@ -138,7 +138,7 @@ def test_a_broken_pod_stays_after_its_template_was_brought_back_until_it_is_dele
     _new_image(world)
     world.until(lambda: _image(world, "db-2") == TWO, "a broken pod")
 
-    world.patch(kinds.STATEFULSET, "db", manifests.images("db", ONE), how=How.STRATEGIC)
+    world.patch(kinds.STATEFULSET, "db", manifests.images("db", ONE), how=PatchType.STRATEGIC)
     world.fake.settle()
     stuck = _image(world, "db-2")
     world.admin.delete(world.ref(kinds.POD, "db-2"), uid=world.get(kinds.POD, "db-2")["metadata"]["uid"])
@@ -152,7 +152,7 @@ def test_a_daemonset_has_a_pod_on_each_node_and_keeps_its_revisions(world: World
     world.create(kinds.DAEMONSET, "agent", **manifests.daemonset())
     world.until(lambda: _everywhere(world), "a pod on each node")
 
-    world.patch(kinds.DAEMONSET, "agent", manifests.images("agent", TWO), how=How.STRATEGIC)
+    world.patch(kinds.DAEMONSET, "agent", manifests.images("agent", TWO), how=PatchType.STRATEGIC)
     world.until(lambda: _revisions(world) == [1, 2], "a second revision")
     world.until(lambda: _everywhere(world), "the new pod on each node")
 

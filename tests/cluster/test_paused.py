@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bot.acts import Outcome
-from bot.clusters import How
+from bot.clusters import PatchType
 from bot.ports import Rejected
 from bot.workloads import kinds
-from commands.restart import Args as Restart
+from commands.restart import RestartArgs as Restart
 from commands.restart import action as restart
-from commands.status import Args as Status
+from commands.status import StatusArgs as Status
 from commands.status import action as status
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
@@ -43,7 +43,7 @@ def halfway(world: World) -> None:
         {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": TWO},
         {"op": "replace", "path": "/spec/minReadySeconds", "value": 300},
     ]
-    world.patch(kinds.DEPLOYMENT, "api", steps, how=How.STEPS)
+    world.patch(kinds.DEPLOYMENT, "api", steps, how=PatchType.JSON)
     world.until(lambda: counts(world)[1] == 1, "the first new pod")
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True, "minReadySeconds": 0}})
     world.until(lambda: counts(world) == (5, 1, 5), "the pause, with all pods available")
@@ -63,20 +63,20 @@ def test_it_is_scaled_at_once_and_the_plan_says_so(world: World, count: int) -> 
 
     told = f"It is paused: pods come and go at once all the same, and what is new in its template waits for {_RESUME}."
     assert told in plan.effect
-    assert (outcome.said, outcome.unwell) == (f"prod/api is scaled to {count}.", "")
+    assert (outcome.message, outcome.degraded) == (f"prod/api is scaled to {count}.", "")
     assert counts(world) == (count, count, count)
     assert world.get(kinds.DEPLOYMENT, "api")["spec"]["paused"] is True
 
 
 def test_what_was_changed_in_its_template_is_not_rolled_out_by_scaling_it(world: World) -> None:
     paused(world)
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=PatchType.STRATEGIC)
     world.until(lambda: counts(world)[1] == 0, "its new template is seen")
 
     outcome = world.run(SCALE, to(5))
 
     images = {one["spec"]["containers"][0]["image"] for one in world.every(kinds.POD)}
-    assert (outcome.unwell, counts(world), images) == ("", (5, 0, 5), {ONE})
+    assert (outcome.degraded, counts(world), images) == ("", (5, 0, 5), {ONE})
 
 
 @pytest.mark.parametrize("count", [8, 2])
@@ -87,7 +87,7 @@ def test_between_two_templates_the_pods_of_both_are_scaled(world: World, count: 
     outcome = world.run(SCALE, to(count), plan)
 
     assert any("It is paused between two templates: pods of both come and go at once" in one for one in plan.effect)
-    assert (outcome.unwell, replicas(world)) == ("", count)
+    assert (outcome.degraded, replicas(world)) == ("", count)
     assert counts(world)[2] >= count
 
 
@@ -103,8 +103,8 @@ def test_one_that_was_never_rolled_out_gets_its_first_pods_with_the_resume(world
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": False}})
 
     assert f"It is paused, and was never rolled out: its first pods come with the resume, {_RESUME}." in plan.effect
-    assert outcome.said == "prod/api is scaled to 5. It is paused, and its first pods come with the resume."
-    assert (outcome.unwell, before) == ("", (0, 0, 0))
+    assert outcome.message == "prod/api is scaled to 5. It is paused, and its first pods come with the resume."
+    assert (outcome.degraded, before) == ("", (0, 0, 0))
     world.until(lambda: counts(world) == (5, 5, 5), "its first pods")
 
 
@@ -129,17 +129,17 @@ def test_status_says_that_it_is_paused_and_is_not_followed(world: World) -> None
 
     outcome = asked(world)
 
-    assert outcome.said.splitlines()[:2] == [
+    assert outcome.message.splitlines()[:2] == [
         f"Deployment {world.namespace}/api: paused by hand (spec.paused), 3 of 3 are available.",
         f"What is changed in its template is rolled out with {_RESUME}.",
     ]
-    assert not outcome.moves
+    assert not outcome.live
 
 
 def test_status_says_how_many_of_its_pods_are_of_the_older_template(world: World) -> None:
     halfway(world)
 
-    told = asked(world).said
+    told = asked(world).message
 
     assert f"4 of its 5 pods are of an older template than it has now; they are replaced with {_RESUME}." in told
 
@@ -150,5 +150,5 @@ def test_status_of_one_that_was_never_rolled_out_says_when_its_pods_come(world: 
 
     outcome = asked(world)
 
-    assert f"It was never rolled out: its first pods come with {_RESUME}." in outcome.said
-    assert not outcome.moves
+    assert f"It was never rolled out: its first pods come with {_RESUME}." in outcome.message
+    assert not outcome.live

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended
+from bot.acting import Conflict
+from bot.acts import Result
 from bot.ports import Rejected
 from bot.workloads import kinds
-from commands.promote import Args
+from commands.promote import PromoteArgs
 from commands.promote import action as promote
 from tests.cluster.manifests import deployment
 from tests.cluster.world import World
 
-_API = Args(service="prod/api")
+_API = PromoteArgs(service="prod/api")
 _NOTE = "nginx.ingress.kubernetes.io/canary"
 
 
@@ -46,21 +46,21 @@ def test_it_goes_on_to_the_next_weight_as_a_text(split: World) -> None:
     plan = split.plan(promote, _API)
     outcome = split.run(promote, _API, plan)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert weight(split) == "25"
     assert any("sends 25% of the traffic to api; now it is 10%" in line for line in plan.effect)
-    assert plan.undo == "promote prod/api 10%"
+    assert plan.undo_command == "promote prod/api 10%"
 
 
 def test_its_undo_brings_the_old_weight_back_and_sees_what_was_left(split: World) -> None:
     done = split.run(promote, _API)
-    back = Args(service="prod/api", far="10%")
+    back = PromoteArgs(service="prod/api", far="10%")
 
     plan = split.plan(promote, back)
     outcome = split.run(promote, back, plan, run="6e" * 16)
 
-    assert {name: plan.seen[name] for name in done.left} == dict(done.left)
-    assert (outcome.unwell, weight(split)) == ("", "10")
+    assert {name: plan.preconditions[name] for name in done.expected_state} == dict(done.expected_state)
+    assert (outcome.degraded, weight(split)) == ("", "10")
 
 
 def test_a_weight_of_another_total_is_a_part_of_that(split: World) -> None:
@@ -77,7 +77,7 @@ def test_what_somebody_else_has_set_since_is_left_alone(split: World) -> None:
     plan = split.plan(promote, _API)
     split.merge(kinds.INGRESS, "canary", {"metadata": {"annotations": {f"{_NOTE}-weight": "40"}}})
 
-    with pytest.raises(Moved, match="weight: 10% -> 40%"):
+    with pytest.raises(Conflict, match="weight: 10% -> 40%"):
         split.run(promote, _API, plan)
 
 
@@ -88,7 +88,7 @@ def test_a_run_that_died_after_its_write_is_found_again(split: World) -> None:
 
     after = split.probe(promote, _API, plan)
 
-    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+    assert (before.result, after.result) == (Result.FAILED, Result.DONE)
 
 
 def test_a_run_that_died_over_which_somebody_set_another_weight_is_not_called_well(split: World) -> None:
@@ -98,7 +98,7 @@ def test_a_run_that_died_over_which_somebody_set_another_weight_is_not_called_we
 
     found = split.probe(promote, _API, plan)
 
-    assert (found.ended, found.unwell) == (Ended.DONE, "Somebody has set the weight to 40% since.")
+    assert (found.result, found.degraded) == (Result.DONE, "Somebody has set the weight to 40% since.")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_what_would_change_nothing_is_refused(split: World, far: str, notes: dic
     split.merge(kinds.INGRESS, "canary", {"metadata": {"annotations": notes}})
 
     with pytest.raises(Rejected) as why:
-        promote.plan(Args(service="prod/api", far=far), split.tools)
+        promote.plan(PromoteArgs(service="prod/api", far=far), split.tools)
 
     assert why.value.code == code
-    assert "Nothing was done." in why.value.said
+    assert "Nothing was done." in why.value.message
 
 
 def test_an_ingress_of_a_rollout_or_of_flagger_is_left_to_it(split: World) -> None:

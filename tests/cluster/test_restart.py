@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended, Plan
-from bot.clusters import Kind
+from bot.acting import Conflict
+from bot.acts import Plan, Result
+from bot.clusters import ResourceKind
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
-from commands.restart import Args, action
+from commands.restart import RestartArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deploy, deployed, settled
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
 
-ARGS = Args(service="prod/api")
+ARGS = RestartArgs(service="prod/api")
 KINDS = pytest.mark.parametrize(
     "kind", [kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.DAEMONSET], ids=lambda kind: kind.title
 )
@@ -29,7 +29,7 @@ def uids(world: World) -> set[str]:
     return {one["uid"] for one in found if not one.get("deletionTimestamp")}
 
 
-def notes_of(world: World, kind: Kind = kinds.DEPLOYMENT) -> dict[str, Any]:
+def notes_of(world: World, kind: ResourceKind = kinds.DEPLOYMENT) -> dict[str, Any]:
     """The annotations of its template."""
     return dict(world.get(kind, "api")["spec"]["template"]["metadata"].get("annotations") or {})
 
@@ -37,7 +37,7 @@ def notes_of(world: World, kind: Kind = kinds.DEPLOYMENT) -> dict[str, Any]:
 def refusal(world: World) -> str:
     with pytest.raises(Rejected) as refused:
         world.plan(action, ARGS)
-    return refused.value.said
+    return refused.value.message
 
 
 def told(plan: Plan) -> str:
@@ -45,7 +45,7 @@ def told(plan: Plan) -> str:
 
 
 @KINDS
-def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: Kind) -> None:
+def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: ResourceKind) -> None:
     deployed(world, ONE, kind=kind)
     before, spec = uids(world), world.get(kind, "api")["spec"]
 
@@ -53,7 +53,7 @@ def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: Kind) -> No
     outcome = world.run(action, ARGS, plan)
 
     now = world.get(kind, "api")
-    assert (outcome.ended, outcome.unwell, plan.undo) == (Ended.DONE, "", "")
+    assert (outcome.result, outcome.degraded, plan.undo_command) == (Result.DONE, "", "")
     assert len(before) == len(uids(world))
     assert before.isdisjoint(uids(world))
     assert notes_of(world, kind)["kubectl.kubernetes.io/restartedAt"].endswith("Z")
@@ -63,7 +63,7 @@ def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: Kind) -> No
 
 
 @KINDS
-def test_it_can_be_restarted_again_and_keeps_what_its_template_says(world: World, kind: Kind) -> None:
+def test_it_can_be_restarted_again_and_keeps_what_its_template_says(world: World, kind: ResourceKind) -> None:
     deployed(world, ONE, kind=kind)
     world.merge(kind, "api", {"spec": {"template": {"metadata": {"annotations": {"team": "core"}}}}})
     settled(world, kind)
@@ -120,7 +120,7 @@ def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_tha
     plan = world.plan(action, ARGS)
 
     world.run(action, ARGS, plan, run="aa" * 16)
-    with pytest.raises(Moved, match="was restarted or changed since"):
+    with pytest.raises(Conflict, match="was restarted or changed since"):
         world.run(action, ARGS, plan, run="bb" * 16)
 
     assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
@@ -131,7 +131,7 @@ def test_who_deploys_between_the_last_look_and_the_write_is_not_restarted(world:
     plan = world.plan(action, ARGS)
     world.place(cluster=Wedged(world, before=lambda: deploy(world, TWO)))
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(action, ARGS, plan)
 
     assert "kubectl.kubernetes.io/restartedAt" not in notes_of(world)
@@ -147,7 +147,7 @@ def test_a_run_is_found_by_its_mark_and_one_that_never_wrote_is_not(world: World
         world.run(action, ARGS, plan)
     after, other = world.probe(action, ARGS, plan), world.probe(action, ARGS, plan, run="bb" * 16)
 
-    assert [one.ended for one in (before, after, other)] == [Ended.FAILED, Ended.DONE, Ended.UNKNOWN]
+    assert [one.result for one in (before, after, other)] == [Result.FAILED, Result.DONE, Result.UNKNOWN]
 
 
 def test_pods_that_crash_are_why_one_restarts_so_only_those_that_come_are_judged(world: World) -> None:
@@ -160,8 +160,8 @@ def test_pods_that_crash_are_why_one_restarts_so_only_those_that_come_are_judged
 
     outcome = world.run(action, ARGS, run="aa" * 16)
 
-    assert "container api: CrashLoopBackOff" in unhealed.unwell
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert "container api: CrashLoopBackOff" in unhealed.degraded
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
 
 
 def test_whoever_may_not_patch_it_is_told_so_before_any_yes(world: World) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended
+from bot.acting import Conflict
+from bot.acts import Result
 from bot.workloads import kinds, marks
 from bot.workloads.rollouts import Phase
-from commands.abort import Args as Abort
+from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
-from commands.restart import Args, action
+from commands.restart import RestartArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE
 from tests.cluster.rollouts import canary, settled, state
@@ -22,7 +22,7 @@ from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
 from tests.fakes.ticking import Ticking
 
-ARGS = Args(service="prod/api")
+ARGS = RestartArgs(service="prod/api")
 _CANARY: Mapping[str, Any] = {"canary": {"steps": []}}
 
 
@@ -43,7 +43,7 @@ def test_every_pod_is_replaced_and_no_new_version_begins(world: World) -> None:
         "Argo Rollouts takes no more pods at a time than may be unavailable, and waits where a budget forbids it."
         in plan.effect
     )
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert before.isdisjoint(uids(world))
     assert (now["spec"].get("template"), now["status"]["stableRS"]) == (template, stable.stable)
     assert now["status"]["restartedAt"] == now["spec"]["restartAt"]
@@ -58,7 +58,7 @@ def test_by_a_clock_that_is_behind_the_cluster_s_every_pod_is_replaced_too(world
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert before.isdisjoint(uids(world))
 
 
@@ -68,7 +68,7 @@ def test_one_that_waits_halfway_is_restarted_and_goes_on_waiting(world: World) -
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert before.isdisjoint(uids(world))
     assert world.get(kinds.ROLLOUT, "api")["status"]["phase"] == "Paused"
 
@@ -83,8 +83,8 @@ def test_one_that_was_aborted_is_restarted_and_as_well_as_it_was(world: World, r
     outcome = world.run(action, ARGS)
 
     now = state(world)
-    assert (outcome.ended, outcome.said) == (Ended.DONE, f"Rollout {world.namespace}/api is restarted.")
-    assert outcome.unwell == ""
+    assert (outcome.result, outcome.message) == (Result.DONE, f"Rollout {world.namespace}/api is restarted.")
+    assert outcome.degraded == ""
     assert older.isdisjoint(uids(world))
     assert (now.phase, now.aborted, now.stable) == (Phase.DEGRADED, True, before.stable)
     assert world.get(kinds.ROLLOUT, "api")["status"]["availableReplicas"] == replicas
@@ -97,7 +97,7 @@ def test_one_that_was_aborted_and_whose_pods_do_not_come_back_is_not_well(world:
 
     outcome = world.run(action, ARGS)
 
-    assert "container api: ErrImagePull" in outcome.unwell
+    assert "container api: ErrImagePull" in outcome.degraded
 
 
 def test_one_that_goes_wrong_while_it_is_restarted_is_told_with_that(world: World) -> None:
@@ -106,7 +106,7 @@ def test_one_that_goes_wrong_while_it_is_restarted_is_told_with_that(world: Worl
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.unwell.startswith("Argo Rollouts calls it degraded: RolloutAborted")
+    assert outcome.degraded.startswith("Argo Rollouts calls it degraded: RolloutAborted")
 
 
 def aborted(world: World) -> None:
@@ -122,7 +122,7 @@ def test_while_a_replica_is_unavailable_none_is_restarted_and_that_is_told(world
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.unwell.startswith("Its controller still has pods to restart.")
+    assert outcome.degraded.startswith("Its controller still has pods to restart.")
 
 
 def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_that_it_moved(world: World) -> None:
@@ -130,7 +130,7 @@ def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_tha
     plan = world.plan(action, ARGS)
 
     world.run(action, ARGS, plan, run="aa" * 16)
-    with pytest.raises(Moved, match="was restarted or changed since"):
+    with pytest.raises(Conflict, match="was restarted or changed since"):
         world.run(action, ARGS, plan, run="bb" * 16)
 
-    assert world.probe(action, ARGS, plan, run="aa" * 16).ended is Ended.DONE
+    assert world.probe(action, ARGS, plan, run="aa" * 16).result is Result.DONE

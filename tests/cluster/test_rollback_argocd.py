@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import Moved, Unsure
-from bot.acts import Ended
-from bot.clusters import Mapped
+from bot.acting import Conflict, OutcomeUnknown
+from bot.acts import Result
+from bot.clusters import ClusterUser
 from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.ports import Rejected
-from bot.tools.argocd import ArgoCd
+from bot.tools.argocd import ArgoCdClient
 from bot.workloads import kinds
-from commands.autosync import Args as Autosync
+from commands.autosync import AutosyncArgs as Autosync
 from commands.autosync import action as autosync
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.world import World
 from tests.fakes.argocd import FakeArgoCd, entry
 
-ARGS = Args(service="prod/api")
+ARGS = RollbackArgs(service="prod/api")
 _A, _B = "a" * 40, "b" * 40
 _OTHER_RUN = "6a" * 16
 
@@ -39,7 +39,7 @@ def argocd(world: World) -> Iterator[FakeArgoCd]:
         made.put(destination={"namespace": world.namespace})
         made.manifests = {_A: image("vakhta.test/api:1"), _B: image("vakhta.test/api:2")}
         section = ArgoCdSettings(url=made.url, token=SecretStr("argo-token"))
-        world.place(argocd=ArgoCd(section), soak=timedelta(seconds=5))
+        world.place(argocd=ArgoCdClient(section), soak=timedelta(seconds=5))
         world.until(lambda: world.get(kinds.DEPLOYMENT, "api").get("status", {}).get("availableReplicas") == 2, "2")
         yield made
 
@@ -59,8 +59,10 @@ def changes(argocd: FakeArgoCd) -> list[str]:
 def test_it_goes_back_by_argo_cd_and_waits_until_all_is_healthy(world: World, argocd: FakeArgoCd) -> None:
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
-    assert outcome.said.startswith("prod/api runs aaaaaaaa again, which was 1 of the history. git says something else")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
+    assert outcome.message.startswith(
+        "prod/api runs aaaaaaaa again, which was 1 of the history. git says something else"
+    )
     assert runs(world) == "vakhta.test/api:1"
     assert changes(argocd) == ["POST rollback"]
     assert not [call for call in world.fake.writes() if call.verb == "PATCH"]
@@ -75,19 +77,19 @@ def test_the_plan_says_from_where_to_where_and_what_becomes_of_git(world: World,
     assert "will be OutOfSync, and its next sync brings git's version back." in said
     assert "Revert the commit before that." in plan.effect
     assert "Nothing is pruned" in said
-    assert plan.undo == "rollback prod/api to 2"
+    assert plan.undo_command == "rollback prod/api to 2"
     assert changes(argocd) == []
 
 
 def test_what_it_leaves_is_what_its_undo_sees_and_that_goes_forward_again(world: World, argocd: FakeArgoCd) -> None:
     outcome = world.run(action, ARGS)
-    back = Args(service="prod/api", revision="2")
+    back = RollbackArgs(service="prod/api", revision="2")
 
     plan = world.plan(action, back)
     again = world.run(action, back, plan, run=_OTHER_RUN)
 
-    assert outcome.left.items() <= plan.seen.items()
-    assert again.unwell == ""
+    assert outcome.expected_state.items() <= plan.preconditions.items()
+    assert again.degraded == ""
     assert runs(world) == "vakhta.test/api:2"
 
 
@@ -95,9 +97,9 @@ def test_a_deployment_in_between_is_no_longer_what_the_run_left(world: World, ar
     outcome = world.run(action, ARGS)
     argocd.change(status={"history": [*argocd.app()["status"]["history"], entry(4, "c" * 40)]})
 
-    plan = world.plan(action, Args(service="prod/api", revision="2"))
+    plan = world.plan(action, RollbackArgs(service="prod/api", revision="2"))
 
-    assert not outcome.left.items() <= plan.seen.items()
+    assert not outcome.expected_state.items() <= plan.preconditions.items()
 
 
 def test_under_auto_sync_it_is_refused_and_the_words_that_pause_it_are_told(world: World, argocd: FakeArgoCd) -> None:
@@ -175,7 +177,7 @@ def test_an_application_that_is_not_there_is_told(world: World, argocd: FakeArgo
 
 
 def test_a_person_who_may_not_change_the_workload_may_not_by_argo_cd_either(world: World, argocd: FakeArgoCd) -> None:
-    person = Mapped(user="ana@example.com")
+    person = ClusterUser(user="ana@example.com")
     world.fake.rights.denied["ana@example.com"] = {("patch", "deployments")}
     world.places["prod/api"] = replace(world.places["prod/api"], person=person)
 
@@ -203,7 +205,7 @@ def test_a_plan_over_which_the_application_moved_is_not_run(
     argocd.held_still = True
     argocd.change(**patch)
 
-    with pytest.raises(Moved, match=said):
+    with pytest.raises(Conflict, match=said):
         world.run(action, ARGS, plan)
 
 
@@ -212,8 +214,8 @@ def test_what_a_sync_window_blocks_is_ended_and_nothing_was_changed(world: World
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.ended is Ended.FAILED
-    assert outcome.said == (
+    assert outcome.result is Result.FAILED
+    assert outcome.message == (
         "A sync window of its project keeps Argo CD from applying it. The operation was ended. Nothing was changed."
     )
     assert changes(argocd) == ["POST rollback", "DELETE operation"]
@@ -227,13 +229,13 @@ def test_what_is_blocked_when_the_bot_has_died_is_told_and_nothing_is_ended_by_a
     plan = world.plan(action, ARGS)
     argocd.window = True
     argocd.answer_next(path="/rollback", reset=True, after_effect=True)
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         world.run(action, ARGS, plan)
 
     outcome = world.probe(action, ARGS, plan)
 
-    assert outcome.ended is Ended.UNKNOWN
-    assert outcome.said.endswith("It begins when the window opens. `argocd app terminate-op shop` ends it.")
+    assert outcome.result is Result.UNKNOWN
+    assert outcome.message.endswith("It begins when the window opens. `argocd app terminate-op shop` ends it.")
     assert changes(argocd) == ["POST rollback"]
 
 
@@ -244,8 +246,8 @@ def test_what_is_blocked_and_cannot_be_ended_is_for_a_person(world: World, argoc
 
     outcome = world.run(action, ARGS, plan)
 
-    assert outcome.ended is Ended.UNKNOWN
-    assert "It could not be ended: Argo CD refused (403)" in outcome.said
+    assert outcome.result is Result.UNKNOWN
+    assert "It could not be ended: Argo CD refused (403)" in outcome.message
 
 
 @pytest.mark.parametrize("tried", [True, False])
@@ -256,8 +258,10 @@ def test_an_operation_that_fails_is_told_by_whether_it_applied_anything(
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.ended is (Ended.DONE if tried else Ended.FAILED)
-    assert "could not apply it: one or more objects failed to apply." in (outcome.unwell if tried else outcome.said)
+    assert outcome.result is (Result.DONE if tried else Result.FAILED)
+    assert "could not apply it: one or more objects failed to apply." in (
+        outcome.degraded if tried else outcome.message
+    )
 
 
 def test_an_operation_that_never_begins_is_for_a_person_and_not_called_done(world: World, argocd: FakeArgoCd) -> None:
@@ -267,9 +271,9 @@ def test_an_operation_that_never_begins_is_for_a_person_and_not_called_done(worl
 
     outcome = world.run(action, ARGS, plan)
 
-    assert outcome.ended is Ended.UNKNOWN
-    assert "has not begun" in outcome.said
-    assert "It may begin still." in outcome.said
+    assert outcome.result is Result.UNKNOWN
+    assert "has not begun" in outcome.message
+    assert "It may begin still." in outcome.message
 
 
 def test_a_version_that_does_not_come_up_is_told_with_its_reason(world: World, argocd: FakeArgoCd) -> None:
@@ -279,20 +283,20 @@ def test_a_version_that_does_not_come_up_is_told_with_its_reason(world: World, a
 
     outcome = world.run(action, ARGS, plan)
 
-    assert outcome.ended is Ended.DONE
-    assert "ImagePullBackOff" in outcome.unwell or "ErrImagePull" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert "ImagePullBackOff" in outcome.degraded or "ErrImagePull" in outcome.degraded
 
 
 def test_an_answer_that_is_lost_is_found_by_the_operation_that_began(world: World, argocd: FakeArgoCd) -> None:
     plan = world.plan(action, ARGS)
     argocd.answer_next(path="/rollback", reset=True, after_effect=True)
 
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         world.run(action, ARGS, plan)
     found = world.probe(action, ARGS, plan)
 
-    assert (found.ended, found.unwell) == (Ended.DONE, "")
-    assert found.left["revision"] == "aaaaaaaa"
+    assert (found.result, found.degraded) == (Result.DONE, "")
+    assert found.expected_state["revision"] == "aaaaaaaa"
     assert changes(argocd) == ["POST rollback"]
 
 
@@ -300,10 +304,10 @@ def test_a_call_that_never_arrived_had_no_effect(world: World, argocd: FakeArgoC
     plan = world.plan(action, ARGS)
     argocd.answer_next(path="/rollback", reset=True)
 
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         world.run(action, ARGS, plan)
 
-    assert world.probe(action, ARGS, plan).ended is Ended.FAILED
+    assert world.probe(action, ARGS, plan).result is Result.FAILED
     assert runs(world) == "vakhta.test/api:2"
 
 

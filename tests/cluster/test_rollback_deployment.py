@@ -7,18 +7,18 @@ from datetime import timedelta
 import pytest
 
 from bot import plans
-from bot.acting import Moved
-from bot.acts import Ended, Plan
-from bot.clusters import How
+from bot.acting import Conflict
+from bot.acts import Plan, Result
+from bot.clusters import PatchType
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.revising import deploy, deployed, image_of, restart, settled
 from tests.cluster.world import World
 
-ARGS = Args(service="prod/api")
+ARGS = RollbackArgs(service="prod/api")
 RUN = "5f" * 16
 
 
@@ -32,16 +32,16 @@ def hash_of(world: World, image: str) -> str:
     return str(found[0]["metadata"]["labels"]["pod-template-hash"])
 
 
-def back_to(plan: Plan) -> Args:
+def back_to(plan: Plan) -> RollbackArgs:
     """The words of its undo, as arguments."""
-    service, _, revision = plan.undo.removeprefix("rollback ").partition(" to ")
-    return Args(service=service, revision=revision)
+    service, _, revision = plan.undo_command.removeprefix("rollback ").partition(" to ")
+    return RollbackArgs(service=service, revision=revision)
 
 
-def refusal(world: World, args: Args = ARGS) -> str:
+def refusal(world: World, args: RollbackArgs = ARGS) -> str:
     with pytest.raises(Rejected) as refused:
         world.plan(action, args)
-    return refused.value.said
+    return refused.value.message
 
 
 def test_the_plan_says_which_way_it_goes_and_why_and_what_changes(world: World) -> None:
@@ -53,8 +53,8 @@ def test_the_plan_says_which_way_it_goes_and_why_and_what_changes(world: World) 
     assert plan.effect[0].startswith(f"Nobody else keeps Deployment {world.namespace}/api, so it goes back by itself")
     assert f"Deployment {world.namespace}/api goes from revision 2 ({two}) back to revision 1 ({one})." in plan.effect
     assert f"Container api: {TWO} -> {ONE}." in plan.effect
-    assert plan.undo == f"rollback prod/api to {two}"
-    assert (plan.seen["template"], plan.seen["goal"]) == (two, one)
+    assert plan.undo_command == f"rollback prod/api to {two}"
+    assert (plan.preconditions["template"], plan.preconditions["goal"]) == (two, one)
 
 
 def test_the_older_image_runs_again_and_nothing_else_of_the_deployment_is_touched(world: World) -> None:
@@ -66,7 +66,7 @@ def test_the_older_image_runs_again_and_nothing_else_of_the_deployment_is_touche
     outcome = world.run(action, ARGS)
 
     now = world.get(kinds.DEPLOYMENT, "api")
-    assert (outcome.ended, outcome.unwell, outcome.left) == (Ended.DONE, "", {"template": one})
+    assert (outcome.result, outcome.degraded, outcome.expected_state) == (Result.DONE, "", {"template": one})
     assert (image_of(now), now["spec"]["replicas"]) == (ONE, 4)
     assert now["metadata"]["annotations"]["team"] == "core"
     assert marks.written_by(now, RUN)
@@ -91,8 +91,8 @@ def test_where_all_that_is_kept_runs_the_same_it_is_refused_and_a_named_one_is_g
     restart(world, "2026-11-24T03:00:00Z")
 
     said = refusal(world)
-    plan = world.plan(action, Args(service="prod/api", revision="1"))
-    world.run(action, Args(service="prod/api", revision="1"), plan)
+    plan = world.plan(action, RollbackArgs(service="prod/api", revision="1"))
+    world.run(action, RollbackArgs(service="prod/api", revision="1"), plan)
 
     assert "Every older revision that is kept runs the same images, commands and environment." in said
     assert "Its containers run the same in both; what differs is elsewhere in the template." in plan.effect
@@ -106,12 +106,12 @@ def test_what_is_gone_back_to_gets_a_new_number_and_its_hash_still_finds_it(worl
     world.run(action, ARGS, plan)
     settled(world)
 
-    said = refusal(world, Args(service="prod/api", revision="2"))
+    said = refusal(world, RollbackArgs(service="prod/api", revision="2"))
     world.run(action, back_to(plan))
 
     assert said.startswith("It has no revision 2. Nothing was done. There are 4 (")
     assert image_of(api(world)) == THREE
-    assert f"({two})" in " ".join(world.plan(action, Args(service="prod/api", revision=two)).effect)
+    assert f"({two})" in " ".join(world.plan(action, RollbackArgs(service="prod/api", revision=two)).effect)
 
 
 def test_going_back_twice_comes_back_and_the_plan_says_that_this_is_the_newer_one(world: World) -> None:
@@ -133,7 +133,7 @@ def test_going_back_twice_comes_back_and_the_plan_says_that_this_is_the_newer_on
 def test_an_undo_over_somebody_s_later_deploy_is_seen_as_one(world: World) -> None:
     deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
-    left = dict(world.run(action, ARGS, plan).left)
+    left = dict(world.run(action, ARGS, plan).expected_state)
     unmoved = plans.changed_since(left, world.plan(action, back_to(plan)))
     deploy(world, THREE)
     settled(world)
@@ -155,10 +155,14 @@ def test_where_it_already_is_or_never_was_cannot_be_gone_back_to(world: World) -
     deployed(world, ONE, TWO)
     two = hash_of(world, TWO)
 
-    assert refusal(world, Args(service="prod/api", revision=two)).startswith(f"It is already at revision 2 ({two}).")
-    assert refusal(world, Args(service="prod/api", revision="2")).startswith(f"It is already at revision 2 ({two}).")
+    assert refusal(world, RollbackArgs(service="prod/api", revision=two)).startswith(
+        f"It is already at revision 2 ({two})."
+    )
+    assert refusal(world, RollbackArgs(service="prod/api", revision="2")).startswith(
+        f"It is already at revision 2 ({two})."
+    )
     assert f"It has no revision 7. Nothing was done. There are 2 ({two}), 1 (" in refusal(
-        world, Args(service="prod/api", revision="7")
+        world, RollbackArgs(service="prod/api", revision="7")
     )
 
 
@@ -167,7 +171,7 @@ def test_what_it_cannot_undo_is_said(world: World) -> None:
     needed = {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "level"}}}
     world.create(kinds.CONFIG, "gone", data={"level": "debug"})
     needy = {"spec": {"template": {"spec": {"containers": [{"name": "api", "env": [needed]}]}}}}
-    world.patch(kinds.DEPLOYMENT, "api", needy, how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", needy, how=PatchType.STRATEGIC)
     settled(world)
     deploy(world, TWO)
     settled(world)
@@ -187,7 +191,7 @@ def test_the_change_cause_goes_back_with_the_template_it_is_about(world: World) 
     cause = "kubernetes.io/change-cause"
     for image, said in ((ONE, "release 1"), (TWO, "release 2")):
         released = {"metadata": {"annotations": {cause: said}}, **manifests.images("api", image)}
-        world.patch(kinds.DEPLOYMENT, "api", released, how=How.STRATEGIC)
+        world.patch(kinds.DEPLOYMENT, "api", released, how=PatchType.STRATEGIC)
         settled(world)
 
     world.run(action, ARGS)
@@ -201,7 +205,7 @@ def test_a_plan_over_which_somebody_deployed_is_not_run(world: World) -> None:
     deploy(world, THREE)
     settled(world)
 
-    with pytest.raises(Moved, match="went from"):
+    with pytest.raises(Conflict, match="went from"):
         world.run(action, ARGS, plan)
 
     assert image_of(api(world)) == THREE
@@ -214,7 +218,7 @@ def test_a_plan_of_a_deployment_that_was_made_anew_since_is_not_run(world: World
     world.until(lambda: not world.every(kinds.REPLICASET), "its ReplicaSets are gone")
     deployed(world, ONE, TWO)
 
-    with pytest.raises(Moved, match="was made anew"):
+    with pytest.raises(Conflict, match="was made anew"):
         world.run(action, ARGS, plan)
 
     assert image_of(api(world)) == TWO
@@ -225,7 +229,7 @@ def test_of_two_people_with_the_same_plan_one_rolls_back_and_the_other_is_told_t
     plan = world.plan(action, ARGS)
 
     world.run(action, ARGS, plan, run="aa" * 16)
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(action, ARGS, plan, run="bb" * 16)
 
     assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
@@ -239,9 +243,9 @@ def test_a_run_is_found_again_by_its_mark_and_one_that_never_wrote_is_not(world:
     world.run(action, ARGS, plan)
     after, other = world.probe(action, ARGS, plan), world.probe(action, ARGS, plan, run="bb" * 16)
 
-    assert (before.ended, before.said.endswith("Nothing was changed.")) == (Ended.FAILED, True)
-    assert (after.ended, after.left) == (Ended.DONE, {"template": hash_of(world, ONE)})
-    assert other.ended is Ended.UNKNOWN
+    assert (before.result, before.message.endswith("Nothing was changed.")) == (Result.FAILED, True)
+    assert (after.result, after.expected_state) == (Result.DONE, {"template": hash_of(world, ONE)})
+    assert other.result is Result.UNKNOWN
 
 
 def test_whoever_may_not_patch_it_is_told_so_before_any_yes(world: World) -> None:

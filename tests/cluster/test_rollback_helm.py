@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved, Unsure
-from bot.acts import Ended
-from bot.clusters import Access, How, Kind, Mapped, Thing
+from bot.acting import Conflict, OutcomeUnknown
+from bot.acts import Result
+from bot.clusters import ClusterUser, KubernetesObject, PatchType, ResourceAccess, ResourceKind
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
-from bot.tools.cluster import Kubernetes
-from bot.tools.helm import Helm
+from bot.tools.cluster import KubernetesClient
+from bot.tools.helm import HelmClient
 from bot.workloads import kinds
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests, releases
 from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.world import World
 from tests.house import ANA
 
-ARGS = Args(service="prod/api")
+ARGS = RollbackArgs(service="prod/api")
 _MIGRATE = {"kind": "Job", "name": "api-migrate", "events": ["pre-upgrade"], "manifest": "kind: Job"}
 _OLD, _NEW = ONE, TWO
 
@@ -60,8 +60,8 @@ def test_it_goes_back_by_helms_own_program(world: World, tmp_path: Path, program
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
-    assert outcome.said == "Release shop is at version 3, which is 1 again (api-1.1.0)."
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
+    assert outcome.message == "Release shop is at version 3, which is 1 again (api-1.1.0)."
     assert image(world) == _OLD
     assert statuses(world) == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
     assert "added" not in [one["metadata"]["name"] for one in world.every(kinds.CONFIG)]
@@ -72,13 +72,13 @@ def test_what_it_leaves_is_what_its_undo_sees_and_that_goes_forward_again(
 ) -> None:
     installed(world, tmp_path, program)
     outcome = world.run(action, ARGS)
-    back = Args(service="prod/api", revision="2")
+    back = RollbackArgs(service="prod/api", revision="2")
 
     plan = world.plan(action, back)
     again = world.run(action, back, plan, run="6a" * 16)
 
-    assert outcome.left.items() <= plan.seen.items()
-    assert again.unwell == ""
+    assert outcome.expected_state.items() <= plan.preconditions.items()
+    assert again.degraded == ""
     assert image(world) == _NEW
 
 
@@ -91,9 +91,9 @@ def test_a_release_that_is_stuck_gets_unstuck_by_it(world: World, tmp_path: Path
 
     stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this, ends that."
     assert stuck in plan.effect
-    assert plan.undo == ""
+    assert plan.undo_command == ""
     assert "No undo: version 3 (api-1.3.0, pending-upgrade) was never in service. Deploy it anew." in plan.effect
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert statuses(world)[-1] == (4, "deployed")
 
 
@@ -110,17 +110,19 @@ def test_a_version_that_does_not_come_up_is_told_by_helm_and_by_its_pods(
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.ended is Ended.DONE
-    assert "Helm says: " in outcome.unwell
-    assert "ImagePullBackOff" in outcome.unwell or "ErrImagePull" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert "Helm says: " in outcome.degraded
+    assert "ImagePullBackOff" in outcome.degraded or "ErrImagePull" in outcome.degraded
     assert statuses(world)[-1] == (3, "failed")
 
 
 def test_a_person_who_may_not_is_refused_by_the_cluster_itself(world: World, tmp_path: Path, program: str) -> None:
-    world.granted += [Access(verb="impersonate", group="", resource=one) for one in ("users", "groups")]
+    world.granted += [ResourceAccess(verb="impersonate", group="", resource=one) for one in ("users", "groups")]
     world.fake.rights.grant("ana@example.com", "get list", "secrets", namespace=world.namespace)
     installed(world, tmp_path, program)
-    helm = releases.tool(world, tmp_path, program).acting_as(Mapped(user="ana@example.com", groups=("sre", "a, b")))
+    helm = releases.tool(world, tmp_path, program).acting_as(
+        ClusterUser(user="ana@example.com", groups=("sre", "a, b"))
+    )
     world.places["prod/api"] = replace(world.places["prod/api"], helm=helm)
 
     with pytest.raises(Rejected, match=r"Helm refused: .*ana@example.com.*Nothing was done\.$"):
@@ -137,9 +139,9 @@ def test_a_run_is_found_again_by_the_version_that_it_made(world: World, tmp_path
     done = world.run(action, ARGS, plan)
     after = world.probe(action, ARGS, plan)
 
-    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
-    assert before.said == "Helm has no version after 2. Nothing was changed."
-    assert after.left == done.left
+    assert (before.result, after.result) == (Result.FAILED, Result.DONE)
+    assert before.message == "Helm has no version after 2. Nothing was changed."
+    assert after.expected_state == done.expected_state
 
 
 def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(world: World, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(wo
     assert "Goes away: ConfigMap added." in plan.effect
     assert "Changes: ConfigMap api, Deployment api." in plan.effect
     assert "These do not run, and undo nothing: Job api-migrate." in plan.effect
-    assert plan.undo == "rollback prod/api to 2"
+    assert plan.undo_command == "rollback prod/api to 2"
 
 
 def test_a_release_on_which_somebody_is_at_work_is_left_alone(world: World, tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_a_plan_over_which_the_release_moved_is_not_run(world: World, tmp_path: 
         world.remove(kinds.SECRET, "sh.helm.release.v1.shop.v2")
         releases.keep(world, 2, "failed", releases.objects(world, _NEW, "added"))
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(action, ARGS, plan)
 
 
@@ -211,26 +213,26 @@ def test_helms_refusal_is_shown_short_and_without_secrets_and_nothing_was_done(w
     with pytest.raises(Rejected, match=r"^Helm refused: cannot do it: ") as refused:
         world.run(action, ARGS)
 
-    assert "ghp_" not in refused.value.said
-    assert len(refused.value.said) < 500
+    assert "ghp_" not in refused.value.message
+    assert len(refused.value.message) < 500
 
 
 def test_a_program_that_is_killed_leaves_nobody_sure(world: World, tmp_path: Path) -> None:
     installed(world, tmp_path, releases.stand_in(tmp_path, "os.kill(os.getpid(), 9)"))
 
-    with pytest.raises(Unsure, match="ended by signal 9"):
+    with pytest.raises(OutcomeUnknown, match="ended by signal 9"):
         world.run(action, ARGS)
 
 
 def test_a_version_that_is_left_pending_is_for_a_person_to_look_at(world: World, tmp_path: Path) -> None:
     installed(world, tmp_path, releases.stand_in(tmp_path, "os.kill(os.getpid(), 9)"))
     plan = world.plan(action, ARGS)
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         world.run(action, ARGS, plan)
 
     releases.keep(world, 3, "pending-rollback", releases.objects(world, _OLD))
 
-    assert world.probe(action, ARGS, plan).ended is Ended.UNKNOWN
+    assert world.probe(action, ARGS, plan).result is Result.UNKNOWN
 
 
 def test_helm_s_program_that_outlives_the_bot_is_watched_to_its_end_and_what_it_brought_as_well(
@@ -245,16 +247,16 @@ def test_helm_s_program_that_outlives_the_bot_is_watched_to_its_end_and_what_it_
     def over(said: str) -> None:
         """Helm ends once it has been looked at."""
         if not seen:
-            world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", _OLD), how=How.STRATEGIC)
-            world.patch(kinds.CONFIG, "api", {"data": {"image": _OLD}}, how=How.MERGE)
+            world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", _OLD), how=PatchType.STRATEGIC)
+            world.patch(kinds.CONFIG, "api", {"data": {"image": _OLD}}, how=PatchType.MERGE)
             world.remove(kinds.SECRET, "sh.helm.release.v1.shop.v3")
             releases.keep(world, 3, "deployed", releases.objects(world, _OLD), at=now)
         seen.append(said)
 
-    outcome = action.probe(ARGS, plan, "5f" * 16, replace(world.tools, by=None, report=over))
+    outcome = action.probe(ARGS, plan, "5f" * 16, replace(world.tools, by=None, report_progress=over))
 
     assert seen[0].startswith("Helm is at version 3")
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
 
 
 def test_what_helm_brought_back_before_the_bot_died_is_watched_on(world: World, tmp_path: Path) -> None:
@@ -262,17 +264,17 @@ def test_what_helm_brought_back_before_the_bot_died_is_watched_on(world: World, 
     plan = world.plan(action, ARGS)
     releases.keep(world, 3, "deployed", releases.objects(world, _OLD))
     world.fake.broken_images.add(_OLD)
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", _OLD), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", _OLD), how=PatchType.STRATEGIC)
     world.clock.by = timedelta(seconds=30)
 
     outcome = world.probe(action, ARGS, plan)
 
-    assert outcome.ended is Ended.DONE
-    assert "That is so " in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert "That is so " in outcome.degraded
 
 
 def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: World, tmp_path: Path) -> None:
-    class Failing(Helm):
+    class Failing(HelmClient):
         def roll_back(self, *_: Any, **__: Any) -> str:
             releases.keep(world, 3, "pending-rollback", releases.objects(world, _OLD))
             return "pre-rollback hooks failed: job failed."
@@ -282,19 +284,19 @@ def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: Worl
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.ended is Ended.DONE
-    assert outcome.unwell.startswith("Helm says: pre-rollback hooks failed: job failed.")
+    assert outcome.result is Result.DONE
+    assert outcome.degraded.startswith("Helm says: pre-rollback hooks failed: job failed.")
     at = releases.LONG_AGO + timedelta(minutes=15)
     left = (
         f"ask for a rollback from {at:%H:%M} UTC on, or run `helm rollback shop 1 --namespace {world.namespace}` now."
     )
-    assert f"Version 3 is left pending-rollback, in which Helm refuses every upgrade: {left}" in outcome.unwell
+    assert f"Version 3 is left pending-rollback, in which Helm refuses every upgrade: {left}" in outcome.degraded
 
 
 def test_helm_that_says_done_and_made_nothing_is_for_a_person(world: World, tmp_path: Path) -> None:
     installed(world, tmp_path, releases.stand_in(tmp_path, "sys.exit(0)"))
 
-    assert world.run(action, ARGS).ended is Ended.UNKNOWN
+    assert world.run(action, ARGS).result is Result.UNKNOWN
 
 
 def test_the_program_gets_its_words_and_little_of_the_environment(
@@ -308,7 +310,7 @@ def test_the_program_gets_its_words_and_little_of_the_environment(
     section = ClusterSettings(
         kubeconfig="/etc/vakhta/kubeconfig", context="main", helm=releases.stand_in(tmp_path, record)
     )
-    helm = Helm(section).acting_as(Mapped(user="ana@example.com", groups=("sre", "a, b")))
+    helm = HelmClient(section).acting_as(ClusterUser(user="ana@example.com", groups=("sre", "a, b")))
 
     said = helm.roll_back("shop", "prod", 7, patience=timedelta(minutes=11))
 
@@ -327,7 +329,7 @@ def test_within_its_own_cluster_no_kubeconfig_of_anybodys_is_read(tmp_path: Path
     told = tmp_path / "told.json"
     record = f"json.dump([sys.argv[1:], os.environ['KUBECONFIG']], open({str(told)!r}, 'w'))"
 
-    Helm(ClusterSettings(helm=releases.stand_in(tmp_path, record))).roll_back(
+    HelmClient(ClusterSettings(helm=releases.stand_in(tmp_path, record))).roll_back(
         "shop", "prod", 7, patience=timedelta(minutes=1)
     )
 
@@ -340,7 +342,7 @@ def test_within_its_own_cluster_no_kubeconfig_of_anybodys_is_read(tmp_path: Path
     ("release", "namespace"), [("--help", "prod"), ("shop;ls", "prod"), ("", "prod"), ("shop", "-n")]
 )
 def test_what_is_no_name_is_never_given_to_the_program(tmp_path: Path, release: str, namespace: str) -> None:
-    helm = Helm(ClusterSettings(helm=releases.stand_in(tmp_path, "sys.exit('never to be run')")))
+    helm = HelmClient(ClusterSettings(helm=releases.stand_in(tmp_path, "sys.exit('never to be run')")))
 
     with pytest.raises(Rejected, match="is no name of a release"):
         helm.roll_back(release, namespace, 1, patience=timedelta(minutes=1))
@@ -361,18 +363,18 @@ def test_secrets_that_cannot_be_read_after_helm_ran_are_no_refusal(world: World,
     blind = Blind(world, after=2)
     world.places["prod/api"] = replace(world.places["prod/api"], cluster=blind)
 
-    with pytest.raises(Unsure, match="cannot be read"):
+    with pytest.raises(OutcomeUnknown, match="cannot be read"):
         run(ARGS, plan, "5f" * 16, ANA, world.tools)
 
 
-class Blind(Kubernetes):
+class Blind(KubernetesClient):
     """Reads Secrets once, and not again."""
 
     def __init__(self, world: World, *, after: int) -> None:
         super().__init__(world.bot.name, world.bot._section)
         self._left = after
 
-    def find(self, kind: Kind, namespace: str, **more: str) -> Sequence[Thing]:
+    def find(self, kind: ResourceKind, namespace: str, **more: str) -> Sequence[KubernetesObject]:
         self._left -= kind == kinds.SECRET
         if kind == kinds.SECRET and self._left < 1:
             raise Rejected("Cluster main answered 403. Nothing was done.", code="no_entry", status=403)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import How, Ref, Thing
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, ObjectRef, PatchType
 from bot.ports import Rejected
-from bot.tools.cluster import Kubernetes
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import grants, kinds
-from commands.rollback import Args, action
-from commands.scale import Args as ScaleArgs
+from commands.rollback import RollbackArgs, action
+from commands.scale import ScaleArgs
 from commands.scale import action as scale
 from tests.cluster import manifests, releases
 from tests.cluster.manifests import ONE, THREE, TWO
@@ -27,7 +27,7 @@ from tests.cluster.releases import Shop
 from tests.cluster.world import World
 from tests.late import GO_IS_BEHIND
 
-BACK = Args(service="prod/api", revision="1")
+BACK = RollbackArgs(service="prod/api", revision="1")
 KEEPING = replace(BACK, replicas="keep")
 FORCING = replace(BACK, conflicts="force")
 _SCALED_BY = "5c" * 16
@@ -53,7 +53,7 @@ def deployed(world: World, place: Path, run: str, **more: Any) -> Shop:
     world.needs_pods()
     shop = Shop(world, place, run)
     world.place(helm=releases.tool(world, place, run), soak=timedelta(seconds=2))
-    world.granted += grants.keeping_replicas(world.ref(kinds.DEPLOYMENT, "api"))
+    world.granted += grants.keep_replicas_grants(world.ref(kinds.DEPLOYMENT, "api"))
     shop.deploy(image=ONE)
     shop.deploy(image=TWO, **more)
     up(world, 2)
@@ -76,7 +76,7 @@ def up(world: World, count: int) -> None:
 def scaled(world: World, count: int) -> None:
     """By the bot, in the middle of an incident."""
     outcome = world.run(scale, ScaleArgs(service="prod/api", replicas=count), run=_SCALED_BY)
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
 
 
 def replicas(world: World) -> int:
@@ -92,16 +92,16 @@ def statuses(world: World) -> Sequence[tuple[int, str]]:
     return sorted((int(labels["version"]), labels["status"]) for labels in kept)
 
 
-def refused(world: World, args: Args) -> str:
+def refused(world: World, args: RollbackArgs) -> str:
     with pytest.raises(Rejected) as caught:
         world.plan(action, args)
-    assert "Nothing was done." in caught.value.said
-    return str(caught.value.said)
+    assert "Nothing was done." in caught.value.message
+    return str(caught.value.message)
 
 
-def done(world: World, args: Args, plan: Plan | None = None) -> Outcome:
+def done(world: World, args: RollbackArgs, plan: Plan | None = None) -> Outcome:
     outcome = world.run(action, args, plan)
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     return outcome
 
 
@@ -129,8 +129,8 @@ def test_replicas_that_are_to_stay_stay_with_either_helm_and_with_the_undo(
 
     assert any("keeps its 4 replicas" in line and "Pods may go in between." in line for line in plan.effect)
     assert (replicas(world), image(world)) == (4, ONE)
-    assert outcome.said == "Release shop is at version 3, which is 1 again (api-1.0.0)."
-    assert plan.undo == "rollback prod/api to 2 replicas keep"
+    assert outcome.message == "Release shop is at version 3, which is 1 again (api-1.0.0)."
+    assert plan.undo_command == "rollback prod/api to 2 replicas keep"
 
     done(world, replace(KEEPING, revision="2"))
 
@@ -260,10 +260,10 @@ def test_a_rollback_that_stops_half_way_is_told_by_what_is_there(world: World, t
     found = world.probe(action, BACK, plan)
 
     for one in (outcome, found):
-        assert one.said == "Release shop is not back at version 1: version 3 is failed, and half of it stands."
-        assert "Not as version 1 has it: Deployment api (.spec.replicas is 4, not 2" in one.unwell
-        assert "As that has it: ConfigMap api." in one.unwell
-    assert "Apply failed with 1 conflict" in outcome.unwell
+        assert one.message == "Release shop is not back at version 1: version 3 is failed, and half of it stands."
+        assert "Not as version 1 has it: Deployment api (.spec.replicas is 4, not 2" in one.degraded
+        assert "As that has it: ConfigMap api." in one.degraded
+    assert "Apply failed with 1 conflict" in outcome.degraded
     assert (replicas(world), image(world)) == (4, TWO)
 
 
@@ -271,18 +271,18 @@ def test_what_helm_calls_done_and_is_not_is_told_too(world: World, tmp_path: Pat
     deployed(world, tmp_path, helm_3)
     plan = world.plan(action, BACK)
     world.run(action, BACK, plan)
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", THREE), how=How.STRATEGIC, by="somebody")
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", THREE), how=PatchType.STRATEGIC, by="somebody")
     up(world, 2)
 
     found = world.probe(action, BACK, plan)
 
-    assert found.said == "Release shop is not back at version 1: version 3 is deployed, and half of it stands."
-    assert f'.spec.template.spec.containers[name="api"].image is {THREE}, not {ONE}' in found.unwell
+    assert found.message == "Release shop is not back at version 1: version 3 is deployed, and half of it stands."
+    assert f'.spec.template.spec.containers[name="api"].image is {THREE}, not {ONE}' in found.degraded
 
 
 def test_images_set_by_hand_are_told_before_they_go(world: World, tmp_path: Path, helm_3: str) -> None:
     deployed(world, tmp_path, helm_3)
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", THREE), how=How.STRATEGIC, by="somebody")
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", THREE), how=PatchType.STRATEGIC, by="somebody")
 
     plan = world.plan(action, BACK)
 
@@ -323,10 +323,12 @@ def test_an_undo_that_was_to_keep_replicas_is_no_failure_where_none_are_to_keep(
     assert said in plan.effect
 
 
-class Untried(Kubernetes):
+class Untried(KubernetesClient):
     """A cluster with a webhook that takes no dry run: each is refused with 400."""
 
-    def patch(self, ref: Ref, patch: object, *, how: How, by: str, sub: str = "", dry: bool = False) -> Thing:
+    def patch(
+        self, ref: ObjectRef, patch: object, *, how: PatchType, by: str, sub: str = "", dry: bool = False
+    ) -> KubernetesObject:
         if dry:
             raise Rejected("admission webhook does not support dry run", status=400)
         return super().patch(ref, patch, how=how, by=by, sub=sub, dry=dry)
@@ -342,7 +344,7 @@ def test_what_could_not_be_compared_is_said_before_and_after(world: World, tmp_p
 
     named = f"ConfigMap {world.namespace}/api, Deployment {world.namespace}/api"
     assert f"Whether Helm stops half-way at these is not known: {named}." in plan.effect
-    assert outcome.said.endswith("Not compared with what is there: ConfigMap api, Deployment api.")
+    assert outcome.message.endswith("Not compared with what is there: ConfigMap api, Deployment api.")
 
 
 def test_an_upgrade_that_was_killed_is_got_unstuck_although_it_dropped_what_is_still_there(

@@ -6,25 +6,25 @@ from dataclasses import replace
 
 import pytest
 
-from bot.acting import Moved
-from bot.clusters import How, Thing
+from bot.acting import Conflict
+from bot.clusters import KubernetesObject, PatchType
 from bot.workloads import kinds, marks
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.revising import image_of, settled
 from tests.cluster.world import World
 from tests.house import ANA
 
-ARGS = Args(service="prod/api")
+ARGS = RollbackArgs(service="prod/api")
 _FIRST, _SECOND = "5c" * 16, "6d" * 16
 
 
-def applied(world: World, image: str) -> Thing:
+def applied(world: World, image: str) -> KubernetesObject:
     """`kubectl apply --server-side`."""
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"}}
     said = {**body, **manifests.deployment(replicas=2, image=image)}
-    return world.admin.patch(world.ref(kinds.DEPLOYMENT, "api"), said, how=How.APPLY, by="kubectl")
+    return world.admin.patch(world.ref(kinds.DEPLOYMENT, "api"), said, how=PatchType.APPLY, by="kubectl")
 
 
 def test_kubectl_is_told_of_a_conflict_over_a_rollback_and_of_none_after_its_undo(world: World) -> None:
@@ -35,18 +35,18 @@ def test_kubectl_is_told_of_a_conflict_over_a_rollback_and_of_none_after_its_und
         settled(world)
 
     plan = world.plan(action, ARGS)
-    assert world.run(action, ARGS, plan, run=_FIRST).unwell == ""
+    assert world.run(action, ARGS, plan, run=_FIRST).degraded == ""
 
     said = "kubectl keeps it by server-side apply, and is told of a conflict until it forces that, or this is undone."
     assert said in plan.effect
-    with pytest.raises(Moved, match=r"conflict with \"vakhta-5c5c.*\.image"):
+    with pytest.raises(Conflict, match=r"conflict with \"vakhta-5c5c.*\.image"):
         applied(world, THREE)
 
-    tools = replace(world.tools, undoes=_FIRST)
-    back = Args(service="prod/api", revision=plan.undo.rpartition(" ")[2])
+    tools = replace(world.tools, undo_of=_FIRST)
+    back = RollbackArgs(service="prod/api", revision=plan.undo_command.rpartition(" ")[2])
     undo = action.plan(back, tools)
     outcome = action.run(back, undo, _SECOND, ANA, tools)
 
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), _SECOND)
     assert image_of(applied(world, THREE)) == THREE

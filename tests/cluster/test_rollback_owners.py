@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
+from bot.acting import Conflict
 from bot.acts import Plan
 from bot.ports import Rejected
 from bot.workloads import kinds
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deployed
 from tests.cluster.world import World
 
-ARGS = Args(service="prod/api")
+ARGS = RollbackArgs(service="prod/api")
 _TEMPLATE = {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [{"name": "api", "image": ONE}]}}
 _SPEC = {"replicas": 0, "selector": {"matchLabels": {"app": "api"}}, "template": _TEMPLATE}
 _FLUX = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
@@ -29,7 +29,7 @@ def placed(world: World, **metadata: Any) -> None:
 def refusal(world: World) -> str:
     with pytest.raises(Rejected) as refused:
         world.plan(action, ARGS)
-    return refused.value.said
+    return refused.value.message
 
 
 def test_what_flux_keeps_is_refused_and_it_is_said_what_to_do(world: World) -> None:
@@ -73,16 +73,16 @@ def test_a_label_that_only_may_be_argo_cd_s_is_nobody_s_where_no_application_has
 
 def test_a_plan_whose_workload_changed_hands_is_not_run(world: World) -> None:
     placed(world)
-    plan = Plan(target="prod/api", effect=(), radius="", seen={"way": "deployment"})
+    plan = Plan(target="prod/api", effect=(), blast_radius="", preconditions={"way": "deployment"})
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"labels": _FLUX}})
 
-    with pytest.raises((Moved, Rejected), match="is kept by Flux"):
+    with pytest.raises((Conflict, Rejected), match="is kept by Flux"):
         world.run(action, ARGS, plan)
 
 
 def test_a_plan_of_a_way_that_is_gone_is_not_run(world: World) -> None:
     placed(world)
-    plan = Plan(target="prod/api", effect=(), radius="", seen={"way": "by carrier pigeon"})
+    plan = Plan(target="prod/api", effect=(), blast_radius="", preconditions={"way": "by carrier pigeon"})
 
     with pytest.raises(Rejected, match="no longer knows the way"):
         world.run(action, ARGS, plan)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended, Plan
-from bot.clusters import Kind, Thing
+from bot.acting import Conflict
+from bot.acts import Plan, Result
+from bot.clusters import KubernetesObject, ResourceKind
 from bot.ports import Rejected
 from bot.workloads import kinds, marks
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.revising import deploy, deployed, image_of, restart, settled
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
 
-ARGS = Args(service="prod/api")
+ARGS = RollbackArgs(service="prod/api")
 SETS = pytest.mark.parametrize("kind", [kinds.STATEFULSET, kinds.DAEMONSET], ids=lambda kind: kind.title)
 
 
-def image(world: World, kind: Kind = kinds.STATEFULSET) -> str:
+def image(world: World, kind: ResourceKind = kinds.STATEFULSET) -> str:
     return image_of(world.get(kind, "api"))
 
 
-def pods(world: World) -> list[Thing]:
+def pods(world: World) -> list[KubernetesObject]:
     return [one for one in world.every(kinds.POD) if not one["metadata"].get("deletionTimestamp")]
 
 
@@ -42,7 +42,7 @@ def told(plan: Plan) -> str:
 
 
 @SETS
-def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kind: Kind) -> None:
+def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kind: ResourceKind) -> None:
     deployed(world, ONE, TWO, kind=kind)
     before = world.get(kind, "api")
 
@@ -52,7 +52,11 @@ def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kin
     now = world.get(kind, "api")
     assert f"{kind.title} {world.namespace}/api goes from revision 2 (" in plan.effect[1]
     assert f"Container api: {TWO} -> {ONE}." in plan.effect
-    assert (outcome.ended, outcome.unwell, outcome.left) == (Ended.DONE, "", {"template": plan.seen["goal"]})
+    assert (outcome.result, outcome.degraded, outcome.expected_state) == (
+        Result.DONE,
+        "",
+        {"template": plan.preconditions["goal"]},
+    )
     assert image_of(now) == ONE
     assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {ONE}
     assert {**now["spec"], "template": None} == {**before["spec"], "template": None}
@@ -60,13 +64,13 @@ def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kin
 
 
 @SETS
-def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: World, kind: Kind) -> None:
+def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: World, kind: ResourceKind) -> None:
     deployed(world, ONE, TWO, kind=kind)
     restart(world, "2026-11-24T03:00:00Z", kind=kind)
 
     plan = world.plan(action, ARGS)
     world.run(action, ARGS, plan)
-    back = Args(service="prod/api", revision=plan.undo.rpartition(" ")[2])
+    back = RollbackArgs(service="prod/api", revision=plan.undo_command.rpartition(" ")[2])
     again = world.plan(action, back)
     world.run(action, back, again)
 
@@ -77,22 +81,22 @@ def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: 
 
 
 @SETS
-def test_what_another_has_changed_since_is_not_overwritten(world: World, kind: Kind) -> None:
+def test_what_another_has_changed_since_is_not_overwritten(world: World, kind: ResourceKind) -> None:
     deployed(world, ONE, TWO, kind=kind)
     plan = world.plan(action, ARGS)
     cluster = Wedged(world, before=lambda: deploy(world, THREE, kind=kind))
     world.place(kind=kind, cluster=cluster)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(action, ARGS, plan)
-    with pytest.raises(Moved, match="went from"):
+    with pytest.raises(Conflict, match="went from"):
         world.run(action, ARGS, plan)
 
     assert (image(world, kind), cluster.patched) == (THREE, 1)
 
 
 @SETS
-def test_a_process_that_dies_after_its_write_is_found_to_have_written(world: World, kind: Kind) -> None:
+def test_a_process_that_dies_after_its_write_is_found_to_have_written(world: World, kind: ResourceKind) -> None:
     deployed(world, ONE, TWO, kind=kind)
     plan = world.plan(action, ARGS)
     before = world.probe(action, ARGS, plan)
@@ -102,7 +106,7 @@ def test_a_process_that_dies_after_its_write_is_found_to_have_written(world: Wor
         world.run(action, ARGS, plan)
     settled(world, kind)
 
-    assert (before.ended, world.probe(action, ARGS, plan).ended) == (Ended.FAILED, Ended.DONE)
+    assert (before.result, world.probe(action, ARGS, plan).result) == (Result.FAILED, Result.DONE)
 
 
 def test_a_statefulset_that_hangs_on_a_broken_pod_gets_rid_of_that_one_alone(world: World) -> None:
@@ -116,8 +120,8 @@ def test_a_statefulset_that_hangs_on_a_broken_pod_gets_rid_of_that_one_alone(wor
     outcome = world.run(action, ARGS, plan)
 
     assert "pods of other revisions that are not ready then are deleted, at most 3." in told(plan)
-    assert (outcome.unwell, cluster.deleted) == ("", ["api-2"])
-    assert outcome.said.endswith("Deleted: api-2.")
+    assert (outcome.degraded, cluster.deleted) == ("", ["api-2"])
+    assert outcome.message.endswith("Deleted: api-2.")
     assert well <= {one["metadata"]["uid"] for one in pods(world)}
     assert image(world) == ONE
 
@@ -128,10 +132,10 @@ def test_a_statefulset_that_hangs_on_an_older_mistake_gets_rid_of_that_too(world
     deploy(world, THREE, kind=kinds.STATEFULSET)
     one = next(each for each in world.every(kinds.REVISION) if ONE in str(each["data"]))
 
-    outcome = world.run(action, Args(service="prod/api", revision=one["metadata"]["name"]))
+    outcome = world.run(action, RollbackArgs(service="prod/api", revision=one["metadata"]["name"]))
 
-    assert (outcome.unwell, image(world)) == ("", ONE)
-    assert outcome.said.endswith("Deleted: api-2.")
+    assert (outcome.degraded, image(world)) == ("", ONE)
+    assert outcome.message.endswith("Deleted: api-2.")
 
 
 def test_pods_that_are_ready_are_left_to_the_controller(world: World) -> None:
@@ -157,8 +161,8 @@ def test_a_run_that_died_before_it_deleted_says_which_pods_hold_it_up(world: Wor
 
     found = world.probe(action, ARGS, plan)
 
-    assert found.ended is Ended.DONE
-    assert found.unwell == "It waits for pods that have to be deleted first: api-2."
+    assert found.result is Result.DONE
+    assert found.degraded == "It waits for pods that have to be deleted first: api-2."
 
 
 def test_where_the_bot_may_not_delete_pods_it_says_so_before_any_yes(world: World) -> None:
@@ -179,7 +183,7 @@ def test_pods_that_come_all_at_once_are_never_deleted_by_us(world: World) -> Non
     outcome = world.run(action, ARGS, plan)
 
     assert "deleted" not in told(plan)
-    assert (outcome.unwell, cluster.deleted) == ("", [])
+    assert (outcome.degraded, cluster.deleted) == ("", [])
 
 
 def test_pods_below_the_partition_stay_and_the_plan_says_so(world: World) -> None:
@@ -192,7 +196,7 @@ def test_pods_below_the_partition_stay_and_the_plan_says_so(world: World) -> Non
     outcome = world.run(action, ARGS, plan)
 
     assert "Its partition is 2: pods below api-2 do not move." in told(plan)
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {ONE}
 
 
@@ -204,13 +208,13 @@ def test_a_quota_that_keeps_its_pods_away_is_why_it_is_not_well(world: World) ->
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.ended is Ended.DONE
-    assert "; FailedCreate, " in outcome.unwell
-    assert "exceeded quota: tight" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert "; FailedCreate, " in outcome.degraded
+    assert "exceeded quota: tight" in outcome.degraded
 
 
 @SETS
-def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world: World, kind: Kind) -> None:
+def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world: World, kind: ResourceKind) -> None:
     deployed(world, ONE, kind=kind, updateStrategy={"type": "OnDelete"})
     deploy(world, TWO, kind=kind)
     world.until(lambda: len(world.every(kinds.REVISION)) == 2, "both revisions are kept")
@@ -220,7 +224,7 @@ def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world
     outcome = world.run(action, ARGS, plan)
 
     assert "Its update strategy is OnDelete: no pod moves until somebody deletes it." in told(plan)
-    assert outcome.said.endswith("each pod gets it once it is deleted.")
+    assert outcome.message.endswith("each pod gets it once it is deleted.")
     assert (image(world, kind), {one["metadata"]["uid"] for one in pods(world)}) == (ONE, before)
 
 
@@ -233,4 +237,4 @@ def test_pods_of_what_somebody_deploys_meanwhile_are_not_deleted(world: World) -
     outcome = world.run(action, ARGS)
 
     assert (cluster.deleted, image(world)) == ([], THREE)
-    assert outcome.unwell == "Its template was changed since by somebody."
+    assert outcome.degraded == "Its template was changed since by somebody."

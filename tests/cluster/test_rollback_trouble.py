@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acting import Moved, Unsure
-from bot.acts import Ended
+from bot.acting import Conflict, OutcomeUnknown
+from bot.acts import Result
 from bot.ports import Rejected
 from bot.workloads import kinds, status
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
 from tests.cluster.revising import deploy, deployed, image_of
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
 
-ARGS = Args(service="prod/api")
+ARGS = RollbackArgs(service="prod/api")
 _ONE_BY_ONE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
@@ -29,7 +29,7 @@ def test_who_deploys_between_the_last_look_and_the_write_is_not_overwritten(worl
     cluster = Wedged(world, before=lambda: deploy(world, THREE))
     world.place(cluster=cluster)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(action, ARGS, plan)
 
     assert (image(world), cluster.patched) == (THREE, 1)
@@ -45,7 +45,7 @@ def test_a_deployment_of_the_same_name_that_came_meanwhile_is_another_one(world:
     plan = world.plan(action, ARGS)
     world.place(cluster=Wedged(world, before=replaced))
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(action, ARGS, plan)
 
     assert image(world) == TWO
@@ -70,11 +70,11 @@ def test_who_only_scales_between_the_last_look_and_the_write_is_no_hindrance(wor
 
     outcome = world.run(action, ARGS, plan)
 
-    assert (outcome.unwell, image(world)) == ("", ONE)
+    assert (outcome.degraded, image(world)) == ("", ONE)
     assert world.get(kinds.DEPLOYMENT, "api")["status"]["updatedReplicas"] == 4
 
 
-@pytest.mark.parametrize("end", [Unsure("no answer"), Died()], ids=["the answer is lost", "the process dies"])
+@pytest.mark.parametrize("end", [OutcomeUnknown("no answer"), Died()], ids=["the answer is lost", "the process dies"])
 def test_a_write_of_which_nobody_heard_is_found_and_not_sent_again(world: World, end: BaseException) -> None:
     deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
@@ -85,8 +85,8 @@ def test_a_write_of_which_nobody_heard_is_found_and_not_sent_again(world: World,
         world.run(action, ARGS, plan)
     found = world.probe(action, ARGS, plan)
 
-    assert (found.ended, cluster.patched, image(world)) == (Ended.DONE, 1, ONE)
-    assert found.left == {"template": plan.seen["goal"]}
+    assert (found.result, cluster.patched, image(world)) == (Result.DONE, 1, ONE)
+    assert found.expected_state == {"template": plan.preconditions["goal"]}
 
 
 def test_a_process_that_dies_before_the_write_has_done_nothing(world: World) -> None:
@@ -100,7 +100,7 @@ def test_a_process_that_dies_before_the_write_has_done_nothing(world: World) -> 
     with pytest.raises(Died):
         world.run(action, ARGS, plan)
 
-    assert (world.probe(action, ARGS, plan).ended, image(world)) == (Ended.FAILED, TWO)
+    assert (world.probe(action, ARGS, plan).result, image(world)) == (Result.FAILED, TWO)
 
 
 def test_a_run_that_somebody_has_deployed_over_is_still_found_by_its_annotation(world: World) -> None:
@@ -109,7 +109,7 @@ def test_a_run_that_somebody_has_deployed_over_is_still_found_by_its_annotation(
     world.run(action, ARGS, plan)
     deploy(world, THREE)
 
-    assert world.probe(action, ARGS, plan).ended is Ended.DONE
+    assert world.probe(action, ARGS, plan).result is Result.DONE
 
 
 def test_an_image_that_is_gone_from_its_registry_is_told_at_once(world: World) -> None:
@@ -119,9 +119,9 @@ def test_an_image_that_is_gone_from_its_registry_is_told_at_once(world: World) -
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.ended is Ended.DONE
-    assert "container api: " in outcome.unwell
-    assert "ImagePull" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert "container api: " in outcome.degraded
+    assert "ImagePull" in outcome.degraded
     assert (world.clock.at - began).total_seconds() < 120
 
 
@@ -135,7 +135,7 @@ def test_pods_of_the_revision_that_is_left_may_be_as_broken_as_they_like(world: 
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, outcome.unwell, image(world)) == (Ended.DONE, "", ONE)
+    assert (outcome.result, outcome.degraded, image(world)) == (Result.DONE, "", ONE)
 
 
 def test_where_no_history_is_kept_there_is_no_undo_and_the_plan_says_so(world: World) -> None:
@@ -147,7 +147,7 @@ def test_where_no_history_is_kept_there_is_no_undo_and_the_plan_says_so(world: W
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert (plan.undo, outcome.unwell, image(world)) == ("", "", ONE)
+    assert (plan.undo_command, outcome.degraded, image(world)) == ("", "", ONE)
     assert plan.effect[-1] == "There is no undo: what it asks for now is kept nowhere else."
     assert len(world.every(kinds.REPLICASET)) == 1
 
@@ -158,7 +158,7 @@ def test_a_container_that_crashes_again_and_again_is_named(world: World) -> None
 
     outcome = world.run(action, ARGS)
 
-    assert "container api: CrashLoopBackOff" in outcome.unwell
+    assert "container api: CrashLoopBackOff" in outcome.degraded
 
 
 def test_a_deployment_whose_pods_a_quota_keeps_away_is_not_well_and_says_why(world: World) -> None:
@@ -170,9 +170,9 @@ def test_a_deployment_whose_pods_a_quota_keeps_away_is_not_well_and_says_why(wor
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, image(world)) == (Ended.DONE, ONE)
-    assert "exceeded quota: tight" in outcome.unwell
-    assert outcome.unwell.endswith("after the change.")
+    assert (outcome.result, image(world)) == (Result.DONE, ONE)
+    assert "exceeded quota: tight" in outcome.degraded
+    assert outcome.degraded.endswith("after the change.")
 
 
 def test_a_rollback_that_makes_no_progress_in_time_says_so_and_why(world: World) -> None:
@@ -183,8 +183,8 @@ def test_a_rollback_that_makes_no_progress_in_time_says_so_and_why(world: World)
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.unwell.startswith("It made no progress in time: ReplicaSet")
-    assert "Unschedulable, 0/1 nodes are available: 1 Too many pods" in outcome.unwell
+    assert outcome.degraded.startswith("It made no progress in time: ReplicaSet")
+    assert "Unschedulable, 0/1 nodes are available: 1 Too many pods" in outcome.degraded
 
 
 def test_a_deadline_that_the_revision_before_has_missed_is_not_held_against_the_one_gone_back_to(world: World) -> None:
@@ -198,7 +198,7 @@ def test_a_deadline_that_the_revision_before_has_missed_is_not_held_against_the_
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.unwell, image(world)) == ("", ONE)
+    assert (outcome.degraded, image(world)) == ("", ONE)
 
 
 def test_who_takes_the_rollback_back_while_it_is_watched_is_told_and_it_is_not_called_done(world: World) -> None:
@@ -207,5 +207,5 @@ def test_who_takes_the_rollback_back_while_it_is_watched_is_told_and_it_is_not_c
 
     outcome = world.run(action, ARGS)
 
-    assert (outcome.ended, image(world)) == (Ended.DONE, TWO)
-    assert outcome.unwell == "Its template was changed since by somebody."
+    assert (outcome.result, image(world)) == (Result.DONE, TWO)
+    assert outcome.degraded == "Its template was changed since by somebody."

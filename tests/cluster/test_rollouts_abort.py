@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended
-from bot.clusters import Ref, Thing
+from bot.acting import Conflict
+from bot.acts import Result
+from bot.clusters import KubernetesObject, ObjectRef
 from bot.ports import Rejected
 from bot.workloads import kinds
-from bot.workloads.promoting import Change
-from bot.workloads.rollout_acts import looked, written
+from bot.workloads.promoting import RolloutWrite
+from bot.workloads.rollout_acts import observe, write
 from bot.workloads.rollouts import LOOK_AGAIN, Phase
-from commands.abort import Args
+from commands.abort import AbortArgs
 from commands.abort import action as abort
-from commands.pause import Args as Halt
+from commands.pause import PauseArgs as Halt
 from commands.pause import action as pause
-from commands.promote import Args as Promotion
+from commands.promote import PromoteArgs as Promotion
 from commands.promote import action as promote
-from commands.resume import Args as Again
+from commands.resume import ResumeArgs as Again
 from commands.resume import action as resume
-from commands.retry import Args as Once
+from commands.retry import RetryArgs as Once
 from commands.retry import action as retry
 from tests.cluster.manifests import THREE, deployment
 from tests.cluster.rollouts import (
@@ -43,14 +43,14 @@ from tests.cluster.rollouts import (
 from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
 
-_API = Args(service="prod/api")
+_API = AbortArgs(service="prod/api")
 _RETRY, _PAUSE, _RESUME = Once(service="prod/api"), Halt(service="prod/api"), Again(service="prod/api")
 
 
 def code(world: World, action: Any, args: object) -> str:
     with pytest.raises(Rejected) as why:
         action.plan(args, world.tools)
-    assert "Nothing was done." in why.value.said
+    assert "Nothing was done." in why.value.message
     return why.value.code
 
 
@@ -60,13 +60,13 @@ def test_an_abort_gives_all_traffic_back_and_says_that_it_stays_degraded(world: 
     plan = world.plan(abort, _API)
     outcome = world.run(abort, _API, plan)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.aborted, now.step, now.weight, now.phase) == (True, 0, 0, Phase.DEGRADED)
     assert now.message.startswith("RolloutAborted: Rollout aborted update to revision 2")
     world.until(lambda: not pods_of(world, before.current), "no pod of the version that was given up")
     assert len(pods_of(world, before.stable)) == 4
-    assert (plan.undo, plan.check) == ("retry prod/api", "")
+    assert (plan.undo_command, plan.check) == ("retry prod/api", "")
     assert any("Argo Rollouts calls it degraded" in line for line in plan.effect)
 
 
@@ -78,11 +78,11 @@ def test_what_was_aborted_is_tried_again_from_its_first_step(world: World) -> No
     plan = world.plan(retry, _RETRY)
     outcome = world.run(retry, _RETRY, plan, run="7d" * 16)
 
-    assert {name: plan.seen[name] for name in aborted.left} == dict(aborted.left)
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert {name: plan.preconditions[name] for name in aborted.expected_state} == dict(aborted.expected_state)
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.aborted, now.step, now.phase, now.current) == (False, 1, Phase.PAUSED, before.current)
-    assert plan.undo == "abort prod/api"
+    assert plan.undo_command == "abort prod/api"
 
 
 def test_the_undo_of_a_promotion_sees_what_the_promotion_left(world: World) -> None:
@@ -91,7 +91,7 @@ def test_the_undo_of_a_promotion_sees_what_the_promotion_left(world: World) -> N
 
     plan = world.plan(abort, _API)
 
-    assert {name: plan.seen[name] for name in done.left} == dict(done.left)
+    assert {name: plan.preconditions[name] for name in done.expected_state} == dict(done.expected_state)
 
 
 def test_what_is_not_aborted_is_not_retried_and_what_is_aborted_is_not_aborted_again(world: World) -> None:
@@ -116,7 +116,7 @@ def test_an_abort_that_died_after_its_write_is_found_again(world: World) -> None
 
     after = world.probe(abort, _API, plan)
 
-    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+    assert (before.result, after.result) == (Result.FAILED, Result.DONE)
 
 
 def test_an_abort_after_an_analysis_that_could_not_tell_takes_the_pods_out_as_well(world: World) -> None:
@@ -127,7 +127,7 @@ def test_an_abort_after_an_analysis_that_could_not_tell_takes_the_pods_out_as_we
 
     outcome = world.run(abort, _API)
 
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     world.until(lambda: not pods_of(world, before.current), "no pod of the version that was given up")
 
 
@@ -152,11 +152,11 @@ def test_who_pauses_halts_it_and_resume_lets_it_go_on(world: World) -> None:
     back = world.plan(resume, _RESUME)
     outcome = world.run(resume, _RESUME, back, run="6e" * 16)
 
-    assert (paused.unwell, halted.halted, halted.message) == ("", True, "manually paused")
-    assert plan.undo == "resume prod/api"
-    assert {name: back.seen[name] for name in paused.left} == dict(paused.left)
-    assert (outcome.unwell, state(world).halted, state(world).step) == ("", False, 1)
-    assert back.undo == "pause prod/api"
+    assert (paused.degraded, halted.halted, halted.message) == ("", True, "manually paused")
+    assert plan.undo_command == "resume prod/api"
+    assert {name: back.preconditions[name] for name in paused.expected_state} == dict(paused.expected_state)
+    assert (outcome.degraded, state(world).halted, state(world).step) == ("", False, 1)
+    assert back.undo_command == "pause prod/api"
 
 
 def test_while_it_is_paused_by_hand_nothing_else_is_done_to_it(world: World) -> None:
@@ -174,7 +174,7 @@ def test_a_pause_that_died_after_its_write_is_found_again_by_its_annotation(worl
     world.run(pause, _PAUSE, plan)
     world.merge(kinds.ROLLOUT, "api", {"spec": {"paused": False}})
 
-    assert world.probe(pause, _PAUSE, plan).ended is Ended.DONE
+    assert world.probe(pause, _PAUSE, plan).result is Result.DONE
 
 
 def test_what_moved_since_the_plan_is_not_aborted(world: World) -> None:
@@ -184,7 +184,7 @@ def test_what_moved_since_the_plan_is_not_aborted(world: World) -> None:
     deploy(world, THREE)
     world.until(lambda: state(world).observed and state(world).current != before, "its controller has seen that")
 
-    with pytest.raises(Moved, match="template: "):
+    with pytest.raises(Conflict, match="template: "):
         world.run(abort, _API, plan)
 
 
@@ -207,7 +207,7 @@ def test_a_plan_to_stop_it_holds_however_far_it_gets_and_is_scaled_meanwhile(
     world.until(lambda: rests_at(world, 5), "all of it is done")
 
     assert world.plan(action, args) == plan
-    assert world.run(action, args, plan).unwell == ""
+    assert world.run(action, args, plan).degraded == ""
 
 
 def test_a_plan_to_promote_it_holds_while_an_autoscaler_changes_how_many_there_are(world: World) -> None:
@@ -224,7 +224,7 @@ def test_what_somebody_else_has_paused_is_not_taken_for_the_work_of_a_run_that_d
     plan = world.plan(pause, _PAUSE)
     world.merge(kinds.ROLLOUT, "api", {"spec": {"paused": True}})
 
-    assert world.probe(pause, _PAUSE, plan).ended is Ended.UNKNOWN
+    assert world.probe(pause, _PAUSE, plan).result is Result.UNKNOWN
 
 
 @pytest.mark.parametrize(("action", "args"), [(abort, _API), (pause, _PAUSE)], ids=["abort", "pause"])
@@ -239,7 +239,7 @@ def test_its_controller_s_own_write_right_before_is_no_reason_to_give_up(
 
     world.place(kind=kinds.ROLLOUT, cluster=Wedged(world, before=quicker))
 
-    assert world.run(action, args, plan).unwell == ""
+    assert world.run(action, args, plan).degraded == ""
 
 
 def test_who_writes_before_each_try_is_told_of(world: World) -> None:
@@ -248,7 +248,7 @@ def test_who_writes_before_each_try_is_told_of(world: World) -> None:
     hands = Outrun(world)
     world.place(kind=kinds.ROLLOUT, cluster=hands)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(abort, _API, plan)
 
     assert hands.patched == 5
@@ -262,7 +262,7 @@ class Outrun(Wedged):
         super().__init__(world)
         self._world = world
 
-    def patch(self, ref: Ref, patch: object, **more: Any) -> Thing:
+    def patch(self, ref: ObjectRef, patch: object, **more: Any) -> KubernetesObject:
         self._world.merge(kinds.ROLLOUT, "api", {"status": {"message": f"{self.patched} are there"}}, sub="status")
         return super().patch(ref, patch, **more)
 
@@ -280,7 +280,7 @@ def test_what_its_controller_has_overlooked_is_shown_to_it_again(world: World, a
 
     outcome = world.run(action, args, plan)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert world.tools.now() - began < timedelta(minutes=2)
     assert LOOK_AGAIN in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]
 
@@ -307,16 +307,16 @@ def test_who_is_refused_for_what_was_overlooked_is_told_how_it_is_shown_again(wo
     world.until(lambda: state(world).observed, "it is seen")
 
     assert why.value.code == "unobserved"
-    assert f"`kubectl annotate rollout api --overwrite {LOOK_AGAIN}=" in why.value.said
+    assert f"`kubectl annotate rollout api --overwrite {LOOK_AGAIN}=" in why.value.message
 
 
 def test_a_run_that_is_probed_shows_nothing_again(world: World) -> None:
     canary(world, weight(25), PAUSE)
     plan = world.plan(abort, _API)
     overlook(world)
-    written(looked(world.tools, "prod/api"), Change(status={"abort": True}), "5f" * 16)
+    write(observe(world.tools, "prod/api"), RolloutWrite(status={"abort": True}), "5f" * 16)
 
     outcome = world.probe(abort, _API, plan)
 
-    assert (outcome.ended, outcome.unwell[:40]) == (Ended.DONE, "Its controller has not seen the change y")
+    assert (outcome.result, outcome.degraded[:40]) == (Result.DONE, "Its controller has not seen the change y")
     assert LOOK_AGAIN not in world.get(kinds.ROLLOUT, "api")["metadata"]["annotations"]

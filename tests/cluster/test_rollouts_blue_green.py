@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acts import Ended
+from bot.acts import Result
 from bot.ports import Rejected
 from bot.workloads import kinds
 from bot.workloads.rollouts import HASH, Phase
-from commands.abort import Args as Service
+from commands.abort import AbortArgs as Service
 from commands.abort import action as abort
-from commands.promote import Args
+from commands.promote import PromoteArgs
 from commands.promote import action as promote
 from tests.cluster.rollouts import analysis, blue_green, judge, pods_of, state
 from tests.cluster.world import World
 
-_API = Args(service="prod/api")
+_API = PromoteArgs(service="prod/api")
 _ANALYSIS = {"templates": [{"templateName": "errors"}]}
 
 
@@ -30,10 +30,10 @@ def test_a_promotion_switches_the_service_over(world: World) -> None:
     plan = world.plan(promote, _API)
     outcome = world.run(promote, _API, plan)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert selected(world) == before.current
     assert (state(world).stable, state(world).phase) == (before.current, Phase.HEALTHY)
-    assert plan.undo == f"rollback prod/api to {before.stable}"
+    assert plan.undo_command == f"rollback prod/api to {before.stable}"
 
 
 def test_a_small_preview_grows_before_the_switch(world: World) -> None:
@@ -42,7 +42,7 @@ def test_a_small_preview_grows_before_the_switch(world: World) -> None:
 
     outcome = world.run(promote, _API)
 
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert len(pods_of(world, before.current)) == 2
 
 
@@ -50,9 +50,9 @@ def test_in_full_it_does_not_wait_for_its_analysis(world: World) -> None:
     analysis(world)
     before = blue_green(world, postPromotionAnalysis=_ANALYSIS)
 
-    outcome = world.run(promote, Args(service="prod/api", far="full"))
+    outcome = world.run(promote, PromoteArgs(service="prod/api", far="full"))
 
-    assert (outcome.unwell, selected(world)) == ("", before.current)
+    assert (outcome.degraded, selected(world)) == ("", before.current)
 
 
 def test_an_abort_before_the_switch_leaves_the_traffic_where_it_is(world: World) -> None:
@@ -60,7 +60,7 @@ def test_an_abort_before_the_switch_leaves_the_traffic_where_it_is(world: World)
 
     outcome = world.run(abort, Service(service="prod/api"))
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert (selected(world), state(world).phase) == (before.stable, Phase.DEGRADED)
 
 

@@ -6,28 +6,28 @@ import json
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended
+from bot.acting import Conflict
+from bot.acts import Result
 from bot.ports import Rejected
 from bot.workloads import kinds
 from bot.workloads.rollouts import Phase
-from commands.abort import Args as Service
+from commands.abort import AbortArgs as Service
 from commands.abort import action as abort
-from commands.promote import Args
+from commands.promote import PromoteArgs
 from commands.promote import action as promote
 from tests.cluster.manifests import THREE
 from tests.cluster.rollouts import ANALYSIS, PAUSE, analysis, canary, deploy, judge, settled, state, weight
 from tests.cluster.wedges import Wedged
 from tests.cluster.world import World
 
-_API = Args(service="prod/api")
-_FULL = Args(service="prod/api", far="full")
+_API = PromoteArgs(service="prod/api")
+_FULL = PromoteArgs(service="prod/api", far="full")
 
 
-def refused(world: World, args: Args = _API) -> Rejected:
+def refused(world: World, args: PromoteArgs = _API) -> Rejected:
     with pytest.raises(Rejected) as why:
         promote.plan(args, world.tools)
-    assert "Nothing was done." in why.value.said
+    assert "Nothing was done." in why.value.message
     return why.value
 
 
@@ -37,12 +37,12 @@ def test_a_paused_canary_goes_on_to_its_next_stop(world: World) -> None:
     plan = world.plan(promote, _API)
     outcome = world.run(promote, _API, plan)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.step, now.phase, now.weight) == (3, Phase.PAUSED, 50)
-    assert plan.undo == "abort prod/api"
+    assert plan.undo_command == "abort prod/api"
     assert any("stops again at step 4 of 5" in line for line in plan.effect)
-    assert outcome.left == {"template": before.current}
+    assert outcome.expected_state == {"template": before.current}
 
 
 def test_the_last_stop_ends_in_a_version_that_is_stable(world: World) -> None:
@@ -51,10 +51,10 @@ def test_the_last_stop_ends_in_a_version_that_is_stable(world: World) -> None:
     plan = world.plan(promote, _API)
     outcome = world.run(promote, _API, plan)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.done, now.stable) == (True, before.current)
-    assert plan.undo == f"rollback prod/api to {before.stable}"
+    assert plan.undo_command == f"rollback prod/api to {before.stable}"
 
 
 def test_two_promotions_of_one_plan_go_one_step(world: World) -> None:
@@ -62,7 +62,7 @@ def test_two_promotions_of_one_plan_go_one_step(world: World) -> None:
     plan = world.plan(promote, _API)
     world.run(promote, _API, plan)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(promote, _API, plan, run="6e" * 16)
 
     assert state(world).step == 3
@@ -82,7 +82,7 @@ def test_somebody_who_was_quicker_makes_it_fail_whole(world: World) -> None:
     world.merge(kinds.ROLLOUT, "api", {"status": {"pauseConditions": None}}, sub="status")
     world.until(lambda: state(world).step == 3, "the step that somebody else took")
 
-    with pytest.raises(Moved, match="step: 1 -> 3"):
+    with pytest.raises(Conflict, match="step: 1 -> 3"):
         world.run(promote, _API, plan)
 
     assert state(world).step == 3
@@ -94,7 +94,7 @@ def test_a_change_of_what_the_plan_saw_between_the_last_look_and_the_write_is_no
     spec = {"spec": {"minReadySeconds": 1}}
     world.place(kind=kinds.ROLLOUT, cluster=Wedged(world, before=lambda: world.merge(kinds.ROLLOUT, "api", spec)))
 
-    with pytest.raises(Moved, match="spec: "):
+    with pytest.raises(Conflict, match="spec: "):
         world.run(promote, _API, plan)
 
     assert state(world).step == 1
@@ -108,7 +108,7 @@ def test_a_change_of_anything_else_right_before_the_write_is_looked_at_and_it_is
 
     outcome = world.run(promote, _API, plan)
 
-    assert (outcome.unwell, state(world).step) == ("", 3)
+    assert (outcome.degraded, state(world).step) == ("", 3)
 
 
 def test_what_was_aborted_is_not_promoted_but_by_retry_or_in_full(world: World) -> None:
@@ -118,9 +118,9 @@ def test_what_was_aborted_is_not_promoted_but_by_retry_or_in_full(world: World) 
     why = refused(world)
 
     assert why.code == "aborted"
-    assert "`retry prod/api`" in why.said
-    assert "`promote prod/api full`" in why.said
-    assert "`rollback prod/api`" in why.said
+    assert "`retry prod/api`" in why.message
+    assert "`promote prod/api full`" in why.message
+    assert "`rollback prod/api`" in why.message
 
 
 def test_what_is_not_being_updated_is_not_promoted(world: World) -> None:
@@ -137,7 +137,7 @@ def test_what_is_paused_by_hand_is_resumed_first(world: World) -> None:
     why = refused(world)
 
     assert why.code == "paused"
-    assert "`resume prod/api` first" in why.said
+    assert "`resume prod/api` first" in why.message
 
 
 def test_a_pause_with_a_time_says_when_it_ends_and_can_be_cut_short(world: World) -> None:
@@ -147,7 +147,7 @@ def test_a_pause_with_a_time_says_when_it_ends_and_can_be_cut_short(world: World
     outcome = world.run(promote, _API, plan)
 
     assert any("It goes on by itself at " in line for line in plan.effect)
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert state(world).step == 3
 
 
@@ -160,9 +160,9 @@ def test_an_analysis_that_runs_is_skipped_by_two_people_only(world: World) -> No
     plan = world.plan(promote, _API)
     outcome = world.run(promote, _API, plan)
 
-    assert plan.others == 1
+    assert plan.approvals_needed == 1
     assert any("Nobody waits any more for its analysis" in line for line in plan.effect)
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert state(world).step == 3
 
 
@@ -176,7 +176,7 @@ def test_what_could_not_be_told_is_left_behind_by_a_promotion(world: World) -> N
     outcome = world.run(promote, _API, plan)
 
     assert any("could not tell" in line for line in plan.effect)
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert (state(world).step, state(world).phase) == (3, Phase.PAUSED)
 
 
@@ -196,9 +196,9 @@ def test_in_full_takes_all_steps_and_wants_a_second_person_and_the_name(world: W
     plan = world.plan(promote, _FULL)
     outcome = world.run(promote, _FULL, plan)
 
-    assert (plan.others, plan.typed) == (1, "api")
+    assert (plan.approvals_needed, plan.confirm_name) == (1, "api")
     assert any("skipped, with their pauses and analyses" in line for line in plan.effect)
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.done, now.stable, now.full) == (True, before.current, False)
 
@@ -211,7 +211,7 @@ def test_in_full_forgets_that_it_was_aborted(world: World) -> None:
     outcome = world.run(promote, _FULL, plan, run="6e" * 16)
 
     assert any("aborted is forgotten" in line for line in plan.effect)
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert state(world).stable == before.current
 
 
@@ -220,7 +220,7 @@ def test_somebody_s_new_version_meanwhile_is_why_it_does_not_hold(world: World) 
     plan = world.plan(promote, _API)
     deploy(world, THREE)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(promote, _API, plan)
 
 
@@ -232,7 +232,7 @@ def test_a_run_that_died_after_its_write_is_found_by_its_effect(world: World) ->
 
     after = world.probe(promote, _API, plan)
 
-    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+    assert (before.result, after.result) == (Result.FAILED, Result.DONE)
 
 
 def test_a_run_in_full_that_died_after_its_write_is_found_again(world: World) -> None:
@@ -243,7 +243,7 @@ def test_a_run_in_full_that_died_after_its_write_is_found_again(world: World) ->
 
     after = world.probe(promote, _FULL, plan)
 
-    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+    assert (before.result, after.result) == (Result.FAILED, Result.DONE)
 
 
 def test_what_somebody_changed_since_is_not_called_a_run_s(world: World) -> None:
@@ -252,7 +252,7 @@ def test_what_somebody_changed_since_is_not_called_a_run_s(world: World) -> None
     deploy(world, THREE)
     world.until(lambda: state(world).phase is Phase.PAUSED, "the newer version's pause")
 
-    assert world.probe(promote, _API, plan).ended is Ended.UNKNOWN
+    assert world.probe(promote, _API, plan).result is Result.UNKNOWN
 
 
 def test_who_may_not_write_the_status_is_told_before_any_yes(world: World) -> None:
@@ -261,13 +261,13 @@ def test_who_may_not_write_the_status_is_told_before_any_yes(world: World) -> No
 
     why = refused(world)
 
-    assert "patch rollouts/status.argoproj.io" in why.said
+    assert "patch rollouts/status.argoproj.io" in why.message
 
 
 def test_a_weight_is_not_for_a_rollout(world: World) -> None:
     canary(world, weight(25), PAUSE)
 
-    assert refused(world, Args(service="prod/api", far="40%")).code == "bad_weight"
+    assert refused(world, PromoteArgs(service="prod/api", far="40%")).code == "bad_weight"
 
 
 def test_where_rollouts_have_no_status_of_their_own_the_object_is_written_to(world: World) -> None:
@@ -280,7 +280,7 @@ def test_where_rollouts_have_no_status_of_their_own_the_object_is_written_to(wor
 
     written = [json.loads(one.body) for one in world.fake.writes() if one.path.endswith("/rollouts/api")]
     assert [one["status"] for one in written if "status" in one] == [{"pauseConditions": None}]
-    assert "has not seen the change yet" in outcome.unwell
+    assert "has not seen the change yet" in outcome.degraded
 
 
 def test_a_cluster_that_is_gone_after_the_write_does_not_make_it_a_refusal(world: World) -> None:
@@ -290,8 +290,8 @@ def test_a_cluster_that_is_gone_after_the_write_does_not_make_it_a_refusal(world
 
     outcome = world.run(promote, _API, plan)
 
-    assert outcome.ended is Ended.DONE
-    assert outcome.unwell.startswith("Cluster main answered 403: ")
+    assert outcome.result is Result.DONE
+    assert outcome.degraded.startswith("Cluster main answered 403: ")
 
 
 def silent(world: World) -> None:
@@ -305,4 +305,4 @@ def test_what_came_to_its_end_by_itself_is_not_taken_for_the_work_of_a_run_that_
 
     world.until(lambda: state(world).done, "it ends by itself")
 
-    assert world.probe(promote, _FULL, plan).ended is Ended.UNKNOWN
+    assert world.probe(promote, _FULL, plan).result is Result.UNKNOWN

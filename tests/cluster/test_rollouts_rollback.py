@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended, Plan
+from bot.acting import Conflict
+from bot.acts import Plan, Result
 from bot.ports import Rejected
 from bot.workloads import kinds
 from bot.workloads.rollouts import HASH, Phase
-from commands.abort import Args as Abort
+from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
-from commands.promote import Args as Promote
+from commands.promote import PromoteArgs as Promote
 from commands.promote import action as promote
-from commands.rollback import Args, action
+from commands.rollback import RollbackArgs, action
 from tests.cluster.manifests import TWO, deployment, rollout
 from tests.cluster.rollouts import PAUSE, blue_green, canary, state, weight
 from tests.cluster.world import World
 
-_API = Args(service="prod/api")
+_API = RollbackArgs(service="prod/api")
 _FULL = Promote(service="prod/api", far="full")
 _STEPS = (weight(25), PAUSE, weight(50), PAUSE)
 
@@ -40,8 +40,8 @@ def test_an_update_on_its_way_is_aborted(world: World) -> None:
     outcome = world.run(action, _API, plan)
 
     assert told(plan, "going back is to abort it")
-    assert plan.undo == "retry prod/api"
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert plan.undo_command == "retry prod/api"
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert (state(world).aborted, state(world).current) == (True, before.current)
 
 
@@ -53,20 +53,20 @@ def test_after_an_abort_it_goes_back_to_what_is_stable_without_steps(world: Worl
     outcome = world.run(action, _API, plan, run="6e" * 16)
 
     assert told(plan, "skips all steps")
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.current, now.phase, now.aborted) == (before.stable, Phase.HEALTHY, False)
-    assert plan.undo == f"rollback prod/api to {before.current}"
+    assert plan.undo_command == f"rollback prod/api to {before.current}"
 
 
 def test_by_name_an_update_on_its_way_goes_back_to_what_is_stable_without_an_abort(world: World) -> None:
     before = canary(world, *_STEPS)
 
-    plan = world.plan(action, Args(service="prod/api", revision=before.stable))
-    outcome = world.run(action, Args(service="prod/api", revision=before.stable), plan)
+    plan = world.plan(action, RollbackArgs(service="prod/api", revision=before.stable))
+    outcome = world.run(action, RollbackArgs(service="prod/api", revision=before.stable), plan)
 
     assert told(plan, "skips all steps")
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert (state(world).current, state(world).phase) == (before.stable, Phase.HEALTHY)
 
 
@@ -77,12 +77,15 @@ def test_what_was_promoted_runs_all_its_steps_again_on_the_way_back(world: World
     plan = world.plan(action, _API)
     outcome = world.run(action, _API, plan, run="6e" * 16)
 
-    assert {name: plan.seen[name] for name in promoted.left} == dict(promoted.left)
+    assert {name: plan.preconditions[name] for name in promoted.expected_state} == dict(promoted.expected_state)
     assert told(plan, "runs all 4 steps again")
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.current, now.phase, now.step) == (before.stable, Phase.PAUSED, 1)
-    assert (plan.undo, outcome.left) == (f"rollback prod/api to {before.current}", {"template": before.stable})
+    assert (plan.undo_command, outcome.expected_state) == (
+        f"rollback prod/api to {before.current}",
+        {"template": before.stable},
+    )
 
 
 def test_within_its_window_it_goes_back_without_steps(world: World) -> None:
@@ -93,7 +96,7 @@ def test_within_its_window_it_goes_back_without_steps(world: World) -> None:
     outcome = world.run(action, _API, plan, run="6e" * 16)
 
     assert told(plan, "within the Rollout's rollbackWindow")
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert (state(world).stable, state(world).phase) == (before.stable, Phase.HEALTHY)
 
 
@@ -106,7 +109,7 @@ def test_blue_green_goes_back_at_once_while_its_pods_still_run(world: World) -> 
     outcome = world.run(action, _API, plan, run="6e" * 16)
 
     assert told(plan, "Its pods still run, until ")
-    assert outcome.unwell == ""
+    assert outcome.degraded == ""
     assert (state(world).stable, state(world).phase) == (before.stable, Phase.HEALTHY)
 
 
@@ -123,22 +126,22 @@ def test_a_template_of_another_object_is_put_back_there(world: World) -> None:
     containers = [{**world.get(kinds.DEPLOYMENT, "api")["spec"]["template"]["spec"]["containers"][0], "image": TWO}]
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"template": {"spec": {"containers": containers}}}})
     world.until(lambda: state(world).phase is Phase.PAUSED, "the pause of the second version")
-    stable = Args(service="prod/api", revision=state(world).stable)
+    stable = RollbackArgs(service="prod/api", revision=state(world).stable)
 
     outcome = world.run(action, stable)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert image(world, kinds.DEPLOYMENT) == old
     assert state(world).done
 
 
 def test_what_moved_since_the_plan_is_not_put_back(world: World) -> None:
     before = canary(world, *_STEPS)
-    stable = Args(service="prod/api", revision=before.stable)
+    stable = RollbackArgs(service="prod/api", revision=before.stable)
     plan = world.plan(action, stable)
     world.run(action, stable, plan)
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(action, stable, plan, run="6e" * 16)
 
 
@@ -159,7 +162,7 @@ def test_a_run_that_died_after_its_write_is_found_again(world: World) -> None:
 
     after = world.probe(action, _API, plan, run="6e" * 16)
 
-    assert (before.ended, after.ended) == (Ended.FAILED, Ended.DONE)
+    assert (before.result, after.result) == (Result.FAILED, Result.DONE)
 
 
 def _dated(world: World, template: str) -> bool:

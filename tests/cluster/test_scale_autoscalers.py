@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Moved
-from bot.acts import Ended
-from bot.clusters import Access
+from bot.acting import Conflict
+from bot.acts import Result
+from bot.clusters import ResourceAccess
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, settled, to
@@ -59,8 +59,8 @@ def test_between_the_bounds_of_an_hpa_its_floor_is_raised(world: World) -> None:
     assert plan.effect[0].endswith("scales it, so that its bounds are changed, and not the workload.")
     assert plan.effect[1] == "Floor: at least 5, instead of 2."
     assert shown(plan) == {"autoscaler": "api", "floor": "2", "ceiling": "10"}
-    assert plan.undo == "scale prod/api 2 max 10"
-    assert (outcome.said, outcome.unwell) == ("prod/api is kept between 5 and 10.", "")
+    assert plan.undo_command == "scale prod/api 2 max 10"
+    assert (outcome.message, outcome.degraded) == ("prod/api is kept between 5 and 10.", "")
     assert (bounds(world), replicas(world)) == ((5, 10), 5)
     assert world.get(kinds.DEPLOYMENT, "api")["status"]["availableReplicas"] == 5
 
@@ -72,8 +72,8 @@ def test_above_the_ceiling_that_is_raised_as_well(world: World) -> None:
     outcome = world.run(SCALE, to(6), plan)
 
     assert "Ceiling: at most 6, instead of 4, because the floor would be above it." in plan.effect
-    assert (outcome.unwell, bounds(world)) == ("", (6, 6))
-    assert plan.undo == "scale prod/api 2 max 4"
+    assert (outcome.degraded, bounds(world)) == ("", (6, 6))
+    assert plan.undo_command == "scale prod/api 2 max 4"
 
 
 def test_the_undo_brings_floor_and_ceiling_back(world: World) -> None:
@@ -83,8 +83,8 @@ def test_the_undo_brings_floor_and_ceiling_back(world: World) -> None:
     back = world.plan(SCALE, to(2, 4))
     outcome = world.run(SCALE, to(2, 4), back, run="6a" * 16)
 
-    assert all(back.seen[name] == value for name, value in done.left.items())
-    assert (outcome.unwell, bounds(world)) == ("", (2, 4))
+    assert all(back.preconditions[name] == value for name, value in done.expected_state.items())
+    assert (outcome.degraded, bounds(world)) == ("", (2, 4))
     assert replicas(world) <= 4
 
 
@@ -95,7 +95,7 @@ def test_the_undo_of_a_floor_that_somebody_has_changed_since_sees_another(world:
 
     back = world.plan(SCALE, to(2, 10))
 
-    assert (done.left["floor"], back.seen["floor"]) == ("5", "7")
+    assert (done.expected_state["floor"], back.preconditions["floor"]) == ("5", "7")
 
 
 def test_the_hpa_bears_the_run_s_mark(world: World) -> None:
@@ -108,7 +108,7 @@ def test_the_hpa_bears_the_run_s_mark(world: World) -> None:
     found = world.get(kinds.HPA, "api")
     assert found["metadata"]["annotations"][marks.ANNOTATION] == _RUN
     assert marks.owner_of_field(found, "spec", "minReplicas") == f"vakhta-{_RUN}"
-    assert (before.ended, world.probe(SCALE, to(5), plan).ended) == (Ended.FAILED, Ended.DONE)
+    assert (before.result, world.probe(SCALE, to(5), plan).result) == (Result.FAILED, Result.DONE)
 
 
 def test_a_floor_that_is_there_already_is_refused_with_a_hint(world: World) -> None:
@@ -126,7 +126,7 @@ def test_an_hpa_that_somebody_else_changes_meanwhile_is_moved(world: World) -> N
     change = {"spec": {"maxReplicas": 12}}
     world.place(cluster=Meddled(world, before=lambda: world.merge(kinds.HPA, "api", change)))
 
-    with pytest.raises(Moved):
+    with pytest.raises(Conflict):
         world.run(SCALE, to(5), plan)
 
     assert bounds(world) == (2, 12)
@@ -139,13 +139,13 @@ def test_an_hpa_whose_status_changes_all_the_time_is_in_nobody_s_way(world: Worl
     status = {"status": {"currentReplicas": 3, "desiredReplicas": 3, "conditions": [], "observedGeneration": 9}}
     world.place(cluster=Meddled(world, before=lambda: world.merge(kinds.HPA, "api", status, sub="status")))
 
-    assert world.run(SCALE, to(5), plan).ended is Ended.DONE
+    assert world.run(SCALE, to(5), plan).result is Result.DONE
     assert bounds(world) == (5, 10)
 
 
 def test_0_switches_the_hpa_off_and_the_first_replica_on_again(world: World) -> None:
     scaled_by_hpa(world)
-    world.place(replicas=replace(world.places["prod/api"].replicas, least=0))
+    world.place(replicas=replace(world.places["prod/api"].replicas, minimum=0))
 
     down = world.plan(SCALE, to(0))
     gone = world.run(SCALE, to(0), down)
@@ -153,11 +153,11 @@ def test_0_switches_the_hpa_off_and_the_first_replica_on_again(world: World) -> 
     up = world.plan(SCALE, to(3))
     back = world.run(SCALE, to(3), up, run="6a" * 16)
 
-    assert (down.undo, down.others) == ("scale prod/api 3", 1)
+    assert (down.undo_command, down.approvals_needed) == ("scale prod/api 3", 1)
     assert any("off: it does nothing while there are 0" in said for said in down.effect)
-    assert (gone.unwell, left, bounds(world)) == ("", 0, (2, 10))
+    assert (gone.degraded, left, bounds(world)) == ("", 0, (2, 10))
     assert any("on again, which then keeps it between 2 and 10" in said for said in up.effect)
-    assert (back.unwell, replicas(world)) == ("", 3)
+    assert (back.degraded, replicas(world)) == ("", 3)
 
 
 def test_a_count_by_hand_that_an_hpa_takes_back_is_told_with_its_name(world: World) -> None:
@@ -170,8 +170,8 @@ def test_a_count_by_hand_that_an_hpa_takes_back_is_told_with_its_name(world: Wor
 
     outcome = world.run(SCALE, to(6), plan)
 
-    assert outcome.ended is Ended.DONE
-    assert outcome.unwell == "It was taken back to 4 by the HorizontalPodAutoscaler."
+    assert outcome.result is Result.DONE
+    assert outcome.degraded == "It was taken back to 4 by the HorizontalPodAutoscaler."
 
 
 def test_an_hpa_that_does_nothing_is_waited_for_and_told(world: World) -> None:
@@ -180,7 +180,7 @@ def test_an_hpa_that_does_nothing_is_waited_for_and_told(world: World) -> None:
 
     outcome = world.run(SCALE, to(5))
 
-    assert outcome.unwell.startswith("3 replicas are wanted, and its autoscaler has not acted yet.")
+    assert outcome.degraded.startswith("3 replicas are wanted, and its autoscaler has not acted yet.")
 
 
 def test_two_autoscalers_of_one_workload_are_refused(world: World) -> None:
@@ -208,7 +208,7 @@ def test_an_hpa_of_something_else_does_not_count(world: World) -> None:
     world.create(kinds.HPA, "web", **manifests.hpa("web"))
     world.create(kinds.HPA, "api", **manifests.hpa("api", kind="StatefulSet"))
 
-    assert world.plan(SCALE, to(5)).seen["way"] == "workload"
+    assert world.plan(SCALE, to(5)).preconditions["way"] == "workload"
 
 
 def test_who_may_not_change_the_autoscaler_is_told_while_planning(world: World) -> None:
@@ -217,7 +217,9 @@ def test_who_may_not_change_the_autoscaler_is_told_while_planning(world: World) 
     fake.rights.denied["vakhta"] = {("patch", "horizontalpodautoscalers")}
 
     assert "The bot may not patch horizontalpodautoscalers.autoscaling in " in refused(world, to(5))
-    assert str(Access(verb="patch", group="autoscaling", resource="horizontalpodautoscalers")) in refused(world, to(5))
+    assert str(ResourceAccess(verb="patch", group="autoscaling", resource="horizontalpodautoscalers")) in refused(
+        world, to(5)
+    )
 
 
 def test_with_keda_it_is_the_scaledobject_and_never_its_hpa(world: World) -> None:
@@ -227,13 +229,13 @@ def test_with_keda_it_is_the_scaledobject_and_never_its_hpa(world: World) -> Non
     outcome = world.run(SCALE, to(5), plan)
 
     assert shown(plan) == {"autoscaler": "api", "floor": "2", "ceiling": "10", "paused": "no"}
-    assert (outcome.unwell, keda(world), replicas(world)) == ("", (5, 10, None), 5)
+    assert (outcome.degraded, keda(world), replicas(world)) == ("", (5, 10, None), 5)
     assert not [call for call in world.fake.writes() if "keda-hpa" in call.path]
 
 
 def test_0_pauses_keda_and_the_undo_ends_the_pause(world: World) -> None:
     scaled_by_keda(world)
-    world.place(replicas=replace(world.places["prod/api"].replicas, least=0))
+    world.place(replicas=replace(world.places["prod/api"].replicas, minimum=0))
 
     plan = world.plan(SCALE, to(0))
     gone = world.run(SCALE, to(0), plan)
@@ -241,11 +243,11 @@ def test_0_pauses_keda_and_the_undo_ends_the_pause(world: World) -> None:
     back = world.plan(SCALE, to(2, 10))
     again = world.run(SCALE, to(2, 10), back, run="6a" * 16)
 
-    assert (plan.undo, plan.others) == ("scale prod/api 2 max 10", 1)
-    assert (gone.said, gone.unwell) == ("prod/api is paused at 0.", "")
+    assert (plan.undo_command, plan.approvals_needed) == ("scale prod/api 2 max 10", 1)
+    assert (gone.message, gone.degraded) == ("prod/api is paused at 0.", "")
     assert paused == ((2, 10, "0"), 0, [])
-    assert all(back.seen[name] == value for name, value in gone.left.items())
-    assert (again.unwell, keda(world), replicas(world)) == ("", (2, 10, None), 2)
+    assert all(back.preconditions[name] == value for name, value in gone.expected_state.items())
+    assert (again.degraded, keda(world), replicas(world)) == ("", (2, 10, None), 2)
 
 
 def test_keda_that_stays_paused_when_it_should_not_is_not_well(world: World) -> None:
@@ -256,7 +258,9 @@ def test_keda_that_stays_paused_when_it_should_not_is_not_well(world: World) -> 
 
     outcome = world.run(SCALE, to(2, 10), plan)
 
-    assert outcome.unwell.startswith("KEDA still says that it is paused; setting the annotation and removing it again")
+    assert outcome.degraded.startswith(
+        "KEDA still says that it is paused; setting the annotation and removing it again"
+    )
 
 
 def test_a_pause_of_somebody_else_is_moved_and_said(world: World) -> None:
@@ -267,8 +271,8 @@ def test_a_pause_of_somebody_else_is_moved_and_said(world: World) -> None:
     outcome = world.run(SCALE, to(4), plan)
 
     assert "at 4 instead of 5" in plan.effect[0]
-    assert plan.undo == "scale prod/api 5"
-    assert (outcome.unwell, keda(world), replicas(world)) == ("", (2, 10, "4"), 4)
+    assert plan.undo_command == "scale prod/api 5"
+    assert (outcome.degraded, keda(world), replicas(world)) == ("", (2, 10, "4"), 4)
 
 
 def test_where_keda_is_frozen_the_workload_itself_is_scaled(world: World) -> None:
@@ -277,8 +281,8 @@ def test_where_keda_is_frozen_the_workload_itself_is_scaled(world: World) -> Non
     plan = world.plan(SCALE, to(5))
     outcome = world.run(SCALE, to(5), plan)
 
-    assert plan.seen["way"] == "workload"
-    assert (outcome.unwell, replicas(world), keda(world)) == ("", 5, (2, 10, None))
+    assert plan.preconditions["way"] == "workload"
+    assert (outcome.degraded, replicas(world), keda(world)) == ("", 5, (2, 10, None))
 
 
 def test_a_floor_that_keda_takes_back_is_told(world: World) -> None:
@@ -287,4 +291,4 @@ def test_a_floor_that_keda_takes_back_is_told(world: World) -> None:
     back = {"spec": {"minReplicaCount": 2}}
     world.place(cluster=Meddled(world, after=lambda: world.merge(kinds.SCALED, "api", back, by="argocd-controller")))
 
-    assert world.run(SCALE, to(5), plan).unwell == "Its floor was taken back to 2 by Argo CD."
+    assert world.run(SCALE, to(5), plan).degraded == "Its floor was taken back to 2 by Argo CD."

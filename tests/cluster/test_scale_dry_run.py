@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended
+from bot.acts import Result
 from bot.workloads import kinds
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, to
 from tests.cluster.world import World
@@ -31,7 +31,7 @@ def test_where_a_webhook_takes_no_dry_run_the_plan_says_so_and_stands(world: Wor
 
     told = f"Only the write itself will tell whether it is taken. Cluster main answered 400: {_NO_DRY_RUN}."
     assert told in plan.effect
-    assert (outcome.ended, replicas(world)) == (Ended.DONE, 5)
+    assert (outcome.result, replicas(world)) == (Result.DONE, 5)
 
 
 @pytest.mark.parametrize("answer", [{"status": 500}, {"status": 503}, {"reset": True}], ids=str)

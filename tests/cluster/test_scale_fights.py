@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended
+from bot.acts import Result
 from bot.workloads import kinds
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, to
@@ -55,7 +55,7 @@ def test_what_only_syncs_with_git_is_told(world: World) -> None:
     outcome = world.run(SCALE, to(5), plan)
 
     assert any("the next change of git sets /spec/replicas back." in said for said in plan.effect)
-    assert (outcome.ended, outcome.unwell, replicas(world)) == (Ended.DONE, "", 5)
+    assert (outcome.result, outcome.degraded, replicas(world)) == (Result.DONE, "", 5)
 
 
 def test_what_is_left_to_others_and_respected_stays(world: World) -> None:
@@ -65,7 +65,7 @@ def test_what_is_left_to_others_and_respected_stays(world: World) -> None:
     outcome = world.run(SCALE, to(5), plan)
 
     assert any("leaves /spec/replicas to others: the change stays." in said for said in plan.effect)
-    assert (outcome.unwell, replicas(world)) == ("", 5)
+    assert (outcome.degraded, replicas(world)) == ("", 5)
 
 
 def test_self_heal_that_begins_after_the_plan_is_told_with_its_name(world: World) -> None:
@@ -77,8 +77,8 @@ def test_self_heal_that_begins_after_the_plan_is_told_with_its_name(world: World
 
     outcome = world.run(SCALE, to(5), plan)
 
-    assert outcome.ended is Ended.DONE
-    assert outcome.unwell == "It was taken back to 3 by Argo CD."
+    assert outcome.result is Result.DONE
+    assert outcome.degraded == "It was taken back to 3 by Argo CD."
 
 
 def test_an_autoscaler_has_an_owner_of_its_own(world: World) -> None:
@@ -89,7 +89,7 @@ def test_an_autoscaler_has_an_owner_of_its_own(world: World) -> None:
 
     outcome = world.run(SCALE, to(5))
 
-    assert (outcome.unwell, replicas(world)) == ("", 5)
+    assert (outcome.degraded, replicas(world)) == ("", 5)
 
 
 def test_flux_is_refused_until_it_is_suspended(world: World) -> None:

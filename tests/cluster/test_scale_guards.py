@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.acts import Ended
-from bot.clusters import How
-from bot.sites import Connections, Headroom, Replicas
+from bot.acts import Result
+from bot.clusters import PatchType
+from bot.sites import ConnectionLimits, Headroom, ReplicaLimits
 from bot.workloads import kinds
 from tests.cluster import manifests
 from tests.cluster.manifests import TWO
@@ -30,7 +30,7 @@ class Gauge:
 
 
 def bounded(world: World, least: int = 1, most: int = 100, step: int | None = None) -> None:
-    world.place(replicas=Replicas(least=least, most=most, step=step))
+    world.place(replicas=ReplicaLimits(minimum=least, maximum=most, step=step))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_largest_step_at_once(world: World, now: int, count: int, step: int 
     if said:
         assert said in refused(world, to(count))
     else:
-        assert world.plan(SCALE, to(count)).seen["replicas"] == str(now)
+        assert world.plan(SCALE, to(count)).preconditions["replicas"] == str(now)
 
 
 def test_the_ceiling_of_an_autoscaler_has_to_be_within_the_settings_and_within_a_step(world: World) -> None:
@@ -91,7 +91,7 @@ def test_what_a_floor_brings_at_once_is_a_step_and_the_way_back_is_none(world: W
     named = world.plan(SCALE, to(7, 50))
 
     assert "From 3 it goes to 6 at most at once, not to 7." in far
-    assert named.undo == "scale prod/api 2 max 50"
+    assert named.undo_command == "scale prod/api 2 max 50"
 
 
 def test_what_is_not_there_or_cannot_be_scaled_is_refused(world: World) -> None:
@@ -140,7 +140,7 @@ def test_a_statefulset_grows_and_shrinks(world: World) -> None:
     down_plan = world.plan(SCALE, to(2))
     down = world.run(SCALE, to(2), down_plan, run="6a" * 16)
 
-    assert (up.unwell, down.unwell, replicas(world, kinds.STATEFULSET)) == ("", "", 2)
+    assert (up.degraded, down.degraded, replicas(world, kinds.STATEFULSET)) == ("", "", 2)
     assert "The replicas with the highest numbers go; their volumes stay." in down_plan.effect
     assert [one["metadata"]["name"] for one in world.every(kinds.POD)] == ["api-0", "api-1"]
 
@@ -153,7 +153,7 @@ def test_a_statefulset_that_deletes_volumes_is_never_scaled_down(world: World) -
     up = world.plan(SCALE, to(3))
 
     assert "deletes the volumes of replicas that it loses (whenScaled: Delete)." in said
-    assert up.undo == ""
+    assert up.undo_command == ""
     assert any(one.startswith("Nothing undoes it: StatefulSet ") for one in up.effect)
     assert "It cannot be for 30m only" in refused(world, to(3, held=timedelta(minutes=30)))
 
@@ -161,10 +161,10 @@ def test_a_statefulset_that_deletes_volumes_is_never_scaled_down(world: World) -
 @pytest.mark.parametrize(("now", "count", "goes"), [(5, 3, True), (5, 2, False), (3, 2, True), (3, 1, False)])
 def test_voters_keep_their_majority(world: World, now: int, count: int, *, goes: bool) -> None:
     world.create(kinds.STATEFULSET, "api", **manifests.statefulset("api", replicas=now))
-    world.place(kind=kinds.STATEFULSET, voters=True, replicas=Replicas(least=1, most=9, step=9))
+    world.place(kind=kinds.STATEFULSET, voters=True, replicas=ReplicaLimits(minimum=1, maximum=9, step=9))
 
     if goes:
-        assert world.plan(SCALE, to(count)).seen["replicas"] == str(now)
+        assert world.plan(SCALE, to(count)).preconditions["replicas"] == str(now)
     else:
         assert "are their majority. Nothing was done." in refused(world, to(count))
 
@@ -179,7 +179,7 @@ def test_voters_keep_their_majority(world: World, now: int, count: int, *, goes:
 )
 def test_fewer_have_to_carry_the_load(world: World, *, answer: bool | None, said: str) -> None:
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment())
-    world.place(headroom=Headroom(query="avg(used)", most=0.75))
+    world.place(headroom=Headroom(query="avg(used)", maximum=0.75))
     gauge = Gauge(answer)
     world.gauge = gauge
 
@@ -204,15 +204,15 @@ def test_a_rollout_in_flight_is_told(world: World) -> None:
     fake = world.fake
     deployed(world)
     fake.broken_images.add(TWO)
-    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=How.STRATEGIC)
+    world.patch(kinds.DEPLOYMENT, "api", manifests.images("api", TWO), how=PatchType.STRATEGIC)
     fake.settle()
 
     plan = world.plan(SCALE, to(4))
     outcome = world.run(SCALE, to(4), plan)
 
     assert any("A rollout of Deployment" in said and "is in flight" in said for said in plan.effect)
-    assert outcome.ended is Ended.DONE
-    assert ": ErrImagePull" in outcome.unwell or ": ImagePullBackOff" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert ": ErrImagePull" in outcome.degraded or ": ImagePullBackOff" in outcome.degraded
 
 
 def test_pods_that_cannot_start_are_told_at_once_with_their_reason(world: World) -> None:
@@ -223,7 +223,7 @@ def test_pods_that_cannot_start_are_told_at_once_with_their_reason(world: World)
 
     outcome = world.run(SCALE, to(5))
 
-    assert "container api: ErrImagePull" in outcome.unwell or "container api: ImagePullBackOff" in outcome.unwell
+    assert "container api: ErrImagePull" in outcome.degraded or "container api: ImagePullBackOff" in outcome.degraded
     assert world.clock.at - began < timedelta(minutes=2)
 
 
@@ -237,21 +237,21 @@ def test_who_may_not_scale_is_told_so_while_planning(world: World) -> None:
 
 def test_row_60_a_zero_that_is_allowed_takes_somebody_else_who_names_it_where_it_is_production(world: World) -> None:
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment())
-    site = world.place(replicas=Replicas(least=0, most=5))
+    site = world.place(replicas=ReplicaLimits(minimum=0, maximum=5))
 
     there = world.plan(SCALE, to(0))
     world.places["prod/api"] = replace(site, production=False)
     elsewhere = world.plan(SCALE, to(0))
 
-    assert (there.others, elsewhere.others) == (1, 0)
-    assert (there.typed, elsewhere.typed) == ("prod/api", "")
+    assert (there.approvals_needed, elsewhere.approvals_needed) == (1, 0)
+    assert (there.confirm_name, elsewhere.confirm_name) == ("prod/api", "")
 
 
 def test_connections_are_a_budget_for_as_many_as_there_may_be(world: World) -> None:
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment())
-    world.place(connections=Connections(each=20, most=100))
+    world.place(connections=ConnectionLimits(per_replica=20, maximum=100))
 
-    assert world.plan(SCALE, to(5)).seen["replicas"] == "3"
+    assert world.plan(SCALE, to(5)).preconditions["replicas"] == "3"
     said = refused(world, to(6))
     assert "6 replicas open 120 connections, 20 each, and 100 are the most." in said
     assert said.endswith("Go no higher than 5.")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended, Outcome, Plan
-from bot.clusters import How, Thing
+from bot.acts import Outcome, Plan, Result
+from bot.clusters import KubernetesObject, PatchType
 from bot.workloads import kinds, marks
-from bot.workloads.place import changing
+from bot.workloads.place import patch_access
 from tests.cluster import manifests, releases
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.releases import Shop
@@ -25,7 +25,7 @@ _FIRST, _SECOND = "5c" * 16, "6d" * 16
 
 def undone(world: World, count: int) -> tuple[Plan, Outcome]:
     """What the gate does with `undo`: the same words, planned as the undo of the first run."""
-    tools = replace(world.tools, undoes=_FIRST)
+    tools = replace(world.tools, undo_of=_FIRST)
     plan = SCALE.plan(to(count), tools)
     assert plan == SCALE.plan(to(count), tools)
     return plan, SCALE.run(to(count), plan, _SECOND, ANA, tools)
@@ -33,7 +33,7 @@ def undone(world: World, count: int) -> tuple[Plan, Outcome]:
 
 def scaled(world: World, count: int) -> Plan:
     plan = world.plan(SCALE, to(count))
-    assert world.run(SCALE, to(count), plan, run=_FIRST).unwell == ""
+    assert world.run(SCALE, to(count), plan, run=_FIRST).degraded == ""
     return plan
 
 
@@ -43,14 +43,14 @@ def holders(world: World) -> tuple[str, ...]:
 
 def may_patch(world: World) -> None:
     """The object itself, which the actions that write to its template are granted, and scale is not."""
-    world.granted.append(changing(world.ref(kinds.DEPLOYMENT, "api")))
+    world.granted.append(patch_access(world.ref(kinds.DEPLOYMENT, "api")))
 
 
-def applied(world: World, count: int, by: str = "kubectl") -> Thing:
+def applied(world: World, count: int, by: str = "kubectl") -> KubernetesObject:
     """`kubectl apply --server-side` of the whole Deployment."""
     ref = world.ref(kinds.DEPLOYMENT, "api")
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"}}
-    return world.admin.patch(ref, {**body, **manifests.deployment(replicas=count)}, how=How.APPLY, by=by)
+    return world.admin.patch(ref, {**body, **manifests.deployment(replicas=count)}, how=PatchType.APPLY, by=by)
 
 
 @pytest.fixture(params=["3", "4"], ids=["helm 3", "helm 4"])
@@ -78,7 +78,7 @@ def test_after_the_undo_helm_upgrades_as_if_nobody_had_scaled(world: World, tmp_
     assert (
         "Then the bot gives up its hold on it, so that whoever deploys it next is told of no conflict." in plan.effect
     )
-    assert (outcome.ended, outcome.said, replicas(world)) == (Ended.DONE, "prod/api is scaled to 2.", 2)
+    assert (outcome.result, outcome.message, replicas(world)) == (Result.DONE, "prod/api is scaled to 2.", 2)
     assert holders(world) == ()
     shop.deploy(image=TWO, replicas=3)
     assert (replicas(world), holders(world)) == (3, ("helm",))
@@ -105,7 +105,7 @@ def test_what_helm_says_itself_by_now_stays_and_only_the_hold_is_given_up(world:
     plan, outcome = undone(world, 2)
 
     assert plan.effect[0].startswith("Helm says replicas 4 by now as well, so that it stays.")
-    assert outcome.said == "prod/api stays as it is, which is what Helm says; the bot holds nothing of it any more."
+    assert outcome.message == "prod/api stays as it is, which is what Helm says; the bot holds nothing of it any more."
     assert (replicas(world), holders(world)) == (4, ("helm",))
     shop.deploy(image=ONE, replicas=3)
     assert replicas(world) == 3
@@ -120,8 +120,8 @@ def test_an_undo_that_may_not_patch_the_object_says_that_the_bot_goes_on_holding
     plan, outcome = undone(world, 3)
 
     assert any(line.startswith("The bot goes on holding it, because it may not patch Dep") for line in plan.effect)
-    assert (outcome.ended, replicas(world)) == (Ended.DONE, 3)
-    assert holders(world) == (marks.manager(_SECOND),)
+    assert (outcome.result, replicas(world)) == (Result.DONE, 3)
+    assert holders(world) == (marks.field_manager(_SECOND),)
 
 
 def test_kubectl_that_applies_on_the_server_is_named_and_not_in_the_way_after_the_undo(world: World) -> None:
@@ -147,7 +147,7 @@ def test_the_run_is_found_again_although_it_holds_nothing(world: World) -> None:
 
     found = SCALE.probe(to(3), plan, _SECOND, replace(world.tools, by=None))
 
-    assert (found.ended, found.left) == (Ended.DONE, outcome.left)
+    assert (found.result, found.expected_state) == (Result.DONE, outcome.expected_state)
     assert holders(world) == ()
 
 
@@ -155,7 +155,7 @@ def test_an_undo_that_died_before_it_gave_up_its_hold_says_what_the_bot_still_ho
     deployed(world)
     may_patch(world)
     scaled(world, 4)
-    tools = replace(world.tools, undoes=_FIRST)
+    tools = replace(world.tools, undo_of=_FIRST)
     plan = SCALE.plan(to(3), tools)
     world.place(cluster=Wedged(world, after=Died()))
     with pytest.raises(Died):
@@ -164,8 +164,8 @@ def test_an_undo_that_died_before_it_gave_up_its_hold_says_what_the_bot_still_ho
     found = SCALE.probe(to(3), plan, _SECOND, replace(world.tools, by=None))
 
     assert holders(world), "nothing is written by who only looks"
-    assert (found.ended, found.left) == (Ended.DONE, {"replicas": "3"})
-    assert "The bot still holds its fields: its process ended before it gave them up." in found.said
+    assert (found.result, found.expected_state) == (Result.DONE, {"replicas": "3"})
+    assert "The bot still holds its fields: its process ended before it gave them up." in found.message
 
 
 def test_the_bounds_of_an_autoscaler_are_given_up_as_well(world: World) -> None:
@@ -176,7 +176,7 @@ def test_the_bounds_of_an_autoscaler_are_given_up_as_well(world: World) -> None:
     args = to(4, ceiling=12)
     world.run(SCALE, args, run=_FIRST)
 
-    tools = replace(world.tools, undoes=_FIRST)
+    tools = replace(world.tools, undo_of=_FIRST)
     back: Any = to(2, ceiling=10)
     plan = SCALE.plan(back, tools)
     SCALE.run(back, plan, _SECOND, ANA, tools)

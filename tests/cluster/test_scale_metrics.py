@@ -35,7 +35,7 @@ def test_without_metrics_a_lower_floor_brings_no_fewer_and_both_plan_and_outcome
 
     assert f"HorizontalPodAutoscaler {world.namespace}/api {_BLIND}" in plan.effect
     assert _STAYS in plan.effect
-    assert outcome.said == (
+    assert outcome.message == (
         "prod/api is kept between 2 and 6. 4 replicas are wanted now,"
         " because its autoscaler has no metrics (FailedGetExternalMetric)."
     )
@@ -49,8 +49,8 @@ def test_without_metrics_a_lower_ceiling_brings_fewer_at_once(world: World) -> N
     outcome = world.run(SCALE, to(2, 3), plan)
 
     assert "That takes it to 3 replicas at once." in plan.effect
-    assert outcome.said.startswith("prod/api is kept between 2 and 3. 3 replicas are wanted now,")
-    assert (outcome.unwell, bounds(world), replicas(world)) == ("", (2, 3), 3)
+    assert outcome.message.startswith("prod/api is kept between 2 and 3. 3 replicas are wanted now,")
+    assert (outcome.degraded, bounds(world), replicas(world)) == ("", (2, 3), 3)
 
 
 def test_without_metrics_the_floor_holds(world: World) -> None:
@@ -62,7 +62,7 @@ def test_without_metrics_the_floor_holds(world: World) -> None:
 
     assert f"HorizontalPodAutoscaler {world.namespace}/api {_BLIND}" in plan.effect
     assert _STAYS not in plan.effect
-    assert (outcome.said, outcome.unwell) == ("prod/api is kept between 5 and 6.", "")
+    assert (outcome.message, outcome.degraded) == ("prod/api is kept between 5 and 6.", "")
     world.until(lambda: replicas(world) == 5, "the floor is kept", within_s=120.0)
 
 
@@ -90,7 +90,7 @@ def test_more_than_the_floor_that_the_metrics_ask_for_are_told_in_the_outcome(wo
     world.fake.hpa_wants["api"] = 6
     world.fake.settle()
 
-    assert world.run(SCALE, to(4)).said == "prod/api is kept between 4 and 10. 6 replicas are wanted now."
+    assert world.run(SCALE, to(4)).message == "prod/api is kept between 4 and 10. 6 replicas are wanted now."
 
 
 def test_an_hpa_that_cannot_scale_at_all_says_that_not_even_its_floor_holds(world: World) -> None:
@@ -105,7 +105,7 @@ def test_an_hpa_that_cannot_scale_at_all_says_that_not_even_its_floor_holds(worl
 
     told = "says that it cannot scale (FailedUpdateScale): not even its floor holds before that ends."
     assert f"HorizontalPodAutoscaler {world.namespace}/api {told}" in plan.effect
-    assert "3 replicas are wanted" in world.run(SCALE, to(5), plan).unwell
+    assert "3 replicas are wanted" in world.run(SCALE, to(5), plan).degraded
 
 
 def test_with_keda_whose_triggers_fail_nothing_falls_either(world: World) -> None:
@@ -121,7 +121,7 @@ def test_with_keda_whose_triggers_fail_nothing_falls_either(world: World) -> Non
 
     assert f"ScaledObject {world.namespace}/api {_BLIND}" in plan.effect
     assert _STAYS in plan.effect
-    assert outcome.said.startswith(
+    assert outcome.message.startswith(
         "prod/api is kept between 1 and 10. 5 replicas are wanted now, because its autoscaler"
     )
 
@@ -137,7 +137,7 @@ def test_with_keda_what_its_fallback_asks_for_meanwhile_is_said(world: World) ->
 
     told = f"Triggers of ScaledObject {world.namespace}/api fail, and its fallback asks for 6 replicas meanwhile."
     assert told in plan.effect
-    assert outcome.said == "prod/api is kept between 4 and 10. 6 replicas are wanted now."
+    assert outcome.message == "prod/api is kept between 4 and 10. 6 replicas are wanted now."
 
 
 def test_a_scaledobject_that_keda_cannot_work_with_says_so(world: World) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Kind
+from bot.clusters import ResourceKind
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.sites import Replicas
-from bot.tools.cluster import Kubernetes
+from bot.sites import ReplicaLimits
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import kinds, roles
-from bot.workloads.grants import needed
+from bot.workloads.grants import grants_for
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, deployed, refused, replicas, stateful, to
 from tests.cluster.world import World, kubeconfig
@@ -20,16 +20,16 @@ from tests.cluster.world import World, kubeconfig
 _NARROW = "narrow-token"
 
 
-def narrow(world: World, place: Path, kind: Kind) -> None:
+def narrow(world: World, place: Path, kind: ResourceKind) -> None:
     """From here on whoever scales has the rights of that Role alone."""
     fake = world.fake
     fake.rights.users[_NARROW] = "narrow"
-    fake.rights.apply(roles.documents(needed("scale", world.ref(kind, "api")), "narrow"))
+    fake.rights.apply(roles.role_documents(grants_for("scale", world.ref(kind, "api")), "narrow"))
     folder = place / _NARROW
     folder.mkdir()
     file = kubeconfig(fake.url, folder, _NARROW)
-    cluster = Kubernetes("main", ClusterSettings(kubeconfig=str(file)))
-    world.place(kind=kind, cluster=cluster, replicas=Replicas(least=0, most=20))
+    cluster = KubernetesClient("main", ClusterSettings(kubeconfig=str(file)))
+    world.place(kind=kind, cluster=cluster, replicas=ReplicaLimits(minimum=0, maximum=20))
 
 
 def test_a_deployment_up_and_down_beside_quotas_budgets_and_nodes(world: World, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_deployment_up_and_down_beside_quotas_budgets_and_nodes(world: World, 
     up = world.run(SCALE, to(5), plan)
     down = world.run(SCALE, to(3), run="6a" * 16)
 
-    assert (up.unwell, down.unwell, replicas(world)) == ("", "", 3)
+    assert (up.degraded, down.degraded, replicas(world)) == ("", "", 3)
     assert not any("not known" in said for said in plan.effect)
 
 
@@ -54,7 +54,7 @@ def test_a_deployment_up_and_down_beside_quotas_budgets_and_nodes(world: World, 
     [(kinds.HPA, manifests.hpa()), (kinds.SCALED, manifests.scaled_object())],
     ids=["an autoscaler", "KEDA"],
 )
-def test_whoever_scales_it_by_itself(world: World, tmp_path: Path, kind: Kind, body: dict[str, Any]) -> None:
+def test_whoever_scales_it_by_itself(world: World, tmp_path: Path, kind: ResourceKind, body: dict[str, Any]) -> None:
     fake = world.fake
     deployed(world)
     world.create(kind, "api", **body)
@@ -64,7 +64,7 @@ def test_whoever_scales_it_by_itself(world: World, tmp_path: Path, kind: Kind, b
     floor = world.run(SCALE, to(5))
     off = world.run(SCALE, to(0), run="6a" * 16)
 
-    assert (floor.unwell, off.unwell, replicas(world)) == ("", "", 0)
+    assert (floor.degraded, off.degraded, replicas(world)) == ("", "", 0)
 
 
 def test_a_statefulset_with_volumes(world: World, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_statefulset_with_volumes(world: World, tmp_path: Path) -> None:
     world.create(kinds.QUOTA, "team", **manifests.quota(requests_storage="1Gi"))
     narrow(world, tmp_path, kinds.STATEFULSET)
 
-    assert world.run(SCALE, to(3)).unwell == ""
+    assert world.run(SCALE, to(3)).degraded == ""
 
 
 def test_of_another_workload_nothing_is_granted(world: World, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended
-from bot.clusters import Thing
-from bot.sites import Replicas
+from bot.acts import Result
+from bot.clusters import KubernetesObject
+from bot.sites import ReplicaLimits
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, refused, replicas, to
@@ -26,7 +26,7 @@ def rollout(world: World) -> World:
     return world
 
 
-def standing(world: World, count: int, phase: str = "Healthy", **more: Any) -> Thing:
+def standing(world: World, count: int, phase: str = "Healthy", **more: Any) -> KubernetesObject:
     """What Argo Rollouts says of it."""
     generation = world.get(kinds.ROLLOUT, "api")["metadata"]["generation"]
     counts = {"replicas": count, "readyReplicas": count, "availableReplicas": count, "updatedReplicas": count}
@@ -41,7 +41,7 @@ def test_it_is_scaled_through_its_own_scale(rollout: World) -> None:
 
     outcome = rollout.run(SCALE, to(5), plan)
 
-    assert (outcome.ended, outcome.unwell, replicas(rollout, kinds.ROLLOUT)) == (Ended.DONE, "", 5)
+    assert (outcome.result, outcome.degraded, replicas(rollout, kinds.ROLLOUT)) == (Result.DONE, "", 5)
     assert marks.written_by(rollout.get(kinds.ROLLOUT, "api"), "5f" * 16)
     assert [call.path.rpartition("/")[2] for call in rollout.fake.writes()[-2:]] == ["scale", "status"]
 
@@ -56,7 +56,7 @@ def test_in_the_middle_of_a_canary_it_is_done_in_the_phase_that_it_was_in(rollou
     outcome = rollout.run(SCALE, to(5), plan)
 
     assert any("is in flight" in said for said in plan.effect)
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
 
 
 def test_one_that_falls_into_another_phase_is_not_done(rollout: World) -> None:
@@ -66,7 +66,7 @@ def test_one_that_falls_into_another_phase_is_not_done(rollout: World) -> None:
 
     outcome = rollout.run(SCALE, to(5), plan)
 
-    assert outcome.unwell.startswith("Degraded, ProgressDeadlineExceeded: api has timed out progressing.")
+    assert outcome.degraded.startswith("Degraded, ProgressDeadlineExceeded: api has timed out progressing.")
 
 
 def test_one_whose_controller_has_not_seen_it_is_waited_for(rollout: World) -> None:
@@ -76,7 +76,7 @@ def test_one_whose_controller_has_not_seen_it_is_waited_for(rollout: World) -> N
 
     outcome = rollout.run(SCALE, to(5), plan)
 
-    assert outcome.unwell.startswith("Its controller has not seen the change yet.")
+    assert outcome.degraded.startswith("Its controller has not seen the change yet.")
 
 
 def test_a_blue_green_one_in_flight_runs_twice_as_many(rollout: World) -> None:
@@ -105,7 +105,7 @@ def test_of_one_that_refers_to_a_deployment_the_pods_of_that_count(rollout: Worl
 
     plan = rollout.plan(SCALE, to(6))
 
-    rollout.place(kind=kinds.ROLLOUT, replicas=Replicas(step=9))
+    rollout.place(kind=kinds.ROLLOUT, replicas=ReplicaLimits(step=9))
 
-    assert plan.seen["way"] == "workload"
+    assert plan.preconditions["way"] == "workload"
     assert "of requests.cpu 3m of 3m is left, and they would take 4m." in refused(rollout, to(7))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.acts import Ended
+from bot.acts import Result
 from bot.workloads import kinds
 from tests.cluster import manifests, rollouts
 from tests.cluster.rollouts import PAUSE, weight
@@ -18,7 +18,7 @@ def test_a_stable_one_grows_and_shrinks(world: World) -> None:
     up = world.run(SCALE, to(4))
     down = world.run(SCALE, to(2), run="6a" * 16)
 
-    assert (up.ended, up.unwell, down.unwell) == (Ended.DONE, "", "")
+    assert (up.result, up.degraded, down.degraded) == (Result.DONE, "", "")
     assert replicas(world, kinds.ROLLOUT) == 2
 
 
@@ -30,7 +30,7 @@ def test_in_the_middle_of_a_canary_both_versions_grow_and_the_step_stays(world: 
 
     after = rollouts.state(world)
     assert any("is in flight" in said for said in plan.effect)
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert (after.step, after.phase, replicas(world, kinds.ROLLOUT)) == (before.step, before.phase, 6)
 
 
@@ -41,7 +41,7 @@ def test_beside_its_second_version_a_blue_green_one_runs_twice_as_many(world: Wo
     outcome = world.run(SCALE, to(3), plan)
 
     assert "It is blue-green: until then up to twice as many pods run." in plan.effect
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "")
 
 
 def test_with_an_autoscaler_it_is_that_one_s_floor(world: World) -> None:
@@ -50,5 +50,5 @@ def test_with_an_autoscaler_it_is_that_one_s_floor(world: World) -> None:
 
     outcome = world.run(SCALE, to(4))
 
-    assert (outcome.unwell, world.get(kinds.HPA, "api")["spec"]["minReplicas"]) == ("", 4)
+    assert (outcome.degraded, world.get(kinds.HPA, "api")["spec"]["minReplicas"]) == ("", 4)
     assert replicas(world, kinds.ROLLOUT) == 4

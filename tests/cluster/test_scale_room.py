@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended
-from bot.sites import Replicas
+from bot.acts import Result
+from bot.sites import ReplicaLimits
 from bot.workloads import kinds
-from bot.workloads.quantities import quantity
+from bot.workloads.quantities import parse_quantity
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, stateful, to
 from tests.cluster.world import World
@@ -20,7 +20,7 @@ def counted(world: World, key: str, used: int) -> None:
 
     def seen() -> bool:
         found = (world.get(kinds.QUOTA, "team").get("status") or {}).get("used") or {}
-        return key in found and quantity(found[key]) == used
+        return key in found and parse_quantity(found[key]) == used
 
     world.until(seen, f"{used} of {key} are counted")
 
@@ -43,7 +43,7 @@ def test_a_quota_that_has_no_room_is_named_before_anybody_says_yes(world: World)
     fits = world.plan(SCALE, to(4))
     said = refused(world, to(5))
 
-    assert fits.seen["replicas"] == "3"
+    assert fits.preconditions["replicas"] == "3"
     assert "2 more pods do not fit. ResourceQuota team: of pods 1 of 4 is left, and they would take 2." in said
 
 
@@ -55,9 +55,9 @@ def test_a_quota_that_is_met_after_the_yes_is_told_as_the_reason(world: World) -
 
     outcome = world.run(SCALE, to(6), plan)
 
-    assert outcome.ended is Ended.DONE
-    assert outcome.unwell.startswith("FailedCreate: ")
-    assert "exceeded quota: team" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert outcome.degraded.startswith("FailedCreate: ")
+    assert "exceeded quota: team" in outcome.degraded
     assert replicas(world) == 6
 
 
@@ -69,8 +69,8 @@ def test_a_statefulset_that_meets_a_quota_says_so_in_its_events(world: World) ->
 
     outcome = world.run(SCALE, to(4), plan)
 
-    assert outcome.ended is Ended.DONE
-    assert "exceeded quota: team" in outcome.unwell
+    assert outcome.result is Result.DONE
+    assert "exceeded quota: team" in outcome.degraded
 
 
 def test_a_statefulset_is_given_time_for_each_of_its_pods(world: World) -> None:
@@ -79,21 +79,21 @@ def test_a_statefulset_is_given_time_for_each_of_its_pods(world: World) -> None:
 
     outcome = world.run(SCALE, to(4))
 
-    assert outcome.unwell.endswith("That is so 13m after the change.")
+    assert outcome.degraded.endswith("That is so 13m after the change.")
 
 
 def test_volumes_of_replicas_that_were_there_before_are_found_again(world: World) -> None:
     template = manifests.claim_template()
     world.create(kinds.STATEFULSET, "api", **manifests.statefulset("api", replicas=1, volumeClaimTemplates=[template]))
     world.create(kinds.CLAIM, "data-api-1", spec=template["spec"])
-    world.place(kind=kinds.STATEFULSET, replicas=Replicas(step=9))
+    world.place(kind=kinds.STATEFULSET, replicas=ReplicaLimits(step=9))
     world.create(kinds.QUOTA, "team", spec={"hard": {"count/persistentvolumeclaims": "0"}})
     world.until(lambda: "hard" in (world.get(kinds.QUOTA, "team").get("status") or {}), "the quota is known")
 
     again = world.plan(SCALE, to(2))
     new = refused(world, to(4))
 
-    assert again.seen["replicas"] == "1"
+    assert again.preconditions["replicas"] == "1"
     assert "of count/persistentvolumeclaims 0 of 0 is left, and they would take 2." in new
 
 
@@ -101,7 +101,7 @@ def test_a_limit_range_counts_for_a_quota(world: World) -> None:
     bare = manifests.deployment(replicas=0)
     bare["spec"]["template"]["spec"]["containers"][0].pop("resources")
     world.create(kinds.DEPLOYMENT, "api", **bare)
-    world.place(replicas=Replicas(step=9))
+    world.place(replicas=ReplicaLimits(step=9))
     world.create(kinds.QUOTA, "team", **manifests.quota(limits_memory="1Gi"))
     counted(world, "limits.memory", 0)
     unsaid = refused(world, to(2))
@@ -138,7 +138,7 @@ def test_nodes_without_room_are_told_and_in_the_end_the_pods_that_find_none(worl
 
     told = "By requests the nodes have no room for all of the new pods (an approximation)."
     assert f"{told} Those that find none wait until there is." in plan.effect
-    assert "Unschedulable, 0/2 nodes are available: 1 Insufficient cpu" in outcome.unwell
+    assert "Unschedulable, 0/2 nodes are available: 1 Insufficient cpu" in outcome.degraded
 
 
 def test_what_may_not_be_read_is_told_as_not_known(world: World) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acts import Ended, Outcome
-from bot.clusters import Kind
+from bot.acts import Outcome, Result
+from bot.clusters import ResourceKind
 from bot.workloads import kinds
-from commands.abort import Args as Service
+from commands.abort import AbortArgs as Service
 from commands.abort import action as abort
-from commands.status import Args
+from commands.status import StatusArgs
 from commands.status import action as status
 from tests.cluster.manifests import ONE, TWO, daemonset, deployment, statefulset
 from tests.cluster.rollouts import PAUSE, canary, state, weight
 from tests.cluster.world import World
 
-_API = Args(service="prod/api")
+_API = StatusArgs(service="prod/api")
 
 
 def asked(world: World) -> Outcome:
@@ -27,8 +27,8 @@ def test_a_canary_tells_its_step_its_weight_and_its_pods(world: World) -> None:
 
     outcome = asked(world)
 
-    assert (outcome.ended, outcome.moves) == (Ended.DONE, False)
-    lines = outcome.said.splitlines()
+    assert (outcome.result, outcome.live) == (Result.DONE, False)
+    lines = outcome.message.splitlines()
     assert lines[0] == "Rollout api: Paused, CanaryPauseStep."
     assert f"{before.current} has 25% of the traffic" in lines[1]
     assert "It waits until somebody promotes it." in lines
@@ -46,8 +46,8 @@ def test_a_pause_with_a_time_counts_down_and_moves(world: World) -> None:
 
     outcome = asked(world)
 
-    assert "It goes on by itself in 5" in outcome.said
-    assert outcome.moves
+    assert "It goes on by itself in 5" in outcome.message
+    assert outcome.live
 
 
 def test_what_was_aborted_can_be_tried_again_or_go_back(world: World) -> None:
@@ -56,7 +56,7 @@ def test_what_was_aborted_can_be_tried_again_or_go_back(world: World) -> None:
 
     outcome = asked(world)
 
-    assert "was aborted" in outcome.said
+    assert "was aborted" in outcome.message
     assert dict(outcome.buttons) == {"Retry": "retry prod/api", "Roll back": "rollback prod/api"}
 
 
@@ -75,24 +75,24 @@ def test_what_is_paused_by_hand_can_be_resumed(world: World) -> None:
         (kinds.STATEFULSET, statefulset("api")),
         (kinds.DAEMONSET, daemonset("api")),
     ],
-    ids=lambda one: one.title if isinstance(one, Kind) else "",
+    ids=lambda one: one.title if isinstance(one, ResourceKind) else "",
 )
-def test_whatever_else_runs_tells_how_far_it_is(world: World, kind: Kind, body: dict[str, object]) -> None:
+def test_whatever_else_runs_tells_how_far_it_is(world: World, kind: ResourceKind, body: dict[str, object]) -> None:
     world.needs_rollouts()
     world.create(kind, "api", **body)
     world.place(kind=kind)
-    world.until(lambda: not asked(world).moves, "the end of its rollout")
+    world.until(lambda: not asked(world).live, "the end of its rollout")
 
     outcome = asked(world)
 
-    assert "as it is to be" in outcome.said
-    assert "pods are ready." in outcome.said
+    assert "as it is to be" in outcome.message
+    assert "pods are ready." in outcome.message
 
 
 def test_a_pod_that_does_not_come_up_says_why(world: World) -> None:
     world.fake.broken_images.add(ONE)
     world.create(kinds.DEPLOYMENT, "api", **deployment())
     world.place()
-    world.until(lambda: "ImagePullBackOff" in asked(world).said, "the reason")
+    world.until(lambda: "ImagePullBackOff" in asked(world).message, "the reason")
 
-    assert "0 of 3 pods are ready." in asked(world).said
+    assert "0 of 3 pods are ready." in asked(world).message

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Ended, Outcome, Plan
+from bot.acts import Outcome, Plan, Result
 from bot.workloads import kinds
-from bot.workloads.status import UNSEEN
-from bot.workloads.watching import CUT_OFF
+from bot.workloads.status import NOT_OBSERVED
+from bot.workloads.watching import UNKNOWN_AFTER_RESTART
 from commands import abort, promote, restart, rollback
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
@@ -26,9 +26,9 @@ from tests.cluster.world import World
 from tests.house import ANA
 
 _RUN = "5f" * 16
-_API = rollback.Args(service="prod/api")
-_RESTART = restart.Args(service="prod/api")
-_PROMOTE = promote.Args(service="prod/api")
+_API = rollback.RollbackArgs(service="prod/api")
+_RESTART = restart.RestartArgs(service="prod/api")
+_PROMOTE = promote.PromoteArgs(service="prod/api")
 
 
 def died(world: World, action: Any, args: object, plan: Plan) -> Mapping[str, str]:
@@ -36,7 +36,7 @@ def died(world: World, action: Any, args: object, plan: Plan) -> Mapping[str, st
     noted: dict[str, str] = {}
     world.place(kind=world.places["prod/api"].workload.kind, cluster=Wedged(world, after=Died()))
     with pytest.raises(Died):
-        action.run(args, plan, _RUN, ANA, replace(world.tools, note=noted.update))
+        action.run(args, plan, _RUN, ANA, replace(world.tools, remember=noted.update))
     return noted
 
 
@@ -47,10 +47,12 @@ def watched_on(world: World, action: Any, args: object, plan: Plan, noted: Mappi
 
     def told(said: str) -> None:
         world.reports.append(said)
-        if world.real and said == UNSEEN.said:
+        if world.real and said == NOT_OBSERVED.message:
             world.stir()
 
-    outcome = action.probe(args, plan, _RUN, replace(world.tools, by=None, noted=noted, report=told, **more))
+    outcome = action.probe(
+        args, plan, _RUN, replace(world.tools, by=None, remembered=noted, report_progress=told, **more)
+    )
     assert (hands.patched, hands.deleted) == (0, []), "a look has changed something"
     assert isinstance(outcome, Outcome)
     return outcome
@@ -67,8 +69,8 @@ def test_scaled_to_pods_whose_image_cannot_be_pulled_it_is_not_well(world: World
 
     outcome = watched_on(world, SCALE, to(5), plan, died(world, SCALE, to(5), plan))
 
-    assert (outcome.ended, outcome.said) == (Ended.DONE, "prod/api is scaled to 5.")
-    assert is_unpulled(outcome.unwell), outcome.unwell
+    assert (outcome.result, outcome.message) == (Result.DONE, "prod/api is scaled to 5.")
+    assert is_unpulled(outcome.degraded), outcome.degraded
 
 
 def test_what_comes_up_is_well_only_once_it_has_stayed_so(world: World) -> None:
@@ -79,7 +81,7 @@ def test_what_comes_up_is_well_only_once_it_has_stayed_so(world: World) -> None:
 
     outcome = watched_on(world, SCALE, to(5), plan, noted)
 
-    assert (outcome.ended, outcome.unwell, outcome.left) == (Ended.DONE, "", {"replicas": "5"})
+    assert (outcome.result, outcome.degraded, outcome.expected_state) == (Result.DONE, "", {"replicas": "5"})
     assert world.tools.now() - began >= world.places["prod/api"].soak
 
 
@@ -90,7 +92,7 @@ def test_a_rollback_to_an_image_that_cannot_be_pulled_is_not_well(world: World) 
 
     outcome = watched_on(world, rollback.action, _API, plan, died(world, rollback.action, _API, plan))
 
-    assert (outcome.ended, is_unpulled(outcome.unwell)) == (Ended.DONE, True)
+    assert (outcome.result, is_unpulled(outcome.degraded)) == (Result.DONE, True)
 
 
 @pytest.mark.parametrize("kind", [kinds.STATEFULSET, kinds.DAEMONSET], ids=lambda kind: kind.title)
@@ -101,7 +103,7 @@ def test_a_set_that_goes_back_to_such_an_image_is_not_well_and_nothing_is_delete
 
     outcome = watched_on(world, rollback.action, _API, plan, died(world, rollback.action, _API, plan))
 
-    assert (outcome.ended, is_unpulled(outcome.unwell)) == (Ended.DONE, True)
+    assert (outcome.result, is_unpulled(outcome.degraded)) == (Result.DONE, True)
 
 
 def test_a_rollback_over_which_somebody_has_deployed_since_is_not_called_well(world: World) -> None:
@@ -112,7 +114,7 @@ def test_a_rollback_over_which_somebody_has_deployed_since_is_not_called_well(wo
 
     outcome = watched_on(world, rollback.action, _API, plan, noted)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, "Its template was changed since by somebody.")
+    assert (outcome.result, outcome.degraded) == (Result.DONE, "Its template was changed since by somebody.")
 
 
 def test_a_restart_whose_new_pods_cannot_be_pulled_is_not_well(world: World) -> None:
@@ -122,7 +124,7 @@ def test_a_restart_whose_new_pods_cannot_be_pulled_is_not_well(world: World) -> 
 
     outcome = watched_on(world, restart.action, _RESTART, plan, died(world, restart.action, _RESTART, plan))
 
-    assert (outcome.ended, is_unpulled(outcome.unwell)) == (Ended.DONE, True)
+    assert (outcome.result, is_unpulled(outcome.degraded)) == (Result.DONE, True)
 
 
 def test_of_a_restart_only_the_pods_that_came_after_it_are_judged(world: World) -> None:
@@ -134,7 +136,7 @@ def test_of_a_restart_only_the_pods_that_came_after_it_are_judged(world: World) 
     noted = died(world, restart.action, _RESTART, plan)
     world.fake.crashing_images.clear()
 
-    assert watched_on(world, restart.action, _RESTART, plan, noted).unwell == ""
+    assert watched_on(world, restart.action, _RESTART, plan, noted).degraded == ""
 
 
 def test_a_restart_over_which_somebody_else_restarted_it_is_not_called_well(world: World) -> None:
@@ -146,7 +148,7 @@ def test_a_restart_over_which_somebody_else_restarted_it_is_not_called_well(worl
 
     outcome = watched_on(world, restart.action, _RESTART, plan, noted)
 
-    assert outcome.unwell == "It was restarted or changed since by somebody."
+    assert outcome.degraded == "It was restarted or changed since by somebody."
 
 
 def test_a_promotion_is_watched_on_to_the_stop_that_its_plan_named(world: World) -> None:
@@ -155,8 +157,8 @@ def test_a_promotion_is_watched_on_to_the_stop_that_its_plan_named(world: World)
 
     outcome = watched_on(world, promote.action, _PROMOTE, plan, died(world, promote.action, _PROMOTE, plan))
 
-    assert (outcome.ended, outcome.unwell, state(world).step) == (Ended.DONE, "", 3)
-    assert outcome.said.startswith("Promoted.")
+    assert (outcome.result, outcome.degraded, state(world).step) == (Result.DONE, "", 3)
+    assert outcome.message.startswith("Promoted.")
 
 
 def test_a_promotion_whose_pods_do_not_come_up_is_not_well(world: World) -> None:
@@ -166,8 +168,8 @@ def test_a_promotion_whose_pods_do_not_come_up_is_not_well(world: World) -> None
 
     outcome = watched_on(world, promote.action, _PROMOTE, plan, died(world, promote.action, _PROMOTE, plan))
 
-    assert (outcome.ended, is_unpulled(outcome.unwell)) == (Ended.DONE, True)
-    assert outcome.said.startswith("It was done, and does not hold.")
+    assert (outcome.result, is_unpulled(outcome.degraded)) == (Result.DONE, True)
+    assert outcome.message.startswith("It was done, and does not hold.")
 
 
 def test_a_promotion_over_which_somebody_has_pushed_another_version_is_not_well(world: World) -> None:
@@ -176,22 +178,22 @@ def test_a_promotion_over_which_somebody_has_pushed_another_version_is_not_well(
     noted = died(world, promote.action, _PROMOTE, plan)
     world.until(lambda: state(world).step == 3, "its next stop")
     deploy_rollout(world, THREE)
-    world.until(lambda: state(world).current != plan.seen["template"], "its controller has seen it")
+    world.until(lambda: state(world).current != plan.preconditions["template"], "its controller has seen it")
 
     outcome = watched_on(world, promote.action, _PROMOTE, plan, noted)
 
-    assert outcome.ended is not Ended.DONE or "changed its template meanwhile" in outcome.unwell
+    assert outcome.result is not Result.DONE or "changed its template meanwhile" in outcome.degraded
 
 
 def test_an_abort_is_watched_on_until_what_is_stable_has_all_the_traffic(world: World) -> None:
     canary(world, weight(25), PAUSE)
-    plan = world.plan(abort.action, abort.Args(service="prod/api"))
-    noted = died(world, abort.action, abort.Args(service="prod/api"), plan)
+    plan = world.plan(abort.action, abort.AbortArgs(service="prod/api"))
+    noted = died(world, abort.action, abort.AbortArgs(service="prod/api"), plan)
 
-    outcome = watched_on(world, abort.action, abort.Args(service="prod/api"), plan, noted)
+    outcome = watched_on(world, abort.action, abort.AbortArgs(service="prod/api"), plan, noted)
 
-    assert (outcome.ended, outcome.unwell, state(world).aborted) == (Ended.DONE, "", True)
-    assert outcome.left == {"template": plan.seen["template"]}
+    assert (outcome.result, outcome.degraded, state(world).aborted) == (Result.DONE, "", True)
+    assert outcome.expected_state == {"template": plan.preconditions["template"]}
 
 
 def test_a_rollout_that_goes_back_is_watched_on(world: World) -> None:
@@ -202,7 +204,11 @@ def test_a_rollout_that_goes_back_is_watched_on(world: World) -> None:
 
     well = watched_on(world, rollback.action, _API, plan, noted)
 
-    assert (well.ended, well.unwell, well.left) == (Ended.DONE, "", {"template": plan.seen["goal"]})
+    assert (well.result, well.degraded, well.expected_state) == (
+        Result.DONE,
+        "",
+        {"template": plan.preconditions["goal"]},
+    )
 
 
 def test_a_watch_that_was_cut_off_too_often_says_that_it_is_not_known_to_hold(world: World) -> None:
@@ -212,7 +218,7 @@ def test_a_watch_that_was_cut_off_too_often_says_that_it_is_not_known_to_hold(wo
 
     outcome = watched_on(world, SCALE, to(5), plan, noted, deadline=lambda _: None)
 
-    assert (outcome.ended, outcome.unwell) == (Ended.DONE, CUT_OFF)
+    assert (outcome.result, outcome.degraded) == (Result.DONE, UNKNOWN_AFTER_RESTART)
 
 
 def test_what_is_not_up_when_its_deadline_has_passed_is_told_after_one_look(world: World) -> None:
@@ -225,5 +231,5 @@ def test_what_is_not_up_when_its_deadline_has_passed_is_told_after_one_look(worl
 
     outcome = watched_on(world, SCALE, to(5), plan, noted, deadline=lambda _: over)
 
-    assert outcome.unwell.startswith("Its controller has not seen the change yet. That is so 31m")
+    assert outcome.degraded.startswith("Its controller has not seen the change yet. That is so 31m")
     assert world.reports == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bot.clusters import Ref, Thing
-from bot.tools.cluster import Kubernetes
+from bot.clusters import KubernetesObject, ObjectRef
+from bot.tools.cluster import KubernetesClient
 from tests.cluster.world import World
 
 
@@ -14,7 +14,7 @@ class Died(BaseException):
     """The process ends here."""
 
 
-class Wedged(Kubernetes):
+class Wedged(KubernetesClient):
     """The world's cluster, and something else around its first patch. Counts what it was asked to write."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Wedged(Kubernetes):
         self.patched = 0
         self.deleted: list[str] = []
 
-    def patch(self, ref: Ref, patch: object, **more: Any) -> Thing:
+    def patch(self, ref: ObjectRef, patch: object, **more: Any) -> KubernetesObject:
         self.patched += 1
         before, self._before = self._before, None
         if before is not None:
@@ -46,6 +46,6 @@ class Wedged(Kubernetes):
             raise after
         return told
 
-    def delete(self, ref: Ref, *, uid: str) -> None:
+    def delete(self, ref: ObjectRef, *, uid: str) -> None:
         self.deleted.append(ref.name)
         super().delete(ref, uid=uid)

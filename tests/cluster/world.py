@@ -18,16 +18,16 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Gauge, Tools
+from bot.acting import MetricsStore, Tools
 from bot.acts import Outcome, Plan
-from bot.clusters import Access, Cluster, How, Kind, Ref, Thing
+from bot.clusters import Cluster, KubernetesObject, ObjectRef, PatchType, ResourceAccess, ResourceKind
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.model import Principal
 from bot.ports import Rejected
-from bot.sites import Site
-from bot.tools.cluster import Kubernetes
+from bot.sites import ServiceTarget
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import grants, kinds
-from bot.workloads.roles import documents
+from bot.workloads.roles import role_documents
 from tests.cluster import able
 from tests.cluster.able import Able
 from tests.fakes.kubernetes import FakeKubernetes
@@ -39,13 +39,13 @@ from tests.house import ANA
 LABEL = {"vakhta.dev/test": "yes"}
 #: As whom the fake knows the bot.
 BOT = "vakhta"
-_NAMESPACE = Kind(group="", version="v1", plural="namespaces", title="Namespace")
+_NAMESPACE = ResourceKind(group="", version="v1", plural="namespaces", title="Namespace")
 
 
-class Admin(Kubernetes):
+class Admin(KubernetesClient):
     """The tests' own hands: as the tool, and it can create and remove."""
 
-    def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Thing:
+    def create(self, kind: ResourceKind, namespace: str, body: Mapping[str, Any]) -> KubernetesObject:
         begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         where = f"/namespaces/{namespace}" if namespace else ""
         head = {"apiVersion": f"{kind.group}/{kind.version}" if kind.group else kind.version, "kind": kind.title}
@@ -54,7 +54,7 @@ class Admin(Kubernetes):
         path = f"{begin}{where}/{kind.plural}"
         return self._change("POST", path, {}, {**head, **body, "metadata": meta}, "application/json", person=None)
 
-    def remove(self, ref: Ref) -> None:
+    def remove(self, ref: ObjectRef) -> None:
         found = self.get(ref)
         if found is not None:
             assert found["metadata"]["labels"].get("vakhta.dev/test") == "yes", f"{ref} is not ours"
@@ -66,18 +66,18 @@ class World:
     """`site_of` says where a service runs: by default `prod/api` is the Deployment `api`."""
 
     admin: Admin
-    bot: Kubernetes  #: by which actions work: on the fake it is granted what `grants` lists for the verb, and no more
+    bot: KubernetesClient  #: by which actions work: on the fake it is granted what `grants` lists for the verb, and no more
     namespace: str
     fake_one: FakeKubernetes | None = None
-    places: dict[str, Site] = field(default_factory=dict)
+    places: dict[str, ServiceTarget] = field(default_factory=dict)
     hands: Cluster | None = None  #: by which what is no service's is written, where not by the bot's
-    gauge: Gauge | None = None
-    granted: list[Access] = field(default_factory=list)  #: what the bot was given by hand, beside `grants`
+    gauge: MetricsStore | None = None
+    granted: list[ResourceAccess] = field(default_factory=list)  #: what the bot was given by hand, beside `grants`
     reports: list[str] = field(default_factory=list)
     clock: Ticking = field(default_factory=Ticking)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)  #: where the cluster is real
     able: Able = field(default_factory=Able)
-    _loose: list[Ref] = field(default_factory=list)
+    _loose: list[ObjectRef] = field(default_factory=list)
 
     @property
     def real(self) -> bool:
@@ -89,11 +89,11 @@ class World:
             pytest.skip("only the fake can be told to go wrong")
         return self.fake_one
 
-    def ref(self, kind: Kind, name: str) -> Ref:
+    def ref(self, kind: ResourceKind, name: str) -> ObjectRef:
         namespaced = kind not in (kinds.NODE, _NAMESPACE) and kind.group != "admissionregistration.k8s.io"
-        return Ref(kind=kind, namespace=self.namespace if namespaced else "", name=name)
+        return ObjectRef(kind=kind, namespace=self.namespace if namespaced else "", name=name)
 
-    def create(self, kind: Kind, name: str, **body: Any) -> Thing:
+    def create(self, kind: ResourceKind, name: str, **body: Any) -> KubernetesObject:
         """In the world's namespace, if it can be in one, with the label of the suite."""
         ref, meta = self.ref(kind, name), {"name": name, **body.pop("metadata", {})}
         if not ref.namespace:
@@ -103,25 +103,29 @@ class World:
     def clean(self) -> None:
         """Whatever was made goes, each even if another would not; nobody waits for a namespace to be empty."""
         with ExitStack() as all_of_it:
-            for ref in (*self._loose, Ref(kind=_NAMESPACE, namespace="", name=self.namespace)):
+            for ref in (*self._loose, ObjectRef(kind=_NAMESPACE, namespace="", name=self.namespace)):
                 all_of_it.callback(self.admin.remove, ref)
 
-    def get(self, kind: Kind, name: str) -> Thing:
+    def get(self, kind: ResourceKind, name: str) -> KubernetesObject:
         found = self.admin.get(self.ref(kind, name))
         assert found is not None, f"there is no {kind.title} {name}"
         return found
 
-    def every(self, kind: Kind, labels: str = "") -> list[Thing]:
+    def every(self, kind: ResourceKind, labels: str = "") -> list[KubernetesObject]:
         return list(self.admin.find(kind, self.namespace, labels=labels))
 
-    def merge(self, kind: Kind, name: str, patch: object, *, sub: str = "", by: str = "somebody") -> Thing:
+    def merge(
+        self, kind: ResourceKind, name: str, patch: object, *, sub: str = "", by: str = "somebody"
+    ) -> KubernetesObject:
         """What somebody else does to it."""
-        return self.admin.patch(self.ref(kind, name), patch, how=How.MERGE, by=by, sub=sub)
+        return self.admin.patch(self.ref(kind, name), patch, how=PatchType.MERGE, by=by, sub=sub)
 
-    def patch(self, kind: Kind, name: str, patch: object, *, how: How, by: str = "somebody") -> Thing:
+    def patch(
+        self, kind: ResourceKind, name: str, patch: object, *, how: PatchType, by: str = "somebody"
+    ) -> KubernetesObject:
         return self.admin.patch(self.ref(kind, name), patch, how=how, by=by)
 
-    def remove(self, kind: Kind, name: str) -> None:
+    def remove(self, kind: ResourceKind, name: str) -> None:
         self.admin.remove(self.ref(kind, name))
 
     @property
@@ -148,7 +152,7 @@ class World:
         with _namespace(replace(self, namespace="", places={}, _loose=[])) as world:
             yield world
 
-    def serves(self, kind: Kind) -> bool:
+    def serves(self, kind: ResourceKind) -> bool:
         """Whether that kind is installed there."""
         begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         told = self.admin._look(begin)
@@ -178,11 +182,13 @@ class World:
         began = datetime.now(UTC)
         self.now = lambda: began + 10 * (datetime.now(UTC) - began)
 
-    def place(self, service: str = "prod/api", kind: Kind = kinds.DEPLOYMENT, name: str = "api", **more: Any) -> Site:
+    def place(
+        self, service: str = "prod/api", kind: ResourceKind = kinds.DEPLOYMENT, name: str = "api", **more: Any
+    ) -> ServiceTarget:
         """From here on the service runs there."""
         cluster: Cluster = more.pop("cluster", self.bot)
         soak = timedelta(seconds=0.5) if self.real else timedelta(seconds=30)
-        site = Site(
+        site = ServiceTarget(
             service=service,
             cluster=cluster,
             workload=self.ref(kind, name),
@@ -198,23 +204,29 @@ class World:
         if self.fake_one is None:
             return
         wanted = [
-            access for verb in verbs for site in self.places.values() for access in grants.needed(verb, site.workload)
+            access
+            for verb in verbs
+            for site in self.places.values()
+            for access in grants.grants_for(verb, site.workload)
         ]
         wanted += [access for verb in verbs for access in grants.ON_NODES.get(verb, ())]
-        wanted += [*self.granted, Access(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews")]
+        wanted += [
+            *self.granted,
+            ResourceAccess(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews"),
+        ]
         self.fake_one.rights.strip(BOT)
-        self.fake_one.rights.apply(documents(wanted, BOT))
+        self.fake_one.rights.apply(role_documents(wanted, BOT))
 
-    def of(self, service: str, by: Principal | None) -> Site:
+    def of(self, service: str, by: Principal | None) -> ServiceTarget:
         if service not in self.places:
             raise Rejected(f"{service} is not a service of the settings. Nothing was done.", code="no_service")
         return self.places[service]
 
-    def on(self, cluster: str, ref: Ref, by: Principal | None) -> Site:
+    def on(self, cluster: str, ref: ObjectRef, by: Principal | None) -> ServiceTarget:
         if cluster != self.admin.name:
             raise Rejected(f"The settings have no cluster {cluster}. Nothing was done.", code="no_cluster")
         hands = self.hands or self.bot
-        return Site(service=f"{cluster}/{ref.name}", cluster=hands, workload=ref, production=True)
+        return ServiceTarget(service=f"{cluster}/{ref.name}", cluster=hands, workload=ref, production=True)
 
     def names(self) -> tuple[str, ...]:
         return tuple(self.places)
@@ -227,11 +239,11 @@ class World:
         return Tools(
             now=now,
             elapsed=lambda: now().timestamp(),
-            gauge=self.gauge,
-            sites=self,
+            metrics=self.gauge,
+            targets=self,
             by=ANA,
-            pace=pace,
-            report=self.reports.append,
+            poll_interval=pace,
+            report_progress=self.reports.append,
         )
 
     def plan(self, action: Any, args: object) -> Plan:
@@ -266,7 +278,7 @@ def fake_world(place: Path) -> Iterator[World]:
         world = World(
             clock=clock,
             admin=Admin("main", _by(fake.url, place, "admin-token")),
-            bot=Kubernetes("main", _by(fake.url, place, "k8s-token")),
+            bot=KubernetesClient("main", _by(fake.url, place, "k8s-token")),
             namespace="",
             fake_one=fake,
         )
@@ -277,7 +289,7 @@ def fake_world(place: Path) -> Iterator[World]:
 @contextmanager
 def real_world(file: str, context: str | None, known: Able) -> Iterator[World]:
     section = ClusterSettings(kubeconfig=file, context=context)
-    world = World(admin=Admin("real", section), bot=Kubernetes("real", section), namespace="", able=known)
+    world = World(admin=Admin("real", section), bot=KubernetesClient("real", section), namespace="", able=known)
     with _namespace(world):
         yield world
 

@@ -16,12 +16,12 @@ from sqlalchemy import NullPool, create_engine, text
 
 from bot import app, settings
 from bot.__main__ import main
-from bot.from_settings import rules_of
-from bot.gatehouse import Gatehouse, gatehouse
+from bot.from_settings import build_rules
+from bot.gatehouse import ChatOps, build_chatops
 from bot.intake import Intake
-from bot.model import Ask, Principal, Reply
+from bot.model import Principal, Reply, Request
 from bot.store.engine import Store
-from bot.store.seals import Seals
+from bot.store.seals import Sealer
 from tests.crash.born import born
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.fakes.calls import Answer, Call
@@ -103,14 +103,14 @@ class Doing:
         self._config = place / "vakhta.yaml"
         source = {"tokens": [TOKEN], "api_url": world.url}
         self._config.write_text(json.dumps({"store": {"url": url}, "sources": {"alertmanager": source}}))
-        self.settings, _ = settings.read(self._config, os.environ)
+        self.settings, _ = settings.read_settings(self._config, os.environ)
 
     def says(self, words: str) -> Reply:
         return app.ask(self.settings, words)
 
     def planned(self) -> str:
         """The handle of a plan that waits for its yes."""
-        shown: list[str] = re.findall(r"`yes ([0-9a-f]+)`", self.says(WISH).said)
+        shown: list[str] = re.findall(r"`yes ([0-9a-f]+)`", self.says(WISH).text)
         return shown[-1]
 
     @contextmanager
@@ -127,18 +127,18 @@ class Doing:
             assert "failpoint reached" in program.said()
 
     @contextmanager
-    def later(self, minutes: int = 3) -> Iterator[Gatehouse]:
+    def later(self, minutes: int = 3) -> Iterator[ChatOps]:
         """A bot for which it is later, so that a run's lease is over."""
         store = Store(self._url, now=lambda: datetime.now(UTC) + timedelta(minutes=minutes))
-        intake = Intake(store, rules=rules_of(self.settings), mouths=(), told=lambda _: None)
+        intake = Intake(store, rules=build_rules(self.settings), subscriptions=(), on_commit=lambda _: None)
         intake.start()
-        seals = Seals(store)
-        yield gatehouse(
+        seals = Sealer(store)
+        yield build_chatops(
             self.settings,
             store,
             channels={},
-            mouths=(),
-            told=lambda _: None,
+            subscriptions=(),
+            on_commit=lambda _: None,
             seal=seals.seal_now,
             take=intake.take,
         )
@@ -164,6 +164,6 @@ class Doing:
         assert self.verified() == 0
 
 
-def say(house: Gatehouse, words: str) -> Reply:
+def say(house: ChatOps, words: str) -> Reply:
     """As the operator."""
-    return house.gate.ask(Ask(by=_OPERATOR, words=words, place="cli", account="local", private=True))
+    return house.dispatcher.handle(Request(by=_OPERATOR, text=words, channel="cli", account="local", private=True))

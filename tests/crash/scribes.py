@@ -17,7 +17,7 @@ from bot.store import (
     tables,  # noqa: F401 - they enter SQLModel's metadata by being imported
 )
 from bot.store.engine import Store
-from bot.store.seals import Seals
+from bot.store.seals import Sealer
 
 _THREADS = 4
 
@@ -28,9 +28,9 @@ class Undone(Exception):
 
 def write(store: Store, count: int) -> None:
     for number in range(count):
-        entry = AuditEntry(code=Code.ANSWERED, by="scribe", said=f"Entry {number}.")
+        entry = AuditEntry(code=Code.ANSWERED, by="scribe", message=f"Entry {number}.")
         with suppress(Undone), store.begin(f"lane-{random.randrange(16)}") as tx:
-            ledger.record(tx, [entry] * random.randrange(1, 4))
+            ledger.append(tx, [entry] * random.randrange(1, 4))
             if random.random() < 0.1:
                 raise Undone
 
@@ -39,7 +39,7 @@ def main(url: str, what: str, count: str = "0") -> None:
     store = Store(url)
     print("ready", flush=True)
     if what == "seal":
-        sealing = Seals(store)
+        sealing = Sealer(store)
         while True:
             sealing.seal()
     threads = [threading.Thread(target=write, args=(store, int(count))) for _ in range(_THREADS)]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bot import settings
-from bot.workloads.watching import CUT_OFF
+from bot.workloads.watching import UNKNOWN_AFTER_RESTART
 from tests.cluster import manifests
 from tests.cluster.world import kubeconfig
 from tests.crash.doing import Doing, Rows, say
@@ -72,10 +72,10 @@ class Scaling(Doing):
             "clusters": {"main": {"kubeconfig": str(kubeconfig(world.url, place))}},
         }
         self._config.write_text(json.dumps(told))
-        self.settings, _ = settings.read(self._config, os.environ)
+        self.settings, _ = settings.read_settings(self._config, os.environ)
 
     def planned(self) -> str:
-        shown: list[str] = re.findall(r"`yes ([0-9a-f]+)`", self.says(_WISH).said)
+        shown: list[str] = re.findall(r"`yes ([0-9a-f]+)`", self.says(_WISH).text)
         return shown[-1]
 
     def unwell(self, run: str) -> str:
@@ -100,9 +100,9 @@ def test_it_is_written_once_at_most_and_found_again_when_the_process_is_killed_a
     assert (len(doing.cluster.called), doing.cluster.replicas) == ((1, 4) if name in _DONE else (0, 3))
     for _ in range(2):
         with doing.later() as house:
-            house.tending.tend()
+            house.upkeep.tick()
             say(house, f"yes {handle}")
-            house.runs.stop(timedelta(seconds=30))
+            house.runner.stop(timedelta(seconds=30))
     assert len(doing.cluster.called) <= 1
     doing.check()
 
@@ -132,8 +132,8 @@ def test_a_run_whose_bot_was_killed_around_its_watch_is_watched_on_and_not_calle
     doing.cluster.controllers = usual()
 
     with doing.later() as house:
-        house.tending.tend()
-        house.runs.stop(timedelta(seconds=60))
+        house.upkeep.tick()
+        house.runner.stop(timedelta(seconds=60))
 
     (run,) = doing.rows.runs()
     wrote = name not in ("watch.noting", "watch.noted")
@@ -150,12 +150,12 @@ def test_the_watch_of_a_run_goes_on_in_another_process_only_once_its_lease_is_ov
     doing.dies(f"yes {handle}", "watch.begun")
 
     with doing.later(minutes=1) as house:
-        house.tending.tend()
-        house.runs.stop(timedelta(seconds=60))
+        house.upkeep.tick()
+        house.runner.stop(timedelta(seconds=60))
     before = list(doing.rows.runs().values())
     with doing.later() as house:
-        house.tending.tend()
-        house.runs.stop(timedelta(seconds=60))
+        house.upkeep.tick()
+        house.runner.stop(timedelta(seconds=60))
 
     assert (before, list(doing.rows.runs().values())) == (["intended"], ["done"])
     doing.check()
@@ -169,8 +169,8 @@ def test_a_watch_that_goes_on_has_the_deadline_that_it_had(doing: Scaling) -> No
     (before,) = doing.rows.ask("SELECT watch_until FROM run")
 
     with doing.later(minutes=60) as house:
-        house.tending.tend()
-        house.runs.stop(timedelta(seconds=60))
+        house.upkeep.tick()
+        house.runner.stop(timedelta(seconds=60))
 
     (after,) = doing.rows.ask("SELECT id, watch_until, watches FROM run")
     assert (after["watch_until"], after["watches"]) == (before["watch_until"], 2)
@@ -183,11 +183,11 @@ def test_a_watch_that_is_cut_off_each_time_ends_as_not_known_to_be_well_and_page
     doing.rows.set("UPDATE run SET watches = 5")
 
     with doing.later() as house:
-        house.tending.tend()
-        house.runs.stop(timedelta(seconds=60))
+        house.upkeep.tick()
+        house.runner.stop(timedelta(seconds=60))
 
     (run,) = doing.rows.runs()
-    assert (doing.unwell(run), doing.rows.outcomes(run)) == (CUT_OFF, ["VK124W"])
+    assert (doing.unwell(run), doing.rows.outcomes(run)) == (UNKNOWN_AFTER_RESTART, ["VK124W"])
     assert [title.partition(":")[0] for title in doing.rows.titles()] == ["RunUnwell"]
 
 
@@ -200,7 +200,7 @@ def test_an_answer_that_is_lost_is_made_up_for_by_watching_like_any_other(doing:
 
     (run,) = doing.rows.runs()
     assert (reply.ok, len(doing.cluster.called), doing.rows.outcomes(run)) == (False, 1, ["VK124W"])
-    assert "NOT WELL" in reply.said
+    assert "NOT WELL" in reply.text
 
 
 def test_a_run_that_was_judged_while_its_process_was_frozen_before_the_write_writes_nothing(doing: Scaling) -> None:
@@ -210,8 +210,8 @@ def test_a_run_that_was_judged_while_its_process_was_frozen_before_the_write_wri
         until(lambda: "failpoint reached" in frozen.said(), "it is about to write")
         frozen.signal(signal.SIGSTOP)
         with doing.later() as house:
-            house.tending.tend()
-            house.runs.stop(timedelta(seconds=60))
+            house.upkeep.tick()
+            house.runner.stop(timedelta(seconds=60))
         frozen.signal(signal.SIGCONT)
         until(lambda: not frozen.alive(), "the frozen one has ended")
 

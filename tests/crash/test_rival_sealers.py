@@ -11,9 +11,9 @@ import pytest
 
 from bot.store import checkpoints, ledger
 from bot.store.engine import Store
-from bot.store.ledger import Recorded, Wanted
-from bot.store.seals import Seals
-from bot.tree import Range, leaf_of
+from bot.store.ledger import EntryFilter, RecordedEntry
+from bot.store.seals import Sealer
+from bot.tree import MerkleRange, leaf_of
 from tests.crash.born import born
 from tests.postgres import Postgres
 from tests.running import Program, until
@@ -40,7 +40,7 @@ def test_sixteen_writers_and_three_rival_sealers_that_are_killed_leave_a_log_wit
         until(lambda: not _alive(writers), "all has been written")
     with_many_hands = _sealed(store)
 
-    assert Seals(store).seal() == 0
+    assert Sealer(store).seal() == 0
 
     found = _entries(store)
     places = [one.pos for one in found if one.pos is not None]
@@ -48,7 +48,7 @@ def test_sixteen_writers_and_three_rival_sealers_that_are_killed_leave_a_log_wit
     assert sorted(places) == list(range(len(found)))
     assert [one.leaf for one in found] == [leaf_of(one.body) for one in found]
     in_order = [leaf_of(one.body) for one in sorted(found, key=lambda one: one.pos or 0)]
-    assert checkpoints.grown(store, Range()) == Range().grown(in_order)
+    assert checkpoints.extended_tree(store, MerkleRange()) == MerkleRange().extended(in_order)
     store.close()
 
 
@@ -78,6 +78,6 @@ def _sealed(store: Store) -> int:
         return int(seen.sql.scalar("SELECT count(*) FROM audit_seal"))
 
 
-def _entries(store: Store) -> list[Recorded]:
+def _entries(store: Store) -> list[RecordedEntry]:
     with store.read() as seen:
-        return ledger.entries(seen.sql, Wanted(), limit=100_000)
+        return ledger.entries(seen.sql, EntryFilter(), limit=100_000)

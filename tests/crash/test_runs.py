@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot import failpoints
-from bot.failpoints import Failed
+from bot.failpoints import FailpointError
 from tests.crash.doing import WISH, Doing, World, say
 from tests.crash.test_failpoints import FAILPOINTS
 from tests.running import until
@@ -58,7 +58,7 @@ def test_it_is_done_once_at_most_when_an_unexpected_error_is_raised_at(
     handle = doing.planned()
     broken.setenv("VAKHTA_FAILPOINT", f"{name}=raise")
 
-    with pytest.raises(Failed):
+    with pytest.raises(FailpointError):
         doing.says(WISH if name == "gate.showing" else f"yes {handle}")
 
     assert len(doing.world.called) == (name in _DONE)
@@ -71,13 +71,13 @@ def test_a_plan_whose_process_died_before_the_intent_is_told_and_stays_undone(na
     doing.dies(f"yes {handle}", name)
 
     with doing.later() as house:
-        house.tending.tend()
-        house.tending.tend()
+        house.upkeep.tick()
+        house.upkeep.tick()
         again = say(house, f"yes {handle}")
 
     assert (doing.world.called, doing.rows.runs()) == ([], {})
     assert [title.partition(":")[0] for title in doing.rows.titles()] == ["PlanNotRun"]
-    assert again.said == (
+    assert again.text == (
         f"Plan {handle} was stopped before its run. Nothing was done. Say the same words for a new one."
     )
     doing.check()
@@ -93,7 +93,7 @@ def test_a_process_that_was_frozen_before_its_call_makes_it_no_more_once_its_run
         until(lambda: "failpoint reached" in frozen.said(), f"{name} is reached")
         frozen.signal(signal.SIGSTOP)
         with doing.later() as house:
-            house.tending.tend()
+            house.upkeep.tick()
         frozen.signal(signal.SIGCONT)
         until(lambda: not frozen.alive(), "the frozen one has ended")
 
@@ -109,7 +109,7 @@ def test_a_call_that_was_frozen_and_arrives_after_its_run_was_judged_failed_goes
         until(lambda: "failpoint reached" in frozen.said(), "it is about to call")
         frozen.signal(signal.SIGSTOP)
         with doing.later() as house:
-            house.tending.tend()
+            house.upkeep.tick()
         judged = list(doing.rows.runs().values())
         frozen.signal(signal.SIGCONT)
         until(lambda: not frozen.alive(), "the frozen one has ended")
@@ -131,7 +131,7 @@ def test_the_late_outcome_of_a_process_that_was_frozen_after_its_call_is_not_wri
         until(lambda: "failpoint reached" in frozen.said(), "it has called")
         frozen.signal(signal.SIGSTOP)
         with doing.later() as house:
-            house.tending.tend()
+            house.upkeep.tick()
         frozen.signal(signal.SIGCONT)
         until(lambda: not frozen.alive(), "the frozen one has ended")
 
@@ -146,7 +146,7 @@ def test_a_run_that_died_and_cannot_be_looked_at_is_unknown_and_pages(doing: Doi
 
     for minutes in (3, 6, 9, 12, 15):
         with doing.later(minutes) as house:
-            house.tending.tend()
+            house.upkeep.tick()
 
     (run,) = doing.rows.runs()
     assert doing.rows.runs() == {run: "unknown"}
@@ -159,10 +159,10 @@ def test_a_run_that_died_and_cannot_be_looked_at_is_unknown_and_pages(doing: Doi
 def _looked_at_and_said_again(doing: Doing, handle: str) -> None:
     """Somebody looks, somebody says yes again, and the target is as free as before."""
     with doing.later() as house:
-        house.tending.tend()
+        house.upkeep.tick()
         say(house, f"yes {handle}")
         assert len(doing.world.called) <= 1
         shown = say(house, WISH)
-        more = say(house, f"yes {re.findall(r'`yes ([0-9a-f]+)`', shown.said)[-1]}")
-        assert more.ok, more.said
+        more = say(house, f"yes {re.findall(r'`yes ([0-9a-f]+)`', shown.text)[-1]}")
+        assert more.ok, more.text
     doing.check()

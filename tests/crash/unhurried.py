@@ -13,11 +13,11 @@ from datetime import timedelta
 from bot import __main__, delivery, failpoints
 from bot.channels.pagerduty import PagerDuty
 from bot.channels.slack import Slack
-from bot.ports import Limit
+from bot.ports import RateLimit
 
 if __name__ == "__main__":
     for channel in (Slack, PagerDuty):
-        channel.limits = (Limit(count=1_000, per=timedelta(seconds=1)),)
+        channel.limits = (RateLimit(count=1_000, per=timedelta(seconds=1)),)
     delivery.LEASE = timedelta(seconds=int(os.environ.get("VAKHTA_LEASE_S", "30")))
     failpoints._STALL_S = int(os.environ.get("VAKHTA_STALL_S", "120"))
     sys.exit(__main__.main())

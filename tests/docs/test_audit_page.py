@@ -24,17 +24,17 @@ def test_the_example_is_an_entry_as_the_bot_writes_it() -> None:
     entry = AuditEntry(
         code=Code.INTENT,
         by="ana",
-        said="Silence HighErrorRate for 30 min.",
+        message="Silence HighErrorRate for 30 min.",
         run="r7",
         verb="silence",
         target="api",
-        place="slack",
+        channel="slack",
         account="U1",
         incident_id=42,
-        more={"plan": "9f2c"},
+        details={"plan": "9f2c"},
     )
 
-    line = audit.line(entry, uid=json.loads(example)["uid"], at=datetime(2026, 11, 23, 12, tzinfo=UTC))
+    line = audit.encode_entry(entry, uid=json.loads(example)["uid"], at=datetime(2026, 11, 23, 12, tzinfo=UTC))
 
     assert line.body.decode() == example.strip()
 

@@ -15,16 +15,16 @@ from bot import channels, sources
 from bot.__main__ import _parser
 from bot.channels.pagerduty import PagerDuty
 from bot.delivery import LEASE, POISON
-from bot.meters import Meters
+from bot.meters import Metrics
 from bot.model import CONSOLE
 from bot.settings import Settings
 from bot.sources.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
 from bot.tools import topics
 from bot.watch import _SEEN_FOR, LATE_PAGE
 from bot.web import api, body, feed, framing, inbound, proofs, wire
-from bot.web.feed import Bell
-from bot.web.flagger import Asks
-from bot.web.server import Edge, build
+from bot.web.feed import FeedSignal
+from bot.web.flagger import GateClients
+from bot.web.server import WebApp, build_web
 from commands import note
 from tests.docs.papers import OPERATING, README, ROOT, first_cells, section
 
@@ -106,7 +106,7 @@ def test_the_default_that_is_told_is_the_default(key: str) -> None:
 
 
 def test_every_metric_is_told_and_no_other() -> None:
-    families = list(Meters().registry.collect())
+    families = list(Metrics().registry.collect())
     real = {f"{one.name}_total" if one.type == "counter" else one.name for one in families}
 
     assert set(first_cells(section(OPERATING, "Metrics"))) == real
@@ -131,27 +131,27 @@ def test_every_address_is_told_and_no_other() -> None:
     assert told == {_without_names(words) for words in _addresses(_edge())}
 
 
-def _edge() -> Edge:
-    return build(
+def _edge() -> WebApp:
+    return build_web(
         alerts=PlainTextResponse(),
         store=None,  # type: ignore[arg-type]  # nothing is asked of it
         channels={},
         checks={},
         shown={},
-        owed=lambda: (),
-        meters=Meters(),
+        outbox_sizes=lambda: (),
+        meters=Metrics(),
         refused=lambda place, code: None,
-        bell=Bell(),
-        flagger=Asks(answer=lambda question: False),
+        feed_signal=FeedSignal(),
+        flagger=GateClients(answer=lambda question: False),
         public_url="http://127.0.0.1:8080",
         api_token=None,
         version="0",
     )
 
 
-def _addresses(edge: Edge) -> Iterator[str]:
+def _addresses(edge: WebApp) -> Iterator[str]:
     """Method and path of all that answers; of GET and HEAD only GET."""
-    for name in sources.find():
+    for name in sources.find_sources():
         yield f"POST /alerts/{name}"
     for included in edge._app.routes:  # type: ignore[attr-defined]  # FastAPI's own app
         inner = getattr(included, "original_router", None)
@@ -164,7 +164,7 @@ def _spread(address: str) -> Iterator[str]:
     if not address.endswith("/in/{name}"):
         yield address
         return
-    for name in channels.names():
+    for name in channels.channel_names():
         if name != CONSOLE:  # it has a door of its own
             yield address.replace("{name}", name)
 

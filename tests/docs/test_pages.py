@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import load
+from bot.settings import load_settings
 from bot.welcome import welcome
 from tests.docs.papers import PAGES, README, ROOT, fences, modules, prose
 
@@ -68,7 +68,7 @@ def test_every_test_that_is_named_is_there() -> None:
 
 def test_the_readme_shows_the_very_command_that_the_bot_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    settings = load(Path("deploy/config/local.yaml"), {})
+    settings = load_settings(Path("deploy/config/local.yaml"), {})
 
     told = welcome(settings.server.public_url, settings)
 
@@ -98,7 +98,7 @@ def test_the_settings_that_a_page_shows_have_no_fault(tmp_path: Path) -> None:
     for number, settings in enumerate(shown):
         path = tmp_path / f"{number}.yaml"
         path.write_text(settings)
-        load(path, environ)
+        load_settings(path, environ)
 
     assert shown
 

@@ -102,7 +102,7 @@ def test_what_was_done_is_shown_with_its_word_its_reason_and_what_comes_next(
     house: WebHouse, board: WebDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, dials = house.fire("ActedOn"), Dials(unwell="Pod api-1: ImagePullBackOff.")
-    monkeypatch.setitem(house.desk._verbs.actions, "turn", Turn(dials))
+    monkeypatch.setitem(house.desk._registry.actions, "turn", Turn(dials))
     shown = house.say("turn prod/api 6", incident=number).json()["said"]
 
     house.say(f"yes {re.findall(r'`yes ([0-9a-f]+)`', shown)[-1]}")
@@ -159,10 +159,10 @@ def test_words_are_typed_answered_and_remembered(house: WebHouse, board: WebDriv
 def test_a_line_that_belongs_to_no_incident_is_in_the_log_and_changes_where_it_stands(
     house: WebHouse, board: WebDriver
 ) -> None:
-    name = house.console.say("scale prod/api 6: 2 of 6 are ready", "log")
+    name = house.console.post("scale prod/api 6: 2 of 6 are ready", "log")
     wait_for(lambda: "2 of 6 are ready" in text(board, "#log"))
 
-    house.console.say("scale prod/api 6: <b>5</b> of 6 are ready", "log", instead_of=name)
+    house.console.post("scale prod/api 6: <b>5</b> of 6 are ready", "log", instead_of=name)
 
     wait_for(lambda: "<b>5</b> of 6 are ready" in text(board, "#log"))
     assert "2 of 6 are ready" not in text(board, "#log")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 class Chat:
-    """Implements `ports.Speaks`; each of `troubles` is raised once, in order."""
+    """Implements `ports.Messenger`; each of `troubles` is raised once, in order."""
 
     def __init__(self, *troubles: Exception) -> None:
         self.said: list[tuple[str | None, str]] = []  #: (where, text); an edit takes the place of what stood there
         self.troubles = list(troubles)
 
-    def say(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+    def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         if self.troubles:
             raise self.troubles.pop(0)
         if instead_of:

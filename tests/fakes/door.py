@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from bot import filling
 from bot.acting import Action
-from bot.forms import Filled, Form
-from bot.model import NOBODY, Ask, Principal, Reply
+from bot.forms import Form, SubmittedForm
+from bot.model import UNKNOWN_PRINCIPAL, Principal, Reply, Request
 from bot.people import LINK_FIRST
 from bot.ports import Command
 
@@ -30,7 +30,7 @@ class Said:
 
     verb: str
     usage: str
-    says: str
+    summary: str
 
 
 ACK = Said("ack", "ack <incident>", "take an incident")
@@ -38,7 +38,7 @@ BREAK_GLASS = Said("break-glass", "break-glass because <text>", "take the rights
 
 
 class SmallDoor:
-    """A real `Door`. Everything it was told can be read afterwards; every method may be called from any thread."""
+    """A real `Gateway`. Everything it was told can be read afterwards; every method may be called from any thread."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class SmallDoor:
         self.paged = dict(paged or {})  #: page_key -> incident id
         self.offered: tuple[Said, ...] = (ACK, BREAK_GLASS)  #: what can be said
         self.verbs = dict(verbs or {})  #: those that have a form
-        self.heard: list[Ask] = []  #: every ask, repeated ones too
-        self.asks: list[Ask] = []  #: the asks that had an effect, once each
+        self.heard: list[Request] = []  #: every ask, repeated ones too
+        self.asks: list[Request] = []  #: the asks that had an effect, once each
         self.strangers: list[tuple[str, str]] = []  #: accounts that were looked up and not found
-        self.unknown: list[Ask] = []  #: the asks of nobody, once each; all that has an effect of theirs is `link`
-        self.away: list[tuple[Ask, str]] = []  #: what the channel turned away by itself, once each, and why
+        self.unknown: list[Request] = []  #: the asks of nobody, once each; all that has an effect of theirs is `link`
+        self.away: list[tuple[Request, str]] = []  #: what the channel turned away by itself, once each, and why
         self.faults: list[str] = []
         self._done: dict[tuple[str, str], Reply] = {}
         self._noted: set[tuple[str, str]] = set()
@@ -71,45 +71,45 @@ class SmallDoor:
         with self._moved:
             self._next.append(reply)
 
-    def wait_for_asks(self, count: int, within_s: float = 60.0) -> list[Ask]:
+    def wait_for_asks(self, count: int, within_s: float = 60.0) -> list[Request]:
         """The asks that had an effect, as soon as there are `count`; an AssertionError when that takes too long."""
         with self._moved:
             there = self._moved.wait_for(lambda: len(self.asks) >= count, within_s)
             assert there, f"{count} asks expected within {within_s} s, got {self.asks!r}"
             return list(self.asks)
 
-    def wait_for_heard(self, count: int, within_s: float = 60.0) -> list[Ask]:
+    def wait_for_heard(self, count: int, within_s: float = 60.0) -> list[Request]:
         """Like `wait_for_asks`, repeated ones counted too."""
         with self._moved:
             there = self._moved.wait_for(lambda: len(self.heard) >= count, within_s)
             assert there, f"{count} asks expected to be heard within {within_s} s, got {self.heard!r}"
             return list(self.heard)
 
-    def ask(self, ask: Ask) -> Reply:
+    def handle(self, ask: Request) -> Reply:
         self._check_ask(ask)
         if not self.unlocked.wait(60):
-            self._fault(f"nobody unlocked the door for {ask.words!r}")
-        if ask.by == NOBODY and ask.words.split()[0] != "link":
+            self._fault(f"nobody unlocked the door for {ask.text!r}")
+        if ask.by == UNKNOWN_PRINCIPAL and ask.text.split()[0] != "link":
             return self._refuse(ask)
         with self._moved:
             self.heard.append(ask)
             self._moved.notify_all()
-            before = self._done.get((ask.place, ask.once)) if ask.once else None
+            before = self._done.get((ask.channel, ask.idempotency_key)) if ask.idempotency_key else None
             if before is not None:
                 return replace(before, repeated=True)
-            reply = self._next.pop(0) if self._next else Reply(said=f"Done: {ask.words}")
+            reply = self._next.pop(0) if self._next else Reply(text=f"Done: {ask.text}")
             if isinstance(reply, Exception):
                 raise reply
-            self._done[ask.place, ask.once] = reply
+            self._done[ask.channel, ask.idempotency_key] = reply
             self.asks.append(ask)
             self._moved.notify_all()
             return reply
 
-    def _refuse(self, ask: Ask) -> Reply:
+    def _refuse(self, ask: Request) -> Reply:
         with self._moved:
             repeated = self._is_noted(ask)
             self.unknown += [] if repeated else [ask]
-            return Reply(said=LINK_FIRST, ok=False, repeated=repeated)
+            return Reply(text=LINK_FIRST, ok=False, repeated=repeated)
 
     def person(self, place: str, account: str) -> Principal | None:
         self._check_text("person", place, account)
@@ -120,28 +120,28 @@ class SmallDoor:
                 self._moved.notify_all()
         return found
 
-    def standing_at(self, place: str, ref: str) -> int | None:
+    def incident_at(self, place: str, ref: str) -> int | None:
         self._check_text("standing_at", place, ref)
         return self.standing.get((place, ref))
 
-    def paged_as(self, page_key: str) -> int | None:
+    def incident_paged_as(self, page_key: str) -> int | None:
         self._check_text("paged_as", page_key)
         return self.paged.get(page_key)
 
-    def form(self, ask: Ask) -> Form | None:
+    def form(self, ask: Request) -> Form | None:
         self._check_ask(ask)
-        said = self.verbs.get(ask.words)
+        said = self.verbs.get(ask.text)
         return filling.form_of(said, known={}, limits={"kept": "in memory"}) if said and ask.by.id else None
 
-    def fill(self, ask: Ask, values: Mapping[str, str]) -> Filled:
+    def submit_form(self, ask: Request, values: Mapping[str, str]) -> SubmittedForm:
         self._check_ask(ask)
         if not all(isinstance(value, str) for value in values.values()):
             self._fault(f"values that are no text: {values!r}")
-        known = ask.by.id and ask.words in self.verbs
-        return filling.fill(self.verbs[ask.words], values, known={}) if known else Filled(words=ask.words)
+        known = ask.by.id and ask.text in self.verbs
+        return filling.fill(self.verbs[ask.text], values, known={}) if known else SubmittedForm(text=ask.text)
 
-    def turn_away(self, ask: Ask, why: str) -> bool:
-        if ask.by.id or not ask.place or not (ask.once or ask.place in _WITHOUT_IDS) or not why:
+    def record_refusal(self, ask: Request, why: str) -> bool:
+        if ask.by.id or not ask.channel or not (ask.idempotency_key or ask.channel in _WITHOUT_IDS) or not why:
             self._fault(f"turned away without its place, its id or a reason, or in somebody's name: {ask!r}")
         with self._moved:
             repeated = self._is_noted(ask)
@@ -160,21 +160,21 @@ class SmallDoor:
         if error is None:
             assert not self.faults, "the door was misused:\n" + "\n".join(self.faults)
 
-    def _is_noted(self, ask: Ask) -> bool:
-        noted = bool(ask.once) and (ask.place, ask.once) in self._noted
-        self._noted.add((ask.place, ask.once))
+    def _is_noted(self, ask: Request) -> bool:
+        noted = bool(ask.idempotency_key) and (ask.channel, ask.idempotency_key) in self._noted
+        self._noted.add((ask.channel, ask.idempotency_key))
         return noted
 
-    def _check_ask(self, ask: Ask) -> None:
-        if not isinstance(ask.by, Principal) or (not ask.by.id and ask.by != NOBODY):
+    def _check_ask(self, ask: Request) -> None:
+        if not isinstance(ask.by, Principal) or (not ask.by.id and ask.by != UNKNOWN_PRINCIPAL):
             self._fault(f"an ask by nobody: {ask!r}")
         if not ask.account and (ask.by.human or ask.private):
             self._fault(f"a person without their account: {ask!r}")
-        if not ask.words.strip() or ask.words != ask.words.strip():
+        if not ask.text.strip() or ask.text != ask.text.strip():
             self._fault(f"words that are empty or have space around them: {ask!r}")
-        if ask.words.startswith("/"):
+        if ask.text.startswith("/"):
             self._fault(f"a platform's slash was left on the words: {ask!r}")
-        if not ask.place or not (ask.once or ask.place in _WITHOUT_IDS):
+        if not ask.channel or not (ask.idempotency_key or ask.channel in _WITHOUT_IDS):
             self._fault(f"an ask without its place or without the id of the act: {ask!r}")
         if ask.incident_id is not None and type(ask.incident_id) is not int:
             self._fault(f"an incident id that is no int: {ask!r}")

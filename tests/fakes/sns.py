@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import NameOID
 
-from bot.tools.http import Api
+from bot.tools.http import HttpApi
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer
 
@@ -138,7 +138,7 @@ class FakeSns(StrictServer):
 
     def fetch(self, address: str) -> bytes:
         """As over the Internet, but from this machine."""
-        return Api(f"{self.url}{urlsplit(address).path}", called="Amazon SNS", most=64 * 1024).fetch()
+        return HttpApi(f"{self.url}{urlsplit(address).path}", called="Amazon SNS", most=64 * 1024).download()
 
     def fetched(self) -> int:
         return sum(call.verb == "GET" for call in self.received)

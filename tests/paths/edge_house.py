@@ -17,13 +17,13 @@ from typing import Self
 import uvicorn
 from pydantic import SecretStr
 
-from bot.model import Delivered
+from bot.model import AlertBatch
 from bot.ports import Rejected, Source
-from bot.sources.alertmanager import Alertmanager
-from bot.web.alerts import Intake, Limits, fingerprint
-from bot.web.answers import Taken
-from bot.web.express import Express
-from bot.web.wire import Wire
+from bot.sources.alertmanager import AlertmanagerSource
+from bot.web.alerts import AlertsEndpoint, BodyLimits, token_digest
+from bot.web.answers import IntakeReceipt
+from bot.web.express import FastPath
+from bot.web.wire import HttpProtocol
 from tests.paths.web_house import wait_for
 
 TOKEN = "token-of-alertmanager"
@@ -42,14 +42,14 @@ class Stored:
 class Ledger:
     """Takes and keeps as the intake does: calls back in the loop's thread, never before it returned."""
 
-    taken: list[Delivered] = field(default_factory=list)
+    taken: list[AlertBatch] = field(default_factory=list)
     kept: list[tuple[str, bytes, str]] = field(default_factory=list)
     alarms: list[tuple[str, str]] = field(default_factory=list)
     broken: Exception | None = None  #: what every commit fails with
     held: list[Callable[[], object]] | None = None  #: where commits wait to be let go, when a list
     firing: set[str] = field(default_factory=set)
 
-    def take(self, delivered: Delivered, done: Callable[[Taken | Exception], None]) -> None:
+    def take(self, delivered: AlertBatch, done: Callable[[IntakeReceipt | Exception], None]) -> None:
         outcome = self.broken or self._stored(delivered)
         loop = asyncio.get_running_loop()
         if self.held is None:
@@ -57,7 +57,9 @@ class Ledger:
         else:
             self.held.append(lambda: loop.call_soon_threadsafe(done, outcome))
 
-    def keep(self, source: str, body: bytes, rejected: Rejected, done: Callable[[Taken | Exception], None]) -> None:
+    def keep(
+        self, source: str, body: bytes, rejected: Rejected, done: Callable[[IntakeReceipt | Exception], None]
+    ) -> None:
         if self.broken is None:
             self.kept.append((source, body, rejected.code))
         asyncio.get_running_loop().call_soon(done, self.broken or Stored(0, "set_aside", (1,)))
@@ -66,7 +68,7 @@ class Ledger:
         assert request_id, "what is refused has a name in the log"
         self.alarms.append((source, code))
 
-    def _stored(self, delivered: Delivered) -> Stored:
+    def _stored(self, delivered: AlertBatch) -> Stored:
         if delivered.body in [before.body for before in self.taken]:
             return Stored(0, "duplicate", (1,))
         started = {one.fingerprint for one in delivered.alerts if one.firing}
@@ -83,7 +85,7 @@ class Clumsy:
 
     name = "clumsy"
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered:
+    def read(self, headers: Mapping[str, str], body: bytes) -> AlertBatch:
         raise ZeroDivisionError(f"{headers['content-type']} {len(body)}")
 
 
@@ -142,21 +144,26 @@ class EdgeHouse:
         """`more`: further sources, by name; their token is Alertmanager's."""
         self.ledger = Ledger()
         sources: dict[str, Source] = {
-            "alertmanager": Alertmanager(lambda: datetime.now(UTC)),
+            "alertmanager": AlertmanagerSource(lambda: datetime.now(UTC)),
             "clumsy": Clumsy(),
-            "other": Alertmanager(lambda: datetime.now(UTC)),
+            "other": AlertmanagerSource(lambda: datetime.now(UTC)),
             **(more or {}),
         }
         held = {name: [TOKEN] for name in sources}
         held |= {"alertmanager": [TOKEN, NEXT_TOKEN], "other": [OTHER_TOKEN]}
-        tokens = {name: [fingerprint(SecretStr(token)) for token in given] for name, given in held.items()}
+        tokens = {name: [token_digest(SecretStr(token)) for token in given] for name, given in held.items()}
         ledger = self.ledger
-        self.app = Intake(
-            sources, tokens, take=ledger.take, keep=ledger.keep, alarm=ledger.alarm, limits=Limits(within=within)
+        self.app = AlertsEndpoint(
+            sources,
+            tokens,
+            submit=ledger.take,
+            quarantine=ledger.keep,
+            on_refused=ledger.alarm,
+            limits=BodyLimits(deadline=within),
         )
         config = uvicorn.Config(
             self.app,
-            http=Wire.with_short_way(Express(self.app)),
+            http=HttpProtocol.with_fast_path(FastPath(self.app)),
             loop="uvloop",
             lifespan="off",
             log_config=None,

@@ -9,17 +9,17 @@ from typing import Any
 
 import httpx
 
-from bot.model import Incident, Kind, Notice, What
-from bot.ports import Door, Heard, Limit
+from bot.model import EventType, Incident, MessageKind, Notification
+from bot.ports import Gateway, RateLimit, WebhookResponse
 from tests.paths.web_house import TOKEN, WebHouse
 
 
 class Ears:
     """A channel that only listens, and does what the test says when it hears."""
 
-    kinds: frozenset[Kind] = frozenset()
-    wants: frozenset[What] = frozenset()
-    limits: tuple[Limit, ...] = ()
+    kinds: frozenset[MessageKind] = frozenset()
+    event_types: frozenset[EventType] = frozenset()
+    limits: tuple[RateLimit, ...] = ()
     threads = 1
     accounts = True
     pages = False
@@ -29,26 +29,26 @@ class Ears:
         self.name = name
         self.ignores_above = 256 * 1024 if name == "pagerduty" else None
         self.heard: list[tuple[Mapping[str, str], bytes]] = []
-        self.next: Heard | Exception = Heard(body=b"taken")
+        self.next: WebhookResponse | Exception = WebhookResponse(body=b"taken")
         self.ill: str | None = None
 
-    def deliver(self, notice: Notice) -> str | None:
+    def deliver(self, notice: Notification) -> str | None:
         raise AssertionError(notice.key)
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         self.heard.append((headers, body))
         if isinstance(self.next, Exception):
             raise self.next
         return self.next
 
-    def start(self, door: Door) -> None: ...
+    def start(self, door: Gateway) -> None: ...
 
     def stop(self) -> None: ...
 
-    def healthy(self) -> str | None:
+    def health_problem(self) -> str | None:
         return self.ill
 
-    def takes(self, incident: Incident) -> bool:
+    def accepts(self, incident: Incident) -> bool:
         raise AssertionError(incident)
 
 
@@ -59,7 +59,7 @@ class SlowEars(Ears):
         super().__init__(name)
         self.entered, self.go_on = threading.Event(), threading.Event()
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Heard:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         self.entered.set()
         assert self.go_on.wait(120)  # longer than a test waits for its answer
         return super().receive(headers, body)

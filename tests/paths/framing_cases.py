@@ -1,6 +1,6 @@
 """Streams of requests that are right or nearly so, and what h11 by itself and a connection of ours read in them.
 
-`told_by_h11` is the judge. `Listener` is a whole connection (`Wire`, with the short way in front) on a transport and a
+`told_by_h11` is the judge. `Listener` is a whole connection (`HttpProtocol`, with the short way in front) on a transport and a
 loop that do at once what they are told, so that a million streams can be read.
 """
 
@@ -17,12 +17,12 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bot.model import Delivered
-from bot.web.alerts import Intake
-from bot.web.answers import Answer
-from bot.web.express import Express
+from bot.model import AlertBatch
+from bot.web.alerts import AlertsEndpoint
+from bot.web.answers import AlertAnswer
+from bot.web.express import FastPath
 from bot.web.framing import fault_of, has_bare_lf
-from bot.web.wire import Wire
+from bot.web.wire import HttpProtocol
 
 
 class Request(NamedTuple):
@@ -149,7 +149,7 @@ class Listener:
         self._config.load()
         self._heard: list[Request] = []
         self.by_short_way = 0
-        self._kind = Wire.with_short_way(Express(cast("Intake", self)) if short else None)
+        self._kind = HttpProtocol.with_fast_path(FastPath(cast("AlertsEndpoint", self)) if short else None)
 
     def read(self, pieces: list[bytes], chance: random.Random) -> list[Request]:
         """What was heard in them. The next piece comes while something or nothing is done about those before it."""
@@ -167,14 +167,14 @@ class Listener:
         assert answers.count(b"HTTP/1.1 404 ") == len(self._heard), "each is answered once"
         return self._heard
 
-    def ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Delivered:
+    def ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> AlertBatch:
         """As the intake's: called by the short way, of all that it has read."""
         self.by_short_way += 1
         self._heard.append(Request(b"POST", path.encode(), tuple(sorted(headers.items())), body))
-        return Delivered(source="any", group="", alerts=())
+        return AlertBatch(source="any", group="", alerts=())
 
-    def store(self, _: Delivered, __: Mapping[bytes, bytes], tell: Callable[[Answer], None]) -> None:
-        tell(Answer(404, ((b"content-length", b"0"),), b""))
+    def store(self, _: AlertBatch, __: Mapping[bytes, bytes], tell: Callable[[AlertAnswer], None]) -> None:
+        tell(AlertAnswer(404, ((b"content-length", b"0"),), b""))
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Code, Ended, Risk
-from bot.canaries import Canary, Hook, Question
-from bot.gatekeeping import Gatekeeper
-from bot.model import Kind, Severity, Status, What
+from bot.acts import Code, Result, Risk
+from bot.canaries import Canary, GateCheck, GateHook
+from bot.gatekeeping import FlaggerGates
+from bot.model import EventType, MessageKind, Severity, Status
 from bot.notary import Notary
 from bot.plans import State
 from bot.store import migrating, ran
@@ -62,13 +62,13 @@ WORDS = {
     "SELECT hook FROM gate_asked": {"confirm-promotion", "rollback"},
 }  # fmt: skip
 NOW = {
-    "SELECT what FROM event": What,
+    "SELECT what FROM event": EventType,
     "SELECT status FROM incident": Status,
     "SELECT severity FROM incident": Severity,
-    "SELECT kind FROM delivery": Kind,
+    "SELECT kind FROM delivery": MessageKind,
     "SELECT state FROM plan": State,
-    "SELECT state FROM run": (ran.INTENDED, *Ended),
-    "SELECT hook FROM gate_asked": Hook,
+    "SELECT state FROM run": (ran.INTENDED, *Result),
+    "SELECT hook FROM gate_asked": GateHook,
 }
 CODES = {
     "VK001I": "started", "VK002I": "stopped", "VK003I": "heartbeat", "VK004W": "key_changed",
@@ -146,7 +146,7 @@ def column(url: str, statement: str, *values: object) -> list[Any]:
 
 def run_of(house: House, short: str) -> ran.Run:
     with house.store.read() as seen:
-        (found,) = ran.runs_like(seen.sql, short)
+        (found,) = ran.find_runs(seen.sql, short)
     return found
 
 
@@ -193,11 +193,11 @@ def test_the_api_shows_its_audit_log_as_it_was_sealed(url: str) -> None:
 def test_the_timeline_of_each_incident_is_read(left: House) -> None:
     told = {one["id"]: [event["what"] for event in one["events"]] for one in before.shown_then()["each"]}
 
-    assert {one.id: [str(event.what) for event in left.story(one.id)] for one in left.incidents()} == told
+    assert {one.id: [str(event.type) for event in left.story(one.id)] for one in left.incidents()} == told
 
 
 def test_what_it_owed_is_sent_once_each_and_in_order(left: House) -> None:
-    left.watch.free_leases()
+    left.watch.release_leases()
     left.drain()
 
     assert left.pagerduty.said() == ["page incident.opened: Late", "page incident.opened: Leased"]
@@ -212,7 +212,9 @@ def test_what_it_owed_is_sent_once_each_and_in_order(left: House) -> None:
         "line incident.noted: Ana: hello",
     ]
     assert [one.ref for one in left.slack.given[1:3]] == ["slack:1", "slack:2"]
-    assert [one.state for one in left.deliveries(7) if (one.channel, one.kind) == ("slack", Kind.CARD)] == ["dead"]
+    assert [one.state for one in left.deliveries(7) if (one.channel, one.kind) == ("slack", MessageKind.CARD)] == [
+        "dead"
+    ]
 
 
 def test_a_channel_that_was_asked_to_wait_waits_on(left: House) -> None:
@@ -227,22 +229,22 @@ def test_a_channel_that_was_asked_to_wait_waits_on(left: House) -> None:
 
 
 def test_a_card_that_stands_in_a_chat_is_found_by_where_it_stands(left: House) -> None:
-    assert left.desk.standing_at("slack", "slack:2") == 2
-    assert left.desk.paged_as(left.incident(3).page_key) == 3
+    assert left.desk.incident_at("slack", "slack:2") == 2
+    assert left.desk.incident_paged_as(left.incident(3).page_key) == 3
 
 
 def test_what_was_answered_is_not_done_again(left: House) -> None:
     again = left.says("ack 1", once="Ev-ack-1")
 
-    assert (again.repeated, again.said) == (True, "Incident 1 is yours: HighErrorRate")
+    assert (again.repeated, again.text) == (True, "Incident 1 is yours: HighErrorRate")
 
 
 @pytest.mark.parametrize(
     ("plan", "risk", "by", "turned"),
     [
-        (WAITS, Risk.LASTING, CY, ("prod/web", 7)),
-        (HALF_APPROVED, Risk.LASTING, DI, ("prod/web", 5)),
-        (CONFIRMED_BY_ANA, Risk.UNDOABLE, None, ("prod/web", 8)),
+        (WAITS, Risk.IRREVERSIBLE, CY, ("prod/web", 7)),
+        (HALF_APPROVED, Risk.IRREVERSIBLE, DI, ("prod/web", 5)),
+        (CONFIRMED_BY_ANA, Risk.REVERSIBLE, None, ("prod/web", 8)),
     ],
     ids=["approved by another", "approved by the second of two", "confirmed by the asker"],
 )
@@ -252,7 +254,7 @@ def test_a_plan_that_waits_is_run_by_the_last_yes(left: House, plan: str, risk: 
 
     reply = left.says(f"yes {plan}", by=by or left.people["ana"])
 
-    assert reply.ok, reply.said
+    assert reply.ok, reply.text
     assert [(name, value) for name, value, _ in left.dials.turned] == [turned]
     assert left.audited()[-1] is Code.DONE
 
@@ -285,7 +287,7 @@ def test_a_run_whose_process_died_in_its_call_is_looked_at_and_not_called_again(
 
     assert (run.state, run_of(left, LOST).state) == ("intended", "done")
     assert left.dials.turned == []
-    assert left.story(2)[-1].what == "action.done"
+    assert left.story(2)[-1].type == "action.done"
 
 
 @pytest.fixture
@@ -305,19 +307,21 @@ def test_a_run_under_watch_is_watched_on_until_its_first_deadline(left: House, w
     world.place(cluster=Wedged(world, after=Died()))
     noted: dict[str, str] = {}
     with pytest.raises(Died):  # The write is that version's: made in the name of its run.
-        SCALE.run(to(5), plan, run.id, left.people["ana"], replace(world.tools, note=noted.update))
+        SCALE.run(to(5), plan, run.id, left.people["ana"], replace(world.tools, remember=noted.update))
     hands = Wedged(world)
     world.place(cluster=hands)
     world.clock.at = left.clock.at
-    left.tools = replace(left.tools, sites=world, now=world.clock, elapsed=world.tools.elapsed, pace=timedelta(0))
+    left.tools = replace(
+        left.tools, targets=world, now=world.clock, elapsed=world.tools.elapsed, poll_interval=timedelta(0)
+    )
     left.runs._parts = replace(left.runs._parts, tools=left.tools)
 
     left.tends()
     wait_until_ended(left)
 
     after = run_of(left, SCALED)
-    assert run.noted == noted == {"phase": ""}
-    assert (run.state, after.state, after.unwell) == ("intended", "done", "")
+    assert run.notes == noted == {"phase": ""}
+    assert (run.state, after.state, after.degraded) == ("intended", "done", "")
     assert after.watch_until == run.watch_until
     assert hands.patched == 0
 
@@ -355,7 +359,7 @@ def test_a_run_that_was_done_can_be_undone(left: House) -> None:
 
     reply = left.says(f"undo {HELD}", by=left.people["ana"])
 
-    assert reply.ok, reply.said
+    assert reply.ok, reply.text
     assert left.dials.values["prod/queue"] == 1
 
 
@@ -390,18 +394,18 @@ def test_what_single_people_were_to_be_told_is_told(left: House) -> None:
     answer = left.hears_from("slack", "U3", "incidents")
     left.tends()
 
-    assert answer.said.startswith("Your yes to turn prod/api 4 no longer counts: ")
+    assert answer.text.startswith("Your yes to turn prod/api 4 no longer counts: ")
     told = dict(left.chat.said)
     assert told["U2"].startswith("Since 2025-06-02 14:22 UTC the telegram account 8 is yours.")
     assert told["U5"].startswith("turn prod/api 4: The yes of cy no longer counts: ")
 
 
 def test_a_gate_that_was_open_says_yes_for_its_revision_alone(left: House) -> None:
-    keeper = Gatekeeper(left.store)
+    keeper = FlaggerGates(left.store)
 
     def says(name: str, revision: str = "1a2b3c") -> bool:
         canary = Canary(cluster="main", namespace="shop", name=name)
-        return keeper.answer(Question(canary=canary, hook=Hook.PROMOTION, revision=revision))
+        return keeper.answer(GateCheck(canary=canary, hook=GateHook.PROMOTION, revision=revision))
 
     assert [says("open"), says("open", "another"), says("passed"), says("closed")] == [True, False, True, False]
     passed = keeper.opened(f"{2:032x}")
@@ -412,7 +416,7 @@ def test_a_gate_that_was_open_says_yes_for_its_revision_alone(left: House) -> No
 def test_alerts_that_fired_end_and_one_that_was_doubted_is_believed(left: House) -> None:
     ended = alert("Late", fingerprint="late", group="late", firing=False, starts_at=left.incident(12).opened_at)
     left.hears(ended)
-    left.watch.believe_the_doubted()
+    left.watch.accept_doubted_alerts()
 
     assert left.incident(12).status is Status.RESOLVED
     assert (left.incident().title, left.incident().status) == ("HighErrorRate", Status.ACKED)

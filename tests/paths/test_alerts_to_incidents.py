@@ -8,15 +8,15 @@ import pytest
 from psycopg import DataError
 
 from bot import story
-from bot.folding import Fold
-from bot.intake import Unstored
-from bot.model import Delivered, Severity, Status, What
+from bot.folding import Correlator
+from bot.intake import NotStored
+from bot.model import AlertBatch, EventType, Severity, Status
 from bot.store.engine import Unavailable
 from tests.house import NOON, House, alert
 
 
 def whats(house: House, number: int = 1) -> list[str]:
-    return [str(event.what) for event in house.story(number)]
+    return [str(event.type) for event in house.story(number)]
 
 
 def test_a_firing_alert_opens_an_incident_with_its_story_and_what_is_owed_in_one_commit(house: House) -> None:
@@ -45,7 +45,7 @@ def test_the_same_delivery_again_changes_nothing_and_owes_nothing(house: House) 
 
 
 def test_copies_from_two_alertmanagers_in_one_commit_open_one_incident(house: House) -> None:
-    one = Delivered(source="alertmanager", group="api", alerts=(alert(),))
+    one = AlertBatch(source="alertmanager", group="api", alerts=(alert(),))
 
     taken = house.hears_all(one, one)
 
@@ -119,7 +119,7 @@ def test_what_a_person_resolved_and_goes_on_firing_is_opened_again_but_not_at_th
 
     assert (copy.code, quiet) == ("duplicate", Status.RESOLVED)
     assert house.incident().status is Status.OPEN
-    assert "still firing" in house.story()[-1].said
+    assert "still firing" in house.story()[-1].text
 
 
 def test_a_worse_alert_raises_the_severity_and_names_the_incident(house: House) -> None:
@@ -129,7 +129,7 @@ def test_a_worse_alert_raises_the_severity_and_names_the_incident(house: House) 
 
     incident = house.incident()
     assert (incident.severity, incident.title) == (Severity.CRITICAL, "DatabaseDown")
-    assert What.WORSENED in {event.what for event in house.story()}
+    assert EventType.SEVERITY_RAISED in {event.type for event in house.story()}
 
 
 def test_what_the_sender_left_out_is_said_on_the_incident_and_is_not_an_end(house: House) -> None:
@@ -178,16 +178,16 @@ def test_one_bad_alert_of_many_is_kept_and_the_others_are_taken(house: House) ->
 def test_a_fault_of_ours_in_one_delivery_sets_it_aside_and_takes_the_others_of_its_commit(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = Fold.take
+    take = Correlator.add
 
-    def stumble(fold: Fold, delivered: Delivered) -> list[int]:
+    def stumble(fold: Correlator, delivered: AlertBatch) -> list[int]:
         if delivered.group == "poison":
             raise ZeroDivisionError
         return take(fold, delivered)
 
-    monkeypatch.setattr(Fold, "take", stumble)
-    good = Delivered(source="alertmanager", group="api", alerts=(alert(),), body=b"good")
-    bad = Delivered(source="alertmanager", group="poison", alerts=(alert(group="poison"),), body=b"bad")
+    monkeypatch.setattr(Correlator, "add", stumble)
+    good = AlertBatch(source="alertmanager", group="api", alerts=(alert(),), body=b"good")
+    bad = AlertBatch(source="alertmanager", group="poison", alerts=(alert(group="poison"),), body=b"bad")
 
     taken = house.hears_all(good, bad)
 
@@ -206,8 +206,8 @@ def test_a_row_that_the_database_refuses_does_not_lose_those_that_share_its_comm
         return write(tx, changes, mouths)  # type: ignore[arg-type]
 
     monkeypatch.setattr(story, "write", refuse)
-    good = Delivered(source="alertmanager", group="api", alerts=(alert(),), body=b"good")
-    bad = Delivered(source="alertmanager", group="poison", alerts=(alert(group="poison"),), body=b"bad")
+    good = AlertBatch(source="alertmanager", group="api", alerts=(alert(),), body=b"good")
+    bad = AlertBatch(source="alertmanager", group="poison", alerts=(alert(group="poison"),), body=b"bad")
 
     taken = house.hears_all(bad, good)
 
@@ -223,7 +223,7 @@ def test_a_database_in_trouble_stores_nothing_says_so_and_takes_the_next_deliver
 
     with monkeypatch.context() as trouble:
         trouble.setattr(story, "write", full)
-        with pytest.raises(Unstored, match="disk is full"):
+        with pytest.raises(NotStored, match="disk is full"):
             house.hears(alert())
 
     assert house.incidents() == []
@@ -232,7 +232,7 @@ def test_a_database_in_trouble_stores_nothing_says_so_and_takes_the_next_deliver
 
 def test_a_storm_of_a_thousand_alerts_is_one_card_for_each_group_and_chat(house: House) -> None:
     storm = [
-        Delivered(
+        AlertBatch(
             source="alertmanager",
             group=f"group-{number % 10}",
             alerts=tuple(

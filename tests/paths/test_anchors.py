@@ -38,7 +38,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         yield fake
 
 
-def to(bucket: Bucket, retained: timedelta | None) -> anchors.Anchor:
+def to(bucket: Bucket, retained: timedelta | None) -> anchors.PutAnchor:
     section = S3AnchorSettings(bucket="example-audit", region="eu-central-1", endpoint_url=bucket.url)
     return anchors.to_bucket(kept_in(section), section.bucket, "vakhta/", retained=retained)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.inspection.anchors import seen_in
+from bot.inspection.anchors import find_anchors
 from bot.tools import anchors
 from tests.audit_log import HandMade
 from tests.audit_place import SEED, Place, placed
@@ -263,7 +263,7 @@ def test_a_line_that_an_earlier_version_wrote_onto_a_torn_one_is_read(place: Pla
     place.outside.write_bytes(first + last[:40] + newest)
 
     assert place.run("verify") == 0
-    assert [one.size for one in seen_in(place.outside, own=True).anchors] == [3, 9]
+    assert [one.size for one in find_anchors(place.outside, own=True).anchors] == [3, 9]
 
 
 def test_what_looks_like_a_torn_line_and_is_of_no_checkpoint_is_damage(place: Place) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from bot import plans
-from bot.acts import Ended, Outcome, Plan
-from bot.plans import Drawn
-from bot.states import State
+from bot.acts import Outcome, Plan, Result
+from bot.plans import Proposal
+from bot.states import RunState
 from bot.store import drawn as drawn_up
 from bot.store import ran
 from bot.store.ran import INTENDED, Run
@@ -216,21 +216,28 @@ def test_the_contract_and_its_page_come_from_the_bot_alone(house: WebHouse) -> N
 
 def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(house: WebHouse) -> None:
     number, run = house.fire("Acted"), "1a2b3c4d" * 4
-    plan = Plan(target="prod/api", effect=("it goes from 3 to 6",), radius="one dial", undo="turn prod/api 3")
+    plan = Plan(
+        target="prod/api", effect=("it goes from 3 to 6",), blast_radius="one dial", undo_command="turn prod/api 3"
+    )
     body = plans.written("turn", "turn prod/api 6", plan)
     with house.store.begin() as tx:
-        drawn = Drawn(
-            handle=run, verb="turn", words="turn prod/api 6", by="ana", place="slack", incident_id=number, at=tx.now,
-            needs=0, state=plans.State.APPROVED, plan=plan, digest=plans.digest_of(body),
+        drawn = Proposal(
+            handle=run, verb="turn", command="turn prod/api 6", requester="ana", channel="slack", incident_id=number, at=tx.now,
+            approvals_needed=0, state=plans.State.APPROVED, plan=plan, digest=plans.digest_of(body),
         )  # fmt: skip
         drawn_up.put_plan(tx, drawn, body)
         made = Run(
             id=run, handle=run, by="ana", target="prod/api", state=INTENDED, token=1, lease_until=tx.now,
-            began_at=tx.now, left={},
+            began_at=tx.now, expected_state={},
         )  # fmt: skip
         ran.put_run(tx, made)
     going_on = house.incident(number)["runs"][0]["state"]
-    ended = Outcome(ended=Ended.DONE, said="It is at 6.", undo="turn prod/api 3", unwell="Pod api-1: ImagePullBackOff.")
+    ended = Outcome(
+        result=Result.DONE,
+        message="It is at 6.",
+        undo_command="turn prod/api 3",
+        degraded="Pod api-1: ImagePullBackOff.",
+    )
     with house.store.begin() as tx:
         ran.end(tx, made, ended, revert_at=None, check_until=None)
 
@@ -246,5 +253,5 @@ def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(hous
 def test_the_words_of_runs_are_in_the_contract(house: WebHouse) -> None:
     contract = house.http.get("/api/openapi.json").json()["components"]["schemas"]
 
-    assert contract["State"]["enum"] == [*State]
+    assert contract["State"]["enum"] == [*RunState]
     assert {"state", "why", "todo", "undone_by", "undone_at"} <= set(contract["RunOut"]["properties"])

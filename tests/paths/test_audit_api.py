@@ -10,8 +10,8 @@ import pytest
 
 from bot.acts import AuditEntry, Code
 from bot.store import ledger
-from bot.store.ledger import Wanted
-from bot.store.seals import Seals
+from bot.store.ledger import EntryFilter
+from bot.store.seals import Sealer
 from bot.tree import leaf_of
 from tests.paths.web_house import TOKEN, WebHouse
 
@@ -24,14 +24,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
         _record(house, Code.INTENT, incident=42)
         _record(house, Code.DONE, incident=42)
         _record(house, Code.DENIED, incident=7)
-        Seals(house.store).seal()
+        Sealer(house.store).seal()
         _record(house, Code.ANSWERED, incident=None)
         yield house
 
 
 def _record(house: WebHouse, code: Code, *, incident: int | None) -> None:
     with house.store.begin() as tx:
-        ledger.record(tx, [AuditEntry(code=code, by="ana", said="«so»\n", incident_id=incident, more={"k": "v"})])
+        ledger.append(tx, [AuditEntry(code=code, by="ana", message="«so»\n", incident_id=incident, details={"k": "v"})])
 
 
 def _events(house: WebHouse, query: str = "") -> list[str]:
@@ -47,7 +47,7 @@ def _asked(house: WebHouse, query: str = "") -> dict[str, Any]:
 
 def test_an_entry_is_shown_as_its_bytes_say_it_with_its_place_and_leaf(house: WebHouse) -> None:
     with house.store.read() as seen:
-        stored = ledger.entries(seen.sql, Wanted())[0]
+        stored = ledger.entries(seen.sql, EntryFilter())[0]
 
     shown = _asked(house)["entries"][-1]
 

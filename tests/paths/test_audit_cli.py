@@ -34,9 +34,9 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 def test_what_the_bot_writes_is_found_as_it_was_written(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     more = {_ODD: _ODD, "\ue000": "1", "\U0001f6a8": "2", "a": ""}
     odd = AuditEntry(
-        code=Code.DENIED, by=_ODD, said=_ODD * 300, run=_ODD, verb=_ODD, target=_ODD, place=_ODD, more=more
+        code=Code.DENIED, by=_ODD, message=_ODD * 300, run=_ODD, verb=_ODD, target=_ODD, channel=_ODD, details=more
     )
-    place.write(odd, AuditEntry(code=Code.INTENT, by="ana", said="", run="r1"), odd)
+    place.write(odd, AuditEntry(code=Code.INTENT, by="ana", message="", run="r1"), odd)
 
     code = place.run("verify", "--anchors", place.outside)
 
@@ -114,7 +114,7 @@ def test_settings_whose_key_was_exchanged_are_exit_5(place: Place, capsys: pytes
 def test_an_export_of_everything_is_verified_like_the_database(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place.write(AuditEntry(code=Code.DENIED, by=_ODD, said=_ODD, more={_ODD: "1"}))
+    place.write(AuditEntry(code=Code.DENIED, by=_ODD, message=_ODD, details={_ODD: "1"}))
     out = tmp_path / "log.jsonl"
 
     exported, verified = place.run("export", "--to", out), place.run("verify", "--from", out)

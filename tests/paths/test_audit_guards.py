@@ -15,7 +15,7 @@ import pytest
 from bot.acts import AuditEntry, Code
 from bot.store import checkpoints, ledger, seals
 from bot.store.engine import Store
-from bot.store.ledger import Wanted
+from bot.store.ledger import EntryFilter
 from tests.docs.papers import ROOT, fences, section
 from tests.house import NOON
 from tests.postgres import Postgres
@@ -49,7 +49,7 @@ def _filled(url: str) -> Iterator[Store]:
     """With a row in each of the four."""
     made = Store(url, now=lambda: NOON)
     with made.begin() as tx:
-        ledger.record(tx, [AuditEntry(code=Code.STARTED, by="bot", said="It began.")])
+        ledger.append(tx, [AuditEntry(code=Code.STARTED, by="bot", message="It began.")])
         tx.sql.insert("audit_seal", ("pos", "entry_id", "leaf"), [(0, 1, b"leaf")])
         checkpoint = ("size", "root", "at", "key_id", "note", "frontier")
         tx.sql.insert("audit_checkpoint", checkpoint, [(1, b"root", 1, "key", "note", b"f")])
@@ -150,36 +150,36 @@ def test_postgresql_guards_also_from_a_session_that_calls_itself_a_replica(on_po
 
 def test_what_was_recorded_comes_back_in_order_and_by_what_is_asked(store: Store) -> None:
     told = [
-        AuditEntry(code=Code.INTENT, by="ana", said="It is about to be done.", run="r1", incident_id=42),
-        AuditEntry(code=Code.DONE, by="ana", said="Done.", run="r1", incident_id=42),
-        AuditEntry(code=Code.DENIED, by="bo", said="No.", incident_id=7),
+        AuditEntry(code=Code.INTENT, by="ana", message="It is about to be done.", run="r1", incident_id=42),
+        AuditEntry(code=Code.DONE, by="ana", message="Done.", run="r1", incident_id=42),
+        AuditEntry(code=Code.DENIED, by="bo", message="No.", incident_id=7),
     ]
     with store.begin() as tx:
-        uids = ledger.record(tx, told)
+        uids = ledger.append(tx, told)
 
     with store.read() as seen:
-        all_of_them = ledger.entries(seen.sql, Wanted())
+        all_of_them = ledger.entries(seen.sql, EntryFilter())
         assert [one.uid for one in all_of_them][1:] == list(uids)
         assert [one.pos for one in all_of_them] == [0, None, None, None]
         assert [one.leaf for one in all_of_them] == [b"leaf", None, None, None]
-        assert [one.id for one in ledger.entries(seen.sql, Wanted(incident_id=42), after=2)] == [3]
-        assert [one.id for one in ledger.newest(seen.sql, Wanted(run="r1"))] == [3, 2]
-        assert [one.id for one in ledger.newest(seen.sql, Wanted(code="VK101W"), before=4)] == []
-        assert [one.id for one in ledger.newest(seen.sql, Wanted(since=NOON, until=NOON))] == []
-        assert len(ledger.entries(seen.sql, Wanted(since=NOON), limit=2)) == 2
+        assert [one.id for one in ledger.entries(seen.sql, EntryFilter(incident_id=42), after=2)] == [3]
+        assert [one.id for one in ledger.newest(seen.sql, EntryFilter(run="r1"))] == [3, 2]
+        assert [one.id for one in ledger.newest(seen.sql, EntryFilter(code="VK101W"), before=4)] == []
+        assert [one.id for one in ledger.newest(seen.sql, EntryFilter(since=NOON, until=NOON))] == []
+        assert len(ledger.entries(seen.sql, EntryFilter(since=NOON), limit=2)) == 2
 
 
 def test_an_entry_is_in_the_commit_of_what_it_tells_or_not_there(store: Store) -> None:
     def half() -> None:
         with store.begin() as tx:
-            ledger.record(tx, [AuditEntry(code=Code.DONE, by="ana", said="Done.")])
+            ledger.append(tx, [AuditEntry(code=Code.DONE, by="ana", message="Done.")])
             raise KeyError
 
     with pytest.raises(KeyError):
         half()
 
     with store.read() as seen:
-        assert len(ledger.entries(seen.sql, Wanted())) == 1
+        assert len(ledger.entries(seen.sql, EntryFilter())) == 1
 
 
 @pytest.mark.postgres
@@ -193,7 +193,7 @@ def test_a_role_that_is_granted_what_the_page_says_can_seal_and_cannot_switch_th
 
     with on_postgres.begin() as tx:
         tx.sql.run(f"SET LOCAL ROLE {role}")
-        ledger.record(tx, [AuditEntry(code=Code.STOPPED, by="bot", said="It ended.")])
+        ledger.append(tx, [AuditEntry(code=Code.STOPPED, by="bot", message="It ended.")])
         (found,) = tx.sql.rows("SELECT id, uid, at, code, body, NULL FROM audit_entry WHERE id > 1")
         assert seals.seal(tx, [seals._entry(found)]).first == 1
         checkpoints.put_anchor(tx, 2, "file", "")

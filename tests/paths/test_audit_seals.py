@@ -10,9 +10,9 @@ import pytest
 from bot.acts import AuditEntry, Code
 from bot.store import checkpoints, ledger, seals
 from bot.store.engine import Store, Unavailable
-from bot.store.ledger import Recorded, Wanted
-from bot.store.seals import Sealed, Seals
-from bot.tree import Range, leaf_of
+from bot.store.ledger import EntryFilter, RecordedEntry
+from bot.store.seals import Sealed, Sealer
+from bot.tree import MerkleRange, leaf_of
 from tests.house import Clock
 from tests.postgres import Postgres
 
@@ -39,12 +39,14 @@ def shared(postgres: Postgres, postgres_template: str) -> Iterator[Store]:
 
 def record(store: Store, count: int = 1, code: Code = Code.ANSWERED) -> tuple[str, ...]:
     with store.begin() as tx:
-        return ledger.record(tx, [AuditEntry(code=code, by="ana", said=f"Entry {number}.") for number in range(count)])
+        return ledger.append(
+            tx, [AuditEntry(code=code, by="ana", message=f"Entry {number}.") for number in range(count)]
+        )
 
 
-def entries(store: Store) -> list[Recorded]:
+def entries(store: Store) -> list[RecordedEntry]:
     with store.read() as seen:
-        return ledger.entries(seen.sql, Wanted(), limit=10_000)
+        return ledger.entries(seen.sql, EntryFilter(), limit=10_000)
 
 
 def test_what_waits_is_sealed_in_order_and_told_after_its_commit(store: Store) -> None:
@@ -52,7 +54,7 @@ def test_what_waits_is_sealed_in_order_and_told_after_its_commit(store: Store) -
     record(store, 501)
     record(store, 1, Code.DENIED)
 
-    left = Seals(store, told=told.append).seal()
+    left = Sealer(store, on_sealed=told.append).seal()
 
     found = entries(store)
     assert left == 0
@@ -66,13 +68,13 @@ def test_what_an_action_waits_for_is_sealed_before_what_was_there_first(store: S
     record(store, 3)
     wanted = record(store, 2, Code.INTENT)
 
-    Seals(store).seal_now(wanted)
+    Sealer(store).seal_now(wanted)
 
     assert [one.pos for one in entries(store)] == [None, None, None, 0, 1]
 
 
 def test_sealing_at_once_what_is_sealed_already_does_nothing(store: Store) -> None:
-    sealing = Seals(store)
+    sealing = Sealer(store)
     uids = record(store, 2)
     sealing.seal()
 
@@ -83,14 +85,14 @@ def test_sealing_at_once_what_is_sealed_already_does_nothing(store: Store) -> No
 
 def test_an_entry_that_is_not_there_cannot_be_sealed(store: Store) -> None:
     with pytest.raises(Unavailable, match="1 of 2 entries are not in the audit log"):
-        Seals(store).seal_now([*record(store), "0199-none"])
+        Sealer(store).seal_now([*record(store), "0199-none"])
 
 
 @pytest.mark.postgres
 def test_an_entry_that_comes_late_with_a_lower_id_is_sealed_as_well(shared: Store) -> None:
-    sealing = Seals(shared)
+    sealing = Sealer(shared)
     with shared.begin("slow") as tx:
-        ledger.record(tx, [AuditEntry(code=Code.ANSWERED, by="ana", said="I began first.")])
+        ledger.append(tx, [AuditEntry(code=Code.ANSWERED, by="ana", message="I began first.")])
         record(shared)
         sealing.seal()
 
@@ -103,8 +105,8 @@ def test_what_a_process_left_far_behind_is_found_by_the_next_one(store: Store, m
     monkeypatch.setattr(seals, "_BEHIND", 1)
     monkeypatch.setattr(seals, "_STRIDE", 4)
     record(store, 9)
-    Seals(store).seal_now(record(store))
-    newcomer = Seals(store)
+    Sealer(store).seal_now(record(store))
+    newcomer = Sealer(store)
 
     for _ in range(3):
         newcomer.seal()
@@ -116,7 +118,7 @@ def test_below_what_is_settled_is_not_looked_any_more_but_for_the_sweep(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seals, "_SETTLED_S", 0.0)
-    sealing = Seals(store)
+    sealing = Sealer(store)
     record(store, 5)
     for _ in range(3):
         sealing.seal()
@@ -133,14 +135,14 @@ def test_who_finds_the_turn_taken_leaves_the_rest_to_whoever_has_it(shared: Stor
     record(shared, 2)
 
     with shared.begin(seals.LANE):
-        assert Seals(shared).seal() == 2
+        assert Sealer(shared).seal() == 2
 
     assert [one.pos for one in entries(shared)] == [None, None]
-    assert Seals(shared).seal() == 0
+    assert Sealer(shared).seal() == 0
 
 
 def test_a_clock_that_went_back_is_an_entry_and_one_alone(store: Store, clock: Clock) -> None:
-    sealing = Seals(store)
+    sealing = Sealer(store)
     record(store)
     clock.pass_by(hours=-1)
     record(store, 2)
@@ -158,24 +160,24 @@ def test_a_clock_that_trembles_is_none(store: Store, clock: Clock) -> None:
     clock.at -= timedelta(milliseconds=900)
     record(store)
 
-    Seals(store).seal()
+    Sealer(store).seal()
 
     assert all(b"VK005W" not in one.body for one in entries(store))
 
 
 def test_the_tree_grows_in_steps_to_the_same_root(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_BATCH", 3)
-    sealing = Seals(store)
+    sealing = Sealer(store)
     record(store, 7)
     sealing.seal()
-    first = checkpoints.grown(store, Range())
+    first = checkpoints.extended_tree(store, MerkleRange())
     record(store, 4)
     sealing.seal()
 
-    second = checkpoints.grown(store, first)
+    second = checkpoints.extended_tree(store, first)
 
     assert (first.size, second.size) == (7, 11)
-    assert second == Range().grown(leaf_of(one.body) for one in entries(store))
+    assert second == MerkleRange().extended(leaf_of(one.body) for one in entries(store))
 
 
 def test_a_gap_in_the_positions_is_no_tree(store: Store) -> None:
@@ -184,4 +186,4 @@ def test_a_gap_in_the_positions_is_no_tree(store: Store) -> None:
         tx.sql.insert("audit_seal", ("pos", "entry_id", "leaf"), [(0, 1, b"a"), (2, 2, b"b")])
 
     with pytest.raises(ValueError, match="gap"):
-        checkpoints.grown(store, Range())
+        checkpoints.extended_tree(store, MerkleRange())

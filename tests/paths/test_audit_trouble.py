@@ -14,14 +14,14 @@ import pytest
 from pydantic import SecretStr
 
 from bot.acts import AuditEntry, Code
-from bot.from_settings import notary_of, open_store
-from bot.logs import Scrub
-from bot.meters import Meters
+from bot.from_settings import build_notary, open_store
+from bot.logs import Redactor
+from bot.meters import Metrics
 from bot.notary import Notary
 from bot.settings import Settings
 from bot.store import ledger, opening
 from bot.store.engine import Store, Unavailable
-from bot.store.ledger import Wanted
+from bot.store.ledger import EntryFilter
 from bot.tools import anchors
 from tests.paths.test_notary import signer
 
@@ -39,19 +39,19 @@ def test_a_full_disk_refuses_the_entry_and_what_it_tells(path: Path, monkeypatch
     raw.close()
     monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, f"max_page_count={pages}"))
     store = Store(f"sqlite:///{path}")
-    entry = AuditEntry(code=Code.INTENT, by="ana", said="x" * 4000)
+    entry = AuditEntry(code=Code.INTENT, by="ana", message="x" * 4000)
 
     def act() -> None:
         with store.begin() as tx:
-            tx.answer("slack", "1", "done", ok=True)
-            ledger.record(tx, [entry] * 50)
+            tx.save_reply("slack", "1", "done", ok=True)
+            ledger.append(tx, [entry] * 50)
 
     with pytest.raises(Unavailable, match="full"):
         act()
 
     with store.begin() as tx:
-        assert tx.answered("slack", "1") is None
-        assert ledger.entries(tx.sql, Wanted()) == []
+        assert tx.find_reply("slack", "1") is None
+        assert ledger.entries(tx.sql, EntryFilter()) == []
     store.close()
 
 
@@ -59,14 +59,14 @@ def test_of_two_hundred_planted_secrets_none_is_in_the_database_nor_on_stdout_no
     chance = random.Random(7)
     planted = [made(chance) for made in _SHAPES.values() for _ in range(20)]
     configured = [f"Plain-{number}-{_some(chance, 16)}" for number in range(20)]
-    store = Store(f"sqlite:///{path}", scrub=Scrub(configured))
+    store = Store(f"sqlite:///{path}", scrub=Redactor(configured))
     written: list[bytes] = []
     anchor = path.with_name("anchors")
     notary = Notary(store, signer=signer(), anchors={"file": anchors.to_file(anchor)}, write=written.append)
     notary.start()
     for text in [text for _, text in planted] + [f"the key {one} works" for one in configured]:
         with store.begin() as tx:
-            ledger.record(tx, [_everywhere(text)])
+            ledger.append(tx, [_everywhere(text)])
     notary.stop(timedelta(seconds=5))
 
     store.close()
@@ -80,8 +80,8 @@ def test_of_two_hundred_planted_secrets_none_is_in_the_database_nor_on_stdout_no
 
 def _everywhere(text: str) -> AuditEntry:
     return AuditEntry(
-        code=Code.ANSWERED, by=text, said=text, run=text, verb=text, target=text, place=text, account=text, once=text,
-        more={text: text},
+        code=Code.ANSWERED, by=text, message=text, run=text, verb=text, target=text, channel=text, account=text, idempotency_key=text,
+        details={text: text},
     )  # fmt: skip
 
 
@@ -132,8 +132,8 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 
 def test_beside_sqlite_a_key_is_made_and_found_again(settings: Settings, opened: Store, tmp_path: Path) -> None:
-    made = notary_of(settings, opened, Meters(), {})
-    again = notary_of(settings, opened, Meters(), {})
+    made = build_notary(settings, opened, Metrics(), {})
+    again = build_notary(settings, opened, Metrics(), {})
 
     assert made._signer is not None
     assert again._signer is not None
@@ -146,7 +146,7 @@ def test_a_key_file_that_is_broken_ends_the_start_in_words(settings: Settings, o
     (tmp_path / "vakhta-audit.key").write_text("broken")
 
     with pytest.raises(SystemExit, match=r"32 bytes in base64.* Nothing was started\. Set audit\.key"):
-        notary_of(settings, opened, Meters(), {})
+        build_notary(settings, opened, Metrics(), {})
 
 
 def test_a_key_that_is_not_among_the_believed_is_an_error_of_the_log(
@@ -155,7 +155,7 @@ def test_a_key_that_is_not_among_the_believed_is_an_error_of_the_log(
     other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
     audit = settings.audit.model_copy(update={"public_keys": (other,), "key": SecretStr(f"{'A' * 43}=")})
 
-    made = notary_of(settings.model_copy(update={"audit": audit}), opened, Meters(), {})
+    made = build_notary(settings.model_copy(update={"audit": audit}), opened, Metrics(), {})
 
     assert "audit.public_keys does not name the key that signs" in caplog.text
     assert made._signer is not None
@@ -168,7 +168,7 @@ def test_what_is_configured_as_a_secret_is_taken_out_of_entries(settings: Settin
     )
     store = open_store(secret)
     with store.begin() as tx:
-        ledger.record(tx, [AuditEntry(code=Code.ANSWERED, by="ana", said="say plain-words now")])
+        ledger.append(tx, [AuditEntry(code=Code.ANSWERED, by="ana", message="say plain-words now")])
 
-        assert b'"said":"say [redacted] now"' in ledger.entries(tx.sql, Wanted())[0].body
+        assert b'"said":"say [redacted] now"' in ledger.entries(tx.sql, EntryFilter())[0].body
     store.close()

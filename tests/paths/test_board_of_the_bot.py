@@ -27,7 +27,7 @@ def test_what_the_bot_says_to_the_console_is_told_to_an_open_board(tmp_path: Pat
         key = re.findall(r'name="vakhta-page" content="([^"]+)"', httpx.get(f"{url}/", trust_env=False).text)[0]
         headers = {"X-Vakhta-Page": key}
         with httpx.stream("GET", f"{url}/events", headers=headers, trust_env=False, timeout=60) as board:
-            wait_for(lambda: console.aloud("a", "2 of 6 are ready"))
+            wait_for(lambda: console.print_line("a", "2 of 6 are ready"))
             told = next(line for line in board.iter_lines() if "2 of 6 are ready" in line)
     finally:
         bot.stop()

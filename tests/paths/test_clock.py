@@ -16,15 +16,15 @@ from sqlmodel import SQLModel
 
 from bot import delivery, watch
 from bot.book import Role, Rule
-from bot.model import Incident, What
-from bot.people import Link
-from bot.ports import Limit
-from bot.states import State
+from bot.model import EventType, Incident
+from bot.people import AccountLink
+from bot.ports import RateLimit
+from bot.states import RunState
 from bot.store import clock_steps, links, standing
 from bot.store.engine import Unavailable
 from bot.store.times import micros
 from bot.store.tx import Tx
-from bot.watch import Ticks
+from bot.watch import TickLoop
 from tests.house import ANA, BO, ROLES, House, alert, down
 
 pytestmark = pytest.mark.waits
@@ -34,9 +34,9 @@ _SECOND = timedelta(seconds=1)
 
 def put_back(house: House, **much: float) -> None:
     """The clock is put back while the bot runs."""
-    house.watch.mind_the_clock()
+    house.watch.watch_clock()
     house.clock.pass_by(**{name: -value for name, value in much.items()})
-    house.watch.mind_the_clock()
+    house.watch.watch_clock()
 
 
 def told_of_the_clock(house: House) -> list[Incident]:
@@ -53,7 +53,7 @@ def keys_in(house: House) -> set[str]:
 
 @pytest.mark.parametrize("limit", [1, 20])
 def test_a_clock_that_goes_back_an_hour_does_not_silence_a_channel(house: House, limit: int) -> None:
-    house.slack.limits = (Limit(count=limit, per=_SECOND),)
+    house.slack.limits = (RateLimit(count=limit, per=_SECOND),)
     for n in range(limit):
         house.hears(alert(f"A{n}", group=f"a{n}"))
     house.drain(house.slack)
@@ -67,7 +67,7 @@ def test_a_clock_that_goes_back_an_hour_does_not_silence_a_channel(house: House,
 
 
 def test_a_quota_that_was_used_up_before_the_step_is_not_given_again(house: House) -> None:
-    house.slack.limits = (Limit(count=3, per=timedelta(minutes=1)),)
+    house.slack.limits = (RateLimit(count=3, per=timedelta(minutes=1)),)
     for n in range(5):
         house.hears(alert(f"A{n}", group=f"a{n}"))
     house.drain(house.slack)
@@ -93,9 +93,9 @@ def test_a_page_that_is_owed_and_late_is_told_though_the_clock_went_back(house: 
     house.clock.pass_by(seconds=50)
     house.pagerduty.fail_with = [down()] * 4
     house.drain(house.pagerduty)
-    house.watch.tell_late_pages()
+    house.watch.report_late_pages()
 
-    assert any("THE PAGE for pagerduty is late" in event.said for event in house.story(1))
+    assert any("THE PAGE for pagerduty is late" in event.text for event in house.story(1))
 
 
 def test_the_step_is_told_once_with_what_to_do(house: House) -> None:
@@ -105,19 +105,19 @@ def test_the_step_is_told_once_with_what_to_do(house: House) -> None:
     put_back(house, hours=1)
     for _ in range(3):
         house.clock.pass_by(seconds=15)
-        house.watch.mind_the_clock()
-        house.watch.look_through_deadlines()
+        house.watch.watch_clock()
+        house.watch.correct_deadlines()
 
     (told,) = told_of_the_clock(house)
     assert "went back by 1:00:00" in told.title
-    assert len([event for event in house.story(told.id) if event.what is What.OPENED]) == 1
+    assert len([event for event in house.story(told.id) if event.type is EventType.OPENED]) == 1
 
 
 def test_a_clock_that_goes_back_before_the_first_tick_is_noticed(house: House) -> None:
     house.watch.start()
     house.watch.stop()
     house.clock.pass_by(hours=-1)
-    house.watch.mind_the_clock()
+    house.watch.watch_clock()
 
     assert len(told_of_the_clock(house)) == 1
 
@@ -125,12 +125,12 @@ def test_a_clock_that_goes_back_before_the_first_tick_is_noticed(house: House) -
 def test_a_process_that_is_frozen_while_it_reads_the_clocks_tells_of_no_step(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.watch.mind_the_clock()
+    house.watch.watch_clock()
     now, writing = time.monotonic(), house.store.writing
     monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now + 60.0 * writing()))
-    house.watch.mind_the_clock()
+    house.watch.watch_clock()
     monkeypatch.undo()
-    house.watch.mind_the_clock()
+    house.watch.watch_clock()
 
     assert told_of_the_clock(house) == []
 
@@ -138,7 +138,7 @@ def test_a_process_that_is_frozen_while_it_reads_the_clocks_tells_of_no_step(
 def test_a_clock_that_drifts_by_a_second_is_no_step(house: House) -> None:
     house.hears(alert())
     put_back(house, seconds=1)
-    house.watch.look_through_deadlines()
+    house.watch.correct_deadlines()
 
     assert told_of_the_clock(house) == []
 
@@ -146,7 +146,7 @@ def test_a_clock_that_drifts_by_a_second_is_no_step(house: House) -> None:
 def test_a_bot_that_ran_two_hours_ahead_and_starts_anew_with_the_clock_put_right_sends_what_is_owed(
     house: House,
 ) -> None:
-    house.slack.limits = (Limit(count=1, per=_SECOND),)
+    house.slack.limits = (RateLimit(count=1, per=_SECOND),)
     house.clock.pass_by(hours=2)
     house.hears(alert())
     house.says("note 1 the clock of this host is wrong")
@@ -157,7 +157,7 @@ def test_a_bot_that_ran_two_hours_ahead_and_starts_anew_with_the_clock_put_right
     house.watch.start()
     house.watch.stop()
     house.clock.pass_by(seconds=31)
-    house.watch.free_leases()
+    house.watch.release_leases()
     for _ in range(12):
         house.drain()
         house.clock.pass_by(seconds=2)
@@ -177,7 +177,7 @@ def test_what_another_process_stored_while_its_clock_was_ahead_is_found_without_
         tx.sql.run("INSERT INTO pause (channel, until, said) VALUES ('slack', ?, 'wait')", ahead)
         tx.sql.run("INSERT INTO pace (channel, at) VALUES ('slack', ?)", ahead)
     before = len(house.slack.given)
-    house.watch.look_through_deadlines()
+    house.watch.correct_deadlines()
     house.drain()
 
     assert len(house.slack.given) > before
@@ -199,15 +199,15 @@ def test_a_plan_that_was_shown_before_the_step_expires_a_quarter_of_an_hour_afte
     shown = house.says("turn prod/api 6")
     put_back(house, hours=1)
     house.clock.pass_by(minutes=16)
-    late = house.says(f"yes {handle(shown.said)}")
+    late = house.says(f"yes {handle(shown.text)}")
 
     assert not late.ok
-    assert "expired" in late.said
+    assert "expired" in late.text
     assert house.dials.turned == []
 
 
 def test_a_timed_change_is_undone_when_its_time_is_over_by_the_clock_that_was_put_back(house: House) -> None:
-    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').text)}")
     put_back(house, hours=1)
     house.clock.pass_by(minutes=31)
     house.tends()
@@ -218,7 +218,7 @@ def test_a_timed_change_is_undone_when_its_time_is_over_by_the_clock_that_was_pu
 @pytest.fixture
 def burning(store_url: str) -> Iterator[House]:
     """Bo may turn something behind broken glass alone, and has broken it."""
-    made = House(store_url, roles=(*ROLES, Role(name="fire", allow=(Rule(do="turn *"),), glass=True)))
+    made = House(store_url, roles=(*ROLES, Role(name="fire", allow=(Rule(do="turn *"),), break_glass=True)))
     assert made.says("break-glass because the database is on fire", by=BO).ok
     yield made
     made.close()
@@ -228,21 +228,21 @@ def test_a_broken_glass_counts_no_longer_than_its_time_after_the_step(burning: H
     put_back(burning, hours=1)
     burning.clock.pass_by(minutes=31)
 
-    assert "glass" not in burning.says("whoami", by=BO).said.lower()
+    assert "glass" not in burning.says("whoami", by=BO).text.lower()
     assert not burning.says("turn prod/api 6", by=BO).ok
 
 
 def test_a_broken_glass_counts_at_once_after_the_step(burning: House) -> None:
     put_back(burning, hours=1)
 
-    assert burning.says(f"yes {handle(burning.says('turn prod/api 6', by=BO).said)}", by=BO).ok
+    assert burning.says(f"yes {handle(burning.says('turn prod/api 6', by=BO).text)}", by=BO).ok
     assert burning.dials.values["prod/api"] == 6
 
 
 def _linked(house: House) -> None:
     """Bo's account in Telegram, by a link of this moment."""
     with house.store.begin() as tx:
-        links.put(tx, Link(place="telegram", account="7", person="bo", at=tx.now, by="slack U2"))
+        links.put(tx, AccountLink(channel="telegram", account="7", person="bo", at=tx.now, by="slack U2"))
 
 
 def test_what_is_asked_and_approved_from_an_account_that_was_linked_before_the_step_counts(house: House) -> None:
@@ -252,17 +252,17 @@ def test_what_is_asked_and_approved_from_an_account_that_was_linked_before_the_s
     house.clock.pass_by(minutes=1)
     put_back(house, hours=1)
     house.clock.pass_by(minutes=1)
-    plan = handle(house.hears_from("slack", "U1", "turn prod/api 6").said)
+    plan = handle(house.hears_from("slack", "U1", "turn prod/api 6").text)
 
     approved = house.hears_from("telegram", "7", f"yes {plan}")
 
-    assert approved.ok, approved.said
+    assert approved.ok, approved.text
 
 
 def test_an_account_that_was_linked_after_the_plan_approves_nothing_after_the_step_either(house: House) -> None:
     house.settle({("slack", "U1"): ANA, ("slack", "U2"): replace(BO, roles=BO.roles | {"approver"})})
     house.dials.others = 1
-    plan = handle(house.hears_from("slack", "U1", "turn prod/api 6").said)
+    plan = handle(house.hears_from("slack", "U1", "turn prod/api 6").text)
     house.clock.pass_by(minutes=1)
     _linked(house)
     put_back(house, hours=1)
@@ -279,7 +279,7 @@ def test_what_became_of_a_run_that_was_lost_before_the_step_is_asked_of_a_person
         raise RuntimeError
 
     house.dials.after.append(cut)
-    house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    house.says(f"yes {handle(house.says('turn prod/api 6').text)}")
     house.clock.pass_by(minutes=3)
     house.tends()
     put_back(house, hours=1)
@@ -288,12 +288,12 @@ def test_what_became_of_a_run_that_was_lost_before_the_step_is_asked_of_a_person
         house.tends()
 
     with house.store.read() as seen:
-        assert standing.last(seen.sql, 1)[0].state is State.UNKNOWN
+        assert standing.last(seen.sql, 1)[0].state is RunState.UNKNOWN
 
 
 def test_ticks_come_though_the_clock_goes_back_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     came = threading.Semaphore(0)
-    ticks = Ticks([(came.release, 1)])
+    ticks = TickLoop([(came.release, 1)])
     ticks.start()
     try:
         assert came.acquire(timeout=60)
@@ -318,7 +318,7 @@ def test_a_database_that_is_silent_at_the_start_keeps_no_tick_from_coming(
         freed.set()
         return []
 
-    monkeypatch.setattr("bot.watch.claims.free_expired", noted)
+    monkeypatch.setattr("bot.watch.claims.release_expired", noted)
     monkeypatch.setattr(house.store, "begin", silent)
     house.watch.start()
     try:
@@ -334,7 +334,7 @@ def test_a_tick_that_hangs_is_left_out_in_silence_and_holds_up_no_other(caplog: 
         begun.release()
         over.wait(60)
 
-    ticks = Ticks([(hang, 1), (others.release, 1)])
+    ticks = TickLoop([(hang, 1), (others.release, 1)])
     ticks.start()
     try:
         for _ in range(3):
@@ -433,7 +433,7 @@ def test_a_run_that_was_begun_and_given_up_ahead_is_watched_and_judged_by_the_cl
             now + hour + 10 * minute,
             now + hour,
         )
-    house.watch.look_through_deadlines()
+    house.watch.correct_deadlines()
     with house.store.begin() as tx:
         run = tx.sql.row("SELECT began_at, watch_until, lost_at FROM run WHERE id = 'r'")
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.model import Kind
-from bot.ports import Limit
+from bot.model import MessageKind
+from bot.ports import RateLimit
 from bot.store import claims
 from tests.house import House, alert, down
 
@@ -113,7 +113,7 @@ def test_what_can_never_arrive_is_told_on_the_other_channels_once(house: House) 
     house.drain(house.slack, house.telegram)
 
     said = "The card for slack cannot be delivered: channel_not_found"
-    assert [event.said for event in house.story() if event.what == "message.undelivered"] == [said]
+    assert [event.text for event in house.story() if event.type == "message.undelivered"] == [said]
     assert f"line message.undelivered: {said}" in house.telegram.said()
     assert ("card", "dead") in states(house, "slack")
 
@@ -148,8 +148,8 @@ def test_a_page_that_is_late_is_told_in_every_chat_within_a_minute_and_still_tri
     house.drain(house.pagerduty)
 
     house.clock.pass_by(seconds=50)
-    house.watch.tell_late_pages()
-    house.watch.tell_late_pages()
+    house.watch.report_late_pages()
+    house.watch.report_late_pages()
     house.drain()
 
     lines = [one for one in house.slack.said() if "message.undelivered" in one]
@@ -168,7 +168,7 @@ def test_a_fault_of_the_channel_itself_sets_its_row_aside_after_five_tries_and_i
         house.clock.pass_by(seconds=2)
 
     assert states(house, "telegram") == [("card", "dead")]
-    assert "fault in the bot: KeyError" in house.story()[-1].said
+    assert "fault in the bot: KeyError" in house.story()[-1].text
 
 
 def test_a_lease_that_ran_out_is_taken_by_another_and_its_first_holder_changes_nothing(house: House) -> None:
@@ -176,10 +176,10 @@ def test_a_lease_that_ran_out_is_taken_by_another_and_its_first_holder_changes_n
     stale = house.claim(house.pagerduty, lease=timedelta(seconds=30))
 
     house.clock.pass_by(seconds=31)
-    house.watch.free_leases()
+    house.watch.release_leases()
     house.drain(house.pagerduty)
     with house.store.begin() as tx:
-        late_word = claims.failed(tx, stale, "too late", again_at=house.clock.at)
+        late_word = claims.mark_failed(tx, stale, "too late", again_at=house.clock.at)
 
     assert late_word is False
     assert states(house, "pagerduty") == [("page", "sent")]
@@ -195,7 +195,7 @@ def test_what_is_leased_is_nobody_elses(house: House) -> None:
 
 
 def test_a_quota_is_used_up_and_never_passed_and_the_worst_goes_first(house: House) -> None:
-    house.slack.limits = (Limit(count=1, per=timedelta(seconds=1)), Limit(count=3, per=timedelta(seconds=10)))
+    house.slack.limits = (RateLimit(count=1, per=timedelta(seconds=1)), RateLimit(count=3, per=timedelta(seconds=10)))
     for number, severity in enumerate(["info", "warning", "critical", "error", "critical"]):
         house.hears(alert(fingerprint=str(number), group=str(number), severity=severity))
     sent_at: list[float] = []
@@ -212,7 +212,7 @@ def test_a_quota_is_used_up_and_never_passed_and_the_worst_goes_first(house: Hou
 
 
 def test_a_quota_survives_a_restart(house: House) -> None:
-    house.slack.limits = (Limit(count=1, per=timedelta(seconds=1)),)
+    house.slack.limits = (RateLimit(count=1, per=timedelta(seconds=1)),)
     house.hears(alert(fingerprint="a", group="a"))
     house.hears(alert(fingerprint="b", group="b"))
     house.claim(house.slack)
@@ -245,12 +245,12 @@ def test_a_line_waits_for_the_card_whose_thread_it_belongs_to(house: House) -> N
     house.clock.pass_by(seconds=2)
     house.drain(house.slack)
 
-    assert [one.kind for one in house.slack.given] == [Kind.CARD, Kind.CARD, Kind.LINE]
+    assert [one.kind for one in house.slack.given] == [MessageKind.CARD, MessageKind.CARD, MessageKind.LINE]
     assert house.slack.given[-1].ref == "slack:1"
 
 
 def test_a_storm_of_warnings_leaves_places_of_the_quota_for_what_is_critical(house: House) -> None:
-    house.pagerduty.limits = (Limit(count=20, per=timedelta(seconds=60)),)
+    house.pagerduty.limits = (RateLimit(count=20, per=timedelta(seconds=60)),)
     for number in range(30):
         house.hears(alert(fingerprint=str(number), group=str(number), severity="warning"))
     house.drain(house.pagerduty)
@@ -268,7 +268,7 @@ def test_a_storm_of_warnings_leaves_places_of_the_quota_for_what_is_critical(hou
 def test_a_request_that_took_longer_than_the_margin_counts_in_its_quota_from_its_end(
     house: House, took_ms: int
 ) -> None:
-    house.slack.limits = (Limit(count=1, per=timedelta(seconds=1)),)
+    house.slack.limits = (RateLimit(count=1, per=timedelta(seconds=1)),)
     house.slack.meanwhile.append(lambda: house.clock.pass_by(milliseconds=took_ms))
     for number in range(2):
         house.hears(alert(fingerprint=str(number), group=str(number)))

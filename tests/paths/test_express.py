@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.model import Delivered
-from bot.sources.alertmanager import Alertmanager
-from bot.web.alerts import Intake, fingerprint
-from bot.web.answers import Answer, Taken
-from bot.web.express import Express
+from bot.model import AlertBatch
+from bot.sources.alertmanager import AlertmanagerSource
+from bot.web.alerts import AlertsEndpoint, token_digest
+from bot.web.answers import AlertAnswer, IntakeReceipt
+from bot.web.express import FastPath
 from tests.paths.edge_house import TOKEN, EdgeHouse, Stored
 from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import alert, body
@@ -40,21 +40,21 @@ class Ways:
     """An express on an intake that stores at once; `taken` and `told` are what went it."""
 
     def __init__(self) -> None:
-        self.taken: list[Delivered] = []
-        self.told: list[Answer] = []
-        intake = Intake(
-            {"alertmanager": Alertmanager(lambda: datetime.now(UTC))},
-            {"alertmanager": [fingerprint(SecretStr(TOKEN))]},
-            take=self._store,
-            keep=self._never,
-            alarm=self._never,
+        self.taken: list[AlertBatch] = []
+        self.told: list[AlertAnswer] = []
+        intake = AlertsEndpoint(
+            {"alertmanager": AlertmanagerSource(lambda: datetime.now(UTC))},
+            {"alertmanager": [token_digest(SecretStr(TOKEN))]},
+            submit=self._store,
+            quarantine=self._never,
+            on_refused=self._never,
         )
-        self._express = Express(intake)
+        self._express = FastPath(intake)
 
     def take(self, data: bytes) -> bool:
-        return self._express.take(data, self.told.append)
+        return self._express.try_request(data, self.told.append)
 
-    def _store(self, delivered: Delivered, done: Callable[[Taken | Exception], None]) -> None:
+    def _store(self, delivered: AlertBatch, done: Callable[[IntakeReceipt | Exception], None]) -> None:
         self.taken.append(delivered)
         done(Stored(1))
 

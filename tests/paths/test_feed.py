@@ -14,11 +14,11 @@ from unittest.mock import ANY
 
 import pytest
 
-from bot.model import Event, What
+from bot.model import Event, EventType
 from bot.store.engine import Store
-from bot.store.reading import Reading
+from bot.store.reading import Reader
 from bot.web import feed
-from bot.web.feed import Bell, Feed
+from bot.web.feed import Feed, FeedSignal
 
 pytestmark = pytest.mark.waits
 
@@ -34,11 +34,11 @@ class Events:
         self.refused = 0
 
     @contextmanager
-    def read(self) -> Iterator[Reading]:
+    def read(self) -> Iterator[Reader]:
         if self.down:
             self.refused += 1
             raise OSError("no such database")
-        yield cast("Reading", self)
+        yield cast("Reader", self)
 
     def newest_event(self) -> int:
         return max(self.ids, default=0)
@@ -49,7 +49,7 @@ class Events:
 
 
 def event(number: int) -> Event:
-    return Event(incident_id=1, at=NOW, what=What.NOTED, by="ana", said=f"note {number}")
+    return Event(incident_id=1, at=NOW, type=EventType.NOTED, by="ana", text=f"note {number}")
 
 
 @pytest.fixture(autouse=True)
@@ -58,12 +58,12 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_LOOK_EVERY_S", 0.01)
 
 
-def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]], bell: Bell | None = None) -> list[str]:
+def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]], bell: FeedSignal | None = None) -> list[str]:
     """What the script saw of one feed."""
 
     async def run(threads: ThreadPoolExecutor) -> list[str]:
         async with asyncio.timeout(60):
-            return [piece async for piece in script(Feed(cast("Store", shelf), bell or Bell(), threads=threads))]
+            return [piece async for piece in script(Feed(cast("Store", shelf), bell or FeedSignal(), threads=threads))]
 
     with ThreadPoolExecutor(1) as threads:
         return asyncio.run(run(threads))
@@ -154,7 +154,7 @@ def test_nobody_watching_means_no_look_at_the_store_until_somebody_comes() -> No
 
 
 def test_a_line_that_is_no_event_is_told_among_them_and_again_to_whoever_comes_back() -> None:
-    shelf, bell = Events(1, 2), Bell()
+    shelf, bell = Events(1, 2), FeedSignal()
 
     async def script(feed: Feed) -> AsyncIterator[str]:
         yield str(bell.say("a", "nobody watches yet"))

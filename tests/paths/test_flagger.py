@@ -15,21 +15,21 @@ import yaml
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 
-from bot.acting import Moved, Tools, Unsure
-from bot.acts import Code, Ended, Plan
-from bot.canaries import Canary, Hook, Question
-from bot.clusters import Mapped
-from bot.gatekeeping import Gatekeeper
-from bot.meters import Meters
+from bot.acting import Conflict, OutcomeUnknown, Tools
+from bot.acts import Code, Plan, Result
+from bot.canaries import Canary, GateCheck, GateHook
+from bot.clusters import ClusterUser
+from bot.gatekeeping import FlaggerGates
+from bot.meters import Metrics
 from bot.ports import Rejected
 from bot.store.engine import Store, Unavailable
-from bot.web.feed import Bell
-from bot.web.flagger import Asks
-from bot.web.server import Server, build
+from bot.web.feed import FeedSignal
+from bot.web.flagger import GateClients
+from bot.web.server import Server, build_web
 from bot.workloads import flagger as ways
 from bot.workloads import kinds
-from bot.workloads.owners import NOBODY
-from bot.workloads.ways import Case
+from bot.workloads.owners import UNMANAGED
+from bot.workloads.ways import StrategyRequest
 from commands import abort, promote
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
@@ -54,21 +54,21 @@ class Edge:
 
     def __post_init__(self) -> None:
         self.store = Store(self.url, now=self.clock)
-        self.keeper = Gatekeeper(self.store)
+        self.keeper = FlaggerGates(self.store)
         self.down = False
         tokens = {"main": (SecretStr(_OLD), SecretStr(_NEW)), "far": (SecretStr(_OTHER),)}
         self._server = Server(
-            build(
+            build_web(
                 alerts=PlainTextResponse(),
                 store=self.store,
                 channels={},
                 checks={},
                 shown={},
-                owed=lambda: (),
-                meters=Meters(),
+                outbox_sizes=lambda: (),
+                meters=Metrics(),
                 refused=lambda place, code: self.refused.append((place, code)),
-                bell=Bell(),
-                flagger=Asks(answer=self._answer, tokens=tokens),
+                feed_signal=FeedSignal(),
+                flagger=GateClients(answer=self._answer, tokens=tokens),
                 public_url="http://127.0.0.1:8080",
                 api_token=None,
                 version="0",
@@ -77,7 +77,7 @@ class Edge:
         self.at = self._server.bind("127.0.0.1:0")
         self._server.start()
 
-    def _answer(self, question: Question) -> bool:
+    def _answer(self, question: GateCheck) -> bool:
         if self.down:
             raise Unavailable("the disk is full")
         return self.keeper.answer(question)
@@ -95,8 +95,8 @@ class Edge:
     def status(self, hook: str = "confirm-promotion", **more: Any) -> int:
         return self.asks(hook, **more).status_code
 
-    def opened(self, hook: Hook = Hook.PROMOTION, *, revision: str = "one", run: str = _RUN) -> bool:
-        return self.keeper.open(Question(canary=_API, hook=hook, revision=revision), run=run, lasts=_HOUR)
+    def opened(self, hook: GateHook = GateHook.PROMOTION, *, revision: str = "one", run: str = _RUN) -> bool:
+        return self.keeper.open(GateCheck(canary=_API, hook=hook, revision=revision), run=run, lasts=_HOUR)
 
 
 @pytest.fixture(autouse=True)
@@ -117,8 +117,8 @@ def edge(store_url: str, clock: Ticking) -> Iterator[Edge]:
     made.stop()
 
 
-@pytest.mark.parametrize("hook", list(Hook))
-def test_a_gate_is_shut_until_it_is_opened_and_again_when_its_time_is_over(edge: Edge, hook: Hook) -> None:
+@pytest.mark.parametrize("hook", list(GateHook))
+def test_a_gate_is_shut_until_it_is_opened_and_again_when_its_time_is_over(edge: Edge, hook: GateHook) -> None:
     before = edge.asks(hook)
     edge.opened(hook)
     during = [edge.status(hook), edge.status(hook)]
@@ -190,7 +190,7 @@ def test_without_a_token_that_counts_nothing_is_told_and_nothing_remembered(edge
 
     answer = edge.asks(token=token, checksum="two")
 
-    asked = edge.keeper.asked(_API, Hook.PROMOTION)
+    asked = edge.keeper.last_check(_API, GateHook.PROMOTION)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "auth_invalid")
     assert edge.refused == [("flagger", "auth_invalid")]
     assert asked is not None
@@ -239,7 +239,7 @@ def test_what_is_of_no_use_any_more_is_forgotten(edge: Edge) -> None:
     edge.status()
     edge.opened()
 
-    gone = edge.keeper.asked(replace(_API, name="gone"), Hook.PROMOTION)
+    gone = edge.keeper.last_check(replace(_API, name="gone"), GateHook.PROMOTION)
     assert (gone, edge.keeper.opened("1a" * 16)) == (None, None)
     assert edge.keeper.opened(_RUN) is not None
 
@@ -257,11 +257,13 @@ class Shop:
         clock = self.edge.clock
         return replace(self.world.tools, gates=self.edge.keeper, now=clock, elapsed=lambda: clock().timestamp())
 
-    def case(self, wish: str = "", **tools: Any) -> Case:
+    def case(self, wish: str = "", **tools: Any) -> StrategyRequest:
         site = self.world.places["prod/api"]
         thing = self.world.get(kinds.DEPLOYMENT, "api")
         with_tools = replace(self.tools, **tools)
-        return Case(service="prod/api", site=site, thing=thing, owner=NOBODY, wish=wish, tools=with_tools)
+        return StrategyRequest(
+            service="prod/api", site=site, workload=thing, owner=UNMANAGED, wanted=wish, tools=with_tools
+        )
 
     def change(self, **canary: Any) -> None:
         self.world.merge(kinds.CANARY, "api", canary)
@@ -289,7 +291,7 @@ def shop(tmp_path: Path, edge: Edge) -> Iterator[Shop]:
         for name in ("api", "api-primary"):
             world.create(kinds.DEPLOYMENT, name, **manifests.deployment("api", image="shop/api:1"))
         made = Shop(world=world, edge=edge, flagger=flagger)
-        hooks = [_hook(edge, hook) for hook in Hook]
+        hooks = [_hook(edge, hook) for hook in GateHook]
         target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}
         analysis = {"interval": "10s", "maxWeight": 20, "stepWeight": 10, "webhooks": hooks}
         world.create(kinds.CANARY, "api", spec={"targetRef": target, "analysis": analysis})
@@ -302,12 +304,12 @@ def shop(tmp_path: Path, edge: Edge) -> Iterator[Shop]:
         flagger.close()
 
 
-def _hook(edge: Edge, hook: Hook) -> dict[str, Any]:
+def _hook(edge: Edge, hook: GateHook) -> dict[str, Any]:
     url = f"{edge.at}/flagger/gate/{hook}"
     return {"name": str(hook), "type": str(hook), "url": url, "metadata": {"token": _NEW}}
 
 
-def planned(shop: Shop, way: ways.ByGate, case: Case | None = None) -> Plan:
+def planned(shop: Shop, way: ways.FlaggerGateStrategy, case: StrategyRequest | None = None) -> Plan:
     """Twice, as a yes would have it."""
     plan = way.plan(case or shop.case())
     assert way.plan(case or shop.case()) == plan
@@ -321,7 +323,7 @@ def test_a_promotion_opens_the_gate_watches_the_canary_to_its_end_and_shuts_it(s
     outcome = ways.PROMOTION.run(shop.case(), plan, _RUN)
 
     opened = shop.edge.keeper.opened(_RUN)
-    assert (outcome.ended, outcome.unwell, shop.phase) == (Ended.DONE, "", "Succeeded")
+    assert (outcome.result, outcome.degraded, shop.phase) == (Result.DONE, "", "Succeeded")
     assert shop.image("api-primary") == "shop/api:2"
     assert opened is not None
     assert (opened.passed, opened.closed) == (True, True)
@@ -330,24 +332,24 @@ def test_a_promotion_opens_the_gate_watches_the_canary_to_its_end_and_shuts_it(s
 
 def test_promote_of_a_service_that_flagger_keeps_opens_its_gate(shop: Shop) -> None:
     shop.waits()
-    args = promote.Args(service="prod/api")
+    args = promote.PromoteArgs(service="prod/api")
     plan = promote.action.plan(args, shop.tools)
 
     outcome = promote.action.run(args, plan, _RUN, ANA, shop.tools)
     found = promote.action.probe(args, plan, _RUN, shop.tools)
 
-    assert (outcome.ended, found.ended, shop.phase) == (Ended.DONE, Ended.DONE, "Succeeded")
+    assert (outcome.result, found.result, shop.phase) == (Result.DONE, Result.DONE, "Succeeded")
 
 
 def test_abort_of_a_service_that_flagger_keeps_opens_the_other(shop: Shop) -> None:
     shop.waits()
-    args = abort.Args(service="prod/api")
+    args = abort.AbortArgs(service="prod/api")
     plan = abort.action.plan(args, shop.tools)
 
     outcome = abort.action.run(args, plan, _RUN, ANA, shop.tools)
     found = abort.action.probe(args, plan, _RUN, shop.tools)
 
-    assert (outcome.ended, found.ended, shop.phase) == (Ended.DONE, Ended.DONE, "Failed")
+    assert (outcome.result, found.result, shop.phase) == (Result.DONE, Result.DONE, "Failed")
 
 
 def test_nothing_is_written_to_the_cluster_by_it(shop: Shop) -> None:
@@ -365,7 +367,7 @@ def test_an_abort_opens_the_other_gate_and_flagger_takes_it_back(shop: Shop) -> 
 
     outcome = ways.ROLLBACK.run(shop.case(), plan, _RUN)
 
-    assert (outcome.ended, outcome.unwell, shop.phase) == (Ended.DONE, "", "Failed")
+    assert (outcome.result, outcome.degraded, shop.phase) == (Result.DONE, "", "Failed")
     assert shop.image("api-primary") == "shop/api:1"
     assert ("rollback", 200) in shop.flagger.answers
     assert ("confirm-promotion", 200) not in shop.flagger.answers
@@ -378,7 +380,7 @@ def test_a_version_that_is_pushed_after_the_plan_is_not_promoted_by_its_approval
     shop.waits("Progressing")
     shop.waits()
 
-    with pytest.raises(Moved, match=r"spec: .*revision: "):
+    with pytest.raises(Conflict, match=r"spec: .*revision: "):
         ways.PROMOTION.run(shop.case(), plan, _RUN)
 
     assert ("confirm-promotion", 200) not in shop.flagger.answers
@@ -393,8 +395,8 @@ def test_a_flagger_that_stops_asking_leaves_the_gate_shut_and_the_run_without_ef
     outcome = ways.PROMOTION.run(shop.case(), plan, _RUN)
 
     shop.flagger.silent = False
-    assert outcome.ended is Ended.FAILED
-    assert outcome.said.startswith("Flagger has not asked for 10m. The gate is shut again.")
+    assert outcome.result is Result.FAILED
+    assert outcome.message.startswith("Flagger has not asked for 10m. The gate is shut again.")
     shop.world.get(kinds.CANARY, "api")
     assert shop.flagger.answers[-1] == ("confirm-promotion", 403)
 
@@ -405,15 +407,15 @@ def test_whoever_looks_after_a_crash_watches_on_until_flagger_has_asked_and_prom
     plan = planned(shop, ways.PROMOTION)
     untouched = ways.PROMOTION.probe(case, plan, _RUN)
     canary = shop.world.get(kinds.CANARY, "api")
-    question = Question(
-        canary=replace(_API, namespace=shop.world.namespace), hook=Hook.PROMOTION, revision=checksum(canary)
+    question = GateCheck(
+        canary=replace(_API, namespace=shop.world.namespace), hook=GateHook.PROMOTION, revision=checksum(canary)
     )
     shop.edge.keeper.open(question, run=_RUN, lasts=_HOUR)
 
     told = ways.PROMOTION.probe(case, plan, _RUN)
 
-    assert (untouched.ended, told.ended, told.unwell, shop.phase) == (Ended.FAILED, Ended.DONE, "", "Succeeded")
-    assert told.said.endswith("Flagger was told yes, and it was promoted.")
+    assert (untouched.result, told.result, told.degraded, shop.phase) == (Result.FAILED, Result.DONE, "", "Succeeded")
+    assert told.message.endswith("Flagger was told yes, and it was promoted.")
     opened = shop.edge.keeper.opened(_RUN)
     assert opened is not None
     assert opened.closed
@@ -425,13 +427,13 @@ def test_a_gate_that_is_open_after_a_crash_is_shut_where_flagger_does_not_ask_in
     canary = shop.world.get(kinds.CANARY, "api")
     where = replace(_API, namespace=shop.world.namespace)
     shop.flagger.silent = True
-    question = Question(canary=where, hook=Hook.PROMOTION, revision=checksum(canary))
+    question = GateCheck(canary=where, hook=GateHook.PROMOTION, revision=checksum(canary))
     shop.edge.keeper.open(question, run=_RUN, lasts=_HOUR / 4)
 
     told = ways.PROMOTION.probe(shop.case(), plan, _RUN)
 
     opened = shop.edge.keeper.opened(_RUN)
-    assert (told.ended, opened is not None and opened.closed) == (Ended.FAILED, True)
+    assert (told.result, opened is not None and opened.closed) == (Result.FAILED, True)
 
 
 def test_a_gate_whose_time_is_over_before_flagger_asked_had_no_effect(shop: Shop) -> None:
@@ -440,14 +442,14 @@ def test_a_gate_whose_time_is_over_before_flagger_asked_had_no_effect(shop: Shop
     canary = shop.world.get(kinds.CANARY, "api")
     shop.flagger.silent = True
     where = replace(_API, namespace=shop.world.namespace)
-    question = Question(canary=where, hook=Hook.PROMOTION, revision=checksum(canary))
+    question = GateCheck(canary=where, hook=GateHook.PROMOTION, revision=checksum(canary))
     shop.edge.keeper.open(question, run=_RUN, lasts=_HOUR)
     shop.edge.clock.at += _HOUR
 
     outcome = ways.PROMOTION.probe(shop.case(), plan, _RUN)
 
-    assert (outcome.ended, outcome.said) == (
-        Ended.FAILED,
+    assert (outcome.result, outcome.message) == (
+        Result.FAILED,
         "The gate was shut before Flagger asked. Nothing was changed.",
     )
 
@@ -496,7 +498,7 @@ def test_a_weight_cannot_be_chosen_and_without_gates_it_is_said_what_to_set(shop
 def test_a_person_who_may_not_change_the_canary_does_not_promote_it(shop: Shop) -> None:
     shop.waits()
     shop.world.fake.rights.denied["ana@example.com"] = {("patch", "canaries")}
-    shop.world.place(person=Mapped(user="ana@example.com"))
+    shop.world.place(person=ClusterUser(user="ana@example.com"))
 
     with pytest.raises(Rejected, match=r"^ana@example\.com may not patch canaries\.flagger\.app"):
         ways.PROMOTION.plan(shop.case())
@@ -506,12 +508,12 @@ def test_the_shipped_canary_asks_at_both_gates() -> None:
     shipped = yaml.safe_load((Path(__file__).parents[2] / "deploy/config/flagger-canary.yaml").read_text())
 
     asks = {one["type"]: one["url"].partition("8080")[2] for one in shipped["spec"]["analysis"]["webhooks"]}
-    assert asks == {str(hook): f"/flagger/gate/{hook}" for hook in Hook}
+    assert asks == {str(hook): f"/flagger/gate/{hook}" for hook in GateHook}
     assert json.dumps(shipped).count('"token"') == 2
 
 
 def test_a_run_that_ends_leaves_no_gate_open_behind_it(house: House) -> None:
-    keeper, question = Gatekeeper(house.store), Question(canary=_API, hook=Hook.ROLLBACK, revision="aa")
+    keeper, question = FlaggerGates(house.store), GateCheck(canary=_API, hook=GateHook.ROLLBACK, revision="aa")
     keeper.answer(question)
     opened: list[bool] = []
 
@@ -519,11 +521,11 @@ def test_a_run_that_ends_leaves_no_gate_open_behind_it(house: House) -> None:
         run = house.dials.last_run["prod/api"]
         opened.append(keeper.open(question, run=run, lasts=_HOUR) and keeper.answer(question))
         house.dials.silent = True
-        raise Unsure("its process died")
+        raise OutcomeUnknown("its process died")
 
     house.dials.after = [die]
     shown = house.says("turn prod/api 6")
-    house.says(f"yes {handle(shown.said)}")
+    house.says(f"yes {handle(shown.text)}")
     for _ in range(8):
         house.clock.pass_by(minutes=3)
         house.tends()

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from bot.acts import Ended, Outcome
-from bot.following import Following
-from bot.model import Ask
+from bot.acts import Outcome, Result
+from bot.following import LiveAnswers
+from bot.model import Request
 from bot.ports import Rejected, Undelivered
 from tests.fakes.chat import Chat
 from tests.house import ANA
 
 pytestmark = pytest.mark.waits
 
-_ASK = Ask(by=ANA, words="status prod/api", place="slack", incident_id=None, spot="C1")
+_ASK = Request(by=ANA, text="status prod/api", channel="slack", incident_id=None, thread="C1")
 
 
 def found(said: str, *, moves: bool = True) -> Outcome:
-    return Outcome(ended=Ended.DONE, said=said, moves=moves)
+    return Outcome(result=Result.DONE, message=said, live=moves)
 
 
 class Answers:
@@ -38,7 +38,7 @@ class Answers:
         return answer
 
 
-def ended(following: Following) -> None:
+def ended(following: LiveAnswers) -> None:
     for one in threading.enumerate():
         if one.name.startswith("following-"):
             one.join(60)
@@ -47,22 +47,22 @@ def ended(following: Following) -> None:
 
 def test_what_is_new_is_told_in_one_message_until_it_rests() -> None:
     chat = Chat()
-    following = Following({"slack": chat}, every_s=0.0)
+    following = LiveAnswers({"slack": chat}, every_s=0.0)
     look = Answers(found("step 1"), found("step 2"), found("step 2"), found("done", moves=False))
 
-    reply = following.answer(_ASK, found("step 1"), look)
+    reply = following.reply(_ASK, found("step 1"), look)
     ended(following)
 
-    assert reply.said == "step 1"
+    assert reply.text == "step 1"
     assert chat.said == [("C1", "status prod/api: done")]
     assert look.asked == 4
 
 
 def test_what_rests_is_told_once() -> None:
     look = Answers(found("x"))
-    following = Following({"slack": Chat()}, every_s=0.0)
+    following = LiveAnswers({"slack": Chat()}, every_s=0.0)
 
-    following.answer(_ASK, found("done", moves=False), look)
+    following.reply(_ASK, found("done", moves=False), look)
     ended(following)
 
     assert look.asked == 0
@@ -70,29 +70,29 @@ def test_what_rests_is_told_once() -> None:
 
 def test_where_no_line_can_be_said_it_is_told_once() -> None:
     look = Answers(found("x"))
-    following = Following({}, every_s=0.0)
+    following = LiveAnswers({}, every_s=0.0)
 
-    following.answer(_ASK, found("step 1"), look)
-    following.answer(replace(_ASK, spot=""), found("step 1"), look)
+    following.reply(_ASK, found("step 1"), look)
+    following.reply(replace(_ASK, thread=""), found("step 1"), look)
 
     assert look.asked == 0
 
 
 def test_after_its_time_nothing_more_is_told() -> None:
     chat = Chat()
-    following = Following({"slack": chat}, every_s=0.0, lasts_s=0.0)
+    following = LiveAnswers({"slack": chat}, every_s=0.0, lasts_s=0.0)
 
-    following.answer(_ASK, found("step 1"), Answers(found("step 2")))
+    following.reply(_ASK, found("step 1"), Answers(found("step 2")))
     ended(following)
 
     assert chat.said == []
 
 
 def test_a_chat_that_does_not_answer_ends_it() -> None:
-    following = Following({"slack": Chat(Undelivered("down"))}, every_s=0.0)
+    following = LiveAnswers({"slack": Chat(Undelivered("down"))}, every_s=0.0)
     look = Answers(found("step 2"))
 
-    following.answer(_ASK, found("step 1"), look)
+    following.reply(_ASK, found("step 1"), look)
     ended(following)
 
     assert look.asked == 1
@@ -100,9 +100,9 @@ def test_a_chat_that_does_not_answer_ends_it() -> None:
 
 def test_a_world_that_does_not_answer_ends_it() -> None:
     chat = Chat()
-    following = Following({"slack": chat}, every_s=0.0)
+    following = LiveAnswers({"slack": chat}, every_s=0.0)
 
-    following.answer(_ASK, found("step 1"), Answers(Rejected("gone")))
+    following.reply(_ASK, found("step 1"), Answers(Rejected("gone")))
     ended(following)
 
     assert chat.said == []
@@ -110,14 +110,14 @@ def test_a_world_that_does_not_answer_ends_it() -> None:
 
 def test_the_same_question_at_the_same_place_is_followed_once() -> None:
     gate = threading.Event()
-    following = Following({"slack": Chat()}, every_s=0.0)
+    following = LiveAnswers({"slack": Chat()}, every_s=0.0)
 
     def look() -> Outcome:
         gate.wait(60)
         return found("done", moves=False)
 
-    following.answer(_ASK, found("step 1"), look)
-    following.answer(_ASK, found("step 1"), look)
+    following.reply(_ASK, found("step 1"), look)
+    following.reply(_ASK, found("step 1"), look)
     threads = [one for one in threading.enumerate() if one.name.startswith("following-")]
     gate.set()
     ended(following)
@@ -128,7 +128,7 @@ def test_the_same_question_at_the_same_place_is_followed_once() -> None:
 def test_what_can_be_pressed_makes_a_card_of_it() -> None:
     outcome = replace(found("Rollout api: Paused.\nAt step 2", moves=False), buttons={"Promote": "promote prod/api"})
 
-    reply = Following({}).answer(_ASK, outcome, Answers(outcome))
+    reply = LiveAnswers({}).reply(_ASK, outcome, Answers(outcome))
 
     assert reply.card is not None
     assert (reply.card.title, reply.card.lines) == ("Rollout api: Paused.", ("At step 2",))

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bot.acts import Code
-from bot.gatehouse import gatehouse
-from bot.intake import Unstored
+from bot.gatehouse import build_chatops
+from bot.intake import NotStored
 from bot.settings import Settings
 from bot.store import opening, timeouts
 from bot.store.engine import Unavailable
-from bot.store.sql import Asked
+from bot.store.sql import Query
 from bot.store.tx import Tx
 from tests.house import House, alert
 from tests.runs import handle
@@ -38,7 +38,7 @@ class Locked:
         self._begin = house.store.begin
         monkeypatch.setattr(house.store, "begin", self.begin)
 
-    def begin(self, lane: str = "incidents", *, first: Sequence[Asked] = ()) -> AbstractContextManager[Tx]:
+    def begin(self, lane: str = "incidents", *, first: Sequence[Query] = ()) -> AbstractContextManager[Tx]:
         self._left -= 1
         if self._left == 0:
             self._other.execute("BEGIN IMMEDIATE")
@@ -73,7 +73,7 @@ def test_a_locked_database_refuses_the_yes_in_words_or_leaves_its_end_to_be_look
         shown = house.says("turn prod/api 6")
         locked = Locked(house, path, monkeypatch, nth)
 
-        reply = house.says(f"yes {handle(shown.said)}", once="m1")
+        reply = house.says(f"yes {handle(shown.text)}", once="m1")
         turned = len(house.dials.turned)
         locked.free()
         house.clock.pass_by(minutes=3)
@@ -81,11 +81,11 @@ def test_a_locked_database_refuses_the_yes_in_words_or_leaves_its_end_to_be_look
 
         assert turned == (nth > 3)
         assert reply.ok == bool(turned)
-        assert turned or (reply.said.startswith(_REFUSED[0]) and reply.said.endswith(_REFUSED[1])), reply.said
+        assert turned or (reply.text.startswith(_REFUSED[0]) and reply.text.endswith(_REFUSED[1])), reply.text
         assert len(house.dials.turned) == turned
         ends = [code for code in house.audited() if code in (Code.DONE, Code.FAILED, Code.UNKNOWN)]
         assert ends == ([] if nth < 2 else [Code.DONE if turned else Code.FAILED])
-        assert house.says(f"yes {handle(house.says('turn prod/api 7').said)}").ok
+        assert house.says(f"yes {handle(house.says('turn prod/api 7').text)}").ok
 
 
 @pytest.mark.parametrize("nth", [1, 2])
@@ -97,8 +97,8 @@ def test_a_locked_database_refuses_the_plan_in_words(nth: int, path: Path, monke
         locked.free()
 
         assert not reply.ok
-        assert reply.said.startswith(_REFUSED[0])
-        assert reply.said.endswith(_REFUSED[1])
+        assert reply.text.startswith(_REFUSED[0])
+        assert reply.text.endswith(_REFUSED[1])
 
 
 def test_on_a_full_disk_an_action_is_refused_in_words_and_what_is_owed_is_still_sent(
@@ -110,27 +110,27 @@ def test_on_a_full_disk_an_action_is_refused_in_words_and_what_is_owed_is_still_
         (pages,) = raw.execute("PRAGMA page_count").fetchone()
     monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, f"max_page_count={pages}"))
     with _open(path, monkeypatch, f"max_page_count={pages}") as house:
-        with pytest.raises(Unstored, match="full"):
+        with pytest.raises(NotStored, match="full"):
             house.hears(*[alert(fingerprint=str(n), labels={"pod": "x" * 500}) for n in range(500)])
         replies = [house.says(f"turn prod/api {n} for {n}m because {'x' * 400}") for n in range(6, 60)]
 
         house.drain(house.pagerduty)
 
-        full = [one for one in replies if one.said.startswith(_REFUSED[0])]
-        assert full, replies[-1].said
-        assert "full" in full[0].said
+        full = [one for one in replies if one.text.startswith(_REFUSED[0])]
+        assert full, replies[-1].text
+        assert "full" in full[0].text
         assert house.dials.turned == []
         assert len(house.pagerduty.given) == 1
 
 
 def test_eight_yes_to_eight_plans_of_one_target_run_one_and_tell_the_others(house: House) -> None:
-    shown = [handle(house.says(f"turn prod/api {value}").said) for value in range(10, 18)]
+    shown = [handle(house.says(f"turn prod/api {value}").text) for value in range(10, 18)]
     replies: list[tuple[bool, str]] = []
     seven = threading.Event()
 
     def say(one: str) -> None:
         reply = house.says(f"yes {one}")
-        replies.append((reply.ok, reply.said))
+        replies.append((reply.ok, reply.text))
         if len(replies) == 7:
             seven.set()
 
@@ -153,10 +153,10 @@ def test_eight_yes_to_eight_plans_of_one_target_run_one_and_tell_the_others(hous
 def test_nobody_stops_looking_at_a_run_before_a_person_is_sure_to_hear_of_it(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').text)}")
     house.dials.values["prod/api"] = 8
     house.clock.pass_by(minutes=31)
-    alarm = house.tending.alarm
+    alarm = house.tending.raise_alert
 
     def unheard(name: str, run: str, said: str) -> None:
         raise Unavailable("the database is locked")
@@ -171,7 +171,7 @@ def test_nobody_stops_looking_at_a_run_before_a_person_is_sure_to_hear_of_it(
 
 
 def test_an_undo_whose_process_died_before_its_call_is_made_again(house: House) -> None:
-    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').text)}")
     house.clock.pass_by(minutes=31)
     house.dials.before.append(_die)
 
@@ -191,15 +191,15 @@ def _die() -> None:
 
 
 def test_an_alarm_that_the_intake_does_not_take_is_not_believed_to_be_stored(house: House) -> None:
-    made = gatehouse(
+    made = build_chatops(
         Settings(),
         house.store,
         channels={},
-        mouths=(),
-        told=house.written.append,
+        subscriptions=(),
+        on_commit=house.written.append,
         seal=lambda _: None,
-        take=lambda _, done: done(Unstored("disk full")),
+        take=lambda _, done: done(NotStored("disk full")),
     )
 
     with pytest.raises(Unavailable, match="disk full"):
-        made.tending.alarm("RunUnknown", "r1", "Nobody knows.")
+        made.upkeep.raise_alert("RunUnknown", "r1", "Nobody knows.")

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bot.acts import Code
 from bot.book import Role, Rule
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.tools.argocd import ArgoCd
+from bot.tools.argocd import ArgoCdClient
 from bot.workloads import kinds
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
@@ -44,7 +44,7 @@ def argocd(world: World) -> Iterator[FakeArgoCd]:
             for letter, image in (("a", "vakhta.test/api:1"), ("b", "vakhta.test/api:2"))
         }
         section = ArgoCdSettings(url=made.url, token=SecretStr("argo-token"))
-        world.place(argocd=ArgoCd(section), soak=timedelta(seconds=5))
+        world.place(argocd=ArgoCdClient(section), soak=timedelta(seconds=5))
         world.until(lambda: world.get(kinds.DEPLOYMENT, "api").get("status", {}).get("availableReplicas") == 2, "2")
         yield made
 
@@ -53,7 +53,9 @@ def argocd(world: World) -> Iterator[FakeArgoCd]:
 def on_call(house: House, world: World, argocd: FakeArgoCd) -> Iterator[House]:
     """The house, in which Ana may do both. Waits there end by a clock of their own."""
     assert argocd.url, "it is open before anybody asks"
-    house.tools = replace(house.tools, sites=world, now=world.clock, elapsed=world.tools.elapsed, pace=timedelta(0))
+    house.tools = replace(
+        house.tools, targets=world, now=world.clock, elapsed=world.tools.elapsed, poll_interval=timedelta(0)
+    )
     house.runs._parts = replace(house.runs._parts, tools=house.tools)
     house.roles = (_MAY, *(one for one in house.roles if one.name != _MAY.name))
     house.settle({("slack", "U1"): ANA})
@@ -77,7 +79,7 @@ def test_paused_for_a_while_it_is_rolled_back_and_git_is_let_in_again_by_itself(
     on_call.tends()
     wait_until_told(on_call)
 
-    assert "Say `autosync prod/api off for 2h` first" in refused.said
+    assert "Say `autosync prod/api off for 2h` first" in refused.text
     assert (there, paused) == ("vakhta.test/api:1", {"syncOptions": ["CreateNamespace=true"]})
     assert argocd.app()["spec"]["syncPolicy"] == _POLICY
     assert on_call.audited()[-1] is Code.DONE

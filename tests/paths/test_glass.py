@@ -16,7 +16,7 @@ from bot.store import glass, ledger
 from tests.house import ANA, BO, CY, NOON, ROLES, House, alert
 from tests.runs import handle
 
-FIRE = Role(name="fire", allow=(Rule(do="turn *"), Rule(do="undo")), glass=True)
+FIRE = Role(name="fire", allow=(Rule(do="turn *"), Rule(do="undo")), break_glass=True)
 WHY = "break-glass because the database is on fire"
 LOOKED = "review-glass bo because it was a real fire"
 
@@ -32,7 +32,7 @@ def burning(store_url: str) -> Iterator[House]:
 def on_record(house: House, code: Code) -> list[dict[str, str]]:
     """The `more` of every entry of that code, with its text."""
     with house.store.read() as reading:
-        bodies = [json.loads(one.body) for one in ledger.entries(reading.sql, ledger.Wanted(code=str(code)))]
+        bodies = [json.loads(one.body) for one in ledger.entries(reading.sql, ledger.EntryFilter(code=str(code)))]
     return [{"said": body["said"], "by": body["by"], **body["more"]} for body in bodies]
 
 
@@ -40,8 +40,8 @@ def test_without_a_reason_the_glass_stays_whole(burning: House) -> None:
     replies = [burning.says(words, by=BO) for words in ("break-glass", "break-glass because", "break-glass because it")]
 
     assert [reply.ok for reply in replies] == [False] * 3
-    assert "Nothing was done" in replies[1].said
-    assert replies[2].said == (
+    assert "Nothing was done" in replies[1].text
+    assert replies[2].text == (
         "The reason is read by whoever reviews it; say at least 10 characters of it. Nothing was done."
     )
     assert burning.incidents() == []
@@ -52,7 +52,7 @@ def test_breaking_it_pages_and_is_told_in_every_chat_with_its_reason_and_the_sec
     reply = burning.says(WHY, by=BO)
     burning.drain()
 
-    assert reply.said == (
+    assert reply.text == (
         "The glass is broken for you until 12:30 UTC. Incident 1 pages for it, and carla is to look at it."
         " Each thing that you do is marked."
     )
@@ -78,20 +78,20 @@ def test_row_record_and_page_are_in_one_commit_or_none_of_them_is_there(burning:
 
     assert burning.incidents() == []
     assert burning.audited() == []
-    assert burning.says("glass").said == "Nobody has broken the glass."
+    assert burning.says("glass").text == "Nobody has broken the glass."
     assert not burning.says("turn prod/api 6", by=BO).ok
 
 
 def test_what_was_denied_is_allowed_behind_it_and_the_asker_is_alone_with_it(burning: House) -> None:
-    burning.action(risk=Risk.LASTING)
+    burning.action(risk=Risk.IRREVERSIBLE)
     before = burning.says("turn prod/api 6", by=BO)
     burning.says(WHY, by=BO)
 
     shown = burning.says("turn prod/api 6", by=BO)
-    reply = burning.says(f"yes {handle(shown.said)}", by=BO)
+    reply = burning.says(f"yes {handle(shown.text)}", by=BO)
 
-    assert before.said.startswith('Denied: "turn prod/api" is denied.')
-    assert "Whoever breaks the glass may." in before.said
+    assert before.text.startswith('Denied: "turn prod/api" is denied.')
+    assert "Whoever breaks the glass may." in before.text
     assert reply.ok
     assert [turned[:2] for turned in burning.dials.turned] == [("prod/api", 6)]
 
@@ -100,20 +100,20 @@ def test_everything_that_runs_behind_it_says_so_on_record_and_on_the_incidents(b
     burning.hears(alert())
     burning.says(WHY, by=BO)
 
-    burning.says(f"yes {handle(burning.says('turn prod/api 6', by=BO, here=1).said)}", by=BO, here=1)
+    burning.says(f"yes {handle(burning.says('turn prod/api 6', by=BO, here=1).text)}", by=BO, here=1)
 
     for code in (Code.PLANNED, Code.INTENT, Code.DONE):
         assert on_record(burning, code)[-1]["rule"] == "turn * (behind broken glass)"
     done = "bo, behind broken glass: turn prod/api 6: done. prod/api is at 6."
-    assert burning.story(1)[-2].said.startswith("Bo, behind broken glass, asks: turn prod/api 6.")
-    assert burning.story(1)[-1].said == done
-    assert burning.story(2)[-1].said == done
+    assert burning.story(1)[-2].text.startswith("Bo, behind broken glass, asks: turn prod/api 6.")
+    assert burning.story(1)[-1].text == done
+    assert burning.story(2)[-1].text == done
 
 
 def test_work_on_an_incident_that_only_the_glass_allows_is_marked_too(store_url: str) -> None:
     own, fire = (
         Role(name="breaker", allow=(Rule(do="break-glass"),)),
-        Role(name="fire", allow=(Rule(do="ack"),), glass=True),
+        Role(name="fire", allow=(Rule(do="ack"),), break_glass=True),
     )
     house = House(store_url, roles=(*ROLES, own, fire))
     house.hears(alert())
@@ -125,8 +125,8 @@ def test_work_on_an_incident_that_only_the_glass_allows_is_marked_too(store_url:
 
     assert not denied.ok
     assert reply.ok
-    assert house.story(1)[-1].said == "Bo, behind broken glass: ack 1"
-    assert house.story(2)[-1].said == "Bo, behind broken glass: ack 1"
+    assert house.story(1)[-1].text == "Bo, behind broken glass: ack 1"
+    assert house.story(2)[-1].text == "Bo, behind broken glass: ack 1"
     assert on_record(house, Code.DONE)[-1]["rule"] == "ack (behind broken glass)"
     house.close()
 
@@ -134,7 +134,7 @@ def test_work_on_an_incident_that_only_the_glass_allows_is_marked_too(store_url:
 def test_what_ones_own_rights_allow_is_not_marked(burning: House) -> None:
     burning.says("break-glass because the database is on fire", by=ANA)
 
-    burning.says(f"yes {handle(burning.says('turn prod/api 6').said)}")
+    burning.says(f"yes {handle(burning.says('turn prod/api 6').text)}")
 
     assert on_record(burning, Code.DONE)[-1]["rule"] == "turn *"
 
@@ -144,9 +144,9 @@ def test_behind_it_nothing_is_called_without_a_sealed_intent(burning: House) -> 
     shown = burning.says("turn prod/api 6", by=BO)
     burning.seals = "disk full"
 
-    reply = burning.says(f"yes {handle(shown.said)}", by=BO)
+    reply = burning.says(f"yes {handle(shown.text)}", by=BO)
 
-    assert reply.said == "Refused: the audit log cannot be written (disk full). Nothing was changed."
+    assert reply.text == "Refused: the audit log cannot be written (disk full). Nothing was changed."
     assert burning.dials.turned == []
 
 
@@ -157,11 +157,11 @@ def test_after_thirty_minutes_it_counts_no_longer_whether_or_not_the_watch_has_c
     burning.clock.pass_by(seconds=1)
 
     asked = burning.says("turn prod/web 6", by=BO)
-    late = burning.says(f"yes {handle(last.said)}", by=BO)
+    late = burning.says(f"yes {handle(last.text)}", by=BO)
 
     assert last.ok
-    assert asked.said.startswith('Denied: "turn prod/web" is denied.')
-    assert late.said.startswith('Denied: "turn prod/api" is denied.')
+    assert asked.text.startswith('Denied: "turn prod/web" is denied.')
+    assert late.text.startswith('Denied: "turn prod/api" is denied.')
     assert burning.dials.turned == []
 
 
@@ -177,10 +177,10 @@ def test_a_glass_that_mends_between_the_yes_and_the_intent_stops_the_run(burning
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(burning.dials, "read", slowly)
-        reply = burning.says(f"yes {handle(shown.said)}", by=BO)
+        reply = burning.says(f"yes {handle(shown.text)}", by=BO)
 
-    assert reply.said.startswith('bo may no longer do this: "turn prod/api" is denied.')
-    assert "Whoever breaks the glass may." in reply.said
+    assert reply.text.startswith('bo may no longer do this: "turn prod/api" is denied.')
+    assert "Whoever breaks the glass may." in reply.text
     assert burning.dials.turned == []
 
 
@@ -191,9 +191,9 @@ def test_a_plan_shown_behind_it_does_not_run_later_by_a_right_that_asks_for_more
     shown = house.says("turn prod/api 6", by=BO)
     house.says(LOOKED, by=CY)
 
-    reply = house.says(f"yes {handle(shown.said)}", by=BO)
+    reply = house.says(f"yes {handle(shown.text)}", by=BO)
 
-    assert reply.said.startswith(f"Plan {handle(shown.said)} now needs more people to say yes than it was shown with: ")
+    assert reply.text.startswith(f"Plan {handle(shown.text)} now needs more people to say yes than it was shown with: ")
     assert house.dials.turned == []
     house.close()
 
@@ -206,7 +206,7 @@ def test_the_watch_mends_it_once_and_says_that_it_is_to_be_reviewed(burning: Hou
     burning.tends()
 
     assert [entry["by"] for entry in on_record(burning, Code.GLASS_MENDED)] == ["watch"]
-    assert burning.story()[-1].said == (
+    assert burning.story()[-1].text == (
         "The watch: The glass of bo is mended: its time was over. Review it: review-glass bo because <text>"
     )
     assert burning.incident().status is Status.OPEN
@@ -222,7 +222,7 @@ def test_nobody_breaks_the_next_one_before_the_last_was_reviewed(burning: House,
     reply = burning.says(WHY, by=who)
 
     whose = "You have" if who is BO else "bo has"
-    assert reply.said == (
+    assert reply.text == (
         f"{whose} broken the glass at 2026-11-23 12:00 UTC, and the next one waits until another person has reviewed"
         " that: `review-glass bo because <text>`. Nothing was done."
     )
@@ -239,12 +239,12 @@ def test_after_a_review_the_next_one_may_be_broken_and_the_incident_is_over(burn
     again = burning.says(WHY, by=BO)
     burning.drain()
 
-    assert reply.said == "The glass of bo is reviewed. The next one may be broken."
+    assert reply.text == "The glass of bo is reviewed. The next one may be broken."
     assert again.ok
     assert [burning.incident(number).status for number in (1, 2)] == [Status.RESOLVED, Status.OPEN]
     (entry,) = on_record(burning, Code.GLASS_REVIEWED)
     assert (entry["by"], entry["said"]) == ("cy", "Cy reviewed the glass of bo: it was a real fire")
-    assert burning.says("glass").said.splitlines() == [
+    assert burning.says("glass").text.splitlines() == [
         "2026-11-23 12:31 UTC bo (#2): the database is on fire; broken until 2026-11-23 13:01 UTC",
         "2026-11-23 12:00 UTC bo (#1): the database is on fire; reviewed by cy: it was a real fire",
     ]
@@ -255,11 +255,11 @@ def test_a_review_before_its_time_ends_it_at_once(burning: House) -> None:
     shown = burning.says("turn prod/api 6", by=BO)
 
     reply = burning.says(LOOKED, by=CY)
-    late = burning.says(f"yes {handle(shown.said)}", by=BO)
+    late = burning.says(f"yes {handle(shown.text)}", by=BO)
     burning.clock.pass_by(minutes=31)
     burning.tends()
 
-    assert reply.said == "The glass of bo is reviewed. It counts no longer. The next one may be broken."
+    assert reply.text == "The glass of bo is reviewed. It counts no longer. The next one may be broken."
     assert not late.ok
     assert burning.dials.turned == []
     assert [entry["by"] for entry in on_record(burning, Code.GLASS_MENDED)] == ["cy"]
@@ -274,22 +274,22 @@ def test_whoever_broke_it_does_not_review_it_from_any_account(store_url: str, pl
 
     reply = house.says(LOOKED, by=both, place=place)
 
-    assert reply.said == "You broke it; another person reviews it. Nothing was done."
+    assert reply.text == "You broke it; another person reviews it. Nothing was done."
     assert not house.says(WHY, by=both).ok
     house.close()
 
 
 def test_who_may_not_review_is_denied_and_what_sleeps_behind_the_glass_is_no_help(store_url: str) -> None:
-    house = House(store_url, roles=(*ROLES, Role(name="fire", allow=(Rule(do="*"),), glass=True)))
+    house = House(store_url, roles=(*ROLES, Role(name="fire", allow=(Rule(do="*"),), break_glass=True)))
     house.says(WHY, by=BO)
 
     replies = [house.says(LOOKED, by=ANA), house.says(LOOKED, by=BO)]
 
-    assert [reply.said.partition(":")[0] for reply in replies] == [
+    assert [reply.text.partition(":")[0] for reply in replies] == [
         "Denied",
         "You broke it; another person reviews it. Nothing was done.",
     ]
-    assert house.says("review-glass ana because it was nothing at all", by=CY).said == (
+    assert house.says("review-glass ana because it was nothing at all", by=CY).text == (
         "There is no broken glass of ana to review. Nothing was done. `glass` lists the last ones."
     )
     house.close()
@@ -310,14 +310,14 @@ def test_who_is_nobody_or_no_person_or_only_looks_on_cannot_break_it(burning: Ho
     reply = burning.says(WHY, by=who)
 
     assert not reply.ok
-    assert reply.said.startswith(said)
+    assert reply.text.startswith(said)
     assert burning.incidents() == []
 
 
 def test_where_nothing_sleeps_behind_it_nobody_is_woken_for_nothing(house: House) -> None:
     reply = house.says(WHY, by=BO)
 
-    assert reply.said == "No role has `break_glass: true`, so there is nothing behind the glass. Nothing was done."
+    assert reply.text == "No role has `break_glass: true`, so there is nothing behind the glass. Nothing was done."
     assert house.incidents() == []
 
 
@@ -357,7 +357,7 @@ def test_the_same_click_twice_breaks_it_once(burning: House) -> None:
     first = burning.says(WHY, by=BO, once="m1")
     second = burning.says(WHY, by=BO, once="m1")
 
-    assert (second.said, second.repeated) == (first.said, True)
+    assert (second.text, second.repeated) == (first.text, True)
     assert len(on_record(burning, Code.GLASS_BROKEN)) == 1
 
 
@@ -368,19 +368,19 @@ def test_a_secret_in_the_reason_reaches_neither_the_incident_nor_the_record(burn
 
     assert secret not in burning.incident().title
     assert all(secret not in json.dumps(entry) for entry in on_record(burning, Code.GLASS_BROKEN))
-    assert secret not in burning.says("glass").said
+    assert secret not in burning.says("glass").text
 
 
 def test_who_has_broken_it_and_until_when_can_be_asked(burning: House) -> None:
     burning.says(WHY, by=BO)
 
     with burning.store.begin() as tx:
-        found = glass.standing(tx.sql, "bo", tx.now)
-        other = glass.standing(tx.sql, "ana", tx.now)
+        found = glass.active(tx.sql, "bo", tx.now)
+        other = glass.active(tx.sql, "ana", tx.now)
 
     line = "The glass is broken for you until 2026-11-23 12:30 UTC: the database is on fire"
-    assert line in burning.says("whoami", by=BO).said.splitlines()
-    assert line not in burning.says("whoami", by=ANA).said.splitlines()
+    assert line in burning.says("whoami", by=BO).text.splitlines()
+    assert line not in burning.says("whoami", by=ANA).text.splitlines()
     assert found is not None
     assert (found.person, found.until, found.reason) == ("bo", NOON + timedelta(minutes=30), "the database is on fire")
     assert other is None

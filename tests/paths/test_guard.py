@@ -20,9 +20,9 @@ from pydantic import SecretStr
 
 from bot.ports import Rejected
 from bot.store import ledger
-from bot.web.carriers import Carriers
-from bot.web.guard import Guard
-from bot.web.owner import Account, Address
+from bot.web.carriers import ProxiedConnections
+from bot.web.guard import Auth
+from bot.web.owner import Address, UnixAccount
 from tests.paths.edges import speak
 from tests.paths.web_house import TOKEN, WebHouse
 from tests.running import Program, free_port
@@ -40,7 +40,7 @@ def house(tmp_path: Path) -> Iterator[WebHouse]:
 
 def on_record(house: WebHouse) -> list[tuple[str, dict[str, Any]]]:
     house.strangers.record()
-    bodies = [json.loads(one.body) for one in house.read(lambda seen: ledger.entries(seen.sql, ledger.Wanted()))]
+    bodies = [json.loads(one.body) for one in house.read(lambda seen: ledger.entries(seen.sql, ledger.EntryFilter()))]
     return [(body["place"], body["more"]) for body in bodies if body["code"] == "VK104W"]
 
 
@@ -148,24 +148,24 @@ def one_answer(line: socket.socket) -> bytes:
 
 def test_a_proxys_connection_is_remembered_for_as_long_as_it_may_be_open_and_its_port_is_free_again_then() -> None:
     seconds = [1000.0]
-    carriers = Carriers(lambda: seconds[0])
+    carriers = ProxiedConnections(lambda: seconds[0])
     proxied = {"client": ("127.0.0.1", 40000), "headers": [(b"via", b"1.1 p")]}
     bare = {"client": ("127.0.0.1", 40000), "headers": [(b"host", b"127.0.0.1")]}
 
-    carriers.note(proxied)
+    carriers.observe(proxied)
     seconds[0] += 179
-    carriers.note(bare)
+    carriers.observe(bare)
     seconds[0] += 179
-    open_still = carriers.carries(("127.0.0.1", 40000))
+    open_still = carriers.has_seen_proxy(("127.0.0.1", 40000))
     seconds[0] += 2
-    free_again = not carriers.carries(("127.0.0.1", 40000))
+    free_again = not carriers.has_seen_proxy(("127.0.0.1", 40000))
     for port in range(5000):
-        carriers.note(proxied | {"client": ("127.0.0.1", port)})
+        carriers.observe(proxied | {"client": ("127.0.0.1", port)})
         seconds[0] += 1
 
     assert (open_still, free_again) == (True, True)
     assert len(carriers._until) <= 4096
-    assert not carriers.carries(("127.0.0.1", 40001))
+    assert not carriers.has_seen_proxy(("127.0.0.1", 40001))
 
 
 def test_many_connections_of_a_proxy_are_not_all_looked_at_again_for_each_request() -> None:
@@ -176,9 +176,9 @@ def test_many_connections_of_a_proxy_are_not_all_looked_at_again_for_each_reques
         asked += 1  # twice for each request, and once for each look at all that are remembered
         return 1000.0
 
-    carriers = Carriers(now)
+    carriers = ProxiedConnections(now)
     for port in range(20_000):
-        carriers.note({"client": ("127.0.0.1", port), "headers": [(b"via", b"1.1 p")]})
+        carriers.observe({"client": ("127.0.0.1", port), "headers": [(b"via", b"1.1 p")]})
 
     assert asked <= 2 * 20_000 + 3
 
@@ -248,10 +248,10 @@ def is_open(port: int) -> bool:
 class _Kernel:
     """What it tells of the other end of every connection."""
 
-    def __init__(self, answer: Account | OSError | None) -> None:
+    def __init__(self, answer: UnixAccount | OSError | None) -> None:
         self.answer = answer
 
-    def __call__(self, client: Address, server: Address) -> Account | None:
+    def __call__(self, client: Address, server: Address) -> UnixAccount | None:
         if isinstance(self.answer, OSError):
             raise self.answer
         return self.answer
@@ -260,29 +260,29 @@ class _Kernel:
 @pytest.mark.parametrize(
     ("told", "status"),
     [
-        (Account(1000, "/bin/bash"), 0),
-        (Account(0, "/bin/bash"), 0),
-        (Account(33, "/usr/sbin/nologin"), 401),
-        (Account(1337, None), 401),
+        (UnixAccount(1000, "/bin/bash"), 0),
+        (UnixAccount(0, "/bin/bash"), 0),
+        (UnixAccount(33, "/usr/sbin/nologin"), 401),
+        (UnixAccount(1337, None), 401),
         (None, 401),
         (OSError(24, "Too many open files"), 503),
         (PermissionError(13, "Permission denied"), 503),
         (FileNotFoundError(2, "No such file or directory"), 0),  # a system without the table
     ],
 )
-def test_only_who_is_known_to_be_a_person_is_given_the_page(told: Account | OSError | None, status: int) -> None:
+def test_only_who_is_known_to_be_a_person_is_given_the_page(told: UnixAccount | OSError | None, status: int) -> None:
     assert asyncio.run(asked(_Kernel(told))) == status
 
 
 async def asked(kernel: _Kernel) -> int:
     """What somebody is answered who opens the page from a connection of which the kernel tells that; 0: let in."""
     with ThreadPoolExecutor(1) as threads:
-        guard = Guard(
+        guard = Auth(
             public_url="http://127.0.0.1:8080",
             api_token=SecretStr(TOKEN),
             refused=lambda _door, _code: None,
             threads=threads,
-            carriers=Carriers(),
+            carriers=ProxiedConnections(),
             holder=kernel,
         )
         scope = {

@@ -5,29 +5,29 @@ from __future__ import annotations
 from concurrent.futures import Future
 from datetime import timedelta
 
-from bot.intake import Taken
-from bot.model import Alert, Delivered, Notice, Status, What
+from bot.intake import IntakeResult
+from bot.model import Alert, AlertBatch, EventType, Notification, Status
 from tests.house import NOON, House, alert, into
 
 
-def of(*alerts: Alert) -> Delivered:
-    return Delivered(source="alertmanager", group=alerts[0].group, alerts=alerts)
+def of(*alerts: Alert) -> AlertBatch:
+    return AlertBatch(source="alertmanager", group=alerts[0].group, alerts=alerts)
 
 
-def paged(house: House, key: str) -> list[What]:
+def paged(house: House, key: str) -> list[EventType]:
     return [what(notice) for notice in house.pagerduty.given if notice.incident.key == key]
 
 
-def what(notice: Notice) -> What:
+def what(notice: Notification) -> EventType:
     assert notice.event is not None
-    return notice.event.what
+    return notice.event.type
 
 
 def test_a_group_that_opens_ends_and_reopens_in_one_commit_is_paged(house: House) -> None:
     house.hears_in_one_commit(of(alert("A")), of(alert("A", firing=False)), of(alert("B")))
     house.drain()
 
-    assert paged(house, "api") == [What.OPENED, What.RESOLVED, What.REOPENED]
+    assert paged(house, "api") == [EventType.OPENED, EventType.RESOLVED, EventType.REOPENED]
 
 
 def test_what_fires_and_ends_in_one_commit_pages_as_in_two(house: House) -> None:
@@ -36,7 +36,7 @@ def test_what_fires_and_ends_in_one_commit_pages_as_in_two(house: House) -> None
     house.hears(alert("A", group="z", fingerprint="z", firing=False))
     house.drain()
 
-    assert paged(house, "api") == paged(house, "z") == [What.OPENED, What.RESOLVED]
+    assert paged(house, "api") == paged(house, "z") == [EventType.OPENED, EventType.RESOLVED]
 
 
 def test_a_resolved_incident_is_not_triggered_by_a_worse_alert_that_is_over(house: House) -> None:
@@ -47,7 +47,7 @@ def test_a_resolved_incident_is_not_triggered_by_a_worse_alert_that_is_over(hous
     house.drain()
 
     assert house.incident().status is Status.RESOLVED
-    assert paged(house, "api")[-1] is What.RESOLVED
+    assert paged(house, "api")[-1] is EventType.RESOLVED
 
 
 def test_a_firing_with_an_earlier_start_long_after_the_end_is_not_lost(house: House) -> None:
@@ -83,7 +83,7 @@ def test_a_firing_that_comes_back_soon_after_a_timed_out_end_is_not_lost(house: 
     doubted = house.incident().status
 
     house.clock.pass_by(minutes=11)
-    house.watch.believe_the_doubted()
+    house.watch.accept_doubted_alerts()
 
     assert (doubted, house.incident().status) == (Status.RESOLVED, Status.OPEN)
 
@@ -96,7 +96,7 @@ def test_a_late_copy_whose_sender_says_the_end_as_well_is_not_believed(house: Ho
     house.hears(alert(firing=False))
 
     house.clock.pass_by(minutes=11)
-    house.watch.believe_the_doubted()
+    house.watch.accept_doubted_alerts()
 
     assert house.incident().status is Status.RESOLVED
 
@@ -106,7 +106,7 @@ def test_a_firing_that_was_first_heard_after_its_end_is_never_believed(house: Ho
     house.hears(alert())
 
     house.clock.pass_by(minutes=11)
-    house.watch.believe_the_doubted()
+    house.watch.accept_doubted_alerts()
 
     assert house.incident().status is Status.RESOLVED
 
@@ -137,7 +137,7 @@ def test_a_sender_that_cannot_be_answered_costs_the_others_no_answer(house: Hous
 
     with house.store.begin():
         house.intake.take(of(alert("First", group="first")), is_gone)
-        second: Future[Taken] = Future()
+        second: Future[IntakeResult] = Future()
         house.intake.take(of(alert("Second", group="second")), into(second))
 
     assert second.result(60).code == "accepted"

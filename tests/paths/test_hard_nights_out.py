@@ -11,9 +11,9 @@ from datetime import timedelta
 import pytest
 
 from bot import delivery, intake
-from bot.intake import Taken, Unstored
-from bot.model import Delivered, Kind, Notice, Status, What
-from bot.ports import Limit
+from bot.intake import IntakeResult, NotStored
+from bot.model import AlertBatch, EventType, MessageKind, Notification, Status
+from bot.ports import RateLimit
 from bot.store.engine import Unavailable
 from bot.store.tx import Tx
 from tests.house import House, alert, down, into
@@ -21,9 +21,9 @@ from tests.house import House, alert, down, into
 pytestmark = pytest.mark.waits
 
 
-def what(notice: Notice) -> What:
+def what(notice: Notification) -> EventType:
     assert notice.event is not None
-    return notice.event.what
+    return notice.event.type
 
 
 def states(house: House, channel: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_after_it_was_told_once_and_recovered_a_page_that_dies_is_told_again(hou
     house.clock.pass_by(seconds=50)
     house.pagerduty.fail_with = [down()]
     house.drain()
-    house.watch.tell_late_pages()
+    house.watch.report_late_pages()
     house.clock.pass_by(seconds=2)
     house.drain()  # recovered
     house.hears(alert(firing=False))
@@ -50,7 +50,7 @@ def test_after_it_was_told_once_and_recovered_a_page_that_dies_is_told_again(hou
     house.drain()
 
     assert states(house, "pagerduty")[-1] == "dead"
-    told = [e.said for e in house.story() if e.what is What.UNDELIVERED]
+    told = [e.text for e in house.story() if e.type is EventType.MESSAGE_UNDELIVERED]
     assert len(told) == 2
 
 
@@ -58,19 +58,19 @@ def test_late_pages_of_new_incidents_are_told_though_fifty_others_are_late_and_t
     for n in range(50):
         house.hears(alert(f"A{n}", group=f"g{n}"))
     house.clock.pass_by(seconds=50)
-    house.watch.tell_late_pages()
+    house.watch.report_late_pages()
     for n in range(1, 51):
         house.says(f"ack {n}")
     house.hears(alert("New", group="new"))
     house.clock.pass_by(seconds=50)
     for _ in range(10):
-        house.watch.tell_late_pages()
+        house.watch.report_late_pages()
 
-    assert What.UNDELIVERED in [e.what for e in house.story(51)]
+    assert EventType.MESSAGE_UNDELIVERED in [e.type for e in house.story(51)]
 
 
 def test_a_worsened_incidents_page_does_not_wait_behind_a_storm_of_warnings(house: House) -> None:
-    house.pagerduty.limits = (Limit(count=20, per=timedelta(seconds=60)),)
+    house.pagerduty.limits = (RateLimit(count=20, per=timedelta(seconds=60)),)
     for n in range(100):
         house.hears(alert(f"W{n}", group=f"w{n}", severity="warning"))
     house.hears(alert("X", group="x", severity="warning"))
@@ -92,7 +92,7 @@ def test_what_was_resolved_in_the_pager_is_not_triggered_there_afterwards(house:
     house.drain()
 
     last = what(house.pagerduty.given[-1])
-    assert len(house.pagerduty.given) == 1 or last is What.RESOLVED
+    assert len(house.pagerduty.given) == 1 or last is EventType.RESOLVED
 
 
 def test_the_resolve_of_an_earlier_incident_does_not_close_the_page_of_the_next(house: House) -> None:
@@ -108,7 +108,7 @@ def test_the_resolve_of_an_earlier_incident_does_not_close_the_page_of_the_next(
     house.drain()
 
     assert len({n.incident.page_key for n in house.pagerduty.given}) == 1
-    assert what(house.pagerduty.given[-1]) is What.OPENED
+    assert what(house.pagerduty.given[-1]) is EventType.OPENED
 
 
 def test_a_pause_is_not_shortened_by_a_later_answer(house: House) -> None:
@@ -128,11 +128,11 @@ def test_the_first_holders_no_does_not_bury_the_lines_of_a_card_that_another_pos
     slow = house.claim(house.slack)
     house.says("ack 1")
     house.clock.pass_by(seconds=31)
-    house.watch.free_leases()
+    house.watch.release_leases()
     house.slack.meanwhile = [lambda: house.delivery._give_back(slow, down("channel_not_found", permanent=True))]
     house.drain(house.slack)
 
-    assert any(n.kind is Kind.LINE for n in house.slack.given)
+    assert any(n.kind is MessageKind.LINE for n in house.slack.given)
 
 
 def test_a_card_that_moved_on_while_an_edit_was_refused_is_sent(house: House) -> None:
@@ -143,7 +143,7 @@ def test_a_card_that_moved_on_while_an_edit_was_refused_is_sent(house: House) ->
     house.slack.meanwhile = [lambda: house.says("resolve 1")]
     house.drain(house.slack)
 
-    cards = [n for n in house.slack.given if n.kind is Kind.CARD]
+    cards = [n for n in house.slack.given if n.kind is MessageKind.CARD]
     assert cards[-1].incident.status is Status.RESOLVED
 
 
@@ -155,7 +155,7 @@ def test_an_edit_that_shows_an_ack_is_not_put_back_by_a_count(house: House) -> N
     house.hears(alert("C", group="c", severity="info"))
     house.drain(house.slack)
 
-    cards = [n.incident.key for n in house.slack.given if n.kind is Kind.CARD]
+    cards = [n.incident.key for n in house.slack.given if n.kind is MessageKind.CARD]
     assert cards[1] == "api"
 
 
@@ -205,7 +205,7 @@ def test_what_the_provider_took_is_not_sent_again_because_the_database_was_busy_
     monkeypatch.setattr(house.store, "begin", busy_once)
     house.drain(house.slack)
     house.clock.pass_by(seconds=31)
-    house.watch.free_leases()
+    house.watch.release_leases()
     house.drain(house.slack)
 
     assert [n.ref for n in house.slack.given] == [None]
@@ -226,13 +226,13 @@ def test_while_the_database_is_down_senders_hear_of_it_together_not_one_lock_tim
 
     monkeypatch.setattr(house.store, "begin", locked)
     monkeypatch.setattr(intake, "_BEHIND_S", 0.0)  # or nobody has waited for long enough when the first one is told
-    answers: list[Future[Taken]] = [Future() for _ in range(50)]
+    answers: list[Future[IntakeResult]] = [Future() for _ in range(50)]
     for n, answer in enumerate(answers):
         alerts = tuple(alert(f"A{i}", fingerprint=f"{n}-{i}") for i in range(600))
-        house.intake.take(Delivered(source="alertmanager", group="api", alerts=alerts), into(answer))
+        house.intake.take(AlertBatch(source="alertmanager", group="api", alerts=alerts), into(answer))
     all_wait.set()
     for answer in answers:
-        with pytest.raises(Unstored):
+        with pytest.raises(NotStored):
             answer.result(60)
 
     assert len(tried) < 10
@@ -241,18 +241,18 @@ def test_while_the_database_is_down_senders_hear_of_it_together_not_one_lock_tim
 def test_a_page_that_hangs_is_late_too(house: House) -> None:
     house.hears(alert())
     house.clock.pass_by(seconds=50)
-    house.pagerduty.meanwhile = [house.watch.tell_late_pages]
+    house.pagerduty.meanwhile = [house.watch.report_late_pages]
     house.drain(house.pagerduty)
 
-    assert What.UNDELIVERED in [e.what for e in house.story()]
+    assert EventType.MESSAGE_UNDELIVERED in [e.type for e in house.story()]
 
 
 def test_a_bug_of_the_card_renderer_after_claim(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row whose notice cannot even be built is set aside like any other poison."""
     house.hears(alert())
-    monkeypatch.setattr(delivery, "card", lambda *_a, **_k: 1 / 0)
+    monkeypatch.setattr(delivery, "incident_card", lambda *_a, **_k: 1 / 0)
     for _ in range(8):
         house.drain(house.pagerduty)
         house.clock.pass_by(seconds=31)
-        house.watch.free_leases()
+        house.watch.release_leases()
     assert states(house, "pagerduty") == ["dead"]

@@ -10,12 +10,12 @@ import pytest
 from bot.acts import Risk
 from bot.book import Role, Rule
 from bot.catalog import Service
-from bot.model import Delivered, Principal, Reply, Severity
-from bot.rules import Rules
+from bot.model import AlertBatch, Principal, Reply, Severity
+from bot.rules import AlertRules
 from tests.house import ANA, BO, CY, ROLES, SEVERITIES, House, alert
 from tests.runs import handle
 
-_RULES = Rules(
+_RULES = AlertRules(
     severities=SEVERITIES,
     services=(
         Service(name="prod/api", match={"service": "api"}),
@@ -38,9 +38,9 @@ def fires(house: House, service: str, *, severity: str = "critical") -> None:
     house.hears(alert(f"{service}Down", group=service, severity=severity, labels={"service": service}))
 
 
-def _delivered(number: int, severity: str) -> Delivered:
+def _delivered(number: int, severity: str) -> AlertBatch:
     one = alert(f"A{number}", group=f"g{number}", severity=severity, labels={"service": "api"})
-    return Delivered(source="alertmanager", group=one.group, alerts=(one,), body=one.group.encode())
+    return AlertBatch(source="alertmanager", group=one.group, alerts=(one,), body=one.group.encode())
 
 
 def of(house: House, who: Principal) -> Reply:
@@ -60,7 +60,7 @@ def test_mine_are_those_i_have_and_those_of_services_that_i_am_on_call_for(house
 
     reply = of(house, ANA)
 
-    assert reply.said.splitlines()[:5] == [
+    assert reply.text.splitlines()[:5] == [
         "What is yours, Ana",
         "Open incidents of yours: 2",
         "#1 critical acknowledged, ana has it: webDown (1 firing)",
@@ -79,8 +79,8 @@ def test_what_is_resolved_is_nobodys(house: House) -> None:
 
     reply = of(house, ANA)
 
-    assert "No open one is yours." in reply.said
-    assert "Others" not in reply.said
+    assert "No open one is yours." in reply.text
+    assert "Others" not in reply.text
 
 
 def test_in_a_storm_the_worst_of_mine_are_shown_and_all_are_counted(house: House) -> None:
@@ -89,16 +89,16 @@ def test_in_a_storm_the_worst_of_mine_are_shown_and_all_are_counted(house: House
 
     reply = of(house, ANA)
 
-    lines = [line for line in reply.said.splitlines() if line.startswith("#")]
-    assert "Open incidents of yours: 30" in reply.said
+    lines = [line for line in reply.text.splitlines() if line.startswith("#")]
+    assert "Open incidents of yours: 30" in reply.text
     assert [line.split()[1] for line in lines] == ["error"] * 10
-    assert "... and 20 more of yours." in reply.said
-    assert "Others that are open: 1;" in reply.said
+    assert "... and 20 more of yours." in reply.text
+    assert "Others that are open: 1;" in reply.text
     assert len(buttons(reply)) == 10
 
 
 def test_a_plan_waits_for_those_whose_yes_would_count_and_tells_them_what_it_does(house: House) -> None:
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     shown = house.says("turn prod/api 5")
     assert shown.card is not None
 
@@ -106,12 +106,12 @@ def test_a_plan_waits_for_those_whose_yes_would_count_and_tells_them_what_it_doe
 
     (words,) = [words for label, words in buttons(approver).items() if label.startswith("Approve ")]
     assert words == shown.card.buttons["Approve"]
-    assert all(line in approver.said for line in shown.card.lines[:2])
-    assert "ana asks: turn prod/api 5" in approver.said
-    assert "Plans that you asked for and that wait: 1" in asker.said
-    assert "for others: turn prod/api 5" in asker.said
+    assert all(line in approver.text for line in shown.card.lines[:2])
+    assert "ana asks: turn prod/api 5" in approver.text
+    assert "Plans that you asked for and that wait: 1" in asker.text
+    assert "for others: turn prod/api 5" in asker.text
     assert [label.split()[0] for label in buttons(asker)] == ["Drop"]
-    assert "turn prod/api 5" not in other.said
+    assert "turn prod/api 5" not in other.text
     assert buttons(other) == {}
 
 
@@ -120,21 +120,21 @@ def test_what_the_asker_alone_confirms_waits_for_nobody_else(house: House) -> No
 
     asker, approver = of(house, ANA), of(house, CY)
 
-    assert "for you to confirm: turn prod/api 5" in asker.said
+    assert "for you to confirm: turn prod/api 5" in asker.text
     assert [label.split()[0] for label in buttons(asker)] == ["Do", "Drop"]
-    assert "turn prod/api 5" not in approver.said
+    assert "turn prod/api 5" not in approver.text
 
 
 def test_a_plan_that_i_approved_waits_for_me_no_longer(house: House) -> None:
     house.roles = (Role(name="turner", allow=(Rule(do="turn *", approvals=2),)),)
     house.settle({("slack", "U1"): ANA, ("slack", "U3"): CY})
-    plan = handle(house.says("turn prod/api 5").said)
+    plan = handle(house.says("turn prod/api 5").text)
     before = of(house, CY)
 
     house.says(f"yes {plan}", by=CY)
 
-    assert plan in before.said
-    assert plan not in of(house, CY).said
+    assert plan in before.text
+    assert plan not in of(house, CY).text
 
 
 @pytest.mark.parametrize(
@@ -149,42 +149,42 @@ def test_a_plan_that_i_approved_waits_for_me_no_longer(house: House) -> None:
 def test_a_plan_waits_for_nobody_whose_rights_do_not_allow_their_yes(
     house: House, roles: set[str], service: str, waits: int
 ) -> None:
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     house.says(f"turn {service} 5")
     cy = house.people["cy"] = replace(CY, roles=frozenset(roles))
 
     reply = of(house, cy)
 
     assert reply.ok
-    assert reply.said.count(f"turn {service} 5") == waits
+    assert reply.text.count(f"turn {service} 5") == waits
 
 
 def test_a_plan_that_expired_waits_for_nobody(house: House) -> None:
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     house.says("turn prod/api 5")
     house.clock.pass_by(minutes=16)
 
     replies = of(house, CY), of(house, ANA)
 
-    assert all("No plan waits for your yes, and none of yours waits." in reply.said for reply in replies)
+    assert all("No plan waits for your yes, and none of yours waits." in reply.text for reply in replies)
 
 
 def test_of_many_plans_some_are_shown_and_all_are_counted(house: House) -> None:
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     for number in range(6):
         house.says(f"turn prod/web {number}")
 
     approver, asker = of(house, CY), of(house, ANA)
 
-    assert "Plans that wait for your yes: 6" in approver.said
-    assert "... and 2 more; `approvals` lists them." in approver.said
+    assert "Plans that wait for your yes: 6" in approver.text
+    assert "... and 2 more; `approvals` lists them." in approver.text
     assert len(buttons(approver)) == 8
-    assert "... and 3 more; `approvals` lists them." in asker.said
+    assert "... and 3 more; `approvals` lists them." in asker.text
     assert len(buttons(asker)) == 3
 
 
 def test_who_is_on_call_is_told_with_my_own_services_first(house: House) -> None:
-    lines = {who.id: of(house, who).said.splitlines()[-3:] for who in (ANA, BO)}
+    lines = {who.id: of(house, who).text.splitlines()[-3:] for who in (ANA, BO)}
 
     assert lines == {
         "ana": ["On call:", "prod/api: Ana, Cy", "prod/db: Bo"],
@@ -199,13 +199,13 @@ def test_it_is_for_the_asker_alone_and_changes_nothing(house: House) -> None:
     reply = of(house, ANA)
 
     assert reply.card is not None
-    assert (reply.alone, reply.for_all) == (True, False)
+    assert (reply.requester_only, reply.visible_to_all) == (True, False)
     assert (house.incident(), house.story(), house.deliveries()) == before
 
 
 def test_every_button_of_it_does_what_it_says(house: House) -> None:
     fires(house, "api")
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     house.says("turn prod/web 5", by=ANA)
 
     replies = [house.says(words, by=CY) for words in buttons(of(house, CY)).values() if not words.startswith("no ")]
@@ -221,4 +221,4 @@ def test_it_is_answered_in_words_in_every_place(house: House, place: str) -> Non
 
     reply = house.says("home", place=place)
 
-    assert "#1 critical open: apiDown (1 firing)" in reply.said
+    assert "#1 critical open: apiDown (1 firing)" in reply.text

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bot.inspection.anchors import seen_in
-from bot.inspection.evidence import Evidence, Unreadable
-from bot.inspection.inspecting import inspect
-from bot.inspection.note import Key
-from bot.inspection.opening import opened
-from bot.inspection.report import Fault, Report
-from bot.inspection.stretches import Crew
+from bot.inspection.anchors import find_anchors
+from bot.inspection.evidence import LogReader, UnreadableLog
+from bot.inspection.inspecting import verify_log
+from bot.inspection.note import VerifierKey
+from bot.inspection.opening import open_log
+from bot.inspection.report import LogFault, VerificationReport
+from bot.inspection.stretches import WorkerPool
 from tests.audit_log import PEN, HandMade, Pen, rfc3339, root, verify
 
 _TABLES = ("audit_anchor", "audit_checkpoint", "audit_seal", "audit_entry")
@@ -40,21 +40,25 @@ def outside(tmp_path: Path) -> Path:
 
 
 def look(
-    log: HandMade, *, keys: tuple[Key, ...] = (PEN.key,), anchors: Path | None = None, at: datetime | None = None
-) -> Report:
+    log: HandMade,
+    *,
+    keys: tuple[VerifierKey, ...] = (PEN.key,),
+    anchors: Path | None = None,
+    at: datetime | None = None,
+) -> VerificationReport:
     """As it is found ten seconds after the last entry, or at another time; and in stretches as at one go."""
-    seen = seen_in(anchors).anchors if anchors else ()
+    seen = find_anchors(anchors).anchors if anchors else ()
     moment = at or log.now + timedelta(seconds=10)
-    with opened(log.url) as evidence:
+    with open_log(log.url) as evidence:
         whole, in_stretches = (
-            inspect(evidence, keys=keys, verify=verify, anchors=seen, now=lambda: moment, crew=crew)
-            for crew in (Crew(), Crew(floor=0, stretch=4))
+            verify_log(evidence, keys=keys, verify=verify, anchors=seen, now=lambda: moment, crew=crew)
+            for crew in (WorkerPool(), WorkerPool(floor=0, stretch=4))
         )
     assert in_stretches.json() == whole.json()
     return whole
 
 
-def found(report: Report) -> set[Fault]:
+def found(report: VerificationReport) -> set[LogFault]:
     return {fault for fault in report.counts if fault}
 
 
@@ -76,10 +80,10 @@ def test_many_processes_find_what_one_finds(log: HandMade) -> None:
     log.sql("DELETE FROM audit_seal WHERE pos = 30")
     later = log.now + timedelta(hours=1)
 
-    with opened(log.url) as evidence:
+    with open_log(log.url) as evidence:
         one, many = (
-            inspect(evidence, keys=[PEN.key], verify=verify, now=lambda: later, crew=crew)
-            for crew in (Crew(), Crew(processes=3, floor=0, stretch=4))
+            verify_log(evidence, keys=[PEN.key], verify=verify, now=lambda: later, crew=crew)
+            for crew in (WorkerPool(), WorkerPool(processes=3, floor=0, stretch=4))
         )
 
     assert many.json() == one.json()
@@ -88,16 +92,16 @@ def test_many_processes_find_what_one_finds(log: HandMade) -> None:
 
 def test_a_process_that_is_killed_is_a_log_that_was_not_looked_at(log: HandMade) -> None:
     log.fill(8)
-    with opened(log.url) as evidence:
+    with open_log(log.url) as evidence:
         parts = evidence.parts()
         assert parts is not None
         evidence.parts = lambda: (parts[0], _killed)  # type: ignore[method-assign]
 
-        with pytest.raises(Unreadable, match="was killed"):
-            inspect(evidence, keys=[PEN.key], verify=verify, crew=Crew(processes=2, floor=0, stretch=4))
+        with pytest.raises(UnreadableLog, match="was killed"):
+            verify_log(evidence, keys=[PEN.key], verify=verify, crew=WorkerPool(processes=2, floor=0, stretch=4))
 
 
-def _killed() -> Evidence:
+def _killed() -> LogReader:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
@@ -106,7 +110,7 @@ def test_an_empty_log_is_whole_and_says_that_it_is_empty(log: HandMade) -> None:
     report = look(log)
 
     assert report.exit_code == 0
-    assert [one.said for one in report.findings] == ["the log is empty"]
+    assert [one.message for one in report.findings] == ["the log is empty"]
 
 
 def test_row_87_an_altered_body_is_exit_2_with_its_position_and_both_hashes(log: HandMade) -> None:
@@ -119,7 +123,7 @@ def test_row_87_an_altered_body_is_exit_2_with_its_position_and_both_hashes(log:
     assert report.exit_code == 2
     assert (finding.pos, finding.expected) == (3, log.leaves[3].hex())
     assert finding.found == sha256(b"\x00{}").hexdigest()
-    assert "position 3: entry 4 is not what was sealed" in report.told()
+    assert "position 3: entry 4 is not what was sealed" in report.text_lines()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,7 @@ def test_a_column_that_says_something_else_than_its_body_is_altered(log: HandMad
 
     (finding,) = report.findings
     assert (report.exit_code, finding.pos) == (2, 4)
-    assert f"column {column.strip(chr(34))} of entry 5" in finding.said
+    assert f"column {column.strip(chr(34))} of entry 5" in finding.message
 
 
 @pytest.mark.parametrize(("gone", "pos"), [(1, 0), (5, 4), (10, 9)])
@@ -169,8 +173,8 @@ def test_entry_and_seal_gone_together_are_missing(log: HandMade) -> None:
 
     report = look(log)
 
-    assert found(report) == {Fault.MISSING}
-    assert report.findings[0].said == "nothing stands at 4"
+    assert found(report) == {LogFault.MISSING}
+    assert report.findings[0].message == "nothing stands at 4"
 
 
 def test_a_gap_that_is_closed_by_moving_what_follows_is_altered_and_short(log: HandMade) -> None:
@@ -183,7 +187,7 @@ def test_a_gap_that_is_closed_by_moving_what_follows_is_altered_and_short(log: H
     report = look(log)
 
     assert report.exit_code == 2
-    assert found(report) == {Fault.ALTERED, Fault.MISSING}
+    assert found(report) == {LogFault.ALTERED, LogFault.MISSING}
     assert report.findings[0].pos == 4
 
 
@@ -201,8 +205,8 @@ def test_a_log_cut_at_its_end_with_all_that_vouches_for_it_is_told_by_an_anchor_
 
     assert alone.exit_code == 0
     assert with_anchor.exit_code == 4
-    assert found(with_anchor) == {Fault.TRUNCATED}
-    assert with_anchor.findings[0].said == f"{outside}:1 saw 10 entries, 5 are there"
+    assert found(with_anchor) == {LogFault.TRUNCATED}
+    assert with_anchor.findings[0].message == f"{outside}:1 saw 10 entries, 5 are there"
 
 
 def test_a_log_cut_at_its_end_is_told_by_a_checkpoint_that_was_left(log: HandMade) -> None:
@@ -232,7 +236,7 @@ def test_an_anchors_row_that_points_to_a_checkpoint_that_is_gone_is_told(log: Ha
 
     report = look(log)
 
-    assert found(report) == {Fault.MISSING}
+    assert found(report) == {LogFault.MISSING}
 
 
 def test_seals_that_changed_places_are_altered(log: HandMade) -> None:
@@ -254,7 +258,7 @@ def test_bodies_that_changed_places_are_altered_at_both(log: HandMade) -> None:
 
     report = look(log)
 
-    assert [(one.fault, one.pos) for one in report.findings] == [(Fault.ALTERED, 2), (Fault.ALTERED, 6)]
+    assert [(one.fault, one.pos) for one in report.findings] == [(LogFault.ALTERED, 2), (LogFault.ALTERED, 6)]
 
 
 def test_a_forged_entry_with_its_leaf_computed_anew_is_not_under_the_signed_root(log: HandMade) -> None:
@@ -265,7 +269,7 @@ def test_a_forged_entry_with_its_leaf_computed_anew_is_not_under_the_signed_root
 
     (finding,) = report.findings
     assert (report.exit_code, finding.pos) == (2, 5)
-    assert "first difference is between here and 10" in finding.said
+    assert "first difference is between here and 10" in finding.message
 
 
 def test_a_forger_who_computes_the_checkpoint_anew_cannot_sign_it(log: HandMade) -> None:
@@ -276,7 +280,7 @@ def test_a_forger_who_computes_the_checkpoint_anew_cannot_sign_it(log: HandMade)
 
     report = look(log)
 
-    assert (report.exit_code, found(report)) == (5, {Fault.UNSIGNED})
+    assert (report.exit_code, found(report)) == (5, {LogFault.UNSIGNED})
 
 
 def test_a_forger_who_signs_under_the_name_of_our_key_is_found(log: HandMade) -> None:
@@ -290,7 +294,7 @@ def test_a_forger_who_signs_under_the_name_of_our_key_is_found(log: HandMade) ->
     report = look(log)
 
     assert report.exit_code == 5
-    assert "is not of the key it names" in report.findings[0].said
+    assert "is not of the key it names" in report.findings[0].message
 
 
 def forge(log: HandMade, number: int) -> None:
@@ -311,7 +315,7 @@ def test_all_signed_anew_by_another_key_is_an_unknown_key(log: HandMade) -> None
     report = look(log)
 
     assert report.exit_code == 5
-    assert Pen(2).key.id in report.findings[0].said
+    assert Pen(2).key.id in report.findings[0].message
 
 
 def test_two_keys_one_after_the_other_are_good_when_both_are_believed(log: HandMade) -> None:
@@ -342,7 +346,7 @@ def test_a_uid_that_is_there_twice_is_altered_even_when_it_was_sealed_and_signed
 
     (finding,) = report.findings
     assert (report.exit_code, finding.pos) == (2, 4)
-    assert finding.said == f"entry 2 has the uid of entry 5, {uid}"
+    assert finding.message == f"entry 2 has the uid of entry 5, {uid}"
 
 
 def test_a_clock_that_goes_back_is_flagged_and_the_log_is_whole(log: HandMade) -> None:
@@ -355,8 +359,8 @@ def test_a_clock_that_goes_back_is_flagged_and_the_log_is_whole(log: HandMade) -
     report = look(log)
 
     (finding,) = report.findings
-    assert (report.exit_code, finding.fault, finding.pos) == (0, Fault.FLAGGED, 4)
-    assert finding.said.startswith("the clock went back, from 2026-11-23T12:00:04Z to")
+    assert (report.exit_code, finding.fault, finding.pos) == (0, LogFault.FLAGGED, 4)
+    assert finding.message.startswith("the clock went back, from 2026-11-23T12:00:04Z to")
 
 
 def test_an_entry_that_waits_for_its_seal_is_fine_for_a_minute(log: HandMade) -> None:
@@ -366,7 +370,7 @@ def test_an_entry_that_waits_for_its_seal_is_fine_for_a_minute(log: HandMade) ->
     soon, late = look(log), look(log, at=log.now + timedelta(seconds=61))
 
     assert (soon.exit_code, soon.unsealed) == (0, 1)
-    assert (late.exit_code, found(late)) == (6, {Fault.UNSEALED})
+    assert (late.exit_code, found(late)) == (6, {LogFault.UNSEALED})
 
 
 def test_an_entry_that_waits_and_was_altered_is_told(log: HandMade) -> None:
@@ -398,7 +402,7 @@ def test_an_intent_has_a_quarter_of_an_hour_to_be_followed_by_an_outcome(log: Ha
 
     assert soon.exit_code == 0
     assert (late.exit_code, [one.pos for one in late.findings]) == (7, [1])
-    assert "run r2 was to begin" in late.findings[0].said
+    assert "run r2 was to begin" in late.findings[0].message
 
 
 def test_an_outcome_counts_before_it_is_sealed(log: HandMade) -> None:
@@ -422,7 +426,7 @@ def test_the_gravest_decides_and_all_are_told(log: HandMade, outside: Path) -> N
     report = look(log, anchors=outside, at=log.now + timedelta(hours=1))
 
     assert report.exit_code == 2
-    assert found(report) == set(Fault) - {Fault.FLAGGED, Fault.UNANCHORED}  # which no anchor in hand can have
+    assert found(report) == set(LogFault) - {LogFault.FLAGGED, LogFault.UNANCHORED}  # which no anchor in hand can have
 
 
 def test_an_old_copy_of_the_database_is_told_by_an_anchor_alone(

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.intake import Unstored
+from bot.intake import NotStored
 from bot.ports import Rejected
 from bot.web.inflate import inflate
 from tests.paths.edge_house import NEXT_TOKEN, OTHER_TOKEN, TOKEN, Answer, EdgeHouse
@@ -228,7 +228,7 @@ def test_row_38_what_could_not_be_stored_is_503_and_nothing_else(edge: EdgeHouse
 
 
 @pytest.mark.parametrize("sent", [body(), b"{"])
-@pytest.mark.parametrize(("trouble", "traces"), [(Unstored("disk full"), 0), (ZeroDivisionError(), 1)])
+@pytest.mark.parametrize(("trouble", "traces"), [(NotStored("disk full"), 0), (ZeroDivisionError(), 1)])
 def test_trouble_of_the_database_is_told_in_one_line_and_a_fault_of_ours_with_its_trace(
     edge: EdgeHouse, caplog: pytest.LogCaptureFixture, sent: bytes, trouble: Exception, traces: int
 ) -> None:

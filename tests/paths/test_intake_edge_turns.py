@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from bot.model import Delivered
+from bot.model import AlertBatch
 from tests.paths.edge_house import OTHER_TOKEN, TOKEN, EdgeHouse
 from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import body
@@ -31,10 +31,10 @@ class Hard:
         self.begun: list[bytes] = []
         self.go_on = threading.Event()
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered:
+    def read(self, headers: Mapping[str, str], body: bytes) -> AlertBatch:
         self.begun.append(body)
         assert self.go_on.wait(60), "nobody let it go on"
-        return Delivered(source="hard", group="g", alerts=(), body=body[:1])
+        return AlertBatch(source="hard", group="g", alerts=(), body=body[:1])
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_what_is_lent_again_is_empty_and_whole_and_counts_from_the_beginning(she
     with store.begin() as tx:
         tables = {name for (name,) in tx.sql.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
         filled = {name for name in tables if tx.sql.scalar(f"SELECT count(*) FROM {name}")}
-        ledger.record(tx, [AuditEntry(code=Code.STARTED, by="bot", said="It began.")])
+        ledger.append(tx, [AuditEntry(code=Code.STARTED, by="bot", message="It began.")])
         assert tx.sql.scalar("SELECT max(id) FROM audit_entry") == 1
     assert filled == {"alembic_version"}
     with pytest.raises(psycopg.errors.RaiseException, match="insert-only"):
@@ -93,7 +93,7 @@ def _lived_in(url: str) -> None:
     house = House(url)
     house.hears(alert(fingerprint="a", group="a"))
     with house.store.begin() as tx:
-        ledger.record(tx, [AuditEntry(code=Code.ANSWERED, by="ana", said="So.")])
+        ledger.append(tx, [AuditEntry(code=Code.ANSWERED, by="ana", message="So.")])
     assert len(house.incidents()) == 1
     house.close()
 

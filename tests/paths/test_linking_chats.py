@@ -38,7 +38,7 @@ class Chats:
         self.slack.start(house.desk)
         self.telegram.start(house.desk)
         telegram.wait(lambda: hears(self.telegram), "Telegram to listen")
-        house.reports = replace(house.reports, speaks={"slack": self.slack, "telegram": self.telegram})
+        house.reports = replace(house.reports, messengers={"slack": self.slack, "telegram": self.telegram})
         house.tending = replace(house.tending, reports=house.reports)
 
     def close(self) -> None:

@@ -86,7 +86,7 @@ def test_what_another_process_wrote_is_told_without_a_bell(house: WebHouse, monk
     number = house.fire("Silent")
     with story(house) as events:
         next(events)
-        monkeypatch.setattr(house.bell, "ring", lambda: None)
+        monkeypatch.setattr(house.bell, "notify", lambda: None)
         house.say(f"resolve {number}")
 
         heard = list(until_resolved(events, number))

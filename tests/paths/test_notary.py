@@ -14,16 +14,16 @@ import pytest
 
 from bot import note
 from bot.acts import AuditEntry, Code
-from bot.meters import Meters
+from bot.meters import Metrics
 from bot.notary import Notary
 from bot.ports import Rejected, Undelivered
-from bot.signer import Signer, signed
+from bot.signer import Signer, sign_checkpoint
 from bot.store import checkpoints, ledger, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable
-from bot.store.ledger import Wanted
+from bot.store.ledger import EntryFilter
 from bot.tools import anchors, signing
-from bot.tree import Range, leaf_of
+from bot.tree import MerkleRange, leaf_of
 from tests.fakes.chat import Chat
 from tests.house import Clock
 from tests.running import until
@@ -58,7 +58,7 @@ def store(store_url: str, clock: Clock) -> Iterator[Store]:
 
 def record(store: Store, count: int = 1) -> None:
     with store.begin() as tx:
-        ledger.record(tx, [AuditEntry(code=Code.ANSWERED, by="ana", said="So.") for _ in range(count)])
+        ledger.append(tx, [AuditEntry(code=Code.ANSWERED, by="ana", message="So.") for _ in range(count)])
 
 
 def newest(store: Store) -> Checkpoint:
@@ -70,7 +70,7 @@ def newest(store: Store) -> Checkpoint:
 
 def events(store: Store) -> list[str]:
     with store.read() as seen:
-        return [json.loads(one.body)["event"] for one in ledger.entries(seen.sql, Wanted())]
+        return [json.loads(one.body)["event"] for one in ledger.entries(seen.sql, EntryFilter())]
 
 
 def anchored(store: Store) -> list[tuple[int, str]]:
@@ -78,7 +78,7 @@ def anchored(store: Store) -> list[tuple[int, str]]:
         return [(row[0], row[1]) for row in tx.sql.rows("SELECT size, sink FROM audit_anchor ORDER BY id")]
 
 
-def failures(meters: Meters, sink: str) -> float:
+def failures(meters: Metrics, sink: str) -> float:
     return meters.registry.get_sample_value("vakhta_audit_anchor_failures_total", {"sink": sink}) or 0.0
 
 
@@ -86,7 +86,7 @@ def test_a_life_of_the_bot_is_recorded_sealed_and_signed(store: Store) -> None:
     notary = Notary(store, signer=signer())
 
     notary.start()
-    notary.beat()
+    notary.tick()
     notary.stop(_SOON)
 
     found = newest(store)
@@ -114,13 +114,16 @@ def test_a_checkpoint_is_signed_over_all_leaves_and_holds_what_others_can_check(
     notary.checkpoint()
 
     found = newest(store)
-    text, (signature,) = note.opened(found.note)
+    text, (signature,) = note.open_note(found.note)
     with store.read() as seen:
-        leaves = [leaf_of(one.body) for one in ledger.entries(seen.sql, Wanted())]
-    assert text == f"vakhta\n5\n{b64encode(Range().grown(leaves).root()).decode()}\nat 2026-11-23T12:00:00.000000Z\n"
+        leaves = [leaf_of(one.body) for one in ledger.entries(seen.sql, EntryFilter())]
+    assert (
+        text
+        == f"vakhta\n5\n{b64encode(MerkleRange().extended(leaves).root()).decode()}\nat 2026-11-23T12:00:00.000000Z\n"
+    )
     assert signing.signed_by(signing.public_key(bytes(32)), text.encode(), signature.raw)
     assert found.key_id == signer().key_id
-    assert found.tree == Range().grown(leaves)
+    assert found.tree == MerkleRange().extended(leaves)
 
 
 def test_what_has_not_grown_is_not_signed_again(store: Store, clock: Clock) -> None:
@@ -142,13 +145,13 @@ def test_a_second_process_goes_on_from_the_last_checkpoint(store: Store, monkeyp
     first.checkpoint()
     record(store, 4)
     asked: list[int] = []
-    grown = checkpoints.grown
+    grown = checkpoints.extended_tree
 
-    def noting(store: Store, tree: Range) -> Range:
+    def noting(store: Store, tree: MerkleRange) -> MerkleRange:
         asked.append(tree.size)
         return grown(store, tree)
 
-    monkeypatch.setattr(checkpoints, "grown", noting)
+    monkeypatch.setattr(checkpoints, "extended_tree", noting)
 
     second = Notary(store, signer=signer())
     second.seal()
@@ -165,7 +168,7 @@ def test_a_checkpoint_that_nobody_believed_has_signed_is_not_built_upon(
     notary = Notary(store, signer=signer())
     notary.seal()
     with store.begin(seals.LANE) as tx:
-        forged = signed(signer(b"f" * 32), Range().grown([b"x" * 32]), tx.now)
+        forged = sign_checkpoint(signer(b"f" * 32), MerkleRange().extended([b"x" * 32]), tx.now)
         checkpoints.put(tx, replace(forged, key_id=signer().key_id))
     record(store)
     notary.seal()
@@ -183,7 +186,9 @@ def test_a_log_that_is_shorter_than_what_was_signed_is_signed_no_more(
     notary = Notary(store, signer=signer())
     notary.seal()
     with store.begin(seals.LANE) as tx:
-        checkpoints.put(tx, Checkpoint(tree=Range(4, (b"r" * 32,)), root=b"r" * 32, at=tx.now, key_id="k", note="n"))
+        checkpoints.put(
+            tx, Checkpoint(tree=MerkleRange(4, (b"r" * 32,)), root=b"r" * 32, at=tx.now, key_id="k", note="n")
+        )
 
     notary.checkpoint()
 
@@ -244,7 +249,7 @@ def test_a_checkpoint_is_put_into_a_file_that_only_its_owner_reads(store: Store,
 
 
 def test_an_anchor_that_fails_is_counted_and_tried_again_and_holds_up_no_other(store: Store) -> None:
-    meters = Meters()
+    meters = Metrics()
     troubles = [Rejected("The bucket is gone.")]
     told: list[int] = []
 
@@ -271,7 +276,7 @@ def _ignore(size: int, root: bytes, note: str) -> str:
 
 
 def test_a_chat_is_told_the_root_once_in_a_while_and_what_it_did_not_take_is_tried_again(store: Store) -> None:
-    chat, meters = Chat(Undelivered("Slack is down.")), Meters()
+    chat, meters = Chat(Undelivered("Slack is down.")), Metrics()
     anchor = {"chat": anchors.to_chat(chat, "C9")}
     notary = Notary(store, signer=signer(), anchors=anchor, seldom={"chat": timedelta(hours=1)}, meters=meters)
     notary.start()
@@ -321,14 +326,14 @@ def test_every_entry_is_written_as_one_line_with_the_bytes_that_were_sealed(stor
 
     lines = b"".join(written).splitlines()
     with store.read() as seen:
-        stored = ledger.entries(seen.sql, Wanted(), limit=1000)
+        stored = ledger.entries(seen.sql, EntryFilter(), limit=1000)
     assert [json.loads(line)["pos"] for line in lines] == list(range(504))
     assert [json.loads(line)["leaf"] for line in lines] == [leaf_of(one.body).hex() for one in stored]
     assert all(line.endswith(b'"entry":' + one.body + b"}") for line, one in zip(lines, stored, strict=True))
 
 
 def test_lines_that_could_not_be_written_are_counted_and_written_later(store: Store) -> None:
-    meters = Meters()
+    meters = Metrics()
     written: list[bytes] = []
     troubles = [BrokenPipeError("closed")]
 
@@ -347,7 +352,7 @@ def test_lines_that_could_not_be_written_are_counted_and_written_later(store: St
 
 
 def test_the_metrics_tell_what_waits_and_how_old_the_last_signature_is(store: Store, clock: Clock) -> None:
-    meters = Meters()
+    meters = Metrics()
     value = meters.registry.get_sample_value
     record(store, 3)
     notary = Notary(store, signer=signer(), meters=meters)
@@ -364,7 +369,7 @@ def test_the_metrics_tell_what_waits_and_how_old_the_last_signature_is(store: St
 
 
 def test_the_lag_grows_while_nothing_can_be_sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    meters = Meters()
+    meters = Metrics()
     notary = Notary(store, signer=None, meters=meters)
     now = 1000.0
     monkeypatch.setattr("bot.notary.monotonic", lambda: now)

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 import commands
-from bot.book import FREE
-from bot.model import Ask, Principal, Status
+from bot.book import ALWAYS_ALLOWED
+from bot.model import Principal, Request, Status
 from tests.house import ANA, BO, House, alert
 
 _VERBS = sorted([*commands.find(), *commands.actions(), "turn"])
@@ -21,7 +21,7 @@ def test_an_ack_gives_the_incident_an_owner_and_tells_every_chat_and_the_pager(h
     reply = house.says("ack 1")
     house.drain()
 
-    assert (reply.ok, reply.said) == (True, "Incident 1 is yours: HighErrorRate")
+    assert (reply.ok, reply.text) == (True, "Incident 1 is yours: HighErrorRate")
     assert (house.incident().status, house.incident().owner) == (Status.ACKED, "ana")
     assert house.slack.said()[1:] == ["edit acknowledged HighErrorRate", "line incident.acked: Ana has it."]
     assert house.telegram.said()[1:] == ["edit acknowledged HighErrorRate", "line incident.acked: Ana has it."]
@@ -55,9 +55,9 @@ def test_the_same_act_delivered_twice_has_one_effect_and_one_answer(house: House
     first = house.says("note 1 looking at it", once="update:7")
     second = house.says("note 1 looking at it", once="update:7")
 
-    assert (first.said, second.said) == ("Noted on incident 1.", "Noted on incident 1.")
+    assert (first.text, second.text) == ("Noted on incident 1.", "Noted on incident 1.")
     assert (first.repeated, second.repeated) == (False, True)
-    assert [str(event.what) for event in house.story()].count("incident.noted") == 1
+    assert [str(event.type) for event in house.story()].count("incident.noted") == 1
 
 
 def test_one_act_delivered_by_eight_threads_at_once_has_one_effect(house: House) -> None:
@@ -83,7 +83,7 @@ def test_a_second_person_takes_it_over_and_the_story_says_from_whom(house: House
     house.says("ack 1", by=BO)
 
     assert house.incident().owner == "bo"
-    assert house.story()[-1].said == "Bo takes it over from ana."
+    assert house.story()[-1].text == "Bo takes it over from ana."
 
 
 def test_in_an_incidents_thread_the_number_may_be_left_out(house: House) -> None:
@@ -92,7 +92,7 @@ def test_in_an_incidents_thread_the_number_may_be_left_out(house: House) -> None
     house.says("ack", here=1)
     house.says("note it is the cache", here=1)
 
-    assert [event.said for event in house.story()[1:]] == ["Ana has it.", "Ana: it is the cache"]
+    assert [event.text for event in house.story()[1:]] == ["Ana has it.", "Ana: it is the cache"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_cannot_be_done_is_said_with_what_to_do_and_changes_nothing(house: 
 
     reply = house.says(words)
 
-    assert (reply.ok, reply.said) == (False, answer)
+    assert (reply.ok, reply.text) == (False, answer)
     assert house.incident() == before
 
 
@@ -126,14 +126,14 @@ def test_a_resolved_incident_cannot_be_acked_and_the_answer_says_by_whom_and_whe
 
     reply = house.says("ack 1")
 
-    assert reply.said == "Incident 1 is already resolved by bo at 12:00 UTC. Nothing was done."
+    assert reply.text == "Incident 1 is already resolved by bo at 12:00 UTC. Nothing was done."
 
 
 def test_resolving_what_still_fires_says_so(house: House) -> None:
     house.hears(alert())
 
-    assert house.says("resolve 1").said == "Incident 1 is resolved. 1 of its alerts still fire."
-    assert house.story()[-1].said == "Ana resolved it while 1 alert still fired."
+    assert house.says("resolve 1").text == "Incident 1 is resolved. 1 of its alerts still fire."
+    assert house.story()[-1].text == "Ana resolved it while 1 alert still fired."
 
 
 def test_the_list_is_worst_first_and_says_who_has_what(house: House) -> None:
@@ -141,7 +141,7 @@ def test_the_list_is_worst_first_and_says_who_has_what(house: House) -> None:
     house.hears(alert("Down", fingerprint="b", group="b", severity="critical"))
     house.says("ack 1")
 
-    assert house.says("incidents").said.splitlines() == [
+    assert house.says("incidents").text.splitlines() == [
         "#2 critical open: Down (1 firing)",
         "#1 warning acknowledged, ana has it: Slow (1 firing)",
     ]
@@ -155,11 +155,11 @@ def test_the_menu_of_a_chat_names_every_verb_actions_too(house: House) -> None:
 
 def test_help_names_what_the_asker_may_say_and_nothing_else(house: House) -> None:
     def offered(who: Principal) -> set[str]:
-        return {line.split()[0].rstrip(":") for line in house.says("help", by=who).said.splitlines()}
+        return {line.split()[0].rstrip(":") for line in house.says("help", by=who).text.splitlines()}
 
     everything = set(commands.find()) | set(commands.actions()) | {"turn"}
     assert offered(Principal(id="root", roles=frozenset({"admin"}))) == everything
-    assert offered(Principal(id="guest")) == FREE & everything
+    assert offered(Principal(id="guest")) == ALWAYS_ALLOWED & everything
     assert {"ack", "show"} <= offered(BO)
     assert not {"turn", "yes", "settle"} & offered(BO)
 
@@ -174,9 +174,9 @@ def test_a_cards_place_and_a_pages_key_lead_back_to_the_incident(house: House) -
     house.hears(alert())
     house.drain()
 
-    assert house.desk.standing_at("slack", "slack:1") == 1
-    assert house.desk.standing_at("telegram", "slack:1") is None
-    assert house.desk.paged_as(house.incident().page_key) == 1
+    assert house.desk.incident_at("slack", "slack:1") == 1
+    assert house.desk.incident_at("telegram", "slack:1") is None
+    assert house.desk.incident_paged_as(house.incident().page_key) == 1
 
 
 def test_an_act_that_arrives_hours_late_does_not_close_what_has_opened_again_since(house: House) -> None:
@@ -186,7 +186,9 @@ def test_an_act_that_arrives_hours_late_does_not_close_what_has_opened_again_sin
     house.clock.pass_by(minutes=20)
     house.hears(alert(starts_at=house.clock.at))
 
-    reply = house.desk.ask(Ask(by=ANA, words="resolve 1", place="pagerduty", once="w1", said_at=said_at))
+    reply = house.desk.handle(
+        Request(by=ANA, text="resolve 1", channel="pagerduty", idempotency_key="w1", sent_at=said_at)
+    )
 
     assert (reply.ok, house.incident().status) == (False, Status.OPEN)
-    assert reply.said.startswith("That was said 12:00 UTC, before incident 1 opened again 12:20 UTC.")
+    assert reply.text.startswith("That was said 12:00 UTC, before incident 1 opened again 12:20 UTC.")

@@ -16,11 +16,11 @@ class _Lost(Turn):
     """Nothing undoes it."""
 
     def plan(self, args: TurnArgs, tools: Tools) -> Plan:
-        return replace(super().plan(args, tools), undo="")
+        return replace(super().plan(args, tools), undo_command="")
 
 
 def flags(reply: Reply) -> tuple[bool, bool, bool]:
-    return reply.ok, reply.shared, reply.over
+    return reply.ok, reply.shared, reply.plan_closed
 
 
 def press(reply: Reply, label: str) -> str:
@@ -34,7 +34,7 @@ def test_a_used_plan_is_told_to_everybody_once(house: House) -> None:
     first = house.says(press(shown, "Do it"))
     second = house.says(press(shown, "Do it"))
 
-    assert shown.for_all
+    assert shown.visible_to_all
     assert not shown.shared
     assert flags(first) == (True, True, True)
     assert flags(second) == (False, False, True)
@@ -51,7 +51,7 @@ def test_a_dropped_plan_is_over_for_everybody(house: House) -> None:
 
 
 def test_a_yes_that_does_not_count_leaves_the_plan_open(house: House) -> None:
-    house.action(risk=Risk.LASTING)
+    house.action(risk=Risk.IRREVERSIBLE)
     shown = house.says("turn prod/api 6")
 
     own = house.says(press(shown, "Approve"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.intake import Unstored
+from bot.intake import NotStored
 from tests.house import House, alert
 from tests.postgres import Postgres, cut
 
@@ -31,7 +31,7 @@ def test_after_a_cut_the_next_delivery_is_taken_or_asked_for_again_and_then_take
         cut(url)
         try:
             house.hears(alert(fingerprint=f"b{round_}", group=f"b{round_}"))
-        except Unstored:
+        except NotStored:
             assert house.hears(alert(fingerprint=f"b{round_}", group=f"b{round_}")).code == "accepted"
 
     assert len(house.incidents()) == 6

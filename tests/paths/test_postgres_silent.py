@@ -11,10 +11,10 @@ from contextlib import suppress
 
 import pytest
 
-from bot.inspection.evidence import Unreadable
+from bot.inspection.evidence import UnreadableLog
 from bot.inspection.postgres import PostgresLog
-from bot.intake import Taken, Unstored
-from bot.model import Delivered
+from bot.intake import IntakeResult, NotStored
+from bot.model import AlertBatch
 from bot.store import migrating, timeouts
 from bot.store.engine import Store, Unavailable
 from tests.house import House, alert, into
@@ -54,24 +54,24 @@ def house(postgres: Postgres, relay: Relay, url: str) -> Iterator[House]:
     made.close()
 
 
-def sent(house: House, group: str) -> Future[Taken]:
-    answer: Future[Taken] = Future()
+def sent(house: House, group: str) -> Future[IntakeResult]:
+    answer: Future[IntakeResult] = Future()
     one = alert(group=group, fingerprint=group)
-    house.intake.take(Delivered(source="alertmanager", group=group, alerts=(one,)), into(answer))
+    house.intake.take(AlertBatch(source="alertmanager", group=group, alerts=(one,)), into(answer))
     return answer
 
 
-def refused_after(answer: Future[Taken]) -> float:
+def refused_after(answer: Future[IntakeResult]) -> float:
     """The seconds until the sender was told to send it again."""
     began = time.monotonic()
-    with pytest.raises(Unstored):
+    with pytest.raises(NotStored):
         answer.result(60)
     return time.monotonic() - began
 
 
 def taken(house: House, group: str) -> bool:
     """A sender that repeats until it is taken."""
-    with suppress(Unstored):
+    with suppress(NotStored):
         sent(house, group).result(60)
         return True
     return False
@@ -97,7 +97,7 @@ def test_the_pools_other_connections_are_not_believed_after_one_was_silent(house
     relay.silence()
 
     refused_after(sent(house, "first"))
-    until(lambda: not house.intake._answers.in_hand, "the connection is cut")
+    until(lambda: not house.intake._answers.in_progress, "the connection is cut")
     began = time.monotonic()
     for lane in "abc":
         with house.store.begin(lane), house.store.read():
@@ -152,7 +152,7 @@ def test_a_transaction_in_which_the_database_falls_silent_is_given_up(
 
     assert time.monotonic() - began < 2 * _HEARD_S
     with house.store.begin() as tx:
-        assert tx.answered("slack", "1") is None
+        assert tx.find_reply("slack", "1") is None
 
 
 def test_a_stopped_server_is_told_to_senders_in_time_and_is_used_again_when_it_goes_on(own: Postgres) -> None:
@@ -182,10 +182,10 @@ def test_a_page_whose_claim_was_not_answered_is_sent_as_soon_as_the_database_ans
     if nth == 1:
         relay.swallow_answer_to(b"COMMIT")
         with pytest.raises(Unavailable):
-            house.delivery.step(house.pagerduty)
+            house.delivery.send_next(house.pagerduty)
     else:
         house.pagerduty.meanwhile = [lambda: relay.swallow_answer_to(b"COMMIT")]
-        house.delivery.step(house.pagerduty)
+        house.delivery.send_next(house.pagerduty)
 
     house.clock.pass_by(seconds=2)
     house.drain(house.pagerduty)
@@ -288,19 +288,19 @@ def test_whoever_inspects_the_audit_log_does_not_wait_for_a_silent_database_for_
     monkeypatch.setattr("bot.inspection.postgres._ANSWER_S", 1.0)
     with PostgresLog(url.replace(f":{postgres.port}/", f":{relay.port}/")) as log:
         relay.silence()
-        with pytest.raises(Unreadable, match="no answer within 1 s"):
+        with pytest.raises(UnreadableLog, match="no answer within 1 s"):
             log.start()
 
 
 def fall_silent_in(store: Store, relay: Relay, where: str) -> None:
     with store.begin() as tx:
-        tx.sql.flow()
+        tx.sql.start_pipeline()
         relay.silence()
-        tx.answer("slack", "1", "fine", ok=True)
+        tx.save_reply("slack", "1", "fine", ok=True)
         if where == "a question":
-            tx.answered("slack", "1")
+            tx.find_reply("slack", "1")
         if where == "a part sent ahead":
-            tx.sql.send_ahead()
+            tx.sql.send_pipeline()
         if where == "the rollback":
             raise ZeroDivisionError
 

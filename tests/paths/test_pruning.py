@@ -127,7 +127,7 @@ def test_a_running_bot_signs_on_while_it_is_pruned(place: Place) -> None:
     notary.seal()
 
     assert prune(place) == 0
-    notary.beat()
+    notary.tick()
     notary.stop(timedelta(seconds=10))
     store.close()
 
@@ -237,8 +237,8 @@ def test_an_entry_that_the_bot_was_made_to_sign_excuses_nothing(place: Place) ->
     forged = AuditEntry(
         code=Code.PRUNED,
         by="local",
-        said="It is kept.",
-        more={"size": "3", "root": b64encode(root).decode(), "sha256": "0" * 64},
+        message="It is kept.",
+        details={"size": "3", "root": b64encode(root).decode(), "sha256": "0" * 64},
     )
     place.write(forged)
 
@@ -388,7 +388,7 @@ def test_the_databases_own_function_takes_out_nothing_else(on_postgres: Place) -
     place = on_postgres
     lived(place, 600, 80, 10)
     more = {"size": "6", "root": "", "sha256": ""}
-    place.write(AuditEntry(code=Code.PRUNED, by="local", said="", more=more), days_ago=0)
+    place.write(AuditEntry(code=Code.PRUNED, by="local", message="", details=more), days_ago=0)
     (uid,) = place.asked("SELECT uid FROM audit_entry WHERE code = 'VK007W'")
     (other,) = place.asked("SELECT uid FROM audit_entry WHERE id = 2")
     store = Store(place.url)

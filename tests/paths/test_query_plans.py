@@ -102,7 +102,7 @@ def _a_night(house: House) -> None:
     house.drain()
     house.clock.pass_by(seconds=50)
     watch = house.watch
-    for tick in (watch.free_leases, watch.tell_late_pages, watch.believe_the_doubted, watch.look_through_deadlines):
+    for tick in (watch.release_leases, watch.report_late_pages, watch.accept_doubted_alerts, watch.correct_deadlines):
         tick()
     house.drain()
     with house.store.read() as reading:
@@ -113,6 +113,6 @@ def _a_night(house: House) -> None:
         reading.events_since(0, 10)
         reading.newest_event()
         reading.deliveries(1)
-        reading.owed()
+        reading.outbox_size()
         reading.paged_as("x")
         reading.standing_at("slack", "x")

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from bot import alarms, answering, intake
-from bot.damage import Damage
-from bot.intake import Taken, Unstored
+from bot.damage import DamageAlert
+from bot.intake import IntakeResult, NotStored
 from bot.store import opening, wal
 from tests.house import House, alert
 from tests.running import until
@@ -48,7 +48,7 @@ def test_an_idle_bot_is_ready_and_being_asked_leaves_one_row_however_often(
 ) -> None:
     monkeypatch.setattr(intake, "_PROOF_S", 0.0)
 
-    assert [house.intake.ailing() for _ in range(20)] == [None] * 20
+    assert [house.intake.storage_problem() for _ in range(20)] == [None] * 20
     assert marks(house) == 1
     assert house.incidents() == []
 
@@ -56,7 +56,7 @@ def test_an_idle_bot_is_ready_and_being_asked_leaves_one_row_however_often(
 def test_after_a_commit_of_late_nothing_is_written_for_being_asked(house: House) -> None:
     house.hears(alert())
 
-    assert [house.intake.ailing() for _ in range(20)] == [None] * 20
+    assert [house.intake.storage_problem() for _ in range(20)] == [None] * 20
     assert marks(house) == 0
 
 
@@ -67,12 +67,12 @@ def test_an_intake_that_does_not_commit_while_alerts_wait_is_not_ready(
 
     with house.store.begin():
         house.intake.take(alarms.damaged("x", house.clock()), lambda _: None)
-        until(lambda: house.intake._answers.held_s() > 0.1, "the intake waits for our turn to end")
-        said = house.intake.ailing()
+        until(lambda: house.intake._answers.oldest_wait_s() > 0.1, "the intake waits for our turn to end")
+        said = house.intake.storage_problem()
 
     assert said is not None
     assert "has not committed for" in said
-    until(lambda: house.intake.ailing() is None, "it is ready again")
+    until(lambda: house.intake.storage_problem() is None, "it is ready again")
 
 
 @pytest.fixture
@@ -85,14 +85,14 @@ def soon_late(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_senders_are_answered_in_time_though_the_thread_that_commits_hangs(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[Taken | Exception] = []
+    heard: list[IntakeResult | Exception] = []
 
     with house.store.begin():
         for number in range(5):
             house.intake.take(alarms.damaged(str(number), house.clock()), heard.append)
         until(lambda: len(heard) == 5, "all of them are answered")
 
-    assert {type(one) for one in heard} == {Unstored}
+    assert {type(one) for one in heard} == {NotStored}
     monkeypatch.undo()
     house.hears(alert())
     assert len(heard) == 5
@@ -104,10 +104,10 @@ def test_commits_that_are_slow_and_end_well_are_no_reason_to_be_given_no_alerts(
     house.hears(alert())
     monkeypatch.setattr(intake, "_PROOF_S", 0.0)
     monkeypatch.setattr(intake, "_ASKED_S", 0.05)
-    monkeypatch.setattr(house.intake._answers, "held_s", lambda: 0.0)
+    monkeypatch.setattr(house.intake._answers, "oldest_wait_s", lambda: 0.0)
 
     with house.store.begin():  # the proof waits for our turn to end
-        assert [house.intake.ailing() for _ in range(5)] == [None] * 5
+        assert [house.intake.storage_problem() for _ in range(5)] == [None] * 5
 
 
 @pytest.mark.usefixtures("soon_late")
@@ -117,24 +117,24 @@ def test_a_proof_that_is_not_answered_in_time_is_believed_no_longer(
     house.hears(alert())
     monkeypatch.setattr(intake, "_PROOF_S", 0.0)
     monkeypatch.setattr(intake, "_ASKED_S", 0.05)
-    monkeypatch.setattr(house.intake._answers, "held_s", lambda: 0.0)
+    monkeypatch.setattr(house.intake._answers, "oldest_wait_s", lambda: 0.0)
 
     with house.store.begin():
-        until(lambda: house.intake.ailing() is not None, "it is not ready")
-        assert all(house.intake.ailing() for _ in range(5))
-    until(lambda: house.intake.ailing() is None, "it is ready again")
+        until(lambda: house.intake.storage_problem() is not None, "it is not ready")
+        assert all(house.intake.storage_problem() for _ in range(5))
+    until(lambda: house.intake.storage_problem() is None, "it is ready again")
 
 
 def test_who_waited_while_others_were_stored_does_not_make_it_say_that_nothing_is(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.hears(alert())
-    monkeypatch.setattr(house.intake._answers, "held_s", lambda: 6.0)
+    monkeypatch.setattr(house.intake._answers, "oldest_wait_s", lambda: 6.0)
 
-    assert house.intake.ailing() is None
+    assert house.intake.storage_problem() is None
 
 
-class _Emptied(deque[answering.Waiting]):
+class _Emptied(deque[answering.PendingDelivery]):
     """Another thread takes what there is, right before it is looked at."""
 
     def __getitem__(self, place: Any) -> Any:
@@ -142,13 +142,13 @@ class _Emptied(deque[answering.Waiting]):
         return super().__getitem__(place)
 
 
-def _waiting(done: answering.Done) -> answering.Waiting:
-    return answering.Waiting(alarms.damaged("x", datetime.now(UTC)), done, time.monotonic() - 60)
+def _waiting(done: answering.Done) -> answering.PendingDelivery:
+    return answering.PendingDelivery(alarms.damaged("x", datetime.now(UTC)), done, time.monotonic() - 60)
 
 
 def test_the_clock_of_the_senders_outlives_a_queue_that_another_thread_empties() -> None:
     queue = _Emptied([_waiting(lambda _: None)])
-    answers = answering.Answers(queue, observe=lambda _: None, post=lambda answer: answer())
+    answers = answering.SenderAnswers(queue, observe=lambda _: None, post_answer=lambda answer: answer())
 
     assert answers.out_of_queue(time.monotonic()) == []
 
@@ -157,12 +157,12 @@ def test_the_clock_of_the_senders_rests_until_the_oldest_of_them_has_waited_for_
     in_hand, queued = _waiting(lambda _: None), _waiting(lambda _: None)
     now = time.monotonic()
     in_hand.since, queued.since = now + 1000.0, now + 2000.0
-    queue: deque[answering.Waiting] = deque()
-    answers = answering.Answers(queue, observe=lambda _: None, post=lambda answer: answer())
+    queue: deque[answering.PendingDelivery] = deque()
+    answers = answering.SenderAnswers(queue, observe=lambda _: None, post_answer=lambda answer: answer())
 
     nobody = answers.idle_s()
     queue.append(queued)
-    answers.in_hand = [in_hand]
+    answers.in_progress = [in_hand]
     somebody = answers.idle_s()
     in_hand.done = None
     the_other = answers.idle_s()
@@ -176,7 +176,7 @@ def test_the_clock_of_the_senders_rests_until_the_oldest_of_them_has_waited_for_
 
 @pytest.mark.usefixtures("soon_late")
 def test_the_clock_of_the_senders_outlives_an_answer_that_cannot_be_given(caplog: pytest.LogCaptureFixture) -> None:
-    heard: list[Taken | Exception] = []
+    heard: list[IntakeResult | Exception] = []
     troubles = [RuntimeError("the loop is closed")]
 
     def post(answer: Callable[[], None]) -> None:
@@ -185,7 +185,7 @@ def test_the_clock_of_the_senders_outlives_an_answer_that_cannot_be_given(caplog
         answer()
 
     queue = deque([_waiting(heard.append)])
-    answers = answering.Answers(queue, observe=lambda _: None, post=post)
+    answers = answering.SenderAnswers(queue, observe=lambda _: None, post_answer=post)
     answers.start()
     until(lambda: not troubles, "the first could not be answered")
     queue.append(_waiting(heard.append))
@@ -209,12 +209,12 @@ def no_room(path: Path) -> Iterator[None]:
 def test_a_bot_whose_disk_is_full_is_not_ready_and_is_again_when_there_is_room(on_sqlite: House, path: Path) -> None:
     on_sqlite.hears(alert(group="before"))
     with no_room(path):
-        with pytest.raises(Unstored):
+        with pytest.raises(NotStored):
             on_sqlite.hears(alert(group="full", fingerprint="full"))
-        full = on_sqlite.intake.ailing()
+        full = on_sqlite.intake.storage_problem()
 
     assert full == "alerts are not stored; the log tells why"
-    assert on_sqlite.intake.ailing() is None
+    assert on_sqlite.intake.storage_problem() is None
     assert on_sqlite.hears(alert(group="full", fingerprint="full")).code == "accepted"
 
 
@@ -222,7 +222,7 @@ def test_a_bot_whose_file_became_read_only_is_not_ready(on_sqlite: House, monkey
     monkeypatch.setattr(opening, "_WRITING", (*opening._WRITING, "query_only=ON"))
     on_sqlite.store._writers.dispose()  # those that are opened from here on may not write
 
-    assert on_sqlite.intake.ailing() == "alerts are not stored; the log tells why"
+    assert on_sqlite.intake.storage_problem() == "alerts are not stored; the log tells why"
     with on_sqlite.store.read() as reading:
         reading.ping()
 
@@ -237,9 +237,9 @@ def test_a_file_that_is_deleted_or_replaced_under_the_bot_takes_nothing_more(
     if how == "replaced":
         shutil.copy(sqlite_template, path)
 
-    with pytest.raises(Unstored, match="was deleted or replaced"):
+    with pytest.raises(NotStored, match="was deleted or replaced"):
         on_sqlite.hears(alert(group="lost", fingerprint="lost"))
-    assert on_sqlite.intake.ailing() is not None
+    assert on_sqlite.intake.storage_problem() is not None
 
     path.with_name("elsewhere.db").replace(path)
     assert on_sqlite.hears(alert(group="after", fingerprint="after")).code == "accepted"
@@ -258,12 +258,12 @@ def test_a_log_that_is_deleted_under_the_bot_is_saved_into_the_file_and_nothing_
 
     with on_sqlite.store.begin() as tx:  # nobody else folds it meanwhile
         path.with_name(path.name + "-wal").unlink()
-        tx.answer("slack", "1", "stored", ok=True)
+        tx.save_reply("slack", "1", "stored", ok=True)
     until(lambda: not checkpoints._thread.is_alive(), "it was folded for the last time")
 
-    with pytest.raises(Unstored, match="was deleted or replaced"):
+    with pytest.raises(NotStored, match="was deleted or replaced"):
         on_sqlite.hears(alert())
-    assert on_sqlite.intake.ailing() is not None
+    assert on_sqlite.intake.storage_problem() is not None
     copy = shutil.copy(path, path.with_name("as-after-a-kill.db"))
     with closing(sqlite3.connect(copy)) as raw:
         assert raw.execute("SELECT said FROM seen").fetchall() == [("stored",)]
@@ -286,9 +286,9 @@ def test_a_bot_that_cannot_store_an_alert_for_a_damaged_page_is_not_ready(path: 
     damage(path, table)
     house = House(f"sqlite:///{path}")
 
-    with pytest.raises(Unstored):
+    with pytest.raises(NotStored):
         house.hears(alert())
-    said = house.intake.ailing()
+    said = house.intake.storage_problem()
     house.close()
 
     assert said == "alerts are not stored; the log tells why"
@@ -297,14 +297,14 @@ def test_a_bot_that_cannot_store_an_alert_for_a_damaged_page_is_not_ready(path: 
 def test_a_damaged_page_is_found_at_the_start_and_people_hear_of_it_where_alerts_are_stored(path: Path) -> None:
     damage(path, "quarantine")
     house = House(f"sqlite:///{path}")
-    teller = Damage(house.store, house.intake.take)
-    teller.tell()
+    teller = DamageAlert(house.store, house.intake.take)
+    teller.report()
     house.store.start()
 
     until(lambda: house.store.damage() is not None, "the file was looked through")
-    teller.tell()
+    teller.report()
     until(lambda: teller._told, "it was stored")
-    teller.tell()
+    teller.report()
     house.drain()
     paged = house.pagerduty.said()
     house.close()

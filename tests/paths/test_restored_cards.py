@@ -16,9 +16,9 @@ from bot import cards, undelivered
 from bot.alarms import glass_broken
 from bot.channels.slack import Slack
 from bot.channels.telegram import Telegram
-from bot.delivery import Delivery, Patience
-from bot.glass import Broken
-from bot.model import Ask, Incident, Status
+from bot.delivery import Backoff, Sender
+from bot.glass import BreakGlassUse
+from bot.model import Incident, Request, Status
 from tests.fakes.slack import FakeSlack
 from tests.fakes.telegram import FakeTelegram
 from tests.fakes.telegram_values import Posted
@@ -46,13 +46,13 @@ class Chats:
         for channel in self.channels:
             channel.start(house.desk)
         telegram.wait(lambda: hears(self.telegram), "Telegram to listen")
-        house.delivery = Delivery(
+        house.delivery = Sender(
             house.store,
             self.channels,
-            report_failure=partial(undelivered.tell, mouths=house.mouths),
+            report_failure=partial(undelivered.report_undelivered, subscriptions=house.mouths),
             public_url="http://vakhta.example",
-            told=house.written.append,
-            patience=Patience(first=timedelta(seconds=1), most=timedelta(seconds=1)),
+            on_commit=house.written.append,
+            patience=Backoff(initial=timedelta(seconds=1), maximum=timedelta(seconds=1)),
         )
 
     def close(self) -> None:
@@ -211,7 +211,7 @@ def test_what_somebody_types_is_their_own_view_of_now(chats: Chats) -> None:
     chats.put_back(0)
     chats.fire("Payments")
 
-    reply = chats.house.desk.ask(Ask(by=ANA, words="ack 1", place="slack"))
+    reply = chats.house.desk.handle(Request(by=ANA, text="ack 1", channel="slack"))
 
     assert reply.ok
     assert chats.house.incident(1).owner == "ana"
@@ -223,12 +223,12 @@ def test_a_number_with_a_mark_is_that_incident_or_none_whatever_is_asked(house: 
     rest = {"note": " seen", "severity": " critical"}.get(verb, "")
     right, wrong = house.incident(1).marked, "1-000000000000"
 
-    refused = house.desk.ask(Ask(by=ANA, words=f"{verb} {wrong}{rest}", place="slack"))
-    nowhere = house.desk.ask(Ask(by=ANA, words=f"{verb} 7-000000000000{rest}", place="slack"))
-    taken = house.desk.ask(Ask(by=ANA, words=f"{verb} {right}{rest}", place="slack"))
+    refused = house.desk.handle(Request(by=ANA, text=f"{verb} {wrong}{rest}", channel="slack"))
+    nowhere = house.desk.handle(Request(by=ANA, text=f"{verb} 7-000000000000{rest}", channel="slack"))
+    taken = house.desk.handle(Request(by=ANA, text=f"{verb} {right}{rest}", channel="slack"))
 
     assert (refused.ok, nowhere.ok, taken.ok) == (False, False, True)
-    assert refused.said.replace("#1", "#7") == nowhere.said  # it tells nobody which numbers there are
+    assert refused.text.replace("#1", "#7") == nowhere.text  # it tells nobody which numbers there are
 
 
 def test_a_card_that_was_tried_is_not_taken_for_one_of_before_the_restore(chats: Chats) -> None:
@@ -251,18 +251,22 @@ def test_a_page_that_a_person_makes_is_not_folded_into_one_of_before_the_restore
         house = chats.house
         house.clock.pass_by(minutes=1)
         number = len(house.incidents()) + 1
-        assert house.desk.ask(Ask(by=ANA, words="page the database is gone", place="slack")).ok
+        assert house.desk.handle(Request(by=ANA, text="page the database is gone", channel="slack")).ok
         return house.incident(number).page_key
 
     before = paged()
     chats.put_back(0)
 
     assert paged() != before
-    assert chats.house.desk.paged_as(before) is None  # what PagerDuty tells of the old one is about none of now
+    assert (
+        chats.house.desk.incident_paged_as(before) is None
+    )  # what PagerDuty tells of the old one is about none of now
 
 
 def test_the_word_of_a_broken_glass_is_not_folded_into_one_of_before_the_restore() -> None:
-    first = Broken(id=1, person="ana", reason="the pager is gone", opened_at=NOON, until=NOON + timedelta(minutes=30))
+    first = BreakGlassUse(
+        id=1, person="ana", reason="the pager is gone", opened_at=NOON, until=NOON + timedelta(minutes=30)
+    )
     again = replace(first, opened_at=NOON + timedelta(hours=1), until=NOON + timedelta(minutes=90))
 
     groups = {glass_broken(one, "Ana", "").group for one in (first, again)}
@@ -276,7 +280,7 @@ def test_a_mark_is_the_same_for_as_long_as_the_incident_lasts(house: House) -> N
     before = house.incident(1).mark
     house.clock.pass_by(minutes=5)
     for words in ("ack 1", "severity 1 warning", "resolve 1", "reopen 1 because it is back"):
-        assert house.desk.ask(Ask(by=ANA, words=words, place="slack")).ok, words
+        assert house.desk.handle(Request(by=ANA, text=words, channel="slack")).ok, words
 
     assert house.incident(1).mark == before
     assert len(f"resolve {2**63 - 1}-{before}".encode()) <= 64
@@ -284,9 +288,9 @@ def test_a_mark_is_the_same_for_as_long_as_the_incident_lasts(house: House) -> N
 
 def test_the_refusal_is_on_record(house: House) -> None:
     house.hears(alert())
-    ask = Ask(by=ANA, words="ack 1-000000000000", place="slack", once="press")
+    ask = Request(by=ANA, text="ack 1-000000000000", channel="slack", idempotency_key="press")
 
-    first, second = house.desk.ask(ask), house.desk.ask(replace(ask))
+    first, second = house.desk.handle(ask), house.desk.handle(replace(ask))
 
-    assert (first.ok, first.over, second.repeated) == (False, True, True)
+    assert (first.ok, first.plan_closed, second.repeated) == (False, True, True)
     assert "REJECTED" in [code.name for code in house.audited()]

@@ -9,14 +9,14 @@ from functools import partial
 
 import pytest
 
-from bot.acting import Moved
+from bot.acting import Conflict
 from bot.acts import Code, Outcome, Risk
 from bot.book import Role, Rule
-from bot.canaries import Canary, Hook, Question
-from bot.following import Following, Look
-from bot.gatehouse import stands
-from bot.gatekeeping import Gatekeeper
-from bot.model import Ask, Principal, Reply
+from bot.canaries import Canary, GateCheck, GateHook
+from bot.following import Inspect, LiveAnswers
+from bot.gatehouse import is_still_allowed
+from bot.gatekeeping import FlaggerGates
+from bot.model import Principal, Reply, Request
 from bot.ports import Rejected
 from tests.house import ACCOUNTS, ANA, BO, CY, ROLES, House
 from tests.runs import handle
@@ -24,8 +24,8 @@ from tests.runs import handle
 
 def ran(house: House, words: str) -> str:
     """The run of those words, confirmed by Ana."""
-    done = house.says(f"yes {handle(house.says(words).said)}")
-    return done.said.partition("`undo ")[2].partition("`")[0]
+    done = house.says(f"yes {handle(house.says(words).text)}")
+    return done.text.partition("`undo ")[2].partition("`")[0]
 
 
 def once(house: House, act: Callable[[], object]) -> Callable[[str], int]:
@@ -67,8 +67,8 @@ def test_whoever_has_lost_the_right_undoes_and_keeps_nothing(house: House) -> No
     house.clock.pass_by(minutes=31)
     house.tends()
 
-    assert undone.said.startswith("Denied: ")
-    assert kept.said.startswith("Denied: ")
+    assert undone.text.startswith("Denied: ")
+    assert kept.text.startswith("Denied: ")
     assert house.dials.values["prod/api"] == 3
 
 
@@ -77,9 +77,9 @@ def test_an_undo_that_was_planned_does_not_run_when_its_asker_may_no_longer(hous
     shown = house.says(f"undo {run}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(house.dials, "read", once(house, lambda: house.takes_away("turner")))
-        reply = house.says(f"yes {handle(shown.said)}")
+        reply = house.says(f"yes {handle(shown.text)}")
 
-    assert reply.said.startswith("ana may no longer do this:")
+    assert reply.text.startswith("ana may no longer do this:")
     assert house.dials.values["prod/api"] == 6
 
 
@@ -103,7 +103,7 @@ def test_a_person_whose_id_is_the_watchs_is_no_watch(house: House) -> None:
     shown = house.says("turn prod/api 6", by=watch)
     house.takes_away("turner", of="watch")
 
-    reply = house.says(f"yes {handle(shown.said)}", by=watch)
+    reply = house.says(f"yes {handle(shown.text)}", by=watch)
 
     assert (reply.ok, house.dials.turned) == (False, [])
 
@@ -116,17 +116,17 @@ def code_of(reply_said: str) -> str:
 
 
 def test_a_code_is_void_once_the_account_that_asked_for_it_is_somebody_elses(house: House) -> None:
-    asked = code_of(house.hears_from("slack", "U2", "link").said)
+    asked = code_of(house.hears_from("slack", "U2", "link").text)
     house.settle({("slack", "U1"): ANA, ("slack", "U2"): CY, ("slack", "U9"): BO})
 
     reply = house.hears_from("telegram", "7", f"link {asked}")
 
-    assert reply.said == "Code not valid. Get a new one."
+    assert reply.text == "Code not valid. Get a new one."
     assert house.desk.person("telegram", "7") is None
 
 
 def test_what_an_account_had_vouched_for_ends_when_it_is_no_longer_the_persons(house: House) -> None:
-    house.hears_from("telegram", "7", f"link {code_of(house.hears_from('slack', 'U2', 'link').said)}")
+    house.hears_from("telegram", "7", f"link {code_of(house.hears_from('slack', 'U2', 'link').text)}")
     before = house.desk.person("telegram", "7")
 
     house.settle({("slack", "U1"): ANA, ("slack", "U9"): BO})
@@ -138,7 +138,7 @@ def test_what_an_account_had_vouched_for_ends_when_it_is_no_longer_the_persons(h
 
 # Broken glass.
 
-FIRE = Role(name="fire", allow=(Rule(do="turn *"),), glass=True)
+FIRE = Role(name="fire", allow=(Rule(do="turn *"),), break_glass=True)
 WHY = "break-glass because the database is on fire"
 LOOKED = "review-glass bo because it was a real fire"
 
@@ -158,16 +158,16 @@ def test_what_is_behind_the_glass_is_not_for_the_next_person_of_that_id(burning:
     after = burning.hears_from("slack", "U9", "turn prod/api 6")
 
     assert before.ok
-    assert after.said.startswith('Denied: "turn prod/api" is denied.')
+    assert after.text.startswith('Denied: "turn prod/api" is denied.')
 
 
 def test_a_plan_behind_the_glass_of_somebody_who_was_removed_does_not_run(burning: House) -> None:
     shown = burning.hears_from("slack", "U2", "turn prod/api 6")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(burning.dials, "read", once(burning, lambda: burning.people.pop("bo")))
-        reply = burning.hears_from("slack", "U2", f"yes {handle(shown.said)}")
+        reply = burning.hears_from("slack", "U2", f"yes {handle(shown.text)}")
 
-    assert "bo is no longer in the settings." in reply.said
+    assert "bo is no longer in the settings." in reply.text
     assert burning.dials.turned == []
 
 
@@ -178,7 +178,7 @@ def test_whoever_broke_the_glass_does_not_review_it_under_another_id(burning: Ho
     own = [burning.hears_from(place, account, LOOKED) for place, account in (("slack", "U2"), ("telegram", "1002"))]
     other = burning.hears_from("slack", "U3", LOOKED)
 
-    assert {reply.said for reply in own} == {"You broke it; another person reviews it. Nothing was done."}
+    assert {reply.text for reply in own} == {"You broke it; another person reviews it. Nothing was done."}
     assert other.ok
 
 
@@ -204,9 +204,9 @@ def test_what_was_answered_is_shown_again_to_that_person_with_that_account_alone
     house.settle({("slack", "U1"): BO})
     moved = asks("U1")
 
-    assert (again.said, again.repeated) == (first.said, True)
+    assert (again.text, again.repeated) == (first.text, True)
     not_yours = "That was taken up before, and what was answered then is not for this account. Nothing was done."
-    assert [(one.said, one.ok, one.repeated) for one in (other, removed, moved)] == [(not_yours, False, True)] * 3
+    assert [(one.text, one.ok, one.repeated) for one in (other, removed, moved)] == [(not_yours, False, True)] * 3
     assert house.audited().count(Code.PLANNED) == 1
 
 
@@ -218,17 +218,17 @@ def test_what_was_answered_before_it_was_kept_to_whom_is_not_shown_again(house: 
     again = house.hears_from("slack", "U1", "turn prod/api 6", once="message:1")
 
     assert (again.ok, again.repeated) == (False, True)
-    assert "prod/api" not in again.said
+    assert "prod/api" not in again.text
 
 
 def test_a_word_that_is_due_is_not_lost_in_the_answer_to_an_action(house: House) -> None:
-    house.hears_from("telegram", "7", f"link {code_of(house.hears_from('slack', 'U2', 'link').said)}")
+    house.hears_from("telegram", "7", f"link {code_of(house.hears_from('slack', 'U2', 'link').text)}")
     house.people["bo"] = replace(BO, roles=ANA.roles)
 
     reply = house.hears_from("slack", "U2", "turn prod/api 6")
 
-    assert reply.said.splitlines()[0].startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
-    assert "prod/api goes from 3 to 6" in reply.said
+    assert reply.text.splitlines()[0].startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
+    assert "prod/api goes from 3 to 6" in reply.text
 
 
 # Gates of Flagger.
@@ -246,9 +246,11 @@ def test_a_word_that_is_due_is_not_lost_in_the_answer_to_an_action(house: House)
 def test_a_gate_says_yes_while_those_who_opened_it_may(
     house: House, ends: Callable[[House], object], *, still: bool
 ) -> None:
-    question = Question(canary=Canary(cluster="main", namespace="shop", name="api"), hook=Hook.PROMOTION, revision="aa")
-    rights, verbs = house.runs._parts.rights, house.verbs
-    keeper = Gatekeeper(house.store, partial(stands, rights, verbs))
+    question = GateCheck(
+        canary=Canary(cluster="main", namespace="shop", name="api"), hook=GateHook.PROMOTION, revision="aa"
+    )
+    rights, verbs = house.runs._parts.authorizer, house.verbs
+    keeper = FlaggerGates(house.store, partial(is_still_allowed, rights, verbs))
     keeper.answer(question)
     said: list[bool] = []
 
@@ -260,17 +262,19 @@ def test_a_gate_says_yes_while_those_who_opened_it_may(
         said.append(keeper.answer(question))
 
     house.dials.after = [promote]
-    house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    house.says(f"yes {handle(house.says('turn prod/api 6').text)}")
 
     assert said == [True, still]
 
 
 def test_a_gate_that_is_opened_for_a_run_which_has_ended_says_no(house: House) -> None:
     """Its process was frozen in between, and the run judged meanwhile."""
-    question = Question(canary=Canary(cluster="main", namespace="shop", name="api"), hook=Hook.PROMOTION, revision="aa")
-    keeper = Gatekeeper(house.store, partial(stands, house.runs._parts.rights, house.verbs))
+    question = GateCheck(
+        canary=Canary(cluster="main", namespace="shop", name="api"), hook=GateHook.PROMOTION, revision="aa"
+    )
+    keeper = FlaggerGates(house.store, partial(is_still_allowed, house.runs._parts.authorizer, house.verbs))
     keeper.answer(question)
-    house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    house.says(f"yes {handle(house.says('turn prod/api 6').text)}")
 
     keeper.open(question, run=house.dials.last_run["prod/api"], lasts=timedelta(hours=1))
 
@@ -291,11 +295,11 @@ def test_a_gate_that_is_opened_for_a_run_which_has_ended_says_no(house: House) -
 )
 def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, ends: Callable[[House], object]) -> None:
     house.action(risk=Risk.NONE, reads=True)
-    looks: list[Look] = []
+    looks: list[Inspect] = []
     house.desk._following = Kept(looks)
     house.says("turn prod/api 6")
     (look,) = looks
-    with pytest.raises(Moved):  # it looks at the world
+    with pytest.raises(Conflict):  # it looks at the world
         look()
     gate = house.desk
     ends(house)
@@ -305,13 +309,13 @@ def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, end
         look()
 
 
-class Kept(Following):
+class Kept(LiveAnswers):
     """Keeps the looks of what is to be followed."""
 
-    def __init__(self, looks: list[Look]) -> None:
+    def __init__(self, looks: list[Inspect]) -> None:
         super().__init__({})
         self._looks = looks
 
-    def answer(self, ask: Ask, outcome: Outcome, look: Look) -> Reply:
+    def answer(self, ask: Request, outcome: Outcome, look: Inspect) -> Reply:
         self._looks.append(look)
-        return super().answer(ask, outcome, look)
+        return super().reply(ask, outcome, look)

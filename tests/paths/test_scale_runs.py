@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.acting import Unsure
+from bot.acting import OutcomeUnknown
 from bot.acts import Code
 from bot.book import Role, Rule
-from bot.sites import Replicas
+from bot.sites import ReplicaLimits
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import Meddled, deployed, replicas
@@ -36,7 +36,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def on_call(house: House, world: World) -> Iterator[House]:
     """The house, in which Ana may scale what runs in that cluster. Waits there end by a clock of their own."""
-    house.tools = replace(house.tools, sites=world, now=world.clock, elapsed=world.tools.elapsed, pace=timedelta(0))
+    house.tools = replace(
+        house.tools, targets=world, now=world.clock, elapsed=world.tools.elapsed, poll_interval=timedelta(0)
+    )
     house.runs._parts = replace(house.runs._parts, tools=house.tools)
     house.roles = (_MAY, *(one for one in house.roles if one.name != _MAY.name))
     house.settle({("slack", "U1"): ANA, ("slack", "U2"): BO, ("slack", "U3"): CY})
@@ -51,7 +53,7 @@ def holders(world: World) -> tuple[str, ...]:
 
 def test_it_is_planned_agreed_to_run_apart_and_its_end_is_told(on_call: House, world: World) -> None:
     shown = on_call.says("scale prod/api 5", spot=SPOT)
-    reply = on_call.says(f"yes {handle(shown.said)}", spot=SPOT)
+    reply = on_call.says(f"yes {handle(shown.text)}", spot=SPOT)
     wait_until_told(on_call)
 
     assert shown.card is not None
@@ -59,7 +61,7 @@ def test_it_is_planned_agreed_to_run_apart_and_its_end_is_told(on_call: House, w
     assert shown.card.lines[0] == f"Deployment {world.namespace}/api goes from 3 to 5 replicas."
     assert "Seen: replicas 3" in shown.card.lines
     assert "Undo: scale prod/api 3" in shown.card.lines
-    assert reply.said.startswith("Running: scale prod/api 5.")
+    assert reply.text.startswith("Running: scale prod/api 5.")
     assert (on_call.audited()[-1], replicas(world)) == (Code.DONE, 5)
     where, said = on_call.chat.said[-1]
     assert where == SPOT
@@ -70,11 +72,11 @@ def test_the_undo_brings_it_back(on_call: House, world: World) -> None:
     run = run_of(done(on_call, "scale prod/api 5"))
 
     shown = on_call.says(f"undo {run}")
-    on_call.says(f"yes {handle(shown.said)}")
+    on_call.says(f"yes {handle(shown.text)}")
     wait_until_told(on_call)
 
-    assert "goes from 5 to 3 replicas." in shown.said
-    assert "Then the bot gives up its hold on it" in shown.said
+    assert "goes from 5 to 3 replicas." in shown.text
+    assert "Then the bot gives up its hold on it" in shown.text
     assert (replicas(world), holders(world)) == (3, ())
 
 
@@ -85,21 +87,21 @@ def test_an_undo_over_somebody_else_s_later_change_is_refused(on_call: House, wo
     refused = on_call.says(f"undo {run}")
 
     assert not refused.ok
-    assert f"Somebody has changed it since run {run}: replicas: 5 -> 4. Nothing was done; look first." in refused.said
+    assert f"Somebody has changed it since run {run}: replicas: 5 -> 4. Nothing was done; look first." in refused.text
     assert replicas(world) == 4
 
 
 def test_none_at_all_in_production_takes_another_person(on_call: House, world: World) -> None:
-    world.place(replicas=Replicas(least=0, most=9))
+    world.place(replicas=ReplicaLimits(minimum=0, maximum=9))
     shown = on_call.says("scale prod/api 0", spot=SPOT)
 
-    own = on_call.says(f"yes {handle(shown.said)}", spot=SPOT)
+    own = on_call.says(f"yes {handle(shown.text)}", spot=SPOT)
     before = replicas(world)
-    other = on_call.says(f"yes {handle(shown.said)}", by=CY, spot=SPOT)
+    other = on_call.says(f"yes {handle(shown.text)}", by=CY, spot=SPOT)
     wait_until_told(on_call)
 
-    assert "1 person other than ana must approve" in shown.said
-    assert "another person must approve. Nothing was done." in own.said
+    assert "1 person other than ana must approve" in shown.text
+    assert "another person must approve. Nothing was done." in own.text
     assert (before, other.ok, replicas(world)) == (3, True, 0)
 
 
@@ -118,22 +120,22 @@ def test_a_plan_that_the_world_has_left_behind_is_shown_anew(on_call: House, wor
     shown = on_call.says("scale prod/api 5")
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 4}}, by="kubectl")
 
-    reply = on_call.says(f"yes {handle(shown.said)}")
+    reply = on_call.says(f"yes {handle(shown.text)}")
 
     assert not reply.ok
-    assert "replicas: 3 -> 4" in reply.said
-    assert "goes from 4 to 5 replicas." in reply.said
+    assert "replicas: 3 -> 4" in reply.text
+    assert "goes from 4 to 5 replicas." in reply.text
     assert replicas(world) == 4
 
 
 def test_of_two_people_at_once_one_is_done_and_the_other_sees_a_new_plan(on_call: House, world: World) -> None:
     first, second = on_call.says("scale prod/api 5"), on_call.says("scale prod/api 6")
-    on_call.says(f"yes {handle(first.said)}")
+    on_call.says(f"yes {handle(first.text)}")
     wait_until_told(on_call)
 
-    late = on_call.says(f"yes {handle(second.said)}")
+    late = on_call.says(f"yes {handle(second.text)}")
 
-    assert "The world moved since plan" in late.said
+    assert "The world moved since plan" in late.text
     assert replicas(world) == 5
 
 
@@ -149,7 +151,7 @@ def test_what_an_autoscaler_takes_back_is_told_as_not_well(on_call: House, world
 
 def test_a_write_whose_answer_is_lost_is_found_in_the_world_and_not_repeated(on_call: House, world: World) -> None:
     def lost() -> None:
-        raise Unsure("the connection was cut")
+        raise OutcomeUnknown("the connection was cut")
 
     world.place(cluster=Meddled(world, after=lost))
     done(on_call, "scale prod/api 5")
@@ -186,9 +188,9 @@ def test_a_process_that_dies_at_its_write_is_judged_by_the_world(
 
     world.place(cluster=Meddled(world, **{when: die}))
     shown = on_call.says("scale prod/api 5", spot=SPOT)
-    on_call.says(f"yes {handle(shown.said)}", spot=SPOT)
+    on_call.says(f"yes {handle(shown.text)}", spot=SPOT)
     assert died.wait(60)
-    until(lambda: not on_call.runs._apart.live(), "its thread is gone")
+    until(lambda: not on_call.runs._apart.running(), "its thread is gone")
     before = on_call.audited()[-1]
 
     on_call.clock.pass_by(minutes=3)

@@ -10,13 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from bot.acts import Code, Permission
-from bot.book import Book, Role, Rule
-from bot.circumstances import Weight, When
+from bot.book import Policy, Role, Rule
+from bot.circumstances import Conditions, Impact
 from bot.integrations.opa.settings import OpaSettings
-from bot.model import Ask
-from bot.rights import Rights
+from bot.model import Request
+from bot.rights import Authorizer
 from bot.store import ledger
-from bot.tools.opa import Opa
+from bot.tools.opa import OpaClient
 from tests.fakes.opa import FakeOpa
 from tests.house import ANA, BO, House, alert
 from tests.runs import handle
@@ -30,7 +30,7 @@ def opa() -> Iterator[FakeOpa]:
 
 @pytest.fixture
 def house(store_url: str, opa: FakeOpa) -> Iterator[House]:
-    made = House(store_url, opinion=Opa(OpaSettings(url=opa.url)))
+    made = House(store_url, opinion=OpaClient(OpaSettings(url=opa.url)))
     yield made
     made.close()
 
@@ -41,7 +41,7 @@ def closed(_: Mapping[str, Any]) -> object:
 
 def last_entry(house: House) -> Mapping[str, Any]:
     with house.store.read() as reading:
-        entry: dict[str, Any] = json.loads(list(ledger.entries(reading.sql, ledger.Wanted()))[-1].body)
+        entry: dict[str, Any] = json.loads(list(ledger.entries(reading.sql, ledger.EntryFilter()))[-1].body)
     return entry
 
 
@@ -51,8 +51,8 @@ def test_what_the_policy_denies_is_denied_on_record_and_nothing_is_planned(house
     reply = house.says("turn prod/api 6")
 
     assert not reply.ok
-    assert reply.said.startswith("Denied: Open Policy Agent denies it: prod is closed.")
-    assert reply.said.endswith(" Nothing was done.")
+    assert reply.text.startswith("Denied: Open Policy Agent denies it: prod is closed.")
+    assert reply.text.endswith(" Nothing was done.")
     assert reply.card is None
     assert house.audited() == [Code.DENIED]
     entry = last_entry(house)
@@ -62,7 +62,7 @@ def test_what_the_policy_denies_is_denied_on_record_and_nothing_is_planned(house
 
 def test_what_it_has_nothing_against_goes_on_and_it_is_asked_again_at_the_click(house: House, opa: FakeOpa) -> None:
     shown = house.says("turn prod/api 6")
-    reply = house.says(f"yes {handle(shown.said)}")
+    reply = house.says(f"yes {handle(shown.text)}")
 
     assert reply.ok
     assert [(one["person"]["id"], one["verb"], one["target"]) for one in opa.asked] == [
@@ -76,15 +76,15 @@ def test_what_it_denies_at_the_click_does_not_run_and_names_the_plan_on_record(h
     shown = house.says("turn prod/api 6")
     opa.policy = closed
 
-    reply = house.says(f"yes {handle(shown.said)}")
+    reply = house.says(f"yes {handle(shown.text)}")
 
     assert not reply.ok
-    assert "prod is closed" in reply.said
+    assert "prod is closed" in reply.text
     assert house.dials.turned == []
     assert house.audited() == [Code.PLANNED, Code.APPROVED, Code.DENIED]
     entry = last_entry(house)
     assert (entry["verb"], entry["target"]) == ("turn", "prod/api")
-    assert entry["run"].startswith(handle(shown.said))
+    assert entry["run"].startswith(handle(shown.text))
 
 
 def test_while_it_does_not_answer_no_action_is_taken_and_incidents_are_worked_on(house: House, opa: FakeOpa) -> None:
@@ -94,8 +94,8 @@ def test_while_it_does_not_answer_no_action_is_taken_and_incidents_are_worked_on
     action, ack, question = house.says("turn prod/api 6"), house.says("ack 1"), house.says("incidents")
 
     assert not action.ok
-    assert "gave no answer" in action.said
-    assert action.said.count("Nothing was done") == 1
+    assert "gave no answer" in action.text
+    assert action.text.count("Nothing was done") == 1
     assert (ack.ok, question.ok) == (True, True)
     assert len(opa.received) == 1
 
@@ -108,7 +108,7 @@ def test_it_is_not_asked_about_what_the_rights_deny(house: House, opa: FakeOpa) 
 
 
 def test_what_was_approved_is_undone_at_its_time_whatever_it_says(house: House, opa: FakeOpa) -> None:
-    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').said)}")
+    house.says(f"yes {handle(house.says('turn prod/api 6 for 30m').text)}")
     opa.policy = closed
 
     house.clock.pass_by(minutes=31)
@@ -119,31 +119,31 @@ def test_what_was_approved_is_undone_at_its_time_whatever_it_says(house: House, 
 
 
 def test_an_undo_that_somebody_asks_for_is_an_action_like_any_other(house: House, opa: FakeOpa) -> None:
-    done = house.says(f"yes {handle(house.says('turn prod/api 6').said)}")
+    done = house.says(f"yes {handle(house.says('turn prod/api 6').text)}")
     opa.policy = closed
 
-    reply = house.says(f"undo {done.said.partition('`undo ')[2].partition('`')[0]}")
+    reply = house.says(f"undo {done.text.partition('`undo ')[2].partition('`')[0]}")
 
-    assert "prod is closed" in reply.said
+    assert "prod is closed" in reply.text
     assert house.dials.values["prod/api"] == 6
     assert house.audited()[-1] is Code.DENIED
 
 
 def test_the_service_of_a_thread_stands_for_nothing_that_was_named(house: House, opa: FakeOpa) -> None:
     house.hears(alert(labels={"service": "api"}))
-    ask = Ask(by=ANA, words="turn * 6", place="slack", incident_id=1)
-    when = When(environment=("staging",))
+    ask = Request(by=ANA, text="turn * 6", channel="slack", incident_id=1)
+    when = Conditions(environment=("staging",))
     role = Role(name="turner", allow=(Rule(do="turn", when=when),))
-    book = Book([role], people=[ANA])
-    rights = Rights(book=book, linking=house.linking, environments={"staging/api": "staging"})
+    book = Policy([role], people=[ANA])
+    rights = Authorizer(policy=book, linking=house.linking, environments={"staging/api": "staging"})
 
     with house.store.begin() as tx:
         incident = tx.incident(1)
         assert incident is not None
         here = replace(incident, service="staging/api")
-        part = rights.may(tx, ask, Permission(verb="turn", target="staging/api"), here, Weight.ACTION)
-        everything = rights.may(tx, ask, Permission(verb="turn", target="*"), here, Weight.ACTION)
-        unknown = rights.may(tx, ask, Permission(verb="turn", target="prod/api"), here, Weight.ACTION)
-        itself = rights.may(tx, ask, Permission(verb="turn", target="incident/1"), here, Weight.ACTION)
+        part = rights.decide(tx, ask, Permission(verb="turn", target="staging/api"), here, Impact.ACTION)
+        everything = rights.decide(tx, ask, Permission(verb="turn", target="*"), here, Impact.ACTION)
+        unknown = rights.decide(tx, ask, Permission(verb="turn", target="prod/api"), here, Impact.ACTION)
+        itself = rights.decide(tx, ask, Permission(verb="turn", target="incident/1"), here, Impact.ACTION)
 
     assert (part.allowed, everything.allowed, unknown.allowed, itself.allowed) == (True, False, False, True)

@@ -12,7 +12,7 @@ import pytest
 
 from bot import reports, runs
 from bot.acts import Code
-from bot.apart import MOST
+from bot.apart import MAX_RUNNING
 from bot.model import Reply
 from bot.ports import Rejected, Undelivered
 from bot.store import ran
@@ -55,7 +55,7 @@ def slow(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 def approved(house: House, words: str = "turn prod/api 6", *, here: int | None = None, spot: str = SPOT) -> Reply:
     shown = house.says(words, spot=spot, here=here)
-    return house.says(f"yes {handle(shown.said)}", spot=spot, here=here)
+    return house.says(f"yes {handle(shown.text)}", spot=spot, here=here)
 
 
 def refused() -> None:
@@ -74,7 +74,7 @@ def test_who_asks_is_answered_at_once_and_the_end_is_told_where_it_was_asked(slo
     slow.tends()
 
     assert (reply.ok, reply.shared) == (True, True)
-    assert reply.said.startswith("Running: turn prod/api 6. `runs` says how run ")
+    assert reply.text.startswith("Running: turn prod/api 6. `runs` says how run ")
     assert going_on[-1] is Code.INTENT
     assert slow.audited()[-1] is Code.DONE
     (progress, end) = slow.chat.said
@@ -102,7 +102,7 @@ def test_how_it_goes_is_one_message_and_the_answer_of_runs(slow: House) -> None:
     steps.go_on()
     assert steps.reached[1].wait(60)
 
-    said = slow.says("runs").said
+    said = slow.says("runs").text
 
     assert "running: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). 1 of 2 is done" in said
     assert slow.chat.said == [(SPOT, "turn prod/api 6: 1 of 2 is done")]
@@ -116,7 +116,7 @@ def test_of_two_that_would_touch_one_target_the_second_is_refused_while_the_firs
     second = approved(slow, "turn prod/api 7")
 
     assert not second.ok
-    assert "prod/api is held by run " in second.said
+    assert "prod/api is held by run " in second.text
     steps.finish()
 
 
@@ -128,7 +128,7 @@ def test_the_end_of_a_run_on_an_incident_is_told_in_its_story_alone(slow: House)
     slow.tends()
 
     assert slow.chat.said == []
-    assert slow.story(1)[-1].said.endswith("turn prod/api 6: done. prod/api is at 6.")
+    assert slow.story(1)[-1].text.endswith("turn prod/api 6: done. prod/api is at 6.")
 
 
 def test_an_end_that_the_chat_did_not_take_is_told_later(slow: House) -> None:
@@ -194,14 +194,14 @@ def test_a_run_whose_lease_could_not_be_renewed_is_not_looked_at_by_the_process_
 
 
 def test_more_than_a_few_at_a_time_are_refused_before_anything_is_written(slow: House) -> None:
-    slow.dials.values |= {f"prod/s{number}": 1 for number in range(MOST)}
+    slow.dials.values |= {f"prod/s{number}": 1 for number in range(MAX_RUNNING)}
     steps = Steps(slow, "half")
-    going_on = [approved(slow, f"turn prod/s{number} 2").ok for number in range(MOST)]
+    going_on = [approved(slow, f"turn prod/s{number} 2").ok for number in range(MAX_RUNNING)]
 
     one_more = approved(slow)
 
     assert all(going_on)
-    assert one_more.said.startswith(f"{MOST} runs are going on. Nothing was done.")
+    assert one_more.text.startswith(f"{MAX_RUNNING} runs are going on. Nothing was done.")
     steps.finish()
 
 
@@ -236,7 +236,7 @@ def test_an_undo_that_fails_again_and_again_goes_to_a_person(slow: House) -> Non
 def test_the_end_is_told_below_the_plan_when_the_yes_was_said_elsewhere(slow: House) -> None:
     shown = slow.says("turn prod/api 6", spot=SPOT)
 
-    slow.says(f"yes {handle(shown.said)}", place="telegram")
+    slow.says(f"yes {handle(shown.text)}", place="telegram")
     wait_until_ended(slow)
     slow.tends()
 
@@ -247,7 +247,7 @@ def test_a_run_that_is_waited_for_keeps_its_lease_while_it_says_nothing(
     slow: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "_RENEW_S", 0.01)
-    slow.runs._parts = replace(slow.runs._parts, waits=True)
+    slow.runs._parts = replace(slow.runs._parts, wait_for_result=True)
     looked_at: list[int] = []
 
     def silent() -> None:

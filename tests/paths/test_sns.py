@@ -17,10 +17,10 @@ import pytest
 
 from bot import senders
 from bot.app import Bot
-from bot.from_settings import rules_of
-from bot.model import Delivered, Severity
+from bot.from_settings import build_rules
+from bot.model import AlertBatch, Severity
 from bot.settings import Settings
-from bot.sources.sns import Sns
+from bot.sources.sns import SnsSource
 from bot.web import proofs
 from tests.fakes.sns import STRANGER, TOPIC, FakeSns, alarm, letter, signed, unsigned
 from tests.house import NOON, House
@@ -240,7 +240,7 @@ def test_the_largest_message_of_sns_fits(post: Post) -> None:
 def test_a_message_that_the_bot_cannot_read_by_a_fault_of_its_own_is_kept(
     bot: Bot, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Sns, "read", lambda self, headers, body: 1 / 0)
+    monkeypatch.setattr(SnsSource, "read", lambda self, headers, body: 1 / 0)
 
     answer = post(letter())
 
@@ -299,13 +299,13 @@ def test_while_a_certificate_is_waited_for_others_are_answered_and_strangers_do_
 def test_a_message_of_sns_never_goes_the_short_way(bot: Bot) -> None:
     headers = {b"authorization": f"Bearer {SENDER_TOKEN}".encode(), b"content-type": b"application/json"}
 
-    assert bot._alerts.ordinary("/alerts/sns", headers, letter()) is None
-    assert bot._alerts.ordinary("/alerts/sns", {}, letter()) is None
-    assert bot._alerts.ordinary("/alerts/alertmanager", headers, alertmanagers_body()) is not None
+    assert bot._alerts.read_ordinary("/alerts/sns", headers, letter()) is None
+    assert bot._alerts.read_ordinary("/alerts/sns", {}, letter()) is None
+    assert bot._alerts.read_ordinary("/alerts/alertmanager", headers, alertmanagers_body()) is not None
 
 
 def test_without_an_alertmanager_a_severity_is_what_it_says() -> None:
-    rules = rules_of(Settings.model_validate({"sources": {"sns": {"topics": [TOPIC]}}}))
+    rules = build_rules(Settings.model_validate({"sources": {"sns": {"topics": [TOPIC]}}}))
 
     assert [rules.severity({"severity": str(one)}) for one in Severity] == list(Severity)
     assert rules.severity({}) is Severity.WARNING
@@ -313,7 +313,7 @@ def test_without_an_alertmanager_a_severity_is_what_it_says() -> None:
 
 def test_what_is_kept_beside_its_alert_is_kept_once_and_in_the_same_commit(house: House) -> None:
     body = json.dumps({**unsigned("SubscriptionConfirmation", TopicArn=STRANGER, at=NOON), "Signature": ""}).encode()
-    told = Sns(lambda: NOON, topics=[TOPIC]).read({}, body)
+    told = SnsSource(lambda: NOON, topics=[TOPIC]).read({}, body)
 
     taken = house.hears_all(told, told)
 
@@ -323,9 +323,9 @@ def test_what_is_kept_beside_its_alert_is_kept_once_and_in_the_same_commit(house
         assert reading.sql.scalar("SELECT count(*) FROM quarantine WHERE code = 'topic_not_listed'") == 1
 
 
-def of(message: str, number: int) -> Delivered:
+def of(message: str, number: int) -> AlertBatch:
     fields = unsigned(Message=message, at=NOON, MessageId=f"m-{number}")
-    return Sns(lambda: NOON, topics=[TOPIC]).read({}, json.dumps({**fields, "Signature": ""}).encode())
+    return SnsSource(lambda: NOON, topics=[TOPIC]).read({}, json.dumps({**fields, "Signature": ""}).encode())
 
 
 def test_an_alarm_that_comes_an_hour_after_its_end_stays_ended(house: House) -> None:
@@ -335,7 +335,7 @@ def test_an_alarm_that_comes_an_hour_after_its_end_stays_ended(house: House) -> 
     house.clock.pass_by(minutes=55)
     house.hears_all(fired)
     house.clock.pass_by(minutes=30)
-    house.watch.believe_the_doubted()
+    house.watch.accept_doubted_alerts()
 
     assert [(one.status, one.firing) for one in house.incidents()] == [("resolved", 0)]
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from bot.from_settings import open_store
-from bot.intake import Unstored
+from bot.intake import NotStored
 from bot.settings import Settings
 from bot.store import engine, opening, timeouts, wal
 from tests.house import House, alert
@@ -34,7 +34,7 @@ def test_a_full_disk_is_said_and_nothing_of_the_delivery_is_kept(path: Path, mon
     house = House(f"sqlite:///{path}")
     storm = [alert(fingerprint=str(number), labels={"pod": "x" * 500}) for number in range(500)]
 
-    with pytest.raises(Unstored, match="full"):
+    with pytest.raises(NotStored, match="full"):
         house.hears(*storm)
 
     assert house.incidents() == []
@@ -49,7 +49,7 @@ def test_a_database_that_another_process_holds_is_given_up_in_time(path: Path, m
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(Unstored, match="locked"):
+    with pytest.raises(NotStored, match="locked"):
         house.hears(alert())
     other.execute("ROLLBACK")
 
@@ -63,7 +63,7 @@ def test_a_writer_that_hangs_keeps_the_others_waiting_no_longer_than_their_deadl
 ) -> None:
     monkeypatch.setattr(timeouts, "TURN_S", 0.1)
     house = House(f"sqlite:///{path}")
-    with house.store.begin(), pytest.raises(Unstored, match="another writer has kept its turn"):
+    with house.store.begin(), pytest.raises(NotStored, match="another writer has kept its turn"):
         house.hears(alert())
 
     assert house.hears(alert()).code == "accepted"
@@ -163,7 +163,7 @@ def write(store: engine.Store, size: int) -> Iterator[float]:
     for number in range(size // 2**16):
         began = time.perf_counter()
         with store.begin() as tx:
-            tx.answer("slack", str(number), "x" * 2**16, ok=True)
+            tx.save_reply("slack", str(number), "x" * 2**16, ok=True)
         yield time.perf_counter() - began
 
 

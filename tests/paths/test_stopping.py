@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from bot.stopping import LEFT_BEHIND, Parts
+from bot.stopping import LEFT_BEHIND, ShutdownSteps
 from tests.e2e.ground import channels
 from tests.fakes.pagerduty import FakePagerDuty
 from tests.fakes.slack import FakeSlack
@@ -28,9 +28,9 @@ _SPARE_S = 30.0
 
 _STORM = """
 import os, signal, threading
-from bot.stopping import Stop
+from bot.stopping import StopSignal
 
-stop = Stop()
+stop = StopSignal()
 storm = threading.Thread(target=lambda: [os.kill(os.getpid(), signal.SIGTERM) for _ in range(20_000)])
 storm.start()
 while storm.is_alive():
@@ -44,10 +44,10 @@ _HUNG = """
 import ctypes, os, signal, sys, threading
 from datetime import timedelta
 from bot import logs
-from bot.stopping import Stop
+from bot.stopping import StopSignal
 
 logs.start(confidential=())
-Stop().end_within(timedelta(seconds=1))
+StopSignal().end_within(timedelta(seconds=1))
 threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
 libc = ctypes.CDLL(None)
 while True:
@@ -72,7 +72,7 @@ def test_a_main_thread_that_hangs_in_a_library_does_not_keep_the_process() -> No
 def test_a_part_that_hangs_is_left_behind_and_named() -> None:
     ever = Event()
     done: list[int] = []
-    parts = Parts(timedelta(seconds=0.5))
+    parts = ShutdownSteps(timedelta(seconds=0.5))
     parts.do("web", ever.wait, timedelta(seconds=0.1))
     parts.do("intake", lambda: done.append(1), timedelta(seconds=5))
     hanging = parts.hanging()

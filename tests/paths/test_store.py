@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from bot.acts import Code
-from bot.model import NOBODY, Ask
+from bot.model import UNKNOWN_PRINCIPAL, Request
 from bot.store import migrating
 from bot.store.engine import Store
 from bot.store.opening import is_newest
@@ -91,14 +91,14 @@ def test_what_raises_inside_a_transaction_leaves_nothing_behind(store_url: str) 
 
     def half() -> None:
         with store.begin() as tx:
-            tx.answer("slack", "once", "said", ok=True)
+            tx.save_reply("slack", "once", "said", ok=True)
             raise KeyError
 
     with pytest.raises(KeyError):
         half()
 
     with store.begin() as tx:
-        assert tx.answered("slack", "once") is None
+        assert tx.find_reply("slack", "once") is None
     store.close()
 
 
@@ -130,13 +130,13 @@ def test_a_page_of_incidents_is_newest_first_and_goes_on_where_the_last_ended(ho
 
 
 def test_acts_that_are_older_than_three_days_are_forgotten(house: House) -> None:
-    act = Ask(by=NOBODY, words="ack 1", place="slack", once="x")
-    first = [house.desk.turn_away(act, "a guest") for _ in range(2)]
+    act = Request(by=UNKNOWN_PRINCIPAL, text="ack 1", channel="slack", idempotency_key="x")
+    first = [house.desk.record_refusal(act, "a guest") for _ in range(2)]
 
     house.clock.pass_by(hours=73)
-    house.watch.forget()
+    house.watch.delete_old()
 
-    assert [*first, house.desk.turn_away(act, "a guest")] == [False, True, False]
+    assert [*first, house.desk.record_refusal(act, "a guest")] == [False, True, False]
     assert house.audited() == [Code.DENIED] * 2
 
 

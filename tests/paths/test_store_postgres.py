@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.store.engine import Store, Unavailable
-from bot.store.sql import Asked, Sql, array
+from bot.store.sql import Query, Sql, pg_array
 from tests.postgres import Postgres, cut
 
 pytestmark = [pytest.mark.postgres, pytest.mark.waits]
@@ -43,7 +43,7 @@ def test_an_array_comes_back_as_it_was(
     pieces: list[bytes | None],
 ) -> None:
     row = line.execute(
-        "SELECT %s::text[], %s::bigint[], %s::bytea[]", (array(texts), array(numbers), array(pieces))
+        "SELECT %s::text[], %s::bigint[], %s::bytea[]", (pg_array(texts), pg_array(numbers), pg_array(pieces))
     ).fetchone()
 
     assert row == (texts, numbers, pieces)
@@ -51,7 +51,7 @@ def test_an_array_comes_back_as_it_was(
 
 def test_a_text_that_cannot_be_stored_shifts_no_row() -> None:
     with pytest.raises(ValueError, match="U\\+0000"):
-        array(["a", "b\x00c"])
+        pg_array(["a", "b\x00c"])
 
 
 def test_what_a_statement_of_a_flow_breaks_undoes_all_of_it(postgres: Postgres, postgres_template: str) -> None:
@@ -59,16 +59,16 @@ def test_what_a_statement_of_a_flow_breaks_undoes_all_of_it(postgres: Postgres, 
 
     def break_one() -> None:
         with store.begin() as tx:
-            tx.sql.flow()
-            tx.answer("slack", "1", "fine", ok=True)
+            tx.sql.start_pipeline()
+            tx.save_reply("slack", "1", "fine", ok=True)
             tx.sql.run("UPDATE seen SET at = 1 / 0")
-            tx.answer("slack", "2", "fine", ok=True)
+            tx.save_reply("slack", "2", "fine", ok=True)
 
     with pytest.raises(psycopg.DataError):
         break_one()
 
     with store.begin() as tx:
-        assert tx.answered("slack", "1") is None
+        assert tx.find_reply("slack", "1") is None
     store.close()
 
 
@@ -78,17 +78,17 @@ def test_what_a_flow_inserts_goes_as_one_and_is_seen_by_what_it_asks_afterwards(
     store = Store(postgres.url("one", like=postgres_template))
     for once in map(str, range(7)):  # the driver prepares what it has sent a few times
         with store.begin() as tx:
-            tx.sql.flow()
-            tx.keep("alertmanager", b"{", once, code="bad_json", why="?")
-            tx.answer("slack", once, "fine, 100 %", ok=True)
-            seen = tx.answered("slack", once)
-            kept = tx.kept(once, tx.now - timedelta(minutes=1))
+            tx.sql.start_pipeline()
+            tx.quarantine("alertmanager", b"{", once, code="bad_json", reason="?")
+            tx.save_reply("slack", once, "fine, 100 %", ok=True)
+            seen = tx.find_reply("slack", once)
+            kept = tx.is_quarantined(once, tx.now - timedelta(minutes=1))
     with store.begin() as tx:
         insertions = tx.sql.rows("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%INSERT%'")
     store.close()
 
     assert seen is not None
-    assert (seen.said, seen.ok, kept) == ("fine, 100 %", True, True)
+    assert (seen.text, seen.ok, kept) == ("fine, 100 %", True, True)
     assert [statement.startswith("WITH part0 AS (INSERT INTO quarantine") for (statement,) in insertions] == [True]
 
 
@@ -99,7 +99,7 @@ def test_what_is_asked_first_is_asked_when_the_turn_is_ours(postgres: Postgres, 
 
     def second() -> None:
         begun.set()
-        with store.begin(first=[Asked("SELECT said FROM seen", ())]) as tx:
+        with store.begin(first=[Query("SELECT said FROM seen", ())]) as tx:
             seen.extend(row[0] for row in tx.first[0])
         theirs.set()
 
@@ -108,7 +108,7 @@ def test_what_is_asked_first_is_asked_when_the_turn_is_ours(postgres: Postgres, 
         thread.start()
         begun.wait(60)
         waited = not theirs.wait(0.2)
-        tx.answer("slack", "1", "said before it had its turn", ok=True)
+        tx.save_reply("slack", "1", "said before it had its turn", ok=True)
     thread.join(60)
     store.close()
 
@@ -135,17 +135,17 @@ def test_a_replica_that_freezes_in_a_flow_loses_its_turn(
     frozen, other = Store(url), Store(url)
 
     def freeze() -> None:
-        with frozen.begin(first=[Asked("SELECT 1", ())]) as tx:
-            tx.answer("slack", "1", "fine", ok=True)
+        with frozen.begin(first=[Query("SELECT 1", ())]) as tx:
+            tx.save_reply("slack", "1", "fine", ok=True)
             at(tx.sql)
-            with other.begin(first=[Asked("SELECT 1", ())]) as theirs:
-                theirs.answer("slack", "2", "fine", ok=True)
+            with other.begin(first=[Query("SELECT 1", ())]) as theirs:
+                theirs.save_reply("slack", "2", "fine", ok=True)
 
     with pytest.raises(Unavailable):
         freeze()
 
     with other.begin() as tx:
-        stored = [tx.answered("slack", once) is not None for once in ("1", "2")]
+        stored = [tx.find_reply("slack", once) is not None for once in ("1", "2")]
     frozen.close()
     other.close()
     assert stored == [False, True]
@@ -155,26 +155,26 @@ def test_a_flow_that_had_failed_is_not_taken_for_committed(postgres: Postgres, p
     store = Store(postgres.url("failed", like=postgres_template))
 
     def go_on() -> None:
-        with store.begin(first=[Asked("SELECT 1", ())]) as tx:
-            tx.answer("slack", "1", "fine", ok=True)
-            tx.answer("slack", "1", "twice", ok=True)
+        with store.begin(first=[Query("SELECT 1", ())]) as tx:
+            tx.save_reply("slack", "1", "fine", ok=True)
+            tx.save_reply("slack", "1", "twice", ok=True)
             with suppress(psycopg.Error):
-                tx.sql.send_ahead()
+                tx.sql.send_pipeline()
                 tx.sql.rows("SELECT 1")
 
     with pytest.raises(Unavailable):
         go_on()
     with store.begin() as tx:
-        assert tx.answered("slack", "1") is None
+        assert tx.find_reply("slack", "1") is None
     store.close()
 
 
 def test_a_question_in_a_long_flow_gets_its_own_answer(postgres: Postgres, postgres_template: str) -> None:
     store = Store(postgres.url("long", like=postgres_template))
-    with store.begin(first=[Asked("SELECT 1", ())]) as tx:
+    with store.begin(first=[Query("SELECT 1", ())]) as tx:
         for once in range(600):
             tx.sql.run("UPDATE seen SET at = ? WHERE once = ?", 1, str(once))
-        seen = tx.answered("slack", "1")
+        seen = tx.find_reply("slack", "1")
     store.close()
 
     assert seen is None
@@ -186,16 +186,16 @@ def test_trouble_in_a_flow_is_not_taken_for_a_fault_of_ours(postgres: Postgres, 
     def be_too_slow() -> None:
         with store.begin() as tx:
             tx.sql.run("SET LOCAL statement_timeout = 50")
-            tx.sql.flow()
+            tx.sql.start_pipeline()
             tx.sql.run("SELECT pg_sleep(5)")
-            tx.answer("slack", "1", "fine", ok=True)
-            tx.answer("slack", "1", "a second time", ok=True)
+            tx.save_reply("slack", "1", "fine", ok=True)
+            tx.save_reply("slack", "1", "a second time", ok=True)
 
     with pytest.raises(Unavailable, match="statement timeout"):
         be_too_slow()
 
     with store.begin() as tx:
-        assert tx.answered("slack", "1") is None
+        assert tx.find_reply("slack", "1") is None
     store.close()
 
 
@@ -203,7 +203,7 @@ def test_looking_forgets_no_statement_that_is_prepared(postgres: Postgres, postg
     store = Store(postgres.url("prepared", like=postgres_template))
     for _ in range(10):
         with store.begin() as tx:
-            tx.answered("slack", "1")
+            tx.find_reply("slack", "1")
         with store.read() as reading:
             reading.ping()
 
@@ -214,9 +214,9 @@ def test_looking_forgets_no_statement_that_is_prepared(postgres: Postgres, postg
     assert prepared >= 1
 
 
-@pytest.mark.parametrize("first", [(), (Asked("SELECT 1", ()),)], ids=["one by one", "in a flow"])
+@pytest.mark.parametrize("first", [(), (Query("SELECT 1", ()),)], ids=["one by one", "in a flow"])
 def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(
-    postgres: Postgres, postgres_template: str, first: tuple[Asked, ...]
+    postgres: Postgres, postgres_template: str, first: tuple[Query, ...]
 ) -> None:
     url = postgres.url("gone", like=postgres_template)
     store = Store(url)
@@ -226,7 +226,7 @@ def test_a_pool_of_connections_that_are_gone_costs_nobody_an_error(
 
     for _ in range(3):
         with store.begin(first=first) as tx:
-            tx.answer("slack", str(tx.now), "fine", ok=True)
+            tx.save_reply("slack", str(tx.now), "fine", ok=True)
         with store.read() as reading:
             reading.ping()
     store.close()

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bot.meters import Meters
+from bot.meters import Metrics
 from bot.ports import Rejected
 from bot.store import ledger
 from bot.store.engine import Store, Unavailable
-from bot.strangers import Strangers
+from bot.strangers import UnauthenticatedRequests
 from tests.paths.edges import Ears
 from tests.paths.web_house import WebHouse
 
@@ -31,7 +31,7 @@ def house(tmp_path: Path, slack: Ears) -> Iterator[WebHouse]:
 
 def on_record(store: Store) -> list[tuple[str, str, dict[str, Any]]]:
     with store.read() as seen:
-        bodies = [json.loads(one.body) for one in ledger.entries(seen.sql, ledger.Wanted())]
+        bodies = [json.loads(one.body) for one in ledger.entries(seen.sql, ledger.EntryFilter())]
     return [(body["code"], body["place"], body["more"]) for body in bodies]
 
 
@@ -61,12 +61,12 @@ def test_a_wrong_token_of_the_api_is_on_record(house: WebHouse) -> None:
 
 def test_what_cannot_be_written_is_kept_for_the_next_time(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(store_url)
-    made = Strangers(store, Meters())
-    made.refused("alertmanager", "auth_invalid")
+    made = UnauthenticatedRequests(store, Metrics())
+    made.count("alertmanager", "auth_invalid")
     with monkeypatch.context() as broken:
         broken.setattr(store, "begin", _down)
         made.record()
-    made.refused("alertmanager", "auth_invalid")
+    made.count("alertmanager", "auth_invalid")
 
     made.record()
 

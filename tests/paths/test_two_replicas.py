@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.ports import Limit
+from bot.ports import RateLimit
 from tests.house import House, alert
 from tests.postgres import Postgres
 
@@ -56,7 +56,7 @@ def test_they_share_a_channels_quota(replicas: tuple[House, House]) -> None:
     for number in range(10):
         replicas[0].hears(alert(fingerprint=str(number), group=str(number)))
     for house in replicas:
-        house.slack.limits = (Limit(count=3, per=timedelta(seconds=60)),)
+        house.slack.limits = (RateLimit(count=3, per=timedelta(seconds=60)),)
 
     at_once(*(lambda house=house: house.drain(house.slack) for house in replicas))
 
@@ -71,5 +71,5 @@ def test_two_people_in_two_chats_ack_at_once_and_one_has_it(replicas: tuple[Hous
         lambda: replicas[1].says("ack 1", place="telegram", once="b"),
     )
 
-    acked = [event for event in replicas[0].story() if event.what == "incident.acked"]
+    acked = [event for event in replicas[0].story() if event.type == "incident.acked"]
     assert [event.by for event in acked] == ["ana"]

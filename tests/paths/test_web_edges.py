@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.meters import Debt
-from bot.ports import Heard, Rejected
+from bot.meters import OutboxSize
+from bot.ports import Rejected, WebhookResponse
 from bot.web import wire
-from bot.web.health import Health
+from bot.web.health import HealthEndpoint
 from tests.paths.edges import Ears, SlowEars, error_of, refusals, refuses, speak
 from tests.paths.web_house import WebHouse, wait_for
 
@@ -29,7 +29,7 @@ def slack() -> Ears:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, slack: Ears) -> Iterator[WebHouse]:
-    owed = [Debt(channel="slack", count=3, oldest_s=12.5)]
+    owed = [OutboxSize(channel="slack", count=3, oldest_s=12.5)]
     with WebHouse(tmp_path_factory.mktemp("api"), channels={"slack": slack}, owed=lambda: owed) as house:
         yield house
 
@@ -65,7 +65,7 @@ def test_what_is_not_http_is_400_and_the_server_stays_up(house: WebHouse, sent: 
 
 
 def test_a_chat_gets_its_bytes_as_they_were_sent_and_answers_as_it_likes(house: WebHouse, slack: Ears) -> None:
-    slack.next = Heard(status=202, body=b"challenge", content_type="text/plain")
+    slack.next = WebhookResponse(status=202, body=b"challenge", content_type="text/plain")
 
     answer = house.http.post("/in/slack", content=b"payload=%7B%7D", headers={"X-Slack-Signature": "v0=ab"})
 
@@ -107,7 +107,7 @@ def test_a_chat_that_breaks_is_503_so_that_it_is_sent_again(house: WebHouse, sla
 
 
 def test_a_large_body_is_refused_before_it_is_held(house: WebHouse, slack: Ears) -> None:
-    slack.next = Heard(body=b"taken")
+    slack.next = WebhookResponse(body=b"taken")
     heard = len(slack.heard)
 
     declared = speak(house.port, b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 524289\r\n\r\n")
@@ -178,7 +178,7 @@ def test_with_the_store_gone_it_lives_is_not_ready_and_says_which_check(tmp_path
 
 def test_what_is_noted_is_told_and_decides_nothing() -> None:
     with ThreadPoolExecutor(2) as threads:
-        health = Health({"store": lambda: None}, noted={"file": lambda: "damaged: event"}, threads=threads)
+        health = HealthEndpoint({"store": lambda: None}, noted={"file": lambda: "damaged: event"}, threads=threads)
         answer = asyncio.run(health.ready())
 
     assert answer.status_code == 200
@@ -194,7 +194,7 @@ def test_a_check_that_hangs_is_a_fault_and_is_not_started_again() -> None:
         return None
 
     with ThreadPoolExecutor(2) as threads:
-        health = Health({"disk": stuck}, threads=threads, within_s=0.02)
+        health = HealthEndpoint({"disk": stuck}, threads=threads, within_s=0.02)
 
         first, second = asyncio.run(health.ready()), asyncio.run(health.ready())
         hang.set()
@@ -275,5 +275,5 @@ def broken_check() -> str | None:
     raise OSError("secret detail")
 
 
-def broken() -> list[Debt]:
+def broken() -> list[OutboxSize]:
     raise OSError("no such database")

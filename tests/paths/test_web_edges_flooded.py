@@ -17,10 +17,10 @@ from time import monotonic
 
 import pytest
 
-from bot.meters import Debt
-from bot.ports import Heard
+from bot.meters import OutboxSize
+from bot.ports import WebhookResponse
 from bot.web import wire
-from bot.web.wire import Seldom, most_open, raise_descriptors
+from bot.web.wire import RateLimitedLog, most_open, raise_descriptors
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
 from tests.paths.edges import Ears, SlowEars, error_of
 from tests.paths.web_house import WebHouse, wait_for
@@ -150,7 +150,7 @@ def test_line_ends_for_ever_are_cut_off(house: WebHouse) -> None:
 
 
 def test_what_follows_the_body_is_no_header(house: WebHouse, slack: Ears) -> None:
-    slack.next = Heard(body=b"taken")
+    slack.next = WebhookResponse(body=b"taken")
     body = b"4\r\nbody\r\n0\r\nX-Slack-Signature: v0=late\r\n\r\n"
 
     answer = told(house.port, b"POST /in/slack" + CHUNKED + body + LAST)
@@ -161,7 +161,7 @@ def test_what_follows_the_body_is_no_header(house: WebHouse, slack: Ears) -> Non
 
 
 def test_a_large_body_is_no_part_of_the_head_that_follows_it(house: WebHouse, slack: Ears) -> None:
-    slack.next = Heard(body=b"taken")
+    slack.next = WebhookResponse(body=b"taken")
     large = b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n" + b"x" * 40000
     with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(large + LAST[:10])
@@ -197,7 +197,7 @@ def test_junk_writes_one_line_a_second_that_tells_of_the_rest(
 
 
 def test_what_is_broken_is_always_told() -> None:
-    seldom = Seldom()
+    seldom = RateLimitedLog()
     error = logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "broken", (), None)
 
     assert [seldom.filter(error) for _ in range(3)] == [True, True, True]
@@ -235,7 +235,7 @@ def test_a_scrape_does_not_wait_for_a_database_that_hangs(tmp_path: Path, monkey
     monkeypatch.setattr("bot.web.metrics._WITHIN_S", 0.05)
     free, asked = threading.Event(), []
 
-    def hang() -> list[Debt]:
+    def hang() -> list[OutboxSize]:
         asked.append(1)
         free.wait(120)  # longer than anybody in this test waits
         return []
@@ -249,7 +249,7 @@ def test_a_scrape_does_not_wait_for_a_database_that_hangs(tmp_path: Path, monkey
 
 
 def test_bodies_of_strangers_are_counted_before_they_are_held(house: WebHouse, slack: Ears, pager: Ears) -> None:
-    slack.next = pager.next = Heard(body=b"taken")
+    slack.next = pager.next = WebhookResponse(body=b"taken")
     stalled = b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n12345678"
     with ExitStack() as held:
         for _ in range(64):
@@ -264,7 +264,7 @@ def test_bodies_of_strangers_are_counted_before_they_are_held(house: WebHouse, s
 
 
 def test_a_chat_that_hangs_holds_up_no_other(tmp_path: Path, pager: Ears) -> None:
-    pager.next = Heard(body=b"taken")
+    pager.next = WebhookResponse(body=b"taken")
     slack = SlowEars("slack")
     with WebHouse(tmp_path, channels={"slack": slack, "pagerduty": pager}) as house, ThreadPoolExecutor(10) as threads:
         asked = [threads.submit(house.http.post, "/in/slack", content=b"x") for _ in range(10)]
@@ -278,7 +278,7 @@ def test_a_chat_that_hangs_holds_up_no_other(tmp_path: Path, pager: Ears) -> Non
 
 
 def test_row_78_a_webhook_too_large_to_be_one_is_taken_and_does_nothing(house: WebHouse, pager: Ears) -> None:
-    pager.next = Heard(status=202, body=b"taken")
+    pager.next = WebhookResponse(status=202, body=b"taken")
     heard = len(pager.heard)
 
     most, more = (house.http.post("/in/pagerduty", content=b"x" * size) for size in (256 * 1024, 256 * 1024 + 1))

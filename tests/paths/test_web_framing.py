@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.ports import Heard
+from bot.ports import WebhookResponse
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
 from tests.paths.edge_house import TOKEN, EdgeHouse
 from tests.paths.edges import Ears, SlowEars
@@ -148,7 +148,7 @@ def test_what_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_read(
 
 @pytest.mark.parametrize("path", [b"/in/slack", b"/livez"])
 def test_whoever_says_no_more_after_the_request_is_answered(house: WebHouse, slack: Ears, path: bytes) -> None:
-    slack.next = Heard(body=b"taken")
+    slack.next = WebhookResponse(body=b"taken")
     head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nword" % path
     with socket.create_connection(("127.0.0.1", house.port), timeout=60) as line:
         line.sendall(head + LAST.replace(b"Connection: close\r\n", b""))

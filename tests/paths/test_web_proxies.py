@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.ports import Heard
+from bot.ports import WebhookResponse
 from tests.paths.edge_house import TOKEN, EdgeHouse
 from tests.paths.edges import Ears
 from tests.paths.proxies import NAMES, Proxy, why_not
@@ -51,7 +51,7 @@ def street(running: Street) -> Street:
     """With an empty ledger, and a chat that has heard nothing."""
     vars(running.edge.ledger).update(vars(type(running.edge.ledger)()))
     running.slack.heard.clear()
-    running.slack.next = Heard(body=b"taken")
+    running.slack.next = WebhookResponse(body=b"taken")
     return running
 
 

@@ -17,10 +17,10 @@ from alembic import command
 from bot.acts import Code
 from bot.book import Freeze, Role, Rule
 from bot.catalog import Service
-from bot.circumstances import When
+from bot.circumstances import Conditions
 from bot.model import Principal, Reply
-from bot.people import Account, Link
-from bot.rules import Rules
+from bot.people import Account, AccountLink
+from bot.rules import AlertRules
 from bot.store import drawn, ledger, links, migrating
 from bot.store.engine import Store
 from tests.house import ANA, NOON, ROLES, SEVERITIES, House, alert
@@ -53,7 +53,7 @@ def many(store_url: str) -> Iterator[House]:
 
 
 def asks(house: House, words: str = "turn prod/api 6") -> str:
-    return handle(house.hears_from("slack", "U1", words).said)
+    return handle(house.hears_from("slack", "U1", words).text)
 
 
 def yes(house: House, account: str, plan: str, *, place: str = "slack") -> Reply:
@@ -116,10 +116,10 @@ def test_a_yes_that_lapsed_before_the_next_one_is_not_counted_and_is_asked_for_a
 
     second = yes(many, "U4", plan)
 
-    assert first.said == f"Approved; 1 more must say `yes {plan}`."
+    assert first.text == f"Approved; 1 more must say `yes {plan}`."
     assert turned(many) == []
-    assert (second.ok, second.shared, second.over) == (True, True, False), "its buttons stay"
-    assert second.said.startswith(f"Approved; 1 more must say `yes {plan}`. {why}")
+    assert (second.ok, second.shared, second.plan_closed) == (True, True, False), "its buttons stay"
+    assert second.text.startswith(f"Approved; 1 more must say `yes {plan}`. {why}")
     assert approvals(many) == ["dan"]
     assert yes(many, "U5", plan).ok
     assert turned(many) == [6]
@@ -156,7 +156,7 @@ def test_what_an_account_is_to_be_told_is_told_in_its_next_answer_where_that_com
     loses_roles("cara")(many)
     yes(many, "U4", plan)
 
-    told_first = yes(many, "U3", plan).said
+    told_first = yes(many, "U3", plan).text
 
     assert told_first.startswith("Your yes to turn prod/api 6 no longer counts: ")
     assert "U3" not in told(many)
@@ -188,7 +188,7 @@ def test_a_yes_of_somebody_who_left_the_slack_group_since_does_not_count(store_u
     second = yes(house, "U4", plan)
 
     assert (first.ok, second.ok, turned(house)) == (True, True, [])
-    assert "The yes of cara no longer counts:" in second.said
+    assert "The yes of cara no longer counts:" in second.text
     house.close()
 
 
@@ -199,7 +199,7 @@ def test_one_slack_account_says_yes_once_under_however_many_ids(many: House) -> 
 
     reply = yes(many, "U3", plan)
 
-    assert reply.said.startswith(f"Approved; 1 more must say `yes {plan}`. The yes of cara no longer counts:")
+    assert reply.text.startswith(f"Approved; 1 more must say `yes {plan}`. The yes of cara no longer counts:")
     assert approvals(many) == ["carla"]
     assert turned(many) == []
 
@@ -211,7 +211,7 @@ def test_two_accounts_that_were_one_persons_are_one_yes(many: House) -> None:
 
     reply = yes(many, "1003", plan, place="telegram")
 
-    assert reply.said.startswith("Your yes does not count: cara said yes from an account of the same person.")
+    assert reply.text.startswith("Your yes does not count: cara said yes from an account of the same person.")
     assert (approvals(many), turned(many)) == (["cara"], [])
 
 
@@ -225,7 +225,7 @@ def test_whoever_asked_does_not_approve_under_another_id(many: House, account: A
     reply = yes(many, account[1], plan, place=account[0])
 
     assert not reply.ok
-    assert "another person must approve" in reply.said or "U1 is anna's now" in reply.said
+    assert "another person must approve" in reply.text or "U1 is anna's now" in reply.text
     assert (approvals(many), turned(many)) == ([], [])
 
 
@@ -237,7 +237,7 @@ def test_an_account_that_was_linked_after_the_plan_was_asked_for_approves_nothin
     reply = yes(many, "7", plan, place="telegram")
     own = yes(many, "U5", plan)
 
-    assert reply.said == (
+    assert reply.text == (
         "Your yes does not count: the telegram account 7 was linked at 2026-11-23 12:01 UTC, after plan"
         f" {plan} was asked for. Plan {plan} is as it was; nothing was done."
     )
@@ -253,7 +253,7 @@ def test_a_yes_from_an_account_that_was_unlinked_since_does_not_count(many: Hous
 
     second = yes(many, "U4", plan)
 
-    assert "The yes of eve no longer counts: the telegram account 7 is nobody's now." in second.said
+    assert "The yes of eve no longer counts: the telegram account 7 is nobody's now." in second.text
     assert turned(many) == []
 
 
@@ -265,13 +265,13 @@ def test_a_yes_from_an_account_that_was_unlinked_and_linked_again_does_not_count
     many.clock.pass_by(minutes=1)
     link(many, "7", "eve")
 
-    assert "the telegram account 7 was linked anew since." in yes(many, "U4", plan).said
+    assert "the telegram account 7 was linked anew since." in yes(many, "U4", plan).text
     assert turned(many) == []
 
 
 def link(house: House, account: str, person: str) -> None:
     with house.store.begin() as tx:
-        links.put(tx, Link(place="telegram", account=account, person=person, at=tx.now, by="slack U9"))
+        links.put(tx, AccountLink(channel="telegram", account=account, person=person, at=tx.now, by="slack U9"))
 
 
 # The asker.
@@ -301,11 +301,11 @@ def test_a_plan_of_somebody_who_may_no_longer_ask_for_it_is_stopped_for_all(
     reply = yes(many, "U4", plan)
     later = yes(many, "U5", plan)
 
-    assert (reply.ok, reply.shared, reply.over) == (False, True, True)
-    assert why in reply.said
-    assert reply.said.endswith(f"Nothing was done. Plan {plan} is stopped.")
-    assert later.said.startswith(f"Plan {plan} was stopped before its run. Nothing was done.")
-    assert many.says("approvals", by=DAN).said == "No plan waits for a yes."
+    assert (reply.ok, reply.shared, reply.plan_closed) == (False, True, True)
+    assert why in reply.text
+    assert reply.text.endswith(f"Nothing was done. Plan {plan} is stopped.")
+    assert later.text.startswith(f"Plan {plan} was stopped before its run. Nothing was done.")
+    assert many.says("approvals", by=DAN).text == "No plan waits for a yes."
     assert turned(many) == []
     assert ("U3" in told(many)) == bool(yeses), "who said yes hears of it"
 
@@ -317,13 +317,13 @@ def test_a_plan_that_needs_more_people_by_todays_rights_is_stopped(many: House) 
 
     reply = yes(many, "U1", plan)
 
-    assert reply.said.startswith(f"Plan {plan} now needs more people to say yes than it was shown with:")
+    assert reply.text.startswith(f"Plan {plan} now needs more people to say yes than it was shown with:")
     assert turned(many) == []
 
 
 # Between the last yes and the call.
 
-DUTY = Role(name="duty", allow=(Rule(do="turn *", when=When(on_call=True, incident=True), approvals=1),))
+DUTY = Role(name="duty", allow=(Rule(do="turn *", when=Conditions(on_call=True, incident=True), approvals=1),))
 
 
 def resolves(house: House) -> object:
@@ -349,7 +349,7 @@ def night(store_url: str) -> Iterator[House]:
     evening = Freeze(
         name="evening", since=NOON + timedelta(minutes=5), until=NOON + timedelta(hours=2), targets=("prod/*",)
     )
-    rules = Rules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
+    rules = AlertRules(severities=SEVERITIES, services=(Service(name="prod/api", match={"service": "api"}),))
     made = House(store_url, roles=(*ROLES, DUTY), freezes=(evening,), rules=rules)
     made.on_call = {"prod/api": ["ana"]}
     made.environments = {"prod/api": "prod"}
@@ -375,12 +375,12 @@ def test_what_ends_a_right_between_the_yes_and_the_intent_stops_the_run(
         reply = yes(night, "U3", plan)
 
     assert not reply.ok
-    assert why in reply.said
+    assert why in reply.text
     assert turned(night) == []
     assert not any("approved_by" in one["more"] for one in record(night)), "no run of it was begun"
-    waits = "The yes of" in reply.said
-    assert reply.over is not waits
-    assert (plan in night.says("approvals", by=DAN).said) == (waits and "cara" in reply.said)
+    waits = "The yes of" in reply.text
+    assert reply.plan_closed is not waits
+    assert (plan in night.says("approvals", by=DAN).text) == (waits and "cara" in reply.text)
 
 
 @_MEANWHILE
@@ -394,11 +394,11 @@ def test_what_ends_a_right_between_the_intent_and_the_call_calls_nothing(
 
     assert night.while_sealing == [], "the intent was sealed"
     assert not reply.ok
-    assert why in reply.said
-    assert reply.said.endswith("Nothing was changed. Say the same words for a new plan.")
+    assert why in reply.text
+    assert reply.text.endswith("Nothing was changed. Say the same words for a new plan.")
     assert turned(night) == []
     assert night.audited()[-1] is Code.FAILED
-    assert "failed: turn prod/api 6" in night.says("runs").said
+    assert "failed: turn prod/api 6" in night.says("runs").text
 
 
 def test_where_nothing_happens_meanwhile_it_runs(night: House) -> None:
@@ -422,8 +422,8 @@ def test_a_plan_that_waits_again_runs_when_the_missing_yes_has_come(night: House
         waits = yes(night, "U3", plan)
     reply = yes(night, "U4", plan)
 
-    assert (waits.ok, waits.over) == (False, False)
-    assert "1 person other than ana must approve" in waits.said
+    assert (waits.ok, waits.plan_closed) == (False, False)
+    assert "1 person other than ana must approve" in waits.text
     assert reply.ok
     assert turned(night) == [6]
 
@@ -441,8 +441,8 @@ def test_a_world_that_moved_shows_no_new_plan_to_somebody_who_may_no_longer(nigh
         patch.setattr(night.dials, "read", meanwhile)
         reply = yes(night, "U3", plan)
 
-    assert "Denied: " in reply.said
-    assert night.says("approvals", by=DAN).said == "No plan waits for a yes."
+    assert "Denied: " in reply.text
+    assert night.says("approvals", by=DAN).text == "No plan waits for a yes."
 
 
 def test_the_record_of_a_run_names_everybody_who_said_yes(many: House) -> None:
@@ -465,7 +465,7 @@ def test_a_yes_of_before_accounts_were_kept_is_asked_for_again(many: House) -> N
 
     reply = yes(many, "U4", plan)
 
-    assert "The yes of cara no longer counts: it was said before it was kept with which account." in reply.said
+    assert "The yes of cara no longer counts: it was said before it was kept with which account." in reply.text
     assert (approvals(many), turned(many)) == (["dan"], [])
 
 
@@ -476,8 +476,8 @@ def test_a_plan_of_before_accounts_were_kept_is_stopped(many: House) -> None:
 
     reply = yes(many, "U3", plan)
 
-    assert reply.over
-    assert "it was said before it was kept with which account." in reply.said
+    assert reply.plan_closed
+    assert "it was said before it was kept with which account." in reply.text
 
 
 # Two at once.
@@ -545,7 +545,7 @@ def test_a_yes_and_the_unlinking_of_the_account_of_another_at_once_never_run_wit
 
 def record(house: House) -> list[dict[str, Any]]:
     with house.store.read() as reading:
-        return [json.loads(one.body) for one in ledger.entries(reading.sql, ledger.Wanted(), limit=1000)]
+        return [json.loads(one.body) for one in ledger.entries(reading.sql, ledger.EntryFilter(), limit=1000)]
 
 
 def more_of(house: House, code: Code) -> dict[str, str]:
@@ -569,14 +569,14 @@ def test_a_database_that_was_filled_before_accounts_were_kept_is_brought_here_wh
 
     with store.begin() as tx:
         found = drawn.plan(tx.sql, "a1")
-        answered = tx.answered("slack", "m1")
+        answered = tx.find_reply("slack", "m1")
     store.close()
-    assert (found.account, [(one.person, one.account, one.had) for one in found.given]) == (
+    assert (found.account, [(one.person, one.account, one.accounts) for one in found.approvals]) == (
         "",
         [("cara", "", frozenset())],
     )
     assert answered is not None
-    assert (answered.said, answered.account) == ("ACK", "")
+    assert (answered.text, answered.account) == ("ACK", "")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

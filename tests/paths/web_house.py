@@ -20,34 +20,36 @@ from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
 
 from bot.channels.console import Console
-from bot.gatehouse import gatehouse
-from bot.gatekeeping import Gatekeeper
+from bot.gatehouse import build_chatops
+from bot.gatekeeping import FlaggerGates
 from bot.intake import Intake
 from bot.integrations.console.settings import ConsoleSettings
-from bot.meters import Debt, Meters
-from bot.model import Alert, Delivered, Kind, Principal, Severity, What
-from bot.owing import Mouth
+from bot.meters import Metrics, OutboxSize
+from bot.model import Alert, AlertBatch, EventType, MessageKind, Principal, Severity
+from bot.owing import Subscription
 from bot.ports import Channel
-from bot.rules import Rules
+from bot.rules import AlertRules
 from bot.settings import Settings
 from bot.settings_people import PersonSettings
 from bot.store import plan_tables, tables
 from bot.store.engine import Store
-from bot.store.reading import Reading
-from bot.store.seals import Seals
-from bot.story import Written
-from bot.strangers import Strangers
-from bot.web.feed import Bell
-from bot.web.flagger import Asks
+from bot.store.reading import Reader
+from bot.store.seals import Sealer
+from bot.story import Committed
+from bot.strangers import UnauthenticatedRequests
+from bot.web.feed import FeedSignal
+from bot.web.flagger import GateClients
 from bot.web.health import Check
-from bot.web.server import Server, build
-from bot.web.wire import Wire
+from bot.web.server import Server, build_web
+from bot.web.wire import HttpProtocol
 
 TOKEN = "a-token-of-the-api"
 LOCAL = Principal(id="local", name="local", roles=frozenset({"admin"}))
 
 #: A chat that is owed things and never delivers, so that the board has something to show as owed.
-MUTE = Mouth(name="slack", kinds=frozenset({Kind.CARD, Kind.LINE}), wants=frozenset(What))
+MUTE = Subscription(
+    name="slack", kinds=frozenset({MessageKind.CARD, MessageKind.LINE}), event_types=frozenset(EventType)
+)
 
 _Found = TypeVar("_Found")
 
@@ -71,7 +73,7 @@ class WebHouse:
         people: Mapping[tuple[str, str], Principal] | None = None,
         channels: Mapping[str, Channel] | None = None,
         checks: Mapping[str, Check] | None = None,
-        owed: Callable[[], Iterable[Debt]] | None = None,
+        owed: Callable[[], Iterable[OutboxSize]] | None = None,
         public_url: str = "http://127.0.0.1:8080",
         console: bool = True,
         api_token: str | None = None,
@@ -80,35 +82,37 @@ class WebHouse:
         self._begun = datetime.now(UTC) - timedelta(minutes=4)
         self._bearer = {"Authorization": f"Bearer {api_token}"} if api_token else {}
         self.store = _open_store(folder)
-        self.bell = Bell()
-        self.meters = Meters()
-        self.strangers = Strangers(self.store, self.meters)
-        self.intake = Intake(self.store, rules=Rules(severities=_SEVERITIES), mouths=[MUTE], told=self._ring)
-        house = gatehouse(
+        self.bell = FeedSignal()
+        self.meters = Metrics()
+        self.strangers = UnauthenticatedRequests(self.store, self.meters)
+        self.intake = Intake(
+            self.store, rules=AlertRules(severities=_SEVERITIES), subscriptions=[MUTE], on_commit=self._ring
+        )
+        house = build_chatops(
             Settings(people=tuple(_listed(people or {}))),
             self.store,
             channels={},
-            mouths=[MUTE],
-            told=self._ring,
-            seal=Seals(self.store).seal_now,
+            subscriptions=[MUTE],
+            on_commit=self._ring,
+            seal=Sealer(self.store).seal_now,
             take=self.intake.take,
         )
-        self.desk = house.gate
+        self.desk = house.dispatcher
         self.console = Console(ConsoleSettings())
-        self.console.aloud = self.bell.say
+        self.console.print_line = self.bell.say
         self.console.start(self.desk)
         self._server = Server(
-            build(
+            build_web(
                 alerts=PlainTextResponse("the intake's own app\n"),
                 store=self.store,
                 channels={**(channels or {}), **({"console": self.console} if console else {})},
                 checks=checks if checks is not None else {"store": self._look},
-                shown={name: channel.healthy for name, channel in (channels or {}).items()},
-                owed=owed or (lambda: ()),
+                shown={name: channel.health_problem for name, channel in (channels or {}).items()},
+                outbox_sizes=owed or (lambda: ()),
                 meters=self.meters,
-                refused=self.strangers.refused,
-                bell=self.bell,
-                flagger=Asks(answer=Gatekeeper(self.store).answer),
+                refused=self.strangers.count,
+                feed_signal=self.bell,
+                flagger=GateClients(answer=FlaggerGates(self.store).answer),
                 public_url=public_url,
                 api_token=SecretStr(api_token) if api_token else None,
                 version="0.1.0",
@@ -145,9 +149,9 @@ class WebHouse:
     def port(self) -> int:
         return urlsplit(self.url).port or 0
 
-    def connections(self) -> list[Wire]:
+    def connections(self) -> list[HttpProtocol]:
         """Those that are open now."""
-        return [one for one in list(self._web.connections) if isinstance(one, Wire)]
+        return [one for one in list(self._web.connections) if isinstance(one, HttpProtocol)]
 
     def under_way(self) -> int:
         """How many requests are being answered."""
@@ -179,7 +183,7 @@ class WebHouse:
             fingerprint=f"{name}-{sorted(labels.items())}"[:64],
             firing=firing,
             labels=told,
-            notes=notes,
+            annotations=notes,
             starts_at=self._begun,
             ends_at=None if firing else datetime.now(UTC),
             link=labels.get("link", ""),
@@ -197,7 +201,7 @@ class WebHouse:
             results.append(result)
             done.set()
 
-        delivered = Delivered(source="alertmanager", group=alerts[0].group, alerts=alerts)
+        delivered = AlertBatch(source="alertmanager", group=alerts[0].group, alerts=alerts)
         self.intake.take(delivered, hear)
         assert done.wait(60), "the intake did not answer"
         assert not isinstance(results[0], Exception), results[0]
@@ -220,12 +224,12 @@ class WebHouse:
         found: dict[str, Any] = self.http.get(f"/api/incidents/{incident_id}", headers=self._bearer).json()
         return found
 
-    def read(self, look: Callable[[Reading], _Found]) -> _Found:
+    def read(self, look: Callable[[Reader], _Found]) -> _Found:
         with self.store.read() as seen:
             return look(seen)
 
-    def _ring(self, _: Written) -> None:
-        self.bell.ring()
+    def _ring(self, _: Committed) -> None:
+        self.bell.notify()
 
     def _look(self) -> str | None:
         with self.store.read() as seen:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.channels import load
-from bot.model import Card, Event, Incident, Kind, Notice, Severity, Status, What
+from bot.channels import load_channel
+from bot.model import Card, Event, EventType, Incident, MessageKind, Notification, Severity, Status
 from bot.ports import Channel, Rejected
 from tests.fakes.door import SmallDoor
 
@@ -44,7 +44,7 @@ def class_of(name: str) -> type[Channel]:
     """The class of a channel: the one that is named after its module."""
     found = [
         thing
-        for word, thing in vars(load(name)).items()
+        for word, thing in vars(load_channel(name)).items()
         if isinstance(thing, type) and word.lower() == name and thing.__module__ == f"bot.channels.{name}"
     ]
     assert len(found) == 1, f"bot/channels/{name}.py needs one class named after it, it has {found}"
@@ -81,35 +81,35 @@ def card(about: Incident, *lines: str) -> Card:
 
 
 def notice(
-    kind: Kind,
+    kind: MessageKind,
     *,
-    what: What | None = None,
+    what: EventType | None = None,
     about: Incident | None = None,
     ref: str | None = None,
     said: str = "Ana has it.",
     key: str = "",
     lines: tuple[str, ...] = (),
-) -> Notice:
+) -> Notification:
     """One delivery. `what` None: a card, which tells no event."""
     about = about or incident()
     event = None
     if what is not None:
-        event = Event(incident_id=about.id, at=NOW, what=what, by="ana", said=said)
-    return Notice(
+        event = Event(incident_id=about.id, at=NOW, type=what, by="ana", text=said)
+    return Notification(
         key=key or f"{about.id}/{kind}/{what}/{about.version}",
         kind=kind,
         incident=about,
         event=event,
         card=card(about, *lines),
         ref=ref,
-        owed_at=NOW,
+        due_at=NOW,
     )
 
 
 def page(
-    what: What, about: Incident | None = None, *, said: str = "Ana has it.", lines: tuple[str, ...] = ()
-) -> Notice:
-    return notice(Kind.PAGE, what=what, about=about, said=said, lines=lines)
+    what: EventType, about: Incident | None = None, *, said: str = "Ana has it.", lines: tuple[str, ...] = ()
+) -> Notification:
+    return notice(MessageKind.PAGE, what=what, about=about, said=said, lines=lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ class Bench(ABC):
         try:
             return self.channel.receive(act.headers, act.body).body.decode()
         except Rejected as refused:
-            return refused.said
+            return refused.message
 
     def standing(self) -> list[str]:
         """Every card or page that stands on the platform now, as its text."""
@@ -173,6 +173,6 @@ class Bench(ABC):
 
 def first(bench: Bench) -> str | None:
     """Deliver the first thing that the channel takes."""
-    if Kind.CARD in bench.channel.kinds:
-        return bench.channel.deliver(notice(Kind.CARD))
-    return bench.channel.deliver(notice(Kind.PAGE, what=What.OPENED))
+    if MessageKind.CARD in bench.channel.kinds:
+        return bench.channel.deliver(notice(MessageKind.CARD))
+    return bench.channel.deliver(notice(MessageKind.PAGE, what=EventType.OPENED))

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
 from bot.integrations.pagerduty.settings import PagerDutySettings
-from bot.model import What
+from bot.model import EventType
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.pagerduty import API_TOKEN, ROUTING_KEY, WEBHOOK_SECRET, FakePagerDuty
 from tests.plugs.contract import INCIDENT, Act, Bench, incident, page
@@ -48,7 +48,7 @@ class PagerDutyBench(Bench):
         return Act(headers=headers, body=body)
 
     def act(self, *, listed: bool, once: str) -> Act:
-        self.channel.deliver(page(What.OPENED))
+        self.channel.deliver(page(EventType.OPENED))
         agent = ("PANA", "Ana") if listed else ("PBOB", "Bob")
         headers, body = self.fake.webhook("incident.acknowledged", PAGE_KEY, agent=agent, event_id=once)
         return Act(headers=headers, body=body)

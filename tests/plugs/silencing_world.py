@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.acting import Matcher, Tools
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
-from bot.tools.alertmanager import Alertmanager
+from bot.tools.alertmanager import AlertmanagerClient
 from tests.e2e.monitoring import Alertmanager as RealAlertmanager
 from tests.e2e.monitoring import why_not
 from tests.fakes.alertmanager import FakeAlertmanager
@@ -60,9 +60,9 @@ class World:
         return [one for one in self.call("GET", "/silences") if one["status"]["state"] != "expired"]
 
 
-def silences(url: str, **more: object) -> Alertmanager:
+def silences(url: str, **more: object) -> AlertmanagerClient:
     section = AlertmanagerSettings.model_validate({"tokens": [SecretStr("x")], "api_url": url, **more})
-    return Alertmanager(section, lambda labels: labels.get("service"))
+    return AlertmanagerClient(section, lambda labels: labels.get("service"))
 
 
 def equal(name: str, value: str) -> Matcher:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.channels.slack import Slack
 from bot.integrations.slack.settings import SlackSettings
-from bot.model import Kind
+from bot.model import MessageKind
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.plugs.contract import INCIDENT, Act, Bench, notice
@@ -39,13 +39,13 @@ class SlackBench(Bench):
         )
 
     def wait_until_it_listens(self) -> None:
-        self.fake.wait(lambda: self.slack.healthy() is None, "a Slack channel that listens")
+        self.fake.wait(lambda: self.slack.health_problem() is None, "a Slack channel that listens")
 
     def genuine(self, body: bytes) -> Act:
         return Act(headers=self.fake.workspace.sign(body, "application/json"), body=body)
 
     def act(self, *, listed: bool, once: str) -> Act:
-        ref = self.channel.deliver(notice(Kind.CARD))
+        ref = self.channel.deliver(notice(MessageKind.CARD))
         assert ref
         self.door.standing["slack", ref] = INCIDENT
         pressed = self.fake.press(f"ack {INCIDENT}", user="U1" if listed else "U2", message=ref)

@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.model import Severity
 from bot.ports import Source
-from bot.sources.alertmanager import Alertmanager
-from bot.sources.sns import Sns
+from bot.sources.alertmanager import AlertmanagerSource
+from bot.sources.sns import SnsSource
 from tests.fakes.sns import TOPIC, alarm, letter
 from tests.plugs.contract import KEY, NOW
 
@@ -44,7 +44,7 @@ def _alert(instance: str, *, status: str, ends_at: str) -> dict[str, Any]:
 
 BENCHES: dict[str, SourceBench] = {
     "alertmanager": SourceBench(
-        build=lambda: Alertmanager(lambda: NOW),
+        build=lambda: AlertmanagerSource(lambda: NOW),
         firing=2,
         ended=1,
         payload={
@@ -65,7 +65,7 @@ BENCHES: dict[str, SourceBench] = {
         },
     ),
     "sns": SourceBench(
-        build=lambda: Sns(lambda: NOW, topics=[TOPIC], severity={"alarms/*": Severity.CRITICAL}),
+        build=lambda: SnsSource(lambda: NOW, topics=[TOPIC], severity={"alarms/*": Severity.CRITICAL}),
         firing=1,
         ended=0,
         headers={"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"},

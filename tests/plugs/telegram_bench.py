@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
-from bot.channels.telegram_bot import Bot
+from bot.channels.telegram_bot import TelegramApi
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import Kind
+from bot.model import MessageKind
 from bot.ports import Rejected
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
@@ -52,7 +52,7 @@ class TelegramBench(Bench):
 
     def act(self, *, listed: bool, once: str) -> Act:
         words = f"ack {INCIDENT}"
-        ref = self.channel.deliver(notice(Kind.CARD))
+        ref = self.channel.deliver(notice(MessageKind.CARD))
         assert ref
         self.door.standing["telegram", ref] = INCIDENT
         message_id = int(ref.rpartition(":")[2])
@@ -113,6 +113,6 @@ def open_telegram_polling(patch: pytest.MonkeyPatch) -> Iterator[TelegramBench]:
 
 @contextmanager
 def _open(patch: pytest.MonkeyPatch, mode: Mode) -> Iterator[TelegramBench]:
-    patch.setattr(Bot._call, "__kwdefaults__", {"within_s": 2.0})
+    patch.setattr(TelegramApi._call, "__kwdefaults__", {"within_s": 2.0})
     with FakeTelegram() as fake:
         yield TelegramBench(fake, mode)

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import Card, Event, Incident, Kind, Notice, Severity, Status, What
-from bot.ports import Door, Rejected
+from bot.model import Card, Event, EventType, Incident, MessageKind, Notification, Severity, Status
+from bot.ports import Gateway, Rejected
 from tests.fakes.telegram import TOKEN, FakeTelegram
 
 CHAT = -1001
@@ -41,7 +41,7 @@ def settings(fake: FakeTelegram, **more: Any) -> TelegramSettings:
 
 
 @contextmanager
-def listening(fake: FakeTelegram, door: Door, **more: Any) -> Iterator[Telegram]:
+def listening(fake: FakeTelegram, door: Gateway, **more: Any) -> Iterator[Telegram]:
     """The channel, started, from when it hears (in mode polling: from its first poll)."""
     channel = Telegram(settings(fake, **more))
     before = opened(fake)
@@ -76,7 +76,9 @@ async def others() -> None:
     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
-def notice(kind: Kind = Kind.CARD, *, ref: str | None = None, said: str = "", **card: Any) -> Notice:
-    event = Event(incident_id=42, at=NOW, what=What.NOTED, by="ana", said=said) if said else None
+def notice(
+    kind: MessageKind = MessageKind.CARD, *, ref: str | None = None, said: str = "", **card: Any
+) -> Notification:
+    event = Event(incident_id=42, at=NOW, type=EventType.NOTED, by="ana", text=said) if said else None
     shown = Card(**{"title": "Disk full", "lines": ("api-1 & api-2 < 5 %",), "buttons": BUTTONS, **card})
-    return Notice(key="42:1", kind=kind, incident=INCIDENT, event=event, card=shown, ref=ref, owed_at=NOW)
+    return Notification(key="42:1", kind=kind, incident=INCIDENT, event=event, card=shown, ref=ref, due_at=NOW)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import Moved, Unsure
+from bot.acting import Conflict, OutcomeUnknown
 from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.ports import Rejected
-from bot.tools.argocd import ArgoCd
+from bot.tools.argocd import ArgoCdClient
 from tests.fakes.argocd import FakeArgoCd
 
 _PAUSE = [
@@ -26,8 +26,8 @@ def fake() -> Iterator[FakeArgoCd]:
         yield made
 
 
-def tool(fake: FakeArgoCd, token: str = "argo-token") -> ArgoCd:
-    return ArgoCd(ArgoCdSettings(url=fake.url, token=SecretStr(token)))
+def tool(fake: FakeArgoCd, token: str = "argo-token") -> ArgoCdClient:
+    return ArgoCdClient(ArgoCdSettings(url=fake.url, token=SecretStr(token)))
 
 
 def test_an_application_is_read_whole(fake: FakeArgoCd) -> None:
@@ -115,7 +115,7 @@ def test_what_the_application_is_no_longer_fit_for_has_moved(
     app = fake.put(**spec)
     fake.change(**patch)
 
-    with pytest.raises(Moved, match=said):
+    with pytest.raises(Conflict, match=said):
         tool(fake).roll_back(app, number)
 
 
@@ -123,7 +123,7 @@ def test_an_application_that_is_being_deleted_has_moved(fake: FakeArgoCd) -> Non
     app = fake.put()
     fake.end()
 
-    with pytest.raises(Moved, match="application is deleting"):
+    with pytest.raises(Conflict, match="application is deleting"):
         tool(fake).roll_back(app, 1)
 
 
@@ -160,7 +160,7 @@ def test_a_patch_changes_what_it_names(fake: FakeArgoCd) -> None:
 def test_a_patch_whose_test_fails_changes_nothing_and_has_moved(fake: FakeArgoCd) -> None:
     app = fake.put(syncPolicy={"automated": {"prune": True}})
 
-    with pytest.raises(Moved, match="changed meanwhile"):
+    with pytest.raises(Conflict, match="changed meanwhile"):
         tool(fake).patch(app, _PAUSE)
 
     assert fake.app()["spec"]["syncPolicy"] == {"automated": {"prune": True}}
@@ -177,7 +177,7 @@ def test_a_change_without_an_answer_is_unsure_and_sent_once(fake: FakeArgoCd, ca
         "terminate": lambda: argocd.terminate(app),
     }
 
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         calls[call]()
 
     assert len(fake.received) == 1
@@ -203,5 +203,5 @@ def test_an_operation_in_progress_is_ended(fake: FakeArgoCd) -> None:
 def test_where_nothing_is_in_progress_nothing_is_ended(fake: FakeArgoCd) -> None:
     app = fake.put()
 
-    with pytest.raises(Moved, match="No operation is in progress"):
+    with pytest.raises(Conflict, match="No operation is in progress"):
         tool(fake).terminate(app)

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.clusters import Access, How, Mapped, Ref
+from bot.clusters import ClusterUser, ObjectRef, PatchType, ResourceAccess
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.ports import Rejected
-from bot.tools.cluster import Kubernetes
+from bot.tools.cluster import KubernetesClient
 from bot.workloads import kinds
 from tests.cluster.world import kubeconfig
 from tests.fakes.calls import Call
 from tests.fakes.kubernetes import FakeKubernetes
 
-_API = Ref(kind=kinds.DEPLOYMENT, namespace="shop", name="api")
-_SCALING = Access(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")
+_API = ObjectRef(kind=kinds.DEPLOYMENT, namespace="shop", name="api")
+_SCALING = ResourceAccess(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")
 _SHIPPED = Path(__file__).parents[2] / "deploy" / "kubernetes" / "impersonation.yaml"
-_ANA = Mapped(user="ana@example.com", groups=("sre", "team core, emea"))
+_ANA = ClusterUser(user="ana@example.com", groups=("sre", "team core, emea"))
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def fake() -> Iterator[FakeKubernetes]:
 
 
 @pytest.fixture
-def bot(fake: FakeKubernetes, tmp_path: Path) -> Kubernetes:
-    return Kubernetes("main", ClusterSettings(kubeconfig=str(kubeconfig(fake.url, tmp_path))))
+def bot(fake: FakeKubernetes, tmp_path: Path) -> KubernetesClient:
+    return KubernetesClient("main", ClusterSettings(kubeconfig=str(kubeconfig(fake.url, tmp_path))))
 
 
-def scale(cluster: Kubernetes) -> None:
-    cluster.patch(_API, {"spec": {"replicas": 4}}, how=How.MERGE, by="vakhta-1f", sub="scale")
+def scale(cluster: KubernetesClient) -> None:
+    cluster.patch(_API, {"spec": {"replicas": 4}}, how=PatchType.MERGE, by="vakhta-1f", sub="scale")
 
 
 def in_whose_name(call: Call) -> list[str]:
@@ -52,7 +52,7 @@ def in_whose_name(call: Call) -> list[str]:
 
 
 def test_a_write_in_a_persons_name_carries_each_group_in_a_header_of_its_own(
-    fake: FakeKubernetes, bot: Kubernetes
+    fake: FakeKubernetes, bot: KubernetesClient
 ) -> None:
     scale(bot.acting_as(_ANA))
 
@@ -61,7 +61,7 @@ def test_a_write_in_a_persons_name_carries_each_group_in_a_header_of_its_own(
 
 
 def test_without_the_group_that_may_the_person_may_not_whatever_the_bot_may(
-    fake: FakeKubernetes, bot: Kubernetes
+    fake: FakeKubernetes, bot: KubernetesClient
 ) -> None:
     fake.rights.grant("vakhta", "patch", "deployments.apps/scale")
 
@@ -81,7 +81,7 @@ def test_without_the_group_that_may_the_person_may_not_whatever_the_bot_may(
     ],
 )
 def test_the_bot_is_nobody_whom_the_cluster_does_not_let_it_be(
-    fake: FakeKubernetes, bot: Kubernetes, person: Mapped, named: str
+    fake: FakeKubernetes, bot: KubernetesClient, person: ClusterUser, named: str
 ) -> None:
     with pytest.raises(Rejected, match=named):
         scale(bot.acting_as(person))
@@ -90,12 +90,12 @@ def test_the_bot_is_nobody_whom_the_cluster_does_not_let_it_be(
 
 
 def test_the_shipped_role_lets_the_bot_be_the_people_it_names_and_no_one_else(
-    fake: FakeKubernetes, bot: Kubernetes
+    fake: FakeKubernetes, bot: KubernetesClient
 ) -> None:
     account = "system:serviceaccount:vakhta:vakhta"
     fake.rights.users = {"k8s-token": account}
     fake.rights.apply(yaml.safe_load_all(_SHIPPED.read_text()))
-    ana = Mapped(user="ana@example.com", groups=("sre",))
+    ana = ClusterUser(user="ana@example.com", groups=("sre",))
     fake.rights.grant("group:sre", "patch", "deployments.apps/scale")
 
     scale(bot.acting_as(ana))
@@ -105,7 +105,7 @@ def test_the_shipped_role_lets_the_bot_be_the_people_it_names_and_no_one_else(
     assert fake.now("Deployment", "api")["spec"]["replicas"] == 4
 
 
-def test_what_is_read_is_read_in_the_bots_own_name(fake: FakeKubernetes, bot: Kubernetes) -> None:
+def test_what_is_read_is_read_in_the_bots_own_name(fake: FakeKubernetes, bot: KubernetesClient) -> None:
     ana = bot.acting_as(_ANA)
 
     found = ana.get(_API)
@@ -115,7 +115,7 @@ def test_what_is_read_is_read_in_the_bots_own_name(fake: FakeKubernetes, bot: Ku
     assert [in_whose_name(call) for call in fake.received] == [[], []]
 
 
-def test_whether_one_may_is_asked_for_whoever_would_write(bot: Kubernetes) -> None:
+def test_whether_one_may_is_asked_for_whoever_would_write(bot: KubernetesClient) -> None:
     assert (bot.allowed(_SCALING), bot.acting_as(_ANA).allowed(_SCALING)) == (False, True)
 
 
@@ -123,45 +123,45 @@ def test_whether_one_may_is_asked_for_whoever_would_write(bot: Kubernetes) -> No
     ("groups", "may"), [(("sre",), False), (("team core, emea",), True), (("sre", "team core, emea"), True)]
 )
 def test_whether_a_person_may_is_answered_of_the_user_and_all_groups(
-    fake: FakeKubernetes, bot: Kubernetes, groups: tuple[str, ...], *, may: bool
+    fake: FakeKubernetes, bot: KubernetesClient, groups: tuple[str, ...], *, may: bool
 ) -> None:
-    asked = bot.granted(replace(_ANA, groups=groups), _SCALING)
+    asked = bot.allowed_for(replace(_ANA, groups=groups), _SCALING)
 
     assert asked is may
     assert in_whose_name(fake.received[-1]) == []
 
 
-def test_what_everybody_known_may_a_person_may_too(fake: FakeKubernetes, bot: Kubernetes) -> None:
+def test_what_everybody_known_may_a_person_may_too(fake: FakeKubernetes, bot: KubernetesClient) -> None:
     fake.rights.grant("group:system:authenticated", "patch", "deployments.apps/scale")
 
-    assert bot.granted(replace(_ANA, groups=()), _SCALING)
+    assert bot.allowed_for(replace(_ANA, groups=()), _SCALING)
     assert fake.received[-1].fields["spec"]["groups"] == ["system:authenticated"]  # type: ignore[index]
 
 
 def test_a_person_is_asked_about_by_the_bot_also_where_it_writes_in_their_name(
-    fake: FakeKubernetes, bot: Kubernetes
+    fake: FakeKubernetes, bot: KubernetesClient
 ) -> None:
-    assert bot.acting_as(_ANA).granted(_ANA, _SCALING)
+    assert bot.acting_as(_ANA).allowed_for(_ANA, _SCALING)
     assert in_whose_name(fake.received[-1]) == []
 
 
-def test_a_bot_that_may_not_ask_about_people_is_told_so(fake: FakeKubernetes, bot: Kubernetes) -> None:
+def test_a_bot_that_may_not_ask_about_people_is_told_so(fake: FakeKubernetes, bot: KubernetesClient) -> None:
     fake.rights.denied["vakhta"] = {("create", "subjectaccessreviews")}
 
     with pytest.raises(Rejected, match=r"cannot create resource \"subjectaccessreviews\".* Nothing was done"):
-        bot.granted(_ANA, _SCALING)
+        bot.allowed_for(_ANA, _SCALING)
 
 
 @pytest.mark.parametrize("trouble", [{"status": 503}, {"reset": True}])
 def test_a_question_that_is_not_answered_is_asked_again_and_refused_in_the_end(
-    fake: FakeKubernetes, bot: Kubernetes, trouble: dict[str, int]
+    fake: FakeKubernetes, bot: KubernetesClient, trouble: dict[str, int]
 ) -> None:
     fake.answer_next(**trouble)  # type: ignore[arg-type]
-    once = bot.granted(_ANA, _SCALING)
+    once = bot.allowed_for(_ANA, _SCALING)
     fake.answer_next(**trouble, times=3)  # type: ignore[arg-type]
 
     with pytest.raises(Rejected, match="Nothing was done"):
-        bot.granted(_ANA, _SCALING)
+        bot.allowed_for(_ANA, _SCALING)
 
     assert once
     assert len(fake.received) == 5
@@ -169,9 +169,9 @@ def test_a_question_that_is_not_answered_is_asked_again_and_refused_in_the_end(
 
 @pytest.mark.parametrize("trouble", [{"status": 500}, {"reset": True}])
 def test_a_dry_run_without_an_answer_has_done_nothing(
-    fake: FakeKubernetes, bot: Kubernetes, trouble: dict[str, int]
+    fake: FakeKubernetes, bot: KubernetesClient, trouble: dict[str, int]
 ) -> None:
     fake.answer_next(**trouble)  # type: ignore[arg-type]
 
     with pytest.raises(Rejected, match="Nothing was done"):
-        bot.patch(_API, {"spec": {"replicas": 4}}, how=How.MERGE, by="vakhta-plan", dry=True)
+        bot.patch(_API, {"spec": {"replicas": 4}}, how=PatchType.MERGE, by="vakhta-plan", dry=True)

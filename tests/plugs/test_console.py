@@ -6,7 +6,7 @@ import pytest
 
 from bot.channels.console import Console
 from bot.integrations.console.settings import ConsoleSettings
-from bot.ports import Speaks, Undelivered
+from bot.ports import Messenger, Undelivered
 
 
 def test_a_line_has_a_name_and_the_next_one_may_take_its_place() -> None:
@@ -17,19 +17,19 @@ def test_a_line_has_a_name_and_the_next_one_may_take_its_place() -> None:
         said.append((name, text))
         return True
 
-    console.aloud = aloud
+    console.print_line = aloud
 
-    first = console.say("1 of 2 is done", "log")
-    again = console.say("2 of 2 are done", "log", instead_of=first)
-    other = console.say("something else", None)
+    first = console.post("1 of 2 is done", "log")
+    again = console.post("2 of 2 are done", "log", instead_of=first)
+    other = console.post("something else", None)
 
-    assert isinstance(console, Speaks)
+    assert isinstance(console, Messenger)
     assert said == [(first, "1 of 2 is done"), (first, "2 of 2 are done"), (other, "something else")]
     assert again == first != other
 
 
 def test_while_no_board_is_open_a_line_is_not_delivered_and_may_be_later() -> None:
     with pytest.raises(Undelivered) as caught:
-        Console(ConsoleSettings()).say("prod/api is at 6.", "log")
+        Console(ConsoleSettings()).post("prod/api is at 6.", "log")
 
     assert not caught.value.permanent

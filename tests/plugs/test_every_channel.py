@@ -14,9 +14,9 @@ from typing import get_args
 import pytest
 
 from bot import channels
-from bot.channels import load, names
-from bot.model import CONSOLE, STORY, Kind, Status, What
-from bot.ports import Limit, Rejected, Undelivered
+from bot.channels import channel_names, load_channel
+from bot.model import CONSOLE, TIMELINE_EVENTS, EventType, MessageKind, Status
+from bot.ports import RateLimit, Rejected, Undelivered
 from bot.section import ChannelSection
 from bot.settings import channels_known
 from bot.settings_people import PersonSettings
@@ -26,27 +26,27 @@ from tests.plugs.contract import TEXTS, Bench, class_of, first, incident, notice
 
 pytestmark = pytest.mark.waits
 
-TAKERS = {kind: [name for name in names() if kind in class_of(name).kinds] for kind in Kind}
-SENDERS = [name for name in names() if class_of(name).kinds]
+TAKERS = {kind: [name for name in channel_names() if kind in class_of(name).kinds] for kind in MessageKind}
+SENDERS = [name for name in channel_names() if class_of(name).kinds]
 
-every_channel = pytest.mark.parametrize("bench", names(), indirect=True)
+every_channel = pytest.mark.parametrize("bench", channel_names(), indirect=True)
 every_sender = pytest.mark.parametrize("bench", SENDERS, indirect=True)
-every_card_taker = pytest.mark.parametrize("bench", TAKERS[Kind.CARD], indirect=True)
-every_line_taker = pytest.mark.parametrize("bench", TAKERS[Kind.LINE], indirect=True)
-every_pager = pytest.mark.parametrize("bench", TAKERS[Kind.PAGE], indirect=True)
+every_card_taker = pytest.mark.parametrize("bench", TAKERS[MessageKind.CARD], indirect=True)
+every_line_taker = pytest.mark.parametrize("bench", TAKERS[MessageKind.LINE], indirect=True)
+every_pager = pytest.mark.parametrize("bench", TAKERS[MessageKind.PAGE], indirect=True)
 every_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 
 
 def test_the_four_channels_of_the_product_are_found() -> None:
-    assert {"console", "pagerduty", "slack", "telegram"} <= set(names())
+    assert {"console", "pagerduty", "slack", "telegram"} <= set(channel_names())
 
 
 def test_a_channel_that_does_not_exist_is_told_with_those_that_do() -> None:
     with pytest.raises(LookupError, match=r"no channel 'pagerdooty'.*pagerduty"):
-        load("pagerdooty")
+        load_channel("pagerdooty")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", channel_names())
 def test_a_channel_is_named_as_its_file(name: str) -> None:
     assert class_of(name).name == name
 
@@ -58,7 +58,7 @@ def test_no_channel_knows_another(file: Path) -> None:
 
     others = [name for name in imported if name.strip("_").partition("_")[0] != owner]
 
-    assert owner in names() or owner == "init"
+    assert owner in channel_names() or owner == "init"
     assert others == []
 
 
@@ -66,20 +66,24 @@ def test_no_channel_knows_another(file: Path) -> None:
 def test_what_a_channel_says_about_itself_can_be_relied_on(bench: Bench) -> None:
     channel = bench.channel
 
-    assert all(isinstance(kind, Kind) for kind in channel.kinds)
-    assert all(isinstance(what, What) for what in channel.wants)
-    assert bool(channel.kinds) == bool(channel.wants), "a channel that wants nothing is never owed anything"
-    assert Kind.LINE not in channel.kinds or channel.wants >= STORY
-    assert Kind.LINE not in channel.kinds or Kind.CARD in channel.kinds, "a line stands in a card's thread"
+    assert all(isinstance(kind, MessageKind) for kind in channel.kinds)
+    assert all(isinstance(what, EventType) for what in channel.event_types)
+    assert bool(channel.kinds) == bool(channel.event_types), "a channel that wants nothing is never owed anything"
+    assert MessageKind.LINE not in channel.kinds or channel.event_types >= TIMELINE_EVENTS
+    assert MessageKind.LINE not in channel.kinds or MessageKind.CARD in channel.kinds, (
+        "a line stands in a card's thread"
+    )
     assert bool(channel.kinds) == bool(channel.limits), "the house paces nothing that declares no limit"
-    assert all(isinstance(limit, Limit) and limit.count > 0 and limit.per > timedelta(0) for limit in channel.limits)
+    assert all(
+        isinstance(limit, RateLimit) and limit.count > 0 and limit.per > timedelta(0) for limit in channel.limits
+    )
     assert all(limit.per % timedelta(seconds=1) > SLOW for limit in channel.limits), "no margin over whole seconds"
     assert 1 <= channel.threads <= 16
-    assert not channel.pages or Kind.PAGE in channel.kinds, "who is never paged there was not paged there"
+    assert not channel.pages or MessageKind.PAGE in channel.kinds, "who is never paged there was not paged there"
     assert channel.ignores_above is None or 0 < channel.ignores_above <= inbound._MOST
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", channel_names())
 def test_a_channel_can_be_set_up_and_its_section_tells_its_name(name: str) -> None:
     assert channels_known()[name].called
 
@@ -90,7 +94,7 @@ def test_accounts_are_named_in_the_settings_where_people_have_some_and_only_ther
 
 
 def test_one_channel_alone_is_the_line_on_the_board() -> None:
-    assert [name for name in names() if class_of(name).local] == [CONSOLE]
+    assert [name for name in channel_names() if class_of(name).local] == [CONSOLE]
 
 
 @pytest.mark.parametrize(("name", "kind"), channels_known().items())
@@ -104,7 +108,7 @@ def test_what_a_mode_needs_is_a_key_of_the_section(name: str, kind: type[Channel
 
 @every_card_taker
 def test_a_first_card_is_posted_and_says_where_it_stands(bench: Bench) -> None:
-    ref = bench.channel.deliver(notice(Kind.CARD))
+    ref = bench.channel.deliver(notice(MessageKind.CARD))
 
     assert ref
     assert len(bench.standing()) == 1
@@ -113,10 +117,10 @@ def test_a_first_card_is_posted_and_says_where_it_stands(bench: Bench) -> None:
 
 @every_card_taker
 def test_a_card_with_a_ref_is_edited_in_place_and_nothing_new_is_posted(bench: Bench) -> None:
-    ref = bench.channel.deliver(notice(Kind.CARD))
+    ref = bench.channel.deliver(notice(MessageKind.CARD))
     later = incident(title="HighLatency prod/api and 9 more", status=Status.ACKED, version=2)
 
-    again = bench.channel.deliver(notice(Kind.CARD, about=later, ref=ref))
+    again = bench.channel.deliver(notice(MessageKind.CARD, about=later, ref=ref))
 
     assert again == ref
     assert len(bench.standing()) == 1
@@ -125,9 +129,9 @@ def test_a_card_with_a_ref_is_edited_in_place_and_nothing_new_is_posted(bench: B
 
 @every_card_taker
 def test_the_same_card_twice_is_harmless(bench: Bench) -> None:
-    ref = bench.channel.deliver(notice(Kind.CARD))
+    ref = bench.channel.deliver(notice(MessageKind.CARD))
 
-    refs = [bench.channel.deliver(notice(Kind.CARD, ref=ref)) for _ in range(2)]
+    refs = [bench.channel.deliver(notice(MessageKind.CARD, ref=ref)) for _ in range(2)]
 
     assert refs == [ref, ref]
     assert len(bench.standing()) == 1
@@ -135,11 +139,11 @@ def test_the_same_card_twice_is_harmless(bench: Bench) -> None:
 
 @every_line_taker
 def test_a_line_lands_in_the_thread_of_its_card(bench: Bench) -> None:
-    ref = bench.channel.deliver(notice(Kind.CARD))
+    ref = bench.channel.deliver(notice(MessageKind.CARD))
     assert ref
 
     for said in ("Ana has it.", "Ana: disk is full"):
-        bench.channel.deliver(notice(Kind.LINE, what=What.NOTED, ref=ref, said=said, key=said))
+        bench.channel.deliver(notice(MessageKind.LINE, what=EventType.NOTED, ref=ref, said=said, key=said))
 
     told = bench.thread_of(ref)
     assert len(told) == 2
@@ -150,18 +154,18 @@ def test_a_line_lands_in_the_thread_of_its_card(bench: Bench) -> None:
 
 @every_line_taker
 def test_the_same_line_twice_is_no_error(bench: Bench) -> None:
-    ref = bench.channel.deliver(notice(Kind.CARD))
+    ref = bench.channel.deliver(notice(MessageKind.CARD))
     assert ref
 
     for _ in range(2):
-        bench.channel.deliver(notice(Kind.LINE, what=What.ACKED, ref=ref, key="one"))
+        bench.channel.deliver(notice(MessageKind.LINE, what=EventType.ACKED, ref=ref, key="one"))
 
     assert 1 <= len(bench.thread_of(ref)) <= 2
 
 
 @every_pager
 def test_a_page_twice_is_one_page(bench: Bench) -> None:
-    refs = [bench.channel.deliver(notice(Kind.PAGE, what=What.OPENED)) for _ in range(2)]
+    refs = [bench.channel.deliver(notice(MessageKind.PAGE, what=EventType.OPENED)) for _ in range(2)]
 
     assert refs[0]
     assert refs[0] == refs[1]
@@ -181,8 +185,8 @@ def test_a_page_whose_answer_was_lost_is_still_one_page(bench: Bench) -> None:
 
 @every_pager
 def test_a_resolved_incident_pages_nobody(bench: Bench) -> None:
-    for what in (What.OPENED, What.ACKED, What.RESOLVED):
-        bench.channel.deliver(notice(Kind.PAGE, what=what))
+    for what in (EventType.OPENED, EventType.ACKED, EventType.RESOLVED):
+        bench.channel.deliver(notice(MessageKind.PAGE, what=what))
 
     assert bench.standing() == []
 
@@ -195,7 +199,7 @@ def test_a_provider_that_asks_to_wait_is_told_on_with_how_long(bench: Bench) -> 
     with pytest.raises(Undelivered) as slow:
         first(bench)
 
-    assert slow.value.after == timedelta(seconds=7)
+    assert slow.value.retry_after == timedelta(seconds=7)
     assert not slow.value.permanent
     assert time.monotonic() - began < 7, "the channel waited by itself; that is the house's affair"
 
@@ -244,13 +248,15 @@ def test_an_error_of_this_machine_is_not_permanent(bench: Bench, monkeypatch: py
 def test_whatever_is_in_an_alert_can_be_told(bench: Bench, text: str) -> None:
     about = incident(title=text, service=text or None)
 
-    if Kind.PAGE in bench.channel.kinds:
-        bench.channel.deliver(notice(Kind.PAGE, what=What.OPENED, about=about, said=text, lines=(text,) * 5))
-    if Kind.CARD in bench.channel.kinds:
-        ref = bench.channel.deliver(notice(Kind.CARD, about=about, lines=(text,) * 5))
-        bench.channel.deliver(notice(Kind.CARD, about=about, lines=(text,) * 60, ref=ref))
-    if Kind.LINE in bench.channel.kinds:
-        bench.channel.deliver(notice(Kind.LINE, what=What.NOTED, about=about, ref=ref, said=text))
+    if MessageKind.PAGE in bench.channel.kinds:
+        bench.channel.deliver(
+            notice(MessageKind.PAGE, what=EventType.OPENED, about=about, said=text, lines=(text,) * 5)
+        )
+    if MessageKind.CARD in bench.channel.kinds:
+        ref = bench.channel.deliver(notice(MessageKind.CARD, about=about, lines=(text,) * 5))
+        bench.channel.deliver(notice(MessageKind.CARD, about=about, lines=(text,) * 60, ref=ref))
+    if MessageKind.LINE in bench.channel.kinds:
+        bench.channel.deliver(notice(MessageKind.LINE, what=EventType.NOTED, about=about, ref=ref, said=text))
 
     assert len(bench.standing()) == 1
     assert bench.pinged() == []
@@ -269,7 +275,7 @@ def test_no_secret_shows_in_an_error_a_repr_or_the_log(bench: Bench, caplog: pyt
         first(bench)
         with pytest.raises(Rejected) as refused:
             bench.channel.receive({}, b"{}")
-        seen.append(refused.value.said)
+        seen.append(refused.value.message)
     seen.append(caplog.text)
 
     assert bench.secrets

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.channels import names
-from bot.ports import Heard, Rejected
+from bot.channels import channel_names
+from bot.ports import Rejected, WebhookResponse
 from tests.fakes.door import ANA
 from tests.plugs.benches import BENCHES
 from tests.plugs.contract import Bench, first
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.waits
 #: The benches of `benches.py` that try another way of listening.
 OTHER_WAYS = ("slack in socket mode", "telegram polling")
 
-every_channel = pytest.mark.parametrize("bench", names(), indirect=True)
+every_channel = pytest.mark.parametrize("bench", channel_names(), indirect=True)
 one_bench_for_all_examples = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 headers_of_somebody = st.dictionaries(
     st.sampled_from(
@@ -70,12 +70,12 @@ def test_a_button_pressed_by_somebody_listed_is_one_ask_though_it_was_told_twice
 
     heard = [bench.channel.receive(sent.headers, sent.body) for _ in range(2)]
 
-    assert all(isinstance(one, Heard) and 200 <= one.status < 300 for one in heard)
+    assert all(isinstance(one, WebhookResponse) and 200 <= one.status < 300 for one in heard)
     (ask,) = bench.door.wait_for_asks(1)
-    assert ask.words == "ack 42"
+    assert ask.text == "ack 42"
     assert ask.by == ANA
-    assert ask.place == bench.channel.name
-    assert ask.once
+    assert ask.channel == bench.channel.name
+    assert ask.idempotency_key
 
 
 @every_channel
@@ -97,7 +97,7 @@ def test_somebody_who_is_not_listed_is_refused_and_told_why(bench: Bench) -> Non
     assert len(bench.door.unknown) == (1 if bench.links else 0), "the house is asked, so that it is on record"
 
 
-@pytest.mark.parametrize("bench", [*names(), *OTHER_WAYS], indirect=True)
+@pytest.mark.parametrize("bench", [*channel_names(), *OTHER_WAYS], indirect=True)
 def test_stopping_leaves_no_thread_and_can_be_done_twice(bench: Bench) -> None:
     if bench.channel.kinds:
         first(bench)
@@ -111,7 +111,7 @@ def test_stopping_leaves_no_thread_and_can_be_done_twice(bench: Bench) -> None:
             assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("name", [*names(), *OTHER_WAYS])
+@pytest.mark.parametrize("name", [*channel_names(), *OTHER_WAYS])
 def test_it_stops_at_once_also_in_the_midst_of_its_start(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep over the first 30 ms: what is under way when the stop comes is another thing each time."""
     for delay_ms in (0, 2, 5, 10, 15, 20, 30):

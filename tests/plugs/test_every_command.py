@@ -32,16 +32,16 @@ def test_every_file_is_a_command_or_an_action_and_is_called_as_its_file() -> Non
 def test_its_usage_is_what_its_arguments_make_it_and_it_says_what_it_does(command: Command[Any]) -> None:
     assert is_dataclass(command.args)
     assert command.usage == grammar.usage(command.args, command.verb)
-    assert command.says
-    assert command.says[0].islower()
-    assert not command.says.endswith(".")
+    assert command.summary
+    assert command.summary[0].islower()
+    assert not command.summary.endswith(".")
 
 
 @pytest.mark.parametrize("action", commands.actions().values(), ids=lambda one: one.verb)
 def test_an_action_s_usage_is_what_its_arguments_make_it_and_it_has_limits(action: Action[Any]) -> None:
     assert action.usage == grammar.usage(action.args, action.verb)
-    assert action.says[0].islower()
-    assert not action.says.endswith(".")
+    assert action.summary[0].islower()
+    assert not action.summary.endswith(".")
     assert action.limits
 
 
@@ -51,8 +51,8 @@ def test_whatever_follows_it_is_answered_and_breaks_nothing(house: House, comman
 
     reply = house.says(f"{command.verb} {rest}")
 
-    assert reply.said
-    assert reply.ok or "Nothing was done." in reply.said
+    assert reply.text
+    assert reply.ok or "Nothing was done." in reply.text
     assert len(house.incidents()) == 1 + (command.verb == "page" and reply.ok)
 
 
@@ -67,9 +67,9 @@ def test_what_only_reads_changes_nothing_and_what_it_is_refused_tells_its_usage(
     refused = house.says(f'{command.verb} "')
 
     assert not refused.ok
-    assert "Nothing was done." in refused.said
-    assert f"Usage: {command.usage}" in refused.said or command.verb == "link"  # it has to count whatever is no code
-    assert not command.reads or (house.incident(), house.story()) == before
+    assert "Nothing was done." in refused.text
+    assert f"Usage: {command.usage}" in refused.text or command.verb == "link"  # it has to count whatever is no code
+    assert not command.read_only or (house.incident(), house.story()) == before
 
 
 @pytest.mark.parametrize("verb", ["ack", "resolve", "show"])
@@ -83,8 +83,8 @@ def test_talk_that_begins_like_a_command_does_nothing_and_is_told_what_was_not_u
     reply = house.says(f"{verb} {rest}", here=1)
 
     assert not reply.ok
-    assert rest.removeprefix("1 ") in reply.said
-    assert f"Nothing was done. Usage: {verb} <incident>" in reply.said
+    assert rest.removeprefix("1 ") in reply.text
+    assert f"Nothing was done. Usage: {verb} <incident>" in reply.text
     assert house.incident() == before
 
 
@@ -93,13 +93,13 @@ def test_a_note_in_a_thread_may_begin_with_a_number_of_something_else(house: Hou
 
     reply = house.says("note 3 pods restarted", here=1)
 
-    assert (reply.ok, reply.said) == (True, "Noted on incident 1.")
+    assert (reply.ok, reply.text) == (True, "Noted on incident 1.")
 
 
 @pytest.mark.parametrize("lacking", ["plan", "run", "probe", "target", "limits", "risk", "args", "usage"])
 def test_an_action_that_lacks_what_the_gate_needs_is_not_registered(lacking: str) -> None:
     whole = commands.actions()["silence"]
-    names = ("verb", "usage", "says", "args", "risk", "reads", "limits", "target", "plan", "run", "probe")
+    names = ("verb", "usage", "summary", "args", "risk", "read_only", "limits", "target", "plan", "run", "probe")
     parts = {name: getattr(whole, name) for name in names if name != lacking}
 
     with pytest.raises(TypeError, match=rf"is no action: it has no .*{lacking}"):

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.model import Delivered
+from bot.model import AlertBatch
 from bot.ports import Rejected, Source
 from bot.section import plugs_in
 from bot.settings import SourcesSettings
-from bot.sources import find
+from bot.sources import find_sources
 from tests.plugs.contract import TEXTS
 from tests.plugs.source_benches import BENCHES, SourceBench
 
-every_source = pytest.mark.parametrize("name", sorted(find()))
+every_source = pytest.mark.parametrize("name", sorted(find_sources()))
 examples = settings(max_examples=150)
 #: Any JSON at all; the keys are often those that a sender of alerts would use.
 anything = st.recursive(
@@ -45,7 +45,7 @@ def bench_of(name: str) -> SourceBench:
     return BENCHES[name]
 
 
-def read(source: Source, headers: dict[str, str], body: bytes) -> Delivered | Rejected:
+def read(source: Source, headers: dict[str, str], body: bytes) -> AlertBatch | Rejected:
     """What the source makes of it; any other error is the test's to fail with."""
     try:
         return source.read(headers, body)
@@ -53,18 +53,18 @@ def read(source: Source, headers: dict[str, str], body: bytes) -> Delivered | Re
         return rejected
 
 
-def alike(first: Delivered | Rejected, second: Delivered | Rejected) -> bool:
+def alike(first: AlertBatch | Rejected, second: AlertBatch | Rejected) -> bool:
     if isinstance(first, Rejected) and isinstance(second, Rejected):
-        return (first.said, first.code, first.status) == (second.said, second.code, second.status)
+        return (first.message, first.code, first.status) == (second.message, second.code, second.status)
     return first == second
 
 
-def check(name: str, told: Delivered | Rejected) -> None:
+def check(name: str, told: AlertBatch | Rejected) -> None:
     """What holds of every answer, whatever was sent."""
     if isinstance(told, Rejected):
         assert 400 <= told.status < 500
         assert told.status != 429, "Alertmanager gives up on 429, and the page is lost"
-        assert told.said
+        assert told.message
         assert told.code.replace("_", "").isalnum()
         assert told.code == told.code.lower()
         return
@@ -74,17 +74,23 @@ def check(name: str, told: Delivered | Rejected) -> None:
         assert 0 < len(alert.fingerprint) <= 64
         assert alert.starts_at.tzinfo is not None
         assert alert.firing or alert.ends_at is None or alert.ends_at.tzinfo is not None
-        for text in (*alert.labels.keys(), *alert.labels.values(), *alert.notes.values(), alert.link, alert.group):
+        for text in (
+            *alert.labels.keys(),
+            *alert.labels.values(),
+            *alert.annotations.values(),
+            alert.link,
+            alert.group,
+        ):
             assert "\x00" not in text
             text.encode()  # A lone surrogate cannot be stored, and would be an error of ours for ever.
 
 
 def test_the_sources_of_the_product_are_found() -> None:
-    assert {"alertmanager", "sns"} <= set(find())
+    assert {"alertmanager", "sns"} <= set(find_sources())
 
 
 def test_each_source_has_a_section_of_its_name_and_each_section_its_source() -> None:
-    assert set(plugs_in(SourcesSettings)) == set(find())
+    assert set(plugs_in(SourcesSettings)) == set(find_sources())
 
 
 @every_source

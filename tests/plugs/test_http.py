@@ -13,9 +13,9 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import Unsure
+from bot.acting import OutcomeUnknown
 from bot.ports import Rejected
-from bot.tools.http import Api
+from bot.tools.http import HttpApi
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer
 from tests.running import free_port
@@ -44,26 +44,26 @@ def there() -> Iterator[Echo]:
         yield echo
 
 
-def api(url: str, *, timeout: timedelta = _AGES, user: str | None = None, most: int = 1000) -> Api:
-    return Api(url, called="The shop", token=SecretStr(_TOKEN), user=user, timeout=timeout, most=most)
+def api(url: str, *, timeout: timedelta = _AGES, user: str | None = None, most: int = 1000) -> HttpApi:
+    return HttpApi(url, called="The shop", token=SecretStr(_TOKEN), user=user, timeout=timeout, most=most)
 
 
-def look(api: Api) -> object:
-    return api.look("GET", "/things")
+def look(api: HttpApi) -> object:
+    return api.get("GET", "/things")
 
 
-def change(api: Api) -> object:
-    return api.change("POST", "/things", body={"a": 1})
+def change(api: HttpApi) -> object:
+    return api.send("POST", "/things", body={"a": 1})
 
 
-def refused(ask: Callable[[Api], object], of: Api) -> Rejected:
+def refused(ask: Callable[[HttpApi], object], of: HttpApi) -> Rejected:
     with pytest.raises(Rejected) as caught:
         ask(of)
     return caught.value
 
 
 def test_an_answer_is_decoded(there: Echo) -> None:
-    told = api(f"{there.url}/prefix/").look("GET", "/things", query=[("filter", 'a="b & c"'), ("active", "true")])
+    told = api(f"{there.url}/prefix/").get("GET", "/things", query=[("filter", 'a="b & c"'), ("active", "true")])
 
     (call,) = there.received
     assert told == {"ok": True}
@@ -107,13 +107,13 @@ def test_nothing_of_the_environment_is_obeyed(there: Echo, monkeypatch: pytest.M
     ("status", "code"),
     [(400, "refused"), (401, "no_entry"), (403, "no_entry"), (404, "not_found"), (429, "too_many"), (499, "refused")],
 )
-def test_what_is_refused_was_not_done(there: Echo, ask: Callable[[Api], object], status: int, code: str) -> None:
+def test_what_is_refused_was_not_done(there: Echo, ask: Callable[[HttpApi], object], status: int, code: str) -> None:
     there.says = Answer.json("no such\n\tthing", status=status)
 
     error = refused(ask, api(there.url))
 
     assert error.code == code
-    assert error.said == f"The shop refused ({status}): no such thing. Nothing was done."
+    assert error.message == f"The shop refused ({status}): no such thing. Nothing was done."
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_what_is_refused_was_not_done(there: Echo, ask: Callable[[Api], object],
 def test_the_reason_is_shown_as_one_short_line(there: Echo, body: bytes, said: str) -> None:
     there.says = Answer(status=400, body=body)
 
-    assert refused(change, api(there.url)).said == f"The shop refused (400): {said} Nothing was done."
+    assert refused(change, api(there.url)).message == f"The shop refused (400): {said} Nothing was done."
 
 
 def test_no_secret_is_shown_that_the_other_side_repeats(there: Echo) -> None:
     there.says = Answer.json(f"bad token {_TOKEN}, bad password=hunter2hunter2, https://u:hunter2@h/", status=401)
 
-    said = refused(change, api(there.url)).said
+    said = refused(change, api(there.url)).message
 
     assert "bad token [redacted]" in said
     assert "hunter2" not in said
@@ -156,11 +156,11 @@ def test_a_redirect_is_not_followed(there: Echo, status: int) -> None:
 
 
 @pytest.mark.parametrize("ask", [look, change])
-def test_where_nobody_listens_nothing_was_done(ask: Callable[[Api], object]) -> None:
+def test_where_nobody_listens_nothing_was_done(ask: Callable[[HttpApi], object]) -> None:
     error = refused(ask, api(f"http://127.0.0.1:{free_port()}"))
 
     assert error.code == "unreachable"
-    assert error.said.startswith("The shop could not be reached (NewConnectionError). Nothing was done.")
+    assert error.message.startswith("The shop could not be reached (NewConnectionError). Nothing was done.")
 
 
 @pytest.mark.parametrize("url", ["http://no-such-host.invalid", f"http://{'a' * 64}.example", "http://[::1%25no"])
@@ -169,19 +169,19 @@ def test_a_name_that_leads_nowhere_is_unreachable(url: str) -> None:
 
 
 def test_a_token_that_is_no_header_is_not_sent_and_not_shown(there: Echo) -> None:
-    bad = Api(there.url, called="The shop", token=SecretStr("two\nlines"))
+    bad = HttpApi(there.url, called="The shop", token=SecretStr("two\nlines"))
 
     error = refused(change, bad)
 
     assert error.code == "unreachable"
-    assert "lines" not in error.said
+    assert "lines" not in error.message
     assert there.received == []
 
 
 def test_a_server_that_speaks_no_tls_is_not_reached_by_it(there: Echo) -> None:
     https = api(there.url.replace("http:", "https:"), timeout=_BRIEF)
 
-    with pytest.raises((Rejected, Unsure)):
+    with pytest.raises((Rejected, OutcomeUnknown)):
         change(https)
     assert there.received == []
 
@@ -226,11 +226,11 @@ def test_a_change_that_is_not_answered_may_have_been_made_and_is_not_sent_again(
 ) -> None:
     goes_wrong(there)
 
-    with pytest.raises(Unsure) as caught:
+    with pytest.raises(OutcomeUnknown) as caught:
         change(api(there.url, timeout=_BRIEF))
 
-    assert caught.value.said.startswith(said)
-    assert caught.value.said.endswith(" Nobody knows whether it took effect.")
+    assert caught.value.message.startswith(said)
+    assert caught.value.message.endswith(" Nobody knows whether it took effect.")
     assert len(there.received) == 1
 
 
@@ -243,8 +243,8 @@ def test_a_look_that_is_not_answered_did_nothing(
     error = refused(look, api(there.url, timeout=_BRIEF))
 
     assert error.code == code
-    assert error.said.startswith(said)
-    assert "Nothing was done; try again" in error.said
+    assert error.message.startswith(said)
+    assert "Nothing was done; try again" in error.message
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_look_that_is_not_answered_did_nothing(
     ],
 )
 def test_half_an_answer_is_none(given: bytes) -> None:
-    with _listening(lambda end, _: end.sendall(given)) as url, pytest.raises(Unsure):
+    with _listening(lambda end, _: end.sendall(given)) as url, pytest.raises(OutcomeUnknown):
         change(api(url))
 
 
@@ -266,17 +266,17 @@ def test_an_answer_that_never_ends_is_not_waited_for() -> None:
         while not over.wait(0.02):
             end.sendall(b" ")
 
-    with _listening(drip) as url, pytest.raises(Unsure, match="did not finish its answer in time"):
+    with _listening(drip) as url, pytest.raises(OutcomeUnknown, match="did not finish its answer in time"):
         change(api(url, timeout=_BRIEF))
 
 
 def test_a_file_is_taken_as_it_is_and_one_that_is_too_large_is_not_taken(there: Echo) -> None:
     there.says = Answer(body=b"-----BEGIN\xff")
-    taken = api(there.url).fetch("/a.pem")
+    taken = api(there.url).download("/a.pem")
 
     there.says = Answer(body=b"x" * 100_000)
     with pytest.raises(Rejected, match="answered more than 1000 bytes") as caught:
-        api(there.url).fetch("/a.pem")
+        api(there.url).download("/a.pem")
 
     assert taken == b"-----BEGIN\xff"
     assert caught.value.code == "unreadable"
@@ -286,7 +286,7 @@ def test_a_file_is_taken_as_it_is_and_one_that_is_too_large_is_not_taken(there: 
 def test_what_is_not_read_to_its_end_leaves_no_connection_open(there: Echo) -> None:
     there.says = Answer(body=b"x" * 1_000_000)
     with pytest.raises(Rejected):
-        api(there.url).fetch("/a.pem")
+        api(there.url).download("/a.pem")
 
     gc.collect()  # a socket that was left open is a warning here, and warnings are errors
 

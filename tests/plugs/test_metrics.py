@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.integrations.prometheus.settings import MetricsSettings
-from bot.tools.metrics import Prometheus
+from bot.tools.metrics import PrometheusClient
 from tests.e2e.monitoring import Prometheus as RealPrometheus
 from tests.e2e.monitoring import Shop, why_not
 from tests.fakes.prometheus import FakePrometheus
@@ -24,8 +24,8 @@ def fake() -> Iterator[FakePrometheus]:
         yield made
 
 
-def gauge(url: str, **more: object) -> Prometheus:
-    return Prometheus(MetricsSettings.model_validate({"url": url, **more}))
+def gauge(url: str, **more: object) -> PrometheusClient:
+    return PrometheusClient(MetricsSettings.model_validate({"url": url, **more}))
 
 
 @pytest.mark.e2e

@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.access import document
+from bot.access import policy_input
 from bot.acts import Permission
-from bot.book import Book
-from bot.circumstances import Around
+from bot.book import Policy
+from bot.circumstances import Context
 from bot.integrations.opa.settings import OpaSettings
 from bot.model import Principal
-from bot.tools.opa import Opa
+from bot.tools.opa import OpaClient
 from tests.fakes.opa import UNDEFINED, FakeOpa
 from tests.running import free_port
 
-ASKED = document(
+ASKED = policy_input(
     Principal(id="ana", roles=frozenset({"ops"})),
     Permission(verb="scale", target="prod/api"),
-    Book(),
-    Around(now=datetime(2026, 11, 23, 12, tzinfo=UTC), service="prod/api", environment="production"),
+    Policy(),
+    Context(now=datetime(2026, 11, 23, 12, tzinfo=UTC), service="prod/api", environment="production"),
 )
 NEEDED = "Without its yes no action is taken."
 
@@ -33,30 +33,30 @@ def fake() -> Iterator[FakeOpa]:
         yield made
 
 
-def opa(url: str, *, wait: timedelta = timedelta(seconds=5), **more: object) -> Opa:
+def opa(url: str, *, wait: timedelta = timedelta(seconds=5), **more: object) -> OpaClient:
     section = OpaSettings.model_validate({"url": url, **more})
-    return Opa(section.model_copy(update={"timeout": wait}))
+    return OpaClient(section.model_copy(update={"timeout": wait}))
 
 
 @pytest.mark.parametrize("result", [True, {"allow": True}, {"allow": True, "reasons": ["ana may"], "more": 1}])
 def test_a_clear_yes_is_no_objection(fake: FakeOpa, result: object) -> None:
     fake.policy = lambda _: result
 
-    assert opa(fake.url).objection(ASKED) == ""
+    assert opa(fake.url).denial(ASKED) == ""
     assert fake.asked == [json.loads(json.dumps(ASKED))]
 
 
 def test_the_policy_sees_who_wants_what_and_what_is_the_case(fake: FakeOpa) -> None:
     fake.policy = lambda given: given["environment"] != "production" or "oncall" in given["person"]["roles"]
 
-    assert opa(fake.url).objection(ASKED) != ""
-    assert opa(fake.url).objection({**ASKED, "environment": "staging"}) == ""
+    assert opa(fake.url).denial(ASKED) != ""
+    assert opa(fake.url).denial({**ASKED, "environment": "staging"}) == ""
 
 
 def test_a_denial_is_told_with_the_policys_own_reasons_and_its_place_in_the_log(fake: FakeOpa) -> None:
     fake.policy = lambda _: {"allow": False, "reasons": ["prod is closed", "Ask team-core."]}
 
-    assert opa(fake.url).objection(ASKED) == (
+    assert opa(fake.url).denial(ASKED) == (
         "Open Policy Agent denies it: prod is closed. Ask team-core."
         " Its decision 4ca636c1-55e4-417a-b1d8-4aceb67960d1 is in its log."
     )
@@ -66,14 +66,14 @@ def test_a_denial_is_told_with_the_policys_own_reasons_and_its_place_in_the_log(
 def test_a_denial_without_a_reason_says_that(fake: FakeOpa, result: object) -> None:
     fake.policy = lambda _: result
 
-    assert opa(fake.url).objection(ASKED).startswith("Open Policy Agent denies it: no reason given.")
+    assert opa(fake.url).denial(ASKED).startswith("Open Policy Agent denies it: no reason given.")
 
 
 def test_reasons_are_cleaned_and_cut(fake: FakeOpa) -> None:
     token = "a-token-of-the-test"
     fake.policy = lambda _: {"reasons": [f"bad\n\u202e{token}", "x" * 10_000, "three", "four", "five"]}
 
-    said = opa(fake.url, token=token).objection(ASKED)
+    said = opa(fake.url, token=token).denial(ASKED)
 
     assert said.startswith("Open Policy Agent denies it: bad [redacted]. xxx")
     assert "three. And 2 more." in said
@@ -87,7 +87,7 @@ def test_reasons_are_cleaned_and_cut(fake: FakeOpa) -> None:
 def test_what_is_not_clearly_true_is_an_objection(fake: FakeOpa, result: object) -> None:
     fake.policy = lambda _: result
 
-    said = opa(fake.url).objection(ASKED)
+    said = opa(fake.url).denial(ASKED)
 
     assert said == f'Open Policy Agent answered neither true nor {{"allow": true}} at vakhta/decision. {NEEDED}'
 
@@ -96,7 +96,7 @@ def test_an_undefined_document_is_an_objection(fake: FakeOpa) -> None:
     fake.policy = lambda _: UNDEFINED
 
     for asked in (opa(fake.url), opa(fake.url, path="vakhta/decisoin")):
-        assert "has nothing defined at vakhta/deci" in asked.objection(ASKED)
+        assert "has nothing defined at vakhta/deci" in asked.denial(ASKED)
 
 
 GARBAGE = {
@@ -114,7 +114,7 @@ GARBAGE = {
 def test_garbage_is_an_objection(fake: FakeOpa, body: bytes, why: str) -> None:
     fake.answer_next(status=200, body=body)
 
-    said = opa(fake.url).objection(ASKED)
+    said = opa(fake.url).denial(ASKED)
 
     assert why in said
     assert said.endswith(NEEDED)
@@ -124,7 +124,7 @@ def test_garbage_is_an_objection(fake: FakeOpa, body: bytes, why: str) -> None:
 def test_a_refusal_or_a_failure_is_an_objection_even_when_it_says_yes(fake: FakeOpa, status: int) -> None:
     fake.answer_next(status=status, body=b'{"result": true, "message": "eval_builtin_error"}', times=2)
 
-    said = opa(fake.url).objection(ASKED)
+    said = opa(fake.url).denial(ASKED)
 
     assert said.startswith("Open Policy Agent ")
     assert said.endswith(NEEDED)
@@ -134,7 +134,7 @@ def test_a_refusal_or_a_failure_is_an_objection_even_when_it_says_yes(fake: Fake
 def test_an_answer_that_does_not_come_is_not_waited_for(fake: FakeOpa) -> None:
     fake.answer_next(hang=True)
 
-    said = opa(fake.url, wait=timedelta(seconds=0.05)).objection(ASKED)
+    said = opa(fake.url, wait=timedelta(seconds=0.05)).denial(ASKED)
 
     assert said.startswith("Open Policy Agent gave no answer")
     assert said.endswith(NEEDED)
@@ -143,14 +143,14 @@ def test_an_answer_that_does_not_come_is_not_waited_for(fake: FakeOpa) -> None:
 def test_a_cut_or_refused_connection_is_an_objection(fake: FakeOpa) -> None:
     fake.answer_next(reset=True)
 
-    assert opa(fake.url).objection(ASKED).startswith("Open Policy Agent gave no answer")
-    assert "could not be reached" in opa(f"http://127.0.0.1:{free_port()}").objection(ASKED)
+    assert opa(fake.url).denial(ASKED).startswith("Open Policy Agent gave no answer")
+    assert "could not be reached" in opa(f"http://127.0.0.1:{free_port()}").denial(ASKED)
 
 
 def test_the_token_goes_along_and_stands_in_no_objection(fake: FakeOpa) -> None:
     fake.answer_next(status=401, body=b'{"code": "unauthorized", "message": "not a-token-of-the-test"}')
 
-    said = opa(fake.url, token="a-token-of-the-test").objection(ASKED)
+    said = opa(fake.url, token="a-token-of-the-test").denial(ASKED)
 
     assert fake.received[0].headers["authorization"] == "Bearer a-token-of-the-test"
     assert "a-token-of-the-test" not in said

@@ -16,7 +16,7 @@ import pdpyras
 import pytest
 
 from bot.channels.pagerduty import PagerDuty
-from bot.model import Card, Notice, Severity, What
+from bot.model import Card, EventType, Notification, Severity
 from bot.ports import Undelivered
 from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
@@ -48,7 +48,7 @@ def _sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_opened_incident_is_one_alert_under_the_key_alertmanager_would_use(
     fake: FakePagerDuty, channel: PagerDuty
 ) -> None:
-    ref = channel.deliver(page(What.OPENED, said="3 alerts fire."))
+    ref = channel.deliver(page(EventType.OPENED, said="3 alerts fire."))
 
     sent = fake.story[0].event
     assert ref == PAGE_KEY
@@ -62,7 +62,7 @@ def test_an_opened_incident_is_one_alert_under_the_key_alertmanager_would_use(
 
 
 def test_a_page_lives_as_its_incident_does(fake: FakePagerDuty, channel: PagerDuty) -> None:
-    for what in (What.OPENED, What.WORSENED, What.ACKED, What.RESOLVED, What.REOPENED):
+    for what in (EventType.OPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED, EventType.REOPENED):
         channel.deliver(page(what))
 
     assert fake.became() == ["opened", "folded", "acknowledged", "resolved", "opened_again"]
@@ -74,8 +74,8 @@ def test_a_page_sent_again_after_a_lost_answer_folds_into_the_first(fake: FakePa
     fake.answer_next(reset=True, after_effect=True)
 
     with pytest.raises(Undelivered) as lost:
-        channel.deliver(page(What.OPENED))
-    channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     assert not lost.value.permanent
     assert fake.became() == ["opened", "folded"]
@@ -102,9 +102,9 @@ def test_429_is_told_at_once_with_how_long_to_wait(
     fake.answer_next(status=429, retry_after=given)
 
     with pytest.raises(Undelivered) as slow:
-        channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
 
-    assert slow.value.after == waits
+    assert slow.value.retry_after == waits
     assert not slow.value.permanent
     assert len(fake.received) == 1
     assert "Non-transient" not in caplog.text, "pdpyras told it as well"
@@ -115,10 +115,10 @@ def test_trouble_on_their_side_is_worth_another_try(fake: FakePagerDuty, channel
     fake.answer_next(status=status)
 
     with pytest.raises(Undelivered) as failed:
-        channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
 
     assert not failed.value.permanent
-    assert failed.value.after is None
+    assert failed.value.retry_after is None
     assert len(fake.received) == 1
 
 
@@ -129,7 +129,7 @@ def test_an_acceptance_that_cannot_be_read_counts_as_not_arrived(
     fake.answer_next(status=202, body=body)
 
     with pytest.raises(Undelivered) as odd:
-        channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
 
     assert not odd.value.permanent
 
@@ -142,11 +142,11 @@ def test_a_refusal_is_for_good_and_says_it_in_pagerdutys_words(
     fake.answer_next(status=status, body=json.dumps(told).encode())
 
     with pytest.raises(Undelivered) as refused:
-        channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
 
     shown = "".join(traceback.format_exception(refused.value))
     assert refused.value.permanent
-    assert "Event object is invalid 'payload.summary' is blank" in refused.value.said
+    assert "Event object is invalid 'payload.summary' is blank" in refused.value.message
     assert ROUTING_KEY[-4:] not in shown
 
 
@@ -157,14 +157,14 @@ def test_a_refused_routing_key_is_unhealthy_until_it_is_taken_again_and_is_never
     fake.answer_next(status=400, body=json.dumps(told).encode())
 
     with pytest.raises(Undelivered) as refused:
-        channel.deliver(page(What.OPENED))
-    broken = channel.healthy()
-    channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
+    broken = channel.health_problem()
+    channel.deliver(page(EventType.OPENED))
 
-    assert ROUTING_KEY not in refused.value.said
-    assert ROUTING_KEY[-4:] not in refused.value.said
-    assert broken == refused.value.said
-    assert channel.healthy() is None
+    assert ROUTING_KEY not in refused.value.message
+    assert ROUTING_KEY[-4:] not in refused.value.message
+    assert broken == refused.value.message
+    assert channel.health_problem() is None
 
 
 def test_a_key_is_never_sent_on_to_where_a_redirect_points(fake: FakePagerDuty) -> None:
@@ -175,7 +175,7 @@ def test_a_key_is_never_sent_on_to_where_a_redirect_points(fake: FakePagerDuty) 
     with Moved() as moved:
         channel = PagerDuty(section(moved))
         with pytest.raises(Undelivered) as lost:
-            channel.deliver(page(What.OPENED))
+            channel.deliver(page(EventType.OPENED))
         channel.stop()
 
     assert not lost.value.permanent
@@ -187,16 +187,16 @@ def test_nobody_there_is_worth_another_try() -> None:
         channel = PagerDuty(section(gone))
 
     with pytest.raises(Undelivered) as unreachable:
-        channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
 
     assert not unreachable.value.permanent
-    assert "did not answer (ConnectionError)" in unreachable.value.said
+    assert "did not answer (ConnectionError)" in unreachable.value.message
 
 
 def test_only_the_severities_of_the_settings_page(fake: FakePagerDuty) -> None:
     channel = PagerDuty(section(fake, severities=(Severity.CRITICAL, Severity.ERROR)))
 
-    taken = [severity for severity in Severity if channel.takes(incident(severity=severity))]
+    taken = [severity for severity in Severity if channel.accepts(incident(severity=severity))]
 
     assert taken == [Severity.CRITICAL, Severity.ERROR]
 
@@ -207,7 +207,7 @@ def test_what_goes_out_is_one_readable_line_within_pagerdutys_limits(
 ) -> None:
     about = incident(title=text, service=text, truncated=900)
 
-    channel.deliver(page(What.OPENED, about, said=text, lines=(text,) * 200))
+    channel.deliver(page(EventType.OPENED, about, said=text, lines=(text,) * 200))
 
     summary = fake.alerts[0].summary
     assert len(summary) <= 1024
@@ -218,15 +218,15 @@ def test_what_goes_out_is_one_readable_line_within_pagerdutys_limits(
 
 
 def test_a_link_that_is_no_web_address_is_left_out(fake: FakePagerDuty, channel: PagerDuty) -> None:
-    told = page(What.OPENED)
-    bare = Notice(
+    told = page(EventType.OPENED)
+    bare = Notification(
         key="k",
         kind=told.kind,
         incident=told.incident,
         event=told.event,
         card=Card(title="t", link="javascript:alert(1)"),
         ref=None,
-        owed_at=told.owed_at,
+        due_at=told.due_at,
     )
 
     channel.deliver(bare)
@@ -235,10 +235,10 @@ def test_a_link_that_is_no_web_address_is_left_out(fake: FakePagerDuty, channel:
 
 
 def test_four_threads_page_at_once_each_over_its_own_connection(fake: FakePagerDuty, channel: PagerDuty) -> None:
-    pages = [page(What.OPENED, incident(id=number, key=f"group {number}")) for number in range(40)]
+    pages = [page(EventType.OPENED, incident(id=number, key=f"group {number}")) for number in range(40)]
     meeting = threading.Barrier(channel.threads)
 
-    def deliver(some: list[Notice]) -> list[str]:
+    def deliver(some: list[Notification]) -> list[str]:
         meeting.wait(60)
         return [channel.deliver(one) for one in some]
 
@@ -261,13 +261,13 @@ def test_the_fake_refuses_the_event_over_the_limit() -> None:
     with FakePagerDuty(per_minute=3) as fake:
         channel = PagerDuty(section(fake))
         for _ in range(3):
-            channel.deliver(page(What.OPENED))
+            channel.deliver(page(EventType.OPENED))
 
         with pytest.raises(Undelivered) as over:
-            channel.deliver(page(What.OPENED))
+            channel.deliver(page(EventType.OPENED))
         channel.stop()
 
-    assert over.value.after == timedelta(seconds=30)
+    assert over.value.retry_after == timedelta(seconds=30)
     assert fake.window.refused == 1
     assert fake.became() == ["opened", "folded", "folded"]
 
@@ -279,7 +279,7 @@ def test_a_login_in_netrc_is_not_used_and_its_file_not_opened(
     netrc.write_text("machine 127.0.0.1 login mallory password x\n")
     monkeypatch.setenv("NETRC", str(netrc))
 
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     assert "authorization" not in fake.received[0].headers
 
@@ -296,7 +296,7 @@ def test_the_proxy_of_the_environment_is_used_but_for_what_is_excepted(
     monkeypatch.setenv("no_proxy", direct)
 
     with nullcontext() if arrives else pytest.raises(Undelivered, match="did not answer"):
-        channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
 
     assert bool(fake.became()) == arrives
 
@@ -305,9 +305,9 @@ def test_a_last_page_that_failed_is_unhealthy_until_one_arrives(fake: FakePagerD
     fake.answer_next(status=503)
 
     with pytest.raises(Undelivered) as failed:
-        channel.deliver(page(What.OPENED))
-    ill = channel.healthy()
-    channel.deliver(page(What.OPENED))
+        channel.deliver(page(EventType.OPENED))
+    ill = channel.health_problem()
+    channel.deliver(page(EventType.OPENED))
 
-    assert ill == failed.value.said
-    assert channel.healthy() is None
+    assert ill == failed.value.message
+    assert channel.health_problem() is None

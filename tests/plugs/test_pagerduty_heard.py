@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
-from bot.model import Principal, Reply, What
+from bot.model import EventType, Principal, Reply
 from bot.ports import Rejected
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.pagerduty import API_TOKEN, FakePagerDuty
@@ -53,7 +53,7 @@ def reading(fake: FakePagerDuty, door: SmallDoor) -> Iterator[PagerDuty]:
 def test_an_acknowledgement_in_pagerduty_is_asked_for_once_by_the_listed_person(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
 ) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
     headers, body = fake.webhook("incident.acknowledged", PAGE_KEY, event_id="01EVENT")
 
     answers = [channel.receive(headers, body), channel.receive({**headers, "x-webhook-id": "another"}, body)]
@@ -61,7 +61,7 @@ def test_an_acknowledgement_in_pagerduty_is_asked_for_once_by_the_listed_person(
     assert [answer.status for answer in answers] == [202, 202]
     (ask,) = door.asks
     assert len(door.heard) == 2
-    assert (ask.words, ask.by, ask.place, ask.once) == ("ack 42", ANA, "pagerduty", "01EVENT")
+    assert (ask.text, ask.by, ask.channel, ask.idempotency_key) == ("ack 42", ANA, "pagerduty", "01EVENT")
     assert ask.incident_id == INCIDENT
 
 
@@ -69,46 +69,46 @@ def test_a_resolution_in_pagerduty_is_mirrored_with_its_own_time(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
 ) -> None:
     at = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     channel.receive(*fake.webhook("incident.resolved", PAGE_KEY, occurred_at=at))
 
-    assert door.asks[0].words == "resolve 42"
-    assert door.asks[0].said_at == at
+    assert door.asks[0].text == "resolve 42"
+    assert door.asks[0].sent_at == at
 
 
 @pytest.mark.parametrize("told", ["", "yesterday", "2026-11-23T03:00:00", "9999-99-99T00:00:00Z"])
 def test_a_time_that_cannot_be_placed_is_left_out(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor, told: str
 ) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
     _, body = fake.webhook("incident.resolved", PAGE_KEY)
     event = json.loads(body)
     event["event"]["occurred_at"] = told
 
     channel.receive(*fake.sign(json.dumps(event).encode()))
 
-    assert door.asks[0].said_at is None
+    assert door.asks[0].sent_at is None
 
 
 def test_an_acknowledgement_that_comes_after_the_resolution_is_the_houses_to_refuse(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
 ) -> None:
-    channel.deliver(page(What.OPENED))
-    door.answer_next(Reply(said="Done."))
-    door.answer_next(Reply(said="Incident 42 is already resolved.", ok=False))
+    channel.deliver(page(EventType.OPENED))
+    door.answer_next(Reply(text="Done."))
+    door.answer_next(Reply(text="Incident 42 is already resolved.", ok=False))
     channel.receive(*fake.webhook("incident.resolved", PAGE_KEY))
 
     late = channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY))
 
     assert late.status == 202
-    assert [ask.words for ask in door.asks] == ["resolve 42", "ack 42"]
+    assert [ask.text for ask in door.asks] == ["resolve 42", "ack 42"]
 
 
 def test_an_account_that_nobody_listed_is_mirrored_under_its_own_name(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
 ) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY, agent=("PBOB", "Bob\u202e \x00the Builder")))
 
@@ -118,7 +118,7 @@ def test_an_account_that_nobody_listed_is_mirrored_under_its_own_name(
 def test_what_no_person_did_is_asked_for_by_the_machine(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
 ) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
     _, body = fake.webhook("incident.acknowledged", PAGE_KEY)
     by_integration = body.replace(b'"user_reference"', b'"inbound_integration_reference"')
 
@@ -132,41 +132,41 @@ def test_what_no_person_did_is_asked_for_by_the_machine(
 def test_a_note_finds_its_incident_through_the_rest_api(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor
 ) -> None:
-    reading.deliver(page(What.OPENED))
+    reading.deliver(page(EventType.OPENED))
 
     heard = reading.receive(*fake.webhook("incident.annotated", PAGE_KEY, content="  disk is full,\n I clean up\x00 "))
 
     assert heard.body == b"taken"
-    assert door.asks[0].words == "note 42 disk is full, I clean up"
+    assert door.asks[0].text == "note 42 disk is full, I clean up"
 
 
 def test_a_note_without_a_token_is_counted_and_no_more(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor
 ) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     heard = channel.receive(*fake.webhook("incident.annotated", PAGE_KEY, content="hello"))
 
     assert heard.status == 202
-    assert channel.ignored == {"not_ours": 1}
+    assert channel.ignored_by_reason == {"not_ours": 1}
     assert not door.heard
 
 
 def test_an_incident_without_a_key_is_found_by_its_alerts(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor
 ) -> None:
-    reading.deliver(page(What.OPENED))
+    reading.deliver(page(EventType.OPENED))
 
     reading.receive(*fake.webhook("incident.acknowledged", PAGE_KEY, with_key=False))
 
-    assert door.asks[0].words == "ack 42"
+    assert door.asks[0].text == "ack 42"
 
 
 @pytest.mark.parametrize("trouble", [{"status": 500}, {"status": 429}, {"reset": True}])
 def test_pagerduty_is_asked_to_tell_us_again_when_its_own_api_is_down(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor, trouble: dict[str, Any]
 ) -> None:
-    reading.deliver(page(What.OPENED))
+    reading.deliver(page(EventType.OPENED))
     told = fake.webhook("incident.annotated", PAGE_KEY, content="hello")
     fake.answer_next(path="/alerts", **trouble)
 
@@ -175,20 +175,20 @@ def test_pagerduty_is_asked_to_tell_us_again_when_its_own_api_is_down(
     reading.receive(*told)
 
     assert later.value.status == 503
-    assert door.asks[0].words == "note 42 hello"
+    assert door.asks[0].text == "note 42 hello"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_token_that_is_refused_is_no_reason_to_be_told_for_two_days(
     fake: FakePagerDuty, reading: PagerDuty, door: SmallDoor, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    reading.deliver(page(What.OPENED))
+    reading.deliver(page(EventType.OPENED))
     fake.answer_next(path="/alerts", status=status)
 
     heard = reading.receive(*fake.webhook("incident.annotated", PAGE_KEY, content="hello"))
 
     assert heard.status == 202
-    assert (reading.healthy() is None) is (status == 404)
+    assert (reading.health_problem() is None) is (status == 404)
     assert ("check channels.pagerduty.api_token" in caplog.text) is (status != 404)
 
 
@@ -226,7 +226,7 @@ def test_a_genuine_webhook_is_never_refused_whatever_is_in_it(
     heard = reading.receive(*fake.sign(body))
 
     assert heard.status == 202
-    assert reading.ignored == {why: 1}
+    assert reading.ignored_by_reason == {why: 1}
     assert not door.heard
     assert not fake.received
 
@@ -238,17 +238,17 @@ def test_a_genuine_webhook_is_never_refused_whatever_is_in_it(
 def test_what_has_no_meaning_here_yet_is_counted(
     fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor, kind: str
 ) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     heard = channel.receive(*fake.webhook(f"incident.{kind}", PAGE_KEY))
 
     assert heard.status == 202
-    assert channel.ignored["other_event"] == 1
+    assert channel.ignored_by_reason["other_event"] == 1
     assert not door.heard
 
 
 def test_an_event_without_an_id_is_known_by_its_bytes(fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
     _, body = fake.webhook("incident.acknowledged", PAGE_KEY, event_id="01EVENT")
     without = fake.sign(body.replace(b'"id": "01EVENT", ', b'"id": "\\u0000", '))
 
@@ -256,11 +256,11 @@ def test_an_event_without_an_id_is_known_by_its_bytes(fake: FakePagerDuty, chann
     channel.receive(*without)
 
     assert len(door.asks) == 1
-    assert len(door.asks[0].once) == 64
+    assert len(door.asks[0].idempotency_key) == 64
 
 
 def test_a_house_in_trouble_lets_pagerduty_try_again(fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
     told = fake.webhook("incident.acknowledged", PAGE_KEY)
     door.answer_next(ConnectionError("the database is gone"))
 
@@ -274,7 +274,7 @@ def test_a_house_in_trouble_lets_pagerduty_try_again(fake: FakePagerDuty, channe
 
 def test_before_it_is_started_a_genuine_webhook_is_put_off(fake: FakePagerDuty) -> None:
     channel = PagerDuty(section(fake))
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     with pytest.raises(Rejected) as early:
         channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY))

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
-from bot.model import What
+from bot.model import EventType
 from bot.ports import Rejected
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.pagerduty import WEBHOOK_SECRET, FakePagerDuty
@@ -45,7 +45,7 @@ def test_any_of_several_signatures_may_be_made_with_any_of_our_secrets(
     fake.secrets = theirs
     channel = PagerDuty(section(fake, webhook_secrets=tuple(SecretStr(secret) for secret in ours)))
     channel.start(door)
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     heard = channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY))
     channel.stop()
@@ -65,7 +65,7 @@ def test_a_signature_that_is_missing_or_wrong_is_401_and_told_in_the_log(
     caplog: pytest.LogCaptureFixture,
     signature: str | None,
 ) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
     headers, body = fake.webhook("incident.acknowledged", PAGE_KEY)
     forged = {name: line for name, line in headers.items() if name != "x-pagerduty-signature"}
     forged |= {} if signature is None else {"X-PagerDuty-Signature": signature}
@@ -79,7 +79,7 @@ def test_a_signature_that_is_missing_or_wrong_is_401_and_told_in_the_log(
 
 
 def test_the_signature_is_of_the_very_bytes(fake: FakePagerDuty, channel: PagerDuty, door: SmallDoor) -> None:
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
     headers, body = fake.webhook("incident.acknowledged", PAGE_KEY)
 
     with pytest.raises(Rejected):
@@ -91,7 +91,7 @@ def test_the_signature_is_of_the_very_bytes(fake: FakePagerDuty, channel: PagerD
 def test_without_any_secret_nothing_is_genuine(fake: FakePagerDuty, door: SmallDoor) -> None:
     channel = PagerDuty(section(fake, webhook_secrets=()))
     channel.start(door)
-    channel.deliver(page(What.OPENED))
+    channel.deliver(page(EventType.OPENED))
 
     with pytest.raises(Rejected) as refused:
         channel.receive(*fake.webhook("incident.acknowledged", PAGE_KEY))

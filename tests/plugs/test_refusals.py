@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.clusters import How
-from bot.tools.refusals import Meant, read
+from bot.clusters import PatchType
+from bot.tools.refusals import ApiErrorKind, classify
 
 _CONFLICT = (
     'Operation cannot be fulfilled on deployments.apps "api": the object has been modified;'
@@ -30,57 +30,67 @@ _LIMIT = 'pods "api-1" is forbidden: maximum cpu usage per Container is 1, but l
 @pytest.mark.parametrize(
     ("status", "reason", "said", "meant"),
     [
-        (409, "Conflict", _CONFLICT, Meant.MOVED),
+        (409, "Conflict", _CONFLICT, ApiErrorKind.CONFLICT),
         (
             409,
             "Conflict",
             'Operation cannot be fulfilled on Pod "a": the UID in the precondition',
-            Meant.MOVED,
+            ApiErrorKind.CONFLICT,
         ),
-        (409, "Conflict", 'Apply failed with 1 conflict: conflict with "helm": .spec.replicas', Meant.MOVED),
-        (422, "Invalid", _UNFIT, Meant.MOVED),
-        (409, "Conflict", _HOOK, Meant.DENIED),
-        (409, "", _HOOK, Meant.DENIED),
-        (422, "Invalid", _HOOK, Meant.DENIED),
-        (403, "Forbidden", _HOOK, Meant.DENIED),
-        (500, "", _HOOK, Meant.DENIED),
-        (503, "", 'admission webhook "x" denied the request without explanation', Meant.DENIED),
-        (500, "InternalError", f"Internal error occurred: {_HOOK}", Meant.DENIED),
-        (403, "Forbidden", f'deployments.apps "api" is forbidden: {_HOOK}', Meant.DENIED),
-        (422, "Invalid", _POLICY, Meant.DENIED),
-        (403, "Forbidden", _POLICY, Meant.DENIED),
-        (403, "Forbidden", _QUOTA, Meant.DENIED),
-        (403, "Forbidden", _SECURITY, Meant.DENIED),
-        (403, "Forbidden", _LIMIT, Meant.DENIED),
-        (500, "InternalError", _DOWN, Meant.UNASKED),
-        (400, "BadRequest", 'admission webhook "x" does not support dry run', Meant.NO_DRY_RUN),
-        (403, "Forbidden", _RBAC, Meant.NO_ENTRY),
-        (403, "", "", Meant.NO_ENTRY),
-        (401, "Unauthorized", "Unauthorized", Meant.NO_ENTRY),
-        (422, "Invalid", 'Deployment.apps "api" is invalid: spec.replicas: Invalid value: -1', Meant.REFUSED),
-        (422, "Invalid", '"" is invalid: patch: Invalid value: "{}": it cannot be read as a Scale', Meant.REFUSED),
-        (409, "AlreadyExists", 'pods "api" already exists', Meant.REFUSED),
-        (409, "", "", Meant.REFUSED),
-        (429, "TooManyRequests", "too many requests", Meant.REFUSED),
-        (500, "InternalError", "Internal error occurred: etcdserver: leader changed", Meant.UNKNOWN),
-        (500, "InternalError", f"conversion webhook said: {_HOOK}", Meant.UNKNOWN),
-        (504, "Timeout", "Timeout: request did not complete within requested timeout", Meant.UNKNOWN),
-        (503, "", "", Meant.UNKNOWN),
+        (409, "Conflict", 'Apply failed with 1 conflict: conflict with "helm": .spec.replicas', ApiErrorKind.CONFLICT),
+        (422, "Invalid", _UNFIT, ApiErrorKind.CONFLICT),
+        (409, "Conflict", _HOOK, ApiErrorKind.DENIED),
+        (409, "", _HOOK, ApiErrorKind.DENIED),
+        (422, "Invalid", _HOOK, ApiErrorKind.DENIED),
+        (403, "Forbidden", _HOOK, ApiErrorKind.DENIED),
+        (500, "", _HOOK, ApiErrorKind.DENIED),
+        (503, "", 'admission webhook "x" denied the request without explanation', ApiErrorKind.DENIED),
+        (500, "InternalError", f"Internal error occurred: {_HOOK}", ApiErrorKind.DENIED),
+        (403, "Forbidden", f'deployments.apps "api" is forbidden: {_HOOK}', ApiErrorKind.DENIED),
+        (422, "Invalid", _POLICY, ApiErrorKind.DENIED),
+        (403, "Forbidden", _POLICY, ApiErrorKind.DENIED),
+        (403, "Forbidden", _QUOTA, ApiErrorKind.DENIED),
+        (403, "Forbidden", _SECURITY, ApiErrorKind.DENIED),
+        (403, "Forbidden", _LIMIT, ApiErrorKind.DENIED),
+        (500, "InternalError", _DOWN, ApiErrorKind.NOT_AUTHENTICATED),
+        (400, "BadRequest", 'admission webhook "x" does not support dry run', ApiErrorKind.NO_DRY_RUN),
+        (403, "Forbidden", _RBAC, ApiErrorKind.NO_ENTRY),
+        (403, "", "", ApiErrorKind.NO_ENTRY),
+        (401, "Unauthorized", "Unauthorized", ApiErrorKind.NO_ENTRY),
+        (422, "Invalid", 'Deployment.apps "api" is invalid: spec.replicas: Invalid value: -1', ApiErrorKind.REFUSED),
+        (
+            422,
+            "Invalid",
+            '"" is invalid: patch: Invalid value: "{}": it cannot be read as a Scale',
+            ApiErrorKind.REFUSED,
+        ),
+        (409, "AlreadyExists", 'pods "api" already exists', ApiErrorKind.REFUSED),
+        (409, "", "", ApiErrorKind.REFUSED),
+        (429, "TooManyRequests", "too many requests", ApiErrorKind.REFUSED),
+        (500, "InternalError", "Internal error occurred: etcdserver: leader changed", ApiErrorKind.UNKNOWN),
+        (500, "InternalError", f"conversion webhook said: {_HOOK}", ApiErrorKind.UNKNOWN),
+        (504, "Timeout", "Timeout: request did not complete within requested timeout", ApiErrorKind.UNKNOWN),
+        (503, "", "", ApiErrorKind.UNKNOWN),
     ],
 )
-def test_what_an_answer_means_is_told_by_whoever_begins_it(status: int, reason: str, said: str, meant: Meant) -> None:
+def test_what_an_answer_means_is_told_by_whoever_begins_it(
+    status: int, reason: str, said: str, meant: ApiErrorKind
+) -> None:
     told = {"kind": "Status", "status": "Failure", "reason": reason, "message": said, "code": status}
 
-    found = read(status, told, "otherwise", How.STEPS)
+    found = classify(status, told, "otherwise", PatchType.JSON)
 
-    assert (found.meant, found.said) == (meant, said or "otherwise")
+    assert (found.kind, found.message) == (meant, said or "otherwise")
 
 
 def test_a_patch_that_is_no_json_patch_has_no_test_that_could_fail() -> None:
-    assert read(422, {"reason": "Invalid", "message": _UNFIT}, "", How.MERGE).meant is Meant.REFUSED
+    assert classify(422, {"reason": "Invalid", "message": _UNFIT}, "", PatchType.MERGE).kind is ApiErrorKind.REFUSED
 
 
 @pytest.mark.parametrize("told", [None, [], "denied", {"message": 5}, {"message": ["a"]}])
 def test_a_body_that_is_no_status_is_told_by_its_code_alone(told: object) -> None:
-    assert (read(409, told, "Conflict").meant, read(409, told, "Conflict").said) == (Meant.REFUSED, "Conflict")
-    assert read(409, told, "").said == "no reason given"
+    assert (classify(409, told, "Conflict").kind, classify(409, told, "Conflict").message) == (
+        ApiErrorKind.REFUSED,
+        "Conflict",
+    )
+    assert classify(409, told, "").message == "no reason given"

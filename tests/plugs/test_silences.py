@@ -11,13 +11,13 @@ from urllib.error import HTTPError
 
 import pytest
 
-from bot.acting import Matched, Matcher, Unsure
+from bot.acting import MatchedAlert, Matcher, OutcomeUnknown
 from bot.ports import Rejected
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.plugs.silencing_world import WORLDS, World, equal, silences, world_of
 from tests.running import free_port
 
-_API = Matched(title="Slow", severity="critical", service="api")
+_API = MatchedAlert(title="Slow", severity="critical", service="api")
 
 
 @pytest.fixture(params=WORLDS)
@@ -37,7 +37,7 @@ def later() -> datetime:
 
 
 def set_one(world: World, *matchers: Matcher, comment: str = "deploy (vakhta run r1)") -> str:
-    return world.tool.silence(matchers or (equal("service", "api"),), until=later(), by="ana", comment=comment)
+    return world.tool.create(matchers or (equal("service", "api"),), until=later(), by="ana", comment=comment)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_a_silence_would_cover_is_what_the_matchers_match(
     world.fire("Full", severity="nobody-knows")
     world.fire("Over", ended=True, service="api")
 
-    found = world.tool.matched(matchers)
+    found = world.tool.matching_alerts(matchers)
 
     assert sorted(one.title for one in found) == titles
 
@@ -70,9 +70,9 @@ def test_an_alert_is_weighed_and_named_by_its_labels(world: World) -> None:
     world.fire("Slow", service="api", severity="page")
     world.fire("Full", severity="nobody-knows", priority="P1")
 
-    found = world.tool.matched(())
+    found = world.tool.matching_alerts(())
 
-    assert set(found) == {_API, Matched(title="Full", severity="warning", service="")}
+    assert set(found) == {_API, MatchedAlert(title="Full", severity="warning", service="")}
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_any_value_is_matched_as_it_is(world: World, value: str) -> None:
     world.fire("Odd", odd=value)
     world.fire("Even", odd="other")
 
-    found = world.tool.matched([equal("odd", value)])
+    found = world.tool.matching_alerts([equal("odd", value)])
     number = set_one(world, equal("odd", value))
 
     assert [one.title for one in found] == ["Odd"]
-    assert [one.title for one in world.tool.quieted(number)] == ["Odd"]
-    assert [one.matchers for one in world.tool.standing("") if one.id == number] == [(equal("odd", value),)]
+    assert [one.title for one in world.tool.silenced_alerts(number)] == ["Odd"]
+    assert [one.matchers for one in world.tool.active("") if one.id == number] == [(equal("odd", value),)]
 
 
 @pytest.mark.parametrize("op", ["=", "!=", "=~", "!~"])
@@ -95,9 +95,9 @@ def test_a_silence_stands_at_once_as_it_was_said(world: World, op: str) -> None:
     matchers = (equal("alertname", "Slow"), Matcher(name="env", op=op, value="dev|test"))
     until = later()
 
-    number = world.tool.silence(matchers, until=until, by="ana", comment="deploy (vakhta run r1)")
+    number = world.tool.create(matchers, until=until, by="ana", comment="deploy (vakhta run r1)")
 
-    (stands,) = world.tool.standing("(vakhta run r1)")
+    (stands,) = world.tool.active("(vakhta run r1)")
     assert (stands.id, stands.by, stands.comment) == (number, "ana", "deploy (vakhta run r1)")
     assert (stands.matchers, stands.ends_at) == (matchers, until)
     assert world.standing()[0]["status"]["state"] == "active"
@@ -108,8 +108,8 @@ def test_what_is_silenced_is_covered_no_more_and_kept_quiet_by_it(world: World) 
 
     number = set_one(world)
 
-    assert world.tool.matched(()) == []
-    assert world.tool.quieted(number) == [_API]
+    assert world.tool.matching_alerts(()) == []
+    assert world.tool.silenced_alerts(number) == [_API]
 
 
 def test_what_two_silences_cover_is_kept_quiet_by_neither_alone(world: World) -> None:
@@ -117,7 +117,7 @@ def test_what_two_silences_cover_is_kept_quiet_by_neither_alone(world: World) ->
 
     one, other = set_one(world), set_one(world, equal("alertname", "Slow"))
 
-    assert world.tool.quieted(one) == world.tool.quieted(other) == []
+    assert world.tool.silenced_alerts(one) == world.tool.silenced_alerts(other) == []
 
 
 def test_an_ended_silence_stands_no_more_and_is_found_among_the_ended(world: World) -> None:
@@ -126,9 +126,9 @@ def test_an_ended_silence_stands_no_more_and_is_found_among_the_ended(world: Wor
 
     world.tool.expire(number)
 
-    assert world.tool.standing("") == []
-    assert [one.id for one in world.tool.standing("run r1", ended=True)] == [number]
-    assert world.tool.matched(()) == [_API]
+    assert world.tool.active("") == []
+    assert [one.id for one in world.tool.active("run r1", ended=True)] == [number]
+    assert world.tool.matching_alerts(()) == [_API]
 
 
 def test_ending_a_silence_twice_is_as_once(world: World) -> None:
@@ -137,16 +137,16 @@ def test_ending_a_silence_twice_is_as_once(world: World) -> None:
     world.tool.expire(number)
     world.tool.expire(number)
 
-    assert world.tool.standing("") == []
+    assert world.tool.active("") == []
 
 
 def test_a_silence_is_found_by_what_its_comment_holds(world: World) -> None:
     set_one(world, comment="one (vakhta run r1)")
     set_one(world, comment="other (vakhta run r2)")
 
-    assert [one.comment for one in world.tool.standing("run r2")] == ["other (vakhta run r2)"]
-    assert len(world.tool.standing("")) == 2
-    assert world.tool.standing("run r3") == []
+    assert [one.comment for one in world.tool.active("run r2")] == ["other (vakhta run r2)"]
+    assert len(world.tool.active("")) == 2
+    assert world.tool.active("run r3") == []
 
 
 @pytest.mark.parametrize(
@@ -167,16 +167,16 @@ def test_what_alertmanager_refuses_is_told_in_its_words(world: World, matcher: M
 @pytest.mark.parametrize("matcher", [Matcher(name="a-b", op="=", value="x"), Matcher(name="a", op="=~", value="(")])
 def test_a_matcher_that_cannot_be_is_refused_at_the_look(world: World, matcher: Matcher) -> None:
     with pytest.raises(Rejected, match=r"Alertmanager refused \(400\)"):
-        world.tool.matched([matcher])
+        world.tool.matching_alerts([matcher])
 
 
 def test_an_end_that_is_past_is_refused(world: World) -> None:
     with pytest.raises(Rejected, match="end time can't be in the past"):
-        world.tool.silence([equal("a", "b")], until=datetime(2020, 1, 1, tzinfo=UTC), by="ana", comment="x")
+        world.tool.create([equal("a", "b")], until=datetime(2020, 1, 1, tzinfo=UTC), by="ana", comment="x")
 
 
 def test_ending_what_never_was_is_unsure_because_it_answers_as_if_it_broke(world: World) -> None:
-    with pytest.raises(Unsure, match=r"failed \(500\): silence not found"):
+    with pytest.raises(OutcomeUnknown, match=r"failed \(500\): silence not found"):
         world.tool.expire(str(uuid.uuid4()))
 
 
@@ -242,27 +242,27 @@ def test_a_field_that_alertmanager_does_not_have_fails_the_test_that_sends_it() 
 )
 def test_it_says_who_it_is(more: dict[str, str], sent: str) -> None:
     with FakeAlertmanager(authorization=sent) as made:
-        assert silences(made.url, **more).matched(()) == []
+        assert silences(made.url, **more).matching_alerts(()) == []
         with pytest.raises(Rejected, match="Unauthorized") as caught:
-            silences(made.url, api_token="another-token-of-the-test").standing("")
+            silences(made.url, api_token="another-token-of-the-test").active("")
     assert caught.value.code == "no_entry"
-    assert "another" not in caught.value.said
+    assert "another" not in caught.value.message
 
 
 @pytest.mark.parametrize("status", [None, 503])
 def test_a_silence_that_was_not_answered_may_stand_and_is_found_again(fake: World, status: int | None) -> None:
     fake.fake.answer_next(path="/silences", after_effect=True, status=status, reset=status is None)
 
-    with pytest.raises(Unsure, match="Nobody knows whether it took effect"):
+    with pytest.raises(OutcomeUnknown, match="Nobody knows whether it took effect"):
         set_one(fake)
 
-    assert [one.comment for one in fake.tool.standing("(vakhta run r1)")] == ["deploy (vakhta run r1)"]
+    assert [one.comment for one in fake.tool.active("(vakhta run r1)")] == ["deploy (vakhta run r1)"]
     assert len([call for call in fake.fake.received if call.verb == "POST"]) == 1
 
 
 def test_where_nobody_listens_nothing_was_done() -> None:
     with pytest.raises(Rejected, match="could not be reached") as caught:
-        silences(f"http://127.0.0.1:{free_port()}").silence([equal("a", "b")], until=later(), by="ana", comment="x")
+        silences(f"http://127.0.0.1:{free_port()}").create([equal("a", "b")], until=later(), by="ana", comment="x")
     assert caught.value.code == "unreachable"
 
 
@@ -273,13 +273,13 @@ def test_what_no_alertmanager_says_is_refused(fake: World, told: object) -> None
     fake.fake.answer_next(status=200, body=json.dumps(told).encode())
 
     with pytest.raises(Rejected, match="Is api_url the address of an Alertmanager"):
-        fake.tool.standing("")
+        fake.tool.active("")
 
 
 def test_a_yes_without_a_number_is_unsure(fake: World) -> None:
     fake.fake.answer_next(status=200, body=b"{}")
 
-    with pytest.raises(Unsure, match="gave no number"):
+    with pytest.raises(OutcomeUnknown, match="gave no number"):
         set_one(fake)
 
 
@@ -287,8 +287,8 @@ def test_what_is_inhibited_would_be_covered_and_would_not_ring(fake: World) -> N
     fake.fire("Slow", service="api")
     fake.fake.alerts[0].inhibited_by = ["f00"]
 
-    covered = fake.tool.matched(())
+    covered = fake.tool.matching_alerts(())
     number = set_one(fake)
 
     assert len(covered) == 1
-    assert fake.tool.quieted(number) == []
+    assert fake.tool.silenced_alerts(number) == []

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import grammar, silencing
-from bot.acting import Matcher, Moved, Tools, Unsure
-from bot.acts import Ended, Outcome, Plan, Risk
-from bot.kinds import Nothing
+from bot.acting import Conflict, Matcher, OutcomeUnknown, Tools
+from bot.acts import Outcome, Plan, Result, Risk
+from bot.kinds import NoArguments
 from bot.ports import Rejected
-from commands.silence import Args
+from commands.silence import SilenceArgs
 from commands.silence import action as silence
 from commands.silences import action as silences
-from commands.unsilence import Args as Ending
+from commands.unsilence import UnsilenceArgs as Ending
 from commands.unsilence import action as unsilence
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.house import ANA
@@ -28,7 +28,7 @@ from tests.plugs.silencing_world import WORLDS, World, equal, world_of
 from tests.plugs.silencing_world import silences as asked_at
 from tests.running import free_port
 
-_API = Args(matchers=(equal("service", "api"),), held=timedelta(hours=2), because="deploy")
+_API = SilenceArgs(matchers=(equal("service", "api"),), held=timedelta(hours=2), because="deploy")
 
 
 @pytest.fixture(params=WORLDS)
@@ -46,7 +46,7 @@ def fake() -> Iterator[World]:
         yield World(made.url, made)
 
 
-def run(world: World, args: Args = _API, plan: Plan | None = None, *, run: str = "r1") -> Outcome:
+def run(world: World, args: SilenceArgs = _API, plan: Plan | None = None, *, run: str = "r1") -> Outcome:
     return silence.run(args, plan or silence.plan(args, world.tools), run, ANA, world.tools)
 
 
@@ -55,7 +55,7 @@ def end(world: World, args: Ending, plan: Plan) -> Outcome:
 
 
 def ending(outcome: Outcome) -> Ending:
-    verb, _, number = outcome.undo.partition(" ")
+    verb, _, number = outcome.undo_command.partition(" ")
     assert verb == "unsilence"
     return Ending(silence=number)
 
@@ -72,9 +72,9 @@ def test_the_plan_shows_what_would_be_quiet(world: World) -> None:
             "Nor does it tell that they end: their incidents stay as they are until then.",
             "It is undone by `unsilence` and the number that the silence gets.",
         ),
-        radius="2 alerts now, all of api",
-        seen={"covers": '[["Slow", "critical", "api"]]'},
-        private=("covers",),
+        blast_radius="2 alerts now, all of api",
+        preconditions={"covers": '[["Slow", "critical", "api"]]'},
+        hidden=("covers",),
     )
     assert silence.plan(_API, world.tools) == plan
 
@@ -85,7 +85,7 @@ def test_a_silence_of_all_that_fires_says_so(world: World) -> None:
     plan = silence.plan(wide, world.tools)
 
     assert "It covers ALL of what fires now, 3 alerts:" in plan.effect
-    assert plan.radius == "3 alerts now, of api, disk"
+    assert plan.blast_radius == "3 alerts now, of api, disk"
     assert plan.target == "*"
 
 
@@ -93,7 +93,7 @@ def test_a_silence_of_nothing_that_fires_says_so(world: World) -> None:
     plan = silence.plan(replace(_API, matchers=(equal("service", "web"),)), world.tools)
 
     assert "Nothing that fires now is covered." in plan.effect
-    assert plan.radius == "no alert now"
+    assert plan.blast_radius == "no alert now"
 
 
 def test_of_many_kinds_the_worst_are_shown(fake: World) -> None:
@@ -149,7 +149,7 @@ def test_what_names_nothing_is_refused_unasked(matchers: tuple[Matcher, ...]) ->
     ],
 )
 def test_what_names_something_is_not_too_wide(matchers: tuple[Matcher, ...]) -> None:
-    silencing.check_named(matchers)
+    silencing.check_specific(matchers)
 
 
 @pytest.mark.parametrize(
@@ -158,20 +158,20 @@ def test_what_names_something_is_not_too_wide(matchers: tuple[Matcher, ...]) -> 
 )
 def test_a_regular_expression_that_cannot_be_checked_is_refused(value: str) -> None:
     with pytest.raises(Rejected, match="Nothing was done") as caught:
-        silencing.check_named([Matcher(name="alertname", op="=~", value=value)])
+        silencing.check_specific([Matcher(name="alertname", op="=~", value=value)])
     assert caught.value.code == "bad_regex"
 
 
 @pytest.mark.parametrize("name", ["", "a-b", "a:b", "1a", "é", "a b", 'a"', "a\n"])
 def test_what_is_no_label_is_refused(name: str) -> None:
     with pytest.raises(Rejected, match="is not the name of a label") as caught:
-        silencing.check_named([equal(name, "x")])
+        silencing.check_specific([equal(name, "x")])
     assert caught.value.code == "bad_label"
 
 
 @given(st.text(max_size=40))
 def test_whatever_is_written_as_a_regular_expression_is_taken_or_refused(value: str) -> None:
-    takes = silencing.named([Matcher(name="a", op="=~", value=value)])
+    takes = silencing.is_specific([Matcher(name="a", op="=~", value=value)])
 
     assert not (takes and re.fullmatch(value, ""))
 
@@ -182,7 +182,9 @@ def test_a_silence_that_is_too_short_or_too_long_is_refused(held: timedelta) -> 
         silence.plan(replace(_API, held=held), Tools(now=lambda: datetime.now(UTC)))
 
 
-@pytest.mark.parametrize(("action", "args"), [(silence, _API), (unsilence, Ending(silence="x")), (silences, Nothing())])
+@pytest.mark.parametrize(
+    ("action", "args"), [(silence, _API), (unsilence, Ending(silence="x")), (silences, NoArguments())]
+)
 def test_without_an_alertmanager_nothing_is_done(action: object, args: object) -> None:
     with pytest.raises(Rejected, match=r"Set sources\.alertmanager\.api_url"):
         action.plan(args, Tools(now=lambda: datetime.now(UTC)))  # type: ignore[attr-defined]
@@ -204,9 +206,9 @@ def test_the_run_sets_one_silence_that_tells_whose_it_is_and_which_run_it_was(wo
     until = datetime.fromisoformat(stands["endsAt"])
     assert (stands["createdBy"], stands["comment"]) == ("ana", "deploy (vakhta run r1)")
     assert timedelta(0) <= until - before - timedelta(hours=2) < timedelta(minutes=1)
-    assert (outcome.ended, outcome.undo) == (Ended.DONE, f"unsilence {stands['id']}")
-    assert f"until {until:%Y-%m-%d %H:%M} UTC" in outcome.said
-    assert [one.title for one in world.tool.matched(())] == ["Full"]
+    assert (outcome.result, outcome.undo_command) == (Result.DONE, f"unsilence {stands['id']}")
+    assert f"until {until:%Y-%m-%d %H:%M} UTC" in outcome.message
+    assert [one.title for one in world.tool.matching_alerts(())] == ["Full"]
 
 
 def test_without_a_reason_the_comment_is_the_run(world: World) -> None:
@@ -219,7 +221,7 @@ def test_a_new_kind_of_alert_kills_the_plan(world: World) -> None:
     plan = silence.plan(_API, world.tools)
     world.fire("DataLoss", service="api", severity="critical")
 
-    with pytest.raises(Moved, match=r"now also cover DataLoss, critical, api\. Nothing was done"):
+    with pytest.raises(Conflict, match=r"now also cover DataLoss, critical, api\. Nothing was done"):
         run(world, plan=plan)
     assert world.standing() == []
 
@@ -229,7 +231,7 @@ def test_what_became_worse_kills_the_plan(fake: World) -> None:
     plan = silence.plan(_API, fake.tools)
     fake.fire("Slow", service="api", severity="critical")
 
-    with pytest.raises(Moved, match="Slow, critical, api"):
+    with pytest.raises(Conflict, match="Slow, critical, api"):
         run(fake, plan=plan)
 
 
@@ -239,7 +241,7 @@ def test_an_end_and_more_of_the_same_do_not_kill_it(world: World) -> None:
     world.fire("Short", ended=True, service="api", severity="warning")
     world.fire("Slow", service="api", severity="critical", pod="c")
 
-    assert run(world, plan=plan).ended is Ended.DONE
+    assert run(world, plan=plan).result is Result.DONE
 
 
 def reset(world: World) -> None:
@@ -257,12 +259,12 @@ def test_a_silence_nobody_confirmed_is_found_by_its_run_and_not_set_again(
     plan = silence.plan(_API, fake.tools)
     goes_wrong(fake)
 
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         run(fake, plan=plan)
     outcome = silence.probe(_API, plan, "r1", fake.tools)
 
     (stands,) = fake.standing()
-    assert (outcome.ended, outcome.undo) == (Ended.DONE, f"unsilence {stands['id']}")
+    assert (outcome.result, outcome.undo_command) == (Result.DONE, f"unsilence {stands['id']}")
     assert len([call for call in fake.fake.received if call.verb == "POST" and call.path.endswith("/silences")]) == 1
 
 
@@ -270,10 +272,10 @@ def test_a_run_that_never_arrived_is_found_not_to_have(fake: World) -> None:
     plan = silence.plan(_API, fake.tools)
     fake.fake.answer_next(path="/silences", reset=True)
 
-    with pytest.raises(Unsure):
+    with pytest.raises(OutcomeUnknown):
         run(fake, plan=plan)
 
-    assert silence.probe(_API, plan, "r1", fake.tools).ended is Ended.FAILED
+    assert silence.probe(_API, plan, "r1", fake.tools).result is Result.FAILED
     assert fake.standing() == []
 
 
@@ -282,7 +284,7 @@ def test_the_probe_finds_a_silence_that_is_over_by_now(world: World) -> None:
     number = ending(run(world, plan=plan)).silence
     world.tool.expire(number)
 
-    assert silence.probe(_API, plan, "r1", world.tools).ended is Ended.DONE
+    assert silence.probe(_API, plan, "r1", world.tools).result is Result.DONE
 
 
 @pytest.mark.parametrize("because", ["(vakhta run r2)", "(vakhta run r2) and so on"])
@@ -291,8 +293,8 @@ def test_nobody_s_words_pass_for_another_run(world: World, because: str) -> None
 
     run(world, replace(_API, because=because), plan)
 
-    assert silence.probe(_API, plan, "r2", world.tools).ended is Ended.FAILED
-    assert silence.probe(_API, plan, "r1", world.tools).ended is Ended.DONE
+    assert silence.probe(_API, plan, "r2", world.tools).result is Result.FAILED
+    assert silence.probe(_API, plan, "r1", world.tools).result is Result.DONE
 
 
 def test_what_alertmanager_refuses_is_shown_without_secrets(fake: World) -> None:
@@ -302,7 +304,7 @@ def test_what_alertmanager_refuses_is_shown_without_secrets(fake: World) -> None
     with pytest.raises(Rejected) as caught:
         run(fake, plan=plan)
 
-    assert caught.value.said == "Alertmanager refused (400): bad password=[redacted] for it. Nothing was done."
+    assert caught.value.message == "Alertmanager refused (400): bad password=[redacted] for it. Nothing was done."
 
 
 def test_the_end_of_a_silence_shows_what_will_ring_and_lets_it(world: World) -> None:
@@ -315,11 +317,11 @@ def test_the_end_of_a_silence_shows_what_will_ring_and_lets_it(world: World) -> 
     assert plan.effect[1].startswith("It is ana's, until ")
     assert plan.effect[1].endswith("because: deploy (vakhta run r1)")
     assert plan.effect[2:4] == ("2 alerts that fire now are told again:", "Slow, critical, api (2 times)")
-    assert plan.radius == "2 alerts now, all of api"
-    assert outcome.ended is Ended.DONE
+    assert plan.blast_radius == "2 alerts now, all of api"
+    assert outcome.result is Result.DONE
     assert world.standing() == []
-    assert len(world.tool.matched(())) == 3
-    assert unsilence.probe(args, plan, "r2", world.tools).ended is Ended.DONE
+    assert len(world.tool.matching_alerts(())) == 3
+    assert unsilence.probe(args, plan, "r2", world.tools).result is Result.DONE
 
 
 def test_its_undo_says_the_same_silence_again(world: World) -> None:
@@ -328,24 +330,24 @@ def test_its_undo_says_the_same_silence_again(world: World) -> None:
 
     outcome = end(world, args, unsilence.plan(args, world.tools))
 
-    verb, _, rest = outcome.undo.partition(" ")
-    again = grammar.read(Args, rest, None, silence.usage)
+    verb, _, rest = outcome.undo_command.partition(" ")
+    again = grammar.parse(SilenceArgs, rest, None, silence.usage)
     assert (verb, again.matchers) == ("silence", matchers)
     assert timedelta(hours=1, minutes=58) <= again.held <= timedelta(hours=2)
-    assert run(world, again).ended is Ended.DONE
+    assert run(world, again).result is Result.DONE
 
 
 @pytest.mark.parametrize(("hours", "op"), [(0.01, "="), (2, "!=")])
 def test_what_could_not_be_set_again_has_no_undo(world: World, hours: float, op: str) -> None:
     until = datetime.now(UTC) + timedelta(hours=hours)
     wide = (Matcher(name="service", op=op, value="api"),)
-    number = world.tool.silence(wide, until=until, by="somebody", comment="by hand")
+    number = world.tool.create(wide, until=until, by="somebody", comment="by hand")
     args = Ending(silence=number)
 
     plan = unsilence.plan(args, world.tools)
     outcome = end(world, args, plan)
 
-    assert outcome.undo == ""
+    assert outcome.undo_command == ""
     assert ("Nothing here sets it again" in plan.effect[-1]) == (op == "!=")
 
 
@@ -363,7 +365,7 @@ def test_a_silence_that_ended_meanwhile_is_not_ended_again(world: World) -> None
     plan = unsilence.plan(args, world.tools)
     world.tool.expire(args.silence)
 
-    with pytest.raises(Moved, match="over by now"):
+    with pytest.raises(Conflict, match="over by now"):
         end(world, args, plan)
 
 
@@ -371,8 +373,8 @@ def test_a_silence_that_somebody_changed_is_not_ended(world: World) -> None:
     args = ending(run(world))
     plan = unsilence.plan(args, world.tools)
 
-    with pytest.raises(Moved, match=r"changed that silence \(comment\)"):
-        end(world, args, replace(plan, seen={**plan.seen, "comment": "another"}))
+    with pytest.raises(Conflict, match=r"changed that silence \(comment\)"):
+        end(world, args, replace(plan, preconditions={**plan.preconditions, "comment": "another"}))
     assert len(world.standing()) == 1
 
 
@@ -381,12 +383,12 @@ def test_an_end_nobody_confirmed_is_looked_for(fake: World) -> None:
     plan = unsilence.plan(args, fake.tools)
     for effect in (False, True):
         fake.fake.answer_next(path=args.silence, reset=True, after_effect=effect)
-        with pytest.raises(Unsure):
+        with pytest.raises(OutcomeUnknown):
             end(fake, args, plan)
 
         found = unsilence.probe(args, plan, "r2", fake.tools)
 
-        assert found.ended is (Ended.DONE if effect else Ended.FAILED)
+        assert found.result is (Result.DONE if effect else Result.FAILED)
 
 
 def test_those_that_stand_are_listed(world: World) -> None:
@@ -394,21 +396,22 @@ def test_those_that_stand_are_listed(world: World) -> None:
     gone = ending(run(world, replace(_API, held=timedelta(hours=1)), run="r9"))
     world.tool.expire(gone.silence)
 
-    plan = silences.plan(Nothing(), world.tools)
-    outcome = silences.run(Nothing(), plan, "r3", ANA, world.tools)
+    plan = silences.plan(NoArguments(), world.tools)
+    outcome = silences.run(NoArguments(), plan, "r3", ANA, world.tools)
 
     assert re.fullmatch(
-        first + r' until \d{4}-\d\d-\d\d \d\d:\d\d UTC by ana: service="api" \(deploy \(vakhta run r1\)\)', outcome.said
+        first + r' until \d{4}-\d\d-\d\d \d\d:\d\d UTC by ana: service="api" \(deploy \(vakhta run r1\)\)',
+        outcome.message,
     )
     assert silences.risk is Risk.NONE
 
 
 def test_none_and_many_are_said_too(fake: World) -> None:
-    none = silences.plan(Nothing(), fake.tools).effect
+    none = silences.plan(NoArguments(), fake.tools).effect
     for number in range(22):
-        fake.tool.silence([equal("a", "b")], until=datetime(2099, 1, 1, tzinfo=UTC), by="ana", comment=f"{number}")
+        fake.tool.create([equal("a", "b")], until=datetime(2099, 1, 1, tzinfo=UTC), by="ana", comment=f"{number}")
 
-    many = silences.plan(Nothing(), fake.tools).effect
+    many = silences.plan(NoArguments(), fake.tools).effect
 
     assert none == ("No silence stands.",)
     assert len(many) == 21

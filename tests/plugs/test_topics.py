@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bot.ports import Rejected
 from bot.tools import cloud
-from bot.tools.certificates import Certificates
-from bot.tools.topics import Topics
+from bot.tools.certificates import CertificateCache
+from bot.tools.topics import SnsVerification
 from tests.fakes.sns import (
     CERTIFICATE,
     STRANGER,
@@ -43,19 +43,21 @@ def machines() -> datetime:
     return datetime.now(UTC)
 
 
-def topics(amazon: FakeSns, *, now: Callable[[], datetime] = machines) -> Topics:
-    return Topics([TOPIC], certificates=Certificates(amazon.fetch), confirm=cloud.confirm, now=now)
+def topics(amazon: FakeSns, *, now: Callable[[], datetime] = machines) -> SnsVerification:
+    return SnsVerification(
+        [TOPIC], certificates=CertificateCache(amazon.fetch), confirm=cloud.confirm_subscription, now=now
+    )
 
 
-def refusal(of: Topics, body: bytes) -> Rejected:
+def refusal(of: SnsVerification, body: bytes) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        of.admit(body)
+        of.verify(body)
     return caught.value
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_sns_has_signed_is_let_in(amazon: FakeSns, kind: str) -> None:
-    topics(amazon).admit(letter(kind))
+    topics(amazon).verify(letter(kind))
 
     assert amazon.fetched() == 1
 
@@ -78,7 +80,7 @@ def test_row_80_nothing_is_fetched_for_what_cannot_be_genuine(
     refused = refusal(topics(amazon), signed({**unsigned(), **changed}))
 
     assert (refused.status, refused.code) == (403, code)
-    assert "othing was stored" in refused.said
+    assert "othing was stored" in refused.message
     assert amazon.received == []
 
 
@@ -100,7 +102,7 @@ def test_a_genuine_message_with_one_field_changed_is_forged(amazon: FakeSns, kin
         assert refusal(here, json.dumps({**genuine, name: genuine[name] + "x"}).encode()).code == "forged"
     later = {**genuine, "Timestamp": genuine["Timestamp"].replace("Z", "1Z")}
     assert refusal(here, json.dumps(later).encode()).code == "forged"
-    here.admit(json.dumps(genuine).encode())
+    here.verify(json.dumps(genuine).encode())
 
 
 def test_a_notification_is_not_a_confirmation_by_another_name(amazon: FakeSns) -> None:
@@ -125,11 +127,11 @@ def test_the_certificate_is_fetched_once_for_as_many_as_come_at_the_same_time(am
 
     def come(body: bytes) -> None:
         gate.wait(60)
-        here.admit(body)
+        here.verify(body)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(come, bodies))
-    here.admit(letter())
+    here.verify(letter())
 
     assert amazon.fetched() == 1
 
@@ -154,8 +156,8 @@ def test_while_the_certificate_cannot_be_had_the_sender_is_to_try_again(
     refused = refusal(here, body)
 
     assert (refused.status, refused.code) == (503, "no_certificate")
-    assert "Send it again" in refused.said
-    here.admit(body)
+    assert "Send it again" in refused.message
+    here.verify(body)
     assert amazon.fetched() == 2
 
 
@@ -182,7 +184,7 @@ def test_a_certificate_that_runs_out_while_it_is_held_proves_nothing_any_more(am
     clock = [machines()]
     amazon.pem = certificate(key_of("amazon"), until=clock[0] + timedelta(days=1))
     here = topics(amazon, now=lambda: clock[0])
-    here.admit(letter(at=clock[0]))
+    here.verify(letter(at=clock[0]))
     clock[0] += timedelta(days=2)
 
     refused = refusal(here, letter(at=clock[0]))
@@ -191,7 +193,7 @@ def test_a_certificate_that_runs_out_while_it_is_held_proves_nothing_any_more(am
 
 
 def test_a_listed_topic_is_confirmed_by_its_token_without_any_rights(amazon: FakeSns) -> None:
-    topics(amazon).admit(letter("SubscriptionConfirmation", SubscribeURL=f"{amazon.url}/fetch-me"))
+    topics(amazon).verify(letter("SubscriptionConfirmation", SubscribeURL=f"{amazon.url}/fetch-me"))
 
     assert amazon.confirmed == [TOPIC]
     assert [call.path for call in amazon.received if call.verb == "GET"] == [CERTIFICATE.partition(".com")[2]]
@@ -205,8 +207,8 @@ def test_a_confirmation_that_did_not_work_is_to_be_sent_again(amazon: FakeSns, t
     refused = refusal(here, body)
 
     assert (refused.status, refused.code) == (503, "not_confirmed")
-    assert TOPIC in refused.said
-    here.admit(body)
+    assert TOPIC in refused.message
+    here.verify(body)
     assert amazon.confirmed == [TOPIC]
 
 
@@ -215,12 +217,12 @@ def test_a_token_that_aws_does_not_know_is_told_without_the_token(
 ) -> None:
     refused = refusal(topics(amazon), letter("SubscriptionConfirmation", Token="an-old-token"))
 
-    assert "InvalidParameter" in refused.said
-    assert "an-old-token" not in refused.said + caplog.text
+    assert "InvalidParameter" in refused.message
+    assert "an-old-token" not in refused.message + caplog.text
 
 
 def test_row_81_a_topic_that_is_not_listed_is_not_confirmed(amazon: FakeSns) -> None:
-    topics(amazon).admit(letter("SubscriptionConfirmation", TopicArn=STRANGER))
+    topics(amazon).verify(letter("SubscriptionConfirmation", TopicArn=STRANGER))
 
     assert amazon.confirmed == []
     assert [call.verb for call in amazon.received] == ["GET"]
@@ -234,12 +236,12 @@ def test_strangers_that_ask_again_and_again_are_kept_no_longer(amazon: FakeSns) 
     clock = [machines()]
     here = topics(amazon, now=lambda: clock[0])
     for _ in range(20):
-        here.admit(letter("SubscriptionConfirmation", TopicArn=STRANGER))
+        here.verify(letter("SubscriptionConfirmation", TopicArn=STRANGER))
 
     refused = refusal(here, letter("SubscriptionConfirmation", TopicArn=STRANGER))
-    here.admit(letter("SubscriptionConfirmation"))
+    here.verify(letter("SubscriptionConfirmation"))
     clock[0] += timedelta(hours=1)
-    here.admit(letter("SubscriptionConfirmation", TopicArn=STRANGER, at=clock[0]))
+    here.verify(letter("SubscriptionConfirmation", TopicArn=STRANGER, at=clock[0]))
 
     assert (refused.status, refused.code) == (403, "too_many")
     assert amazon.confirmed == [TOPIC]
@@ -252,11 +254,11 @@ def test_certificates_are_held_in_a_small_number(amazon: FakeSns) -> None:
         asked.append(address)
         return amazon.pem
 
-    held = Certificates(fetch)
+    held = CertificateCache(fetch)
     for number in range(40):
-        held.at(f"https://sns.eu-central-1.amazonaws.com/{number}.pem")
-    held.at("https://sns.eu-central-1.amazonaws.com/39.pem")
-    held.at("https://sns.eu-central-1.amazonaws.com/0.pem")
+        held.get(f"https://sns.eu-central-1.amazonaws.com/{number}.pem")
+    held.get("https://sns.eu-central-1.amazonaws.com/39.pem")
+    held.get("https://sns.eu-central-1.amazonaws.com/0.pem")
 
     assert len(asked) == 41
 
@@ -265,8 +267,8 @@ def test_a_fault_while_fetching_leaves_nobody_waiting(amazon: FakeSns) -> None:
     def fetch(address: str) -> bytes:
         raise ZeroDivisionError(address)
 
-    held = Certificates(fetch)
+    held = CertificateCache(fetch)
 
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            held.at(CERTIFICATE)
+            held.get(CERTIFICATE)

@@ -12,26 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import hours
-from bot.access import decide, document
+from bot.access import decide, policy_input
 from bot.acts import Permission
-from bot.book import BUILT_IN, FREE, Book, Freeze, Role, Rule
-from bot.circumstances import Around, Weight, When
+from bot.book import ALWAYS_ALLOWED, BUILT_IN, Freeze, Policy, Role, Rule
+from bot.circumstances import Conditions, Context, Impact
 from bot.model import Principal, Severity
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)  # A Monday.
 ANA, BO, CY = (Principal(id=one, name=one.title(), roles=frozenset({"ops"})) for one in ("ana", "bo", "cy"))
-API = Around(now=NOON, service="prod/api", environment="production")
+API = Context(now=NOON, service="prod/api", environment="production")
 SCALE = Permission(verb="scale", target="prod/api")
 
 
-def book(*allow: Rule, deny: tuple[Rule, ...] = (), **more: object) -> Book:
-    return Book([Role(name="ops", allow=allow, deny=deny)], **more)  # type: ignore[arg-type]
+def book(*allow: Rule, deny: tuple[Rule, ...] = (), **more: object) -> Policy:
+    return Policy([Role(name="ops", allow=allow, deny=deny)], **more)  # type: ignore[arg-type]
 
 
 def test_what_no_rule_allows_is_denied_and_the_reason_names_who_could() -> None:
     root = Principal(id="root", name="Root", roles=frozenset({"admin"}))
 
-    decision = decide(ANA, SCALE, Book(people=[ANA, root]), API)
+    decision = decide(ANA, SCALE, Policy(people=[ANA, root]), API)
 
     assert not decision.allowed
     assert decision.reason == (
@@ -47,7 +47,7 @@ def test_a_denial_beats_what_allows() -> None:
 
 
 def test_rights_follow_duty_and_end_with_it() -> None:
-    rights = book(Rule(do="scale prod/*", when=When(on_call=True, incident=True)))
+    rights = book(Rule(do="scale prod/*", when=Conditions(on_call=True, incident=True)))
     on_duty = replace(API, on_call_for=frozenset({"prod/api"}), open_on=frozenset({"prod/api"}))
 
     during, after = (
@@ -61,17 +61,20 @@ def test_rights_follow_duty_and_end_with_it() -> None:
 
 
 UNMET = {
-    "environment": (When(environment=("staging",)), "needs environment staging; this is production"),
-    "service": (When(service=("staging/*",)), "needs a service staging/*; this is prod/api"),
-    "severity": (When(severity=(Severity.ERROR,)), "needs an incident of severity error; there is none"),
-    "on call": (When(on_call=True), "needs you on call for prod/api; you are not"),
-    "hours": (When(during=(hours.read("Sat,Sun 00:00-24:00 UTC"),)), "holds Sat,Sun 00:00-24:00 UTC; it is 2026-11-23"),
-    "budget": (When(budget=0.1), "needs 0.1 of the error budget left; how much is left is not known"),
+    "environment": (Conditions(environment=("staging",)), "needs environment staging; this is production"),
+    "service": (Conditions(service=("staging/*",)), "needs a service staging/*; this is prod/api"),
+    "severity": (Conditions(severity=(Severity.ERROR,)), "needs an incident of severity error; there is none"),
+    "on call": (Conditions(on_call=True), "needs you on call for prod/api; you are not"),
+    "hours": (
+        Conditions(during=(hours.parse_window("Sat,Sun 00:00-24:00 UTC"),)),
+        "holds Sat,Sun 00:00-24:00 UTC; it is 2026-11-23",
+    ),
+    "budget": (Conditions(budget=0.1), "needs 0.1 of the error budget left; how much is left is not known"),
 }
 
 
 @pytest.mark.parametrize(("when", "said"), UNMET.values(), ids=UNMET.keys())
-def test_a_condition_that_does_not_hold_is_told(when: When, said: str) -> None:
+def test_a_condition_that_does_not_hold_is_told(when: Conditions, said: str) -> None:
     decision = decide(ANA, SCALE, book(Rule(do="scale", when=when)), API)
 
     assert not decision.allowed
@@ -79,7 +82,7 @@ def test_a_condition_that_does_not_hold_is_told(when: When, said: str) -> None:
 
 
 def test_where_nobody_knows_the_environment_a_denial_holds_and_a_right_does_not() -> None:
-    unknown, when = replace(API, environment=None), When(environment=("production",))
+    unknown, when = replace(API, environment=None), Conditions(environment=("production",))
 
     assert not decide(ANA, SCALE, book(Rule(do="*"), deny=(Rule(do="*", when=when),)), unknown).allowed
     assert not decide(ANA, SCALE, book(Rule(do="*", when=when)), unknown).allowed
@@ -95,34 +98,34 @@ def test_a_freeze_holds_actions_only_and_not_the_exempt() -> None:
 
     assert not frozen.allowed
     assert 'freeze "Sale" is on until 2026-11-23 13:00 UTC' in frozen.reason
-    assert decide(ANA, SCALE, rights, replace(API, weight=Weight.CALM)).allowed
+    assert decide(ANA, SCALE, rights, replace(API, impact=Impact.INCIDENT)).allowed
     assert decide(replace(ANA, roles=frozenset({"admin"})), SCALE, rights, API).allowed
     assert decide(ANA, SCALE, rights, replace(API, now=freeze.until)).allowed
 
 
 def test_broken_glass_wakes_its_role_until_it_mends() -> None:
-    rights, mends = Book([Role(name="fire", allow=(Rule(do="*"),), glass=True)]), NOON + timedelta(minutes=30)
+    rights, mends = Policy([Role(name="fire", allow=(Rule(do="*"),), break_glass=True)]), NOON + timedelta(minutes=30)
     listed = replace(ANA, roles=frozenset({"fire"}))
 
-    awake = decide(ANA, SCALE, rights, replace(API, glass_until=mends))
+    awake = decide(ANA, SCALE, rights, replace(API, break_glass_until=mends))
 
     assert (awake.allowed, awake.until) == (True, mends)
     assert "the glass is broken until 2026-11-23 12:30 UTC" in awake.reason
     assert not decide(listed, SCALE, rights, API).allowed
-    assert not decide(ANA, SCALE, rights, replace(API, now=mends, glass_until=mends)).allowed
+    assert not decide(ANA, SCALE, rights, replace(API, now=mends, break_glass_until=mends)).allowed
 
 
 def test_only_what_would_be_denied_without_it_is_marked_as_behind_broken_glass() -> None:
-    fire = Role(name="fire", allow=(Rule(do="*"),), glass=True)
+    fire = Role(name="fire", allow=(Rule(do="*"),), break_glass=True)
     sale = Freeze(name="Sale", since=NOON, until=NOON + timedelta(hours=1), targets=("*",), exempt=frozenset({"fire"}))
     own = Role(name="ops", allow=(Rule(do="scale prod/*"),))
-    broken = replace(API, glass_until=NOON + timedelta(minutes=30))
+    broken = replace(API, break_glass_until=NOON + timedelta(minutes=30))
 
     found = [
-        decide(ANA, SCALE, Book([fire]), broken).glass,
-        decide(ANA, SCALE, Book([fire, own]), broken).glass,
-        decide(ANA, SCALE, Book([fire, own], freezes=[sale]), broken).glass,
-        decide(ANA, SCALE, Book([fire, own]), API).glass,
+        decide(ANA, SCALE, Policy([fire]), broken).break_glass,
+        decide(ANA, SCALE, Policy([fire, own]), broken).break_glass,
+        decide(ANA, SCALE, Policy([fire, own], freezes=[sale]), broken).break_glass,
+        decide(ANA, SCALE, Policy([fire, own]), API).break_glass,
     ]
 
     assert found == [True, False, True, False]
@@ -143,11 +146,11 @@ def test_who_is_paged_may_acknowledge_whatever_the_rules_say() -> None:
     assert not decide(ANA, ack, rights, API).allowed
 
 
-VERBS = sorted({do.split()[0] for rules in BUILT_IN.values() for do in rules} - {"*"} | FREE | {"scale"})
+VERBS = sorted({do.split()[0] for rules in BUILT_IN.values() for do in rules} - {"*"} | ALWAYS_ALLOWED | {"scale"})
 EXPECTED = {
     "nobody": {"link"},
     "no rights": {"whoami", "help", "link", "unlink"},
-    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status"} | FREE,
+    "viewer": {"show", "incidents", "home", "approvals", "silences", "glass", "status"} | ALWAYS_ALLOWED,
     "responder": {
         "show",
         "incidents",
@@ -164,10 +167,10 @@ EXPECTED = {
         "note",
     }
     | {"severity", "page", "silence", "unsilence", "break-glass"}
-    | FREE,
+    | ALWAYS_ALLOWED,
     "approver": {"show", "incidents", "home", "approvals", "silences", "glass", "status"}
     | {"yes", "no", "review-glass"}
-    | FREE,
+    | ALWAYS_ALLOWED,
     "admin": set(VERBS),
 }
 
@@ -177,11 +180,11 @@ EXPECTED = {
 def test_every_kind_of_person_may_what_is_listed_and_no_more(kind: str, verb: str) -> None:
     who = Principal(id="" if kind == "nobody" else "p", roles=frozenset({kind} & set(BUILT_IN)))
 
-    assert decide(who, Permission(verb=verb, target="incident/1"), Book(), API).allowed is (verb in EXPECTED[kind])
+    assert decide(who, Permission(verb=verb, target="incident/1"), Policy(), API).allowed is (verb in EXPECTED[kind])
 
 
 WHENS = st.builds(
-    When, on_call=st.booleans(), incident=st.booleans(), environment=st.sampled_from([(), ("production",)])
+    Conditions, on_call=st.booleans(), incident=st.booleans(), environment=st.sampled_from([(), ("production",)])
 )
 RULES = st.builds(
     Rule,
@@ -190,9 +193,9 @@ RULES = st.builds(
     approvals=st.integers(0, 2),
 )
 AROUND = st.builds(
-    Around,
+    Context,
     now=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    weight=st.sampled_from(Weight),
+    impact=st.sampled_from(Impact),
     service=st.sampled_from([None, "prod/api", "x"]),
     environment=st.sampled_from([None, "production", "staging"]),
     on_call_for=st.frozensets(st.sampled_from(["prod/api", "x"])),
@@ -232,10 +235,10 @@ def test_the_order_of_rules_does_not_matter(allow, deny, wanted, around, chance:
 
 
 @given(WANTED, AROUND)
-def test_without_rules_only_what_is_free_is_allowed(wanted: Permission, around: Around) -> None:
+def test_without_rules_only_what_is_free_is_allowed(wanted: Permission, around: Context) -> None:
     paged = wanted.verb == "ack" and around.is_on_call
 
-    assert decide(ANA, wanted, Book(), around).allowed is (wanted.verb in FREE or paged)
+    assert decide(ANA, wanted, Policy(), around).allowed is (wanted.verb in ALWAYS_ALLOWED or paged)
 
 
 EVERYTHING = Permission(verb="silence", target="*")
@@ -243,7 +246,7 @@ EVERYTHING = Permission(verb="silence", target="*")
 
 @pytest.mark.parametrize("do", ["silence prod/*", "silence prod/api", "* x", "silence ?"])
 def test_a_denial_of_a_part_also_denies_what_touches_everything(do: str) -> None:
-    nowhere = Around(now=NOON)
+    nowhere = Context(now=NOON)
 
     decision = decide(ANA, EVERYTHING, book(Rule(do="*"), deny=(Rule(do=do),)), nowhere)
 
@@ -254,25 +257,27 @@ def test_a_denial_of_a_part_also_denies_what_touches_everything(do: str) -> None
     ("do", "allowed"), [("*", True), ("silence", True), ("silence prod/*", False), ("s* ?", False)]
 )
 def test_a_right_to_a_part_is_none_to_everything(do: str, allowed: bool) -> None:  # noqa: FBT001 (a row of the table)
-    assert decide(ANA, EVERYTHING, book(Rule(do=do)), Around(now=NOON)).allowed is allowed
+    assert decide(ANA, EVERYTHING, book(Rule(do=do)), Context(now=NOON)).allowed is allowed
 
 
 def test_a_denial_with_a_condition_of_place_denies_what_touches_everything() -> None:
-    deny = Rule(do="silence", when=When(environment=("production",)))
+    deny = Rule(do="silence", when=Conditions(environment=("production",)))
 
-    assert not decide(ANA, EVERYTHING, book(Rule(do="*"), deny=(deny,)), Around(now=NOON)).allowed
+    assert not decide(ANA, EVERYTHING, book(Rule(do="*"), deny=(deny,)), Context(now=NOON)).allowed
 
 
 def test_a_freeze_of_a_part_freezes_what_touches_everything() -> None:
     freeze = Freeze(name="Sale", since=NOON, until=NOON + timedelta(hours=1), targets=("prod/*",))
 
-    assert not decide(ANA, EVERYTHING, book(Rule(do="*"), freezes=[freeze]), Around(now=NOON)).allowed
+    assert not decide(ANA, EVERYTHING, book(Rule(do="*"), freezes=[freeze]), Context(now=NOON)).allowed
 
 
 def test_a_right_ends_when_its_hours_do_and_where_they_never_do_it_tells_no_end() -> None:
-    office = When(during=(hours.read("Mon-Fri 09:00-18:00 Europe/Berlin"),))
-    two = When(during=(hours.read("09:00-18:00 Europe/Berlin"), hours.read("18:00-20:00 Europe/Berlin")))
-    always = When(during=(hours.read("00:00-24:00 UTC"),))
+    office = Conditions(during=(hours.parse_window("Mon-Fri 09:00-18:00 Europe/Berlin"),))
+    two = Conditions(
+        during=(hours.parse_window("09:00-18:00 Europe/Berlin"), hours.parse_window("18:00-20:00 Europe/Berlin"))
+    )
+    always = Conditions(during=(hours.parse_window("00:00-24:00 UTC"),))
 
     ends = [decide(ANA, SCALE, book(Rule(do="*", when=when)), API).until for when in (office, two, always)]
 
@@ -280,7 +285,7 @@ def test_a_right_ends_when_its_hours_do_and_where_they_never_do_it_tells_no_end(
 
 
 def test_a_right_ends_when_a_freeze_begins_or_its_hours_end_whichever_comes_first() -> None:
-    office = Rule(do="*", when=When(during=(hours.read("Mon-Fri 09:00-18:00 Europe/Berlin"),)))
+    office = Rule(do="*", when=Conditions(during=(hours.parse_window("Mon-Fri 09:00-18:00 Europe/Berlin"),)))
     early, late = (
         Freeze(name="Sale", since=NOON + timedelta(hours=n), until=NOON + timedelta(days=2), targets=("prod/*",))
         for n in (2, 9)
@@ -288,24 +293,24 @@ def test_a_right_ends_when_a_freeze_begins_or_its_hours_end_whichever_comes_firs
     elsewhere = replace(early, targets=("staging/*",))
     exempt = replace(early, exempt=frozenset({"ops"}))
 
-    def until(*freezes: Freeze, around: Around = API) -> datetime | None:
+    def until(*freezes: Freeze, around: Context = API) -> datetime | None:
         return decide(ANA, SCALE, book(office, freezes=freezes), around).until
 
     assert until(early, late) == NOON.replace(hour=14)
     assert until(late) == NOON.replace(hour=17)
     assert until(elsewhere, exempt) == NOON.replace(hour=17)
-    assert until(early, around=replace(API, weight=Weight.CALM)) == NOON.replace(hour=17)
+    assert until(early, around=replace(API, impact=Impact.INCIDENT)) == NOON.replace(hour=17)
     assert "until 2026-11-23 14:00 UTC" in decide(ANA, SCALE, book(office, freezes=[early]), API).reason
 
 
 def test_the_document_for_a_second_opinion_is_json_and_tells_what_was_the_case() -> None:
-    rights = Book([Role(name="fire", allow=(Rule(do="*"),), glass=True)])
+    rights = Policy([Role(name="fire", allow=(Rule(do="*"),), break_glass=True)])
     duty = frozenset({"prod/api"})
     around = replace(API, on_call_for=duty, open_on=duty, severity=Severity.ERROR, budget_left=0.25)
 
-    calm = document(replace(ANA, roles=frozenset({"ops", "fire"})), SCALE, rights, around)
-    broken = document(ANA, SCALE, rights, replace(around, glass_until=NOON + timedelta(minutes=1)))
-    nowhere = document(ANA, EVERYTHING, Book(), Around(now=NOON))
+    calm = policy_input(replace(ANA, roles=frozenset({"ops", "fire"})), SCALE, rights, around)
+    broken = policy_input(ANA, SCALE, rights, replace(around, break_glass_until=NOON + timedelta(minutes=1)))
+    nowhere = policy_input(ANA, EVERYTHING, Policy(), Context(now=NOON))
 
     assert json.loads(json.dumps(calm)) == {
         "person": {"id": "ana", "human": True, "roles": ["ops"]},

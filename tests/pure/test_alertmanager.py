@@ -7,16 +7,16 @@ import json
 
 import pytest
 
-from bot.model import Delivered
+from bot.model import AlertBatch
 from bot.ports import Rejected
-from bot.sources import find
-from bot.sources.alertmanager import Alertmanager, read_exactly, read_ordinary
+from bot.sources import find_sources
+from bot.sources.alertmanager import AlertmanagerSource, read_exactly, read_ordinary
 from bot.sources.payload import MOST_PARTS, digest_of_pairs
 from tests.pure.alerts_of import NOW, alert, body, payload
 
 
-def read(sent: bytes) -> Delivered:
-    return Alertmanager(lambda: NOW).read({}, sent)
+def read(sent: bytes) -> AlertBatch:
+    return AlertmanagerSource(lambda: NOW).read({}, sent)
 
 
 UNREADABLE = {
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_refused_with_its_own_answer(sent: bytes, status:
         read(sent)
 
     assert (refused.value.status, refused.value.code) == (status, code)
-    assert refused.value.said.endswith(".")
+    assert refused.value.message.endswith(".")
 
 
 def test_row_10_bad_json_names_the_byte_offset() -> None:
@@ -108,7 +108,7 @@ def test_row_18_no_alerts_is_no_error_and_is_flagged() -> None:
     delivered = read(body(alerts=[]))
 
     assert delivered.alerts == ()
-    assert delivered.flags == ("no_alerts",)
+    assert delivered.repairs == ("no_alerts",)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_row_20_the_refusal_names_the_path_and_repeats_nothing_that_was_sent() -
     with pytest.raises(Rejected, match=r"^alerts\[0\]\.status: ") as refused:
         read(body(alert(status="pending")))
 
-    assert "pending" not in refused.value.said
+    assert "pending" not in refused.value.message
 
 
 def test_row_21_the_alerts_own_status_wins_over_its_groups() -> None:
@@ -161,7 +161,7 @@ def test_a_fingerprint_over_64_characters_is_hashed() -> None:
     delivered = read(body(alert(fingerprint="f" * 65)))
 
     assert delivered.alerts[0].fingerprint == hashlib.sha256(b"f" * 65).hexdigest()
-    assert delivered.flags == ("fingerprint_hashed",)
+    assert delivered.repairs == ("fingerprint_hashed",)
 
 
 def test_row_23_an_alert_without_a_name_has_a_title() -> None:
@@ -199,7 +199,7 @@ def test_what_alertmanager_sends_on_an_ordinary_day_takes_the_quick_path(count: 
 
 
 def test_a_source_is_found_by_being_there_and_shared_ground_is_none() -> None:
-    found = find()
+    found = find_sources()
 
-    assert found["alertmanager"] is Alertmanager
+    assert found["alertmanager"] is AlertmanagerSource
     assert "payload" not in found

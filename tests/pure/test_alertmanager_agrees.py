@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.model import Delivered
+from bot.model import AlertBatch
 from bot.ports import Rejected
 from bot.sources.alertmanager import read_exactly, read_ordinary
 from tests.pure.alerts_of import NOW, alert, body, encoded, payload
@@ -70,7 +70,7 @@ def spelt(value: object, spelling: str) -> bytes:
     return json.dumps(value, indent=1, separators=(",", " : ")).encode()
 
 
-def outcome_of_both(sent: bytes) -> Delivered | Rejected:
+def outcome_of_both(sent: bytes) -> AlertBatch | Rejected:
     """The exact reader's answer, after the quick one was seen to agree."""
     quick = read_ordinary(sent, NOW)
     try:
@@ -86,11 +86,11 @@ def outcome_of_both(sent: bytes) -> Delivered | Rejected:
 def test_both_agree_on_likely_payloads_in_any_spelling(value: object, spelling: str) -> None:
     outcome = outcome_of_both(spelt(value, spelling))
 
-    if isinstance(outcome, Delivered):
+    if isinstance(outcome, AlertBatch):
         # Whatever was sent, it can be stored: no NUL, no lone surrogate, nothing without end.
         for one in outcome.alerts:
-            texts_of_it = [one.group, one.fingerprint, one.link, *one.labels, *one.labels.values(), *one.notes]
-            stored = "".join([*texts_of_it, *one.notes.values()])
+            texts_of_it = [one.group, one.fingerprint, one.link, *one.labels, *one.labels.values(), *one.annotations]
+            stored = "".join([*texts_of_it, *one.annotations.values()])
             assert "\x00" not in stored
             assert len(stored.encode()) < 64 * 4 * (1024 + 1024 + 4096)
 

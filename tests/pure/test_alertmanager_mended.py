@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from bot.model import Delivered
-from bot.sources.alertmanager import Alertmanager
+from bot.model import AlertBatch
+from bot.sources.alertmanager import AlertmanagerSource
 from tests.pure.alerts_of import NOW, alert, body
 
 
-def read(sent: bytes) -> Delivered:
-    return Alertmanager(lambda: NOW).read({}, sent)
+def read(sent: bytes) -> AlertBatch:
+    return AlertmanagerSource(lambda: NOW).read({}, sent)
 
 
 @pytest.mark.parametrize("status", ["firing", "resolved"])
@@ -23,7 +23,7 @@ def test_row_24_year_1_is_an_open_end(status: str, end: str | None) -> None:
     delivered = read(body(alert(status=status, endsAt=end)))
 
     assert delivered.alerts[0].ends_at is None
-    assert delivered.flags == ()
+    assert delivered.repairs == ()
 
 
 def test_a_resolved_alert_has_its_end() -> None:
@@ -36,7 +36,7 @@ def test_an_end_that_cannot_be_right_is_as_good_as_none() -> None:
     delivered = read(body(alert(status="resolved", endsAt="soon")))
 
     assert delivered.alerts[0].ends_at is None
-    assert delivered.flags == ("end_dropped",)
+    assert delivered.repairs == ("end_dropped",)
 
 
 def test_nanoseconds_are_cut_off_and_not_rounded() -> None:
@@ -62,7 +62,7 @@ def test_row_25_a_start_that_cannot_be_right_is_the_receipt_and_flagged(start: o
     delivered = read(body(alert(startsAt=start)))
 
     assert delivered.alerts[0].starts_at == NOW
-    assert delivered.flags == ("time_replaced",)
+    assert delivered.repairs == ("time_replaced",)
 
 
 @pytest.mark.parametrize(("row", "escape"), [(26, b"\\u0000"), (27, b"\\ud800"), (27, b"\\udfffx")])
@@ -72,14 +72,14 @@ def test_rows_26_27_what_a_database_refuses_is_replaced(row: int, escape: bytes)
     label = delivered.alerts[0].labels["service"]
     assert label.startswith("a\ufffd")
     assert label.encode().isascii() is False
-    assert delivered.flags == ("text_mended",)
+    assert delivered.repairs == ("text_mended",)
 
 
 def test_rows_26_27_what_identifies_is_mended_too() -> None:
     delivered = read(body(alert(fingerprint="f\x00"), groupKey="g\x00\ud800").replace(b"\xed\xa0\x80", b"\\ud800"))
 
     assert (delivered.group, delivered.alerts[0].fingerprint) == ("g\ufffd\ufffd", "f\ufffd")
-    assert delivered.flags == ("text_mended",)
+    assert delivered.repairs == ("text_mended",)
 
 
 def test_row_26_a_nul_in_the_groups_key_alone_is_seen() -> None:
@@ -90,7 +90,7 @@ def test_row_27_a_pair_of_surrogates_is_one_character() -> None:
     delivered = read(body().replace(b'"service":"api"', b'"service":"\\ud83d\\ude00"'))
 
     assert delivered.alerts[0].labels["service"] == "😀"
-    assert delivered.flags == ()
+    assert delivered.repairs == ()
 
 
 def test_row_28_of_10_000_labels_64_are_kept_and_the_ones_that_matter_first() -> None:
@@ -101,7 +101,7 @@ def test_row_28_of_10_000_labels_64_are_kept_and_the_ones_that_matter_first() ->
     (one,) = delivered.alerts
     assert len(one.labels) == 64
     assert (one.title, one.labels["severity"]) == ("Z", "critical")
-    assert delivered.flags == ("labels_cut",)
+    assert delivered.repairs == ("labels_cut",)
 
 
 def test_row_28_a_megabyte_of_label_is_cut_with_a_hash_of_all_of_it() -> None:
@@ -111,9 +111,9 @@ def test_row_28_a_megabyte_of_label_is_cut_with_a_hash_of_all_of_it() -> None:
 
     (one,) = delivered.alerts
     mark = hashlib.sha256(long.encode()).hexdigest()[:16]
-    assert (len(one.title), len(one.notes["d"])) == (1024, 4096)
+    assert (len(one.title), len(one.annotations["d"])) == (1024, 4096)
     assert one.title.endswith(f"sha256 {mark}]")
-    assert delivered.flags == ("labels_cut", "notes_cut")
+    assert delivered.repairs == ("labels_cut", "notes_cut")
 
 
 @pytest.mark.parametrize("name", ["пример.метка", "🔥", "\u202egnp.exe"])
@@ -121,7 +121,7 @@ def test_row_29_label_names_of_any_script_are_kept(name: str) -> None:
     delivered = read(body(alert(labels={name: name})))
 
     assert delivered.alerts[0].labels == {name: name}
-    assert delivered.flags == ()
+    assert delivered.repairs == ()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_row_29_label_names_of_any_script_are_kept(name: str) -> None:
     ],
 )
 def test_rows_30_31_hostile_text_stays_text(row: int, text: str) -> None:
-    assert read(body(alert(annotations={"summary": text}))).alerts[0].notes["summary"] == text
+    assert read(body(alert(annotations={"summary": text}))).alerts[0].annotations["summary"] == text
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_rows_30_31_hostile_text_stays_text(row: int, text: str) -> None:
 def test_row_32_a_secret_is_stored_redacted(secret: str, field: str) -> None:
     delivered = read(body(alert(**{field: {"text": f"key {secret} leaked"}})))
 
-    assert delivered.flags == ("redacted",)
+    assert delivered.repairs == ("redacted",)
     assert secret not in repr(replace(delivered, body=b""))
     assert "leaked" in repr(delivered.alerts)
 
@@ -159,7 +159,7 @@ def test_row_32_a_secret_is_stored_redacted(secret: str, field: str) -> None:
 def test_row_32_a_secret_that_is_spelt_with_escapes_is_found_too() -> None:
     delivered = read(body(alert(annotations={"text": "@@"})).replace(b"@@", b"\\u0041KIAIOSFODNN7EXAMPLE"))
 
-    assert delivered.alerts[0].notes == {"text": "[redacted]"}
+    assert delivered.alerts[0].annotations == {"text": "[redacted]"}
 
 
 def test_row_32_a_secret_in_the_groups_key_is_hashed_with_it() -> None:
@@ -168,7 +168,7 @@ def test_row_32_a_secret_in_the_groups_key_is_hashed_with_it() -> None:
     delivered = read(body(groupKey=key))
 
     assert delivered.group == hashlib.sha256(key.encode()).hexdigest()
-    assert delivered.flags == ("group_hashed",)
+    assert delivered.repairs == ("group_hashed",)
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_row_33_what_is_no_link_for_a_person_is_kept_as_text(url: str) -> None:
 
     (one,) = delivered.alerts
     assert one.link == ""
-    assert one.notes["generatorURL"] == url
-    assert delivered.flags == ("link_dropped",)
+    assert one.annotations["generatorURL"] == url
+    assert delivered.repairs == ("link_dropped",)
 
 
 @pytest.mark.parametrize(
@@ -217,14 +217,14 @@ def test_row_37_a_missing_group_key_is_derived_from_the_groups_labels_in_any_ord
     second = read(body(groupKey=None, groupLabels=dict(reversed(labels.items()))))
 
     assert first.group == second.group == '{}:{a="1", b="q\\""}'
-    assert first.flags == ("group_derived",)
+    assert first.repairs == ("group_derived",)
 
 
 def test_row_37_a_group_key_of_a_megabyte_is_hashed() -> None:
     delivered = read(body(groupKey="k" * 2**20))
 
     assert delivered.group == delivered.alerts[0].group == hashlib.sha256(b"k" * 2**20).hexdigest()
-    assert delivered.flags == ("group_hashed",)
+    assert delivered.repairs == ("group_hashed",)
 
 
 def test_row_39_an_unknown_severity_is_kept_as_it_was_said() -> None:
@@ -234,5 +234,5 @@ def test_row_39_an_unknown_severity_is_kept_as_it_was_said() -> None:
 def test_an_annotation_that_is_no_text_does_not_cost_the_alert() -> None:
     delivered = read(body(alert(annotations={"n": 3, "s": "x"})))
 
-    assert delivered.alerts[0].notes == {"n": "3", "s": "x"}
-    assert delivered.flags == ("notes_mended",)
+    assert delivered.alerts[0].annotations == {"n": "3", "s": "x"}
+    assert delivered.repairs == ("notes_mended",)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot import audit
 from bot.acts import AuditEntry, Code
-from bot.audit import MOST_MORE, MOST_TEXT, Json, canonical, rfc3339, uuid7
+from bot.audit import MOST_MORE, MOST_TEXT, Json, canonical_json, rfc3339, uuid7
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 KEYS = {
@@ -31,14 +31,14 @@ _NASTY = st.text(
 
 
 def body(entry: AuditEntry) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(audit.line(entry, uid="u", at=NOON).body)
+    told: dict[str, Any] = json.loads(audit.encode_entry(entry, uid="u", at=NOON).body)
     return told
 
 
 def test_an_entry_has_all_its_keys_and_is_sorted_and_without_spaces() -> None:
-    entry = AuditEntry(code=Code.INTENT, by="ana", said="Silence it.", run="r1", verb="silence", target="api")
+    entry = AuditEntry(code=Code.INTENT, by="ana", message="Silence it.", run="r1", verb="silence", target="api")
 
-    line = audit.line(entry, uid="0199", at=NOON)
+    line = audit.encode_entry(entry, uid="0199", at=NOON)
 
     assert line.body == (
         b'{"account":"","at":"2026-11-23T12:00:00.000000Z","by":"ana","code":"VK120I","event":"intent",'
@@ -49,27 +49,30 @@ def test_an_entry_has_all_its_keys_and_is_sorted_and_without_spaces() -> None:
 
 
 def test_texts_are_escaped_as_in_the_example_of_rfc_8785() -> None:
-    assert canonical("\u20ac$\u000f\u000aA'\u0042\u0022\u005c\\\"/") == '"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"'.encode()
+    assert (
+        canonical_json("\u20ac$\u000f\u000aA'\u0042\u0022\u005c\\\"/") == '"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"'.encode()
+    )
 
 
 def test_names_are_sorted_as_in_the_example_of_rfc_8785() -> None:
     given_names = ["\u20ac", "\r", "\ufb33", "1", "\U0001f600", "\u0080", "\u00f6"]
 
-    told = canonical(dict.fromkeys(given_names, None)).decode()
+    told = canonical_json(dict.fromkeys(given_names, None)).decode()
 
     assert list(json.loads(told)) == ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
 
 
 def test_literals_and_nested_values_are_as_in_the_example_of_rfc_8785() -> None:
     assert (
-        canonical({"literals": [None, True, False], "a": {"b": -1}}) == b'{"a":{"b":-1},"literals":[null,true,false]}'
+        canonical_json({"literals": [None, True, False], "a": {"b": -1}})
+        == b'{"a":{"b":-1},"literals":[null,true,false]}'
     )
 
 
 @pytest.mark.parametrize("value", [2**53, -(2**53), "\ud800", ["\udfff"]])
 def test_what_is_not_the_same_everywhere_has_no_canonical_form(value: Json) -> None:
     with pytest.raises(ValueError, match=r"surrogates|not the same number"):
-        canonical(value)
+        canonical_json(value)
 
 
 def test_times_are_utc_with_microseconds() -> None:
@@ -87,17 +90,17 @@ def test_a_uuid_is_that_of_the_example_of_rfc_9562() -> None:
 @given(text=_NASTY)
 def test_whatever_is_said_an_entry_is_one_line_that_every_database_takes(text: str) -> None:
     entry = AuditEntry(
-        code=Code.ANSWERED, by=text, said=text, run=text, verb=text, target=text, place=text, account=text, once=text,
-        more={text: text},
+        code=Code.ANSWERED, by=text, message=text, run=text, verb=text, target=text, channel=text, account=text, idempotency_key=text,
+        details={text: text},
     )  # fmt: skip
 
-    line = audit.line(entry, uid="u", at=NOON)
+    line = audit.encode_entry(entry, uid="u", at=NOON)
 
     told = line.body.decode()
     assert told.splitlines() == [told]
     values = [*json.loads(told)["more"], *json.loads(told)["more"].values(), json.loads(told)["said"], line.run]
     assert {unicodedata.category(char) for value in values for char in value} <= _SHOWN
-    assert canonical(json.loads(told)) == line.body
+    assert canonical_json(json.loads(told)) == line.body
 
 
 #: What is left: letters, marks, numbers, signs and spaces, the unassigned, and the private.
@@ -108,7 +111,7 @@ _SHOWN = {
 
 
 def test_a_control_or_a_turn_of_direction_is_shown_and_not_obeyed() -> None:
-    told = body(AuditEntry(code=Code.DENIED, by="x", said="a\nVK121I \x1b[2K\u202egpj.\u2028b\x00c\ud800d\te"))
+    told = body(AuditEntry(code=Code.DENIED, by="x", message="a\nVK121I \x1b[2K\u202egpj.\u2028b\x00c\ud800d\te"))
 
     assert told["said"] == "a\\nVK121I \\x1b[2K\\u202egpj.\\u2028b\ufffdc\ufffdd\\te"
 
@@ -117,14 +120,14 @@ def test_a_secret_is_left_out_also_where_a_character_without_a_width_breaks_it()
     token = "ghp_" + "a1B2" * 9
     hidden = token[:10] + "\u200b" + token[10:]
 
-    told = body(AuditEntry(code=Code.ANSWERED, by="x", said=f"use {hidden} and {token}", more={token: hidden}))
+    told = body(AuditEntry(code=Code.ANSWERED, by="x", message=f"use {hidden} and {token}", details={token: hidden}))
 
     assert told["said"] == "use [redacted] and [redacted]"
     assert told["more"] == {"[redacted]": "[redacted]"}
 
 
 def test_a_text_is_cut_at_4_kib_and_says_so() -> None:
-    told = body(AuditEntry(code=Code.ANSWERED, by="x", said="я" * 5000, more={str(n): "" for n in range(100)}))
+    told = body(AuditEntry(code=Code.ANSWERED, by="x", message="я" * 5000, details={str(n): "" for n in range(100)}))
 
     assert len(told["said"].encode()) in (MOST_TEXT, MOST_TEXT - 1)
     assert told["said"].endswith("я…")
@@ -132,5 +135,5 @@ def test_a_text_is_cut_at_4_kib_and_says_so() -> None:
 
 
 def test_a_number_that_no_incident_has_is_left_out() -> None:
-    assert body(AuditEntry(code=Code.REJECTED, by="x", said="", incident_id=10**30))["incident"] is None
-    assert body(AuditEntry(code=Code.REJECTED, by="x", said="", incident_id=42))["incident"] == 42
+    assert body(AuditEntry(code=Code.REJECTED, by="x", message="", incident_id=10**30))["incident"] is None
+    assert body(AuditEntry(code=Code.REJECTED, by="x", message="", incident_id=42))["incident"] == 42

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from bot.access import decide
 from bot.acts import Decision, Permission
-from bot.circumstances import Around, Weight
-from bot.from_settings import book_of
+from bot.circumstances import Context, Impact
+from bot.from_settings import build_policy
 from bot.model import Principal, Severity
 from bot.settings import Settings
 
@@ -71,10 +71,10 @@ SETTINGS = Settings.model_validate(
         ],
     }
 )
-BOOK = book_of(SETTINGS)
+BOOK = build_policy(SETTINGS)
 ANA = Principal(id="ana", name="Ana", roles=frozenset({"ops"}))
 DUTY = frozenset({"prod/api"})
-API = Around(
+API = Context(
     now=NOON,
     service="prod/api",
     environment="production",
@@ -85,13 +85,13 @@ API = Around(
 )
 
 
-def may(verb: str, target: str = "prod/api", around: Around = API, *roles: str) -> Decision:
+def may(verb: str, target: str = "prod/api", around: Context = API, *roles: str) -> Decision:
     who = replace(ANA, roles=frozenset(roles)) if roles else ANA
     return decide(who, Permission(verb=verb, target=target), BOOK, around)
 
 
 def test_a_rule_that_is_text_alone_is_a_rule() -> None:
-    staging = Around(now=NOON)
+    staging = Context(now=NOON)
 
     assert may("restart", "staging/api", staging).rule == "restart staging/*"
     assert not may("restart", "prod/api", staging).allowed
@@ -99,7 +99,7 @@ def test_a_rule_that_is_text_alone_is_a_rule() -> None:
 
 def test_who_is_on_call_is_on_call_for_their_services_only() -> None:
     assert [BOOK.on_call_for(one) for one in ("ana", "bo")] == [DUTY, frozenset()]
-    assert (BOOK.on_duty("prod/api"), BOOK.on_duty("prod/db")) == (frozenset({"ana"}), frozenset())
+    assert (BOOK.on_call("prod/api"), BOOK.on_call("prod/db")) == (frozenset({"ana"}), frozenset())
     assert may("scale").approvals == 1
     assert "bo can" in may("scale").reason
     assert not may("scale", around=replace(API, open_on=frozenset())).allowed
@@ -129,7 +129,7 @@ def test_what_stands_under_deny_denies() -> None:
 
 
 def test_a_role_behind_glass_sleeps_until_it_is_broken() -> None:
-    broken = replace(API, now=NOON, glass_until=NOON + timedelta(minutes=30))
+    broken = replace(API, now=NOON, break_glass_until=NOON + timedelta(minutes=30))
 
     assert not may("delete", "prod/api", API, "fire").allowed
     assert may("delete", "prod/api", broken).allowed
@@ -142,10 +142,10 @@ def test_a_freeze_holds_from_its_first_moment_until_before_its_last_and_not_for_
 
     assert frozen == {sale: True, ends: False}
     assert may("scale", around=replace(API, now=sale - timedelta(seconds=1))).until == sale
-    assert may("scale", around=replace(API, now=sale, weight=Weight.CALM)).allowed
+    assert may("scale", around=replace(API, now=sale, impact=Impact.INCIDENT)).allowed
     assert may("scale", "prod/api", replace(API, now=sale), "ops", "admin").allowed
     assert not may("scale", "prod/api", replace(API, now=sale), "ops", "fire").allowed  # It sleeps.
-    assert may("scale", around=replace(API, now=sale, glass_until=ends)).allowed
+    assert may("scale", around=replace(API, now=sale, break_glass_until=ends)).allowed
 
 
 def test_a_person_without_roles_is_a_responder_and_built_in_roles_need_no_lines() -> None:
@@ -156,7 +156,7 @@ def test_a_person_without_roles_is_a_responder_and_built_in_roles_need_no_lines(
 
 
 def test_at_a_console_without_people_the_operator_may_all() -> None:
-    book = book_of(Settings())
+    book = build_policy(Settings())
     (local,) = book.people_of(("local",))
 
-    assert decide(local, Permission(verb="scale", target="prod/api"), book, Around(now=NOON)).allowed
+    assert decide(local, Permission(verb="scale", target="prod/api"), book, Context(now=NOON)).allowed

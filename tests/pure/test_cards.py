@@ -8,16 +8,18 @@ from msgspec.structs import replace
 
 from bot import cards, incidents
 from bot.model import Severity, Status
-from bot.states import Standing, State
-from bot.wishes import Lead, Told
+from bot.states import RunState, RunStatus
+from bot.wishes import AlertsChanged, LeadAlert
 from tests.house import NOON
 
-LEAD = Lead(order="0|a", title="Down: api is down", severity=Severity.CRITICAL, service="prod/api")
-OPEN = incidents.opened(7, "api", Told(source="am", fired=2, lead=LEAD, truncated=900), now=NOON).incident
+LEAD = LeadAlert(order="0|a", title="Down: api is down", severity=Severity.CRITICAL, service="prod/api")
+OPEN = incidents.opened_by_alerts(
+    7, "api", AlertsChanged(source="am", fired=2, lead=LEAD, truncated=900), now=NOON
+).incident
 
 
 def test_an_open_incident_says_what_is_the_matter_and_offers_to_take_it() -> None:
-    card = cards.card(OPEN, public_url="https://vakhta.example/")
+    card = cards.incident_card(OPEN, public_url="https://vakhta.example/")
 
     assert card.title == "#7 Down: api is down"
     assert card.lines == (
@@ -31,7 +33,7 @@ def test_an_open_incident_says_what_is_the_matter_and_offers_to_take_it() -> Non
 
 
 def test_an_acknowledged_incident_says_who_has_it() -> None:
-    card = cards.card(replace(OPEN, status=Status.ACKED, owner="ana"), public_url="")
+    card = cards.incident_card(replace(OPEN, status=Status.ACKED, owner="ana"), public_url="")
 
     assert card.lines[0] == "critical, acknowledged: ana has it"
     assert card.buttons == {"Resolve": f"resolve {OPEN.marked}"}
@@ -40,21 +42,24 @@ def test_an_acknowledged_incident_says_who_has_it() -> None:
 def test_a_resolved_incident_says_by_whom_and_offers_nothing() -> None:
     over = replace(OPEN, status=Status.RESOLVED, resolved_by="alertmanager", resolved_at=NOON)
 
-    card = cards.card(over, public_url="")
+    card = cards.incident_card(over, public_url="")
 
     assert card.lines[0] == "critical, resolved by alertmanager 2026-11-23 12:00 UTC"
     assert card.buttons == {}
 
 
 def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_that_are_at_rest() -> None:
-    one = Standing(
-        run="1a2b3c4d" * 4, words="scale prod/api 4", by="ana", target="prod/api", state=State.DONE, why="",
+    one = RunStatus(
+        run="1a2b3c4d" * 4, command="scale prod/api 4", by="ana", target="prod/api", state=RunState.DONE, reason="",
         began_at=NOON,
     )  # fmt: skip
-    unwell, running = dataclasses.replace(one, state=State.UNWELL), dataclasses.replace(one, state=State.RUNNING)
+    unwell, running = (
+        dataclasses.replace(one, state=RunState.DEGRADED),
+        dataclasses.replace(one, state=RunState.RUNNING),
+    )
 
-    told = cards.card(OPEN, public_url="", runs=(running, unwell, one))
-    quiet = cards.card(OPEN, public_url="", runs=(one,))
+    told = cards.incident_card(OPEN, public_url="", runs=(running, unwell, one))
+    quiet = cards.incident_card(OPEN, public_url="", runs=(one,))
 
     assert told.lines[-1] == "Runs: 1 done but not well, 1 running; `runs` says why"
-    assert quiet.lines == cards.card(OPEN, public_url="").lines
+    assert quiet.lines == cards.incident_card(OPEN, public_url="").lines

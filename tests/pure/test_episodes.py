@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bot.episodes import Verdict, judge
-from bot.folding import Fold
-from bot.model import Alert, Delivered, Incident, Standing, Status
-from bot.rules import Rules
+from bot.episodes import AlertEffect, classify
+from bot.folding import Correlator
+from bot.model import Alert, AlertBatch, EpisodeState, Incident, Status
+from bot.rules import AlertRules
 from tests.house import NOON, SEVERITIES, alert
 
 LATE = timedelta(minutes=5)
-RULES = Rules(severities=SEVERITIES)
+RULES = AlertRules(severities=SEVERITIES)
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Ledger:
     """What a database would hold, in memory; each `commit` folds deliveries as the intake does."""
 
     now: datetime = NOON
-    standings: dict[tuple[str, str, datetime], Standing] = field(default_factory=dict)
+    standings: dict[tuple[str, str, datetime], EpisodeState] = field(default_factory=dict)
     incidents: dict[int, Incident] = field(default_factory=dict)
     rows: count[int] = field(default_factory=lambda: count(1))
     in_parts: bool = False  #: what is folded is written after each delivery, still in the one commit
@@ -36,23 +36,23 @@ class Ledger:
         assert table == "alert" or (table, count) == ("incident", 1)
         return len(self.incidents) + 1000 * next(self.rows)
 
-    def episode(self, of: tuple[str, str, datetime]) -> Standing | None:
+    def episode(self, of: tuple[str, str, datetime]) -> EpisodeState | None:
         return self.standings.get(of)
 
-    def commit(self, *deliveries: Delivered) -> None:
-        fold = Fold(self, RULES, self.now)
-        newest: dict[tuple[str, str], Standing] = {}
+    def commit(self, *deliveries: AlertBatch) -> None:
+        fold = Correlator(self, RULES, self.now)
+        newest: dict[tuple[str, str], EpisodeState] = {}
         in_turn = sorted(self.standings.items(), key=lambda one: (one[1].firing, one[1].starts_at))
         for (source, fingerprint, _), standing in in_turn:
             newest[source, fingerprint] = standing
-        fold.know(newest, self.incidents.values())
+        fold.load(newest, self.incidents.values())
         for one in deliveries:
-            fold.take(one)
+            fold.add(one)
             if self.in_parts:
                 self._write(fold)
         self._write(fold)
 
-    def _write(self, fold: Fold) -> None:
+    def _write(self, fold: Correlator) -> None:
         changes, new, moved = fold.drain()
         for change in changes:
             self.incidents[change.incident.id] = change.incident
@@ -60,8 +60,8 @@ class Ledger:
             of = (one.source, one.fingerprint, standing.starts_at)
             assert of not in self.standings
             self.standings[of] = standing
-        of_row = {standing.row: of for of, standing in self.standings.items()}
-        self.standings.update({of_row[standing.row]: standing for standing in moved})
+        of_row = {standing.row_id: of for of, standing in self.standings.items()}
+        self.standings.update({of_row[standing.row_id]: standing for standing in moved})
 
     def state(self) -> object:
         """All that must not depend on the order: alerts, and incidents without their ids and times."""
@@ -75,8 +75,8 @@ class Ledger:
         return None if incident_id is None else self.incidents[incident_id].key
 
 
-def delivered(*alerts: Alert) -> Delivered:
-    return Delivered(source="alertmanager", group=alerts[0].group, alerts=alerts)
+def delivered(*alerts: Alert) -> AlertBatch:
+    return AlertBatch(source="alertmanager", group=alerts[0].group, alerts=alerts)
 
 
 def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warning", until: int | None = None) -> Alert:
@@ -92,7 +92,7 @@ def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warni
     )
 
 
-def state_of(deliveries: Sequence[Delivered]) -> object:
+def state_of(deliveries: Sequence[AlertBatch]) -> object:
     ledger = Ledger()
     for one in deliveries:
         ledger.commit(one)
@@ -113,7 +113,7 @@ in_one_group = st.lists(alerts_told, min_size=1, max_size=4).map(
 
 @given(st.lists(in_one_group, min_size=1, max_size=7), st.data())
 def test_any_order_and_any_duplication_of_deliveries_ends_in_the_same_state(
-    deliveries: list[Delivered], data: st.DataObject
+    deliveries: list[AlertBatch], data: st.DataObject
 ) -> None:
     again = data.draw(st.lists(st.sampled_from(deliveries), max_size=5))
     shuffled = data.draw(st.permutations([*deliveries, *again]))
@@ -123,7 +123,7 @@ def test_any_order_and_any_duplication_of_deliveries_ends_in_the_same_state(
 
 @given(st.lists(in_one_group, min_size=1, max_size=7), st.data())
 def test_deliveries_that_share_a_commit_end_like_those_that_do_not(
-    deliveries: list[Delivered], data: st.DataObject
+    deliveries: list[AlertBatch], data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, len(deliveries)))
 
@@ -136,7 +136,7 @@ def test_deliveries_that_share_a_commit_end_like_those_that_do_not(
 
 @given(st.lists(in_one_group, min_size=1, max_size=8))
 def test_an_incident_is_open_exactly_while_the_newest_episode_of_an_alert_of_it_fires(
-    deliveries: list[Delivered],
+    deliveries: list[AlertBatch],
 ) -> None:
     ledger = Ledger()
     for one in deliveries:
@@ -230,37 +230,39 @@ def test_a_covered_firing_and_its_own_end_in_one_commit_are_one_episode_of_one_i
 
 
 def test_each_verdict_has_its_row_in_the_table() -> None:
-    def standing(minutes: int, *, firing: bool) -> Standing:
+    def standing(minutes: int, *, firing: bool) -> EpisodeState:
         at = NOON + timedelta(minutes=minutes)
-        return Standing(row=1, incident_id=1, starts_at=at, firing=firing, ended_at=None if firing else NOON)
+        return EpisodeState(row_id=1, incident_id=1, starts_at=at, firing=firing, ended_at=None if firing else NOON)
 
-    def verdict(one: Alert, stored: Standing | None, now: datetime = NOON) -> Verdict:
-        return judge(one, stored, now=now, late_copy=LATE)
+    def verdict(one: Alert, stored: EpisodeState | None, now: datetime = NOON) -> AlertEffect:
+        return classify(one, stored, now=now, late_copy=LATE)
 
     fires, ends = told("a1", 5, firing=True), told("a1", 5, firing=False)
     rows = [
-        (fires, None, Verdict.FIRED),
-        (fires, standing(0, firing=True), Verdict.FIRED),
-        (fires, standing(5, firing=True), Verdict.AGAIN),
-        (ends, standing(5, firing=True), Verdict.ENDED),
-        (fires, standing(5, firing=False), Verdict.LATE),
-        (ends, standing(5, firing=False), Verdict.KNOWN),
-        (ends, None, Verdict.UNHEARD),
-        (ends, standing(0, firing=True), Verdict.UNHEARD),
-        (fires, standing(9, firing=True), Verdict.OVER),
-        (ends, standing(9, firing=False), Verdict.OVER),
+        (fires, None, AlertEffect.FIRED),
+        (fires, standing(0, firing=True), AlertEffect.FIRED),
+        (fires, standing(5, firing=True), AlertEffect.AGAIN),
+        (ends, standing(5, firing=True), AlertEffect.ENDED),
+        (fires, standing(5, firing=False), AlertEffect.LATE),
+        (ends, standing(5, firing=False), AlertEffect.KNOWN),
+        (ends, None, AlertEffect.UNHEARD),
+        (ends, standing(0, firing=True), AlertEffect.UNHEARD),
+        (fires, standing(9, firing=True), AlertEffect.OVER),
+        (ends, standing(9, firing=False), AlertEffect.OVER),
     ]
     for one, stored, expected in rows:
         assert verdict(one, stored) is expected
-    assert verdict(fires, standing(5, firing=False), NOON + LATE * 2) is Verdict.FIRED
+    assert verdict(fires, standing(5, firing=False), NOON + LATE * 2) is AlertEffect.FIRED
 
 
 def test_of_a_source_that_tells_once_a_covered_firing_is_over_however_late_and_a_later_one_is_news() -> None:
-    ended = Standing(row=1, incident_id=1, starts_at=NOON, firing=False, ended_at=NOON, until=NOON + LATE)
-    firing = {minute: replace(told("a1", minute, firing=True), told_once=True) for minute in (-1, 0, 5, 6)}
+    ended = EpisodeState(
+        row_id=1, incident_id=1, starts_at=NOON, firing=False, ended_at=NOON, source_ended_at=NOON + LATE
+    )
+    firing = {minute: replace(told("a1", minute, firing=True), sent_once=True) for minute in (-1, 0, 5, 6)}
 
     for hours in (0, 1, 1000):
         now = NOON + timedelta(hours=hours)
-        said = {at: judge(one, ended, now=now, late_copy=LATE) for at, one in firing.items()}
+        said = {at: classify(one, ended, now=now, late_copy=LATE) for at, one in firing.items()}
 
-        assert said == {-1: Verdict.OVER, 0: Verdict.OVER, 5: Verdict.OVER, 6: Verdict.FIRED}
+        assert said == {-1: AlertEffect.OVER, 0: AlertEffect.OVER, 5: AlertEffect.OVER, 6: AlertEffect.FIRED}

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 import commands
 from bot import filling, grammar, kinds, words
 from bot.acting import Action, Matcher
-from bot.forms import Blank, Form
-from bot.kinds import After, Count, Handle, IncidentNumber, Matchers, Name, OneOf, Person, Span, Text
-from bot.model import Ask, Reply, Severity
-from bot.ports import Command, Desk
-from bot.sentence import Known
+from bot.forms import Form, FormField
+from bot.kinds import Duration, FreeText, Handle, IncidentNumber, Integer, Keyword, Matchers, Name, OneOf, Person
+from bot.model import Reply, Request, Severity
+from bot.ports import Command, CommandContext
+from bot.sentence import KnownNames
 
-KNOWN: Known = {"service": ["prod/api", "staging/api", "web"], "person": {"U1": "ana", "ana": "ana"}}
+KNOWN: KnownNames = {"service": ["prod/api", "staging/api", "web"], "person": {"U1": "ana", "ana": "ana"}}
 SAID: dict[str, Any] = {**commands.find(), **commands.actions()}
 WITH_FORMS = sorted(verb for verb, one in SAID.items() if one.usage.count("<") > 1)
 
@@ -29,13 +29,13 @@ WITH_FORMS = sorted(verb for verb, one in SAID.items() if one.usage.count("<") >
 class RestoreArgs:
     service: Annotated[str, Name()]
     incident: Annotated[int, IncidentNumber()]
-    replicas: Annotated[int, Count(0, 50)]
+    replicas: Annotated[int, Integer(0, 50)]
     person: Annotated[str, Person()]
     severity: Annotated[Severity, OneOf(*Severity)]
     last_run: Annotated[str, Handle()]
     matchers: Annotated[tuple[Matcher, ...], Matchers()]
-    held: Annotated[timedelta | None, Span(most=timedelta(days=7)), After("for")] = None
-    because: Annotated[str, Text(most=500, asked="Why?"), After("because")] = ""
+    held: Annotated[timedelta | None, Duration(maximum=timedelta(days=7)), Keyword("for")] = None
+    because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
 
 @dataclass
@@ -44,15 +44,15 @@ class Restore:
 
     verb: str = "restore"
     usage: str = grammar.usage(RestoreArgs, "restore")
-    says: str = "bring it back"
+    summary: str = "bring it back"
     args: type[RestoreArgs] = RestoreArgs
-    reads: bool = False
+    read_only: bool = False
 
-    def run(self, ask: Ask, args: RestoreArgs, desk: Desk) -> Reply:
+    def run(self, ask: Request, args: RestoreArgs, desk: CommandContext) -> Reply:
         raise AssertionError("nobody runs it")
 
 
-def form(said: Command[Any] | Action[Any], *, here: int | None = None, known: Known = KNOWN) -> Form:
+def form(said: Command[Any] | Action[Any], *, here: int | None = None, known: KnownNames = KNOWN) -> Form:
     made = filling.form_of(said, known=known, here=here, limits={"size": "at most 1 TiB"})
     assert made is not None
     return made
@@ -61,28 +61,28 @@ def form(said: Command[Any] | Action[Any], *, here: int | None = None, known: Kn
 def test_a_verb_that_is_added_has_a_form_of_all_its_arguments() -> None:
     made = form(Restore())
 
-    assert (made.verb, made.says, made.limits) == ("restore", "bring it back", ("size: at most 1 TiB",))
-    assert made.blanks == (
-        Blank(name="service", label="Service", choices=("prod/api", "staging/api", "web")),
-        Blank(name="incident", label="Incident", hint="Its number, such as 42"),
-        Blank(name="replicas", label="Replicas", hint="0 to 50"),
-        Blank(name="person", label="Person", hint="Such as ana or @ana; me is you"),
-        Blank(name="severity", label="Severity", choices=("critical", "error", "warning", "info")),
-        Blank(name="last_run", label="Last run", hint="Its first characters, at least 4"),
-        Blank(
+    assert (made.verb, made.summary, made.limits) == ("restore", "bring it back", ("size: at most 1 TiB",))
+    assert made.fields == (
+        FormField(name="service", label="Service", choices=("prod/api", "staging/api", "web")),
+        FormField(name="incident", label="Incident", hint="Its number, such as 42"),
+        FormField(name="replicas", label="Replicas", hint="0 to 50"),
+        FormField(name="person", label="Person", hint="Such as ana or @ana; me is you"),
+        FormField(name="severity", label="Severity", choices=("critical", "error", "warning", "info")),
+        FormField(name="last_run", label="Last run", hint="Its first characters, at least 4"),
+        FormField(
             name="matchers",
             label="Matchers",
             hint="One or more of name=value, name!=value, name=~regex, name!~regex, with spaces between them",
         ),
-        Blank(name="held", label="For", hint="1s to 7d, such as 90s, 30m, 2h or 1d12h", optional=True),
-        Blank(name="because", label="Because", hint="Why?", optional=True, most=500, long=True),
+        FormField(name="held", label="For", hint="1s to 7d, such as 90s, 30m, 2h or 1d12h", optional=True),
+        FormField(name="because", label="Because", hint="Why?", optional=True, max_length=500, multiline=True),
     )
 
 
 def test_where_no_names_are_known_one_is_typed() -> None:
     made = form(Restore(), known={})
 
-    assert made.blanks[0] == Blank(name="service", label="Service")
+    assert made.fields[0] == FormField(name="service", label="Service")
 
 
 def test_in_an_incidents_thread_its_number_may_be_left_out() -> None:
@@ -90,12 +90,12 @@ def test_in_an_incidents_thread_its_number_may_be_left_out() -> None:
 
     filled = filling.fill(SAID["note"], {"text": "it is the cache"}, known={}, here=7)
 
-    assert [blank.optional for blank in made.blanks] == [True, False]
-    assert filled.words == "note #7 it is the cache"
+    assert [blank.optional for blank in made.fields] == [True, False]
+    assert filled.text == "note #7 it is the cache"
 
 
 def test_what_is_no_kind_of_the_house_is_told_by_its_shape() -> None:
-    assert form(SAID["page"]).blanks[0].hint == "incident or service"
+    assert form(SAID["page"]).fields[0].hint == "incident or service"
 
 
 @pytest.mark.parametrize("verb", sorted(SAID))
@@ -103,29 +103,31 @@ def test_there_is_a_form_where_two_or_more_arguments_are_and_one_has_to_be_said(
     made = filling.form_of(SAID[verb], known={}, limits={})
 
     assert (made is not None) == (verb in WITH_FORMS)
-    assert made is None or [one.name for one in made.blanks] == [part.name for part in grammar.parts(SAID[verb].args)]
+    assert made is None or [one.name for one in made.fields] == [
+        part.name for part in grammar.arguments_of(SAID[verb].args)
+    ]
 
 
 def test_every_kind_is_in_the_form_above() -> None:
     found = {one for one in vars(kinds).values() if isinstance(one, type) and one.__module__ == kinds.__name__}
-    takers = {one for one in found if hasattr(one, "take")} - {kinds.Kind}
+    takers = {one for one in found if hasattr(one, "parse")} - {kinds.ArgumentType}
 
-    assert takers == {type(part.kind) for part in grammar.parts(RestoreArgs)}
+    assert takers == {type(part.type) for part in grammar.arguments_of(RestoreArgs)}
 
 
 def test_a_name_said_short_is_the_whole_one_in_the_words_and_two_are_asked_back() -> None:
     one = filling.fill(SAID["page"], {"subject": "web", "text": "down"}, known=KNOWN)
     two = filling.fill(SAID["page"], {"subject": "api", "text": "down"}, known=KNOWN)
 
-    assert one.words == "page web down"
-    assert (two.words, two.wrong) == ("", {"subject": "Which service: prod/api or staging/api? Nothing was done."})
+    assert one.text == "page web down"
+    assert (two.text, two.errors) == ("", {"subject": "Which service: prod/api or staging/api? Nothing was done."})
 
 
 def test_all_that_is_wrong_is_told_each_at_its_blank() -> None:
     filled = filling.fill(Restore(), {"replicas": "51", "held": "ever", "incident": "1 2"}, known=KNOWN)
 
-    assert filled.words == ""
-    assert filled.wrong == {
+    assert filled.text == ""
+    assert filled.errors == {
         "service": "Which service? Nothing was done.",
         "incident": "'2' is not understood. Nothing was done.",
         "replicas": "'51' is not a number of replicas, 0 to 50 in plain digits. Nothing was done.",
@@ -142,7 +144,7 @@ def test_a_reason_that_ends_like_a_clause_stays_a_reason() -> None:
 
     filled = filling.fill(SAID["silence"], given_, known={})
 
-    assert filled.words == 'silence a="b" for 1h because "of the \\"load\\" for 30m"'
+    assert filled.text == 'silence a="b" for 1h because "of the \\"load\\" for 30m"'
 
 
 NAMES = ["ana", "@ana", "me", "critical", "done", "7f3a", "prod/api", "api", "web"]
@@ -156,27 +158,27 @@ def test_what_is_taken_is_read_as_the_same_values_by_the_grammar_and_the_rest_na
     verb: str, data: st.DataObject, here: int | None
 ) -> None:
     said = SAID[verb]
-    blanks = form(said).blanks
+    blanks = form(said).fields
     values = {blank.name: data.draw(VALUES, label=blank.name) for blank in blanks}
 
     filled = filling.fill(said, values, known=KNOWN, here=here)
 
-    if filled.wrong:
-        assert filled.words == ""
-        assert filled.wrong.keys() <= {blank.name for blank in blanks}
-        assert all(why.endswith("Nothing was done.") for why in filled.wrong.values())
+    if filled.errors:
+        assert filled.text == ""
+        assert filled.errors.keys() <= {blank.name for blank in blanks}
+        assert all(why.endswith("Nothing was done.") for why in filled.errors.values())
         return
-    spoken, rest = words.split(words.clean(filled.words))
+    spoken, rest = words.split(words.storable(filled.text))
     assert spoken == verb
-    read = grammar.read(said.args, rest, here, said.usage, known=KNOWN)
+    read = grammar.parse(said.args, rest, here, said.usage, known=KNOWN)
     assert read == _taken(said, values, here)
 
 
 def _taken(said: Any, values: Mapping[str, str], here: int | None) -> object:
     """Each argument from its own words alone."""
     taken = {}
-    for part in grammar.parts(said.args):
-        value = words.clean(values[part.name]).strip()
+    for part in grammar.arguments_of(said.args):
+        value = words.storable(values[part.name]).strip()
         if value or not part.optional:
-            taken[part.name] = grammar.read_part(part, value, here, said.usage, known=KNOWN)
+            taken[part.name] = grammar.parse_argument(part, value, here, said.usage, known=KNOWN)
     return said.args(**taken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
-from bot.web.framing import HOSTS, LENGTHS, MOST_HEAD, NOT_HTTP, TOO_LARGE, TRAILERS, TWICE, Strict, fault_of
+from bot.web.framing import HOSTS, LENGTHS, MOST_HEAD, NOT_HTTP, TOO_LARGE, TRAILERS, TWICE, StrictParser, fault_of
 
 HEAD = b"POST /alerts/alertmanager HTTP/1.1\r\nHost: a:8080\r\nContent-Length: 2"
 
@@ -94,9 +94,9 @@ def test_a_head_of_blanks_is_read_in_the_time_that_its_length_takes() -> None:
     assert fault_of(blanks) == NOT_HTTP  # minutes, where an expression tries each way to share out the blanks
 
 
-def read(sent: bytes, *, piece: int = 65536) -> tuple[list[tuple[bytes, bytes]], Strict]:
+def read(sent: bytes, *, piece: int = 65536) -> tuple[list[tuple[bytes, bytes]], StrictParser]:
     """(target, body) of each request in it, each answered at once, and the connection as it stands after that."""
-    one, told, body = Strict(), [], b""
+    one, told, body = StrictParser(), [], b""
     for at in range(0, len(sent), piece):
         one.receive_data(sent[at : at + piece])
         one.grant()
@@ -113,7 +113,7 @@ def read(sent: bytes, *, piece: int = 65536) -> tuple[list[tuple[bytes, bytes]],
                 if one.their_state is not h11.DONE:
                     return told, one
                 one.start_next_cycle()
-            elif one.spent:
+            elif one.is_spent:
                 one.grant()
             else:
                 break
@@ -181,13 +181,13 @@ def test_what_follows_the_last_request_is_nobodys() -> None:
     ],
 )
 def test_what_is_wrong_is_told_as_soon_as_it_is_there(sent: bytes, why: str) -> None:
-    one = Strict()
+    one = StrictParser()
     one.receive_data(sent)
 
     with pytest.raises(h11.RemoteProtocolError):
         [*iter(one.next_event, h11.NEED_DATA)]
 
-    assert one.why == why
+    assert one.fault == why
 
 
 @pytest.mark.parametrize("chunks", range(58, 68))
@@ -198,11 +198,11 @@ def test_after_a_body_that_took_all_of_a_turn_nothing_is_left_to_read(chunks: in
     one.grant()
 
     assert one.next_event() is h11.NEED_DATA
-    assert not one.spent
+    assert not one.is_spent
 
 
 def test_a_body_of_many_small_chunks_is_read_a_few_at_a_turn() -> None:
-    one = Strict()
+    one = StrictParser()
     chunks = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 10_000
     one.receive_data(chunks)
     one.grant()
@@ -210,6 +210,6 @@ def test_a_body_of_many_small_chunks_is_read_a_few_at_a_turn() -> None:
     while one.next_event() is not h11.PAUSED:
         read += 1
 
-    assert one.spent
+    assert one.is_spent
     assert read <= 64
     assert len(one.trailing_data[0]) > len(chunks) // 2

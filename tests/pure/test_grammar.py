@@ -10,10 +10,10 @@ import pytest
 
 from bot import grammar
 from bot.acting import Matcher
-from bot.kinds import After, Count, Handle, IncidentNumber, Matchers, Name, OneOf, Person, Span, Text, spell
+from bot.kinds import Duration, FreeText, Handle, IncidentNumber, Integer, Keyword, Matchers, Name, OneOf, Person, spell
 from bot.model import Severity
 from bot.ports import Rejected
-from bot.sentence import Known
+from bot.sentence import KnownNames
 
 WEEK = timedelta(days=7)
 KNOWN = {"service": ["prod/api", "staging/api", "prod/web", "db"], "person": {"U1": "ana", "ana": "ana", "bo": "bo"}}
@@ -22,22 +22,22 @@ KNOWN = {"service": ["prod/api", "staging/api", "prod/web", "db"], "person": {"U
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     service: Annotated[str, Name()]
-    replicas: Annotated[int, Count(0, 50, called="a replica count")]
-    held: Annotated[timedelta | None, Span(most=WEEK), After("for")] = None
-    because: Annotated[str, Text(most=200), After("because")] = ""
+    replicas: Annotated[int, Integer(0, 50, noun="a replica count")]
+    held: Annotated[timedelta | None, Duration(maximum=WEEK), Keyword("for")] = None
+    because: Annotated[str, FreeText(max_length=200), Keyword("because")] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback:
     service: Annotated[str, Name()]
-    revision: Annotated[int | None, Count(1, 10**9, called="a revision"), After("to")] = None
+    revision: Annotated[int | None, Integer(1, 10**9, noun="a revision"), Keyword("to")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Silence:
     matchers: Annotated[tuple[Matcher, ...], Matchers()]
-    held: Annotated[timedelta, Span(most=WEEK), After("for")]
-    because: Annotated[str, Text(most=200), After("because")]
+    held: Annotated[timedelta, Duration(maximum=WEEK), Keyword("for")]
+    because: Annotated[str, FreeText(max_length=200), Keyword("because")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Weigh:
 @dataclass(frozen=True, kw_only=True)
 class Steps:
     incident: Annotated[int, IncidentNumber()]
-    steps: Annotated[int, Count(1, 9)]
+    steps: Annotated[int, Integer(1, 9)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +66,18 @@ class Undo:
 @dataclass(frozen=True, kw_only=True)
 class List:
     service: Annotated[str | None, Name()] = None
-    since: Annotated[timedelta | None, Span(most=WEEK), After("since")] = None
+    since: Annotated[timedelta | None, Duration(maximum=WEEK), Keyword("since")] = None
 
 
-def scale(rest: str, known: Known = KNOWN) -> Scale:
-    return grammar.read(Scale, rest, None, grammar.usage(Scale, "scale"), known=known)
+def scale(rest: str, known: KnownNames = KNOWN) -> Scale:
+    return grammar.parse(Scale, rest, None, grammar.usage(Scale, "scale"), known=known)
 
 
-def refusal(kind: type, rest: str, here: int | None = None, known: Known = KNOWN) -> str:
+def refusal(kind: type, rest: str, here: int | None = None, known: KnownNames = KNOWN) -> str:
     usage = grammar.usage(kind, kind.__name__.lower())
     with pytest.raises(Rejected) as refused:
-        grammar.read(kind, rest, here, usage, known=known)
-    said, told, shown = refused.value.said.partition(" Nothing was done. Usage: ")
+        grammar.parse(kind, rest, here, usage, known=known)
+    said, told, shown = refused.value.message.partition(" Nothing was done. Usage: ")
     assert told
     assert shown == usage
     return said
@@ -202,7 +202,7 @@ def test_row_61_a_revision_is_a_number(revision: str) -> None:
 
 
 def test_row_61_whether_a_revision_exists_is_for_the_plan_to_say() -> None:
-    assert grammar.read(Rollback, "db to 999", None, "").revision == 999
+    assert grammar.parse(Rollback, "db to 999", None, "").revision == 999
 
 
 def test_row_64_a_name_that_ends_several_known_ones_is_asked_back() -> None:
@@ -248,7 +248,7 @@ def test_where_no_names_are_known_any_well_formed_one_is_taken() -> None:
 def test_a_person_is_an_id_or_the_account_that_was_mentioned(
     rest: str, here: int | None, args: tuple[int, str]
 ) -> None:
-    read = grammar.read(Assign, rest, here, "", known=KNOWN)
+    read = grammar.parse(Assign, rest, here, "", known=KNOWN)
 
     assert (read.incident, read.person) == args
 
@@ -261,7 +261,7 @@ def test_a_person_nobody_knows_is_refused_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("word", ["warning", "WARNING", "Warning"])
 def test_a_choice_is_the_one_that_was_declared(word: str) -> None:
-    read = grammar.read(Weigh, word, 7, "")
+    read = grammar.parse(Weigh, word, 7, "")
 
     assert (read.incident, read.severity) == (7, Severity.WARNING)
     assert isinstance(read.severity, Severity)
@@ -274,18 +274,18 @@ def test_a_near_miss_of_a_choice_names_the_nearest() -> None:
 
 
 def test_in_a_thread_a_bare_number_is_the_next_ones_where_that_may_be_a_number() -> None:
-    assert grammar.read(Steps, "3", 7, "") == Steps(incident=7, steps=3)
-    assert grammar.read(Steps, "#3 3", 7, "") == Steps(incident=3, steps=3)
-    assert grammar.read(Steps, "3 4", None, "") == Steps(incident=3, steps=4)
+    assert grammar.parse(Steps, "3", 7, "") == Steps(incident=7, steps=3)
+    assert grammar.parse(Steps, "#3 3", 7, "") == Steps(incident=3, steps=3)
+    assert grammar.parse(Steps, "3 4", None, "") == Steps(incident=3, steps=4)
     assert refusal(Steps, "3 4", 7) == "'4' after the steps is not understood."
 
 
 def test_what_may_be_left_out_may_be_left_out_before_a_clause_too() -> None:
     hour = timedelta(hours=1)
 
-    assert grammar.read(List, "", None, "") == List()
-    assert grammar.read(List, "since 1h", None, "") == List(since=hour)
-    assert grammar.read(List, "db since 1h", None, "") == List(service="db", since=hour)
+    assert grammar.parse(List, "", None, "") == List()
+    assert grammar.parse(List, "since 1h", None, "") == List(since=hour)
+    assert grammar.parse(List, "db since 1h", None, "") == List(service="db", since=hour)
 
 
 @pytest.mark.parametrize("handle", ["7f3", "7F3A", "7f3g", "-7f3a", "0" * 65, "７f3a"])
@@ -296,7 +296,7 @@ def test_a_handle_is_lower_case_hex(handle: str) -> None:
 def test_matchers_are_those_of_alertmanager_with_values_that_may_be_quoted() -> None:
     rest = r"""alertname=High pod=~"api-\d+" job!='a "b"' team!~x|y note="say \"so\" \\" empty="" for 2h because x"""
 
-    read = grammar.read(Silence, rest, None, "")
+    read = grammar.parse(Silence, rest, None, "")
 
     assert [(one.name, one.op, one.value) for one in read.matchers] == [
         ("alertname", "=", "High"),
@@ -342,8 +342,8 @@ def test_a_duration_is_spelt_as_people_do(long: timedelta, said: str) -> None:
 
 @dataclass(frozen=True)
 class Talkative:
-    text: Annotated[str, Text()]
-    held: Annotated[timedelta | None, Span(most=WEEK), After("for")] = None
+    text: Annotated[str, FreeText()]
+    held: Annotated[timedelta | None, Duration(maximum=WEEK), Keyword("for")] = None
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import commands
 from bot import grammar, words
 from bot.acting import Matcher
-from bot.kinds import After, Count, Handle, IncidentNumber, Matchers, Name, OneOf, Person, Span, Text, spell
+from bot.kinds import Duration, FreeText, Handle, IncidentNumber, Integer, Keyword, Matchers, Name, OneOf, Person, spell
 from bot.model import Severity
 from bot.ports import Rejected
-from bot.sentence import Known
+from bot.sentence import KnownNames
 
 WEEK = timedelta(days=7)
 KNOWN = {"service": ["api", "prod/web"], "person": ["ana", "bo"]}
@@ -24,22 +24,22 @@ KNOWN = {"service": ["api", "prod/web"], "person": ["ana", "bo"]}
 @dataclass(frozen=True, kw_only=True)
 class Everything:
     incident: Annotated[int, IncidentNumber()]
-    replicas: Annotated[int, Count(0, 50)]
+    replicas: Annotated[int, Integer(0, 50)]
     service: Annotated[str, Name()]
     person: Annotated[str, Person()]
     severity: Annotated[Severity, OneOf(*Severity)]
     run: Annotated[str, Handle()]
     matchers: Annotated[tuple[Matcher, ...], Matchers()]
-    held: Annotated[timedelta | None, Span(most=WEEK), After("for")] = None
-    revision: Annotated[int | None, Count(1, 10**9), After("to")] = None
-    because: Annotated[str, Text(), After("because")] = ""
+    held: Annotated[timedelta | None, Duration(maximum=WEEK), Keyword("for")] = None
+    revision: Annotated[int | None, Integer(1, 10**9), Keyword("to")] = None
+    because: Annotated[str, FreeText(), Keyword("because")] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Silence:
     matchers: Annotated[tuple[Matcher, ...], Matchers()]
-    held: Annotated[timedelta, Span(most=WEEK), After("for")]
-    because: Annotated[str, Text(), After("because")] = ""
+    held: Annotated[timedelta, Duration(maximum=WEEK), Keyword("for")]
+    because: Annotated[str, FreeText(), Keyword("because")] = ""
 
 
 KINDS = [Everything, Silence, *{command.args for command in commands.find().values()}]
@@ -76,16 +76,16 @@ SENTENCES = st.text() | st.lists(PIECES | st.text(max_size=5)).map(" ".join)
 
 @given(SENTENCES, st.sampled_from(KINDS), st.none() | st.integers(1, 99), st.sampled_from([KNOWN, {}]))
 def test_no_sentence_raises_anything_but_a_refusal_and_no_argument_was_not_in_it(
-    said: str, kind: type, here: int | None, known: Known
+    said: str, kind: type, here: int | None, known: KnownNames
 ) -> None:
     usage = grammar.usage(kind, "verb")
 
     args: object = None
     refused = ""
     try:
-        args = grammar.read(kind, words.plain(said), here, usage, known=known)
+        args = grammar.parse(kind, words.normalized(said), here, usage, known=known)
     except Rejected as wrong:
-        refused = wrong.said
+        refused = wrong.message
 
     if refused:
         assert refused.endswith(f" Nothing was done. Usage: {usage}")
@@ -93,7 +93,7 @@ def test_no_sentence_raises_anything_but_a_refusal_and_no_argument_was_not_in_it
         return
     for field in fields(kind):
         for text in texts(getattr(args, field.name), here):
-            assert text in words.plain(said).lower()
+            assert text in words.normalized(said).lower()
 
 
 def texts(value: object, here: int | None) -> list[str]:
@@ -148,7 +148,7 @@ MATCHERS = st.lists(
     st.none() | st.integers(1, 99),
 )
 def test_what_is_written_is_read_as_the_same_values_wherever_it_is_said(args: Everything, here: int | None) -> None:
-    assert grammar.read(Everything, grammar.write(args), here, "") == args
+    assert grammar.parse(Everything, grammar.format_arguments(args), here, "") == args
 
 
 @given(st.sampled_from(["note", "page"]), st.integers(0, 10**9), TEXTS, st.none() | st.integers(1, 99))
@@ -156,9 +156,9 @@ def test_a_text_is_read_as_it_was_written(verb: str, number: int, text: str, her
     kind = commands.find()[verb].args
     args = kind(text=text, **{"note": {"incident": number}, "page": {"subject": number}}[verb])
 
-    assert grammar.read(kind, grammar.write(args), here, "", known=KNOWN) == args
+    assert grammar.parse(kind, grammar.format_arguments(args), here, "", known=KNOWN) == args
 
 
 @given(SPANS)
 def test_a_duration_is_read_as_it_is_spelt(long: timedelta) -> None:
-    assert grammar.read(Silence, f"a=b for {spell(long)}", None, "").held == long
+    assert grammar.parse(Silence, f"a=b for {spell(long)}", None, "").held == long

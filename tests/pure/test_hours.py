@@ -35,7 +35,7 @@ def changes(name: str) -> list[datetime]:
 CHANGES = [(name, at) for name in ZONES for at in changes(name)]
 
 
-def minute_of(at: datetime, window: hours.Hours) -> int:
+def minute_of(at: datetime, window: hours.WeeklyWindow) -> int:
     local = at.astimezone(window.zone)
     return local.hour * 60 + local.minute
 
@@ -58,22 +58,22 @@ def written(span: tuple[int, int], name: str) -> str:
 def test_a_window_that_is_open_ends_later_and_stays_open_until_then(
     change: tuple[str, datetime], span: tuple[int, int], near: timedelta
 ) -> None:
-    window, now = hours.read(written(span, change[0])), change[1] + near
+    window, now = hours.parse_window(written(span, change[0])), change[1] + near
 
-    end = window.until(now)
+    end = window.closes_at(now)
 
     if end is None:
         return
     assert now < end <= now + timedelta(hours=26)
-    assert window.until(end - timedelta(seconds=1)) == end
-    assert window.until(now + (end - now) / 2) == end
+    assert window.closes_at(end - timedelta(seconds=1)) == end
+    assert window.closes_at(now + (end - now) / 2) == end
 
 
 @given(st.sampled_from(CHANGES), SPANS, NEAR)
 def test_where_no_clock_was_changed_it_is_open_exactly_by_the_clock_on_the_wall(
     change: tuple[str, datetime], span: tuple[int, int], near: timedelta
 ) -> None:
-    window, now = hours.read(written(span, change[0])), change[1] + near
+    window, now = hours.parse_window(written(span, change[0])), change[1] + near
     begin, end = span
     day = timedelta(days=1)
     if now.astimezone(window.zone).utcoffset() != (now - day).astimezone(window.zone).utcoffset():
@@ -84,7 +84,7 @@ def test_where_no_clock_was_changed_it_is_open_exactly_by_the_clock_on_the_wall(
 
     by_the_clock = begin <= minute < end if begin < end else minute >= begin or minute < end
 
-    assert (window.until(now) is not None) is by_the_clock
+    assert (window.closes_at(now) is not None) is by_the_clock
 
 
 @given(st.sampled_from(CHANGES), SPANS)
@@ -92,10 +92,10 @@ def test_on_the_day_of_a_change_it_opens_once_and_closes_once(
     change: tuple[str, datetime], span: tuple[int, int]
 ) -> None:
     """Within the 24 hours around a change, minute by minute, no window flickers."""
-    window = hours.read(written(span, change[0]))
+    window = hours.parse_window(written(span, change[0]))
     around = [change[1] + timedelta(minutes=n) for n in range(-720, 721, 5)]
 
-    open_now = [window.until(at) is not None for at in around]
+    open_now = [window.closes_at(at) is not None for at in around]
 
     flips = sum(one != other for one, other in pairwise(open_now))
     assert flips <= 3  # At most: an end, a begin, an end.
@@ -117,7 +117,7 @@ KNOWN = {
 
 @pytest.mark.parametrize(("said", "now", "end"), KNOWN.values(), ids=KNOWN.keys())
 def test_it_ends_when_the_clock_on_the_wall_says_so(said: str, now: str, end: str) -> None:
-    assert hours.read(said).until(utc(now)) == utc(end)
+    assert hours.parse_window(said).closes_at(utc(now)) == utc(end)
 
 
 CLOSED = {
@@ -132,23 +132,23 @@ CLOSED = {
 
 @pytest.mark.parametrize(("said", "now"), CLOSED.values(), ids=CLOSED.keys())
 def test_it_is_closed(said: str, now: str) -> None:
-    assert hours.read(said).until(utc(now)) is None
-    assert hours.open_until((hours.read(said),), utc(now)) is None
-    assert not hours.is_open((hours.read(said),), utc(now))
+    assert hours.parse_window(said).closes_at(utc(now)) is None
+    assert hours.open_until((hours.parse_window(said),), utc(now)) is None
+    assert not hours.is_open((hours.parse_window(said),), utc(now))
 
 
 def test_windows_that_follow_on_one_another_end_with_the_last() -> None:
-    windows = hours.read("Fri 09:00-24:00 UTC"), hours.read("Sat 00:00-12:00 UTC")
+    windows = hours.parse_window("Fri 09:00-24:00 UTC"), hours.parse_window("Sat 00:00-12:00 UTC")
 
     assert hours.open_until(windows, utc("2026-11-27T10:00")) == utc("2026-11-28T12:00")
 
 
 @given(st.datetimes(SINCE.replace(tzinfo=None), UNTIL.replace(tzinfo=None), timezones=st.just(UTC)))
 def test_what_never_closes_is_open_for_good(now: datetime) -> None:
-    end = hours.open_until((hours.read("00:00-24:00 Europe/Berlin"),), now)
+    end = hours.open_until((hours.parse_window("00:00-24:00 Europe/Berlin"),), now)
 
     assert end is not None
-    assert hours.lasts_for_good(now, end)
+    assert hours.has_no_end(now, end)
 
 
 @given(st.sampled_from(CHANGES), NEAR)
@@ -158,7 +158,7 @@ def test_a_moment_that_is_written_by_the_wall_is_that_moment_or_the_next_that_ex
     name, zone = change[0], hours.zone(change[0])
     local = ((change[1] + near).astimezone(zone)).replace(tzinfo=None)
 
-    found = hours.moment(f"{local.isoformat(' ')} {name}")
+    found = hours.parse_moment(f"{local.isoformat(' ')} {name}")
 
     assert found.astimezone(zone).replace(tzinfo=None) == local
     assert found <= change[1] + near  # Of a time that comes twice, the first.
@@ -173,4 +173,4 @@ def test_a_moment_in_a_gap_is_the_gaps_end(change: tuple[str, datetime], minute:
     if local >= after.replace(tzinfo=None):
         return  # No gap, or past its end.
 
-    assert hours.moment(f"{local.isoformat(' ')} {name}") == at
+    assert hours.parse_moment(f"{local.isoformat(' ')} {name}") == at

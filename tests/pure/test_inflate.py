@@ -11,7 +11,7 @@ import pytest
 
 from bot.ports import Rejected
 from bot.web import inflate as module
-from bot.web.inflate import Stopped, inflate
+from bot.web.inflate import SenderLeft, inflate
 
 MOST = 16 * 2**20
 EMPTY = gzip.compress(b"")
@@ -54,7 +54,7 @@ def test_nobody_is_waited_for_who_has_left() -> None:
     asked: Iterator[int] = iter(range(1000))
     sent = gzip.compress(random.Random(7).randbytes(2**20))
 
-    with pytest.raises(Stopped):
+    with pytest.raises(SenderLeft):
         inflate(sent, MOST, lambda: next(asked) == 3)
 
     assert next(asked) == 4

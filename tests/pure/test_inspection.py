@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.inspection.form import AT, CODE, NAMES, RUN, UID, columns_of
-from bot.inspection.note import Key, Malformed, Note, key_of, read
-from bot.inspection.report import Fault, Report
-from bot.inspection.tree import Block, Tree, leaf_of
-from bot.inspection.trust import Trust
+from bot.inspection.note import MalformedNote, SignedNote, VerifierKey, key_of, read
+from bot.inspection.report import LogFault, VerificationReport
+from bot.inspection.tree import LeafBlock, MerkleTree, leaf_of
+from bot.inspection.trust import KeyTrust
 from tests.audit_log import BEGAN, PEN, Pen, _values, canonical, frontier, root, verify
 
 #: The leaves and roots of the published test of Certificate Transparency's reference tree.
@@ -36,19 +36,19 @@ def body(**said: object) -> bytes:
 
 
 def test_roots_are_those_of_the_published_tree() -> None:
-    tree, roots = Tree(), []
+    tree, roots = MerkleTree(), []
 
     for leaf in _LEAVES:
         tree.add(leaf_of(bytes.fromhex(leaf)))
         roots.append(tree.root().hex())
 
     assert roots == _ROOTS
-    assert Tree().root() == sha256(b"").digest()
+    assert MerkleTree().root() == sha256(b"").digest()
 
 
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
 def test_a_tree_that_grows_has_the_root_and_frontier_of_one_made_at_once(leaves: list[bytes]) -> None:
-    tree = Tree()
+    tree = MerkleTree()
 
     for leaf in leaves:
         tree.add(leaf)
@@ -58,8 +58,8 @@ def test_a_tree_that_grows_has_the_root_and_frontier_of_one_made_at_once(leaves:
 
 @given(st.lists(st.binary(min_size=32, max_size=32), min_size=8, max_size=40), st.data())
 def test_a_tree_that_grows_by_blocks_is_the_one_that_grows_by_leaves(leaves: list[bytes], data: st.DataObject) -> None:
-    blocks = [Block(b"".join(leaves[start : start + 8])) for start in range(0, len(leaves) - 7, 8)]
-    tree, count = Tree(), data.draw(st.integers(1, 7))
+    blocks = [LeafBlock(b"".join(leaves[start : start + 8])) for start in range(0, len(leaves) - 7, 8)]
+    tree, count = MerkleTree(), data.draw(st.integers(1, 7))
 
     for number, block in enumerate(blocks):
         part = tree.with_first_of(block, count)
@@ -144,8 +144,8 @@ def test_the_keys_of_more_are_in_the_order_of_utf_16() -> None:
     assert columns_of(by_code_point) is None
 
 
-def signer(note: Note, *named: Key) -> Key | None:
-    return Trust(named, (), verify).signer(note)
+def signer(note: SignedNote, *named: VerifierKey) -> VerifierKey | None:
+    return KeyTrust(named, (), verify).signer(note)
 
 
 def test_a_note_is_read_and_its_signer_known() -> None:
@@ -175,7 +175,7 @@ def test_no_byte_of_a_note_can_be_another(data: st.DataObject) -> None:
 
     try:
         key = signer(read(bytes(raw)), PEN.key)
-    except Malformed:
+    except MalformedNote:
         key = None
 
     assert key is None
@@ -183,26 +183,26 @@ def test_no_byte_of_a_note_can_be_another(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"\n\n", b"a\n1\n\n", b"\xff", b"a\n01\nAAAA\n\nx\n", PEN.key.text.encode()])
 def test_what_is_no_note_is_malformed(raw: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedNote):
         read(raw)
 
 
 def test_a_verifier_key_with_a_wrong_character_is_refused() -> None:
-    with pytest.raises(Malformed, match="hash is of another key"):
+    with pytest.raises(MalformedNote, match="hash is of another key"):
         key_of(PEN.key.text[:-3] + "AAA")
 
 
 def test_the_gravest_is_the_exit_code_and_ten_of_a_kind_are_told() -> None:
-    report = Report(name="log")
+    report = VerificationReport(name="log")
     for pos in range(12):
-        report.add(Fault.UNSEALED, "waits", pos=pos)
-    report.add(Fault.TRUNCATED, "cut")
-    report.add(Fault.FLAGGED, "odd")
+        report.add(LogFault.UNSEALED, "waits", pos=pos)
+    report.add(LogFault.TRUNCATED, "cut")
+    report.add(LogFault.FLAGGED, "odd")
 
     told = json.loads(report.json())
 
     assert report.exit_code == told["exit_code"] == 4
     assert len(told["findings"]) == 12
     assert told["counts"] == {"flagged": 1, "truncated": 1, "not sealed": 12}
-    assert "and 2 more: not sealed" in report.told()
-    assert report.told().splitlines()[1] == "  truncated: cut"
+    assert "and 2 more: not sealed" in report.text_lines()
+    assert report.text_lines().splitlines()[1] == "  truncated: cut"

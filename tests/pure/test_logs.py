@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.logs import JsonLines, Scrub, TextLines
+from bot.logs import JsonLines, Redactor, TextLines
 
 BOT_TOKEN = "123456789:" + "AbC-_" * 7
 
@@ -29,7 +29,7 @@ def record(message: str, *args: object, exc_info: Any = None, **extra: object) -
 def line(
     message: str, *args: object, known: tuple[str, ...] = (), exc_info: Any = None, **extra: object
 ) -> dict[str, Any]:
-    text = JsonLines(Scrub(known)).format(record(message, *args, exc_info=exc_info, **extra))
+    text = JsonLines(Redactor(known)).format(record(message, *args, exc_info=exc_info, **extra))
     assert "\n" not in text
     read: dict[str, Any] = json.loads(text)
     return read
@@ -85,7 +85,7 @@ def test_a_secret_is_scrubbed_wherever_it_stands(kind: type[JsonLines | TextLine
         "exception": lambda: record("x", exc_info=caught(RuntimeError(secret))),
     }
 
-    text = kind(Scrub(["configured/one!"])).format(where[place]())
+    text = kind(Redactor(["configured/one!"])).format(where[place]())
 
     assert secret not in text
     assert "[redacted]" in text
@@ -107,7 +107,7 @@ def test_a_secret_too_short_to_be_one_does_not_black_out_the_log() -> None:
 
 @given(st.text() | st.text(alphabet='\n\r\x00\x1b\u2028\u2029\x85\u202e\ud800a{}"'))
 def test_no_text_can_forge_a_line_of_json(text: str) -> None:
-    written = JsonLines(Scrub()).format(record("%s", text, field=text))
+    written = JsonLines(Redactor()).format(record("%s", text, field=text))
 
     assert written.isascii()
     assert len(written.splitlines()) == 1
@@ -116,7 +116,7 @@ def test_no_text_can_forge_a_line_of_json(text: str) -> None:
 
 @given(st.text(alphabet="\n\r\x00\x1b\u2028\u2029\x85\u202e\x9b[31ma0:"))
 def test_no_text_can_forge_a_line_on_the_terminal(text: str) -> None:
-    shown = TextLines(Scrub()).format(record("%s", text, field=text, exc_info=caught(ValueError(text))))
+    shown = TextLines(Redactor()).format(record("%s", text, field=text, exc_info=caught(ValueError(text))))
 
     first, *rest = shown.split("\n")
     assert first.startswith("03:04:05 WARNING ")

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from bot.web.nearby import is_near, is_of_a_proxy, is_of_another_site
-from bot.web.owner import Account, Address, account_behind, is_service, uid_in
+from bot.web.owner import Address, UnixAccount, account_behind, is_service, uid_in
 
 #: As their makers document them.
 PROXIES = """
@@ -111,7 +111,7 @@ def test_a_link_may_be_followed_and_nothing_else_of_another_site(
 def test_no_account_but_a_persons_roots_and_the_bots_is_taken_for_a_person(
     uid: int, shell: str | None, own: int, *, service: bool
 ) -> None:
-    assert is_service(Account(uid, shell), own=own) is service
+    assert is_service(UnixAccount(uid, shell), own=own) is service
 
 
 def test_a_socket_that_nobody_holds_is_nobodys_though_its_uid_is_roots() -> None:

@@ -24,13 +24,13 @@ def test_a_note_is_signed_as_in_the_published_example() -> None:
 
     assert note.verifier_key(_NAME, public) == _VERIFIER
     assert note.key_id(_NAME, public) == "PeterNeumann+c74f20a3"
-    assert note.signed(_TEXT, _NAME, public, signing.sign(_SEED, _TEXT.encode())) == _NOTE
+    assert note.sign_note(_TEXT, _NAME, public, signing.sign(_SEED, _TEXT.encode())) == _NOTE
 
 
 def test_a_note_is_opened_into_its_text_and_a_signature_that_holds() -> None:
     name, public = note.public_of(_VERIFIER)
 
-    text, (signature,) = note.opened(_NOTE)
+    text, (signature,) = note.open_note(_NOTE)
 
     assert (text, signature.name, signature.hash) == (_TEXT, name, note.key_hash(name, public))
     assert signing.signed_by(public, text.encode(), signature.raw)
@@ -47,7 +47,7 @@ def test_a_checkpoint_is_what_tlog_checkpoint_says_and_a_line_with_the_time() ->
 @pytest.mark.parametrize("broken", ["", "text\n", "text\n\n", "text\n\n— name", "text\n\nname x\n", "text\n\n— n !\n"])
 def test_what_is_no_signed_note_is_not_opened(broken: str) -> None:
     with pytest.raises(ValueError, match=r"note|base64|padding|padded|alphabet|[Bb]ase64"):
-        note.opened(broken)
+        note.open_note(broken)
 
 
 @pytest.mark.parametrize("verifier", ["", "a+b+c", _VERIFIER[:-2], _VERIFIER.replace("c74f", "c74e"), "+" + _VERIFIER])

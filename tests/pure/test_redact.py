@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.redact import SHAPES, redact, suspect
+from bot.redact import SECRET_PATTERNS, looks_secret, redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJl"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nAAAA\n-----END RSA PRIVATE KEY-----"
@@ -104,14 +104,14 @@ def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
 def test_a_body_with_a_secret_is_suspect(secret: str, around: str, slashes: str) -> None:
     body = json.dumps({"annotations": {"description": around.format(secret)}}).replace("/", slashes)
 
-    assert suspect(body.encode())
+    assert looks_secret(body.encode())
 
 
 def test_a_secret_spelled_in_escapes_is_suspect() -> None:
     escaped = "".join(f"\\u{ord(char):04x}" for char in "AKIA" + "IOSFODNN7EXAMPLE")
 
-    assert suspect(f'{{"a": "{escaped}"}}'.encode())
-    assert not suspect(b'{"a": "\\u043f\\u0440"}')
+    assert looks_secret(f'{{"a": "{escaped}"}}'.encode())
+    assert not looks_secret(b'{"a": "\\u043f\\u0440"}')
 
 
 @settings(max_examples=300)
@@ -121,7 +121,7 @@ def test_whatever_redact_would_change_is_suspect(parts: list[str]) -> None:
 
     body = json.dumps({"a": text}).encode()
 
-    assert redact(text) == text or suspect(body)
+    assert redact(text) == text or looks_secret(body)
 
 
 @settings(max_examples=200)
@@ -154,7 +154,7 @@ HARD = {
 
 
 def test_no_shape_is_without_a_proof_of_its_cost() -> None:
-    assert set(HARD) == set(SHAPES)
+    assert set(HARD) == set(SECRET_PATTERNS)
 
 
 @pytest.mark.parametrize(("shape", "unit"), [(shape, unit) for shape, units in HARD.items() for unit in units])
@@ -173,7 +173,9 @@ def test_the_quick_look_costs_no_more_than_the_length_either(unit: str) -> None:
     few = 6_000 // len(unit)
     short, long = (unit * few + " @").encode(), (unit * few * 4 + " @").encode()
 
-    ratio = min(_cpu_of(lambda: suspect(long)) / max(_cpu_of(lambda: suspect(short)), 50e-6) for _ in range(3))
+    ratio = min(
+        _cpu_of(lambda: looks_secret(long)) / max(_cpu_of(lambda: looks_secret(short)), 50e-6) for _ in range(3)
+    )
 
     assert ratio < 6
 
@@ -188,11 +190,11 @@ def test_the_largest_body_of_the_worst_texts_costs_no_more_than_its_length() -> 
 
 @pytest.mark.parametrize("text", [text for text in INNOCENT if "eyJ" not in text and "bearer" not in text])
 def test_an_ordinary_text_is_not_suspect(text: str) -> None:
-    assert not suspect(text.encode())
+    assert not looks_secret(text.encode())
 
 
 def _cpu_s(shape: str, text: str) -> float:
-    pattern = SHAPES[shape].pattern
+    pattern = SECRET_PATTERNS[shape].pattern
     return _cpu_of(lambda: pattern.sub("", text))
 
 

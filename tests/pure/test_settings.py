@@ -10,26 +10,26 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bot.faults import Fault, Faulty
+from bot.faults import InvalidSettings, SettingsFault
 from bot.model import Severity
-from bot.settings import Settings, load, read
+from bot.settings import Settings, load_settings, read_settings
 
 
 def loaded(tmp_path: Path, text: str, environ: Mapping[str, str] | None = None) -> Settings:
     path = tmp_path / "vakhta.yaml"
     path.write_text(text)
-    return load(path, environ or {})
+    return load_settings(path, environ or {})
 
 
-def faults_of(tmp_path: Path, text: str | bytes, environ: Mapping[str, str] | None = None) -> tuple[Fault, ...]:
+def faults_of(tmp_path: Path, text: str | bytes, environ: Mapping[str, str] | None = None) -> tuple[SettingsFault, ...]:
     path = tmp_path / "vakhta.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(Faulty) as caught:
-        load(path, environ or {})
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings(path, environ or {})
     return caught.value.faults
 
 
-def told(faults: tuple[Fault, ...]) -> list[tuple[int, int, str]]:
+def told(faults: tuple[SettingsFault, ...]) -> list[tuple[int, int, str]]:
     return [(fault.line, fault.column, fault.key) for fault in faults]
 
 
@@ -129,7 +129,7 @@ def test_a_secret_in_plain_sight_is_a_warning_and_a_referenced_one_is_not(tmp_pa
     path = tmp_path / "vakhta.yaml"
     path.write_text("sources: {alertmanager: {tokens: ['${env:T}', in-the-file]}}\nstore: {url: 'sqlite:///x'}")
 
-    _, warnings = read(path, {"T": "from-outside"})
+    _, warnings = read_settings(path, {"T": "from-outside"})
 
     assert told(warnings) == [(1, 47, "sources.alertmanager.tokens[1]")]
     assert "in-the-file" not in str(warnings[0])
@@ -151,7 +151,7 @@ _ON_POSTGRES = "store: {url: postgresql+psycopg://vakhta@db/vakhta}\n"
 def warned(folder: Path, text: str) -> list[str]:
     path = folder / "vakhta.yaml"
     path.write_text(text)
-    return [f"{one.key}: {one.said}" for one in read(path, {"K": f"{'A' * 43}="})[1]]
+    return [f"{one.key}: {one.message}" for one in read_settings(path, {"K": f"{'A' * 43}="})[1]]
 
 
 def test_an_audit_log_on_postgresql_that_nobody_signs_is_a_warning(tmp_path: Path) -> None:

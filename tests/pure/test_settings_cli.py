@@ -99,7 +99,7 @@ def refuse(settings):
 
 app = types.ModuleType("bot.app")
 app.run = lambda settings: print("ran on", settings.server.listen)
-app.ask = lambda settings, words: Reply(said=f"heard {words}", ok=words == "ack 42")
+app.ask = lambda settings, words: Reply(text=f"heard {words}", ok=words == "ack 42")
 app.migrate = refuse
 sys.modules["bot.app"] = app
 sys.exit(main(sys.argv[1:]))

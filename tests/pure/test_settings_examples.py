@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bot.__main__ import main, written_schema
-from bot.settings import Settings, load
+from bot.settings import Settings, load_settings
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "config"
 
@@ -51,7 +51,7 @@ def test_a_schema_that_cannot_be_written_says_so(tmp_path: Path, capsys: pytest.
 
 
 def test_the_local_example_starts_with_the_token_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = load(CONFIG / "local.yaml", {})
+    settings = load_settings(CONFIG / "local.yaml", {})
 
     assert settings.server.listen == "127.0.0.1:8080"
     assert settings.local_operator
@@ -79,7 +79,7 @@ def test_the_production_example_has_no_fault_once_its_secrets_are_there(
 ) -> None:
     path, environ = production
 
-    settings = load(path, environ)
+    settings = load_settings(path, environ)
 
     assert settings.server.drain.total_seconds() == 20
     assert settings.channels.slack is not None

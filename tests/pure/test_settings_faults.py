@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from bot.faults import Fault, Faulty
-from bot.settings import load
+from bot.faults import InvalidSettings, SettingsFault
+from bot.settings import load_settings
 
 
-def faults_of(tmp_path: Path, text: str | bytes) -> tuple[Fault, ...]:
+def faults_of(tmp_path: Path, text: str | bytes) -> tuple[SettingsFault, ...]:
     path = tmp_path / "vakhta.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(Faulty) as caught:
-        load(path, {})
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings(path, {})
     return caught.value.faults
 
 
-def told(faults: tuple[Fault, ...]) -> list[tuple[int, int, str]]:
+def told(faults: tuple[SettingsFault, ...]) -> list[tuple[int, int, str]]:
     return [(fault.line, fault.column, fault.key) for fault in faults]
 
 
@@ -282,7 +282,7 @@ def test_tabs_are_told_line_by_line(tmp_path: Path) -> None:
     faults = faults_of(tmp_path, "server:\n\tlisten: 127.0.0.1:1\n\tpublic_url: http://x\n")
 
     assert [fault.line for fault in faults] == [2, 3]
-    assert "indented with a tab" in faults[0].said
+    assert "indented with a tab" in faults[0].message
 
 
 BOMBS = {
@@ -317,8 +317,8 @@ def test_what_is_not_text_is_refused(tmp_path: Path, text: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere.yaml", "."])
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Faulty, match="cannot be read"):
-        load(tmp_path / name, {})
+    with pytest.raises(InvalidSettings, match="cannot be read"):
+        load_settings(tmp_path / name, {})
 
 
 def test_many_faults_are_told_quickly(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from bot.settings import load
+from bot.settings import load_settings
 from tests import before
 
 
@@ -28,7 +28,7 @@ def test_it_has_no_fault_for_the_check(
 def test_each_of_its_keys_is_read_as_it_was(tmp_path: Path) -> None:
     path, environ = before.settings_in(tmp_path)
 
-    then, now = before.settings_then(), before.read_of(load(path, environ))
+    then, now = before.settings_then(), before.read_of(load_settings(path, environ))
 
     assert len(then) == 14
     assert before.only(now, then) == then

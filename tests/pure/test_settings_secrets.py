@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.faults import Faulty
-from bot.settings import load
+from bot.faults import InvalidSettings
+from bot.settings import load_settings
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer
 
@@ -78,7 +78,7 @@ def api_token(tmp_path: Path) -> Callable[..., str]:
     def look_up(reference: str, **environ: str) -> str:
         path = tmp_path / "vakhta.yaml"
         path.write_text(TEXT % reference)
-        token = load(path, environ).server.api_token
+        token = load_settings(path, environ).server.api_token
         assert token is not None
         return token.get_secret_value()
 
@@ -122,7 +122,7 @@ def test_a_file_that_will_not_do_is_a_fault(
 ) -> None:
     keep(tmp_path / "token", text, mode)
 
-    with pytest.raises(Faulty, match=said) as caught:
+    with pytest.raises(InvalidSettings, match=said) as caught:
         api_token("${file:token}")
 
     assert [(fault.line, fault.column, fault.key) for fault in caught.value.faults] == [(1, 21, "server.api_token")]
@@ -137,12 +137,12 @@ def test_what_is_no_file_is_a_fault_and_is_not_waited_for(
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(Faulty, match=said):
+    with pytest.raises(InvalidSettings, match=said):
         api_token(f"${{file:{name}}}")
 
 
 def test_an_empty_environment_variable_is_a_fault(api_token: Callable[..., str]) -> None:
-    with pytest.raises(Faulty, match="TOKEN is empty"):
+    with pytest.raises(InvalidSettings, match="TOKEN is empty"):
         api_token("${env:TOKEN}", TOKEN="")
 
 
@@ -170,7 +170,7 @@ def test_vault_gives_one_key_of_a_secret(vault: Vault, api_token: Callable[..., 
 def test_what_vault_does_not_give_is_a_fault(
     vault: Vault, api_token: Callable[..., str], reference: str, token: str, said: str
 ) -> None:
-    with pytest.raises(Faulty, match=said) as caught:
+    with pytest.raises(InvalidSettings, match=said) as caught:
         api_token(reference, VAULT_ADDR=vault.url, VAULT_TOKEN=token)
 
     assert token not in str(caught.value)
@@ -179,7 +179,7 @@ def test_what_vault_does_not_give_is_a_fault(
 def test_vaults_token_does_not_follow_a_redirect(vault: Vault, api_token: Callable[..., str]) -> None:
     vault.answer_next(status=307)
 
-    with pytest.raises(Faulty, match="answered 307"):
+    with pytest.raises(InvalidSettings, match="answered 307"):
         api_token("${vault:kv/vakhta/prod#api}", VAULT_ADDR=vault.url, VAULT_TOKEN="vault-token")
 
     assert len(vault.received) == 1
@@ -198,14 +198,14 @@ def test_vaults_token_does_not_follow_a_redirect(vault: Vault, api_token: Callab
 def test_a_vault_that_cannot_be_asked_is_a_fault(
     api_token: Callable[..., str], environ: dict[str, str], said: str
 ) -> None:
-    with pytest.raises(Faulty, match=said):
+    with pytest.raises(InvalidSettings, match=said):
         api_token("${vault:kv/a#b}", **environ)
 
 
 def test_a_vault_that_drops_the_connection_is_a_fault(vault: Vault, api_token: Callable[..., str]) -> None:
     vault.answer_next(reset=True)
 
-    with pytest.raises(Faulty, match="was not reached"):
+    with pytest.raises(InvalidSettings, match="was not reached"):
         api_token("${vault:kv/vakhta/prod#api}", VAULT_ADDR=vault.url, VAULT_TOKEN="vault-token")
 
 
@@ -231,7 +231,7 @@ def test_aws_gives_a_secret_or_one_key_of_it(
 def test_what_aws_does_not_give_is_a_fault(
     aws: SecretsManager, api_token: Callable[..., str], reference: str, said: str
 ) -> None:
-    with pytest.raises(Faulty, match=said) as caught:
+    with pytest.raises(InvalidSettings, match=said) as caught:
         api_token(reference, AWS_ENDPOINT_URL=aws.url)
 
     assert "plain-from-aws" not in str(caught.value)
@@ -244,7 +244,7 @@ def test_an_aws_without_region_is_a_fault(
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
-    with pytest.raises(Faulty, match="was not asked for 'a': NoRegionError; check region"):
+    with pytest.raises(InvalidSettings, match="was not asked for 'a': NoRegionError; check region"):
         api_token("${aws-sm:a#b}", AWS_ENDPOINT_URL=aws.url)
 
 
@@ -255,8 +255,8 @@ def test_boto3_is_loaded_only_when_a_reference_asks_aws(
     path = tmp_path / "vakhta.yaml"
     path.write_text(TEXT % reference)
     code = (
-        "import os, sys, pathlib; from bot.settings import load;"
-        "load(pathlib.Path(sys.argv[1]), os.environ); print('boto3' in sys.modules)"
+        "import os, sys, pathlib; from bot.settings import load_settings;"
+        "load_settings(pathlib.Path(sys.argv[1]), os.environ); print('boto3' in sys.modules)"
     )
     environ = os.environ | {"T": "x", "AWS_ENDPOINT_URL": aws.url}
 

@@ -9,19 +9,19 @@ from typing import Any, cast
 import pytest
 
 from bot.applications import ArgoCd
-from bot.clusters import Cluster, Mapped, Ref
+from bot.clusters import Cluster, ClusterUser, ObjectRef
 from bot.model import Principal
 from bot.ports import Rejected
 from bot.releases import Helm
 from bot.settings import Settings
-from bot.sites import Connections, Headroom, Replicas, Site
-from bot.siting import Catalog
+from bot.sites import ConnectionLimits, Headroom, ReplicaLimits, ServiceTarget
+from bot.siting import ServiceSites
 from bot.workloads import kinds
 
 _ANA = Principal(id="ana", name="Ana")
 _BO = Principal(id="bo", name="Bo")
 _WATCH = Principal(id="watch", name="The watch", human=False)
-_MAPPED = Mapped(user="ana@example.com", groups=("sre", "oncall"))
+_MAPPED = ClusterUser(user="ana@example.com", groups=("sre", "oncall"))
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Named:
     """Stands for a cluster; it is asked nothing here."""
 
     name: str
-    person: Mapped | None = None
+    person: ClusterUser | None = None
 
-    def acting_as(self, person: Mapped) -> Cluster:
+    def acting_as(self, person: ClusterUser) -> Cluster:
         return cast("Cluster", Named(self.name, person))
 
 
-def catalog(cluster: Mapping[str, bool] | None = None, *, service: Mapping[str, Any] | None = None) -> Catalog:
+def catalog(cluster: Mapping[str, bool] | None = None, *, service: Mapping[str, Any] | None = None) -> ServiceSites:
     """Ana is somebody to the cluster, Bo is not. `service`: what it has beside its place."""
     api = {"name": "prod/api", "match": {"app": "api"}, "cluster": "main", "workload": "deployment/api"}
     settings = Settings.model_validate(
@@ -48,10 +48,10 @@ def catalog(cluster: Mapping[str, bool] | None = None, *, service: Mapping[str, 
             "clusters": {"main": dict(cluster or {})},
         }
     )
-    return Catalog(settings, lambda name, _: cast("Cluster", Named(name)))
+    return ServiceSites(settings, lambda name, _: cast("Cluster", Named(name)))
 
 
-def who(site: Site) -> tuple[Mapped | None, Mapped | None]:
+def who(site: ServiceTarget) -> tuple[ClusterUser | None, ClusterUser | None]:
     """In whose name it is written to, and who is asked about beforehand."""
     return cast("Named", site.cluster).person, site.person
 
@@ -74,7 +74,7 @@ def who(site: Site) -> tuple[Mapped | None, Mapped | None]:
     ],
 )
 def test_in_whose_name_and_who_is_asked_about(
-    cluster: dict[str, bool], by: Principal | None, expected: tuple[Mapped | None, Mapped | None]
+    cluster: dict[str, bool], by: Principal | None, expected: tuple[ClusterUser | None, ClusterUser | None]
 ) -> None:
     assert who(catalog(cluster).of("prod/api", by)) == expected
 
@@ -85,7 +85,7 @@ def test_where_it_is_written_to_in_peoples_names_nobody_without_one_changes_anyt
         catalog({"impersonate": True, "review": review}).of("prod/api", _BO)
 
     assert refused.value.code == "unmapped"
-    assert refused.value.said == (
+    assert refused.value.message == (
         "Bo is nobody on cluster main, and prod/api is changed only in somebody's own name."
         " Nothing was done. Set `kubernetes` of the person in the settings."
     )
@@ -100,7 +100,7 @@ def test_a_service_without_more_runs_in_default_counts_as_production_and_may_be_
     site = catalog().of("prod/api", None)
 
     assert (site.workload.kind, site.workload.namespace, site.workload.name) == (kinds.DEPLOYMENT, "default", "api")
-    assert (site.production, site.replicas) == (True, Replicas(least=1, most=100, step=None))
+    assert (site.production, site.replicas) == (True, ReplicaLimits(minimum=1, maximum=100, step=None))
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_what_keeps_a_service_from_being_scaled_too_far_comes_with_its_site() ->
 
     site, bare = catalog(service=said).of("prod/api", None), catalog().of("prod/api", None)
 
-    assert site.headroom == Headroom(query="used", most=0.8)
-    assert site.connections == Connections(each=20, most=500)
+    assert site.headroom == Headroom(query="used", maximum=0.8)
+    assert site.connections == ConnectionLimits(per_replica=20, maximum=500)
     assert (bare.headroom, bare.connections) == (None, None)
 
 
 def test_an_object_of_no_service_is_written_to_as_the_person_and_only_on_a_cluster_of_the_settings() -> None:
-    node = Ref(kind=kinds.NODE, namespace="", name="node-1")
+    node = ObjectRef(kind=kinds.NODE, namespace="", name="node-1")
 
     site = catalog({"impersonate": True}).on("main", node, _ANA)
 
@@ -155,20 +155,20 @@ def test_the_argo_cd_of_a_cluster_is_that_of_its_services() -> None:
     )
     argocd = cast("ArgoCd", object())
 
-    made = Catalog(settings, lambda name, _: cast("Cluster", Named(name)), {"main": argocd})
+    made = ServiceSites(settings, lambda name, _: cast("Cluster", Named(name)), {"main": argocd})
 
     main, other = made.of("prod/api", None), made.of("prod/mail", None)
-    assert (main.argocd, main.applications) == (argocd, "gitops")
-    assert (other.argocd, other.applications) == (None, "argocd")
+    assert (main.argocd, main.argocd_namespace) == (argocd, "gitops")
+    assert (other.argocd, other.argocd_namespace) == (None, "argocd")
 
 
 @dataclass(frozen=True)
 class Program:
     """Stands for Helm's; it is run by nobody here."""
 
-    person: Mapped | None = None
+    person: ClusterUser | None = None
 
-    def acting_as(self, person: Mapped) -> Helm:
+    def acting_as(self, person: ClusterUser) -> Helm:
         return cast("Helm", Program(person))
 
 
@@ -176,7 +176,7 @@ class Program:
     ("impersonate", "by", "person"), [(True, _ANA, _MAPPED), (False, _ANA, None), (True, None, None)]
 )
 def test_helm_acts_in_the_name_in_which_the_cluster_is_written_to(
-    by: Principal | None, person: Mapped | None, *, impersonate: bool
+    by: Principal | None, person: ClusterUser | None, *, impersonate: bool
 ) -> None:
     settings = Settings.model_validate(
         {
@@ -186,7 +186,7 @@ def test_helm_acts_in_the_name_in_which_the_cluster_is_written_to(
         }
     )
 
-    made = Catalog(settings, lambda name, _: cast("Cluster", Named(name)), helms={"main": cast("Helm", Program())})
+    made = ServiceSites(settings, lambda name, _: cast("Cluster", Named(name)), helms={"main": cast("Helm", Program())})
 
     assert cast("Program", made.of("prod/api", by).helm).person == person
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.channels.slack_blocks import blocks, escape, summary, words_only
-from bot.channels.slack_words import commanded, typed
+from bot.channels.slack_blocks import blocks, escape, summary, text_only
+from bot.channels.slack_words import command_text, plain_text_of
 from bot.model import Card
 from tests.fakes.slack_rules import breaches, pings
 
@@ -51,7 +51,7 @@ def test_nothing_of_an_alert_pings_or_pretends(nasty: str) -> None:
     drawn = blocks(told)
 
     assert breaches(drawn) == []
-    for text in (summary(told), words_only(told), escape(nasty)):
+    for text in (summary(told), text_only(told), escape(nasty)):
         assert pings(text, drawn, parsed=False) == []
         json.dumps(drawn).encode()
         text.encode()
@@ -72,7 +72,7 @@ def test_no_text_is_too_much(title: str, body: str, copies: int, link: str) -> N
     assert breaches(drawn) == []
     assert pings(summary(told), drawn, parsed=False) == []
     assert 0 < len(summary(told)) <= 4000
-    assert 0 < len(words_only(told)) <= 4000
+    assert 0 < len(text_only(told)) <= 4000
 
 
 @given(st.text(alphabet="a&<>é🔥", max_size=60), st.integers(min_value=6, max_value=40))
@@ -134,12 +134,12 @@ def test_only_an_address_that_shows_where_it_leads_becomes_a_link() -> None:
     ],
 )
 def test_row_66_mark_up_is_undone_once(text: str, words: str) -> None:
-    assert typed(text, bot="UBOT") == words
+    assert plain_text_of(text, bot="UBOT") == words
 
 
 @given(st.text(max_size=200))
 def test_whatever_is_typed_becomes_trimmed_words(text: str) -> None:
-    words = commanded("/vakhta", text)
+    words = command_text("/vakhta", text)
 
     assert words
     assert words == words.strip()

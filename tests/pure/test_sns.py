@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.model import Alert, Delivered, Severity, Status
-from bot.sources.sns import STRANGERS, Sns
+from bot.model import Alert, AlertBatch, Severity, Status
+from bot.sources.sns import STRANGERS, SnsSource
 from tests.fakes.sns import ACCOUNT, REGION, STRANGER, TOPIC, alarm, unsigned
 from tests.house import NOON
 from tests.pure.test_episodes import Ledger
@@ -21,9 +21,9 @@ from tests.pure.test_episodes import Ledger
 MAP = {"alarms/api-*": Severity.CRITICAL, "pages/*": Severity.ERROR, "*/fyi": Severity.INFO}
 
 
-def read(kind: str = "Notification", *, at: datetime = NOON, **changed: str | None) -> Delivered:
+def read(kind: str = "Notification", *, at: datetime = NOON, **changed: str | None) -> AlertBatch:
     body = json.dumps({**unsigned(kind, at=at, **changed), "Signature": "AAAA"}).encode()
-    return Sns(lambda: NOON, topics=[TOPIC], severity=MAP).read({}, body)
+    return SnsSource(lambda: NOON, topics=[TOPIC], severity=MAP).read({}, body)
 
 
 def alert_of(**changed: Any) -> Alert:
@@ -49,8 +49,8 @@ def test_an_alarm_has_the_labels_that_people_go_by() -> None:
         "ApiName": "shop",
         "severity": "critical",
     }
-    assert alert.notes["summary"].startswith("Threshold Crossed")
-    assert alert.notes["description"] == "too many errors"
+    assert alert.annotations["summary"].startswith("Threshold Crossed")
+    assert alert.annotations["description"] == "too many errors"
     assert (alert.firing, alert.starts_at, alert.ends_at) == (True, NOON, None)
 
 
@@ -143,15 +143,15 @@ def test_a_time_that_cannot_be_right_is_that_of_the_message_so_that_a_repeat_has
     told = read(Message=message, at=NOON - timedelta(minutes=2))
 
     assert told.alerts[0].starts_at == NOON - timedelta(minutes=2)
-    assert "time_replaced" in told.flags
+    assert "time_replaced" in told.repairs
 
 
 def test_what_is_no_alarm_is_told_in_its_own_words() -> None:
     alert = alert_of(Message="\nBackup failed\nat 3 am", Subject="Nightly backup")
 
     assert alert.title == "Nightly backup"
-    assert alert.notes["summary"] == "Backup failed"
-    assert "at 3 am" in alert.notes["description"]
+    assert alert.annotations["summary"] == "Backup failed"
+    assert "at 3 am" in alert.annotations["description"]
     assert (alert.firing, alert.starts_at) == (True, NOON)
 
 
@@ -172,7 +172,7 @@ def test_nothing_is_lost_of_what_is_not_understood(message: str) -> None:
 
     assert alert.firing
     assert alert.title == "alarms"
-    assert alert.notes.get("description", "") == message
+    assert alert.annotations.get("description", "") == message
 
 
 def test_the_same_message_again_is_the_same_alert_and_another_is_another() -> None:
@@ -197,7 +197,7 @@ def test_a_subscription_that_was_ended_fires_until_it_is_made_again() -> None:
 
     assert (gone.firing, back.firing) == (True, False)
     assert gone.fingerprint == back.fingerprint
-    assert TOPIC in gone.notes["summary"]
+    assert TOPIC in gone.annotations["summary"]
     assert gone.labels["severity"] == "error"
 
 
@@ -205,10 +205,10 @@ def test_row_81_a_topic_that_is_not_listed_and_asks_is_kept_and_told() -> None:
     told = read("SubscriptionConfirmation", TopicArn=STRANGER)
 
     (alert,) = told.alerts
-    assert told.kept_for is not None
-    assert told.kept_for[0] == "topic_not_listed"
+    assert told.keep_reason is not None
+    assert told.keep_reason[0] == "topic_not_listed"
     assert (alert.group, alert.firing) == (STRANGERS, True)
-    assert STRANGER in alert.notes["summary"]
+    assert STRANGER in alert.annotations["summary"]
 
 
 def test_the_token_of_a_subscription_is_in_nothing_that_is_shown() -> None:
@@ -216,7 +216,7 @@ def test_the_token_of_a_subscription_is_in_nothing_that_is_shown() -> None:
         for topic in (TOPIC, STRANGER):
             told = read(kind, TopicArn=topic, Token="the-token", SubscribeURL="https://x/?Token=the-token")
 
-            assert "the-token" not in repr((told.alerts, told.kept_for, told.flags))
+            assert "the-token" not in repr((told.alerts, told.keep_reason, told.repairs))
 
 
 Told = tuple[str, datetime]
@@ -234,7 +234,7 @@ def left(ledger: Ledger, told: Sequence[Alert], pauses: Sequence[int]) -> tuple[
     """Whether the alarm fires after these were told with so many minutes between, and its incidents."""
     for alert, pause in zip(told, pauses, strict=True):
         ledger.now += timedelta(minutes=pause)
-        ledger.commit(Delivered(source="sns", group=alert.group, alerts=(alert,)))
+        ledger.commit(AlertBatch(source="sns", group=alert.group, alerts=(alert,)))
     firing = [one for one in ledger.standings.values() if one.firing]
     unresolved = [one for one in ledger.incidents.values() if one.status is not Status.RESOLVED]
     return bool(firing), [(one.key, one.severity, one.firing) for one in unresolved]

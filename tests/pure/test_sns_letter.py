@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.ports import Rejected
-from bot.sources.sns_letter import AHEAD, OLDEST, check, opened
+from bot.sources.sns_letter import AHEAD, OLDEST, check_message, parse_message
 from tests.fakes.sns import CERTIFICATE, STRANGER, TOPIC, unsigned
 from tests.house import NOON
 
@@ -25,20 +25,22 @@ def sent(kind: str = "Notification", *, at: datetime = NOON, **changed: str | No
 
 def refusal(body: bytes, *, now: datetime = NOON) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        check(opened(body), {TOPIC}, now)
+        check_message(parse_message(body), {TOPIC}, now)
     return caught.value
 
 
 def passes(body: bytes, *, now: datetime = NOON) -> bool:
     try:
-        check(opened(body), {TOPIC}, now)
+        check_message(parse_message(body), {TOPIC}, now)
     except Rejected:
         return False
     return True
 
 
 def test_a_notification_signs_its_fields_in_the_order_of_their_names() -> None:
-    letter = opened(sent(MessageId="m-1", Message="two\nlines", Subject="why", Timestamp="2026-11-23T12:00:00.000Z"))
+    letter = parse_message(
+        sent(MessageId="m-1", Message="two\nlines", Subject="why", Timestamp="2026-11-23T12:00:00.000Z")
+    )
 
     assert letter.signed.decode() == (
         "Message\ntwo\nlines\nMessageId\nm-1\nSubject\nwhy\nTimestamp\n2026-11-23T12:00:00.000Z\n"
@@ -47,7 +49,7 @@ def test_a_notification_signs_its_fields_in_the_order_of_their_names() -> None:
 
 
 def test_without_a_subject_none_is_signed() -> None:
-    letter = opened(sent(MessageId="m-1", Message="text", Timestamp="2026-11-23T12:00:00.000Z"))
+    letter = parse_message(sent(MessageId="m-1", Message="text", Timestamp="2026-11-23T12:00:00.000Z"))
 
     assert b"Subject" not in letter.signed
 
@@ -62,7 +64,7 @@ def test_what_is_said_of_a_subscription_signs_its_token_and_no_subject(kind: str
         "Subject": "ignored",
     }
 
-    letter = opened(sent(kind, Timestamp="2026-11-23T12:00:00.000Z", **fields))
+    letter = parse_message(sent(kind, Timestamp="2026-11-23T12:00:00.000Z", **fields))
 
     assert letter.signed.decode() == (
         "Message\nx\nMessageId\nm-1\nSubscribeURL\nhttps://u\nTimestamp\n2026-11-23T12:00:00.000Z\nToken\nt\n"
@@ -86,7 +88,7 @@ def test_a_message_with_a_field_missing_or_wrong_is_not_let_in(field: str, value
     refused = refusal(sent(**changed))
 
     assert refused.status == 403
-    assert "othing was stored" in refused.said
+    assert "othing was stored" in refused.message
 
 
 @pytest.mark.parametrize("version", ["1", "3", "02", " 2", "2.0"])
@@ -94,7 +96,7 @@ def test_only_the_second_version_of_the_signature_is_believed(version: str) -> N
     refused = refusal(sent(SignatureVersion=version))
 
     assert (refused.status, refused.code) == (403, "old_signature")
-    assert "Set the topic's attribute SignatureVersion to 2" in refused.said
+    assert "Set the topic's attribute SignatureVersion to 2" in refused.message
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_certificate_from_anywhere_but_sns_is_refused(address: str) -> None:
     refused = refusal(sent(SigningCertURL=address))
 
     assert (refused.status, refused.code) == (403, "foreign_certificate")
-    assert "evil" not in refused.said
+    assert "evil" not in refused.message
 
 
 @pytest.mark.parametrize(

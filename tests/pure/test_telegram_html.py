@@ -15,7 +15,7 @@ from bot.channels.telegram_html import (
     render_buttons,
     render_card,
     render_line,
-    units,
+    utf16_length,
 )
 from bot.model import Card, Severity, Status
 from tests.fakes.telegram_html import Unparsable, read_html
@@ -82,7 +82,7 @@ def test_any_button_is_one_that_telegram_takes(card: Card) -> None:
     assert all(len(row) <= 8 for row in rows)
     for label, words in (button for row in rows for button in row):
         assert label.strip()
-        assert units(label) <= 64
+        assert utf16_length(label) <= 64
         assert 1 <= len(words.encode()) <= 64
         assert words in card.buttons.values()
 
@@ -91,7 +91,7 @@ def test_any_button_is_one_that_telegram_takes(card: Card) -> None:
 def test_a_cut_text_is_the_beginning_of_it(text: str, limit: int) -> None:
     shorter = cut(text, limit)
 
-    assert units(shorter) <= limit
+    assert utf16_length(shorter) <= limit
     assert shorter == text or text.startswith(shorter.removesuffix("…"))
 
 
@@ -114,7 +114,7 @@ def test_a_long_card_keeps_its_title_and_its_link_and_shows_that_lines_are_cut()
 
     assert plain.startswith("🔵 Disk full\nxxx")
     assert plain.endswith("y…\nhttps://bot.example.net/incidents/42")
-    assert units(plain) == TEXT_UNITS
+    assert utf16_length(plain) == TEXT_UNITS
 
 
 def test_a_newline_in_an_alert_does_not_write_a_line_of_the_card() -> None:

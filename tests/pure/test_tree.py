@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.tree import Range, leaf_of
+from bot.tree import MerkleRange, leaf_of
 
 _INPUTS = (
     "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
@@ -42,15 +42,15 @@ def defined(entries: list[bytes]) -> bytes:
 def test_the_root_is_that_of_the_published_vectors(size: int) -> None:
     leaves = [leaf_of(bytes.fromhex(one)) for one in _INPUTS[:size]]
 
-    assert Range().grown(leaves).root().hex() == _ROOTS[size]
+    assert MerkleRange().extended(leaves).root().hex() == _ROOTS[size]
 
 
 @given(entries=st.lists(st.binary(max_size=3), max_size=70), cut=st.integers(0, 70))
 def test_the_root_is_that_of_the_definition_in_however_many_steps_it_grew(entries: list[bytes], cut: int) -> None:
     leaves = [leaf_of(one) for one in entries]
 
-    halfway = Range().grown(leaves[:cut])
-    grown = Range.of(halfway.size, halfway.frontier()).grown(leaves[cut:])
+    halfway = MerkleRange().extended(leaves[:cut])
+    grown = MerkleRange.of(halfway.size, halfway.frontier()).extended(leaves[cut:])
 
     assert grown.root() == defined(entries)
     assert grown.size == len(entries)
@@ -60,4 +60,4 @@ def test_the_root_is_that_of_the_definition_in_however_many_steps_it_grew(entrie
 @pytest.mark.parametrize(("size", "frontier"), [(1, b""), (0, bytes(32)), (3, bytes(32)), (4, bytes(31))])
 def test_hashes_that_do_not_belong_to_the_size_are_no_tree(size: int, frontier: bytes) -> None:
     with pytest.raises(ValueError, match=r"has .* hashes"):
-        Range.of(size, frontier)
+        MerkleRange.of(size, frontier)

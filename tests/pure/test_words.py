@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot import grammar, words
 from bot.kinds import IncidentNumber
 from bot.ports import Rejected
-from commands.note import Args as Noted
+from commands.note import NoteArgs as Noted
 
 USAGE = "ack <incident>"
 
@@ -23,11 +23,11 @@ class Target:
 
 
 def target(rest: str, here: int | None, usage: str) -> int:
-    return grammar.read(Target, rest, here, usage).incident
+    return grammar.parse(Target, rest, here, usage).incident
 
 
 def target_and_text(rest: str, here: int | None, usage: str) -> tuple[int, str]:
-    read = grammar.read(Noted, rest, here, usage)
+    read = grammar.parse(Noted, rest, here, usage)
     return read.incident, read.text
 
 
@@ -69,8 +69,8 @@ def test_what_follows_the_target_is_refused_and_named(rest: str, here: int | Non
     with pytest.raises(Rejected) as refused:
         target(rest, here, USAGE)
 
-    assert refused.value.said.startswith(named)
-    assert "Nothing was done. Usage: ack <incident>" in refused.value.said
+    assert refused.value.message.startswith(named)
+    assert "Nothing was done. Usage: ack <incident>" in refused.value.message
 
 
 @pytest.mark.parametrize("rest", ["-1", "1e9", "1.5", "0x10", "٣", "9" * 30, "api", "1,2"])
@@ -111,8 +111,10 @@ def test_inside_a_thread_any_words_are_a_note_for_some_incident(said: str, here:
 
 @given(st.text())
 def test_what_was_made_plain_once_is_plain(said: str) -> None:
-    assert words.plain(words.plain(said)) == words.plain(said)
+    assert words.normalized(words.normalized(said)) == words.normalized(said)
 
 
 def test_a_near_miss_names_the_nearest_command() -> None:
-    assert words.unknown("resovle", ["ack", "resolve"]).said.startswith("No command 'resovle'. Did you mean `resolve`?")
+    assert words.unknown("resovle", ["ack", "resolve"]).message.startswith(
+        "No command 'resovle'. Did you mean `resolve`?"
+    )

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.acts import Decision, Plan
-from bot.people import Held, Voice
-from bot.plans import Drawn, State
-from bot.yeses import Bar, Now, against, weigh
+from bot.people import AccountHolder, RecordedIdentity
+from bot.plans import Proposal, State
+from bot.yeses import ApproverState, LapseCause, lapse_of, review
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = AT + timedelta(minutes=1)
@@ -18,31 +18,33 @@ MAY = Decision(allowed=True, reason="Allowed.")
 MAY_NOT = Decision(allowed=False, reason="Denied.")
 
 
-def voice(person: str, account: str, *more: str, at: datetime = AT) -> Voice:
+def voice(person: str, account: str, *more: str, at: datetime = AT) -> RecordedIdentity:
     had = frozenset(("slack", one) for one in (account, *more) if one)
-    return Voice(person=person, place="slack", account=account, at=at, had=had)
+    return RecordedIdentity(person=person, channel="slack", account=account, at=at, accounts=had)
 
 
-def now(person: str, decision: Decision = MAY, *, since: datetime | None = None, outside: str = "") -> Now:
-    return Now(listed=True, held=Held(person=person, since=since), decision=decision, outside=outside)
+def now(person: str, decision: Decision = MAY, *, since: datetime | None = None, outside: str = "") -> ApproverState:
+    return ApproverState(
+        listed=True, held=AccountHolder(person=person, since=since), decision=decision, outside=outside
+    )
 
 
-def plan(*given: Voice, needs: int = 2) -> Drawn:
-    return Drawn(
+def plan(*given: RecordedIdentity, needs: int = 2) -> Proposal:
+    return Proposal(
         handle="a" * 32,
         verb="turn",
-        words="turn prod/api 6",
-        by="ana",
-        place="slack",
+        command="turn prod/api 6",
+        requester="ana",
+        channel="slack",
         incident_id=None,
         at=AT,
-        needs=needs,
+        approvals_needed=needs,
         state=State.SHOWN,
-        plan=Plan(target="prod/api", effect=(), radius=""),
+        plan=Plan(target="prod/api", effect=(), blast_radius=""),
         digest="",
-        given=given,
+        approvals=given,
         account="U1",
-        had=frozenset({("slack", "U1"), ("telegram", "1001")}),
+        accounts=frozenset({("slack", "U1"), ("telegram", "1001")}),
     )
 
 
@@ -53,34 +55,36 @@ BO, CY = voice("bo", "U2"), voice("cy", "U3")
     ("bar", "said", "is_now"),
     [
         (None, BO, now("bo")),
-        (Bar.UNRECORDED, voice("bo", ""), now("bo")),
-        (Bar.GONE, BO, replace(now("bo"), listed=False)),
-        (Bar.MOVED, BO, now("robert")),
-        (Bar.MOVED, BO, replace(now("bo"), held=None)),
-        (Bar.MOVED, BO, now("bo", since=LATER)),
-        (Bar.OUTSIDE, BO, now("bo", outside="Slack says that it is deactivated.")),
-        (Bar.OWN, voice("ana", "U9"), now("ana")),
-        (Bar.OWN, voice("anna", "U9", "U1"), now("anna")),
-        (Bar.TWICE, voice("cy", "U9"), now("cy")),
-        (Bar.TWICE, voice("cyrus", "U9", "U3"), now("cyrus")),
-        (Bar.LINKED_LATER, voice("bo", "U2", at=LATER), now("bo", since=LATER)),
+        (LapseCause.UNRECORDED, voice("bo", ""), now("bo")),
+        (LapseCause.GONE, BO, replace(now("bo"), listed=False)),
+        (LapseCause.MOVED, BO, now("robert")),
+        (LapseCause.MOVED, BO, replace(now("bo"), held=None)),
+        (LapseCause.MOVED, BO, now("bo", since=LATER)),
+        (LapseCause.OUTSIDE, BO, now("bo", outside="Slack says that it is deactivated.")),
+        (LapseCause.OWN, voice("ana", "U9"), now("ana")),
+        (LapseCause.OWN, voice("anna", "U9", "U1"), now("anna")),
+        (LapseCause.TWICE, voice("cy", "U9"), now("cy")),
+        (LapseCause.TWICE, voice("cyrus", "U9", "U3"), now("cyrus")),
+        (LapseCause.LINKED_LATER, voice("bo", "U2", at=LATER), now("bo", since=LATER)),
         (None, voice("bo", "U2", at=LATER), now("bo", since=AT)),
-        (Bar.NO_RIGHT, BO, now("bo", MAY_NOT)),
+        (LapseCause.NO_RIGHT, BO, now("bo", MAY_NOT)),
     ],
 )
-def test_a_yes_counts_or_the_reason_is_named(bar: Bar | None, said: Voice, is_now: Now) -> None:
-    found = against(plan(), said, is_now, [CY])
+def test_a_yes_counts_or_the_reason_is_named(
+    bar: LapseCause | None, said: RecordedIdentity, is_now: ApproverState
+) -> None:
+    found = lapse_of(plan(), said, is_now, [CY])
 
-    assert (found and found.bar) == bar
+    assert (found and found.cause) == bar
 
 
 def test_who_confirms_their_own_plan_may_do_so_from_any_account_of_theirs_and_nobody_else_may() -> None:
     own = plan(needs=0)
 
-    assert against(own, voice("ana", "U9", at=LATER), now("ana", since=LATER), []) is None
-    other = against(own, BO, now("bo"), [])
+    assert lapse_of(own, voice("ana", "U9", at=LATER), now("ana", since=LATER), []) is None
+    other = lapse_of(own, BO, now("bo"), [])
     assert other is not None
-    assert other.bar is Bar.NOT_THE_ASKER
+    assert other.cause is LapseCause.NOT_THE_ASKER
 
 
 @pytest.mark.parametrize(
@@ -88,17 +92,17 @@ def test_who_confirms_their_own_plan_may_do_so_from_any_account_of_theirs_and_no
     [
         (now("ana"), 2, None),
         (now("ana"), 0, None),
-        (now("ana"), 3, Bar.NEEDS_MORE),
-        (now("ana", MAY_NOT), 2, Bar.NO_RIGHT),
-        (now("anna"), 2, Bar.MOVED),
-        (replace(now("ana"), listed=False), 2, Bar.GONE),
-        (now("ana", outside="Slack says that it is deactivated."), 2, Bar.OUTSIDE),
+        (now("ana"), 3, LapseCause.NEEDS_MORE),
+        (now("ana", MAY_NOT), 2, LapseCause.NO_RIGHT),
+        (now("anna"), 2, LapseCause.MOVED),
+        (replace(now("ana"), listed=False), 2, LapseCause.GONE),
+        (now("ana", outside="Slack says that it is deactivated."), 2, LapseCause.OUTSIDE),
     ],
 )
-def test_whoever_asked_is_decided_anew_as_well(asker: Now, needed: int, bar: Bar | None) -> None:
-    verdict = weigh(plan(BO, CY), asker, [now("bo"), now("cy")], needed)
+def test_whoever_asked_is_decided_anew_as_well(asker: ApproverState, needed: int, bar: LapseCause | None) -> None:
+    verdict = review(plan(BO, CY), asker, [now("bo"), now("cy")], needed)
 
-    assert (verdict.stopped and verdict.stopped.bar) == bar
+    assert (verdict.stopped and verdict.stopped.cause) == bar
     assert verdict.runs is (bar is None)
 
 
@@ -114,15 +118,15 @@ def test_whoever_asked_is_decided_anew_as_well(asker: Now, needed: int, bar: Bar
     ],
 )
 def test_what_is_missing_is_counted_by_what_counts(
-    given: tuple[Voice, ...], is_now: list[Now], missing: int, counting: list[str]
+    given: tuple[RecordedIdentity, ...], is_now: list[ApproverState], missing: int, counting: list[str]
 ) -> None:
-    verdict = weigh(plan(*given), now("ana"), is_now, 2)
+    verdict = review(plan(*given), now("ana"), is_now, 2)
 
     assert verdict.missing == missing
     assert [one.person for one in verdict.counting] == counting
-    assert {one.voice.person for one in verdict.lapsed} == {one.person for one in given} - set(counting)
+    assert {one.identity.person for one in verdict.lapsed} == {one.person for one in given} - set(counting)
 
 
 def test_a_plan_that_its_asker_confirms_waits_for_that_one_yes() -> None:
-    assert weigh(plan(needs=0), now("ana"), [], 0).missing == 1
-    assert weigh(plan(voice("ana", "U1"), needs=0), now("ana"), [now("ana")], 0).runs
+    assert review(plan(needs=0), now("ana"), [], 0).missing == 1
+    assert review(plan(voice("ana", "U1"), needs=0), now("ana"), [now("ana")], 0).runs

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.workloads import kinds
-from bot.workloads.gitops import Fight, fight_over
+from bot.workloads.gitops import GitOpsConflict, gitops_conflict_over
 from bot.workloads.owners import owner_of
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
@@ -28,12 +28,12 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def api(world: World, **metadata: Any) -> Thing:
+def api(world: World, **metadata: Any) -> KubernetesObject:
     world.place()
     return world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=2), metadata=metadata)
 
 
-def tracked(world: World, **notes: str) -> Thing:
+def tracked(world: World, **notes: str) -> KubernetesObject:
     mark = {"argocd.argoproj.io/tracking-id": f"shop:apps/Deployment:{world.namespace}/api"}
     return api(world, annotations={**mark, **notes})
 
@@ -48,9 +48,9 @@ def application(
     world.fake.put("Application", name, namespace, spec={**spec, **parts}, metadata=meta, **status)
 
 
-def fight(world: World, thing: Thing, path: str = "/spec/replicas") -> Fight | None:
+def fight(world: World, thing: KubernetesObject, path: str = "/spec/replicas") -> GitOpsConflict | None:
     site = world.places["prod/api"]
-    return fight_over(site, thing, owner_of(thing, site.workload), path)
+    return gitops_conflict_over(site, thing, owner_of(thing, site.workload), path)
 
 
 def ignoring(**what: Any) -> list[dict[str, Any]]:
@@ -94,8 +94,8 @@ def test_argo_cd_takes_back_what_its_application_says(
     found = fight(world, thing)
 
     assert found is not None
-    assert found.refuse is refuse
-    assert said in found.said
+    assert found.refuses is refuse
+    assert said in found.message
 
 
 def test_a_fight_that_is_lost_says_what_to_do_first(world: World) -> None:
@@ -121,8 +121,8 @@ def test_what_git_does_not_name_is_never_taken_back(world: World) -> None:
 
     assert left is not None
     assert fought is not None
-    assert (left.refuse, fought.refuse) == (False, True)
-    assert "git says nothing about /spec/replicas: the change stays." in left.said
+    assert (left.refuses, fought.refuses) == (False, True)
+    assert "git says nothing about /spec/replicas: the change stays." in left.message
 
 
 def test_a_copy_of_what_was_applied_is_not_believed_where_the_server_applies(world: World) -> None:
@@ -132,7 +132,7 @@ def test_a_copy_of_what_was_applied_is_not_believed_where_the_server_applies(wor
     found = fight(world, thing)
 
     assert found is not None
-    assert found.refuse
+    assert found.refuses
 
 
 def test_an_application_that_argo_cd_is_told_to_skip_takes_nothing_back(world: World) -> None:
@@ -142,16 +142,16 @@ def test_an_application_that_argo_cd_is_told_to_skip_takes_nothing_back(world: W
     found = fight(world, thing)
 
     assert found is not None
-    assert not found.refuse
-    assert "is told to leave it alone" in found.said
+    assert not found.refuses
+    assert "is told to leave it alone" in found.message
 
 
 def test_an_application_that_is_not_there_is_taken_for_one_that_fights(world: World) -> None:
     found = fight(world, tracked(world))
 
     assert found is not None
-    assert found.refuse
-    assert found.todo.startswith("Set clusters.main.argocd.url and .token, or clusters.main.argocd.namespace")
+    assert found.refuses
+    assert found.advice.startswith("Set clusters.main.argocd.url and .token, or clusters.main.argocd.namespace")
 
 
 def test_an_application_that_may_not_be_read_is_taken_for_one_that_fights(world: World) -> None:
@@ -162,8 +162,8 @@ def test_an_application_that_may_not_be_read_is_taken_for_one_that_fights(world:
     found = fight(world, thing)
 
     assert found is not None
-    assert found.refuse
-    assert "cannot be read, so that nobody can tell what it takes back. Cluster main answered 403" in found.said
+    assert found.refuses
+    assert "cannot be read, so that nobody can tell what it takes back. Cluster main answered 403" in found.message
 
 
 def test_an_application_in_a_namespace_of_its_own_is_found_there(world: World) -> None:
@@ -174,7 +174,7 @@ def test_an_application_in_a_namespace_of_its_own_is_found_there(world: World) -
     found = fight(world, thing)
 
     assert found is not None
-    assert "Application team/shop" in found.said
+    assert "Application team/shop" in found.message
 
 
 def test_argo_cds_own_namespace_is_the_settings(world: World) -> None:
@@ -182,10 +182,10 @@ def test_argo_cds_own_namespace_is_the_settings(world: World) -> None:
     application(world, _HEALS, namespace="gitops")
     site = world.place(applications="gitops")
 
-    found = fight_over(site, thing, owner_of(thing, site.workload), "/spec/replicas")
+    found = gitops_conflict_over(site, thing, owner_of(thing, site.workload), "/spec/replicas")
 
     assert found is not None
-    assert "heals itself" in found.said
+    assert "heals itself" in found.message
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -196,7 +196,7 @@ def test_a_shared_label_is_argo_cds_only_where_the_application_lists_the_object(
 
     found = fight(world, thing)
 
-    assert (found is not None and found.refuse) is listed
+    assert (found is not None and found.refuses) is listed
     assert (found is None) is not listed
 
 
@@ -225,8 +225,8 @@ def test_flux_takes_back_what_is_not_suspended(
     found = fight(world, thing)
 
     assert found is not None
-    assert found.refuse is refuse
-    assert said in found.said
+    assert found.refuses is refuse
+    assert said in found.message
 
 
 def test_flux_is_suspended_by_its_own_command(world: World) -> None:
@@ -236,14 +236,14 @@ def test_flux_is_suspended_by_its_own_command(world: World) -> None:
     found = fight(world, thing)
 
     assert found is not None
-    assert found.todo == "`flux suspend kustomization apps -n flux-system` first, or change it in git."
+    assert found.advice == "`flux suspend kustomization apps -n flux-system` first, or change it in git."
 
 
 def test_an_object_that_flux_is_told_to_leave_alone_is_left_alone(world: World) -> None:
     found = fight(world, api(world, labels=_FLUX, annotations={"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}))
 
     assert found is not None
-    assert not found.refuse
+    assert not found.refuses
 
 
 def test_flux_that_cannot_be_found_or_read_is_taken_for_one_that_fights(world: World) -> None:
@@ -255,9 +255,9 @@ def test_flux_that_cannot_be_found_or_read_is_taken_for_one_that_fights(world: W
 
     assert gone is not None
     assert hidden is not None
-    assert (gone.refuse, hidden.refuse) == (True, True)
-    assert "there is none" in gone.said
-    assert "answered 403" in hidden.said
+    assert (gone.refuses, hidden.refuses) == (True, True)
+    assert "there is none" in gone.message
+    assert "answered 403" in hidden.message
 
 
 def test_what_an_operator_makes_is_changed_where_it_is_made_of(world: World) -> None:
@@ -267,8 +267,8 @@ def test_what_an_operator_makes_is_changed_where_it_is_made_of(world: World) -> 
     found = fight(world, api(world, ownerReferences=[{**reference, "controller": True}]))
 
     assert found is not None
-    assert found.refuse
-    assert found.todo == "Change ConfigMap database, of which it is made."
+    assert found.refuses
+    assert found.advice == "Change ConfigMap database, of which it is made."
 
 
 def test_what_helm_made_is_only_noted(world: World) -> None:
@@ -277,8 +277,8 @@ def test_what_helm_made_is_only_noted(world: World) -> None:
     found = fight(world, api(world, labels={"app.kubernetes.io/managed-by": "Helm"}, annotations=release))
 
     assert found is not None
-    assert not found.refuse
-    assert "its next `helm upgrade` or rollback may set .spec.replicas back." in found.said
+    assert not found.refuses
+    assert "its next `helm upgrade` or rollback may set .spec.replicas back." in found.message
 
 
 def test_what_nobody_keeps_is_nobodys_fight(world: World) -> None:

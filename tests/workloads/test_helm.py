@@ -13,7 +13,7 @@ import yaml
 
 from bot.ports import Rejected
 from bot.workloads import helm
-from bot.workloads.helm import Hook, Release
+from bot.workloads.helm import HelmHook, Release
 from tests.cluster.releases import packed, release
 
 _NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -49,7 +49,7 @@ def test_a_release_is_read_out_of_its_secret() -> None:
 
     assert (read.version, read.status, read.chart, read.at) == (3, "deployed", "api-1.3.0", _NOW)
     assert read.manifest.startswith("apiVersion: v1")
-    assert read.hooks == (Hook(kind="Job", name="api-migrate", events=("pre-upgrade",)),)
+    assert read.hooks == (HelmHook(kind="Job", name="api-migrate", events=("pre-upgrade",)),)
     assert str(read) == "version 3 (api-1.3.0, deployed)"
 
 
@@ -135,7 +135,7 @@ def test_where_it_cannot_go_it_says_where_it_could(kept: list[Release], wish: st
 def test_who_is_pending_for_less_than_a_quarter_of_an_hour_is_at_work(
     status: str, ago: timedelta | None, *, busy: bool
 ) -> None:
-    assert helm.under_way(one(1, status, at=None if ago is None else _NOW - ago), _NOW) is busy
+    assert helm.in_progress(one(1, status, at=None if ago is None else _NOW - ago), _NOW) is busy
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_what_differs_is_said_in_a_few_words_and_without_values(now: str, goal: 
 
 
 def test_the_hooks_of_a_rollback_are_told_from_those_that_do_not_run() -> None:
-    before = Hook(kind="Job", name="drain", events=("pre-rollback", "pre-upgrade"))
-    migrate = Hook(kind="Job", name="migrate", events=("pre-upgrade", "pre-install"))
+    before = HelmHook(kind="Job", name="drain", events=("pre-rollback", "pre-upgrade"))
+    migrate = HelmHook(kind="Job", name="migrate", events=("pre-upgrade", "pre-install"))
 
     assert helm.run_hooks(one(1, hooks=(before, migrate))) == (before,)

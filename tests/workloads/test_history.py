@@ -21,7 +21,7 @@ def kept(number: int, key: str, image: str, restarted: str = "") -> Revision:
         hash=key,
         name=f"api-{key}",
         uid=f"uid-{key}",
-        mark=("pod-template-hash", key),
+        change_cause=("pod-template-hash", key),
         template=template(image, restarted),
         kept={},
     )
@@ -83,7 +83,7 @@ def test_what_cannot_be_gone_back_to_is_refused_in_words(revisions: tuple[Revisi
     with pytest.raises(Rejected) as refused:
         choose(revisions, now, now.template, wish)
 
-    assert said in refused.value.said
+    assert said in refused.value.message
 
 
 def workload(image: str, restarted: str = "", *, observed: int = 1) -> dict[str, Any]:

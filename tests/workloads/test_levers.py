@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.workloads.levers import HPA, KEDA, LEVERS, WORKLOAD
+from bot.workloads.levers import HPA, KEDA, PATCHES, WORKLOAD
 from tests.fakes import kubernetes_patches as patches
 
 _META = {"uid": "u1", "resourceVersion": "7", "name": "api"}
@@ -24,7 +24,7 @@ def held_fast(steps: list[dict[str, object]]) -> set[object]:
 
 @pytest.mark.parametrize("spec", [{"replicas": 3}, {}])
 def test_a_scale_is_tested_as_a_whole_because_a_count_of_0_is_left_out(spec: dict[str, int]) -> None:
-    steps = WORKLOAD.steps(thing(spec), {"replicas": "6"}, "r1")
+    steps = WORKLOAD.operations(thing(spec), {"replicas": "6"}, "r1")
 
     assert patches.steps(thing(spec), steps)["spec"] == {"replicas": 6}
     assert held_fast(steps) == {"/metadata/uid", "/spec"}
@@ -33,7 +33,7 @@ def test_a_scale_is_tested_as_a_whole_because_a_count_of_0_is_left_out(spec: dic
 
 
 def test_a_scale_that_was_made_anew_is_another() -> None:
-    steps = WORKLOAD.steps(thing({"replicas": 3}), {"replicas": "6"}, "r1")
+    steps = WORKLOAD.operations(thing({"replicas": 3}), {"replicas": "6"}, "r1")
 
     with pytest.raises(patches.Unfit):
         patches.steps({**thing({"replicas": 3}), "metadata": {**_META, "uid": "u2"}}, steps)
@@ -42,7 +42,7 @@ def test_a_scale_that_was_made_anew_is_another() -> None:
 def test_what_an_object_says_is_tested_by_itself_and_its_version_is_not() -> None:
     held = thing({"minReplicas": 2, "maxReplicas": 10}, note="x")
 
-    steps = HPA.steps(held, {"floor": "6", "ceiling": "10"}, "r1")
+    steps = HPA.operations(held, {"floor": "6", "ceiling": "10"}, "r1")
 
     made = patches.steps(held, steps)
     assert made["spec"] == {"minReplicas": 6, "maxReplicas": 10}
@@ -54,7 +54,7 @@ def test_what_an_object_says_is_tested_by_itself_and_its_version_is_not() -> Non
     "held", [thing({"maxReplicas": 10}, note="x"), thing({"minReplicas": 1, "maxReplicas": 10})], ids=["floor", "notes"]
 )
 def test_where_something_is_absent_the_version_is_tested_instead(held: dict[str, Any]) -> None:
-    steps = HPA.steps(held, {"floor": "6", "ceiling": "10"}, "r1")
+    steps = HPA.operations(held, {"floor": "6", "ceiling": "10"}, "r1")
 
     assert "/metadata/resourceVersion" in held_fast(steps)
     assert patches.steps(held, steps)["spec"]["minReplicas"] == 6
@@ -76,7 +76,7 @@ def test_a_pause_of_keda_is_an_annotation_that_comes_changes_and_goes(
 ) -> None:
     held = thing({"minReplicaCount": 1, "maxReplicaCount": 10}, **notes)
 
-    made = patches.steps(held, KEDA.steps(held, {"floor": "1", "ceiling": "10", "paused": paused}, "r1"))
+    made = patches.steps(held, KEDA.operations(held, {"floor": "1", "ceiling": "10", "paused": paused}, "r1"))
 
     assert made["metadata"]["annotations"] == after
     assert made["spec"] == held["spec"]
@@ -85,7 +85,9 @@ def test_a_pause_of_keda_is_an_annotation_that_comes_changes_and_goes(
 def test_a_dry_run_leaves_no_mark() -> None:
     held = thing({"minReplicas": 2, "maxReplicas": 10})
 
-    assert "annotations" not in patches.steps(held, HPA.steps(held, {"floor": "3", "ceiling": "10"}, ""))["metadata"]
+    assert (
+        "annotations" not in patches.steps(held, HPA.operations(held, {"floor": "3", "ceiling": "10"}, ""))["metadata"]
+    )
 
 
 def test_what_is_not_said_is_read_as_what_counts_then() -> None:
@@ -95,4 +97,4 @@ def test_what_is_not_said_is_read_as_what_counts_then() -> None:
 
 
 def test_every_lever_is_found_by_its_way() -> None:
-    assert [LEVERS[way].way for way in ("workload", "autoscaler", "keda")] == ["workload", "autoscaler", "keda"]
+    assert [PATCHES[way].kind_name for way in ("workload", "autoscaler", "keda")] == ["workload", "autoscaler", "keda"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.workloads.marks import annotation, manager, owner_of_field, written_by
+from bot.workloads.marks import annotation, field_manager, owner_of_field, written_by
 
 _RUN = "5f" * 16
 
@@ -23,14 +23,14 @@ def thing(*entries: dict[str, Any], **notes: str) -> dict[str, Any]:
 
 
 def test_a_run_is_found_by_the_fields_that_it_wrote_or_by_its_annotation() -> None:
-    assert written_by(thing(entry(manager(_RUN), _REPLICAS)), _RUN)
+    assert written_by(thing(entry(field_manager(_RUN), _REPLICAS)), _RUN)
     assert written_by(thing(**annotation(_RUN)), _RUN)
-    assert not written_by(thing(entry(manager("other"), _REPLICAS), **annotation("other")), _RUN)
+    assert not written_by(thing(entry(field_manager("other"), _REPLICAS), **annotation("other")), _RUN)
     assert not written_by({"metadata": {}}, _RUN)
 
 
 def test_a_manager_s_name_fits_into_what_the_api_takes() -> None:
-    assert len(manager(_RUN)) <= 128
+    assert len(field_manager(_RUN)) <= 128
 
 
 @pytest.mark.parametrize(

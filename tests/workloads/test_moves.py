@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Ref
+from bot.clusters import ObjectRef
 from bot.ports import Rejected
 from bot.workloads import kinds
 from bot.workloads.autoscalers import Autoscaler, hpa, scaled_object
-from bot.workloads.moves import Move, Wish, move_of, reverse_of, settled
+from bot.workloads.moves import ScaleChange, ScaleRequest, change_of, reverse, target_values
 
-_REF = Ref(kind=kinds.DEPLOYMENT, namespace="shop", name="api")
+_REF = ObjectRef(kind=kinds.DEPLOYMENT, namespace="shop", name="api")
 _ZERO = {"type": "ScaledToZero", "status": "True"}
 _NOT_ZERO = {"type": "ScaledToZero", "status": "False"}
 
@@ -33,16 +33,16 @@ def of_keda(least: int | None = 1, most: int | None = 10, **notes: str) -> Autos
 
 def moved(
     count: int, ceiling: int | None = None, *, now: int = 3, auto: Autoscaler | None = None, service: str = "prod/api"
-) -> Move:
+) -> ScaleChange:
     workload = {"metadata": {"name": "api"}, "spec": {"replicas": now}}
-    return move_of(Wish(service=service, count=count, ceiling=ceiling), _REF, workload, auto)
+    return change_of(ScaleRequest(service=service, count=count, ceiling=ceiling), _REF, workload, auto)
 
 
 def refused(*args: Any, **more: Any) -> str:
     with pytest.raises(Rejected) as caught:
         moved(*args, **more)
-    assert "Nothing was done." in caught.value.said
-    return caught.value.said
+    assert "Nothing was done." in caught.value.message
+    return caught.value.message
 
 
 def text(values: Any) -> str:
@@ -91,7 +91,7 @@ def test_a_wish_goes_to_whoever_decides(
     move = moved(count, ceiling, now=now, auto=auto)
 
     assert text(move.after) == after
-    assert str(move.back) == back
+    assert str(move.undo) == back
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_the_words_that_undo_it_lead_back_to_what_was_there(
 ) -> None:
     move = moved(count, ceiling, now=now, auto=auto)
 
-    assert move.back is not None
-    assert settled(move.back, move.after) == move.before
-    assert reverse_of(move).after == move.before
+    assert move.undo is not None
+    assert target_values(move.undo, move.after) == move.before
+    assert reverse(move).after == move.before
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.workloads.needs import need_of
-from bot.workloads.quantities import spelled
+from bot.workloads.needs import pod_requests_of
+from bot.workloads.quantities import format_quantity
 
 
 def container(cpu: str = "", memory: str = "", *, limits: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def sidecar(cpu: str) -> dict[str, Any]:
     ],
 )
 def test_the_request_of_a_pod_is_what_the_scheduler_counts(spec: dict[str, Any], cpu: str) -> None:
-    assert spelled(need_of(spec).requests.get("cpu", Fraction(0))) == cpu
+    assert format_quantity(pod_requests_of(spec).requests.get("cpu", Fraction(0))) == cpu
 
 
 def limit_range(**item: Any) -> dict[str, Any]:
@@ -48,20 +48,20 @@ def test_a_limit_range_says_what_a_container_does_not() -> None:
     ranges = [limit_range(default={"cpu": "1", "memory": "1Gi"}, defaultRequest={"cpu": "500m"})]
     spec = {"containers": [container(), container("100m", limits={"memory": "2Gi"})]}
 
-    need = need_of(spec, ranges)
+    need = pod_requests_of(spec, ranges)
 
-    assert {name: spelled(one) for name, one in need.requests.items()} == {"cpu": "600m", "memory": "3Gi"}
-    assert {name: spelled(one) for name, one in need.limits.items()} == {"cpu": "2", "memory": "3Gi"}
-    assert not need.unsaid
+    assert {name: format_quantity(one) for name, one in need.requests.items()} == {"cpu": "600m", "memory": "3Gi"}
+    assert {name: format_quantity(one) for name, one in need.limits.items()} == {"cpu": "2", "memory": "3Gi"}
+    assert not need.undeclared
 
 
 def test_what_is_said_nowhere_is_known_to_be_unsaid() -> None:
-    need = need_of({"containers": [container("100m", limits={"cpu": "1"}), container("100m", "1Gi")]})
+    need = pod_requests_of({"containers": [container("100m", limits={"cpu": "1"}), container("100m", "1Gi")]})
 
-    assert need.unsaid == {"requests.memory", "limits.cpu", "limits.memory"}
+    assert need.undeclared == {"requests.memory", "limits.cpu", "limits.memory"}
     assert not need.best_effort
 
 
 def test_a_pod_that_asks_for_nothing_is_best_effort() -> None:
-    assert need_of({"containers": [container()]}).best_effort
-    assert not need_of({"containers": [container(limits={"memory": "1Gi"})]}).best_effort
+    assert pod_requests_of({"containers": [container()]}).best_effort
+    assert not pod_requests_of({"containers": [container(limits={"memory": "1Gi"})]}).best_effort

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Ref
+from bot.clusters import ObjectRef
 from bot.workloads import kinds
-from bot.workloads.owners import NOBODY, By, Owner, owner_of
+from bot.workloads.owners import UNMANAGED, ManagedBy, Owner, owner_of
 
-_REF = Ref(kind=kinds.DEPLOYMENT, namespace="shop", name="api")
+_REF = ObjectRef(kind=kinds.DEPLOYMENT, namespace="shop", name="api")
 _TRACKED = "argocd.argoproj.io/tracking-id"
 _HELM = {"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "shop"}
 _BY_HELM = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "shop"}
@@ -24,46 +24,46 @@ def thing(**meta: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("meta", "owner"),
     [
-        ({}, NOBODY),
+        ({}, UNMANAGED),
         (
             {"annotations": {_TRACKED: "store:apps/Deployment:shop/api"}},
-            Owner(by=By.ARGOCD, name="store", kind="Application"),
+            Owner(by=ManagedBy.ARGOCD, name="store", kind="Application"),
         ),
         (
             {"annotations": {_TRACKED: "team_store:apps/Deployment:shop/api"}},
-            Owner(by=By.ARGOCD, name="store", namespace="team", kind="Application"),
+            Owner(by=ManagedBy.ARGOCD, name="store", namespace="team", kind="Application"),
         ),
-        ({"annotations": {_TRACKED: "store:apps/Deployment:shop/web"}}, NOBODY),
-        ({"annotations": {_TRACKED: "store:apps/StatefulSet:shop/api"}}, NOBODY),
+        ({"annotations": {_TRACKED: "store:apps/Deployment:shop/web"}}, UNMANAGED),
+        ({"annotations": {_TRACKED: "store:apps/StatefulSet:shop/api"}}, UNMANAGED),
         (
             {"labels": {"argocd.argoproj.io/instance": "store"}},
-            Owner(by=By.ARGOCD, name="store", kind="Application"),
+            Owner(by=ManagedBy.ARGOCD, name="store", kind="Application"),
         ),
         (
             {"labels": {"app.kubernetes.io/instance": "store"}},
-            Owner(by=By.ARGOCD, name="store", kind="Application", sure=False),
+            Owner(by=ManagedBy.ARGOCD, name="store", kind="Application", is_certain=False),
         ),
         (
             {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux"}},
-            Owner(by=By.FLUX, name="apps", namespace="flux", kind="Kustomization"),
+            Owner(by=ManagedBy.FLUX, name="apps", namespace="flux", kind="Kustomization"),
         ),
         (
             {"labels": {**_BY_HELM, "helm.toolkit.fluxcd.io/name": "shop"}, "annotations": _HELM},
-            Owner(by=By.FLUX, name="shop", kind="HelmRelease"),
+            Owner(by=ManagedBy.FLUX, name="shop", kind="HelmRelease"),
         ),
         (
             {"labels": _BY_HELM, "annotations": _HELM},
-            Owner(by=By.HELM, name="shop", namespace="shop", kind="release"),
+            Owner(by=ManagedBy.HELM, name="shop", namespace="shop", kind="release"),
         ),
         (
             {"labels": _BY_HELM},
-            Owner(by=By.ARGOCD, name="shop", kind="Application", sure=False),
+            Owner(by=ManagedBy.ARGOCD, name="shop", kind="Application", is_certain=False),
         ),
         (
             {"labels": _BY_HELM, "annotations": _HELM, "ownerReferences": [_CONTROLLER]},
-            Owner(by=By.OPERATOR, name="events", namespace="shop", kind="ClickHouseInstallation"),
+            Owner(by=ManagedBy.OPERATOR, name="events", namespace="shop", kind="ClickHouseInstallation"),
         ),
-        ({"ownerReferences": [{"kind": "Thing", "name": "x"}]}, NOBODY),
+        ({"ownerReferences": [{"kind": "Thing", "name": "x"}]}, UNMANAGED),
     ],
 )
 def test_an_owner_is_known_by_its_mark(meta: dict[str, Any], owner: Owner) -> None:
@@ -71,8 +71,9 @@ def test_an_owner_is_known_by_its_mark(meta: dict[str, Any], owner: Owner) -> No
 
 
 def test_an_owner_is_named_with_what_it_keeps_the_object_by() -> None:
-    assert str(Owner(by=By.ARGOCD, name="store", kind="Application")) == "Argo CD (Application store)"
+    assert str(Owner(by=ManagedBy.ARGOCD, name="store", kind="Application")) == "Argo CD (Application store)"
     assert (
-        str(Owner(by=By.FLUX, name="apps", namespace="flux", kind="Kustomization")) == "Flux (Kustomization flux/apps)"
+        str(Owner(by=ManagedBy.FLUX, name="apps", namespace="flux", kind="Kustomization"))
+        == "Flux (Kustomization flux/apps)"
     )
-    assert str(NOBODY) == "nobody else"
+    assert str(UNMANAGED) == "nobody else"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.clusters import Access, Mapped
+from bot.clusters import ClusterUser, ResourceAccess
 from bot.ports import Rejected
 from bot.workloads import kinds, place
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 
-_ANA = Mapped(user="ana@example.com", groups=("sre",))
-_OTHER = Mapped(user="bo@example.com")
+_ANA = ClusterUser(user="ana@example.com", groups=("sre",))
+_OTHER = ClusterUser(user="bo@example.com")
 
 
 @pytest.fixture
@@ -26,8 +26,10 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def writes(world: World) -> list[Access]:
-    scaling = Access(verb="patch", group="apps", resource="deployments/scale", namespace=world.namespace, name="api")
+def writes(world: World) -> list[ResourceAccess]:
+    scaling = ResourceAccess(
+        verb="patch", group="apps", resource="deployments/scale", namespace=world.namespace, name="api"
+    )
     return [scaling, replace(scaling, resource="deployments")]
 
 
@@ -38,7 +40,7 @@ def test_a_person_who_may_not_is_named_with_all_that_is_missing(world: World) ->
     with pytest.raises(Rejected) as refused:
         place.check_rights(site, writes(world))
 
-    assert refused.value.said == (
+    assert refused.value.message == (
         "ana@example.com may not patch deployments/scale.apps, patch deployments.apps"
         f" in {world.namespace} on cluster main. Nothing was done. Somebody who may has to ask for it."
     )

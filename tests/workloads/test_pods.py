@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.workloads.pods import held_up, hopeless, pods_of, restarts, selector_of
+from bot.workloads.pods import failing_pods, pods_of, restarts, selector_of, stuck_pods
 
 
 def pod(*, waiting: dict[str, str] | None = None, restarted: int = 0, init: bool = False, condition: Any = None) -> Any:
@@ -28,25 +28,25 @@ def pod(*, waiting: dict[str, str] | None = None, restarted: int = 0, init: bool
 def test_a_container_that_cannot_start_is_hopeless_at_once(reason: str, *, init: bool) -> None:
     pods = [pod(), pod(waiting={"reason": reason, "message": "no such\nthing."}, init=init)]
 
-    assert hopeless(pods) == f"Pod api-1, container app: {reason}, no such thing."
+    assert failing_pods(pods) == f"Pod api-1, container app: {reason}, no such thing."
 
 
 @pytest.mark.parametrize(("crashes", "told"), [(2, ""), (3, "Pod api-1, container app: CrashLoopBackOff, 3 times.")])
 def test_a_container_that_crashes_is_hopeless_the_third_time(crashes: int, told: str) -> None:
-    assert hopeless([pod(waiting={"reason": "CrashLoopBackOff"}, restarted=crashes)]) == told
+    assert failing_pods([pod(waiting={"reason": "CrashLoopBackOff"}, restarted=crashes)]) == told
 
 
 def test_a_pod_without_a_node_is_held_up_and_not_hopeless() -> None:
     said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
     waits = pod(condition=said)
 
-    assert hopeless([waits]) == ""
-    assert held_up([pod(), waits]) == "Pod api-1: Unschedulable, 0/3 nodes are available."
+    assert failing_pods([waits]) == ""
+    assert stuck_pods([pod(), waits]) == "Pod api-1: Unschedulable, 0/3 nodes are available."
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
 def test_what_is_just_being_made_is_not_held_up(reason: str) -> None:
-    assert held_up([pod(waiting={"reason": reason})]) == ""
+    assert stuck_pods([pod(waiting={"reason": reason})]) == ""
 
 
 def test_restarts_are_counted_over_all_containers() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bot.ports import Rejected
 from bot.workloads import promoting
-from bot.workloads.promoting import Change, Scene
+from bot.workloads.promoting import RolloutContext, RolloutWrite
 from bot.workloads.rollouts import read
 from tests.workloads.test_rollouts import paused, thing, updating
 
@@ -17,12 +17,14 @@ _INCONCLUSIVE = {"currentStepAnalysisRunStatus": {"name": "api-4", "status": "In
 _RUNNING = {"currentStepAnalysisRunStatus": {"name": "api-4", "status": "Running"}}
 _FAILED = {"currentBackgroundAnalysisRunStatus": {"name": "api-b", "status": "Failed"}}
 _BLUE_GREEN: dict[str, Any] = {"strategy": {"blueGreen": {"autoPromotionEnabled": False}}}
-Decide = Callable[[Scene], Change]
+Decide = Callable[[RolloutContext], RolloutWrite]
 
 
-def scene(status: dict[str, Any], *, available: int = 1, begun: bool = True, generation: int = 2, **spec: Any) -> Scene:
+def scene(
+    status: dict[str, Any], *, available: int = 1, begun: bool = True, generation: int = 2, **spec: Any
+) -> RolloutContext:
     rollout = read(thing(status, generation=generation, **spec))
-    return Scene(service="prod/api", rollout=rollout, available=available, wanted=1, begun=begun)
+    return RolloutContext(service="prod/api", rollout=rollout, available=available, wanted=1, begun=begun)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def scene(status: dict[str, Any], *, available: int = 1, begun: bool = True, gen
         (promoting.retry, scene(updating(abort=True)), {"abort": False}),
     ],
 )
-def test_each_needs_one_write_of_the_status(decide: Decide, told: Scene, status: dict[str, Any]) -> None:
+def test_each_needs_one_write_of_the_status(decide: Decide, told: RolloutContext, status: dict[str, Any]) -> None:
     change = decide(told)
 
     assert (dict(change.status), dict(change.spec)) == (status, {})
@@ -100,13 +102,13 @@ def test_pause_and_resume_write_the_spec(decide: Decide, spec: dict[str, Any], *
         (promoting.promotion, scene(updating(), **_BLUE_GREEN), "not_paused"),
     ],
 )
-def test_what_would_skip_something_or_do_nothing_is_refused(decide: Decide, told: Scene, code: str) -> None:
+def test_what_would_skip_something_or_do_nothing_is_refused(decide: Decide, told: RolloutContext, code: str) -> None:
     with pytest.raises(Rejected) as why:
         decide(told)
 
     assert why.value.code == code
-    assert why.value.said.startswith("Rollout api ")
-    assert "Nothing was done." in why.value.said
+    assert why.value.message.startswith("Rollout api ")
+    assert "Nothing was done." in why.value.message
 
 
 def test_an_analysis_that_nobody_waits_for_any_more_is_named() -> None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from bot.workloads.quantities import quantity, spelled
+from bot.workloads.quantities import format_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,15 @@ from bot.workloads.quantities import quantity, spelled
     ],
 )
 def test_a_quantity_is_read_in_every_form(said: object, amount: Fraction | int) -> None:
-    assert quantity(said) == amount
+    assert parse_quantity(said) == amount
 
 
 @pytest.mark.parametrize("said", ["", "x", "1 Gi", "1gi", "Gi", "1Gi2", "--1", None])
 def test_what_is_no_quantity_is_refused(said: object) -> None:
     with pytest.raises(ValueError, match="is no quantity"):
-        quantity(said)
+        parse_quantity(said)
 
 
 @pytest.mark.parametrize("said", ["250m", "4", "1Gi", "1536Mi", "0", "1Ki", "1000"])
 def test_what_was_read_is_written_as_it_was(said: str) -> None:
-    assert spelled(quantity(said)) == said
+    assert format_quantity(parse_quantity(said)) == said

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from bot.workloads.needs import need_of
-from bot.workloads.quantities import quantity
-from bot.workloads.quotas import Claims, claims_of, short_of
+from bot.workloads.needs import pod_requests_of
+from bot.workloads.quantities import parse_quantity
+from bot.workloads.quotas import VolumeClaims, claims_of, quota_shortage
 
 _POD = {
     "containers": [
         {"resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}}
     ]
 }
-_NO_CLAIMS = Claims(sizes={})
+_NO_CLAIMS = VolumeClaims(sizes={})
 
 
 def quota(key: str, hard: str, used: str, **spec: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def quota(key: str, hard: str, used: str, **spec: Any) -> dict[str, Any]:
 
 def short(*quotas: dict[str, Any], more: int = 2, pod: dict[str, Any] | None = None) -> str:
     spec = pod or _POD
-    return short_of(quotas, spec, need_of(spec), more, _NO_CLAIMS)
+    return quota_shortage(quotas, spec, pod_requests_of(spec), more, _NO_CLAIMS)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_statefulset_also_takes_storage() -> None:
     claims = claims_of({"spec": {"volumeClaimTemplates": templates}})
 
     def said(key: str, hard: str) -> str:
-        return short_of([quota(key, hard, "0")], _POD, need_of(_POD), 2, claims)
+        return quota_shortage([quota(key, hard, "0")], _POD, pod_requests_of(_POD), 2, claims)
 
     assert "of requests.storage 15Gi of 15Gi is left, and they would take 20Gi" in said("requests.storage", "15Gi")
     assert "they would take 2" in said("persistentvolumeclaims", "1")
@@ -110,12 +110,12 @@ def test_a_statefulset_also_takes_storage() -> None:
 
 
 def test_replicas_that_were_there_before_take_no_new_storage() -> None:
-    sizes = {"": (quantity("10Gi"),)}
-    need = need_of(_POD)
+    sizes = {"": (parse_quantity("10Gi"),)}
+    need = pod_requests_of(_POD)
 
-    none_new = short_of([quota("requests.storage", "1Gi", "0")], _POD, need, 3, Claims(sizes=sizes, new=0))
-    one_new = short_of([quota("requests.storage", "1Gi", "0")], _POD, need, 3, Claims(sizes=sizes, new=1))
-    pods = short_of([quota("pods", "2", "0")], _POD, need, 3, Claims(sizes=sizes, new=1))
+    none_new = quota_shortage([quota("requests.storage", "1Gi", "0")], _POD, need, 3, VolumeClaims(sizes=sizes, new=0))
+    one_new = quota_shortage([quota("requests.storage", "1Gi", "0")], _POD, need, 3, VolumeClaims(sizes=sizes, new=1))
+    pods = quota_shortage([quota("pods", "2", "0")], _POD, need, 3, VolumeClaims(sizes=sizes, new=1))
 
     assert none_new == ""
     assert "they would take 10Gi." in one_new

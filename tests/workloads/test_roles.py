@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 
 import commands
-from bot.clusters import Access, Kind, Ref
+from bot.clusters import ObjectRef, ResourceAccess, ResourceKind
 from bot.workloads import grants, kinds
-from bot.workloads.roles import documents, name_of
+from bot.workloads.roles import name_of, role_documents
 
-_PODS = Access(verb="list", group="", resource="pods", namespace="shop")
-_SCALE = Access(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")
-_NODES = Access(verb="list", group="", resource="nodes")
+_PODS = ResourceAccess(verb="list", group="", resource="pods", namespace="shop")
+_SCALE = ResourceAccess(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")
+_NODES = ResourceAccess(verb="list", group="", resource="nodes")
 
 
 def test_a_namespace_gets_a_role_and_what_is_in_none_a_cluster_role_each_bound_to_the_account() -> None:
-    made = documents([_PODS, _NODES], "system:serviceaccount:ops:vakhta")
+    made = role_documents([_PODS, _NODES], "system:serviceaccount:ops:vakhta")
 
     told = [(one["kind"], one["metadata"].get("namespace")) for one in made]
     assert told == [("ClusterRole", None), ("ClusterRoleBinding", None), ("Role", "shop"), ("RoleBinding", "shop")]
@@ -29,7 +29,7 @@ def test_a_namespace_gets_a_role_and_what_is_in_none_a_cluster_role_each_bound_t
 
 
 def test_an_account_that_is_no_service_account_is_bound_as_a_user() -> None:
-    made = documents([_PODS], "arn:aws:sts::1:assumed-role/vakhta/i")
+    made = role_documents([_PODS], "arn:aws:sts::1:assumed-role/vakhta/i")
 
     assert made[1]["subjects"] == [
         {"kind": "User", "name": "arn:aws:sts::1:assumed-role/vakhta/i", "apiGroup": "rbac.authorization.k8s.io"}
@@ -44,7 +44,7 @@ def test_verbs_of_one_resource_and_resources_of_the_same_verbs_share_a_rule_but_
         replace(_PODS, resource="events", verb="get"),
     ]
 
-    role, _ = documents([*wanted, _SCALE, replace(_SCALE, name="web")], "bot")
+    role, _ = role_documents([*wanted, _SCALE, replace(_SCALE, name="web")], "bot")
 
     assert role["rules"] == [
         {"apiGroups": [""], "resources": ["events", "pods"], "verbs": ["get", "list"]},
@@ -82,8 +82,8 @@ def test_a_role_of_aws_keeps_its_name_whatever_its_session_is_called() -> None:
 
 @pytest.mark.parametrize("verb", grants.VERBS)
 @pytest.mark.parametrize("kind", kinds.WORKLOADS.values())
-def test_nothing_is_granted_that_reaches_beyond_the_workloads_own(verb: str, kind: Kind) -> None:
-    needed = grants.needed(verb, Ref(kind=kind, namespace="shop", name="api"))
+def test_nothing_is_granted_that_reaches_beyond_the_workloads_own(verb: str, kind: ResourceKind) -> None:
+    needed = grants.grants_for(verb, ObjectRef(kind=kind, namespace="shop", name="api"))
 
     written = [one for one in needed if one.verb not in ("get", "list", "watch")]
     assert {one.verb for one in written} <= {"patch", "delete"}
@@ -100,5 +100,5 @@ def test_every_action_has_its_rights_listed_but_those_that_touch_no_cluster() ->
 
 
 def test_an_action_that_is_not_for_such_a_workload_needs_nothing() -> None:
-    assert grants.needed("scale", Ref(kind=kinds.DAEMONSET, namespace="shop", name="agent")) == ()
-    assert grants.needed("dance", Ref(kind=kinds.DEPLOYMENT, namespace="shop", name="api")) == ()
+    assert grants.grants_for("scale", ObjectRef(kind=kinds.DAEMONSET, namespace="shop", name="agent")) == ()
+    assert grants.grants_for("dance", ObjectRef(kind=kinds.DEPLOYMENT, namespace="shop", name="api")) == ()

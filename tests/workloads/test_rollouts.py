@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Thing
-from bot.workloads.rollout_lines import analysed, countdown, progress, step_said, waits_for
+from bot.clusters import KubernetesObject
+from bot.workloads.rollout_lines import countdown, describe_analyses, describe_step, progress, waiting_for
 from bot.workloads.rollouts import Phase, of_step, phase_of, read, span_of
 
 _STEPS = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}, {"pause": {"duration": "10m"}}, {"analysis": {}}]
@@ -16,8 +16,8 @@ _SINCE = "2026-11-24T03:00:00Z"
 
 
 def thing(
-    status: dict[str, Any] | None = None, *, generation: int = 2, notes: Thing | None = None, **spec: Any
-) -> Thing:
+    status: dict[str, Any] | None = None, *, generation: int = 2, notes: KubernetesObject | None = None, **spec: Any
+) -> KubernetesObject:
     meta = {"name": "api", "namespace": "shop", "uid": "u1", "generation": generation, "annotations": notes or {}}
     strategy = {"canary": {"steps": _STEPS}}
     return {"metadata": meta, "spec": {"replicas": 4, "strategy": strategy, **spec}, "status": status or {}}
@@ -131,10 +131,10 @@ def test_its_weight_is_the_routers_or_that_of_its_last_step(
 def test_a_pause_with_a_time_counts_down_and_one_without_waits_for_a_person() -> None:
     timed, endless = read(thing(paused(currentStepIndex=3))), read(thing(paused(currentStepIndex=1)))
 
-    assert waits_for(timed) == "It goes on by itself at 03:10:00 UTC."
+    assert waiting_for(timed) == "It goes on by itself at 03:10:00 UTC."
     assert countdown(timed, datetime(2026, 11, 24, 3, 4, tzinfo=UTC)) == "It goes on by itself in 6m."
     assert countdown(timed, datetime(2026, 11, 24, 3, 11, tzinfo=UTC)) == "Its pause is over: it goes on now."
-    assert waits_for(endless) == "It waits until somebody promotes it."
+    assert waiting_for(endless) == "It waits until somebody promotes it."
     assert countdown(endless, datetime(2026, 11, 24, 3, 4, tzinfo=UTC)) == ""
 
 
@@ -175,7 +175,7 @@ def test_where_it_is_in_words(status: dict[str, Any], said: str) -> None:
     ],
 )
 def test_each_step_has_its_words(step: dict[str, Any], said: str) -> None:
-    assert step_said(step) == said
+    assert describe_step(step) == said
 
 
 def test_an_analysis_is_told_with_what_it_measured() -> None:
@@ -184,7 +184,9 @@ def test_an_analysis_is_told_with_what_it_measured() -> None:
     measured = {"name": "errors", "phase": "Running", "failed": 2, "measurements": [{"value": "[0.4]"}]}
     run = {"metadata": {"name": "api-1"}, "status": {"phase": "Running", "metricResults": [measured]}}
 
-    assert analysed(rollout, [run]) == ["Analysis api-1 (step): Running; errors [0.4] Running, failed 2 times."]
+    assert describe_analyses(rollout, [run]) == [
+        "Analysis api-1 (step): Running; errors [0.4] Running, failed 2 times."
+    ]
 
 
 def test_an_analysis_is_of_the_step_that_its_label_names() -> None:

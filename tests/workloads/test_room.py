@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.workloads.needs import need_of
-from bot.workloads.room import fits_on, may_go, room_for
+from bot.workloads.needs import pod_requests_of
+from bot.workloads.room import fits_on, may_go, node_capacity_for
 from tests.cluster.world import World, fake_world
 
 _READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
@@ -76,7 +76,7 @@ def test_of_a_node_there_is_left_what_its_pods_do_not_ask_for(
 ) -> None:
     one = {**node(), "status": {"allocatable": allocatable}}
 
-    assert fits_on(one, map(pod, there), need_of(pod("1")["spec"]), 5) == fits
+    assert fits_on(one, map(pod, there), pod_requests_of(pod("1")["spec"]), 5) == fits
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def add_node(world: World, name: str, cpu: str, **labels: str) -> None:
 
 def found(world: World, more: int) -> Any:
     spec = pod("1")["spec"]
-    return room_for(world.admin, spec, need_of(spec), more)
+    return node_capacity_for(world.admin, spec, pod_requests_of(spec), more)
 
 
 def test_nodes_are_looked_at_until_the_pods_fit_and_no_further(world: World) -> None:

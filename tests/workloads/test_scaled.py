@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Kind
+from bot.clusters import ResourceKind
 from bot.workloads import kinds
 from bot.workloads.levers import HPA, KEDA, WORKLOAD
-from bot.workloads.scaled import counted, taken_back
+from bot.workloads.scaled import overwritten_by, replica_status
 
 
 def workload(generation: int = 2, **status: Any) -> dict[str, Any]:
@@ -40,15 +40,15 @@ def all_of(count: int, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_a_count_is_reached_when_so_many_are_available(
-    kind: Kind, thing: dict[str, Any], said: str, *, done: bool
+    kind: ResourceKind, thing: dict[str, Any], said: str, *, done: bool
 ) -> None:
-    standing = counted(kind, thing, 5, exact=True, phase="Paused")
+    standing = replica_status(kind, thing, 5, exact=True, phase="Paused")
 
-    assert (standing.said, standing.done) == (said, done)
+    assert (standing.message, standing.done) == (said, done)
 
 
 def test_with_an_autoscaler_more_than_the_floor_are_as_well() -> None:
-    assert counted(kinds.DEPLOYMENT, workload(**all_of(8)), 5, exact=False, phase="").done
+    assert replica_status(kinds.DEPLOYMENT, workload(**all_of(8)), 5, exact=False, phase="").done
 
 
 def written(spec: dict[str, Any], manager: str, field: str, sub: str = "") -> dict[str, Any]:
@@ -69,14 +69,14 @@ def written(spec: dict[str, Any], manager: str, field: str, sub: str = "") -> di
 def test_whoever_has_taken_it_back_is_named(manager: str, sub: str, who: str) -> None:
     held = written({"replicas": 3}, manager, "replicas", sub)
 
-    assert taken_back(WORKLOAD, held, {"replicas": "6"}) == f"It was taken back to 3 by {who}."
-    assert taken_back(WORKLOAD, held, {"replicas": "3"}) == ""
+    assert overwritten_by(WORKLOAD, held, {"replicas": "6"}) == f"It was taken back to 3 by {who}."
+    assert overwritten_by(WORKLOAD, held, {"replicas": "3"}) == ""
 
 
 def test_what_was_taken_back_of_an_autoscaler_is_named_too() -> None:
     hpa = written({"minReplicas": 2, "maxReplicas": 10}, "terraform", "minReplicas")
     keda = {"metadata": {}, "spec": {"minReplicaCount": 1, "maxReplicaCount": 10}}
 
-    assert taken_back(HPA, hpa, {"floor": "6", "ceiling": "10"}) == "Its floor was taken back to 2 by terraform."
+    assert overwritten_by(HPA, hpa, {"floor": "6", "ceiling": "10"}) == "Its floor was taken back to 2 by terraform."
     told = "Its pause was ended by somebody who left no name."
-    assert taken_back(KEDA, keda, {"floor": "1", "ceiling": "10", "paused": "0"}) == told
+    assert overwritten_by(KEDA, keda, {"floor": "1", "ceiling": "10", "paused": "0"}) == told

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.workloads import kinds
-from bot.workloads.settling import Settling
+from bot.workloads.settling import PodProgress
 from tests.cluster.world import World, fake_world
 
 
@@ -22,7 +22,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def deployment(world: World, *, updated: int = 2, progress: str = "", failure: str = "") -> Thing:
+def deployment(world: World, *, updated: int = 2, progress: str = "", failure: str = "") -> KubernetesObject:
     """One that has two replicas, of which `updated` are as they should be."""
     conditions = (
         [{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": progress}] if progress else []
@@ -51,8 +51,8 @@ def pod(world: World, name: str, key: str, *, restarts: int = 0, waiting: str = 
     )
 
 
-def settling(world: World) -> Settling:
-    return Settling(world.places["prod/api"], "pod-template-hash=new", behind="api-old")
+def settling(world: World) -> PodProgress:
+    return PodProgress(world.places["prod/api"], "pod-template-hash=new", behind="api-old")
 
 
 def test_only_pods_of_the_revision_that_is_to_run_count(world: World) -> None:
@@ -69,7 +69,7 @@ def test_older_pods_that_no_label_tells_apart_are_not_judged(world: World) -> No
     pod(world, "api-new-1", "new", waiting="ImagePullBackOff")
     older = frozenset(one["metadata"]["uid"] for one in world.every(kinds.POD))
 
-    look = Settling(world.places["prod/api"], "", older=older)
+    look = PodProgress(world.places["prod/api"], "", older=older)
 
     assert look(deployment(world, updated=1)).failed == ""
     assert settling(world)(deployment(world, updated=1)).failed != ""
@@ -81,7 +81,7 @@ def test_a_deadline_that_names_the_revision_left_behind_is_of_before(world: Worl
     before = look(deployment(world, updated=1, progress='ReplicaSet "api-old" has timed out progressing.'))
     now = look(deployment(world, updated=1, progress='ReplicaSet "api-new" has timed out progressing.'))
 
-    assert (before.failed, before.said) == ("", "no pod has moved yet")
+    assert (before.failed, before.message) == ("", "no pod has moved yet")
     assert now.failed == 'It made no progress in time: ReplicaSet "api-new" has timed out progressing.'
 
 
@@ -91,7 +91,7 @@ def test_why_it_is_held_up_is_told_while_it_waits_and_where_it_is_too_late(world
     waiting = look(deployment(world, updated=1, failure="exceeded quota: tight"))
     failed = look(deployment(world, updated=1, failure="exceeded quota: tight", progress=late))
 
-    assert waiting.said == "1 of 2 are of the new revision; exceeded quota: tight"
+    assert waiting.message == "1 of 2 are of the new revision; exceeded quota: tight"
     assert failed.failed == f"It made no progress in time: {late} exceeded quota: tight."
 
 

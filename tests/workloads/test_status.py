@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.workloads import kinds
-from bot.workloads.status import patience_for, standing_of
+from bot.workloads.status import status_of, timeout_for
 
 _LATE = {
     "type": "Progressing",
@@ -47,13 +47,13 @@ def ready(count: int = 3, **more: Any) -> dict[str, Any]:
 def test_a_deployment_is_done_when_all_are_new_available_and_alone(
     of: dict[str, Any], said: str, *, done: bool
 ) -> None:
-    standing = standing_of(kinds.DEPLOYMENT, of)
+    standing = status_of(kinds.DEPLOYMENT, of)
 
-    assert (standing.said, standing.done, standing.failed) == (said, done, "")
+    assert (standing.message, standing.done, standing.failed) == (said, done, "")
 
 
 def test_a_deployment_that_made_no_progress_in_time_has_failed() -> None:
-    standing = standing_of(kinds.DEPLOYMENT, thing(**ready(updatedReplicas=1), conditions=[_LATE]))
+    standing = status_of(kinds.DEPLOYMENT, thing(**ready(updatedReplicas=1), conditions=[_LATE]))
 
     assert not standing.done
     assert standing.failed == "It made no progress in time: has timed out progressing"
@@ -88,9 +88,9 @@ _PARTITION = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"par
 def test_a_statefulset_is_done_when_its_update_revision_is_its_current_one(
     of: dict[str, Any], said: str, *, done: bool
 ) -> None:
-    standing = standing_of(kinds.STATEFULSET, of)
+    standing = status_of(kinds.STATEFULSET, of)
 
-    assert (standing.said, standing.done) == (said, done)
+    assert (standing.message, standing.done) == (said, done)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_a_statefulset_is_done_when_its_update_revision_is_its_current_one(
     ],
 )
 def test_a_daemonset_is_done_when_each_node_has_a_new_one(status: dict[str, Any], said: str, *, done: bool) -> None:
-    standing = standing_of(kinds.DAEMONSET, thing(**status))
+    standing = status_of(kinds.DAEMONSET, thing(**status))
 
-    assert (standing.said, standing.done) == (said, done)
+    assert (standing.message, standing.done) == (said, done)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_a_daemonset_is_done_when_each_node_has_a_new_one(status: dict[str, Any]
 def test_a_rollout_is_what_its_controller_calls_it_once_that_has_seen_it(
     status: dict[str, Any], said: str, failed: str, *, done: bool
 ) -> None:
-    standing = standing_of(kinds.ROLLOUT, thing(**status))
+    standing = status_of(kinds.ROLLOUT, thing(**status))
 
-    assert (standing.said, standing.done, standing.failed) == (said, done, failed)
+    assert (standing.message, standing.done, standing.failed) == (said, done, failed)
 
 
 def test_the_patience_is_its_own_deadline_and_a_margin_and_has_an_end() -> None:
-    assert patience_for(thing()) == timedelta(seconds=660)
-    assert patience_for(thing({"progressDeadlineSeconds": 60})) == timedelta(seconds=120)
-    assert patience_for(thing({"progressDeadlineSeconds": 2147483647})) == timedelta(seconds=3660)
+    assert timeout_for(thing()) == timedelta(seconds=660)
+    assert timeout_for(thing({"progressDeadlineSeconds": 60})) == timedelta(seconds=120)
+    assert timeout_for(thing({"progressDeadlineSeconds": 2147483647})) == timedelta(seconds=3660)

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.workloads import kinds
 from bot.workloads.history import REVISION_LABEL, Revision
-from bot.workloads.unsticking import Unsticking, stuck
+from bot.workloads.unsticking import StuckPodRemoval, stuck_pods
 from tests.cluster.wedges import Wedged
 from tests.cluster.world import World, fake_world
 
-_GOAL = Revision(number=1, hash="good", name="db-good", uid="1", mark=(REVISION_LABEL, "db-good"), template={}, kept={})
+_GOAL = Revision(
+    number=1, hash="good", name="db-good", uid="1", change_cause=(REVISION_LABEL, "db-good"), template={}, kept={}
+)
 
 
 @pytest.fixture
@@ -37,15 +39,15 @@ def pod(world: World, name: str, revision: str, *, ready: bool = False) -> None:
     world.fake.change("Pod", name, {"status": said}, namespace=world.namespace, sub="status")
 
 
-def statefulset(world: World, *, partition: int = 0, observed: int = 2, update: str = "db-good") -> Thing:
+def statefulset(world: World, *, partition: int = 0, observed: int = 2, update: str = "db-good") -> KubernetesObject:
     strategy: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
     spec = {"replicas": 3, "selector": {"matchLabels": {"app": "db"}}, "updateStrategy": strategy}
     meta = {"name": "db", "namespace": world.namespace, "generation": 2, "uid": "2"}
     return {"metadata": meta, "spec": spec, "status": {"observedGeneration": observed, "updateRevision": update}}
 
 
-def names(world: World, thing: Thing) -> list[str]:
-    return [one["metadata"]["name"] for one in stuck(world.places["prod/api"], thing, _GOAL)]
+def names(world: World, thing: KubernetesObject) -> list[str]:
+    return [one["metadata"]["name"] for one in stuck_pods(world.places["prod/api"], thing, _GOAL)]
 
 
 def test_a_pod_of_another_revision_that_is_not_ready_holds_it_up(world: World) -> None:
@@ -69,7 +71,7 @@ def test_each_is_deleted_once_and_no_more_than_was_announced(world: World) -> No
     pod(world, "db-3", "db-bad")
     cluster = Wedged(world)
     site = world.place(kind=kinds.STATEFULSET, name="db", cluster=cluster)
-    look = Unsticking(site, _GOAL, most=1, written=statefulset(world))
+    look = StuckPodRemoval(site, _GOAL, most=1, written=statefulset(world))
 
     look(statefulset(world))
     look(statefulset(world))
@@ -81,12 +83,12 @@ def test_each_is_deleted_once_and_no_more_than_was_announced(world: World) -> No
 def test_what_cannot_be_deleted_is_told_and_not_tried_again(world: World) -> None:
     world.fake.rights.denied["vakhta"] = {("delete", "pods")}
     cluster = Wedged(world)
-    look = Unsticking(
+    look = StuckPodRemoval(
         world.place(kind=kinds.STATEFULSET, name="db", cluster=cluster), _GOAL, most=3, written=statefulset(world)
     )
 
     look(statefulset(world))
     standing = look(statefulset(world))
 
-    assert "; pod db-1 could not be deleted: Cluster main answered 403: " in standing.said
+    assert "; pod db-1 could not be deleted: Cluster main answered 403: " in standing.message
     assert cluster.deleted == ["db-1"]

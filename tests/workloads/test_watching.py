@@ -10,10 +10,10 @@ from time import monotonic
 
 import pytest
 
-from bot.clusters import Thing
+from bot.clusters import KubernetesObject
 from bot.workloads import kinds
-from bot.workloads.status import Standing
-from bot.workloads.watching import watched
+from bot.workloads.status import WorkloadStatus
+from bot.workloads.watching import wait_until_ready
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world
 
@@ -32,19 +32,19 @@ def world(tmp_path: Path) -> Iterator[World]:
 class Told:
     """Says one standing after the other, and the last one for ever."""
 
-    def __init__(self, *standings: Standing) -> None:
+    def __init__(self, *standings: WorkloadStatus) -> None:
         self._standings = list(standings)
 
-    def __call__(self, _: Thing) -> Standing:
+    def __call__(self, _: KubernetesObject) -> WorkloadStatus:
         return self._standings.pop(0) if len(self._standings) > 1 else self._standings[0]
 
 
-_READY = Standing(said="2 of 2 are ready", done=True)
-_HALF = Standing(said="1 of 2 are ready")
+_READY = WorkloadStatus(message="2 of 2 are ready", done=True)
+_HALF = WorkloadStatus(message="1 of 2 are ready")
 
 
-def seen(world: World, *standings: Standing, patience: timedelta = _MINUTE) -> str:
-    return watched(world.places["prod/api"], world.tools, Told(*standings), patience=patience)
+def seen(world: World, *standings: WorkloadStatus, patience: timedelta = _MINUTE) -> str:
+    return wait_until_ready(world.places["prod/api"], world.tools, Told(*standings), timeout=patience)
 
 
 def test_what_is_ready_and_stays_so_is_well_and_how_it_went_was_told(world: World) -> None:
@@ -64,7 +64,7 @@ def test_what_does_not_get_ready_in_time_says_how_far_it_was(world: World) -> No
 def test_what_cannot_come_to_its_end_is_told_at_once(world: World) -> None:
     began = world.clock.at
 
-    why = seen(world, Standing(said="bad", failed="Pod api-1: ImagePullBackOff."))
+    why = seen(world, WorkloadStatus(message="bad", failed="Pod api-1: ImagePullBackOff."))
 
     assert why == "Pod api-1: ImagePullBackOff."
     assert world.clock.at - began < timedelta(seconds=5)
@@ -99,9 +99,9 @@ def test_a_cluster_that_never_answers_again_is_what_is_told(world: World) -> Non
 def test_a_cluster_that_refuses_at_once_is_not_asked_without_a_pause(world: World) -> None:
     world.fake.answer_next(status=403, times=5000, path="/api")
     pace = timedelta(seconds=0.05)
-    tools = replace(world.tools, now=lambda: datetime.now(UTC), elapsed=monotonic, pace=pace)
+    tools = replace(world.tools, now=lambda: datetime.now(UTC), elapsed=monotonic, poll_interval=pace)
 
-    watched(world.places["prod/api"], tools, Told(_READY), patience=timedelta(seconds=0.5))
+    wait_until_ready(world.places["prod/api"], tools, Told(_READY), timeout=timedelta(seconds=0.5))
 
     assert len([one for one in world.fake.received if one.path.endswith("/deployments/api")]) <= 12
 
@@ -112,14 +112,14 @@ def test_a_clock_that_is_set_while_it_watches_neither_ends_the_watch_nor_makes_i
 ) -> None:
     looks = 0
 
-    def set_at_once(_: Thing) -> Standing:
+    def set_at_once(_: KubernetesObject) -> WorkloadStatus:
         nonlocal looks
         looks += 1
         return _HALF
 
     tools = replace(world.tools, now=lambda: world.clock.at + (step if looks > 1 else timedelta(0)))
     began = world.clock.at
-    why = watched(world.places["prod/api"], tools, set_at_once, patience=_MINUTE)
+    why = wait_until_ready(world.places["prod/api"], tools, set_at_once, timeout=_MINUTE)
 
     assert why == "1 of 2 are ready. That is so 1m after the change."
     assert _MINUTE < world.clock.at - began < 2 * _MINUTE
@@ -129,7 +129,7 @@ def test_a_clock_that_is_set_while_it_watches_neither_ends_the_watch_nor_makes_i
 def test_a_clock_that_is_set_while_it_soaks_changes_nothing(world: World, step: timedelta) -> None:
     looks = 0
 
-    def ready(_: Thing) -> Standing:
+    def ready(_: KubernetesObject) -> WorkloadStatus:
         nonlocal looks
         looks += 1
         return _READY
@@ -137,7 +137,7 @@ def test_a_clock_that_is_set_while_it_soaks_changes_nothing(world: World, step: 
     tools = replace(world.tools, now=lambda: world.clock.at + (step if looks > 1 else timedelta(0)))
     began = world.clock.at
 
-    assert watched(world.places["prod/api"], tools, ready, patience=_MINUTE) == ""
+    assert wait_until_ready(world.places["prod/api"], tools, ready, timeout=_MINUTE) == ""
     assert timedelta(seconds=10) <= world.clock.at - began < _MINUTE
 
 
@@ -145,6 +145,6 @@ def test_a_deadline_that_a_clock_which_was_ahead_has_kept_gives_the_usual_patien
     began = world.clock.at
     tools = replace(world.tools, deadline=lambda until: until + _HOUR)
 
-    watched(world.places["prod/api"], tools, Told(_HALF), patience=_MINUTE)
+    wait_until_ready(world.places["prod/api"], tools, Told(_HALF), timeout=_MINUTE)
 
     assert world.clock.at - began < 2 * _MINUTE

@@ -35,7 +35,7 @@ def door() -> Iterator[SmallDoor]:
 def slack(fake: FakeSlack, door: SmallDoor) -> Iterator[Slack]:
     channel = Slack(section(fake))
     channel.start(door)
-    fake.wait(lambda: channel.healthy() is None, "the introduction")
+    fake.wait(lambda: channel.health_problem() is None, "the introduction")
     yield channel
     channel.stop()
 
@@ -44,6 +44,6 @@ def slack(fake: FakeSlack, door: SmallDoor) -> Iterator[Slack]:
 def wired(fake: FakeSlack, door: SmallDoor) -> Iterator[Slack]:
     channel = Slack(section(fake, "socket"))
     channel.start(door)
-    fake.wait(lambda: channel.healthy() is None, "the connection")
+    fake.wait(lambda: channel.health_problem() is None, "the connection")
     yield channel
     channel.stop()

@@ -8,11 +8,11 @@ from typing import Literal
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from bot.cards import card as draw
+from bot.cards import incident_card as draw
 from bot.channels.slack import Slack
 from bot.integrations.slack.settings import SlackSettings
-from bot.model import Card, Event, Incident, Kind, Notice, Severity, Status, What
-from bot.ports import Heard
+from bot.model import Card, Event, EventType, Incident, MessageKind, Notification, Severity, Status
+from bot.ports import WebhookResponse
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 
@@ -30,7 +30,7 @@ INCIDENT = Incident(
     total=5,
 )
 CARD = draw(INCIDENT, public_url="https://vakhta.test")
-EVENT = Event(incident_id=42, at=NOON, what=What.ACKED, by="ana", said="Ana has it")
+EVENT = Event(incident_id=42, at=NOON, type=EventType.ACKED, by="ana", text="Ana has it")
 
 
 def section(fake: FakeSlack, mode: Literal["http", "socket"] = "http") -> SlackSettings:
@@ -45,34 +45,34 @@ def section(fake: FakeSlack, mode: Literal["http", "socket"] = "http") -> SlackS
     )
 
 
-def card(ref: str | None = None, *, key: str = "n1", told: Card = CARD, tried: bool = False) -> Notice:
-    return Notice(
+def card(ref: str | None = None, *, key: str = "n1", told: Card = CARD, tried: bool = False) -> Notification:
+    return Notification(
         key=key,
-        kind=Kind.CARD,
+        kind=MessageKind.CARD,
         incident=INCIDENT,
         event=None,
         card=told,
         ref=ref,
-        owed_at=datetime.now(UTC),
-        tried=tried,
+        due_at=datetime.now(UTC),
+        attempted=tried,
     )
 
 
-def line(ref: str, said: str = EVENT.said, *, key: str = "n2", tried: bool = False) -> Notice:
-    told = replace(EVENT, said=said)
-    return Notice(
+def line(ref: str, said: str = EVENT.text, *, key: str = "n2", tried: bool = False) -> Notification:
+    told = replace(EVENT, text=said)
+    return Notification(
         key=key,
-        kind=Kind.LINE,
+        kind=MessageKind.LINE,
         incident=INCIDENT,
         event=told,
         card=CARD,
         ref=ref,
-        owed_at=datetime.now(UTC),
-        tried=tried,
+        due_at=datetime.now(UTC),
+        attempted=tried,
     )
 
 
-def hear(slack: Slack, fake: FakeSlack, spoken: Spoken) -> Heard:
+def hear(slack: Slack, fake: FakeSlack, spoken: Spoken) -> WebhookResponse:
     headers, body = fake.sign(spoken)
     return slack.receive(headers, body)
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from msgspec import structs
 
-from bot.cards import card as draw
+from bot.cards import incident_card as draw
 from bot.channels.slack import Slack
-from bot.channels.slack_post import Refused
+from bot.channels.slack_post import SlackApiError
 from bot.model import Status
 from bot.ports import Undelivered
 from tests.fakes.door import SmallDoor
@@ -43,8 +43,8 @@ def test_a_card_is_posted_with_its_buttons_and_a_line_for_the_phone(fake: FakeSl
 def test_a_line_of_its_own_is_said_where_it_is_to_be_and_pings_nobody(fake: FakeSlack, slack: Slack) -> None:
     fake.rooms["C9"] = room("C9")
 
-    at = slack.say("audit log: 7 <!channel>", "C9")
-    here = slack.say("audit log: 8", None)
+    at = slack.post("audit log: 7 <!channel>", "C9")
+    here = slack.post("audit log: 8", None)
 
     assert (at.partition(":")[0], here.partition(":")[0]) == ("C9", "C1")
     assert [(one.channel, one.text, one.pings) for one in fake.messages] == [
@@ -108,7 +108,7 @@ def test_a_rate_limit_is_passed_on_and_not_waited_out(fake: FakeSlack, slack: Sl
     with pytest.raises(Undelivered) as caught:
         slack.deliver(card())
 
-    assert caught.value.after == timedelta(seconds=7)
+    assert caught.value.retry_after == timedelta(seconds=7)
     assert not caught.value.permanent
     assert len(fake.calls("chat.postMessage")) == 1
 
@@ -121,7 +121,7 @@ def test_the_fake_holds_one_message_a_second(door: SmallDoor) -> None:
         with pytest.raises(Undelivered) as caught:
             slack.deliver(card(key="b"))
 
-        assert caught.value.after == timedelta(seconds=1)
+        assert caught.value.retry_after == timedelta(seconds=1)
         assert fake.window.refused == 1
         assert len(fake.messages) == 1
 
@@ -209,7 +209,7 @@ def test_no_error_holds_a_token(fake: FakeSlack, slack: Slack, caplog: pytest.Lo
         fake.answer_next(path="chat.postMessage", **trouble)
         with pytest.raises(Undelivered) as caught:
             slack.deliver(card(key=str(trouble)))
-        said += [caught.value.said, repr(caught.value), str(caught.value.__cause__)]
+        said += [caught.value.message, repr(caught.value), str(caught.value.__cause__)]
 
     everything = "\n".join(said) + caplog.text + repr(vars(slack)["_settings"])
     assert "xoxb" not in everything
@@ -223,4 +223,4 @@ def test_a_slack_that_is_not_there_is_temporary(fake: FakeSlack) -> None:
         gone.deliver(card())
 
     assert not caught.value.permanent
-    assert not isinstance(caught.value, Refused)
+    assert not isinstance(caught.value, SlackApiError)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from bot.channels.slack_deadline import Deadline
-from bot.channels.slack_web import Web, whisper
+from bot.channels.slack_deadline import CallDeadline
+from bot.channels.slack_web import SlackWebApi, respond_to_url
 from bot.ports import Undelivered
 from tests.running import until
 
@@ -68,27 +68,27 @@ def dripping(first: bytes, drop: bytes) -> Iterator[Dripping]:
 def test_a_call_ends_when_its_time_is_over(first: bytes, drop: bytes) -> None:
     with dripping(first, drop) as server:
         with pytest.raises(Undelivered) as late:
-            Web("xoxb-1", server.url, 0.3).call("users.info", {"user": "U1"})
+            SlackWebApi("xoxb-1", server.url, 0.3).call("users.info", {"user": "U1"})
 
         assert server.left.wait(60), "it waited until the server came to its end"
 
-    assert late.value.said == "Slack did not answer users.info within 0.3 s."
+    assert late.value.message == "Slack did not answer users.info within 0.3 s."
     assert not late.value.permanent
 
 
 def test_a_silent_slack_is_told_the_same_when_the_thread_that_cuts_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Deadline, "_cut", lambda _: None)
+    monkeypatch.setattr(CallDeadline, "_cut", lambda _: None)
     with dripping(b"", b"") as server, pytest.raises(Undelivered) as late:
-        Web("xoxb-1", server.url, 0.1).call("users.info", {"user": "U1"})
+        SlackWebApi("xoxb-1", server.url, 0.1).call("users.info", {"user": "U1"})
 
-    assert late.value.said == "Slack did not answer users.info within 0.1 s."
+    assert late.value.message == "Slack did not answer users.info within 0.1 s."
 
 
 def test_an_answer_to_the_asker_is_given_up_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.channels.slack_web._WHISPER_S", 0.3)
     with dripping(HEAD, b"x: y\r\n") as server:
         with pytest.raises(Undelivered, match="did not take an answer"):
-            whisper(server.url, {"text": "hello"})
+            respond_to_url(server.url, {"text": "hello"})
 
         assert server.left.wait(60), "it waited until the server came to its end"
 
@@ -98,7 +98,7 @@ def test_an_answer_in_time_leaves_nothing_behind() -> None:
     whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
     before = threading.active_count()
     with dripping(whole, b"") as server:
-        told = Web("xoxb-1", server.url, 60).call("users.info", {"user": "U1"})
+        told = SlackWebApi("xoxb-1", server.url, 60).call("users.info", {"user": "U1"})
 
     until(lambda: threading.active_count() <= before, "the threads have ended", within_s=30)
     assert told["user"] == {"id": "U1"}

@@ -62,7 +62,7 @@ def test_one_of_a_few_words_is_chosen_from_a_list(fake: FakeSlack, slack: Slack,
     wrong = sends(fake, slack, {"Incident": "42", "Severity": "warning"})
 
     assert wrong == {}
-    assert [ask.words for ask in door.asks] == ["severity #42 warning"]
+    assert [ask.text for ask in door.asks] == ["severity #42 warning"]
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
@@ -85,7 +85,7 @@ def test_what_is_filled_in_is_asked_as_words_in_the_name_of_whoever_sent_it(
 
     (ask,) = door.asks
     assert wrong == {}
-    assert (ask.words, ask.by, ask.account, ask.private, ask.place) == (WORDS, ANA, "U1", False, "slack")
+    assert (ask.text, ask.by, ask.account, ask.private, ask.channel) == (WORDS, ANA, "U1", False, "slack")
 
 
 def test_the_answer_is_told_where_the_verb_was_said_to_the_asker_alone(
@@ -93,7 +93,7 @@ def test_the_answer_is_told_where_the_verb_was_said_to_the_asker_alone(
 ) -> None:
     spoken = fake.command("/silence")
     hear(slack, fake, spoken)
-    door.answer_next(Reply(said="Alertmanager is away. <!channel>", ok=False))
+    door.answer_next(Reply(text="Alertmanager is away. <!channel>", ok=False))
 
     wrong = sends(fake, slack, SILENCE)
 
@@ -107,7 +107,7 @@ def test_the_answer_is_told_where_the_verb_was_said_to_the_asker_alone(
 def test_a_plan_stands_in_the_channel_with_its_buttons(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     opens(fake, slack)
     card = Card(title="Ana asks: silence", buttons={"Do it": "yes 1111", "Drop it": "no 1111"})
-    door.answer_next(Reply(said="Ana asks: silence", card=card))
+    door.answer_next(Reply(text="Ana asks: silence", card=card))
 
     sends(fake, slack, SILENCE)
 
@@ -119,7 +119,7 @@ def test_a_plan_stands_in_the_channel_with_its_buttons(fake: FakeSlack, slack: S
 def test_in_a_direct_message_it_stays_between_the_two(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     opens(fake, slack, channel_id="D7")
     card = Card(title="Ana asks: silence", buttons={"Do it": "yes 1111"})
-    door.answer_next(Reply(said="Ana asks: silence", card=card))
+    door.answer_next(Reply(text="Ana asks: silence", card=card))
 
     sends(fake, slack, SILENCE)
 
@@ -127,7 +127,7 @@ def test_in_a_direct_message_it_stays_between_the_two(fake: FakeSlack, slack: Sl
     assert (fake.messages, len(fake.whispers)) == ([], 1)
 
 
-@pytest.mark.parametrize("said", [Reply(said="Done."), Reply(said="Done.", shared=True)])
+@pytest.mark.parametrize("said", [Reply(text="Done."), Reply(text="Done.", shared=True)])
 def test_a_form_that_stood_open_for_long_is_answered_without_its_commands_address(
     fake: FakeSlack, slack: Slack, door: SmallDoor, monkeypatch: pytest.MonkeyPatch, said: Reply
 ) -> None:
@@ -174,7 +174,7 @@ def test_all_that_is_wrong_is_told_at_once_and_what_is_mended_is_asked(
     second = sends(fake, slack, SILENCE)
 
     assert (list(first), second) == (["Matchers", "For"], {})
-    assert [ask.words for ask in door.asks] == [WORDS]
+    assert [ask.text for ask in door.asks] == [WORDS]
 
 
 def test_row_43_a_form_sent_again_has_no_second_effect_and_is_told_so_to_its_sender_alone(
@@ -182,12 +182,12 @@ def test_row_43_a_form_sent_again_has_no_second_effect_and_is_told_so_to_its_sen
 ) -> None:
     opens(fake, slack)
     sent, other = fake.views.submit(SILENCE), fake.views.submit(SILENCE | {"For": "3h"})
-    door.answer_next(Reply(said="Silence 7 stands.", shared=True))
+    door.answer_next(Reply(text="Silence 7 stands.", shared=True))
 
     for spoken in (sent, sent, other):
         hear(slack, fake, spoken)
 
-    assert [ask.words for ask in door.asks] == [WORDS]
+    assert [ask.text for ask in door.asks] == [WORDS]
     assert [message.text for message in fake.messages] == ["Silence 7 stands."]
     assert [whisper.text for whisper in fake.whispers] == ["Silence 7 stands."] * 2
 
@@ -199,7 +199,7 @@ def test_typed_quotes_are_those_of_a_keyboard_and_a_choice_stays_as_it_is(
 
     sends(fake, slack, {"Incident": "#42", "Text": "it’s  “fine” & <ok>\n`now`"})
 
-    assert [ask.words for ask in door.asks] == ['note #42 it\'s "fine" & <ok> now']
+    assert [ask.text for ask in door.asks] == ['note #42 it\'s "fine" & <ok> now']
 
 
 @pytest.mark.parametrize(
@@ -284,12 +284,12 @@ def test_where_no_form_can_be_opened_the_words_are_refused_as_ever(
     fake: FakeSlack, slack: Slack, door: SmallDoor, code: str
 ) -> None:
     fake.refuse_next(code, "views.open")
-    door.answer_next(Reply(said="Which labels? Nothing was done.", ok=False))
+    door.answer_next(Reply(text="Which labels? Nothing was done.", ok=False))
 
     heard = hear(slack, fake, fake.command("/silence"))
 
     assert json.loads(heard.body)["text"] == "Which labels? Nothing was done."
-    assert [ask.words for ask in door.asks] == ["silence"]
+    assert [ask.text for ask in door.asks] == ["silence"]
 
 
 def test_row_43_a_command_sent_again_opens_no_second_form(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
@@ -304,7 +304,7 @@ def test_row_43_a_command_sent_again_opens_no_second_form(fake: FakeSlack, slack
 def test_what_was_said_with_arguments_opens_no_form(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     hear(slack, fake, fake.command("/silence", "service=api"))
 
-    assert [ask.words for ask in door.asks] == ["silence service=api"]
+    assert [ask.text for ask in door.asks] == ["silence service=api"]
     assert fake.calls("views.open") == []
 
 
@@ -362,7 +362,7 @@ def test_a_form_is_filled_in_over_the_socket_too(fake: FakeSlack, wired: Slack, 
 
     assert fake.views.answered(json.dumps(wrong)).keys() == {"For"}
     assert right is None
-    assert [ask.words for ask in door.asks] == [WORDS]
+    assert [ask.text for ask in door.asks] == [WORDS]
 
 
 def test_a_closed_form_is_no_act(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:

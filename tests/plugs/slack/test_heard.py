@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.channels.slack import Slack
-from bot.model import NOBODY, Reply
+from bot.model import UNKNOWN_PRINCIPAL, Reply
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
@@ -54,7 +54,7 @@ def test_the_link_to_the_board_is_acknowledged_in_silence(fake: FakeSlack, slack
 
 
 def test_row_49_a_refusal_of_the_house_reaches_the_asker_alone(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
-    door.answer_next(Reply(said="Plan 7f3a expired 12 min ago. Nothing was done. <!channel>", ok=False))
+    door.answer_next(Reply(text="Plan 7f3a expired 12 min ago. Nothing was done. <!channel>", ok=False))
 
     heard = hear(slack, fake, fake.press("yes 7f3a"))
 
@@ -72,8 +72,8 @@ def test_row_50_two_clicks_are_two_asks_of_the_same_person(fake: FakeSlack, slac
     for thread in threads:
         thread.join(60)
 
-    assert [ask.words for ask in door.asks] == [f"ack {INCIDENT.marked}"] * 2
-    assert len({ask.once for ask in door.asks}) == 2
+    assert [ask.text for ask in door.asks] == [f"ack {INCIDENT.marked}"] * 2
+    assert len({ask.idempotency_key for ask in door.asks}) == 2
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_row_53_a_member_of_our_organisation_is_heard(fake: FakeSlack, slack: Sl
 
     hear(slack, fake, fake.mention("ack 42", user_team="E1"))
 
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
 
 
 def test_while_slack_cannot_say_who_somebody_is_nothing_is_done(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
@@ -177,9 +177,9 @@ def test_row_66_slash_commands_are_words(
     heard = hear(slack, fake, fake.command(*typed))
 
     assert heard.content_type.startswith("application/json")
-    assert door.asks[0].words == words
+    assert door.asks[0].text == words
     assert door.asks[0].by == ANA
-    assert door.asks[0].place == "slack"
+    assert door.asks[0].channel == "slack"
 
 
 def test_a_mention_in_a_cards_thread_is_about_that_incident(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
@@ -188,7 +188,7 @@ def test_a_mention_in_a_cards_thread_is_about_that_incident(fake: FakeSlack, sla
 
     hear(slack, fake, fake.mention("note disk is full", thread=ref))
 
-    assert (door.asks[0].words, door.asks[0].incident_id) == ("note disk is full", 42)
+    assert (door.asks[0].text, door.asks[0].incident_id) == ("note disk is full", 42)
     assert fake.whispers[0].user == "U1"
     assert fake.whispers[0].thread_ts == ref.rpartition(":")[2]
 
@@ -250,7 +250,7 @@ def test_what_an_app_says_in_a_persons_name_is_refused_and_on_record(
 
     assert door.asks == []
     (ask, why) = door.away[0]
-    assert (ask.account, ask.by, ask.words) == ("U1", NOBODY, "ack 42")
+    assert (ask.account, ask.by, ask.text) == ("U1", UNKNOWN_PRINCIPAL, "ack 42")
     assert why.startswith("An app wrote this in your name. Nothing was done.")
     assert [(whisper.user, whisper.text) for whisper in fake.whispers] == [("U1", why)]
     assert fake.calls("users.info") == []
@@ -262,7 +262,7 @@ def test_what_an_app_says_in_a_persons_name_is_refused_and_on_record(
 def test_what_a_person_typed_is_heard(fake: FakeSlack, slack: Slack, door: SmallDoor, mark: dict[str, Any]) -> None:
     hear(slack, fake, fake.mention("ack 42", **mark))
 
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
 
 
 def test_what_an_app_posts_with_a_persons_token_is_left_alone_as_slack_stamps_it_a_bots(

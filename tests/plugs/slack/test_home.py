@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bot.channels.slack import Slack
-from bot.model import NOBODY, Card, Reply
+from bot.model import UNKNOWN_PRINCIPAL, Card, Reply
 from bot.ports import Rejected
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
@@ -22,7 +22,7 @@ CARD = Card(
     lines=("Open incidents of yours: 1", "#42 critical open: High & <!channel> latency (3 firing)", "prod/api: Ana"),
     buttons={"Approve 01234567": f"yes {HANDLE}", "Drop 01234567": f"no {HANDLE}", "Acknowledge #42": "ack 42"},
 )
-MINE = Reply(said="\n".join((CARD.title, *CARD.lines)), card=CARD, alone=True)
+MINE = Reply(text="\n".join((CARD.title, *CARD.lines)), card=CARD, requester_only=True)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def home(fake: FakeSlack, slack: Slack, door: SmallDoor) -> FakeSlack:
 def test_whoever_opens_the_tab_is_shown_what_is_theirs(home: FakeSlack, door: SmallDoor) -> None:
     view = home.views.homes["U1"]
 
-    assert [(ask.words, ask.by.id, ask.account, ask.private) for ask in door.asks] == [("home", "ana", "U1", True)]
+    assert [(ask.text, ask.by.id, ask.account, ask.private) for ask in door.asks] == [("home", "ana", "U1", True)]
     assert {label: button["value"] for label, button in view.buttons.items()} == CARD.buttons
     assert "#42 critical open: High &amp; &lt;!channel&gt; latency" in view.shown
     assert (home.messages, home.whispers) == ([], [])
@@ -60,7 +60,7 @@ def test_one_who_goes_to_and_fro_between_tabs_costs_one_drawing(fake: FakeSlack,
         hear(slack, fake, fake.views.opened("U3"))
 
     assert fake.views.published == ["U1", "U3"]
-    assert [ask.words for ask in door.heard] == ["home", "link"]
+    assert [ask.text for ask in door.heard] == ["home", "link"]
 
 
 def test_of_many_openings_at_once_one_is_drawn(fake: FakeSlack, slack: Slack) -> None:
@@ -85,7 +85,7 @@ def test_after_a_while_it_is_drawn_anew(
     hear(slack, fake, fake.views.opened())
 
     assert fake.views.published == ["U1", "U1"]
-    assert len({ask.once for ask in door.asks}) == 2
+    assert len({ask.idempotency_key for ask in door.asks}) == 2
 
 
 def test_an_opening_that_the_house_could_not_answer_is_drawn_when_slack_tells_it_again(
@@ -112,14 +112,14 @@ def test_other_tabs_ask_nothing(fake: FakeSlack, slack: Slack, door: SmallDoor, 
 def test_somebody_unlinked_is_shown_how_to_link_and_nothing_else(
     fake: FakeSlack, slack: Slack, door: SmallDoor
 ) -> None:
-    door.answer_next(Reply(said="This account is nobody's yet. Say `link`.", ok=False))
+    door.answer_next(Reply(text="This account is nobody's yet. Say `link`.", ok=False))
 
     hear(slack, fake, fake.views.opened("U2"))
 
     view = fake.views.homes["U2"]
     assert view.shown.startswith("This account is nobody's yet. Say `link`.\nAs of ")
     assert view.buttons == {}
-    assert [(ask.words, ask.by, ask.private) for ask in door.heard] == [("link", NOBODY, True)]
+    assert [(ask.text, ask.by, ask.private) for ask in door.heard] == [("link", UNKNOWN_PRINCIPAL, True)]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_row_53_the_tab_shows_nothing_to_whoever_is_no_full_member(
     hear(slack, fake, fake.views.opened())
 
     assert door.heard == []
-    assert [ask.words for ask, _ in door.away] == ["home"]
+    assert [ask.text for ask, _ in door.away] == ["home"]
     assert why in fake.views.homes["U1"].shown
     assert fake.views.homes["U1"].buttons == {}
 
@@ -159,14 +159,14 @@ def test_a_stranger_who_presses_a_button_of_it_does_nothing(home: FakeSlack, sla
 def test_the_answer_to_a_press_stands_on_top_of_the_tab_drawn_anew(
     home: FakeSlack, slack: Slack, door: SmallDoor
 ) -> None:
-    door.answer_next(Reply(said="Incident 42 is yours: High <!channel> latency"))
-    door.answer_next(replace(MINE, said="What is yours, Ana\nNone", card=replace(CARD, lines=("None",), buttons={})))
+    door.answer_next(Reply(text="Incident 42 is yours: High <!channel> latency"))
+    door.answer_next(replace(MINE, text="What is yours, Ana\nNone", card=replace(CARD, lines=("None",), buttons={})))
 
     heard = hear(slack, home, home.views.press("ack 42"))
 
     view = home.views.homes["U1"]
     assert heard.status == 200
-    assert [(ask.words, ask.private, ask.incident_id) for ask in door.asks[1:]] == [
+    assert [(ask.text, ask.private, ask.incident_id) for ask in door.asks[1:]] == [
         ("ack 42", True, None),
         ("home", True, None),
     ]
@@ -178,7 +178,7 @@ def test_the_answer_to_a_press_stands_on_top_of_the_tab_drawn_anew(
 def test_what_becomes_of_a_plan_is_told_in_the_tab_and_in_no_channel(
     home: FakeSlack, slack: Slack, door: SmallDoor
 ) -> None:
-    door.answer_next(Reply(said="Silence 7 stands.", shared=True, over=True))
+    door.answer_next(Reply(text="Silence 7 stands.", shared=True, plan_closed=True))
     door.answer_next(MINE)
 
     hear(slack, home, home.views.press(f"yes {HANDLE}"))
@@ -191,7 +191,7 @@ def test_a_plan_that_is_answered_with_a_newer_one_has_its_buttons_in_the_tab(
     home: FakeSlack, slack: Slack, door: SmallDoor
 ) -> None:
     newer = Card(title="Bo asks: turn 9", buttons={"Approve": "yes 1111", "Drop it": "no 1111"})
-    door.answer_next(Reply(said="The world moved.\nBo asks: turn 9", card=newer, ok=False))
+    door.answer_next(Reply(text="The world moved.\nBo asks: turn 9", card=newer, ok=False))
     door.answer_next(MINE)
 
     hear(slack, home, home.views.press(f"yes {HANDLE}"))
@@ -208,7 +208,7 @@ def test_a_press_delivered_twice_is_one_act_and_one_drawing(home: FakeSlack, sla
     for _ in range(2):
         hear(slack, home, pressed)
 
-    assert [ask.words for ask in door.asks] == ["home", "ack 42", "home"]
+    assert [ask.text for ask in door.asks] == ["home", "ack 42", "home"]
     assert len(home.views.published) == 2
 
 
@@ -220,7 +220,7 @@ def test_a_tab_that_cannot_be_drawn_undoes_nothing_and_is_logged(
     heard = hear(slack, home, home.views.press("ack 42"))
 
     assert heard.status == 200
-    assert "ack 42" in [ask.words for ask in door.asks]
+    assert "ack 42" in [ask.text for ask in door.asks]
     assert "a Home tab in Slack stays as it was" in caplog.text
     assert len(home.calls("views.publish")) == 2
 
@@ -235,7 +235,7 @@ def test_the_largest_tab_and_the_largest_answer_fit_into_one_view(
     )
     door.answer_next(replace(MINE, card=large))
     hear(slack, fake, fake.views.opened())
-    door.answer_next(Reply(said="moved\n" * 99, card=large))
+    door.answer_next(Reply(text="moved\n" * 99, card=large))
     door.answer_next(replace(MINE, card=large))
 
     hear(slack, fake, fake.views.press("ack 1"))
@@ -265,7 +265,7 @@ def test_a_button_of_what_is_shown_to_one_alone_leaves_the_other_buttons(
     (drawn,) = [
         block for block in json.loads(hear(slack, fake, fake.command("/home")).body)["blocks"] if "elements" in block
     ]
-    door.answer_next(Reply(said="Plan 01234567 was approved before, and runs once.", ok=False, over=True))
+    door.answer_next(Reply(text="Plan 01234567 was approved before, and runs once.", ok=False, plan_closed=True))
     where = {"type": "message", "message_ts": "1.2", "channel_id": "C1", "is_ephemeral": True}
 
     hear(slack, fake, fake.press(f"yes {HANDLE}", action_id=drawn["elements"][0]["action_id"], container=where))
@@ -296,5 +296,5 @@ def test_the_tab_is_drawn_over_the_socket_too(fake: FakeSlack, wired: Slack, doo
     fake.push(fake.views.opened())
     fake.push(fake.views.press("ack 42"))
 
-    assert [ask.words for ask in door.asks] == ["home", "ack 42", "home"]
+    assert [ask.text for ask in door.asks] == ["home", "ack 42", "home"]
     assert fake.views.published == ["U1", "U1"]

@@ -28,7 +28,7 @@ def test_what_is_said_over_the_socket_is_done_before_it_is_acknowledged(
     fake.push(fake.mention("incidents"))
 
     assert answer == {"response_type": "ephemeral", "text": "Done: ack 42"}
-    assert [ask.words for ask in door.asks] == ["ack 42", "resolve 42", "incidents"]
+    assert [ask.text for ask in door.asks] == ["ack 42", "resolve 42", "incidents"]
     assert [whisper.text for whisper in fake.whispers] == ["Done: resolve 42", "Done: incidents"]
 
 
@@ -62,7 +62,7 @@ def test_the_socket_comes_back_after_the_server_ended_it(fake: FakeSlack, wired:
     fake.push(fake.command("/ack", "42"))
 
     assert len(door.asks) == 1
-    assert wired.healthy() is None
+    assert wired.health_problem() is None
 
 
 def test_the_socket_comes_back_after_the_peer_vanished_without_a_word(
@@ -91,7 +91,7 @@ def test_a_slack_that_cannot_be_reached_at_the_start_is_tried_again(fake: FakeSl
     slack = Slack(section(fake, "socket"))
 
     slack.start(door)
-    fake.wait(lambda: slack.healthy() is None, "the connection")
+    fake.wait(lambda: slack.health_problem() is None, "the connection")
     slack.stop()
 
     assert len(fake.calls("auth.test")) == 2
@@ -107,7 +107,7 @@ def test_a_bad_token_is_told_once_and_not_asked_for_ever(
     fake.wait(lambda: "given up" in caplog.text, "the log line")
     slack.stop()
 
-    assert "invalid_auth" in str(slack.healthy())
+    assert "invalid_auth" in str(slack.health_problem())
     assert len(fake.calls("auth.test")) == 1
     assert "xoxb" not in caplog.text
 
@@ -119,7 +119,7 @@ def test_a_bad_app_token_is_told(fake: FakeSlack, door: SmallDoor, caplog: pytes
     fake.wait(lambda: "given up" in caplog.text, "the log line")
     slack.stop()
 
-    assert "apps.connections.open" in str(slack.healthy())
+    assert "apps.connections.open" in str(slack.health_problem())
     assert len(fake.calls("apps.connections.open")) == 1
 
 
@@ -127,7 +127,7 @@ def test_a_token_of_another_workspace_is_told(fake: FakeSlack, door: SmallDoor) 
     slack = Slack(section(fake).model_copy(update={"team_id": "T2"}))
 
     slack.start(door)
-    fake.wait(lambda: "workspace T1" in str(slack.healthy()), "the verdict")
+    fake.wait(lambda: "workspace T1" in str(slack.health_problem()), "the verdict")
     slack.stop()
 
 
@@ -135,7 +135,7 @@ def test_stopping_is_prompt_and_leaves_no_thread(fake: FakeSlack, door: SmallDoo
     before = set(threading.enumerate())
     slack = Slack(section(fake, "socket"))
     slack.start(door)
-    fake.wait(lambda: slack.healthy() is None, "the connection")
+    fake.wait(lambda: slack.health_problem() is None, "the connection")
     ours = {thread for thread in threading.enumerate() if thread not in before and "fake" not in thread.name}
     began = time.monotonic()
 

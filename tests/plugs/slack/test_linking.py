@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from bot.channels.slack import Slack
-from bot.channels.slack_groups import UserGroups
-from bot.channels.slack_standing import Standing
-from bot.channels.slack_web import Web
-from bot.model import NOBODY
+from bot.channels.slack_groups import SlackUserGroups
+from bot.channels.slack_standing import Membership
+from bot.channels.slack_web import SlackWebApi
+from bot.model import UNKNOWN_PRINCIPAL
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_values import member, room
@@ -35,14 +35,14 @@ def now() -> Seconds:
 
 
 @pytest.fixture
-def standing(fake: FakeSlack, now: Seconds) -> Standing:
-    call = Web(fake.bot_token, fake.api_url, 2.0).call
-    return Standing(call, team_id="T1", rooms={"C1", "C2"}, now=now)
+def standing(fake: FakeSlack, now: Seconds) -> Membership:
+    call = SlackWebApi(fake.bot_token, fake.api_url, 2.0).call
+    return Membership(call, team_id="T1", rooms={"C1", "C2"}, now=now)
 
 
 @pytest.fixture
-def groups(fake: FakeSlack, now: Seconds) -> UserGroups:
-    made = UserGroups(Web(fake.bot_token, fake.api_url, 2.0).call, now)
+def groups(fake: FakeSlack, now: Seconds) -> SlackUserGroups:
+    made = SlackUserGroups(SlackWebApi(fake.bot_token, fake.api_url, 2.0).call, now)
     made.watch({"S1", "S2"})
     fake.groups |= {"S1": ["U1", "U2"], "S2": ["U2"]}
     return made
@@ -60,7 +60,7 @@ def test_row_72_a_command_in_a_direct_message_is_private_and_one_in_a_channel_is
     for channel in ("D1", "C1"):
         hear(slack, fake, fake.command("/vakhta", "link", channel_id=channel))
 
-    assert [(ask.words, ask.account, ask.private) for ask in door.asks] == [
+    assert [(ask.text, ask.account, ask.private) for ask in door.asks] == [
         ("link", "U1", True),
         ("link", "U1", False),
     ]
@@ -78,7 +78,7 @@ def test_a_code_reaches_the_house_from_somebody_unlinked(fake: FakeSlack, slack:
 
     (ask,) = door.asks
     assert said(heard.body) == "Done: link ABCDE-12345"
-    assert (ask.by, ask.account, ask.words, ask.private) == (NOBODY, "U2", "link ABCDE-12345", True)
+    assert (ask.by, ask.account, ask.text, ask.private) == (UNKNOWN_PRINCIPAL, "U2", "link ABCDE-12345", True)
 
 
 def test_row_53_a_guest_cannot_link_an_account(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
@@ -150,56 +150,56 @@ def test_row_55_while_slack_cannot_say_who_reads_a_channel_nothing_is_done(
 
 
 def test_row_53_what_slack_says_of_an_account_is_believed_for_five_minutes(
-    fake: FakeSlack, standing: Standing, now: Seconds
+    fake: FakeSlack, standing: Membership, now: Seconds
 ) -> None:
-    assert standing.against_account("U1") is None
+    assert standing.account_refusal("U1") is None
     fake.users["U1"] = member("U1", deleted=True)
 
     now.at += 299
-    before = standing.against_account("U1")
+    before = standing.account_refusal("U1")
     now.at += 1
-    after = standing.against_account("U1")
+    after = standing.account_refusal("U1")
 
     assert before is None
     assert after == "Denied: your account is deactivated. Nothing was done."
 
 
 def test_row_53_what_was_believed_is_not_believed_longer_because_slack_is_down(
-    fake: FakeSlack, standing: Standing, now: Seconds
+    fake: FakeSlack, standing: Membership, now: Seconds
 ) -> None:
-    standing.against_account("U1")
+    standing.account_refusal("U1")
     now.at += 300
     fake.answer_next(status=503, path="users.info")
 
-    said_now = standing.against_account("U1")
+    said_now = standing.account_refusal("U1")
 
     assert said_now is not None
     assert said_now.startswith("Nothing was done: it is not known whether your account is in good standing.")
-    assert standing.against_account("U1") is None
+    assert standing.account_refusal("U1") is None
 
 
 def test_row_55_what_slack_says_of_a_channel_is_believed_for_five_minutes(
-    fake: FakeSlack, standing: Standing, now: Seconds
+    fake: FakeSlack, standing: Membership, now: Seconds
 ) -> None:
-    assert standing.against_room("C1") is None
+    assert standing.channel_refusal("C1") is None
     fake.rooms["C1"] = room("C1", is_ext_shared=True)
 
     now.at += 299
-    before = standing.against_room("C1")
+    before = standing.channel_refusal("C1")
     now.at += 1
 
     assert before is None
-    assert str(standing.against_room("C1")).startswith("Not allowed in this channel.")
+    assert str(standing.channel_refusal("C1")).startswith("Not allowed in this channel.")
     assert len(fake.calls("conversations.info")) == 2
 
 
-def test_row_55_a_channel_of_which_slack_says_too_little_is_not_trusted(fake: FakeSlack, standing: Standing) -> None:
+def test_row_55_a_channel_of_which_slack_says_too_little_is_not_trusted(fake: FakeSlack, standing: Membership) -> None:
     fake.rooms["C2"] = {"id": "C2"}
 
-    assert str(standing.against_room("C2")).startswith("Not allowed in this channel.")
+    assert str(standing.channel_refusal("C2")).startswith("Not allowed in this channel.")
 
 
-def test_members_of_a_group_are_known_once_it_is_read(groups: UserGroups) -> None:
+def test_members_of_a_group_are_known_once_it_is_read(groups: SlackUserGroups) -> None:
     before = groups.of("U1")
 
     groups.read()
@@ -209,7 +209,9 @@ def test_members_of_a_group_are_known_once_it_is_read(groups: UserGroups) -> Non
     assert groups.of("U9") == {"S1": False, "S2": False}
 
 
-def test_what_is_known_of_a_group_counts_for_five_minutes(fake: FakeSlack, groups: UserGroups, now: Seconds) -> None:
+def test_what_is_known_of_a_group_counts_for_five_minutes(
+    fake: FakeSlack, groups: SlackUserGroups, now: Seconds
+) -> None:
     groups.read()
     fake.groups["S1"] = []
     now.at += 299
@@ -223,7 +225,7 @@ def test_what_is_known_of_a_group_counts_for_five_minutes(fake: FakeSlack, group
 
 
 def test_a_group_that_cannot_be_read_takes_no_role_from_the_others_and_is_told_once(
-    fake: FakeSlack, groups: UserGroups, now: Seconds, caplog: pytest.LogCaptureFixture
+    fake: FakeSlack, groups: SlackUserGroups, now: Seconds, caplog: pytest.LogCaptureFixture
 ) -> None:
     groups.read()
     del fake.groups["S1"]
@@ -238,7 +240,7 @@ def test_a_group_that_cannot_be_read_takes_no_role_from_the_others_and_is_told_o
 
 @pytest.mark.parametrize("answer", [{"status": 500}, {"reset": True}, {"body": b'{"ok": true}'}, {"body": b"<html>"}])
 def test_a_reading_that_fails_changes_nothing_that_is_known(
-    fake: FakeSlack, groups: UserGroups, answer: dict[str, object]
+    fake: FakeSlack, groups: SlackUserGroups, answer: dict[str, object]
 ) -> None:
     groups.read()
     fake.answer_next(path="usergroups.users.list", **answer)  # type: ignore[arg-type]  # one of its own arguments
@@ -278,11 +280,11 @@ def test_before_a_yes_is_weighed_again_slack_is_asked_anew_about_its_account_and
     fake.groups |= {"S1": ["U1"]}
     fake.users["U1"] = member("U1")
     slack.watch_groups({"S1"})
-    before = slack.vouch(["U1"]), slack.groups_of("U1")
+    before = slack.account_problems(["U1"]), slack.groups_of("U1")
     fake.users["U1"] = member("U1", deleted=True)
     fake.groups |= {"S1": []}
 
-    after = slack.vouch(["U1"]), slack.groups_of("U1")
+    after = slack.account_problems(["U1"]), slack.groups_of("U1")
 
     assert before == ({"U1": ""}, {"S1": True})
     assert after == ({"U1": "Slack says that its account U1 is deactivated."}, {"S1": False})
@@ -293,19 +295,19 @@ def test_before_a_yes_is_weighed_again_slack_is_asked_anew_about_its_account_and
     [(0.0, ""), (299.0, ""), (300.0, "Slack does not say whether its account U1 is in good standing.")],
 )
 def test_a_slack_that_does_not_answer_is_believed_for_five_minutes_as_ever(
-    fake: FakeSlack, standing: Standing, now: Seconds, passed: float, then: str
+    fake: FakeSlack, standing: Membership, now: Seconds, passed: float, then: str
 ) -> None:
     fake.users["U1"] = member("U1")
-    assert standing.anew("U1") == ""
+    assert standing.recheck_account("U1") == ""
     now.at += passed
     fake.refuse_next("internal_error", "users.info", times=10)
 
-    assert standing.anew("U1") == then
+    assert standing.recheck_account("U1") == then
 
 
-def test_what_slack_said_against_an_account_is_believed_as_long(fake: FakeSlack, standing: Standing) -> None:
+def test_what_slack_said_against_an_account_is_believed_as_long(fake: FakeSlack, standing: Membership) -> None:
     fake.users["U1"] = member("U1", deleted=True)
-    standing.against_account("U1")
+    standing.account_refusal("U1")
     fake.refuse_next("internal_error", "users.info", times=10)
 
-    assert standing.anew("U1") == "Slack says that its account U1 is deactivated."
+    assert standing.recheck_account("U1") == "Slack says that its account U1 is deactivated."

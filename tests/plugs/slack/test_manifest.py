@@ -20,9 +20,9 @@ import yaml
 import commands
 from bot import channels
 from bot.channels.slack import Slack
-from bot.channels.slack_post import Refused
-from bot.channels.slack_web import Web
-from bot.verbs import Verbs
+from bot.channels.slack_post import SlackApiError
+from bot.channels.slack_web import SlackWebApi
+from bot.verbs import Registry
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_rules import knows
@@ -126,13 +126,13 @@ def test_it_has_the_shape_and_the_limits_of_slacks_schema() -> None:
 
 
 def test_its_slash_commands_are_the_bots_verbs_in_their_own_words() -> None:
-    verbs = Verbs(commands=commands.find(), actions=commands.actions()).all
+    verbs = Registry(commands=commands.find(), actions=commands.actions()).all
 
     first, *rest = manifest()["features"]["slash_commands"]
 
     assert first["command"] == "/vakhta"
     assert {one["command"]: (one.get("usage_hint", ""), one["description"]) for one in rest} == {
-        f"/{verb}": (said.usage.removeprefix(verb).strip(), said.says)
+        f"/{verb}": (said.usage.removeprefix(verb).strip(), said.summary)
         for verb, said in verbs.items()
         if not _BUILT_IN.fullmatch(verb)
     }
@@ -183,8 +183,8 @@ def test_without_its_scope_slack_refuses_a_method_for_good(fake: FakeSlack, meth
     fake.granted.discard(METHODS[method][-1 if kind == "private" else 0])
     fields = {"channel": "C1"} if method.startswith("conversations.") else {}
 
-    with pytest.raises(Refused) as refused:
-        Web(fake.bot_token, fake.api_url, 5.0).call(method, fields)
+    with pytest.raises(SlackApiError) as refused:
+        SlackWebApi(fake.bot_token, fake.api_url, 5.0).call(method, fields)
 
     assert (refused.value.code, refused.value.permanent) == ("missing_scope", True)
 
@@ -197,7 +197,7 @@ def test_in_a_private_channel_the_scopes_of_private_channels_are_enough(
 
     hear(slack, fake, fake.command("/ack", "42"))
 
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
 
 
 def test_where_nobody_may_say_who_reads_a_channel_no_command_is_taken_and_the_scope_is_named(

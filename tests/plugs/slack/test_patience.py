@@ -33,7 +33,7 @@ def slack(fake: FakeSlack, door: SmallDoor) -> Iterator[Slack]:
     """One that gives up waiting at once, before a door that is locked."""
     channel = Slack(section(fake), patience_s=0.05)
     channel.start(door)
-    fake.wait(lambda: channel.healthy() is None, "the introduction")
+    fake.wait(lambda: channel.health_problem() is None, "the introduction")
     door.unlocked.clear()
     yield channel
     door.unlocked.set()
@@ -49,12 +49,12 @@ def test_a_command_is_told_to_wait_and_then_its_answer(fake: FakeSlack, slack: S
         "response_type": "ephemeral",
         "text": "Still at it. What comes of it is told here.",
     }
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
     assert [one.text for one in fake.whispers] == ["Done: ack 42"]
 
 
 def test_an_outcome_for_all_is_told_to_all_however_late(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
-    door.answer_next(Reply(said="api has 6 replicas.", shared=True))
+    door.answer_next(Reply(text="api has 6 replicas.", shared=True))
 
     hear(slack, fake, fake.command("/scale", "api 6"))
     door.unlocked.set()
@@ -75,7 +75,7 @@ def test_a_press_and_a_mention_are_acknowledged_in_time_and_answered_later(
 
     fake.wait(lambda: len(fake.whispers) == 2, "both answers")
     assert (pressed.status, mentioned.status) == (200, 200)
-    assert sorted(ask.words for ask in door.asks) == ["ack 42", "note 42 I look"]
+    assert sorted(ask.text for ask in door.asks) == ["ack 42", "note 42 I look"]
 
 
 def test_what_slack_sends_again_meanwhile_is_one_act(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
@@ -86,7 +86,7 @@ def test_what_slack_sends_again_meanwhile_is_one_act(fake: FakeSlack, slack: Sla
     door.unlocked.set()
 
     door.wait_for_heard(2)
-    assert [ask.words for ask in door.asks] == ["note 42 I look"]
+    assert [ask.text for ask in door.asks] == ["note 42 I look"]
 
 
 def test_a_form_closes_in_time_and_its_answer_follows(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
@@ -121,5 +121,5 @@ def test_a_stop_waits_for_what_has_begun(fake: FakeSlack, slack: Slack, door: Sm
     door.unlocked.set()
     stopping.join(60)
 
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
     assert [one.text for one in fake.whispers] == ["Done: ack 42"]

@@ -16,7 +16,7 @@ CARD = Card(
     lines=("It covers 3 alerts & more",),
     buttons={"Approve": f"yes {HANDLE}", "Drop it": f"no {HANDLE}"},
 )
-PLAN = Reply(said="\n".join((CARD.title, *CARD.lines)), card=CARD)
+PLAN = Reply(text="\n".join((CARD.title, *CARD.lines)), card=CARD)
 
 
 def shown(fake: FakeSlack, slack: Slack, door: SmallDoor) -> str:
@@ -51,12 +51,12 @@ def test_a_plan_asked_for_by_mention_stands_in_the_thread(fake: FakeSlack, slack
 
 def test_the_outcome_is_for_everybody_and_the_buttons_are_gone(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     ts = shown(fake, slack, door)
-    door.answer_next(Reply(said="Silence 7 stands. <!channel>", shared=True, over=True))
+    door.answer_next(Reply(text="Silence 7 stands. <!channel>", shared=True, plan_closed=True))
 
     hear(slack, fake, fake.press(f"yes {HANDLE}", message=ts))
 
     plan, outcome = fake.messages
-    assert door.asks[-1].words == f"yes {HANDLE}"
+    assert door.asks[-1].text == f"yes {HANDLE}"
     assert (plan.buttons, "It covers 3 alerts" in plan.shown, "Silence 7 stands." in plan.shown) == ({}, True, True)
     assert (outcome.thread_ts, outcome.text, outcome.pings) == (ts, "Silence 7 stands. &lt;!channel&gt;", [])
     assert [whisper.text for whisper in fake.whispers] == ["Silence 7 stands. &lt;!channel&gt;"]
@@ -64,7 +64,7 @@ def test_the_outcome_is_for_everybody_and_the_buttons_are_gone(fake: FakeSlack, 
 
 def test_the_first_of_two_approvals_leaves_the_buttons(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     ts = shown(fake, slack, door)
-    door.answer_next(Reply(said="Approved; 1 more must say `yes`.", shared=True))
+    door.answer_next(Reply(text="Approved; 1 more must say `yes`.", shared=True))
 
     hear(slack, fake, fake.press(f"yes {HANDLE}", message=ts))
 
@@ -76,7 +76,7 @@ def test_an_old_button_is_answered_to_its_presser_alone_and_taken_away(
     fake: FakeSlack, slack: Slack, door: SmallDoor
 ) -> None:
     ts = shown(fake, slack, door)
-    door.answer_next(Reply(said="Plan 01234567 was approved before, and runs once.", ok=False, over=True))
+    door.answer_next(Reply(text="Plan 01234567 was approved before, and runs once.", ok=False, plan_closed=True))
 
     hear(slack, fake, fake.press(f"yes {HANDLE}", message=ts))
 
@@ -85,7 +85,7 @@ def test_an_old_button_is_answered_to_its_presser_alone_and_taken_away(
 
 
 def test_a_secret_never_stands_in_the_channel(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
-    door.answer_next(Reply(said="Your code: 42", card=CARD, shared=True, secret=True))
+    door.answer_next(Reply(text="Your code: 42", card=CARD, shared=True, secret=True))
 
     hear(slack, fake, fake.mention("link"))
 

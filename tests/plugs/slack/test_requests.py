@@ -94,7 +94,7 @@ def test_row_43_a_replayed_request_has_no_second_effect(fake: FakeSlack, slack: 
     answers = [slack.receive(*request).status for request in (pressed, typed, said) * 2]
 
     assert answers == [200] * 6
-    assert [ask.words for ask in door.asks] == ["ack 42", "ack 43", "ack 44"]
+    assert [ask.text for ask in door.asks] == ["ack 42", "ack 43", "ack 44"]
     assert len(fake.whispers) == 2  # The command's answer is its response.
 
 

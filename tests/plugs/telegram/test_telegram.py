@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot.channels.telegram import Telegram
-from bot.channels.telegram_bot import Bot
-from bot.model import Kind, Severity
-from bot.ports import Limit, Undelivered
+from bot.channels.telegram_bot import TelegramApi
+from bot.model import MessageKind, Severity
+from bot.ports import RateLimit, Undelivered
 from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.plugs.telegram_room import BUTTONS, CHAT, hears, listening, notice, sent, settings
@@ -56,7 +56,7 @@ def test_a_line_answers_the_card(fake: FakeTelegram, channel: Telegram) -> None:
     card = channel.deliver(notice())
     standing = fake.card
 
-    line = channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it <3"))
+    line = channel.deliver(notice(MessageKind.LINE, ref=card, said="Ana has it <3"))
 
     assert line is not None
     posted = fake.posts[CHAT, int(line.rpartition(":")[2])]
@@ -67,7 +67,7 @@ def test_a_line_arrives_also_when_its_card_is_deleted(fake: FakeTelegram, channe
     card = channel.deliver(notice())
     fake.delete(fake.card.message_id)
 
-    channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it"))
+    channel.deliver(notice(MessageKind.LINE, ref=card, said="Ana has it"))
 
     assert (fake.card.text, fake.card.reply_to) == ("Ana has it", None)
 
@@ -75,7 +75,7 @@ def test_a_line_arrives_also_when_its_card_is_deleted(fake: FakeTelegram, channe
 def test_in_a_topic_card_and_line_carry_its_id(fake: FakeTelegram, door: SmallDoor) -> None:
     with listening(fake, door, topic_id=7) as channel:
         card = channel.deliver(notice())
-        channel.deliver(notice(Kind.LINE, ref=card, said="Ana has it"))
+        channel.deliver(notice(MessageKind.LINE, ref=card, said="Ana has it"))
 
     assert [posted.topic_id for posted in fake.posts.values()] == [7, 7]
 
@@ -87,8 +87,8 @@ def test_a_closed_or_deleted_topic_is_named(fake: FakeTelegram, door: SmallDoor,
         channel.deliver(notice())
 
     assert failed.value.permanent
-    assert "topic is closed or deleted" in failed.value.said
-    assert "channels.telegram.topic_id" in failed.value.said
+    assert "topic is closed or deleted" in failed.value.message
+    assert "channels.telegram.topic_id" in failed.value.message
 
 
 def test_a_group_that_became_a_supergroup_is_followed(
@@ -98,14 +98,14 @@ def test_a_group_that_became_a_supergroup_is_followed(
     fake.migrate(CHAT, -100999)
 
     anew = channel.deliver(notice(ref=card))
-    channel.deliver(notice(Kind.LINE, ref=anew, said="Ana has it"))
+    channel.deliver(notice(MessageKind.LINE, ref=anew, said="Ana has it"))
     sent(channel, fake.says("/ack 42"))
 
     assert anew is not None
     assert anew.startswith("-100999:")
     assert len([call for call in fake.received if call.fields.get("chat_id") == str(CHAT)]) == 2
     assert any(record.__dict__.get("now") == -100999 for record in caplog.records)
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
 
 
 def test_html_that_telegram_cannot_read_is_sent_plain(fake: FakeTelegram, channel: Telegram) -> None:
@@ -122,7 +122,7 @@ def test_a_pause_that_telegram_asks_for_is_handed_on(fake: FakeTelegram, channel
     with pytest.raises(Undelivered) as failed:
         channel.deliver(notice())
 
-    assert (failed.value.after, failed.value.permanent) == (timedelta(seconds=7), False)
+    assert (failed.value.retry_after, failed.value.permanent) == (timedelta(seconds=7), False)
     assert len(fake.calls("sendMessage")) == 1
 
 
@@ -144,7 +144,7 @@ def test_what_cannot_help_to_try_again_is_permanent(
         channel.deliver(notice())
 
     assert failed.value.permanent
-    assert "channels.telegram." in failed.value.said
+    assert "channels.telegram." in failed.value.message
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_trouble_on_the_way_is_temporary_tried_once_and_without_the_token(
     with pytest.raises(Undelivered) as failed:
         channel.deliver(notice())
 
-    assert (failed.value.permanent, failed.value.after) == (False, None)
-    assert TOKEN not in f"{failed.value.said} {failed.value!r}"
+    assert (failed.value.permanent, failed.value.retry_after) == (False, None)
+    assert TOKEN not in f"{failed.value.message} {failed.value!r}"
     assert failed.value.__cause__ is None
     assert len(fake.calls("sendMessage")) == 1
 
@@ -175,7 +175,7 @@ def test_trouble_on_the_way_is_temporary_tried_once_and_without_the_token(
 def test_a_platform_that_does_not_answer_is_not_waited_for_for_ever(
     fake: FakeTelegram, channel: Telegram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bot._call, "__kwdefaults__", {"within_s": 0.05})
+    monkeypatch.setattr(TelegramApi._call, "__kwdefaults__", {"within_s": 0.05})
     fake.answer_next(path="/sendMessage", hang=True)
 
     with pytest.raises(Undelivered, match="may or may not be there"):
@@ -209,7 +209,7 @@ def test_nothing_is_delivered_before_start_or_after_stop(fake: FakeTelegram, doo
 
 
 def test_the_limits_are_those_of_the_kind_of_chat(fake: FakeTelegram) -> None:
-    each, minute = Limit(count=1, per=timedelta(seconds=1.02)), Limit(count=20, per=timedelta(seconds=60.5))
+    each, minute = RateLimit(count=1, per=timedelta(seconds=1.02)), RateLimit(count=20, per=timedelta(seconds=60.5))
 
     assert Telegram(settings(fake)).limits == (each, minute)
     assert Telegram(settings(fake, chat_id=1001)).limits == (each,)
@@ -222,7 +222,7 @@ def test_the_fake_keeps_telegrams_rate_limits(fake: FakeTelegram, channel: Teleg
     with pytest.raises(Undelivered) as failed:
         channel.deliver(notice(ref=ref, title="Disk fuller"))
 
-    assert failed.value.after == timedelta(seconds=1)
+    assert failed.value.retry_after == timedelta(seconds=1)
     assert fake.refused == 1
 
 
@@ -240,11 +240,11 @@ def test_without_a_connection_nothing_was_sent_and_that_is_said(fake: FakeTelegr
             channel.deliver(notice())
 
     assert not failed.value.permanent
-    assert failed.value.said.endswith("Nothing was sent.")
+    assert failed.value.message.endswith("Nothing was sent.")
 
 
 def test_a_line_of_its_own_is_said_where_it_is_to_be(fake: FakeTelegram, channel: Telegram) -> None:
-    at = channel.say("audit log: 7 <b>", None)
+    at = channel.post("audit log: 7 <b>", None)
 
     assert at == f"{CHAT}:{fake.card.message_id}"
     assert fake.card.text == "audit log: 7 <b>"
@@ -252,4 +252,4 @@ def test_a_line_of_its_own_is_said_where_it_is_to_be(fake: FakeTelegram, channel
 
 def test_a_line_of_its_own_for_a_chat_that_is_not_there_is_undelivered(channel: Telegram) -> None:
     with pytest.raises(Undelivered, match="Chat not found"):
-        channel.say("audit log: 7", "-1009")
+        channel.post("audit log: 7", "-1009")

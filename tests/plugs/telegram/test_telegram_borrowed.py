@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bot.cards import card
+from bot.cards import incident_card
 from bot.channels.telegram import Telegram
 from bot.channels.telegram_updates import _OF_A_CARD
 from bot.model import Status
@@ -114,7 +114,9 @@ def test_a_press_of_a_bots_is_nobodys(fake: FakeTelegram, door: SmallDoor, chann
 
 def test_a_cards_buttons_say_only_what_is_believed_of_a_card_that_is_no_longer_reported() -> None:
     said = {
-        words for status in Status for words in card(replace(INCIDENT, status=status), public_url="").buttons.values()
+        words
+        for status in Status
+        for words in incident_card(replace(INCIDENT, status=status), public_url="").buttons.values()
     }
 
     assert all(_OF_A_CARD.fullmatch(words) for words in said)

@@ -36,8 +36,8 @@ def test_a_command_is_asked_in_plain_words_and_answered_where_it_was_typed(
     assert sent(channel, update) == 200
 
     (ask,) = door.asks
-    assert (ask.by, ask.words, ask.place, ask.incident_id) == (ANA, words, "telegram", None)
-    assert ask.once == f"update:{update['update_id']}"
+    assert (ask.by, ask.text, ask.channel, ask.incident_id) == (ANA, words, "telegram", None)
+    assert ask.idempotency_key == f"update:{update['update_id']}"
     assert (fake.card.chat_id, fake.card.reply_to) == (CHAT, update["message"]["message_id"])
     assert fake.card.text == f"Done: {words}"
 
@@ -56,13 +56,13 @@ def test_a_reply_to_the_card_needs_no_number(
 ) -> None:
     sent(channel, fake.says(typed, to=600))
 
-    assert [(ask.words, ask.incident_id) for ask in door.asks] == [(words, 42)]
+    assert [(ask.text, ask.incident_id) for ask in door.asks] == [(words, 42)]
 
 
 def test_a_private_chat_with_a_listed_person_counts(fake: FakeTelegram, door: SmallDoor, channel: Telegram) -> None:
     sent(channel, fake.says("/ack 42", chat=1001))
 
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
     assert fake.card.chat_id == 1001
 
 
@@ -117,7 +117,7 @@ def test_row_67_without_the_secret_token_it_is_401_and_nothing_is_said(
     with pytest.raises(Rejected) as refused:
         channel.receive(headers, json.dumps(fake.says("/ack 42")).encode())
 
-    assert (refused.value.status, refused.value.said) == (401, "")
+    assert (refused.value.status, refused.value.message) == (401, "")
     assert door.heard == []
 
 
@@ -170,8 +170,8 @@ def test_a_button_is_asked_for_the_presser_and_answered_to_him_alone(
     sent(channel, update)
 
     (ask,) = door.asks
-    assert (ask.by, ask.words, ask.incident_id) == (ANA, "ack 42", 42)
-    assert ask.once == f"update:{update['update_id']}"
+    assert (ask.by, ask.text, ask.incident_id) == (ANA, "ack 42", 42)
+    assert ask.idempotency_key == f"update:{update['update_id']}"
     assert [(flash.text, flash.alert) for flash in fake.flashes] == [("Done: ack 42", False)]
     assert fake.posts == {}
 
@@ -182,13 +182,13 @@ def test_a_button_works_before_its_card_is_known_and_after_it_was_edited_away(
     sent(channel, fake.presses(601, "ack 42", keyboard=("ack 42",)))
     sent(channel, fake.presses(600, "ack 42"))
 
-    assert [(ask.words, ask.incident_id) for ask in door.asks] == [("ack 42", None), ("ack 42", 42)]
+    assert [(ask.text, ask.incident_id) for ask in door.asks] == [("ack 42", None), ("ack 42", 42)]
 
 
 def test_a_refused_button_says_why_in_an_alert_of_two_hundred_characters(
     fake: FakeTelegram, door: SmallDoor, channel: Telegram
 ) -> None:
-    door.answer_next(Reply(said="Already resolved by Ben. " + "\U0001f600" * 200, ok=False))
+    door.answer_next(Reply(text="Already resolved by Ben. " + "\U0001f600" * 200, ok=False))
 
     sent(channel, fake.presses(600, "ack 42"))
     sent(channel, fake.presses(600, "ack 42", user=9009))

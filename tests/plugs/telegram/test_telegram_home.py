@@ -13,7 +13,7 @@ from tests.plugs.telegram_room import sent
 HANDLE = "0123456789abcdef" * 2
 BUTTONS = {"Approve 01234567": f"yes {HANDLE}", "Drop 01234567": f"no {HANDLE}", "Acknowledge #42": "ack 42"}
 CARD = Card(title="What is yours, Ana", lines=("#42 critical open: Disk full",), buttons=BUTTONS)
-MINE = Reply(said="\n".join((CARD.title, *CARD.lines)), card=CARD, alone=True)
+MINE = Reply(text="\n".join((CARD.title, *CARD.lines)), card=CARD, requester_only=True)
 ANA_S = 1001
 
 
@@ -50,9 +50,9 @@ def test_in_a_group_it_is_not_shown_but_where_to_ask_is(
 def test_a_button_of_it_that_is_used_up_leaves_the_others(
     fake: FakeTelegram, door: SmallDoor, channel: Telegram, shown: int
 ) -> None:
-    door.answer_next(Reply(said="Silence 7 stands.", shared=True, over=True))
+    door.answer_next(Reply(text="Silence 7 stands.", shared=True, plan_closed=True))
 
     sent(channel, fake.presses(shown, f"yes {HANDLE}", chat=ANA_S, keyboard=tuple(BUTTONS.values())))
 
-    assert door.asks[-1].words == f"yes {HANDLE}"
+    assert door.asks[-1].text == f"yes {HANDLE}"
     assert fake.posts[ANA_S, shown].buttons == BUTTONS

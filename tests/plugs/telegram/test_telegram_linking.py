@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.channels.telegram import Telegram
-from bot.model import NOBODY
+from bot.model import UNKNOWN_PRINCIPAL
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import CHAT, sent
@@ -19,7 +19,7 @@ def test_a_code_reaches_the_house_from_somebody_unlinked_in_private(
     sent(channel, fake.says("/link ABCDE-12345", chat=9009, user=9009))
 
     (ask,) = door.asks
-    assert (ask.by, ask.account, ask.words, ask.private) == (NOBODY, "9009", "link ABCDE-12345", True)
+    assert (ask.by, ask.account, ask.text, ask.private) == (UNKNOWN_PRINCIPAL, "9009", "link ABCDE-12345", True)
     assert (fake.card.chat_id, fake.card.text) == (9009, "Done: link ABCDE-12345")
 
 
@@ -35,7 +35,7 @@ def test_row_72_a_stranger_in_the_incident_chat_is_heard_as_nobody_and_not_in_pr
 ) -> None:
     sent(channel, fake.says("/link ABCDE-12345", user=9009))
 
-    assert [(ask.by, ask.private) for ask in door.asks] == [(NOBODY, False)]
+    assert [(ask.by, ask.private) for ask in door.asks] == [(UNKNOWN_PRINCIPAL, False)]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_the_webhook_is_set_with_its_secret_and_only_what_is_heard(fake: FakeTel
         "secret_token": SECRET,
         "allowed_updates": ["message", "callback_query"],
     }
-    assert channel.healthy() is None
+    assert channel.health_problem() is None
 
 
 def test_polling_ends_a_webhook_and_hears_commands_and_buttons(fake: FakeTelegram, door: SmallDoor) -> None:
@@ -35,8 +35,8 @@ def test_polling_ends_a_webhook_and_hears_commands_and_buttons(fake: FakeTelegra
         door.wait_for_asks(2)
         fake.wait(lambda: bool(fake.flashes and fake.posts), "both answers")
 
-        assert channel.healthy() is None
-    assert [ask.words for ask in door.asks] == ["incidents", "ack 42"]
+        assert channel.health_problem() is None
+    assert [ask.text for ask in door.asks] == ["incidents", "ack 42"]
     assert not fake.calls("setWebhook")
 
 
@@ -48,8 +48,8 @@ def test_an_update_is_behind_us_only_when_the_door_has_done_with_it(fake: FakeTe
         door.wait_for_asks(2)
         fake.wait(lambda: not fake.pending, "the updates are behind us")
 
-    assert [ask.words for ask in door.heard] == ["ack 42", "ack 42", "ack 43"]
-    assert [ask.once for ask in door.asks] == [f"update:{each['update_id']}" for each in (first, second)]
+    assert [ask.text for ask in door.heard] == ["ack 42", "ack 42", "ack 43"]
+    assert [ask.idempotency_key for ask in door.asks] == [f"update:{each['update_id']}" for each in (first, second)]
 
 
 def test_a_crash_while_the_door_is_at_work_leaves_the_update_with_telegram(fake: FakeTelegram, door: SmallDoor) -> None:
@@ -77,7 +77,7 @@ def test_an_update_that_always_fails_is_set_aside_and_its_author_is_told(
         door.wait_for_asks(1)
         fake.wait(lambda: len(fake.posts) == 2, "both answers")
 
-    assert [ask.words for ask in door.asks] == ["ack 43"]
+    assert [ask.text for ask in door.asks] == ["ack 43"]
     assert any("not known to be done" in posted.text for posted in fake.posts.values())
 
 
@@ -88,36 +88,36 @@ def test_an_update_that_the_library_cannot_read_does_not_hold_up_the_next(fake: 
     with listening(fake, door, mode="polling"):
         door.wait_for_asks(1)
 
-    assert [ask.words for ask in door.asks] == ["ack 42"]
+    assert [ask.text for ask in door.asks] == ["ack 42"]
 
 
 def test_a_second_poller_is_named_and_polling_goes_on_when_it_is_gone(fake: FakeTelegram, door: SmallDoor) -> None:
     fake.refuse_next("getUpdates", 409, "Conflict: terminated by other getUpdates request")
 
     with listening(fake, door, mode="polling") as channel:
-        fake.wait(lambda: channel.healthy() is not None, "the conflict is told")
-        trouble = channel.healthy() or ""
+        fake.wait(lambda: channel.health_problem() is not None, "the conflict is told")
+        trouble = channel.health_problem() or ""
         fake.says("/ack 42")
         door.wait_for_asks(1)
 
-        assert channel.healthy() is None
+        assert channel.health_problem() is None
     assert trouble.startswith("Another program listens with the same bot token")
 
 
 def test_two_pollers_get_in_each_others_way(fake: FakeTelegram, door: SmallDoor) -> None:
     with listening(fake, door, mode="polling") as one, listening(fake, door, mode="polling") as other:
-        fake.wait(lambda: bool(one.healthy() or other.healthy()), "one of them is told")
+        fake.wait(lambda: bool(one.health_problem() or other.health_problem()), "one of them is told")
 
 
 def test_a_wrong_token_is_told_and_does_not_show(fake: FakeTelegram, door: SmallDoor) -> None:
     channel = Telegram(settings(fake, token=SecretStr("1:other-token")))
 
     channel.start(door)
-    fake.wait(lambda: channel.healthy() is not None, "the trouble is told")
+    fake.wait(lambda: channel.health_problem() is not None, "the trouble is told")
     channel.stop()
 
-    assert "channels.telegram.token" in (channel.healthy() or "")
-    assert "1:other-token" not in f"{channel.healthy()} {channel!r}"
+    assert "channels.telegram.token" in (channel.health_problem() or "")
+    assert "1:other-token" not in f"{channel.health_problem()} {channel!r}"
     assert set(fake.faults) == {"Unauthorized"}
     fake.faults.clear()
 
@@ -151,7 +151,7 @@ def test_a_stop_ends_a_delivery_that_hangs(fake: FakeTelegram, door: SmallDoor) 
 def refusal(channel: Telegram) -> str:
     with pytest.raises(Undelivered) as failed:
         channel.deliver(notice())
-    return failed.value.said
+    return failed.value.message
 
 
 def ours() -> set[str]:

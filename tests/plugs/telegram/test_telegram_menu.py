@@ -9,7 +9,7 @@ import pytest
 import commands
 from bot.channels.telegram import Telegram
 from bot.channels.telegram_menu import menu
-from bot.verbs import Verbs
+from bot.verbs import Registry
 from tests.fakes.door import ACK, Said, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import listening, sent
@@ -17,7 +17,7 @@ from tests.plugs.telegram_room import listening, sent
 pytestmark = pytest.mark.waits
 
 OFFERED = [("ack", "take an incident"), ("break_glass", "take the rights for an emergency")]
-REAL = Verbs(commands=commands.find(), actions=commands.actions()).all
+REAL = Registry(commands=commands.find(), actions=commands.actions()).all
 
 
 @pytest.mark.parametrize("mode", ["webhook", "polling"])
@@ -63,9 +63,9 @@ def test_a_menu_that_is_refused_is_logged_and_the_bot_hears(
         if mode == "webhook":
             sent(channel, said)
         asks = door.wait_for_asks(1)
-        fake.wait(lambda: channel.healthy() is None, "it is well")
+        fake.wait(lambda: channel.health_problem() is None, "it is well")
 
-    assert [ask.words for ask in asks] == ["ack 42"]
+    assert [ask.text for ask in asks] == ["ack 42"]
     assert fake.menu.shown == []
 
 
@@ -79,7 +79,7 @@ def test_a_bug_in_the_menu_is_logged_and_the_bot_hears(
         fake.says("/ack 42")
         door.wait_for_asks(1)
 
-        assert channel.healthy() is None
+        assert channel.health_problem() is None
 
 
 def test_every_verb_of_the_bot_is_offered_and_heard_when_it_is_tapped(
@@ -91,8 +91,8 @@ def test_every_verb_of_the_bot_is_offered_and_heard_when_it_is_tapped(
     for name, _ in offered:
         sent(channel, fake.says(f"/{name}@vakhta_test_bot"))
 
-    assert {ask.words for ask in door.asks} == REAL.keys()
-    assert {name.replace("_", "-"): said for name, said in offered} == {verb: one.says for verb, one in REAL.items()}
+    assert {ask.text for ask in door.asks} == REAL.keys()
+    assert {name.replace("_", "-"): said for name, said in offered} == {verb: one.summary for verb, one in REAL.items()}
 
 
 def test_what_is_whole_as_it_is_tapped_comes_first() -> None:

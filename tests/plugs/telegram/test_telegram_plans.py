@@ -13,7 +13,7 @@ from tests.plugs.telegram_room import CHAT, sent
 HANDLE = "0123456789abcdef" * 2
 BUTTONS = {"Approve": f"yes {HANDLE}", "Drop it": f"no {HANDLE}"}
 CARD = Card(title="Ana asks: silence job=api for 1h", lines=("It covers 3 alerts",), buttons=BUTTONS)
-PLAN = Reply(said="\n".join((CARD.title, *CARD.lines)), card=CARD)
+PLAN = Reply(text="\n".join((CARD.title, *CARD.lines)), card=CARD)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_plan_has_its_buttons_in_the_chat(fake: FakeTelegram, plan: int) -> No
 def test_the_outcome_is_told_to_all_and_the_buttons_are_gone(
     fake: FakeTelegram, door: SmallDoor, channel: Telegram, plan: int
 ) -> None:
-    door.answer_next(Reply(said="Silence 7 stands.", shared=True, over=True))
+    door.answer_next(Reply(text="Silence 7 stands.", shared=True, plan_closed=True))
 
     sent(channel, fake.presses(plan, f"yes {HANDLE}", keyboard=tuple(BUTTONS.values())))
 
@@ -46,7 +46,7 @@ def test_the_outcome_is_told_to_all_and_the_buttons_are_gone(
 def test_a_second_click_hears_the_gates_own_answer(
     fake: FakeTelegram, door: SmallDoor, channel: Telegram, plan: int
 ) -> None:
-    door.answer_next(Reply(said="Plan 01234567 was approved before.", ok=False, over=True))
+    door.answer_next(Reply(text="Plan 01234567 was approved before.", ok=False, plan_closed=True))
 
     sent(channel, fake.presses(plan, f"yes {HANDLE}"))
 
