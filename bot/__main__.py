@@ -114,8 +114,8 @@ def _check(given: argparse.Namespace) -> int:
         terminal.out(report.text)
         return 0 if report.whole else _REFUSED
     terminal.out(f"{given.config} has no fault. `vakhta run` would start:")
-    for what, said in _starts(settings):
-        terminal.out(f"  {what:<9} {terminal.printable(said)}")
+    for what, message in _starts(settings):
+        terminal.out(f"  {what:<9} {terminal.printable(message)}")
     return 0
 
 

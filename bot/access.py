@@ -125,26 +125,26 @@ def _is_frozen(
 
 def _denied(ruling: CompiledRule, wanted: Permission) -> Decision:
     do = ruling.rule.do
-    said = (
+    message = (
         f'{_act(wanted)} is denied by "{do}" under deny of role {ruling.role}; no rule that allows it counts beside it.'
     )
-    return Decision(allowed=False, reason=said, rule=do)
+    return Decision(allowed=False, reason=message, rule=do)
 
 
 def _allowed(best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context) -> Decision:
     rule, glass = best.rule, _only_by_glass(best, who, wanted, policy, context)
     until = _ends(best, who, wanted, policy, context, glass=glass)
-    said = [f'Allowed by "{rule.do}" of role {best.role}']
+    message = [f'Allowed by "{rule.do}" of role {best.role}']
     if glass and context.break_glass_until is not None:
-        said.append(f", because the glass is broken until {said_at(context.break_glass_until)}; it will be reviewed")
+        message.append(f", because the glass is broken until {said_at(context.break_glass_until)}; it will be reviewed")
     elif until is not None:
-        said.append(f", until {said_at(until)}")
+        message.append(f", until {said_at(until)}")
     if rule.approvals:
         yes = Permission(verb=YES, target=wanted.target)
         able = one_of(_names(_able(who, yes, policy, context))) or "nobody now"
         others = "1 other person has" if rule.approvals == 1 else f"{rule.approvals} other people have"
-        said.append(f". {others} to say yes: {able} can")
-    reason = f"{''.join(said)}."
+        message.append(f". {others} to say yes: {able} can")
+    reason = f"{''.join(message)}."
     return Decision(allowed=True, reason=reason, rule=rule.do, approvals=rule.approvals, until=until, break_glass=glass)
 
 
@@ -177,12 +177,12 @@ def _ends(
 
 
 def _what_is_missing(found: _Found, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
-    said = [f"{_act(wanted)} is denied."]
+    message = [f"{_act(wanted)} is denied."]
     nearest = sorted(found.short, key=lambda one: (len(one[1]), one[0].precedence))[:_MOST_NAMED]
-    said += [f'Your rule "{one.rule.do}" (role {one.role}) {"; it ".join(lacks)}.' for one, lacks in nearest]
+    message += [f'Your rule "{one.rule.do}" (role {one.role}) {"; it ".join(lacks)}.' for one, lacks in nearest]
     if not nearest:
-        said.append(f"None of your roles ({', '.join(sorted(who.roles)) or 'you have none'}) allows it.")
-    return " ".join([*said, *_who_could(who, wanted, policy, context)])
+        message.append(f"None of your roles ({', '.join(sorted(who.roles)) or 'you have none'}) allows it.")
+    return " ".join([*message, *_who_could(who, wanted, policy, context)])
 
 
 def _who_could(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Iterator[str]:
@@ -200,11 +200,11 @@ def _who_could(who: Principal, wanted: Permission, policy: Policy, context: Cont
 
 
 def _frozen(freeze: Freeze, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
-    said = f'{_act(wanted)} is denied: freeze "{freeze.name}" is on until {said_at(freeze.until)}.'
+    message = f'{_act(wanted)} is denied: freeze "{freeze.name}" is on until {said_at(freeze.until)}.'
     if freeze.exempt:
-        said += f" It does not hold for {one_of(sorted(freeze.exempt))}."
+        message += f" It does not hold for {one_of(sorted(freeze.exempt))}."
     able = _names(_able(who, wanted, policy, context))
-    return f"{said} {one_of(able)} could do it now." if able else f"{said} Nobody else could do it now."
+    return f"{message} {one_of(able)} could do it now." if able else f"{message} Nobody else could do it now."
 
 
 def _able(who: Principal, wanted: Permission, policy: Policy, context: Context) -> list[Principal]:

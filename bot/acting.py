@@ -1,7 +1,8 @@
 """What an action is, and what it may use of the world: the verbs of doing, beside those of `ports`.
 
 An action plans by reading alone, runs once, and can be looked for afterwards. It fails in three ways: `Rejected`, the
-world refuses and nothing was done; `Conflict`, it is not as the plan saw it and nothing was done; `OutcomeUnknown`, nobody knows.
+world refuses and nothing was done; `Conflict`, it is not as the plan saw it and nothing was done; `OutcomeUnknown`,
+nobody knows.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ class Action(Protocol[Args]):
 
 
 class Silences(Protocol):
-    """The silences of an alert source. Each call is one request; `Rejected` is a refusal, `OutcomeUnknown` no answer."""
+    """The silences of an alert source. Each call is one request; `Rejected` is a refusal, `OutcomeUnknown` no
+    answer.
+    """
 
     def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
         """The alerts that fire now, are not silenced, and that a silence of these would cover; of no matcher, all."""

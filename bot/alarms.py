@@ -31,7 +31,8 @@ def unreadable(source: str, now: datetime, code: str, reason: str, sha256: str) 
         annotations={
             "summary": f"{source} sent what could not be read ({code})",
             "description": (
-                f"{reason.rstrip('.')}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may be unknown."
+                f"{reason.rstrip('.')}. It is kept whole in the quarantine, sha256 {sha256}. Alerts in it may "
+                "be unknown."
             ),
         },
         starts_at=now,

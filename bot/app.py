@@ -99,27 +99,27 @@ def ask(settings: Settings, words: str) -> Reply:
     try:
         operator = AccountLinking(build_people(settings)).person(store, CONSOLE, "local")
         made = load_channels(settings)
-        mouths = subscriptions_of(made)
-        intake = Intake(store, rules=build_rules(settings), subscriptions=mouths, on_commit=_unheard)
+        subscriptions = subscriptions_of(made)
+        intake = Intake(store, rules=build_rules(settings), subscriptions=subscriptions, on_commit=_unheard)
         intake.start()
         try:
             house = build_chatops(
                 settings,
                 store,
                 channels=made,
-                subscriptions=mouths,
+                subscriptions=subscriptions,
                 on_commit=_unheard,
                 seal=Sealer(store).seal_now,
                 take=intake.take,
                 wait_for_results=True,
             )
-            said = Request(
+            message = Request(
                 by=operator or UNKNOWN_PRINCIPAL, text=normalized(words), channel=CLI, account="local", private=True
             )
             if operator is None:
-                house.dispatcher.record_refusal(said, _UNLISTED)
+                house.dispatcher.record_refusal(message, _UNLISTED)
                 raise Rejected(_UNLISTED)
-            return house.dispatcher.handle(said)
+            return house.dispatcher.handle(message)
         except Unavailable as trouble:
             raise Rejected(f"The database did not take it ({trouble}). Nothing was done; say it again.") from None
         finally:
@@ -146,7 +146,7 @@ class Bot:
         self.meters = Metrics()
         self.store = open_store(settings, self.meters, alone=True)
         self.channels = load_channels(settings)
-        mouths = subscriptions_of(self.channels)
+        subscriptions = subscriptions_of(self.channels)
         self._bell = FeedSignal()
         console = self.channels.get(CONSOLE)
         if isinstance(console, Console):
@@ -155,7 +155,7 @@ class Bot:
         self.intake = Intake(
             self.store,
             rules=build_rules(settings),
-            subscriptions=mouths,
+            subscriptions=subscriptions,
             on_commit=self._written,
             observe=self._committed,
         )
@@ -165,16 +165,16 @@ class Bot:
             settings,
             self.store,
             channels=self.channels,
-            subscriptions=mouths,
+            subscriptions=subscriptions,
             on_commit=self._written,
             seal=self.notary.seal_now,
             take=self.intake.take,
         )
         self.dispatcher, self.account_linking, self._house = house.dispatcher, house.account_linking, house
-        self.sender = self._delivery(mouths)
+        self.sender = self._delivery(subscriptions)
         self.scheduler = Scheduler(
             self.store,
-            subscriptions=mouths,
+            subscriptions=subscriptions,
             on_commit=self._written,
             take=self.intake.take,
             late_copy=settings.incidents.late_copy,

@@ -46,19 +46,19 @@ def approver_state(
         return replace(
             _asker(authorizer, tx, proposal, against), held=authorizer.linking.holder_of(tx.sql, identity.from_account)
         )
-    ask = Request(by=_as_now(authorizer, tx, identity), text=YES, channel=identity.channel)
+    request = Request(by=_as_now(authorizer, tx, identity), text=YES, channel=identity.channel)
     wanted = Permission(verb=YES, target=proposal.plan.target)
-    return _now(authorizer, tx, identity, authorizer.decide(tx, ask, wanted, None, Impact.INCIDENT), against)
+    return _now(authorizer, tx, identity, authorizer.decide(tx, request, wanted, None, Impact.INCIDENT), against)
 
 
 def _asker(authorizer: Authorizer, tx: Tx, proposal: Proposal, outside: Mapping[Account, str]) -> ApproverState:
     by = _as_now(authorizer, tx, proposal.requester_identity)
-    ask = Request(by=by, text=proposal.command, channel=proposal.channel, incident_id=proposal.incident_id)
+    request = Request(by=by, text=proposal.command, channel=proposal.channel, incident_id=proposal.incident_id)
     return _now(
         authorizer,
         tx,
         proposal.requester_identity,
-        authorizer.decide_action(tx, ask, proposal.verb, proposal.plan.target),
+        authorizer.decide_action(tx, request, proposal.verb, proposal.plan.target),
         outside,
     )
 

@@ -85,7 +85,7 @@ class CompiledRule:
 
     def missing_conditions(self, wanted: Permission, context: Context) -> list[str]:
         """What would have to be the case besides, in words; empty when it holds."""
-        return [said for check in self.checks if (said := check(wanted, context))]
+        return [message for check in self.checks if (message := check(wanted, context))]
 
 
 class Policy:

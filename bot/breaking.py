@@ -41,8 +41,8 @@ class BreakGlass:
         if self.authorizer.person(tx, request.by.id) is None:
             raise Rejected("You are not listed under `people`. Nothing was done.", code="glass_not_listed", status=403)
         if not self.authorizer.policy.break_glass_roles:
-            said = "No role has `break_glass: true`, so there is nothing behind the glass. Nothing was done."
-            raise Rejected(said, code="glass_nothing", status=409)
+            message = "No role has `break_glass: true`, so there is nothing behind the glass. Nothing was done."
+            raise Rejected(message, code="glass_nothing", status=409)
         reason = tx.scrub(words.storable(" ".join(because.split())))
         glass.check_activation(request.by, reason, rows.unreviewed(tx.sql))
         broken = BreakGlassUse(
@@ -59,24 +59,24 @@ class BreakGlass:
         broken = replace(broken, incident_id=opened)
         rows.put(tx, broken)
         _record(tx, Code.GLASS_BROKEN, f"{request.by.display_name} broke the glass: {reason}", broken, request)
-        said = (
+        message = (
             f"The glass is broken for you until {broken.until:%H:%M} UTC. Incident {opened} pages for it"
             f"{f', and {self.contact} is to look at it' if self.contact else ''}. Each thing that you do is marked."
         )
-        return Reply(text=said), written
+        return Reply(text=message), written
 
     def review(self, tx: Tx, request: Request, person: str, because: str) -> tuple[Reply, Committed]:
         """Raises `Rejected` where it does not count. One that still counts is ended by it, at once."""
         broken = rows.unreviewed(tx.sql, person)
         if broken is None:
-            said = f"There is no broken glass of {person} to review. Nothing was done. `glass` lists the last ones."
-            raise Rejected(said, code="glass_none", status=404)
+            message = f"There is no broken glass of {person} to review. Nothing was done. `glass` lists the last ones."
+            raise Rejected(message, code="glass_none", status=404)
         found = tx.scrub(words.storable(" ".join(because.split())))
         glass.check_review(request.by, found, broken, self.authorizer.break_glass_holder(tx, broken))
         early = broken.is_active(tx.now)
         if rows.close(tx, broken):
-            why = f"{request.by.display_name} ended it before its time" if early else "its time was over"
-            _record(tx, Code.GLASS_MENDED, f"The glass of {broken.person} is mended: {why}.", broken, request)
+            reason = f"{request.by.display_name} ended it before its time" if early else "its time was over"
+            _record(tx, Code.GLASS_MENDED, f"The glass of {broken.person} is mended: {reason}.", broken, request)
         rows.review(tx, broken, request.by.id, found)
         _record(
             tx,
@@ -110,9 +110,9 @@ class BreakGlass:
         for broken in rows.expired(tx):
             if not rows.close(tx, broken):
                 continue
-            said = f"The glass of {broken.person} is mended: its time was over."
-            _record(tx, Code.GLASS_MENDED, said, broken, None)
-            todo = f"{said} Review it: review-glass {broken.person} because <text>"
+            message = f"The glass of {broken.person} is mended: its time was over."
+            _record(tx, Code.GLASS_MENDED, message, broken, None)
+            todo = f"{message} Review it: review-glass {broken.person} because <text>"
             written |= self._note(tx, broken, AddNote(by="watch", name="The watch", via="", text=todo))
         return written
 
@@ -121,8 +121,8 @@ class BreakGlass:
         broken = rows.active(tx.sql, request.by.id, tx.now)
         if broken is None:
             return Committed()
-        said = f"{request.by.display_name}, behind broken glass: {request.text}"
-        wish = ActionReported(type=EventType.ACTION_DONE, by=request.by.id, text=said, via=request.channel)
+        message = f"{request.by.display_name}, behind broken glass: {request.text}"
+        wish = ActionReported(type=EventType.ACTION_DONE, by=request.by.id, text=message, via=request.channel)
         written = Committed()
         for incident_id in dict.fromkeys((about, broken.incident_id)):
             written |= _change(tx, incident_id, wish, self.subscriptions)
@@ -150,18 +150,18 @@ def _change(
     return story.write(tx, [incidents.change(incident, wish, now=tx.now)], subscriptions)
 
 
-def _record(tx: Tx, code: Code, message: str, use: BreakGlassUse, ask: Request | None) -> None:
-    """`ask` None: it is the watch."""
+def _record(tx: Tx, code: Code, message: str, use: BreakGlassUse, request: Request | None) -> None:
+    """`request` None: it is the watch."""
     more: Mapping[str, str] = {"glass": str(use.id), "person": use.person, "until": use.until.isoformat()}
     entry = AuditEntry(
         code=code,
-        by=ask.by.id if ask else "watch",
+        by=request.by.id if request else "watch",
         message=message,
-        verb=words.split(ask.text)[0] if ask else "",
+        verb=words.split(request.text)[0] if request else "",
         target=use.person,
-        channel=ask.channel if ask else "watch",
-        account=ask.account if ask else "",
-        idempotency_key=ask.idempotency_key if ask else "",
+        channel=request.channel if request else "watch",
+        account=request.account if request else "",
+        idempotency_key=request.idempotency_key if request else "",
         incident_id=use.incident_id,
         details=more,
     )

@@ -36,8 +36,8 @@ def _lines(incident: Incident) -> list[str]:
 
 
 def _runs(runs: Sequence[RunStatus]) -> list[str]:
-    said = states.count_unfinished(runs)
-    return [f"Runs: {said}; `runs` says why"] if said else []
+    message = states.count_unfinished(runs)
+    return [f"Runs: {message}; `runs` says why"] if message else []
 
 
 def _standing(incident: Incident) -> str:

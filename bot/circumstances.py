@@ -119,12 +119,12 @@ def _checks(when: Conditions, denies: bool) -> Iterator[ConditionCheck]:  # noqa
 def _environment(names: tuple[str, ...], *, denies: bool) -> ConditionCheck:
     needs = f"needs environment {one_of(names)}"
 
-    def missing(wanted: Permission, around: Context) -> str:
-        if around.environment in names:
+    def missing(wanted: Permission, context: Context) -> str:
+        if context.environment in names:
             return ""
-        if around.environment is not None:
-            return f"{needs}; this is {around.environment}"
-        return "" if denies and _is_somewhere(wanted, around) else f"{needs}; this is in none that is known"
+        if context.environment is not None:
+            return f"{needs}; this is {context.environment}"
+        return "" if denies and _is_somewhere(wanted, context) else f"{needs}; this is in none that is known"
 
     return missing
 
@@ -132,8 +132,8 @@ def _environment(names: tuple[str, ...], *, denies: bool) -> ConditionCheck:
 def _service(globs: tuple[str, ...], *, denies: bool) -> ConditionCheck:
     needs, matchers = f"needs a service {one_of(globs)}", tuple(map(glob, globs))
 
-    def missing(wanted: Permission, around: Context) -> str:
-        service = around.service
+    def missing(wanted: Permission, context: Context) -> str:
+        service = context.service
         if service is not None:
             return "" if any(match(service) for match in matchers) else f"{needs}; this is {service}"
         return "" if denies and wanted.target else f"{needs}; this is of none"
@@ -144,10 +144,10 @@ def _service(globs: tuple[str, ...], *, denies: bool) -> ConditionCheck:
 def _severity(severities: tuple[Severity, ...]) -> ConditionCheck:
     needs = f"needs an incident of severity {one_of(severities)}"
 
-    def missing(_: Permission, around: Context) -> str:
-        if around.severity in severities:
+    def missing(_: Permission, context: Context) -> str:
+        if context.severity in severities:
             return ""
-        return f"{needs}; this is {around.severity}" if around.severity else f"{needs}; there is none"
+        return f"{needs}; this is {context.severity}" if context.severity else f"{needs}; there is none"
 
     return missing
 
@@ -165,8 +165,8 @@ def _incident(wanted: Permission, context: Context) -> str:
 def _during(windows: tuple[WeeklyWindow, ...]) -> ConditionCheck:
     needs = f"holds {one_of(hours.written for hours in windows)}"
 
-    def missing(_: Permission, around: Context) -> str:
-        return "" if is_open(windows, around.now) else f"{needs}; it is {said_at(around.now)}"
+    def missing(_: Permission, context: Context) -> str:
+        return "" if is_open(windows, context.now) else f"{needs}; it is {said_at(context.now)}"
 
     return missing
 
@@ -174,10 +174,10 @@ def _during(windows: tuple[WeeklyWindow, ...]) -> ConditionCheck:
 def _budget(least: float) -> ConditionCheck:
     needs = f"needs {least:.3g} of the error budget left"
 
-    def missing(_: Permission, around: Context) -> str:
-        if around.budget_left is None:
-            return f"{needs}; how much is left is not known" if around.impact is Impact.ACTION else ""
-        return "" if around.budget_left >= least else f"{needs}; it is {around.budget_left:.3g}"
+    def missing(_: Permission, context: Context) -> str:
+        if context.budget_left is None:
+            return f"{needs}; how much is left is not known" if context.impact is Impact.ACTION else ""
+        return "" if context.budget_left >= least else f"{needs}; it is {context.budget_left:.3g}"
 
     return missing
 

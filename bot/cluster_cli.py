@@ -97,13 +97,13 @@ def _wanted(
     settings: Settings, verbs: frozenset[str], sites: Iterable[ServiceTarget]
 ) -> Iterator[tuple[str, tuple[ResourceAccess, ...]]]:
     book, held = build_policy(settings), _roles(settings)
-    for site in sites:
+    for target in sites:
         for verb in grants.VERBS:
-            needed = grants.grants_for(verb, site.workload)
-            if verb == "rollback" and settings.clusters[site.cluster.name].helm is not None:
-                needed += grants.helm_grants(site.workload)
-            if needed and verb in verbs and _enabled(book, held, verb, site.service):
-                yield f"{verb} {site.service}", needed
+            needed = grants.grants_for(verb, target.workload)
+            if verb == "rollback" and settings.clusters[target.cluster.name].helm is not None:
+                needed += grants.helm_grants(target.workload)
+            if needed and verb in verbs and _enabled(book, held, verb, target.service):
+                yield f"{verb} {target.service}", needed
 
 
 def _of_nodes(settings: Settings, verbs: frozenset[str], cluster: str) -> Mapping[str, tuple[ResourceAccess, ...]]:

@@ -68,8 +68,8 @@ def _shared_gates(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
         for number, token in enumerate(tokens if isinstance(tokens, list) else ()):
             other = first.setdefault(str(token), name)
             if other != name:
-                said = f"is also one of clusters.{other}.flagger.tokens; a token tells which cluster asks"
-                yield ("clusters", name, "flagger", "tokens", number), said
+                message = f"is also one of clusters.{other}.flagger.tokens; a token tells which cluster asks"
+                yield ("clusters", name, "flagger", "tokens", number), message
 
 
 def _silent_anchor(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
@@ -87,8 +87,8 @@ def _open_console(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
     console = channels.get("console") if isinstance(channels, dict) else None
     disabled = isinstance(console, dict) and console.get("enabled") is False
     if isinstance(listen, str) and ":" in listen and not is_loopback(listen) and not disabled:
-        said = "is not loopback, and the console is loopback only; set channels.console.enabled: false"
-        yield ("server", "listen"), said
+        message = "is not loopback, and the console is loopback only; set channels.console.enabled: false"
+        yield ("server", "listen"), message
 
 
 def _what_the_mode_needs(tree: Mapping[str, Plain], declared: Declared) -> Iterator[tuple[Loc, str]]:

@@ -51,8 +51,10 @@ def unusable_rules(tree: Tree, declared: Declared) -> FoundFault:
     alone = ", ".join(sorted(one for one in breakers if reviewers <= {one}))
     for name in roles:
         if alone and _role(tree, name).get("break_glass") is True:
-            said = f"{alone} could break it once and never again: nobody else may review it; make somebody an approver"
-            yield ("roles", name, "break_glass"), said
+            message = (
+                f"{alone} could break it once and never again: nobody else may review it; make somebody an approver"
+            )
+            yield ("roles", name, "break_glass"), message
             return
 
 
@@ -111,8 +113,8 @@ def _conditions_that_never_hold(tree: Tree) -> FoundFault:
         when = _section(rule, "when")
         for number, name in enumerate(_one_or_several(when, "environment")):
             if isinstance(name, str) and name not in environments:
-                said = f"is the environment of no service; {nearest(name, environments)}"
-                yield (*loc, "when", "environment", number), said
+                message = f"is the environment of no service; {nearest(name, environments)}"
+                yield (*loc, "when", "environment", number), message
         if when.get("on_call") is True and not any(one.get("on_call") for one in services):
             yield (*loc, "when", "on_call"), "never holds: nobody is on call; name people under services[].on_call"
 
@@ -130,8 +132,8 @@ def _too_few_to_approve(tree: Tree, declared: Declared) -> FoundFault:
             continue
         least = min((len(approvers - {one}) for one, roles in held.items() if role in roles), default=len(approvers))
         if least < wanted:
-            said = f"can never be had: of others than the asker, {least} may say yes; give more people role approver"
-            yield (*loc, "approvals"), said
+            message = f"can never be had: of others than the asker, {least} may say yes; give more people role approver"
+            yield (*loc, "approvals"), message
 
 
 def _glass_that_nobody_hears(tree: Tree) -> FoundFault:

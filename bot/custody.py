@@ -68,9 +68,10 @@ def rotate(store: Store, old: Signer, new: Signer) -> Checkpoint:
         last = checkpoints.newest(seen.sql)
         used = checkpoints.has_handed_over(seen.sql, new.verifier_key)
     _may_hand_over(last, old, new, used=used)
-    said = f"Checkpoints are signed by {new.verifier_key} from here on, no more by {old.verifier_key}."
+    message = f"Checkpoints are signed by {new.verifier_key} from here on, no more by {old.verifier_key}."
     _sealed(
-        store, AuditEntry(code=Code.KEY_CHANGED, by=_BY, message=said, channel=CLI, details={"key": new.verifier_key})
+        store,
+        AuditEntry(code=Code.KEY_CHANGED, by=_BY, message=message, channel=CLI, details={"key": new.verifier_key}),
     )
     return _signed(store, old, partial(sign_handover, old, new))
 
@@ -126,8 +127,8 @@ def prune(store: Store, signer: Signer, part: Prunable, kept: PrunedFile) -> Non
     """
     root = b64encode(part.root).decode()
     more = {"size": str(part.size), "root": root, "file": kept.file, "sha256": kept.sha256}
-    said = f"The first {part.size} entries are taken out and kept in {kept.file}."
-    entry = AuditEntry(code=Code.PRUNED, by=_BY, message=said, channel=CLI, details=more)
+    message = f"The first {part.size} entries are taken out and kept in {kept.file}."
+    entry = AuditEntry(code=Code.PRUNED, by=_BY, message=message, channel=CLI, details=more)
     pruning.remove(store, part.size, _stated(store, signer, entry, f"pruned {part.size}"))
 
 

@@ -52,8 +52,10 @@ def _restored(given: argparse.Namespace) -> int:
     with opened_store(given) as (settings, store):
         outside = seen_outside(given.anchors, settings)
         if not outside.anchors:
-            said = "; ".join(outside.problem) or "none is named"
-            raise Rejected(f"Nothing was written: without an anchor nobody knows what is lost ({said}). Use --anchors.")
+            message = "; ".join(outside.problem) or "none is named"
+            raise Rejected(
+                f"Nothing was written: without an anchor nobody knows what is lost ({message}). Use --anchors."
+            )
         signer = parts().build_signer(settings, store)
         if signer is None:
             raise Rejected("Nothing was written: it must be signed, and audit.key does not name a key. Set it.")

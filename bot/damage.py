@@ -23,9 +23,9 @@ class DamageAlert:
 
     def report(self) -> None:
         """Until it is stored; once in a life of this process."""
-        said = self._store.damage()
-        if said is not None and not self._told:
-            self._take(alarms.damaged(said, self._store.now()), self._hear)
+        message = self._store.damage()
+        if message is not None and not self._told:
+            self._take(alarms.damaged(message, self._store.now()), self._hear)
 
     def _hear(self, taken: IntakeResult | Exception) -> None:
         self._told = isinstance(taken, IntakeResult)

@@ -67,7 +67,9 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """How long a channel's thread has nothing to do; `waits_blindly`: whatever is owed meanwhile could not be sent either."""
+    """How long a channel's thread has nothing to do; `waits_blindly`: whatever is owed meanwhile could not be sent
+    either.
+    """
 
     seconds: float
     waits_blindly: bool = False
@@ -248,20 +250,20 @@ class Sender:
 
     def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> Idle:
         """It did not arrive: owed again, or, where no try can help, dead and told on the other channels."""
-        said = words.storable(trouble.message)[:500]
+        message = words.storable(trouble.message)[:500]
         written = Committed()
         after = None if trouble.retry_after is None else min(trouble.retry_after, LONGEST_RETRY)
         with self._store.begin() as tx:
             claims.count_from_end(tx, one)
             if after is not None:
-                claims.pause(tx, one.channel, tx.now + after, said)
+                claims.pause(tx, one.channel, tx.now + after, message)
             if trouble.permanent:
-                ours, outcome = claims.mark_dead(tx, one, said), SendResult.DEAD
-                why = f"{_name(one)} cannot be delivered: {said}"
-                written = self._report_failure(tx, one.incident.id, one.channel, why) if ours else written
+                ours, outcome = claims.mark_dead(tx, one, message), SendResult.DEAD
+                reason = f"{_name(one)} cannot be delivered: {message}"
+                written = self._report_failure(tx, one.incident.id, one.channel, reason) if ours else written
             else:
                 again = tx.now + (after or self._patience.delay(one.attempts))
-                ours, outcome = claims.mark_failed(tx, one, said, again_at=again, fault=fault), SendResult.FAILED
+                ours, outcome = claims.mark_failed(tx, one, message, again_at=again, fault=fault), SendResult.FAILED
             failpoint("delivery.giving_back")
         self._observe(one, outcome if ours else SendResult.FENCED, tx.now)
         self._on_commit(written)

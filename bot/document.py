@@ -74,10 +74,10 @@ def _measure(text: str, given: SettingsDocument) -> None:
         values += isinstance(event, yaml.NodeEvent)
         if depth > _DEEPEST or aliases > _MOST_ALIASES or values > _MOST_VALUES:
             line, column = _place(event.start_mark)
-            said = (
+            message = (
                 f"goes past what settings may hold ({_DEEPEST} levels, {_MOST_ALIASES} aliases, {_MOST_VALUES} values)"
             )
-            raise InvalidSettings([SettingsFault(given.file, line, column, "", f"{said}; nothing was read")])
+            raise InvalidSettings([SettingsFault(given.file, line, column, "", f"{message}; nothing was read")])
 
 
 def _unreadable(error: yaml.YAMLError, text: str, file: str) -> Iterator[SettingsFault]:
@@ -89,9 +89,9 @@ def _unreadable(error: yaml.YAMLError, text: str, file: str) -> Iterator[Setting
     if tabs:
         return
     mark = getattr(error, "problem_mark", None)
-    said = getattr(error, "problem", None) or "it holds a character that YAML does not allow"
+    message = getattr(error, "problem", None) or "it holds a character that YAML does not allow"
     line, column = _place(mark)
-    yield SettingsFault(file, line, column, "", f"is not YAML here ({said}); mend the line or the one above it")
+    yield SettingsFault(file, line, column, "", f"is not YAML here ({message}); mend the line or the one above it")
 
 
 class _Reading:
@@ -112,9 +112,9 @@ class _Reading:
                 continue
             here = (*loc, key)
             if key in first:
-                said = f"is here twice, first on line {first[key]}; keep one"
+                message = f"is here twice, first on line {first[key]}; keep one"
                 self._given.keys_with_faults.add(here)
-                self._given.faults.append(SettingsFault(self._given.file, *mark, key_path(here), said))
+                self._given.faults.append(SettingsFault(self._given.file, *mark, key_path(here), message))
                 continue
             first[key] = mark[0]
             self._given.keys[here] = mark

@@ -82,9 +82,9 @@ class OutcomeWriter:
         with self.store.begin() as tx:
             if not ran.mark_degraded(tx, run, reason):
                 return
-            drawn = ran.plan_of_run(tx.sql, run)
-            ledger.append(tx, [outcome_entry(Code.UNWELL, outcome.message, run, drawn, None)])
-            written = self._tell(tx, run, drawn, outcome)
+            proposal = ran.plan_of_run(tx.sql, run)
+            ledger.append(tx, [outcome_entry(Code.UNWELL, outcome.message, run, proposal, None)])
+            written = self._tell(tx, run, proposal, outcome)
         self.on_commit(written)
 
     def _page(self, run: Run, proposal: Proposal, outcome: Outcome) -> None:
@@ -98,15 +98,15 @@ class OutcomeWriter:
 
     def _correct(self, run: Run, proposal: Proposal, outcome: Outcome) -> None:
         """It was frozen inside its call, judged failed, and had its effect after that: a person has to hear of it."""
-        said = f"Judged failed while its process was held up, and done after that: {outcome.message}"
-        late = replace(outcome, result=Result.UNKNOWN, message=said)
+        message = f"Judged failed while its process was held up, and done after that: {outcome.message}"
+        late = replace(outcome, result=Result.UNKNOWN, message=message)
         with self.store.begin() as tx:
             if not ran.mark_lost(tx, run, late):
                 return
-            ledger.append(tx, [outcome_entry(Code.UNKNOWN, said, run, proposal, None)])
+            ledger.append(tx, [outcome_entry(Code.UNKNOWN, message, run, proposal, None)])
             written = self._tell(tx, run, proposal, late)
         self.on_commit(written)
-        self.raise_alert("RunUnknown", run.id, f"{proposal.command}: {said}")
+        self.raise_alert("RunUnknown", run.id, f"{proposal.command}: {message}")
 
     def _tell(self, tx: Tx, run: Run, proposal: Proposal, outcome: Outcome) -> Committed:
         """On the incident where it was asked, that of the run which it undoes, and that of the broken glass."""
@@ -114,8 +114,8 @@ class OutcomeWriter:
         state = _state(outcome)
         behind = ", behind broken glass" if run.break_glass_id else ""
         undoes = f", which undoes run {proposal.undo_of[:SHOWN]}" if proposal.undo_of else ""
-        said = f"{run.by}{behind}: {proposal.command}{undoes}: {state}. {outcome.message}"
-        wish = ActionReported(type=_WHATS[state], by=run.by, text=said, via=proposal.channel)
+        message = f"{run.by}{behind}: {proposal.command}{undoes}: {state}. {outcome.message}"
+        wish = ActionReported(type=_WHATS[state], by=run.by, text=message, via=proposal.channel)
         about = dict.fromkeys((proposal.incident_id, _undone_on(tx, proposal), broken.incident_id if broken else None))
         found = tx.incidents([one for one in about if one is not None])
         changes = [incidents.change(found[one], wish, now=tx.now) for one in about if one in found]
@@ -124,8 +124,8 @@ class OutcomeWriter:
 
 def complete_outcome(outcome: Outcome, proposal: Proposal) -> Outcome:
     """With the way back that its plan knew, and with all that is to be said in one text."""
-    said = f"{outcome.message} NOT WELL: {outcome.degraded}" if outcome.degraded else outcome.message
-    return replace(outcome, message=said, undo_command=outcome.undo_command or proposal.plan.undo_command)
+    message = f"{outcome.message} NOT WELL: {outcome.degraded}" if outcome.degraded else outcome.message
+    return replace(outcome, message=message, undo_command=outcome.undo_command or proposal.plan.undo_command)
 
 
 def _undone_on(tx: Tx, proposal: Proposal) -> int | None:
@@ -141,7 +141,7 @@ def _code(outcome: Outcome) -> Code:
     return Code.UNWELL if outcome.degraded else _CODES[outcome.result]
 
 
-def outcome_entry(code: Code, message: str, run: Run, proposal: Proposal, ask: Request | None) -> AuditEntry:
+def outcome_entry(code: Code, message: str, run: Run, proposal: Proposal, request: Request | None) -> AuditEntry:
     more = {
         "plan": proposal.handle,
         "digest": proposal.digest,
@@ -155,9 +155,9 @@ def outcome_entry(code: Code, message: str, run: Run, proposal: Proposal, ask: R
         run=run.id,
         verb=proposal.verb,
         target=run.target,
-        channel=ask.channel if ask else proposal.channel,
-        account=ask.account if ask else "",
-        idempotency_key=ask.idempotency_key if ask else "",
+        channel=request.channel if request else proposal.channel,
+        account=request.account if request else "",
+        idempotency_key=request.idempotency_key if request else "",
         incident_id=proposal.incident_id,
         details=more
         | ({"rule": run.rule} if run.rule else {})

@@ -1,4 +1,5 @@
-"""What is wrong with the settings, and where: one `SettingsFault` a mistake, all of them at once, in words for the editor.
+"""What is wrong with the settings, and where: one `SettingsFault` a mistake, all of them at once, in words for the
+editor.
 
 No sentence here shows a value, because a value may be a secret; the line and the key say which one is meant.
 """
@@ -83,19 +84,19 @@ def add_validation_faults(error: ValidationError, model: type[BaseModel], given:
         if detail["type"] == "too_short" and any(_within(other["loc"], detail["loc"]) for other in details):
             continue  # pydantic counts only the good entries, and the bad ones are told already
         loc: Loc = tuple(step for step in detail["loc"] if step != "[key]")
-        said = _explained(detail, loc, model)
+        message = _explained(detail, loc, model)
         if detail["type"] == "extra_forbidden":
-            given.faults.append(given.fault(loc, said))  # also where its value is at fault: no key, no value
+            given.faults.append(given.fault(loc, message))  # also where its value is at fault: no key, no value
         else:
-            given.add_fault(loc, said, on_value=detail["type"] != "missing")
+            given.add_fault(loc, message, on_value=detail["type"] != "missing")
 
 
 def key_path(loc: Loc) -> str:
     """("people", 0, "slack") -> "people[0].slack"."""
-    said = ""
+    message = ""
     for step in loc:
-        said += f"[{step}]" if isinstance(step, int) else f".{step}" if said else step
-    return said
+        message += f"[{step}]" if isinstance(step, int) else f".{step}" if message else step
+    return message
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

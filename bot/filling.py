@@ -90,21 +90,21 @@ def _hint(part: Argument) -> str:
     kind: ArgumentType = part.type
     match kind:
         case Integer():
-            said = f"{kind.minimum} to {kind.maximum}"
+            message = f"{kind.minimum} to {kind.maximum}"
         case Duration():
-            said = f"{spell(kind.minimum)} to {spell(kind.maximum)}, such as 90s, 30m, 2h or 1d12h"
+            message = f"{spell(kind.minimum)} to {spell(kind.maximum)}, such as 90s, 30m, 2h or 1d12h"
         case Matchers():
-            said = "One or more of name=value, name!=value, name=~regex, name!~regex, with spaces between them"
+            message = "One or more of name=value, name!=value, name=~regex, name!~regex, with spaces between them"
         case Person():
-            said = "Such as ana or @ana; me is you"
+            message = "Such as ana or @ana; me is you"
         case IncidentNumber():
-            said = "Its number, such as 42"
+            message = "Its number, such as 42"
         case Handle():
-            said = "Its first characters, at least 4"
+            message = "Its first characters, at least 4"
         case FreeText():
-            said = kind.question
+            message = kind.question
         case OneOf() | Name():
-            said = ""
+            message = ""
         case _:
-            said = kind.usage(part.name).replace("|", " or ")
-    return said
+            message = kind.usage(part.name).replace("|", " or ")
+    return message

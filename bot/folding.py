@@ -1,4 +1,5 @@
-"""Many deliveries of alerts folded into incidents in memory: the working set of one commit. Pure but for its `EpisodeLookup`.
+"""Many deliveries of alerts folded into incidents in memory: the working set of one commit. Pure but for its
+`EpisodeLookup`.
 
 Each delivery is folded on a layer of its own, kept only if it ends well, so one that cannot be folded harms no other
 that shares its commit.

@@ -64,9 +64,9 @@ def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool
             import_module("bot.store.migrating").migrate(store)
     except (OSError, *TROUBLES, DatabaseError, Unavailable) as trouble:
         where = make_url(settings.store.url.get_secret_value()).render_as_string(hide_password=True)
-        said = redact(str(trouble).partition("\n")[0])
+        message = redact(str(trouble).partition("\n")[0])
         raise SystemExit(
-            f"The database {where} cannot be used: {said}. Nothing was started."
+            f"The database {where} cannot be used: {message}. Nothing was started."
             " Check store.url, that the server runs, and that this user may write there."
         ) from None
     return store
@@ -218,7 +218,7 @@ def _groups_of(made: Mapping[str, Channel], people: People) -> GroupPlatform | N
 def build_policy(settings: Settings) -> Policy:
     """Who may do what, and who is on call."""
     return Policy(
-        [_role(name, said) for name, said in settings.roles.items()],
+        [_role(name, message) for name, message in settings.roles.items()],
         freezes=[
             Freeze(name=one.name, since=one.since, until=one.until, targets=one.targets, exempt=frozenset(one.exempt))
             for one in settings.freezes
@@ -258,9 +258,9 @@ def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
 def build_rules(settings: Settings) -> AlertRules:
     """What the settings say about alerts."""
     section = settings.sources.alertmanager
-    said = section.severity if section else USUAL_SEVERITIES
+    message = section.severity if section else USUAL_SEVERITIES
     return AlertRules(
-        severities={value: Severity(severity) for value, severity in said.items()},
+        severities={value: Severity(severity) for value, severity in message.items()},
         severity_labels=section.severity_labels if section else ("severity",),
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
         late_copy=settings.incidents.late_copy,

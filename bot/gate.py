@@ -4,8 +4,8 @@ Whatever its mouth (slash command, button, chat line, command line, undo, timed 
 step of it is on record in the commit that takes the step. What only changes incidents is done in that one commit. What
 changes the outside world is planned outside any transaction, approved, and run by `runs`.
 
-A platform delivers an act more than once; its id (`Ask.idempotency_key`) and what was answered are stored with the effect, so the
-second delivery finds the first one's answer and has no effect of its own.
+A platform delivers an act more than once; its id (`Ask.idempotency_key`) and what was answered are stored with the
+effect, so the second delivery finds the first one's answer and has no effect of its own.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ class Dispatcher:
             first = RequestHandler(unit, self._parts).handle()
             reply = answers.prepend_messages(words_for := self._linking.pending_messages(tx, request), first)
             if request.idempotency_key:
-                said = answers.UNDER_WAY if unit.after else reply.storable_text
+                message = answers.UNDER_WAY if unit.after else reply.storable_text
                 tx.save_reply(
                     request.channel,
                     request.idempotency_key,
-                    said,
+                    message,
                     ok=reply.ok,
                     person=request.by.id,
                     account=request.account,
@@ -165,9 +165,9 @@ class Dispatcher:
     def undo_automatically(self, run: Run, reason: str) -> Reply:
         """Undo it because its time is over or its check failed; nobody has to say yes to what the plan announced."""
         with self._store.read() as reading:
-            drawn = ran.plan_of_run(reading.sql, run)
-        ask = Request(by=SCHEDULER, text=run.undo, channel="watch", incident_id=drawn.incident_id)
-        return self._go_on(UndoStep(run=run, reason=reason), ask)
+            proposal = ran.plan_of_run(reading.sql, run)
+        request = Request(by=SCHEDULER, text=run.undo, channel="watch", incident_id=proposal.incident_id)
+        return self._go_on(UndoStep(run=run, reason=reason), request)
 
     def _go_on(self, step: NextStep, request: Request) -> Reply:
         """What is done outside of the ask's transaction."""
@@ -189,53 +189,53 @@ class Dispatcher:
         except ApprovalLapsed as lapsed:
             return self._wait_again(lapsed, request)
         except Rejected as refused:
-            drawn = step.proposal if isinstance(step, RunStep) else None
+            proposal = step.proposal if isinstance(step, RunStep) else None
             code = Code.DENIED if isinstance(refused, DeniedExternally) else Code.REJECTED
             target = refused.target if isinstance(refused, DeniedExternally) else ""
-            self._record(request, code, refused.message, drawn, target=target)
-            return Reply(text=refused.message, ok=False, shared=drawn is not None, plan_closed=drawn is not None)
+            self._record(request, code, refused.message, proposal, target=target)
+            return Reply(text=refused.message, ok=False, shared=proposal is not None, plan_closed=proposal is not None)
 
     def _wait_again(self, lapsed: ApprovalLapsed, request: Request) -> Reply:
         """Between the last yes and the intent somebody's word has ceased to count."""
-        drawn, verdict = lapsed.proposal, lapsed.verdict
+        proposal, verdict = lapsed.proposal, lapsed.verdict
         over = verdict.stopped is not None
         with self._store.begin() as tx:
             if over:
-                drawn_up.set_stopped(tx, drawn.handle, State.STOPPED)
-                ledger.append(tx, [audit_entry(request, Code.DENIED, lapsed.message, drawn)])
+                drawn_up.set_stopped(tx, proposal.handle, State.STOPPED)
+                ledger.append(tx, [audit_entry(request, Code.DENIED, lapsed.message, proposal)])
             else:
-                drawn_up.set_waiting_again(tx, drawn.handle)
-            written = lapses.write(tx, drawn, verdict, request, self._break_glass.subscriptions)
+                drawn_up.set_waiting_again(tx, proposal.handle)
+            written = lapses.write(tx, proposal, verdict, request, self._break_glass.subscriptions)
         self._on_commit(written)
         return Reply(text=lapsed.message, ok=False, shared=True, plan_closed=over)
 
     def _plan(self, step: PlanStep, differences: tuple[str, ...] = ()) -> Reply:
         """Look at the world, and show what would be done to it."""
-        action, ask = step.action, step.request
+        action, request = step.action, step.request
         if not action.read_only:
-            self._hear_opinion(ask, action.verb, action.target(step.args))
+            self._hear_opinion(request, action.verb, action.target(step.args))
         undoes = step.undo_of.id if step.undo_of else ""
-        plan = inspect(partial(action.plan, step.args, replace(self._tools, by=ask.by, undo_of=undoes)))
+        plan = inspect(partial(action.plan, step.args, replace(self._tools, by=request.by, undo_of=undoes)))
         if action.read_only:
             return self._answer(step, plan)
         if step.undo_of is not None:
             differ = plans.changed_since(dict(step.undo_of.expected_state), plan)
             if differ:
-                said = f"Somebody has changed it since run {step.undo_of.id[: plans.SHOWN]}: {'; '.join(differ)}."
-                raise Rejected(f"{said} Nothing was done; look first.", code="changed_since", status=409)
+                message = f"Somebody has changed it since run {step.undo_of.id[: plans.SHOWN]}: {'; '.join(differ)}."
+                raise Rejected(f"{message} Nothing was done; look first.", code="changed_since", status=409)
         needs = plans.approvals_needed(action.risk, step.decision, plan)
-        at_once = (action.risk is Risk.NONE and needs == 0) or not ask.by.human
-        drawn = proposal_for(step, plan, needs, now=self._store.now())
-        drawn = replace(drawn, state=State.APPROVED if at_once else State.SHOWN)
+        at_once = (action.risk is Risk.NONE and needs == 0) or not request.by.human
+        proposal = proposal_for(step, plan, needs, now=self._store.now())
+        proposal = replace(proposal, state=State.APPROVED if at_once else State.SHOWN)
         with self._store.begin() as tx:
-            asker = self._linking.identity_of(tx, ask)
-            drawn = replace(drawn, account=asker.account, accounts=asker.accounts)
-            written = showing.write(tx, drawn, ask, step.decision, self._break_glass.subscriptions)
+            asker = self._linking.identity_of(tx, request)
+            proposal = replace(proposal, account=asker.account, accounts=asker.accounts)
+            written = showing.write(tx, proposal, request, step.decision, self._break_glass.subscriptions)
         self._on_commit(written)
         if at_once:
-            return self._runner.start(drawn, ask.by, ask, step.decision, undo_of=step.undo_of)
-        limits = tuple(f"{name} {said}" for name, said in action.limits.items())
-        card = plans.plan_card(drawn, ask.by.display_name, limits, differences)
+            return self._runner.start(proposal, request.by, request, step.decision, undo_of=step.undo_of)
+        limits = tuple(f"{name} {message}" for name, message in action.limits.items())
+        card = plans.plan_card(proposal, request.by.display_name, limits, differences)
         return Reply(text="\n".join((card.title, *card.lines)), card=card)
 
     def _answer(self, step: PlanStep, plan: Plan) -> Reply:
@@ -254,29 +254,32 @@ class Dispatcher:
 
     def _run(self, step: RunStep, request: Request) -> Reply:
         """Plan it again, and run it if it is still the plan that was approved."""
-        drawn = step.proposal
-        action = self._registry.action(drawn.verb)
-        args = verbs.args_of(self._registry, drawn)
-        first = request_of(drawn, step.requester)
-        self._hear_opinion(first, action.verb, drawn.plan.target)
-        plan = inspect(partial(action.plan, args, replace(self._tools, by=first.by, undo_of=drawn.undo_of)))
-        digest = plans.digest_of(plans.written(drawn.verb, drawn.command, plan))
-        if digest == drawn.digest:
-            return self._runner.start(drawn, step.requester, request, step.decision, step.outside)
-        differences = plans.changed_preconditions(drawn.plan, plan)
-        self._record(request, Code.MOVED, "; ".join(differences), drawn, now=State.MOVED)
+        proposal = step.proposal
+        action = self._registry.action(proposal.verb)
+        args = verbs.args_of(self._registry, proposal)
+        first = request_of(proposal, step.requester)
+        self._hear_opinion(first, action.verb, proposal.plan.target)
+        plan = inspect(partial(action.plan, args, replace(self._tools, by=first.by, undo_of=proposal.undo_of)))
+        digest = plans.digest_of(plans.written(proposal.verb, proposal.command, plan))
+        if digest == proposal.digest:
+            return self._runner.start(proposal, step.requester, request, step.decision, step.outside)
+        differences = plans.changed_preconditions(proposal.plan, plan)
+        self._record(request, Code.MOVED, "; ".join(differences), proposal, now=State.MOVED)
         with self._store.begin() as tx:
-            first = replace(first, by=self._rights.person(tx, drawn.requester) or Principal(id=drawn.requester))
+            first = replace(first, by=self._rights.person(tx, proposal.requester) or Principal(id=proposal.requester))
             decision = self._rights.decide_action(tx, first, action.verb, plan.target)
-            undoes = ran.get_run(tx.sql, drawn.undo_of) if drawn.undo_of else None
+            undoes = ran.get_run(tx.sql, proposal.undo_of) if proposal.undo_of else None
         if not decision.allowed:
             raise Rejected(
-                f"The world moved since plan {drawn.short_handle}. {denied(decision)}", code="denied", status=403
+                f"The world moved since plan {proposal.short_handle}. {denied(decision)}", code="denied", status=403
             )
         again = PlanStep(action=action, args=args, request=first, decision=decision, undo_of=undoes)
         shown = self._plan(again, differences)
-        said = f"The world moved since plan {drawn.short_handle}: {'; '.join(differences)}. Nothing was done. The new plan:"
-        return replace(shown, text=f"{said}\n{shown.text}", ok=False)
+        message = (
+            f"The world moved since plan {proposal.short_handle}: {'; '.join(differences)}. Nothing was "
+            "done. The new plan:"
+        )
+        return replace(shown, text=f"{message}\n{shown.text}", ok=False)
 
     def _undo(self, step: UndoStep, request: Request) -> Reply:
         """The words that a run left are asked as if they had been typed; where the watch asks, the run allows it."""
@@ -293,7 +296,9 @@ class Dispatcher:
         return self._plan(PlanStep(action=action, args=args, request=asked, decision=decision, undo_of=run))
 
     def _hear_opinion(self, request: Request, verb: str, target: str) -> None:
-        """Raises `DeniedExternally` when the second opinion is against it; not about the watch's undo of an approved plan."""
+        """Raises `DeniedExternally` when the second opinion is against it; not about the watch's undo of an approved
+        plan.
+        """
         if self._rights.external_policy is None or not request.by.human:
             return
         with self._store.begin() as tx:

@@ -109,40 +109,42 @@ def build_chatops(
     )
 
 
-def is_still_allowed(authorizer: Authorizer, verbs: Registry, tx: Tx, run_id: str) -> bool:
+def is_still_allowed(authorizer: Authorizer, registry: Registry, tx: Tx, run_id: str) -> bool:
     """Whether it goes on, and those who asked for what it does, and approved it, still may."""
     run = ran.get_run(tx.sql, run_id)
     if run.state != ran.INTENDED:  # It was judged while its process was frozen, which opened the gate after that.
         return False
-    drawn = ran.plan_of_run(tx.sql, run)
-    return drawn.by_scheduler or review_approvals(authorizer, tx, drawn, verbs.action(drawn.verb).risk).runs
+    proposal = ran.plan_of_run(tx.sql, run)
+    return proposal.by_scheduler or review_approvals(authorizer, tx, proposal, registry.action(proposal.verb).risk).runs
 
 
 def _gate(
-    parts: RunnerParts, breaking: BreakGlass, channels: Mapping[str, Channel], runs: Runner, following: LiveAnswers
+    parts: RunnerParts, break_glass: BreakGlass, channels: Mapping[str, Channel], runner: Runner, following: LiveAnswers
 ) -> Dispatcher:
     vouches = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
     return Dispatcher(
         parts.store,
         registry=parts.registry,
-        break_glass=breaking,
+        break_glass=break_glass,
         vouching=AccountVerification(store=parts.store, verifiers=vouches),
         tools=parts.tools,
-        runner=runs,
+        runner=runner,
         following=following,
         on_commit=parts.on_commit,
     )
 
 
-def _tending(parts: RunnerParts, breaking: BreakGlass, runs: Runner, reverse: Callable[[Run, str], Reply]) -> Upkeep:
+def _tending(
+    parts: RunnerParts, break_glass: BreakGlass, runner: Runner, reverse: Callable[[Run, str], Reply]
+) -> Upkeep:
     return Upkeep(
         store=parts.store,
         reverse=reverse,
-        runner=runs,
+        runner=runner,
         reports=parts.reports,
         metrics=parts.tools.metrics,
         raise_alert=parts.raise_alert,
-        break_glass=breaking,
+        break_glass=break_glass,
         on_commit=parts.on_commit,
     )
 

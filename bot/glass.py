@@ -52,8 +52,8 @@ def check_activation(who: Principal, reason: str, last: BreakGlassUse | None) ->
     if not who.human:
         raise _refused("Only a person breaks the glass.", "not_a_person")
     if len(reason.strip()) < MIN_REASON_LENGTH:
-        said = f"The reason is read by whoever reviews it; say at least {MIN_REASON_LENGTH} characters of it."
-        raise _refused(said, "no_reason", status=400)
+        message = f"The reason is read by whoever reviews it; say at least {MIN_REASON_LENGTH} characters of it."
+        raise _refused(message, "no_reason", status=400)
     if last is None:
         return
     whose = "You have" if last.person == who.id else f"{last.person} has"
@@ -76,8 +76,8 @@ def check_review(who: Principal, because: str, use: BreakGlassUse, holder: str |
     if who.id in (use.person, holder):
         raise _refused("You broke it; another person reviews it.", "own")
     if len(because.strip()) < MIN_REASON_LENGTH:
-        said = f"Say what you found in at least {MIN_REASON_LENGTH} characters."
-        raise _refused(said, "no_reason", status=400)
+        message = f"Say what you found in at least {MIN_REASON_LENGTH} characters."
+        raise _refused(message, "no_reason", status=400)
 
 
 def describe_use(use: BreakGlassUse, now: datetime) -> str:

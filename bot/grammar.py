@@ -1,7 +1,8 @@
 """The one grammar: the words after a verb to a command's typed arguments, and back. Pure, the same for every mouth.
 
-A command declares a frozen dataclass whose fields are annotated with their `kinds`. Fields without `Keyword` come first,
-in their order; those with it may follow in any order, each behind its word. What is not understood is refused whole.
+A command declares a frozen dataclass whose fields are annotated with their `kinds`. Fields without `Keyword` come
+first, in their order; those with it may follow in any order, each behind its word. What is not understood is refused
+whole.
 
 The trap: the text of a clause goes on to the end of the line, so a clause behind it would be swallowed, and "because
 of the load for 30m" would be done for ever. Where its end could be a clause that was not given, it is asked back.
@@ -152,26 +153,26 @@ class _Reading:
         quoted = self._quoted() if self._tokens.rest.startswith('"') else None
         if quoted is not None:
             return one.type.check(quoted, self._at(one))
-        said = one.type.parse(self._tokens, self._at(one))
+        message = one.type.parse(self._tokens, self._at(one))
         for other in self._clauses.values():
-            if other is not one and other.name not in self.values and self._ends_with(said, other):
+            if other is not one and other.name not in self.values and self._ends_with(message, other):
                 raise self._slot.refusal(
                     f"Is `{other.keyword}` at the end a part of the text?"
                     f" Put it before `{one.keyword}`, or the whole text into double quotes.",
                     code="ambiguous",
                 )
-        return said
+        return message
 
     def _quoted(self) -> str | None:
         ahead = Tokens(self._tokens.rest, self._slot.usage)
         try:
-            said = ahead.next_quoted()
+            message = ahead.next_quoted()
         except Rejected:
             return None
         if ahead.rest and ahead.peek() not in self._clauses:
             return None
         self._tokens.rest = ahead.rest
-        return said
+        return message
 
     def _ends_with(self, message: str, clause: Argument) -> bool:
         """Whether the end of that text could be read as the clause."""
@@ -203,9 +204,9 @@ def _field(name: str, hint: object, default: object) -> Argument:
 
 
 def _shape(one: Argument) -> str:
-    said = f"<{one.type.usage(one.name)}>"
-    said = f"{one.keyword} {said}" if one.keyword else said
-    return f"[{said}]" if one.optional else said
+    message = f"<{one.type.usage(one.name)}>"
+    message = f"{one.keyword} {message}" if one.keyword else message
+    return f"[{message}]" if one.optional else message
 
 
 def _written(args: object) -> Iterator[str]:

@@ -112,10 +112,10 @@ def parse_moment(written: str) -> datetime:
     Raises:
         UnknownZone, ValueError: with what is wrong, and without the text itself.
     """
-    said, _, name = written.strip().rpartition(" ")
+    message, _, name = written.strip().rpartition(" ")
     named = name[:1].isalpha()
     try:
-        local = datetime.fromisoformat(said if named else written.strip())
+        local = datetime.fromisoformat(message if named else written.strip())
     except ValueError:
         raise ValueError(MOMENT) from None
     if named == (local.tzinfo is not None):

@@ -96,9 +96,9 @@ def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: 
         version=1,
         lead=lead.order,
     )
-    said = _opening(fresh) if firing else f"{_opening(fresh)}. It had ended before it was heard of."
+    message = _opening(fresh) if firing else f"{_opening(fresh)}. It had ended before it was heard of."
     what = EventType.OPENED if firing else EventType.OPENED_RESOLVED
-    return IncidentChange(incident=fresh, events=(_event(fresh, now, (what, alerts.source, said, "")),))
+    return IncidentChange(incident=fresh, events=(_event(fresh, now, (what, alerts.source, message, "")),))
 
 
 def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetime) -> IncidentChange:
@@ -116,9 +116,9 @@ def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetim
         version=1,
         lead=str(Severity.CRITICAL.rank),
     )
-    said = f"{transition.name}: {transition.title}"
+    message = f"{transition.name}: {transition.title}"
     return IncidentChange(
-        incident=fresh, events=(_event(fresh, now, (EventType.OPENED, transition.by, said, transition.via)),)
+        incident=fresh, events=(_event(fresh, now, (EventType.OPENED, transition.by, message, transition.via)),)
     )
 
 
@@ -143,8 +143,8 @@ def _told(incident: Incident, alerts: AlertsChanged, now: datetime) -> IncidentC
 
 def _beginnings(incident: Incident, moved: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
     if incident.status is Status.RESOLVED and moved.firing and (alerts.fired or alerts.repeated):
-        why = "firing again" if alerts.fired else "still firing after it was resolved by hand"
-        yield EventType.REOPENED, alerts.source, f"{_count(moved.firing)} {why}{_named(alerts)}.", ""
+        reason = "firing again" if alerts.fired else "still firing after it was resolved by hand"
+        yield EventType.REOPENED, alerts.source, f"{_count(moved.firing)} {reason}{_named(alerts)}.", ""
     elif alerts.fired:
         yield EventType.ALERTS_FIRED, alerts.source, f"{_count(alerts.fired)} more firing{_named(alerts)}.", ""
     elif alerts.already_ended:
@@ -199,29 +199,29 @@ def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> Incide
         return IncidentChange(incident=incident)
     if incident.owner and not transition.human:
         return IncidentChange(incident=incident)
-    said = f"{transition.name} has it."
+    message = f"{transition.name} has it."
     if incident.owner and incident.owner != transition.by:
-        said = f"{transition.name} takes it over from {incident.owner}."
+        message = f"{transition.name} takes it over from {incident.owner}."
     taken = replace(incident, status=Status.ACKED, owner=transition.by)
-    return _changed(taken, now, (EventType.ACKED, transition.by, said, transition.via))
+    return _changed(taken, now, (EventType.ACKED, transition.by, message, transition.via))
 
 
 def _resolved(incident: Incident, transition: Resolve, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         return IncidentChange(incident=incident)
-    said = f"{transition.name} resolved it."
+    message = f"{transition.name} resolved it."
     if incident.firing:
-        said = f"{transition.name} resolved it while {_count(incident.firing)} still fired."
+        message = f"{transition.name} resolved it while {_count(incident.firing)} still fired."
     done = replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=transition.by)
-    return _changed(done, now, (EventType.RESOLVED, transition.by, said, transition.via))
+    return _changed(done, now, (EventType.RESOLVED, transition.by, message, transition.via))
 
 
 def _reopened(incident: Incident, transition: Reopen, now: datetime) -> IncidentChange:
     if incident.status is not Status.RESOLVED:
         return IncidentChange(incident=incident)
-    said = f"{transition.name} reopened it{f': {transition.because}' if transition.because else '.'}"
+    message = f"{transition.name} reopened it{f': {transition.because}' if transition.because else '.'}"
     back = replace(incident, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
-    return _changed(back, now, (EventType.REOPENED, transition.by, said, transition.via))
+    return _changed(back, now, (EventType.REOPENED, transition.by, message, transition.via))
 
 
 def _assigned(incident: Incident, transition: Assign, now: datetime) -> IncidentChange:
@@ -245,7 +245,7 @@ def _weighed(incident: Incident, transition: SetSeverity, now: datetime) -> Inci
     if transition.severity is incident.severity:
         return IncidentChange(incident=incident)
     worse = transition.severity.rank < incident.severity.rank
-    said = f"{transition.name}: {transition.severity} now, {incident.severity} before."
+    message = f"{transition.name}: {transition.severity} now, {incident.severity} before."
     weighed = replace(incident, severity=transition.severity)
     if transition.severity.rank < incident.worst.rank or incident.lead == _UNLED:
         worst = min(transition.severity.rank, incident.worst.rank)
@@ -253,7 +253,7 @@ def _weighed(incident: Incident, transition: SetSeverity, now: datetime) -> Inci
     return _changed(
         weighed,
         now,
-        (EventType.SEVERITY_RAISED if worse else EventType.SEVERITY_LOWERED, transition.by, said, transition.via),
+        (EventType.SEVERITY_RAISED if worse else EventType.SEVERITY_LOWERED, transition.by, message, transition.via),
     )
 
 
@@ -263,8 +263,8 @@ def _changed(incident: Incident, now: datetime, *happened: _Happened) -> Inciden
 
 
 def _event(incident: Incident, now: datetime, happened: _Happened) -> Event:
-    what, by, said, via = happened
-    return Event(incident_id=incident.id, at=now, type=what, by=by, text=said, via=via)
+    what, by, message, via = happened
+    return Event(incident_id=incident.id, at=now, type=what, by=by, text=message, via=via)
 
 
 def _led(incident: Incident, lead: LeadAlert | None) -> Incident:

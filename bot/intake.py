@@ -272,8 +272,8 @@ class Intake:
             self._set_aside(tx, correlator, delivered, *one.quarantine_as)
             return IntakeResult(accepted=0, code="set_aside")
         if delivered.rejected:
-            path, why = delivered.rejected[0]
-            self._set_aside(tx, correlator, delivered, "bad_alert", f"{path}: {why}")
+            path, reason = delivered.rejected[0]
+            self._set_aside(tx, correlator, delivered, "bad_alert", f"{path}: {reason}")
         if delivered.keep_reason is not None:
             _keep(tx, delivered, *delivered.keep_reason)
         try:

@@ -1,9 +1,9 @@
 """The intent of a run: committed and sealed before its call, and both times whoever wants it is decided anew.
 
 The promise: in the commit that writes an intent, and again in the one right before the call, the asker and everybody
-who said yes may still say so (`approval_facts.review_approvals`). Between the two the log is sealed, which may take a while:
-rights end, freezes begin, incidents are resolved, and a process may be frozen. The run is taken anew with the last
-decision, so one that was judged by then calls nothing.
+who said yes may still say so (`approval_facts.review_approvals`). Between the two the log is sealed, which may take a
+while: rights end, freezes begin, incidents are resolved, and a process may be frozen. The run is taken anew with the
+last decision, so one that was judged by then calls nothing.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class IntentWriter:
             proposal = drawn_up.plan(tx.sql, proposal.handle)
             decision = self._decided(tx, proposal, decision, outside, undo_of=undo_of)
             if not drawn_up.set_begun(tx, proposal.handle):
-                said = f"Plan {proposal.short_handle} was stopped, or has its run. Nothing more was done."
-                raise Rejected(said, code="plan_stopped", status=409)
+                message = f"Plan {proposal.short_handle} was stopped, or has its run. Nothing more was done."
+                raise Rejected(message, code="plan_stopped", status=409)
             run = self._begun(tx, proposal, by, decision)
             ran.put_run(tx, run)
             place, spot = _spot(proposal, request)
@@ -103,11 +103,14 @@ class IntentWriter:
                 verdict = self._weigh(tx, proposal, outside)
                 if verdict is None or verdict.runs:
                     return ""
-                said = f"{yeses.describe_unstarted(proposal, verdict)} Nothing was changed. Say the same words for a new plan."
-                lapses.write_begun(tx, proposal, verdict, said, request)
+                message = (
+                    f"{yeses.describe_unstarted(proposal, verdict)} Nothing was changed. Say the same "
+                    "words for a new plan."
+                )
+                lapses.write_begun(tx, proposal, verdict, message, request)
         except Unavailable as trouble:
             return NO_AUDIT.format(why=trouble)
-        return said
+        return message
 
     def _weigh(self, tx: Tx, proposal: Proposal, outside: Mapping[Account, str]) -> ApprovalReview | None:
         """None: it is the watch's."""
@@ -153,15 +156,16 @@ class IntentWriter:
 def _check_due(tx: Tx, undo_of: Run | None) -> None:
     """Raises `Rejected` where somebody has said since that what the watch would undo is to stay."""
     if undo_of is not None and not ran.claim_due(tx, undo_of):
-        said = f"Run {undo_of.id[:SHOWN]} is not to be undone any more: somebody keeps it. Nothing was done."
-        raise Rejected(said, code="kept", status=409)
+        message = f"Run {undo_of.id[:SHOWN]} is not to be undone any more: somebody keeps it. Nothing was done."
+        raise Rejected(message, code="kept", status=409)
 
 
 def _busy(tx: Tx, proposal: Proposal) -> Rejected:
     other = ran.holder(tx.sql, proposal.plan.target)
     busy = f"run {other.id[:SHOWN]} of {other.by}" if other else "another run"
     return Rejected(
-        f"{proposal.plan.target or proposal.verb} is held by {busy}, {run_state(other.state) if other else 'under way'}."
+        f"{proposal.plan.target or proposal.verb} is held by {busy}, "
+        f"{run_state(other.state) if other else 'under way'}."
         " Nothing was done. Ask again when that has ended.",
         code="target_busy",
         status=409,

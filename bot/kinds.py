@@ -162,8 +162,8 @@ class Person:
         person = word.removeprefix("@")
         if _PERSON.fullmatch(person):
             return resolve_name(person, slot, "person") or person
-        said = f"{shorten(word)} is not a person's id.{did_you_mean(word, slot.known.get('person', ()))}"
-        raise slot.refusal(said, code="bad_name")
+        message = f"{shorten(word)} is not a person's id.{did_you_mean(word, slot.known.get('person', ()))}"
+        raise slot.refusal(message, code="bad_name")
 
     def format(self, value: object) -> str:
         return f"@{value}"
@@ -260,8 +260,8 @@ class IncidentNumber:
         return f"#{value}"
 
     def _none(self, word: str, slot: ArgumentSlot) -> Rejected:
-        said = f"{shorten(word)} is not an incident's number." if word else "Which incident?"
-        return slot.refusal(said, code="no_incident")
+        message = f"{shorten(word)} is not an incident's number." if word else "Which incident?"
+        return slot.refusal(message, code="no_incident")
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,15 @@ def write(
     tx: Tx, proposal: Proposal, verdict: ApprovalReview, request: Request, subscriptions: Sequence[Subscription]
 ) -> Committed:
     """`ask`: the one during which it came out; its asker hears it in the answer."""
-    said = yeses.describe_lapses(proposal, verdict)
-    if not said:
+    message = yeses.describe_lapses(proposal, verdict)
+    if not message:
         return Committed()
     for one in verdict.lapsed:
         drawn_up.withdraw_approval(tx, proposal.handle, one.identity.person)
     if verdict.stopped is None:  # else the refusal is on record
-        ledger.append(tx, [audit_entry(request, Code.NOT_APPROVED, said, proposal)])
-    _send(tx, _letters(proposal, verdict, said), request)
-    return _tell(tx, proposal, said, request, subscriptions, over=verdict.stopped is not None)
+        ledger.append(tx, [audit_entry(request, Code.NOT_APPROVED, message, proposal)])
+    _send(tx, _letters(proposal, verdict, message), request)
+    return _tell(tx, proposal, message, request, subscriptions, over=verdict.stopped is not None)
 
 
 def write_begun(tx: Tx, proposal: Proposal, verdict: ApprovalReview, message: str, request: Request) -> None:

@@ -94,8 +94,8 @@ class AccountLinking:
         """
         for link in links.overridden_by_settings(tx, self._people.persons.keys(), self._people.accounts.keys()):
             links.delete(tx, link)
-            said = f"{link.channel} {link.account} is {link.person}'s no longer: the settings say otherwise."
-            _record_ended(tx, said, link)
+            message = f"{link.channel} {link.account} is {link.person}'s no longer: the settings say otherwise."
+            _record_ended(tx, message, link)
         self._end_unvouched(tx)
 
     def _end_unvouched(self, tx: Tx) -> None:
@@ -104,8 +104,8 @@ class AccountLinking:
             for link in ended:
                 links.delete(tx, link)
                 account = f"{link.channel} {link.account}"
-                said = f"{account} is {link.person}'s no longer: nor is {link.by}, by which it was linked."
-                _record_ended(tx, said, link)
+                message = f"{account} is {link.person}'s no longer: nor is {link.by}, by which it was linked."
+                _record_ended(tx, message, link)
 
     def issue(self, tx: Tx, request: Request) -> Reply:
         if not request.private:
@@ -118,12 +118,12 @@ class AccountLinking:
             person=request.by.id, channel=request.channel, account=request.account, expires_at=until, used=False
         )
         links.put_code(tx, people.hash_code(code), issued)
-        said = (
+        message = (
             f"/link {code}\n"
             f"Send that line to the bot from your other account, in private, before {until:%H:%M} UTC"
             f"{self._typed}. It works once. Whoever sends it is you from then on: show it to nobody."
         )
-        return Reply(text=said, secret=True)
+        return Reply(text=message, secret=True)
 
     def redeem(self, tx: Tx, request: Request, code: str) -> Reply:
         """A refusal is stored too (a wrong code is counted), so it is a reply and no exception."""
@@ -138,8 +138,10 @@ class AccountLinking:
             tx, AccountLink(channel=request.channel, account=request.account, person=issued.person, at=tx.now, by=by)
         )
         links.redeem_code(tx, sealed, _word_of(tx, request))
-        said = f"{request.channel} {request.account} is {issued.person}'s from now on, by a code that {by} asked for."
-        _record(tx, request, Code.LINKED, said, issued.person)
+        message = (
+            f"{request.channel} {request.account} is {issued.person}'s from now on, by a code that {by} asked for."
+        )
+        _record(tx, request, Code.LINKED, message, issued.person)
         who = self._people.persons[issued.person]
         return Reply(text=f"This account ({request.channel}: {request.account}) is {who.display_name}'s from now on.")
 
@@ -198,8 +200,8 @@ class AccountLinking:
         if refused.voids_code:
             where = f"your linking code was sent by {request.channel} {request.account} ({refused.reason}) and is void"
             links.redeem_code(tx, sealed, f"At {tx.now:%H:%M} UTC {where}.")
-        said = f"{request.channel} {request.account} was not linked: {refused.reason}."
-        _record(tx, request, Code.NOT_LINKED, said, issued.person if issued else "")
+        message = f"{request.channel} {request.account} was not linked: {refused.reason}."
+        _record(tx, request, Code.NOT_LINKED, message, issued.person if issued else "")
         return Reply(text=refused.message, ok=False)
 
     def _why_not_linked(self, person: str, channel: str) -> str:

@@ -97,8 +97,8 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         extras = "".join(f"  {key}={_clean(value, self._scrub)}" for key, value in _extras_of(record))
-        said = printable(self._scrub(_message_of(record)) + extras)
-        text = f"{_time_of(record)[11:19]} {record.levelname:<8} {said}"
+        message = printable(self._scrub(_message_of(record)) + extras)
+        text = f"{_time_of(record)[11:19]} {record.levelname:<8} {message}"
         exc = _exception_of(self, record)
         rows = self._scrub(exc).splitlines() if exc else ()
         return "\n".join((text, *(f"    {printable(row)}" for row in rows)))

@@ -44,7 +44,9 @@ class Metrics:
         self._count_what_is_recorded()
 
     def text(self, outbox_sizes: Iterable[OutboxSize] | None) -> bytes:
-        """Everything, as Prometheus reads it. `outbox_sizes` None: the store could not say, so those series are absent."""
+        """Everything, as Prometheus reads it. `outbox_sizes` None: the store could not say, so those series are
+        absent.
+        """
         with self._scraping:
             self.store_up.set(0 if outbox_sizes is None else 1)
             self.delivery_owed.clear()

@@ -51,13 +51,13 @@ def _counts(tx: Tx, authorizer: Authorizer, request: Request, proposal: Proposal
     """Whether the asker's yes to it would count. `risk` None: this version does not have its verb."""
     if risk is None or not authorizer.ever_allowed(request.by, YES):
         return False
-    voice, verdict = (
+    identity, verdict = (
         authorizer.linking.identity_of(tx, request),
         approval_facts.review_approvals(authorizer, tx, proposal, risk),
     )
     try:
-        now = approval_facts.approver_state(authorizer, tx, proposal, voice)
-        yeses.check_yes(proposal, voice, now, verdict, human=request.by.human)
+        now = approval_facts.approver_state(authorizer, tx, proposal, identity)
+        yeses.check_yes(proposal, identity, now, verdict, human=request.by.human)
     except Rejected:
         return False
     return verdict.stopped is None

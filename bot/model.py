@@ -161,7 +161,8 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
     truncated: int = 0  #: alerts that the source said it left out
     version: int = 0  #: +1 with every change
     lead: str = "~"
-    #: The order of the alert that named it (`wishes.LeadAlert`). It begins with the rank of the worst the incident has been.
+    #: The order of the alert that named it (`wishes.LeadAlert`). It begins with the rank of the worst the incident
+    #: has been.
 
     @property
     def worst(self) -> Severity:

@@ -150,8 +150,8 @@ class Notary:
         mine = self._signer.verifier_key
         logger.info("the audit log is signed", extra={"verifier_key": mine})
         if last is not None and last.key_id != self._signer.key_id and last.key_id in self._signer.believed:
-            said = f"Checkpoints are signed by {mine} from here on, no more by {last.key_id}."
-            self._record(Code.KEY_CHANGED, said, key=mine)
+            message = f"Checkpoints are signed by {mine} from here on, no more by {last.key_id}."
+            self._record(Code.KEY_CHANGED, message, key=mine)
 
     def _sign(self, signer: Signer) -> None:
         with self._store.read() as seen:

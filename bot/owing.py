@@ -32,7 +32,9 @@ _COUNTS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Subscription:
-    """What `messages_for` has to know of a channel; one is equal to itself only, so that asking `_owed` of it costs little."""
+    """What `messages_for` has to know of a channel; one is equal to itself only, so that asking `_owed` of it costs
+    little.
+    """
 
     name: str
     kinds: frozenset[MessageKind]

@@ -155,19 +155,22 @@ def _stale(issued: LinkCode, at: RedeemContext, persons: Mapping[str, Principal]
 def _misplaced(issued: LinkCode, at: RedeemContext) -> LinkRefusal | None:
     """The code is good; may it link this account?"""
     if not at.own:
-        said = "Whoever sits at this machine is who the settings say, and cannot be linked. Nothing was done."
-        return LinkRefusal(message=said, reason="the account of a machine")
+        message = "Whoever sits at this machine is who the settings say, and cannot be linked. Nothing was done."
+        return LinkRefusal(message=message, reason="the account of a machine")
     if (issued.channel, issued.account) == (at.channel, at.account):
-        said = "You asked for the code here. Nothing was done. Send it from the account that is to be linked."
-        return LinkRefusal(message=said, reason="sent from the account that asked for it")
+        message = "You asked for the code here. Nothing was done. Send it from the account that is to be linked."
+        return LinkRefusal(message=message, reason="sent from the account that asked for it")
     if at.holder == issued.person:
         return LinkRefusal(message="This account is yours already. Nothing was done.", reason="linked already")
     if at.holder is not None:
-        said = "This account is somebody else's. Nothing was linked, and that code is void."
-        return LinkRefusal(message=said, reason=f"the account is {at.holder}'s", voids_code=True)
+        message = "This account is somebody else's. Nothing was linked, and that code is void."
+        return LinkRefusal(message=message, reason=f"the account is {at.holder}'s", voids_code=True)
     if at.current_account is not None:
-        said = f"You have the {at.channel} account {at.current_account} already. Nothing was done. Say `unlink {at.channel}` first."
-        return LinkRefusal(message=said, reason=f"has the account {at.current_account} there already")
+        message = (
+            f"You have the {at.channel} account {at.current_account} already. Nothing was done. Say "
+            f"`unlink {at.channel}` first."
+        )
+        return LinkRefusal(message=message, reason=f"has the account {at.current_account} there already")
     return None
 
 

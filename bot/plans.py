@@ -145,9 +145,9 @@ def approvals_needed(risk: Risk, decision: Decision, plan: Plan) -> int:
 def check_confirmed_name(proposal: Proposal, named: str) -> None:
     """Raises `Rejected` where a yes does not name what the plan wants it to, or names what it does not ask for."""
     if named != proposal.plan.confirm_name:
-        said = "has to name what it is about" if proposal.plan.confirm_name else "is asked for no name"
+        message = "has to name what it is about" if proposal.plan.confirm_name else "is asked for no name"
         raise plan_refused(
-            f"A yes to this plan {said}: `{approve_command(proposal)}`. {nothing_done(proposal)}", "not_named"
+            f"A yes to this plan {message}: `{approve_command(proposal)}`. {nothing_done(proposal)}", "not_named"
         )
 
 
@@ -164,14 +164,14 @@ def check_open(proposal: Proposal, now: datetime) -> None:
             f"Plan {proposal.short_handle} no longer fits the world. Nothing was done. See the newer one.", "moved"
         )
     if proposal.state is State.STOPPED:
-        said = f"Plan {proposal.short_handle} was stopped before its run. Nothing was done."
-        raise plan_refused(f"{said} Say the same words for a new one.", "stopped")
+        message = f"Plan {proposal.short_handle} was stopped before its run. Nothing was done."
+        raise plan_refused(f"{message} Say the same words for a new one.", "stopped")
     if now >= proposal.expires_at or proposal.state is State.EXPIRED:
         ago = max(1, round((now - proposal.expires_at) / timedelta(minutes=1)))
-        said = (
+        message = (
             f"Plan {proposal.short_handle} expired {ago} min ago. Nothing was done. Say the same words for a new one."
         )
-        raise plan_refused(said, "expired")
+        raise plan_refused(message, "expired")
 
 
 def changed_preconditions(old: Plan, new: Plan) -> tuple[str, ...]:

@@ -94,8 +94,8 @@ class Gateway(Protocol):
     def person(self, channel: str, account: str) -> Principal | None:
         """Whose account of this platform that is, with their roles of now; None when it is nobody's.
 
-        A platform where people have accounts of their own may still ask, as `model.UNKNOWN_PRINCIPAL`: the house lets that one
-        say a linking code and nothing else.
+        A platform where people have accounts of their own may still ask, as `model.UNKNOWN_PRINCIPAL`: the house lets
+        that one say a linking code and nothing else.
         """
         ...
 

@@ -132,9 +132,9 @@ def redact(text: str) -> str:
 
 def shown(text: str, most: int) -> str:
     """What somebody else says, on one line, fit to be shown: no known secret, nothing unprintable, not endless."""
-    said = "".join(one if one.isprintable() else " " for one in redact(text[:_MOST_READ]))
-    said = " ".join(said.split())
-    return said if len(said) <= most else f"{said[: most - 3].rstrip()}..."
+    message = "".join(one if one.isprintable() else " " for one in redact(text[:_MOST_READ]))
+    message = " ".join(message.split())
+    return message if len(message) <= most else f"{message[: most - 3].rstrip()}..."
 
 
 def looks_secret(body: bytes) -> bool:

@@ -99,25 +99,25 @@ class Runner:
         """Run it, now; the reply tells the outcome. The plan has been made again by the caller, and is the same.
 
         `decision`: by which the watch may; a person's right is decided anew, with what is `outside` as
-        `approval_facts.review_approvals` takes it. `undoes`: what it is the undo of, as that was read when it was asked for or
-        due. Raises `ApprovalLapsed`, or another refusal, and then there is no run.
+        `approval_facts.review_approvals` takes it. `undoes`: what it is the undo of, as that was read when it was
+        asked for or due. Raises `ApprovalLapsed`, or another refusal, and then there is no run.
         """
         slow = self._parts.registry.action(proposal.verb).long_running
         apart = slow and not self._parts.wait_for_result
         if apart and self._apart.is_full():
-            said = (
+            message = (
                 f"{MAX_RUNNING} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
             )
-            raise Rejected(said, code="too_many_runs", status=429)
+            raise Rejected(message, code="too_many_runs", status=429)
         try:
             run, uid, proposal = self._intents.write(proposal, by, request, decision, outside, undo_of=undo_of)
         except Unavailable as trouble:
             return Reply(text=NO_AUDIT.format(why=trouble), ok=False)
         failpoint("run.intended")
-        said = self._intents.refusal(run, uid, proposal, request, outside)
-        if said:
-            self._endings.write(run, proposal, Outcome(result=Result.FAILED, message=said))
-            return Reply(text=said, ok=False)
+        message = self._intents.refusal(run, uid, proposal, request, outside)
+        if message:
+            self._endings.write(run, proposal, Outcome(result=Result.FAILED, message=message))
+            return Reply(text=message, ok=False)
         if apart:
             self._apart.start(run, partial(self._ended_apart, run, partial(self._finish, run, proposal, by)))
             how = f"`runs` says how run {run.id[:SHOWN]} goes; its end is told where it was asked for."
@@ -143,8 +143,10 @@ class Runner:
         outcome = self._call(run, proposal, by)
         failpoint("run.called")
         if outcome is None:
-            said = f"Run {run.id[:SHOWN]}: no answer came, and nobody knows yet whether it was done. It is looked at."
-            return Reply(text=said, ok=False)
+            message = (
+                f"Run {run.id[:SHOWN]}: no answer came, and nobody knows yet whether it was done. It is looked at."
+            )
+            return Reply(text=message, ok=False)
         outcome = complete_outcome(outcome, proposal)
         self._endings.write(run, proposal, outcome)
         failpoint("run.ended")
@@ -158,12 +160,12 @@ class Runner:
             found = [
                 (run, ran.plan_of_run(tx.sql, run)) for run in ran.take_over_abandoned(tx, lease=LEASE, exclude=live)
             ]
-        for run, drawn in found:
-            action = self._parts.registry.actions.get(drawn.verb)
+        for run, proposal in found:
+            action = self._parts.registry.actions.get(proposal.verb)
             if action is not None and action.long_running:
-                self._apart.start(run, partial(self._ended_apart, run, partial(self._recover, run, drawn)))
+                self._apart.start(run, partial(self._ended_apart, run, partial(self._recover, run, proposal)))
             else:
-                self._recover(run, drawn)
+                self._recover(run, proposal)
         return len(found)
 
     def _recover(self, run: Run, proposal: Proposal) -> None:

@@ -52,14 +52,14 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tup
         settings = Settings.model_validate(given.tree)
     except ValidationError as error:
         add_validation_faults(error, Settings, given)
-    for loc, said in contradictions(given.tree, _declared()):
-        given.add_fault(loc, said, on_value=True)
+    for loc, message in contradictions(given.tree, _declared()):
+        given.add_fault(loc, message, on_value=True)
     if given.faults or settings is None:
         raise InvalidSettings(given.faults)
     warnings = [*secrets.plain_text_secrets(settings, referred, given)]
     if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
         warnings.append(given.fault(("audit", "key"), _UNSIGNED))
-    warnings += [given.fault(loc, said) for loc, said in unusable_rules(given.tree, _declared())]
+    warnings += [given.fault(loc, message) for loc, message in unusable_rules(given.tree, _declared())]
     return settings, tuple(sorted(warnings))
 
 

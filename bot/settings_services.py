@@ -17,10 +17,10 @@ WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
 _WORKLOAD = re.compile(rf"({'|'.join(WORKLOADS)})/[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 
 
-def _workload(said: str) -> str:
-    if not _WORKLOAD.fullmatch(said):
+def _workload(message: str) -> str:
+    if not _WORKLOAD.fullmatch(message):
         raise ValueError(f"must be one of {', '.join(WORKLOADS)}, a slash, and the object's name")
-    return said
+    return message
 
 
 class ReplicasSettings(Section):

@@ -33,8 +33,10 @@ def write(
     written = Committed()
     if incident is not None and not approved:
         who = f"{request.by.display_name}, behind broken glass," if decision.break_glass else request.by.display_name
-        said = f"{who} asks: {proposal.command}. {'; '.join(proposal.plan.effect)}. `{plans.approve_command(proposal)}`"
-        wish = ActionReported(type=EventType.ACTION_PROPOSED, by=request.by.id, text=said, via=request.channel)
+        message = (
+            f"{who} asks: {proposal.command}. {'; '.join(proposal.plan.effect)}. `{plans.approve_command(proposal)}`"
+        )
+        wish = ActionReported(type=EventType.ACTION_PROPOSED, by=request.by.id, text=message, via=request.channel)
         written = story.write(tx, [incidents.change(incident, wish, now=tx.now)], subscriptions)
     failpoint("gate.showing")
     return written

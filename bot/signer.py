@@ -81,8 +81,8 @@ def _believed(signer: Signer, one: Checkpoint) -> bool:
     except ValueError:
         return False
     known = [(signer.believed.get(f"{by.name}+{by.hash.hex()}"), by.raw) for by in signatures]
-    said = note.checkpoint(signer.name, one.tree.size, one.tree.root(), one.at)
-    return text.startswith(said) and any(
+    message = note.checkpoint(signer.name, one.tree.size, one.tree.root(), one.at)
+    return text.startswith(message) and any(
         public and signer.signed_by(public, text.encode(), raw) for public, raw in known
     )
 

@@ -29,8 +29,8 @@ _ANYTHING = ("0", "7", "q", "zq", "Zq", "q7")
 def silences_of(tools: Tools) -> Silences:
     """Raises `Rejected` where the settings name no Alertmanager to ask."""
     if tools.silences is None:
-        said = "No Alertmanager can be asked. Nothing was done. Set sources.alertmanager.api_url in the settings."
-        raise Rejected(said, code="no_alertmanager", status=503)
+        message = "No Alertmanager can be asked. Nothing was done. Set sources.alertmanager.api_url in the settings."
+        raise Rejected(message, code="no_alertmanager", status=503)
     return tools.silences
 
 
@@ -45,8 +45,8 @@ def check_specific(matchers: Sequence[Matcher]) -> None:
     for matcher in matchers:
         _check(matcher)
     if not any(_names(matcher) for matcher in matchers):
-        said = f"{_listed(matchers)} names nothing that is to be silent: it covers whatever is not left out."
-        raise _refused(said, "too_wide")
+        message = f"{_listed(matchers)} names nothing that is to be silent: it covers whatever is not left out."
+        raise _refused(message, "too_wide")
 
 
 def is_specific(matchers: Sequence[Matcher]) -> bool:
@@ -109,8 +109,8 @@ def _check(matcher: Matcher) -> None:
         return
     regex = _regex(matcher)
     if matcher.op == "=~" and (regex.fullmatch("") or _takes_anything(regex)):
-        said = f"{format_matchers([matcher])} also matches what has no such label, or whatever it is."
-        raise _refused(said, "too_wide")
+        message = f"{format_matchers([matcher])} also matches what has no such label, or whatever it is."
+        raise _refused(message, "too_wide")
 
 
 def _names(matcher: Matcher) -> bool:
@@ -142,8 +142,8 @@ def _refused(message: str, code: str) -> Rejected:
 
 
 def _listed(matchers: Sequence[Matcher]) -> str:
-    said = format_matchers(matchers)
-    return said if len(said) <= _LONGEST_REGEX else f"{said[:_LONGEST_REGEX]}..."
+    message = format_matchers(matchers)
+    return message if len(message) <= _LONGEST_REGEX else f"{message[:_LONGEST_REGEX]}..."
 
 
 AlertKind = tuple[str, str, str]

@@ -78,8 +78,8 @@ class ServiceSites:
 
     def on(self, cluster: str, ref: ObjectRef, by: Principal | None) -> ServiceTarget:
         if cluster not in self._clusters:
-            said = f"The settings have no cluster {cluster}. Nothing was done."
-            raise Rejected(f"{said} There are {', '.join(self._clusters) or 'none'}.", code="no_cluster", status=404)
+            message = f"The settings have no cluster {cluster}. Nothing was done."
+            raise Rejected(f"{message} There are {', '.join(self._clusters) or 'none'}.", code="no_cluster", status=404)
         what = f"{cluster}/{ref.name}"
         hands, person = self._written_by(cluster, what, by)
         return ServiceTarget(service=what, cluster=hands, workload=ref, production=True, person=person)
@@ -98,32 +98,39 @@ class ServiceSites:
         person = self._people.get(by.id) if by is not None and by.human else None
         if section.impersonate and by is not None and by.human:
             if person is None:
-                said = f"{by.display_name} is nobody on cluster {name}, and {service} is changed only in somebody's own name."
+                message = (
+                    f"{by.display_name} is nobody on cluster {name}, and {service} is changed only in "
+                    "somebody's own name."
+                )
                 raise Rejected(
-                    f"{said} Nothing was done. Set `kubernetes` of the person in the settings.", code="unmapped"
+                    f"{message} Nothing was done. Set `kubernetes` of the person in the settings.", code="unmapped"
                 )
             cluster = cluster.acting_as(person)
         return cluster, person if section.review else None
 
 
 def _replicas(found: ServiceSettings) -> ReplicaLimits:
-    said = found.replicas
-    return ReplicaLimits() if said is None else ReplicaLimits(minimum=said.min, maximum=said.max, step=said.step)
+    message = found.replicas
+    return (
+        ReplicaLimits()
+        if message is None
+        else ReplicaLimits(minimum=message.min, maximum=message.max, step=message.step)
+    )
 
 
 def _headroom(found: ServiceSettings) -> Headroom | None:
-    said = found.headroom
-    return None if said is None else Headroom(query=said.query, maximum=said.most)
+    message = found.headroom
+    return None if message is None else Headroom(query=message.query, maximum=message.most)
 
 
 def _connections(found: ServiceSettings) -> ConnectionLimits | None:
-    said = found.connections
-    return None if said is None else ConnectionLimits(per_replica=said.each, maximum=said.most)
+    message = found.connections
+    return None if message is None else ConnectionLimits(per_replica=message.each, maximum=message.most)
 
 
 def _nowhere(service: str, *, known: bool) -> Rejected:
     if not known:
-        said = f"{service} is not a service of the settings. Nothing was done. `services` lists those that are."
-        return Rejected(said, code="no_service", status=HTTPStatus.NOT_FOUND)
-    said = f"The settings do not say where {service} runs. Nothing was done. Set its `cluster` and `workload`."
-    return Rejected(said, code="no_site", status=HTTPStatus.SERVICE_UNAVAILABLE)
+        message = f"{service} is not a service of the settings. Nothing was done. `services` lists those that are."
+        return Rejected(message, code="no_service", status=HTTPStatus.NOT_FOUND)
+    message = f"The settings do not say where {service} runs. Nothing was done. Set its `cluster` and `workload`."
+    return Rejected(message, code="no_site", status=HTTPStatus.SERVICE_UNAVAILABLE)

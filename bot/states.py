@@ -146,6 +146,6 @@ def _next(one: RunStatus) -> Iterator[str]:
         yield f"`undo {one.short_id}` undoes it."
 
 
-def _short(why: str) -> str:
-    said = " ".join(why.split())
-    return said if len(said) <= _REASON else f"{said[: _REASON - 3].rstrip()}..."
+def _short(reason: str) -> str:
+    message = " ".join(reason.split())
+    return message if len(message) <= _REASON else f"{message[: _REASON - 3].rstrip()}..."

@@ -108,33 +108,33 @@ def audit_entry(
 
 def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Proposal:
     """The plan of a step, to be shown; with which account it was asked for is added where it is stored."""
-    ask, verb, said = step.request, step.action.verb, standalone_command(step)
+    request, verb, message = step.request, step.action.verb, standalone_command(step)
     return Proposal(
         handle=secrets.token_hex(16),
         verb=verb,
-        command=said,
-        requester=ask.by.id,
-        channel=ask.channel,
-        incident_id=ask.incident_id,
+        command=message,
+        requester=request.by.id,
+        channel=request.channel,
+        incident_id=request.incident_id,
         at=now,
         approvals_needed=needs,
         state=State.SHOWN,
         plan=plan,
-        digest=plans.digest_of(plans.written(verb, said, plan)),
+        digest=plans.digest_of(plans.written(verb, message, plan)),
         undo_of=step.undo_of.id if step.undo_of else "",
-        thread=ask.thread,
+        thread=request.thread,
     )
 
 
 def standalone_command(step: PlanStep) -> str:
     """The asker's words, or where those lean on names that are known now, words that mean the same without them."""
-    action, ask = step.action, step.request
-    verb, rest = words.split(ask.text)
+    action, request = step.action, step.request
+    verb, rest = words.split(request.text)
     try:
-        alone = grammar.parse(action.args, rest, ask.incident_id, action.usage)
+        alone = grammar.parse(action.args, rest, request.incident_id, action.usage)
     except Rejected:
         alone = None
-    return ask.text if alone == step.args else f"{verb} {grammar.format_arguments(step.args)}".strip()
+    return request.text if alone == step.args else f"{verb} {grammar.format_arguments(step.args)}".strip()
 
 
 def inspect(look: Callable[[], Found]) -> Found:
@@ -148,12 +148,12 @@ def inspect(look: Callable[[], Found]) -> Found:
     except (Rejected, Unavailable):
         raise
     except (Conflict, OutcomeUnknown) as trouble:
-        said = (
+        message = (
             f"It changed, or did not answer, while it was looked at: {trouble.message.rstrip('.')}. Nothing was done."
         )
-        raise Rejected(f"{said} Ask again.", code="not_seen", status=409) from None
+        raise Rejected(f"{message} Ask again.", code="not_seen", status=409) from None
     except Exception:
         # The edge of the path: whoever asked gets an answer, and a plan that was approved does not wait for ever.
         logger.exception("a look at the world failed")
-        said = "The bot cannot read what is there, which is a fault of its own; its log has it. Nothing was done."
-        raise Rejected(said, code="not_read", status=500) from None
+        message = "The bot cannot read what is there, which is a fault of its own; its log has it. Nothing was done."
+        raise Rejected(message, code="not_read", status=500) from None

@@ -38,7 +38,9 @@ CHECK_EVERY = timedelta(seconds=30)
 
 @dataclass(frozen=True, kw_only=True)
 class Upkeep:
-    """`tick` is one tick of the watch. `reverse`: begins the undo of a run, for a reason; as `Gate.undo_automatically`."""
+    """`tick` is one tick of the watch. `reverse`: begins the undo of a run, for a reason; as
+    `Gate.undo_automatically`.
+    """
 
     store: Store
     reverse: Callable[[Run, str], Reply]
@@ -67,22 +69,27 @@ class Upkeep:
 
     def _expire(self) -> None:
         with self.store.begin() as tx:
-            for drawn in drawn_up.expired_plans(tx):
-                drawn_up.set_state(tx, drawn.handle, State.EXPIRED)
-                said = f"nobody said yes within {(drawn.expires_at - drawn.at) // timedelta(minutes=1)} min: {drawn.command}"
-                ledger.append(tx, [_entry(Code.EXPIRED, said, drawn)])
+            for proposal in drawn_up.expired_plans(tx):
+                drawn_up.set_state(tx, proposal.handle, State.EXPIRED)
+                message = (
+                    f"nobody said yes within "
+                    f"{(proposal.expires_at - proposal.at) // timedelta(minutes=1)} min: {proposal.command}"
+                )
+                ledger.append(tx, [_entry(Code.EXPIRED, message, proposal)])
 
     def _stop_what_was_forgotten(self) -> None:
         """Plans whose intent was not written after the last yes: nothing was done, and people may believe it was."""
         with self.store.begin() as tx:
             found = drawn_up.approved_without_run(tx, LEASE)
-        for drawn in found:
-            said = f"{drawn.command}: approved, and never begun: the bot or its database was down. Nothing was done."
-            if drawn.requester != SCHEDULER.id:  # who comes back to it by itself
-                self.raise_alert("PlanNotRun", drawn.handle, said)
+        for proposal in found:
+            message = (
+                f"{proposal.command}: approved, and never begun: the bot or its database was down. Nothing was done."
+            )
+            if proposal.requester != SCHEDULER.id:  # who comes back to it by itself
+                self.raise_alert("PlanNotRun", proposal.handle, message)
             with self.store.begin() as tx:
-                if drawn_up.set_stopped(tx, drawn.handle, State.STOPPED):
-                    ledger.append(tx, [_entry(Code.FAILED, said, drawn)])
+                if drawn_up.set_stopped(tx, proposal.handle, State.STOPPED):
+                    ledger.append(tx, [_entry(Code.FAILED, message, proposal)])
 
     def _undo_what_ends(self) -> None:
         with self.store.begin() as tx:
@@ -104,9 +111,9 @@ class Upkeep:
     def _hold_on(self, run: Run, check: str, *, asked: bool) -> None:
         over = run.check_until is not None and self.store.now() >= run.check_until
         if over and not asked:
-            why = f"Whether all is well could not be asked: {check}"
-            self.raise_alert("RunNotChecked", run.id, f"{run.message} {why}")
-            self.runner.mark_degraded(run, why)
+            reason = f"Whether all is well could not be asked: {check}"
+            self.raise_alert("RunNotChecked", run.id, f"{run.message} {reason}")
+            self.runner.mark_degraded(run, reason)
         with self.store.begin() as tx:
             ran.set_next_check(tx, run, None if over else tx.now + CHECK_EVERY)
 
@@ -125,9 +132,9 @@ class Upkeep:
         reply = self.reverse(run, reason) if tries < _TRIES else Reply(text=undo.message if undo else "", ok=False)
         logger.info("a run is undone", extra={"run": run.id, "why": reason, "begun": reply.ok})
         if not reply.ok and self._ends_still(run) and not self._is_undone(run):
-            said = f"Run {run.id[:SHOWN]} was to be undone, {reason}. {reply.text}"
-            self.raise_alert("RunNotUndone", run.id, said)
-            self.runner.mark_degraded(run, said)
+            message = f"Run {run.id[:SHOWN]} was to be undone, {reason}. {reply.text}"
+            self.raise_alert("RunNotUndone", run.id, message)
+            self.runner.mark_degraded(run, message)
             with self.store.begin() as tx:
                 ran.clear_deadlines(tx, run)
 

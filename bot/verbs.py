@@ -41,8 +41,8 @@ class Registry:
         """
         found = self.actions.get(verb)
         if found is None:
-            said = f"The bot no longer has the command {verb[:40]!r}. Nothing was done. Do it by hand."
-            raise Rejected(said, code="no_such_action", status=409)
+            message = f"The bot no longer has the command {verb[:40]!r}. Nothing was done. Do it by hand."
+            raise Rejected(message, code="no_such_action", status=409)
         return found
 
 
@@ -77,22 +77,24 @@ def known_names(people: People, services: Sequence[str], registry: Registry, req
 def form_of(parts: RequestParts, request: Request) -> Form | None:
     """The form of a verb that was said without its arguments, where the asker may say it somewhere, some time."""
     verb, rest = words.split(request.text)
-    said, rights = parts.registry.all.get(verb), parts.break_glass.authorizer
-    if said is None or rest or not request.by.id or not rights.ever_allowed(request.by, verb):
+    message, rights = parts.registry.all.get(verb), parts.break_glass.authorizer
+    if message is None or rest or not request.by.id or not rights.ever_allowed(request.by, verb):
         return None
     action = parts.registry.actions.get(verb)
     limits = action.limits if action else {}
-    return filling.form_of(said, known=rights.known_names(request), here=request.incident_id, limits=limits)
+    return filling.form_of(message, known=rights.known_names(request), here=request.incident_id, limits=limits)
 
 
 def fill(parts: RequestParts, request: Request, values: Mapping[str, str]) -> SubmittedForm:
     """Whether they may say it is decided when the words are asked. Of a verb that is no more, and for somebody who is
     not known, only the verb is left, to be refused like any other words."""
     verb, _ = words.split(request.text)
-    said = parts.registry.all.get(verb)
-    if said is None or not request.by.id:
+    message = parts.registry.all.get(verb)
+    if message is None or not request.by.id:
         return SubmittedForm(text=verb)
-    return filling.fill(said, values, known=parts.break_glass.authorizer.known_names(request), here=request.incident_id)
+    return filling.fill(
+        message, values, known=parts.break_glass.authorizer.known_names(request), here=request.incident_id
+    )
 
 
 def clean(request: Request) -> Request:

@@ -39,7 +39,7 @@ class AccountVerification:
         found: dict[Account, str] = {}
         for place, accounts in self._concerned(request, handle).items():
             told = self.verifiers[place].account_problems(sorted(accounts))
-            found |= {(place, account): why for account, why in told.items() if why}
+            found |= {(place, account): reason for account, reason in told.items() if reason}
         return found
 
     def _concerned(self, request: Request, handle: str) -> Mapping[str, set[str]]:

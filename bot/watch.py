@@ -110,9 +110,9 @@ class Scheduler:
         """A pager that does not answer is told on every other channel."""
         written = Committed()
         with self._store.begin() as tx:
-            for incident_id, channel, why in claims.take_late_pages(tx, owed_before=tx.now - LATE_PAGE):
-                said = f"THE PAGE for {channel} is late and is still tried: {why or 'it waits for its turn'}"
-                written |= report_undelivered(tx, incident_id, channel, said, self._mouths)
+            for incident_id, channel, reason in claims.take_late_pages(tx, owed_before=tx.now - LATE_PAGE):
+                message = f"THE PAGE for {channel} is late and is still tried: {reason or 'it waits for its turn'}"
+                written |= report_undelivered(tx, incident_id, channel, message, self._mouths)
         self._told(written)
 
     def accept_doubted_alerts(self) -> None:

@@ -50,8 +50,8 @@ class ProgressKeeper:
             with self.store.begin() as tx:
                 ours = ran.save_notes(tx, run, noted)
         except Unavailable as trouble:
-            said = f"What the watch over it needs cannot be stored ({trouble}). Nothing was changed."
-            raise Rejected(said, code="store_down", status=503) from None
+            message = f"What the watch over it needs cannot be stored ({trouble}). Nothing was changed."
+            raise Rejected(message, code="store_down", status=503) from None
         failpoint("watch.noted")
         if not ours:
             raise Rejected(HELD_UP_MESSAGE.format(run=run.id[:SHOWN]), code="given_up", status=409)

@@ -1,8 +1,8 @@
 """What people type, as plain words: pure, and the same for every mouth. `grammar` reads what follows the verb.
 
-A platform's own mark-up (mentions, auto-links, entities) is undone by its channel, which then makes the words `normalized`,
-once, and only words that a person typed: those of a button, an undo or a runbook are the bot's own, and a quoted value
-in them must stay as it is.
+A platform's own mark-up (mentions, auto-links, entities) is undone by its channel, which then makes the words
+`normalized`, once, and only words that a person typed: those of a button, an undo or a runbook are the bot's own, and
+a quoted value in them must stay as it is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def unknown(verb: str, known: Iterable[str]) -> Rejected:
     verbs = sorted(known)
     near = get_close_matches(verb, verbs, n=1)
     if near:
-        said = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
+        message = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
     else:
-        said = f"No command {verb[:40]!r}. Nothing was done. `help` lists what you may say."
-    return Rejected(said, code="unknown_command")
+        message = f"No command {verb[:40]!r}. Nothing was done. `help` lists what you may say."
+    return Rejected(message, code="unknown_command")

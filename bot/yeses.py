@@ -80,10 +80,10 @@ def review(proposal: Proposal, asker: ApproverState, approvals: Sequence[Approve
     stopped = _against_asker(proposal, asker, needed)
     counting: list[RecordedIdentity] = []
     lapsed: list[Lapse] = []
-    for voice, now in zip(proposal.approvals, approvals, strict=True):
-        lapse = lapse_of(proposal, voice, now, counting)
+    for identity, now in zip(proposal.approvals, approvals, strict=True):
+        lapse = lapse_of(proposal, identity, now, counting)
         if lapse is None:
-            counting.append(voice)
+            counting.append(identity)
         else:
             lapsed.append(lapse)
     missing = max(0, (proposal.approvals_needed or 1) - len(counting))
@@ -131,8 +131,11 @@ def check_yes(
     if lapse.cause is LapseCause.OWN:
         raise plan_refused("You asked for this; another person must approve. Nothing was done.", "own_plan")
     if lapse.cause is LapseCause.NOT_THE_ASKER:
-        said = f"{proposal.requester} asked for plan {proposal.short_handle} and confirms it; say the same words to ask yourself."
-        raise plan_refused(f"{said} Nothing was done.", "not_the_asker")
+        message = (
+            f"{proposal.requester} asked for plan {proposal.short_handle} and confirms it; say the same "
+            "words to ask yourself."
+        )
+        raise plan_refused(f"{message} Nothing was done.", "not_the_asker")
     raise plan_refused(f"Your yes does not count: {lapse.reason} {nothing_done(proposal)}", lapse.cause)
 
 
@@ -148,8 +151,10 @@ def describe_lapses(proposal: Proposal, verdict: ApprovalReview) -> str:
 
 def describe_stop(proposal: Proposal, lapse: Lapse) -> str:
     if lapse.cause is LapseCause.NEEDS_MORE:
-        said = f"Plan {proposal.short_handle} now needs more people to say yes than it was shown with: {lapse.reason}"
-        return f"{said} Nothing was done. Ask for it again."
+        message = (
+            f"Plan {proposal.short_handle} now needs more people to say yes than it was shown with: {lapse.reason}"
+        )
+        return f"{message} Nothing was done. Ask for it again."
     return f"{_no_longer(proposal, lapse)} Nothing was done. Plan {proposal.short_handle} is stopped."
 
 
@@ -168,7 +173,10 @@ def _no_longer(proposal: Proposal, lapse: Lapse) -> str:
 
 def asked_again(proposal: Proposal, lapse: Lapse) -> str:
     """For whoever said a yes that counts no longer."""
-    return f"Your yes to {proposal.command} no longer counts: {lapse.reason} Nothing was done by it. `{approve_command(proposal)}`"
+    return (
+        f"Your yes to {proposal.command} no longer counts: {lapse.reason} Nothing was done by it. "
+        f"`{approve_command(proposal)}`"
+    )
 
 
 def _against_asker(proposal: Proposal, now: ApproverState, needed: int) -> Lapse | None:
@@ -229,6 +237,6 @@ def _not_another(
     since = now.held.since if now.held else None
     if since is not None and since > proposal.at:
         place, account = identity.from_account
-        said = f"the {place} account {account} was linked at {said_at(since)}"
-        return LapseCause.LINKED_LATER, f"{said}, after plan {proposal.short_handle} was asked for."
+        message = f"the {place} account {account} was linked at {said_at(since)}"
+        return LapseCause.LINKED_LATER, f"{message}, after plan {proposal.short_handle} was asked for."
     return None

@@ -49,8 +49,8 @@ class AutosyncAction:
 
     def plan(self, args: AutosyncArgs, tools: Tools) -> Plan:
         if args.state == "on" and args.held:
-            said = "It is switched on for good, and off for a while. Nothing was done. Leave `for` out."
-            raise Rejected(said, code="bad_duration", status=HTTPStatus.BAD_REQUEST)
+            message = "It is switched on for good, and off for a while. Nothing was done. Leave `for` out."
+            raise Rejected(message, code="bad_duration", status=HTTPStatus.BAD_REQUEST)
         one = autosync.find_application(args.service, tools)
         return autosync.plan_on(one) if args.state == "on" else autosync.plan_off(one, args.held or timedelta(0))
 

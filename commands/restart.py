@@ -38,16 +38,16 @@ class RestartAction:
         return args.service
 
     def plan(self, args: RestartArgs, tools: Tools) -> Plan:
-        site = place.target_of(tools, args.service)
-        return restarting.plan(site, place.workload_of(site))
+        target = place.target_of(tools, args.service)
+        return restarting.plan(target, place.workload_of(target))
 
     def run(self, args: RestartArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        site = place.target_of(tools, args.service)
-        return restarting.run(site, place.workload_of(site), plan, run, tools)
+        target = place.target_of(tools, args.service)
+        return restarting.run(target, place.workload_of(target), plan, run, tools)
 
     def probe(self, args: RestartArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
-        site = place.target_of(tools, args.service)
-        return restarting.probe(site, place.workload_of(site), plan, run, tools)
+        target = place.target_of(tools, args.service)
+        return restarting.probe(target, place.workload_of(target), plan, run, tools)
 
 
 action = RestartAction()

@@ -71,12 +71,12 @@ class RollbackAction:
 
 
 def _case(args: RollbackArgs, tools: Tools) -> StrategyRequest:
-    site = place.target_of(tools, args.service)
-    thing = place.workload_of(site)
-    owner = place.owner_of(site, thing)
+    target = place.target_of(tools, args.service)
+    thing = place.workload_of(target)
+    owner = place.owner_of(target, thing)
     return StrategyRequest(
         service=args.service,
-        site=site,
+        site=target,
         workload=thing,
         owner=owner,
         wanted=args.revision,

@@ -51,10 +51,10 @@ class SilenceAction:
     def plan(self, args: SilenceArgs, tools: Tools) -> Plan:
         silencing.check_specific(args.matchers)
         if not _SHORTEST <= args.held <= _LONGEST:
-            said = (
+            message = (
                 f"A silence lasts {spell(_SHORTEST)} to {spell(_LONGEST)}. Nothing was done. Choose another duration."
             )
-            raise Rejected(said, code="bad_duration")
+            raise Rejected(message, code="bad_duration")
         silences = silencing.silences_of(tools)
         covered, firing = silences.matching_alerts(args.matchers), silences.matching_alerts(())
         seen = silencing.alert_kinds(covered)
@@ -62,7 +62,10 @@ class SilenceAction:
         return Plan(
             target=self.target(args),
             effect=(
-                f"For {spell(args.held)} Alertmanager tells nobody of alerts with {silencing.format_matchers(args.matchers)}.",
+                (
+                    f"For {spell(args.held)} Alertmanager tells nobody of alerts with "
+                    f"{silencing.format_matchers(args.matchers)}."
+                ),
                 *_of_what_fires(covered, firing),
                 "Nor does it tell that they end: their incidents stay as they are until then.",
                 "It is undone by `unsilence` and the number that the silence gets.",
@@ -95,18 +98,18 @@ class SilenceAction:
     def _check_kinds(self, covered: Sequence[MatchedAlert]) -> None:
         kinds = len({(one.title, one.severity, one.service) for one in covered})
         if kinds > silencing.MOST_KINDS:
-            said = f"That covers {kinds} kinds of alert, and {silencing.MOST_KINDS} are the most. Nothing was done."
-            raise Rejected(f"{said} Name fewer: one service, or one alertname.", code="too_wide")
+            message = f"That covers {kinds} kinds of alert, and {silencing.MOST_KINDS} are the most. Nothing was done."
+            raise Rejected(f"{message} Name fewer: one service, or one alertname.", code="too_wide")
 
 
 def _of_what_fires(covered: Sequence[MatchedAlert], firing: Sequence[MatchedAlert]) -> tuple[str, ...]:
     if not covered:
         return ("Nothing that fires now is covered.",)
-    said = f"It covers {silencing.describe_count(covered)} of the {len(firing)} that fire now:"
+    message = f"It covers {silencing.describe_count(covered)} of the {len(firing)} that fire now:"
     # Alerts may begin between the two looks.
     if len(covered) >= len(firing):
-        said = f"It covers ALL of what fires now, {silencing.describe_count(covered)}:"
-    return (said, *silencing.describe_kinds(covered))
+        message = f"It covers ALL of what fires now, {silencing.describe_count(covered)}:"
+    return (message, *silencing.describe_kinds(covered))
 
 
 def _mark(run: str) -> str:

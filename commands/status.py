@@ -37,13 +37,13 @@ class StatusAction:
         return args.service
 
     def plan(self, args: StatusArgs, tools: Tools) -> Plan:
-        site = place.target_of(tools, args.service)
-        place.workload_of(site)
-        return Plan(target=args.service, effect=(f"Look at {site.workload}.",), blast_radius="nothing is changed")
+        target = place.target_of(tools, args.service)
+        place.workload_of(target)
+        return Plan(target=args.service, effect=(f"Look at {target.workload}.",), blast_radius="nothing is changed")
 
     def run(self, args: StatusArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        site = place.target_of(tools, args.service)
-        told = telling.describe(site, place.workload_of(site), tools.now())
+        target = place.target_of(tools, args.service)
+        told = telling.describe(target, place.workload_of(target), tools.now())
         return Outcome(result=Result.DONE, message="\n".join(told.lines), buttons=told.buttons, live=told.is_changing)
 
     def probe(self, args: StatusArgs, plan: Plan, run: str, tools: Tools) -> Outcome:

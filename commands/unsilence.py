@@ -44,8 +44,8 @@ class UnsilenceAction:
         silences = silencing.silences_of(tools)
         found = _find(args, silences.active(""))
         if found is None:
-            said = f"No silence {args.silence[:40]!r} stands. Nothing was done. `silences` lists those that do."
-            raise Rejected(said, code="no_silence", status=404)
+            message = f"No silence {args.silence[:40]!r} stands. Nothing was done. `silences` lists those that do."
+            raise Rejected(message, code="no_silence", status=404)
         ringing = silences.silenced_alerts(found.id)
         return Plan(
             target=self.target(args),
@@ -69,8 +69,8 @@ class UnsilenceAction:
             raise Conflict(f"Somebody changed that silence ({', '.join(moved)}). Nothing was done.")
         silences.expire(found.id)
         undo = _undo(found, found.ends_at - tools.now())
-        said = f"Silence {found.id} is over." + (f" `{undo}` sets it again." if undo else "")
-        return Outcome(result=Result.DONE, message=said, undo_command=undo)
+        message = f"Silence {found.id} is over." + (f" `{undo}` sets it again." if undo else "")
+        return Outcome(result=Result.DONE, message=message, undo_command=undo)
 
     def probe(self, args: UnsilenceArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
         if _find(args, silencing.silences_of(tools).active("")) is None:

@@ -80,7 +80,7 @@ class Console:
                 "The bot is starting or stopping. Nothing was done; try again.", code="not_listening", status=503
             )
         operator = door.person(self.name, OPERATOR)
-        ask = Request(
+        request = Request(
             by=operator or UNKNOWN_PRINCIPAL,
             text=line.words,
             channel=self.name,
@@ -91,12 +91,12 @@ class Console:
             thread=_LOG,
         )
         if operator is None:
-            door.record_refusal(ask, _UNLISTED)
+            door.record_refusal(request, _UNLISTED)
             raise Rejected(_UNLISTED, code="not_listed", status=403)
-        reply = door.handle(ask)
+        reply = door.handle(request)
         buttons = dict(reply.card.buttons) if reply.card else {}
-        said = {"said": reply.text, "ok": reply.ok, "repeated": reply.repeated, "buttons": buttons}
-        return WebhookResponse(body=json.dumps(said).encode(), content_type="application/json")
+        message = {"said": reply.text, "ok": reply.ok, "repeated": reply.repeated, "buttons": buttons}
+        return WebhookResponse(body=json.dumps(message).encode(), content_type="application/json")
 
     def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - nothing is owed to it
         return False

@@ -126,7 +126,7 @@ class PagerDuty:
         incident_id = self._incident(told)
         if incident_id is None:
             return self._ignore("not_ours")
-        ask = Request(
+        request = Request(
             by=self._who(told),
             text=" ".join((told.verb, str(incident_id), told.note)).strip(),
             channel=self.name,
@@ -135,15 +135,17 @@ class PagerDuty:
             sent_at=told.sent_at,
             account=told.account,
         )
-        reply = self._at_door().handle(ask)
+        reply = self._at_door().handle(request)
         return WebhookResponse(status=202, body=b"taken" if reply.ok else b"taken, without effect")
 
     def _undelivered(self, error: Any) -> Undelivered:
         """What pdpyras's error means. https://developer.pagerduty.com/docs/events-api-v2-overview (response codes)."""
         answer = error.response
         if answer is None:
-            why = type(error.__cause__ or error).__name__
-            return Undelivered(f"PagerDuty did not answer ({why}). The same event is sent again; PagerDuty folds it.")
+            reason = type(error.__cause__ or error).__name__
+            return Undelivered(
+                f"PagerDuty did not answer ({reason}). The same event is sent again; PagerDuty folds it."
+            )
         status = answer.status_code
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return Undelivered("PagerDuty takes no more events for now (429).", retry_after=retry_after(answer.headers))

@@ -128,9 +128,9 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
     return {"payload": payload, "client": "Vakhta", "client_url": link, "links": links}
 
 
-def _summary(incident: Incident, what: EventType) -> str:
+def _summary(incident: Incident, event_type: EventType) -> str:
     states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
-    state = f": {states.get(what, '')}{incident.firing} firing"
+    state = f": {states.get(event_type, '')}{incident.firing} firing"
     return (_plain(incident.title, _SUMMARY_MOST - len(state)) or "(no title)") + state
 
 

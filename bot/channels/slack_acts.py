@@ -78,7 +78,7 @@ def parse_press(payload: Payload) -> SlackAct:
     if not all(act):
         raise no_sender()
     channel = "" if in_view else text_of(where, "channel_id") or text_of(part(payload, "channel"), "id")
-    said = SlackAct(
+    message = SlackAct(
         account=text_of(user, "id"),
         team=text_of(user, "team_id") or None,
         text=text_of(action, "value").strip().lstrip("/ "),
@@ -89,10 +89,10 @@ def parse_press(payload: Payload) -> SlackAct:
         from_button=True,
     )
     if in_view:
-        return replace(said, in_home_tab=True, is_private=True)
+        return replace(message, in_home_tab=True, is_private=True)
     thread = text_of(where, "thread_ts")
     root = "" if where.get("is_ephemeral") is True else thread or place
-    return replace(said, thread=thread, root=root, button_message=part(payload, "message"))
+    return replace(message, thread=thread, root=root, button_message=part(payload, "message"))
 
 
 def parse_home_opened(payload: Payload) -> SlackAct | None:

@@ -28,15 +28,15 @@ _DONE = "✅"
 
 def blocks(card: Card, act: str = "say") -> list[Block]:
     """Header, lines, buttons; never more than Slack takes. `act`: how the action ids of the buttons begin."""
-    drawn: list[Block] = [
+    proposal: list[Block] = [
         {"type": "header", "text": plain_text(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
     ]
     lines = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
-    drawn += lines[:_LINE_BLOCKS]
+    proposal += lines[:_LINE_BLOCKS]
     if len(lines) > _LINE_BLOCKS:
-        drawn.append(context_block("More is on the board."))
+        proposal.append(context_block("More is on the board."))
     buttons = _buttons(card, act)
-    return [*drawn, {"type": "actions", "elements": buttons}] if buttons else drawn
+    return [*proposal, {"type": "actions", "elements": buttons}] if buttons else proposal
 
 
 def reply_message(reply: Reply) -> Card | None:
@@ -128,17 +128,17 @@ def _sections(lines: tuple[str, ...]) -> Iterator[Block]:
     """Lines as literal text, put together while they fit; a line with a link is drawn so that it can be followed."""
     held: list[str] = []
     for line in lines:
-        said = escape(line, _SECTION)
-        if not said.strip():
+        message = escape(line, _SECTION)
+        if not message.strip():
             continue
         linked = _linked(line)
-        if held and (linked or sum(map(len, held)) + len(held) + len(said) > _SECTION):
+        if held and (linked or sum(map(len, held)) + len(held) + len(message) > _SECTION):
             yield _section(held)
             held = []
         if linked:
             yield {"type": "section", "text": {"type": "mrkdwn", "text": linked, "verbatim": True}}
         else:
-            held.append(said)
+            held.append(message)
     if held:
         yield _section(held)
 
@@ -149,15 +149,15 @@ def _section(escaped: list[str]) -> Block:
 
 def _linked(line: str) -> str | None:
     """The line with its web addresses as links that show where they lead; None when it has none, or is too long."""
-    drawn: list[str] = []
+    proposal: list[str] = []
     end = 0
     text = clean(line) if "http" in line and len(line) <= _SECTION else ""
     for found in _LINK.finditer(text):
         if not _followable(found[0]):
             continue
-        drawn += [escape(text[end : found.start()], _SECTION), f"<{escape(found[0], _URL)}>"]
+        proposal += [escape(text[end : found.start()], _SECTION), f"<{escape(found[0], _URL)}>"]
         end = found.end()
-    whole = "".join([*drawn, escape(text[end:], _SECTION)])
+    whole = "".join([*proposal, escape(text[end:], _SECTION)])
     return whole if end and len(whole) <= _SECTION else None
 
 
@@ -174,12 +174,12 @@ def _followable(url: str) -> bool:
 def _buttons(card: Card, act: str) -> list[Block]:
     """Words too long for a button's value are left out rather than cut: cut words would be another command."""
     fitting = [(label, words) for label, words in card.buttons.items() if 0 < len(words) <= _VALUE]
-    drawn: list[Block] = [
+    proposal: list[Block] = [
         {"type": "button", "text": plain_text(_one_line(label), _LABEL), "value": words, "action_id": f"{act}:{n}"}
         for n, (label, words) in enumerate(fitting[:_BUTTONS])
     ]
     if card.link and len(card.link) <= _URL and _followable(card.link):
-        drawn.append(
+        proposal.append(
             {"type": "button", "text": plain_text("Open the board", _LABEL), "url": card.link, "action_id": "open"}
         )
-    return drawn
+    return proposal

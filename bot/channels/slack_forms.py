@@ -75,7 +75,7 @@ class SlackModals:
             self._telling.send(act, told)
             return {}
         first = next(iter(values))
-        return {name if name in values else first: clean(said)[:_MOST_WRONG] for name, said in told.items()}
+        return {name if name in values else first: clean(message)[:_MOST_WRONG] for name, message in told.items()}
 
     def finish_late(self, act: SlackAct, late: Future[Mapping[str, str]]) -> None:
         """It took longer than Slack waits, so the form is gone: what is wrong with it is told like an answer."""

@@ -37,8 +37,8 @@ class SlackRequests:
 
     def handle(self, act: SlackAct) -> Reply:
         """Ask the house, or refuse. `repeated`: told before, no need to tell it again."""
-        ask = self._admit(act)
-        return ask if isinstance(ask, Reply) else self._opened.handle(ask)
+        request = self._admit(act)
+        return request if isinstance(request, Reply) else self._opened.handle(request)
 
     def form(self, act: SlackAct) -> Form | None:
         """What the words want to be told, for somebody who is heard there. Nothing is put on record."""
@@ -46,11 +46,11 @@ class SlackRequests:
 
     def submit_form(self, act: SlackAct, values: Mapping[str, str]) -> Reply | Mapping[str, str]:
         """Ask what was filled in; or what is wrong with it, by the blanks' names, and then nothing was asked."""
-        ask = self._admit(act)
-        if isinstance(ask, Reply):
-            return ask
-        filled = self._opened.submit_form(ask, values)
-        return filled.errors or self._opened.handle(replace(ask, text=filled.text))
+        request = self._admit(act)
+        if isinstance(request, Reply):
+            return request
+        filled = self._opened.submit_form(request, values)
+        return filled.errors or self._opened.handle(replace(request, text=filled.text))
 
     def handle_and_reply(self, act: SlackAct) -> None:
         """For acts whose answer is not the response to the request itself."""
@@ -71,10 +71,10 @@ class SlackRequests:
 
     def _admit(self, act: SlackAct) -> Request | Reply:
         """The ask in the name of whoever it is; or the refusal, on record."""
-        why = self._against(act)
-        if why is None:
+        reason = self._against(act)
+        if reason is None:
             return self._asked(act)
-        return Reply(text=why, ok=False, repeated=self._opened.record_refusal(self._said(act), why))
+        return Reply(text=reason, ok=False, repeated=self._opened.record_refusal(self._said(act), reason))
 
     def _asked(self, act: SlackAct) -> Request:
         person = self._opened.person(self._place, act.account)

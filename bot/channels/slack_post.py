@@ -76,14 +76,14 @@ class SlackMessages:
         channel, _, thread = notification.ref.partition(":")
         if self._find(notification, channel, thread):
             return
-        said = notification.event.text.strip() or "(no text)"
-        inside = {"channel": channel, "thread_ts": thread, "text": escape(said)}
+        message = notification.event.text.strip() or "(no text)"
+        inside = {"channel": channel, "thread_ts": thread, "text": escape(message)}
         try:
             self._post(notification, lambda told: self._call("chat.postMessage", {**told, **inside}))
         except SlackApiError as error:
             if error.code not in _GONE and channel == self._channel:
                 raise
-            beside = {"channel": self._channel, "text": escape(f"#{notification.incident.id} {said}")}
+            beside = {"channel": self._channel, "text": escape(f"#{notification.incident.id} {message}")}
             self._post(notification, lambda told: self._call("chat.postMessage", {**told, **beside}))
 
     def post_text(self, text: str, to: str | None, instead_of: str) -> str:

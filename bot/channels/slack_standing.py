@@ -41,15 +41,15 @@ class Membership:
     def recheck_account(self, account: str) -> str:
         """What is against it now, as a sentence; where Slack does not answer, what it said last is believed as ever."""
         try:
-            why = self._ask_account(account)
+            reason = self._ask_account(account)
         except Undelivered:
             with self._lock:
-                told_at, why = self._known.get(account, (float("-inf"), None))
+                told_at, reason = self._known.get(account, (float("-inf"), None))
             if self._now() - told_at >= _TRUST_S:
                 return f"Slack does not say whether its account {account} is in good standing."
         else:
-            self._remember(account, why)
-        found = (why or "").removeprefix(_DENIED).partition(".")[0]
+            self._remember(account, reason)
+        found = (reason or "").removeprefix(_DENIED).partition(".")[0]
         return f"Slack says that its account {account} {found}." if found else ""
 
     def channel_refusal(self, channel: str, *, shared: bool = False) -> str | None:
@@ -70,15 +70,15 @@ class Membership:
 
     def _believed(self, one: str, ask: Callable[[str], str | None], what: str) -> str | None:
         with self._lock:
-            told_at, why = self._known.get(one, (float("-inf"), None))
+            told_at, reason = self._known.get(one, (float("-inf"), None))
         if self._now() - told_at < _TRUST_S:
-            return why
+            return reason
         try:
-            why = ask(one)
+            reason = ask(one)
         except Undelivered as error:
             return f"Nothing was done: it is not known {what}. {error.message} Try again."
-        self._remember(one, why)
-        return why
+        self._remember(one, reason)
+        return reason
 
     def _remember(self, one: str, reason: str | None) -> None:
         with self._lock:

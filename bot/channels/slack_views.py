@@ -24,9 +24,9 @@ FILLED = "filled"  #: the action id of every blank
 
 def home_view(found: Reply, answer: Reply | None, *, at: datetime) -> View:
     """`found`: what is somebody's, or why it is not shown. `answer`: to a button that they pressed, on top."""
-    drawn: list[Block] = [*_drawn(answer), {"type": "divider"}] if answer else []
+    proposal: list[Block] = [*_drawn(answer), {"type": "divider"}] if answer else []
     foot = context_block(f"As of {at:%Y-%m-%d %H:%M} UTC. Open this tab again to see it anew.")
-    return {"type": "home", "blocks": [*drawn, *_drawn(found), foot]}
+    return {"type": "home", "blocks": [*proposal, *_drawn(found), foot]}
 
 
 def modal_view(wanted: Form, callback: str, kept: str) -> View:

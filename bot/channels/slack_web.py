@@ -194,8 +194,8 @@ class SlackConnection:
         token = self._settings.bot_token.get_secret_value()
         told = SlackWebApi(token, self._settings.api_url, _OPEN_S).call("auth.test", {})
         if told.get("team_id") != self._settings.team_id:
-            said = f"The bot token is of workspace {told.get('team_id')}, not {self._settings.team_id}. "
-            raise Undelivered(f"{said}Mend `channels.slack.team_id` or the token.", permanent=True)
+            message = f"The bot token is of workspace {told.get('team_id')}, not {self._settings.team_id}. "
+            raise Undelivered(f"{message}Mend `channels.slack.team_id` or the token.", permanent=True)
         self.app_id = self.app_id or (str(told["app_id"]) if told.get("app_id") else None)
         self.bot_user = str(told.get("user_id") or "")
 

@@ -151,8 +151,8 @@ class TelegramApi:
     async def _put(self, notification: Notification) -> str:
         standing = self._message_at(notification.ref)
         if notification.kind is MessageKind.LINE:
-            said = notification.event.text if notification.event else ""
-            return await self._post(render_line(said), reply_to=standing)
+            message = notification.event.text if notification.event else ""
+            return await self._post(render_line(message), reply_to=standing)
         if standing is not None and await self._edit(standing, notification.card):
             return f"{self.chat_id}:{standing}"
         return await self._post(render_card(notification.card), keyboard=_keyboard(notification.card))
@@ -165,9 +165,9 @@ class TelegramApi:
     async def _edit(self, message_id: int, card: Card) -> bool:
         """False where the message is no longer there to be edited."""
 
-        async def send(said: str, mode: ParseMode | None) -> None:
+        async def send(message: str, mode: ParseMode | None) -> None:
             await self._api.edit_message_text(
-                said,
+                message,
                 chat_id=self.chat_id,
                 message_id=message_id,
                 parse_mode=mode,
@@ -188,10 +188,10 @@ class TelegramApi:
     async def _post(
         self, text: TelegramText, *, keyboard: telegram.InlineKeyboardMarkup | None = None, reply_to: int | None = None
     ) -> str:
-        async def send(said: str, mode: ParseMode | None) -> telegram.Message:
+        async def send(message: str, mode: ParseMode | None) -> telegram.Message:
             return await self._api.send_message(
                 self.chat_id,
-                said,
+                message,
                 parse_mode=mode,
                 reply_markup=keyboard,
                 message_thread_id=self._section.topic_id,
@@ -203,8 +203,8 @@ class TelegramApi:
         return f"{self.chat_id}:{posted.message_id}"
 
     async def _flash(self, answer: TelegramReply) -> None:
-        said = flatten(answer.text, FLASH_UNITS)
-        await self._api.answer_callback_query(answer.press_id, said, show_alert=answer.alert)
+        message = flatten(answer.text, FLASH_UNITS)
+        await self._api.answer_callback_query(answer.press_id, message, show_alert=answer.alert)
 
     async def _say(self, answer: TelegramReply) -> None:
         """All of it as plain text, with a plan's buttons."""
@@ -229,8 +229,8 @@ class TelegramApi:
             async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can lose a cancellation.
                 return await work
         except _FAILURES as error:
-            said = str(error).replace(self._token, "[token]").rstrip(".")
-            raise _undelivered(error, said) from None  # The cause may hold the URL.
+            message = str(error).replace(self._token, "[token]").rstrip(".")
+            raise _undelivered(error, message) from None  # The cause may hold the URL.
 
     def _is_safe_to_log(self, record: logging.LogRecord) -> bool:
         return self._token not in record.getMessage()

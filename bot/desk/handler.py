@@ -106,9 +106,9 @@ class RequestHandler:
             self._unit.about = self._tx.incident(number)
             return Permission(verb=verb, target=f"{INCIDENT_PREFIX}{number}")
         if verb in ("yes", "no"):
-            drawn = self._desk.plans.find(str(getattr(args, "handle", "")))
-            own = drawn.requester == self._ask.by.id  # whether their yes counts is the plan's to say
-            return Permission(verb=drawn.verb if own else verb, target=drawn.plan.target)
+            proposal = self._desk.plans.find(str(getattr(args, "handle", "")))
+            own = proposal.requester == self._ask.by.id  # whether their yes counts is the plan's to say
+            return Permission(verb=proposal.verb if own else verb, target=proposal.plan.target)
         if verb in (*OF_OWN_RUNS, "settle"):
             run = self._desk.runs.find(str(getattr(args, "run", "")))
             own = verb != "settle" and run.by == self._ask.by.id  # who may do it may let it stay, and plan its undo

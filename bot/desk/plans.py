@@ -40,38 +40,40 @@ class PlanService:
 
     def approve(self, handle: str, typed: str = "") -> Reply:
         """Count the asker's approval; the last one that is needed lets the plan run."""
-        unit, drawn = self._unit, self.find(handle)
-        tx, ask = unit.tx, unit.request
-        voice = self._rights.linking.identity_of(tx, ask)
+        unit, proposal = self._unit, self.find(handle)
+        tx, request = unit.tx, unit.request
+        identity = self._rights.linking.identity_of(tx, request)
         verdict = approval_facts.review_approvals(
-            self._rights, tx, drawn, self._verbs.action(drawn.verb).risk, unit.outside
+            self._rights, tx, proposal, self._verbs.action(proposal.verb).risk, unit.outside
         )
-        now = approval_facts.approver_state(self._rights, tx, drawn, voice, unit.outside)
-        yeses.check_yes(drawn, voice, now, verdict, human=ask.by.human)
-        plans.check_confirmed_name(drawn, typed)
-        again = yeses.describe_lapses(drawn, verdict)
-        unit.add_written(lapses.write(tx, drawn, verdict, ask, self._breaking.subscriptions))
+        now = approval_facts.approver_state(self._rights, tx, proposal, identity, unit.outside)
+        yeses.check_yes(proposal, identity, now, verdict, human=request.by.human)
+        plans.check_confirmed_name(proposal, typed)
+        again = yeses.describe_lapses(proposal, verdict)
+        unit.add_written(lapses.write(tx, proposal, verdict, request, self._breaking.subscriptions))
         if verdict.stopped is not None:
-            drawn_up.set_state(tx, drawn.handle, plans.State.STOPPED)
+            drawn_up.set_state(tx, proposal.handle, plans.State.STOPPED)
             raise Rejected(again, code=plans.NOT_ALLOWED, status=403)
-        drawn_up.add_approval(tx, drawn.handle, voice)
-        unit.record(Code.APPROVED, f"{ask.by.display_name} says yes to {drawn.command}", run=drawn.handle)
+        drawn_up.add_approval(tx, proposal.handle, identity)
+        unit.record(Code.APPROVED, f"{request.by.display_name} says yes to {proposal.command}", run=proposal.handle)
         missing = verdict.missing - 1
         if missing:
-            said = f"Approved; {missing} more must say `{plans.approve_command(drawn)}`. {again}".rstrip()
-            return Reply(text=said, shared=True)
-        if not drawn_up.set_state(tx, drawn.handle, plans.State.APPROVED):
+            message = f"Approved; {missing} more must say `{plans.approve_command(proposal)}`. {again}".rstrip()
+            return Reply(text=message, shared=True)
+        if not drawn_up.set_state(tx, proposal.handle, plans.State.APPROVED):
             raise Rejected(
-                f"Plan {drawn.short_handle} was taken up a moment ago. Nothing more was done.", code="plan_used"
+                f"Plan {proposal.short_handle} was taken up a moment ago. Nothing more was done.", code="plan_used"
             )
-        asker = self._rights.person(tx, drawn.requester) or Principal(id=drawn.requester)
-        unit.after = RunStep(proposal=drawn, requester=asker, decision=verdict.decision, outside=unit.outside)
+        asker = self._rights.person(tx, proposal.requester) or Principal(id=proposal.requester)
+        unit.after = RunStep(proposal=proposal, requester=asker, decision=verdict.decision, outside=unit.outside)
         return Reply(text="Running.")
 
     def reject(self, handle: str) -> Reply:
-        unit, drawn = self._unit, self.find(handle)
-        plans.check_open(drawn, unit.tx.now)
-        drawn_up.set_state(unit.tx, drawn.handle, plans.State.DROPPED)
-        unit.record(Code.NOT_APPROVED, f"{unit.request.by.display_name} says no to {drawn.command}", run=drawn.handle)
-        said = f"Plan {drawn.short_handle} is dropped: {drawn.command}. Nothing was done."
-        return Reply(text=said, shared=True, plan_closed=True)
+        unit, proposal = self._unit, self.find(handle)
+        plans.check_open(proposal, unit.tx.now)
+        drawn_up.set_state(unit.tx, proposal.handle, plans.State.DROPPED)
+        unit.record(
+            Code.NOT_APPROVED, f"{unit.request.by.display_name} says no to {proposal.command}", run=proposal.handle
+        )
+        message = f"Plan {proposal.short_handle} is dropped: {proposal.command}. Nothing was done."
+        return Reply(text=message, shared=True, plan_closed=True)

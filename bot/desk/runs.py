@@ -43,8 +43,8 @@ class RunService:
         run = self.find(run_id)
         now = standing.of_run(self._tx.sql, run)
         if not now.can_undo:
-            why = "it knows no way back" if now.state in (RunState.DONE, RunState.DEGRADED) else _how(now)
-            raise Rejected(f"Run {now.short_id} cannot be undone: {why}. Nothing was done.", code="no_undo")
+            reason = "it knows no way back" if now.state in (RunState.DONE, RunState.DEGRADED) else _how(now)
+            raise Rejected(f"Run {now.short_id} cannot be undone: {reason}. Nothing was done.", code="no_undo")
         self._unit.after = UndoStep(run=run)
         return Reply(text="Looking.")
 
@@ -52,24 +52,24 @@ class RunService:
         run = self.find(run_id)
         now = standing.of_run(self._tx.sql, run)
         if now.state in (RunState.UNDONE, RunState.UNDOING):
-            said = f"Run {now.short_id} cannot be kept: {_how(now)}. Nothing was done."
-            raise Rejected(said, code="nothing_to_keep", status=409)
+            message = f"Run {now.short_id} cannot be kept: {_how(now)}. Nothing was done."
+            raise Rejected(message, code="nothing_to_keep", status=409)
         if not ran.cancel_revert(self._tx, run):
-            said = f"Run {run.id[: plans.SHOWN]} does not end by itself. Nothing was done."
-            raise Rejected(said, code="nothing_to_keep", status=409)
+            message = f"Run {run.id[: plans.SHOWN]} does not end by itself. Nothing was done."
+            raise Rejected(message, code="nothing_to_keep", status=409)
         return Reply(text=f"Run {run.id[: plans.SHOWN]} stays as it is; `undo {run.id[: plans.SHOWN]}` undoes it.")
 
     def record_result(self, run_id: str, ended: str, reason: str) -> Reply:
         run, by = self.find(run_id), self._unit.request.by
         if not ran.settle(self._tx, run, Result(ended), f"{by.display_name}: {reason}"):
             now = standing.of_run(self._tx.sql, run)
-            said = f"Run {now.short_id} is {now.state}, not unknown. Nothing was done."
-            raise Rejected(said, code="settled", status=409)
-        drawn = ran.plan_of_run(self._tx.sql, run)
-        incident = self._tx.incident(drawn.incident_id) if drawn.incident_id else None
+            message = f"Run {now.short_id} is {now.state}, not unknown. Nothing was done."
+            raise Rejected(message, code="settled", status=409)
+        proposal = ran.plan_of_run(self._tx.sql, run)
+        incident = self._tx.incident(proposal.incident_id) if proposal.incident_id else None
         if incident is not None:
-            said = f"{by.display_name}: {drawn.command}: {ended}. {reason}"
-            self._incidents.report_action(incident, said, done=ended == Result.DONE)
+            message = f"{by.display_name}: {proposal.command}: {ended}. {reason}"
+            self._incidents.report_action(incident, message, done=ended == Result.DONE)
         return Reply(text=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
 
 

@@ -40,20 +40,20 @@ class UnitOfWork:
         self, code: Code, message: str, decision: Decision | None = None, *, run: str = "", target: str = ""
     ) -> None:
         """Write one audit entry about this request, in its transaction."""
-        ask = self.request
+        request = self.request
         rule = glass.grounds(decision.rule, glass=decision.break_glass) if decision else ""
-        more = {"words": without_code(ask.text)} | ({"rule": rule} if rule else {})
+        more = {"words": without_code(request.text)} | ({"rule": rule} if rule else {})
         entry = AuditEntry(
             code=code,
-            by=ask.by.id or f"{ask.channel}:{ask.account}",
+            by=request.by.id or f"{request.channel}:{request.account}",
             message=message,
             run=run,
             verb=self.verb,
             target=target,
-            channel=ask.channel,
-            account=ask.account,
-            idempotency_key=ask.idempotency_key,
-            incident_id=self.about.id if self.about else ask.incident_id,
+            channel=request.channel,
+            account=request.account,
+            idempotency_key=request.idempotency_key,
+            incident_id=self.about.id if self.about else request.incident_id,
             details=more,
         )
         ledger.append(self.tx, [entry])

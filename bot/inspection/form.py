@@ -60,8 +60,8 @@ def columns_of(body: bytes) -> Columns | None:
     if more != b"{}" and not _ordered(more, escaped=escaped):
         return None
     number = None if incident == b"null" else int(incident)
-    said = (micros, code, run, number, by, verb, target, place, uid)
-    return _unescaped(said) if escaped else said
+    message = (micros, code, run, number, by, verb, target, place, uid)
+    return _unescaped(message) if escaped else message
 
 
 @lru_cache(maxsize=4096)

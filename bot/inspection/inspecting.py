@@ -94,8 +94,8 @@ class _Walk:
         self._judge_unsigned(until)
         self._judge_unended(until)
         self._judge_repeated()
-        for said in self._evidence.problem:
-            self._report.add(LogFault.ALTERED, said)
+        for message in self._evidence.problem:
+            self._report.add(LogFault.ALTERED, message)
         if not self._next:
             self._report.add(LogFault.FLAGGED, "the log is empty")
         self._report.sealed = self._next if self._whole else self._report.sealed
@@ -113,19 +113,23 @@ class _Walk:
             if pos != self._next:
                 self._doubt_place(pos)
             self._next = pos + 1
-            said = columns_of(body) if type(body) is bytes else None
-            if said is None or sha256(b"\x00" + body).digest() != leaf or (said != row[SEAL:] and len(row) > SEAL):
-                said = self._doubt(row, said)
+            message = columns_of(body) if type(body) is bytes else None
+            if (
+                message is None
+                or sha256(b"\x00" + body).digest() != leaf
+                or (message != row[SEAL:] and len(row) > SEAL)
+            ):
+                message = self._doubt(row, message)
             if self._whole:
                 add(leaf)
-            if said is None:
+            if message is None:
                 continue
-            note_uid(key_of(said[UID]))
-            if said[CODE] in OF_ITSELF:
-                self._note_own(said[CODE], row)
-            if said[CODE] in OF_RUNS:
-                self._runs.note(said[CODE], said[RUN], (pos, said[AT]))
-            at = said[AT]
+            note_uid(key_of(message[UID]))
+            if message[CODE] in OF_ITSELF:
+                self._note_own(message[CODE], row)
+            if message[CODE] in OF_RUNS:
+                self._runs.note(message[CODE], message[RUN], (pos, message[AT]))
+            at = message[AT]
             if self._unsigned is None or at < self._last - OUT_OF_ORDER:
                 self._note_time(at, pos)
             self._last = at
@@ -218,28 +222,28 @@ class _Walk:
         outcomes = []  # behind every intent: their ids need not be in the order of their commits
         for row in chain.from_iterable(self._evidence.unsealed()):
             self._report.unsealed += 1
-            said = self._waits(row)
-            if said is None:
+            message = self._waits(row)
+            if message is None:
                 continue
-            if said[CODE] == INTENT:
-                self._runs.note(said[CODE], said[RUN], (None, said[AT]))
-            elif said[CODE] in OUTCOMES:
-                outcomes.append(said)
-            if said[AT] < now - _micros(SEALED_WITHIN):
-                self._report.add(LogFault.UNSEALED, f"entry {row[2]} of {time_of(said[AT])} has no place in the log")
-        for said in outcomes:
-            self._runs.note(said[CODE], said[RUN], (None, said[AT]))
+            if message[CODE] == INTENT:
+                self._runs.note(message[CODE], message[RUN], (None, message[AT]))
+            elif message[CODE] in OUTCOMES:
+                outcomes.append(message)
+            if message[AT] < now - _micros(SEALED_WITHIN):
+                self._report.add(LogFault.UNSEALED, f"entry {row[2]} of {time_of(message[AT])} has no place in the log")
+        for message in outcomes:
+            self._runs.note(message[CODE], message[RUN], (None, message[AT]))
 
     def _waits(self, row: Row) -> Columns | None:
         """What an entry says that is not sealed yet; None where it cannot be read."""
-        said = columns_of(row[3]) if type(row[3]) is bytes else None
-        if said is None:
+        message = columns_of(row[3]) if type(row[3]) is bytes else None
+        if message is None:
             self._report.add(LogFault.ALTERED, f"entry {row[2]}, not sealed yet, is not of the form of an entry")
             return None
-        if said != row[SEAL:] and len(row) > SEAL:
-            self._tell_columns(row, said)
-        self._uids.add(key_of(said[UID]))
-        return said
+        if message != row[SEAL:] and len(row) > SEAL:
+            self._tell_columns(row, message)
+        self._uids.add(key_of(message[UID]))
+        return message
 
     def _judge_unsigned(self, now: int) -> None:
         if self._report.counts[LogFault.UNSIGNED]:
@@ -252,8 +256,8 @@ class _Walk:
             )
 
     def _judge_unended(self, now: int) -> None:
-        for pos, said in self._runs.unfinished(now - _micros(ENDED_WITHIN)):
-            self._report.add(LogFault.UNENDED, said, pos=pos)
+        for pos, message in self._runs.unfinished(now - _micros(ENDED_WITHIN)):
+            self._report.add(LogFault.UNENDED, message, pos=pos)
 
     def _judge_repeated(self) -> None:
         repeated = self._uids.repeated()
@@ -262,13 +266,13 @@ class _Walk:
         seen: dict[bytes, int] = {}
         for rows in self._everything():
             for row in rows:
-                said = columns_of(row[3]) if type(row[3]) is bytes else None
-                if said is None or key_of(said[UID]) not in repeated:
+                message = columns_of(row[3]) if type(row[3]) is bytes else None
+                if message is None or key_of(message[UID]) not in repeated:
                     continue
-                if said[UID] in seen:
-                    first = f"entry {seen[said[UID]]} has the uid of entry {row[2]}, {said[UID].decode()}"
+                if message[UID] in seen:
+                    first = f"entry {seen[message[UID]]} has the uid of entry {row[2]}, {message[UID].decode()}"
                     self._report.add(LogFault.ALTERED, first, pos=row[0])
-                seen.setdefault(said[UID], row[2])
+                seen.setdefault(message[UID], row[2])
 
     def _everything(self) -> Iterator[Sequence[Row]]:
         yield from self._evidence.sealed()

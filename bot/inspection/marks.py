@@ -133,16 +133,16 @@ class SignedRoots:
                     self._judge_signature(mark)
                     if self._owned_up(mark):
                         continue
-                    said = f"{mark.where} saw {mark.size} entries, {size} are there"
-                    self._report.add(LogFault.TRUNCATED, said, pos=size)
+                    message = f"{mark.where} saw {mark.size} entries, {size} are there"
+                    self._report.add(LogFault.TRUNCATED, message, pos=size)
                 case AnchorRow():
-                    said = f"an anchor in {mark.sink!a} was made of {mark.size} entries, {size} are there"
-                    self._report.add(LogFault.TRUNCATED, said, pos=size)
+                    message = f"an anchor in {mark.sink!a} was made of {mark.size} entries, {size} are there"
+                    self._report.add(LogFault.TRUNCATED, message, pos=size)
         if self._unproved:
             self._report.add(LogFault.FLAGGED, f"{self._unproved} roots lie behind the gap and could not be recomputed")
         if self._before:
-            said = "anchors are of what was pruned: hold them against what was kept of it"
-            self._report.add(LogFault.FLAGGED, f"{self._before} {said}")
+            message = "anchors are of what was pruned: hold them against what was kept of it"
+            self._report.add(LogFault.FLAGGED, f"{self._before} {message}")
 
     def _judge_doubted(self) -> None:
         for one in self._doubted:
@@ -205,8 +205,8 @@ class SignedRoots:
         )
         wrong = [one for one in columns if one[1] != one[2]]
         for name, expected, found in wrong:
-            said = f"column {name} of {where} is not what was signed"
-            self._report.add(LogFault.ALTERED, said, expected=str(expected), found=ascii(found))
+            message = f"column {name} of {where} is not what was signed"
+            self._report.add(LogFault.ALTERED, message, expected=str(expected), found=ascii(found))
         if not wrong:
             self._report.signed, self._report.signed_at = note.size, note.at
         return not wrong
@@ -214,8 +214,8 @@ class SignedRoots:
     def _frontier(self, row: CheckpointRow, tree: MerkleTree, where: str) -> bool:
         if row.frontier == tree.frontier():
             return True
-        said = f"column frontier of {where} is not that of the log"
-        self._report.add(LogFault.ALTERED, said, expected=tree.frontier().hex(), found=row.frontier.hex())
+        message = f"column frontier of {where} is not that of the log"
+        self._report.add(LogFault.ALTERED, message, expected=tree.frontier().hex(), found=row.frontier.hex())
         return False
 
     def _judge_anchor(self, anchor: FoundAnchor, tree: MerkleTree | None) -> None:
@@ -246,8 +246,8 @@ class SignedRoots:
     def _judge_anchored(self, row: AnchorRow) -> None:
         """A row only points to an anchor; but what was anchored had been signed first."""
         if row.size != self._row:
-            said = f"an anchor in {row.sink!a} was made of {row.size} entries, and that checkpoint is gone"
-            self._report.add(LogFault.MISSING, said)
+            message = f"an anchor in {row.sink!a} was made of {row.size} entries, and that checkpoint is gone"
+            self._report.add(LogFault.MISSING, message)
 
     def _believes(self, note: SignedNote, key: VerifierKey | None, where: str) -> bool:
         if key is None:
@@ -255,8 +255,8 @@ class SignedRoots:
             return False
         self._origin = self._origin or note.origin
         if note.origin != self._origin:
-            said = f"{where} is of another log"
-            self._report.add(LogFault.ALTERED, said, expected=ascii(self._origin), found=ascii(note.origin))
+            message = f"{where} is of another log"
+            self._report.add(LogFault.ALTERED, message, expected=ascii(self._origin), found=ascii(note.origin))
             return False
         return True
 
@@ -271,9 +271,9 @@ class SignedRoots:
         self._wrong_roots += 1
         if self._wrong_roots > 1:
             return  # every later one is wrong as well
-        said = f"{where}, is not the root of what stands there; the first difference is between here and {tree.size}"
+        message = f"{where}, is not the root of what stands there; the first difference is between here and {tree.size}"
         self._report.add(
-            LogFault.ALTERED, said, pos=proved, expected=self.spelled(root), found=self.spelled(tree.root())
+            LogFault.ALTERED, message, pos=proved, expected=self.spelled(root), found=self.spelled(tree.root())
         )
 
 

@@ -62,8 +62,8 @@ class SignedNote:
     @property
     def at(self) -> str:
         """When, as the extension line `at TIME` has it; "" where there is none."""
-        said = [line.removeprefix("at ") for line in self.extensions if line.startswith("at ")]
-        return said[0] if len(said) == 1 else ""
+        message = [line.removeprefix("at ") for line in self.extensions if line.startswith("at ")]
+        return message[0] if len(message) == 1 else ""
 
 
 def key_of(text: str) -> VerifierKey:

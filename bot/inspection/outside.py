@@ -64,17 +64,17 @@ def external_anchors(named: Sequence[Path], file: str | None, others: Sequence[s
 
 def check_anchors(outside: ExternalAnchors, log: LogReader, report: VerificationReport, now: datetime) -> None:
     """Tell what could not be read, as far as no write of the bot's own that ended in its midst explains it."""
-    for said in outside.problem:
-        report.add(LogFault.UNANCHORED, said)
-    for said in outside.unreadable:
-        report.add(LogFault.FLAGGED, said)
+    for message in outside.problem:
+        report.add(LogFault.UNANCHORED, message)
+    for message in outside.unreadable:
+        report.add(LogFault.FLAGGED, message)
     checkpoints = list(log.checkpoints()) if outside.damaged or outside.readable is not None else []
     for one in outside.damaged:
         torn = _torn(one, checkpoints, log.start())
-        said = (
+        message = (
             "is not whole: a write ended in its midst" if torn else "is damaged, and no write of the bot's explains it"
         )
-        report.add(LogFault.FLAGGED if torn else LogFault.UNANCHORED, f"{one.where} {said}")
+        report.add(LogFault.FLAGGED if torn else LogFault.UNANCHORED, f"{one.where} {message}")
     if outside.readable is not None:
         _judge_reached(outside.readable, checkpoints, log, report, now)
 
@@ -109,14 +109,16 @@ def _judge_reached(
 ) -> None:
     put = max((one.size for one in log.anchored() if one.sink == _SINK), default=0)
     if put > reached:
-        said = f"audit.anchors.file ends with {reached} entries, and {put} were put there: its end is missing"
-        report.add(LogFault.UNANCHORED, said)
+        message = f"audit.anchors.file ends with {reached} entries, and {put} were put there: its end is missing"
+        report.add(LogFault.UNANCHORED, message)
         return
     before = (now - ANCHORED_WITHIN - _EPOCH) // timedelta(microseconds=1)
     signed = max((one.size for one in checkpoints if one.at <= before), default=0)
     if signed > reached:
-        said = f"audit.anchors.file ends with {reached} entries, and {signed} were signed {_minutes()} ago or earlier"
-        report.add(LogFault.UNANCHORED, f"{said}: nothing would show that those behind were cut off")
+        message = (
+            f"audit.anchors.file ends with {reached} entries, and {signed} were signed {_minutes()} ago or earlier"
+        )
+        report.add(LogFault.UNANCHORED, f"{message}: nothing would show that those behind were cut off")
 
 
 def _minutes() -> str:

@@ -56,8 +56,8 @@ class LogStart:
                 report.pruned = self._start
                 report.add(LogFault.FLAGGED, f"the first {self._start} entries are not here: {one.message}")
                 return
-        said = f"nothing stands at 0 to {self._start - 1}, and no signed entry says that it was pruned"
-        report.add(LogFault.MISSING, said, pos=0)
+        message = f"nothing stands at 0 to {self._start - 1}, and no signed entry says that it was pruned"
+        report.add(LogFault.MISSING, message, pos=0)
 
 
 def pruned_part(body: bytes) -> PrunedPart | None:
@@ -67,8 +67,8 @@ def pruned_part(body: bytes) -> PrunedPart | None:
     if size is None:
         return None
     kept = f"kept in {told['more'].get('file', '')!a}, sha256 {told['more'].get('sha256', '')!a}"
-    said = f"pruned by {told['by']!a} at {told['at']}, {kept}"
-    return PrunedPart(size=size, root=str(told["more"].get("root")), message=said)
+    message = f"pruned by {told['by']!a} at {told['at']}, {kept}"
+    return PrunedPart(size=size, root=str(told["more"].get("root")), message=message)
 
 
 def root_behind(tree: MerkleTree, rows: Iterable[Iterable[Row]]) -> tuple[int, bytes]:

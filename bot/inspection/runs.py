@@ -33,8 +33,8 @@ class UnfinishedRuns:
         """Those that were written before then: position, and what is to be said of it."""
         for run, (pos, at) in self._open.items():
             if at < before:
-                said = f"run {run.decode()} was to begin at {time_of(at)}, and nothing tells how it ended"
-                yield pos, said
+                message = f"run {run.decode()} was to begin at {time_of(at)}, and nothing tells how it ended"
+                yield pos, message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,18 +133,18 @@ def read_block(log: LogReader, first: int, length: int) -> LogBlock | None:
     place, last = first, 0
     for row in chain.from_iterable(log.sealed(LogRange(first=first, end=first + length))):
         leaf, body = row[1], row[3]
-        said = columns_of(body) if type(body) is bytes else None
-        if row[0] != place or said is None or said != row[SEAL:] or sha256(b"\x00" + body).digest() != leaf:
+        message = columns_of(body) if type(body) is bytes else None
+        if row[0] != place or message is None or message != row[SEAL:] or sha256(b"\x00" + body).digest() != leaf:
             return None
-        at = said[AT]
-        if at < last - OUT_OF_ORDER or said[CODE] in OF_ITSELF:
+        at = message[AT]
+        if at < last - OUT_OF_ORDER or message[CODE] in OF_ITSELF:
             return None
         place, last = place + 1, at
         leaves.append(leaf)
-        uids.append(key_of(said[UID]))
+        uids.append(key_of(message[UID]))
         times.append(at)
-        if said[CODE] in OF_RUNS:
-            runs.append((row[0], said[CODE], said[RUN], at))
+        if message[CODE] in OF_RUNS:
+            runs.append((row[0], message[CODE], message[RUN], at))
     if len(leaves) != length:
         return None
     return LogBlock(first=first, block=LeafBlock(b"".join(leaves)), uids=uids, times=times, runs=runs)

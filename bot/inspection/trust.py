@@ -113,9 +113,9 @@ def may_hand_over(note: bytes) -> bool:
 
 def handover_of(note: SignedNote) -> Handover | None:
     """What it says of a change of keys, None where that is nothing; its signatures are not looked at."""
-    said = [line.partition(" ") for line in note.extensions]
-    old = [rest for word, _, rest in said if word == "from"]
-    new = [rest for word, _, rest in said if word == "to"]
+    message = [line.partition(" ") for line in note.extensions]
+    old = [rest for word, _, rest in message if word == "from"]
+    new = [rest for word, _, rest in message if word == "to"]
     if len(old) != 1 or len(new) != 1:
         return None
     try:

@@ -77,8 +77,8 @@ def read_exactly(body: bytes, now: datetime) -> AlertBatch:
     """The exact reader: every answer of the bad-input table. Raises `Rejected`."""
     payload = decode(body)
     if payload.get("version") != "4":
-        said = 'Only payload version "4" is understood. Nothing was stored as an alert. Update the Alertmanager.'
-        raise Rejected(said, code="unsupported_version", status=422)
+        message = 'Only payload version "4" is understood. Nothing was stored as an alert. Update the Alertmanager.'
+        raise Rejected(message, code="unsupported_version", status=422)
     raws = alert_list(payload)
     mend = Repair()
     group = _group_of(payload, mend)
@@ -86,8 +86,8 @@ def read_exactly(body: bytes, now: datetime) -> AlertBatch:
     alerts = tuple(one for one in read if isinstance(one, Alert))
     faults = [one for one in read if isinstance(one, _Fault)]
     if faults and not alerts:
-        said = f"{faults[0].path}: {faults[0].said} Nothing was stored as an alert."
-        raise Rejected(said, code=faults[0].code, status=422)
+        message = f"{faults[0].path}: {faults[0].said} Nothing was stored as an alert."
+        raise Rejected(message, code=faults[0].code, status=422)
     if not alerts:
         mend.record("no_alerts")
     return AlertBatch(

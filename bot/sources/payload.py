@@ -49,12 +49,12 @@ def decode(body: bytes) -> dict[str, object]:
     if not body.strip():
         raise Rejected("The body is empty. Nothing was stored. Send one JSON object.", code="empty_body")
     if body.count(b"{") + body.count(b"[") > MOST_PARTS:
-        said = f"The limit is {MOST_PARTS} objects and lists. Nothing was stored as an alert. Set max_alerts."
-        raise Rejected(said, code="too_many", status=413)
+        message = f"The limit is {MOST_PARTS} objects and lists. Nothing was stored as an alert. Set max_alerts."
+        raise Rejected(message, code="too_many", status=413)
     value = _parse(_text_of(body))
     if not isinstance(value, dict):
-        said = "The body is not a JSON object. Nothing was stored as an alert. Send one JSON object."
-        raise Rejected(said, code="not_an_object", status=422)
+        message = "The body is not a JSON object. Nothing was stored as an alert. Send one JSON object."
+        raise Rejected(message, code="not_an_object", status=422)
     _check_depth(value, MOST_DEPTH)
     return value
 
@@ -63,11 +63,11 @@ def alert_list(payload: Mapping[str, object]) -> list[object]:
     """The alerts of a payload, unread. Raises `Rejected`."""
     raws = payload.get("alerts")
     if not isinstance(raws, list):
-        said = "alerts: must be a list. Nothing was stored as an alert."
-        raise Rejected(said, code="bad_alerts", status=422)
+        message = "alerts: must be a list. Nothing was stored as an alert."
+        raise Rejected(message, code="bad_alerts", status=422)
     if len(raws) > MOST_ALERTS:
-        said = f"The limit is {MOST_ALERTS} alerts. Nothing was stored as an alert. Set max_alerts."
-        raise Rejected(said, code="too_many", status=413)
+        message = f"The limit is {MOST_ALERTS} alerts. Nothing was stored as an alert. Set max_alerts."
+        raise Rejected(message, code="too_many", status=413)
     return raws
 
 
@@ -198,8 +198,8 @@ def _text_of(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        said = f"The body is not UTF-8: bad byte at offset {error.start}. Send UTF-8."
-        raise Rejected(said, code="bad_encoding") from None
+        message = f"The body is not UTF-8: bad byte at offset {error.start}. Send UTF-8."
+        raise Rejected(message, code="bad_encoding") from None
 
 
 def _parse(text: str) -> object:
@@ -213,8 +213,8 @@ def _parse(text: str) -> object:
         )
     except json.JSONDecodeError as error:
         at = len(text[: error.pos].encode())
-        said = f"The body is not JSON: {error.msg} at offset {at}. Nothing was stored as an alert."
-        raise Rejected(said, code="bad_json") from None
+        message = f"The body is not JSON: {error.msg} at offset {at}. Nothing was stored as an alert."
+        raise Rejected(message, code="bad_json") from None
     except RecursionError:
         raise _too_deep() from None
 
@@ -222,8 +222,8 @@ def _parse(text: str) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        said = "An object has the same key twice, and which one counts is anybody's guess. Send each key once."
-        raise Rejected(said, code="duplicate_key")
+        message = "An object has the same key twice, and which one counts is anybody's guess. Send each key once."
+        raise Rejected(message, code="duplicate_key")
     return value
 
 
@@ -241,8 +241,8 @@ def _finite(text: str) -> float:
 
 
 def _refuse_number(_: str) -> NoReturn:
-    said = f"The body holds a number that cannot be kept (NaN, infinite, or over {MOST_DIGITS} digits)."
-    raise Rejected(said, code="bad_number")
+    message = f"The body holds a number that cannot be kept (NaN, infinite, or over {MOST_DIGITS} digits)."
+    raise Rejected(message, code="bad_number")
 
 
 def _check_depth(value: object, left: int) -> None:

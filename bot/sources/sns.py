@@ -103,8 +103,8 @@ class SnsSource:
         )
 
     def _severity_of(self, letter: SnsMessage, name: str) -> Severity | None:
-        said = f"{place_of(letter.topic)[2]}/{name}"
-        return next((severity for glob, severity in self._severity.items() if fnmatchcase(said, glob)), None)
+        message = f"{place_of(letter.topic)[2]}/{name}"
+        return next((severity for glob, severity in self._severity.items() if fnmatchcase(message, glob)), None)
 
     def _changed_at(self, told: _Told, letter: SnsMessage, mend: Repair) -> datetime:
         """The signed time of the message in place of one that cannot be right: repeats must find the same."""
@@ -146,7 +146,7 @@ def _from_stranger(letter: SnsMessage, body: bytes) -> AlertBatch:
     region, account, topic = place_of(letter.topic)
     labels = {"alertname": "SnsNotListed", "severity": "warning", "topic": topic, "region": region, "account": account}
     shown = mend.text(letter.topic, MOST_NOTE, "notes_cut")
-    said = "It is not under sources.sns.topics, so it was not confirmed and sends nothing"
+    message = "It is not under sources.sns.topics, so it was not confirmed and sends nothing"
     alert = Alert(
         source=NAME,
         group=STRANGERS,
@@ -155,12 +155,12 @@ def _from_stranger(letter: SnsMessage, body: bytes) -> AlertBatch:
         labels=mend.labels(_given(labels)),
         annotations={
             "summary": f"{shown} asks to send alerts here",
-            "description": f"{said}. If it is yours: list it, restart, and subscribe it again. The request is kept.",
+            "description": f"{message}. If it is yours: list it, restart, and subscribe it again. The request is kept.",
         },
         starts_at=letter.sent_at,
         sent_once=True,
     )
-    kept = (_NOT_LISTED, f"{shown}: {said}")
+    kept = (_NOT_LISTED, f"{shown}: {message}")
     return AlertBatch(source=NAME, group=STRANGERS, alerts=(alert,), body=body, keep_reason=kept)
 
 

@@ -83,17 +83,19 @@ def parse_message(body: bytes) -> SnsMessage:
 def check_message(letter: SnsMessage, topics: Collection[str], now: datetime) -> None:
     """What needs no key to be seen. Raises `Rejected` (403): no key is to be asked for, and nothing is to be kept."""
     if letter.version != "2":
-        said = "Only SignatureVersion 2 (SHA-256) is believed. Nothing was stored."
-        raise _refused(f"{said} Set the topic's attribute SignatureVersion to 2.", "old_signature")
+        message = "Only SignatureVersion 2 (SHA-256) is believed. Nothing was stored."
+        raise _refused(f"{message} Set the topic's attribute SignatureVersion to 2.", "old_signature")
     if not _CERTIFICATE.fullmatch(letter.certificate):
-        said = "SigningCertURL is not an address of Amazon SNS. Nothing was fetched from there, and nothing was stored."
-        raise _refused(said, "foreign_certificate")
+        message = (
+            "SigningCertURL is not an address of Amazon SNS. Nothing was fetched from there, and nothing was stored."
+        )
+        raise _refused(message, "foreign_certificate")
     if letter.topic not in topics and letter.kind != SUBSCRIBE:
-        said = "This topic may not send alerts. Nothing was stored. List its ARN under sources.sns.topics."
-        raise _refused(said, "topic_not_listed")
+        message = "This topic may not send alerts. Nothing was stored. List its ARN under sources.sns.topics."
+        raise _refused(message, "topic_not_listed")
     if not -AHEAD <= now - letter.sent_at <= OLDEST:
-        said = "Timestamp is too long ago, or ahead: SNS repeats a message for an hour at most. Nothing was stored."
-        raise _refused(f"{said} Is the clock of the bot's machine right?", "stale")
+        message = "Timestamp is too long ago, or ahead: SNS repeats a message for an hour at most. Nothing was stored."
+        raise _refused(f"{message} Is the clock of the bot's machine right?", "stale")
 
 
 def place_of(topic: str) -> tuple[str, str, str]:

@@ -21,7 +21,8 @@ _SELECT_PLAN = f"SELECT {', '.join(f'p.{name}' for name in _PLAN)} FROM plan AS 
 
 def put_plan(tx: Tx, proposal: Proposal, body: bytes) -> None:
     row = (
-        proposal.handle, proposal.verb, proposal.command, proposal.requester, proposal.channel, proposal.incident_id, micros(proposal.at), proposal.approvals_needed,
+        proposal.handle, proposal.verb, proposal.command, proposal.requester, proposal.channel,
+        proposal.incident_id, micros(proposal.at), proposal.approvals_needed,
         str(proposal.state), body, proposal.digest, proposal.undo_of, proposal.thread,
         proposal.account, _written(proposal.accounts), micros(tx.now) if proposal.state is State.APPROVED else None,
     )  # fmt: skip

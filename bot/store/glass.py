@@ -25,11 +25,11 @@ def next_id(tx: Tx) -> int:
     return (last or 0) + 1
 
 
-def put(tx: Tx, broken: BreakGlassUse) -> None:
+def put(tx: Tx, use: BreakGlassUse) -> None:
     row = (
-        broken.id, broken.person, broken.reason, micros(broken.opened_at), micros(broken.until), broken.incident_id,
-        micros_or_none(broken.closed_at), broken.reviewed_by, micros_or_none(broken.reviewed_at), broken.review,
-        broken.channel, broken.account,
+        use.id, use.person, use.reason, micros(use.opened_at), micros(use.until), use.incident_id,
+        micros_or_none(use.closed_at), use.reviewed_by, micros_or_none(use.reviewed_at), use.review,
+        use.channel, use.account,
     )  # fmt: skip
     tx.sql.insert("glass", _GLASS, [row])
 
@@ -65,20 +65,20 @@ def expired(tx: Tx) -> list[BreakGlassUse]:
     return [_broken(row) for row in rows]
 
 
-def close(tx: Tx, broken: BreakGlassUse) -> bool:
+def close(tx: Tx, use: BreakGlassUse) -> bool:
     """It counts no longer. False: it was closed before."""
     now = micros(tx.now)
-    return tx.sql.run("UPDATE glass SET closed_at = ? WHERE id = ? AND closed_at IS NULL", now, broken.id) == 1
+    return tx.sql.run("UPDATE glass SET closed_at = ? WHERE id = ? AND closed_at IS NULL", now, use.id) == 1
 
 
-def review(tx: Tx, broken: BreakGlassUse, by: str, text: str) -> None:
+def review(tx: Tx, use: BreakGlassUse, by: str, text: str) -> None:
     """Looked at, once."""
     tx.sql.run(
         "UPDATE glass SET reviewed_by = ?, reviewed_at = ?, review = ? WHERE id = ? AND reviewed_at IS NULL",
         by,
         micros(tx.now),
         text,
-        broken.id,
+        use.id,
     )
 
 

@@ -104,7 +104,9 @@ def claim_messages(tx: Tx, lease: timedelta) -> list[AccountMessage]:
     """Words that are due; nobody else is given them within the lease."""
     claimed = "UPDATE link_code SET word_due_at = ? WHERE word_due_at <= ? RETURNING hash, place, account, word"
     rows = tx.sql.rows(claimed, micros(tx.now + lease), micros(tx.now))
-    return [AccountMessage(id=code, channel=place, account=account, text=said) for code, place, account, said in rows]
+    return [
+        AccountMessage(id=code, channel=place, account=account, text=message) for code, place, account, message in rows
+    ]
 
 
 def mark_notified(tx: Tx, message: AccountMessage) -> None:

@@ -20,7 +20,7 @@ def enqueue(tx: Tx, account: Account, text: str) -> None:
 def take_messages(tx: Tx, account: Account) -> list[str]:
     """What is still to be told to that account; it is not told again."""
     at = "FROM notice WHERE place = ? AND account = ?"
-    words = [str(said) for (said,) in tx.sql.rows(f"SELECT said {at} ORDER BY at, id", *account)]
+    words = [str(message) for (message,) in tx.sql.rows(f"SELECT said {at} ORDER BY at, id", *account)]
     if words:
         tx.sql.run(f"DELETE {at}", *account)
     return words
@@ -35,7 +35,9 @@ def claim_messages(tx: Tx, lease: timedelta) -> list[AccountMessage]:
     """Those that are due; nobody else is given them within the lease."""
     claimed = "UPDATE notice SET due_at = ? WHERE due_at <= ? RETURNING id, place, account, said"
     rows = tx.sql.rows(claimed, micros(tx.now + lease), micros(tx.now))
-    return [AccountMessage(id=code, channel=place, account=account, text=said) for code, place, account, said in rows]
+    return [
+        AccountMessage(id=code, channel=place, account=account, text=message) for code, place, account, message in rows
+    ]
 
 
 def mark_notified(tx: Tx, message: AccountMessage) -> None:

@@ -85,7 +85,8 @@ def holder(sql: Sql, target: str) -> Run | None:
 def put_run(tx: Tx, run: Run) -> None:
     row = (
         run.id, run.handle, run.by, run.target, run.state, run.token, micros(run.lease_until), micros(run.began_at),
-        micros_or_none(run.ended_at), run.message, run.undo, json.dumps(dict(run.expected_state)), micros_or_none(run.revert_at),
+        micros_or_none(run.ended_at), run.message, run.undo, json.dumps(dict(run.expected_state)),
+        micros_or_none(run.revert_at),
         micros_or_none(run.check_at), micros_or_none(run.check_until), run.rule, run.break_glass_id,
         run.degraded, json.dumps(dict(run.notes)), micros_or_none(run.watch_until), run.watches, None,
     )  # fmt: skip

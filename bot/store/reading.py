@@ -137,13 +137,13 @@ class Reader:
 
 def event_of(row: Row) -> Event:
     """From (id, incident_id, at, what, by, said, via)."""
-    _, incident_id, at, what, by, said, via = row
+    _, incident_id, at, what, by, message, via = row
     return Event(
         incident_id=incident_id,
         at=moment(at),
         type=EventType(str(what)),
         by=str(by),
-        text=str(said),
+        text=str(message),
         via=str(via),
     )
 

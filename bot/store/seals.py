@@ -174,8 +174,8 @@ def seal(tx: Tx, found: Sequence[UnsealedEntry]) -> Sealed:
 
 
 def _went_back(one: UnsealedEntry, before: datetime) -> AuditEntry:
-    said = f"The clock went back by {(before - one.at).total_seconds():.3f} s before entry {one.uid}."
-    return AuditEntry(code=Code.CLOCK_WENT_BACK, by="bot", message=said)
+    message = f"The clock went back by {(before - one.at).total_seconds():.3f} s before entry {one.uid}."
+    return AuditEntry(code=Code.CLOCK_WENT_BACK, by="bot", message=message)
 
 
 def size(sql: Sql) -> int:

@@ -17,24 +17,24 @@ _DEPTH = 20
 
 
 def of_run(sql: Sql, run: Run) -> RunStatus:
-    drawn = ran.plan_of_run(sql, run)
+    proposal = ran.plan_of_run(sql, run)
     undo = ran.undone_by(sql, run)
     state = _state(run, None if undo is None else state_now(sql, undo))
     undone = state in (RunState.UNDONE, RunState.UNDOING) and undo is not None
     made = RunStatus(
         run=run.id,
-        command=drawn.command,
+        command=proposal.command,
         by=run.by,
         target=run.target,
         state=state,
         reason=run.degraded if state is RunState.DEGRADED else run.message,
         began_at=run.began_at,
         ended_at=run.ended_at,
-        incident_id=drawn.incident_id,
-        undo_of=drawn.undo_of,
+        incident_id=proposal.incident_id,
+        undo_of=proposal.undo_of,
         can_undo=bool(run.undo) and state in (RunState.DONE, RunState.DEGRADED),
         ends_at=None if undone else run.revert_at,
-        check=drawn.plan.check if run.check_at else "",
+        check=proposal.plan.check if run.check_at else "",
         checked_until=run.check_until if run.check_at else None,
     )
     if undo is None or not undone:

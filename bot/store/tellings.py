@@ -13,7 +13,9 @@ from bot.store.tx import Tx
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunReport:
-    """`thread` is where at `channel` all are told; `message_ref` the message there that says how the run goes, "" for none."""
+    """`thread` is where at `channel` all are told; `message_ref` the message there that says how the run goes, "" for
+    none.
+    """
 
     run: str
     channel: str

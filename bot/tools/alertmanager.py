@@ -92,8 +92,8 @@ class AlertmanagerClient:
 
     def _severity(self, labels: Mapping[str, str]) -> Severity:
         """As incidents are weighed: the first label with a known value, else warning."""
-        said = (labels.get(name, "").lower() for name in self._section.severity_labels)
-        return next((self._section.severity[one] for one in said if one in self._section.severity), Severity.WARNING)
+        message = (labels.get(name, "").lower() for name in self._section.severity_labels)
+        return next((self._section.severity[one] for one in message if one in self._section.severity), Severity.WARNING)
 
 
 def _filter(matcher: Matcher) -> str:
@@ -151,5 +151,7 @@ def _text(told: Json, name: str) -> str:
 
 
 def _strange() -> Rejected:
-    said = f"{_CALLED} answered what its API does not say. Nothing was done. Is api_url the address of an Alertmanager?"
-    return Rejected(said, code="unreadable", status=HTTPStatus.BAD_GATEWAY)
+    message = (
+        f"{_CALLED} answered what its API does not say. Nothing was done. Is api_url the address of an Alertmanager?"
+    )
+    return Rejected(message, code="unreadable", status=HTTPStatus.BAD_GATEWAY)

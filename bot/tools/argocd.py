@@ -89,5 +89,5 @@ def _named(application: KubernetesObject) -> Mapping[str, str]:
 
 
 def _strange() -> Rejected:
-    said = f"{_CALLED} answered what its API does not say. Nothing was done. Is its url the address of an Argo CD?"
-    return Rejected(said, code="unreadable", status=HTTPStatus.BAD_GATEWAY)
+    message = f"{_CALLED} answered what its API does not say. Nothing was done. Is its url the address of an Argo CD?"
+    return Rejected(message, code="unreadable", status=HTTPStatus.BAD_GATEWAY)

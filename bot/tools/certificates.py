@@ -51,8 +51,8 @@ class CertificateCache:
         try:
             return certificate_of(self._fetch(address))
         except (Rejected, BadKey) as trouble:
-            said = f"The sender's certificate cannot be had now: {trouble} Nothing was stored. Send it again."
-            raise Rejected(said, code="no_certificate", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
+            message = f"The sender's certificate cannot be had now: {trouble} Nothing was stored. Send it again."
+            raise Rejected(message, code="no_certificate", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
 
     def _forget_oldest(self) -> None:
         while len(self._held) > _MOST:

@@ -190,8 +190,8 @@ class KubernetesClient:
         refusal = _refusal(answer, kind)
         unread = answer.status < HTTPStatus.MULTIPLE_CHOICES and _json(answer) is None  # It was taken all the same.
         if (unread or (refusal is not None and refusal.kind is ApiErrorKind.UNKNOWN)) and not dry:
-            said = refusal.message if refusal else "what cannot be read"
-            raise OutcomeUnknown(f"Cluster {self.name} answered {answer.status}: {said}")
+            message = refusal.message if refusal else "what cannot be read"
+            raise OutcomeUnknown(f"Cluster {self.name} answered {answer.status}: {message}")
         if refusal is not None and refusal.kind is ApiErrorKind.CONFLICT:
             raise Conflict(refusal.message)
         return self._read(answer, kind)
@@ -199,9 +199,9 @@ class KubernetesClient:
     def _read(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
         refusal = _refusal(answer, kind)
         if refusal is not None:
-            said = f"answered {answer.status}: {refusal.message}"
+            message = f"answered {answer.status}: {refusal.message}"
             code = "refused" if refusal.kind is ApiErrorKind.UNKNOWN else refusal.kind  # Of a look, nothing is unknown.
-            raise self._refused(said, answer.status, code, _HINTS.get(refusal.kind, ""))
+            raise self._refused(message, answer.status, code, _HINTS.get(refusal.kind, ""))
         told = _json(answer)
         if not isinstance(told, dict):
             raise self._refused("answered what is no object of Kubernetes", HTTPStatus.BAD_GATEWAY, "unreadable")
@@ -268,8 +268,8 @@ class KubernetesClient:
             else:
                 _load_file(section.kubeconfig, section.context, made, persist_config=False)
         except (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError) as error:
-            said = f"cannot be reached by its kubeconfig {section.kubeconfig}: {shown(str(error), _MOST_SHOWN)}"
-            raise self._refused(said, HTTPStatus.SERVICE_UNAVAILABLE, "bad_kubeconfig") from None
+            message = f"cannot be reached by its kubeconfig {section.kubeconfig}: {shown(str(error), _MOST_SHOWN)}"
+            raise self._refused(message, HTTPStatus.SERVICE_UNAVAILABLE, "bad_kubeconfig") from None
         return made
 
     def _refused(self, message: str, status: int, code: str = "refused", hint: str = "") -> Rejected:
@@ -289,8 +289,8 @@ def _path(kind: ResourceKind, namespace: str, name: str = "", sub: str = "") -> 
 
 def _wait(answer: BaseHTTPResponse, tried: int) -> float:
     """Retry-After, in seconds; Kubernetes sends no dates there."""
-    said = answer.headers.get("Retry-After", "")
-    return min(float(said) if said.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
+    message = answer.headers.get("Retry-After", "")
+    return min(float(message) if message.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
 
 
 def _refusal(answer: BaseHTTPResponse, kind: str) -> ApiError | None:

@@ -42,5 +42,7 @@ def _work(make: Callable[[], Made], promised: Future[Made]) -> None:
 
 
 def _too_late() -> Rejected:
-    said = f"No login came within {_WITHIN_S:g} s: the program that gives it hangs. Nothing was done. Run it by hand."
-    return Rejected(said, code="unreachable", status=HTTPStatus.SERVICE_UNAVAILABLE)
+    message = (
+        f"No login came within {_WITHIN_S:g} s: the program that gives it hangs. Nothing was done. Run it by hand."
+    )
+    return Rejected(message, code="unreachable", status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,8 +1,8 @@
 """One HTTP API elsewhere, asked for JSON or for a file; the only file that knows requests.
 
 The promise: a caller always learns which of three it was. It was refused or never arrived, and nothing was done
-(`Rejected`); it was sent as a change and nobody knows (`OutcomeUnknown`); or here is the answer. Nothing is ever sent twice.
-Proxies, netrc and certificates out of the environment are not obeyed, a redirect is not followed.
+(`Rejected`); it was sent as a change and nobody knows (`OutcomeUnknown`); or here is the answer. Nothing is ever sent
+twice. Proxies, netrc and certificates out of the environment are not obeyed, a redirect is not followed.
 """
 
 from __future__ import annotations
@@ -133,8 +133,10 @@ class HttpApi:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _Failed(f"{self._called} failed ({status}): {self._said(answer, until)}")
         if status >= HTTPStatus.BAD_REQUEST:
-            said = f"{self._called} refused ({status}): {self._said(answer, until)} Nothing was done."
-            raise Rejected(said, code=_CODES.get(HTTPStatus(status), "refused") if status in _STATUSES else "refused")
+            message = f"{self._called} refused ({status}): {self._said(answer, until)} Nothing was done."
+            raise Rejected(
+                message, code=_CODES.get(HTTPStatus(status), "refused") if status in _STATUSES else "refused"
+            )
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise self._redirected()
         return self._read(answer, until)
@@ -167,22 +169,24 @@ class HttpApi:
 
     def _unknown(self, unsure: OutcomeUnknown) -> Rejected:
         """A question that got no answer has changed nothing."""
-        said = f"{unsure.message} Nothing was done; try again, and look after {self._called} if it stays so."
-        return Rejected(said, code=_why(unsure), status=HTTPStatus.BAD_GATEWAY)
+        message = f"{unsure.message} Nothing was done; try again, and look after {self._called} if it stays so."
+        return Rejected(message, code=_why(unsure), status=HTTPStatus.BAD_GATEWAY)
 
     def _failed(self, error: Exception) -> Rejected | OutcomeUnknown:
         """What went wrong, without the library's own sentence: that one holds addresses and headers."""
         if isinstance(error, requests.TooManyRedirects):
             return self._redirected()
-        why = type(_root(error)).__name__
+        reason = type(_root(error)).__name__
         if _never_left(error):
-            said = f"{self._called} could not be reached ({why}). Nothing was done. Is its address right, does it run?"
-            return Rejected(said, code="unreachable", status=HTTPStatus.BAD_GATEWAY)
-        return _Slow(f"{self._called} gave no answer ({why}).")
+            message = (
+                f"{self._called} could not be reached ({reason}). Nothing was done. Is its address right, does it run?"
+            )
+            return Rejected(message, code="unreachable", status=HTTPStatus.BAD_GATEWAY)
+        return _Slow(f"{self._called} gave no answer ({reason}).")
 
     def _redirected(self) -> Rejected:
-        said = f"{self._called} answered with a redirect, which is not followed. Nothing was done."
-        return Rejected(f"{said} Correct its address in the settings.", code="redirected")
+        message = f"{self._called} answered with a redirect, which is not followed. Nothing was done."
+        return Rejected(f"{message} Correct its address in the settings.", code="redirected")
 
 
 def one_attempt_session() -> requests.Session:

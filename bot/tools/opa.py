@@ -43,11 +43,11 @@ class OpaClient:
         return self._against(told["result"], told.get("decision_id"))
 
     def _against(self, result: object, decision: object) -> str:
-        said: Mapping[object, object] = result if isinstance(result, Mapping) else {"allow": result}
-        if said.get("allow") is True:
+        message: Mapping[object, object] = result if isinstance(result, Mapping) else {"allow": result}
+        if message.get("allow") is True:
             return ""
-        reasons = self._reasons(said.get("reasons"))
-        if said.get("allow") is not False and not reasons:
+        reasons = self._reasons(message.get("reasons"))
+        if message.get("allow") is not False and not reasons:
             return f'{_CALLED} answered neither true nor {{"allow": true}} at {self._path}. {_NEEDED}'
         logged = isinstance(decision, str) and _DECISION.fullmatch(decision)
         named = f" Its decision {decision} is in its log." if logged else ""

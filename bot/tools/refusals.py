@@ -66,9 +66,9 @@ def classify(status: int, told: object, otherwise: str, sent_as: str = "") -> Ap
     """What that answer means. `told`: its body, `otherwise`: said where that is no Status; `sent_as`: of a patch."""
     body: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     words = body.get("message")
-    said = words[:_MOST_READ] if isinstance(words, str) else ""
-    meant = _meant(status, body, said, sent_as)
-    return ApiError(kind=meant, message=shown(said or otherwise, _MOST_SHOWN) or "no reason given")
+    message = words[:_MOST_READ] if isinstance(words, str) else ""
+    meant = _meant(status, body, message, sent_as)
+    return ApiError(kind=meant, message=shown(message or otherwise, _MOST_SHOWN) or "no reason given")
 
 
 def _meant(status: int, body: Mapping[str, Any], message: str, sent_as: str) -> ApiErrorKind:

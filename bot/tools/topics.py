@@ -47,8 +47,8 @@ class SnsVerification:
         sns_letter.check_message(letter, self._topics, now)
         certificate = self._certificates.get(letter.certificate)
         if not certificate.since <= now <= certificate.until:
-            said = "The certificate in SigningCertURL is not valid now. Nothing was stored."
-            raise _forged(f"{said} Is the clock of the bot's machine right?")
+            message = "The certificate in SigningCertURL is not valid now. Nothing was stored."
+            raise _forged(f"{message} Is the clock of the bot's machine right?")
         if not certificate.signed(letter.signed, letter.signature):
             raise _forged("The signature is not of this message. Nothing was stored.")
         if letter.kind == sns_letter.SUBSCRIBE:
@@ -63,14 +63,16 @@ class SnsVerification:
             self._confirm(letter.topic, letter.token)
         except Rejected as refused:
             logger.warning("subscription not confirmed", extra={"topic": letter.topic, "why": refused.message})
-            said = f"{refused.message}. Nothing was stored. Send it again."
-            raise Rejected(said, code="not_confirmed", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
+            message = f"{refused.message}. Nothing was stored. Send it again."
+            raise Rejected(message, code="not_confirmed", status=HTTPStatus.SERVICE_UNAVAILABLE) from None
         logger.info("subscription confirmed", extra={"topic": letter.topic})
 
     def _count_stranger(self, now: datetime) -> None:
         if len(self._strangers) == _MOST_STRANGERS and now - self._strangers[0] < _PER:
-            said = f"More than {_MOST_STRANGERS} topics that are not listed asked within an hour. Nothing was stored."
-            raise Rejected(f"{said} List the topic's ARN under sources.sns.topics.", code="too_many", status=403)
+            message = (
+                f"More than {_MOST_STRANGERS} topics that are not listed asked within an hour. Nothing was stored."
+            )
+            raise Rejected(f"{message} List the topic's ARN under sources.sns.topics.", code="too_many", status=403)
         self._strangers.append(now)
 
 

@@ -45,7 +45,7 @@ PREFIX = "/alerts/"
 class Submit(Protocol):
     """Store a delivery. `done` is called in the loop's thread, once: after the commit, or with why there was none."""
 
-    def __call__(self, delivered: AlertBatch, done: Callable[[IntakeReceipt | Exception], None], /) -> object: ...
+    def __call__(self, batch: AlertBatch, done: Callable[[IntakeReceipt | Exception], None], /) -> object: ...
 
 
 class Quarantine(Protocol):
@@ -127,19 +127,19 @@ class AlertsEndpoint:
         except Exception:  # noqa: BLE001 - the app reads it once more, and tells or logs what is wrong
             return None
 
-    def store(self, delivered: AlertBatch, headers: Mapping[bytes, bytes], send: Callable[[AlertAnswer], None]) -> None:
+    def store(self, batch: AlertBatch, headers: Mapping[bytes, bytes], send: Callable[[AlertAnswer], None]) -> None:
         """`send` is called once, in the loop's thread: after the commit, or when there is none."""
 
         def done(taken: IntakeReceipt | Exception) -> None:
             if isinstance(taken, Exception):
                 request_id = request_id_of(headers)
-                _log_loss(taken, "delivery not stored", delivered.source, request_id)
+                _log_loss(taken, "delivery not stored", batch.source, request_id)
                 send(not_stored_answer(request_id))
             else:
-                send(accepted_answer(delivered, taken))
+                send(accepted_answer(batch, taken))
 
         try:
-            self._take(delivered, done)
+            self._take(batch, done)
         except Exception as bug:  # noqa: BLE001 - the edge of the path; it is logged where it ends
             done(bug)
 
@@ -166,8 +166,8 @@ class AlertsEndpoint:
         except TimeoutError:
             # Not 408: it may have arrived in time and waited for its turn here, and a 4xx is final for Alertmanager.
             within = f"{self._limits.deadline.total_seconds():g} s"
-            said = f"The body was not read within {within}. Nothing was stored. Send it again."
-            return refused_answer(Rejected(said, code="too_slow", status=503), request_id_of(headers), RETRY, CLOSE)
+            message = f"The body was not read within {within}. Nothing was stored. Send it again."
+            return refused_answer(Rejected(message, code="too_slow", status=503), request_id_of(headers), RETRY, CLOSE)
         if proven:
             try:
                 await self._proofs.verify(name, body, whole=whole)
@@ -205,23 +205,23 @@ class AlertsEndpoint:
         """Why this sender is turned away; None for one we know. Every token is compared, whichever fits."""
         scheme, _, token = (authorization or b"").partition(b" ")
         if scheme.lower() != b"bearer":
-            said = "Send the receiver's bearer token (Authorization: Bearer ...). Nothing was stored."
-            return Rejected(said, code="auth_required", status=401)
+            message = "Send the receiver's bearer token (Authorization: Bearer ...). Nothing was stored."
+            return Rejected(message, code="auth_required", status=401)
         given = hashlib.sha256(token.strip()).digest()
         owners = [owner for known, owner in self._tokens if compare_digest(known, given)]
         if name in owners:
             return None
         if owners:
-            said = "This token belongs to another receiver. Nothing was stored. Send to that one's address."
-            return Rejected(said, code="wrong_receiver", status=403)
+            message = "This token belongs to another receiver. Nothing was stored. Send to that one's address."
+            return Rejected(message, code="wrong_receiver", status=403)
         return Rejected("This token is not valid. Nothing was stored.", code="auth_invalid", status=401)
 
     async def _read(
         self, source: Source, headers: dict[bytes, bytes], body: bytes, receive: Receive, *, whole: bool
     ) -> AlertBatch:
         if not whole:
-            said = f"Limit {self._limits.body // 2**20} MiB. Nothing was stored as an alert. Set max_alerts."
-            raise Rejected(said, code="too_large", status=413)
+            message = f"Limit {self._limits.body // 2**20} MiB. Nothing was stored as an alert. Set max_alerts."
+            raise Rejected(message, code="too_large", status=413)
         coding = headers.get(b"content-encoding")
         if coding is None and len(body) <= self._limits.inline:
             return self._understood(source, headers, body)
@@ -242,8 +242,8 @@ class AlertsEndpoint:
         except Exception as error:
             # A bug of ours: kept and raised like what cannot be read, so that the page is not lost to endless retries.
             logger.exception("alerts not read", extra={"source": source.name})
-            said = "The bot could not read this, by a fault of its own. Nothing was stored as an alert."
-            raise Rejected(said, code="not_read", status=422) from error
+            message = "The bot could not read this, by a fault of its own. Nothing was stored as an alert."
+            raise Rejected(message, code="not_read", status=422) from error
 
     async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> AlertAnswer:
         waiting: asyncio.Future[AlertAnswer] = asyncio.get_running_loop().create_future()

@@ -42,24 +42,24 @@ class AlertAnswer(NamedTuple):
     body: bytes
 
 
-def accepted_answer(delivered: AlertBatch, receipt: IntakeReceipt) -> AlertAnswer:
+def accepted_answer(batch: AlertBatch, receipt: IntakeReceipt) -> AlertAnswer:
     """All of it is stored; 202 where something in it had to be mended or left out."""
     told: dict[str, object] = {
         "accepted": receipt.accepted,
         "status": receipt.code,
         "incidents": receipt.incidents,
-        "flags": delivered.repairs,
+        "flags": batch.repairs,
     }
-    if delivered.rejected:
-        told["rejected"] = [{"path": path, "message": said} for path, said in delivered.rejected]
-    mended = delivered.rejected or delivered.keep_reason or "time_replaced" in delivered.repairs
+    if batch.rejected:
+        told["rejected"] = [{"path": path, "message": message} for path, message in batch.rejected]
+    mended = batch.rejected or batch.keep_reason or "time_replaced" in batch.repairs
     return _spoken(202 if mended else 200, msgspec.json.encode(told))
 
 
 def not_stored_answer(request_id: str) -> AlertAnswer:
     """The sender has to send it again."""
-    said = "This was not stored. Send it again."
-    return refused_answer(Rejected(said, code="not_stored", status=503), request_id, RETRY)
+    message = "This was not stored. Send it again."
+    return refused_answer(Rejected(message, code="not_stored", status=503), request_id, RETRY)
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:

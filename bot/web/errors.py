@@ -33,8 +33,10 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        said = _SAID.get(status, f"{status.phrase}.")
-        return refusal(Rejected(said, code=status.name.lower(), status=status), request_id_of(request), error.headers)
+        message = _SAID.get(status, f"{status.phrase}.")
+        return refusal(
+            Rejected(message, code=status.name.lower(), status=status), request_id_of(request), error.headers
+        )
 
     @app.exception_handler(RequestValidationError)
     async def of_validation(request: Request, error: RequestValidationError) -> Response:

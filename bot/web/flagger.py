@@ -89,8 +89,8 @@ class FlaggerEndpoint:
         except (TimeoutError, Unavailable):
             raise Rejected("Nobody can look whether it is open. It is not.", code="busy", status=503) from None
         if not yes:
-            said = f"The gate {hook} is shut: nobody has asked for it, for this revision."
-            raise Rejected(said, code="gate_shut", status=HTTPStatus.FORBIDDEN)
+            message = f"The gate {hook} is shut: nobody has asked for it, for this revision."
+            raise Rejected(message, code="gate_shut", status=HTTPStatus.FORBIDDEN)
         return PlainTextResponse("open\n")
 
     def _question(self, body: bytes, hook: GateHook) -> GateCheck:
@@ -111,6 +111,6 @@ class FlaggerEndpoint:
         found = [cluster for cluster, one in self._digests if hmac.compare_digest(digest, one)]
         if not found:
             self._refused("flagger", "auth_invalid")
-            said = "The token in the webhook's metadata is none of clusters.NAME.flagger.tokens. The gate is shut."
-            raise Rejected(said, code="auth_invalid", status=HTTPStatus.UNAUTHORIZED)
+            message = "The token in the webhook's metadata is none of clusters.NAME.flagger.tokens. The gate is shut."
+            raise Rejected(message, code="auth_invalid", status=HTTPStatus.UNAUTHORIZED)
         return found[0]

@@ -150,8 +150,8 @@ class StrictParser(h11.Connection):
         self.waits = end < 0 and bool(read)
         if end > MOST_HEAD or (end < 0 and len(read) > MOST_HEAD):
             self._refuse(TOO_LARGE)
-        if end >= 0 and (why := fault_of(read[:end])):
-            self._refuse(why)
+        if end >= 0 and (reason := fault_of(read[:end])):
+            self._refuse(reason)
         # TLS, most likely, or lines that end in LF alone. Whoever sends that has sent all and waits for an answer.
         if self.waits and (_BEGINS.match(read) is None or read.count(b"\n") > read.count(b"\r\n")):
             self._refuse(NOT_HTTP)

@@ -58,15 +58,15 @@ class HealthEndpoint:
         """200 when every check is well, else 503; both name each check."""
         names = (*self._deciding, *self._shown, *self._noted)
         told = await asyncio.gather(*(self._look(name) for name in names))
-        said = {name: fault or "ok" for name, fault in zip(names, told, strict=True)}
-        ready = all(said[name] == "ok" for name in self._deciding)
+        message = {name: fault or "ok" for name, fault in zip(names, told, strict=True)}
+        ready = all(message[name] == "ok" for name in self._deciding)
         body: dict[str, object] = {
             "ready": ready,
-            "checks": {name: said[name] for name in self._deciding},
-            "channels": {name: said[name] for name in self._shown},
+            "checks": {name: message[name] for name in self._deciding},
+            "channels": {name: message[name] for name in self._shown},
         }
         if self._noted:
-            body["notes"] = {name: said[name] for name in self._noted}
+            body["notes"] = {name: message[name] for name in self._noted}
         return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})
 
     async def _look(self, name: str) -> str | None:
@@ -76,7 +76,7 @@ class HealthEndpoint:
             self._running[name] = running
         try:
             # Shielded: giving up on the answer must not cancel a check that others wait for too.
-            said = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._within_s)
+            message = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._within_s)
         except TimeoutError:
             # On 3.11 a check's own TimeoutError is this very class; either way there was no answer.
             return f"no answer within {self._within_s:g} s"
@@ -86,7 +86,7 @@ class HealthEndpoint:
             self._raised.add(name)
             return "failed; the log tells why"
         self._raised.discard(name)
-        return said
+        return message
 
 
 async def _live() -> PlainTextResponse:

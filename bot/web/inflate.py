@@ -42,11 +42,11 @@ def check_kind(headers: Mapping[bytes, bytes]) -> None:
         return
     kind = declared.partition(b";")[0].strip().lower()
     if kind != b"application/json" and not kind.endswith(b"+json"):
-        said = (
+        message = (
             "Content-Type: want application/json. Nothing was stored as an alert."
             " Send -H 'Content-Type: application/json'."
         )
-        raise Rejected(said, code="unsupported_type", status=415)
+        raise Rejected(message, code="unsupported_type", status=415)
 
 
 def inflate(body: bytes, most: int, stopped: Callable[[], bool] = lambda: False) -> bytes:
@@ -73,10 +73,10 @@ def inflate(body: bytes, most: int, stopped: Callable[[], bool] = lambda: False)
             except zlib.error:
                 raise _not_gzip() from None
             if len(whole) > most:
-                said = (
+                message = (
                     f"Inflated, the limit is {most // 2**20} MiB too. Nothing was stored as an alert. Set max_alerts."
                 )
-                raise Rejected(said, code="too_large", status=413)
+                raise Rejected(message, code="too_large", status=413)
             piece = member.unused_data
             if member.eof:
                 member = None
@@ -87,11 +87,11 @@ def inflate(body: bytes, most: int, stopped: Callable[[], bool] = lambda: False)
 
 def _begun(count: int) -> zlib._Decompress:
     if count > _MOST_MEMBERS:
-        said = f"The body has more than {_MOST_MEMBERS} members of gzip. Nothing was stored as an alert. Write one."
-        raise Rejected(said, code="bad_encoding")
+        message = f"The body has more than {_MOST_MEMBERS} members of gzip. Nothing was stored as an alert. Write one."
+        raise Rejected(message, code="bad_encoding")
     return zlib.decompressobj(wbits=_GZIP)
 
 
 def _not_gzip() -> Rejected:
-    said = "The body is not whole gzip, as Content-Encoding says. Nothing was stored as an alert."
-    return Rejected(said, code="bad_encoding")
+    message = "The body is not whole gzip, as Content-Encoding says. Nothing was stored as an alert."
+    return Rejected(message, code="bad_encoding")

@@ -33,11 +33,11 @@ class SenderVerification:
     async def verify(self, name: str, body: bytes, *, whole: bool) -> None:
         """As `Proof.verify`. A body that is not whole, and one too many at once, are refused unseen."""
         if not whole:
-            said = f"Limit {MOST // 2**20} MiB. Nothing was stored."
-            raise Rejected(said, code="too_large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            message = f"Limit {MOST // 2**20} MiB. Nothing was stored."
+            raise Rejected(message, code="too_large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if self._waiting >= _MOST_WAITING:
-            said = f"{_MOST_WAITING} messages are being checked already. Nothing was stored. Send it again."
-            raise Rejected(said, code="busy", status=HTTPStatus.SERVICE_UNAVAILABLE)
+            message = f"{_MOST_WAITING} messages are being checked already. Nothing was stored. Send it again."
+            raise Rejected(message, code="busy", status=HTTPStatus.SERVICE_UNAVAILABLE)
         self._waiting += 1
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._proofs[name].verify, body)

@@ -274,8 +274,8 @@ class HttpProtocol(H11Protocol):
     def _turn_away(self) -> None:
         # Through uvicorn's logger, which the server keeps from telling each of a flood.
         self.logger.warning("Too many connections are open; more are turned away.")
-        said = "Too many connections are open. Nothing was done; send it again."
-        self._end("503 Service Unavailable\r\nretry-after: 5", "busy", said)
+        message = "Too many connections are open. Nothing was done; send it again."
+        self._end("503 Service Unavailable\r\nretry-after: 5", "busy", message)
 
     def _end(self, status: str, code: str, message: str) -> None:
         """Answer, unless that could be taken for a part of another answer, and hang up."""

@@ -71,8 +71,8 @@ def check_has(application: KubernetesObject, ref: ObjectRef) -> None:
     """
     if not has(application, ref):
         name = application["metadata"]["name"]
-        said = f"By its mark application {name} keeps {ref}, and that is not among the application's resources."
-        raise Rejected(f"{said} Nothing was done. Correct the mark.", code="not_kept", status=HTTPStatus.CONFLICT)
+        message = f"By its mark application {name} keeps {ref}, and that is not among the application's resources."
+        raise Rejected(f"{message} Nothing was done. Correct the mark.", code="not_kept", status=HTTPStatus.CONFLICT)
 
 
 def ignores(application: KubernetesObject, ref: ObjectRef, path: str) -> bool:

@@ -66,8 +66,8 @@ def autoscaler_of(cluster: Cluster, workload: ObjectRef) -> Autoscaler | None:
     mine = [one for one in hpas if not _of_keda(one)]
     if len(keda) + len(mine) > 1:
         names = ", ".join(sorted(one["metadata"]["name"] for one in (*keda, *mine)))
-        said = f"{workload} has more than one autoscaler ({names}), which fight each other. Nothing was done."
-        raise Rejected(f"{said} Remove all but one.", code="two_autoscalers", status=409)
+        message = f"{workload} has more than one autoscaler ({names}), which fight each other. Nothing was done."
+        raise Rejected(f"{message} Remove all but one.", code="two_autoscalers", status=409)
     if keda:
         return scaled_object(keda[0], workload.namespace, made_by_keda(cluster, keda[0]))
     return hpa(mine[0], workload.namespace) if mine else None

@@ -57,24 +57,26 @@ class ApplicationState:
 
 def find_application(service: str, tools: Tools) -> ApplicationState:
     """Raises `Rejected` where Argo CD does not keep the service, or its application cannot be read."""
-    site = place.target_of(tools, service)
-    owner = place.owner_of(site, place.workload_of(site))
+    target = place.target_of(tools, service)
+    owner = place.owner_of(target, place.workload_of(target))
     if owner.by is not ManagedBy.ARGOCD:
-        said = f"{site.workload} is kept by {owner}, not by Argo CD. Nothing was done."
-        raise Rejected(said, code="no_application", status=HTTPStatus.CONFLICT)
-    application = gitops.application_of(site, owner)
+        message = f"{target.workload} is kept by {owner}, not by Argo CD. Nothing was done."
+        raise Rejected(message, code="no_application", status=HTTPStatus.CONFLICT)
+    application = gitops.application_of(target, owner)
     if application is None:
-        said = f"{owner} is said to keep {site.workload}, and there is none that the bot may see. Nothing was done."
-        hint = f"Set clusters.{site.cluster.name}.argocd where Argo CD runs elsewhere."
-        raise Rejected(f"{said} {hint}", code="no_application", status=HTTPStatus.CONFLICT)
-    argocd.check_has(application, site.workload)
-    return ApplicationState(service=service, site=site, application=application)
+        message = (
+            f"{owner} is said to keep {target.workload}, and there is none that the bot may see. Nothing was done."
+        )
+        hint = f"Set clusters.{target.cluster.name}.argocd where Argo CD runs elsewhere."
+        raise Rejected(f"{message} {hint}", code="no_application", status=HTTPStatus.CONFLICT)
+    argocd.check_has(application, target.workload)
+    return ApplicationState(service=service, site=target, application=application)
 
 
 def plan_off(one: ApplicationState, held: timedelta) -> Plan:
     if not argocd.syncs_itself(one.application):
-        said = f"{one.ref} does not sync by itself anyway. Nothing was done."
-        raise Rejected(said, code="off_already", status=HTTPStatus.CONFLICT)
+        message = f"{one.ref} does not sync by itself anyway. Nothing was done."
+        raise Rejected(message, code="off_already", status=HTTPStatus.CONFLICT)
     _check(one)
     way_back = f"After {spell(held)}, unless it is kept, and by" if held else "By"
     effect = (
@@ -138,8 +140,8 @@ def probe(one: ApplicationState, plan: Plan, run: str) -> Outcome:
         return _over(one, json.loads(plan.preconditions[_KEPT]), _NONE)
     if now == plan.preconditions:
         return Outcome(result=Result.FAILED, message=f"{one.ref} is as it was. Nothing was changed.")
-    said = f"{one.ref} is not as it was, and bears no mark of this run."
-    return Outcome(result=Result.UNKNOWN, message=said)
+    message = f"{one.ref} is not as it was, and bears no mark of this run."
+    return Outcome(result=Result.UNKNOWN, message=message)
 
 
 def _write(one: ApplicationState, run: str, steps: Sequence[Mapping[str, object]], kept: str | None) -> None:
@@ -159,14 +161,14 @@ def _write(one: ApplicationState, run: str, steps: Sequence[Mapping[str, object]
 def _over(one: ApplicationState, policy: Mapping[str, Any], kept: str) -> Outcome:
     """Read once more: whoever generates applications sets them back at once, and then it does not hold."""
     left = {_POLICY: _ordered(policy), _KEPT: kept}
-    said = _said(one, on=kept == _NONE)
+    message = _said(one, on=kept == _NONE)
     try:
         now = _again(one)
     except Rejected:
-        return Outcome(result=Result.DONE, message=said, expected_state=left)
+        return Outcome(result=Result.DONE, message=message, expected_state=left)
     held = now is not None and _ordered(argocd.policy(now)) == left[_POLICY]
     unwell = "" if held else f"{one.ref} was changed again at once by somebody else. Whoever makes it has to be asked."
-    return Outcome(result=Result.DONE, message=said, degraded=unwell, expected_state=left)
+    return Outcome(result=Result.DONE, message=message, degraded=unwell, expected_state=left)
 
 
 def _again(one: ApplicationState) -> KubernetesObject | None:
@@ -182,20 +184,20 @@ def _said(one: ApplicationState, *, on: bool) -> str:
 def _remembered(one: ApplicationState) -> Mapping[str, Any]:
     """What is to be put back. Raises `Rejected` where nothing is, or somebody has changed the policy since."""
     if not one.remembered:
-        said = f"The bot has not paused {one.ref}, so that it has nothing to put back. Nothing was done."
+        message = f"The bot has not paused {one.ref}, so that it has nothing to put back. Nothing was done."
         hint = f"By hand: `argocd app set {one.ref.name} --sync-policy automated`."
-        raise Rejected(f"{said} {hint}", code="not_paused", status=HTTPStatus.CONFLICT)
+        raise Rejected(f"{message} {hint}", code="not_paused", status=HTTPStatus.CONFLICT)
     try:
         policy = json.loads(one.remembered)
     except ValueError:
         policy = None
     if not isinstance(policy, dict):
-        said = f"What {one.ref} has in {REMEMBERED} is no policy: somebody has changed it. Nothing was done."
-        raise Rejected(f"{said} Set its syncPolicy by hand.", code="not_paused", status=HTTPStatus.CONFLICT)
+        message = f"What {one.ref} has in {REMEMBERED} is no policy: somebody has changed it. Nothing was done."
+        raise Rejected(f"{message} Set its syncPolicy by hand.", code="not_paused", status=HTTPStatus.CONFLICT)
     if _ordered(argocd.policy(one.application)) != _ordered(_without(policy)):
-        said = f"Somebody has changed the sync policy of {one.ref} since it was paused. Nothing was done."
+        message = f"Somebody has changed the sync policy of {one.ref} since it was paused. Nothing was done."
         hint = f"Set it by hand, and take {REMEMBERED} away."
-        raise Rejected(f"{said} {hint}", code="changed_since", status=HTTPStatus.CONFLICT)
+        raise Rejected(f"{message} {hint}", code="changed_since", status=HTTPStatus.CONFLICT)
     return policy
 
 
@@ -210,11 +212,11 @@ def _check(one: ApplicationState) -> None:
         place.check_person(one.site, [place.patch_access(one.site.workload)])
 
 
-def owner_of_application(site: ServiceTarget, application: KubernetesObject) -> gitops.GitOpsConflict | None:
+def owner_of_application(target: ServiceTarget, application: KubernetesObject) -> gitops.GitOpsConflict | None:
     """Who keeps the application itself: an ApplicationSet, or an application of applications."""
     meta = application["metadata"]
     ref = ObjectRef(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
-    return gitops.gitops_conflict_over(site, application, owner_of(application, ref), "/spec/syncPolicy", ref=ref)
+    return gitops.gitops_conflict_over(target, application, owner_of(application, ref), "/spec/syncPolicy", ref=ref)
 
 
 def _fought(one: ApplicationState) -> tuple[str, ...]:

@@ -62,8 +62,8 @@ class ArgoCdRollback:
         goal = _still(application, plan)
         api.roll_back(application, goal.number)
         look = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
-        why = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
-        return _over(request, api, look, why)
+        reason = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
+        return _over(request, api, look, reason)
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
         """By the operation that began since; Argo CD keeps no word of ours beside it."""
@@ -77,8 +77,8 @@ class ArgoCdRollback:
             )
         if deployed.goes_to(application, goal, after=plan.preconditions[_BEGUN]):
             look = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
-            why = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
-            return _over(request, api, look, why, looks=True)
+            reason = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
+            return _over(request, api, look, reason, looks=True)
         if deployed.busy(application) or deployed.begun(application) != plan.preconditions[_BEGUN]:
             return Outcome(result=Result.UNKNOWN, message="Argo CD has begun something since, and it is not this.")
         return Outcome(result=Result.FAILED, message="Argo CD has begun nothing since. Nothing was changed.")
@@ -144,13 +144,16 @@ def _asked(request: StrategyRequest) -> tuple[ArgoCd, KubernetesObject]:
     """Argo CD, and the application as it stands now."""
     api = request.site.argocd
     if api is None:
-        said = f"{request.owner} keeps {request.site.workload}, and only Argo CD itself can roll it back. Nothing was done."
+        message = (
+            f"{request.owner} keeps {request.site.workload}, and only Argo CD itself can roll it back. "
+            "Nothing was done."
+        )
         hint = f"Set clusters.{request.site.cluster.name}.argocd.url and .token."
-        raise Rejected(f"{said} {hint}", code="no_argocd", status=HTTPStatus.SERVICE_UNAVAILABLE)
+        raise Rejected(f"{message} {hint}", code="no_argocd", status=HTTPStatus.SERVICE_UNAVAILABLE)
     application = api.application(request.owner.name, request.owner.namespace)
     if application is None:
-        said = f"Argo CD has no {request.owner.kind} {request.owner.name} that the bot may see. Nothing was done."
-        raise Rejected(said, code="no_application", status=HTTPStatus.CONFLICT)
+        message = f"Argo CD has no {request.owner.kind} {request.owner.name} that the bot may see. Nothing was done."
+        raise Rejected(message, code="no_application", status=HTTPStatus.CONFLICT)
     argocd.check_has(application, request.site.workload)
     return api, application
 
@@ -161,14 +164,14 @@ def _refuse_unfit(request: StrategyRequest, application: KubernetesObject) -> No
         raise _refused(f"Application {name} is being deleted.", "")
     if argocd.syncs_itself(application):
         keeper = autosync.owner_of_application(request.site, application)
-        said = f"Application {name} syncs by itself, and Argo CD rolls nothing back under that."
+        message = f"Application {name} syncs by itself, and Argo CD rolls nothing back under that."
         if keeper is not None and keeper.refuses:
-            raise _refused(f"{said} {keeper.message}", f"{keeper.advice} Or revert the commit in git.")
-        raise _refused(said, f"Say `autosync {request.service} off for 2h` first, or revert the commit in git.")
+            raise _refused(f"{message} {keeper.message}", f"{keeper.advice} Or revert the commit in git.")
+        raise _refused(message, f"Say `autosync {request.service} off for 2h` first, or revert the commit in git.")
     if deployed.busy(application):
-        said = str(deployed.state(application).get("message") or "").rstrip(".")
+        message = str(deployed.state(application).get("message") or "").rstrip(".")
         raise _refused(
-            f"Another operation is in progress on application {name}{f': {said}' if said else ''}.",
+            f"Another operation is in progress on application {name}{f': {message}' if message else ''}.",
             "Wait for its end, or end it: `argocd app terminate-op`.",
         )
 
@@ -211,10 +214,10 @@ def _over(request: StrategyRequest, api: ArgoCd, look: OperationCheck, reason: s
     goal, phase = look.goal, look.phase
     left = {_DEPLOYED: goal.key, _REVISION: goal.short}
     if not reason:
-        said = f"{request.service} runs {goal.short} again, which was {goal.number} of the history."
+        message = f"{request.service} runs {goal.short} again, which was {goal.number} of the history."
         return Outcome(
             result=Result.DONE,
-            message=f"{said} git says something else until its commit is reverted.",
+            message=f"{message} git says something else until its commit is reverted.",
             expected_state=left,
         )
     if look.is_blocked and looks:
@@ -223,14 +226,14 @@ def _over(request: StrategyRequest, api: ArgoCd, look: OperationCheck, reason: s
     if look.is_blocked:
         return _ended(request, api, look)
     if not look.is_begun:
-        said = f"Argo CD was told to go back to {goal.number}, and has not begun. {reason} It may begin still."
-        return Outcome(result=Result.UNKNOWN, message=said)
+        message = f"Argo CD was told to go back to {goal.number}, and has not begun. {reason} It may begin still."
+        return Outcome(result=Result.UNKNOWN, message=message)
     if phase in ("Failed", "Error") and not deployed.touched(look.application):
         return Outcome(result=Result.FAILED, message=f"{reason} Nothing was changed.")
     if phase == "Succeeded":
         reason = f"{reason} {pods.trouble_of(request.site.cluster, request.workload)}".rstrip()
-    said = f"Argo CD was told to go back to {goal.number} of the history, {goal.short}."
-    return Outcome(result=Result.DONE, message=said, degraded=reason, expected_state=left)
+    message = f"Argo CD was told to go back to {goal.number} of the history, {goal.short}."
+    return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state=left)
 
 
 def _ended(request: StrategyRequest, api: ArgoCd, look: OperationCheck) -> Outcome:
@@ -238,8 +241,8 @@ def _ended(request: StrategyRequest, api: ArgoCd, look: OperationCheck) -> Outco
     try:
         api.terminate(look.application)
     except (Conflict, Rejected, OutcomeUnknown) as trouble:
-        said = f"{_window()} It could not be ended: {trouble.message} It may begin when the window opens."
-        return Outcome(result=Result.UNKNOWN, message=said)
+        message = f"{_window()} It could not be ended: {trouble.message} It may begin when the window opens."
+        return Outcome(result=Result.UNKNOWN, message=message)
 
     def over(_: KubernetesObject) -> WorkloadStatus:
         look(_)

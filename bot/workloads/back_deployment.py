@@ -27,10 +27,10 @@ class ReplicaSetRollback:
     name = "deployment"
 
     def plan(self, request: StrategyRequest) -> Plan:
-        site, thing = request.site, request.workload
+        target, thing = request.site, request.workload
         returning.refuse_paused(request)
-        place.check_rights(site, [place.patch_access(site.workload)])
-        kept = history.replicasets(site.cluster, thing)
+        place.check_rights(target, [place.patch_access(target.workload)])
+        kept = history.replicasets(target.cluster, thing)
         template = thing["spec"]["template"]
         choice = history.choose(kept, history.current(kept, thing), template, request.wanted)
         return returning.rollback_plan(request, choice, tuple(_warnings(thing)))
@@ -39,11 +39,11 @@ class ReplicaSetRollback:
         """One patch, which fails as a whole where the template is not the one that was read a moment before. Its
         version says nothing here: a busy Deployment's status changes all the time.
         """
-        site, thing = request.site, request.workload
+        target, thing = request.site, request.workload
         returning.refuse_paused(request)
-        choice = returning.recheck(request, plan, history.replicasets(site.cluster, thing))
-        written = site.cluster.patch(
-            site.workload, _steps(thing, choice, run), how=PatchType.JSON, by=marks.field_manager(run)
+        choice = returning.recheck(request, plan, history.replicasets(target.cluster, thing))
+        written = target.cluster.patch(
+            target.workload, _steps(thing, choice, run), how=PatchType.JSON, by=marks.field_manager(run)
         )
         returning.release_fields(request, plan, run)
         return self._watched(request, choice, written)
@@ -59,10 +59,10 @@ class ReplicaSetRollback:
         return self._watched(request, choice, request.workload)
 
     def _watched(self, request: StrategyRequest, choice: RevisionChoice, written: KubernetesObject) -> Outcome:
-        site = request.site
-        look = PodProgress(site, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
+        target = request.site
+        look = PodProgress(target, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
         return returning.rollback_outcome(
-            site, choice, wait_until_ready(site, request.tools, look, timeout=timeout_for(request.workload))
+            target, choice, wait_until_ready(target, request.tools, look, timeout=timeout_for(request.workload))
         )
 
 

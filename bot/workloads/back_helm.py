@@ -88,41 +88,42 @@ class HelmRollback:
         if made is None and wrong:
             raise Rejected(f"Helm refused: {wrong} Nothing was done.", code="refused")
         if made is None:
-            said = f"Helm says that it is done, and there is no version of it after {plan.preconditions[_VERSION]}."
-            return Outcome(result=Result.UNKNOWN, message=said)
+            message = f"Helm says that it is done, and there is no version of it after {plan.preconditions[_VERSION]}."
+            return Outcome(result=Result.UNKNOWN, message=message)
         look = _look(request)
-        why = (
+        reason = (
             _why(request, goal, made, wrong)
             if wrong
             else wait_until_ready(request.site, request.tools, look, timeout=patience)
         )
-        return _done(request, goal, made, " ".join(filter(None, (why, lost))))
+        return _done(request, goal, made, " ".join(filter(None, (reason, lost))))
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Helm has no place for it)
         """By the version that came after the plan's."""
         kept = _kept(request)
         newest = kept[-1] if kept else None
         if newest is not None and str(newest.version) == plan.preconditions[_VERSION]:
-            said = f"Helm has no version after {newest.version}. Nothing was changed."
-            return Outcome(result=Result.FAILED, message=said)
+            message = f"Helm has no version after {newest.version}. Nothing was changed."
+            return Outcome(result=Result.FAILED, message=message)
         goal = next((one for one in kept if str(one.version) == plan.preconditions[_GOAL]), None)
         made = _made(kept, plan, goal) if goal is not None else None
         if goal is None or made is None:
             return Outcome(
                 result=Result.UNKNOWN, message=f"Somebody else has changed the release: {newest or 'it is gone'}."
             )
-        ending, why = _Ending(request, made), ""
+        ending, reason = _Ending(request, made), ""
         if not made.is_pending or helm.in_progress(made, request.tools.now()):  # Its program may outlive our process.
-            why = wait_until_ready(request.site, request.tools, ending, timeout=timeout_for(request.workload))
+            reason = wait_until_ready(request.site, request.tools, ending, timeout=timeout_for(request.workload))
         if ending.made.is_pending:
-            said = f"Helm has begun {ending.made}, and it is not known to be over."
-            return Outcome(result=Result.UNKNOWN, message=said)
+            message = f"Helm has begun {ending.made}, and it is not known to be over."
+            return Outcome(result=Result.UNKNOWN, message=message)
         count = status.desired_replicas(request.workload)
         if str(count) != plan.preconditions.get(_REPLICAS, str(count)):
-            why = (
-                f"{why} It has {count} replicas, and not the {plan.preconditions[_REPLICAS]} that were to stay.".strip()
+            reason = (
+                f"{reason} It has {count} replicas, and not the {plan.preconditions[_REPLICAS]} that were "
+                "to stay.".strip()
             )
-        return _done(request, goal, ending.made, why)
+        return _done(request, goal, ending.made, reason)
 
 
 class _Ending:
@@ -144,9 +145,9 @@ class _Ending:
 
 def _program(request: StrategyRequest) -> Helm:
     if request.site.helm is None:
-        said = f"{request.site.workload} is kept by {request.owner}, and it takes Helm's program to go back."
+        message = f"{request.site.workload} is kept by {request.owner}, and it takes Helm's program to go back."
         hint = f"Nothing was done. Set clusters.{request.site.cluster.name}.helm."
-        raise Rejected(f"{said} {hint}", code="no_helm", status=HTTPStatus.SERVICE_UNAVAILABLE)
+        raise Rejected(f"{message} {hint}", code="no_helm", status=HTTPStatus.SERVICE_UNAVAILABLE)
     return request.site.helm
 
 
@@ -164,10 +165,13 @@ def _kept(request: StrategyRequest) -> Sequence[Release]:
 def _check_installs(request: StrategyRequest, now: Release) -> None:
     """The trap: the marks that name a release are on the workload, and whoever may write there can name any."""
     if not helm.installs(now, request.site.workload, request.owner.namespace):
-        said = f"By its marks {request.site.workload} is of release {request.owner.namespace}/{request.owner.name}, which does"
+        message = (
+            f"By its marks {request.site.workload} is of release "
+            f"{request.owner.namespace}/{request.owner.name}, which does"
+        )
         hint = "Correct the marks, or deploy it anew."
         raise Rejected(
-            f"{said} not install it by {now}. Nothing was done. {hint}", code="not_kept", status=HTTPStatus.CONFLICT
+            f"{message} not install it by {now}. Nothing was done. {hint}", code="not_kept", status=HTTPStatus.CONFLICT
         )
 
 
@@ -238,17 +242,17 @@ def _why(request: StrategyRequest, goal: Release, made: Release, wrong: str) -> 
 
 def _rolled_back(request: StrategyRequest, plan: Plan, goal: Release, run: str, program: Helm) -> tuple[str, str]:
     """What Helm says went wrong, and why replicas that were to stay did not; "" for each where all is well."""
-    site, patience = request.site, timeout_for(request.workload)
+    target, patience = request.site, timeout_for(request.workload)
     if plan.preconditions[_HANDED] == str(True):
-        still = holding.given_up(site, site.workload, [("spec", "replicas")], run)
+        still = holding.given_up(target, target.workload, [("spec", "replicas")], run)
         if still:
-            said = f"The bot could not give up its hold on the replicas, at which Helm would stop: {still}."
-            raise Rejected(f"{said} Nothing was done. Ask again.", code="conflict", status=HTTPStatus.CONFLICT)
+            message = f"The bot could not give up its hold on the replicas, at which Helm would stop: {still}."
+            raise Rejected(f"{message} Nothing was done. Ask again.", code="conflict", status=HTTPStatus.CONFLICT)
     request.tools.report_progress(f"helm rolls back to version {goal.version}, for at most {spell(patience)}")
     force, owner = plan.preconditions[_FORCED] == str(True), request.owner
     change = partial(program.roll_back, owner.name, owner.namespace, goal.version, patience=patience, force=force)
     return (
-        keeping.restore_replicas(site, int(plan.preconditions[_REPLICAS]), run, change)
+        keeping.restore_replicas(target, int(plan.preconditions[_REPLICAS]), run, change)
         if _REPLICAS in plan.preconditions
         else (change(), "")
     )
@@ -267,16 +271,16 @@ def _done(request: StrategyRequest, goal: Release, made: Release, reason: str) -
         half = f"Not as version {goal.version} has it: {'; '.join(seen.different)}."
         half += f" As that has it: {', '.join(seen.same)}." if seen.same else ""
         reason = f"{reason} {half}".strip()
-        said = f"Release {name} is not back at version {goal.version}"
-        said += f": version {made.version} is {made.status}, and half of it stands." if seen.same else "."
+        message = f"Release {name} is not back at version {goal.version}"
+        message += f": version {made.version} is {made.status}, and half of it stands." if seen.same else "."
     elif made.status in helm.GOOD:
-        said = f"Release {name} is at version {made.version}, which is {goal.version} again ({goal.chart})."
+        message = f"Release {name} is at version {made.version}, which is {goal.version} again ({goal.chart})."
     else:
-        said = (
+        message = (
             f"Release {name} was given version {goal.version} again, as version {made.version}, which is {made.status}."
         )
-    said += f" Not compared with what is there: {', '.join(seen.unreadable)}." if seen.unreadable else ""
-    return Outcome(result=Result.DONE, message=said, degraded=reason, expected_state=left)
+    message += f" Not compared with what is there: {', '.join(seen.unreadable)}." if seen.unreadable else ""
+    return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state=left)
 
 
 def _compared(request: StrategyRequest, goal: Release) -> ReleaseDiff:

@@ -27,29 +27,29 @@ class ControllerRevisionRollback:
     name = "revisions"
 
     def plan(self, request: StrategyRequest) -> Plan:
-        site, thing = request.site, request.workload
-        place.check_rights(site, list(_writes(site, thing)))
-        kept = history.controller_revisions(site.cluster, thing)
+        target, thing = request.site, request.workload
+        place.check_rights(target, list(_writes(target, thing)))
+        kept = history.controller_revisions(target.cluster, thing)
         choice = history.choose(kept, history.current(kept, thing), thing["spec"]["template"], request.wanted)
-        return returning.rollback_plan(request, choice, tuple(_warnings(site, thing)))
+        return returning.rollback_plan(request, choice, tuple(_warnings(target, thing)))
 
     def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
-        site, thing = request.site, request.workload
-        choice = returning.recheck(request, plan, history.controller_revisions(site.cluster, thing))
+        target, thing = request.site, request.workload
+        choice = returning.recheck(request, plan, history.controller_revisions(target.cluster, thing))
         patch, by = _patch(thing, choice, run), marks.field_manager(run)
-        written = site.cluster.patch(site.workload, patch, how=PatchType.STRATEGIC, by=by)
+        written = target.cluster.patch(target.workload, patch, how=PatchType.STRATEGIC, by=by)
         returning.release_fields(request, plan, run)
         if not _rolls(thing):
-            return _for_later(site, choice)
+            return _for_later(target, choice)
         patience = timeout_for(thing, in_line=_count(thing))
-        if not _waits_in_line(site, thing):
-            settling = PodProgress(site, choice.goal.pods, written=written)
+        if not _waits_in_line(target, thing):
+            settling = PodProgress(target, choice.goal.pods, written=written)
             return returning.rollback_outcome(
-                site, choice, wait_until_ready(site, request.tools, settling, timeout=patience)
+                target, choice, wait_until_ready(target, request.tools, settling, timeout=patience)
             )
-        look = StuckPodRemoval(site, choice.goal, most=desired_replicas(thing), written=written)
+        look = StuckPodRemoval(target, choice.goal, most=desired_replicas(thing), written=written)
         outcome = returning.rollback_outcome(
-            site, choice, wait_until_ready(site, request.tools, look, timeout=patience)
+            target, choice, wait_until_ready(target, request.tools, look, timeout=patience)
         )
         if not look.deleted:
             return outcome
@@ -57,8 +57,8 @@ class ControllerRevisionRollback:
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
         """Watched on without deleting anything: only a person knows whether that is still wanted."""
-        site, thing = request.site, request.workload
-        kept = history.controller_revisions(site.cluster, thing)
+        target, thing = request.site, request.workload
+        kept = history.controller_revisions(target.cluster, thing)
         outcome = returning.probe_revision(request, plan, run, kept)
         if outcome.result is not Result.DONE:
             return outcome
@@ -66,25 +66,27 @@ class ControllerRevisionRollback:
         if choice is None:
             return replace(outcome, degraded=returning.changed_since(request))
         if not _rolls(thing):
-            return _for_later(site, choice)
-        settling = PodProgress(site, choice.goal.pods, written=thing)
-        look = partial(_unless_stuck, site, choice, settling) if _waits_in_line(site, thing) else settling
+            return _for_later(target, choice)
+        settling = PodProgress(target, choice.goal.pods, written=thing)
+        look = partial(_unless_stuck, target, choice, settling) if _waits_in_line(target, thing) else settling
         patience = timeout_for(thing, in_line=_count(thing))
-        return returning.rollback_outcome(site, choice, wait_until_ready(site, request.tools, look, timeout=patience))
+        return returning.rollback_outcome(
+            target, choice, wait_until_ready(target, request.tools, look, timeout=patience)
+        )
 
 
-def _for_later(site: ServiceTarget, choice: RevisionChoice) -> Outcome:
-    said = f"{site.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
-    return replace(returning.rollback_outcome(site, choice, ""), message=said)
+def _for_later(target: ServiceTarget, choice: RevisionChoice) -> Outcome:
+    message = f"{target.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
+    return replace(returning.rollback_outcome(target, choice, ""), message=message)
 
 
 def _unless_stuck(
-    site: ServiceTarget, choice: RevisionChoice, settling: PodProgress, thing: KubernetesObject
+    target: ServiceTarget, choice: RevisionChoice, settling: PodProgress, thing: KubernetesObject
 ) -> WorkloadStatus:
-    names = sorted(one["metadata"]["name"] for one in stuck_pods(site, thing, choice.goal))
+    names = sorted(one["metadata"]["name"] for one in stuck_pods(target, thing, choice.goal))
     if names:
-        said = f"It waits for pods that have to be deleted first: {', '.join(names)}."
-        return WorkloadStatus(message="stuck", failed=said)
+        message = f"It waits for pods that have to be deleted first: {', '.join(names)}."
+        return WorkloadStatus(message="stuck", failed=message)
     return settling(thing)
 
 
@@ -95,22 +97,22 @@ def _patch(thing: KubernetesObject, choice: RevisionChoice, run: str) -> Kuberne
     return {**choice.goal.kept["data"], "metadata": head}
 
 
-def _writes(site: ServiceTarget, thing: KubernetesObject) -> Iterator[ResourceAccess]:
-    yield place.patch_access(site.workload)
-    if _rolls(thing) and _waits_in_line(site, thing):
-        yield ResourceAccess(verb="delete", group="", resource="pods", namespace=site.workload.namespace)
+def _writes(target: ServiceTarget, thing: KubernetesObject) -> Iterator[ResourceAccess]:
+    yield place.patch_access(target.workload)
+    if _rolls(thing) and _waits_in_line(target, thing):
+        yield ResourceAccess(verb="delete", group="", resource="pods", namespace=target.workload.namespace)
 
 
-def _warnings(site: ServiceTarget, thing: KubernetesObject) -> Iterator[str]:
+def _warnings(target: ServiceTarget, thing: KubernetesObject) -> Iterator[str]:
     if not _rolls(thing):
         yield "Its update strategy is OnDelete: no pod moves until somebody deletes it."
         return
-    if site.workload.kind != kinds.STATEFULSET:
+    if target.workload.kind != kinds.STATEFULSET:
         return
     partition = partition_of(thing)
     if partition:
-        yield f"Its partition is {partition}: pods below {site.workload.name}-{partition} do not move."
-    if _waits_in_line(site, thing):
+        yield f"Its partition is {partition}: pods below {target.workload.name}-{partition} do not move."
+    if _waits_in_line(target, thing):
         yield (
             "It waits for ever for a pod that does not get ready: pods of other revisions that are not ready then are"
             f" deleted, at most {desired_replicas(thing)}."
@@ -121,10 +123,10 @@ def _rolls(thing: KubernetesObject) -> bool:
     return bool((thing["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate")
 
 
-def _waits_in_line(site: ServiceTarget, thing: KubernetesObject) -> bool:
+def _waits_in_line(target: ServiceTarget, thing: KubernetesObject) -> bool:
     """Whether one pod that is not ready holds up all others."""
     ordered = thing["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
-    return ordered and site.workload.kind == kinds.STATEFULSET
+    return ordered and target.workload.kind == kinds.STATEFULSET
 
 
 def _count(thing: KubernetesObject) -> int:

@@ -53,10 +53,10 @@ class ArgoRolloutRollback:
         look = observation_of(request.site, request.workload)
         if _aborts(look, request.wanted):
             plan = ABORT.plan(look)
-            said = f"An update is on its way, so that going back is to abort it (`abort {request.service}`)."
+            message = f"An update is on its way, so that going back is to abort it (`abort {request.service}`)."
             return replace(
                 plan,
-                effect=(said, *plan.effect),
+                effect=(message, *plan.effect),
                 preconditions={**plan.preconditions, _HOW: _ABORT},
                 hidden=(*plan.hidden, _HOW),
             )
@@ -89,8 +89,10 @@ class ArgoRolloutRollback:
             return ABORT.probe(look, plan, run, request.tools)
         kept, stands = _kept(request), _template(request)
         if stands.ref != request.site.workload and marks.written_by(stands.thing, run):
-            said = f"{stands.ref} was given {plan.preconditions['goal']} again."
-            outcome = Outcome(result=Result.DONE, message=said, expected_state={"template": plan.preconditions["goal"]})
+            message = f"{stands.ref} was given {plan.preconditions['goal']} again."
+            outcome = Outcome(
+                result=Result.DONE, message=message, expected_state={"template": plan.preconditions["goal"]}
+            )
         else:
             outcome = returning.probe_revision(_as_kept(request, _now(look, kept)), plan, run, kept)
         goal = next((one for one in kept if one.hash == plan.preconditions["goal"]), None)
@@ -102,8 +104,8 @@ class ArgoRolloutRollback:
 
     def _watched(self, request: StrategyRequest, look: Observation, choice: RevisionChoice) -> Outcome:
         """`look`: how it was before the write."""
-        why = rollout_acts.wait(look, request.tools, until_template(request.site, look.rollout, choice.goal.hash))
-        outcome = returning.rollback_outcome(request.site, choice, why)
+        reason = rollout_acts.wait(look, request.tools, until_template(request.site, look.rollout, choice.goal.hash))
+        outcome = returning.rollback_outcome(request.site, choice, reason)
         more = rollout_acts.afterwards(request.site, lambda now: f"{progress(now)} {waiting_for(now)}".strip())
         return replace(outcome, message=f"{outcome.message} {more}")
 
@@ -118,11 +120,11 @@ def _check(look: Observation) -> None:
     """Raises `Rejected` where nothing would move, or nobody knows yet what is there."""
     now, service = look.rollout, look.site.service
     if now.halted:
-        said = f"Rollout {now.name} is paused by hand, and nothing moves until that ends. Nothing was done."
-        raise Rejected(f"{said} `resume {service}` first.", code="paused", status=409)
+        message = f"Rollout {now.name} is paused by hand, and nothing moves until that ends. Nothing was done."
+        raise Rejected(f"{message} `resume {service}` first.", code="paused", status=409)
     if not now.observed:
-        said = f"Rollout {now.name} has a change that its controller has not seen yet. Nothing was done."
-        raise Rejected(f"{said} {now.retry_hint}.", code="unobserved", status=409)
+        message = f"Rollout {now.name} has a change that its controller has not seen yet. Nothing was done."
+        raise Rejected(f"{message} {now.retry_hint}.", code="unobserved", status=409)
 
 
 def _kept(request: StrategyRequest) -> tuple[Revision, ...]:
@@ -153,15 +155,17 @@ def _template(request: StrategyRequest) -> _Template:
         return _Template(ref=request.site.workload, thing=request.workload, path="/spec/template")
     kind = _REFERRED.get(str(wanted.get("kind")))
     if kind is None:
-        said = (
+        message = (
             f"The template of Rollout {request.site.workload.name} is that of a {wanted.get('kind')}. Nothing was done."
         )
-        raise Rejected(f"{said} Go back there.", code="no_way", status=409)
+        raise Rejected(f"{message} Go back there.", code="no_way", status=409)
     ref = ObjectRef(kind=kind, namespace=request.site.workload.namespace, name=str(wanted["name"]))
     found = request.site.cluster.get(ref)
     if found is None:
-        said = f"{ref}, which has the template of Rollout {request.site.workload.name}, is not there. Nothing was done."
-        raise Rejected(said, code="no_workload", status=404)
+        message = (
+            f"{ref}, which has the template of Rollout {request.site.workload.name}, is not there. Nothing was done."
+        )
+        raise Rejected(message, code="no_workload", status=404)
     return _Template(ref=ref, thing=found, path="/template" if kind is kinds.POD_TEMPLATE else "/spec/template")
 
 

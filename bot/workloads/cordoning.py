@@ -24,44 +24,44 @@ def site_of(tools: Tools, node: str) -> ServiceTarget:
     """`node`: "main/ip-10-0-0-1", its cluster first. Raises `Rejected` where there is no such cluster."""
     cluster, _, name = node.partition("/")
     if not name:
-        said = f"{node} does not say on which cluster the node is. Nothing was done. Say it as <cluster>/<node>."
-        raise Rejected(said, code="no_cluster")
+        message = f"{node} does not say on which cluster the node is. Nothing was done. Say it as <cluster>/<node>."
+        raise Rejected(message, code="no_cluster")
     return place.targets(tools).on(cluster, ObjectRef(kind=kinds.NODE, namespace="", name=name), tools.by)
 
 
-def plan(site: ServiceTarget, *, closed: bool) -> Plan:
+def plan(target: ServiceTarget, *, closed: bool) -> Plan:
     """What it takes to close the node for new pods, or to open it.
 
     Raises:
         Rejected: it is so already; or no other node would take pods.
     """
-    node = _node(site)
-    place.check_not_deleting(site, node)
+    node = _node(target)
+    place.check_not_deleting(target, node)
     if _is_closed(node) is closed:
-        said = f"{site.workload} {'takes no new pods' if closed else 'takes new pods'} already. Nothing was done."
-        raise Rejected(said, code="already_so", status=HTTPStatus.CONFLICT)
-    place.check_rights(site, [place.patch_access(site.workload)])
+        message = f"{target.workload} {'takes no new pods' if closed else 'takes new pods'} already. Nothing was done."
+        raise Rejected(message, code="already_so", status=HTTPStatus.CONFLICT)
+    place.check_rights(target, [place.patch_access(target.workload)])
     if closed:
-        _check_others(site, node)
+        _check_others(target, node)
     back = _UNCORDON if closed else _CORDON
     return Plan(
-        target=site.service,
-        effect=tuple(_closing(site) if closed else _opening(site, node)),
-        blast_radius=str(site.workload),
+        target=target.service,
+        effect=tuple(_closing(target) if closed else _opening(target, node)),
+        blast_radius=str(target.workload),
         preconditions={_OPEN: _yes_or_no(node), _UID: node["metadata"]["uid"]},
         hidden=(_UID,),
-        undo_command=f"{back} {site.service}",
+        undo_command=f"{back} {target.service}",
     )
 
 
-def run(site: ServiceTarget, plan: Plan, run: str, *, closed: bool) -> Outcome:
+def run(target: ServiceTarget, plan: Plan, run: str, *, closed: bool) -> Outcome:
     """Raises `Moved` where it is not as the plan saw it."""
-    node = _node(site)
-    place.check_not_deleting(site, node)
+    node = _node(target)
+    place.check_not_deleting(target, node)
     if (_yes_or_no(node), node["metadata"]["uid"]) != (plan.preconditions[_OPEN], plan.preconditions[_UID]):
-        raise Conflict(f"{site.workload} was made anew, or somebody was faster")
+        raise Conflict(f"{target.workload} was made anew, or somebody was faster")
     if closed:
-        _check_others(site, node)
+        _check_others(target, node)
     uid = {"op": "test", "path": "/metadata/uid", "value": plan.preconditions[_UID]}
     wish: list[dict[str, object]] = [{"op": "add", "path": "/spec/unschedulable", "value": True}]
     if not closed:
@@ -70,33 +70,33 @@ def run(site: ServiceTarget, plan: Plan, run: str, *, closed: bool) -> Outcome:
             {"op": "remove", "path": "/spec/unschedulable"},
         ]
     steps = [uid, *wish, *marks.annotation_patch(node, marks.annotation(run))]
-    now = site.cluster.patch(site.workload, steps, how=PatchType.JSON, by=marks.field_manager(run))
-    return _over(site, now, was=plan.preconditions[_OPEN])
+    now = target.cluster.patch(target.workload, steps, how=PatchType.JSON, by=marks.field_manager(run))
+    return _over(target, now, was=plan.preconditions[_OPEN])
 
 
-def probe(site: ServiceTarget, plan: Plan, run: str) -> Outcome:
-    node = _node(site)
+def probe(target: ServiceTarget, plan: Plan, run: str) -> Outcome:
+    node = _node(target)
     if marks.written_by(node, run):
-        return _over(site, node, was=plan.preconditions[_OPEN])
+        return _over(target, node, was=plan.preconditions[_OPEN])
     if _yes_or_no(node) == plan.preconditions[_OPEN]:
-        return Outcome(result=Result.FAILED, message=f"{site.workload} is as it was. Nothing was changed.")
-    return Outcome(result=Result.UNKNOWN, message=f"{_told(site, node)}; it does not say who wanted that.")
+        return Outcome(result=Result.FAILED, message=f"{target.workload} is as it was. Nothing was changed.")
+    return Outcome(result=Result.UNKNOWN, message=f"{_told(target, node)}; it does not say who wanted that.")
 
 
-def _node(site: ServiceTarget) -> KubernetesObject:
-    found = site.cluster.get(site.workload)
+def _node(target: ServiceTarget) -> KubernetesObject:
+    found = target.cluster.get(target.workload)
     if found is None:
-        said = f"There is no {site.workload} on cluster {site.cluster.name}. Nothing was done."
-        raise Rejected(said, code="no_node", status=HTTPStatus.NOT_FOUND)
+        message = f"There is no {target.workload} on cluster {target.cluster.name}. Nothing was done."
+        raise Rejected(message, code="no_node", status=HTTPStatus.NOT_FOUND)
     return found
 
 
-def _check_others(site: ServiceTarget, node: KubernetesObject) -> None:
+def _check_others(target: ServiceTarget, node: KubernetesObject) -> None:
     """Nobody may close the last node that takes pods: whatever ends then stays away."""
-    others = (one for one in site.cluster.find(kinds.NODE, "") if one["metadata"]["uid"] != node["metadata"]["uid"])
+    others = (one for one in target.cluster.find(kinds.NODE, "") if one["metadata"]["uid"] != node["metadata"]["uid"])
     if _takes_pods(node) and not any(_takes_pods(one) for one in others):
-        said = f"{site.workload} is the last node of cluster {site.cluster.name} that takes new pods."
-        raise Rejected(f"{said} Nothing was done. Add or uncordon another first.", code="last_node", status=409)
+        message = f"{target.workload} is the last node of cluster {target.cluster.name} that takes new pods."
+        raise Rejected(f"{message} Nothing was done. Add or uncordon another first.", code="last_node", status=409)
 
 
 def _takes_pods(node: KubernetesObject) -> bool:
@@ -104,25 +104,25 @@ def _takes_pods(node: KubernetesObject) -> bool:
     return not _is_closed(node) and is_ready(node) and not _taints(node)
 
 
-def _closing(site: ServiceTarget) -> Iterator[str]:
-    yield f"{site.workload} of cluster {site.cluster.name} takes no new pods, except those of DaemonSets."
-    count = _count_of_pods(site)
+def _closing(target: ServiceTarget) -> Iterator[str]:
+    yield f"{target.workload} of cluster {target.cluster.name} takes no new pods, except those of DaemonSets."
+    count = _count_of_pods(target)
     yield f"What runs there stays{f': {count} now' if count else ''}. That would take a drain."
 
 
-def _opening(site: ServiceTarget, node: KubernetesObject) -> Iterator[str]:
-    yield f"{site.workload} of cluster {site.cluster.name} takes new pods again."
+def _opening(target: ServiceTarget, node: KubernetesObject) -> Iterator[str]:
+    yield f"{target.workload} of cluster {target.cluster.name} takes new pods again."
     if taints := _taints(node):
         yield f"Only those that tolerate its taints: {', '.join(taints)}."
     if not is_ready(node):
         yield "It is not ready now, and gets none before it is."
 
 
-def _count_of_pods(site: ServiceTarget) -> str:
+def _count_of_pods(target: ServiceTarget) -> str:
     """ "at most 20 pods"; "" where the bot may not see those of all namespaces."""
-    if not site.cluster.allowed(ResourceAccess(verb="list", group="", resource="pods")):
+    if not target.cluster.allowed(ResourceAccess(verb="list", group="", resource="pods")):
         return ""
-    count = len(site.cluster.find(kinds.POD, "", fields=f"spec.nodeName={site.workload.name}"))
+    count = len(target.cluster.find(kinds.POD, "", fields=f"spec.nodeName={target.workload.name}"))
     most = next((one for one in _ROUND if count <= one), None)
     return f"more than {_ROUND[-1]} pods" if most is None else f"at most {most} pod{'s' if most > 1 else ''}"
 
@@ -141,14 +141,14 @@ def _yes_or_no(node: KubernetesObject) -> str:
     return "no" if _is_closed(node) else "yes"
 
 
-def _over(site: ServiceTarget, node: KubernetesObject, *, was: str) -> Outcome:
+def _over(target: ServiceTarget, node: KubernetesObject, *, was: str) -> Outcome:
     now = _yes_or_no(node)
     who = f"It was taken back since by {marks.owner_name_of_field(node, 'spec', 'unschedulable')}."
     left = {_OPEN: "no" if was == "yes" else "yes"}
     return Outcome(
-        result=Result.DONE, message=f"{_told(site, node)}.", degraded=who if now == was else "", expected_state=left
+        result=Result.DONE, message=f"{_told(target, node)}.", degraded=who if now == was else "", expected_state=left
     )
 
 
-def _told(site: ServiceTarget, node: KubernetesObject) -> str:
-    return f"{site.workload} {'takes no new pods any more' if _is_closed(node) else 'takes new pods'}"
+def _told(target: ServiceTarget, node: KubernetesObject) -> str:
+    return f"{target.workload} {'takes no new pods any more' if _is_closed(node) else 'takes new pods'}"

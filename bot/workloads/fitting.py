@@ -22,53 +22,53 @@ from bot.workloads.room import NodeCapacity, node_capacity_for
 
 
 def capacity_warnings(
-    change: ScaleChange, workload: KubernetesObject, site: ServiceTarget, tools: Tools
+    change: ScaleChange, workload: KubernetesObject, target: ServiceTarget, tools: Tools
 ) -> tuple[str, ...]:
     """What is to be known, a sentence each. Raises `Rejected` where the pods cannot be made, or would not suffice."""
     if change.new > change.old:
-        return _for_more(change, workload, site)
-    return (*_for_fewer(change, workload, site), *_headroom(change, site, tools))
+        return _for_more(change, workload, target)
+    return (*_for_fewer(change, workload, target), *_headroom(change, target, tools))
 
 
-def _for_more(change: ScaleChange, workload: KubernetesObject, site: ServiceTarget) -> tuple[str, ...]:
-    spec, more = _template(site, workload)["spec"], change.new - change.old
-    ranges, said = _seen(site, kinds.LIMITS)
+def _for_more(change: ScaleChange, workload: KubernetesObject, target: ServiceTarget) -> tuple[str, ...]:
+    spec, more = _template(target, workload)["spec"], change.new - change.old
+    ranges, message = _seen(target, kinds.LIMITS)
     need = pod_requests_of(spec, ranges)
-    quotas, unseen = _seen(site, kinds.QUOTA)
-    short = quota_shortage(quotas, spec, need, more, _new_claims(site, workload, change))
+    quotas, unseen = _seen(target, kinds.QUOTA)
+    short = quota_shortage(quotas, spec, need, more, _new_claims(target, workload, change))
     if short:
         hint = "Free some, or have the quota raised."
         raise Rejected(f"{more} more pods do not fit. {short} Nothing was done. {hint}", code="quota", status=409)
-    return (*unseen, *(said if quotas else ()), *_of_room(site, spec, need, more))
+    return (*unseen, *(message if quotas else ()), *_of_room(target, spec, need, more))
 
 
-def _template(site: ServiceTarget, workload: KubernetesObject) -> KubernetesObject:
+def _template(target: ServiceTarget, workload: KubernetesObject) -> KubernetesObject:
     """A Rollout may keep its pods' template in a Deployment."""
     spec = workload["spec"]
     named = spec.get("workloadRef") or {}
     if "template" in spec or not named:
         return dict(spec.get("template") or {"spec": {}})
     kind = next(one for one in (kinds.DEPLOYMENT, kinds.REPLICASET) if one.title == named.get("kind", "Deployment"))
-    found = site.cluster.get(ObjectRef(kind=kind, namespace=site.workload.namespace, name=named["name"]))
+    found = target.cluster.get(ObjectRef(kind=kind, namespace=target.workload.namespace, name=named["name"]))
     return dict(found["spec"]["template"]) if found is not None else {"spec": {}}
 
 
-def _new_claims(site: ServiceTarget, workload: KubernetesObject, change: ScaleChange) -> VolumeClaims:
+def _new_claims(target: ServiceTarget, workload: KubernetesObject, change: ScaleChange) -> VolumeClaims:
     """A replica that was there before finds its volumes again."""
     claims = claims_of(workload)
     if not claims.count:
         return claims
     spec = workload["spec"]
     first = int((spec.get("ordinals") or {}).get("start") or 0)
-    begin = f"{spec['volumeClaimTemplates'][0]['metadata']['name']}-{site.workload.name}"
-    held = {one["metadata"]["name"] for one in _seen(site, kinds.CLAIM)[0]}
+    begin = f"{spec['volumeClaimTemplates'][0]['metadata']['name']}-{target.workload.name}"
+    held = {one["metadata"]["name"] for one in _seen(target, kinds.CLAIM)[0]}
     wanted = {f"{begin}-{first + number}" for number in range(change.old, change.new)}
     return replace(claims, new=len(wanted - held))
 
 
-def _of_room(site: ServiceTarget, spec: KubernetesObject, requests: PodRequests, more: int) -> tuple[str, ...]:
+def _of_room(target: ServiceTarget, spec: KubernetesObject, requests: PodRequests, more: int) -> tuple[str, ...]:
     try:
-        room = node_capacity_for(site.cluster, spec, requests, more)
+        room = node_capacity_for(target.cluster, spec, requests, more)
     except Rejected as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise
@@ -82,29 +82,32 @@ def _of_room(site: ServiceTarget, spec: KubernetesObject, requests: PodRequests,
 
 def _short_of_room(room: NodeCapacity) -> str:
     """Without counts: pods come and go on the nodes all the time, and each of them would be another plan."""
-    said = "By requests the nodes have no room for all of the new pods (an approximation)."
+    message = "By requests the nodes have no room for all of the new pods (an approximation)."
     if not room.fitting:
-        said = "No node takes such pods (an approximation)."
+        message = "No node takes such pods (an approximation)."
     if room.grows:
-        return f"{said} Nodes are added there by themselves, so that it may only take some minutes."
-    return f"{said} Those that find none wait until there is."
+        return f"{message} Nodes are added there by themselves, so that it may only take some minutes."
+    return f"{message} Those that find none wait until there is."
 
 
-def _for_fewer(change: ScaleChange, workload: KubernetesObject, site: ServiceTarget) -> tuple[str, ...]:
+def _for_fewer(change: ScaleChange, workload: KubernetesObject, target: ServiceTarget) -> tuple[str, ...]:
     if change.low >= change.old:
         return ()
-    budgets, unseen = _seen(site, kinds.PDB)
-    labels = (_template(site, workload).get("metadata") or {}).get("labels") or {}
+    budgets, unseen = _seen(target, kinds.PDB)
+    labels = (_template(target, workload).get("metadata") or {}).get("labels") or {}
     blocked = blocked_by(budgets, labels, change.low)
     if not blocked:
         return unseen
-    said = f"With {change.low} PodDisruptionBudget {blocked} allows no disruption any more, so that nodes cannot be drained."
-    return (*unseen, said)
+    message = (
+        f"With {change.low} PodDisruptionBudget {blocked} allows no disruption any more, so that nodes "
+        "cannot be drained."
+    )
+    return (*unseen, message)
 
 
-def _headroom(change: ScaleChange, site: ServiceTarget, tools: Tools) -> tuple[str, ...]:
+def _headroom(change: ScaleChange, target: ServiceTarget, tools: Tools) -> tuple[str, ...]:
     """Whether what is left would be used too much, by what each uses now."""
-    wanted = site.headroom
+    wanted = target.headroom
     if wanted is None or not 0 < change.new < change.old:
         return ()
     asked = f"({wanted.query}) * {change.old} / {change.new} < bool {wanted.maximum}"
@@ -112,14 +115,17 @@ def _headroom(change: ScaleChange, site: ServiceTarget, tools: Tools) -> tuple[s
     if holds is None:
         return (f"Whether {change.new} would carry the load is not known: Prometheus does not say.",)
     if not holds:
-        said = f"{change.new} of {change.old} replicas would be used by more than {wanted.maximum:.0%}, as the load is now."
-        raise Rejected(f"{said} Nothing was done. Keep more, or wait for less load.", code="no_headroom", status=409)
+        message = (
+            f"{change.new} of {change.old} replicas would be used by more than {wanted.maximum:.0%}, as "
+            "the load is now."
+        )
+        raise Rejected(f"{message} Nothing was done. Keep more, or wait for less load.", code="no_headroom", status=409)
     return ()
 
 
-def _seen(site: ServiceTarget, kind: ResourceKind) -> tuple[Sequence[KubernetesObject], tuple[str, ...]]:
+def _seen(target: ServiceTarget, kind: ResourceKind) -> tuple[Sequence[KubernetesObject], tuple[str, ...]]:
     try:
-        return site.cluster.find(kind, site.workload.namespace), ()
+        return target.cluster.find(kind, target.workload.namespace), ()
     except Rejected as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise

@@ -73,21 +73,21 @@ class FlaggerGateStrategy:
     def _watched(self, request: StrategyRequest, plan: Plan, run: str, thing: KubernetesObject) -> Outcome:
         """From the moment at which its gate is open."""
         try:
-            why = wait_until_ready(
+            reason = wait_until_ready(
                 request.site, request.tools, lambda _: self._standing(request, plan, run), timeout=_patience(thing)
             )
         finally:
             passed = _gates(request).close(run)
         if not passed:
-            said = why or "Flagger went on without asking."
+            message = reason or "Flagger went on without asking."
             return Outcome(
-                result=Result.FAILED, message=f"{said} The gate is shut again. This run has changed nothing."
+                result=Result.FAILED, message=f"{message} The gate is shut again. This run has changed nothing."
             )
-        said = "was promoted" if self.hook is GateHook.PROMOTION else "was taken back"
+        message = "was promoted" if self.hook is GateHook.PROMOTION else "was taken back"
         return Outcome(
             result=Result.DONE,
-            message=f"{_ref(thing)}: Flagger was told yes{'' if why else f', and it {said}'}.",
-            degraded=why,
+            message=f"{_ref(thing)}: Flagger was told yes{'' if reason else f', and it {message}'}.",
+            degraded=reason,
         )
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
@@ -96,15 +96,15 @@ class FlaggerGateStrategy:
         is_open = opened is not None and not opened.closed and opened.until > request.tools.now()
         if opened is not None and (opened.passed or is_open):
             return self._watched(request, plan, run, _canary(request.site))
-        said = "was not opened" if opened is None else "was shut before Flagger asked"
-        return Outcome(result=Result.FAILED, message=f"The gate {said}. Nothing was changed.")
+        message = "was not opened" if opened is None else "was shut before Flagger asked"
+        return Outcome(result=Result.FAILED, message=f"The gate {message}. Nothing was changed.")
 
     def _asked(self, request: StrategyRequest, thing: KubernetesObject) -> LastGateCheck:
         """What Flagger asks now. Raises `Rejected` where it does not ask."""
         gates = _gates(request)
         if request.wanted:
-            said = f"Flagger goes by its own analysis, so that {request.wanted} cannot be chosen. Nothing was done."
-            raise Rejected(f"{said} Say the verb with the service alone.", code="bad_wish")
+            message = f"Flagger goes by its own analysis, so that {request.wanted} cannot be chosen. Nothing was done."
+            raise Rejected(f"{message} Say the verb with the service alone.", code="bad_wish")
         _check_gated(thing, self.hook)
         if _phase(thing) not in _ASKING:
             raise _refused(f"{_ref(thing)} is {_phase(thing)}: there is no new version under way.", "nothing_under_way")
@@ -122,15 +122,15 @@ class FlaggerGateStrategy:
         if phase == goal:
             return WorkloadStatus(message=phase, done=True)
         if phase in ("Succeeded", "Failed"):
-            why = str(condition(thing, "Promoted").get("message", "")).rstrip(".")
+            reason = str(condition(thing, "Promoted").get("message", "")).rstrip(".")
             return WorkloadStatus(
-                message=phase, failed=f"Flagger has ended it the other way: {phase}{f', {why}' if why else ''}."
+                message=phase, failed=f"Flagger has ended it the other way: {phase}{f', {reason}' if reason else ''}."
             )
         if _facts(thing) != {name: plan.preconditions[name] for name in _facts(thing)}:
             return WorkloadStatus(message="anew", failed="A new version came meanwhile, and its analysis begins anew.")
-        why = _shut(request, run, _lasts(thing))
-        if why:
-            return WorkloadStatus(message="not asked", failed=why)
+        reason = _shut(request, run, _lasts(thing))
+        if reason:
+            return WorkloadStatus(message="not asked", failed=reason)
         if self.hook is GateHook.ROLLBACK and phase in _PROMOTING:
             return WorkloadStatus(message=phase, failed="Its promotion has begun, and Flagger asks no more.")
         return WorkloadStatus(message=_how(thing))
@@ -159,11 +159,11 @@ def canary_of(site: ServiceTarget) -> KubernetesObject | None:
     return None
 
 
-def _canary(site: ServiceTarget) -> KubernetesObject:
-    found = canary_of(site)
+def _canary(target: ServiceTarget) -> KubernetesObject:
+    found = canary_of(target)
     if found is None:
-        hint = f"`rollback {site.service}` goes back by its own revisions"
-        raise _refused(f"{site.workload} is the target of no Canary of Flagger.", "no_canary", hint)
+        hint = f"`rollback {target.service}` goes back by its own revisions"
+        raise _refused(f"{target.workload} is the target of no Canary of Flagger.", "no_canary", hint)
     return found
 
 
@@ -195,9 +195,9 @@ def _check_gated(thing: KubernetesObject, hook: GateHook) -> None:
         raise _refused(f"{ref} has no webhook {hook} that asks this bot.", "no_gate", "docs/operating.md shows one")
 
 
-def _check_person(site: ServiceTarget, thing: KubernetesObject) -> None:
+def _check_person(target: ServiceTarget, thing: KubernetesObject) -> None:
     """The bot writes nothing there; whoever asks has to be somebody who could."""
-    place.check_person(site, [place.patch_access(_ref(thing))])
+    place.check_person(target, [place.patch_access(_ref(thing))])
 
 
 def _promoted(request: StrategyRequest, thing: KubernetesObject) -> Iterator[str]:
@@ -224,8 +224,8 @@ def _differences(request: StrategyRequest, primary: ObjectRef) -> Iterator[str]:
     yield from (f"From the primary to the canary, {line}." for line in lines)
 
 
-def _primary(site: ServiceTarget) -> ObjectRef:
-    ref = site.workload
+def _primary(target: ServiceTarget) -> ObjectRef:
+    ref = target.workload
     return ObjectRef(kind=ref.kind, namespace=ref.namespace, name=f"{ref.name}-primary")
 
 
@@ -250,9 +250,9 @@ def _ref(thing: KubernetesObject) -> ObjectRef:
     return ObjectRef(kind=kinds.CANARY, namespace=meta["namespace"], name=meta["name"])
 
 
-def _key(site: ServiceTarget, thing: KubernetesObject) -> Canary:
+def _key(target: ServiceTarget, thing: KubernetesObject) -> Canary:
     meta = thing["metadata"]
-    return Canary(cluster=site.cluster.name, namespace=meta["namespace"], name=meta["name"])
+    return Canary(cluster=target.cluster.name, namespace=meta["namespace"], name=meta["name"])
 
 
 def _analysis(thing: KubernetesObject) -> Mapping[str, Any]:
@@ -263,8 +263,8 @@ def _analysis(thing: KubernetesObject) -> Mapping[str, Any]:
 def _interval(thing: KubernetesObject) -> timedelta:
     """How often it looks, and asks; Flagger takes no less than ten seconds."""
     parts = _SPAN.findall(str(_analysis(thing).get("interval") or ""))
-    said = timedelta(seconds=sum(float(count) * _UNITS[unit] for count, unit in parts))
-    return max(said, _SHORTEST) if said else _USUAL
+    message = timedelta(seconds=sum(float(count) * _UNITS[unit] for count, unit in parts))
+    return max(message, _SHORTEST) if message else _USUAL
 
 
 def _lasts(thing: KubernetesObject) -> timedelta:

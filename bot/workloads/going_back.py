@@ -53,18 +53,18 @@ def strategy_for(request: StrategyRequest) -> Strategy:
     name = _BY_KIND.get(workload.kind, "") if itself else _BY_OWNER.get(by, "")
     if name in STRATEGIES:
         return STRATEGIES[name]
-    said = f"{workload} is kept by {request.owner}, which takes back what others do to it."
+    message = f"{workload} is kept by {request.owner}, which takes back what others do to it."
     if by is ManagedBy.NOBODY:
-        said = f"The bot knows no way back for a {workload.kind.title}."
-    raise Rejected(f"{said} Nothing was done. By hand: {_BY_HAND[by]}.", code="no_way", status=HTTPStatus.CONFLICT)
+        message = f"The bot knows no way back for a {workload.kind.title}."
+    raise Rejected(f"{message} Nothing was done. By hand: {_BY_HAND[by]}.", code="no_way", status=HTTPStatus.CONFLICT)
 
 
 def check_options(request: StrategyRequest, strategy: Strategy) -> None:
     """Raises `Rejected` for what only Helm's way can do."""
     if strategy.name == HelmRollback.name or not (request.keep_replicas or request.force):
         return
-    said = f"{request.site.workload} does not go back by Helm: its replicas stay as they are, and nothing is forced."
-    raise Rejected(f"{said} Nothing was done. Leave out `replicas` and `conflicts`.", code="not_helm", status=400)
+    message = f"{request.site.workload} does not go back by Helm: its replicas stay as they are, and nothing is forced."
+    raise Rejected(f"{message} Nothing was done. Leave out `replicas` and `conflicts`.", code="not_helm", status=400)
 
 
 def why(request: StrategyRequest) -> str:

@@ -15,28 +15,28 @@ from bot.workloads.moves import ScaleChange, ScaleRequest
 from bot.workloads.owners import ManagedBy, Owner
 
 
-def check_request(request: ScaleRequest, site: ServiceTarget) -> None:
+def check_request(request: ScaleRequest, target: ServiceTarget) -> None:
     """What can be told from the words and the settings alone, before anything is asked.
 
     Whoever names a ceiling speaks of an autoscaler's floor, which may be below the fewest that are set by hand.
     """
-    bounds = site.replicas
+    bounds = target.replicas
     if request.ceiling is not None and request.ceiling < max(1, request.count):
-        said = f"A ceiling of {request.ceiling} is below {max(1, request.count)} replicas. Nothing was done."
-        raise Rejected(f"{said} Name a higher `max`.", code="bad_ceiling")
+        message = f"A ceiling of {request.ceiling} is below {max(1, request.count)} replicas. Nothing was done."
+        raise Rejected(f"{message} Name a higher `max`.", code="bad_ceiling")
     if request.ceiling is None and not bounds.minimum <= request.count <= bounds.maximum:
-        raise _outside(site, request.count)
+        raise _outside(target, request.count)
 
 
-def check_bounds(change: ScaleChange, site: ServiceTarget) -> None:
+def check_bounds(change: ScaleChange, target: ServiceTarget) -> None:
     """Of an autoscaler's floor and ceiling, what is changed has to be within the settings as well."""
     for one in change.changed:
         count = change.after[one.name]
-        if one.name in ("floor", "ceiling") and int(count) > site.replicas.maximum:
-            raise _outside(site, int(count))
+        if one.name in ("floor", "ceiling") and int(count) > target.replicas.maximum:
+            raise _outside(target, int(count))
 
 
-def check_step(change: ScaleChange, request: ScaleRequest, site: ServiceTarget) -> None:
+def check_step(change: ScaleChange, request: ScaleRequest, target: ServiceTarget) -> None:
     """The largest step at once, of replicas or of a ceiling. To 0 and back is none: that needs another person.
 
     What a floor brings at once counts too; but not where a ceiling is named, as in the words of every undo, because
@@ -45,73 +45,85 @@ def check_step(change: ScaleChange, request: ScaleRequest, site: ServiceTarget) 
     for one in change.changed:
         before, after = change.before[one.name], change.after[one.name]
         if one.name == "ceiling":
-            _check_step(int(before), int(after), site, "a ceiling of ")
+            _check_step(int(before), int(after), target, "a ceiling of ")
         elif one.name != "floor" and (before + after).isdecimal():
-            _check_step(int(before), int(after), site)
+            _check_step(int(before), int(after), target)
     if request.ceiling is None:
-        _check_step(change.old, change.new, site)
+        _check_step(change.old, change.new, target)
 
 
 def check_workload(ref: ObjectRef, thing: KubernetesObject, owner: Owner, rollouts: Sequence[KubernetesObject]) -> None:
     """Whether it is one that may be scaled at all, as it stands."""
     if owner.by is ManagedBy.OPERATOR:
-        said = f"{ref} belongs to {owner.kind} {owner.name}, whose operator sets its replicas back. Nothing was done."
-        raise Rejected(f"{said} Scale the {owner.kind}.", code="operator", status=409)
+        message = (
+            f"{ref} belongs to {owner.kind} {owner.name}, whose operator sets its replicas back. Nothing was done."
+        )
+        raise Rejected(f"{message} Scale the {owner.kind}.", code="operator", status=409)
     for one in rollouts:
         named = (one.get("spec") or {}).get("workloadRef") or {}
         if (named.get("kind"), named.get("name")) == (ref.kind.title, ref.name):
             rollout = one["metadata"]["name"]
-            said = f"Rollout {rollout} runs the pods of {ref}, and holds that itself at 0. Nothing was done."
-            raise Rejected(f"{said} Set `workload: rollout/{rollout}` of the service.", code="workload_ref", status=409)
+            message = f"Rollout {rollout} runs the pods of {ref}, and holds that itself at 0. Nothing was done."
+            raise Rejected(
+                f"{message} Set `workload: rollout/{rollout}` of the service.", code="workload_ref", status=409
+            )
     if ref.kind == kinds.ROLLOUT and (thing.get("spec") or {}).get("paused"):
-        said = f"{ref} is paused (spec.paused), and Argo Rollouts scales nothing of it before it is resumed."
-        raise Rejected(f"{said} Nothing was done. Resume it first.", code="paused", status=409)
+        message = f"{ref} is paused (spec.paused), and Argo Rollouts scales nothing of it before it is resumed."
+        raise Rejected(f"{message} Nothing was done. Resume it first.", code="paused", status=409)
 
 
-def check_data(change: ScaleChange, ref: ObjectRef, thing: KubernetesObject, site: ServiceTarget) -> None:
+def check_data(change: ScaleChange, ref: ObjectRef, thing: KubernetesObject, target: ServiceTarget) -> None:
     """What scaling down would destroy: volumes, and a majority."""
     if change.low >= change.old:
         return
     kept = (thing["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenScaled")
     if ref.kind == kinds.STATEFULSET and kept == "Delete":
-        said = f"{ref} deletes the volumes of replicas that it loses (whenScaled: Delete). Nothing was done."
-        raise Rejected(f"{said} Set that to Retain first.", code="deletes_data", status=409)
+        message = f"{ref} deletes the volumes of replicas that it loses (whenScaled: Delete). Nothing was done."
+        raise Rejected(f"{message} Set that to Retain first.", code="deletes_data", status=409)
     majority = change.old // 2 + 1
-    if site.quorum and change.low < majority:
-        said = f"The replicas of {site.service} vote, and {majority} of the {change.old} are their majority."
-        raise Rejected(f"{said} Nothing was done. Go no lower than {majority} at once.", code="no_majority", status=409)
+    if target.quorum and change.low < majority:
+        message = f"The replicas of {target.service} vote, and {majority} of the {change.old} are their majority."
+        raise Rejected(
+            f"{message} Nothing was done. Go no lower than {majority} at once.", code="no_majority", status=409
+        )
 
 
-def check_connections(change: ScaleChange, site: ServiceTarget) -> None:
+def check_connections(change: ScaleChange, target: ServiceTarget) -> None:
     """Of what each replica opens, the database takes so many: for as many replicas as there may be from now on."""
-    budget = site.connections
+    budget = target.connections
     if budget is None:
         return
     ceiling = [int(change.after[one.name]) for one in change.changed if one.name == "ceiling"]
     count = max([change.new, *ceiling]) if change.new > change.old or ceiling else 0
     if count * budget.per_replica > budget.maximum:
-        said = f"{count} replicas open {count * budget.per_replica} connections, {budget.per_replica} each, and {budget.maximum} are the"
+        message = (
+            f"{count} replicas open {count * budget.per_replica} connections, {budget.per_replica} each, "
+            f"and {budget.maximum} are the"
+        )
         raise Rejected(
-            f"{said} most. Nothing was done. Go no higher than {budget.maximum // budget.per_replica}.", code="too_many"
+            f"{message} most. Nothing was done. Go no higher than {budget.maximum // budget.per_replica}.",
+            code="too_many",
         )
 
 
-def cautions(change: ScaleChange, ref: ObjectRef, thing: KubernetesObject, site: ServiceTarget) -> tuple[str, ...]:
+def cautions(change: ScaleChange, ref: ObjectRef, thing: KubernetesObject, target: ServiceTarget) -> tuple[str, ...]:
     """What the one who says yes should know of it."""
-    said: list[str] = []
+    messages: list[str] = []
     if status.is_paused(ref.kind, thing):
-        said += _of_pause(ref, thing)
+        messages += _of_pause(ref, thing)
     elif rollout_in_progress(ref.kind, thing):
-        said.append(f"A rollout of {ref} is in flight: both revisions are scaled, and it counts as done after that.")
+        messages.append(
+            f"A rollout of {ref} is in flight: both revisions are scaled, and it counts as done after that."
+        )
         if "blueGreen" in (thing["spec"].get("strategy") or {}):
-            said.append("It is blue-green: until then up to twice as many pods run.")
+            messages.append("It is blue-green: until then up to twice as many pods run.")
     if ref.kind == kinds.STATEFULSET:
-        said += _of_order(change, thing)
-    if site.quorum and change.new % 2 == 0:
-        said.append(f"{change.new} replicas vote, and survive no more losses than {max(change.new - 1, 0)} would.")
+        messages += _of_order(change, thing)
+    if target.quorum and change.new % 2 == 0:
+        messages.append(f"{change.new} replicas vote, and survive no more losses than {max(change.new - 1, 0)} would.")
     if change.new == 0 and change.old:
-        said.append("It serves nothing from then on.")
-    return tuple(said)
+        messages.append("It serves nothing from then on.")
+    return tuple(messages)
 
 
 def rollout_in_progress(kind: ResourceKind, thing: KubernetesObject) -> bool:
@@ -142,19 +154,19 @@ def _of_order(change: ScaleChange, thing: KubernetesObject) -> list[str]:
     return []
 
 
-def _check_step(before: int, after: int, site: ServiceTarget, what: str = "") -> None:
+def _check_step(before: int, after: int, target: ServiceTarget, what: str = "") -> None:
     if 0 in (before, after):
         return
-    step = site.replicas.step
+    step = target.replicas.step
     highest = 2 * before if step is None else before + step
     lowest = -(-before // 2) if step is None else before - step
     if not lowest <= after <= highest:
         bound = f"{highest} at most" if after > highest else f"{lowest} at least"
-        said = f"From {what}{before} it goes to {bound} at once, not to {after}. Nothing was done."
-        raise Rejected(said, code="too_far", status=409)
+        message = f"From {what}{before} it goes to {bound} at once, not to {after}. Nothing was done."
+        raise Rejected(message, code="too_far", status=409)
 
 
-def _outside(site: ServiceTarget, count: int) -> Rejected:
-    bounds = site.replicas
-    said = f"{site.service} has {bounds.minimum} to {bounds.maximum} replicas by the settings, not {count}."
-    return Rejected(f"{said} Nothing was done.", code="outside", status=409)
+def _outside(target: ServiceTarget, count: int) -> Rejected:
+    bounds = target.replicas
+    message = f"{target.service} has {bounds.minimum} to {bounds.maximum} replicas by the settings, not {count}."
+    return Rejected(f"{message} Nothing was done.", code="outside", status=409)

@@ -40,12 +40,12 @@ def plan(service: str, workload: KubernetesObject, auto: Autoscaler | None) -> P
     )
 
 
-def run(site: ServiceTarget, patch: ScalePatch, ref: ObjectRef, plan: Plan, run: str) -> Outcome:
+def run(target: ServiceTarget, patch: ScalePatch, ref: ObjectRef, plan: Plan, run: str) -> Outcome:
     """Nothing but the managed fields."""
-    why = holding.given_up(site, ref, patch.paths, run)
-    if why:
-        said = f"The bot still holds fields of {ref}, which could not be given up: {why}. Nothing was changed."
-        return Outcome(result=Result.FAILED, message=said)
+    reason = holding.given_up(target, ref, patch.paths, run)
+    if reason:
+        message = f"The bot still holds fields of {ref}, which could not be given up: {reason}. Nothing was changed."
+        return Outcome(result=Result.FAILED, message=message)
     return Outcome(result=Result.DONE, message=_said(plan))
 
 
@@ -61,4 +61,7 @@ def spelled(values: Mapping[str, str]) -> str:
 
 
 def _said(plan: Plan) -> str:
-    return f"{plan.target} stays as it is, which is what {plan.preconditions[HANDED]} says; the bot holds nothing of it any more."
+    return (
+        f"{plan.target} stays as it is, which is what {plan.preconditions[HANDED]} says; the bot holds "
+        "nothing of it any more."
+    )

@@ -146,9 +146,9 @@ def differences(now: Release, goal: Release) -> list[str]:
     """What goes, comes and changes with it: a few words each, no values but images."""
     before, after = _objects(now.manifest), _objects(goal.manifest)
     lines = []
-    for said, names in (("comes back", after.keys() - before.keys()), ("goes away", before.keys() - after.keys())):
+    for message, names in (("comes back", after.keys() - before.keys()), ("goes away", before.keys() - after.keys())):
         if names:
-            lines.append(f"{said}: {_some(names)}")
+            lines.append(f"{message}: {_some(names)}")
     changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
     for name in sorted(changed):
         old, new = images(before[name]), images(after[name])

@@ -106,7 +106,7 @@ def compare(
             unseen.append(called)
             continue
         scaled = one.ref == but or (live is not None and marks.is_autoscaled(live))
-        fields = [said for said in fields if not (scaled and said.startswith(_REPLICAS))]
+        fields = [message for message in fields if not (scaled and message.startswith(_REPLICAS))]
         if fields:
             more = f" and {len(fields) - _SHOWN} more" if len(fields) > _SHOWN else ""
             unlike.append(f"{called} ({', '.join(fields[:_SHOWN])}{more})")
@@ -172,8 +172,10 @@ def _unlike(cluster: Cluster, one: ReleaseObject, live: KubernetesObject, owner:
     except Conflict as moved:
         fields = [held.field for held in _held(one.ref, moved.message)]
         return [_told(field, live, one.thing) for field in fields] or ["it differs"]
-    said = {part: one.thing[part] for part in one.thing.keys() - {"apiVersion", "kind", "metadata", "status"}}
-    fields = [field for name in said for field in _fields(said[name], live.get(name), would.get(name), f".{name}")]
+    message = {part: one.thing[part] for part in one.thing.keys() - {"apiVersion", "kind", "metadata", "status"}}
+    fields = [
+        field for name in message for field in _fields(message[name], live.get(name), would.get(name), f".{name}")
+    ]
     return [_told(field, live, one.thing) for field in fields]
 
 

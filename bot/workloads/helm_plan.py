@@ -43,8 +43,8 @@ def refuse_in_progress(request: StrategyRequest, kept: Sequence[Release]) -> Non
     for one in kept:
         if helm.in_progress(one, now):
             since = f", begun {one.at:%H:%M} UTC" if one.at else ""
-            said = f"Somebody is at work on release {request.owner.name}: {one}{since}. Nothing was done."
-            raise Rejected(f"{said} {_if_killed(request, kept, one)}", code="under_way", status=HTTPStatus.CONFLICT)
+            message = f"Somebody is at work on release {request.owner.name}: {one}{since}. Nothing was done."
+            raise Rejected(f"{message} {_if_killed(request, kept, one)}", code="under_way", status=HTTPStatus.CONFLICT)
 
 
 def _if_killed(request: StrategyRequest, kept: Sequence[Release], pending: Release) -> str:
@@ -56,7 +56,10 @@ def _if_killed(request: StrategyRequest, kept: Sequence[Release], pending: Relea
     goal = next((one for one in reversed(kept) if one.status in helm.GOOD), None)
     if goal is None:
         return f"Wait for its end. {again}"
-    now = f"Before that, whoever has Helm (3.22, 4.2 or newer) and the rights in namespace {request.owner.namespace} ends it"
+    now = (
+        f"Before that, whoever has Helm (3.22, 4.2 or newer) and the rights in namespace "
+        f"{request.owner.namespace} ends it"
+    )
     now += f" by `{by_hand(request, goal.version)}`, once sure that no helm still runs."
     return f"Wait for its end. If that helm was killed: {again[:1].lower()}{again[1:]} {now}"
 
@@ -102,7 +105,7 @@ def _is_count(request: StrategyRequest, one: FieldConflict) -> bool:
 
 
 def _half_way(request: StrategyRequest, goal: Release, found: Sequence[FieldConflict]) -> Rejected:
-    said = (
+    message = (
         f"Helm would stop half-way: {'; '.join(map(str, found))}, with another value than version {goal.version} has."
     )
     words = f"rollback {request.service} to {goal.version}"
@@ -111,7 +114,7 @@ def _half_way(request: StrategyRequest, goal: Release, found: Sequence[FieldConf
     if all(_is_count(request, one) for one in found) and not marks.is_autoscaled(request.workload):
         ways.append(f"`{words} replicas keep` leaves the count as it is.")
     ways.append(f"`{words} conflicts force` overwrites what the others have set.")
-    return Rejected(f"{said} Nothing was done. {' '.join(ways)}", code="conflict", status=HTTPStatus.CONFLICT)
+    return Rejected(f"{message} Nothing was done. {' '.join(ways)}", code="conflict", status=HTTPStatus.CONFLICT)
 
 
 def _refuse_dropped(
@@ -128,23 +131,23 @@ def _refuse_dropped(
     if helm.goes_over_dropped(version):
         return
     now, namespace = choice.now, request.owner.namespace
-    said = f"{now} no longer names {', '.join(map(str, there))}, which may still be there".replace(
+    message = f"{now} no longer names {', '.join(map(str, there))}, which may still be there".replace(
         "version", "Version", 1
     )
-    why = f"Helm {version[0]}.{version[1]} stops half-way at that; 3.22 and 4.2 do not."
+    reason = f"Helm {version[0]}.{version[1]} stops half-way at that; 3.22 and 4.2 do not."
     hint = f"Set clusters.{request.site.cluster.name}.helm to one of those and ask again."
     if now.is_pending or now.status == "failed":
         secret = f"sh.helm.release.v1.{request.owner.name}.v{now.version}"
         hint += f" Or somebody who may delete Secrets runs `kubectl delete secret {secret} --namespace {namespace}`,"
         hint += " by which Helm forgets that version, and asks again."
-    raise Rejected(f"{said}: {why} Nothing was done. {hint}", code="old_helm", status=HTTPStatus.CONFLICT)
+    raise Rejected(f"{message}: {reason} Nothing was done. {hint}", code="old_helm", status=HTTPStatus.CONFLICT)
 
 
 def _live_replicas(request: StrategyRequest, goal: Release) -> str:
     ref = request.site.workload
-    said = helm.replicas(goal, ref)
+    message = helm.replicas(goal, ref)
     live = status.desired_replicas(request.workload)
-    return "" if said is None or ref.kind not in _COUNTED or said == live else str(live)
+    return "" if message is None or ref.kind not in _COUNTED or message == live else str(live)
 
 
 def _kept_replicas(request: StrategyRequest, live: str) -> tuple[str, list[str]]:
@@ -171,12 +174,14 @@ def _lost(
         thing = _read(request, one.ref)
         if thing is None:
             continue
-        said = (one.thing.get("spec") or {}).get("replicas")
+        message = (one.thing.get("spec") or {}).get("replicas")
         if one.ref == request.site.workload and live:
-            lines.append(_of_count(request, choice.goal, live, str(said), kept=bool(kept)))
-        elif one.ref.kind in _COUNTED and said not in (None, status.desired_replicas(thing)):
+            lines.append(_of_count(request, choice.goal, live, str(message), kept=bool(kept)))
+        elif one.ref.kind in _COUNTED and message not in (None, status.desired_replicas(thing)):
             who = marks.owner_name_of_field(thing, "spec", "replicas")
-            lines.append(f"{one.ref} has {status.desired_replicas(thing)} replicas now, set by {who}, and gets {said}.")
+            lines.append(
+                f"{one.ref} has {status.desired_replicas(thing)} replicas now, set by {who}, and gets {message}."
+            )
         lines += _images(choice, one, thing)
     return lines
 
@@ -189,8 +194,8 @@ def _images(choice: HelmChoice, one: ReleaseObject, thing: KubernetesObject) -> 
         if name not in after or image == before.get(name):
             continue
         if image == after[name]:
-            said = f"{image} already, as version {choice.goal.version} has it: version {choice.now.version}"
-            yield f"{one.ref}, container {name}: runs {said} did not get that far."
+            message = f"{image} already, as version {choice.goal.version} has it: version {choice.now.version}"
+            yield f"{one.ref}, container {name}: runs {message} did not get that far."
             continue
         older = (held for held in choice.others if helm.images_of(held, called).get(name) == image)
         known = next((f"as version {held.version} has it" for held in older), "by no version of the release")
@@ -201,7 +206,8 @@ def _of_count(request: StrategyRequest, goal: Release, live: str, message: str, 
     who, ref = marks.owner_name_of_field(request.workload, "spec", "replicas"), request.site.workload
     if kept:
         keeps = (
-            f"{ref} keeps its {live} replicas, set by {who}: Helm sets {message}, and the bot sets {live} again at once."
+            f"{ref} keeps its {live} replicas, set by {who}: Helm sets {message}, and the bot sets {live} again "
+            "at once."
             " Pods may go in between."
         )
         holds = f"The bot holds {_REPLICAS} from then on: until the values of the release say {live} as well, a `helm"

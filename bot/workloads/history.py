@@ -69,13 +69,13 @@ def replicasets(
     found = []
     for one in _owned(cluster, kinds.REPLICASET, thing):
         meta = one["metadata"]
-        said = (meta.get("annotations") or {}).get(number, "")
-        if not said.isdigit():
+        message = (meta.get("annotations") or {}).get(number, "")
+        if not message.isdigit():
             continue
         key = (meta.get("labels") or {}).get(label, "")
         found.append(
             Revision(
-                number=int(said),
+                number=int(message),
                 hash=key,
                 name=meta["name"],
                 uid=meta["uid"],
@@ -137,12 +137,14 @@ def choose(
         return RevisionChoice(now=now, goal=goal)
     older = [one for one in revisions if now is None or one.number < now.number]
     if not older:
-        said = "There is no older revision to go back to. Nothing was done. Roll forward, or deploy the older one."
-        raise Rejected(said, code="no_history", status=409)
+        message = "There is no older revision to go back to. Nothing was done. Roll forward, or deploy the older one."
+        raise Rejected(message, code="no_history", status=409)
     passed = tuple(takewhile(lambda one: templates.runs_alike(one.template, template), older))
     if len(passed) == len(older):
-        said = "Every older revision that is kept runs the same images, commands and environment. Nothing was done."
-        raise Rejected(f"{said} {listed(older)} Name one to go back to it all the same.", code="no_other", status=409)
+        message = "Every older revision that is kept runs the same images, commands and environment. Nothing was done."
+        raise Rejected(
+            f"{message} {listed(older)} Name one to go back to it all the same.", code="no_other", status=409
+        )
     return RevisionChoice(now=now, goal=older[len(passed)], passed=passed)
 
 
@@ -160,8 +162,8 @@ def _named(revisions: Sequence[Revision], wish: str) -> Revision:
         if wish == str(one.number):
             return one
     kept = listed(revisions) if revisions else "None is kept."
-    said = f"It has no revision {wish}. Nothing was done. {kept} Older ones go by its revisionHistoryLimit."
-    raise Rejected(said, code="no_revision", status=404)
+    message = f"It has no revision {wish}. Nothing was done. {kept} Older ones go by its revisionHistoryLimit."
+    raise Rejected(message, code="no_revision", status=404)
 
 
 def _owned(cluster: Cluster, kind: ResourceKind, thing: KubernetesObject) -> list[KubernetesObject]:

@@ -37,40 +37,40 @@ def holds(thing: KubernetesObject, paths: Sequence[Path]) -> bool:
     return any(marks.run_of(who) for path in paths for who in marks.holders_of(thing, *path))
 
 
-def may_give_up(site: ServiceTarget, ref: ObjectRef) -> bool:
+def may_give_up(target: ServiceTarget, ref: ObjectRef) -> bool:
     """Whether whoever writes there may change the object itself, which a /scale alone does not take."""
     wanted = place.patch_access(ref)
-    known = site.person is None or site.cluster.allowed_for(site.person, wanted)
-    return known and site.cluster.allowed(wanted)
+    known = target.person is None or target.cluster.allowed_for(target.person, wanted)
+    return known and target.cluster.allowed(wanted)
 
 
-def given_up(site: ServiceTarget, ref: ObjectRef, paths: Sequence[Path], run: str) -> str:
+def given_up(target: ServiceTarget, ref: ObjectRef, paths: Sequence[Path], run: str) -> str:
     """Take the bot out of those who hold these fields of the object. Returns why not: a few words, or ""."""
-    why = "it changes all the time"
+    reason = "it changes all the time"
     for _ in range(_TRIES):
         try:
-            thing = site.cluster.get(ref)
+            thing = target.cluster.get(ref)
             if thing is None:
                 return ""
             held = (thing.get("metadata") or {}).get("managedFields") or []
             left = _without(held, paths)
             if left == held:
                 return ""
-            site.cluster.patch(ref, _steps(thing, left, run), how=PatchType.JSON, by=marks.field_manager(run))
+            target.cluster.patch(ref, _steps(thing, left, run), how=PatchType.JSON, by=marks.field_manager(run))
         except Conflict:
             continue
         except (Rejected, OutcomeUnknown) as trouble:
-            why = trouble.message.partition(" Nothing was done.")[0].rstrip(".")
+            reason = trouble.message.partition(" Nothing was done.")[0].rstrip(".")
             break
         return ""
-    return why
+    return reason
 
 
 def words(
-    site: ServiceTarget, ref: ObjectRef, thing: KubernetesObject, changed: Sequence[PatchValue], *, undoing: bool
+    target: ServiceTarget, ref: ObjectRef, thing: KubernetesObject, changed: Sequence[PatchValue], *, undoing: bool
 ) -> tuple[str, ...]:
     """What a change of these values of `thing` means for who holds them: a sentence each."""
-    if undoing and may_give_up(site, ref):
+    if undoing and may_give_up(target, ref):
         return (GIVES_UP,)
     if undoing:
         return (f"The bot goes on holding it, because it may not patch {ref} itself, which giving it up takes.",)
@@ -79,7 +79,8 @@ def words(
         return ()
     kept = {one.path: who for one in changed if (who := marks.appliers_of(thing, *one.path))}
     return tuple(
-        f"{' and '.join(map(marks.manager_name, who))} keeps .{'.'.join(path)} of {ref} by server-side apply, and is told of"
+        f"{' and '.join(map(marks.manager_name, who))} keeps .{'.'.join(path)} of {ref} by server-side apply, "
+        "and is told of"
         " a conflict until it forces that field, or this is undone."
         for path, who in kept.items()
     )

@@ -18,28 +18,28 @@ from bot.workloads import levers, marks
 _PACE_S = 0.2  #: between two looks, and so about as long as Helm's count stands
 
 
-def restore_replicas(site: ServiceTarget, count: int, run: str, change: Callable[[], str]) -> tuple[str, str]:
+def restore_replicas(target: ServiceTarget, count: int, run: str, change: Callable[[], str]) -> tuple[str, str]:
     """What `change` returns, and why the workload does not have that many replicas after it; "" where it has."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="helm") as pool:
         changing = pool.submit(change)
         while not changing.done():
             wait([changing], timeout=_PACE_S)
-            _set_again(site, count, run)
-    why = _set_again(site, count, run)  # However the change ended, and whatever it set last.
-    return changing.result(), why
+            _set_again(target, count, run)
+    reason = _set_again(target, count, run)  # However the change ended, and whatever it set last.
+    return changing.result(), reason
 
 
-def _set_again(site: ServiceTarget, count: int, run: str) -> str:
+def _set_again(target: ServiceTarget, count: int, run: str) -> str:
     lever = levers.WORKLOAD
     try:
-        held = site.cluster.get(site.workload, lever.sub)
+        held = target.cluster.get(target.workload, lever.sub)
         if held is None:
-            return f"{site.workload} is gone."
+            return f"{target.workload} is gone."
         if lever.read(held) == {"replicas": str(count)}:
             return ""
         steps = lever.operations(held, {"replicas": str(count)}, run)
-        site.cluster.patch(site.workload, steps, how=PatchType.JSON, by=marks.field_manager(run), sub=lever.sub)
+        target.cluster.patch(target.workload, steps, how=PatchType.JSON, by=marks.field_manager(run), sub=lever.sub)
     except (Conflict, Rejected, OutcomeUnknown) as trouble:
-        said = trouble.message.partition(" Nothing was done.")[0].rstrip(".")
-        return f"{site.workload} could not be given its {count} replicas again: {said}."
+        message = trouble.message.partition(" Nothing was done.")[0].rstrip(".")
+        return f"{target.workload} could not be given its {count} replicas again: {message}."
     return ""

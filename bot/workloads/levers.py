@@ -54,10 +54,10 @@ class ScalePatch:
     kind: ResourceKind | None = None
     sub: str = ""
 
-    def ref(self, site: ServiceTarget, name: str) -> ObjectRef:
+    def ref(self, target: ServiceTarget, name: str) -> ObjectRef:
         if self.kind is None:
-            return site.workload
-        return ObjectRef(kind=self.kind, namespace=site.workload.namespace, name=name)
+            return target.workload
+        return ObjectRef(kind=self.kind, namespace=target.workload.namespace, name=name)
 
     @property
     def paths(self) -> tuple[tuple[str, ...], ...]:

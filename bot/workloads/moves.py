@@ -90,8 +90,8 @@ def reverse(change: ScaleChange) -> ScaleChange:
 
 def _by_hand(request: ScaleRequest, ref: ObjectRef, old: int, more: tuple[str, ...]) -> ScaleChange:
     if request.ceiling is not None:
-        said = f"{request.service} has no autoscaler at work, so that there is no ceiling to set. Nothing was done."
-        raise Rejected(f"{said} Leave out `max`.", code="no_autoscaler", status=409)
+        message = f"{request.service} has no autoscaler at work, so that there is no ceiling to set. Nothing was done."
+        raise Rejected(f"{message} Leave out `max`.", code="no_autoscaler", status=409)
     if request.count == old:
         raise _already(request, f"has {_replicas(old)} already")
     before = {"replicas": str(old)}
@@ -111,27 +111,31 @@ def _by_hand(request: ScaleRequest, ref: ObjectRef, old: int, more: tuple[str, .
 def _if_frozen(auto: Autoscaler | None) -> tuple[str, ...]:
     if auto is None:
         return ()
-    said = f"KEDA scales it by {auto.ref}, and is paused by an annotation there, so that this stays until that ends."
-    return (said,)
+    message = f"KEDA scales it by {auto.ref}, and is paused by an annotation there, so that this stays until that ends."
+    return (message,)
 
 
 def _switched_off(request: ScaleRequest, ref: ObjectRef, auto: Autoscaler, old: int) -> ScaleChange:
     if not auto.pauses_at_zero and old:
-        said = f"{auto.ref} may go to 0 by itself (minReplicas 0), and would undo a 0 by hand as soon as it likes to."
-        raise Rejected(f"{said} Nothing was done. Say `scale {request.service} 0 max 1`.", code="not_ours", status=409)
+        message = (
+            f"{auto.ref} may go to 0 by itself (minReplicas 0), and would undo a 0 by hand as soon as it likes to."
+        )
+        raise Rejected(
+            f"{message} Nothing was done. Say `scale {request.service} 0 max 1`.", code="not_ours", status=409
+        )
     off = f"That switches {auto.ref} off: it does nothing while there are 0, and is on again with the first replica."
     return _by_hand(request, ref, old, (off,))
 
 
 def _switched_on(request: ScaleRequest, ref: ObjectRef, auto: Autoscaler) -> ScaleChange:
     if request.count < auto.floor:
-        said = f"{auto.ref} is on again with the first replica, and has at least {auto.floor}. Nothing was done."
+        message = f"{auto.ref} is on again with the first replica, and has at least {auto.floor}. Nothing was done."
         lower = replace(request, ceiling=auto.ceiling)
-        raise Rejected(f"{said} Lower that first: `{lower}`.", code="below_floor", status=409)
+        raise Rejected(f"{message} Lower that first: `{lower}`.", code="below_floor", status=409)
     if request.count > auto.ceiling:
-        said = f"{auto.ref} lets it have at most {auto.ceiling}. Nothing was done."
+        message = f"{auto.ref} lets it have at most {auto.ceiling}. Nothing was done."
         higher = replace(request, ceiling=request.count)
-        raise Rejected(f"{said} Raise that first: `{higher}`.", code="above_ceiling", status=409)
+        raise Rejected(f"{message} Raise that first: `{higher}`.", code="above_ceiling", status=409)
     on = f"That switches {auto.ref} on again, which then keeps it between {auto.floor} and {auto.ceiling}."
     return _by_hand(request, ref, 0, (on,))
 
@@ -144,7 +148,7 @@ def _between(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
     if after == before:
         held = replace(request, ceiling=request.count)
         hint = f" `{held}` would hold it at {request.count}." if 0 < request.count < ceiling else ""
-        hint += "".join(f" {said}" for said in _of_metrics(auto, stays=floor < old))
+        hint += "".join(f" {message}" for message in _of_metrics(auto, stays=floor < old))
         raise _already(request, f"is kept between {floor} and {ceiling} by {auto.ref} already", hint)
     off = old == 0 and not auto.keda and auto.pauses_at_zero
     new = old if off else min(max(old, floor), ceiling)
@@ -185,17 +189,21 @@ def _paused(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
     ends = f"`{resumed}` ends the pause."
     if auto.paused_at is None:
         back: ScaleRequest | None = resumed
-        said = f"KEDA is paused at {request.count} by an annotation of {auto.ref}, and removes its autoscaler. {ends}"
+        message = (
+            f"KEDA is paused at {request.count} by an annotation of {auto.ref}, and removes its autoscaler. {ends}"
+        )
     else:
         back = replace(request, count=int(auto.paused_at)) if auto.paused_at.isdecimal() else None
-        said = f"KEDA is paused by an annotation of {auto.ref}: at {request.count} instead of {auto.paused_at}. {ends}"
+        message = (
+            f"KEDA is paused by an annotation of {auto.ref}: at {request.count} instead of {auto.paused_at}. {ends}"
+        )
     return ScaleChange(
         patch=levers.KEDA,
         ref=auto.ref,
         before=before,
         after=target_values(request, before),
         undo=back,
-        effect=(said, *_of_count(old, request.count, off=False)),
+        effect=(message, *_of_count(old, request.count, off=False)),
         old=old,
         new=request.count,
         low=request.count,
@@ -215,15 +223,15 @@ def _of_pause(auto: Autoscaler) -> tuple[str, ...]:
 
 def _of_bounds(request: ScaleRequest, auto: Autoscaler, ceiling: int) -> tuple[str, ...]:
     """The autoscaler decides, so that is what is said first."""
-    said = [f"{auto.ref} scales it, so that its bounds are changed, and not the workload."]
+    message = [f"{auto.ref} scales it, so that its bounds are changed, and not the workload."]
     if request.count != auto.floor:
-        said.append(f"Floor: at least {request.count}, instead of {auto.floor}.")
+        message.append(f"Floor: at least {request.count}, instead of {auto.floor}.")
     if ceiling != auto.ceiling:
-        why = ", because the floor would be above it" if request.ceiling is None else ""
-        said.append(f"Ceiling: at most {ceiling}, instead of {auto.ceiling}{why}.")
+        reason = ", because the floor would be above it" if request.ceiling is None else ""
+        message.append(f"Ceiling: at most {ceiling}, instead of {auto.ceiling}{reason}.")
     elif _is_capped(auto):
-        said.append(f"It wants more than its ceiling of {ceiling} lets it have; `max` raises that.")
-    return tuple(said)
+        message.append(f"It wants more than its ceiling of {ceiling} lets it have; `max` raises that.")
+    return tuple(message)
 
 
 def _is_capped(auto: Autoscaler) -> bool:
@@ -254,12 +262,15 @@ def _of_metrics(auto: Autoscaler, *, stays: bool) -> tuple[str, ...]:
         return (f"Triggers of {auto.ref} fail, and its fallback asks for {_replicas(auto.fallback)} meanwhile.",)
     if not auto.missing_metrics:
         return ()
-    said = (
+    message = (
         f"{auto.ref} has no metrics ({auto.missing_metrics}): floor and ceiling hold, and between them it does nothing."
     )
     if not stays:
-        return (said,)
-    return (said, "So the count does not fall before they are back; a lower ceiling, by `max`, brings it down at once.")
+        return (message,)
+    return (
+        message,
+        "So the count does not fall before they are back; a lower ceiling, by `max`, brings it down at once.",
+    )
 
 
 def _already(request: ScaleRequest, message: str, hint: str = "") -> Rejected:

@@ -79,8 +79,8 @@ def _sidecar(container: Mapping[str, Any]) -> bool:
 
 
 def _whole(container: Mapping[str, Any], defaults: _Sides) -> _Sides:
-    said = container.get("resources") or {}
-    limits, requests = parse_amounts(said.get("limits")), parse_amounts(said.get("requests"))
+    message = container.get("resources") or {}
+    limits, requests = parse_amounts(message.get("limits")), parse_amounts(message.get("requests"))
     requests = limits | requests
     return {"limits": defaults["limits"] | limits, "requests": defaults["requests"] | requests}
 

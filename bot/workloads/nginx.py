@@ -39,8 +39,8 @@ class NginxWeightPromotion:
         self._check(request, found)
         ready = status_of(kinds.DEPLOYMENT, request.workload)
         if wanted > now and not ready.done:
-            said = f"{request.site.workload} is not ready for more traffic: {ready.message}. Nothing was done."
-            raise Rejected(f"{said} Wait for its pods.", code="not_available", status=409)
+            message = f"{request.site.workload} is not ready for more traffic: {ready.message}. Nothing was done."
+            raise Rejected(f"{message} Wait for its pods.", code="not_available", status=409)
         words = f"promote {request.service} {now}%"
         return Plan(
             target=request.service,
@@ -74,18 +74,18 @@ class NginxWeightPromotion:
         return Outcome(result=Result.UNKNOWN, message=f"The weight is {now}%, and nothing says who set it. Look at it.")
 
     def _watched(self, request: StrategyRequest, wanted: int) -> Outcome:
-        why = wait_until_ready(
+        reason = wait_until_ready(
             request.site, request.tools, lambda thing: self._holds(request, thing, wanted), timeout=_PATIENCE
         )
-        said = f"{wanted}% of the traffic goes to {request.site.workload.name}."
-        return Outcome(result=Result.DONE, message=said, degraded=why, expected_state={"weight": f"{wanted}%"})
+        message = f"{wanted}% of the traffic goes to {request.site.workload.name}."
+        return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state={"weight": f"{wanted}%"})
 
     def _check(self, request: StrategyRequest, found: KubernetesObject) -> None:
         ref = _ref(request, found)
         owner = owner_of(found, ref)
         if owner.by in (ManagedBy.ARGOCD, ManagedBy.FLUX) and owner.is_certain:
-            said = f"{ref} is kept by {owner}, which would take that back. Nothing was done."
-            raise Rejected(f"{said} Change the weight where it comes from.", code="owned", status=409)
+            message = f"{ref} is kept by {owner}, which would take that back. Nothing was done."
+            raise Rejected(f"{message} Change the weight where it comes from.", code="owned", status=409)
         place.check_rights(request.site, [place.patch_access(ref)])
 
     def _holds(self, request: StrategyRequest, thing: KubernetesObject, wanted: int) -> WorkloadStatus:
@@ -113,18 +113,18 @@ def canary_of(request: StrategyRequest) -> KubernetesObject | None:
 
 def weight_of(ingress: KubernetesObject) -> int:
     """In percent, whatever the total is."""
-    said, total = _note(ingress, _WEIGHT), _note(ingress, _TOTAL)
-    return round(100 * int(said) / _total(total)) if said.isdigit() else 0
+    message, total = _note(ingress, _WEIGHT), _note(ingress, _TOTAL)
+    return round(100 * int(message) / _total(total)) if message.isdigit() else 0
 
 
 def _canary(request: StrategyRequest) -> KubernetesObject:
     found = canary_of(request)
     if found is None:
-        said = f"No canary Ingress sends traffic to {request.site.workload} any more. Nothing was done."
-        raise Rejected(said, code="no_canary", status=404)
+        message = f"No canary Ingress sends traffic to {request.site.workload} any more. Nothing was done."
+        raise Rejected(message, code="no_canary", status=404)
     if _kept(request, found):
-        said = f"Ingress {found['metadata']['name']} belongs to {_kept(request, found)}, which sets its weight."
-        raise Rejected(f"{said} Nothing was done. Promote that.", code="owned", status=409)
+        message = f"Ingress {found['metadata']['name']} belongs to {_kept(request, found)}, which sets its weight."
+        raise Rejected(f"{message} Nothing was done. Promote that.", code="owned", status=409)
     return found
 
 
@@ -153,8 +153,8 @@ def _wanted(request: StrategyRequest, now: int) -> int:
             raise Rejected(f"It has {now}% of the traffic already. Nothing was done.", code="same_weight", status=409)
         return wanted
     if now >= _STEPS[-1]:
-        said = f"{request.service} has all of the traffic. Nothing was done."
-        raise Rejected(f"{said} `promote {request.service} 0%` takes it away.", code="not_updating", status=409)
+        message = f"{request.service} has all of the traffic. Nothing was done."
+        raise Rejected(f"{message} `promote {request.service} 0%` takes it away.", code="not_updating", status=409)
     return _STEPS[-1] if request.wanted else next(one for one in _STEPS if one > now)
 
 

@@ -28,14 +28,14 @@ OVERLOOKED = timedelta(seconds=10)
 class Nudge:
     """One watch over one workload. A probe writes nothing, so that it gives none."""
 
-    def __init__(self, site: ServiceTarget, tools: Tools) -> None:
-        self._site = site
+    def __init__(self, target: ServiceTarget, tools: Tools) -> None:
+        self._target = target
         self._tools = tools
         self._since: float | None = None  #: by monotonic time, in seconds
 
     def check(self, thing: KubernetesObject, standing: WorkloadStatus) -> None:
         """To be told of each look, in order."""
-        if self._site.workload.kind != kinds.ROLLOUT or self._tools.by is None:
+        if self._target.workload.kind != kinds.ROLLOUT or self._tools.by is None:
             return
         if standing.done or not (standing.not_observed or not observed(thing)):
             self._since = None
@@ -51,8 +51,8 @@ class Nudge:
         """Whatever comes of it, the watch goes on, and says what it sees."""
         note = {LOOK_AGAIN: str(thing["metadata"]["resourceVersion"])}
         with suppress(Rejected, Conflict, OutcomeUnknown):
-            self._site.cluster.patch(
-                self._site.workload,
+            self._target.cluster.patch(
+                self._target.workload,
                 {"metadata": {"annotations": note}},
                 how=PatchType.MERGE,
                 by=marks.field_manager("nudge"),

@@ -23,40 +23,46 @@ def target_of(tools: Tools, service: str) -> ServiceTarget:
 def targets(tools: Tools) -> ServiceTargets:
     """Raises `Rejected` where the settings have no clusters."""
     if tools.targets is None:
-        said = "No cluster is set up. Nothing was done. Set `clusters`, and `workload` of the service, in the settings."
-        raise Rejected(said, code="no_cluster", status=HTTPStatus.SERVICE_UNAVAILABLE)
+        message = (
+            "No cluster is set up. Nothing was done. Set `clusters`, and `workload` of the service, in the settings."
+        )
+        raise Rejected(message, code="no_cluster", status=HTTPStatus.SERVICE_UNAVAILABLE)
     return tools.targets
 
 
-def workload_of(site: ServiceTarget, *kinds: ResourceKind) -> KubernetesObject:
+def workload_of(target: ServiceTarget, *kinds: ResourceKind) -> KubernetesObject:
     """The service's workload as it stands; `kinds`: those that can be meant, any where none is named.
 
     Raises:
         Rejected: it is not there, or is of another kind.
     """
-    if kinds and site.workload.kind not in kinds:
+    if kinds and target.workload.kind not in kinds:
         named = ", ".join(one.title for one in kinds)
-        raise Rejected(f"{site.service} is a {site.workload.kind.title}; this is for {named}. Nothing was done.")
-    found = site.cluster.get(site.workload)
+        raise Rejected(f"{target.service} is a {target.workload.kind.title}; this is for {named}. Nothing was done.")
+    found = target.cluster.get(target.workload)
     if found is None:
-        said = f"There is no {site.workload} on cluster {site.cluster.name}. Nothing was done."
-        raise Rejected(f"{said} Check `workload` of {site.service} in the settings.", code="no_workload", status=404)
+        message = f"There is no {target.workload} on cluster {target.cluster.name}. Nothing was done."
+        raise Rejected(
+            f"{message} Check `workload` of {target.service} in the settings.", code="no_workload", status=404
+        )
     return found
 
 
-def check_not_deleting(site: ServiceTarget, thing: KubernetesObject) -> None:
+def check_not_deleting(target: ServiceTarget, thing: KubernetesObject) -> None:
     """Whether what is written to it can come to anything: the API takes a write to what is being deleted as well, and
     no controller does anything for that any more. To be asked by every plan and every run.
 
     Raises:
         Rejected: it is being deleted, or its namespace is, in which no pod can be made.
     """
-    check_not_going(site.workload, thing)
-    namespace = site.workload.namespace
-    held = _namespace(site, namespace) if namespace else None
+    check_not_going(target.workload, thing)
+    namespace = target.workload.namespace
+    held = _namespace(target, namespace) if namespace else None
     if held is not None and held["metadata"].get("deletionTimestamp"):
-        said = f"The namespace {namespace} of cluster {site.cluster.name} is being deleted, and no pod is made in it."
-        raise Rejected(f"{said} Nothing was done.", code="going", status=HTTPStatus.CONFLICT)
+        message = (
+            f"The namespace {namespace} of cluster {target.cluster.name} is being deleted, and no pod is made in it."
+        )
+        raise Rejected(f"{message} Nothing was done.", code="going", status=HTTPStatus.CONFLICT)
 
 
 def check_not_going(ref: ObjectRef, thing: KubernetesObject) -> None:
@@ -65,61 +71,61 @@ def check_not_going(ref: ObjectRef, thing: KubernetesObject) -> None:
     if not meta.get("deletionTimestamp"):
         return
     held = ", ".join(meta.get("finalizers") or ())
-    why = f" Its finalizers hold it: {held}." if held else ""
-    said = f"{ref} is being deleted, so that nothing would come of it. Nothing was done.{why}"
-    raise Rejected(said, code="going", status=HTTPStatus.CONFLICT)
+    reason = f" Its finalizers hold it: {held}." if held else ""
+    message = f"{ref} is being deleted, so that nothing would come of it. Nothing was done.{reason}"
+    raise Rejected(message, code="going", status=HTTPStatus.CONFLICT)
 
 
-def _namespace(site: ServiceTarget, name: str) -> KubernetesObject | None:
+def _namespace(target: ServiceTarget, name: str) -> KubernetesObject | None:
     """None also where the bot may not see it: Roles of before did not grant that."""
     try:
-        return site.cluster.get(ObjectRef(kind=NAMESPACE, namespace="", name=name))
+        return target.cluster.get(ObjectRef(kind=NAMESPACE, namespace="", name=name))
     except Rejected as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise
         return None
 
 
-def owner_of(site: ServiceTarget, thing: KubernetesObject) -> Owner:
+def owner_of(target: ServiceTarget, thing: KubernetesObject) -> Owner:
     """Who keeps the workload; where its mark may be of something else, Argo CD's applications are asked.
 
     Raises:
         Rejected: they cannot be read.
     """
-    owner = owners.owner_of(thing, site.workload)
+    owner = owners.owner_of(thing, target.workload)
     if owner.is_certain:
         return owner
-    if site.argocd is not None:
-        known = site.argocd.application(owner.name, owner.namespace)
+    if target.argocd is not None:
+        known = target.argocd.application(owner.name, owner.namespace)
         found: Sequence[KubernetesObject] = () if known is None else (known,)
     else:
-        found = site.cluster.find(APPLICATION, "", fields=f"metadata.name={owner.name}")
+        found = target.cluster.find(APPLICATION, "", fields=f"metadata.name={owner.name}")
     for one in found:
-        if argocd.has(one, site.workload):
+        if argocd.has(one, target.workload):
             return replace(owner, namespace=one["metadata"]["namespace"], is_certain=True)
     return owners.UNMANAGED
 
 
-def check_rights(site: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
+def check_rights(target: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
     """Whether the person and whoever writes have these rights in the cluster; asked when planning, before any yes.
 
     Raises:
         Rejected: naming all that is missing, and whose it is.
     """
-    check_person(site, wanted)
-    missing = [one for one in wanted if not site.cluster.allowed(one)]
+    check_person(target, wanted)
+    missing = [one for one in wanted if not target.cluster.allowed(one)]
     if missing:
-        raise _may_not("The bot may not", site, missing, "`vakhta check --cluster` prints the Role that grants it.")
+        raise _may_not("The bot may not", target, missing, "`vakhta check --cluster` prints the Role that grants it.")
 
 
-def check_person(site: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
+def check_person(target: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
     """Whether the person has these rights, of an act that the bot itself needs none for. Raises as `check_rights`."""
-    person = site.person
+    person = target.person
     if person is None:
         return
-    missing = [one for one in wanted if not site.cluster.allowed_for(person, one)]
+    missing = [one for one in wanted if not target.cluster.allowed_for(person, one)]
     if missing:
-        raise _may_not(f"{person.user} may not", site, missing, "Somebody who may has to ask for it.")
+        raise _may_not(f"{person.user} may not", target, missing, "Somebody who may has to ask for it.")
 
 
 def patch_access(ref: ObjectRef, sub: str = "") -> ResourceAccess:
@@ -128,9 +134,9 @@ def patch_access(ref: ObjectRef, sub: str = "") -> ResourceAccess:
     return ResourceAccess(verb="patch", group=ref.kind.group, resource=resource, namespace=ref.namespace, name=ref.name)
 
 
-def _may_not(who: str, site: ServiceTarget, missing: Sequence[ResourceAccess], hint: str) -> Rejected:
+def _may_not(who: str, target: ServiceTarget, missing: Sequence[ResourceAccess], hint: str) -> Rejected:
     namespaces = sorted({one.namespace for one in missing if one.namespace})
     where = f" in {', '.join(namespaces)}" if namespaces else ""
     verbs = ", ".join(map(str, missing))
-    said = f"{who} {verbs}{where} on cluster {site.cluster.name}. Nothing was done. {hint}"
-    return Rejected(said, code="no_entry", status=HTTPStatus.FORBIDDEN)
+    message = f"{who} {verbs}{where} on cluster {target.cluster.name}. Nothing was done. {hint}"
+    return Rejected(message, code="no_entry", status=HTTPStatus.FORBIDDEN)

@@ -57,8 +57,8 @@ def failing_pods(pods: Sequence[KubernetesObject]) -> str:
             crashes = int(container.get("restartCount") or 0)
             if reason in _HOPELESS or (reason == _CRASHING and crashes >= _CRASHES):
                 again = f", {crashes} times" if reason == _CRASHING else ""
-                said = f"Pod {pod['metadata']['name']}, container {container.get('name', '?')}: {reason}{again}"
-                return f"{said}{_because(waiting)}."
+                message = f"Pod {pod['metadata']['name']}, container {container.get('name', '?')}: {reason}{again}"
+                return f"{message}{_because(waiting)}."
     return ""
 
 
@@ -70,8 +70,8 @@ def stuck_pods(pods: Sequence[KubernetesObject]) -> str:
                 return f"Pod {pod['metadata']['name']}: {one.get('reason', 'not scheduled')}{_because(one)}."
         for container, waiting in _waiting(pod):
             if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-                said = f"Pod {pod['metadata']['name']}, container {container.get('name', '?')}: {waiting['reason']}"
-                return f"{said}{_because(waiting)}."
+                message = f"Pod {pod['metadata']['name']}, container {container.get('name', '?')}: {waiting['reason']}"
+                return f"{message}{_because(waiting)}."
     return ""
 
 
@@ -117,5 +117,5 @@ def _waiting(pod: KubernetesObject) -> Iterator[tuple[Mapping[str, Any], Mapping
 
 
 def _because(thing: Mapping[str, Any]) -> str:
-    said = shown(str(thing.get("message") or ""), _LONGEST).rstrip(".")
-    return f", {said}" if said else ""
+    message = shown(str(thing.get("message") or ""), _LONGEST).rstrip(".")
+    return f", {message}" if message else ""

@@ -46,8 +46,8 @@ def promotion(context: RolloutContext) -> RolloutWrite:
         words = (
             f"`retry {context.service}` tries it again from its first step, `promote {context.service} full` takes it"
         )
-        said = f"was aborted, and a promotion would do nothing. {words} without any step"
-        raise _refused(context, f"{said}, `rollback {context.service}` goes back", "aborted")
+        message = f"was aborted, and a promotion would do nothing. {words} without any step"
+        raise _refused(context, f"{message}, `rollback {context.service}` goes back", "aborted")
     if rollout.full:
         raise _refused(context, "is on its way past all steps already. `status` says how far it is", "full_already")
     _check_analysis(context)
@@ -114,11 +114,11 @@ def _past_the_analysis(context: RolloutContext) -> RolloutWrite:
     rollout = context.rollout
     analysis = rollout.analysis("step")
     if not rollout.doing or not rollout.canary:
-        said = f"waits for nobody: it is {rollout.phase.lower()}{f', {rollout.message}' if rollout.message else ''}"
-        raise _refused(context, said, "not_paused")
+        message = f"waits for nobody: it is {rollout.phase.lower()}{f', {rollout.message}' if rollout.message else ''}"
+        raise _refused(context, message, "not_paused")
     if "analysis" not in rollout.doing or analysis is None or not context.begun:
-        said = f"is on its way to step {rollout.step + 1} and not paused. A promotion now would skip it unseen"
-        raise _refused(context, f"{said}. Ask again when `status` shows that it waits", "not_paused")
+        message = f"is on its way to step {rollout.step + 1} and not paused. A promotion now would skip it unseen"
+        raise _refused(context, f"{message}. Ask again when `status` shows that it waits", "not_paused")
     after = rollout.step + 1
     return RolloutWrite(status={"pauseConditions": None, "currentStepIndex": after}, skips=analysis, start=after)
 
@@ -127,14 +127,14 @@ def _check_calm(context: RolloutContext, *, unpausing: bool = False) -> None:
     """Nothing that somebody wrote is still to be taken up. `unpausing`: that may be."""
     rollout = context.rollout
     if rollout.halted:
-        said = "is paused by hand, and nothing moves until that ends, an abort neither"
-        raise _refused(context, f"{said}. `resume {context.service}` first", "paused")
+        message = "is paused by hand, and nothing moves until that ends, an abort neither"
+        raise _refused(context, f"{message}. `resume {context.service}` first", "paused")
     if not rollout.observed:
-        said = f"has a change that its controller has not seen yet. {rollout.retry_hint}"
-        raise _refused(context, said, "unobserved")
+        message = f"has a change that its controller has not seen yet. {rollout.retry_hint}"
+        raise _refused(context, message, "unobserved")
     if rollout.unpausing and not unpausing:
-        said = "has been promoted a moment ago, and its controller has not reacted"
-        raise _refused(context, f"{said}. Promoting again now would skip a step. {rollout.retry_hint}", "unpausing")
+        message = "has been promoted a moment ago, and its controller has not reacted"
+        raise _refused(context, f"{message}. Promoting again now would skip a step. {rollout.retry_hint}", "unpausing")
 
 
 def _check_updating(context: RolloutContext) -> None:
@@ -142,22 +142,24 @@ def _check_updating(context: RolloutContext) -> None:
     if not rollout.stable:
         raise _refused(context, "brings up its first version, which has no steps", "first_version")
     if rollout.promoted:
-        said = f"is not being updated: {rollout.current} is stable"
-        raise _refused(context, f"{said}. `rollback {context.service}` goes back to what was before", "not_updating")
+        message = f"is not being updated: {rollout.current} is stable"
+        raise _refused(context, f"{message}. `rollback {context.service}` goes back to what was before", "not_updating")
 
 
 def _check_analysis(context: RolloutContext) -> None:
     for one in context.rollout.analyses:
         if one.phase in FAILED:
-            why = f", {one.message}" if one.message else ""
-            said = f"has an analysis that went wrong: {one.name}, {one.phase}{why}"
-            raise _refused(context, f"{said}. `abort {context.service}` takes the new version out", "analysis_failed")
+            reason = f", {one.message}" if one.message else ""
+            message = f"has an analysis that went wrong: {one.name}, {one.phase}{reason}"
+            raise _refused(
+                context, f"{message}. `abort {context.service}` takes the new version out", "analysis_failed"
+            )
 
 
 def _check_pods(context: RolloutContext) -> None:
     if context.available < context.wanted:
-        said = f"has {context.available} of {context.wanted} pods of the new version available"
-        raise _refused(context, f"{said}. Wait for them, or `abort {context.service}`", "not_available")
+        message = f"has {context.available} of {context.wanted} pods of the new version available"
+        raise _refused(context, f"{message}. Wait for them, or `abort {context.service}`", "not_available")
 
 
 def _refused(context: RolloutContext, message: str, code: str) -> Rejected:

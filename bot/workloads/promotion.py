@@ -45,10 +45,10 @@ STRATEGIES: Mapping[str, Strategy] = {
 
 def request_of(tools: Tools, service: str, wish: str) -> StrategyRequest:
     """What is asked, of the workload as it stands."""
-    site = place.target_of(tools, service)
-    thing = place.workload_of(site, kinds.ROLLOUT, kinds.DEPLOYMENT)
+    target = place.target_of(tools, service)
+    thing = place.workload_of(target, kinds.ROLLOUT, kinds.DEPLOYMENT)
     return StrategyRequest(
-        service=service, site=site, workload=thing, owner=place.owner_of(site, thing), wanted=wish, tools=tools
+        service=service, site=target, workload=thing, owner=place.owner_of(target, thing), wanted=wish, tools=tools
     )
 
 
@@ -60,13 +60,13 @@ def strategy_of(request: StrategyRequest) -> Strategy:
         return flagger.PROMOTION
     if nginx.canary_of(request) is not None:
         return STRATEGIES["nginx"]
-    said = f"{request.site.workload} is no Rollout, and neither Flagger nor an nginx canary splits its traffic."
+    message = f"{request.site.workload} is no Rollout, and neither Flagger nor an nginx canary splits its traffic."
     hint = f"`status {request.service}` says how far its own rollout is."
-    raise Rejected(f"{said} Nothing was done. {hint}", code="nothing_to_promote", status=409)
+    raise Rejected(f"{message} Nothing was done. {hint}", code="nothing_to_promote", status=409)
 
 
 def _verb(wish: str) -> RolloutVerb:
     if wish not in ("", ALL):
-        said = f"The steps of a Rollout are its own, so that {wish} cannot be chosen. Nothing was done."
-        raise Rejected(f"{said} Say `promote` alone for the next step, or with `full` for all.", code="bad_weight")
+        message = f"The steps of a Rollout are its own, so that {wish} cannot be chosen. Nothing was done."
+        raise Rejected(f"{message} Say `promote` alone for the next step, or with `full` for all.", code="bad_weight")
     return FULL if wish == ALL else PROMOTE

@@ -33,9 +33,9 @@ def parse_quantity(said: object) -> Fraction:
     return Fraction(number) * (Fraction(10) ** int(exponent) if exponent else _UNITS[unit or ""])
 
 
-def parse_amounts(said: Mapping[str, object] | None) -> dict[str, Fraction]:
+def parse_amounts(message: Mapping[str, object] | None) -> dict[str, Fraction]:
     """Of a `requests`, `limits`, `hard` or `allocatable`."""
-    return {name: parse_quantity(one) for name, one in (said or {}).items()}
+    return {name: parse_quantity(one) for name, one in (message or {}).items()}
 
 
 def format_quantity(amount: Fraction) -> str:

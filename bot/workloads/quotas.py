@@ -63,16 +63,19 @@ def quota_shortage(
         used = parse_amounts(status.get("used"))
         for key, limit in sorted(hard.items()):
             if (f"requests.{key}" if key in _BARE else key) in requests.undeclared:
-                said = f"it limits {key}, of which a container of the pods says nothing, so that none can be made."
-                return f"ResourceQuota {name}: {said}"
+                message = f"it limits {key}, of which a container of the pods says nothing, so that none can be made."
+                return f"ResourceQuota {name}: {message}"
             count = more if volume_claims.new is None or not _stored(key) else volume_claims.new
             wanted, left = (
                 _each(key, requests, volume_claims) * count,
                 max(limit - used.get(key, Fraction(0)), Fraction(0)),
             )
             if wanted > left:
-                said = f"of {key} {format_quantity(left)} of {format_quantity(limit)} is left, and they would take {format_quantity(wanted)}."
-                return f"ResourceQuota {name}: {said}"
+                message = (
+                    f"of {key} {format_quantity(left)} of {format_quantity(limit)} is left, and they "
+                    f"would take {format_quantity(wanted)}."
+                )
+                return f"ResourceQuota {name}: {message}"
     return ""
 
 

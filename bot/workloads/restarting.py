@@ -32,64 +32,66 @@ _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _AT, _PHASE, _NEWEST = "at", "phase", "newest"
 
 
-def plan(site: ServiceTarget, thing: KubernetesObject) -> Plan:
-    place.check_not_deleting(site, thing)
-    _refuse_what_stands_still(site, thing)
-    place.check_rights(site, [place.patch_access(site.workload)])
+def plan(target: ServiceTarget, thing: KubernetesObject) -> Plan:
+    place.check_not_deleting(target, thing)
+    _refuse_what_stands_still(target, thing)
+    place.check_rights(target, [place.patch_access(target.workload)])
     return Plan(
-        target=site.service,
+        target=target.service,
         effect=(
-            f"Every pod of {site.workload} is replaced by one that runs the same.",
-            *_warnings(site, thing),
+            f"Every pod of {target.workload} is replaced by one that runs the same.",
+            *_warnings(target, thing),
             "There is no undo: what its pods held in memory is gone.",
         ),
-        blast_radius=f"all pods of {site.workload}",
-        preconditions={_UID: thing["metadata"]["uid"], _RUNS: _digest(site, thing)},
+        blast_radius=f"all pods of {target.workload}",
+        preconditions={_UID: thing["metadata"]["uid"], _RUNS: _digest(target, thing)},
         hidden=(_UID, _RUNS),
     )
 
 
-def run(site: ServiceTarget, thing: KubernetesObject, plan: Plan, run: str, tools: Tools) -> Outcome:
+def run(target: ServiceTarget, thing: KubernetesObject, plan: Plan, run: str, tools: Tools) -> Outcome:
     """Raises `Moved` where it was restarted, or changed, since the plan was made."""
-    place.check_not_deleting(site, thing)
-    _refuse_what_stands_still(site, thing)
-    if (thing["metadata"]["uid"], _digest(site, thing)) != (plan.preconditions[_UID], plan.preconditions[_RUNS]):
-        raise Conflict(f"{site.workload} was restarted or changed since")
-    there = pods.pods_of(site.cluster, thing)
+    place.check_not_deleting(target, thing)
+    _refuse_what_stands_still(target, thing)
+    if (thing["metadata"]["uid"], _digest(target, thing)) != (plan.preconditions[_UID], plan.preconditions[_RUNS]):
+        raise Conflict(f"{target.workload} was restarted or changed since")
+    there = pods.pods_of(target.cluster, thing)
     older, at = frozenset(one["metadata"]["uid"] for one in there), _after(there, tools.now())
     phase, newest = str(_status(thing).get("phase", "")), max(map(_born, there), default="")
     tools.remember({_AT: at, _PHASE: phase, _NEWEST: newest})
-    written = site.cluster.patch(
-        site.workload, _steps(site, thing, run, at), how=PatchType.JSON, by=marks.field_manager(run)
+    written = target.cluster.patch(
+        target.workload, _steps(target, thing, run, at), how=PatchType.JSON, by=marks.field_manager(run)
     )
-    return _watched(site, tools, _Restarting(site, phase, older, at, written), thing)
+    return _watched(target, tools, _Restarting(target, phase, older, at, written), thing)
 
 
-def probe(site: ServiceTarget, thing: KubernetesObject, plan: Plan, run: str, tools: Tools) -> Outcome:
+def probe(target: ServiceTarget, thing: KubernetesObject, plan: Plan, run: str, tools: Tools) -> Outcome:
     if marks.written_by(thing, run):
-        return _watched_on(site, thing, tools)
-    if _digest(site, thing) == plan.preconditions[_RUNS]:
-        return Outcome(result=Result.FAILED, message=f"{site.workload} was not told to restart. Nothing was changed.")
-    return Outcome(result=Result.UNKNOWN, message=f"{site.workload} was restarted or changed; it does not say by whom.")
+        return _watched_on(target, thing, tools)
+    if _digest(target, thing) == plan.preconditions[_RUNS]:
+        return Outcome(result=Result.FAILED, message=f"{target.workload} was not told to restart. Nothing was changed.")
+    return Outcome(
+        result=Result.UNKNOWN, message=f"{target.workload} was restarted or changed; it does not say by whom."
+    )
 
 
-def _watched(site: ServiceTarget, tools: Tools, look: _Restarting, thing: KubernetesObject) -> Outcome:
+def _watched(target: ServiceTarget, tools: Tools, look: _Restarting, thing: KubernetesObject) -> Outcome:
     patience = timeout_for(thing, in_line=status_count(thing, "desiredNumberScheduled") or desired_replicas(thing))
-    why = wait_until_ready(site, tools, look, timeout=patience)
-    said = f"{site.workload} {'was told to restart' if why else 'is restarted'}."
-    return Outcome(result=Result.DONE, message=said, degraded=why)
+    reason = wait_until_ready(target, tools, look, timeout=patience)
+    message = f"{target.workload} {'was told to restart' if reason else 'is restarted'}."
+    return Outcome(result=Result.DONE, message=message, degraded=reason)
 
 
-def _watched_on(site: ServiceTarget, thing: KubernetesObject, tools: Tools) -> Outcome:
+def _watched_on(target: ServiceTarget, thing: KubernetesObject, tools: Tools) -> Outcome:
     """As `run` would have watched it. Older pods are known by the newest of them, by the cluster's own clock."""
-    at, newest = tools.remembered.get(_AT, _restarted_at(site, thing)), tools.remembered.get(_NEWEST, "")
-    if _restarted_at(site, thing) != at:
-        path = ("restartAt",) if site.workload.kind == kinds.ROLLOUT else ("template",)
-        why = f"It was restarted or changed since by {marks.owner_name_of_field(thing, 'spec', *path)}."
-        return Outcome(result=Result.DONE, message=f"{site.workload} was told to restart.", degraded=why)
-    there = pods.pods_of(site.cluster, thing)
+    at, newest = tools.remembered.get(_AT, _restarted_at(target, thing)), tools.remembered.get(_NEWEST, "")
+    if _restarted_at(target, thing) != at:
+        path = ("restartAt",) if target.workload.kind == kinds.ROLLOUT else ("template",)
+        reason = f"It was restarted or changed since by {marks.owner_name_of_field(thing, 'spec', *path)}."
+        return Outcome(result=Result.DONE, message=f"{target.workload} was told to restart.", degraded=reason)
+    there = pods.pods_of(target.cluster, thing)
     older = frozenset(one["metadata"]["uid"] for one in there if _born(one) <= newest)
-    return _watched(site, tools, _Restarting(site, tools.remembered.get(_PHASE, ""), older, at, thing), thing)
+    return _watched(target, tools, _Restarting(target, tools.remembered.get(_PHASE, ""), older, at, thing), thing)
 
 
 class _Restarting:
@@ -99,13 +101,13 @@ class _Restarting:
     """
 
     def __init__(
-        self, site: ServiceTarget, phase: str, older: frozenset[str], at: str, written: KubernetesObject
+        self, target: ServiceTarget, phase: str, older: frozenset[str], at: str, written: KubernetesObject
     ) -> None:
-        self._site = site
+        self._target = target
         self._phase = phase  #: that it had before
         self._at = at
-        rule = self._of_rollout if site.workload.kind == kinds.ROLLOUT else None
-        self._settling = PodProgress(site, "", older=older, written=written, rule=rule)
+        rule = self._of_rollout if target.workload.kind == kinds.ROLLOUT else None
+        self._settling = PodProgress(target, "", older=older, written=written, rule=rule)
 
     def __call__(self, thing: KubernetesObject) -> WorkloadStatus:
         return self._settling(thing)
@@ -130,32 +132,32 @@ def _status(thing: KubernetesObject) -> KubernetesObject:
     return thing.get("status") or {}
 
 
-def _refuse_what_stands_still(site: ServiceTarget, thing: KubernetesObject) -> None:
-    spec, workload = thing["spec"], site.workload
+def _refuse_what_stands_still(target: ServiceTarget, thing: KubernetesObject) -> None:
+    spec, workload = thing["spec"], target.workload
     if workload.kind == kinds.DEPLOYMENT and spec.get("paused"):
-        said = f"{workload} is paused, so no pod would move. Nothing was done."
+        message = f"{workload} is paused, so no pod would move. Nothing was done."
         hint = f"`kubectl rollout resume deployment/{workload.name}` first."
-        raise Rejected(f"{said} {hint}", code="paused", status=HTTPStatus.CONFLICT)
+        raise Rejected(f"{message} {hint}", code="paused", status=HTTPStatus.CONFLICT)
     if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
-        said = f"{workload} has the update strategy OnDelete, so no pod would move. Nothing was done."
-        raise Rejected(f"{said} Delete its pods by hand.", code="on_delete", status=HTTPStatus.CONFLICT)
+        message = f"{workload} has the update strategy OnDelete, so no pod would move. Nothing was done."
+        raise Rejected(f"{message} Delete its pods by hand.", code="on_delete", status=HTTPStatus.CONFLICT)
 
 
-def _warnings(site: ServiceTarget, thing: KubernetesObject) -> Iterator[str]:
-    owner = place.owner_of(site, thing)
+def _warnings(target: ServiceTarget, thing: KubernetesObject) -> Iterator[str]:
+    owner = place.owner_of(target, thing)
     if owner.by is ManagedBy.OPERATOR:
         yield f"It is kept by {owner}, which may take the mark of the restart back."
     if (thing["spec"].get("strategy") or {}).get("type") == "Recreate":
         yield "Its strategy is Recreate: all pods end before the first new one starts."
-    if desired_replicas(thing) == 1 and site.workload.kind != kinds.DAEMONSET:
+    if desired_replicas(thing) == 1 and target.workload.kind != kinds.DAEMONSET:
         yield "It has one replica: nothing else serves where that one ends before the new one is ready."
-    if site.workload.kind == kinds.ROLLOUT:
+    if target.workload.kind == kinds.ROLLOUT:
         yield "Argo Rollouts takes no more pods at a time than may be unavailable, and waits where a budget forbids it."
 
 
-def _steps(site: ServiceTarget, thing: KubernetesObject, run: str, at: str) -> list[dict[str, object]]:
+def _steps(target: ServiceTarget, thing: KubernetesObject, run: str, at: str) -> list[dict[str, object]]:
     uid = {"op": "test", "path": "/metadata/uid", "value": thing["metadata"]["uid"]}
-    if site.workload.kind == kinds.ROLLOUT:
+    if target.workload.kind == kinds.ROLLOUT:
         return [
             uid,
             {"op": "add", "path": "/spec/restartAt", "value": at},
@@ -169,8 +171,8 @@ def _steps(site: ServiceTarget, thing: KubernetesObject, run: str, at: str) -> l
     return [uid, same, *inside, *marks.annotation_patch(thing, marks.annotation(run))]
 
 
-def _restarted_at(site: ServiceTarget, thing: KubernetesObject) -> str:
-    if site.workload.kind == kinds.ROLLOUT:
+def _restarted_at(target: ServiceTarget, thing: KubernetesObject) -> str:
+    if target.workload.kind == kinds.ROLLOUT:
         return str(thing["spec"].get("restartAt") or "")
     meta = thing["spec"]["template"].get("metadata") or {}
     return str((meta.get("annotations") or {}).get(_RESTARTED, ""))
@@ -187,8 +189,8 @@ def _after(there: Iterable[KubernetesObject], now: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _digest(site: ServiceTarget, thing: KubernetesObject) -> str:
+def _digest(target: ServiceTarget, thing: KubernetesObject) -> str:
     """Of the template, or of the time of the last restart where that is not in there."""
-    what = thing["spec"].get("restartAt") if site.workload.kind == kinds.ROLLOUT else None
-    said = json.dumps([thing["spec"].get("template"), what], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    what = thing["spec"].get("restartAt") if target.workload.kind == kinds.ROLLOUT else None
+    message = json.dumps([thing["spec"].get("template"), what], sort_keys=True)
+    return hashlib.sha256(message.encode()).hexdigest()[:16]

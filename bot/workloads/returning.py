@@ -24,11 +24,11 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 def rollback_plan(request: StrategyRequest, choice: RevisionChoice, more: Sequence[str]) -> Plan:
     """The plan of going from `choice.now` to `choice.goal`. `more`: what else is to be said, a sentence each."""
-    site, now, back = request.site, choice.now, _kept(request, choice)
+    target, now, back = request.site, choice.now, _kept(request, choice)
     return Plan(
         target=request.service,
         effect=(*_changes(request, choice), *more, *_left_alone(request, choice), *_held(request)),
-        blast_radius=f"all pods of {site.workload}",
+        blast_radius=f"all pods of {target.workload}",
         preconditions={
             TEMPLATE: now.hash if now else _NONE,
             _GOAL: choice.goal.hash,
@@ -38,20 +38,20 @@ def rollback_plan(request: StrategyRequest, choice: RevisionChoice, more: Sequen
         },
         hidden=(_KEPT, _UID, _GIVES),
         undo_command=f"rollback {request.service} to {back.hash}" if back else "",
-        check=site.check,
-        check_duration=site.check_duration,
+        check=target.check,
+        check_duration=target.check_duration,
     )
 
 
 def recheck(request: StrategyRequest, plan: Plan, revisions: Sequence[Revision]) -> RevisionChoice:
     """From where to where, as the plan had it. Raises `Moved` where that does not fit any more."""
-    site, now = request.site, current(revisions, request.workload)
+    target, now = request.site, current(revisions, request.workload)
     if request.workload["metadata"]["uid"] != plan.preconditions[_UID]:
-        raise Conflict(f"{site.workload} was made anew")
+        raise Conflict(f"{target.workload} was made anew")
     held = now.hash if now else _NONE
     if held != plan.preconditions[TEMPLATE]:
-        raise Conflict(f"{site.workload} went from {plan.preconditions[TEMPLATE]} to {held}")
-    return RevisionChoice(now=now, goal=_goal(site, plan, revisions))
+        raise Conflict(f"{target.workload} went from {plan.preconditions[TEMPLATE]} to {held}")
+    return RevisionChoice(now=now, goal=_goal(target, plan, revisions))
 
 
 def release_fields(
@@ -62,26 +62,28 @@ def release_fields(
         holding.given_up(request.site, ref or request.site.workload, [tuple(path.strip("/").split("/"))], run)
 
 
-def rollback_outcome(site: ServiceTarget, choice: RevisionChoice, reason: str) -> Outcome:
+def rollback_outcome(target: ServiceTarget, choice: RevisionChoice, reason: str) -> Outcome:
     """It was done; `reason`: why it does not hold, or ""."""
     goal = choice.goal
-    said = f"{site.workload} {'was given' if reason else 'runs'} {goal.hash} again, which was revision {goal.number}."
-    return Outcome(result=Result.DONE, message=said, degraded=reason, expected_state={TEMPLATE: goal.hash})
+    message = (
+        f"{target.workload} {'was given' if reason else 'runs'} {goal.hash} again, which was revision {goal.number}."
+    )
+    return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state={TEMPLATE: goal.hash})
 
 
 def probe_revision(request: StrategyRequest, plan: Plan, run: str, revisions: Sequence[Revision]) -> Outcome:
     """Whether that run wrote it, by its marks; then by what stands there."""
-    site, now = request.site, current(revisions, request.workload)
+    target, now = request.site, current(revisions, request.workload)
     if marks.written_by(request.workload, run):
         goal = plan.preconditions[_GOAL]
         return Outcome(
-            result=Result.DONE, message=f"{site.workload} was given {goal} again.", expected_state={TEMPLATE: goal}
+            result=Result.DONE, message=f"{target.workload} was given {goal} again.", expected_state={TEMPLATE: goal}
         )
     held = now.hash if now else _NONE
     if held == plan.preconditions[TEMPLATE]:
-        return Outcome(result=Result.FAILED, message=f"{site.workload} is still at {held}. Nothing was changed.")
-    said = f"{site.workload} is at {held}, and does not say who brought it there."
-    return Outcome(result=Result.UNKNOWN, message=said)
+        return Outcome(result=Result.FAILED, message=f"{target.workload} is still at {held}. Nothing was changed.")
+    message = f"{target.workload} is at {held}, and does not say who brought it there."
+    return Outcome(result=Result.UNKNOWN, message=message)
 
 
 def resume_choice(request: StrategyRequest, plan: Plan, revisions: Sequence[Revision]) -> RevisionChoice | None:
@@ -99,16 +101,16 @@ def changed_since(request: StrategyRequest) -> str:
 
 def refuse_paused(request: StrategyRequest) -> None:
     if request.workload["spec"].get("paused"):
-        said = f"{request.site.workload} is paused, so nothing would come of it. Nothing was done."
+        message = f"{request.site.workload} is paused, so nothing would come of it. Nothing was done."
         hint = f"`kubectl rollout resume deployment/{request.site.workload.name}` first."
-        raise Rejected(f"{said} {hint}", code="paused", status=HTTPStatus.CONFLICT)
+        raise Rejected(f"{message} {hint}", code="paused", status=HTTPStatus.CONFLICT)
 
 
 def _changes(request: StrategyRequest, choice: RevisionChoice) -> tuple[str, ...]:
-    site, now, goal = request.site, choice.now, choice.goal
+    target, now, goal = request.site, choice.now, choice.goal
     here = str(now) if now else "what no revision is kept of yet"
     template = request.workload["spec"]["template"]
-    lines = [f"{site.workload} goes from {here} back to {goal}."]
+    lines = [f"{target.workload} goes from {here} back to {goal}."]
     if now is not None and goal.made_at > now.made_at:
         lines.append("It is newer than what runs now: somebody has gone back from it before.")
     if choice.passed:
@@ -157,20 +159,22 @@ def _kept(request: StrategyRequest, choice: RevisionChoice) -> Revision | None:
     return None if request.workload["spec"].get("revisionHistoryLimit") == 0 else choice.now
 
 
-def _missing(site: ServiceTarget, goal: Revision) -> list[tuple[ResourceKind, str]]:
+def _missing(target: ServiceTarget, goal: Revision) -> list[tuple[ResourceKind, str]]:
     """Of what it needs; of a kind that the bot may not read, nothing is said."""
     wanted = sorted(templates.needs(goal.template), key=lambda one: (one[0].title, one[1]))
-    seen = {kind for kind in {kind for kind, _ in wanted} if site.cluster.allowed(_reading(site, kind))}
-    refs = [ObjectRef(kind=kind, namespace=site.workload.namespace, name=name) for kind, name in wanted if kind in seen]
-    return [(ref.kind, ref.name) for ref in refs if site.cluster.get(ref) is None]
+    seen = {kind for kind in {kind for kind, _ in wanted} if target.cluster.allowed(_reading(target, kind))}
+    refs = [
+        ObjectRef(kind=kind, namespace=target.workload.namespace, name=name) for kind, name in wanted if kind in seen
+    ]
+    return [(ref.kind, ref.name) for ref in refs if target.cluster.get(ref) is None]
 
 
-def _reading(site: ServiceTarget, kind: ResourceKind) -> ResourceAccess:
-    return ResourceAccess(verb="get", group=kind.group, resource=kind.plural, namespace=site.workload.namespace)
+def _reading(target: ServiceTarget, kind: ResourceKind) -> ResourceAccess:
+    return ResourceAccess(verb="get", group=kind.group, resource=kind.plural, namespace=target.workload.namespace)
 
 
-def _goal(site: ServiceTarget, plan: Plan, revisions: Sequence[Revision]) -> Revision:
+def _goal(target: ServiceTarget, plan: Plan, revisions: Sequence[Revision]) -> Revision:
     found = next((one for one in revisions if one.uid == plan.preconditions[_KEPT]), None)
     if found is None:
-        raise Conflict(f"{site.workload} no longer keeps {plan.preconditions[_GOAL]}")
+        raise Conflict(f"{target.workload} no longer keeps {plan.preconditions[_GOAL]}")
     return found

@@ -72,20 +72,20 @@ def pauses_of(rollout: Rollout) -> str:
 
 def observe(tools: Tools, service: str) -> Observation:
     """The service's Rollout now. Raises `Rejected` where it has none."""
-    site = place.target_of(tools, service)
-    return observation_of(site, place.workload_of(site, kinds.ROLLOUT))
+    target = place.target_of(tools, service)
+    return observation_of(target, place.workload_of(target, kinds.ROLLOUT))
 
 
-def observation_of(site: ServiceTarget, thing: KubernetesObject) -> Observation:
+def observation_of(target: ServiceTarget, thing: KubernetesObject) -> Observation:
     rollout = read(thing)
-    available, wanted = available_of(site, thing, rollout.current)
+    available, wanted = available_of(target, thing, rollout.current)
     analysis, begun = rollout.analysis("step"), True
     if analysis is not None:
-        namespace = site.workload.namespace
-        found = site.cluster.find(kinds.ANALYSIS, namespace, fields=f"metadata.name={analysis.name}")
+        namespace = target.workload.namespace
+        found = target.cluster.find(kinds.ANALYSIS, namespace, fields=f"metadata.name={analysis.name}")
         begun = any(of_step(one, rollout.step) for one in found)
-    scene = RolloutContext(service=site.service, rollout=rollout, available=available, wanted=wanted, begun=begun)
-    return Observation(site=site, thing=thing, context=scene)
+    scene = RolloutContext(service=target.service, rollout=rollout, available=available, wanted=wanted, begun=begun)
+    return Observation(site=target, thing=thing, context=scene)
 
 
 def check_rights(look: Observation, change: RolloutWrite) -> None:
@@ -110,8 +110,8 @@ def _changed(look: Observation, plan: Plan) -> Iterator[tuple[str, str]]:
 
 def _digest(spec: KubernetesObject) -> str:
     """Of what it is to be, but for how many: an autoscaler changes that all the time."""
-    said = json.dumps({name: value for name, value in spec.items() if name != "replicas"}, sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    message = json.dumps({name: value for name, value in spec.items() if name != "replicas"}, sort_keys=True)
+    return hashlib.sha256(message.encode()).hexdigest()[:16]
 
 
 def write(look: Observation, change: RolloutWrite, run: str) -> None:
@@ -135,13 +135,13 @@ def wait(look: Observation, tools: Tools, how: ProgressCheck) -> str:
     return wait_until_ready(look.site, tools, how, timeout=timeout_for(look.thing))
 
 
-def afterwards(site: ServiceTarget, said: Callable[[Rollout], str]) -> str:
+def afterwards(target: ServiceTarget, message: Callable[[Rollout], str]) -> str:
     """What is to be said of the Rollout as it is after a write.
 
     The trap: a refusal of this look, let through, would be told as one of the write, as if nothing had been done.
     """
     try:
-        return said(read(place.workload_of(site)))
+        return message(read(place.workload_of(target)))
     except Rejected:
         return "It was done; how it is now cannot be read."
 
@@ -173,5 +173,5 @@ def _pause(message: str) -> RolloutPause:
 
 def unknown(look: Observation) -> Outcome:
     now = look.rollout
-    said = f"It is {now.phase}, at step {now.step + 1}, and nothing says whether this run did that."
-    return Outcome(result=Result.UNKNOWN, message=f"{said} Look at it: `status {look.site.service}`.")
+    message = f"It is {now.phase}, at step {now.step + 1}, and nothing says whether this run did that."
+    return Outcome(result=Result.UNKNOWN, message=f"{message} Look at it: `status {look.site.service}`.")

@@ -26,7 +26,7 @@ def describe_step(step: Mapping[str, Any]) -> str:
         return f"the analysis {', '.join(named)}" if named else "an analysis"
     known = {"experiment": "an experiment", "setCanaryScale": "a number of pods of its own", "plugin": "a plugin"}
     known |= {"setHeaderRoute": "a route by header", "setMirrorRoute": "mirrored traffic"}
-    return next((said for name, said in known.items() if name in step), "a step that the bot does not know")
+    return next((message for name, message in known.items() if name in step), "a step that the bot does not know")
 
 
 def describe_steps(rollout: Rollout, start: int, end: int) -> str:
@@ -91,16 +91,16 @@ def describe_analyses(rollout: Rollout, runs: Sequence[KubernetesObject]) -> lis
     for one in rollout.analyses:
         run = next((run for run in runs if run["metadata"]["name"] == one.name), {})
         phase = str((run.get("status") or {}).get("phase") or one.phase or "Pending")
-        why = f", {one.message[:_LONGEST]}" if one.message else ""
-        lines.append(f"Analysis {one.name} ({one.role}): {phase}{why}{_measured(run)}.")
+        reason = f", {one.message[:_LONGEST]}" if one.message else ""
+        lines.append(f"Analysis {one.name} ({one.role}): {phase}{reason}{_measured(run)}.")
     return lines
 
 
 def _measured(run: KubernetesObject) -> str:
-    said = []
+    message = []
     for one in ((run.get("status") or {}).get("metricResults") or ())[:_MOST_METRICS]:
         measured = one.get("measurements") or ()
         value = f" {str(measured[-1].get('value'))[:40]}" if measured and measured[-1].get("value") is not None else ""
         failed = f", failed {one['failed']} times" if one.get("failed") else ""
-        said.append(f"{one.get('name', '?')}{value} {one.get('phase', '')}{failed}")
-    return f"; {'; '.join(said)}" if said else ""
+        message.append(f"{one.get('name', '?')}{value} {one.get('phase', '')}{failed}")
+    return f"; {'; '.join(message)}" if message else ""

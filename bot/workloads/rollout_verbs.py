@@ -47,17 +47,17 @@ class RolloutVerb:
         place.check_not_deleting(look.site, look.thing)
         change = self.decide(look.context)
         rollout_acts.check_rights(look, change)
-        site = look.site
+        target = look.site
         grave = self.typed or change.skips is not None
         return Plan(
-            target=site.service,
+            target=target.service,
             effect=self.effect(look, change),
             blast_radius=look.radius,
             preconditions={name: value for name, value in look.facts.items() if name in (self.minds or look.facts)},
             hidden=rollout_acts.PRIVATE,
             undo_command=self.undo(look, change),
-            check=site.check if self.checked else "",
-            check_duration=site.check_duration if self.checked else timedelta(0),
+            check=target.check if self.checked else "",
+            check_duration=target.check_duration if self.checked else timedelta(0),
             approvals_needed=1 if grave else 0,
             confirm_name=look.rollout.name if self.typed else "",
         )
@@ -89,12 +89,13 @@ class RolloutVerb:
 
     def _watched(self, look: Observation, change: RolloutWrite, tools: Tools) -> Outcome:
         """`look`: how it was before the write."""
-        why = rollout_acts.wait(look, tools, self.watch(look, change))
-        said = rollout_acts.afterwards(
-            look.site, lambda now: f"It was done, and does not hold. {progress(now)}" if why else self.said(look, now)
+        reason = rollout_acts.wait(look, tools, self.watch(look, change))
+        message = rollout_acts.afterwards(
+            look.site,
+            lambda now: f"It was done, and does not hold. {progress(now)}" if reason else self.said(look, now),
         )
         return Outcome(
-            result=Result.DONE, message=said, degraded=why, expected_state={"template": look.rollout.current}
+            result=Result.DONE, message=message, degraded=reason, expected_state={"template": look.rollout.current}
         )
 
 
@@ -119,7 +120,10 @@ def _on_to(now: Rollout, start: int) -> str:
         between = f"{describe_steps(now, start, halt)}, then " if start < halt else ""
         return f"It goes on to its end: {between}all traffic for {now.current}, which is stable from then on."
     between = f"{describe_steps(now, start, halt)}, and " if start < halt else ""
-    return f"It goes on: {between}stops again at step {halt + 1} of {len(now.steps)} ({describe_steps(now, halt, halt + 1)})."
+    return (
+        f"It goes on: {between}stops again at step {halt + 1} of {len(now.steps)} "
+        f"({describe_steps(now, halt, halt + 1)})."
+    )
 
 
 def _way_back(look: Observation, change: RolloutWrite) -> str:

@@ -17,32 +17,32 @@ from bot.workloads.status import NOT_OBSERVED, WorkloadStatus
 from bot.workloads.watching import ProgressCheck
 
 
-def until_next_stop(site: ServiceTarget, before: Rollout, start: int, *, skips: bool = False) -> ProgressCheck:
+def until_next_stop(target: ServiceTarget, before: Rollout, start: int, *, skips: bool = False) -> ProgressCheck:
     """Until it stops at its next stop from step `start` on, or has become stable. `skips`: it may pass by stops."""
     halt = before.halt_from(start)
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
-        lost = _lost(site, thing, before, now, aborted=False)
+        lost = _lost(target, thing, before, now, aborted=False)
         if lost:
             return WorkloadStatus(message="lost", failed=lost)
         if now.promoted:
-            return _ended(site, thing, now)
+            return _ended(target, thing, now)
         # A pause begins at a whole second, so that the next one may have the same beginning.
         if not now.observed or now.unpausing or (now.step, now.pauses) == (before.step, before.pauses):
             return NOT_OBSERVED
         if now.step > halt and _only_by_hand(before, halt) and not skips:
-            said = f"It is at {place_of(now)}, past step {halt + 1} where it had to stop: somebody promoted it too."
-            return WorkloadStatus(message="too far", failed=said)
-        said = f"at {place_of(now)}, {now.weight}% of the traffic"
-        return WorkloadStatus(message=said, done=now.step >= halt and _stopped(before, now))
+            message = f"It is at {place_of(now)}, past step {halt + 1} where it had to stop: somebody promoted it too."
+            return WorkloadStatus(message="too far", failed=message)
+        message = f"at {place_of(now)}, {now.weight}% of the traffic"
+        return WorkloadStatus(message=message, done=now.step >= halt and _stopped(before, now))
 
     return look
 
 
-def until_template(site: ServiceTarget, before: Rollout, goal: str) -> ProgressCheck:
+def until_template(target: ServiceTarget, before: Rollout, goal: str) -> ProgressCheck:
     """Until the template of that hash is what it is to have, and is as far as it comes by itself."""
-    on = until_next_stop(site, replace(before, current=goal, step=-1, pauses=(), analyses=()), 0, skips=True)
+    on = until_next_stop(target, replace(before, current=goal, step=-1, pauses=(), analyses=()), 0, skips=True)
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
@@ -53,20 +53,20 @@ def until_template(site: ServiceTarget, before: Rollout, goal: str) -> ProgressC
     return look
 
 
-def until_promoted(site: ServiceTarget, before: Rollout) -> ProgressCheck:
+def until_promoted(target: ServiceTarget, before: Rollout) -> ProgressCheck:
     """Until what it is to have is stable, with all pods available."""
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
-        lost = _lost(site, thing, before, now, aborted=now.full)
+        lost = _lost(target, thing, before, now, aborted=now.full)
         if lost:
             return WorkloadStatus(message="lost", failed=lost)
-        return _ended(site, thing, now)
+        return _ended(target, thing, now)
 
     return look
 
 
-def until_back_on_stable(site: ServiceTarget, before: Rollout) -> ProgressCheck:
+def until_back_on_stable(target: ServiceTarget, before: Rollout) -> ProgressCheck:
     """Until what is stable has all the traffic, and the pods for it."""
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
@@ -81,23 +81,23 @@ def until_back_on_stable(site: ServiceTarget, before: Rollout) -> ProgressCheck:
             return NOT_OBSERVED
         if (now.routed and now.weight) or (not now.canary and now.active != now.stable):
             return WorkloadStatus(message="the new version still has traffic")
-        available = available_of(site, thing, now.stable)[0]
-        said = f"{available} of {now.replicas} of what is stable are available"
-        return WorkloadStatus(message=said, done=available >= now.replicas)
+        available = available_of(target, thing, now.stable)[0]
+        message = f"{available} of {now.replicas} of what is stable are available"
+        return WorkloadStatus(message=message, done=available >= now.replicas)
 
     return look
 
 
-def available_of(site: ServiceTarget, thing: KubernetesObject, template: str) -> tuple[int, int]:
+def available_of(target: ServiceTarget, thing: KubernetesObject, template: str) -> tuple[int, int]:
     """Of the pods of one template: how many are available, and how many there are to be."""
-    for one in site.cluster.find(kinds.REPLICASET, site.workload.namespace, labels=f"{HASH}={template}"):
+    for one in target.cluster.find(kinds.REPLICASET, target.workload.namespace, labels=f"{HASH}={template}"):
         owners = one["metadata"].get("ownerReferences") or ()
         if any(owner.get("uid") == thing["metadata"]["uid"] for owner in owners):
             return int((one.get("status") or {}).get("availableReplicas") or 0), int(one["spec"].get("replicas") or 0)
     return 0, 0
 
 
-def _lost(site: ServiceTarget, thing: KubernetesObject, before: Rollout, now: Rollout, *, aborted: bool) -> str:
+def _lost(target: ServiceTarget, thing: KubernetesObject, before: Rollout, now: Rollout, *, aborted: bool) -> str:
     """Why it will not get there any more: a sentence, or "". `aborted`: that it is says nothing yet."""
     if now.current != before.current:
         return "Somebody has changed its template meanwhile, so that it begins anew."
@@ -106,24 +106,24 @@ def _lost(site: ServiceTarget, thing: KubernetesObject, before: Rollout, now: Ro
     # What an abort has left is not taken back until its controller has seen that it is to go on.
     if now.observed and now.phase is Phase.DEGRADED and not now.message.startswith("RolloutAborted"):
         return f"Argo Rollouts calls it degraded: {now.message or 'it does not say why'}."
-    return pods.failing_pods(pods.pods_of(site.cluster, thing, more=f"{HASH}={now.current}"))
+    return pods.failing_pods(pods.pods_of(target.cluster, thing, more=f"{HASH}={now.current}"))
 
 
-def _ended(site: ServiceTarget, thing: KubernetesObject, now: Rollout) -> WorkloadStatus:
+def _ended(target: ServiceTarget, thing: KubernetesObject, now: Rollout) -> WorkloadStatus:
     if not now.promoted:
-        available, _ = available_of(site, thing, now.current)
+        available, _ = available_of(target, thing, now.current)
         return WorkloadStatus(message=f"{available} of {now.replicas} pods of {now.current} are available")
     if not now.done or not now.verified:
         return WorkloadStatus(message=f"{now.current} is stable; {now.message or now.phase}")
     if not now.canary:
-        return _switched(site, thing, now)
+        return _switched(target, thing, now)
     return WorkloadStatus(message=f"{now.current} is stable and has all traffic", done=True)
 
 
-def _switched(site: ServiceTarget, thing: KubernetesObject, now: Rollout) -> WorkloadStatus:
+def _switched(target: ServiceTarget, thing: KubernetesObject, now: Rollout) -> WorkloadStatus:
     """Blue-green: the service has to send its traffic there, not only the status to say so."""
     name = str(thing["spec"]["strategy"]["blueGreen"]["activeService"])
-    found = site.cluster.find(kinds.SERVICE, site.workload.namespace, fields=f"metadata.name={name}")
+    found = target.cluster.find(kinds.SERVICE, target.workload.namespace, fields=f"metadata.name={name}")
     sent = {str((one["spec"].get("selector") or {}).get(HASH)) for one in found}
     if sent != {now.current} or now.active != now.current:
         return WorkloadStatus(message=f"the service {name} does not select {now.current} yet")

@@ -180,8 +180,8 @@ def phase_of(thing: KubernetesObject) -> tuple[Phase, str]:
     if status.get("controllerPause") and not status.get("pauseConditions"):
         return Phase.PROGRESSING, "waiting for rollout to unpause"
     if not _workload_observed(thing):
-        said = "waiting for rollout spec update to be observed for the reference workload"
-        return Phase.PROGRESSING, said
+        message = "waiting for rollout spec update to be observed for the reference workload"
+        return Phase.PROGRESSING, message
     if status.get("phase"):
         return Phase(status["phase"]), str(status.get("message") or "")
     return _calculated(thing["spec"], status)
@@ -189,10 +189,10 @@ def phase_of(thing: KubernetesObject) -> tuple[Phase, str]:
 
 def span_of(pause: Mapping[str, Any]) -> timedelta | None:
     """How long a step of that pause lasts; None: until somebody promotes. Go's durations, or seconds."""
-    said = pause.get("duration")
-    if said is None:
+    message = pause.get("duration")
+    if message is None:
         return None
-    text = str(said)
+    text = str(message)
     if text.isdigit():
         return timedelta(seconds=int(text))
     return timedelta(seconds=sum(float(number) * _UNITS_S[unit] for number, unit in _SPAN.findall(text)))
@@ -229,8 +229,8 @@ def _calculated(spec: KubernetesObject, status: KubernetesObject) -> tuple[Phase
         return Phase.PAUSED, "manually paused"
     for one in status.get("pauseConditions") or ():
         return Phase.PAUSED, str(one.get("reason", ""))
-    said = _unfinished(spec, status)
-    return (Phase.PROGRESSING, said) if said else (Phase.HEALTHY, "")
+    message = _unfinished(spec, status)
+    return (Phase.PROGRESSING, message) if message else (Phase.HEALTHY, "")
 
 
 def _unfinished(spec: KubernetesObject, status: KubernetesObject) -> str:
@@ -258,8 +258,8 @@ def _analyses(status: KubernetesObject) -> Iterator[Analysis]:
     }
     for what, one in named.items():
         if one:
-            said = str(one.get("message") or "")
-            yield Analysis(role=what, name=str(one.get("name")), phase=str(one.get("status") or ""), message=said)
+            message = str(one.get("message") or "")
+            yield Analysis(role=what, name=str(one.get("name")), phase=str(one.get("status") or ""), message=message)
 
 
 def _weight(

@@ -107,35 +107,35 @@ class Convergence:
         return ""
 
 
-def current_state_note(site: ServiceTarget, patch: ScalePatch, ref: ObjectRef, asked: int) -> str:
+def current_state_note(target: ServiceTarget, patch: ScalePatch, ref: ObjectRef, asked: int) -> str:
     """What has to be told beside what was written, because it is not what its number says: a sentence, or ""."""
     try:
-        workload = site.cluster.get(site.workload)
-        auto = _autoscaler(site, patch, ref)
+        workload = target.cluster.get(target.workload)
+        auto = _autoscaler(target, patch, ref)
     except Rejected:
         return ""  # A refusal of this look, let through, would be told as one of the write.
     if workload is None:
         return ""
-    if status.waits_for_resume(site.workload.kind, workload):
+    if status.waits_for_resume(target.workload.kind, workload):
         return " It is paused, and its first pods come with the resume."
     count = status.desired_replicas(workload)
     if auto is None or auto.paused_at is not None or count in (0, asked):
         return ""
-    why = (
+    reason = (
         f", because its autoscaler has no metrics ({auto.missing_metrics})"
         if auto.missing_metrics and count > asked
         else ""
     )
-    return f" {count} replica{' is' if count == 1 else 's are'} wanted now{why}."
+    return f" {count} replica{' is' if count == 1 else 's are'} wanted now{reason}."
 
 
-def _autoscaler(site: ServiceTarget, patch: ScalePatch, ref: ObjectRef) -> Autoscaler | None:
-    held = site.cluster.get(ref) if patch.kind is not None else None
+def _autoscaler(target: ServiceTarget, patch: ScalePatch, ref: ObjectRef) -> Autoscaler | None:
+    held = target.cluster.get(ref) if patch.kind is not None else None
     if held is None:
         return None
     if patch.kind == kinds.HPA:
         return autoscalers.hpa(held, ref.namespace)
-    return autoscalers.scaled_object(held, ref.namespace, autoscalers.made_by_keda(site.cluster, held))
+    return autoscalers.scaled_object(held, ref.namespace, autoscalers.made_by_keda(target.cluster, held))
 
 
 def replica_status(

@@ -48,53 +48,53 @@ _GIVES = "gives up"  #: in `seen` of an undo: whether the bot gives up the field
 
 def plan(request: ScaleRequest, held: timedelta, tools: Tools) -> Plan:
     """Looks at everything that would be in the way of it, or fight it."""
-    site = place.target_of(tools, request.service)
-    guards.check_request(request, site)
-    workload, auto = _to_scale(site)
+    target = place.target_of(tools, request.service)
+    guards.check_request(request, target)
+    workload, auto = _to_scale(target)
     handed = handing_over.plan(request.service, workload, auto) if tools.undo_of else None
     if handed is not None:
         return handed
-    move = change_of(request, site.workload, workload, auto)
-    _check_move(move, request, site, workload)
+    move = change_of(request, target.workload, workload, auto)
+    _check_move(move, request, target, workload)
     mine = workload if move.patch.kind is None or auto is None else auto.thing
-    fixed = _why_no_way_back(move, site, workload)
-    dark = site.production and move.new == 0 < move.old  # A click is too little for that, and one person.
+    fixed = _why_no_way_back(move, target, workload)
+    dark = target.production and move.new == 0 < move.old  # A click is too little for that, and one person.
     if fixed and held:
         raise _for_ever(fixed, held)
-    fights = _fights(move, site, mine)
-    around = fitting.capacity_warnings(move, workload, site, tools)
+    fights = _fights(move, target, mine)
+    around = fitting.capacity_warnings(move, workload, target, tools)
     return Plan(
         target=request.service,
         effect=(
             *move.effect,
             *fights,
-            *holding.words(site, move.ref, mine, move.changed, undoing=bool(tools.undo_of)),
-            *guards.cautions(move, site.workload, workload, site),
+            *holding.words(target, move.ref, mine, move.changed, undoing=bool(tools.undo_of)),
+            *guards.cautions(move, target.workload, workload, target),
             *around,
-            *_tried(move, site),
+            *_tried(move, target),
             *((f"Nothing undoes it: {fixed}",) if fixed else ()),
         ),
-        blast_radius=_radius(move, site),
+        blast_radius=_radius(move, target),
         preconditions=_seen(move, mine)
-        | ({_GIVES: "yes"} if tools.undo_of and holding.may_give_up(site, move.ref) else {}),
+        | ({_GIVES: "yes"} if tools.undo_of and holding.may_give_up(target, move.ref) else {}),
         hidden=(STRATEGY, UID, _GIVES),
         undo_command="" if fixed else str(move.undo),
-        check=site.check if move.new else "",  # What is at 0 on purpose is not well, and must not be undone for that.
-        check_duration=site.check_duration if site.check and move.new else timedelta(0),
+        check=target.check if move.new else "",  # What is at 0 on purpose is not well, and must not be undone for that.
+        check_duration=target.check_duration if target.check and move.new else timedelta(0),
         undo_after=held,
         confirm_name=request.service if dark else "",
         approvals_needed=1 if dark else 0,
     )
 
 
-def _to_scale(site: ServiceTarget) -> tuple[KubernetesObject, Autoscaler | None]:
+def _to_scale(target: ServiceTarget) -> tuple[KubernetesObject, Autoscaler | None]:
     """The workload and who scales it by itself. Raises `Rejected` where neither may be scaled as it stands."""
-    workload = place.workload_of(site, *_SCALABLE)
-    place.check_not_deleting(site, workload)
-    auto = autoscalers.autoscaler_of(site.cluster, site.workload)
+    workload = place.workload_of(target, *_SCALABLE)
+    place.check_not_deleting(target, workload)
+    auto = autoscalers.autoscaler_of(target.cluster, target.workload)
     if auto is not None:
         place.check_not_going(auto.ref, auto.thing)
-    _check_workload(site, workload)
+    _check_workload(target, workload)
     return workload, auto
 
 
@@ -105,10 +105,10 @@ def _seen(change: ScaleChange, mine: KubernetesObject) -> dict[str, str]:
 
 def run(request: ScaleRequest, plan: Plan, run: str, tools: Tools) -> Outcome:
     """One write, if everything is as the plan saw it; then a watch over it."""
-    site, lever, ref = _meant(request, plan, tools)
-    workload = place.workload_of(site)
-    place.check_not_deleting(site, workload)
-    held = site.cluster.get(ref, lever.sub)
+    target, lever, ref = _meant(request, plan, tools)
+    workload = place.workload_of(target)
+    place.check_not_deleting(target, workload)
+    held = target.cluster.get(ref, lever.sub)
     if held is None:
         raise Conflict(f"{ref} is gone")
     place.check_not_going(ref, held)
@@ -123,26 +123,26 @@ def run(request: ScaleRequest, plan: Plan, run: str, tools: Tools) -> Outcome:
     if moved:
         raise Conflict("; ".join(moved))
     if HANDED in plan.preconditions:
-        return handing_over.run(site, lever, ref, plan, run)
+        return handing_over.run(target, lever, ref, plan, run)
     after = target_values(request, now)
     phase = str((workload.get("status") or {}).get("phase", ""))
     off = lever is levers.HPA and _is_off(workload, held)
     tools.remember({_PHASE: phase})
-    site.cluster.patch(
+    target.cluster.patch(
         ref, lever.operations(held, after, run), how=PatchType.JSON, by=marks.field_manager(run), sub=lever.sub
     )
-    still = holding.given_up(site, ref, lever.paths, run) if _GIVES in plan.preconditions else ""
-    look = Convergence(site=site, patch=lever, ref=ref, after=after, phase=phase, elapsed=tools.elapsed, off=off)
-    why = wait_until_ready(site, tools, look, timeout=_patience(site, workload, after))
+    still = holding.given_up(target, ref, lever.paths, run) if _GIVES in plan.preconditions else ""
+    look = Convergence(site=target, patch=lever, ref=ref, after=after, phase=phase, elapsed=tools.elapsed, off=off)
+    reason = wait_until_ready(target, tools, look, timeout=_patience(target, workload, after))
     kept = f" The bot still holds its fields: {still}." if still else ""
-    said = f"{_said(request, after)}{current_state_note(site, lever, ref, request.count)}{kept}"
-    return Outcome(result=Result.DONE, message=said, degraded=why, expected_state=after)
+    message = f"{_said(request, after)}{current_state_note(target, lever, ref, request.count)}{kept}"
+    return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state=after)
 
 
 def probe(request: ScaleRequest, plan: Plan, run: str, tools: Tools) -> Outcome:
     """Whether that run wrote what it was to write, by what it left and by the values; then the watch goes on."""
-    site, lever, ref = _meant(request, plan, tools)
-    held = site.cluster.get(ref)
+    target, lever, ref = _meant(request, plan, tools)
+    held = target.cluster.get(ref)
     if held is None or held["metadata"]["uid"] != plan.preconditions[UID]:
         return Outcome(result=Result.UNKNOWN, message=f"{ref} is gone, so that nobody can see whether it was scaled.")
     if HANDED in plan.preconditions:
@@ -150,20 +150,22 @@ def probe(request: ScaleRequest, plan: Plan, run: str, tools: Tools) -> Outcome:
     before = {one.name: plan.preconditions[one.name] for one in lever.values}
     after, now = target_values(request, before), lever.read(held)
     if marks.written_by(held, run):
-        why = overwritten_by(lever, held, after) or _watched_on(
-            site, tools, patch=lever, ref=ref, after=after, held=held
+        reason = overwritten_by(lever, held, after) or _watched_on(
+            target, tools, patch=lever, ref=ref, after=after, held=held
         )
         still = _GIVES in plan.preconditions and holding.holds(held, lever.paths)
         kept = " The bot still holds its fields: its process ended before it gave them up." if still else ""
-        return Outcome(result=Result.DONE, message=f"{_said(request, after)}{kept}", degraded=why, expected_state=after)
+        return Outcome(
+            result=Result.DONE, message=f"{_said(request, after)}{kept}", degraded=reason, expected_state=after
+        )
     if now == before:
         return Outcome(result=Result.FAILED, message=f"{request.service} is as it was: never changed, or back at once.")
-    said = f"{request.service} is neither as it was nor bears the mark of this run: {spelled(now)}."
-    return Outcome(result=Result.UNKNOWN, message=said)
+    message = f"{request.service} is neither as it was nor bears the mark of this run: {spelled(now)}."
+    return Outcome(result=Result.UNKNOWN, message=message)
 
 
 def _watched_on(
-    site: ServiceTarget,
+    target: ServiceTarget,
     tools: Tools,
     *,
     patch: ScalePatch,
@@ -172,61 +174,61 @@ def _watched_on(
     held: KubernetesObject,
 ) -> str:
     """As `run` would have watched it. `held`: what it wrote to."""
-    workload = site.cluster.get(site.workload)
+    workload = target.cluster.get(target.workload)
     if workload is None:
-        return f"{site.workload} is gone."
+        return f"{target.workload} is gone."
     phase, off = tools.remembered.get(_PHASE, ""), patch is levers.HPA and _is_off(workload, held)
-    look = Convergence(site=site, patch=patch, ref=ref, after=after, phase=phase, elapsed=tools.elapsed, off=off)
-    return wait_until_ready(site, tools, look, timeout=_patience(site, workload, after))
+    look = Convergence(site=target, patch=patch, ref=ref, after=after, phase=phase, elapsed=tools.elapsed, off=off)
+    return wait_until_ready(target, tools, look, timeout=_patience(target, workload, after))
 
 
 def _meant(request: ScaleRequest, plan: Plan, tools: Tools) -> tuple[ServiceTarget, ScalePatch, ObjectRef]:
     """What the plan's lever is, and the object that it is of."""
-    site = place.target_of(tools, request.service)
+    target = place.target_of(tools, request.service)
     lever = strategy_of_plan(PATCHES, plan)
-    return site, lever, lever.ref(site, plan.preconditions.get(BY, ""))
+    return target, lever, lever.ref(target, plan.preconditions.get(BY, ""))
 
 
-def _check_workload(site: ServiceTarget, workload: KubernetesObject) -> None:
-    ref = site.workload
-    rollouts = site.cluster.find(kinds.ROLLOUT, ref.namespace) if ref.kind == kinds.DEPLOYMENT else ()
+def _check_workload(target: ServiceTarget, workload: KubernetesObject) -> None:
+    ref = target.workload
+    rollouts = target.cluster.find(kinds.ROLLOUT, ref.namespace) if ref.kind == kinds.DEPLOYMENT else ()
     guards.check_workload(ref, workload, owner_of(workload, ref), rollouts)
 
 
-def _check_move(change: ScaleChange, request: ScaleRequest, site: ServiceTarget, workload: KubernetesObject) -> None:
-    guards.check_bounds(change, site)
-    guards.check_step(change, request, site)
-    guards.check_data(change, site.workload, workload, site)
-    guards.check_connections(change, site)
-    place.check_rights(site, [place.patch_access(change.ref, change.patch.sub)])
+def _check_move(change: ScaleChange, request: ScaleRequest, target: ServiceTarget, workload: KubernetesObject) -> None:
+    guards.check_bounds(change, target)
+    guards.check_step(change, request, target)
+    guards.check_data(change, target.workload, workload, target)
+    guards.check_connections(change, target)
+    place.check_rights(target, [place.patch_access(change.ref, change.patch.sub)])
 
 
-def _fights(change: ScaleChange, site: ServiceTarget, held: KubernetesObject) -> tuple[str, ...]:
+def _fights(change: ScaleChange, target: ServiceTarget, held: KubernetesObject) -> tuple[str, ...]:
     """Who sets it back some day: a sentence each. Raises `Rejected` where that is at once. `held`: what is written."""
     owner = owner_of(held, change.ref)
-    said: list[str] = []
+    messages: list[str] = []
     for one in change.changed:
-        fight = gitops.gitops_conflict_over(site, held, owner, one.pointer, ref=change.ref)
+        fight = gitops.gitops_conflict_over(target, held, owner, one.pointer, ref=change.ref)
         if fight is not None and fight.refuses:
             raise Rejected(fight.refusal, code="taken_back", status=409)
         if fight is not None:
-            said.append(f"{fight.message} {fight.advice}".rstrip())
-    return tuple(dict.fromkeys(said))
+            messages.append(f"{fight.message} {fight.advice}".rstrip())
+    return tuple(dict.fromkeys(messages))
 
 
-def _tried(change: ScaleChange, site: ServiceTarget) -> tuple[str, ...]:
+def _tried(change: ScaleChange, target: ServiceTarget) -> tuple[str, ...]:
     """The write as the API server would take it: admission and validation say no here, and not after the yes."""
-    held = site.cluster.get(change.ref, change.patch.sub)
+    held = target.cluster.get(change.ref, change.patch.sub)
     if held is None:
         raise Rejected(f"{change.ref} is gone. Nothing was done.", code="gone", status=409)
     steps = change.patch.operations(held, change.after, "")
     try:
-        site.cluster.patch(
+        target.cluster.patch(
             change.ref, steps, how=PatchType.JSON, by=marks.field_manager(""), sub=change.patch.sub, dry=True
         )
     except Conflict as moved:
-        said = f"{change.ref} changed while it was looked at: {moved.message}. Nothing was done. Ask again."
-        raise Rejected(said, code="moved", status=409) from None
+        message = f"{change.ref} changed while it was looked at: {moved.message}. Nothing was done. Ask again."
+        raise Rejected(message, code="moved", status=409) from None
     except Rejected as refused:
         if refused.code == "no_dry_run":
             return (f"Only the write itself will tell whether it is taken. {refused.message.partition(_NOTHING)[0]}",)
@@ -236,32 +238,32 @@ def _tried(change: ScaleChange, site: ServiceTarget) -> tuple[str, ...]:
     return ()
 
 
-def _why_no_way_back(change: ScaleChange, site: ServiceTarget, workload: KubernetesObject) -> str:
+def _why_no_way_back(change: ScaleChange, target: ServiceTarget, workload: KubernetesObject) -> str:
     """Why the words that would undo it would be refused: a sentence; "" where they would be taken."""
     if change.undo is None:
         return f"what is there now, {spelled(change.before)}, can't be said in words of this command."
     back = reverse(change)
     try:
-        guards.check_request(change.undo, site)
-        guards.check_bounds(back, site)
-        guards.check_step(back, change.undo, site)
-        guards.check_data(back, site.workload, workload, site)
+        guards.check_request(change.undo, target)
+        guards.check_bounds(back, target)
+        guards.check_step(back, change.undo, target)
+        guards.check_data(back, target.workload, workload, target)
     except Rejected as refused:
         return refused.message.partition(_NOTHING)[0]
     return ""
 
 
-def _patience(site: ServiceTarget, workload: KubernetesObject, after: Mapping[str, str]) -> timedelta:
+def _patience(target: ServiceTarget, workload: KubernetesObject, after: Mapping[str, str]) -> timedelta:
     """A StatefulSet makes and takes away its pods one after the other."""
-    if site.workload.kind != kinds.STATEFULSET:
+    if target.workload.kind != kinds.STATEFULSET:
         return status.timeout_for(workload)
     goal = int(after.get("replicas") or after["floor"])
     return status.timeout_for(workload, in_line=abs(goal - status.desired_replicas(workload)))
 
 
 def _for_ever(fixed: str, held: timedelta) -> Rejected:
-    said = f"It cannot be for {spell(held)} only, because nothing would undo it: {fixed} Nothing was done."
-    return Rejected(said, code="no_way_back", status=409)
+    message = f"It cannot be for {spell(held)} only, because nothing would undo it: {fixed} Nothing was done."
+    return Rejected(message, code="no_way_back", status=409)
 
 
 def _is_off(workload: KubernetesObject, held: KubernetesObject) -> bool:
@@ -270,8 +272,8 @@ def _is_off(workload: KubernetesObject, held: KubernetesObject) -> bool:
     return status.desired_replicas(workload) == 0 and found.pauses_at_zero
 
 
-def _radius(move: ScaleChange, site: ServiceTarget) -> str:
-    pods = f"{site.workload} on cluster {site.cluster.name}"
+def _radius(move: ScaleChange, target: ServiceTarget) -> str:
+    pods = f"{target.workload} on cluster {target.cluster.name}"
     if not move.forced:
         return f"the bounds of {move.ref}, and through them the pods of {pods}"
     change = move.new - move.old

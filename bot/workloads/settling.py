@@ -33,7 +33,7 @@ class PodProgress:
 
     def __init__(
         self,
-        site: ServiceTarget,
+        target: ServiceTarget,
         labels: str,
         *,
         behind: str = "",
@@ -41,12 +41,12 @@ class PodProgress:
         written: KubernetesObject | None = None,
         rule: Callable[[KubernetesObject], WorkloadStatus] | None = None,
     ) -> None:
-        self._site = site
+        self._target = target
         self._labels = labels
         self._behind = behind
         self._older = older
         self._written = written
-        self._rule = rule or partial(status_of, site.workload.kind)
+        self._rule = rule or partial(status_of, target.workload.kind)
         self._restarts: int | None = None  #: when it was done for the first time
 
     def __call__(self, thing: KubernetesObject) -> WorkloadStatus:
@@ -58,15 +58,15 @@ class PodProgress:
             standing = WorkloadStatus(message="no pod has moved yet")
         found = [
             one
-            for one in pods.pods_of(self._site.cluster, thing, more=self._labels)
+            for one in pods.pods_of(self._target.cluster, thing, more=self._labels)
             if one["metadata"]["uid"] not in self._older
         ]
         if standing.done:
             return self._soaking(standing, found)
-        said = pods.stuck_pods(found) or _not_made(self._site, thing)
+        message = pods.stuck_pods(found) or _not_made(self._target, thing)
         if standing.failed:
-            return replace(standing, failed=f"{standing.failed.rstrip('.')}. {said}".rstrip())
-        return replace(standing.with_reason(said), failed=pods.failing_pods(found))
+            return replace(standing, failed=f"{standing.failed.rstrip('.')}. {message}".rstrip())
+        return replace(standing.with_reason(message), failed=pods.failing_pods(found))
 
     def _soaking(self, standing: WorkloadStatus, found: Sequence[KubernetesObject]) -> WorkloadStatus:
         count = pods.restarts(found)
@@ -89,14 +89,14 @@ def template_changed_by(written: KubernetesObject | None, thing: KubernetesObjec
     return f"Its template was changed since by {marks.owner_name_of_field(thing, 'spec', 'template')}."
 
 
-def _not_made(site: ServiceTarget, thing: KubernetesObject) -> str:
+def _not_made(target: ServiceTarget, thing: KubernetesObject) -> str:
     """Why pods are not even made: a quota, an admission webhook. A sentence, or "". Only Deployments say so of
     themselves; of the others their events do.
     """
     failure = condition(thing, "ReplicaFailure")
     if failure.get("status") == "True":
         return f"{shown(str(failure.get('message', '')), _LONGEST).rstrip('.')}."
-    if site.workload.kind not in (kinds.STATEFULSET, kinds.DAEMONSET):
+    if target.workload.kind not in (kinds.STATEFULSET, kinds.DAEMONSET):
         return ""
-    told = pods.warning_of(site.cluster, site.workload.namespace, [thing["metadata"]["uid"]])
+    told = pods.warning_of(target.cluster, target.workload.namespace, [thing["metadata"]["uid"]])
     return told if told.startswith("FailedCreate") else ""

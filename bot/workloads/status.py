@@ -47,8 +47,8 @@ def timeout_for(thing: KubernetesObject, *, in_line: int = 0) -> timedelta:
 
     `in_line`: so many pods come or go one after the other, and each may take a while.
     """
-    said = (thing.get("spec") or {}).get("progressDeadlineSeconds") or _DEADLINE_S
-    return timedelta(seconds=min(int(said), 3600) + _MARGIN_S) + _EACH * in_line
+    message = (thing.get("spec") or {}).get("progressDeadlineSeconds") or _DEADLINE_S
+    return timedelta(seconds=min(int(message), 3600) + _MARGIN_S) + _EACH * in_line
 
 
 def desired_replicas(thing: KubernetesObject) -> int:
@@ -87,8 +87,8 @@ def surge_of(thing: KubernetesObject) -> int:
     """How many pods a Deployment may have beyond its count while it has those of two templates."""
     spec = thing.get("spec") or {}
     rolling = (spec.get("strategy") or {}).get("rollingUpdate")
-    said = "0" if rolling is None else str(rolling.get("maxSurge", "25%"))
-    return -(-int(said[:-1]) * desired_replicas(thing) // 100) if said.endswith("%") else int(said)
+    message = "0" if rolling is None else str(rolling.get("maxSurge", "25%"))
+    return -(-int(message[:-1]) * desired_replicas(thing) // 100) if message.endswith("%") else int(message)
 
 
 def is_ready(thing: KubernetesObject) -> bool:
@@ -166,13 +166,13 @@ def _rollout(thing: KubernetesObject) -> WorkloadStatus:
     """An Argo Rollout."""
     if not_observed(kinds.ROLLOUT, thing):
         return NOT_OBSERVED
-    phase, said = phase_of(thing)
+    phase, message = phase_of(thing)
     if phase is Phase.DEGRADED:
         return WorkloadStatus(
-            message="degraded", failed=f"Argo Rollouts calls it degraded: {said or 'it does not say why'}."
+            message="degraded", failed=f"Argo Rollouts calls it degraded: {message or 'it does not say why'}."
         )
     if phase is not Phase.HEALTHY:
-        return WorkloadStatus(message=f"{phase}{f', {said}' if said else ''}")
+        return WorkloadStatus(message=f"{phase}{f', {message}' if message else ''}")
     return _available(thing, desired_replicas(thing))
 
 

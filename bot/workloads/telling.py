@@ -27,27 +27,27 @@ class WorkloadDescription:
     is_changing: bool
 
 
-def describe(site: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
+def describe(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
     """The workload as it is now."""
     if thing["metadata"].get("deletionTimestamp"):
-        return WorkloadDescription(lines=(_going(site, thing), *_pods(site, thing)), buttons={}, is_changing=False)
-    if site.workload.kind == kinds.ROLLOUT:
-        return _rollout(site, thing, now)
-    if is_paused(site.workload.kind, thing):
-        return _paused(site, thing)
-    standing = status_of(site.workload.kind, thing)
+        return WorkloadDescription(lines=(_going(target, thing), *_pods(target, thing)), buttons={}, is_changing=False)
+    if target.workload.kind == kinds.ROLLOUT:
+        return _rollout(target, thing, now)
+    if is_paused(target.workload.kind, thing):
+        return _paused(target, thing)
+    standing = status_of(target.workload.kind, thing)
     how = "as it is to be" if standing.done else "on its way"
-    said = standing.failed.rstrip(".") or standing.message
-    lines = [f"{site.workload}: {'not well' if standing.failed else how}, {said}.", *_pods(site, thing)]
+    message = standing.failed.rstrip(".") or standing.message
+    lines = [f"{target.workload}: {'not well' if standing.failed else how}, {message}.", *_pods(target, thing)]
     return WorkloadDescription(lines=tuple(lines), buttons={}, is_changing=not (standing.done or standing.failed))
 
 
-def _going(site: ServiceTarget, thing: KubernetesObject) -> str:
+def _going(target: ServiceTarget, thing: KubernetesObject) -> str:
     held = ", ".join(thing["metadata"].get("finalizers") or ())
-    return f"{site.workload} is being deleted{f', held by its finalizers {held}' if held else ''}."
+    return f"{target.workload} is being deleted{f', held by its finalizers {held}' if held else ''}."
 
 
-def _paused(site: ServiceTarget, thing: KubernetesObject) -> WorkloadDescription:
+def _paused(target: ServiceTarget, thing: KubernetesObject) -> WorkloadDescription:
     """A Deployment of which no new template is rolled out; it never gets there by itself, so that nobody follows it."""
     available, count, there = (
         status_count(thing, "availableReplicas"),
@@ -55,30 +55,30 @@ def _paused(site: ServiceTarget, thing: KubernetesObject) -> WorkloadDescription
         status_count(thing, "replicas"),
     )
     old = there - status_count(thing, "updatedReplicas")
-    resume = f"`kubectl rollout resume deployment/{site.workload.name}`"
-    if waits_for_resume(site.workload.kind, thing):
+    resume = f"`kubectl rollout resume deployment/{target.workload.name}`"
+    if waits_for_resume(target.workload.kind, thing):
         what = "It was never rolled out: its first pods come"
     elif old:
         what = f"{old} of its {there} pods are of an older template than it has now; they are replaced"
     else:
         what = "What is changed in its template is rolled out"
-    first = f"{site.workload}: paused by hand (spec.paused), {available} of {count} are available."
-    lines = (first, f"{what} with {resume}.", *_pods(site, thing))
+    first = f"{target.workload}: paused by hand (spec.paused), {available} of {count} are available."
+    lines = (first, f"{what} with {resume}.", *_pods(target, thing))
     return WorkloadDescription(lines=lines, buttons={}, is_changing=there > 0 and available < count)
 
 
-def _rollout(site: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
+def _rollout(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
     rollout = read(thing)
     waits = countdown(rollout, now) or waiting_for(rollout)
     lines = [f"{head(rollout)}.", progress(rollout), *([waits] if waits else [])]
     if rollout.analyses:
         named = {one.name for one in rollout.analyses}
-        runs = site.cluster.find(kinds.ANALYSIS, site.workload.namespace)
+        runs = target.cluster.find(kinds.ANALYSIS, target.workload.namespace)
         lines += describe_analyses(rollout, [one for one in runs if one["metadata"]["name"] in named])
-    lines += _pods(site, thing, template="" if rollout.promoted else rollout.current)
+    lines += _pods(target, thing, template="" if rollout.promoted else rollout.current)
     timed = rollout.goes_on_at() is not None and not rollout.halted
     moves = rollout.phase is Phase.PROGRESSING or timed
-    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(site.service, rollout), is_changing=moves)
+    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(target.service, rollout), is_changing=moves)
 
 
 def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
@@ -93,11 +93,11 @@ def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
     return {**on, "Abort": f"abort {service}", "Pause": f"pause {service}"}
 
 
-def _pods(site: ServiceTarget, thing: KubernetesObject, template: str = "") -> Iterator[str]:
+def _pods(target: ServiceTarget, thing: KubernetesObject, template: str = "") -> Iterator[str]:
     """How many are ready, what they run, and what the first that is not ready waits for."""
-    ready, of = _counts(site.workload.kind, thing)
+    ready, of = _counts(target.workload.kind, thing)
     yield f"{ready} of {of} pods are ready."
-    found = pods.pods_of(site.cluster, thing, more=f"{HASH}={template}" if template else "")
+    found = pods.pods_of(target.cluster, thing, more=f"{HASH}={template}" if template else "")
     images = sorted({str(one.get("image")) for pod in found for one in pod["spec"].get("containers") or ()})
     if images:
         more = f" and {len(images) - _MOST_IMAGES} more" if len(images) > _MOST_IMAGES else ""

@@ -43,7 +43,7 @@ def differences(before: KubernetesObject, after: KubernetesObject) -> tuple[str,
         elif name not in old:
             lines.append(f"container {name}: comes back with {new[name].get('image')}")
         else:
-            lines += [f"container {name}: {said}" for said in _changes(old[name], new[name])]
+            lines += [f"container {name}: {message}" for message in _changes(old[name], new[name])]
     return tuple(lines)
 
 

@@ -26,14 +26,14 @@ def partition_of(thing: KubernetesObject) -> int:
     return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
 
 
-def stuck_pods(site: ServiceTarget, thing: KubernetesObject, goal: Revision) -> Sequence[KubernetesObject]:
+def stuck_pods(target: ServiceTarget, thing: KubernetesObject, goal: Revision) -> Sequence[KubernetesObject]:
     """The pods that hold it up on its way to `goal`: of another revision, not ready, and not on their way out.
 
     None where it is not on that way any more: then they are of what somebody has deployed since.
     """
     if not_observed(kinds.STATEFULSET, thing) or (thing.get("status") or {}).get("updateRevision") != goal.name:
         return ()
-    found = pods.pods_of(site.cluster, thing, more=goal.others)
+    found = pods.pods_of(target.cluster, thing, more=goal.others)
     moved = [one for one in found if _ordinal(one) >= partition_of(thing)]
     return [one for one in moved if not is_ready(one) and not one["metadata"].get("deletionTimestamp")]
 
@@ -41,16 +41,16 @@ def stuck_pods(site: ServiceTarget, thing: KubernetesObject, goal: Revision) -> 
 class StuckPodRemoval:
     """A `watching.ProgressCheck` that deletes what holds it up: each pod once, `most` in all."""
 
-    def __init__(self, site: ServiceTarget, goal: Revision, *, most: int, written: KubernetesObject) -> None:
-        self._site = site
+    def __init__(self, target: ServiceTarget, goal: Revision, *, most: int, written: KubernetesObject) -> None:
+        self._target = target
         self._goal = goal
         self._most = most
-        self._settling = PodProgress(site, goal.pods, written=written)
+        self._settling = PodProgress(target, goal.pods, written=written)
         self._refused = ""
         self.deleted: dict[str, str] = {}  #: uid -> name
 
     def __call__(self, thing: KubernetesObject) -> WorkloadStatus:
-        for one in stuck_pods(self._site, thing, self._goal):
+        for one in stuck_pods(self._target, thing, self._goal):
             name, uid = one["metadata"]["name"], one["metadata"]["uid"]
             if uid not in self.deleted and len(self.deleted) < self._most:
                 self.deleted[uid] = name
@@ -63,8 +63,8 @@ class StuckPodRemoval:
     def _delete(self, name: str, uid: str) -> None:
         """Whatever comes of it, what was patched stands: it is told, and nothing is sent twice."""
         try:
-            self._site.cluster.delete(
-                ObjectRef(kind=kinds.POD, namespace=self._site.workload.namespace, name=name), uid=uid
+            self._target.cluster.delete(
+                ObjectRef(kind=kinds.POD, namespace=self._target.workload.namespace, name=name), uid=uid
             )
         except Conflict:
             return

@@ -30,7 +30,7 @@ _MINUTE = timedelta(minutes=1)
 ProgressCheck = Callable[[KubernetesObject], WorkloadStatus]
 
 
-def wait_until_ready(site: ServiceTarget, tools: Tools, check: ProgressCheck, *, timeout: timedelta) -> str:
+def wait_until_ready(target: ServiceTarget, tools: Tools, check: ProgressCheck, *, timeout: timedelta) -> str:
     """Wait until `check` says done for as long as the site's soak. "" when it held; else why it does not: a sentence.
 
     `timeout` is for getting there; what falls back while it soaks has what is left of it to come up again.
@@ -39,12 +39,12 @@ def wait_until_ready(site: ServiceTarget, tools: Tools, check: ProgressCheck, *,
     if until is None:
         return UNKNOWN_AFTER_RESTART
     left = min(until - tools.now(), timeout)  # More was left by a clock that was put back since.
-    ends, soak_s = tools.elapsed() + left.total_seconds(), site.soak.total_seconds()
+    ends, soak_s = tools.elapsed() + left.total_seconds(), target.soak.total_seconds()
     since: float | None = None
     thing: KubernetesObject | None = None
-    nudge = Nudge(site, tools)
+    nudge = Nudge(target, tools)
     while True:
-        standing, thing = _seen(site, tools, check, thing)
+        standing, thing = _seen(target, tools, check, thing)
         if standing.failed:
             return standing.failed
         if thing is not None:
@@ -60,23 +60,23 @@ def wait_until_ready(site: ServiceTarget, tools: Tools, check: ProgressCheck, *,
         if since is not None and now - since >= soak_s:
             return ""
         tools.report_progress(
-            standing.message if since is None else f"{standing.message}; watched for {spell(site.soak)}"
+            standing.message if since is None else f"{standing.message}; watched for {spell(target.soak)}"
         )
 
 
 def _seen(
-    site: ServiceTarget, tools: Tools, look: ProgressCheck, before: KubernetesObject | None
+    target: ServiceTarget, tools: Tools, look: ProgressCheck, before: KubernetesObject | None
 ) -> tuple[WorkloadStatus, KubernetesObject | None]:
     """One look, once something has changed or the pace is over. A cluster that does not answer is looked at again."""
     try:
         if before is None:
-            thing = site.cluster.get(site.workload)
+            thing = target.cluster.get(target.workload)
         else:
-            thing = site.cluster.wait_for_change(site.workload, before, tools.poll_interval)
+            thing = target.cluster.wait_for_change(target.workload, before, tools.poll_interval)
         if thing is None:
-            return WorkloadStatus(message="gone", failed=f"{site.workload} is gone."), None
+            return WorkloadStatus(message="gone", failed=f"{target.workload} is gone."), None
         if thing["metadata"].get("deletionTimestamp"):
-            return WorkloadStatus(message="going", failed=f"{site.workload} is being deleted."), thing
+            return WorkloadStatus(message="going", failed=f"{target.workload} is being deleted."), thing
         return look(thing), thing
     except Rejected as refused:
         sleep(tools.poll_interval.total_seconds())  # Who is refused at once must not ask as fast as that.

@@ -2,8 +2,8 @@
 
 Each way plans, runs and can be looked for.
 
-A verb picks a way when it plans and writes its name into what the plan saw (`STRATEGY`); run and probe take that one again,
-so that a workload which changes hands in between is a plan that no longer fits.
+A verb picks a way when it plans and writes its name into what the plan saw (`STRATEGY`); run and probe take that one
+again, so that a workload which changes hands in between is a plan that no longer fits.
 """
 
 from __future__ import annotations
@@ -53,6 +53,6 @@ def strategy_of_plan(strategies: Mapping[str, StrategyT], plan: Plan) -> Strateg
     """The way of a plan. Raises `Rejected` where this version does not have it any more."""
     found = strategies.get(plan.preconditions.get(STRATEGY, ""))
     if found is None:
-        said = "The bot no longer knows the way of this plan. Nothing was done. Ask for it again."
-        raise Rejected(said, code="no_such_way", status=409)
+        message = "The bot no longer knows the way of this plan. Nothing was done. Ask for it again."
+        raise Rejected(message, code="no_such_way", status=409)
     return found

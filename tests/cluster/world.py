@@ -66,7 +66,8 @@ class World:
     """`site_of` says where a service runs: by default `prod/api` is the Deployment `api`."""
 
     admin: Admin
-    bot: KubernetesClient  #: by which actions work: on the fake it is granted what `grants` lists for the verb, and no more
+    #: by which actions work: on the fake it is granted what `grants` lists for the verb, and no more
+    bot: KubernetesClient
     namespace: str
     fake_one: FakeKubernetes | None = None
     places: dict[str, ServiceTarget] = field(default_factory=dict)

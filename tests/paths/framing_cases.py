@@ -1,7 +1,7 @@
 """Streams of requests that are right or nearly so, and what h11 by itself and a connection of ours read in them.
 
-`told_by_h11` is the judge. `Listener` is a whole connection (`HttpProtocol`, with the short way in front) on a transport and a
-loop that do at once what they are told, so that a million streams can be read.
+`told_by_h11` is the judge. `Listener` is a whole connection (`HttpProtocol`, with the short way in front) on a
+transport and a loop that do at once what they are told, so that a million streams can be read.
 """
 
 from __future__ import annotations

@@ -222,7 +222,8 @@ def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(hous
     body = plans.written("turn", "turn prod/api 6", plan)
     with house.store.begin() as tx:
         drawn = Proposal(
-            handle=run, verb="turn", command="turn prod/api 6", requester="ana", channel="slack", incident_id=number, at=tx.now,
+            handle=run, verb="turn", command="turn prod/api 6", requester="ana", channel="slack", incident_id=number,
+            at=tx.now,
             approvals_needed=0, state=plans.State.APPROVED, plan=plan, digest=plans.digest_of(body),
         )  # fmt: skip
         drawn_up.put_plan(tx, drawn, body)

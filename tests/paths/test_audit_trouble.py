@@ -80,7 +80,8 @@ def test_of_two_hundred_planted_secrets_none_is_in_the_database_nor_on_stdout_no
 
 def _everywhere(text: str) -> AuditEntry:
     return AuditEntry(
-        code=Code.ANSWERED, by=text, message=text, run=text, verb=text, target=text, channel=text, account=text, idempotency_key=text,
+        code=Code.ANSWERED, by=text, message=text, run=text, verb=text, target=text, channel=text, account=text,
+        idempotency_key=text,
         details={text: text},
     )  # fmt: skip
 

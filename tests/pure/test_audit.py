@@ -90,7 +90,8 @@ def test_a_uuid_is_that_of_the_example_of_rfc_9562() -> None:
 @given(text=_NASTY)
 def test_whatever_is_said_an_entry_is_one_line_that_every_database_takes(text: str) -> None:
     entry = AuditEntry(
-        code=Code.ANSWERED, by=text, message=text, run=text, verb=text, target=text, channel=text, account=text, idempotency_key=text,
+        code=Code.ANSWERED, by=text, message=text, run=text, verb=text, target=text, channel=text, account=text,
+        idempotency_key=text,
         details={text: text},
     )  # fmt: skip
 

@@ -45,6 +45,6 @@ class AlertmanagerSettings(PlugSection):
     @classmethod
     def _usual_severities_too(cls, given: Any) -> Any:
         if isinstance(given, Mapping) and isinstance(given.get("severity"), Mapping):
-            said = {str(value).lower(): severity for value, severity in given["severity"].items()}
-            return {**given, "severity": {**USUAL_SEVERITIES, **said}}
+            message = {str(value).lower(): severity for value, severity in given["severity"].items()}
+            return {**given, "severity": {**USUAL_SEVERITIES, **message}}
         return given

@@ -16,22 +16,22 @@ _KUBERNETES, _ACCOUNT = "system:", "system:serviceaccount:"
 _IN_A_HEADER = re.compile(r"[!-~]+(?: +[!-~]+)*")
 
 
-def _user(said: str) -> str:
-    if said.startswith(_KUBERNETES) and not said.startswith(_ACCOUNT):
+def _user(message: str) -> str:
+    if message.startswith(_KUBERNETES) and not message.startswith(_ACCOUNT):
         raise ValueError("names a part of Kubernetes itself, whom nobody may be")
-    return _sendable(said)
+    return _sendable(message)
 
 
-def _group(said: str) -> str:
-    if said.startswith(_KUBERNETES):
+def _group(message: str) -> str:
+    if message.startswith(_KUBERNETES):
         raise ValueError("names a group of Kubernetes' own, which it gives out by itself; name the team's")
-    return _sendable(said)
+    return _sendable(message)
 
 
-def _sendable(said: str) -> str:
-    if not _IN_A_HEADER.fullmatch(said):
+def _sendable(message: str) -> str:
+    if not _IN_A_HEADER.fullmatch(message):
         raise ValueError("must be of printable ASCII, without a blank at its ends")
-    return said
+    return message
 
 
 class FlaggerSettings(Section):

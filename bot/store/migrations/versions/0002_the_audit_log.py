@@ -45,8 +45,8 @@ def _guard() -> None:
         for table, unique in _GUARDED.items():
             there = ' OR '.join(f'EXISTS (SELECT 1 FROM {table} WHERE {name} = NEW.{name})' for name in unique)
             for verb, when in (('UPDATE', ''), ('DELETE', ''), ('INSERT', f' WHEN {there}')):
-                said = 'REPLACE' if when else verb
-                connection.exec_driver_sql(_SQLITE.format(table=table, verb=verb, when=when, said=said))
+                message = 'REPLACE' if when else verb
+                connection.exec_driver_sql(_SQLITE.format(table=table, verb=verb, when=when, said=message))
         return
     connection.exec_driver_sql(_POSTGRES_FUNCTION.replace('%', '%%'))
     for table in _GUARDED:

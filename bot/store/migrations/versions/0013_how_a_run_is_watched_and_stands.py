@@ -28,8 +28,8 @@ def upgrade() -> None:
                    sa.column('unwell', sa.Text()))
     bind = op.get_bind()
     told = sa.select(run.c.id, run.c.said).where(run.c.state == 'done', run.c.said.contains(_MARK, autoescape=True))
-    for key, said in bind.execute(told).all():
-        bind.execute(sa.update(run).where(run.c.id == key).values(unwell=said.partition(_MARK)[2]))
+    for key, message in bind.execute(told).all():
+        bind.execute(sa.update(run).where(run.c.id == key).values(unwell=message.partition(_MARK)[2]))
 
 
 def downgrade() -> None:
