@@ -144,7 +144,7 @@ def kept_in(s3: S3AnchorSettings) -> Keep:
     def keep(key: str, body: bytes, until: datetime | None) -> str:
         cloud = import_module("bot.tools.cloud")
         bucket = cloud.Bucket(name=s3.bucket, region=s3.region, endpoint_url=s3.endpoint_url)
-        version: str = cloud.keep(bucket, key, body, until=until)
+        version: str = cloud.put_locked_object(bucket, key, body, until=until)
         return version
 
     return keep
@@ -234,7 +234,7 @@ def build_tools(settings: Settings, now: Callable[[], datetime]) -> Tools:
     services = build_rules(settings).services
     silences = None
     if section is not None and section.api_url is not None:
-        made = import_module("bot.tools.alertmanager").Alertmanager
+        made = import_module("bot.tools.alertmanager").AlertmanagerClient
         silences = made(section, partial(service_of, services=services))
     gauge = None if settings.metrics is None else import_module("bot.tools.metrics").PrometheusClient(settings.metrics)
     return Tools(now=now, silences=silences, metrics=gauge, targets=_sites(settings))
@@ -245,8 +245,8 @@ def _sites(settings: Settings) -> ServiceTargets | None:
         return None
     asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
     argocd, helm = import_module("bot.tools.argocd"), import_module("bot.tools.helm")
-    argocds = {name: argocd.ArgoCd(one) for name, one in asked.items() if one.url is not None}
-    helms = {name: helm.Helm(one) for name, one in settings.clusters.items() if one.helm is not None}
+    argocds = {name: argocd.ArgoCdClient(one) for name, one in asked.items() if one.url is not None}
+    helms = {name: helm.HelmClient(one) for name, one in settings.clusters.items() if one.helm is not None}
     return ServiceSites(settings, import_module("bot.tools.cluster").KubernetesClient, argocds, helms)
 
 

@@ -31,7 +31,7 @@ def build_alerts_endpoint(
     proofs: dict[str, SenderVerifier] = {}
     sns = settings.sources.sns
     if sns is not None and sns.topics:
-        senders["sns"] = import_module("bot.sources.sns").Sns(_now, topics=sns.topics, severity=sns.severity)
+        senders["sns"] = import_module("bot.sources.sns").SnsSource(_now, topics=sns.topics, severity=sns.severity)
         proofs["sns"] = _topics(sns)
     return alerts.AlertsEndpoint(
         senders,
@@ -47,8 +47,8 @@ def build_alerts_endpoint(
 def _topics(section: SnsSettings) -> SenderVerifier:
     """boto3 is loaded at the start, and not while a topic waits for its confirmation."""
     confirm: Callable[[str, str], str] = import_module("bot.tools.cloud").confirm_subscription
-    certificates = import_module("bot.tools.certificates").Certificates(_certificate_at)
-    made: SenderVerifier = import_module("bot.tools.topics").Topics(
+    certificates = import_module("bot.tools.certificates").CertificateCache(_certificate_at)
+    made: SenderVerifier = import_module("bot.tools.topics").SnsVerification(
         section.topics, certificates=certificates, confirm=confirm, now=_now
     )
     return made
@@ -56,7 +56,7 @@ def _topics(section: SnsSettings) -> SenderVerifier:
 
 def _certificate_at(address: str) -> bytes:
     """Raises `Rejected`."""
-    api = import_module("bot.tools.http").Api
+    api = import_module("bot.tools.http").HttpApi
     fetched: bytes = api(address, called="Amazon SNS", timeout=_CERTIFICATE_WITHIN, most=_MOST_CERTIFICATE).fetch()
     return fetched
 
