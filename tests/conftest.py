@@ -45,6 +45,15 @@ def _late() -> None:
         go_ahead(Path(file))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patient_slack() -> Iterator[None]:
+    """The channel gives a look at Slack 0.9 s and an answer 1 s; on a busy machine the fake may need longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.channels.slack._LOOK_S", 30.0)
+        patch.setattr("bot.channels.slack_web._WHISPER_S", 30.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     reason = why_not()

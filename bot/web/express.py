@@ -71,6 +71,8 @@ class FastPath:
     def __init__(self, intake: AlertsEndpoint) -> None:
         self._intake = intake
         self._offered: deque[tuple[bytes, FastPathConnection]] = deque()
+        self._reading = False
+        self._afterwards: list[Callable[[], None]] = []
 
     def offer(self, data: bytes, connection: FastPathConnection, loop: AbstractEventLoop) -> bool:
         """Whether `data` may be an ordinary webhook: then `connection` hears of it soon."""
@@ -81,7 +83,26 @@ class FastPath:
         self._offered.append((data, connection))
         return True
 
+    def after_reading(self, act: Callable[[], None]) -> bool:
+        """Whether requests are being read: then `act` is called at their end, and not a turn of the loop later.
+
+        From the loop's thread. Each turn costs a system call, which on some machines is dear.
+        """
+        if self._reading:
+            self._afterwards.append(act)
+        return self._reading
+
     def _read_all(self, loop: AbstractEventLoop) -> None:
+        self._reading = True
+        try:
+            self._read_offered(loop)
+        finally:
+            self._reading = False
+            acts, self._afterwards = self._afterwards, []
+            for act in acts:
+                act()
+
+    def _read_offered(self, loop: AbstractEventLoop) -> None:
         while self._offered:
             data, line = self._offered.popleft()
             if not self.try_request(data, line.send_answer):

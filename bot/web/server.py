@@ -219,10 +219,10 @@ class Server:
     def call_soon(self, act: Callable[[], None]) -> None:
         """Run it in the loop's thread, after the requests that are being read now."""
         loop = self._running.loop if self._running else None
-        if loop is not None and threading.current_thread() is self._thread:
-            loop.call_soon(act)
-        else:
+        if loop is None or threading.current_thread() is not self._thread:
             act()
+        elif self._edge.express is None or not self._edge.express.after_reading(act):
+            loop.call_soon(act)
 
     def alive(self) -> bool:
         """False once the server's thread has ended, wanted or not."""

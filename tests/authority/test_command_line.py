@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import terminal
 from bot.__main__ import _parser, main
 from bot.acts import Code
 from tests.authority.ground import Night
@@ -51,6 +52,9 @@ VERBS: dict[str, Needs] = {
 
 
 def _verbs(parser: argparse.ArgumentParser, before: str = "") -> Iterator[str]:
+    if isinstance(parser, terminal.Parser) and parser.fill is not None:
+        parser.fill()
+        parser.fill = None
     inner = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
     if not inner:
         yield before

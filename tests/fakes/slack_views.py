@@ -18,7 +18,7 @@ _COUNT = itertools.count(1)
 _HOME = {"type", "blocks", "private_metadata", "callback_id", "external_id"}
 _MODAL = _HOME | {"title", "submit", "close", "clear_on_close", "notify_on_close"}
 _MOST_BLOCKS = 100
-_TRIGGER_S = 3  #: seconds for which a trigger_id may be used, once
+_TRIGGER_S = 30  #: seconds for which a trigger_id may be used, once; 3 at Slack, and what a busy machine needs
 
 
 @dataclass(kw_only=True)

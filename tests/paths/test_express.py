@@ -5,6 +5,7 @@ That both give the same answers to everything is in test_intake_edge*.py, which 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -68,6 +69,34 @@ def test_what_alertmanager_sends_on_an_ordinary_day_goes_the_short_way() -> None
     assert ways.take(webhook())
     assert [one.body for one in ways.taken] == [body()]
     assert [answer.status for answer in ways.told] == [200]
+
+
+def test_what_is_to_follow_the_reading_comes_once_at_its_end_and_in_the_same_turn_of_the_loop() -> None:
+    ways = Ways()
+    express = ways._express
+    order: list[object] = []
+
+    class Line:
+        def tell(self, answer: Answer) -> None:
+            order.append(answer.status)
+            if order == [200]:
+                assert express.after_reading(lambda: order.append("woken"))
+
+        def refuse(self, data: bytes) -> None:
+            raise AssertionError(data)
+
+    async def offer_two() -> None:
+        loop = asyncio.get_running_loop()
+        for line in (Line(), Line()):
+            assert express.offer(webhook(), line, loop)
+        loop.call_soon(order.append, "the loop's next turn")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(offer_two())
+
+    assert order == [200, 200, "woken", "the loop's next turn"]
+    assert not express.after_reading(lambda: order.append("never"))
 
 
 @pytest.mark.parametrize(
