@@ -152,13 +152,7 @@ class Bot:
         if isinstance(console, Console):
             console.print_line = self._bell.say
         self._turned_away_at = 0.0
-        self.intake = Intake(
-            self.store,
-            rules=build_rules(settings),
-            subscriptions=subscriptions,
-            on_commit=self._written,
-            observe=self._committed,
-        )
+        self.intake = self._intake(subscriptions)
         self._strangers = UnauthenticatedRequests(self.store, self.meters)
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
         house = build_chatops(
@@ -172,18 +166,30 @@ class Bot:
         )
         self.dispatcher, self.account_linking, self._house = house.dispatcher, house.account_linking, house
         self.sender = self._delivery(subscriptions)
-        self.scheduler = Scheduler(
-            self.store,
-            subscriptions=subscriptions,
-            on_commit=self._written,
-            take=self.intake.take,
-            late_copy=settings.incidents.late_copy,
-            ticks=self._ticks(house.upkeep.tick),
-        )
+        self.scheduler = self._scheduler(subscriptions, house.upkeep.tick)
         self._alerts = build_alerts_endpoint(
             settings, take=self.intake.take, keep=self.intake.keep, alarm=self._turned_away
         )
         self.web = server.Server(self._edge(), door)
+
+    def _intake(self, subscriptions: Sequence[Subscription]) -> Intake:
+        return Intake(
+            self.store,
+            rules=build_rules(self._settings),
+            subscriptions=subscriptions,
+            on_commit=self._written,
+            observe=self._committed,
+        )
+
+    def _scheduler(self, subscriptions: Sequence[Subscription], upkeep: Callable[[], None]) -> Scheduler:
+        return Scheduler(
+            self.store,
+            subscriptions=subscriptions,
+            on_commit=self._written,
+            take=self.intake.take,
+            late_copy=self._settings.incidents.late_copy,
+            ticks=self._ticks(upkeep),
+        )
 
     def _ticks(self, tend: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
         tell_damage = DamageAlert(self.store, self.intake.take).report

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from bot.acts import AuditEntry
 from bot.redact import redact
@@ -49,10 +50,7 @@ def encode_entry(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[
 
     A number of an incident that no database could hold is left out: no incident has it, and `said` tells the words.
     """
-
-    def safe(text: str) -> str:
-        return _safe(text, scrub)
-
+    safe = partial(_safe, scrub=scrub)
     incident = entry.incident_id if entry.incident_id is not None and abs(entry.incident_id) < _EXACT else None
     texts = {
         "by": safe(entry.by),
@@ -80,10 +78,7 @@ def encode_entry(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[
         code=str(entry.code),
         run=texts["run"],
         incident_id=incident,
-        by=texts["by"],
-        verb=texts["verb"],
-        target=texts["target"],
-        place=texts["place"],
+        **{name: texts[name] for name in ("by", "verb", "target", "place")},
         body=canonical_json(body),
     )
 

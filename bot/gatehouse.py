@@ -77,12 +77,7 @@ def build_chatops(
     linking = linking_of(settings, channels)
     names = partial(known_names, build_people(settings), _services(settings), verbs)
     rights = _rights(settings, linking, names, channels)
-    breaking = BreakGlass(
-        authorizer=rights,
-        subscriptions=subscriptions,
-        rules=build_rules(settings),
-        contact=settings.security.contact or "",
-    )
+    breaking = _break_glass(settings, rights, subscriptions)
     keeper = FlaggerGates(store, partial(is_still_allowed, rights, verbs))
     tools = replace(build_tools(settings, store.now), gates=keeper if flagger_tokens(settings) else None)
     alarm = partial(_raise, store, take)
@@ -100,12 +95,20 @@ def build_chatops(
         authorizer=rights,
         wait_for_result=wait_for_results,
     )
-    runs = Runner(parts)
     following = LiveAnswers({} if wait_for_results else reports.messengers)
-    gate = _gate(parts, breaking, channels, runs, following)
+    gate = _gate(parts, breaking, channels, runs := Runner(parts), following)
     tending = _tending(parts, breaking, runs, gate.undo_automatically)
     return ChatOps(
         dispatcher=gate, account_linking=linking, runner=runs, following=following, upkeep=tending, flagger_gates=keeper
+    )
+
+
+def _break_glass(settings: Settings, authorizer: Authorizer, subscriptions: Sequence[Subscription]) -> BreakGlass:
+    return BreakGlass(
+        authorizer=authorizer,
+        subscriptions=subscriptions,
+        rules=build_rules(settings),
+        contact=settings.security.contact or "",
     )
 
 

@@ -104,11 +104,8 @@ class Runner:
         """
         slow = self._parts.registry.action(proposal.verb).long_running
         apart = slow and not self._parts.wait_for_result
-        if apart and self._apart.is_full():
-            message = (
-                f"{MAX_RUNNING} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
-            )
-            raise Rejected(message, code="too_many_runs", status=429)
+        if apart:
+            self._check_free()
         try:
             run, uid, proposal = self._intents.write(proposal, by, request, decision, outside, undo_of=undo_of)
         except Unavailable as trouble:
@@ -124,10 +121,16 @@ class Runner:
             return Reply(text=f"Running: {proposal.command}. {how}")
         if not slow:
             return self._finish(run, proposal, by)
-        with repeat_meanwhile(
-            partial(self._renew_one, run), _RENEW_S
-        ):  # Nobody else does, where the process ends with its ask.
+        # Nobody else renews its lease, where the process ends with its request.
+        with repeat_meanwhile(partial(self._renew_one, run), _RENEW_S):
             return self._finish(run, proposal, by)
+
+    def _check_free(self) -> None:
+        if self._apart.is_full():
+            message = (
+                f"{MAX_RUNNING} runs are going on. Nothing was done. Ask again when one has ended; `runs` lists them."
+            )
+            raise Rejected(message, code="too_many_runs", status=429)
 
     def _ended_apart(self, run: Run, work: Callable[[], object]) -> None:
         try:

@@ -221,7 +221,7 @@ class Server:
         loop = self._running.loop if self._running else None
         if loop is None or threading.current_thread() is not self._thread:
             act()
-        elif self._edge.express is None or not self._edge.express.after_reading(act):
+        elif self._edge.fast_path is None or not self._edge.fast_path.after_reading(act):
             loop.call_soon(act)
 
     def alive(self) -> bool:

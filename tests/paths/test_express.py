@@ -77,12 +77,12 @@ def test_what_is_to_follow_the_reading_comes_once_at_its_end_and_in_the_same_tur
     order: list[object] = []
 
     class Line:
-        def tell(self, answer: Answer) -> None:
+        def send_answer(self, answer: AlertAnswer) -> None:
             order.append(answer.status)
             if order == [200]:
                 assert express.after_reading(lambda: order.append("woken"))
 
-        def refuse(self, data: bytes) -> None:
+        def use_slow_path(self, data: bytes) -> None:
             raise AssertionError(data)
 
     async def offer_two() -> None:
