@@ -14,7 +14,7 @@ from itertools import islice
 
 from bot.acts import Decision, Permission
 from bot.book import ALWAYS_ALLOWED, EVERYTHING, CompiledRule, Freeze, Policy
-from bot.circumstances import Context, Impact, Matcher, one_of, said_at
+from bot.circumstances import Context, Impact, TextMatcher, spell_list, spell_moment
 from bot.hours import has_no_end, open_until
 from bot.model import Principal
 
@@ -114,7 +114,7 @@ def _freeze(roles: frozenset[str], wanted: Permission, policy: Policy, context: 
 
 
 def _is_frozen(
-    freeze: Freeze, targets: Iterable[Matcher], roles: frozenset[str], wanted: Permission, context: Context
+    freeze: Freeze, targets: Iterable[TextMatcher], roles: frozenset[str], wanted: Permission, context: Context
 ) -> bool:
     if not roles.isdisjoint(freeze.exempt):
         return False
@@ -136,12 +136,14 @@ def _allowed(best: CompiledRule, who: Principal, wanted: Permission, policy: Pol
     until = _ends(best, who, wanted, policy, context, glass=glass)
     message = [f'Allowed by "{rule.do}" of role {best.role}']
     if glass and context.break_glass_until is not None:
-        message.append(f", because the glass is broken until {said_at(context.break_glass_until)}; it will be reviewed")
+        message.append(
+            f", because the glass is broken until {spell_moment(context.break_glass_until)}; it will be reviewed"
+        )
     elif until is not None:
-        message.append(f", until {said_at(until)}")
+        message.append(f", until {spell_moment(until)}")
     if rule.approvals:
         yes = Permission(verb=YES, target=wanted.target)
-        able = one_of(_names(_able(who, yes, policy, context))) or "nobody now"
+        able = spell_list(_names(_able(who, yes, policy, context))) or "nobody now"
         others = "1 other person has" if rule.approvals == 1 else f"{rule.approvals} other people have"
         message.append(f". {others} to say yes: {able} can")
     reason = f"{''.join(message)}."
@@ -194,17 +196,17 @@ def _who_could(who: Principal, wanted: Permission, policy: Policy, context: Cont
     else:
         yield f"{'Roles' if len(roles) > 1 else 'Role'} with a rule for it: {', '.join(roles)}."
         able = _names(_able(who, wanted, policy, context))
-        yield f"{one_of(able)} could do it now." if able else "Nobody else could do it now."
+        yield f"{spell_list(able)} could do it now." if able else "Nobody else could do it now."
     if any(one.break_glass for one in rulings) and not context.is_break_glass_active:
         yield "Whoever breaks the glass may."
 
 
 def _frozen(freeze: Freeze, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
-    message = f'{_act(wanted)} is denied: freeze "{freeze.name}" is on until {said_at(freeze.until)}.'
+    message = f'{_act(wanted)} is denied: freeze "{freeze.name}" is on until {spell_moment(freeze.until)}.'
     if freeze.exempt:
-        message += f" It does not hold for {one_of(sorted(freeze.exempt))}."
+        message += f" It does not hold for {spell_list(sorted(freeze.exempt))}."
     able = _names(_able(who, wanted, policy, context))
-    return f"{message} {one_of(able)} could do it now." if able else f"{message} Nobody else could do it now."
+    return f"{message} {spell_list(able)} could do it now." if able else f"{message} Nobody else could do it now."
 
 
 def _able(who: Principal, wanted: Permission, policy: Policy, context: Context) -> list[Principal]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from bot.circumstances import said_at
+from bot.circumstances import spell_moment
 from bot.glass import BreakGlassUse
 from bot.marking import micros_of
 from bot.model import Alert, AlertBatch
@@ -123,7 +123,7 @@ def glass_broken(use: BreakGlassUse, called: str, contact: str, *, ended_at: dat
         firing=ended_at is None,
         labels=labels | ({"contact": contact} if contact else {}),
         annotations={
-            "summary": f"{called} broke the glass until {said_at(use.until)}.{whose} {use.reason}",
+            "summary": f"{called} broke the glass until {spell_moment(use.until)}.{whose} {use.reason}",
             "description": f"End it, or review it: review-glass {use.person} because <text>",
         },
         starts_at=use.opened_at,

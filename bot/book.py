@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.acts import Permission
-from bot.circumstances import ConditionCheck, Conditions, Context, Matcher, checks_of, glob
+from bot.circumstances import ConditionCheck, Conditions, Context, TextMatcher, checks_of, glob_matcher
 from bot.model import Principal
 
 #: Everybody who is known may say these, and nobody can be kept from them: who am I, what is there, what is mine.
@@ -76,8 +76,8 @@ class CompiledRule:
     role: str
     denies: bool
     break_glass: bool
-    verb: Matcher
-    target: Matcher
+    verb: TextMatcher
+    target: TextMatcher
     target_prefix: str  #: what every target that it matches begins with
     checks: tuple[ConditionCheck, ...]
     precedence: tuple[object, ...]  #: the first of several that allow counts
@@ -109,8 +109,8 @@ class Policy:
         for one in self._people.values():
             groups[one.roles].append(one)
         self.alike = tuple(map(tuple, groups.values()))  #: people of the same roles together
-        self.freezes: tuple[tuple[Freeze, tuple[Matcher, ...]], ...] = tuple(
-            (freeze, tuple(map(glob, freeze.targets)))
+        self.freezes: tuple[tuple[Freeze, tuple[TextMatcher, ...]], ...] = tuple(
+            (freeze, tuple(map(glob_matcher, freeze.targets)))
             for freeze in sorted(freezes, key=lambda one: (one.until, one.name))
         )
         self.break_glass_roles = frozenset(name for name, role in named.items() if role.break_glass)
@@ -230,8 +230,8 @@ def _compiled(role: Role) -> Iterator[CompiledRule]:
                 role=role.name,
                 denies=denies,
                 break_glass=role.break_glass,
-                verb=glob(verb),
-                target=glob(target),
+                verb=glob_matcher(verb),
+                target=glob_matcher(target),
                 target_prefix=re.split(r"[*?]", target, maxsplit=1)[0],
                 checks=checks,
                 precedence=(rule.approvals, role.break_glass, len(checks), role.name, rule.do, repr(rule.when)),

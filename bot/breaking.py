@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from bot import alarms, glass, incidents, raising, story, words
 from bot.acts import AuditEntry, Code
-from bot.circumstances import said_at
+from bot.circumstances import spell_moment
 from bot.glass import BreakGlassUse
 from bot.model import EventType, Principal, Reply, Request
 from bot.owing import Subscription
@@ -131,7 +131,11 @@ class BreakGlass:
     def status_lines(self, tx: Tx, who: Principal) -> Sequence[str]:
         """What `whoami` tells of it: one line while the person's glass is broken."""
         broken = rows.active(tx.sql, who.id, tx.now)
-        return [] if broken is None else [f"The glass is broken for you until {said_at(broken.until)}: {broken.reason}"]
+        return (
+            []
+            if broken is None
+            else [f"The glass is broken for you until {spell_moment(broken.until)}: {broken.reason}"]
+        )
 
     def history_lines(self, tx: Tx) -> Sequence[str]:
         """The last ones, a line each, newest first."""
@@ -157,7 +161,7 @@ def _record(tx: Tx, code: Code, message: str, use: BreakGlassUse, request: Reque
         code=code,
         by=request.by.id if request else "watch",
         message=message,
-        verb=words.split(request.text)[0] if request else "",
+        verb=words.split_verb(request.text)[0] if request else "",
         target=use.person,
         channel=request.channel if request else "watch",
         account=request.account if request else "",

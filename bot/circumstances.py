@@ -68,7 +68,7 @@ ConditionCheck = Callable[[Permission, Context], str]
 
 
 #: Truthy for what it matches.
-Matcher = Callable[[str], object]
+TextMatcher = Callable[[str], object]
 
 
 def checks_of(when: Conditions, *, denies: bool) -> tuple[ConditionCheck, ...]:
@@ -76,7 +76,7 @@ def checks_of(when: Conditions, *, denies: bool) -> tuple[ConditionCheck, ...]:
     return tuple(_checks(when, denies))
 
 
-def glob(written: str) -> Matcher:
+def glob_matcher(written: str) -> TextMatcher:
     """Case counts: * is any text, also "/" and none, ? is one character."""
     if written == "*":
         return lambda _: True
@@ -85,12 +85,12 @@ def glob(written: str) -> Matcher:
     return re.compile(translate(written.replace("[", "[[]"))).match
 
 
-def said_at(moment: datetime) -> str:
+def spell_moment(moment: datetime) -> str:
     """For people."""
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'minutes')} UTC"
 
 
-def one_of(words: Iterable[object], joint: str = "or") -> str:
+def spell_list(words: Iterable[object], joint: str = "or") -> str:
     """("a", "b", "c") -> "a, b or c"."""
     *first, last = [str(word) for word in words] or [""]
     return f"{', '.join(first)} {joint} {last}" if first else last
@@ -117,7 +117,7 @@ def _checks(when: Conditions, denies: bool) -> Iterator[ConditionCheck]:  # noqa
 
 
 def _environment(names: tuple[str, ...], *, denies: bool) -> ConditionCheck:
-    needs = f"needs environment {one_of(names)}"
+    needs = f"needs environment {spell_list(names)}"
 
     def missing(wanted: Permission, context: Context) -> str:
         if context.environment in names:
@@ -130,7 +130,7 @@ def _environment(names: tuple[str, ...], *, denies: bool) -> ConditionCheck:
 
 
 def _service(globs: tuple[str, ...], *, denies: bool) -> ConditionCheck:
-    needs, matchers = f"needs a service {one_of(globs)}", tuple(map(glob, globs))
+    needs, matchers = f"needs a service {spell_list(globs)}", tuple(map(glob_matcher, globs))
 
     def missing(wanted: Permission, context: Context) -> str:
         service = context.service
@@ -142,7 +142,7 @@ def _service(globs: tuple[str, ...], *, denies: bool) -> ConditionCheck:
 
 
 def _severity(severities: tuple[Severity, ...]) -> ConditionCheck:
-    needs = f"needs an incident of severity {one_of(severities)}"
+    needs = f"needs an incident of severity {spell_list(severities)}"
 
     def missing(_: Permission, context: Context) -> str:
         if context.severity in severities:
@@ -163,10 +163,10 @@ def _incident(wanted: Permission, context: Context) -> str:
 
 
 def _during(windows: tuple[WeeklyWindow, ...]) -> ConditionCheck:
-    needs = f"holds {one_of(hours.written for hours in windows)}"
+    needs = f"holds {spell_list(hours.written for hours in windows)}"
 
     def missing(_: Permission, context: Context) -> str:
-        return "" if is_open(windows, context.now) else f"{needs}; it is {said_at(context.now)}"
+        return "" if is_open(windows, context.now) else f"{needs}; it is {spell_moment(context.now)}"
 
     return missing
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bot import book, hours
-from bot.circumstances import glob
+from bot.circumstances import glob_matcher
 from bot.faults import Loc, Plain, nearest
 from bot.section import ChannelSection
 
@@ -158,7 +158,7 @@ def _says(tree: Tree, name: str, verb: str) -> bool:
 
 
 def _speaks_of(do: Plain, verb: str) -> bool:
-    return isinstance(do, str) and bool(do.strip()) and bool(glob(do.split()[0])(verb))
+    return isinstance(do, str) and bool(do.strip()) and bool(glob_matcher(do.split()[0])(verb))
 
 
 def _roles_of(person: Tree) -> set[str]:

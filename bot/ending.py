@@ -15,7 +15,7 @@ from bot.acts import AuditEntry, Code, Outcome, Result
 from bot.failpoints import failpoint
 from bot.model import EventType, Request
 from bot.owing import Subscription
-from bot.plans import SHOWN, Proposal
+from bot.plans import HANDLE_LENGTH, Proposal
 from bot.states import RunState, run_state
 from bot.store import gates, ledger, ran, tellings
 from bot.store import glass as glasses
@@ -113,7 +113,7 @@ class OutcomeWriter:
         broken = glasses.by_id(tx.sql, run.break_glass_id) if run.break_glass_id else None
         state = _state(outcome)
         behind = ", behind broken glass" if run.break_glass_id else ""
-        undoes = f", which undoes run {proposal.undo_of[:SHOWN]}" if proposal.undo_of else ""
+        undoes = f", which undoes run {proposal.undo_of[:HANDLE_LENGTH]}" if proposal.undo_of else ""
         message = f"{run.by}{behind}: {proposal.command}{undoes}: {state}. {outcome.message}"
         wish = ActionReported(type=_WHATS[state], by=run.by, text=message, via=proposal.channel)
         about = dict.fromkeys((proposal.incident_id, _undone_on(tx, proposal), broken.incident_id if broken else None))

@@ -26,7 +26,7 @@ from bot.following import Inspect, LiveAnswers
 from bot.forms import Form, SubmittedForm
 from bot.intents import NO_AUDIT, ApprovalLapsed
 from bot.model import Principal, Reply, Request
-from bot.plans import SCHEDULER, Proposal, State
+from bot.plans import SCHEDULER, PlanState, Proposal
 from bot.ports import CommandInfo, Rejected
 from bot.runs import Runner
 from bot.steps import (
@@ -84,11 +84,11 @@ class Dispatcher:
         An action that cannot be recorded is refused in words. Anything else raises `Unavailable`: it was not stored,
         and the platform is to send it again.
         """
-        request = verbs.clean(request)
+        request = verbs.cleaned(request)
         try:
             return self._ask(request)
         except Unavailable as trouble:
-            verb, _ = words.split(request.text)
+            verb, _ = words.split_verb(request.text)
             if verb not in self._registry.actions and verb not in ("yes", "undo"):
                 raise
             return Reply(text=NO_AUDIT.format(why=trouble), ok=False)
@@ -144,13 +144,13 @@ class Dispatcher:
             return reading.paged_as(page_key)
 
     def form(self, request: Request) -> Form | None:
-        return verbs.form_of(self._parts, verbs.clean(request))
+        return verbs.form_of(self._parts, verbs.cleaned(request))
 
     def submit_form(self, request: Request, values: Mapping[str, str]) -> SubmittedForm:
-        return verbs.fill(self._parts, verbs.clean(request), values)
+        return verbs.fill(self._parts, verbs.cleaned(request), values)
 
     def record_refusal(self, request: Request, reason: str) -> bool:
-        request = verbs.clean(request)
+        request = verbs.cleaned(request)
         with self._store.begin() as tx:
             if request.idempotency_key and tx.find_reply(request.channel, request.idempotency_key) is not None:
                 return True
@@ -201,7 +201,7 @@ class Dispatcher:
         over = verdict.stopped is not None
         with self._store.begin() as tx:
             if over:
-                drawn_up.set_stopped(tx, proposal.handle, State.STOPPED)
+                drawn_up.set_stopped(tx, proposal.handle, PlanState.STOPPED)
                 ledger.append(tx, [audit_entry(request, Code.DENIED, lapsed.message, proposal)])
             else:
                 drawn_up.set_waiting_again(tx, proposal.handle)
@@ -221,12 +221,14 @@ class Dispatcher:
         if step.undo_of is not None:
             differ = plans.changed_since(dict(step.undo_of.expected_state), plan)
             if differ:
-                message = f"Somebody has changed it since run {step.undo_of.id[: plans.SHOWN]}: {'; '.join(differ)}."
+                message = (
+                    f"Somebody has changed it since run {step.undo_of.id[: plans.HANDLE_LENGTH]}: {'; '.join(differ)}."
+                )
                 raise Rejected(f"{message} Nothing was done; look first.", code="changed_since", status=409)
         needs = plans.approvals_needed(action.risk, step.decision, plan)
         at_once = (action.risk is Risk.NONE and needs == 0) or not request.by.human
         proposal = proposal_for(step, plan, needs, now=self._store.now())
-        proposal = replace(proposal, state=State.APPROVED if at_once else State.SHOWN)
+        proposal = replace(proposal, state=PlanState.APPROVED if at_once else PlanState.SHOWN)
         with self._store.begin() as tx:
             asker = self._linking.identity_of(tx, request)
             proposal = replace(proposal, account=asker.account, accounts=asker.accounts)
@@ -260,11 +262,11 @@ class Dispatcher:
         first = request_of(proposal, step.requester)
         self._hear_opinion(first, action.verb, proposal.plan.target)
         plan = inspect(partial(action.plan, args, replace(self._tools, by=first.by, undo_of=proposal.undo_of)))
-        digest = plans.digest_of(plans.written(proposal.verb, proposal.command, plan))
+        digest = plans.plan_digest(plans.plan_bytes(proposal.verb, proposal.command, plan))
         if digest == proposal.digest:
             return self._runner.start(proposal, step.requester, request, step.decision, step.outside)
         differences = plans.changed_preconditions(proposal.plan, plan)
-        self._record(request, Code.MOVED, "; ".join(differences), proposal, now=State.MOVED)
+        self._record(request, Code.MOVED, "; ".join(differences), proposal, now=PlanState.MOVED)
         with self._store.begin() as tx:
             first = replace(first, by=self._rights.person(tx, proposal.requester) or Principal(id=proposal.requester))
             decision = self._rights.decide_action(tx, first, action.verb, plan.target)
@@ -284,7 +286,7 @@ class Dispatcher:
     def _undo(self, step: UndoStep, request: Request) -> Reply:
         """The words that a run left are asked as if they had been typed; where the watch asks, the run allows it."""
         run = step.run
-        verb, rest = words.split(run.undo)
+        verb, rest = words.split_verb(run.undo)
         action = self._registry.action(verb)
         asked = replace(request, text=run.undo)
         args = grammar.parse(action.args, rest, asked.incident_id, action.usage, known=self._rights.known_names(asked))
@@ -315,7 +317,7 @@ class Dispatcher:
         proposal: Proposal | None = None,
         *,
         target: str = "",
-        now: State = State.STOPPED,
+        now: PlanState = PlanState.STOPPED,
     ) -> None:
         """What became of it; a plan that was approved gets no run any more, and is `now` this."""
         with self._store.begin() as tx:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.circumstances import said_at
+from bot.circumstances import spell_moment
 from bot.model import Principal
 from bot.ports import Rejected
 
@@ -58,7 +58,7 @@ def check_activation(who: Principal, reason: str, last: BreakGlassUse | None) ->
         return
     whose = "You have" if last.person == who.id else f"{last.person} has"
     raise _refused(
-        f"{whose} broken the glass at {said_at(last.opened_at)}, and the next one waits until another person has"
+        f"{whose} broken the glass at {spell_moment(last.opened_at)}, and the next one waits until another person has"
         f" reviewed that: `review-glass {last.person} because <text>`.",
         "not_reviewed",
     )
@@ -85,14 +85,14 @@ def describe_use(use: BreakGlassUse, now: datetime) -> str:
     if use.reviewed_by is not None:
         stands = f"reviewed by {use.reviewed_by}: {use.review}"
     elif use.is_active(now):
-        stands = f"broken until {said_at(use.until)}"
+        stands = f"broken until {spell_moment(use.until)}"
     else:
         stands = f"to be reviewed: `review-glass {use.person} because <text>`"
     about = f" (#{use.incident_id})" if use.incident_id else ""
-    return f"{said_at(use.opened_at)} {use.person}{about}: {use.reason}; {stands}"
+    return f"{spell_moment(use.opened_at)} {use.person}{about}: {use.reason}; {stands}"
 
 
-def grounds(rule: str, *, glass: bool) -> str:
+def rule_with_break_glass(rule: str, *, glass: bool) -> str:
     """What allowed it, as the audit log tells it (`more.rule`)."""
     return f"{rule} (behind broken glass)" if glass else rule
 

@@ -19,7 +19,7 @@ from bot.ending import outcome_entry
 from bot.failpoints import failpoint
 from bot.model import Principal, Request
 from bot.people import Account
-from bot.plans import SHOWN, Proposal
+from bot.plans import HANDLE_LENGTH, Proposal
 from bot.ports import Rejected
 from bot.rights import Authorizer
 from bot.states import run_state
@@ -99,7 +99,7 @@ class IntentWriter:
             failpoint("run.sealed")
             with self.store.begin() as tx:
                 if not ran.renew(tx, run, LEASE):
-                    return HELD_UP_MESSAGE.format(run=run.id[:SHOWN])
+                    return HELD_UP_MESSAGE.format(run=run.id[:HANDLE_LENGTH])
                 verdict = self._weigh(tx, proposal, outside)
                 if verdict is None or verdict.runs:
                     return ""
@@ -148,7 +148,7 @@ class IntentWriter:
             lease_until=tx.now + LEASE,
             began_at=tx.now,
             expected_state={},
-            rule=glass.grounds(decision.rule, glass=decision.break_glass),
+            rule=glass.rule_with_break_glass(decision.rule, glass=decision.break_glass),
             break_glass_id=None if behind is None else behind.id,
         )
 
@@ -156,13 +156,13 @@ class IntentWriter:
 def _check_due(tx: Tx, undo_of: Run | None) -> None:
     """Raises `Rejected` where somebody has said since that what the watch would undo is to stay."""
     if undo_of is not None and not ran.claim_due(tx, undo_of):
-        message = f"Run {undo_of.id[:SHOWN]} is not to be undone any more: somebody keeps it. Nothing was done."
+        message = f"Run {undo_of.id[:HANDLE_LENGTH]} is not to be undone any more: somebody keeps it. Nothing was done."
         raise Rejected(message, code="kept", status=409)
 
 
 def _busy(tx: Tx, proposal: Proposal) -> Rejected:
     other = ran.holder(tx.sql, proposal.plan.target)
-    busy = f"run {other.id[:SHOWN]} of {other.by}" if other else "another run"
+    busy = f"run {other.id[:HANDLE_LENGTH]} of {other.by}" if other else "another run"
     return Rejected(
         f"{proposal.plan.target or proposal.verb} is held by {busy}, "
         f"{run_state(other.state) if other else 'under way'}."

@@ -21,16 +21,16 @@ from bot.ports import Rejected
 #: Who asks where time does: a revert, an undo after a check that failed.
 SCHEDULER = Principal(id="watch", name="The watch", human=False)
 #: How long a plan can be approved.
-LASTS = timedelta(minutes=15)
+PLAN_LASTS = timedelta(minutes=15)
 #: So many characters of a handle are shown, and suffice to type.
-SHOWN = 8
+HANDLE_LENGTH = 8
 #: The code of a refusal that stops the plan, and of which everybody at the place hears.
 NOT_ALLOWED = "plan_not_allowed"
 #: The codes of a refusal after which no other answer to that plan can count.
 CLOSED = frozenset({NOT_ALLOWED, "plan_used", "plan_dropped", "plan_moved", "plan_stopped", "plan_expired"})
 
 
-class State(StrEnum):
+class PlanState(StrEnum):
     """Where a plan stands; only a shown one can be approved, and only once."""
 
     SHOWN = "shown"
@@ -42,7 +42,7 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-USED = (State.APPROVED, State.BEGUN)
+USED = (PlanState.APPROVED, PlanState.BEGUN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ class Proposal:
     incident_id: int | None
     at: datetime
     approvals_needed: int  #: how many others have to say yes; 0: the asker alone confirms
-    state: State
+    state: PlanState
     plan: Plan
     digest: str
     approvals: tuple[RecordedIdentity, ...] = ()  #: those who said yes, in that order
@@ -68,7 +68,7 @@ class Proposal:
 
     @property
     def short_handle(self) -> str:
-        return self.handle[:SHOWN]
+        return self.handle[:HANDLE_LENGTH]
 
     @property
     def requester_identity(self) -> RecordedIdentity:
@@ -87,10 +87,10 @@ class Proposal:
 
     @property
     def expires_at(self) -> datetime:
-        return self.at + LASTS
+        return self.at + PLAN_LASTS
 
 
-def written(verb: str, words: str, plan: Plan) -> bytes:
+def plan_bytes(verb: str, words: str, plan: Plan) -> bytes:
     """The canonical bytes of what would be done."""
     return canonical_json(
         {
@@ -111,11 +111,11 @@ def written(verb: str, words: str, plan: Plan) -> bytes:
     )
 
 
-def digest_of(body: bytes) -> str:
+def plan_digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def read(body: bytes) -> Plan:
+def plan_from_bytes(body: bytes) -> Plan:
     """The other way round."""
     held = json.loads(body)
     return Plan(
@@ -157,16 +157,16 @@ def check_open(proposal: Proposal, now: datetime) -> None:
         raise plan_refused(
             f"Plan {proposal.short_handle} was approved before, and runs once. Nothing more was done.", "used"
         )
-    if proposal.state is State.DROPPED:
+    if proposal.state is PlanState.DROPPED:
         raise plan_refused(f"Plan {proposal.short_handle} was dropped. Nothing was done.", "dropped")
-    if proposal.state is State.MOVED:
+    if proposal.state is PlanState.MOVED:
         raise plan_refused(
             f"Plan {proposal.short_handle} no longer fits the world. Nothing was done. See the newer one.", "moved"
         )
-    if proposal.state is State.STOPPED:
+    if proposal.state is PlanState.STOPPED:
         message = f"Plan {proposal.short_handle} was stopped before its run. Nothing was done."
         raise plan_refused(f"{message} Say the same words for a new one.", "stopped")
-    if now >= proposal.expires_at or proposal.state is State.EXPIRED:
+    if now >= proposal.expires_at or proposal.state is PlanState.EXPIRED:
         ago = max(1, round((now - proposal.expires_at) / timedelta(minutes=1)))
         message = (
             f"Plan {proposal.short_handle} expired {ago} min ago. Nothing was done. Say the same words for a new one."

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
-from bot.plans import SHOWN
+from bot.plans import HANDLE_LENGTH
 from bot.ports import Messenger, Undelivered
 from bot.states import describe_end, run_state
 from bot.store import ran, tellings
@@ -85,7 +85,7 @@ class RunReports:
             return True
         assert run.state != INTENDED, "only what has ended is due"
         state = run_state(run.state, unwell=run.degraded)
-        way_back = f" `undo {run.id[:SHOWN]}` undoes it." if run.state == "done" and run.undo else ""
+        way_back = f" `undo {run.id[:HANDLE_LENGTH]}` undoes it." if run.state == "done" and run.undo else ""
         try:
             channel.post(f"{describe_end(state, run.message)}{way_back}", telling.thread)
         except Undelivered as trouble:

@@ -27,7 +27,7 @@ from bot.intents import LEASE, NO_AUDIT, IntentWriter, Seal
 from bot.model import Principal, Reply, Request
 from bot.owing import Subscription
 from bot.people import Account
-from bot.plans import SHOWN, Proposal
+from bot.plans import HANDLE_LENGTH, Proposal
 from bot.ports import Rejected
 from bot.reports import RunReports
 from bot.rights import Authorizer
@@ -117,7 +117,7 @@ class Runner:
             return Reply(text=message, ok=False)
         if apart:
             self._apart.start(run, partial(self._ended_apart, run, partial(self._finish, run, proposal, by)))
-            how = f"`runs` says how run {run.id[:SHOWN]} goes; its end is told where it was asked for."
+            how = f"`runs` says how run {run.id[:HANDLE_LENGTH]} goes; its end is told where it was asked for."
             return Reply(text=f"Running: {proposal.command}. {how}")
         if not slow:
             return self._finish(run, proposal, by)
@@ -147,7 +147,8 @@ class Runner:
         failpoint("run.called")
         if outcome is None:
             message = (
-                f"Run {run.id[:SHOWN]}: no answer came, and nobody knows yet whether it was done. It is looked at."
+                f"Run {run.id[:HANDLE_LENGTH]}: no answer came, and nobody knows yet whether it was done. "
+                "It is looked at."
             )
             return Reply(text=message, ok=False)
         outcome = complete_outcome(outcome, proposal)
@@ -251,5 +252,7 @@ def _with_answer(outcome: Outcome | None, answer: str) -> Outcome | None:
 
 
 def _told(run: Run, outcome: Outcome) -> str:
-    way_back = f" `undo {run.id[:SHOWN]}` undoes it." if outcome.result is Result.DONE and outcome.undo_command else ""
+    way_back = (
+        f" `undo {run.id[:HANDLE_LENGTH]}` undoes it." if outcome.result is Result.DONE and outcome.undo_command else ""
+    )
     return f"{describe_end(run_state(outcome.result, unwell=outcome.degraded), outcome.message)}{way_back}"

@@ -9,7 +9,7 @@ from bot.acts import Code, Decision
 from bot.failpoints import failpoint
 from bot.model import EventType, Request
 from bot.owing import Subscription
-from bot.plans import Proposal, State
+from bot.plans import PlanState, Proposal
 from bot.steps import audit_entry
 from bot.store import drawn as drawn_up
 from bot.store import ledger
@@ -22,11 +22,11 @@ def write(
     tx: Tx, proposal: Proposal, request: Request, decision: Decision, subscriptions: Sequence[Subscription]
 ) -> Committed:
     """One that is approved already, because nobody has to say yes to it, is not told: its end is."""
-    drawn_up.put_plan(tx, proposal, plans.written(proposal.verb, proposal.command, proposal.plan))
+    drawn_up.put_plan(tx, proposal, plans.plan_bytes(proposal.verb, proposal.command, proposal.plan))
     ledger.append(
         tx, [audit_entry(request, Code.PLANNED, "; ".join(proposal.plan.effect), proposal, decision=decision)]
     )
-    approved = proposal.state is State.APPROVED
+    approved = proposal.state is PlanState.APPROVED
     if approved and request.by.human:  # to ask for it was to confirm it
         drawn_up.add_approval(tx, proposal.handle, proposal.requester_identity)
     incident = tx.incident(proposal.incident_id) if proposal.incident_id else None

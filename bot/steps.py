@@ -14,7 +14,7 @@ from bot.acting import Action, Conflict, OutcomeUnknown
 from bot.acts import AuditEntry, Code, Decision, Plan
 from bot.model import Principal, Request
 from bot.people import Account, without_code
-from bot.plans import Proposal, State
+from bot.plans import PlanState, Proposal
 from bot.ports import Rejected
 from bot.store.engine import Unavailable
 from bot.store.ran import Run
@@ -90,13 +90,13 @@ def audit_entry(
     if proposal is not None:
         more |= {"plan": proposal.handle, "digest": proposal.digest}
     if decision is not None and decision.rule:
-        more["rule"] = glass.grounds(decision.rule, glass=decision.break_glass)
+        more["rule"] = glass.rule_with_break_glass(decision.rule, glass=decision.break_glass)
     return AuditEntry(
         code=code,
         by=request.by.id or f"{request.channel}:{request.account}",
         message=message,
         run=proposal.handle if proposal else "",
-        verb=proposal.verb if proposal else words.split(request.text)[0],
+        verb=proposal.verb if proposal else words.split_verb(request.text)[0],
         target=proposal.plan.target if proposal else target,
         channel=request.channel,
         account=request.account,
@@ -118,9 +118,9 @@ def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Pr
         incident_id=request.incident_id,
         at=now,
         approvals_needed=needs,
-        state=State.SHOWN,
+        state=PlanState.SHOWN,
         plan=plan,
-        digest=plans.digest_of(plans.written(verb, message, plan)),
+        digest=plans.plan_digest(plans.plan_bytes(verb, message, plan)),
         undo_of=step.undo_of.id if step.undo_of else "",
         thread=request.thread,
     )
@@ -129,7 +129,7 @@ def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Pr
 def standalone_command(step: PlanStep) -> str:
     """The asker's words, or where those lean on names that are known now, words that mean the same without them."""
     action, request = step.action, step.request
-    verb, rest = words.split(request.text)
+    verb, rest = words.split_verb(request.text)
     try:
         alone = grammar.parse(action.args, rest, request.incident_id, action.usage)
     except Rejected:

@@ -18,7 +18,7 @@ from bot.breaking import BreakGlass
 from bot.ending import RaiseAlert
 from bot.intents import LEASE
 from bot.model import Reply
-from bot.plans import SCHEDULER, SHOWN, Proposal, State
+from bot.plans import HANDLE_LENGTH, SCHEDULER, PlanState, Proposal
 from bot.reports import RunReports
 from bot.runs import Runner
 from bot.store import drawn as drawn_up
@@ -70,7 +70,7 @@ class Upkeep:
     def _expire(self) -> None:
         with self.store.begin() as tx:
             for proposal in drawn_up.expired_plans(tx):
-                drawn_up.set_state(tx, proposal.handle, State.EXPIRED)
+                drawn_up.set_state(tx, proposal.handle, PlanState.EXPIRED)
                 message = (
                     f"nobody said yes within "
                     f"{(proposal.expires_at - proposal.at) // timedelta(minutes=1)} min: {proposal.command}"
@@ -88,7 +88,7 @@ class Upkeep:
             if proposal.requester != SCHEDULER.id:  # who comes back to it by itself
                 self.raise_alert("PlanNotRun", proposal.handle, message)
             with self.store.begin() as tx:
-                if drawn_up.set_stopped(tx, proposal.handle, State.STOPPED):
+                if drawn_up.set_stopped(tx, proposal.handle, PlanState.STOPPED):
                     ledger.append(tx, [_entry(Code.FAILED, message, proposal)])
 
     def _undo_what_ends(self) -> None:
@@ -132,7 +132,7 @@ class Upkeep:
         reply = self.reverse(run, reason) if tries < _TRIES else Reply(text=undo.message if undo else "", ok=False)
         logger.info("a run is undone", extra={"run": run.id, "why": reason, "begun": reply.ok})
         if not reply.ok and self._ends_still(run) and not self._is_undone(run):
-            message = f"Run {run.id[:SHOWN]} was to be undone, {reason}. {reply.text}"
+            message = f"Run {run.id[:HANDLE_LENGTH]} was to be undone, {reason}. {reply.text}"
             self.raise_alert("RunNotUndone", run.id, message)
             self.runner.mark_degraded(run, message)
             with self.store.begin() as tx:

@@ -48,7 +48,7 @@ class Registry:
 
 def args_of(registry: Registry, proposal: Proposal) -> object:
     """A plan's words, read again."""
-    _, rest = words.split(proposal.command)
+    _, rest = words.split_verb(proposal.command)
     action = registry.actions[proposal.verb]
     return grammar.parse(action.args, rest, proposal.incident_id, action.usage)
 
@@ -76,7 +76,7 @@ def known_names(people: People, services: Sequence[str], registry: Registry, req
 
 def form_of(parts: RequestParts, request: Request) -> Form | None:
     """The form of a verb that was said without its arguments, where the asker may say it somewhere, some time."""
-    verb, rest = words.split(request.text)
+    verb, rest = words.split_verb(request.text)
     message, rights = parts.registry.all.get(verb), parts.break_glass.authorizer
     if message is None or rest or not request.by.id or not rights.ever_allowed(request.by, verb):
         return None
@@ -88,7 +88,7 @@ def form_of(parts: RequestParts, request: Request) -> Form | None:
 def fill(parts: RequestParts, request: Request, values: Mapping[str, str]) -> SubmittedForm:
     """Whether they may say it is decided when the words are asked. Of a verb that is no more, and for somebody who is
     not known, only the verb is left, to be refused like any other words."""
-    verb, _ = words.split(request.text)
+    verb, _ = words.split_verb(request.text)
     message = parts.registry.all.get(verb)
     if message is None or not request.by.id:
         return SubmittedForm(text=verb)
@@ -97,7 +97,7 @@ def fill(parts: RequestParts, request: Request, values: Mapping[str, str]) -> Su
     )
 
 
-def clean(request: Request) -> Request:
+def cleaned(request: Request) -> Request:
     """The same in text that every database can hold."""
     who = replace(request.by, name=words.storable(request.by.name))
     return replace(

@@ -16,7 +16,7 @@ from bot.access import YES
 from bot.accounts import AccountVerifier
 from bot.model import Request
 from bot.people import Account, canonical_account
-from bot.plans import State
+from bot.plans import PlanState
 from bot.ports import Rejected
 from bot.sentence import Tokens
 from bot.store import drawn as drawn_up
@@ -32,7 +32,7 @@ class AccountVerification:
 
     def problems_of(self, request: Request) -> Mapping[Account, str]:
         """What is against accounts, a sentence each, where this ask is a yes to a plan that several people decide."""
-        verb, rest = words.split(request.text)
+        verb, rest = words.split_verb(request.text)
         handle = _first(rest) if verb == YES else ""
         if not handle or not request.by.id or not self.verifiers:
             return {}
@@ -45,7 +45,7 @@ class AccountVerification:
     def _concerned(self, request: Request, handle: str) -> Mapping[str, set[str]]:
         with self.store.read() as reading:
             plans = drawn_up.find_plans(reading.sql, handle)
-        if len(plans) != 1 or plans[0].state is not State.SHOWN or not plans[0].approvals_needed:
+        if len(plans) != 1 or plans[0].state is not PlanState.SHOWN or not plans[0].approvals_needed:
             return {}
         by_place: dict[str, set[str]] = defaultdict(set)
         spoke = [one.from_account for one in (plans[0].requester_identity, *plans[0].approvals)]

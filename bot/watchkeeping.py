@@ -14,7 +14,7 @@ from functools import partial
 
 from bot.acting import Tools
 from bot.failpoints import failpoint
-from bot.plans import SHOWN, Proposal
+from bot.plans import HANDLE_LENGTH, Proposal
 from bot.ports import Rejected
 from bot.reports import RunReports
 from bot.store import ran
@@ -54,7 +54,7 @@ class ProgressKeeper:
             raise Rejected(message, code="store_down", status=503) from None
         failpoint("watch.noted")
         if not ours:
-            raise Rejected(HELD_UP_MESSAGE.format(run=run.id[:SHOWN]), code="given_up", status=409)
+            raise Rejected(HELD_UP_MESSAGE.format(run=run.id[:HANDLE_LENGTH]), code="given_up", status=409)
 
     def _deadline(self, run: Run, until: datetime) -> datetime | None:
         try:

@@ -28,13 +28,13 @@ def normalized(typed: str) -> str:
     return typed.replace("```", " ").replace("`", "").translate(_TYPOGRAPHY).strip()
 
 
-def split(words: str) -> tuple[str, str]:
+def split_verb(words: str) -> tuple[str, str]:
     """The verb in lower case and the rest. ("/Ack  42" -> "ack", "42")."""
     verb, _, rest = words.strip().removeprefix("/").partition(" ")
     return verb.lower(), rest.strip()
 
 
-def unknown(verb: str, known: Iterable[str]) -> Rejected:
+def unknown_verb(verb: str, known: Iterable[str]) -> Rejected:
     """The refusal of a verb that does not exist, with the nearest ones that do."""
     verbs = sorted(known)
     near = get_close_matches(verb, verbs, n=1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.acts import Decision
-from bot.circumstances import said_at
+from bot.circumstances import spell_moment
 from bot.people import AccountHolder, RecordedIdentity
 from bot.plans import USED, Proposal, approve_command, check_open, describe_waiting, nothing_done, plan_refused
 
@@ -237,6 +237,6 @@ def _not_another(
     since = now.held.since if now.held else None
     if since is not None and since > proposal.at:
         place, account = identity.from_account
-        message = f"the {place} account {account} was linked at {said_at(since)}"
+        message = f"the {place} account {account} was linked at {spell_moment(since)}"
         return LapseCause.LINKED_LATER, f"{message}, after plan {proposal.short_handle} was asked for."
     return None

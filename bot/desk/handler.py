@@ -43,7 +43,7 @@ class RequestHandler:
 
     def handle(self) -> Reply:
         """Answer the request. Its result, a refusal included, is on record in this transaction."""
-        verb, rest = words.split(self._ask.text)
+        verb, rest = words.split_verb(self._ask.text)
         if not self._ask.by.id and verb not in OPEN_TO_NOBODY:
             self._unit.record(Code.DENIED, LINK_FIRST)
             return Reply(text=LINK_FIRST, ok=False)
@@ -51,7 +51,7 @@ class RequestHandler:
             if verb in self._verbs.actions:
                 return self._permit_action(self._verbs.actions[verb], rest)
             if verb not in self._verbs.commands:
-                raise words.unknown(verb, self._verbs.all)
+                raise words.unknown_verb(verb, self._verbs.all)
             return self._run_command(self._verbs.commands[verb], rest)
         except Rejected as refused:
             stops = refused.code == plans.NOT_ALLOWED

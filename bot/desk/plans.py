@@ -52,7 +52,7 @@ class PlanService:
         again = yeses.describe_lapses(proposal, verdict)
         unit.add_written(lapses.write(tx, proposal, verdict, request, self._breaking.subscriptions))
         if verdict.stopped is not None:
-            drawn_up.set_state(tx, proposal.handle, plans.State.STOPPED)
+            drawn_up.set_state(tx, proposal.handle, plans.PlanState.STOPPED)
             raise Rejected(again, code=plans.NOT_ALLOWED, status=403)
         drawn_up.add_approval(tx, proposal.handle, identity)
         unit.record(Code.APPROVED, f"{request.by.display_name} says yes to {proposal.command}", run=proposal.handle)
@@ -60,7 +60,7 @@ class PlanService:
         if missing:
             message = f"Approved; {missing} more must say `{plans.approve_command(proposal)}`. {again}".rstrip()
             return Reply(text=message, shared=True)
-        if not drawn_up.set_state(tx, proposal.handle, plans.State.APPROVED):
+        if not drawn_up.set_state(tx, proposal.handle, plans.PlanState.APPROVED):
             raise Rejected(
                 f"Plan {proposal.short_handle} was taken up a moment ago. Nothing more was done.", code="plan_used"
             )
@@ -71,7 +71,7 @@ class PlanService:
     def reject(self, handle: str) -> Reply:
         unit, proposal = self._unit, self.find(handle)
         plans.check_open(proposal, unit.tx.now)
-        drawn_up.set_state(unit.tx, proposal.handle, plans.State.DROPPED)
+        drawn_up.set_state(unit.tx, proposal.handle, plans.PlanState.DROPPED)
         unit.record(
             Code.NOT_APPROVED, f"{unit.request.by.display_name} says no to {proposal.command}", run=proposal.handle
         )

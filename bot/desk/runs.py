@@ -55,9 +55,12 @@ class RunService:
             message = f"Run {now.short_id} cannot be kept: {_how(now)}. Nothing was done."
             raise Rejected(message, code="nothing_to_keep", status=409)
         if not ran.cancel_revert(self._tx, run):
-            message = f"Run {run.id[: plans.SHOWN]} does not end by itself. Nothing was done."
+            message = f"Run {run.id[: plans.HANDLE_LENGTH]} does not end by itself. Nothing was done."
             raise Rejected(message, code="nothing_to_keep", status=409)
-        return Reply(text=f"Run {run.id[: plans.SHOWN]} stays as it is; `undo {run.id[: plans.SHOWN]}` undoes it.")
+        return Reply(
+            text=f"Run {run.id[: plans.HANDLE_LENGTH]} stays as it is; `undo {run.id[: plans.HANDLE_LENGTH]}` "
+            "undoes it."
+        )
 
     def record_result(self, run_id: str, ended: str, reason: str) -> Reply:
         run, by = self.find(run_id), self._unit.request.by
@@ -70,9 +73,9 @@ class RunService:
         if incident is not None:
             message = f"{by.display_name}: {proposal.command}: {ended}. {reason}"
             self._incidents.report_action(incident, message, done=ended == Result.DONE)
-        return Reply(text=f"Run {run.id[: plans.SHOWN]} is {ended}; {run.target} is free again.")
+        return Reply(text=f"Run {run.id[: plans.HANDLE_LENGTH]} is {ended}; {run.target} is free again.")
 
 
 def _how(now: RunStatus) -> str:
-    by = f" by {now.undone_for}, run {now.undone_by[: plans.SHOWN]}" if now.undone_by else ""
+    by = f" by {now.undone_for}, run {now.undone_by[: plans.HANDLE_LENGTH]}" if now.undone_by else ""
     return f"it is {now.state}{by}"

@@ -31,7 +31,7 @@ class UnitOfWork:
 
     @property
     def verb(self) -> str:
-        return words.split(self.request.text)[0]
+        return words.split_verb(self.request.text)[0]
 
     def add_written(self, written: Committed) -> None:
         self.written |= written
@@ -41,7 +41,7 @@ class UnitOfWork:
     ) -> None:
         """Write one audit entry about this request, in its transaction."""
         request = self.request
-        rule = glass.grounds(decision.rule, glass=decision.break_glass) if decision else ""
+        rule = glass.rule_with_break_glass(decision.rule, glass=decision.break_glass) if decision else ""
         more = {"words": without_code(request.text)} | ({"rule": rule} if rule else {})
         entry = AuditEntry(
             code=code,

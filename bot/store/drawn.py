@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from bot.people import Account, RecordedIdentity
-from bot.plans import LASTS, Proposal, State, read
+from bot.plans import PLAN_LASTS, PlanState, Proposal, plan_from_bytes
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx
@@ -24,7 +24,7 @@ def put_plan(tx: Tx, proposal: Proposal, body: bytes) -> None:
         proposal.handle, proposal.verb, proposal.command, proposal.requester, proposal.channel,
         proposal.incident_id, micros(proposal.at), proposal.approvals_needed,
         str(proposal.state), body, proposal.digest, proposal.undo_of, proposal.thread,
-        proposal.account, _written(proposal.accounts), micros(tx.now) if proposal.state is State.APPROVED else None,
+        proposal.account, _written(proposal.accounts), micros(tx.now) if proposal.state is PlanState.APPROVED else None,
     )  # fmt: skip
     tx.sql.insert("plan", (*_PLAN, "approved_at"), [row])
 
@@ -45,14 +45,14 @@ def plan(sql: Sql, handle: str) -> Proposal:
 
 def waiting_plans(sql: Sql, now: datetime, limit: int) -> list[Proposal]:
     """Plans that can still be approved, newest first."""
-    since = micros(now - LASTS)
+    since = micros(now - PLAN_LASTS)
     rows = sql.rows(f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at > ? ORDER BY p.at DESC LIMIT ?", since, limit)
     return [_drawn(sql, row) for row in rows]
 
 
 def expired_plans(tx: Tx, limit: int = 100) -> list[Proposal]:
     """Plans that nobody approved in time, and that are still marked as shown."""
-    before = micros(tx.now - LASTS)
+    before = micros(tx.now - PLAN_LASTS)
     rows = tx.sql.rows(f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at <= ? ORDER BY p.at LIMIT ?", before, limit)
     return [_drawn(tx.sql, row) for row in rows]
 
@@ -81,9 +81,9 @@ def set_waiting_again(tx: Tx, handle: str) -> bool:
     return tx.sql.run(waits, handle) == 1
 
 
-def set_state(tx: Tx, handle: str, state: State) -> bool:
+def set_state(tx: Tx, handle: str, state: PlanState) -> bool:
     """Move a shown plan on. False: somebody else has done so before."""
-    approved_at = micros(tx.now) if state is State.APPROVED else None
+    approved_at = micros(tx.now) if state is PlanState.APPROVED else None
     return (
         tx.sql.run(
             "UPDATE plan SET state = ?, approved_at = ? WHERE handle = ? AND state = 'shown'",
@@ -100,7 +100,7 @@ def set_begun(tx: Tx, handle: str) -> bool:
     return tx.sql.run("UPDATE plan SET state = 'begun' WHERE handle = ? AND state = 'approved'", handle) == 1
 
 
-def set_stopped(tx: Tx, handle: str, state: State) -> bool:
+def set_stopped(tx: Tx, handle: str, state: PlanState) -> bool:
     """An approved plan gets no run, for one reason or the other. False: it has one, or it was stopped before."""
     return tx.sql.run("UPDATE plan SET state = ? WHERE handle = ? AND state = 'approved'", str(state), handle) == 1
 
@@ -128,8 +128,8 @@ def _drawn(sql: Sql, row: Row) -> Proposal:
         incident_id=incident_id,
         at=moment(at),
         approvals_needed=needs,
-        state=State(state),
-        plan=read(bytes(body)),
+        state=PlanState(state),
+        plan=plan_from_bytes(bytes(body)),
         digest=digest,
         approvals=tuple(map(_voice, given)),
         undo_of=undoes,

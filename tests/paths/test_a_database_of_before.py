@@ -22,7 +22,7 @@ from bot.canaries import Canary, GateCheck, GateHook
 from bot.gatekeeping import FlaggerGates
 from bot.model import EventType, MessageKind, Severity, Status
 from bot.notary import Notary
-from bot.plans import State
+from bot.plans import PlanState
 from bot.store import migrating, ran
 from bot.store.engine import Store
 from bot.workloads import kinds
@@ -66,7 +66,7 @@ NOW = {
     "SELECT status FROM incident": Status,
     "SELECT severity FROM incident": Severity,
     "SELECT kind FROM delivery": MessageKind,
-    "SELECT state FROM plan": State,
+    "SELECT state FROM plan": PlanState,
     "SELECT state FROM run": (ran.INTENDED, *Result),
     "SELECT hook FROM gate_asked": GateHook,
 }

@@ -219,12 +219,12 @@ def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(hous
     plan = Plan(
         target="prod/api", effect=("it goes from 3 to 6",), blast_radius="one dial", undo_command="turn prod/api 3"
     )
-    body = plans.written("turn", "turn prod/api 6", plan)
+    body = plans.plan_bytes("turn", "turn prod/api 6", plan)
     with house.store.begin() as tx:
         drawn = Proposal(
             handle=run, verb="turn", command="turn prod/api 6", requester="ana", channel="slack", incident_id=number,
             at=tx.now,
-            approvals_needed=0, state=plans.State.APPROVED, plan=plan, digest=plans.digest_of(body),
+            approvals_needed=0, state=plans.PlanState.APPROVED, plan=plan, digest=plans.plan_digest(body),
         )  # fmt: skip
         drawn_up.put_plan(tx, drawn, body)
         made = Run(

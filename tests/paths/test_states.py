@@ -361,7 +361,7 @@ def test_a_database_of_before_says_of_its_runs_what_can_be_told_of_them(store_ur
                     'INSERT INTO plan (handle, verb, words, "by", place, at, needs, state, body, digest, undoes, spot)'
                     " VALUES (:run, 'turn', 'turn prod/api 6', 'ana', 'slack', 0, 0, 'begun', :body, '', '', '')"
                 ),
-                {"run": run, "body": plans.written("turn", "", Plan(target="prod/api", effect=(), blast_radius=""))},
+                {"run": run, "body": plans.plan_bytes("turn", "", Plan(target="prod/api", effect=(), blast_radius=""))},
             )
             connection.execute(
                 text(

@@ -168,7 +168,7 @@ def test_what_is_taken_is_read_as_the_same_values_by_the_grammar_and_the_rest_na
         assert filled.errors.keys() <= {blank.name for blank in blanks}
         assert all(why.endswith("Nothing was done.") for why in filled.errors.values())
         return
-    spoken, rest = words.split(words.storable(filled.text))
+    spoken, rest = words.split_verb(words.storable(filled.text))
     assert spoken == verb
     read = grammar.parse(said.args, rest, here, said.usage, known=KNOWN)
     assert read == _taken(said, values, here)

@@ -42,7 +42,7 @@ def target_and_text(rest: str, here: int | None, usage: str) -> tuple[int, str]:
     ],
 )
 def test_words_are_a_verb_and_a_rest(said: str, verb: str, rest: str) -> None:
-    assert words.split(said) == (verb, rest)
+    assert words.split_verb(said) == (verb, rest)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_what_was_made_plain_once_is_plain(said: str) -> None:
 
 
 def test_a_near_miss_names_the_nearest_command() -> None:
-    assert words.unknown("resovle", ["ack", "resolve"]).message.startswith(
+    assert words.unknown_verb("resovle", ["ack", "resolve"]).message.startswith(
         "No command 'resovle'. Did you mean `resolve`?"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from bot.acts import Decision, Plan
 from bot.people import AccountHolder, RecordedIdentity
-from bot.plans import Proposal, State
+from bot.plans import PlanState, Proposal
 from bot.yeses import ApproverState, LapseCause, lapse_of, review
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -39,7 +39,7 @@ def plan(*given: RecordedIdentity, needs: int = 2) -> Proposal:
         incident_id=None,
         at=AT,
         approvals_needed=needs,
-        state=State.SHOWN,
+        state=PlanState.SHOWN,
         plan=Plan(target="prod/api", effect=(), blast_radius=""),
         digest="",
         approvals=given,
