@@ -18,9 +18,9 @@ from pathlib import Path
 from types import ModuleType
 
 from bot import interpreter, logs, terminal
+from bot.core.errors import Rejected
 from bot.faults import InvalidSettings, SettingsFault
-from bot.model import Reply
-from bot.ports import Rejected
+from bot.forms import Reply
 from bot.redact import redact
 from bot.section import PlugSection
 from bot.settings import Settings, read_settings

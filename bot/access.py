@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
-from bot.acts import Decision, Permission
 from bot.book import ALWAYS_ALLOWED, EVERYTHING, CompiledRule, Freeze, Policy
-from bot.circumstances import Context, Impact, TextMatcher, spell_list, spell_moment
+from bot.circumstances import Context, Impact
+from bot.core.access import Decision, Permission
+from bot.forms import Principal
 from bot.hours import has_no_end, open_until
-from bot.model import Principal
+from bot.words import TextMatcher, spell_list, spell_moment
 
 _MOST_NAMED = 3  #: people or rules in one sentence
 ACK, LINK, YES = "ack", "link", "yes"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-#: Each of a platform's groups (ids) that count, and whether the account is in it: None while that cannot be known.
-GroupLookup = Callable[[str], Mapping[str, bool | None]]
+from bot.core.channel import GroupLookup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,19 +16,6 @@ class GroupPlatform:
     channel: str  #: its channel's name
     name: str  #: its name, as people write it
     read: GroupLookup
-
-
-@runtime_checkable
-class UserGroupChannel(Protocol):
-    """A channel whose platform has groups of people, such as Slack's user groups."""
-
-    def watch_groups(self, groups: Collection[str]) -> None:
-        """Which of them count. Told before `start`."""
-        ...
-
-    def groups_of(self, account: str) -> Mapping[str, bool | None]:
-        """As `GroupLookup`: what was known at most five minutes ago. It does not block."""
-        ...
 
 
 @runtime_checkable

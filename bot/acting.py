@@ -7,7 +7,7 @@ nobody knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -15,26 +15,11 @@ from typing import Protocol, TypeVar
 
 from bot.acts import Outcome, Plan, Risk
 from bot.canaries import Gates
-from bot.model import Principal
+from bot.core.silences import Silences
+from bot.forms import Principal
 from bot.sites import ServiceTargets
 
 Args = TypeVar("Args")
-
-
-class Conflict(Exception):
-    """The world is not as the plan saw it; nothing was done. `message` names what moved."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class OutcomeUnknown(Exception):
-    """A call was sent and nobody knows whether it had its effect. The run is probed, never repeated."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
 
 class Action(Protocol[Args]):
@@ -84,62 +69,6 @@ class Action(Protocol[Args]):
         ...
 
 
-class Silences(Protocol):
-    """The silences of an alert source. Each call is one request; `Rejected` is a refusal, `OutcomeUnknown` no
-    answer.
-    """
-
-    def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
-        """The alerts that fire now, are not silenced, and that a silence of these would cover; of no matcher, all."""
-        ...
-
-    def silenced_alerts(self, silence_id: str) -> Sequence[MatchedAlert]:
-        """The alerts that fire now and would be told of, if it were not for that one silence."""
-        ...
-
-    def active(self, comment: str, *, ended: bool = False) -> Sequence[ActiveSilence]:
-        """The active and pending silences whose comment contains that text; with `ended` also those that are over."""
-        ...
-
-    def create(self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str) -> str:
-        """Returns the new silence's id."""
-        ...
-
-    def expire(self, silence_id: str) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Matcher:
-    """`name op value`, with op one of = != =~ !~."""
-
-    name: str
-    op: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.name}{self.op}{self.value}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MatchedAlert:
-    """An alert that a silence would cover."""
-
-    title: str
-    severity: str
-    service: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ActiveSilence:
-    """A silence that stands."""
-
-    id: str
-    matchers: tuple[Matcher, ...]
-    ends_at: datetime
-    by: str
-    comment: str
-
-
 class MetricsStore(Protocol):
     """Asks a metrics store whether all is well."""
 
@@ -176,3 +105,8 @@ class Tools:
     deadline: Callable[[datetime], datetime | None] = lambda until: until
     """Called when a watch begins, with its deadline; returns the one that counts: the first that this run had. None:
     its watch was cut off too often to be begun once more."""
+
+
+#: Called with the alert's name, the run and what is to be looked at; returns once that is stored, so that somebody will
+#: be paged, and raises `Unavailable` where it could not be.
+RaiseAlert = Callable[[str, str, str], None]

@@ -6,10 +6,16 @@ the same act twice in an unmoved world gives the same plan, byte for byte.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from bot.core.access import Account, RecordedIdentity
+from bot.forms import SCHEDULER
+from bot.lib.encoding import canonical_json
 
 
 class Risk(StrEnum):
@@ -26,26 +32,6 @@ class Result(StrEnum):
     DONE = "done"
     FAILED = "failed"  #: nothing was changed
     UNKNOWN = "unknown"  #: nobody knows whether it was; a person must look
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Permission:
-    """What is wanted. `target` is what a role's glob is matched with: a service, "incident/42", or "" for none."""
-
-    verb: str
-    target: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """May they? The reason goes to the asker and into the audit, word for word."""
-
-    allowed: bool
-    reason: str  #: which rule, or what is missing and who could grant it
-    rule: str = ""  #: the rule that decided, as it is written in the settings; "" where none did
-    approvals: int = 0  #: how many other people have to say yes, at least, whatever the action's own risk asks
-    until: datetime | None = None  #: when what allowed it ends, where it is known to
-    break_glass: bool = False  #: allowed only because the glass is broken
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,54 +67,109 @@ class Outcome:
     live: bool = False  #: of an answer: it will be different soon by itself, and is told again as it goes on
 
 
-class Code(StrEnum):
-    """What an audit entry records. A name or code once published never changes; docs/audit.md lists them all.
+#: How long a plan can be approved.
+PLAN_LASTS = timedelta(minutes=15)
 
-    Seven characters: VK, three digits, and I (as it should be), W (refused or unusual) or E (went wrong).
-    """
 
-    STARTED = "VK001I"  #: the bot began to write
-    STOPPED = "VK002I"  #: it ended by itself
-    HEARTBEAT = "VK003I"  #: it was there, and nothing happened
-    KEY_CHANGED = "VK004W"  #: checkpoints are signed with another key from here on
-    CLOCK_WENT_BACK = "VK005W"
-    RESTORED = "VK006W"  #: a copy was put back, and what had been written since it was made is gone
-    PRUNED = "VK007W"  #: the oldest entries are taken out, and kept elsewhere
-    ANSWERED = "VK100I"  #: a question that changes nothing
-    DENIED = "VK101W"  #: the rights do not allow it
-    REJECTED = "VK102W"  #: not understood, or it cannot be
-    REPLAYED = "VK103W"  #: delivered again; it had no second effect
-    NOT_GENUINE = "VK104W"  #: requests without a token or signature that counts, added up
-    PLANNED = "VK110I"  #: a plan was shown; nothing was done
-    APPROVED = "VK111I"
-    NOT_APPROVED = "VK112W"  #: somebody said yes who may not, or too late, or no; or a yes counts no longer
-    MOVED = "VK113W"  #: the world moved, so the plan died
-    EXPIRED = "VK114W"
-    INTENT = "VK120I"  #: it is about to be done
-    DONE = "VK121I"
-    FAILED = "VK122E"  #: it was tried, and nothing was changed
-    UNKNOWN = "VK123E"  #: it was tried, and a person must look
-    UNWELL = "VK124W"  #: it was done, and what it was done to is not well
-    LINKED = "VK130I"
-    UNLINKED = "VK131I"
-    NOT_LINKED = "VK132W"  #: a code that is wrong, expired, used, or tried too often
-    GLASS_BROKEN = "VK140W"
-    GLASS_MENDED = "VK141I"  #: its time was over
-    GLASS_REVIEWED = "VK142I"
+#: So many characters of a handle are shown, and suffice to type.
+HANDLE_LENGTH = 8
+
+
+class PlanState(StrEnum):
+    """Where a plan stands; only a shown one can be approved, and only once."""
+
+    SHOWN = "shown"
+    APPROVED = "approved"
+    BEGUN = "begun"  #: it has its run
+    DROPPED = "dropped"
+    MOVED = "moved"
+    STOPPED = "stopped"  #: approved, and something was in the way of its run
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AuditEntry:
-    """One fact for the audit log. All texts are untrusted; the log makes them safe, and takes secrets out."""
+class Proposal:
+    """A plan that somebody asked for and that was shown."""
 
-    code: Code
-    by: str  #: the person's id, or the part of the bot: "watch", "bot"
-    message: str  #: one sentence
-    run: str = ""  #: the run (or plan) that intent and outcome have in common
-    verb: str = ""
-    target: str = ""
-    channel: str = ""  #: through which channel
-    account: str = ""  #: the account there: how we know who it was
-    idempotency_key: str = ""  #: the platform's own id of the act
-    incident_id: int | None = None
-    details: Mapping[str, str] = field(default_factory=dict)  #: plan hash, rule, arguments; never a secret
+    handle: str  #: 128 random bits in hex; whoever shows it has seen the plan
+    verb: str
+    command: str  #: what was asked, to be planned again before it runs
+    requester: str  #: the asker's id
+    channel: str
+    incident_id: int | None
+    at: datetime
+    approvals_needed: int  #: how many others have to say yes; 0: the asker alone confirms
+    state: PlanState
+    plan: Plan
+    digest: str
+    approvals: tuple[RecordedIdentity, ...] = ()  #: those who said yes, in that order
+    undo_of: str = ""  #: the run that this is the undo of
+    thread: str = ""  #: where at its place all are told what came of it
+    account: str = ""  #: with which it was asked for, at its place
+    accounts: frozenset[Account] = frozenset()  #: all the accounts that the asker had then
+
+    @property
+    def short_handle(self) -> str:
+        return self.handle[:HANDLE_LENGTH]
+
+    @property
+    def requester_identity(self) -> RecordedIdentity:
+        return RecordedIdentity(
+            person=self.requester, channel=self.channel, account=self.account, at=self.at, accounts=self.accounts
+        )
+
+    @property
+    def by_scheduler(self) -> bool:
+        """Whether time asked for it, by a plan that people had approved."""
+        return (self.requester, self.channel) == (SCHEDULER.id, SCHEDULER.id)
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        return tuple(one.person for one in self.approvals)
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.at + PLAN_LASTS
+
+
+def plan_bytes(verb: str, words: str, plan: Plan) -> bytes:
+    """The canonical bytes of what would be done."""
+    return canonical_json(
+        {
+            "verb": verb,
+            "words": words,
+            "target": plan.target,
+            "effect": list(plan.effect),
+            "radius": plan.blast_radius,
+            "seen": dict(plan.preconditions),
+            "undo": plan.undo_command,
+            "check": plan.check,
+            "within": int(plan.check_duration.total_seconds()),
+            "lasts": int(plan.undo_after.total_seconds()),
+            "private": list(plan.hidden),
+            "typed": plan.confirm_name,
+            "others": plan.approvals_needed,
+        }
+    )
+
+
+def plan_digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def plan_from_bytes(body: bytes) -> Plan:
+    """The other way round."""
+    held = json.loads(body)
+    return Plan(
+        target=held["target"],
+        effect=tuple(held["effect"]),
+        blast_radius=held["radius"],
+        preconditions=held["seen"],
+        undo_command=held["undo"],
+        check=held["check"],
+        check_duration=timedelta(seconds=held["within"]),
+        undo_after=timedelta(seconds=held["lasts"]),
+        hidden=tuple(held["private"]),
+        confirm_name=held.get("typed", ""),  # not in plans of before there was any
+        approvals_needed=held.get("others", 0),
+    )

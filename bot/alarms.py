@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from bot.circumstances import spell_moment
-from bot.glass import BreakGlassUse
+from bot.core.access import BreakGlassUse
+from bot.core.alert import Alert, AlertBatch
 from bot.marking import micros_of
-from bot.model import Alert, AlertBatch
+from bot.words import spell_moment
 
 #: What a person is to do about it, where that is not to settle how a run ended.
 _TODO = {

@@ -15,7 +15,7 @@ from time import monotonic
 
 from msgspec import Struct
 
-from bot.model import AlertBatch
+from bot.core.alert import AlertBatch
 
 logger = logging.getLogger(__name__)
 

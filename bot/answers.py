@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.model import Reply, Request
+from bot.forms import Reply, Request
 from bot.store.tx import StoredReply
 
 #: What a second delivery of an act is told while the first is still being looked at.

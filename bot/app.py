@@ -15,8 +15,12 @@ from importlib.metadata import version
 
 from bot import damage, failpoints, interpreter, strangers, terminal, undelivered
 from bot.channels.console import Console
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
+from bot.core.message import MessageKind, Subscription
 from bot.damage import DamageAlert
 from bot.delivery import Sender
+from bot.forms import UNKNOWN_PRINCIPAL, Reply, Request
 from bot.from_settings import (
     build_notary,
     build_people,
@@ -30,9 +34,7 @@ from bot.gatehouse import build_chatops
 from bot.intake import Intake, IntakeResult
 from bot.linking import AccountLinking
 from bot.meters import Metrics, OutboxSize
-from bot.model import CLI, CONSOLE, UNKNOWN_PRINCIPAL, AlertBatch, MessageKind, Reply, Request
-from bot.owing import Subscription
-from bot.ports import Rejected
+from bot.model import CLI, CONSOLE, Committed
 from bot.senders import build_alerts_endpoint
 from bot.settings import Settings
 from bot.stopping import LEFT_BEHIND, ShutdownSteps, StopSignal
@@ -40,7 +42,6 @@ from bot.store import claims
 from bot.store.claims import Claim
 from bot.store.engine import Unavailable
 from bot.store.seals import Sealer
-from bot.story import Committed
 from bot.strangers import UnauthenticatedRequests
 from bot.watch import Scheduler
 from bot.web import server

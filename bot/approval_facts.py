@@ -10,11 +10,10 @@ from dataclasses import replace
 
 from bot import plans, yeses
 from bot.access import YES
-from bot.acts import Decision, Permission, Risk
+from bot.acts import Proposal, Risk
 from bot.circumstances import Impact
-from bot.model import Principal, Request
-from bot.people import Account, RecordedIdentity
-from bot.plans import Proposal
+from bot.core.access import Account, Decision, Permission, RecordedIdentity
+from bot.forms import Principal, Request
 from bot.rights import Authorizer
 from bot.store.tx import Tx
 from bot.yeses import ApprovalReview, ApproverState

@@ -7,26 +7,21 @@ its values, so a later version of this file changes no entry that is there.
 
 from __future__ import annotations
 
-import json
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 
-from bot.acts import AuditEntry
+from bot.core.audit import AuditEntry
+from bot.lib.encoding import _EXACT, Json, canonical_json, rfc3339
 from bot.redact import redact
 
 VERSION = 1
 #: Bytes of UTF-8 that one text of an entry may have; and how many texts of its own it may have under `more`.
 MOST_TEXT = 4096
 MOST_MORE = 64
-#: Where a number is no longer the same in every reader of JSON.
-_EXACT = 2**53
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CUT = "…"
-
-Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,42 +76,6 @@ def encode_entry(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[
         **{name: texts[name] for name in ("by", "verb", "target", "place")},
         body=canonical_json(body),
     )
-
-
-def canonical_json(value: Json) -> bytes:
-    """RFC 8785, for values without fractions.
-
-    Raises:
-        ValueError: a number that is not exact everywhere, or a text that is not Unicode (half of a surrogate pair).
-    """
-    return _json(value).encode("utf-8")
-
-
-def _json(value: Json) -> str:
-    if isinstance(value, str | bool) or value is None:
-        return json.dumps(value, ensure_ascii=False)  # its escapes are those of RFC 8785, section 3.2.2.2
-    if isinstance(value, int):
-        if abs(value) >= _EXACT:
-            raise ValueError(f"{value} is not the same number in every reader of JSON")
-        return str(value)
-    if isinstance(value, Mapping):
-        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
-        return "{" + ",".join(f"{_json(name)}:{_json(value[name])}" for name in names) + "}"
-    return "[" + ",".join(map(_json, value)) + "]"
-
-
-def rfc3339(at: datetime) -> str:
-    """In UTC, always with microseconds: 2026-11-23T12:00:00.000000Z."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def uuid7(at: datetime, chance: bytes) -> str:
-    """A UUID of version 7 (RFC 9562): its milliseconds are those of `at`, the rest is of 10 random bytes."""
-    stamp = (at - _EPOCH) // timedelta(milliseconds=1)
-    bits = int.from_bytes(chance, "big")
-    number = stamp << 80 | 7 << 76 | (bits >> 62 & 0xFFF) << 64 | 2 << 62 | bits & (1 << 62) - 1
-    text = f"{number:032x}"
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 def _safe(text: str, scrub: Callable[[str], str]) -> str:

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import IO, NoReturn
 
 from bot import custody_cli, pruning_cli, terminal
+from bot.core.errors import Rejected
 from bot.inspection import exporting, opening
 from bot.inspection.evidence import LogRange, LogReader, UnreadableLog
 from bot.inspection.inspecting import verify_log
@@ -25,7 +26,6 @@ from bot.inspection.note import MalformedNote, VerifierKey, key_of
 from bot.inspection.outside import check_anchors
 from bot.inspection.report import VerificationReport
 from bot.inspection.stretches import WorkerPool
-from bot.ports import Rejected
 from bot.settings import Settings, read_settings
 
 _REFUSED = 1

@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.acts import Permission
-from bot.circumstances import ConditionCheck, Conditions, Context, TextMatcher, checks_of, glob_matcher
-from bot.model import Principal
+from bot.circumstances import ConditionCheck, Conditions, Context, checks_of
+from bot.core.access import Permission
+from bot.forms import Principal
+from bot.words import TextMatcher, glob_matcher
 
 #: Everybody who is known may say these, and nobody can be kept from them: who am I, what is there, what is mine.
 ALWAYS_ALLOWED = frozenset({"whoami", "help", "link", "unlink"})

@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot import alarms, glass, incidents, raising, story, words
-from bot.acts import AuditEntry, Code
-from bot.circumstances import spell_moment
-from bot.glass import BreakGlassUse
-from bot.model import EventType, Principal, Reply, Request
-from bot.owing import Subscription
-from bot.ports import Rejected
+from bot.core.access import BreakGlassUse
+from bot.core.audit import AuditEntry, Code
+from bot.core.errors import Rejected
+from bot.core.message import Subscription
+from bot.forms import Principal, Reply, Request, split_verb
+from bot.model import Committed, EventType
+from bot.ports import KnownNames
 from bot.rights import Authorizer
 from bot.rules import AlertRules
-from bot.sentence import KnownNames
 from bot.store import glass as rows
 from bot.store import ledger
 from bot.store.tx import Tx
-from bot.story import Committed
 from bot.wishes import ActionReported, AddNote
+from bot.words import spell_moment
 
 _SHOWN = 10
 
@@ -161,7 +161,7 @@ def _record(tx: Tx, code: Code, message: str, use: BreakGlassUse, request: Reque
         code=code,
         by=request.by.id if request else "watch",
         message=message,
-        verb=words.split_verb(request.text)[0] if request else "",
+        verb=split_verb(request.text)[0] if request else "",
         target=use.person,
         channel=request.channel if request else "watch",
         account=request.account if request else "",

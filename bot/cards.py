@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot import states
-from bot.model import Card, Incident, Status
+from bot.core.message import Card
+from bot.model import Incident, Status
 from bot.states import RunStatus
 
 

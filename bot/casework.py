@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import TypedDict
 
 from bot import incidents, story
-from bot.model import Event, EventType, Incident, Request, Severity
-from bot.owing import Subscription
-from bot.ports import Rejected
+from bot.core.alert import Severity
+from bot.core.errors import Rejected
+from bot.core.message import Subscription
+from bot.forms import Request
+from bot.model import Committed, Event, EventType, Incident
 from bot.store.reading import Reader
 from bot.store.tx import Tx
-from bot.story import Committed
 from bot.wishes import (
     Acknowledge,
     ActionReported,

@@ -6,16 +6,15 @@ not to. So where the catalog leaves an environment out, nothing is allowed becau
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from fnmatch import translate
 
-from bot.acts import Permission
+from bot.core.access import Permission
+from bot.core.alert import Severity
 from bot.hours import WeeklyWindow, is_open
-from bot.model import Severity
+from bot.words import glob_matcher, spell_list, spell_moment
 
 
 class Impact(StrEnum):
@@ -67,36 +66,9 @@ class Context:
 ConditionCheck = Callable[[Permission, Context], str]
 
 
-#: Truthy for what it matches.
-TextMatcher = Callable[[str], object]
-
-
 def checks_of(when: Conditions, *, denies: bool) -> tuple[ConditionCheck, ...]:
     """One for each condition that is given. `denies`: what is not known counts as the case."""
     return tuple(_checks(when, denies))
-
-
-def glob_matcher(written: str) -> TextMatcher:
-    """Case counts: * is any text, also "/" and none, ? is one character."""
-    if written == "*":
-        return lambda _: True
-    if not _WILD.search(written):
-        return written.__eq__
-    return re.compile(translate(written.replace("[", "[[]"))).match
-
-
-def spell_moment(moment: datetime) -> str:
-    """For people."""
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'minutes')} UTC"
-
-
-def spell_list(words: Iterable[object], joint: str = "or") -> str:
-    """("a", "b", "c") -> "a, b or c"."""
-    *first, last = [str(word) for word in words] or [""]
-    return f"{', '.join(first)} {joint} {last}" if first else last
-
-
-_WILD = re.compile(r"[*?]")
 
 
 def _checks(when: Conditions, denies: bool) -> Iterator[ConditionCheck]:  # noqa: FBT001 (private, and named above)

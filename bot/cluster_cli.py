@@ -14,13 +14,13 @@ import yaml
 
 import commands
 from bot import terminal
-from bot.acts import Permission
 from bot.book import CompiledRule, Policy
 from bot.circumstances import Context
 from bot.clusters import ResourceAccess
+from bot.core.access import Permission
+from bot.core.errors import Rejected
 from bot.from_settings import build_policy
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.ports import Rejected
 from bot.settings import Settings
 from bot.sites import ServiceTarget
 from bot.siting import ServiceSites

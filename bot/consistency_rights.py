@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bot import book, hours
-from bot.circumstances import glob_matcher
 from bot.faults import Loc, Plain, nearest
 from bot.section import ChannelSection
+from bot.words import glob_matcher
 
 _YES, _BREAK, _REVIEW = "yes", "break-glass", "review-glass"
 

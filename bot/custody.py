@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
+from bot.core.errors import Rejected
 from bot.model import CLI
-from bot.ports import Rejected
 from bot.signer import Signer, check_trusted, must_follow, sign_checkpoint, sign_handover
 from bot.store import checkpoints, ledger, pruning, seals
 from bot.store.checkpoints import Checkpoint

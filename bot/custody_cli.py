@@ -12,9 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bot import logs, terminal
+from bot.core.errors import Rejected
 from bot.inspection.evidence import UnreadableLog
 from bot.inspection.outside import ExternalAnchors, external_anchors
-from bot.ports import Rejected
 from bot.settings import Settings, read_settings
 
 if TYPE_CHECKING:

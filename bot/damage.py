@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bot import alarms
 from bot.answering import Done, IntakeResult
-from bot.model import AlertBatch
+from bot.core.alert import AlertBatch
 from bot.store.engine import Store
 
 #: How often it is looked for, and tried again where it was not stored.

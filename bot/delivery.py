@@ -19,14 +19,15 @@ from functools import partial
 from bot import words
 from bot.bell import WakeSignal
 from bot.cards import incident_card
+from bot.core.channel import Channel
+from bot.core.errors import Undelivered
+from bot.core.message import MessageKind, Notification
 from bot.failpoints import failpoint
-from bot.model import MessageKind, Notification
-from bot.ports import Channel, Undelivered
+from bot.model import Committed, OnCommit
 from bot.store import claims
 from bot.store.claims import Claim
 from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx
-from bot.story import Committed, OnCommit
 
 logger = logging.getLogger(__name__)
 

@@ -7,29 +7,27 @@ person where it says something else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot import incidents, story
-from bot.acts import AuditEntry, Code, Outcome, Result
+from bot.acting import RaiseAlert
+from bot.acts import HANDLE_LENGTH, Outcome, Proposal, Result
+from bot.core.audit import AuditEntry, Code
+from bot.core.message import Subscription
 from bot.failpoints import failpoint
-from bot.model import EventType, Request
-from bot.owing import Subscription
-from bot.plans import HANDLE_LENGTH, Proposal
+from bot.forms import Request
+from bot.model import Committed, EventType, OnCommit
 from bot.states import RunState, run_state
 from bot.store import gates, ledger, ran, tellings
 from bot.store import glass as glasses
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.store.tx import Tx
-from bot.story import Committed, OnCommit
 from bot.wishes import ActionReported
 
 logger = logging.getLogger(__name__)
 
-#: Called with the alert's name, the run and what is to be looked at; returns once that is stored, so that somebody will
-#: be paged, and raises `Unavailable` where it could not be.
-RaiseAlert = Callable[[str, str, str], None]
 
 _CODES = {Result.DONE: Code.DONE, Result.FAILED: Code.FAILED, Result.UNKNOWN: Code.UNKNOWN}
 _WHATS = {

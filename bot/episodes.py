@@ -34,7 +34,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.model import Alert, EpisodeState
+from bot.core.alert import Alert, EpisodeState
 
 
 class AlertEffect(StrEnum):

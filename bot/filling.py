@@ -11,23 +11,12 @@ from typing import Any
 
 from bot import grammar
 from bot.acting import Action
+from bot.core.errors import Rejected
 from bot.forms import Form, FormField, SubmittedForm
 from bot.grammar import Argument
-from bot.kinds import (
-    ArgumentType,
-    Duration,
-    FreeText,
-    Handle,
-    IncidentNumber,
-    Integer,
-    Matchers,
-    Name,
-    OneOf,
-    Person,
-    spell,
-)
-from bot.ports import Command, Rejected
-from bot.sentence import KnownNames
+from bot.kinds import ArgumentType, Duration, FreeText, Handle, IncidentNumber, Integer, Matchers, Name, OneOf, Person
+from bot.ports import Command, KnownNames
+from bot.words import spell
 
 _SEVERAL = 2  #: arguments; a single one is quicker typed
 

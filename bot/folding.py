@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from bot import incidents
+from bot.core.alert import Alert, AlertBatch, EpisodeState
 from bot.episodes import AlertEffect, classify, recent
-from bot.model import Alert, AlertBatch, EpisodeState, Incident, IncidentChange, Status
+from bot.model import Incident, IncidentChange, Status
 from bot.rules import AlertRules
 from bot.tally import AlertCounts, EpisodeKey, FingerprintKey, GroupKey, Overlay
 from bot.wishes import AlertsChanged

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from bot.acts import Outcome, Result
-from bot.model import Card, Reply, Request
-from bot.ports import Messenger, Rejected, Undelivered
+from bot.core.channel import Messenger
+from bot.core.errors import Rejected, Undelivered
+from bot.core.message import Card
+from bot.forms import Reply, Request
 
 logger = logging.getLogger(__name__)
 

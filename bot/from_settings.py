@@ -15,20 +15,22 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DatabaseError
 
 from bot import channels, hours, note
-from bot.accounts import GroupPlatform, UserGroupChannel
+from bot.accounts import GroupPlatform
 from bot.acting import Tools
 from bot.book import Freeze, Policy, Role, Rule
 from bot.catalog import Service, service_of
 from bot.circumstances import Conditions
+from bot.core.alert import Severity
+from bot.core.channel import Channel, Messenger, UserGroupChannel
+from bot.core.message import Subscription
+from bot.forms import Principal
 from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
 from bot.linking import AccountLinking
 from bot.logs import Redactor
 from bot.meters import Metrics
-from bot.model import CONSOLE, Principal, Severity
+from bot.model import CONSOLE
 from bot.notary import Notary
-from bot.owing import Subscription
 from bot.people import People
-from bot.ports import Channel, Messenger
 from bot.redact import redact
 from bot.rules import AlertRules
 from bot.settings import Settings, channels_known

@@ -15,37 +15,30 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from bot import answers, grammar, lapses, plans, showing, verbs, words
+from bot import answers, grammar, lapses, plans, showing, verbs
 from bot.acting import Tools
-from bot.acts import Code, Decision, Outcome, Plan, Risk
+from bot.actions.records import audit_entry
+from bot.acts import HANDLE_LENGTH, Outcome, Plan, PlanState, Proposal, Risk, plan_bytes, plan_digest
 from bot.breaking import BreakGlass
+from bot.core.access import Decision
+from bot.core.audit import Code
+from bot.core.channel import CommandInfo
+from bot.core.errors import Rejected
+from bot.core.registry import Registry
 from bot.desk.handler import RequestHandler, denied
 from bot.desk.unit_of_work import UnitOfWork
 from bot.failpoints import failpoint
 from bot.following import Inspect, LiveAnswers
-from bot.forms import Form, SubmittedForm
+from bot.forms import SCHEDULER, Form, Principal, Reply, Request, SubmittedForm, cleaned, split_verb
 from bot.intents import NO_AUDIT, ApprovalLapsed
-from bot.model import Principal, Reply, Request
-from bot.plans import SCHEDULER, PlanState, Proposal
-from bot.ports import CommandInfo, Rejected
+from bot.model import OnCommit
 from bot.runs import Runner
-from bot.steps import (
-    DeniedExternally,
-    NextStep,
-    PlanStep,
-    RunStep,
-    UndoStep,
-    audit_entry,
-    inspect,
-    proposal_for,
-    request_of,
-)
+from bot.steps import DeniedExternally, NextStep, PlanStep, RunStep, UndoStep, inspect, proposal_for, request_of
 from bot.store import drawn as drawn_up
 from bot.store import ledger, ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
-from bot.story import OnCommit
-from bot.verbs import Registry, RequestParts
+from bot.verbs import RequestParts
 from bot.vouching import AccountVerification
 
 logger = logging.getLogger(__name__)
@@ -84,11 +77,11 @@ class Dispatcher:
         An action that cannot be recorded is refused in words. Anything else raises `Unavailable`: it was not stored,
         and the platform is to send it again.
         """
-        request = verbs.cleaned(request)
+        request = cleaned(request)
         try:
             return self._ask(request)
         except Unavailable as trouble:
-            verb, _ = words.split_verb(request.text)
+            verb, _ = split_verb(request.text)
             if verb not in self._registry.actions and verb not in ("yes", "undo"):
                 raise
             return Reply(text=NO_AUDIT.format(why=trouble), ok=False)
@@ -144,13 +137,13 @@ class Dispatcher:
             return reading.paged_as(page_key)
 
     def form(self, request: Request) -> Form | None:
-        return verbs.form_of(self._parts, verbs.cleaned(request))
+        return verbs.form_of(self._parts, cleaned(request))
 
     def submit_form(self, request: Request, values: Mapping[str, str]) -> SubmittedForm:
-        return verbs.fill(self._parts, verbs.cleaned(request), values)
+        return verbs.fill(self._parts, cleaned(request), values)
 
     def record_refusal(self, request: Request, reason: str) -> bool:
-        request = verbs.cleaned(request)
+        request = cleaned(request)
         with self._store.begin() as tx:
             if request.idempotency_key and tx.find_reply(request.channel, request.idempotency_key) is not None:
                 return True
@@ -221,9 +214,7 @@ class Dispatcher:
         if step.undo_of is not None:
             differ = plans.changed_since(dict(step.undo_of.expected_state), plan)
             if differ:
-                message = (
-                    f"Somebody has changed it since run {step.undo_of.id[: plans.HANDLE_LENGTH]}: {'; '.join(differ)}."
-                )
+                message = f"Somebody has changed it since run {step.undo_of.id[:HANDLE_LENGTH]}: {'; '.join(differ)}."
                 raise Rejected(f"{message} Nothing was done; look first.", code="changed_since", status=409)
         needs = plans.approvals_needed(action.risk, step.decision, plan)
         at_once = (action.risk is Risk.NONE and needs == 0) or not request.by.human
@@ -262,7 +253,7 @@ class Dispatcher:
         first = request_of(proposal, step.requester)
         self._hear_opinion(first, action.verb, proposal.plan.target)
         plan = inspect(partial(action.plan, args, replace(self._tools, by=first.by, undo_of=proposal.undo_of)))
-        digest = plans.plan_digest(plans.plan_bytes(proposal.verb, proposal.command, plan))
+        digest = plan_digest(plan_bytes(proposal.verb, proposal.command, plan))
         if digest == proposal.digest:
             return self._runner.start(proposal, step.requester, request, step.decision, step.outside)
         differences = plans.changed_preconditions(proposal.plan, plan)
@@ -286,7 +277,7 @@ class Dispatcher:
     def _undo(self, step: UndoStep, request: Request) -> Reply:
         """The words that a run left are asked as if they had been typed; where the watch asks, the run allows it."""
         run = step.run
-        verb, rest = words.split_verb(run.undo)
+        verb, rest = split_verb(run.undo)
         action = self._registry.action(verb)
         asked = replace(request, text=run.undo)
         args = grammar.parse(action.args, rest, asked.incident_id, action.usage, known=self._rights.known_names(asked))

@@ -14,28 +14,30 @@ from bot import alarms
 from bot.accounts import AccountVerifier
 from bot.approval_facts import review_approvals
 from bot.breaking import BreakGlass
+from bot.core.alert import AlertBatch
+from bot.core.channel import Channel, Messenger
+from bot.core.message import Subscription
+from bot.core.registry import Registry
 from bot.following import LiveAnswers
+from bot.forms import Reply, Request
 from bot.from_settings import build_people, build_policy, build_rules, build_tools, flagger_tokens, linking_of
 from bot.gate import Dispatcher
 from bot.gatekeeping import FlaggerGates
 from bot.intake import IntakeResult
 from bot.intents import Seal
 from bot.linking import AccountLinking
-from bot.model import AlertBatch, Reply, Request
-from bot.owing import Subscription
-from bot.ports import Channel, Messenger
+from bot.model import OnCommit
+from bot.ports import KnownNames
 from bot.reports import RunReports
 from bot.rights import Authorizer
 from bot.runs import Runner, RunnerParts
-from bot.sentence import KnownNames
 from bot.settings import Settings
 from bot.store import ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
 from bot.store.tx import Tx
-from bot.story import OnCommit
 from bot.tending import Upkeep
-from bot.verbs import Registry, args_of, known_names
+from bot.verbs import args_of, known_names
 from bot.vouching import AccountVerification
 
 #: How a delivery of alerts is taken: `Intake.take`.

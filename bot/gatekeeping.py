@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from bot.acting import OutcomeUnknown
 from bot.canaries import Canary, GateCheck, GateHook, LastGateCheck, OpenedGate
+from bot.core.errors import OutcomeUnknown
 from bot.store import gates
 from bot.store.engine import Store, Unavailable
 from bot.store.tx import Tx

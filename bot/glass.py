@@ -6,41 +6,17 @@ breaker has reviewed the last, so that nobody gets around a review by taking tur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.circumstances import spell_moment
-from bot.model import Principal
-from bot.ports import Rejected
+from bot.core.access import BreakGlassUse
+from bot.core.errors import Rejected
+from bot.forms import Principal
+from bot.words import spell_moment
 
 #: How long what sleeps behind the glass counts.
 BREAK_GLASS_LASTS = timedelta(minutes=30)
 #: Characters: less than this says nothing to whoever has to review it.
 MIN_REASON_LENGTH = 10
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BreakGlassUse:
-    """One breaking of the glass. It counts before `until` and while `closed_at` is None.
-
-    The trap: `opened_at` lies ahead where the clock was put back since. It counts then as well, at most until `until`.
-    """
-
-    id: int
-    person: str
-    reason: str
-    opened_at: datetime
-    until: datetime
-    incident_id: int | None = None  #: the incident that it opened
-    closed_at: datetime | None = None  #: when its time was over, or somebody ended it by reviewing it early
-    reviewed_by: str | None = None
-    reviewed_at: datetime | None = None
-    review: str = ""
-    channel: str = ""
-    account: str = ""  #: with which it was broken, at that place; "" on record from before it was kept
-
-    def is_active(self, now: datetime) -> bool:
-        return self.closed_at is None and now < self.until
 
 
 def check_activation(who: Principal, reason: str, last: BreakGlassUse | None) -> None:
@@ -90,11 +66,6 @@ def describe_use(use: BreakGlassUse, now: datetime) -> str:
         stands = f"to be reviewed: `review-glass {use.person} because <text>`"
     about = f" (#{use.incident_id})" if use.incident_id else ""
     return f"{spell_moment(use.opened_at)} {use.person}{about}: {use.reason}; {stands}"
-
-
-def rule_with_break_glass(rule: str, *, glass: bool) -> str:
-    """What allowed it, as the audit log tells it (`more.rule`)."""
-    return f"{rule} (behind broken glass)" if glass else rule
 
 
 def _refused(message: str, code: str, *, status: int = 409) -> Rejected:

@@ -16,9 +16,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
+from bot.core.errors import Rejected
 from bot.kinds import ArgumentType, FreeText, IncidentNumber, Integer, Keyword
-from bot.ports import Rejected
-from bot.sentence import ArgumentSlot, KnownNames, Tokens, nearest, quote, shorten
+from bot.ports import KnownNames
+from bot.sentence import ArgumentSlot, Tokens, nearest, quote, shorten
 
 A = TypeVar("A")
 

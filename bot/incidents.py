@@ -31,9 +31,10 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from bot.core.alert import Severity
+from bot.core.errors import Rejected
 from bot.marking import micros_of
-from bot.model import Event, EventType, Incident, IncidentChange, Severity, Status
-from bot.ports import Rejected
+from bot.model import Event, EventType, Incident, IncidentChange, Status
 from bot.wishes import (
     Acknowledge,
     ActionReported,

@@ -20,17 +20,17 @@ from time import monotonic
 from bot import raising
 from bot.alarms import unreadable
 from bot.answering import Done, IntakeResult, NotStored, PendingDelivery, SenderAnswers
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
+from bot.core.message import Subscription
 from bot.failpoints import failpoint
 from bot.folding import Correlator
-from bot.model import AlertBatch
-from bot.owing import Subscription
-from bot.ports import Rejected
+from bot.model import Committed, OnCommit
 from bot.proving import prove
 from bot.rules import AlertRules
 from bot.store.engine import DatabaseDamaged, Store, Unavailable
 from bot.store.opening import DRIVERS_OWN
 from bot.store.tx import Tx
-from bot.story import Committed, OnCommit
 
 __all__ = ["Intake", "IntakeResult", "NotStored"]
 

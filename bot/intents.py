@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot import approval_facts, glass, lapses, yeses
-from bot.acts import Code, Decision
+from bot import approval_facts, lapses, yeses
+from bot.acts import HANDLE_LENGTH, Proposal
+from bot.core.access import Account, Decision, rule_with_break_glass
+from bot.core.audit import Code
+from bot.core.errors import Rejected
+from bot.core.registry import Registry
 from bot.ending import outcome_entry
 from bot.failpoints import failpoint
-from bot.model import Principal, Request
-from bot.people import Account
-from bot.plans import HANDLE_LENGTH, Proposal
-from bot.ports import Rejected
+from bot.forms import Principal, Request
 from bot.rights import Authorizer
 from bot.states import run_state
 from bot.store import drawn as drawn_up
@@ -29,7 +30,6 @@ from bot.store import ledger, ran, tellings
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
-from bot.verbs import Registry
 from bot.watchkeeping import HELD_UP_MESSAGE
 from bot.yeses import ApprovalReview
 
@@ -148,7 +148,7 @@ class IntentWriter:
             lease_until=tx.now + LEASE,
             began_at=tx.now,
             expected_state={},
-            rule=glass.rule_with_break_glass(decision.rule, glass=decision.break_glass),
+            rule=rule_with_break_glass(decision.rule, glass=decision.break_glass),
             break_glass_id=None if behind is None else behind.id,
         )
 

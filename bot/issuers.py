@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from bot.core.channel import Messenger
+from bot.core.errors import Undelivered
 from bot.delivery import LONGEST_RETRY
-from bot.ports import Messenger, Undelivered
 from bot.store import links, notices
 from bot.store.engine import Store
 from bot.store.links import AccountMessage

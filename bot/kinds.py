@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from bot.acting import Matcher
+from bot.core.errors import Rejected
+from bot.core.silences import Matcher
 from bot.marking import MARK_LENGTH, MarkedIncidentNumber
-from bot.ports import Rejected
 from bot.sentence import ArgumentSlot, Tokens, did_you_mean, nearest, quote, quote_if_needed, resolve_name, shorten
+from bot.words import spell
 
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,17}")
 _INCIDENT = re.compile(rf"#?(0|[1-9][0-9]{{0,17}})(?:-([0-9a-f]{{{MARK_LENGTH}}}))?(?![0-9.,:])\b")
@@ -114,13 +115,6 @@ class Duration:
     def format(self, value: object) -> str:
         assert isinstance(value, timedelta)
         return spell(value)
-
-
-def spell(long: timedelta) -> str:
-    """ "1d12h": as a person would type it. What is finer than a second is left out; nothing at all is "0s"."""
-    seconds = int(long.total_seconds())
-    parts = (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bot import incidents, story, yeses
-from bot.acts import Code
-from bot.model import EventType, Request
-from bot.owing import Subscription
-from bot.people import RecordedIdentity, canonical_account
-from bot.plans import Proposal
-from bot.steps import audit_entry
+from bot.actions.records import audit_entry
+from bot.acts import Proposal
+from bot.core.access import RecordedIdentity, canonical_account
+from bot.core.audit import Code
+from bot.core.message import Subscription
+from bot.forms import Request
+from bot.model import Committed, EventType
 from bot.store import drawn as drawn_up
 from bot.store import ledger, notices
 from bot.store.tx import Tx
-from bot.story import Committed
 from bot.wishes import ActionReported
 from bot.yeses import ApprovalReview
 

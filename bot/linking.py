@@ -13,20 +13,11 @@ from dataclasses import replace
 
 from bot import people
 from bot.accounts import GroupPlatform
-from bot.acts import AuditEntry, Code
-from bot.model import Principal, Reply, Request
-from bot.people import (
-    Account,
-    AccountHolder,
-    AccountLink,
-    LinkCode,
-    LinkRefusal,
-    People,
-    RecordedIdentity,
-    RedeemContext,
-    canonical_account,
-)
-from bot.ports import Rejected
+from bot.core.access import Account, AccountLink, LinkCode, RecordedIdentity, canonical_account
+from bot.core.audit import AuditEntry, Code
+from bot.core.errors import Rejected
+from bot.forms import Principal, Reply, Request
+from bot.people import AccountHolder, LinkRefusal, People, RedeemContext
 from bot.store import ledger, links, notices
 from bot.store.engine import Store
 from bot.store.sql import Sql

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot import grammar
+from bot.core.errors import Rejected
+from bot.forms import Request
 from bot.marking import MarkedIncidentNumber
-from bot.model import Incident, Request
-from bot.ports import Rejected
+from bot.model import Incident
 
 A = TypeVar("A", bound=Any)
 

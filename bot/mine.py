@@ -11,11 +11,11 @@ from datetime import timedelta
 
 from bot import approval_facts, yeses
 from bot.access import YES
-from bot.acts import Risk
+from bot.acts import Proposal, Risk
 from bot.book import Policy
-from bot.model import Request
-from bot.plans import Proposal
-from bot.ports import Overview, Rejected
+from bot.core.errors import Rejected
+from bot.forms import Request
+from bot.ports import Overview
 from bot.rights import Authorizer
 from bot.store import drawn as drawn_up
 from bot.store import owned, standing

@@ -9,33 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
 from msgspec import Struct
 
+from bot.core.alert import _WORST, Severity
 from bot.marking import mark_of
-
-
-class Severity(StrEnum):
-    """How bad it is. `rank` orders them, worst first, for queues and for "the worst of"."""
-
-    CRITICAL = "critical"
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-
-    @property
-    def rank(self) -> int:
-        """0 for critical, 3 for info."""
-        return _RANK[self]
-
-
-_RANK = {Severity.CRITICAL: 0, Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFO: 3}
-_WORST = {str(rank): severity for severity, rank in _RANK.items()}
+from bot.states import RunState
 
 
 class Status(StrEnum):
@@ -78,67 +62,6 @@ TIMELINE_EVENTS = frozenset(EventType) - {
     EventType.ALERTS_FIRED,
     EventType.ALERTS_ENDED,
 }
-
-
-class MessageKind(StrEnum):
-    """What a delivery puts into the world."""
-
-    CARD = "card"  #: the one live message of an incident, edited in place; only its latest state is ever sent
-    LINE = "line"  #: one line of the story, in the card's thread; each is sent once, in order
-    PAGE = "page"  #: an edge towards a pager (trigger, acknowledge, resolve); never collapsed, in order
-
-
-class Alert(Struct, frozen=True, kw_only=True, gc=False):
-    """One alert as its source told it, already made safe to store (see `sources/`)."""
-
-    source: str  #: the source's name in the settings, "alertmanager"
-    group: str  #: the key of the group it came in; incidents are one a group
-    fingerprint: str  #: what stays the same over firings; text of at most 64 characters
-    firing: bool
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]  #: annotations
-    starts_at: datetime  #: which firing of this fingerprint: a later one is another episode
-    ends_at: datetime | None = None  #: None while it fires, or where the source did not say
-    link: str = ""  #: where the source shows it; shown, never fetched
-    sent_once: bool = False  #: its source tells a change once, with the change's time: an old one is never news again
-
-    @property
-    def title(self) -> str:
-        return self.labels.get("alertname") or "(no alertname)"
-
-
-class AlertBatch(Struct, frozen=True, kw_only=True, gc=False):
-    """One delivery from an alert source: all of it is taken in one commit, or none of it."""
-
-    source: str
-    group: str  #: the group's key, "" where the alerts carry different ones
-    alerts: tuple[Alert, ...]
-    body: bytes = b""  #: as received, for what has to be kept
-    truncated: int = 0  #: alerts that the sender left out; their silence is not an end
-    rejected: tuple[tuple[str, str], ...] = ()  #: (path, why) of single alerts that could not be read
-    repairs: tuple[str, ...] = ()  #: what was mended on the way in, for the answer and the log
-    keep_reason: tuple[str, str] | None = (
-        None  #: (code, why) the body is kept as it came, where the alerts say so already
-    )
-
-
-class EpisodeState(Struct, frozen=True, kw_only=True, gc=False):
-    """What is stored of the newest episode of one (source, fingerprint)."""
-
-    row_id: int
-    incident_id: int | None  #: None when it was only ever heard of as ended
-    starts_at: datetime
-    firing: bool
-    ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
-    source_ended_at: datetime | None = (
-        None  #: the end as its source told it; None while it fires, or where nothing was told
-    )
-    doubted_at: datetime | None = None  #: when a firing of it was first heard after its end, and not believed
-
-    @property
-    def covers_until(self) -> datetime:
-        """A firing that began no later is a part of this episode."""
-        return max(self.source_ended_at or self.starts_at, self.starts_at)
 
 
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
@@ -215,111 +138,30 @@ class IncidentChange(Struct, frozen=True, kw_only=True, gc=False):
     events: tuple[Event, ...] = ()
 
 
-class OutboxMessage(Struct, frozen=True, kw_only=True, gc=False):
-    """One delivery that a change makes owed. `event_index` is its place in the change's events, None for a card."""
-
-    channel: str
-    kind: MessageKind
-    rank: int  #: the least is sent first
-    event_index: int | None = None
-    expedites_earlier: bool = (
-        False  #: what is unsent before it in its order is as urgent as this, because it stands in the way
-    )
-    only_behind_unsent: bool = (
-        False  #: the channel told us itself: owed only where something before it is unsent, to come after it
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Principal:
-    """One person (or machine), however many chat accounts."""
-
-    id: str
-    name: str = ""
-    roles: frozenset[str] = frozenset()
-    human: bool = True
-
-    @property
-    def display_name(self) -> str:
-        return self.name or self.id
-
-
 #: Places at the bot's own machine: the line on the board, and the command line.
 CONSOLE, CLI = "console", "cli"
 #: Where one account stands for whoever sits there; only the settings can say who that is.
 MACHINE = frozenset({CONSOLE, CLI})
 
-#: Whoever speaks from an account that is nobody's yet.
-UNKNOWN_PRINCIPAL = Principal(id="")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """What somebody said to the bot, in words that anybody could have typed."""
+class Committed:
+    """What a commit holds, for those who act on it afterwards. False when there is nothing to act on."""
 
-    by: Principal
-    text: str
-    channel: str  #: the channel's name, or `CLI`
-    incident_id: int | None = None  #: the incident in whose thread it was said
-    idempotency_key: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
-    sent_at: datetime | None = None  #: when, where the place tells us late (a pager may repeat for hours); None is now
-    account: str = ""  #: the asker's account at that place
-    private: bool = False  #: nobody but the asker can read these words and their answer
-    from_button: bool = False  #: a button said it, not a person: its number may be of an incident from before a restore
-    thread: str = ""  #: where at that place everybody can be told later what came of it, as `Speaks.post` takes it
+    channels: frozenset[str] = frozenset()  #: they are owed something now
+    event_types: tuple[EventType, ...] = ()
+    run_states: tuple[RunState, ...] = ()  #: how runs have ended
 
+    def __bool__(self) -> bool:
+        return bool(self.channels or self.event_types or self.run_states)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """The answer to an ask, or the refusal; plain text, to the asker alone unless it is `shared`."""
-
-    text: str
-    ok: bool = True
-    repeated: bool = False  #: this ask had been answered before; it had no second effect
-    card: Card | None = (
-        None  #: the same with buttons, for everybody at the place unless it is `requester_only`: a plan, mostly
-    )
-    shared: bool = False  #: what became of a plan: everybody at the place is told
-    plan_closed: bool = False  #: the plan that was answered takes no answer any more: its buttons go
-    secret: bool = False  #: it is shown once and never stored
-    requester_only: bool = (
-        False  #: the asker's own, with its card: a place that cannot show it to them alone does not show it
-    )
-
-    @property
-    def visible_to_all(self) -> bool:
-        """Whether everybody at the place may see it; never a secret, nor what is the asker's own."""
-        return not (self.secret or self.requester_only) and (self.shared or self.card is not None)
-
-    @property
-    def storable_text(self) -> str:
-        """What may be written down of it, and is told when the same act comes again."""
-        return "You were answered before, and it is not shown twice. Say it again." if self.secret else self.text
+    def __or__(self, other: Committed) -> Committed:
+        return Committed(
+            channels=self.channels | other.channels,
+            event_types=self.event_types + other.event_types,
+            run_states=self.run_states + other.run_states,
+        )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
-    """A message without a platform. All of it is untrusted text: the channel escapes it."""
-
-    title: str
-    lines: tuple[str, ...] = ()
-    buttons: Mapping[str, str] = field(default_factory=dict)  #: label -> words that somebody could have typed
-    severity: Severity = Severity.INFO
-    status: Status = Status.OPEN
-    link: str = ""  #: the incident on the board
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notification:
-    """One thing a channel is asked to put into the world now."""
-
-    key: str  #: stable over tries: the provider's idempotency key where it has one
-    kind: MessageKind
-    incident: Incident
-    event: Event | None  #: the event to tell; None for a card, which tells the latest state
-    card: Card
-    ref: str | None  #: where this incident's card stands in this channel, None when it was not posted yet
-    due_at: datetime  #: no try was made before
-    attempted: bool = (
-        False  #: an earlier try was made, perhaps by a process that died, and it may have arrived after all
-    )
+#: Called after a commit, never inside it: wakes the channels, rings the board, counts.
+OnCommit = Callable[[Committed], None]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from time import monotonic
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.meters import Metrics
 from bot.signer import Signer, check_trusted, must_follow, sign_checkpoint
 from bot.store import checkpoints, ledger, pruning, seals

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from bot.audit import rfc3339
+from bot.lib.encoding import rfc3339
 
 #: How signed-note marks a key of Ed25519.
 _ED25519 = b"\x01"

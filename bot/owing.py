@@ -17,29 +17,18 @@ their severity, then cards whose counts moved; so the last critical incident is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 
 from msgspec.structs import replace
 
-from bot.model import TIMELINE_EVENTS, EventType, Incident, IncidentChange, MessageKind, OutboxMessage, Severity
+from bot.core.alert import Severity
+from bot.core.message import MessageKind, OutboxMessage, Subscription
+from bot.model import TIMELINE_EVENTS, EventType, IncidentChange
 
 _COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED})
 _BY_PEOPLE = 1
 _COUNTS = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Subscription:
-    """What `messages_for` has to know of a channel; one is equal to itself only, so that asking `_owed` of it costs
-    little.
-    """
-
-    name: str
-    kinds: frozenset[MessageKind]
-    event_types: frozenset[EventType]
-    accepts: Callable[[Incident], bool] = lambda _: True  #: False: this incident is none of that channel's business
 
 
 _Told = tuple[tuple[EventType, str], ...]  #: what happened and through which place, of each event of a change

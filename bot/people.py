@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.model import CONSOLE, MACHINE, Principal
-
-Account = tuple[str, str]  #: (place, the account's id there)
+from bot.core.access import Account, AccountLink, LinkCode
+from bot.forms import Principal
 
 CODE_LIFETIME = timedelta(minutes=10)
 #: So many wrong codes, each within `LOCKED_FOR` of the one before, lock the account that sent them for that long.
@@ -48,56 +47,11 @@ class People:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AccountLink:
-    """An account that a person has shown to be theirs."""
-
-    channel: str
-    account: str
-    person: str
-    at: datetime
-    by: str  #: the account that vouched for it, "slack U1"
-
-    @property
-    def linked_by(self) -> Account:
-        place, _, account = self.by.partition(" ")
-        return canonical_account(place, account)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class AccountHolder:
     """Whose an account is. `since`: when it was linked; None where the settings say so."""
 
     person: str
     since: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RecordedIdentity:
-    """Who said something that counts later, with which account, and every account that they had then.
-
-    `account` is "" on record from before it was kept: nobody can be held to such words.
-    """
-
-    person: str
-    channel: str
-    account: str
-    at: datetime
-    accounts: frozenset[Account] = frozenset()
-
-    @property
-    def from_account(self) -> Account:
-        return canonical_account(self.channel, self.account)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LinkCode:
-    """A code as it is stored, which is without the code."""
-
-    person: str
-    channel: str
-    account: str
-    expires_at: datetime
-    used: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,11 +126,6 @@ def _misplaced(issued: LinkCode, at: RedeemContext) -> LinkRefusal | None:
         )
         return LinkRefusal(message=message, reason=f"has the account {at.current_account} there already")
     return None
-
-
-def canonical_account(channel: str, account: str) -> Account:
-    """The account as settings and links name it: the command line and the console are one keyboard."""
-    return (CONSOLE if channel in MACHINE else channel), account
 
 
 def format_code(chance: bytes) -> str:

@@ -6,131 +6,20 @@ as anything that the plan shows or saw is different, and then it is another plan
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from bot.acts import Decision, Plan, Risk
-from bot.audit import canonical_json
-from bot.model import Card, Principal
-from bot.people import Account, RecordedIdentity
-from bot.ports import Rejected
+from bot.acts import Plan, PlanState, Proposal, Risk
+from bot.core.access import Decision
+from bot.core.errors import Rejected
+from bot.core.message import Card
 
-#: Who asks where time does: a revert, an undo after a check that failed.
-SCHEDULER = Principal(id="watch", name="The watch", human=False)
-#: How long a plan can be approved.
-PLAN_LASTS = timedelta(minutes=15)
-#: So many characters of a handle are shown, and suffice to type.
-HANDLE_LENGTH = 8
 #: The code of a refusal that stops the plan, and of which everybody at the place hears.
 NOT_ALLOWED = "plan_not_allowed"
 #: The codes of a refusal after which no other answer to that plan can count.
 CLOSED = frozenset({NOT_ALLOWED, "plan_used", "plan_dropped", "plan_moved", "plan_stopped", "plan_expired"})
 
 
-class PlanState(StrEnum):
-    """Where a plan stands; only a shown one can be approved, and only once."""
-
-    SHOWN = "shown"
-    APPROVED = "approved"
-    BEGUN = "begun"  #: it has its run
-    DROPPED = "dropped"
-    MOVED = "moved"
-    STOPPED = "stopped"  #: approved, and something was in the way of its run
-    EXPIRED = "expired"
-
-
 USED = (PlanState.APPROVED, PlanState.BEGUN)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proposal:
-    """A plan that somebody asked for and that was shown."""
-
-    handle: str  #: 128 random bits in hex; whoever shows it has seen the plan
-    verb: str
-    command: str  #: what was asked, to be planned again before it runs
-    requester: str  #: the asker's id
-    channel: str
-    incident_id: int | None
-    at: datetime
-    approvals_needed: int  #: how many others have to say yes; 0: the asker alone confirms
-    state: PlanState
-    plan: Plan
-    digest: str
-    approvals: tuple[RecordedIdentity, ...] = ()  #: those who said yes, in that order
-    undo_of: str = ""  #: the run that this is the undo of
-    thread: str = ""  #: where at its place all are told what came of it
-    account: str = ""  #: with which it was asked for, at its place
-    accounts: frozenset[Account] = frozenset()  #: all the accounts that the asker had then
-
-    @property
-    def short_handle(self) -> str:
-        return self.handle[:HANDLE_LENGTH]
-
-    @property
-    def requester_identity(self) -> RecordedIdentity:
-        return RecordedIdentity(
-            person=self.requester, channel=self.channel, account=self.account, at=self.at, accounts=self.accounts
-        )
-
-    @property
-    def by_scheduler(self) -> bool:
-        """Whether time asked for it, by a plan that people had approved."""
-        return (self.requester, self.channel) == (SCHEDULER.id, SCHEDULER.id)
-
-    @property
-    def approvers(self) -> tuple[str, ...]:
-        return tuple(one.person for one in self.approvals)
-
-    @property
-    def expires_at(self) -> datetime:
-        return self.at + PLAN_LASTS
-
-
-def plan_bytes(verb: str, words: str, plan: Plan) -> bytes:
-    """The canonical bytes of what would be done."""
-    return canonical_json(
-        {
-            "verb": verb,
-            "words": words,
-            "target": plan.target,
-            "effect": list(plan.effect),
-            "radius": plan.blast_radius,
-            "seen": dict(plan.preconditions),
-            "undo": plan.undo_command,
-            "check": plan.check,
-            "within": int(plan.check_duration.total_seconds()),
-            "lasts": int(plan.undo_after.total_seconds()),
-            "private": list(plan.hidden),
-            "typed": plan.confirm_name,
-            "others": plan.approvals_needed,
-        }
-    )
-
-
-def plan_digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-def plan_from_bytes(body: bytes) -> Plan:
-    """The other way round."""
-    held = json.loads(body)
-    return Plan(
-        target=held["target"],
-        effect=tuple(held["effect"]),
-        blast_radius=held["radius"],
-        preconditions=held["seen"],
-        undo_command=held["undo"],
-        check=held["check"],
-        check_duration=timedelta(seconds=held["within"]),
-        undo_after=timedelta(seconds=held["lasts"]),
-        hidden=tuple(held["private"]),
-        confirm_name=held.get("typed", ""),  # not in plans of before there was any
-        approvals_needed=held.get("others", 0),
-    )
 
 
 def approvals_needed(risk: Risk, decision: Decision, plan: Plan) -> int:

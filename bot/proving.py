@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.model import Alert, AlertBatch
-from bot.owing import Subscription
+from bot.core.alert import Alert, AlertBatch
+from bot.core.message import Subscription
 from bot.raising import ingest_own
 from bot.rules import AlertRules
 from bot.store.tx import Tx

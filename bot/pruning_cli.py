@@ -18,13 +18,13 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
 from bot import custody_cli, terminal
+from bot.core.errors import Rejected
 from bot.inspection import exporting, opening
 from bot.inspection.evidence import LogRange, LogReader, UnreadableLog
 from bot.inspection.exporting import ExportedLog
 from bot.inspection.pruned import root_behind
 from bot.inspection.report import VerificationReport
 from bot.inspection.tree import MerkleTree
-from bot.ports import Rejected
 
 if TYPE_CHECKING:
     from bot.custody import Prunable

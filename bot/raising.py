@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot import story
+from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.message import Subscription
 from bot.folding import Correlator
-from bot.model import Alert, AlertBatch, Severity
-from bot.owing import Subscription
+from bot.model import Committed
 from bot.rules import AlertRules
 from bot.store.known import AlertLookup, lookup
 from bot.store.sql import Row
 from bot.store.tx import Tx
-from bot.story import Committed
 
 
 def ingest_own(

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
-from bot.plans import HANDLE_LENGTH
-from bot.ports import Messenger, Undelivered
+from bot.acts import HANDLE_LENGTH
+from bot.core.channel import Messenger
+from bot.core.errors import Undelivered
 from bot.states import describe_end, run_state
 from bot.store import ran, tellings
 from bot.store.engine import Store

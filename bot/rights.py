@@ -12,14 +12,13 @@ from datetime import datetime
 from typing import Protocol
 
 from bot import access, glass
-from bot.acts import Decision, Permission
 from bot.book import ALWAYS_ALLOWED, INCIDENT_PREFIX, Policy
 from bot.circumstances import Context, Impact
-from bot.glass import BreakGlassUse
+from bot.core.access import BreakGlassUse, Decision, Permission, canonical_account
+from bot.forms import Principal, Request
 from bot.linking import AccountLinking
-from bot.model import Incident, Principal, Request
-from bot.people import canonical_account
-from bot.sentence import KnownNames
+from bot.model import Incident
+from bot.ports import KnownNames
 from bot.store import glass as glasses
 from bot.store.sql import Sql
 from bot.store.tx import Tx

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.catalog import Service, service_of
-from bot.model import Alert, Severity
+from bot.core.alert import Alert, Severity
 from bot.wishes import LeadAlert
 
 _TITLE = 200

@@ -18,25 +18,24 @@ from datetime import timedelta
 from functools import partial
 from time import monotonic
 
-from bot.acting import Conflict, OutcomeUnknown, Tools
-from bot.acts import Decision, Outcome, Result
+from bot.acting import RaiseAlert, Tools
+from bot.acts import HANDLE_LENGTH, Outcome, Proposal, Result
 from bot.apart import MAX_RUNNING, Workers, repeat_meanwhile
-from bot.ending import OutcomeWriter, RaiseAlert, complete_outcome
+from bot.core.access import Account, Decision
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.core.message import Subscription
+from bot.core.registry import Registry
+from bot.ending import OutcomeWriter, complete_outcome
 from bot.failpoints import failpoint
+from bot.forms import Principal, Reply, Request
 from bot.intents import LEASE, NO_AUDIT, IntentWriter, Seal
-from bot.model import Principal, Reply, Request
-from bot.owing import Subscription
-from bot.people import Account
-from bot.plans import HANDLE_LENGTH, Proposal
-from bot.ports import Rejected
+from bot.model import OnCommit
 from bot.reports import RunReports
 from bot.rights import Authorizer
 from bot.states import describe_end, run_state
 from bot.store import ran
 from bot.store.engine import Store, Unavailable
 from bot.store.ran import Run
-from bot.story import OnCommit
-from bot.verbs import Registry
 from bot.watchkeeping import ProgressKeeper
 
 logger = logging.getLogger(__name__)

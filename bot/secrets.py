@@ -19,8 +19,8 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from bot.core.errors import Rejected
 from bot.faults import Loc, Plain, SettingsDocument, SettingsFault
-from bot.ports import Rejected
 
 _REFERENCE = re.compile(r"\$\{([a-z-]+):([^{}]+)\}")
 _LARGEST = 64 * 1024  #: bytes of one secret

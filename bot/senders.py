@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 from bot import sources
+from bot.core.source import SenderVerifier, Source
 from bot.integrations.sns.settings import SnsSettings
-from bot.ports import SenderVerifier, Source
 from bot.settings import Settings
 from bot.web import alerts
 from bot.web.alerts import OnRefused, Quarantine, Submit

@@ -14,11 +14,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from bot.ports import Rejected
-
-KnownNames = Mapping[
-    str, Collection[str]
-]  #: what a name is of -> the names that exist; of a mapping, its keys are aliases
+from bot.core.errors import Rejected
+from bot.ports import KnownNames
 
 _BLANK = " \t"
 _MOST_SHOWN = 40
@@ -154,3 +151,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """ " Did you mean `x`?" where one is near, else ""."""
     near = nearest(word, list(known))
     return f" Did you mean `{near}`?" if near else ""
+
+
+def unknown_verb(verb: str, known: Iterable[str]) -> Rejected:
+    """The refusal of a verb that does not exist, with the nearest ones that do."""
+    verbs = sorted(known)
+    near = get_close_matches(verb, verbs, n=1)
+    if near:
+        message = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
+    else:
+        message = f"No command {verb[:40]!r}. Nothing was done. `help` lists what you may say."
+    return Rejected(message, code="unknown_command")

@@ -14,9 +14,9 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 
 from bot import book
+from bot.core.alert import Severity
 from bot.fields import Moment, TimeWindow
 from bot.integrations.kubernetes.settings import ClusterUserSettings
-from bot.model import Severity
 from bot.section import Section
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot import incidents, plans, story
-from bot.acts import Code, Decision
+from bot.actions.records import audit_entry
+from bot.acts import PlanState, Proposal, plan_bytes
+from bot.core.access import Decision
+from bot.core.audit import Code
+from bot.core.message import Subscription
 from bot.failpoints import failpoint
-from bot.model import EventType, Request
-from bot.owing import Subscription
-from bot.plans import PlanState, Proposal
-from bot.steps import audit_entry
+from bot.forms import Request
+from bot.model import Committed, EventType
 from bot.store import drawn as drawn_up
 from bot.store import ledger
 from bot.store.tx import Tx
-from bot.story import Committed
 from bot.wishes import ActionReported
 
 
@@ -22,7 +23,7 @@ def write(
     tx: Tx, proposal: Proposal, request: Request, decision: Decision, subscriptions: Sequence[Subscription]
 ) -> Committed:
     """One that is approved already, because nobody has to say yes to it, is not told: its end is."""
-    drawn_up.put_plan(tx, proposal, plans.plan_bytes(proposal.verb, proposal.command, proposal.plan))
+    drawn_up.put_plan(tx, proposal, plan_bytes(proposal.verb, proposal.command, proposal.plan))
     ledger.append(
         tx, [audit_entry(request, Code.PLANNED, "; ".join(proposal.plan.effect), proposal, decision=decision)]
     )

@@ -11,8 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bot.acting import MatchedAlert, Matcher, Silences, Tools
-from bot.ports import Rejected
+from bot.acting import Tools
+from bot.core.errors import Rejected
+from bot.core.silences import MatchedAlert, Matcher, Silences
 
 MOST_KINDS = 200  #: of alerts under one silence: what nobody could look over before saying yes
 _LISTED = 5

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bot.applications import ArgoCd
 from bot.clusters import Cluster, ClusterUser, ObjectRef
-from bot.model import Principal
+from bot.forms import Principal
 from bot.releases import Helm
 
 

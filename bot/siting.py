@@ -10,9 +10,9 @@ from http import HTTPStatus
 
 from bot.applications import ArgoCd
 from bot.clusters import Cluster, ClusterUser, ObjectRef
+from bot.core.errors import Rejected
+from bot.forms import Principal
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.model import Principal
-from bot.ports import Rejected
 from bot.releases import Helm
 from bot.settings import Settings
 from bot.settings_services import ServiceSettings

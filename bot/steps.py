@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from bot import glass, grammar, plans, words
-from bot.acting import Action, Conflict, OutcomeUnknown
-from bot.acts import AuditEntry, Code, Decision, Plan
-from bot.model import Principal, Request
-from bot.people import Account, without_code
-from bot.plans import PlanState, Proposal
-from bot.ports import Rejected
+from bot import grammar
+from bot.acting import Action
+from bot.acts import Plan, PlanState, Proposal, plan_bytes, plan_digest
+from bot.core.access import Account, Decision
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.forms import Principal, Request, split_verb
 from bot.store.engine import Unavailable
 from bot.store.ran import Run
 
@@ -76,36 +75,6 @@ def request_of(proposal: Proposal, by: Principal) -> Request:
     )
 
 
-def audit_entry(
-    request: Request,
-    code: Code,
-    message: str,
-    proposal: Proposal | None,
-    *,
-    target: str = "",
-    decision: Decision | None = None,
-) -> AuditEntry:
-    """What a step of an ask puts on record."""
-    more = {"words": without_code(request.text)}
-    if proposal is not None:
-        more |= {"plan": proposal.handle, "digest": proposal.digest}
-    if decision is not None and decision.rule:
-        more["rule"] = glass.rule_with_break_glass(decision.rule, glass=decision.break_glass)
-    return AuditEntry(
-        code=code,
-        by=request.by.id or f"{request.channel}:{request.account}",
-        message=message,
-        run=proposal.handle if proposal else "",
-        verb=proposal.verb if proposal else words.split_verb(request.text)[0],
-        target=proposal.plan.target if proposal else target,
-        channel=request.channel,
-        account=request.account,
-        idempotency_key=request.idempotency_key,
-        incident_id=request.incident_id,
-        details=more,
-    )
-
-
 def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Proposal:
     """The plan of a step, to be shown; with which account it was asked for is added where it is stored."""
     request, verb, message = step.request, step.action.verb, standalone_command(step)
@@ -120,7 +89,7 @@ def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Pr
         approvals_needed=needs,
         state=PlanState.SHOWN,
         plan=plan,
-        digest=plans.plan_digest(plans.plan_bytes(verb, message, plan)),
+        digest=plan_digest(plan_bytes(verb, message, plan)),
         undo_of=step.undo_of.id if step.undo_of else "",
         thread=request.thread,
     )
@@ -129,7 +98,7 @@ def proposal_for(step: PlanStep, plan: Plan, needs: int, *, now: datetime) -> Pr
 def standalone_command(step: PlanStep) -> str:
     """The asker's words, or where those lean on names that are known now, words that mean the same without them."""
     action, request = step.action, step.request
-    verb, rest = words.split_verb(request.text)
+    verb, rest = split_verb(request.text)
     try:
         alone = grammar.parse(action.args, rest, request.incident_id, action.usage)
     except Rejected:

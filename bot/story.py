@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from bot.model import Event, EventType, IncidentChange, MessageKind
-from bot.owing import Subscription, messages_for
-from bot.states import RunState
+from bot.core.message import MessageKind, Subscription
+from bot.model import Committed, Event, IncidentChange
+from bot.owing import messages_for
 from bot.store.debts import OutboxRow, enqueue
 from bot.store.tx import Tx
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Committed:
-    """What a commit holds, for those who act on it afterwards. False when there is nothing to act on."""
-
-    channels: frozenset[str] = frozenset()  #: they are owed something now
-    event_types: tuple[EventType, ...] = ()
-    run_states: tuple[RunState, ...] = ()  #: how runs have ended
-
-    def __bool__(self) -> bool:
-        return bool(self.channels or self.event_types or self.run_states)
-
-    def __or__(self, other: Committed) -> Committed:
-        return Committed(
-            channels=self.channels | other.channels,
-            event_types=self.event_types + other.event_types,
-            run_states=self.run_states + other.run_states,
-        )
-
-
-#: Called after a commit, never inside it: wakes the channels, rings the board, counts.
-OnCommit = Callable[[Committed], None]
 
 
 def write(tx: Tx, changes: Sequence[IncidentChange], subscriptions: Sequence[Subscription]) -> Committed:

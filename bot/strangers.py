@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.meters import Metrics
 from bot.store import ledger, seals
 from bot.store.engine import Store, Unavailable

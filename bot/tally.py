@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.model import Alert, AlertBatch, EpisodeState, Event, Incident
+from bot.core.alert import Alert, AlertBatch, EpisodeState
+from bot.model import Event, Incident
 from bot.rules import AlertRules
 from bot.wishes import AlertsChanged
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import issuers, states
-from bot.acting import MetricsStore
-from bot.acts import AuditEntry, Code, Result
+from bot.acting import MetricsStore, RaiseAlert
+from bot.acts import HANDLE_LENGTH, PlanState, Proposal, Result
 from bot.breaking import BreakGlass
-from bot.ending import RaiseAlert
+from bot.core.audit import AuditEntry, Code
+from bot.forms import SCHEDULER, Reply
 from bot.intents import LEASE
-from bot.model import Reply
-from bot.plans import HANDLE_LENGTH, SCHEDULER, PlanState, Proposal
+from bot.model import OnCommit
 from bot.reports import RunReports
 from bot.runs import Runner
 from bot.store import drawn as drawn_up
@@ -26,7 +26,6 @@ from bot.store import ledger, ran, standing
 from bot.store.engine import Store
 from bot.store.ran import INTENDED, Run
 from bot.store.tx import Tx
-from bot.story import OnCommit
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 
 from bot import incidents, story
-from bot.owing import Subscription
+from bot.core.message import Subscription
+from bot.model import Committed
 from bot.store import claims
 from bot.store.tx import Tx
-from bot.story import Committed
 from bot.wishes import DeliveryFailed
 
 logger = logging.getLogger(__name__)

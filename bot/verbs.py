@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-from bot import filling, grammar, words
-from bot.acting import Action
-from bot.acts import Risk
+from bot import filling, grammar
+from bot.acts import Proposal
 from bot.breaking import BreakGlass
-from bot.forms import Form, SubmittedForm
-from bot.model import Request
+from bot.core.registry import Registry
+from bot.forms import Form, Request, SubmittedForm, split_verb
 from bot.people import People
-from bot.plans import Proposal
-from bot.ports import Command, Rejected
-from bot.sentence import KnownNames
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registry:
-    """All that can be said, by verb."""
-
-    commands: Mapping[str, Command[Any]]
-    actions: dict[str, Action[Any]]
-
-    @property
-    def all(self) -> Mapping[str, Command[Any] | Action[Any]]:
-        return dict(sorted((*self.commands.items(), *self.actions.items())))
-
-    @property
-    def risks(self) -> Mapping[str, Risk]:
-        return {verb: one.risk for verb, one in self.actions.items()}
-
-    def action(self, verb: str) -> Action[Any]:
-        """That of a plan or run on record, which an older version may have made.
-
-        Raises:
-            Rejected: this version has none of that name.
-        """
-        found = self.actions.get(verb)
-        if found is None:
-            message = f"The bot no longer has the command {verb[:40]!r}. Nothing was done. Do it by hand."
-            raise Rejected(message, code="no_such_action", status=409)
-        return found
+from bot.ports import KnownNames
 
 
 def args_of(registry: Registry, proposal: Proposal) -> object:
     """A plan's words, read again."""
-    _, rest = words.split_verb(proposal.command)
+    _, rest = split_verb(proposal.command)
     action = registry.actions[proposal.verb]
     return grammar.parse(action.args, rest, proposal.incident_id, action.usage)
 
@@ -76,7 +44,7 @@ def known_names(people: People, services: Sequence[str], registry: Registry, req
 
 def form_of(parts: RequestParts, request: Request) -> Form | None:
     """The form of a verb that was said without its arguments, where the asker may say it somewhere, some time."""
-    verb, rest = words.split_verb(request.text)
+    verb, rest = split_verb(request.text)
     message, rights = parts.registry.all.get(verb), parts.break_glass.authorizer
     if message is None or rest or not request.by.id or not rights.ever_allowed(request.by, verb):
         return None
@@ -88,22 +56,10 @@ def form_of(parts: RequestParts, request: Request) -> Form | None:
 def fill(parts: RequestParts, request: Request, values: Mapping[str, str]) -> SubmittedForm:
     """Whether they may say it is decided when the words are asked. Of a verb that is no more, and for somebody who is
     not known, only the verb is left, to be refused like any other words."""
-    verb, _ = words.split_verb(request.text)
+    verb, _ = split_verb(request.text)
     message = parts.registry.all.get(verb)
     if message is None or not request.by.id:
         return SubmittedForm(text=verb)
     return filling.fill(
         message, values, known=parts.break_glass.authorizer.known_names(request), here=request.incident_id
-    )
-
-
-def cleaned(request: Request) -> Request:
-    """The same in text that every database can hold."""
-    who = replace(request.by, name=words.storable(request.by.name))
-    return replace(
-        request,
-        by=who,
-        text=words.storable(request.text),
-        idempotency_key=words.storable(request.idempotency_key),
-        account=words.storable(request.account),
     )

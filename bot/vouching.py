@@ -11,13 +11,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot import words
 from bot.access import YES
 from bot.accounts import AccountVerifier
-from bot.model import Request
-from bot.people import Account, canonical_account
-from bot.plans import PlanState
-from bot.ports import Rejected
+from bot.acts import PlanState
+from bot.core.access import Account, canonical_account
+from bot.core.errors import Rejected
+from bot.forms import Request, split_verb
 from bot.sentence import Tokens
 from bot.store import drawn as drawn_up
 from bot.store.engine import Store
@@ -32,7 +31,7 @@ class AccountVerification:
 
     def problems_of(self, request: Request) -> Mapping[Account, str]:
         """What is against accounts, a sentence each, where this ask is a yes to a plan that several people decide."""
-        verb, rest = words.split_verb(request.text)
+        verb, rest = split_verb(request.text)
         handle = _first(rest) if verb == YES else ""
         if not handle or not request.by.id or not self.verifiers:
             return {}

@@ -17,13 +17,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot import delivery, glass, intents, people, tending
 from bot.alarms import clock_went_back
+from bot.core.alert import AlertBatch
+from bot.core.message import Subscription
 from bot.intake import IntakeResult
-from bot.model import AlertBatch
-from bot.owing import Subscription
+from bot.model import Committed, OnCommit
 from bot.store import claims, clock_steps, links, notices
 from bot.store.clock_steps import DeadlineLimits
 from bot.store.engine import Store, Unavailable
-from bot.story import Committed, OnCommit
 from bot.undelivered import report_undelivered
 
 logger = logging.getLogger(__name__)

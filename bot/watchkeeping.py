@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.acting import Tools
+from bot.acts import HANDLE_LENGTH, Proposal
+from bot.core.errors import Rejected
 from bot.failpoints import failpoint
-from bot.plans import HANDLE_LENGTH, Proposal
-from bot.ports import Rejected
 from bot.reports import RunReports
 from bot.store import ran
 from bot.store.engine import Store, Unavailable

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from bot.model import EventType, Severity
+from bot.core.alert import Severity
+from bot.model import EventType
 
 
 class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):

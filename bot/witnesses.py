@@ -14,7 +14,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Protocol
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.store import ledger, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store, Unavailable

@@ -7,10 +7,10 @@ a quoted value in them must stay as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
-from bot.ports import Rejected
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from fnmatch import translate
 
 #: What phones and word processors put in the place of quotes and of the space.
 _TYPOGRAPHY = str.maketrans(
@@ -28,18 +28,35 @@ def normalized(typed: str) -> str:
     return typed.replace("```", " ").replace("`", "").translate(_TYPOGRAPHY).strip()
 
 
-def split_verb(words: str) -> tuple[str, str]:
-    """The verb in lower case and the rest. ("/Ack  42" -> "ack", "42")."""
-    verb, _, rest = words.strip().removeprefix("/").partition(" ")
-    return verb.lower(), rest.strip()
+#: Truthy for what it matches.
+TextMatcher = Callable[[str], object]
 
 
-def unknown_verb(verb: str, known: Iterable[str]) -> Rejected:
-    """The refusal of a verb that does not exist, with the nearest ones that do."""
-    verbs = sorted(known)
-    near = get_close_matches(verb, verbs, n=1)
-    if near:
-        message = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
-    else:
-        message = f"No command {verb[:40]!r}. Nothing was done. `help` lists what you may say."
-    return Rejected(message, code="unknown_command")
+def glob_matcher(written: str) -> TextMatcher:
+    """Case counts: * is any text, also "/" and none, ? is one character."""
+    if written == "*":
+        return lambda _: True
+    if not _WILD.search(written):
+        return written.__eq__
+    return re.compile(translate(written.replace("[", "[[]"))).match
+
+
+def spell_moment(moment: datetime) -> str:
+    """For people."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'minutes')} UTC"
+
+
+def spell_list(words: Iterable[object], joint: str = "or") -> str:
+    """("a", "b", "c") -> "a, b or c"."""
+    *first, last = [str(word) for word in words] or [""]
+    return f"{', '.join(first)} {joint} {last}" if first else last
+
+
+_WILD = re.compile(r"[*?]")
+
+
+def spell(long: timedelta) -> str:
+    """ "1d12h": as a person would type it. What is finer than a second is left out; nothing at all is "0s"."""
+    seconds = int(long.total_seconds())
+    parts = (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"

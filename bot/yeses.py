@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.acts import Decision
-from bot.circumstances import spell_moment
-from bot.people import AccountHolder, RecordedIdentity
-from bot.plans import USED, Proposal, approve_command, check_open, describe_waiting, nothing_done, plan_refused
+from bot.acts import Proposal
+from bot.core.access import Decision, RecordedIdentity
+from bot.people import AccountHolder
+from bot.plans import USED, approve_command, check_open, describe_waiting, nothing_done, plan_refused
+from bot.words import spell_moment
 
 
 class LapseCause(StrEnum):

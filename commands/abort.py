@@ -9,8 +9,8 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
+from bot.forms import Principal
 from bot.kinds import Name
-from bot.model import Principal
 from bot.workloads import flagger, kinds, promotion
 from bot.workloads.rollout_acts import observation_of
 from bot.workloads.rollout_verbs import ABORT

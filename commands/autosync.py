@@ -11,9 +11,9 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
+from bot.core.errors import Rejected
+from bot.forms import Principal
 from bot.kinds import Duration, Keyword, Name, OneOf
-from bot.model import Principal
-from bot.ports import Rejected
 from bot.workloads import autosync
 
 

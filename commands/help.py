@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from bot.core.errors import Rejected
+from bot.forms import Reply, Request
 from bot.kinds import Name
-from bot.model import Reply, Request
-from bot.ports import CommandContext, Rejected
+from bot.ports import CommandContext
 
 
 @dataclass(frozen=True, kw_only=True)

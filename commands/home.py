@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bot import states
+from bot.core.alert import Severity
+from bot.core.message import Card
+from bot.forms import Reply, Request
 from bot.kinds import NoArguments
-from bot.model import Card, Incident, Reply, Request, Severity, Status
+from bot.model import Incident, Status
 from bot.ports import CommandContext, Overview, WaitingPlan
 
 #: Shown, each with its buttons: two of a plan that waits for a yes, one of an incident. A chat draws 24.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.forms import Reply, Request
 from bot.kinds import NoArguments
-from bot.model import Incident, Reply, Request, Status
+from bot.model import Incident, Status
 from bot.ports import CommandContext
 
 _SHOWN = 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from bot.forms import Reply, Request
 from bot.kinds import Handle
-from bot.model import Reply, Request
 from bot.ports import CommandContext
 
 

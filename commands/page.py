@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+from bot.forms import Reply, Request
 from bot.kinds import FreeText, IncidentNumber, Name
-from bot.model import Reply, Request
 from bot.ports import CommandContext
 from bot.sentence import ArgumentSlot, Tokens, shorten
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
+from bot.forms import Principal
 from bot.kinds import Name
-from bot.model import Principal
 from bot.sentence import ArgumentSlot, Tokens, shorten
 from bot.workloads import promotion, ways
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from bot.forms import Reply, Request
 from bot.kinds import FreeText, IncidentNumber, Keyword
-from bot.model import Reply, Request, Status
+from bot.model import Status
 from bot.ports import CommandContext
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
+from bot.forms import Principal
 from bot.kinds import Name
-from bot.model import Principal
 from bot.workloads.rollout_acts import observe
 from bot.workloads.rollout_verbs import RESUME
 

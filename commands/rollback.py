@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Conflict, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
+from bot.core.errors import Conflict
+from bot.forms import Principal
 from bot.kinds import Keyword, Name, OneOf
-from bot.model import Principal
 from bot.workloads import going_back, place
 from bot.workloads.ways import STRATEGY, StrategyRequest, strategy_of_plan
 

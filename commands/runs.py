@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot import states
+from bot.forms import Reply, Request
 from bot.kinds import NoArguments
-from bot.model import Reply, Request
 from bot.ports import CommandContext
 
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Risk
+from bot.forms import Principal
 from bot.kinds import Duration, Integer, Keyword, Name
-from bot.model import Principal
 from bot.workloads import scaling
 from bot.workloads.moves import ScaleRequest
 

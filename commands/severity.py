@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from bot.core.alert import Severity
+from bot.forms import Reply, Request
 from bot.kinds import IncidentNumber, OneOf
-from bot.model import Reply, Request, Severity
 from bot.ports import CommandContext
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
+from bot.forms import Reply, Request
 from bot.kinds import IncidentNumber
-from bot.model import Incident, Reply, Request, Status
+from bot.model import Incident, Status
 from bot.ports import CommandContext
 
 _ALERTS, _NOTES = 5, 5

@@ -9,11 +9,13 @@ from types import MappingProxyType
 from typing import Annotated
 
 from bot import silencing
-from bot.acting import Conflict, MatchedAlert, Matcher, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result, Risk
-from bot.kinds import Duration, FreeText, Keyword, Matchers, spell
-from bot.model import Principal
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
+from bot.core.silences import MatchedAlert, Matcher
+from bot.forms import Principal
+from bot.kinds import Duration, FreeText, Keyword, Matchers
+from bot.words import spell
 
 _SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=7)
 

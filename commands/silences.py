@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bot import silencing
-from bot.acting import ActiveSilence, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result, Risk
+from bot.core.silences import ActiveSilence
+from bot.forms import Principal
 from bot.kinds import NoArguments
-from bot.model import Principal
 
 _SHOWN = 20
 

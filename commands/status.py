@@ -12,8 +12,8 @@ from typing import Annotated
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result, Risk
+from bot.forms import Principal
 from bot.kinds import Name
-from bot.model import Principal
 from bot.workloads import place, telling
 
 

@@ -9,11 +9,13 @@ from types import MappingProxyType
 from typing import Annotated
 
 from bot import silencing
-from bot.acting import ActiveSilence, Conflict, MatchedAlert, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result, Risk
-from bot.kinds import Matchers, Name, spell
-from bot.model import Principal
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
+from bot.core.silences import ActiveSilence, MatchedAlert
+from bot.forms import Principal
+from bot.kinds import Matchers, Name
+from bot.words import spell
 
 #: What `silence` takes, so that what it would refuse is not offered as the undo.
 _SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=7)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.forms import Reply, Request
 from bot.kinds import NoArguments
-from bot.model import Reply, Request
 from bot.ports import CommandContext
 
 

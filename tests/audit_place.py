@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.__main__ import main
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.notary import Notary
 from bot.note import key_id
 from bot.signer import Signer, sign_checkpoint, sign_handover

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
 
-from bot.acting import Conflict, OutcomeUnknown, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result, Risk
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.forms import Principal
 from bot.kinds import Duration, Integer, Keyword, Name
-from bot.model import Principal
-from bot.ports import Rejected
 
 
 @dataclass

@@ -18,31 +18,23 @@ import commands
 from bot import alarms, undelivered
 from bot.accounts import AccountVerifier, GroupPlatform
 from bot.acting import Tools
-from bot.acts import Code, Risk
+from bot.acts import Risk
 from bot.book import Freeze, Policy, Role, Rule
 from bot.breaking import BreakGlass
+from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.audit import Code
+from bot.core.channel import Channel, Gateway, RateLimit, WebhookResponse
+from bot.core.errors import Rejected, Undelivered
+from bot.core.message import MessageKind, Notification, Subscription
+from bot.core.registry import Registry
 from bot.delivery import Backoff, Sender
 from bot.following import LiveAnswers
+from bot.forms import UNKNOWN_PRINCIPAL, Principal, Reply, Request
 from bot.gate import Dispatcher
 from bot.intake import Intake, IntakeResult
 from bot.linking import AccountLinking
-from bot.model import (
-    UNKNOWN_PRINCIPAL,
-    Alert,
-    AlertBatch,
-    Event,
-    EventType,
-    Incident,
-    MessageKind,
-    Notification,
-    Principal,
-    Reply,
-    Request,
-    Severity,
-)
-from bot.owing import Subscription
+from bot.model import Committed, Event, EventType, Incident
 from bot.people import People
-from bot.ports import Channel, Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
 from bot.reports import RunReports
 from bot.rights import Authorizer, ExternalPolicy
 from bot.rules import AlertRules
@@ -51,9 +43,8 @@ from bot.runs import RunnerParts as RunsParts
 from bot.store import claims, ledger
 from bot.store.engine import Store, Unavailable
 from bot.store.reading import DeliveryView
-from bot.story import Committed
 from bot.tending import Upkeep
-from bot.verbs import Registry, args_of, known_names
+from bot.verbs import args_of, known_names
 from bot.vouching import AccountVerification
 from bot.watch import Scheduler
 from tests.dials import Dials, Turn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.model import Reply
+from bot.forms import Reply
 from bot.store import ran
 from tests.house import House
 from tests.running import until

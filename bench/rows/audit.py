@@ -25,7 +25,8 @@ from bench.ground import Ground
 from bench.load import Unmeasurable
 from bench.table import Line, at_most
 from bot import audit, note
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
+from bot.lib.encoding import uuid7
 from bot.store import migrating
 from bot.store.engine import Store
 from bot.tools import signing
@@ -98,7 +99,7 @@ def _rows(count: int) -> Iterator[_Made]:
             incident_id=pos % 500,
             details={"plan": "sha256:" + "ab" * 32, "rule": "silence prod/*"},
         )
-        line = audit.encode_entry(entry, uid=audit.uuid7(at, os.urandom(10)), at=at, scrub=str)
+        line = audit.encode_entry(entry, uid=uuid7(at, os.urandom(10)), at=at, scrub=str)
         leaf = leaf_of(line.body)
         tree = tree.extended([leaf])
         micros = round(at.timestamp()) * 1_000_000

@@ -10,10 +10,10 @@ from bench.ground import Ground
 from bench.table import Line, at_most
 from bot import hours
 from bot.access import decide
-from bot.acts import Permission
 from bot.book import Policy, Role, Rule
 from bot.circumstances import Conditions, Context
-from bot.model import Principal
+from bot.core.access import Permission
+from bot.forms import Principal
 
 _RULES, _PEOPLE = 300, 50
 _AT = "prod/s7/api"

@@ -15,9 +15,12 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bot.core.channel import Gateway, RateLimit, WebhookResponse
+from bot.core.errors import Rejected, Undelivered
+from bot.core.message import MessageKind, Notification
+from bot.forms import UNKNOWN_PRINCIPAL, Request
 from bot.integrations.console.settings import ConsoleSettings
-from bot.model import UNKNOWN_PRINCIPAL, EventType, Incident, MessageKind, Notification, Request
-from bot.ports import Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
+from bot.model import EventType, Incident
 from bot.words import normalized
 
 #: The one account of this place: whoever sits at the bot's own machine.

@@ -20,9 +20,12 @@ from typing import Any
 import pdpyras
 
 from bot.channels.pagerduty_json import PagerDutyWebhook, error_text, page_payload, parse_webhook, retry_after, text_of
+from bot.core.channel import Gateway, RateLimit, WebhookResponse
+from bot.core.errors import Rejected, Undelivered
+from bot.core.message import MessageKind, Notification
+from bot.forms import Principal, Request
 from bot.integrations.pagerduty.settings import PagerDutySettings
-from bot.model import EventType, Incident, MessageKind, Notification, Principal, Request
-from bot.ports import Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
+from bot.model import EventType, Incident
 
 _ACTIONS = {
     EventType.OPENED: "trigger",

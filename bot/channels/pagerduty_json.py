@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.model import Event, EventType, Incident, Notification
+from bot.core.message import Notification
+from bot.model import Event, EventType, Incident
 
 _VERBS = {"incident.acknowledged": "ack", "incident.resolved": "resolve", "incident.annotated": "note"}
 

@@ -35,9 +35,11 @@ from bot.channels.slack_signature import check_shape, check_workspace, read, ver
 from bot.channels.slack_standing import Membership
 from bot.channels.slack_telling import STILL_RUNNING, SlackReplies
 from bot.channels.slack_web import SlackConnection, SlackWebApi, client_without_token, respond_to_url, sdk_logger
+from bot.core.channel import Gateway, RateLimit, WebhookResponse
+from bot.core.message import MessageKind, Notification
+from bot.forms import Reply
 from bot.integrations.slack.settings import SlackSettings
-from bot.model import EventType, Incident, MessageKind, Notification, Reply
-from bot.ports import Gateway, RateLimit, WebhookResponse
+from bot.model import EventType, Incident
 
 #: Seconds for a call as a whole: of a delivery, and of one of the two looks (who, where) while Slack waits 3 s for us;
 #: 1 s more may go to the answer. Who is in a group is read while nobody waits.

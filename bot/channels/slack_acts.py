@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.channels.slack_words import command_text, plain_text_of
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 Payload = Mapping[str, object]
 

@@ -13,7 +13,10 @@ from dataclasses import replace
 from itertools import islice
 from urllib.parse import urlsplit
 
-from bot.model import Card, Reply, Severity, Status
+from bot.core.alert import Severity
+from bot.core.message import Card
+from bot.forms import Reply
+from bot.model import Status
 
 Block = dict[str, object]
 

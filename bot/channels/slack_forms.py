@@ -20,8 +20,8 @@ from bot.channels.slack_hearing import SlackRequests
 from bot.channels.slack_post import Call
 from bot.channels.slack_telling import SlackReplies
 from bot.channels.slack_views import FILLED, modal_view
-from bot.model import Reply
-from bot.ports import Rejected, Undelivered
+from bot.core.errors import Rejected, Undelivered
+from bot.forms import Reply
 from bot.words import normalized
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 
 from bot.channels.slack_post import Call
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
 
 logger = logging.getLogger(__name__)
 

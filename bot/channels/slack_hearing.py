@@ -13,9 +13,8 @@ from dataclasses import replace
 from bot.channels.slack_acts import Payload, SlackAct
 from bot.channels.slack_standing import Membership
 from bot.channels.slack_telling import SlackReplies, thread_for_updates
-from bot.forms import Form
-from bot.model import UNKNOWN_PRINCIPAL, Reply, Request
-from bot.ports import Gateway
+from bot.core.channel import Gateway
+from bot.forms import UNKNOWN_PRINCIPAL, Form, Reply, Request
 
 _OLD = "This button is from an older version. Nothing was done. Type `/vakhta incidents` to see what is open."
 _NAMELESS = "Slack did not say whose act this is. Nothing was done."

@@ -19,8 +19,8 @@ from bot.channels.slack_acts import SlackAct, at_home
 from bot.channels.slack_hearing import SlackRequests
 from bot.channels.slack_post import Call
 from bot.channels.slack_views import home_view
-from bot.model import Reply
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
+from bot.forms import Reply
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from bot.channels.slack_blocks import blocks, escape, summary, text_only
-from bot.model import MessageKind, Notification
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
+from bot.core.message import MessageKind, Notification
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from urllib.error import URLError
 
 from bot.channels.slack_post import SlackApiError
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
 
 #: Error codes after which the same call cannot succeed until a person changes something.
 _PERMANENT = re.compile(

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 BODY_LIMIT = 1024 * 1024  #: bytes; Slack's own payloads stay far below it
 _FRESH_S = 300  #: seconds that a request may be old, or ahead of our clock

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 from bot.channels.slack_acts import is_direct, outsider, part
 from bot.channels.slack_post import Call
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
 
 _TRUST_S = 300.0
 _REMEMBERED = 1000

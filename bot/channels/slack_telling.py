@@ -14,8 +14,8 @@ from typing import TypeVar
 from bot.channels.slack_acts import MINE, SAY, SlackAct, is_direct
 from bot.channels.slack_blocks import blocks, escape, reply_message, summary, without_buttons
 from bot.channels.slack_post import NO_UNFURL, Answer, Call
-from bot.model import Reply
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
+from bot.forms import Reply
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,7 @@ from itertools import accumulate
 
 from bot.channels.slack_acts import MINE
 from bot.channels.slack_blocks import Block, blocks, context_block, escape, paragraphs, plain_text, reply_message
-from bot.forms import Form, FormField
-from bot.model import Reply
+from bot.forms import Form, FormField, Reply
 
 View = dict[str, object]
 

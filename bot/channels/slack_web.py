@@ -29,8 +29,8 @@ from slack_sdk.webhook import WebhookClient, WebhookResponse
 from bot.channels.slack_deadline import CallDeadline
 from bot.channels.slack_post import Answer
 from bot.channels.slack_refusals import api_error, no_answer_error
+from bot.core.errors import Rejected, Undelivered
 from bot.integrations.slack.settings import SlackSettings
-from bot.ports import Rejected, Undelivered
 
 logger = logging.getLogger(__name__)
 

@@ -18,9 +18,11 @@ from bot.channels.telegram_loop import EventLoopThread
 from bot.channels.telegram_menu import menu
 from bot.channels.telegram_polling import LongPolling, retry_until_delivered
 from bot.channels.telegram_updates import TelegramReply, Update, UpdateHandler, parse_update
+from bot.core.channel import Gateway, RateLimit, WebhookResponse
+from bot.core.errors import Rejected, Undelivered
+from bot.core.message import MessageKind, Notification
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import EventType, Incident, MessageKind, Notification
-from bot.ports import Gateway, RateLimit, Rejected, Undelivered, WebhookResponse
+from bot.model import EventType, Incident
 
 logger = logging.getLogger(__name__)
 

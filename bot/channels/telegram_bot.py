@@ -29,9 +29,9 @@ from bot.channels.telegram_html import (
     render_line,
 )
 from bot.channels.telegram_updates import TelegramReply, Update
+from bot.core.errors import Undelivered
+from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import Card, MessageKind, Notification
-from bot.ports import Undelivered
 
 logger = logging.getLogger(__name__)
 

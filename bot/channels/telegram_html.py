@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.model import Card, Severity, Status
+from bot.core.alert import Severity
+from bot.core.message import Card
+from bot.model import Status
 
 #: Limits of the Bot API (core.telegram.org/bots/api): a message's text, an answer to a button press, callback_data.
 TEXT_UNITS = 4096

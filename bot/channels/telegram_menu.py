@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bot.ports import CommandInfo
+from bot.core.channel import CommandInfo
 
 #: Limits of `BotCommand` and `setMyCommands` (core.telegram.org/bots/api#setmycommands).
 _MOST, _DESCRIPTION = 100, 256

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bot.channels.telegram_updates import TelegramReply, Update, give_up
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.channels.telegram_html import TEXT_UNITS, utf16_length
+from bot.core.channel import Gateway
+from bot.core.errors import Rejected
+from bot.core.message import Card
+from bot.forms import UNKNOWN_PRINCIPAL, Reply, Request
 from bot.marking import MARK_LENGTH
-from bot.model import UNKNOWN_PRINCIPAL, Card, Reply, Request
-from bot.ports import Gateway, Rejected
 from bot.words import normalized
 
 logger = logging.getLogger(__name__)

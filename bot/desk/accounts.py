@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from bot.breaking import BreakGlass
 from bot.desk.unit_of_work import UnitOfWork
-from bot.model import Reply
+from bot.forms import Reply
 
 
 class AccountService:

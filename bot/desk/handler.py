@@ -10,16 +10,19 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from bot import grammar, meant, plans, words
+from bot import grammar, meant, plans
 from bot.acting import Action
-from bot.acts import Code, Decision, Permission
 from bot.book import INCIDENT_PREFIX
 from bot.circumstances import Impact
+from bot.core.access import Decision, Permission
+from bot.core.audit import Code
+from bot.core.errors import Rejected
 from bot.desk.context import OF_OWN_RUNS, RequestContext
 from bot.desk.unit_of_work import UnitOfWork
-from bot.model import Reply
+from bot.forms import Reply, split_verb
 from bot.people import LINK_FIRST, OPEN_TO_NOBODY, without_code
-from bot.ports import Command, Rejected
+from bot.ports import Command
+from bot.sentence import unknown_verb
 from bot.steps import PlanStep
 from bot.store import ran
 from bot.verbs import RequestParts
@@ -43,7 +46,7 @@ class RequestHandler:
 
     def handle(self) -> Reply:
         """Answer the request. Its result, a refusal included, is on record in this transaction."""
-        verb, rest = words.split_verb(self._ask.text)
+        verb, rest = split_verb(self._ask.text)
         if not self._ask.by.id and verb not in OPEN_TO_NOBODY:
             self._unit.record(Code.DENIED, LINK_FIRST)
             return Reply(text=LINK_FIRST, ok=False)
@@ -51,7 +54,7 @@ class RequestHandler:
             if verb in self._verbs.actions:
                 return self._permit_action(self._verbs.actions[verb], rest)
             if verb not in self._verbs.commands:
-                raise words.unknown_verb(verb, self._verbs.all)
+                raise unknown_verb(verb, self._verbs.all)
             return self._run_command(self._verbs.commands[verb], rest)
         except Rejected as refused:
             stops = refused.code == plans.NOT_ALLOWED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 Found = TypeVar("Found")
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot import approval_facts, lapses, plans, yeses
-from bot.acts import Code
+from bot.acts import PlanState, Proposal
+from bot.core.audit import Code
+from bot.core.errors import Rejected
 from bot.desk.lookup import only_match
 from bot.desk.unit_of_work import UnitOfWork
-from bot.model import Principal, Reply
-from bot.plans import Proposal
-from bot.ports import Rejected
+from bot.forms import Principal, Reply
 from bot.steps import RunStep
 from bot.store import drawn as drawn_up
 from bot.verbs import RequestParts
@@ -52,7 +52,7 @@ class PlanService:
         again = yeses.describe_lapses(proposal, verdict)
         unit.add_written(lapses.write(tx, proposal, verdict, request, self._breaking.subscriptions))
         if verdict.stopped is not None:
-            drawn_up.set_state(tx, proposal.handle, plans.PlanState.STOPPED)
+            drawn_up.set_state(tx, proposal.handle, PlanState.STOPPED)
             raise Rejected(again, code=plans.NOT_ALLOWED, status=403)
         drawn_up.add_approval(tx, proposal.handle, identity)
         unit.record(Code.APPROVED, f"{request.by.display_name} says yes to {proposal.command}", run=proposal.handle)
@@ -60,7 +60,7 @@ class PlanService:
         if missing:
             message = f"Approved; {missing} more must say `{plans.approve_command(proposal)}`. {again}".rstrip()
             return Reply(text=message, shared=True)
-        if not drawn_up.set_state(tx, proposal.handle, plans.PlanState.APPROVED):
+        if not drawn_up.set_state(tx, proposal.handle, PlanState.APPROVED):
             raise Rejected(
                 f"Plan {proposal.short_handle} was taken up a moment ago. Nothing more was done.", code="plan_used"
             )
@@ -71,7 +71,7 @@ class PlanService:
     def reject(self, handle: str) -> Reply:
         unit, proposal = self._unit, self.find(handle)
         plans.check_open(proposal, unit.tx.now)
-        drawn_up.set_state(unit.tx, proposal.handle, plans.PlanState.DROPPED)
+        drawn_up.set_state(unit.tx, proposal.handle, PlanState.DROPPED)
         unit.record(
             Code.NOT_APPROVED, f"{unit.request.by.display_name} says no to {proposal.command}", run=proposal.handle
         )

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot import plans
-from bot.acts import Result
+from bot.acts import HANDLE_LENGTH, Result
 from bot.casework import IncidentService
+from bot.core.errors import Rejected
 from bot.desk.lookup import only_match
 from bot.desk.unit_of_work import UnitOfWork
-from bot.model import Reply
-from bot.ports import Rejected
+from bot.forms import Reply
 from bot.states import RunState, RunStatus
 from bot.steps import UndoStep
 from bot.store import ran, standing
@@ -55,12 +54,9 @@ class RunService:
             message = f"Run {now.short_id} cannot be kept: {_how(now)}. Nothing was done."
             raise Rejected(message, code="nothing_to_keep", status=409)
         if not ran.cancel_revert(self._tx, run):
-            message = f"Run {run.id[: plans.HANDLE_LENGTH]} does not end by itself. Nothing was done."
+            message = f"Run {run.id[:HANDLE_LENGTH]} does not end by itself. Nothing was done."
             raise Rejected(message, code="nothing_to_keep", status=409)
-        return Reply(
-            text=f"Run {run.id[: plans.HANDLE_LENGTH]} stays as it is; `undo {run.id[: plans.HANDLE_LENGTH]}` "
-            "undoes it."
-        )
+        return Reply(text=f"Run {run.id[:HANDLE_LENGTH]} stays as it is; `undo {run.id[:HANDLE_LENGTH]}` undoes it.")
 
     def record_result(self, run_id: str, ended: str, reason: str) -> Reply:
         run, by = self.find(run_id), self._unit.request.by
@@ -73,9 +69,9 @@ class RunService:
         if incident is not None:
             message = f"{by.display_name}: {proposal.command}: {ended}. {reason}"
             self._incidents.report_action(incident, message, done=ended == Result.DONE)
-        return Reply(text=f"Run {run.id[: plans.HANDLE_LENGTH]} is {ended}; {run.target} is free again.")
+        return Reply(text=f"Run {run.id[:HANDLE_LENGTH]} is {ended}; {run.target} is free again.")
 
 
 def _how(now: RunStatus) -> str:
-    by = f" by {now.undone_for}, run {now.undone_by[: plans.HANDLE_LENGTH]}" if now.undone_by else ""
+    by = f" by {now.undone_for}, run {now.undone_by[:HANDLE_LENGTH]}" if now.undone_by else ""
     return f"it is {now.state}{by}"

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot import glass, words
-from bot.acts import AuditEntry, Code, Decision
-from bot.model import Incident, Request
-from bot.people import Account, without_code
+from bot.core.access import Account, Decision, rule_with_break_glass
+from bot.core.audit import AuditEntry, Code
+from bot.forms import Request, split_verb
+from bot.model import Committed, Incident
+from bot.people import without_code
 from bot.steps import NextStep
 from bot.store import ledger
 from bot.store.tx import Tx
-from bot.story import Committed
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class UnitOfWork:
 
     @property
     def verb(self) -> str:
-        return words.split_verb(self.request.text)[0]
+        return split_verb(self.request.text)[0]
 
     def add_written(self, written: Committed) -> None:
         self.written |= written
@@ -41,7 +41,7 @@ class UnitOfWork:
     ) -> None:
         """Write one audit entry about this request, in its transaction."""
         request = self.request
-        rule = glass.rule_with_break_glass(decision.rule, glass=decision.break_glass) if decision else ""
+        rule = rule_with_break_glass(decision.rule, glass=decision.break_glass) if decision else ""
         more = {"words": without_code(request.text)} | ({"rule": rule} if rule else {})
         entry = AuditEntry(
             code=code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from bot.ports import Source
+from bot.core.source import Source
 
 
 def find_sources() -> dict[str, type[Source]]:

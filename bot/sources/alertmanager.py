@@ -17,8 +17,8 @@ from typing import Literal
 
 import msgspec
 
-from bot.model import Alert, AlertBatch
-from bot.ports import Rejected
+from bot.core.alert import Alert, AlertBatch
+from bot.core.errors import Rejected
 from bot.redact import looks_secret, redact
 from bot.sources.payload import (
     AHEAD,

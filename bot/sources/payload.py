@@ -15,7 +15,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NoReturn
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.redact import redact
 
 MOST_LABELS = 64  #: labels, and annotations, of one alert

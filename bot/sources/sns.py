@@ -17,8 +17,8 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from urllib.parse import quote
 
-from bot.model import Alert, AlertBatch, Severity
-from bot.ports import Rejected
+from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.errors import Rejected
 from bot.sources.payload import AHEAD, MOST_NOTE, Repair, decode, digest, parse_time
 from bot.sources.sns_letter import NOTIFICATION, SUBSCRIBE, SnsMessage, parse_message, place_of
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sources.payload import decode, parse_time
 
 NOTIFICATION = "Notification"

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.model import Event, Incident, MessageKind
-from bot.ports import RateLimit
+from bot.core.channel import RateLimit
+from bot.core.message import MessageKind
+from bot.model import Event, Incident
 from bot.states import RunStatus
 from bot.store import standing
 from bot.store.reading import event_of

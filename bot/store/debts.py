@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bot.model import MessageKind, OutboxMessage
+from bot.core.message import MessageKind, OutboxMessage
 from bot.store.sql import Fixed, Row
 from bot.store.times import micros
 from bot.store.tx import Tx

@@ -6,8 +6,8 @@ import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from bot.people import Account, RecordedIdentity
-from bot.plans import PLAN_LASTS, PlanState, Proposal, plan_from_bytes
+from bot.acts import PLAN_LASTS, PlanState, Proposal, plan_from_bytes
+from bot.core.access import Account, RecordedIdentity
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.tx import Tx

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.glass import BreakGlassUse
+from bot.core.access import BreakGlassUse
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 from bot.store.tx import Tx

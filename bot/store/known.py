@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from bot.model import EpisodeState, Incident, page_key_of
+from bot.core.alert import EpisodeState
+from bot.model import Incident, page_key_of
 from bot.store.rows import SELECT_INCIDENT, SELECT_STANDING, episode_state_of, incident_of
 from bot.store.sql import Query, Row, queries_for_keys
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import audit
-from bot.acts import AuditEntry
+from bot.core.audit import AuditEntry
+from bot.lib.encoding import uuid7
 from bot.store.sql import Row, Sql
 from bot.store.times import micros
 from bot.store.tx import Tx
@@ -49,7 +50,7 @@ class EntryFilter:
 def append(tx: Tx, entries: Sequence[AuditEntry]) -> tuple[str, ...]:
     """Write them down, in this order; returns their uids. All bear the transaction's time."""
     lines = [
-        audit.encode_entry(one, uid=audit.uuid7(tx.now, secrets.token_bytes(10)), at=tx.now, scrub=tx.scrub)
+        audit.encode_entry(one, uid=uuid7(tx.now, secrets.token_bytes(10)), at=tx.now, scrub=tx.scrub)
         for one in entries
     ]
     tx.sql.insert("audit_entry", _COLUMNS, [_row(one) for one in lines])

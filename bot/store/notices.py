@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from bot.people import Account
+from bot.core.access import Account
 from bot.store.links import AccountMessage
 from bot.store.sql import Sql
 from bot.store.times import micros

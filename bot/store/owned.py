@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.model import Incident, Severity
+from bot.core.alert import Severity
+from bot.model import Incident
 from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Sql
 

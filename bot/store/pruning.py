@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from bot.acts import Code
+from bot.core.audit import Code
 from bot.store import checkpoints, seals
 from bot.store.checkpoints import Checkpoint
 from bot.store.engine import Store

@@ -11,8 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.acts import Outcome, Result
-from bot.plans import Proposal
+from bot.acts import Outcome, Proposal, Result
 from bot.store.drawn import find_plans
 from bot.store.sql import Row, Sql
 from bot.store.times import micros, micros_or_none, moment, moment_or_none

@@ -8,7 +8,8 @@ from datetime import datetime
 
 import msgspec
 
-from bot.model import Event, EventType, Incident, MessageKind, Status
+from bot.core.message import MessageKind
+from bot.model import Event, EventType, Incident, Status
 from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none

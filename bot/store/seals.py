@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from time import monotonic
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.store import ledger
 from bot.store.engine import DatabaseInUse, Store, Unavailable
 from bot.store.sql import Row, Sql, queries_for_keys

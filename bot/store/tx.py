@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-from bot.model import Alert, EpisodeState, Event, EventType, Incident
+from bot.core.alert import Alert, EpisodeState
+from bot.model import Event, EventType, Incident
 from bot.redact import redact
 from bot.store.known import LAST_IDS, NUMBERED, AlertLookup, Fingerprint, Group, StoredAlerts, lookup, stored_alerts
 from bot.store.rows import (

@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote
 
-from bot.acting import ActiveSilence, MatchedAlert, Matcher, OutcomeUnknown
+from bot.core.alert import Severity
+from bot.core.errors import OutcomeUnknown, Rejected
+from bot.core.silences import ActiveSilence, MatchedAlert, Matcher
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
-from bot.model import Severity
-from bot.ports import Rejected
 from bot.tools.http import HttpApi
 
 _CALLED = "Alertmanager"

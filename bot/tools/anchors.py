@@ -12,7 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bot.ports import Messenger, Rejected, Undelivered
+from bot.core.channel import Messenger
+from bot.core.errors import Rejected, Undelivered
 
 PutAnchor = Callable[[int, bytes, str], str]
 #: Puts (key, body) where nobody can take it out before a time, and returns its version. Raises `Rejected`.

@@ -14,10 +14,9 @@ from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.clusters import KubernetesObject
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.ports import Rejected
 from bot.tools.http import HttpApi
 
 _CALLED = "Argo CD"

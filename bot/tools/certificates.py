@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from http import HTTPStatus
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.tools.signing import BadKey, RsaCertificate, certificate_of
 
 _MOST = 32

@@ -24,10 +24,9 @@ from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 from yaml import YAMLError
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.clusters import ClusterUser, KubernetesObject, ObjectRef, PatchType, ResourceAccess, ResourceKind
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.ports import Rejected
 from bot.redact import shown
 from bot.tools import refusals
 from bot.tools.credentials import in_time

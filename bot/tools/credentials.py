@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from http import HTTPStatus
 from typing import TypeVar
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 Made = TypeVar("Made")
 

@@ -16,10 +16,9 @@ from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 
-from bot.acting import OutcomeUnknown
 from bot.clusters import ClusterUser
+from bot.core.errors import OutcomeUnknown, Rejected
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.ports import Rejected
 from bot.redact import redact
 
 _MARGIN = timedelta(minutes=1)

@@ -18,8 +18,7 @@ import requests
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 
-from bot.acting import OutcomeUnknown
-from bot.ports import Rejected
+from bot.core.errors import OutcomeUnknown, Rejected
 from bot.redact import REDACTED, redact
 
 _MOST = 8 * 1024 * 1024  # Bytes of an answer.

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from bot.core.errors import Rejected
 from bot.integrations.opa.settings import OpaSettings
-from bot.ports import Rejected
 from bot.tools.http import HttpApi
 
 _CALLED = "Open Policy Agent"

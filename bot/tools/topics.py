@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sources import sns_letter
 from bot.sources.sns_letter import SnsMessage
 from bot.tools.certificates import CertificateCache

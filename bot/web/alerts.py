@@ -19,9 +19,10 @@ from typing import Protocol
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
+from bot.core.source import Source
 from bot.intake import NotStored
-from bot.model import AlertBatch
-from bot.ports import Rejected, Source
 from bot.web.answers import (
     CLOSE,
     RETRY,

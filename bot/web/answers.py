@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from bot.model import AlertBatch
-from bot.ports import Rejected
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
 from bot.web.errors import error_body
 
 Field = tuple[bytes, bytes]

@@ -20,8 +20,9 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from bot.model import Event, Incident, Severity, Status
-from bot.ports import Rejected
+from bot.core.alert import Severity
+from bot.core.errors import Rejected
+from bot.model import Event, Incident, Status
 from bot.store.engine import Store
 from bot.store.reading import AlertView, DeliveryView, Reader
 from bot.web.guard import Auth

@@ -18,7 +18,8 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from bot.ports import Channel, Rejected
+from bot.core.channel import Channel
+from bot.core.errors import Rejected
 from bot.web.body import read_body
 from bot.web.feed import Feed
 from bot.web.guard import Auth

@@ -7,7 +7,7 @@ import asyncio
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 _WITHIN_S = 10.0
 

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 _SAID = {
     404: "There is nothing at this address.",

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.store.engine import Store
 from bot.web.api import EventOut, event_out
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from starlette.responses import PlainTextResponse, Response
 
 from bot.canaries import Canary, GateCheck, GateHook
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.store.engine import Unavailable
 from bot.web.body import read_body
 

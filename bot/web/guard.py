@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from pydantic import SecretStr
 
+from bot.core.errors import Rejected
 from bot.model import CONSOLE
-from bot.ports import Rejected
 from bot.web.carriers import ProxiedConnections
 from bot.web.nearby import host_name, is_loopback, is_near, is_of_another_site
 from bot.web.owner import Address, UnixAccount, account_behind, is_service

@@ -18,8 +18,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from bot.core.channel import Channel, WebhookResponse
+from bot.core.errors import Rejected
 from bot.meters import Metrics
-from bot.ports import Channel, Rejected, WebhookResponse
 from bot.web.body import read_body
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 _SLICE = 64 * 1024
 #: Senders write one; programs that compress in parallel or by blocks, one for each 64 KiB or more.

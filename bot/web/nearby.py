@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 #: What is in the names of fields that proxies, balancers and content networks set, and no browser.
 _TELLING = re.compile(

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
-from bot.ports import Rejected, SenderVerifier
+from bot.core.errors import Rejected
+from bot.core.source import SenderVerifier
 
 _THREADS = 4
 _MOST_WAITING = 64

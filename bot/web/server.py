@@ -22,8 +22,8 @@ from pydantic import SecretStr
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.core.channel import Channel
 from bot.meters import Metrics, OutboxSize
-from bot.ports import Channel
 from bot.store.engine import Store
 from bot.web import api, audit_api
 from bot.web.alerts import AlertsEndpoint

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bot.clusters import KubernetesObject, ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 SKIPPED = "argocd.argoproj.io/skip-reconcile"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

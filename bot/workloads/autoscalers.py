@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.clusters import Cluster, KubernetesObject, ObjectRef, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds
 from bot.workloads.status import condition
 

@@ -15,12 +15,12 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from bot.acting import Conflict, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, ObjectRef, PatchType
-from bot.kinds import spell
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.sites import ServiceTarget
+from bot.words import spell
 from bot.workloads import argocd, gitops, kinds, marks, place
 from bot.workloads.owners import ManagedBy, owner_of
 

@@ -12,11 +12,10 @@ from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.acts import Outcome, Plan, Result
 from bot.applications import ArgoCd
 from bot.clusters import KubernetesObject
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.workloads import argocd, autosync, deployed, place, pods
 from bot.workloads.deployed import ArgoCdChoice, ArgoCdDeployment
 from bot.workloads.status import WorkloadStatus, status_of, timeout_for

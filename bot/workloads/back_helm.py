@@ -13,12 +13,11 @@ from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, ResourceAccess
-from bot.kinds import spell
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.releases import Helm
+from bot.words import spell
 from bot.workloads import grants, helm, helm_objects, helm_plan, holding, keeping, kinds, place, pods, status
 from bot.workloads.helm import HelmChoice, Release
 from bot.workloads.helm_objects import ReleaseDiff

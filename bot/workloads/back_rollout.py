@@ -13,7 +13,7 @@ from datetime import datetime
 
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, ObjectRef, PatchType
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import history, kinds, marks, place, returning, rollout_acts
 from bot.workloads.history import Revision, RevisionChoice
 from bot.workloads.rollout_acts import Observation, observation_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from bot.acting import Conflict, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, ObjectRef, PatchType, ResourceAccess
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks, place
 from bot.workloads.status import is_ready

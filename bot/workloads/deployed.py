@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bot.clusters import KubernetesObject
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 _SHORT, _SHOWN = 8, 5
 _SHORTEST = 7  #: letters that name a commit: no fewer than git itself shows

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from bot.acting import Tools
 from bot.clusters import KubernetesObject, ObjectRef, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import kinds
 from bot.workloads.disruptions import blocked_by

@@ -14,13 +14,12 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from bot.acting import Conflict
 from bot.acts import Outcome, Plan, Result
 from bot.canaries import Canary, GateCheck, GateHook, Gates, LastGateCheck
 from bot.clusters import KubernetesObject, ObjectRef
-from bot.kinds import spell
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.sites import ServiceTarget
+from bot.words import spell
 from bot.workloads import kinds, place, templates
 from bot.workloads.status import WorkloadStatus, condition, status_count
 from bot.workloads.watching import wait_until_ready

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.clusters import KubernetesObject, ObjectRef, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import argocd, helm, kinds, marks
 from bot.workloads.owners import ManagedBy, Owner

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from bot.clusters import ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import gitops, kinds
 from bot.workloads.back_argocd import ArgoCdRollback
 from bot.workloads.back_deployment import ReplicaSetRollback

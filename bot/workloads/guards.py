@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.clusters import KubernetesObject, ObjectRef, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import kinds, status
 from bot.workloads.moves import ScaleChange, ScaleRequest

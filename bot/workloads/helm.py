@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from bot.clusters import KubernetesObject, ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 
 #: The field manager of Helm's program, whatever its file is called.
 MANAGER = "helm"

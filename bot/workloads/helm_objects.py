@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.acting import Conflict
 from bot.clusters import Cluster, KubernetesObject, ObjectRef, PatchType, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import helm, marks
 from bot.workloads.helm import Release
 from bot.workloads.owners import Owner

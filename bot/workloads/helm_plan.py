@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from bot.clusters import KubernetesObject, ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.releases import Helm
 from bot.workloads import autoscalers, grants, helm, helm_objects, holding, kinds, marks, place, status
 from bot.workloads.helm import HelmChoice, Release

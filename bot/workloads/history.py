@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from bot.clusters import Cluster, KubernetesObject, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds, templates
 from bot.workloads.pods import selector_of
 

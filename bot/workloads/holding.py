@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.clusters import KubernetesObject, ObjectRef, PatchType
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import marks, place
 from bot.workloads.levers import PatchValue

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.clusters import PatchType
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import levers, marks
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.clusters import KubernetesObject, ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import levers, status
 from bot.workloads.autoscalers import Autoscaler
 from bot.workloads.levers import ABSENT, ScalePatch

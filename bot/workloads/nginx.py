@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from bot.acting import Conflict
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, ObjectRef, PatchType
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds, marks, place
 from bot.workloads.owners import UNMANAGED, ManagedBy, owner_of
 from bot.workloads.status import WorkloadStatus, status_of

@@ -13,9 +13,9 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 
-from bot.acting import Conflict, OutcomeUnknown, Tools
+from bot.acting import Tools
 from bot.clusters import KubernetesObject, PatchType
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks
 from bot.workloads.rollouts import LOOK_AGAIN, observed

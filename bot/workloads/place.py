@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from bot.acting import Tools
 from bot.clusters import KubernetesObject, ObjectRef, ResourceAccess, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sites import ServiceTarget, ServiceTargets
 from bot.workloads import argocd, owners
 from bot.workloads.kinds import APPLICATION, NAMESPACE

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.clusters import Cluster, KubernetesObject
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.redact import shown
 from bot.workloads import kinds
 

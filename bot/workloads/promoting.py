@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads.rollouts import FAILED, Analysis, Rollout
 
 

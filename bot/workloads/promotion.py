@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bot.acting import Tools
 from bot.acts import Outcome, Plan
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import flagger, kinds, nginx, place
 from bot.workloads.rollout_acts import observation_of
 from bot.workloads.rollout_verbs import FULL, PROMOTE, RolloutVerb

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from bot.acting import Conflict
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import ObjectRef, ResourceAccess, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import holding, marks, templates
 from bot.workloads.history import Revision, RevisionChoice, current

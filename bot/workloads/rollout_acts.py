@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from bot.acting import Conflict, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, PatchType
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import kinds, marks, place
 from bot.workloads.promoting import RolloutContext, RolloutWrite

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.clusters import KubernetesObject
-from bot.kinds import spell
+from bot.words import spell
 from bot.workloads.rollouts import BLUE_GREEN_PAUSE, INCONCLUSIVE, STEP_PAUSE, Rollout, span_of
 
 _MOST_METRICS = 5

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from bot.acting import Conflict, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject
+from bot.core.errors import Conflict
 from bot.workloads import kinds, place, promoting, rollout_acts
 from bot.workloads.owners import ManagedBy, owner_of
 from bot.workloads.promoting import RolloutWrite

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bot.clusters import Cluster, KubernetesObject, ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds
 from bot.workloads.needs import PodRequests, pod_requests_of
 from bot.workloads.quantities import Amounts, add, parse_amounts

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.clusters import KubernetesObject, ObjectRef, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.redact import shown
 from bot.sites import ServiceTarget
 from bot.workloads import autoscalers, kinds, marks, pods, status

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 
-from bot.acting import Conflict, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, ObjectRef, PatchType
-from bot.kinds import spell
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.sites import ServiceTarget
+from bot.words import spell
 from bot.workloads import (
     autoscalers,
     fitting,

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.clusters import KubernetesObject, ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.sites import ServiceTarget
 from bot.workloads import kinds, pods
 from bot.workloads.history import Revision

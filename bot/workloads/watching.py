@@ -16,9 +16,9 @@ from time import sleep
 
 from bot.acting import Tools
 from bot.clusters import KubernetesObject
-from bot.kinds import spell
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sites import ServiceTarget
+from bot.words import spell
 from bot.workloads.nudging import Nudge
 from bot.workloads.status import WorkloadStatus
 

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from bot.acting import Tools
 from bot.acts import Outcome, Plan
 from bot.clusters import KubernetesObject
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sites import ServiceTarget
 from bot.workloads.owners import Owner
 

@@ -20,16 +20,16 @@ from pathlib import Path
 import pytest
 
 from bot.acting import Tools
-from bot.acts import Code, Risk
+from bot.acts import Risk
 from bot.book import Policy, Role, Rule
 from bot.breaking import BreakGlass
 from bot.catalog import Service
 from bot.circumstances import Conditions
+from bot.core.access import AccountLink, BreakGlassUse
+from bot.core.audit import Code
 from bot.following import LiveAnswers
+from bot.forms import Principal, Reply, Request
 from bot.gate import Dispatcher
-from bot.glass import BreakGlassUse
-from bot.model import Principal, Reply, Request
-from bot.people import AccountLink
 from bot.rights import Authorizer
 from bot.rules import AlertRules
 from bot.runs import Runner, RunnerParts

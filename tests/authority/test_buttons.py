@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from bot import cards
-from bot.acts import Code
 from bot.channels.slack_blocks import blocks
 from bot.channels.telegram_html import render_buttons as drawn_for_telegram
-from bot.model import Card, Status
+from bot.core.audit import Code
+from bot.core.message import Card
+from bot.model import Status
 from tests.authority.ground import ASKER, Ground, Night
 from tests.authority.table import KINDS, SAID, expected
 from tests.fakes.slack_values import rows_of

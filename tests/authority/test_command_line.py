@@ -20,7 +20,7 @@ import pytest
 
 from bot import terminal
 from bot.__main__ import _parser, main
-from bot.acts import Code
+from bot.core.audit import Code
 from tests.authority.ground import Night
 from tests.authority.table import SAID, expected
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.acts import Code
-from bot.model import Principal, Reply
+from bot.core.audit import Code
+from bot.forms import Principal, Reply
 from tests.authority.ground import Ground
 from tests.authority.table import KINDS
 from tests.runs import handle

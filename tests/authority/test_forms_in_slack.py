@@ -10,9 +10,9 @@ import pytest
 
 import commands
 from bot.acting import Action
-from bot.acts import Code
 from bot.channels.slack import Slack
-from bot.model import Principal
+from bot.core.audit import Code
+from bot.forms import Principal
 from bot.ports import Command
 from tests.authority.ground import ACCOUNTS, Ground, no_proxy
 from tests.authority.table import KINDS, expected

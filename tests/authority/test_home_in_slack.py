@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.acts import Code
 from bot.channels.slack import Slack
+from bot.core.audit import Code
 from tests.authority.ground import ACCOUNTS, Ground, Night, no_proxy
 from tests.authority.table import KINDS, expected
 from tests.fakes.slack import FakeSlack

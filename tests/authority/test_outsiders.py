@@ -11,10 +11,10 @@ from itertools import product
 
 import pytest
 
-from bot.acts import Code
 from bot.channels.slack import Slack
 from bot.channels.telegram import Telegram
-from bot.model import Principal
+from bot.core.audit import Code
+from bot.forms import Principal
 from bot.people import LINK_FIRST
 from tests.authority.ground import Ground, Night, copy_of, no_proxy
 from tests.authority.table import KINDS, SAID

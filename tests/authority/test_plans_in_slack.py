@@ -11,11 +11,12 @@ from contextlib import closing
 
 import pytest
 
-from bot.acts import Code, Risk
+from bot.acts import Risk
 from bot.channels.slack import Slack
 from bot.channels.slack_blocks import blocks
-from bot.model import Card
-from bot.people import AccountLink
+from bot.core.access import AccountLink
+from bot.core.audit import Code
+from bot.core.message import Card
 from bot.store import links
 from tests.authority.ground import ACCOUNTS, Ground, Night, no_proxy
 from tests.authority.table import KINDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import commands
-from bot.acts import Code
+from bot.core.audit import Code
 from tests.authority.ground import ASKER, Ground, Night
 from tests.authority.table import KINDS, SAID, Cell, expected
 from tests.runs import handle

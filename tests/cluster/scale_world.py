@@ -10,7 +10,7 @@ import pytest
 
 import commands
 from bot.clusters import KubernetesObject, ObjectRef, PatchType, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.tools.cluster import KubernetesClient
 from bot.workloads import kinds
 from commands.scale import ScaleArgs

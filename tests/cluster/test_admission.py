@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Result
 from bot.clusters import PatchType
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds
 from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort

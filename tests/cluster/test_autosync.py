@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.acts import Result
 from bot.clusters import KubernetesObject, ResourceAccess
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.ports import Rejected
 from bot.tools.argocd import ArgoCdClient
 from bot.workloads import kinds
 from commands.autosync import AutosyncArgs, action

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from bot import plans
-from bot.acting import Conflict
 from bot.acts import Result
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds, marks
 from commands import cordon, uncordon
 from tests.cluster.wedges import Died, Wedged

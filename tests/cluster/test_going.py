@@ -10,7 +10,7 @@ import pytest
 
 from bot.acts import Outcome
 from bot.clusters import ResourceAccess, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds
 from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort

@@ -10,8 +10,8 @@ import pytest
 
 from bot.acts import Result
 from bot.clusters import ResourceAccess, ResourceKind
+from bot.core.errors import Rejected
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.ports import Rejected
 from bot.tools.cluster import KubernetesClient
 from bot.workloads import grants, kinds
 from bot.workloads.roles import role_documents

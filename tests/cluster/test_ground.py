@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.clusters import ClusterUser, KubernetesObject, ObjectRef, PatchType, ResourceAccess
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.clusters import KubernetesObject, PatchType
+from bot.core.errors import Conflict
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.clusters import KubernetesObject
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.world import World

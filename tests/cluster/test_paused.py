@@ -6,7 +6,7 @@ import pytest
 
 from bot.acts import Outcome
 from bot.clusters import PatchType
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds
 from commands.restart import RestartArgs as Restart
 from commands.restart import action as restart

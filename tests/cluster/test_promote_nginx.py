@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Result
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds
 from commands.promote import PromoteArgs
 from commands.promote import action as promote

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Plan, Result
 from bot.clusters import ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds, marks
 from commands.restart import RestartArgs, action
 from tests.cluster import manifests

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Result
+from bot.core.errors import Conflict
 from bot.workloads import kinds, marks
 from bot.workloads.rollouts import Phase
 from commands.abort import AbortArgs as Abort

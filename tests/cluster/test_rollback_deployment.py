@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 from bot import plans
-from bot.acting import Conflict
 from bot.acts import Plan, Result
 from bot.clusters import PatchType
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds, marks
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests

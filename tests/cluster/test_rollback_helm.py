@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.acts import Result
 from bot.clusters import ClusterUser, KubernetesObject, PatchType, ResourceAccess, ResourceKind
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.ports import Rejected
 from bot.tools.cluster import KubernetesClient
 from bot.tools.helm import HelmClient
 from bot.workloads import kinds

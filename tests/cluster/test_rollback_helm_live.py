@@ -15,7 +15,7 @@ import pytest
 
 from bot.acts import Outcome, Plan, Result
 from bot.clusters import KubernetesObject, ObjectRef, PatchType
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.tools.cluster import KubernetesClient
 from bot.workloads import grants, kinds
 from commands.rollback import RollbackArgs, action

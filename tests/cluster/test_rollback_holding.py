@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.acting import Conflict
 from bot.clusters import KubernetesObject, PatchType
+from bot.core.errors import Conflict
 from bot.workloads import kinds, marks
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests

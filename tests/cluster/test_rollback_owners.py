@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Plan
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds
 from commands.rollback import RollbackArgs, action
 from tests.cluster.manifests import ONE, TWO

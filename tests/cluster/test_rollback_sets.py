@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Plan, Result
 from bot.clusters import KubernetesObject, ResourceKind
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds, marks
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.acts import Result
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.workloads import kinds, status
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests

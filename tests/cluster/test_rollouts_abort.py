@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Result
 from bot.clusters import KubernetesObject, ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds
 from bot.workloads.promoting import RolloutWrite
 from bot.workloads.rollout_acts import observe, write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.acts import Result
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds
 from bot.workloads.rollouts import HASH, Phase
 from commands.abort import AbortArgs as Service

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Result
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds
 from bot.workloads.rollouts import Phase
 from commands.abort import AbortArgs as Service

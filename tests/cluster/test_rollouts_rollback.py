@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Plan, Result
-from bot.ports import Rejected
+from bot.core.errors import Conflict, Rejected
 from bot.workloads import kinds
 from bot.workloads.rollouts import HASH, Phase
 from commands.abort import AbortArgs as Abort

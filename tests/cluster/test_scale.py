@@ -7,9 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.acts import Result
-from bot.ports import Rejected
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, to

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.acting import Conflict
 from bot.acts import Result
 from bot.clusters import ResourceAccess
+from bot.core.errors import Conflict
 from bot.workloads import kinds, marks
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, settled, to

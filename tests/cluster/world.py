@@ -21,9 +21,9 @@ import pytest
 from bot.acting import MetricsStore, Tools
 from bot.acts import Outcome, Plan
 from bot.clusters import Cluster, KubernetesObject, ObjectRef, PatchType, ResourceAccess, ResourceKind
+from bot.core.errors import Rejected
+from bot.forms import Principal
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.model import Principal
-from bot.ports import Rejected
 from bot.sites import ServiceTarget
 from bot.tools.cluster import KubernetesClient
 from bot.workloads import grants, kinds

@@ -16,10 +16,10 @@ from sqlalchemy import NullPool, create_engine, text
 
 from bot import app, settings
 from bot.__main__ import main
+from bot.forms import Principal, Reply, Request
 from bot.from_settings import build_rules
 from bot.gatehouse import ChatOps, build_chatops
 from bot.intake import Intake
-from bot.model import Principal, Reply, Request
 from bot.store.engine import Store
 from bot.store.seals import Sealer
 from tests.crash.born import born

@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.store import (
     ledger,
     tables,  # noqa: F401 - they enter SQLModel's metadata by being imported

@@ -13,7 +13,7 @@ from datetime import timedelta
 from bot import __main__, delivery, failpoints
 from bot.channels.pagerduty import PagerDuty
 from bot.channels.slack import Slack
-from bot.ports import RateLimit
+from bot.core.channel import RateLimit
 
 if __name__ == "__main__":
     for channel in (Slack, PagerDuty):

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 
 from bot import audit
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from tests.docs.papers import ROOT, fences, section
 
 PAGE = (ROOT / "docs/audit.md").read_text()

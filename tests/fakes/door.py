@@ -15,8 +15,7 @@ from typing import Any, Self
 
 from bot import filling
 from bot.acting import Action
-from bot.forms import Form, SubmittedForm
-from bot.model import UNKNOWN_PRINCIPAL, Principal, Reply, Request
+from bot.forms import UNKNOWN_PRINCIPAL, Form, Principal, Reply, Request, SubmittedForm
 from bot.people import LINK_FIRST
 from bot.ports import Command
 

@@ -17,8 +17,9 @@ from typing import Self
 import uvicorn
 from pydantic import SecretStr
 
-from bot.model import AlertBatch
-from bot.ports import Rejected, Source
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
+from bot.core.source import Source
 from bot.sources.alertmanager import AlertmanagerSource
 from bot.web.alerts import AlertsEndpoint, BodyLimits, token_digest
 from bot.web.answers import IntakeReceipt

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
-from bot.model import EventType, Incident, MessageKind, Notification
-from bot.ports import Gateway, RateLimit, WebhookResponse
+from bot.core.channel import Gateway, RateLimit, WebhookResponse
+from bot.core.message import MessageKind, Notification
+from bot.model import EventType, Incident
 from tests.paths.web_house import TOKEN, WebHouse
 
 

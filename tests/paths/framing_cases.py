@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bot.model import AlertBatch
+from bot.core.alert import AlertBatch
 from bot.web.alerts import AlertsEndpoint
 from bot.web.answers import AlertAnswer
 from bot.web.express import FastPath

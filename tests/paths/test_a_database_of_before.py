@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Code, Result, Risk
+from bot.acts import PlanState, Result, Risk
 from bot.canaries import Canary, GateCheck, GateHook
+from bot.core.alert import Severity
+from bot.core.audit import Code
+from bot.core.message import MessageKind
 from bot.gatekeeping import FlaggerGates
-from bot.model import EventType, MessageKind, Severity, Status
+from bot.model import EventType, Status
 from bot.notary import Notary
-from bot.plans import PlanState
 from bot.store import migrating, ran
 from bot.store.engine import Store
 from bot.workloads import kinds

@@ -8,9 +8,10 @@ import pytest
 from psycopg import DataError
 
 from bot import story
+from bot.core.alert import AlertBatch, Severity
 from bot.folding import Correlator
 from bot.intake import NotStored
-from bot.model import AlertBatch, EventType, Severity, Status
+from bot.model import EventType, Status
 from bot.store.engine import Unavailable
 from tests.house import NOON, House, alert
 

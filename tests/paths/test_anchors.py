@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.errors import Rejected
 from bot.from_settings import kept_in
-from bot.ports import Rejected
 from bot.settings_audit import S3AnchorSettings
 from bot.tools import anchors
 from tests.fakes.calls import Answer, Call

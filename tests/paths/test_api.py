@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot import plans
-from bot.acts import Outcome, Plan, Result
-from bot.plans import Proposal
+from bot.acts import Outcome, Plan, PlanState, Proposal, Result, plan_bytes, plan_digest
 from bot.states import RunState
 from bot.store import drawn as drawn_up
 from bot.store import ran
@@ -219,12 +217,12 @@ def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(hous
     plan = Plan(
         target="prod/api", effect=("it goes from 3 to 6",), blast_radius="one dial", undo_command="turn prod/api 3"
     )
-    body = plans.plan_bytes("turn", "turn prod/api 6", plan)
+    body = plan_bytes("turn", "turn prod/api 6", plan)
     with house.store.begin() as tx:
         drawn = Proposal(
             handle=run, verb="turn", command="turn prod/api 6", requester="ana", channel="slack", incident_id=number,
             at=tx.now,
-            approvals_needed=0, state=plans.PlanState.APPROVED, plan=plan, digest=plans.plan_digest(body),
+            approvals_needed=0, state=PlanState.APPROVED, plan=plan, digest=plan_digest(body),
         )  # fmt: skip
         drawn_up.put_plan(tx, drawn, body)
         made = Run(

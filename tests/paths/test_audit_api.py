@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.store import ledger
 from bot.store.ledger import EntryFilter
 from bot.store.seals import Sealer

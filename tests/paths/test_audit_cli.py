@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.tools import signing
 from tests.audit_log import Pen
 from tests.audit_place import SEED, Place, placed, signer_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.store import checkpoints, ledger, seals
 from bot.store.engine import Store
 from bot.store.ledger import EntryFilter

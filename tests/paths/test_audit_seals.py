@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.store import checkpoints, ledger, seals
 from bot.store.engine import Store, Unavailable
 from bot.store.ledger import EntryFilter, RecordedEntry

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
 from bot.from_settings import build_notary, open_store
 from bot.logs import Redactor
 from bot.meters import Metrics

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.model import Principal
+from bot.forms import Principal
 from bot.web.server import Server
 from tests.paths.web_house import WebHouse
 

@@ -16,9 +16,9 @@ from sqlmodel import SQLModel
 
 from bot import delivery, watch
 from bot.book import Role, Rule
+from bot.core.access import AccountLink
+from bot.core.channel import RateLimit
 from bot.model import EventType, Incident
-from bot.people import AccountLink
-from bot.ports import RateLimit
 from bot.states import RunState
 from bot.store import clock_steps, links, standing
 from bot.store.engine import Unavailable

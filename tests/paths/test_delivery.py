@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.model import MessageKind
-from bot.ports import RateLimit
+from bot.core.channel import RateLimit
+from bot.core.message import MessageKind
 from bot.store import claims
 from tests.house import House, alert, down
 

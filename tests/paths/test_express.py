@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.model import AlertBatch
+from bot.core.alert import AlertBatch
 from bot.sources.alertmanager import AlertmanagerSource
 from bot.web.alerts import AlertsEndpoint, token_digest
 from bot.web.answers import AlertAnswer, IntakeReceipt

@@ -15,13 +15,14 @@ import yaml
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 
-from bot.acting import Conflict, OutcomeUnknown, Tools
-from bot.acts import Code, Plan, Result
+from bot.acting import Tools
+from bot.acts import Plan, Result
 from bot.canaries import Canary, GateCheck, GateHook
 from bot.clusters import ClusterUser
+from bot.core.audit import Code
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.gatekeeping import FlaggerGates
 from bot.meters import Metrics
-from bot.ports import Rejected
 from bot.store.engine import Store, Unavailable
 from bot.web.feed import FeedSignal
 from bot.web.flagger import GateClients

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bot.acts import Outcome, Result
+from bot.core.errors import Rejected, Undelivered
 from bot.following import LiveAnswers
-from bot.model import Request
-from bot.ports import Rejected, Undelivered
+from bot.forms import Request
 from tests.fakes.chat import Chat
 from tests.house import ANA
 

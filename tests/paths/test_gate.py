@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from bot.acting import Conflict, OutcomeUnknown
-from bot.acts import Code, Risk
-from bot.model import Principal, Reply
+from bot.acts import Risk
+from bot.core.audit import Code
+from bot.core.errors import Conflict, OutcomeUnknown
+from bot.forms import Principal, Reply
 from tests.dials import lost
 from tests.house import ANA, BO, CY, House, alert
 from tests.runs import handle

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.acts import Code
+from bot.core.audit import Code
 from bot.gatehouse import build_chatops
 from bot.intake import NotStored
 from bot.settings import Settings

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.acts import Code
 from bot.book import Role, Rule
+from bot.core.audit import Code
 from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.tools.argocd import ArgoCdClient
 from bot.workloads import kinds

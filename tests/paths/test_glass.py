@@ -9,9 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot.acts import Code, Risk
+from bot.acts import Risk
 from bot.book import Freeze, Role, Rule
-from bot.model import Principal, Status
+from bot.core.audit import Code
+from bot.forms import Principal
+from bot.model import Status
 from bot.store import glass, ledger
 from tests.house import ANA, BO, CY, NOON, ROLES, House, alert
 from tests.runs import handle

@@ -18,7 +18,7 @@ import pytest
 from fastapi import Request
 from pydantic import SecretStr
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.store import ledger
 from bot.web.carriers import ProxiedConnections
 from bot.web.guard import Auth

@@ -5,8 +5,10 @@ from __future__ import annotations
 from concurrent.futures import Future
 from datetime import timedelta
 
+from bot.core.alert import Alert, AlertBatch
+from bot.core.message import Notification
 from bot.intake import IntakeResult
-from bot.model import Alert, AlertBatch, EventType, Notification, Status
+from bot.model import EventType, Status
 from tests.house import NOON, House, alert, into
 
 

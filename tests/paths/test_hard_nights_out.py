@@ -11,9 +11,11 @@ from datetime import timedelta
 import pytest
 
 from bot import delivery, intake
+from bot.core.alert import AlertBatch
+from bot.core.channel import RateLimit
+from bot.core.message import MessageKind, Notification
 from bot.intake import IntakeResult, NotStored
-from bot.model import AlertBatch, EventType, MessageKind, Notification, Status
-from bot.ports import RateLimit
+from bot.model import EventType, Status
 from bot.store.engine import Unavailable
 from bot.store.tx import Tx
 from tests.house import House, alert, down, into

@@ -10,7 +10,8 @@ import pytest
 from bot.acts import Risk
 from bot.book import Role, Rule
 from bot.catalog import Service
-from bot.model import AlertBatch, Principal, Reply, Severity
+from bot.core.alert import AlertBatch, Severity
+from bot.forms import Principal, Reply
 from bot.rules import AlertRules
 from tests.house import ANA, BO, CY, ROLES, SEVERITIES, House, alert
 from tests.runs import handle

@@ -13,8 +13,8 @@ from datetime import timedelta
 
 import pytest
 
+from bot.core.errors import Rejected
 from bot.intake import NotStored
-from bot.ports import Rejected
 from bot.web.inflate import inflate
 from tests.paths.edge_house import NEXT_TOKEN, OTHER_TOKEN, TOKEN, Answer, EdgeHouse
 from tests.paths.web_house import wait_for

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from bot.model import AlertBatch
+from bot.core.alert import AlertBatch
 from tests.paths.edge_house import OTHER_TOKEN, TOKEN, EdgeHouse
 from tests.paths.web_house import wait_for
 from tests.pure.alerts_of import body

@@ -13,10 +13,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.acts import Code
-from bot.model import Principal, Reply
+from bot.core.audit import Code
+from bot.core.errors import Undelivered
+from bot.forms import Principal, Reply
 from bot.people import without_code
-from bot.ports import Undelivered
 from bot.store import ledger, links
 from bot.store.ledger import EntryFilter
 from tests.house import ANA, BO, House, alert

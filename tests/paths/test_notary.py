@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bot import note
-from bot.acts import AuditEntry, Code
+from bot.core.audit import AuditEntry, Code
+from bot.core.errors import Rejected, Undelivered
 from bot.meters import Metrics
 from bot.notary import Notary
-from bot.ports import Rejected, Undelivered
 from bot.signer import Signer, sign_checkpoint
 from bot.store import checkpoints, ledger, seals
 from bot.store.checkpoints import Checkpoint

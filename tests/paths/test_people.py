@@ -8,7 +8,8 @@ import pytest
 
 import commands
 from bot.book import ALWAYS_ALLOWED
-from bot.model import Principal, Request, Status
+from bot.forms import Principal, Request
+from bot.model import Status
 from tests.house import ANA, BO, House, alert
 
 _VERBS = sorted([*commands.find(), *commands.actions(), "turn"])

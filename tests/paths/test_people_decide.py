@@ -8,8 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
+from bot.core.alert import Severity
+from bot.forms import Request
 from bot.integrations.pagerduty.settings import PagerDutySettings
-from bot.model import Request, Severity, Status
+from bot.model import Status
 from tests.house import ANA, BO, House, alert
 
 

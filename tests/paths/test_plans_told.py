@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.acting import Tools
 from bot.acts import Plan, Risk
-from bot.model import Reply
+from bot.forms import Reply
 from tests.dials import Turn, TurnArgs
 from tests.house import BO, CY, House
 

@@ -11,10 +11,10 @@ from contextlib import suppress
 
 import pytest
 
+from bot.core.alert import AlertBatch
 from bot.inspection.evidence import UnreadableLog
 from bot.inspection.postgres import PostgresLog
 from bot.intake import IntakeResult, NotStored
-from bot.model import AlertBatch
 from bot.store import migrating, timeouts
 from bot.store.engine import Store, Unavailable
 from tests.house import House, alert, into

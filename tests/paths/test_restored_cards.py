@@ -16,9 +16,10 @@ from bot import cards, undelivered
 from bot.alarms import glass_broken
 from bot.channels.slack import Slack
 from bot.channels.telegram import Telegram
+from bot.core.access import BreakGlassUse
 from bot.delivery import Backoff, Sender
-from bot.glass import BreakGlassUse
-from bot.model import Incident, Request, Status
+from bot.forms import Request
+from bot.model import Incident, Status
 from tests.fakes.slack import FakeSlack
 from tests.fakes.telegram import FakeTelegram
 from tests.fakes.telegram_values import Posted

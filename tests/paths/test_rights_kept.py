@@ -9,15 +9,15 @@ from functools import partial
 
 import pytest
 
-from bot.acting import Conflict
-from bot.acts import Code, Outcome, Risk
+from bot.acts import Outcome, Risk
 from bot.book import Role, Rule
 from bot.canaries import Canary, GateCheck, GateHook
+from bot.core.audit import Code
+from bot.core.errors import Conflict, Rejected
 from bot.following import Inspect, LiveAnswers
+from bot.forms import Principal, Reply, Request
 from bot.gatehouse import is_still_allowed
 from bot.gatekeeping import FlaggerGates
-from bot.model import Principal, Reply, Request
-from bot.ports import Rejected
 from tests.house import ACCOUNTS, ANA, BO, CY, ROLES, House
 from tests.runs import handle
 

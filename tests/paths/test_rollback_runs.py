@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.acting import OutcomeUnknown
-from bot.acts import Code
 from bot.book import Role, Rule
+from bot.core.audit import Code
+from bot.core.errors import OutcomeUnknown
 from bot.workloads import kinds
 from tests.cluster.revising import deploy, deployed, image_of, settled
 from tests.cluster.wedges import Died, Wedged

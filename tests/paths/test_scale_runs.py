@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.acting import OutcomeUnknown
-from bot.acts import Code
 from bot.book import Role, Rule
+from bot.core.audit import Code
+from bot.core.errors import OutcomeUnknown
 from bot.sites import ReplicaLimits
 from bot.workloads import kinds, marks
 from tests.cluster import manifests

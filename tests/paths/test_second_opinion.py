@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bot.acts import Code, Permission
 from bot.book import Policy, Role, Rule
 from bot.circumstances import Conditions, Impact
+from bot.core.access import Permission
+from bot.core.audit import Code
+from bot.forms import Request
 from bot.integrations.opa.settings import OpaSettings
-from bot.model import Request
 from bot.rights import Authorizer
 from bot.store import ledger
 from bot.tools.opa import OpaClient

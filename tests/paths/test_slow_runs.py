@@ -11,10 +11,10 @@ from functools import partial
 import pytest
 
 from bot import reports, runs
-from bot.acts import Code
 from bot.apart import MAX_RUNNING
-from bot.model import Reply
-from bot.ports import Rejected, Undelivered
+from bot.core.audit import Code
+from bot.core.errors import Rejected, Undelivered
+from bot.forms import Reply
 from bot.store import ran
 from tests.house import House, alert
 from tests.running import until

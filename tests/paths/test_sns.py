@@ -17,8 +17,8 @@ import pytest
 
 from bot import senders
 from bot.app import Bot
+from bot.core.alert import AlertBatch, Severity
 from bot.from_settings import build_rules
-from bot.model import AlertBatch, Severity
 from bot.settings import Settings
 from bot.sources.sns import SnsSource
 from bot.web import proofs

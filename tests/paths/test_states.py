@@ -10,9 +10,10 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
-from bot import plans
-from bot.acts import Code, Plan
-from bot.model import EventType, MessageKind
+from bot.acts import Plan, plan_bytes
+from bot.core.audit import Code
+from bot.core.message import MessageKind
+from bot.model import EventType
 from bot.states import RunState
 from bot.store import migrating, ran, standing
 from bot.store.engine import Store
@@ -361,7 +362,7 @@ def test_a_database_of_before_says_of_its_runs_what_can_be_told_of_them(store_ur
                     'INSERT INTO plan (handle, verb, words, "by", place, at, needs, state, body, digest, undoes, spot)'
                     " VALUES (:run, 'turn', 'turn prod/api 6', 'ana', 'slack', 0, 0, 'begun', :body, '', '', '')"
                 ),
-                {"run": run, "body": plans.plan_bytes("turn", "", Plan(target="prod/api", effect=(), blast_radius=""))},
+                {"run": run, "body": plan_bytes("turn", "", Plan(target="prod/api", effect=(), blast_radius=""))},
             )
             connection.execute(
                 text(

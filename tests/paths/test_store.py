@@ -10,8 +10,8 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
-from bot.acts import Code
-from bot.model import UNKNOWN_PRINCIPAL, Request
+from bot.core.audit import Code
+from bot.forms import UNKNOWN_PRINCIPAL, Request
 from bot.store import migrating
 from bot.store.engine import Store
 from bot.store.opening import is_newest

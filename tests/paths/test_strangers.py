@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from bot.core.errors import Rejected
 from bot.meters import Metrics
-from bot.ports import Rejected
 from bot.store import ledger
 from bot.store.engine import Store, Unavailable
 from bot.strangers import UnauthenticatedRequests

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.ports import RateLimit
+from bot.core.channel import RateLimit
 from tests.house import House, alert
 from tests.postgres import Postgres
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.channel import WebhookResponse
+from bot.core.errors import Rejected
 from bot.meters import OutboxSize
-from bot.ports import Rejected, WebhookResponse
 from bot.web import wire
 from bot.web.health import HealthEndpoint
 from tests.paths.edges import Ears, SlowEars, error_of, refusals, refuses, speak

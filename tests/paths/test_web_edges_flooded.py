@@ -17,8 +17,8 @@ from time import monotonic
 
 import pytest
 
+from bot.core.channel import WebhookResponse
 from bot.meters import OutboxSize
-from bot.ports import WebhookResponse
 from bot.web import wire
 from bot.web.wire import RateLimitedLog, most_open, raise_descriptors
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.ports import WebhookResponse
+from bot.core.channel import WebhookResponse
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
 from tests.paths.edge_house import TOKEN, EdgeHouse
 from tests.paths.edges import Ears, SlowEars

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.ports import WebhookResponse
+from bot.core.channel import WebhookResponse
 from tests.paths.edge_house import TOKEN, EdgeHouse
 from tests.paths.edges import Ears
 from tests.paths.proxies import NAMES, Proxy, why_not

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from alembic import command
 
-from bot.acts import Code
 from bot.book import Freeze, Role, Rule
 from bot.catalog import Service
 from bot.circumstances import Conditions
-from bot.model import Principal, Reply
-from bot.people import Account, AccountLink
+from bot.core.access import Account, AccountLink
+from bot.core.audit import Code
+from bot.forms import Principal, Reply
 from bot.rules import AlertRules
 from bot.store import drawn, ledger, links, migrating
 from bot.store.engine import Store

@@ -20,14 +20,16 @@ from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
 
 from bot.channels.console import Console
+from bot.core.alert import Alert, AlertBatch, Severity
+from bot.core.channel import Channel
+from bot.core.message import MessageKind, Subscription
+from bot.forms import Principal
 from bot.gatehouse import build_chatops
 from bot.gatekeeping import FlaggerGates
 from bot.intake import Intake
 from bot.integrations.console.settings import ConsoleSettings
 from bot.meters import Metrics, OutboxSize
-from bot.model import Alert, AlertBatch, EventType, MessageKind, Principal, Severity
-from bot.owing import Subscription
-from bot.ports import Channel
+from bot.model import Committed, EventType
 from bot.rules import AlertRules
 from bot.settings import Settings
 from bot.settings_people import PersonSettings
@@ -35,7 +37,6 @@ from bot.store import plan_tables, tables
 from bot.store.engine import Store
 from bot.store.reading import Reader
 from bot.store.seals import Sealer
-from bot.story import Committed
 from bot.strangers import UnauthenticatedRequests
 from bot.web.feed import FeedSignal
 from bot.web.flagger import GateClients

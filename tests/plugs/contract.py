@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.channels import load_channel
-from bot.model import Card, Event, EventType, Incident, MessageKind, Notification, Severity, Status
-from bot.ports import Channel, Rejected
+from bot.core.alert import Severity
+from bot.core.channel import Channel
+from bot.core.errors import Rejected
+from bot.core.message import Card, MessageKind, Notification
+from bot.model import Event, EventType, Incident, Status
 from tests.fakes.door import SmallDoor
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)

@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import Matcher, Tools
+from bot.acting import Tools
+from bot.core.silences import Matcher
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.tools.alertmanager import AlertmanagerClient
 from tests.e2e.monitoring import Alertmanager as RealAlertmanager

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.slack import Slack
+from bot.core.message import MessageKind
 from bot.integrations.slack.settings import SlackSettings
-from bot.model import MessageKind
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.plugs.contract import INCIDENT, Act, Bench, notice

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.model import Severity
-from bot.ports import Source
+from bot.core.alert import Severity
+from bot.core.source import Source
 from bot.sources.alertmanager import AlertmanagerSource
 from bot.sources.sns import SnsSource
 from tests.fakes.sns import TOPIC, alarm, letter

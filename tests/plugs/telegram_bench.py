@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
 from bot.channels.telegram_bot import TelegramApi
+from bot.core.errors import Rejected
+from bot.core.message import MessageKind
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import MessageKind
-from bot.ports import Rejected
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.plugs.contract import INCIDENT, Act, Bench, notice

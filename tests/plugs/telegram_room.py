@@ -12,9 +12,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
+from bot.core.alert import Severity
+from bot.core.channel import Gateway
+from bot.core.errors import Rejected
+from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.model import Card, Event, EventType, Incident, MessageKind, Notification, Severity, Status
-from bot.ports import Gateway, Rejected
+from bot.model import Event, EventType, Incident, Status
 from tests.fakes.telegram import TOKEN, FakeTelegram
 
 CHAT = -1001

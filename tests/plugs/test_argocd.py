@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import Conflict, OutcomeUnknown
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.ports import Rejected
 from bot.tools.argocd import ArgoCdClient
 from tests.fakes.argocd import FakeArgoCd
 

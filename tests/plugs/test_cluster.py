@@ -10,10 +10,9 @@ from threading import Thread
 
 import pytest
 
-from bot.acting import Conflict, OutcomeUnknown
 from bot.clusters import ObjectRef, PatchType, ResourceAccess, ResourceKind
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.ports import Rejected
 from bot.tools.cluster import KubernetesClient
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.running import free_port

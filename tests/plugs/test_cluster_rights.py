@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from bot.clusters import ClusterUser, ObjectRef, PatchType, ResourceAccess
+from bot.core.errors import Rejected
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.ports import Rejected
 from bot.tools.cluster import KubernetesClient
 from bot.workloads import kinds
 from tests.cluster.world import kubeconfig

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bot.channels.console import Console
+from bot.core.channel import Messenger
+from bot.core.errors import Undelivered
 from bot.integrations.console.settings import ConsoleSettings
-from bot.ports import Messenger, Undelivered
 
 
 def test_a_line_has_a_name_and_the_next_one_may_take_its_place() -> None:

@@ -15,8 +15,10 @@ import pytest
 
 from bot import channels
 from bot.channels import channel_names, load_channel
-from bot.model import CONSOLE, TIMELINE_EVENTS, EventType, MessageKind, Status
-from bot.ports import RateLimit, Rejected, Undelivered
+from bot.core.channel import RateLimit
+from bot.core.errors import Rejected, Undelivered
+from bot.core.message import MessageKind
+from bot.model import CONSOLE, TIMELINE_EVENTS, EventType, Status
 from bot.section import ChannelSection
 from bot.settings import channels_known
 from bot.settings_people import PersonSettings

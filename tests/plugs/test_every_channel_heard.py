@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.channels import channel_names
-from bot.ports import Rejected, WebhookResponse
+from bot.core.channel import WebhookResponse
+from bot.core.errors import Rejected
 from tests.fakes.door import ANA
 from tests.plugs.benches import BENCHES
 from tests.plugs.contract import Bench, first

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.model import AlertBatch
-from bot.ports import Rejected, Source
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
+from bot.core.source import Source
 from bot.section import plugs_in
 from bot.settings import SourcesSettings
 from bot.sources import find_sources

@@ -13,8 +13,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.acting import OutcomeUnknown
-from bot.ports import Rejected
+from bot.core.errors import OutcomeUnknown, Rejected
 from bot.tools.http import HttpApi
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.access import policy_input
-from bot.acts import Permission
 from bot.book import Policy
 from bot.circumstances import Context
+from bot.core.access import Permission
+from bot.forms import Principal
 from bot.integrations.opa.settings import OpaSettings
-from bot.model import Principal
 from bot.tools.opa import OpaClient
 from tests.fakes.opa import UNDEFINED, FakeOpa
 from tests.running import free_port

@@ -16,8 +16,10 @@ import pdpyras
 import pytest
 
 from bot.channels.pagerduty import PagerDuty
-from bot.model import Card, EventType, Notification, Severity
-from bot.ports import Undelivered
+from bot.core.alert import Severity
+from bot.core.errors import Undelivered
+from bot.core.message import Card, Notification
+from bot.model import EventType
 from tests.fakes.calls import Answer, Call
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
 from tests.plugs.contract import LINK, TEXTS, incident, page

@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
-from bot.model import EventType, Principal, Reply
-from bot.ports import Rejected
+from bot.core.errors import Rejected
+from bot.forms import Principal, Reply
+from bot.model import EventType
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.pagerduty import API_TOKEN, FakePagerDuty
 from tests.plugs.contract import INCIDENT, page

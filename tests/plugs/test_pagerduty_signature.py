@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.pagerduty import PagerDuty
+from bot.core.errors import Rejected
 from bot.model import EventType
-from bot.ports import Rejected
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.pagerduty import WEBHOOK_SECRET, FakePagerDuty
 from tests.plugs.contract import INCIDENT, page

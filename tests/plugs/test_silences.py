@@ -11,8 +11,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from bot.acting import MatchedAlert, Matcher, OutcomeUnknown
-from bot.ports import Rejected
+from bot.core.errors import OutcomeUnknown, Rejected
+from bot.core.silences import MatchedAlert, Matcher
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.plugs.silencing_world import WORLDS, World, equal, silences, world_of
 from tests.running import free_port

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import grammar, silencing
-from bot.acting import Conflict, Matcher, OutcomeUnknown, Tools
+from bot.acting import Tools
 from bot.acts import Outcome, Plan, Result, Risk
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.core.silences import Matcher
 from bot.kinds import NoArguments
-from bot.ports import Rejected
 from commands.silence import SilenceArgs
 from commands.silence import action as silence
 from commands.silences import action as silences

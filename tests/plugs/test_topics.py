@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.tools import cloud
 from bot.tools.certificates import CertificateCache
 from bot.tools.topics import SnsVerification

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from bot import hours
 from bot.access import decide, policy_input
-from bot.acts import Permission
 from bot.book import ALWAYS_ALLOWED, BUILT_IN, Freeze, Policy, Role, Rule
 from bot.circumstances import Conditions, Context, Impact
-from bot.model import Principal, Severity
+from bot.core.access import Permission
+from bot.core.alert import Severity
+from bot.forms import Principal
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)  # A Monday.
 ANA, BO, CY = (Principal(id=one, name=one.title(), roles=frozenset({"ops"})) for one in ("ana", "bo", "cy"))

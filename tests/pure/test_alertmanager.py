@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from bot.model import AlertBatch
-from bot.ports import Rejected
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
 from bot.sources import find_sources
 from bot.sources.alertmanager import AlertmanagerSource, read_exactly, read_ordinary
 from bot.sources.payload import MOST_PARTS, digest_of_pairs

@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.model import AlertBatch
-from bot.ports import Rejected
+from bot.core.alert import AlertBatch
+from bot.core.errors import Rejected
 from bot.sources.alertmanager import read_exactly, read_ordinary
 from tests.pure.alerts_of import NOW, alert, body, encoded, payload
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from bot.model import AlertBatch
+from bot.core.alert import AlertBatch
 from bot.sources.alertmanager import AlertmanagerSource
 from tests.pure.alerts_of import NOW, alert, body
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import audit
-from bot.acts import AuditEntry, Code
-from bot.audit import MOST_MORE, MOST_TEXT, Json, canonical_json, rfc3339, uuid7
+from bot.audit import MOST_MORE, MOST_TEXT
+from bot.core.audit import AuditEntry, Code
+from bot.lib.encoding import Json, canonical_json, rfc3339, uuid7
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 KEYS = {

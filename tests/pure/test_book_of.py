@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bot.access import decide
-from bot.acts import Decision, Permission
 from bot.circumstances import Context, Impact
+from bot.core.access import Decision, Permission
+from bot.core.alert import Severity
+from bot.forms import Principal
 from bot.from_settings import build_policy
-from bot.model import Principal, Severity
 from bot.settings import Settings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)  # A Monday.

@@ -7,7 +7,8 @@ import dataclasses
 from msgspec.structs import replace
 
 from bot import cards, incidents
-from bot.model import Severity, Status
+from bot.core.alert import Severity
+from bot.model import Status
 from bot.states import RunState, RunStatus
 from bot.wishes import AlertsChanged, LeadAlert
 from tests.house import NOON

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bot.core.alert import Alert, AlertBatch, EpisodeState
 from bot.episodes import AlertEffect, classify
 from bot.folding import Correlator
-from bot.model import Alert, AlertBatch, EpisodeState, Incident, Status
+from bot.model import Incident, Status
 from bot.rules import AlertRules
 from tests.house import NOON, SEVERITIES, alert
 

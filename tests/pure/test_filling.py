@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import commands
 from bot import filling, grammar, kinds, words
-from bot.acting import Action, Matcher
-from bot.forms import Form, FormField
+from bot.acting import Action
+from bot.core.alert import Severity
+from bot.core.silences import Matcher
+from bot.forms import Form, FormField, Reply, Request, split_verb
 from bot.kinds import Duration, FreeText, Handle, IncidentNumber, Integer, Keyword, Matchers, Name, OneOf, Person
-from bot.model import Reply, Request, Severity
-from bot.ports import Command, CommandContext
-from bot.sentence import KnownNames
+from bot.ports import Command, CommandContext, KnownNames
 
 KNOWN: KnownNames = {"service": ["prod/api", "staging/api", "web"], "person": {"U1": "ana", "ana": "ana"}}
 SAID: dict[str, Any] = {**commands.find(), **commands.actions()}
@@ -168,7 +168,7 @@ def test_what_is_taken_is_read_as_the_same_values_by_the_grammar_and_the_rest_na
         assert filled.errors.keys() <= {blank.name for blank in blanks}
         assert all(why.endswith("Nothing was done.") for why in filled.errors.values())
         return
-    spoken, rest = words.split_verb(words.storable(filled.text))
+    spoken, rest = split_verb(words.storable(filled.text))
     assert spoken == verb
     read = grammar.parse(said.args, rest, here, said.usage, known=KNOWN)
     assert read == _taken(said, values, here)

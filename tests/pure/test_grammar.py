@@ -9,11 +9,12 @@ from typing import Annotated
 import pytest
 
 from bot import grammar
-from bot.acting import Matcher
-from bot.kinds import Duration, FreeText, Handle, IncidentNumber, Integer, Keyword, Matchers, Name, OneOf, Person, spell
-from bot.model import Severity
-from bot.ports import Rejected
-from bot.sentence import KnownNames
+from bot.core.alert import Severity
+from bot.core.errors import Rejected
+from bot.core.silences import Matcher
+from bot.kinds import Duration, FreeText, Handle, IncidentNumber, Integer, Keyword, Matchers, Name, OneOf, Person
+from bot.ports import KnownNames
+from bot.words import spell
 
 WEEK = timedelta(days=7)
 KNOWN = {"service": ["prod/api", "staging/api", "prod/web", "db"], "person": {"U1": "ana", "ana": "ana", "bo": "bo"}}

@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from bot import incidents
+from bot.core.alert import Severity
+from bot.core.errors import Rejected
 from bot.marking import micros_of
-from bot.model import EventType, Incident, Severity, Status
-from bot.ports import Rejected
+from bot.model import EventType, Incident, Status
 from bot.wishes import (
     Acknowledge,
     AddNote,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.web import inflate as module
 from bot.web.inflate import SenderLeft, inflate
 

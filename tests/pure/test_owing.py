@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from bot import incidents
-from bot.model import EventType, Incident, IncidentChange, MessageKind, Severity, Status
-from bot.owing import Subscription, card_rank, messages_for
+from bot.core.alert import Severity
+from bot.core.message import MessageKind, Subscription
+from bot.model import EventType, Incident, IncidentChange, Status
+from bot.owing import card_rank, messages_for
 from bot.wishes import (
     Acknowledge,
     AddNote,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from bot.core.alert import Severity
 from bot.faults import InvalidSettings, SettingsFault
-from bot.model import Severity
 from bot.settings import Settings, load_settings, read_settings
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from bot.applications import ArgoCd
 from bot.clusters import Cluster, ClusterUser, ObjectRef
-from bot.model import Principal
-from bot.ports import Rejected
+from bot.core.errors import Rejected
+from bot.forms import Principal
 from bot.releases import Helm
 from bot.settings import Settings
 from bot.sites import ConnectionLimits, Headroom, ReplicaLimits, ServiceTarget

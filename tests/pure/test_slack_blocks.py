@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.channels.slack_blocks import blocks, escape, summary, text_only
 from bot.channels.slack_words import command_text, plain_text_of
-from bot.model import Card
+from bot.core.message import Card
 from tests.fakes.slack_rules import breaches, pings
 
 #: What alert texts have tried, or could try, in a chat.

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.model import Alert, AlertBatch, Severity, Status
+from bot.core.alert import Alert, AlertBatch, Severity
+from bot.model import Status
 from bot.sources.sns import STRANGERS, SnsSource
 from tests.fakes.sns import ACCOUNT, REGION, STRANGER, TOPIC, alarm, unsigned
 from tests.house import NOON

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.sources.sns_letter import AHEAD, OLDEST, check_message, parse_message
 from tests.fakes.sns import CERTIFICATE, STRANGER, TOPIC, unsigned
 from tests.house import NOON

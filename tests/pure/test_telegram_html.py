@@ -17,7 +17,9 @@ from bot.channels.telegram_html import (
     render_line,
     utf16_length,
 )
-from bot.model import Card, Severity, Status
+from bot.core.alert import Severity
+from bot.core.message import Card
+from bot.model import Status
 from tests.fakes.telegram_html import Unparsable, read_html
 
 NASTY = [

@@ -10,8 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot import grammar, words
+from bot.core.errors import Rejected
+from bot.forms import split_verb
 from bot.kinds import IncidentNumber
-from bot.ports import Rejected
+from bot.sentence import unknown_verb
 from commands.note import NoteArgs as Noted
 
 USAGE = "ack <incident>"
@@ -42,7 +44,7 @@ def target_and_text(rest: str, here: int | None, usage: str) -> tuple[int, str]:
     ],
 )
 def test_words_are_a_verb_and_a_rest(said: str, verb: str, rest: str) -> None:
-    assert words.split_verb(said) == (verb, rest)
+    assert split_verb(said) == (verb, rest)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,6 @@ def test_what_was_made_plain_once_is_plain(said: str) -> None:
 
 
 def test_a_near_miss_names_the_nearest_command() -> None:
-    assert words.unknown_verb("resovle", ["ack", "resolve"]).message.startswith(
+    assert unknown_verb("resovle", ["ack", "resolve"]).message.startswith(
         "No command 'resovle'. Did you mean `resolve`?"
     )

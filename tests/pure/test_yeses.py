@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.acts import Decision, Plan
-from bot.people import AccountHolder, RecordedIdentity
-from bot.plans import PlanState, Proposal
+from bot.acts import Plan, PlanState, Proposal
+from bot.core.access import Decision, RecordedIdentity
+from bot.people import AccountHolder
 from bot.yeses import ApproverState, LapseCause, lapse_of, review
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

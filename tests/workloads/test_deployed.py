@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import deployed
 from tests.fakes.argocd import SOURCE, entry
 

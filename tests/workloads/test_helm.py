@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import helm
 from bot.workloads.helm import HelmHook, Release
 from tests.cluster.releases import packed, release

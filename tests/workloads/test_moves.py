@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.clusters import ObjectRef
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds
 from bot.workloads.autoscalers import Autoscaler, hpa, scaled_object
 from bot.workloads.moves import ScaleChange, ScaleRequest, change_of, reverse, target_values

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.clusters import ClusterUser, ResourceAccess
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import kinds, place
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world

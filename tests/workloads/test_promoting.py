@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from bot.workloads import promoting
 from bot.workloads.promoting import RolloutContext, RolloutWrite
 from bot.workloads.rollouts import read

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from bot.core.alert import Severity
 from bot.fields import Address, Secret
-from bot.model import Severity
 from bot.section import PlugSection
 
 _MIB = 1024 * 1024

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from bot.core.alert import Severity
 from bot.fields import Address, Secret
-from bot.model import Severity
 from bot.section import ChannelSection
 
 

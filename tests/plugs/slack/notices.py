@@ -10,9 +10,11 @@ from pydantic import SecretStr
 
 from bot.cards import incident_card as draw
 from bot.channels.slack import Slack
+from bot.core.alert import Severity
+from bot.core.channel import WebhookResponse
+from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.slack.settings import SlackSettings
-from bot.model import Card, Event, EventType, Incident, MessageKind, Notification, Severity, Status
-from bot.ports import WebhookResponse
+from bot.model import Event, EventType, Incident, Status
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 

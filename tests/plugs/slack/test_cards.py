@@ -12,8 +12,8 @@ from msgspec import structs
 from bot.cards import incident_card as draw
 from bot.channels.slack import Slack
 from bot.channels.slack_post import SlackApiError
+from bot.core.errors import Undelivered
 from bot.model import Status
-from bot.ports import Undelivered
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_values import room

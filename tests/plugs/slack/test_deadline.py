@@ -13,7 +13,7 @@ import pytest
 
 from bot.channels.slack_deadline import CallDeadline
 from bot.channels.slack_web import SlackWebApi, respond_to_url
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
 from tests.running import until
 
 pytestmark = pytest.mark.waits

@@ -12,8 +12,10 @@ import pytest
 import commands
 from bot.acting import Action
 from bot.channels.slack import Slack
-from bot.model import Card, Reply
-from bot.ports import Command, Rejected
+from bot.core.errors import Rejected
+from bot.core.message import Card
+from bot.forms import Reply
+from bot.ports import Command
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.channels.slack import Slack
-from bot.model import UNKNOWN_PRINCIPAL, Reply
+from bot.forms import UNKNOWN_PRINCIPAL, Reply
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from bot.channels.slack import Slack
-from bot.model import UNKNOWN_PRINCIPAL, Card, Reply
-from bot.ports import Rejected
+from bot.core.errors import Rejected
+from bot.core.message import Card
+from bot.forms import UNKNOWN_PRINCIPAL, Reply
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_values import member

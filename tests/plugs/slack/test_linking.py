@@ -12,7 +12,7 @@ from bot.channels.slack import Slack
 from bot.channels.slack_groups import SlackUserGroups
 from bot.channels.slack_standing import Membership
 from bot.channels.slack_web import SlackWebApi
-from bot.model import UNKNOWN_PRINCIPAL
+from bot.forms import UNKNOWN_PRINCIPAL
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_values import member, room

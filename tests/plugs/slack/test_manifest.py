@@ -22,7 +22,7 @@ from bot import channels
 from bot.channels.slack import Slack
 from bot.channels.slack_post import SlackApiError
 from bot.channels.slack_web import SlackWebApi
-from bot.verbs import Registry
+from bot.core.registry import Registry
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_rules import knows

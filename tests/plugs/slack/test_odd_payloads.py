@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from bot.channels.slack import Slack
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
 

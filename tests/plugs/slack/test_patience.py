@@ -12,7 +12,7 @@ import pytest
 import commands
 from bot.acting import Action
 from bot.channels.slack import Slack
-from bot.model import Reply
+from bot.forms import Reply
 from bot.ports import Command
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.slack import FakeSlack

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from bot.channels.slack import Slack
-from bot.model import Card, Reply
+from bot.core.message import Card
+from bot.forms import Reply
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.plugs.slack.notices import hear

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.slack import Slack
-from bot.ports import Rejected
+from bot.core.errors import Rejected
 from tests.fakes.door import SmallDoor
 from tests.fakes.slack import FakeSlack
 from tests.plugs.slack.notices import hear, section

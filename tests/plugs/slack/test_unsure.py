@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.channels.slack import Slack
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
 from tests.fakes.slack import FakeSlack
 from tests.plugs.slack.notices import CARD, card, line, post, section
 

@@ -10,8 +10,10 @@ import pytest
 
 from bot.channels.telegram import Telegram
 from bot.channels.telegram_bot import TelegramApi
-from bot.model import MessageKind, Severity
-from bot.ports import RateLimit, Undelivered
+from bot.core.alert import Severity
+from bot.core.channel import RateLimit
+from bot.core.errors import Undelivered
+from bot.core.message import MessageKind
 from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.plugs.telegram_room import BUTTONS, CHAT, hears, listening, notice, sent, settings

@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
-from bot.model import Reply
-from bot.ports import Rejected
+from bot.core.errors import Rejected
+from bot.forms import Reply
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import CHAT, SIGNED, sent, settings

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.channels.telegram import Telegram
-from bot.model import Card, Reply
+from bot.core.message import Card
+from bot.forms import Reply
 from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import sent

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.channels.telegram import Telegram
-from bot.model import UNKNOWN_PRINCIPAL
+from bot.forms import UNKNOWN_PRINCIPAL
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import CHAT, sent

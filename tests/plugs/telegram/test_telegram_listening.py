@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.channels.telegram import Telegram
-from bot.ports import Undelivered
+from bot.core.errors import Undelivered
 from tests.fakes.door import SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import SECRET, listening, notice, settings

@@ -9,7 +9,7 @@ import pytest
 import commands
 from bot.channels.telegram import Telegram
 from bot.channels.telegram_menu import menu
-from bot.verbs import Registry
+from bot.core.registry import Registry
 from tests.fakes.door import ACK, Said, SmallDoor
 from tests.fakes.telegram import FakeTelegram
 from tests.plugs.telegram_room import listening, sent

@@ -1,0 +1,1 @@
+"""The nouns and protocols that every package speaks of."""

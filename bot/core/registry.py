@@ -1,0 +1,40 @@
+"""All verbs that can be typed, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.acting import Action
+from bot.acts import Risk
+from bot.core.errors import Rejected
+from bot.ports import Command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """All that can be said, by verb."""
+
+    commands: Mapping[str, Command[Any]]
+    actions: dict[str, Action[Any]]
+
+    @property
+    def all(self) -> Mapping[str, Command[Any] | Action[Any]]:
+        return dict(sorted((*self.commands.items(), *self.actions.items())))
+
+    @property
+    def risks(self) -> Mapping[str, Risk]:
+        return {verb: one.risk for verb, one in self.actions.items()}
+
+    def action(self, verb: str) -> Action[Any]:
+        """That of a plan or run on record, which an older version may have made.
+
+        Raises:
+            Rejected: this version has none of that name.
+        """
+        found = self.actions.get(verb)
+        if found is None:
+            message = f"The bot no longer has the command {verb[:40]!r}. Nothing was done. Do it by hand."
+            raise Rejected(message, code="no_such_action", status=409)
+        return found

@@ -1,0 +1,1 @@
+"""What knows nothing of incidents: text, time, crypto, logs, metrics."""
