@@ -33,7 +33,7 @@ test-slow: $(VENV)/.tested ## the tests that take minutes; those that wait, on a
 	@.ci/apt slow
 	$(BIN)/python -m pytest -n 2 -m slow
 	.ci/busy $(BIN)/python -m pytest -n 2 --dist loadgroup -m "(waits or crash) and not slow"
-	.ci/late $(BIN)/python -m pytest -n 2 --dist loadgroup tests/plugs
+	.ci/late $(BIN)/python -m pytest -n 2 --dist loadgroup tests/integrations
 
 e2e: $(VENV)/.tested ## only the tests with a real Alertmanager, Prometheus and Chromium
 	@.ci/apt

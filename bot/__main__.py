@@ -17,13 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from bot import interpreter, logs, terminal
+from bot.app import interpreter
+from bot.config.faults import InvalidSettings, SettingsFault
+from bot.config.settings import Settings, read_settings
 from bot.core.errors import Rejected
-from bot.faults import InvalidSettings, SettingsFault
-from bot.forms import Reply
-from bot.redact import redact
-from bot.section import PlugSection
-from bot.settings import Settings, read_settings
+from bot.core.request import Reply
+from bot.lib import logs, terminal
+from bot.lib.redact import redact
+from bot.lib.section import PlugSection
 
 _REFUSED = 1
 _BAD_SETTINGS = 78
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(command=_schema, parser=schema)
     says = "Look at the audit log: is it as it was written, and what is in it."
     audit = commands.add_parser("audit", help=says, description=says)
-    audit.fill = lambda: importlib.import_module("bot.audit_cli").add_to(audit, where)
+    audit.fill = lambda: importlib.import_module("bot.app.cli.audit").add_to(audit, where)
     return parser
 
 
@@ -110,7 +111,7 @@ def _check(given: argparse.Namespace) -> int:
     settings, warnings = read_settings(given.config, os.environ)
     _print_warnings(warnings)
     if given.cluster is not None:
-        report = importlib.import_module("bot.cluster_cli").check(settings, given.cluster)
+        report = importlib.import_module("bot.app.cli.cluster_check").check(settings, given.cluster)
         terminal.out(report.text)
         return 0 if report.whole else _REFUSED
     terminal.out(f"{given.config} has no fault. `vakhta run` would start:")
@@ -152,7 +153,7 @@ def written_schema() -> str:
 
 def _app() -> ModuleType:
     """Everything heavy, loaded only by the commands that need it."""
-    return importlib.import_module("bot.app")
+    return importlib.import_module("bot.app.bot")
 
 
 def _print_warnings(warnings: Sequence[SettingsFault]) -> None:

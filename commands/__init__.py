@@ -7,8 +7,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from bot.acting import Action
-from bot.ports import Command
+from bot.core.action import Action
+from bot.core.command import Command
 
 
 def find() -> dict[str, Command[Any]]:

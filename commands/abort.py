@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
-from bot.forms import Principal
-from bot.kinds import Name
-from bot.workloads import flagger, kinds, promotion
-from bot.workloads.rollout_acts import observation_of
-from bot.workloads.rollout_verbs import ABORT
-from bot.workloads.ways import StrategyRequest
+from bot.chatops.arguments import Name
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads.argo_rollouts.verbs import ABORT
+from bot.workloads.argo_rollouts.write import observation_of
+from bot.workloads.objects import kinds
+from bot.workloads.objects.strategy import StrategyRequest
+from bot.workloads.progressive import choose, flagger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +42,17 @@ class AbortAction:
         return args.service
 
     def plan(self, args: AbortArgs, tools: Tools) -> Plan:
-        case = promotion.request_of(tools, args.service, "")
+        case = choose.request_of(tools, args.service, "")
         return flagger.ROLLBACK.plan(case) if _flagged(case) else ABORT.plan(observation_of(case.site, case.workload))
 
     def run(self, args: AbortArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        case = promotion.request_of(tools, args.service, "")
+        case = choose.request_of(tools, args.service, "")
         if _flagged(case):
             return flagger.ROLLBACK.run(case, plan, run)
         return ABORT.run(observation_of(case.site, case.workload), plan, run, tools)
 
     def probe(self, args: AbortArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
-        case = promotion.request_of(tools, args.service, "")
+        case = choose.request_of(tools, args.service, "")
         if _flagged(case):
             return flagger.ROLLBACK.probe(case, plan, run)
         return ABORT.probe(observation_of(case.site, case.workload), plan, run, tools)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.forms import Reply, Request
-from bot.kinds import IncidentNumber
-from bot.model import Status
-from bot.ports import CommandContext
+from bot.chatops.arguments import IncidentNumber
+from bot.core.command import CommandContext
+from bot.core.incident import Status
+from bot.core.request import Reply, Request
 
 
 @dataclass(frozen=True, kw_only=True)

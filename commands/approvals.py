@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.forms import Reply, Request
-from bot.kinds import NoArguments
-from bot.ports import CommandContext
+from bot.chatops.arguments import NoArguments
+from bot.core.command import CommandContext
+from bot.core.request import Reply, Request
 
 
 @dataclass(frozen=True)

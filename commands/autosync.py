@@ -9,12 +9,12 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
+from bot.chatops.arguments import Duration, Keyword, Name, OneOf
+from bot.core.action import Tools
 from bot.core.errors import Rejected
-from bot.forms import Principal
-from bot.kinds import Duration, Keyword, Name, OneOf
-from bot.workloads import autosync
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads.gitops import autosync
 
 
 @dataclass(frozen=True, kw_only=True)

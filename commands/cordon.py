@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
-from bot.forms import Principal
-from bot.kinds import Name
-from bot.workloads import cordoning
+from bot.chatops.arguments import Name
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads import cordon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +36,13 @@ class CordonAction:
         return args.node
 
     def plan(self, args: CordonArgs, tools: Tools) -> Plan:
-        return cordoning.plan(cordoning.site_of(tools, args.node), closed=True)
+        return cordon.plan(cordon.site_of(tools, args.node), closed=True)
 
     def run(self, args: CordonArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return cordoning.run(cordoning.site_of(tools, args.node), plan, run, closed=True)
+        return cordon.run(cordon.site_of(tools, args.node), plan, run, closed=True)
 
     def probe(self, args: CordonArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return cordoning.probe(cordoning.site_of(tools, args.node), plan, run)
+        return cordon.probe(cordon.site_of(tools, args.node), plan, run)
 
 
 action = CordonAction()

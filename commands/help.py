@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from bot.chatops.arguments import Name
+from bot.core.command import CommandContext
 from bot.core.errors import Rejected
-from bot.forms import Reply, Request
-from bot.kinds import Name
-from bot.ports import CommandContext
+from bot.core.request import Reply, Request
 
 
 @dataclass(frozen=True, kw_only=True)

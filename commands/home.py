@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bot import states
+from bot.chatops.arguments import NoArguments
+from bot.core import run_state
 from bot.core.alert import Severity
+from bot.core.command import CommandContext, Overview, WaitingPlan
+from bot.core.incident import Incident, Status
 from bot.core.message import Card
-from bot.forms import Reply, Request
-from bot.kinds import NoArguments
-from bot.model import Incident, Status
-from bot.ports import CommandContext, Overview, WaitingPlan
+from bot.core.request import Reply, Request
 
 #: Shown, each with its buttons: two of a plan that waits for a yes, one of an incident. A chat draws 24.
 _INCIDENTS, _TO_APPROVE, _ASKED = 10, 4, 3
@@ -57,7 +57,7 @@ def _runs(mine: Overview) -> Iterator[str]:
     if mine.runs:
         yield f"Runs of yours that go on or need somebody: {len(mine.runs)}"
     shown = sorted(mine.runs, key=lambda one: not one.needs_attention)[:_RUNS]
-    yield from map(states.describe_run, shown)
+    yield from map(run_state.describe_run, shown)
     if len(mine.runs) > _RUNS:
         yield f"... and {len(mine.runs) - _RUNS} more; `runs` lists them."
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.forms import Reply, Request
-from bot.kinds import NoArguments
-from bot.model import Incident, Status
-from bot.ports import CommandContext
+from bot.chatops.arguments import NoArguments
+from bot.core.command import CommandContext
+from bot.core.incident import Incident, Status
+from bot.core.request import Reply, Request
 
 _SHOWN = 20
 

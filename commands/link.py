@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.forms import Reply, Request
-from bot.kinds import FreeText
-from bot.ports import CommandContext
-from bot.sentence import ArgumentSlot, Tokens
+from bot.chatops.arguments import FreeText
+from bot.chatops.tokens import ArgumentSlot, Tokens
+from bot.core.command import CommandContext
+from bot.core.request import Reply, Request
 
 _LONGEST = 200
 

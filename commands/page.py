@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from bot.forms import Reply, Request
-from bot.kinds import FreeText, IncidentNumber, Name
-from bot.ports import CommandContext
-from bot.sentence import ArgumentSlot, Tokens, shorten
+from bot.chatops.arguments import FreeText, IncidentNumber, Name
+from bot.chatops.tokens import ArgumentSlot, Tokens, shorten
+from bot.core.command import CommandContext
+from bot.core.request import Reply, Request
 
 _LONGEST = 500
 

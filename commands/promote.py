@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
-from bot.forms import Principal
-from bot.kinds import Name
-from bot.sentence import ArgumentSlot, Tokens, shorten
-from bot.workloads import promotion, ways
+from bot.chatops.arguments import Name
+from bot.chatops.tokens import ArgumentSlot, Tokens, shorten
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads.objects import strategy
+from bot.workloads.progressive import choose
 
 _PERCENT = re.compile(r"(0|[1-9][0-9]?|100)%")
 
@@ -23,11 +24,11 @@ class PromoteTarget:
     """How far: `full`, or a weight such as `25%`, which never is a number alone."""
 
     def usage(self, field: str) -> str:
-        return f"{promotion.ALL}|weight%"
+        return f"{choose.ALL}|weight%"
 
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> str:
         word = tokens.next_word()
-        if word == promotion.ALL or _PERCENT.fullmatch(word):
+        if word == choose.ALL or _PERCENT.fullmatch(word):
             return word
         raise slot.refusal(f"{shorten(word)} is neither `full` nor a weight such as 25%, 0% to 100%.")
 
@@ -64,16 +65,16 @@ class PromoteAction:
         return args.service
 
     def plan(self, args: PromoteArgs, tools: Tools) -> Plan:
-        case = promotion.request_of(tools, args.service, args.far)
-        return promotion.strategy_of(case).plan(case)
+        case = choose.request_of(tools, args.service, args.far)
+        return choose.strategy_of(case).plan(case)
 
     def run(self, args: PromoteArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        case = promotion.request_of(tools, args.service, args.far)
-        return ways.strategy_of_plan(promotion.STRATEGIES, plan).run(case, plan, run)
+        case = choose.request_of(tools, args.service, args.far)
+        return strategy.strategy_of_plan(choose.STRATEGIES, plan).run(case, plan, run)
 
     def probe(self, args: PromoteArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
-        case = promotion.request_of(tools, args.service, args.far)
-        return ways.strategy_of_plan(promotion.STRATEGIES, plan).probe(case, plan, run)
+        case = choose.request_of(tools, args.service, args.far)
+        return strategy.strategy_of_plan(choose.STRATEGIES, plan).probe(case, plan, run)
 
 
 action = PromoteAction()

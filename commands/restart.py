@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
-from bot.forms import Principal
-from bot.kinds import Name
-from bot.workloads import place, restarting
+from bot.chatops.arguments import Name
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads import restart
+from bot.workloads.objects import target as place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +40,15 @@ class RestartAction:
 
     def plan(self, args: RestartArgs, tools: Tools) -> Plan:
         target = place.target_of(tools, args.service)
-        return restarting.plan(target, place.workload_of(target))
+        return restart.plan(target, place.workload_of(target))
 
     def run(self, args: RestartArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         target = place.target_of(tools, args.service)
-        return restarting.run(target, place.workload_of(target), plan, run, tools)
+        return restart.run(target, place.workload_of(target), plan, run, tools)
 
     def probe(self, args: RestartArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
         target = place.target_of(tools, args.service)
-        return restarting.probe(target, place.workload_of(target), plan, run, tools)
+        return restart.probe(target, place.workload_of(target), plan, run, tools)
 
 
 action = RestartAction()

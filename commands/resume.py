@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
-from bot.forms import Principal
-from bot.kinds import Name
-from bot.workloads.rollout_acts import observe
-from bot.workloads.rollout_verbs import RESUME
+from bot.chatops.arguments import Name
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads.argo_rollouts.verbs import RESUME
+from bot.workloads.argo_rollouts.write import observe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.forms import Reply, Request
-from bot.kinds import FreeText, Keyword, Person
-from bot.ports import CommandContext
+from bot.chatops.arguments import FreeText, Keyword, Person
+from bot.core.command import CommandContext
+from bot.core.request import Reply, Request
 
 
 @dataclass(frozen=True, kw_only=True)

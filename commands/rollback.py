@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
+from bot.chatops.arguments import Keyword, Name, OneOf
+from bot.core.action import Tools
 from bot.core.errors import Conflict
-from bot.forms import Principal
-from bot.kinds import Keyword, Name, OneOf
-from bot.workloads import going_back, place
-from bot.workloads.ways import STRATEGY, StrategyRequest, strategy_of_plan
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads.objects import target as place
+from bot.workloads.objects.strategy import STRATEGY, StrategyRequest, strategy_of_plan
+from bot.workloads.rollback import choose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +50,12 @@ class RollbackAction:
     def plan(self, args: RollbackArgs, tools: Tools) -> Plan:
         case = _case(args, tools)
         place.check_not_deleting(case.site, case.workload)
-        way = going_back.strategy_for(case)
-        going_back.check_options(case, way)
+        way = choose.strategy_for(case)
+        choose.check_options(case, way)
         plan = way.plan(case)
         return replace(
             plan,
-            effect=(going_back.why(case), *plan.effect),
+            effect=(choose.why(case), *plan.effect),
             preconditions={**plan.preconditions, STRATEGY: way.name},
             hidden=(*plan.hidden, STRATEGY),
         )
@@ -62,13 +63,13 @@ class RollbackAction:
     def run(self, args: RollbackArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         case = _case(args, tools)
         place.check_not_deleting(case.site, case.workload)
-        way = strategy_of_plan(going_back.STRATEGIES, plan)
-        if going_back.strategy_for(case) is not way:
+        way = strategy_of_plan(choose.STRATEGIES, plan)
+        if choose.strategy_for(case) is not way:
             raise Conflict(f"{case.site.workload} is kept by {case.owner} now. Nothing was done.")
         return way.run(case, plan, run)
 
     def probe(self, args: RollbackArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return strategy_of_plan(going_back.STRATEGIES, plan).probe(_case(args, tools), plan, run)
+        return strategy_of_plan(choose.STRATEGIES, plan).probe(_case(args, tools), plan, run)
 
 
 def _case(args: RollbackArgs, tools: Tools) -> StrategyRequest:

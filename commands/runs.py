@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot import states
-from bot.forms import Reply, Request
-from bot.kinds import NoArguments
-from bot.ports import CommandContext
+from bot.chatops.arguments import NoArguments
+from bot.core import run_state
+from bot.core.command import CommandContext
+from bot.core.request import Reply, Request
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class RunsCommand:
         found = context.runs.list_recent()
         if not found:
             return Reply(text="Nothing has run yet.")
-        head = states.count_needing_attention(found)
-        return Reply(text="\n".join([*([head] if head else []), *map(states.describe_run, found)]))
+        head = run_state.count_needing_attention(found)
+        return Reply(text="\n".join([*([head] if head else []), *map(run_state.describe_run, found)]))
 
 
 command = RunsCommand()

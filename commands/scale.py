@@ -8,12 +8,12 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Risk
-from bot.forms import Principal
-from bot.kinds import Duration, Integer, Keyword, Name
-from bot.workloads import scaling
-from bot.workloads.moves import ScaleRequest
+from bot.chatops.arguments import Duration, Integer, Keyword, Name
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Risk
+from bot.core.request import Principal
+from bot.workloads.scale import scale
+from bot.workloads.scale.change import ScaleRequest
 
 _MOST = 10_000
 
@@ -55,13 +55,13 @@ class ScaleAction:
         return args.service
 
     def plan(self, args: ScaleArgs, tools: Tools) -> Plan:
-        return scaling.plan(args.wish, args.held or timedelta(0), tools)
+        return scale.plan(args.wish, args.held or timedelta(0), tools)
 
     def run(self, args: ScaleArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        return scaling.run(args.wish, plan, run, tools)
+        return scale.run(args.wish, plan, run, tools)
 
     def probe(self, args: ScaleArgs, plan: Plan, run: str, tools: Tools) -> Outcome:
-        return scaling.probe(args.wish, plan, run, tools)
+        return scale.probe(args.wish, plan, run, tools)
 
 
 action = ScaleAction()

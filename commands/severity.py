@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from bot.chatops.arguments import IncidentNumber, OneOf
 from bot.core.alert import Severity
-from bot.forms import Reply, Request
-from bot.kinds import IncidentNumber, OneOf
-from bot.ports import CommandContext
+from bot.core.command import CommandContext
+from bot.core.request import Reply, Request
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from bot.forms import Reply, Request
-from bot.kinds import IncidentNumber
-from bot.model import Incident, Status
-from bot.ports import CommandContext
+from bot.chatops.arguments import IncidentNumber
+from bot.core.command import CommandContext
+from bot.core.incident import Incident, Status
+from bot.core.request import Reply, Request
 
 _ALERTS, _NOTES = 5, 5
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from bot import silencing
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Result, Risk
+from bot.alerts import silences
+from bot.chatops.arguments import NoArguments
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Result, Risk
+from bot.core.request import Principal
 from bot.core.silences import ActiveSilence
-from bot.forms import Principal
-from bot.kinds import NoArguments
 
 _SHOWN = 20
 
@@ -36,7 +36,7 @@ class SilencesAction:
         return ""
 
     def plan(self, args: NoArguments, tools: Tools) -> Plan:
-        standing = sorted(silencing.silences_of(tools).active(""), key=lambda one: (one.ends_at, one.id))
+        standing = sorted(silences.silences_of(tools).active(""), key=lambda one: (one.ends_at, one.id))
         effect = [_line(one) for one in standing[:_SHOWN]] or ["No silence stands."]
         if len(standing) > _SHOWN:
             effect.append(f"... and {len(standing) - _SHOWN} more; Alertmanager shows them all.")
@@ -50,7 +50,7 @@ class SilencesAction:
 
 
 def _line(one: ActiveSilence) -> str:
-    matchers, comment = silencing.format_matchers(one.matchers), " ".join(one.comment.split())
+    matchers, comment = silences.format_matchers(one.matchers), " ".join(one.comment.split())
     return f"{one.id} until {one.ends_at:%Y-%m-%d %H:%M} UTC by {one.by or '?'}: {matchers[:200]} ({comment[:200]})"
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Result, Risk
-from bot.forms import Principal
-from bot.kinds import Name
-from bot.workloads import place, telling
+from bot.chatops.arguments import Name
+from bot.core.action import Tools
+from bot.core.plan import Outcome, Plan, Result, Risk
+from bot.core.request import Principal
+from bot.workloads import describe
+from bot.workloads.objects import target as place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class StatusAction:
 
     def run(self, args: StatusArgs, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
         target = place.target_of(tools, args.service)
-        told = telling.describe(target, place.workload_of(target), tools.now())
+        told = describe.describe(target, place.workload_of(target), tools.now())
         return Outcome(result=Result.DONE, message="\n".join(told.lines), buttons=told.buttons, live=told.is_changing)
 
     def probe(self, args: StatusArgs, plan: Plan, run: str, tools: Tools) -> Outcome:

@@ -8,14 +8,14 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Annotated
 
-from bot import silencing
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Result, Risk
+from bot.alerts import silences as silencing
+from bot.chatops.arguments import Matchers, Name
+from bot.core.action import Tools
 from bot.core.errors import Conflict, Rejected
+from bot.core.plan import Outcome, Plan, Result, Risk
+from bot.core.request import Principal
 from bot.core.silences import ActiveSilence, MatchedAlert
-from bot.forms import Principal
-from bot.kinds import Matchers, Name
-from bot.words import spell
+from bot.lib.text import spell
 
 #: What `silence` takes, so that what it would refuse is not offered as the undo.
 _SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=7)

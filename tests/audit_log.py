@@ -19,7 +19,7 @@ import psycopg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bot.inspection.note import VerifierKey
+from bot.audit.verify.signed_note import VerifierKey
 
 BEGAN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORIGIN = "vakhta.example"

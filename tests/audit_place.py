@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.__main__ import main
+from bot.audit import anchors
+from bot.audit.notary import Notary
+from bot.audit.signed_note import key_id
+from bot.audit.signer import Signer, sign_checkpoint, sign_handover
 from bot.core.audit import AuditEntry, Code
-from bot.notary import Notary
-from bot.note import key_id
-from bot.signer import Signer, sign_checkpoint, sign_handover
-from bot.store import checkpoints, ledger, seals
+from bot.lib import crypto
+from bot.lib.merkle import MerkleRange
+from bot.store import audit_checkpoints, audit_log, audit_seals
 from bot.store.engine import Store
-from bot.tools import anchors, signing
-from bot.tree import MerkleRange
 from tests.audit_log import HandMade
 
 SEED = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -32,7 +33,7 @@ class Place:
         """Recorded, sealed, signed and anchored as the running bot does it."""
         store = Store(self.url, now=lambda: datetime.now(UTC) - timedelta(days=days_ago))
         with store.begin() as tx:
-            ledger.append(tx, entries or [AuditEntry(code=Code.ANSWERED, by="ana", message="So.", incident_id=42)])
+            audit_log.append(tx, entries or [AuditEntry(code=Code.ANSWERED, by="ana", message="So.", incident_id=42)])
         notary = Notary(store, signer=signer_of(seed), anchors={"file": anchors.to_file(self.outside)})
         notary.start()
         notary.stop(timedelta(seconds=10))
@@ -45,10 +46,10 @@ class Place:
         notary.start()
         notary.stop(timedelta(seconds=10))
         with store.read() as seen:
-            last = checkpoints.newest(seen.sql)
-        tree = checkpoints.extended_tree(store, last.tree if last else MerkleRange())
-        with store.begin(seals.LANE) as tx:
-            assert checkpoints.put(tx, sign_checkpoint(signer, tree, tx.now))
+            last = audit_checkpoints.newest(seen.sql)
+        tree = audit_checkpoints.extended_tree(store, last.tree if last else MerkleRange())
+        with store.begin(audit_seals.LANE) as tx:
+            assert audit_checkpoints.put(tx, sign_checkpoint(signer, tree, tx.now))
         store.close()
 
     def hand_over(self, old: Signer, new: Signer) -> None:
@@ -57,9 +58,9 @@ class Place:
         notary = Notary(store, signer=None)
         notary.start()
         notary.seal()
-        tree = checkpoints.extended_tree(store, MerkleRange())
-        with store.begin(seals.LANE) as tx:
-            assert checkpoints.put(tx, sign_handover(old, new, tree, tx.now))
+        tree = audit_checkpoints.extended_tree(store, MerkleRange())
+        with store.begin(audit_seals.LANE) as tx:
+            assert audit_checkpoints.put(tx, sign_handover(old, new, tree, tx.now))
         store.close()
 
     def asked(self, statement: str) -> list[object]:
@@ -84,14 +85,14 @@ class Place:
 
 
 def signer_of(text: str = SEED) -> Signer:
-    seed = signing.seed_of(text)
-    public = signing.public_key(seed)
+    seed = crypto.seed_of(text)
+    public = crypto.public_key(seed)
     return Signer(
         name="vakhta",
         public=public,
-        sign=lambda text: signing.sign(seed, text),
+        sign=lambda text: crypto.sign(seed, text),
         believed={key_id("vakhta", public): public},
-        signed_by=signing.signed_by,
+        signed_by=crypto.signed_by,
     )
 
 

@@ -23,14 +23,14 @@ import psycopg
 from pydantic import BaseModel, SecretStr
 from starlette.responses import PlainTextResponse
 
-from bot.book import Role, Rule
-from bot.catalog import Service
-from bot.gatekeeping import FlaggerGates
-from bot.meters import Metrics
-from bot.rules import AlertRules
+from bot.access.policy import Role, Rule
+from bot.alerts.catalog import Service
+from bot.alerts.classification import AlertRules
+from bot.lib.metrics import Metrics
 from bot.store.engine import Store
-from bot.web.feed import FeedSignal
-from bot.web.flagger import GateClients
+from bot.store.gatekeeping import FlaggerGates
+from bot.web.event_stream import FeedSignal
+from bot.web.flagger_gates import GateClients
 from bot.web.server import Server, build_web
 from tests.house import ANA, BO, CY, ROLES, SEVERITIES, Clock, House
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
 
-from bot.acting import Tools
-from bot.acts import Outcome, Plan, Result, Risk
+from bot.chatops.arguments import Duration, Integer, Keyword, Name
+from bot.core.action import Tools
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
-from bot.forms import Principal
-from bot.kinds import Duration, Integer, Keyword, Name
+from bot.core.plan import Outcome, Plan, Result, Risk
+from bot.core.request import Principal
 
 
 @dataclass

@@ -15,38 +15,39 @@ from functools import partial
 from typing import Any
 
 import commands
-from bot import alarms, undelivered
-from bot.accounts import AccountVerifier, GroupPlatform
-from bot.acting import Tools
-from bot.acts import Risk
-from bot.book import Freeze, Policy, Role, Rule
-from bot.breaking import BreakGlass
+from bot.access.account_linking import AccountLinking
+from bot.access.authorizer import Authorizer, ExternalPolicy
+from bot.access.break_glass import BreakGlass
+from bot.access.identity import People
+from bot.access.policy import Freeze, Policy, Role, Rule
+from bot.actions.progress import RunReports
+from bot.actions.runner import Runner
+from bot.actions.runner import RunnerParts as RunsParts
+from bot.actions.upkeep import Upkeep
+from bot.alerts import internal
+from bot.alerts.classification import AlertRules
+from bot.alerts.intake import Intake, IntakeResult
+from bot.app.scheduler import Scheduler
+from bot.chatops.account_recheck import AccountVerification
+from bot.chatops.dispatcher import Dispatcher
+from bot.chatops.live_answers import LiveAnswers
+from bot.chatops.registry import args_of, known_names
+from bot.core.accounts import AccountVerifier, GroupPlatform
+from bot.core.action import Tools
 from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.audit import Code
 from bot.core.channel import Channel, Gateway, RateLimit, WebhookResponse
 from bot.core.errors import Rejected, Undelivered
+from bot.core.incident import Committed, Event, EventType, Incident
 from bot.core.message import MessageKind, Notification, Subscription
+from bot.core.plan import Risk
 from bot.core.registry import Registry
-from bot.delivery import Backoff, Sender
-from bot.following import LiveAnswers
-from bot.forms import UNKNOWN_PRINCIPAL, Principal, Reply, Request
-from bot.gate import Dispatcher
-from bot.intake import Intake, IntakeResult
-from bot.linking import AccountLinking
-from bot.model import Committed, Event, EventType, Incident
-from bot.people import People
-from bot.reports import RunReports
-from bot.rights import Authorizer, ExternalPolicy
-from bot.rules import AlertRules
-from bot.runs import Runner
-from bot.runs import RunnerParts as RunsParts
-from bot.store import claims, ledger
+from bot.core.request import UNKNOWN_PRINCIPAL, Principal, Reply, Request
+from bot.incidents import undelivered
+from bot.notifications.sender import Backoff, Sender
+from bot.store import audit_log, outbox
 from bot.store.engine import Store, Unavailable
-from bot.store.reading import DeliveryView
-from bot.tending import Upkeep
-from bot.verbs import args_of, known_names
-from bot.vouching import AccountVerification
-from bot.watch import Scheduler
+from bot.store.views import DeliveryView
 from tests.dials import Dials, Turn
 from tests.fakes.chat import Chat
 
@@ -380,7 +381,9 @@ class House:
     def audited(self) -> list[Code]:
         """What is on record, in order; the ends of runs and what changed incidents alike."""
         with self.store.read() as reading:
-            return [Code(json.loads(one.body)["code"]) for one in ledger.entries(reading.sql, ledger.EntryFilter())]
+            return [
+                Code(json.loads(one.body)["code"]) for one in audit_log.entries(reading.sql, audit_log.EntryFilter())
+            ]
 
     def _seal(self, uids: Sequence[str]) -> None:
         assert uids, "nothing was to be sealed"
@@ -390,7 +393,7 @@ class House:
             raise Unavailable(self.seals)
 
     def _alarm(self, name: str, run: str, said: str) -> None:
-        self.hears_all(alarms.about_run(name, run, said, self.clock()))
+        self.hears_all(internal.about_run(name, run, said, self.clock()))
 
     def hears_from(self, place: str, account: str, words: str, *, private: bool = True, once: str = "") -> Reply:
         """Words from an account, whoever's it is."""
@@ -424,11 +427,11 @@ class House:
                 if self.delivery.send_next(channel).seconds:
                     break
 
-    def claim(self, channel: Mouthpiece, lease: timedelta = timedelta(seconds=30)) -> claims.Claim:
+    def claim(self, channel: Mouthpiece, lease: timedelta = timedelta(seconds=30)) -> outbox.Claim:
         """Take a delivery as a sender of its own would, and hold it."""
         with self.store.begin(channel.name) as tx:
-            found = claims.claim(tx, channel.name, limits=channel.limits, lease=lease)
-        assert isinstance(found, claims.Claim), f"nothing to claim: {found}"
+            found = outbox.claim(tx, channel.name, limits=channel.limits, lease=lease)
+        assert isinstance(found, outbox.Claim), f"nothing to claim: {found}"
         return found
 
 

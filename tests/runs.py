@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.forms import Reply
-from bot.store import ran
+from bot.core.request import Reply
+from bot.store import runs
 from tests.house import House
 from tests.running import until
 
@@ -26,7 +26,7 @@ def wait_until_ended(house: House) -> None:
 
     def ended() -> bool:
         with house.store.read() as seen:
-            return all(run.ended_at for run in ran.runs(seen.sql, 20))
+            return all(run.ended_at for run in runs.runs(seen.sql, 20))
 
     until(ended, "every run has ended")
 

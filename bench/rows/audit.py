@@ -24,13 +24,13 @@ from pathlib import Path
 from bench.ground import Ground
 from bench.load import Unmeasurable
 from bench.table import Line, at_most
-from bot import audit, note
+from bot.audit import signed_note
 from bot.core.audit import AuditEntry, Code
+from bot.lib import crypto
 from bot.lib.encoding import uuid7
-from bot.store import migrating
+from bot.lib.merkle import MerkleRange, leaf_of
+from bot.store import audit_entry, migrating
 from bot.store.engine import Store
-from bot.tools import signing
-from bot.tree import MerkleRange, leaf_of
 
 _SEED = bytes(range(32))
 _ORIGIN = "vakhta"
@@ -99,7 +99,7 @@ def _rows(count: int) -> Iterator[_Made]:
             incident_id=pos % 500,
             details={"plan": "sha256:" + "ab" * 32, "rule": "silence prod/*"},
         )
-        line = audit.encode_entry(entry, uid=uuid7(at, os.urandom(10)), at=at, scrub=str)
+        line = audit_entry.encode_entry(entry, uid=uuid7(at, os.urandom(10)), at=at, scrub=str)
         leaf = leaf_of(line.body)
         tree = tree.extended([leaf])
         micros = round(at.timestamp()) * 1_000_000
@@ -112,10 +112,10 @@ def _rows(count: int) -> Iterator[_Made]:
 
 
 def _checkpoint(tree: MerkleRange, at: datetime, micros: int) -> tuple[object, ...]:
-    public = signing.public_key(_SEED)
-    text = note.checkpoint(_ORIGIN, tree.size, tree.root(), at)
-    signed = note.sign_note(text, _ORIGIN, public, signing.sign(_SEED, text.encode()))
-    return tree.size, tree.root(), micros, note.key_id(_ORIGIN, public), signed, tree.frontier()
+    public = crypto.public_key(_SEED)
+    text = signed_note.checkpoint(_ORIGIN, tree.size, tree.root(), at)
+    signed = signed_note.sign_note(text, _ORIGIN, public, crypto.sign(_SEED, text.encode()))
+    return tree.size, tree.root(), micros, signed_note.key_id(_ORIGIN, public), signed, tree.frontier()
 
 
 def _hashed(path: Path) -> float:

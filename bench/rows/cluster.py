@@ -23,10 +23,10 @@ import commands
 from bench.ground import Ground
 from bench.load import median
 from bench.table import Line, at_most
-from bot.clusters import KubernetesObject
+from bot.core.kubernetes import KubernetesObject
+from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.tools.cluster import KubernetesClient
-from bot.workloads import kinds
+from bot.workloads.objects import kinds
 from tests.cluster import manifests
 from tests.cluster.world import World, fake_world, kubeconfig
 

@@ -8,12 +8,12 @@ from functools import partial
 
 from bench.ground import Ground
 from bench.table import Line, at_most
-from bot import hours
-from bot.access import decide
-from bot.book import Policy, Role, Rule
-from bot.circumstances import Conditions, Context
+from bot.access.conditions import Conditions, Context
+from bot.access.decision import decide
+from bot.access.policy import Policy, Role, Rule
 from bot.core.access import Permission
-from bot.forms import Principal
+from bot.core.request import Principal
+from bot.lib import time_windows
 
 _RULES, _PEOPLE = 300, 50
 _AT = "prod/s7/api"
@@ -53,7 +53,7 @@ def measure(ground: Ground) -> list[Line]:
 
 
 def _book() -> Policy:
-    office = (hours.parse_window("Mon-Fri 09:00-18:00 Europe/Berlin"),)
+    office = (time_windows.parse_window("Mon-Fri 09:00-18:00 Europe/Berlin"),)
     when = Conditions(on_call=True, incident=True, environment=("production",), during=office)
     rules = tuple(Rule(do=f"scale prod/s{n}/*", when=when, approvals=1) for n in range(_RULES))
     people = [Principal(id=f"p{n}", roles=frozenset({"approver" if n % 2 else "viewer"})) for n in range(_PEOPLE)]

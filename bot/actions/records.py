@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bot.acts import Proposal
+from bot.access.identity import without_code
 from bot.core.access import Decision, rule_with_break_glass
 from bot.core.audit import AuditEntry, Code
-from bot.forms import Request, split_verb
-from bot.people import without_code
+from bot.core.plan import Proposal
+from bot.core.request import Request, split_verb
 
 
 def audit_entry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.model import CONSOLE, MACHINE
+from bot.core.incident import CONSOLE, MACHINE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from bot.core.alert import Severity
-from bot.model import Event, EventType, Incident, Status
+from bot.core.incident import Event, EventType, Incident, Status
 
 
 class MessageKind(StrEnum):

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.acting import Action
-from bot.acts import Risk
+from bot.core.action import Action
+from bot.core.command import Command
 from bot.core.errors import Rejected
-from bot.ports import Command
+from bot.core.plan import Risk
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.store.times import micros
-from bot.store.tx import Tx
+from bot.store.transaction import Tx
 
 #: Clocks of replicas and of a database that moves to another host may lie so far apart: that is no step.
 TOLERANCE = timedelta(seconds=5)

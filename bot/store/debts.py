@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bot.core.message import MessageKind, OutboxMessage
 from bot.store.sql import Fixed, Row
 from bot.store.times import micros
-from bot.store.tx import Tx
+from bot.store.transaction import Tx
 
 OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, what)
 

@@ -20,8 +20,8 @@ from zlib import crc32
 import psycopg
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, make_url
 
-from bot.redact import redact
-from bot.store.opening import (
+from bot.lib.redact import redact
+from bot.store.connections import (
     DRIVERS_OWN,
     TROUBLES,
     Begun,
@@ -34,12 +34,12 @@ from bot.store.opening import (
     open_postgres,
     open_sqlite,
 )
-from bot.store.reading import Reader
-from bot.store.soundness import IntegrityCheck
+from bot.store.integrity_check import IntegrityCheck
 from bot.store.sql import Query, Row, Sql, load_types
-from bot.store.turns import WriterQueue
-from bot.store.tx import Tx
+from bot.store.transaction import Tx
+from bot.store.views import Reader
 from bot.store.wal import WalCheckpointer
+from bot.store.writer_queue import WriterQueue
 
 _INCIDENTS = "incidents"
 _NO_TURN: AbstractContextManager[None] = nullcontext()

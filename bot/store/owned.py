@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.core.alert import Severity
-from bot.model import Incident
+from bot.core.incident import Incident
 from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Sql
 

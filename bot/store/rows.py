@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bot.core.alert import Alert, EpisodeState, Severity
-from bot.model import Event, Incident, Status
+from bot.core.incident import Event, Incident, Status
 from bot.store.sql import Row
 from bot.store.times import micros, micros_or_none, moment, moment_or_none
 

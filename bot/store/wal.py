@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from bot.store.opening import TROUBLES, open_sqlite
+from bot.store.connections import TROUBLES, open_sqlite
 
 logger = logging.getLogger(__name__)
 

@@ -19,11 +19,11 @@ from typing import Protocol
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
+from bot.alerts.intake import NotStored
 from bot.core.alert import AlertBatch
 from bot.core.errors import Rejected
 from bot.core.source import Source
-from bot.intake import NotStored
-from bot.web.answers import (
+from bot.web.alert_answers import (
     CLOSE,
     RETRY,
     AlertAnswer,
@@ -33,10 +33,10 @@ from bot.web.answers import (
     refused_answer,
     request_id_of,
 )
-from bot.web.inflate import SenderLeft, check_kind, decoded_body
-from bot.web.inflow import BodyReader, SenderGone
-from bot.web.proofs import MOST, SenderVerification
-from bot.web.turns import LargeBodies, TooManyBodies
+from bot.web.content_encoding import SenderLeft, check_kind, decoded_body
+from bot.web.large_bodies import LargeBodies, TooManyBodies
+from bot.web.request_body import BodyReader, SenderGone
+from bot.web.sender_verification import MOST, SenderVerification
 
 logger = logging.getLogger(__name__)
 

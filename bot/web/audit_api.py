@@ -15,12 +15,12 @@ from fastapi.security import HTTPBearer
 from pydantic import AwareDatetime, BaseModel
 from starlette.responses import Response
 
-from bot.store import ledger
+from bot.store import audit_log
+from bot.store.audit_log import EntryFilter, RecordedEntry
 from bot.store.engine import Store
-from bot.store.ledger import EntryFilter, RecordedEntry
-from bot.store.reading import Reader
-from bot.web.api import StoreReads
-from bot.web.guard import Auth
+from bot.store.views import Reader
+from bot.web.auth import Auth
+from bot.web.incidents_api import StoreReads
 
 _MOST_ID = 2**63 - 1
 _CODE = r"^VK[0-9]{3}[IWE]$"
@@ -81,7 +81,7 @@ def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
 
 
 def _page(seen: Reader, wanted: EntryFilter, limit: int, before: int | None) -> bytes:
-    found = ledger.newest(seen.sql, wanted, before=before, limit=limit + 1)
+    found = audit_log.newest(seen.sql, wanted, before=before, limit=limit + 1)
     page = found[:limit]
     following = page[-1].id if len(found) > limit else None
     return _ENCODER.encode({"entries": [_shown(one) for one in page], "next": following})

@@ -20,11 +20,11 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from bot.core.channel import Channel
 from bot.core.errors import Rejected
+from bot.lib.text import storable
+from bot.web.auth import Auth
 from bot.web.body import read_body
-from bot.web.feed import Feed
-from bot.web.guard import Auth
-from bot.web.inbound import answer
-from bot.words import storable
+from bot.web.channel_webhooks import answer
+from bot.web.event_stream import Feed
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bot.meters import CONTENT_TYPE, Metrics, OutboxSize
+from bot.lib.metrics import CONTENT_TYPE, Metrics, OutboxSize
 
 logger = logging.getLogger(__name__)
 

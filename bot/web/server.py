@@ -23,22 +23,22 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.core.channel import Channel
-from bot.meters import Metrics, OutboxSize
+from bot.lib.metrics import Metrics, OutboxSize
 from bot.store.engine import Store
-from bot.web import api, audit_api
+from bot.web import audit_api, incidents_api
 from bot.web.alerts import AlertsEndpoint
+from bot.web.alerts_fast_path import FastPath
+from bot.web.auth import Auth
 from bot.web.board import Board
-from bot.web.carriers import ProxiedConnections
+from bot.web.channel_webhooks import ChannelWebhooks
 from bot.web.errors import answer_errors, internal_error_body, refusal
-from bot.web.express import FastPath
-from bot.web.feed import Feed, FeedSignal
-from bot.web.flagger import FlaggerEndpoint, GateClients
-from bot.web.guard import Auth
+from bot.web.event_stream import Feed, FeedSignal
+from bot.web.flagger_gates import FlaggerEndpoint, GateClients
 from bot.web.health import Check, HealthEndpoint
-from bot.web.inbound import ChannelWebhooks
+from bot.web.http_protocol import HttpProtocol, RateLimitedLog, raise_descriptors
 from bot.web.metrics import MetricsEndpoint
+from bot.web.proxied_connections import ProxiedConnections
 from bot.web.threads import Threads
-from bot.web.wire import HttpProtocol, RateLimitedLog, raise_descriptors
 
 logger = logging.getLogger(__name__)
 _wire_log = logging.getLogger("uvicorn.error")
@@ -85,14 +85,14 @@ def build_web(
     console = next((channel for channel in channels.values() if channel.local), None)
     board = Board(feed=feed, guard=guard, console=console, threads=threads.console, version=version)
     app = _bare_app(version)
-    app.include_router(api.routes(store, guard, threads=threads.api))
+    app.include_router(incidents_api.routes(store, guard, threads=threads.api))
     app.include_router(audit_api.routes(store, guard, threads=threads.api))
     app.include_router(board.routes())
     app.include_router(ChannelWebhooks(channels, threads=threads.inbound, meters=meters, refused=refused).routes())
     app.include_router(FlaggerEndpoint(flagger, threads=threads.gates, refused=refused).routes())
     app.include_router(HealthEndpoint(checks, shown=shown, noted=noted, threads=threads.look).routes())
     app.include_router(MetricsEndpoint(meters, outbox_sizes, threads=threads.look).routes())
-    api.publish_contract(app, guard)
+    incidents_api.publish_contract(app, guard)
     board.publish_contract(app)
     return WebApp(app=app, alerts=alerts, feed=feed, threads=threads, carriers=carriers)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import Executor, ThreadPoolExecutor
 
-from bot.web import api
+from bot.web import incidents_api
 
 
 class Threads:
     """The web's own threads, apart by purpose: a slow chat must not make the bot look unready."""
 
     def __init__(self) -> None:
-        self.api = ThreadPoolExecutor(api.AT_ONCE, thread_name_prefix="api")
+        self.api = ThreadPoolExecutor(incidents_api.AT_ONCE, thread_name_prefix="api")
         self.console = ThreadPoolExecutor(4, thread_name_prefix="console")
         self.look = ThreadPoolExecutor(12, thread_name_prefix="look")
         self.gates = ThreadPoolExecutor(4, thread_name_prefix="gates")

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bot.clusters import ResourceAccess
+from bot.core.kubernetes import ResourceAccess
 
 _API = "rbac.authorization.k8s.io"
 _ACCOUNT = "system:serviceaccount:"

@@ -19,28 +19,28 @@ from pathlib import Path
 
 import pytest
 
-from bot.acting import Tools
-from bot.acts import Risk
-from bot.book import Policy, Role, Rule
-from bot.breaking import BreakGlass
-from bot.catalog import Service
-from bot.circumstances import Conditions
+from bot.access.authorizer import Authorizer
+from bot.access.break_glass import BreakGlass
+from bot.access.conditions import Conditions
+from bot.access.policy import Policy, Role, Rule
+from bot.actions.runner import Runner, RunnerParts
+from bot.alerts.catalog import Service
+from bot.alerts.classification import AlertRules
+from bot.chatops.account_recheck import AccountVerification
+from bot.chatops.dispatcher import Dispatcher
+from bot.chatops.live_answers import LiveAnswers
+from bot.chatops.registry import args_of
 from bot.core.access import AccountLink, BreakGlassUse
+from bot.core.action import Tools
 from bot.core.audit import Code
-from bot.following import LiveAnswers
-from bot.forms import Principal, Reply, Request
-from bot.gate import Dispatcher
-from bot.rights import Authorizer
-from bot.rules import AlertRules
-from bot.runs import Runner, RunnerParts
-from bot.store import ledger, links
-from bot.verbs import args_of
-from bot.vouching import AccountVerification
+from bot.core.plan import Risk
+from bot.core.request import Principal, Reply, Request
+from bot.store import account_links, audit_log
 from tests.authority.table import KINDS, SAID
+from tests.commands.silencing_world import equal, silences
 from tests.dials import Dials, lost
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.house import SEVERITIES, House, alert
-from tests.plugs.silencing_world import equal, silences
 from tests.runs import handle
 
 ASKER = KINDS["asker"]
@@ -115,13 +115,13 @@ class Ground:
     def record(self, after: int = 0) -> list[Code]:
         """The codes on record, from the given number of them on."""
         with self.house.store.read() as reading:
-            found = ledger.entries(reading.sql, ledger.EntryFilter(), limit=5000)
+            found = audit_log.entries(reading.sql, audit_log.EntryFilter(), limit=5000)
         return [Code(json.loads(one.body)["code"]) for one in found][after:]
 
     def link_telegram(self, who: Principal) -> None:
         with self.house.store.begin() as tx:
             one = AccountLink(channel="telegram", account=f"t-{who.id}", person=who.id, at=tx.now, by="slack U1")
-            links.put(tx, one)
+            account_links.put(tx, one)
 
     def _gate(self, alertmanager: str) -> Dispatcher:
         house = self.house

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from bot.forms import UNKNOWN_PRINCIPAL, Principal
+from bot.core.request import UNKNOWN_PRINCIPAL, Principal
 
 Cell = Literal["yes", "no", "not"]
 

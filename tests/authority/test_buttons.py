@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bot import cards
-from bot.channels.slack_blocks import blocks
-from bot.channels.telegram_html import render_buttons as drawn_for_telegram
 from bot.core.audit import Code
+from bot.core.incident import Status
 from bot.core.message import Card
-from bot.model import Status
+from bot.integrations.slack.blocks import blocks
+from bot.integrations.telegram.html import render_buttons as drawn_for_telegram
+from bot.notifications import card as cards
 from tests.authority.ground import ASKER, Ground, Night
 from tests.authority.table import KINDS, SAID, expected
 from tests.fakes.slack_values import rows_of

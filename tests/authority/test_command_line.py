@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import terminal
 from bot.__main__ import _parser, main
 from bot.core.audit import Code
+from bot.lib import terminal
 from tests.authority.ground import Night
 from tests.authority.table import SAID, expected
 
@@ -102,7 +102,7 @@ class Place:
 @pytest.fixture(autouse=True)
 def no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command sets up the log of its whole process, which here is that of all tests."""
-    monkeypatch.setattr("bot.logs.start", lambda **_: None)
+    monkeypatch.setattr("bot.lib.logs.start", lambda **_: None)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.audit import Code
-from bot.forms import Principal, Reply
+from bot.core.request import Principal, Reply
 from tests.authority.ground import Ground
 from tests.authority.table import KINDS
 from tests.runs import handle

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 import commands
-from bot.acting import Action
-from bot.channels.slack import Slack
+from bot.core.action import Action
 from bot.core.audit import Code
-from bot.forms import Principal
-from bot.ports import Command
+from bot.core.command import Command
+from bot.core.request import Principal
+from bot.integrations.slack.channel import Slack
 from tests.authority.ground import ACCOUNTS, Ground, no_proxy
 from tests.authority.table import KINDS, expected
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 from tests.fakes.slack_values import member, object_of, rows_of
-from tests.plugs.slack.notices import section
+from tests.integrations.slack.notices import section
 
 _EXPECTED = expected()
 _VERBS: Mapping[str, Command[Any] | Action[Any]] = {**commands.find(), **commands.actions()}

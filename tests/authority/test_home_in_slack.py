@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.channels.slack import Slack
 from bot.core.audit import Code
+from bot.integrations.slack.channel import Slack
 from tests.authority.ground import ACCOUNTS, Ground, Night, no_proxy
 from tests.authority.table import KINDS, expected
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 from tests.fakes.slack_values import member
 from tests.fakes.slack_views import View
-from tests.plugs.slack.notices import section
+from tests.integrations.slack.notices import section
 
 _EXPECTED = expected()
 

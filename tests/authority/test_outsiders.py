@@ -11,19 +11,19 @@ from itertools import product
 
 import pytest
 
-from bot.channels.slack import Slack
-from bot.channels.telegram import Telegram
+from bot.access.identity import LINK_FIRST
 from bot.core.audit import Code
-from bot.forms import Principal
-from bot.people import LINK_FIRST
+from bot.core.request import Principal
+from bot.integrations.slack.channel import Slack
+from bot.integrations.telegram.channel import Telegram
 from tests.authority.ground import Ground, Night, copy_of, no_proxy
 from tests.authority.table import KINDS, SAID
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_values import member
 from tests.fakes.telegram import FakeTelegram
 from tests.fakes.telegram_people import Update
-from tests.plugs.slack.notices import section
-from tests.plugs.telegram_room import CHAT, hears, listening, sent
+from tests.integrations.slack.notices import section
+from tests.integrations.telegram.room import CHAT, hears, listening, sent
 
 _ADMIN = KINDS["admin"]
 _GUEST, _OTHER = "your account is a guest", "your account belongs to another company"

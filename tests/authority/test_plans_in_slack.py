@@ -11,19 +11,19 @@ from contextlib import closing
 
 import pytest
 
-from bot.acts import Risk
-from bot.channels.slack import Slack
-from bot.channels.slack_blocks import blocks
 from bot.core.access import AccountLink
 from bot.core.audit import Code
 from bot.core.message import Card
-from bot.store import links
+from bot.core.plan import Risk
+from bot.integrations.slack.blocks import blocks
+from bot.integrations.slack.channel import Slack
+from bot.store import account_links
 from tests.authority.ground import ACCOUNTS, Ground, Night, no_proxy
 from tests.authority.table import KINDS
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_speech import Spoken
 from tests.fakes.slack_values import member, object_of
-from tests.plugs.slack.notices import section
+from tests.integrations.slack.notices import section
 from tests.runs import handle
 
 _APPROVER = "U-abe"
@@ -120,7 +120,9 @@ def test_row_51_whoever_asked_cannot_approve_from_any_account_of_theirs(
     ground: Ground, night: Night, room: Room
 ) -> None:
     with ground.house.store.begin() as tx:
-        links.put(tx, AccountLink(channel="telegram", account="9100", person="ash", at=tx.now, by="slack U-ash"))
+        account_links.put(
+            tx, AccountLink(channel="telegram", account="9100", person="ash", at=tx.now, by="slack U-ash")
+        )
     linked = ground.gate.person("telegram", "9100")
     assert linked is not None
     turned = list(ground.house.dials.turned)

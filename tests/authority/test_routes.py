@@ -21,8 +21,8 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from bot.app import Bot
-from bot.settings import Settings
+from bot.app.bot import Bot
+from bot.config.settings import Settings
 from tests.authority.ground import no_proxy
 from tests.fakes.pagerduty import ROUTING_KEY, FakePagerDuty
 from tests.fakes.slack import FakeSlack

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bot.clusters import KubernetesObject
-from bot.workloads import kinds
+from bot.core.kubernetes import KubernetesObject
+from bot.workloads.objects import kinds
 from tests.cluster import manifests
 
 if TYPE_CHECKING:

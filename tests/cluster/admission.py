@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from bot.clusters import ResourceKind
+from bot.core.kubernetes import ResourceKind
 from tests.cluster.world import World
 
 _GROUP = "admissionregistration.k8s.io"

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.clusters import ClusterUser, ObjectRef, ResourceAccess
+from bot.core.kubernetes import ClusterUser, ObjectRef, ResourceAccess
+from bot.integrations.helm.client import HelmClient
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.tools.helm import HelmClient
-from bot.workloads import grants, kinds
+from bot.workloads import rbac
+from bot.workloads.objects import kinds
 from tests.cluster import manifests
 from tests.cluster.world import BOT, World, kubeconfig
 from tests.running import until
@@ -74,7 +75,7 @@ def tool(world: World, place: Path, run: str) -> Hasty:
         ObjectRef(kind=kind, namespace=world.namespace, name="api") for kind in (kinds.CONFIG, kinds.DEPLOYMENT)
     ]
     world.granted += [
-        *grants.helm_grants(installs[0]),
+        *rbac.helm_grants(installs[0]),
         *(
             ResourceAccess(verb=verb, group=one.kind.group, resource=one.kind.plural, namespace=one.namespace)
             for one in installs

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.clusters import KubernetesObject, PatchType, ResourceKind
-from bot.workloads import kinds
-from bot.workloads.status import status_of
+from bot.core.kubernetes import KubernetesObject, PatchType, ResourceKind
+from bot.workloads.objects import kinds
+from bot.workloads.objects.status import status_of
 from tests.cluster import manifests
 from tests.cluster.world import World
 

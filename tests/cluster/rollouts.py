@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.clusters import KubernetesObject, PatchType, ResourceKind
-from bot.workloads import kinds
-from bot.workloads.rollouts import HASH, Phase, Rollout, read
+from bot.core.kubernetes import KubernetesObject, PatchType, ResourceKind
+from bot.workloads.objects import kinds
+from bot.workloads.objects.argo_rollout import HASH, Phase, Rollout, read
 from tests.cluster.manifests import ONE, TWO, rollout
 from tests.cluster.world import World
 from tests.fakes.kubernetes_rollouts import Rollouts

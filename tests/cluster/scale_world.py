@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import commands
-from bot.clusters import KubernetesObject, ObjectRef, PatchType, ResourceKind
 from bot.core.errors import Rejected
-from bot.tools.cluster import KubernetesClient
-from bot.workloads import kinds
+from bot.core.kubernetes import KubernetesObject, ObjectRef, PatchType, ResourceKind
+from bot.integrations.kubernetes.client import KubernetesClient
+from bot.workloads.objects import kinds
 from commands.scale import ScaleArgs
 from tests.cluster import manifests
 from tests.cluster.world import World

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.clusters import KubernetesObject
-from bot.workloads import kinds
+from bot.core.kubernetes import KubernetesObject
+from bot.workloads.objects import kinds
 from tests.cluster.able import Able, why_no_pods, why_no_rollouts, why_stuck
 from tests.cluster.manifests import ONE
 from tests.cluster.world import World

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.clusters import PatchType
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds
+from bot.core.kubernetes import PatchType
+from bot.core.plan import Result
+from bot.workloads.objects import kinds
 from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
 from commands.restart import RestartArgs as Service

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.acts import Result
-from bot.clusters import KubernetesObject, ResourceAccess
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.core.kubernetes import KubernetesObject, ResourceAccess
+from bot.core.plan import Result
+from bot.integrations.argocd.client import ArgoCdClient
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.tools.argocd import ArgoCdClient
-from bot.workloads import kinds
+from bot.workloads.objects import kinds
 from commands.autosync import AutosyncArgs, action
 from tests.cluster import manifests
 from tests.cluster.world import World

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot import plans
-from bot.acts import Result
+from bot.actions import approval
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds, marks
+from bot.core.plan import Result
+from bot.workloads.objects import kinds, run_markers
 from commands import cordon, uncordon
 from tests.cluster.wedges import Died, Wedged
 from tests.cluster.world import World
@@ -66,12 +66,12 @@ def test_a_node_takes_no_new_pods_and_takes_them_again(world: World, node: str) 
     assert (done.result, done.message) == (Result.DONE, f"Node {node} takes no new pods any more.")
     assert (undone.result, undone.message) == (Result.DONE, f"Node {node} takes new pods.")
     assert (shut, closed(world, node)) == (True, False)
-    assert marks.written_by(world.get(kinds.NODE, node), "aa" * 16)
+    assert run_markers.written_by(world.get(kinds.NODE, node), "aa" * 16)
 
 
 def test_its_undo_sees_what_the_run_left_and_whether_somebody_undid_it_first(world: World, node: str) -> None:
     left = dict(world.run(cordon.action, cordon_of(world, node)).expected_state)
-    unmoved = plans.changed_since(left, world.plan(uncordon.action, uncordon_of(world, node)))
+    unmoved = approval.changed_since(left, world.plan(uncordon.action, uncordon_of(world, node)))
     world.merge(kinds.NODE, node, {"spec": {"unschedulable": None}})
 
     said = refusal(world, uncordon.action, uncordon_of(world, node))
@@ -95,7 +95,7 @@ def test_a_plan_over_which_somebody_was_faster_is_not_run(world: World, node: st
     with pytest.raises(Conflict):
         world.run(cordon.action, cordon_of(world, node), plan)
 
-    assert not marks.written_by(world.get(kinds.NODE, node), "5f" * 16)
+    assert not run_markers.written_by(world.get(kinds.NODE, node), "5f" * 16)
 
 
 def test_a_node_of_the_same_name_that_came_meanwhile_is_another_one(world: World, node: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Outcome
-from bot.clusters import ResourceAccess, ResourceKind
 from bot.core.errors import Rejected
-from bot.workloads import kinds
+from bot.core.kubernetes import ResourceAccess, ResourceKind
+from bot.core.plan import Outcome
+from bot.workloads.objects import kinds
 from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
 from commands.autosync import AutosyncArgs as Autosync

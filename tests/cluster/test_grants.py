@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.clusters import ResourceAccess, ResourceKind
 from bot.core.errors import Rejected
+from bot.core.kubernetes import ResourceAccess, ResourceKind
+from bot.core.plan import Result
+from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.tools.cluster import KubernetesClient
-from bot.workloads import grants, kinds
+from bot.workloads import rbac
+from bot.workloads.objects import kinds
 from bot.workloads.roles import role_documents
 from commands import cordon, restart, rollback
 from tests.cluster.manifests import ONE, TWO
@@ -47,7 +48,7 @@ def test_what_an_action_on_a_workload_is_granted_is_enough(
     assert world.fake, "rights are given to a user of the fake"
     deployed(world, ONE, TWO, kind=kind)
     site = world.places[_SERVICE]
-    needed = grants.grants_for(action.verb, site.workload)
+    needed = rbac.grants_for(action.verb, site.workload)
     world.place(kind=kind, cluster=bot_with(world, tmp_path, needed))
 
     outcome = world.run(action, args)
@@ -60,7 +61,7 @@ def test_it_is_enough_too_where_a_pod_has_to_be_deleted(world: World, tmp_path: 
     world.fake.broken_images.add(TWO)
     deploy(world, TWO, kind=kinds.STATEFULSET)
     world.until(lambda: "ImagePullBackOff" in str(world.every(kinds.POD)), "the first pod is broken")
-    needed = grants.grants_for("rollback", world.places[_SERVICE].workload)
+    needed = rbac.grants_for("rollback", world.places[_SERVICE].workload)
     world.place(kind=kinds.STATEFULSET, cluster=bot_with(world, tmp_path, needed))
 
     outcome = world.run(rollback.action, rollback.RollbackArgs(service=_SERVICE))
@@ -79,7 +80,7 @@ def test_the_bot_of_the_whole_suite_is_granted_nothing_that_is_not_listed(world:
 def test_with_the_rights_of_another_verb_an_action_does_not_plan(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.fake, "rights are given to a user of the fake"
     deployed(world, ONE, TWO)
-    monkeypatch.setattr(grants, "_BY_VERB", {**grants._BY_VERB, "restart": {kinds.DEPLOYMENT: ()}})
+    monkeypatch.setattr(rbac, "_BY_VERB", {**rbac._BY_VERB, "restart": {kinds.DEPLOYMENT: ()}})
 
     with pytest.raises(Rejected, match=r"^The bot may not patch deployments\.apps in "):
         world.plan(restart.action, restart.RestartArgs(service=_SERVICE))
@@ -89,7 +90,7 @@ def test_what_closing_a_node_is_granted_is_enough(world: World, tmp_path: Path) 
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     for name in ("one", "two"):
         world.fake.put("Node", name, spec={}, status=ready)
-    world.hands = bot_with(world, tmp_path, grants.ON_NODES["cordon"])
+    world.hands = bot_with(world, tmp_path, rbac.ON_NODES["cordon"])
 
     outcome = world.run(cordon.action, cordon.CordonArgs(node=f"{world.admin.name}/one"))
 

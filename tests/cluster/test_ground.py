@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import ClusterUser, KubernetesObject, ObjectRef, PatchType, ResourceAccess
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import ClusterUser, KubernetesObject, ObjectRef, PatchType, ResourceAccess
+from bot.workloads.objects import kinds, run_markers
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.world import World
@@ -136,15 +136,15 @@ def test_whoever_wrote_a_field_last_is_known_by_name(world: World) -> None:
     _deployed(world)
     ref = world.ref(kinds.DEPLOYMENT, "api")
 
-    world.admin.patch(ref, _at_once(replicas=4), how=PatchType.JSON, by=marks.field_manager("5f"), sub="scale")
+    world.admin.patch(ref, _at_once(replicas=4), how=PatchType.JSON, by=run_markers.field_manager("5f"), sub="scale")
     by_us = world.get(kinds.DEPLOYMENT, "api")
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 5}}, by="somebody")
     by_somebody = world.get(kinds.DEPLOYMENT, "api")
 
-    assert marks.written_by(by_us, "5f")
-    assert marks.owner_of_field(by_us, "spec", "replicas") == "vakhta-5f"
-    assert marks.owner_of_field(by_somebody, "spec", "replicas") == "somebody"
-    assert not marks.written_by(by_somebody, "5f")
+    assert run_markers.written_by(by_us, "5f")
+    assert run_markers.owner_of_field(by_us, "spec", "replicas") == "vakhta-5f"
+    assert run_markers.owner_of_field(by_somebody, "spec", "replicas") == "somebody"
+    assert not run_markers.written_by(by_somebody, "5f")
 
 
 def test_a_watch_wakes_when_the_object_changes(world: World) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import KubernetesObject, PatchType
 from bot.core.errors import Conflict
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import KubernetesObject, PatchType
+from bot.workloads.objects import kinds, run_markers
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.world import World
@@ -43,7 +43,7 @@ def test_who_scales_takes_the_field_and_who_applies_another_count_is_told_by_who
 
     who = 'conflict with "vakhta-5f" with subresource "scale" using apps/v1: .spec.replicas'
     assert caught.value.message == f"Apply failed with 1 conflict: {who}"
-    assert marks.holders_of(world.get(kinds.DEPLOYMENT, "api"), *_PATH) == ("vakhta-5f",)
+    assert run_markers.holders_of(world.get(kinds.DEPLOYMENT, "api"), *_PATH) == ("vakhta-5f",)
 
 
 def test_conflicts_with_several_are_listed_by_who_holds_what(world: World) -> None:
@@ -66,7 +66,7 @@ def test_who_applies_the_value_that_is_there_holds_it_too_and_nobody_is_in_the_w
 
     apply(world, "helm", body(replicas=4))
 
-    assert set(marks.holders_of(world.get(kinds.DEPLOYMENT, "api"), *_PATH)) == {"vakhta-5f", "helm"}
+    assert set(run_markers.holders_of(world.get(kinds.DEPLOYMENT, "api"), *_PATH)) == {"vakhta-5f", "helm"}
 
 
 def test_what_is_no_longer_said_goes_if_nobody_else_holds_it(world: World) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.clusters import KubernetesObject
 from bot.core.errors import Rejected
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import KubernetesObject
+from bot.workloads.objects import kinds, run_markers
 from tests.cluster import manifests
 from tests.cluster.world import World
 
@@ -45,7 +45,7 @@ def test_an_autoscaler_takes_back_what_was_scaled_by_hand_between_its_bounds(wor
 
     found = world.get(kinds.DEPLOYMENT, "api")
     assert found["spec"]["replicas"] == 3
-    assert marks.owner_of_field(found, "spec", "replicas") == "the HorizontalPodAutoscaler"
+    assert run_markers.owner_of_field(found, "spec", "replicas") == "the HorizontalPodAutoscaler"
 
 
 def test_an_autoscaler_at_its_ceiling_says_that_it_is_limited(world: World) -> None:
@@ -124,5 +124,5 @@ def test_argo_cd_puts_back_what_git_has_where_it_heals(
     scale(world, 8)
 
     found = world.get(kinds.DEPLOYMENT, "api")
-    healed = marks.owner_of_field(found, "spec", "replicas") == "Argo CD"
+    healed = run_markers.owner_of_field(found, "spec", "replicas") == "Argo CD"
     assert (found["spec"]["replicas"], healed) == (stands, stands == 3)

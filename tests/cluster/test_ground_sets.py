@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.clusters import KubernetesObject, PatchType
-from bot.workloads import kinds
+from bot.core.kubernetes import KubernetesObject, PatchType
+from bot.workloads.objects import kinds
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.world import World

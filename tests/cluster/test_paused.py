@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acts import Outcome
-from bot.clusters import PatchType
 from bot.core.errors import Rejected
-from bot.workloads import kinds
+from bot.core.kubernetes import PatchType
+from bot.core.plan import Outcome
+from bot.workloads.objects import kinds
 from commands.restart import RestartArgs as Restart
 from commands.restart import action as restart
 from commands.status import StatusArgs as Status

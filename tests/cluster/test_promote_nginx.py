@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds
+from bot.core.plan import Result
+from bot.workloads.objects import kinds
 from commands.promote import PromoteArgs
 from commands.promote import action as promote
 from tests.cluster.manifests import deployment

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Plan, Result
-from bot.clusters import ResourceKind
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import ResourceKind
+from bot.core.plan import Plan, Result
+from bot.workloads.objects import kinds, run_markers
 from commands.restart import RestartArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, TWO
@@ -57,7 +57,7 @@ def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: ResourceKin
     assert before.isdisjoint(uids(world))
     assert notes_of(world, kind)["kubectl.kubernetes.io/restartedAt"].endswith("Z")
     assert now["spec"]["template"]["spec"] == spec["template"]["spec"]
-    assert marks.written_by(now, "5f" * 16)
+    assert run_markers.written_by(now, "5f" * 16)
     assert told(plan).endswith("There is no undo: what its pods held in memory is gone.")
 
 
@@ -72,7 +72,7 @@ def test_it_can_be_restarted_again_and_keeps_what_its_template_says(world: World
     world.run(action, ARGS, run="aa" * 16)
 
     assert first["team"] == notes_of(world, kind)["team"] == "core"
-    assert marks.written_by(world.get(kind, "api"), "aa" * 16)
+    assert run_markers.written_by(world.get(kind, "api"), "aa" * 16)
 
 
 def test_a_paused_deployment_and_one_whose_pods_people_replace_are_refused(world: World) -> None:
@@ -122,7 +122,7 @@ def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_tha
     with pytest.raises(Conflict, match="was restarted or changed since"):
         world.run(action, ARGS, plan, run="bb" * 16)
 
-    assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
+    assert run_markers.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
 
 
 def test_who_deploys_between_the_last_look_and_the_write_is_not_restarted(world: World) -> None:

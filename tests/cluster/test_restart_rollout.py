@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
 from bot.core.errors import Conflict
-from bot.workloads import kinds, marks
-from bot.workloads.rollouts import Phase
+from bot.core.plan import Result
+from bot.workloads.objects import kinds, run_markers
+from bot.workloads.objects.argo_rollout import Phase
 from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
 from commands.restart import RestartArgs, action
@@ -47,7 +47,7 @@ def test_every_pod_is_replaced_and_no_new_version_begins(world: World) -> None:
     assert before.isdisjoint(uids(world))
     assert (now["spec"].get("template"), now["status"]["stableRS"]) == (template, stable.stable)
     assert now["status"]["restartedAt"] == now["spec"]["restartAt"]
-    assert marks.written_by(now, "5f" * 16)
+    assert run_markers.written_by(now, "5f" * 16)
 
 
 def test_by_a_clock_that_is_behind_the_cluster_s_every_pod_is_replaced_too(world: World) -> None:

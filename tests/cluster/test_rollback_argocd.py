@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.acts import Result
-from bot.clusters import ClusterUser
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.core.kubernetes import ClusterUser
+from bot.core.plan import Result
+from bot.integrations.argocd.client import ArgoCdClient
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.tools.argocd import ArgoCdClient
-from bot.workloads import kinds
+from bot.workloads.objects import kinds
 from commands.autosync import AutosyncArgs as Autosync
 from commands.autosync import action as autosync
 from commands.rollback import RollbackArgs, action

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot import plans
-from bot.acts import Plan, Result
-from bot.clusters import PatchType
+from bot.actions import approval
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import PatchType
+from bot.core.plan import Plan, Result
+from bot.workloads.objects import kinds, run_markers
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
@@ -68,7 +68,7 @@ def test_the_older_image_runs_again_and_nothing_else_of_the_deployment_is_touche
     assert (outcome.result, outcome.degraded, outcome.expected_state) == (Result.DONE, "", {"template": one})
     assert (image_of(now), now["spec"]["replicas"]) == (ONE, 4)
     assert now["metadata"]["annotations"]["team"] == "core"
-    assert marks.written_by(now, RUN)
+    assert run_markers.written_by(now, RUN)
     assert now["status"]["updatedReplicas"] == 4
     assert "pod-template-hash" not in now["spec"]["template"]["metadata"]["labels"]
 
@@ -133,11 +133,11 @@ def test_an_undo_over_somebody_s_later_deploy_is_seen_as_one(world: World) -> No
     deployed(world, ONE, TWO)
     plan = world.plan(action, ARGS)
     left = dict(world.run(action, ARGS, plan).expected_state)
-    unmoved = plans.changed_since(left, world.plan(action, back_to(plan)))
+    unmoved = approval.changed_since(left, world.plan(action, back_to(plan)))
     deploy(world, THREE)
     settled(world)
 
-    changed = plans.changed_since(left, world.plan(action, back_to(plan)))
+    changed = approval.changed_since(left, world.plan(action, back_to(plan)))
 
     assert unmoved == ()
     assert changed == (f"template: {hash_of(world, ONE)} -> {hash_of(world, THREE)}",)
@@ -231,7 +231,7 @@ def test_of_two_people_with_the_same_plan_one_rolls_back_and_the_other_is_told_t
     with pytest.raises(Conflict):
         world.run(action, ARGS, plan, run="bb" * 16)
 
-    assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
+    assert run_markers.written_by(world.get(kinds.DEPLOYMENT, "api"), "aa" * 16)
 
 
 def test_a_run_is_found_again_by_its_mark_and_one_that_never_wrote_is_not(world: World) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.clusters import ClusterUser, KubernetesObject, PatchType, ResourceAccess, ResourceKind
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.core.kubernetes import ClusterUser, KubernetesObject, PatchType, ResourceAccess, ResourceKind
+from bot.core.plan import Result
+from bot.integrations.helm.client import HelmClient
+from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.tools.cluster import KubernetesClient
-from bot.tools.helm import HelmClient
-from bot.workloads import kinds
+from bot.workloads.objects import kinds
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests, releases
 from tests.cluster.manifests import ONE, THREE, TWO

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Outcome, Plan, Result
-from bot.clusters import KubernetesObject, ObjectRef, PatchType
 from bot.core.errors import Rejected
-from bot.tools.cluster import KubernetesClient
-from bot.workloads import grants, kinds
+from bot.core.kubernetes import KubernetesObject, ObjectRef, PatchType
+from bot.core.plan import Outcome, Plan, Result
+from bot.integrations.kubernetes.client import KubernetesClient
+from bot.workloads import rbac
+from bot.workloads.objects import kinds
 from commands.rollback import RollbackArgs, action
 from commands.scale import ScaleArgs
 from commands.scale import action as scale
@@ -53,7 +54,7 @@ def deployed(world: World, place: Path, run: str, **more: Any) -> Shop:
     world.needs_pods()
     shop = Shop(world, place, run)
     world.place(helm=releases.tool(world, place, run), soak=timedelta(seconds=2))
-    world.granted += grants.keep_replicas_grants(world.ref(kinds.DEPLOYMENT, "api"))
+    world.granted += rbac.keep_replicas_grants(world.ref(kinds.DEPLOYMENT, "api"))
     shop.deploy(image=ONE)
     shop.deploy(image=TWO, **more)
     up(world, 2)

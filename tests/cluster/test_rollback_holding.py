@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.clusters import KubernetesObject, PatchType
 from bot.core.errors import Conflict
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import KubernetesObject, PatchType
+from bot.workloads.objects import kinds, run_markers
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
@@ -48,5 +48,5 @@ def test_kubectl_is_told_of_a_conflict_over_a_rollback_and_of_none_after_its_und
     outcome = action.run(back, undo, _SECOND, ANA, tools)
 
     assert outcome.degraded == ""
-    assert marks.written_by(world.get(kinds.DEPLOYMENT, "api"), _SECOND)
+    assert run_markers.written_by(world.get(kinds.DEPLOYMENT, "api"), _SECOND)
     assert image_of(applied(world, THREE)) == THREE

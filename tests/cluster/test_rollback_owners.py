@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Plan
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds
+from bot.core.plan import Plan
+from bot.workloads.objects import kinds
 from commands.rollback import RollbackArgs, action
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deployed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acts import Plan, Result
-from bot.clusters import KubernetesObject, ResourceKind
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import KubernetesObject, ResourceKind
+from bot.core.plan import Plan, Result
+from bot.workloads.objects import kinds, run_markers
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO
@@ -59,7 +59,7 @@ def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kin
     assert image_of(now) == ONE
     assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {ONE}
     assert {**now["spec"], "template": None} == {**before["spec"], "template": None}
-    assert marks.written_by(now, "5f" * 16)
+    assert run_markers.written_by(now, "5f" * 16)
 
 
 @SETS

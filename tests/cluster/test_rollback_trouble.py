@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acts import Result
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
-from bot.workloads import kinds, status
+from bot.core.plan import Result
+from bot.workloads.objects import kinds, status
 from commands.rollback import RollbackArgs, action
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO

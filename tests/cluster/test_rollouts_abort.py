@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.clusters import KubernetesObject, ObjectRef
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds
-from bot.workloads.promoting import RolloutWrite
-from bot.workloads.rollout_acts import observe, write
-from bot.workloads.rollouts import LOOK_AGAIN, Phase
+from bot.core.kubernetes import KubernetesObject, ObjectRef
+from bot.core.plan import Result
+from bot.workloads.argo_rollouts.transitions import RolloutWrite
+from bot.workloads.argo_rollouts.write import observe, write
+from bot.workloads.objects import kinds
+from bot.workloads.objects.argo_rollout import LOOK_AGAIN, Phase
 from commands.abort import AbortArgs
 from commands.abort import action as abort
 from commands.pause import PauseArgs as Halt

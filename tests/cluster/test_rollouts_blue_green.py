@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acts import Result
 from bot.core.errors import Rejected
-from bot.workloads import kinds
-from bot.workloads.rollouts import HASH, Phase
+from bot.core.plan import Result
+from bot.workloads.objects import kinds
+from bot.workloads.objects.argo_rollout import HASH, Phase
 from commands.abort import AbortArgs as Service
 from commands.abort import action as abort
 from commands.promote import PromoteArgs

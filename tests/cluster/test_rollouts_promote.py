@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from bot.acts import Result
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds
-from bot.workloads.rollouts import Phase
+from bot.core.plan import Result
+from bot.workloads.objects import kinds
+from bot.workloads.objects.argo_rollout import Phase
 from commands.abort import AbortArgs as Service
 from commands.abort import action as abort
 from commands.promote import PromoteArgs

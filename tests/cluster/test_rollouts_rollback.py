@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Plan, Result
 from bot.core.errors import Conflict, Rejected
-from bot.workloads import kinds
-from bot.workloads.rollouts import HASH, Phase
+from bot.core.plan import Plan, Result
+from bot.workloads.objects import kinds
+from bot.workloads.objects.argo_rollout import HASH, Phase
 from commands.abort import AbortArgs as Abort
 from commands.abort import action as abort
 from commands.promote import PromoteArgs as Promote

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.acts import Result
 from bot.core.errors import Conflict, OutcomeUnknown, Rejected
-from bot.workloads import kinds, marks
+from bot.core.plan import Result
+from bot.workloads.objects import kinds, run_markers
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, to
 from tests.cluster.world import World
@@ -56,8 +56,8 @@ def test_the_write_bears_the_run_s_own_name(world: World) -> None:
     world.run(SCALE, to(4))
 
     found = world.get(kinds.DEPLOYMENT, "api")
-    assert marks.owner_of_field(found, "spec", "replicas") == f"vakhta-{_RUN}"
-    assert marks.written_by(found, _RUN)
+    assert run_markers.owner_of_field(found, "spec", "replicas") == f"vakhta-{_RUN}"
+    assert run_markers.written_by(found, _RUN)
 
 
 def test_it_is_undone_by_the_words_of_its_plan(world: World) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.clusters import ResourceAccess
 from bot.core.errors import Conflict
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import ResourceAccess
+from bot.core.plan import Result
+from bot.workloads.objects import kinds, run_markers
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, settled, to
 from tests.cluster.world import World
@@ -106,8 +106,8 @@ def test_the_hpa_bears_the_run_s_mark(world: World) -> None:
     world.run(SCALE, to(5), plan)
 
     found = world.get(kinds.HPA, "api")
-    assert found["metadata"]["annotations"][marks.ANNOTATION] == _RUN
-    assert marks.owner_of_field(found, "spec", "minReplicas") == f"vakhta-{_RUN}"
+    assert found["metadata"]["annotations"][run_markers.ANNOTATION] == _RUN
+    assert run_markers.owner_of_field(found, "spec", "minReplicas") == f"vakhta-{_RUN}"
     assert (before.result, world.probe(SCALE, to(5), plan).result) == (Result.FAILED, Result.DONE)
 
 

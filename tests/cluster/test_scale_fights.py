@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.workloads import kinds
+from bot.core.plan import Result
+from bot.workloads.objects import kinds
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, to
 from tests.cluster.world import World

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.acts import Result
-from bot.clusters import PatchType
-from bot.sites import ConnectionLimits, Headroom, ReplicaLimits
-from bot.workloads import kinds
+from bot.core.kubernetes import PatchType
+from bot.core.plan import Result
+from bot.core.site import ConnectionLimits, Headroom, ReplicaLimits
+from bot.workloads.objects import kinds
 from tests.cluster import manifests
 from tests.cluster.manifests import TWO
 from tests.cluster.scale_world import SCALE, deployed, refused, replicas, stateful, to

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Outcome, Plan, Result
-from bot.clusters import KubernetesObject, PatchType
-from bot.workloads import kinds, marks
-from bot.workloads.place import patch_access
+from bot.core.kubernetes import KubernetesObject, PatchType
+from bot.core.plan import Outcome, Plan, Result
+from bot.workloads.objects import kinds, run_markers
+from bot.workloads.objects.target import patch_access
 from tests.cluster import manifests, releases
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.releases import Shop
@@ -38,7 +38,7 @@ def scaled(world: World, count: int) -> Plan:
 
 
 def holders(world: World) -> tuple[str, ...]:
-    return marks.holders_of(world.get(kinds.DEPLOYMENT, "api"), "spec", "replicas")
+    return run_markers.holders_of(world.get(kinds.DEPLOYMENT, "api"), "spec", "replicas")
 
 
 def may_patch(world: World) -> None:
@@ -121,7 +121,7 @@ def test_an_undo_that_may_not_patch_the_object_says_that_the_bot_goes_on_holding
 
     assert any(line.startswith("The bot goes on holding it, because it may not patch Dep") for line in plan.effect)
     assert (outcome.result, replicas(world)) == (Result.DONE, 3)
-    assert holders(world) == (marks.field_manager(_SECOND),)
+    assert holders(world) == (run_markers.field_manager(_SECOND),)
 
 
 def test_kubectl_that_applies_on_the_server_is_named_and_not_in_the_way_after_the_undo(world: World) -> None:
@@ -182,5 +182,5 @@ def test_the_bounds_of_an_autoscaler_are_given_up_as_well(world: World) -> None:
     SCALE.run(back, plan, _SECOND, ANA, tools)
 
     hpa = world.get(kinds.HPA, "api")
-    assert not any(marks.run_of(who) for who in marks.holders_of(hpa, "spec", "minReplicas"))
-    assert marks.written_by(hpa, _SECOND)
+    assert not any(run_markers.run_of(who) for who in run_markers.holders_of(hpa, "spec", "minReplicas"))
+    assert run_markers.written_by(hpa, _SECOND)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.workloads import kinds
-from bot.workloads.status import condition
+from bot.workloads.objects import kinds
+from bot.workloads.objects.status import condition
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, deployed, refused, replicas, settled, to
 from tests.cluster.test_scale_autoscalers import bounds, scaled_by_hpa, scaled_by_keda

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from bot.clusters import ResourceKind
+from bot.core.kubernetes import ResourceKind
+from bot.core.site import ReplicaLimits
+from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.sites import ReplicaLimits
-from bot.tools.cluster import KubernetesClient
-from bot.workloads import kinds, roles
-from bot.workloads.grants import grants_for
+from bot.workloads import roles
+from bot.workloads.objects import kinds
+from bot.workloads.rbac import grants_for
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, deployed, refused, replicas, stateful, to
 from tests.cluster.world import World, kubeconfig

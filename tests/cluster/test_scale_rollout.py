@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.clusters import KubernetesObject
-from bot.sites import ReplicaLimits
-from bot.workloads import kinds, marks
+from bot.core.kubernetes import KubernetesObject
+from bot.core.plan import Result
+from bot.core.site import ReplicaLimits
+from bot.workloads.objects import kinds, run_markers
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, refused, replicas, to
 from tests.cluster.world import World
@@ -42,7 +42,7 @@ def test_it_is_scaled_through_its_own_scale(rollout: World) -> None:
     outcome = rollout.run(SCALE, to(5), plan)
 
     assert (outcome.result, outcome.degraded, replicas(rollout, kinds.ROLLOUT)) == (Result.DONE, "", 5)
-    assert marks.written_by(rollout.get(kinds.ROLLOUT, "api"), "5f" * 16)
+    assert run_markers.written_by(rollout.get(kinds.ROLLOUT, "api"), "5f" * 16)
     assert [call.path.rpartition("/")[2] for call in rollout.fake.writes()[-2:]] == ["scale", "status"]
 
 

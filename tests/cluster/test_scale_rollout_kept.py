@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.acts import Result
-from bot.workloads import kinds
+from bot.core.plan import Result
+from bot.workloads.objects import kinds
 from tests.cluster import manifests, rollouts
 from tests.cluster.rollouts import PAUSE, weight
 from tests.cluster.scale_world import SCALE, replicas, to

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Result
-from bot.sites import ReplicaLimits
-from bot.workloads import kinds
-from bot.workloads.quantities import parse_quantity
+from bot.core.plan import Result
+from bot.core.site import ReplicaLimits
+from bot.workloads.objects import kinds
+from bot.workloads.objects.quantity import parse_quantity
 from tests.cluster import manifests
 from tests.cluster.scale_world import SCALE, Meddled, deployed, refused, replicas, stateful, to
 from tests.cluster.world import World

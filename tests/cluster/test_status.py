@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.acts import Outcome, Result
-from bot.clusters import ResourceKind
-from bot.workloads import kinds
+from bot.core.kubernetes import ResourceKind
+from bot.core.plan import Outcome, Result
+from bot.workloads.objects import kinds
 from commands.abort import AbortArgs as Service
 from commands.abort import action as abort
 from commands.status import StatusArgs

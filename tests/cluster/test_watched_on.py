@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bot.acts import Outcome, Plan, Result
-from bot.workloads import kinds
-from bot.workloads.status import NOT_OBSERVED
-from bot.workloads.watching import UNKNOWN_AFTER_RESTART
+from bot.core.plan import Outcome, Plan, Result
+from bot.workloads.objects import kinds
+from bot.workloads.objects.status import NOT_OBSERVED
+from bot.workloads.objects.wait import UNKNOWN_AFTER_RESTART
 from commands import abort, promote, restart, rollback
 from tests.cluster import manifests
 from tests.cluster.manifests import ONE, THREE, TWO

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bot.clusters import KubernetesObject, ObjectRef
-from bot.tools.cluster import KubernetesClient
+from bot.core.kubernetes import KubernetesObject, ObjectRef
+from bot.integrations.kubernetes.client import KubernetesClient
 from tests.cluster.world import World
 
 

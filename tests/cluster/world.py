@@ -18,15 +18,16 @@ from typing import Any
 
 import pytest
 
-from bot.acting import MetricsStore, Tools
-from bot.acts import Outcome, Plan
-from bot.clusters import Cluster, KubernetesObject, ObjectRef, PatchType, ResourceAccess, ResourceKind
+from bot.core.action import MetricsStore, Tools
 from bot.core.errors import Rejected
-from bot.forms import Principal
+from bot.core.kubernetes import Cluster, KubernetesObject, ObjectRef, PatchType, ResourceAccess, ResourceKind
+from bot.core.plan import Outcome, Plan
+from bot.core.request import Principal
+from bot.core.site import ServiceTarget
+from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.sites import ServiceTarget
-from bot.tools.cluster import KubernetesClient
-from bot.workloads import grants, kinds
+from bot.workloads import rbac
+from bot.workloads.objects import kinds
 from bot.workloads.roles import role_documents
 from tests.cluster import able
 from tests.cluster.able import Able
@@ -172,7 +173,9 @@ class World:
                 self.stir()
 
     def stir(self) -> None:
-        """Argo Rollouts may have overlooked what the test itself wrote: see `bot/workloads/nudging.py`."""
+        """Argo Rollouts may have overlooked what the test itself wrote: see
+        `bot/workloads/argo_rollouts/overlooked_write.py`.
+        """
         for one in self.every(kinds.ROLLOUT) if self.serves(kinds.ROLLOUT) else ():
             meta = one["metadata"]
             note = {"vakhta.dev/stirred": meta["resourceVersion"]}
@@ -197,7 +200,7 @@ class World:
             soak=soak,
         )
         self.places[service] = replace(site, **more)
-        self._grant(*grants.VERBS, *grants.ON_NODES)
+        self._grant(*rbac.VERBS, *rbac.ON_NODES)
         return self.places[service]
 
     def _grant(self, *verbs: str) -> None:
@@ -205,12 +208,9 @@ class World:
         if self.fake_one is None:
             return
         wanted = [
-            access
-            for verb in verbs
-            for site in self.places.values()
-            for access in grants.grants_for(verb, site.workload)
+            access for verb in verbs for site in self.places.values() for access in rbac.grants_for(verb, site.workload)
         ]
-        wanted += [access for verb in verbs for access in grants.ON_NODES.get(verb, ())]
+        wanted += [access for verb in verbs for access in rbac.ON_NODES.get(verb, ())]
         wanted += [
             *self.granted,
             ResourceAccess(verb="create", group="authorization.k8s.io", resource="subjectaccessreviews"),

@@ -14,14 +14,15 @@ from typing import Any
 
 from sqlalchemy import NullPool, create_engine, text
 
-from bot import app, settings
 from bot.__main__ import main
-from bot.forms import Principal, Reply, Request
-from bot.from_settings import build_rules
-from bot.gatehouse import ChatOps, build_chatops
-from bot.intake import Intake
+from bot.alerts.intake import Intake
+from bot.app import bot
+from bot.app.build import build_rules
+from bot.app.build_chatops import ChatOps, build_chatops
+from bot.config import settings
+from bot.core.request import Principal, Reply, Request
+from bot.store.audit_seals import Sealer
 from bot.store.engine import Store
-from bot.store.seals import Sealer
 from tests.crash.born import born
 from tests.fakes.alertmanager import FakeAlertmanager
 from tests.fakes.calls import Answer, Call
@@ -106,7 +107,7 @@ class Doing:
         self.settings, _ = settings.read_settings(self._config, os.environ)
 
     def says(self, words: str) -> Reply:
-        return app.ask(self.settings, words)
+        return bot.ask(self.settings, words)
 
     def planned(self) -> str:
         """The handle of a plan that waits for its yes."""

@@ -29,9 +29,9 @@ import commands
 #: What a bot with the crash tests' settings has imported by the time it watches; its commands come on top.
 _WANTED = (
     "bot.__main__",
-    "bot.app",
-    "bot.channels.pagerduty",
-    "bot.channels.slack",
+    "bot.app.bot",
+    "bot.integrations.pagerduty.channel",
+    "bot.integrations.slack.channel",
     "pydantic.v1",  # FastAPI looks for its models at the first route
     "uvicorn.loops.uvloop",
 )

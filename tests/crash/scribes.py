@@ -12,12 +12,9 @@ import threading
 from contextlib import suppress
 
 from bot.core.audit import AuditEntry, Code
-from bot.store import (
-    ledger,
-    tables,  # noqa: F401 - they enter SQLModel's metadata by being imported
-)
+from bot.store import audit_log
+from bot.store.audit_seals import Sealer
 from bot.store.engine import Store
-from bot.store.seals import Sealer
 
 _THREADS = 4
 
@@ -30,7 +27,7 @@ def write(store: Store, count: int) -> None:
     for number in range(count):
         entry = AuditEntry(code=Code.ANSWERED, by="scribe", message=f"Entry {number}.")
         with suppress(Undone), store.begin(f"lane-{random.randrange(16)}") as tx:
-            ledger.append(tx, [entry] * random.randrange(1, 4))
+            audit_log.append(tx, [entry] * random.randrange(1, 4))
             if random.random() < 0.1:
                 raise Undone
 

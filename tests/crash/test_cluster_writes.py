@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from bot import settings
-from bot.workloads.watching import UNKNOWN_AFTER_RESTART
+from bot.config import settings
+from bot.workloads.objects.wait import UNKNOWN_AFTER_RESTART
 from tests.cluster import manifests
 from tests.cluster.world import kubeconfig
 from tests.crash.doing import Doing, Rows, say

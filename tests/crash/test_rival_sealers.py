@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.store import checkpoints, ledger
+from bot.lib.merkle import MerkleRange, leaf_of
+from bot.store import audit_checkpoints, audit_log
+from bot.store.audit_log import EntryFilter, RecordedEntry
+from bot.store.audit_seals import Sealer
 from bot.store.engine import Store
-from bot.store.ledger import EntryFilter, RecordedEntry
-from bot.store.seals import Sealer
-from bot.tree import MerkleRange, leaf_of
 from tests.crash.born import born
 from tests.postgres import Postgres
 from tests.running import Program, until
@@ -48,7 +48,7 @@ def test_sixteen_writers_and_three_rival_sealers_that_are_killed_leave_a_log_wit
     assert sorted(places) == list(range(len(found)))
     assert [one.leaf for one in found] == [leaf_of(one.body) for one in found]
     in_order = [leaf_of(one.body) for one in sorted(found, key=lambda one: one.pos or 0)]
-    assert checkpoints.extended_tree(store, MerkleRange()) == MerkleRange().extended(in_order)
+    assert audit_checkpoints.extended_tree(store, MerkleRange()) == MerkleRange().extended(in_order)
     store.close()
 
 
@@ -80,4 +80,4 @@ def _sealed(store: Store) -> int:
 
 def _entries(store: Store) -> list[RecordedEntry]:
     with store.read() as seen:
-        return ledger.entries(seen.sql, EntryFilter(), limit=100_000)
+        return audit_log.entries(seen.sql, EntryFilter(), limit=100_000)

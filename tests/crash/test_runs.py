@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bot import failpoints
-from bot.failpoints import FailpointError
+from bot.lib import failpoints
+from bot.lib.failpoints import FailpointError
 from tests.crash.doing import WISH, Doing, World, say
 from tests.crash.test_failpoints import FAILPOINTS
 from tests.running import until

@@ -10,14 +10,16 @@ import os
 import sys
 from datetime import timedelta
 
-from bot import __main__, delivery, failpoints
-from bot.channels.pagerduty import PagerDuty
-from bot.channels.slack import Slack
+from bot import __main__
 from bot.core.channel import RateLimit
+from bot.integrations.pagerduty.channel import PagerDuty
+from bot.integrations.slack.channel import Slack
+from bot.lib import failpoints
+from bot.notifications import sender
 
 if __name__ == "__main__":
     for channel in (Slack, PagerDuty):
         channel.limits = (RateLimit(count=1_000, per=timedelta(seconds=1)),)
-    delivery.LEASE = timedelta(seconds=int(os.environ.get("VAKHTA_LEASE_S", "30")))
+    sender.LEASE = timedelta(seconds=int(os.environ.get("VAKHTA_LEASE_S", "30")))
     failpoints._STALL_S = int(os.environ.get("VAKHTA_STALL_S", "120"))
     sys.exit(__main__.main())

@@ -6,8 +6,8 @@ import json
 import re
 from datetime import UTC, datetime
 
-from bot import audit
 from bot.core.audit import AuditEntry, Code
+from bot.store import audit_entry
 from tests.docs.papers import ROOT, fences, section
 
 PAGE = (ROOT / "docs/audit.md").read_text()
@@ -34,7 +34,7 @@ def test_the_example_is_an_entry_as_the_bot_writes_it() -> None:
         details={"plan": "9f2c"},
     )
 
-    line = audit.encode_entry(entry, uid=json.loads(example)["uid"], at=datetime(2026, 11, 23, 12, tzinfo=UTC))
+    line = audit_entry.encode_entry(entry, uid=json.loads(example)["uid"], at=datetime(2026, 11, 23, 12, tzinfo=UTC))
 
     assert line.body.decode() == example.strip()
 
@@ -47,5 +47,5 @@ def test_every_key_of_an_entry_is_told_and_no_other() -> None:
 
 
 def test_the_limits_that_are_told_are_those_of_the_code() -> None:
-    assert f"at most {audit.MOST_TEXT:,} bytes" in " ".join(PAGE.split())
-    assert f"at most {audit.MOST_MORE} |" in PAGE
+    assert f"at most {audit_entry.MOST_TEXT:,} bytes" in " ".join(PAGE.split())
+    assert f"at most {audit_entry.MOST_MORE} |" in PAGE

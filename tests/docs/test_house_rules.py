@@ -75,16 +75,16 @@ def test_no_file_holds_a_conflict() -> None:
 
 #: Where the names of platforms belong: what is built for one, its settings, and where all is built and joined.
 _KNOWS_PLATFORMS = (
-    "bot/channels/",
     "bot/integrations/",
-    "bot/settings",
-    "bot/app.py",
-    "bot/from_settings.py",
-    "bot/gatehouse.py",
-    "bot/senders.py",
+    "bot/config/",
+    "bot/app/bot.py",
+    "bot/app/build.py",
+    "bot/app/build_chatops.py",
+    "bot/app/build_sources.py",
 )
 _NAMES_PLATFORMS = {
-    "bot/redact.py": "the forms of credentials, which are taken out of alerts also where the platform is not set up",
+    "bot/lib/redact.py": "the forms of credentials, which are taken out of alerts also where the platform is "
+    "not set up",
     "commands/unlink.py": "an example of a place, for people",
 }
 _PLATFORM = re.compile("slack|telegram|pager_?duty", re.IGNORECASE)

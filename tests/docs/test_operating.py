@@ -11,19 +11,19 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from starlette.responses import PlainTextResponse
 
-from bot import channels, sources
 from bot.__main__ import _parser
-from bot.channels.pagerduty import PagerDuty
-from bot.delivery import LEASE, POISON
-from bot.meters import Metrics
-from bot.model import CONSOLE
-from bot.settings import Settings
-from bot.sources.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
-from bot.tools import topics
-from bot.watch import _SEEN_FOR, LATE_PAGE
-from bot.web import api, body, feed, framing, inbound, proofs, wire
-from bot.web.feed import FeedSignal
-from bot.web.flagger import GateClients
+from bot.app.scheduler import _SEEN_FOR, LATE_PAGE
+from bot.config.settings import Settings
+from bot.core.incident import CONSOLE
+from bot.integrations import channel_names, find_sources
+from bot.integrations.pagerduty.channel import PagerDuty
+from bot.integrations.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
+from bot.integrations.sns import verification
+from bot.lib.metrics import Metrics
+from bot.notifications.sender import LEASE, POISON
+from bot.web import body, channel_webhooks, event_stream, framing, http_protocol, incidents_api, sender_verification
+from bot.web.event_stream import FeedSignal
+from bot.web.flagger_gates import GateClients
 from bot.web.server import WebApp, build_web
 from commands import note
 from tests.docs.papers import OPERATING, README, ROOT, first_cells, section
@@ -33,19 +33,19 @@ _FIGURES = (
     f"when its lease of {LEASE.total_seconds():g} s runs out",
     f"that row is set aside after {POISON} tries",
     f"| acts of people remembered against repeats | {_SEEN_FOR.total_seconds() / 3600:g} hours |",
-    f"| body of a message of SNS | {proofs.MOST // 2**20} MiB |",
-    f"| messages of SNS that are being checked at once | {proofs._MOST_WAITING} |",
-    f"| SNS topics that are not listed and ask | {topics._MOST_STRANGERS} an hour |",
+    f"| body of a message of SNS | {sender_verification.MOST // 2**20} MiB |",
+    f"| messages of SNS that are being checked at once | {sender_verification._MOST_WAITING} |",
+    f"| SNS topics that are not listed and ask | {verification._MOST_STRANGERS} an hour |",
     f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
     f"| time for another body, or a head, to arrive | {body._WITHIN_S:g} s |",
     f"| head of a request | {framing.MOST_HEAD // 1024} KiB, {framing.MOST_FIELDS} fields |",
-    f"| body from a chat | {inbound._MOST // 1024} KiB |",
+    f"| body from a chat | {channel_webhooks._MOST // 1024} KiB |",
     f"| body of a webhook of PagerDuty's | {(PagerDuty.ignores_above or 0) // 1024} KiB |",
-    f"| requests of one chat or pager at once | {inbound._MOST_WAITING} |",
-    f"(`ulimit -Hn`, at most {wire._MOST_FILES:,})",
-    f"| time for the API to read the database | {api._WITHIN_S:g} s |",
-    f"| boards open at once | {feed._MOST_CLIENTS} |",
-    f"| alerts shown of an incident by the API | {api._MOST_ALERTS} |",
+    f"| requests of one chat or pager at once | {channel_webhooks._MOST_WAITING} |",
+    f"(`ulimit -Hn`, at most {http_protocol._MOST_FILES:,})",
+    f"| time for the API to read the database | {incidents_api._WITHIN_S:g} s |",
+    f"| boards open at once | {event_stream._MOST_CLIENTS} |",
+    f"| alerts shown of an incident by the API | {incidents_api._MOST_ALERTS} |",
     f"| a note | {note._LONGEST:,} characters |",
 )
 _EMPTY: tuple[object, ...] = (None, "", (), {})
@@ -151,7 +151,7 @@ def _edge() -> WebApp:
 
 def _addresses(edge: WebApp) -> Iterator[str]:
     """Method and path of all that answers; of GET and HEAD only GET."""
-    for name in sources.find_sources():
+    for name in find_sources():
         yield f"POST /alerts/{name}"
     for included in edge._app.routes:  # type: ignore[attr-defined]  # FastAPI's own app
         inner = getattr(included, "original_router", None)
@@ -164,7 +164,7 @@ def _spread(address: str) -> Iterator[str]:
     if not address.endswith("/in/{name}"):
         yield address
         return
-    for name in channels.channel_names():
+    for name in channel_names():
         if name != CONSOLE:  # it has a door of its own
             yield address.replace("{name}", name)
 

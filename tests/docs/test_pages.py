@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import load_settings
-from bot.welcome import welcome
+from bot.app.welcome import welcome
+from bot.config.settings import load_settings
 from tests.docs.papers import PAGES, README, ROOT, fences, modules, prose
 
 pytestmark = pytest.mark.xdist_group("parsed")  # so that one worker parses all files, once

@@ -17,7 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from tests.dials import Dials, Turn
 from tests.e2e.chromium import browse, why_not
-from tests.paths.web_house import TOKEN, WebHouse, wait_for
+from tests.web.web_house import TOKEN, WebHouse, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 

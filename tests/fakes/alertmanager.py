@@ -1,7 +1,8 @@
 """A strict Alertmanager 0.25: alerts, silences, and their API of version 2, with its own refusals.
 
-What it says was taken down from the real one; `tests/plugs/test_silences.py` holds both to the same. Stricter in one
-way: a field, a query's name or a path that the API does not have is a fault, where the real one passes it over.
+What it says was taken down from the real one; `tests/integrations/alertmanager/test_client.py` holds both to the
+same. Stricter in one way: a field, a query's name or a path that the API does not have is a fault, where the real one
+passes it over.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from bot import filling
-from bot.acting import Action
-from bot.forms import UNKNOWN_PRINCIPAL, Form, Principal, Reply, Request, SubmittedForm
-from bot.people import LINK_FIRST
-from bot.ports import Command
+from bot.access.identity import LINK_FIRST
+from bot.chatops import forms
+from bot.core.action import Action
+from bot.core.command import Command
+from bot.core.request import UNKNOWN_PRINCIPAL, Form, Principal, Reply, Request, SubmittedForm
 
 _WITHOUT_IDS = ("console", "cli")  #: places where an act may have none
 ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
@@ -130,14 +130,14 @@ class SmallDoor:
     def form(self, ask: Request) -> Form | None:
         self._check_ask(ask)
         said = self.verbs.get(ask.text)
-        return filling.form_of(said, known={}, limits={"kept": "in memory"}) if said and ask.by.id else None
+        return forms.form_of(said, known={}, limits={"kept": "in memory"}) if said and ask.by.id else None
 
     def submit_form(self, ask: Request, values: Mapping[str, str]) -> SubmittedForm:
         self._check_ask(ask)
         if not all(isinstance(value, str) for value in values.values()):
             self._fault(f"values that are no text: {values!r}")
         known = ask.by.id and ask.text in self.verbs
-        return filling.fill(self.verbs[ask.text], values, known={}) if known else SubmittedForm(text=ask.text)
+        return forms.fill(self.verbs[ask.text], values, known={}) if known else SubmittedForm(text=ask.text)
 
     def record_refusal(self, ask: Request, why: str) -> bool:
         if ask.by.id or not ask.channel or not (ask.idempotency_key or ask.channel in _WITHOUT_IDS) or not why:

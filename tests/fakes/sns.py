@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import NameOID
 
-from bot.tools.http import HttpApi
+from bot.integrations.http import HttpApi
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from bot.core.alert import Severity
-from bot.fields import Address, Secret
-from bot.section import PlugSection
+from bot.lib.section import PlugSection
+from bot.lib.settings_fields import Address, Secret
 
 _MIB = 1024 * 1024
 

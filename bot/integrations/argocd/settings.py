@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from bot.fields import Address, Secret
-from bot.section import Section
+from bot.lib.section import Section
+from bot.lib.settings_fields import Address, Secret
 
 
 class ArgoCdSettings(Section):

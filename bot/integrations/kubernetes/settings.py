@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from bot.fields import Secret
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.section import Section
+from bot.lib.section import Section
+from bot.lib.settings_fields import Secret
 
 #: Whoever Kubernetes itself gives a name to; of these only service accounts are given to people.
 _KUBERNETES, _ACCOUNT = "system:", "system:serviceaccount:"

@@ -7,8 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from bot.core.alert import Severity
-from bot.fields import Address, Secret
-from bot.section import ChannelSection
+from bot.lib.section import ChannelSection
+from bot.lib.settings_fields import Address, Secret
 
 
 class PagerDutySettings(ChannelSection):

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from bot.fields import Address, Seconds, Secret
-from bot.section import Section
+from bot.lib.section import Section
+from bot.lib.settings_fields import Address, Seconds, Secret
 
 
 class MetricsSettings(Section):

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
-from bot.fields import Address, Secret
-from bot.section import ChannelSection
+from bot.lib.section import ChannelSection
+from bot.lib.settings_fields import Address, Secret
 
 
 class TelegramSettings(ChannelSection):

@@ -65,7 +65,7 @@ END $$
 def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name == 'sqlite':
-        return  # there whoever opens the file owns it; bot/store/pruning.py lifts the triggers and puts them back
+        return  # there whoever opens the file owns it; bot/store/audit_pruning.py lifts the triggers and puts them back
     schema = connection.exec_driver_sql('SELECT quote_ident(current_schema())').scalar_one()
     for statement in (_GUARD, _PRUNE.format(schema=schema)):
         connection.exec_driver_sql(statement.replace('%', '%%'))

@@ -1,0 +1,236 @@
+"""May they? One pure decision from who, what, the book of rights and what is the case; nothing else decides.
+
+The promise: nothing is allowed that no rule allows, a rule that denies beats all that allow, and the reason says which
+rule it was, or what is missing and who has it. Two things stand above the rules: what everybody who is known may say
+(`book.ALWAYS_ALLOWED`), and that whoever is paged for an incident may acknowledge it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+
+from bot.access.conditions import Context, Impact
+from bot.access.policy import ALWAYS_ALLOWED, EVERYTHING, CompiledRule, Freeze, Policy
+from bot.core.access import Decision, Permission
+from bot.core.request import Principal
+from bot.lib.text import TextMatcher, spell_list, spell_moment
+from bot.lib.time_windows import has_no_end, open_until
+
+_MOST_NAMED = 3  #: people or rules in one sentence
+ACK, LINK, YES = "ack", "link", "yes"
+
+
+def decide(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Decision:
+    """Whether they may, now. Never raises; the same question gets the same answer, in whichever order rules stand."""
+    above = _above_the_rules(who, wanted, context)
+    if above is not None:
+        return above
+    found = _weigh(who, wanted, policy, context)
+    if found.denied is not None:
+        return _denied(found.denied, wanted)
+    if found.best is None:
+        return Decision(allowed=False, reason=_what_is_missing(found, who, wanted, policy, context))
+    if found.freeze is not None:
+        return Decision(allowed=False, reason=_frozen(found.freeze, who, wanted, policy, context))
+    return _allowed(found.best, who, wanted, policy, context)
+
+
+def policy_input(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Mapping[str, object]:
+    """The same question as a JSON document, for a second opinion; docs/security.md tells its keys."""
+    return {
+        "person": {"id": who.id, "human": who.human, "roles": sorted(policy.active_roles(who.roles, context))},
+        "verb": wanted.verb,
+        "target": wanted.target,
+        "at": context.now.isoformat(),
+        "service": context.service,
+        "environment": context.environment,
+        "severity": context.severity,
+        "on_call": context.is_on_call,
+        "open_incident": context.service is not None and context.service in context.open_on,
+        "budget_left": context.budget_left,
+        "broken_glass": context.is_break_glass_active,
+    }
+
+
+def _above_the_rules(who: Principal, wanted: Permission, context: Context) -> Decision | None:
+    if not who.id:
+        if wanted.verb == LINK:
+            return Decision(allowed=True, reason="Whoever is not known may link their account.")
+        return Decision(allowed=False, reason="Link your account first: /link. Nothing was done.")
+    if wanted.verb in ALWAYS_ALLOWED:
+        return Decision(allowed=True, reason="Everybody who is known may.")
+    if _is_paged(wanted, context):
+        return Decision(allowed=True, reason="Allowed: whoever is paged for an incident may acknowledge it.")
+    return None
+
+
+def _is_paged(wanted: Permission, context: Context) -> bool:
+    return wanted.verb == ACK and (context.paged or context.is_on_call)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Found:
+    """What the rules say, before it is put into words."""
+
+    denied: CompiledRule | None = None
+    best: CompiledRule | None = None  #: the rule that allows
+    freeze: Freeze | None = None
+    short: list[tuple[CompiledRule, list[str]]] = field(
+        default_factory=list
+    )  #: rules that would allow, and what they lack
+
+    @property
+    def allows(self) -> bool:
+        return self.denied is None and self.best is not None and self.freeze is None
+
+
+def _weigh(who: Principal, wanted: Permission, policy: Policy, context: Context) -> _Found:
+    found = _Found()
+    roles = policy.active_roles(who.roles, context)
+    for ruling in policy.rules_of(roles, wanted.verb).matching(wanted, context):
+        missing = ruling.missing_conditions(wanted, context)
+        if ruling.denies:
+            if not missing and (found.denied is None or ruling.precedence < found.denied.precedence):
+                found.denied = ruling
+        elif missing:
+            found.short.append((ruling, missing))
+        elif found.best is None or ruling.precedence < found.best.precedence:
+            found.best = ruling
+    found.freeze = _freeze(roles, wanted, policy, context)
+    return found
+
+
+def _freeze(roles: frozenset[str], wanted: Permission, policy: Policy, context: Context) -> Freeze | None:
+    """The one that ends last of those that hold now; the order of the book is by their ends."""
+    if context.impact is not Impact.ACTION:
+        return None
+    holding = None
+    for freeze, targets in policy.freezes:
+        if freeze.since <= context.now < freeze.until and _is_frozen(freeze, targets, roles, wanted, context):
+            holding = freeze
+    return holding
+
+
+def _is_frozen(
+    freeze: Freeze, targets: Iterable[TextMatcher], roles: frozenset[str], wanted: Permission, context: Context
+) -> bool:
+    if not roles.isdisjoint(freeze.exempt):
+        return False
+    return wanted.target == EVERYTHING or any(
+        match(wanted.target) or (context.service is not None and match(context.service)) for match in targets
+    )
+
+
+def _denied(ruling: CompiledRule, wanted: Permission) -> Decision:
+    do = ruling.rule.do
+    message = (
+        f'{_act(wanted)} is denied by "{do}" under deny of role {ruling.role}; no rule that allows it counts beside it.'
+    )
+    return Decision(allowed=False, reason=message, rule=do)
+
+
+def _allowed(best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context) -> Decision:
+    rule, glass = best.rule, _only_by_glass(best, who, wanted, policy, context)
+    until = _ends(best, who, wanted, policy, context, glass=glass)
+    message = [f'Allowed by "{rule.do}" of role {best.role}']
+    if glass and context.break_glass_until is not None:
+        message.append(
+            f", because the glass is broken until {spell_moment(context.break_glass_until)}; it will be reviewed"
+        )
+    elif until is not None:
+        message.append(f", until {spell_moment(until)}")
+    if rule.approvals:
+        yes = Permission(verb=YES, target=wanted.target)
+        able = spell_list(_names(_able(who, yes, policy, context))) or "nobody now"
+        others = "1 other person has" if rule.approvals == 1 else f"{rule.approvals} other people have"
+        message.append(f". {others} to say yes: {able} can")
+    reason = f"{''.join(message)}."
+    return Decision(allowed=True, reason=reason, rule=rule.do, approvals=rule.approvals, until=until, break_glass=glass)
+
+
+def _only_by_glass(best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context) -> bool:
+    """Whether it is a sleeping rule that allows, or nothing would allow while the glass is whole."""
+    if not context.is_break_glass_active:
+        return False
+    return best.break_glass or not _weigh(who, wanted, policy, replace(context, break_glass_until=None)).allows
+
+
+def _ends(
+    best: CompiledRule, who: Principal, wanted: Permission, policy: Policy, context: Context, *, glass: bool
+) -> datetime | None:
+    """The first of: the rule's hours are over, the glass mends, a freeze begins."""
+    ends = []
+    if glass and context.break_glass_until is not None:
+        ends.append(context.break_glass_until)
+    if best.rule.when.during:
+        closes = open_until(best.rule.when.during, context.now)
+        if closes is not None and not has_no_end(context.now, closes):
+            ends.append(closes)
+    if context.impact is Impact.ACTION:
+        roles = policy.active_roles(who.roles, context)
+        ends += [
+            freeze.since
+            for freeze, targets in policy.freezes
+            if context.now < freeze.since and _is_frozen(freeze, targets, roles, wanted, context)
+        ]
+    return min(ends, default=None)
+
+
+def _what_is_missing(found: _Found, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
+    message = [f"{_act(wanted)} is denied."]
+    nearest = sorted(found.short, key=lambda one: (len(one[1]), one[0].precedence))[:_MOST_NAMED]
+    message += [f'Your rule "{one.rule.do}" (role {one.role}) {"; it ".join(lacks)}.' for one, lacks in nearest]
+    if not nearest:
+        message.append(f"None of your roles ({', '.join(sorted(who.roles)) or 'you have none'}) allows it.")
+    return " ".join([*message, *_who_could(who, wanted, policy, context)])
+
+
+def _who_could(who: Principal, wanted: Permission, policy: Policy, context: Context) -> Iterator[str]:
+    """Which roles hold a rule for it, who could do it now, and whether breaking the glass would help."""
+    rulings = [one for one in policy.all_rules(wanted.verb).matching(wanted, context) if not one.denies]
+    roles = sorted({one.role for one in rulings} - policy.break_glass_roles)
+    if not roles:
+        yield "No role has a rule that allows it."
+    else:
+        yield f"{'Roles' if len(roles) > 1 else 'Role'} with a rule for it: {', '.join(roles)}."
+        able = _names(_able(who, wanted, policy, context))
+        yield f"{spell_list(able)} could do it now." if able else "Nobody else could do it now."
+    if any(one.break_glass for one in rulings) and not context.is_break_glass_active:
+        yield "Whoever breaks the glass may."
+
+
+def _frozen(freeze: Freeze, who: Principal, wanted: Permission, policy: Policy, context: Context) -> str:
+    message = f'{_act(wanted)} is denied: freeze "{freeze.name}" is on until {spell_moment(freeze.until)}.'
+    if freeze.exempt:
+        message += f" It does not hold for {spell_list(sorted(freeze.exempt))}."
+    able = _names(_able(who, wanted, policy, context))
+    return f"{message} {spell_list(able)} could do it now." if able else f"{message} Nobody else could do it now."
+
+
+def _able(who: Principal, wanted: Permission, policy: Policy, context: Context) -> list[Principal]:
+    """Some of the others who may do it now. People off duty who have the same roles are weighed once."""
+    off = replace(context, on_call_for=frozenset(), paged=False, break_glass_until=None)
+    duty = policy.on_call(context.service)
+    able = _able_on_duty(who, wanted, policy, off) if duty else []
+    for group in policy.alike:
+        if _weigh(group[0], wanted, policy, off).allows:
+            others = (one for one in group if one.id != who.id and one.id not in duty)
+            able += islice(others, _MOST_NAMED + 1)
+    return sorted(able, key=lambda one: one.id)
+
+
+def _able_on_duty(who: Principal, wanted: Permission, policy: Policy, off: Context) -> list[Principal]:
+    on = replace(off, on_call_for=frozenset() if off.service is None else frozenset({off.service}))
+    others = (one for one in policy.people_of(policy.on_call(off.service)) if one.id != who.id)
+    return [one for one in others if _is_paged(wanted, on) or _weigh(one, wanted, policy, on).allows]
+
+
+def _names(able: Sequence[Principal]) -> list[str]:
+    return [one.display_name for one in able[:_MOST_NAMED]] + ["others"] * (len(able) > _MOST_NAMED)
+
+
+def _act(wanted: Permission) -> str:
+    return f'"{wanted.verb} {wanted.target}"' if wanted.target else f'"{wanted.verb}"'

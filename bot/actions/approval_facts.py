@@ -1,0 +1,79 @@
+"""Whether a plan's approval still counts: the facts, gathered in the caller's transaction, and the verdict on them.
+
+The verdict itself is pure (`yeses.review`). What each person may do now is decided by `Rights`, as for any request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bot.access.authorizer import Authorizer
+from bot.access.conditions import Impact
+from bot.access.decision import YES
+from bot.actions import approval, approval_validity
+from bot.actions.approval_validity import ApprovalReview, ApproverState
+from bot.core.access import Account, Decision, Permission, RecordedIdentity
+from bot.core.plan import Proposal, Risk
+from bot.core.request import Principal, Request
+from bot.store.transaction import Tx
+
+
+def review_approvals(
+    authorizer: Authorizer, tx: Tx, proposal: Proposal, risk: Risk, outside: Mapping[Account, str] | None = None
+) -> ApprovalReview:
+    """What is left now of the approval of a plan that a person asked for.
+
+    `outside`: what platforms have just said against accounts.
+    """
+    against = outside or {}
+    asker = _asker(authorizer, tx, proposal, against)
+    given = [approver_state(authorizer, tx, proposal, one, against) for one in proposal.approvals]
+    return approval_validity.review(
+        proposal, asker, given, approval.approvals_needed(risk, asker.decision, proposal.plan)
+    )
+
+
+def approver_state(
+    authorizer: Authorizer,
+    tx: Tx,
+    proposal: Proposal,
+    identity: RecordedIdentity,
+    outside: Mapping[Account, str] | None = None,
+) -> ApproverState:
+    """What is the case now of somebody who says, or has said, yes to it."""
+    against = outside or {}
+    if identity.person == proposal.requester:  # who may do it may confirm it
+        return replace(
+            _asker(authorizer, tx, proposal, against), held=authorizer.linking.holder_of(tx.sql, identity.from_account)
+        )
+    request = Request(by=_as_now(authorizer, tx, identity), text=YES, channel=identity.channel)
+    wanted = Permission(verb=YES, target=proposal.plan.target)
+    return _now(authorizer, tx, identity, authorizer.decide(tx, request, wanted, None, Impact.INCIDENT), against)
+
+
+def _asker(authorizer: Authorizer, tx: Tx, proposal: Proposal, outside: Mapping[Account, str]) -> ApproverState:
+    by = _as_now(authorizer, tx, proposal.requester_identity)
+    request = Request(by=by, text=proposal.command, channel=proposal.channel, incident_id=proposal.incident_id)
+    return _now(
+        authorizer,
+        tx,
+        proposal.requester_identity,
+        authorizer.decide_action(tx, request, proposal.verb, proposal.plan.target),
+        outside,
+    )
+
+
+def _now(
+    authorizer: Authorizer, tx: Tx, identity: RecordedIdentity, decision: Decision, outside: Mapping[Account, str]
+) -> ApproverState:
+    return ApproverState(
+        listed=authorizer.person(tx, identity.person) is not None,
+        held=authorizer.linking.holder_of(tx.sql, identity.from_account),
+        decision=decision,
+        outside=outside.get(identity.from_account, ""),
+    )
+
+
+def _as_now(authorizer: Authorizer, tx: Tx, identity: RecordedIdentity) -> Principal:
+    return authorizer.person(tx, identity.person) or Principal(id=identity.person)

@@ -1,0 +1,1 @@
+"""Deliveries of alerts become changes of incidents."""

@@ -1,0 +1,39 @@
+"""Whether an alert would be stored now: one is stored the way of all others and taken back, and one row stays.
+
+The trap: a database that answers a question need not take a commit (its disk is full, it is read-only), and a file that
+takes a commit need not have the pages that an alert needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.alerts.classification import AlertRules
+from bot.alerts.ingest import ingest_own
+from bot.core.alert import Alert, AlertBatch
+from bot.core.message import Subscription
+from bot.store.transaction import Tx
+
+GROUP = "vakhta/readiness"
+
+
+def prove(tx: Tx, rules: AlertRules, subscriptions: Sequence[Subscription]) -> None:
+    """Raises what an alert's storing would raise. The same row is written each time, so that nothing grows."""
+    if not tx.sql.postgres:  # it looks after its own pages, and would have to clear away what is taken back
+        with tx.rolled_back():
+            ingest_own(tx, _delivered(tx.now), rules, subscriptions)
+    tx.write_probe_row(GROUP)
+
+
+def _delivered(now: datetime) -> AlertBatch:
+    alert = Alert(
+        source="vakhta",
+        group=GROUP,
+        fingerprint="readiness",
+        firing=True,
+        labels={"alertname": "Readiness", "severity": "info"},
+        annotations={},
+        starts_at=now,
+    )
+    return AlertBatch(source="vakhta", group=GROUP, alerts=(alert,))

@@ -1,0 +1,300 @@
+"""What the settings say, as the values and parts that the house is built of."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import make_url
+from sqlalchemy.exc import DatabaseError
+
+from bot.access.account_linking import AccountLinking
+from bot.access.conditions import Conditions
+from bot.access.identity import People
+from bot.access.policy import Freeze, Policy, Role, Rule
+from bot.alerts.catalog import Service, service_of
+from bot.alerts.classification import AlertRules
+from bot.app.service_sites import ServiceSites
+from bot.audit import anchors, signed_note
+from bot.audit.anchors import Keep, PutAnchor
+from bot.audit.notary import Notary
+from bot.audit.signer import Signer
+from bot.config.access import DenyWhenSettings, RoleSettings
+from bot.config.audit import S3AnchorSettings
+from bot.config.settings import Settings, channels_known
+from bot.core.accounts import GroupPlatform
+from bot.core.action import Tools
+from bot.core.alert import Severity
+from bot.core.channel import Channel, Messenger, UserGroupChannel
+from bot.core.incident import CONSOLE
+from bot.core.message import Subscription
+from bot.core.request import Principal
+from bot.core.site import ServiceTargets
+from bot.integrations import channel_names, load_channel
+from bot.integrations.alertmanager.settings import USUAL_SEVERITIES
+from bot.lib import crypto, time_windows
+from bot.lib.logs import Redactor
+from bot.lib.metrics import Metrics
+from bot.lib.redact import redact
+from bot.store.connections import TROUBLES, is_newest
+from bot.store.engine import Store, Unavailable
+
+logger = logging.getLogger(__name__)
+
+#: Whoever sits at the bot's own machine.
+_OPERATOR = "local"
+
+
+def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool = False) -> Store:
+    """`alone`: on SQLite, no other process may run a bot on it."""
+    observe = meters.commit_seconds.observe if meters else lambda _: None
+    try:
+        store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Redactor(settings.confidential))
+        if alone and not store.claim_alone():
+            raise SystemExit(
+                f"Another bot runs on {store.url.database}, and SQLite is for one at a time. Nothing was started."
+                " Stop that one, or use PostgreSQL for several."
+            )
+        with store.connected() as connection:
+            newest = is_newest(connection)
+        if not newest:
+            import_module("bot.store.migrating").migrate(store)
+    except (OSError, *TROUBLES, DatabaseError, Unavailable) as trouble:
+        where = make_url(settings.store.url.get_secret_value()).render_as_string(hide_password=True)
+        message = redact(str(trouble).partition("\n")[0])
+        raise SystemExit(
+            f"The database {where} cannot be used: {message}. Nothing was started."
+            " Check store.url, that the server runs, and that this user may write there."
+        ) from None
+    return store
+
+
+def build_notary(settings: Settings, store: Store, meters: Metrics, made: Mapping[str, Channel]) -> Notary:
+    """Who seals and signs the audit log. `made`: the channels, one of which may say the roots."""
+    chat = settings.audit.anchors.chat
+    return Notary(
+        store,
+        signer=build_signer(settings, store),
+        anchors=_anchors(settings, made),
+        seldom={"chat": timedelta(minutes=chat.every_minutes)} if chat else {},
+        write=_to_stdout if settings.audit.stdout else None,
+        meters=meters,
+    )
+
+
+def build_signer(settings: Settings, store: Store) -> Signer | None:
+    """Who signs the audit log. None where there is no key, and PostgreSQL has no place beside it for one."""
+    section = settings.audit
+    if section.key is not None:
+        seed = crypto.seed_of(section.key.get_secret_value())
+    elif store.sqlite:
+        try:
+            seed = crypto.seed_in(Path(store.url.database or "").with_name("vakhta-audit.key"))
+        except crypto.BadKey as trouble:
+            raise SystemExit(f"{trouble} Nothing was started. Set audit.key, or mend that file.") from None
+    else:
+        return None
+    signer = _signer(settings, seed)
+    if section.public_keys and signer.verifier_key not in section.public_keys:
+        logger.error("audit.public_keys does not name the key that signs", extra={"key": signer.key_id})
+    return signer
+
+
+def build_previous_signer(settings: Settings) -> Signer | None:
+    """Who signed it before, while one key hands over to the other."""
+    key = settings.audit.previous_key
+    return None if key is None else _signer(settings, crypto.seed_of(key.get_secret_value()))
+
+
+def _signer(settings: Settings, seed: bytes) -> Signer:
+    section = settings.audit
+    public = crypto.public_key(seed)
+    believed = {signed_note.key_id(name, key): key for name, key in map(signed_note.public_of, section.public_keys)}
+    return Signer(
+        name=section.origin,
+        public=public,
+        sign=partial(crypto.sign, seed),
+        believed={signed_note.key_id(section.origin, public): public, **believed},
+        signed_by=crypto.signed_by,
+    )
+
+
+def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[str, PutAnchor]:
+    section = settings.audit.anchors
+    made: dict[str, PutAnchor] = {}
+    if section.file is not None:
+        made["file"] = anchors.to_file(Path(section.file))
+    if section.s3 is not None:
+        s3 = section.s3
+        retained = None if s3.retain_days is None else timedelta(days=s3.retain_days)
+        made["s3"] = anchors.to_bucket(kept_in(s3), s3.bucket, s3.prefix, retained=retained)
+    if section.chat is not None:
+        channel = channels_made[section.chat.channel]
+        assert isinstance(channel, Messenger), "those that the settings allow do"
+        made["chat"] = anchors.to_chat(channel, section.chat.to)
+    return made
+
+
+def kept_in(s3: S3AnchorSettings) -> Keep:
+    """What puts an object into that bucket, under lock; boto3 is loaded with the first."""
+
+    def keep(key: str, body: bytes, until: datetime | None) -> str:
+        cloud = import_module("bot.integrations.aws.client")
+        bucket = cloud.Bucket(name=s3.bucket, region=s3.region, endpoint_url=s3.endpoint_url)
+        version: str = cloud.put_locked_object(bucket, key, body, until=until)
+        return version
+
+    return keep
+
+
+def _to_stdout(lines: bytes) -> None:
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()
+
+
+def load_channels(settings: Settings) -> dict[str, Channel]:
+    """Every channel that the settings have a section for; the others' SDKs are not even imported."""
+    made: dict[str, Channel] = {}
+    sections = settings.channels.on()
+    for name in channel_names():
+        section = sections.get(name)
+        if section is None:
+            continue
+        kind = next(
+            thing for thing in vars(load_channel(name)).values() if isinstance(thing, type) and _is_channel(thing, name)
+        )
+        made[name] = kind(section)
+    return made
+
+
+def subscriptions_of(made: dict[str, Channel]) -> list[Subscription]:
+    """What `owing` has to know of each."""
+    return [
+        Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types, accepts=one.accepts)
+        for one in made.values()
+        if one.kinds
+    ]
+
+
+def build_people(settings: Settings) -> People:
+    """Who is who. At a console without `people`, whoever sits there is the operator."""
+    if settings.local_operator:
+        operator = Principal(id=_OPERATOR, name=_OPERATOR, roles=frozenset({"admin"}))
+        return People(persons={_OPERATOR: operator}, accounts={(CONSOLE, _OPERATOR): _OPERATOR})
+    accounts: dict[tuple[str, str], str] = {}
+    for person in settings.people:
+        accounts |= dict.fromkeys(person.accounts.items(), person.id)
+        if person.id == _OPERATOR:
+            accounts[CONSOLE, _OPERATOR] = _OPERATOR
+    return People(
+        persons={one.id: Principal(id=one.id, name=one.name, roles=frozenset(one.roles)) for one in settings.people},
+        accounts=accounts,
+        groups={name: role.groups for name, role in settings.roles.items() if role.groups},
+    )
+
+
+def linking_of(settings: Settings, made: Mapping[str, Channel]) -> AccountLinking:
+    """Whose account that is, by the settings, by links and by a platform's groups."""
+    people, known = build_people(settings), channels_known()
+    typed = [f"in {one.called} it is `{one.command}link ...`" for one in known.values() if one.command != "/"]
+    places = [name for name, channel in made.items() if channel.accounts]
+    return AccountLinking(people, _groups_of(made, people), places=places, typed=typed)
+
+
+def _groups_of(made: Mapping[str, Channel], people: People) -> GroupPlatform | None:
+    """Who is in the groups that carry a role, as the channel of their platform knows; it is told which they are."""
+    for name, channel in made.items():
+        if isinstance(channel, UserGroupChannel):
+            channel.watch_groups(frozenset().union(*people.groups.values()))
+            return GroupPlatform(channel=name, name=channels_known()[name].called, read=channel.groups_of)
+    return None
+
+
+def build_policy(settings: Settings) -> Policy:
+    """Who may do what, and who is on call."""
+    return Policy(
+        [_role(name, message) for name, message in settings.roles.items()],
+        freezes=[
+            Freeze(name=one.name, since=one.since, until=one.until, targets=one.targets, exempt=frozenset(one.exempt))
+            for one in settings.freezes
+        ],
+        people=build_people(settings).persons.values(),
+        on_call={one.name: one.on_call for one in settings.services if one.on_call},
+    )
+
+
+def build_tools(settings: Settings, now: Callable[[], datetime]) -> Tools:
+    """What actions may use; what has no section is not there, and its SDK is not even imported."""
+    section = settings.sources.alertmanager
+    services = build_rules(settings).services
+    silences = None
+    if section is not None and section.api_url is not None:
+        made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
+        silences = made(section, partial(service_of, services=services))
+    gauge = (
+        None
+        if settings.metrics is None
+        else import_module("bot.integrations.prometheus.client").PrometheusClient(settings.metrics)
+    )
+    return Tools(now=now, silences=silences, metrics=gauge, targets=_sites(settings))
+
+
+def _sites(settings: Settings) -> ServiceTargets | None:
+    if not settings.clusters:
+        return None
+    asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
+    argocd, helm = import_module("bot.integrations.argocd.client"), import_module("bot.integrations.helm.client")
+    argocds = {name: argocd.ArgoCdClient(one) for name, one in asked.items() if one.url is not None}
+    helms = {name: helm.HelmClient(one) for name, one in settings.clusters.items() if one.helm is not None}
+    return ServiceSites(settings, import_module("bot.integrations.kubernetes.client").KubernetesClient, argocds, helms)
+
+
+def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
+    """By which tokens Flagger is known, of each cluster where it asks."""
+    return {name: one.flagger.tokens for name, one in settings.clusters.items() if one.flagger is not None}
+
+
+def build_rules(settings: Settings) -> AlertRules:
+    """What the settings say about alerts."""
+    section = settings.sources.alertmanager
+    message = section.severity if section else USUAL_SEVERITIES
+    return AlertRules(
+        severities={value: Severity(severity) for value, severity in message.items()},
+        severity_labels=section.severity_labels if section else ("severity",),
+        services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
+        late_copy=settings.incidents.late_copy,
+        reopen_within=settings.incidents.reopen_within,
+    )
+
+
+def _role(name: str, said: RoleSettings) -> Role:
+    return Role(
+        name=name,
+        allow=tuple(
+            Rule(do=one.do, when=_when(one.when, one.when.budget), approvals=one.approvals) for one in said.allow
+        ),
+        deny=tuple(Rule(do=one.do, when=_when(one.when)) for one in said.deny),
+        break_glass=said.break_glass,
+    )
+
+
+def _when(said: DenyWhenSettings, budget: float | None = None) -> Conditions:
+    return Conditions(
+        environment=said.environment,
+        service=said.service,
+        severity=said.severity,
+        on_call=said.on_call,
+        incident=said.incident,
+        during=tuple(map(time_windows.parse_window, said.during)),
+        budget=budget,
+    )
+
+
+def _is_channel(thing: type, name: str) -> bool:
+    return vars(thing).get("name") == name

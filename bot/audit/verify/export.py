@@ -1,0 +1,211 @@
+"""The log as JSON lines, written and read: what a program of anybody's can check without a database.
+
+A line of an entry is {"body", "entry_id", "leaf", "pos", "raw"}: `raw` is what was hashed, in base64, `body` the same
+for reading (null where it is no JSON of ours), `leaf` in hex; `leaf` and `pos` are null until it is sealed. At the end
+stand lines {"checkpoint": {...}} and {"anchor": {...}}, so that an export of everything is verified like the database.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from bot.audit.verify.entry_format import columns_of
+from bot.audit.verify.log_reader import (
+    BATCH,
+    WHOLE_LOG,
+    AnchorRow,
+    CheckpointRow,
+    LogRange,
+    LogReader,
+    Row,
+    UnreadableLog,
+)
+
+_OTHERS = (b'{"checkpoint":', b'{"anchor":')
+_ALL = 1 << 63
+
+
+def write_export(log: LogReader, entries: LogRange, to: IO[bytes]) -> int:
+    """Returns how many entries were written. Raises `UnreadableLog` and what writing raises.
+
+    Of a part that ends at a position, what vouches for more is left out, and so is what is not sealed.
+    """
+    count = 0
+    for rows in chain(log.sealed(entries), log.unsealed(entries) if entries.end is None else ()):
+        to.writelines(map(_line, rows))
+        count += len(rows)
+    _write_others(log, _ALL if entries.end is None else entries.end, to)
+    return count
+
+
+def _write_others(log: LogReader, most: int, to: IO[bytes]) -> None:
+    for one in log.checkpoints():
+        if one.size > most:
+            break
+        told = asdict(one) | {
+            "root": _spelled(one.root),
+            "frontier": _spelled(one.frontier),
+            "note": one.note.decode(errors="replace"),
+        }
+        to.write(_json({"checkpoint": told}))
+    for anchor in log.anchored():
+        if anchor.size > most:
+            break
+        to.write(_json({"anchor": asdict(anchor)}))
+
+
+def _line(row: Row) -> bytes:
+    pos, leaf, entry_id, body = row[:4]
+    raw = body if isinstance(body, bytes) else b""
+    # Of our form it is one line of JSON already; anything else might forge a line.
+    shown = _readable(raw) if columns_of(raw) is not None else b"null"
+    rest = {"entry_id": entry_id, "leaf": leaf.hex() if isinstance(leaf, bytes) else None, "pos": pos}
+    rest |= {"raw": None if body is None else _spelled(raw)}
+    return b'{"body":' + shown + b"," + _json(rest)[1:]
+
+
+def _readable(raw: bytes) -> bytes:
+    """The same JSON for reading. An entry that was altered may hold what a terminal obeys."""
+    return raw if raw.decode(errors="replace").isprintable() else json.dumps(json.loads(raw)).encode()
+
+
+def _json(told: object) -> bytes:
+    return json.dumps(told, separators=(",", ":")).encode() + b"\n"
+
+
+def _spelled(raw: bytes) -> str:
+    return b64encode(raw).decode()
+
+
+class ExportedLog(LogReader):
+    """An export, or a folder of them that are read in the order of their names (*.jsonl)."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.problem: list[str] = []
+        self._files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        if not self._files or not all(file.is_file() for file in self._files):
+            raise UnreadableLog(f"{path} is no export: neither a file nor a folder of *.jsonl")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Files are closed where they were read."""
+
+    def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        self.problem.clear()
+        return _batches(row for row in self._entries(entries) if row[0] is not None)
+
+    def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
+        told = tuple(self.problem)  # the first reading has told of each line already
+        yield from _batches(row for row in self._entries(entries) if row[0] is None)
+        self.problem[:] = told
+
+    def start(self) -> int:
+        return next((int(row[0]) for row in self._entries(WHOLE_LOG) if row[0] is not None), 0)
+
+    def parts(self) -> None:
+        return None
+
+    def checkpoints(self) -> Iterator[CheckpointRow]:
+        """All of them are held at once, and so are the anchors: an export ends with them, and the walk begins there.
+
+        One that stands in several files of a folder, as where a part was pruned, is the same one.
+        """
+        found = dict.fromkeys(_checkpoint(told) for told in self._others("checkpoint"))
+        return iter(sorted(found, key=lambda one: one.size))
+
+    def anchored(self) -> Iterator[AnchorRow]:
+        found = dict.fromkeys(_anchored(told) for told in self._others("anchor"))
+        return iter(sorted(found, key=lambda one: one.size))
+
+    def _entries(self, entries: LogRange) -> Iterator[Row]:
+        assert entries == WHOLE_LOG, "an export is read whole"
+        for where, line in self._lines():
+            if line.startswith(_OTHERS):
+                continue
+            try:
+                yield self._row(json.loads(line), where)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                self.problem.append(f"{where} is no line of an export")
+
+    def _row(self, told: dict[str, object], where: str) -> Row:
+        pos, leaf, entry_id, raw = told["pos"], told["leaf"], told["entry_id"], told["raw"]
+        body = None if raw is None else b64decode(str(raw), validate=True)
+        if not isinstance(pos, int | None) or (body is not None and _spelled(body) != raw):
+            raise ValueError(where)
+        if body is not None and told["body"] is not None and json.loads(body) != told["body"]:
+            self.problem.append(f"{where} shows another body than the one that was hashed")
+        return pos, bytes.fromhex(str(leaf)) if leaf is not None else None, entry_id, body
+
+    def _others(self, kind: str) -> Iterator[dict[str, object]]:
+        """Those of that kind; one that cannot be read is an empty one, and so signed by nobody."""
+        for _, line in self._lines():
+            if not line.startswith(b'{"%b":' % kind.encode()):
+                continue
+            try:
+                told = json.loads(line)[kind]
+            except (ValueError, RecursionError):
+                told = None
+            yield told if isinstance(told, dict) else {}
+
+    def _lines(self) -> Iterator[tuple[str, bytes]]:
+        try:
+            for file in self._files:
+                with file.open("rb") as lines:
+                    for number, line in enumerate(lines, 1):
+                        yield f"{file.name}:{number}", line
+        except OSError as error:
+            raise UnreadableLog(f"{self.name} cannot be read ({error.strerror})") from None
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _checkpoint(told: dict[str, object]) -> CheckpointRow:
+    """What is not there, or is something else, is empty, and so is not what was signed."""
+    return CheckpointRow(
+        size=_number(told.get("size")),
+        root=_raw(told.get("root")),
+        at=_number(told.get("at")),
+        key_id=str(told.get("key_id")),
+        note=str(told.get("note")).encode(errors="replace"),
+        frontier=_raw(told.get("frontier")),
+    )
+
+
+def _anchored(told: dict[str, object]) -> AnchorRow:
+    return AnchorRow(
+        size=_number(told.get("size")),
+        sink=str(told.get("sink")),
+        at=_number(told.get("at")),
+        receipt=str(told.get("receipt")),
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else -1
+
+
+def _raw(spelled: object) -> bytes:
+    try:
+        raw = b64decode(str(spelled), validate=True)
+    except ValueError:
+        return b""
+    return raw if _spelled(raw) == spelled else b""

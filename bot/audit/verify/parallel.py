@@ -1,0 +1,150 @@
+"""A long log, looked through in stretches of equal length, by as many processes as there are cores.
+
+A stretch is so many positions, a power of two, so its leaves are one full subtree. Where all in it is as it should be,
+what the walk has to know of it fits into a few arrays. Where anything is not, nothing is said here: None, and the walk
+reads that stretch itself, row by row. So what is found, in which words and in which order, does not depend on who has
+looked.
+"""
+
+from __future__ import annotations
+
+import signal
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+from bot.audit.verify.duplicate_ids import key_of
+from bot.audit.verify.entry_format import AT, CODE, RUN, UID, columns_of
+from bot.audit.verify.log_reader import LogRange, LogReader, UnreadableLog
+from bot.audit.verify.merkle import LeafBlock
+from bot.audit.verify.unfinished_runs import OF_ITSELF, OF_RUNS
+
+#: Entries are sealed in about the order they were written; further back than this, in microseconds, it was the clock.
+OUT_OF_ORDER = 60_000_000
+#: So many columns of a row are not an entry's.
+SEAL = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerPool:
+    """So many processes look, if there are `floor` entries, each time at `stretch` of them (2**n, n > 0)."""
+
+    processes: int = 1
+    floor: int = 100_000
+    stretch: int = 4096
+
+
+SINGLE_PROCESS = WorkerPool()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogBlock:
+    """What there is to know of entries that are as they should be, from position `first` on."""
+
+    first: int
+    block: LeafBlock
+    uids: array[int]  #: keys of them, see `uids.key_of`
+    times: array[int]  #: when each was written
+    runs: Sequence[tuple[int, bytes, bytes, int]]  #: (position, code, run, at) of intents and outcomes
+
+
+#: Opens the same log once more, in whichever process.
+Open = Callable[[], LogReader]
+
+
+def read_in_parallel(log: LogReader, crew: WorkerPool, within: ExitStack) -> Iterator[tuple[LogRange, LogBlock | None]]:
+    """All positions in their order, as parts; one whose stretch is None wants a look at each row.
+
+    What cannot be divided, or is short, is one such part. The processes end with `within`.
+    """
+    parts = log.parts()
+    if parts is None or parts[0] < max(crew.floor, crew.stretch):
+        yield LogRange(), None
+        return
+    start = max(0, log.start())
+    aligned = -(-start // crew.stretch) * crew.stretch
+    end = aligned + max(0, start + parts[0] - aligned) // crew.stretch * crew.stretch
+    firsts = range(aligned, end, crew.stretch)
+    yield LogRange(end=aligned), None
+    for first, stretch in zip(firsts, _stretches(log, parts[1], crew, firsts, within), strict=True):
+        yield LogRange(first=first, end=first + crew.stretch), stretch
+    yield LogRange(first=end), None
+
+
+def _stretches(
+    log: LogReader, again: Open, crew: WorkerPool, firsts: range, within: ExitStack
+) -> Iterator[LogBlock | None]:
+    if crew.processes == 1:
+        return (read_block(log, first, crew.stretch) for first in firsts)
+    pipes = [
+        within.enter_context(_Process(again, firsts[one :: crew.processes], crew.stretch))
+        for one in range(crew.processes)
+    ]
+    return (pipes[turn % crew.processes].next() for turn in range(len(firsts)))
+
+
+class _Process(AbstractContextManager["_Process"]):
+    """Looks at every so manieth stretch. It is at most one ahead, because a pipe holds less than a stretch."""
+
+    def __init__(self, again: Open, firsts: range, length: int) -> None:
+        context = get_context("spawn")  # a fork would have the threads' locks, and no threads
+        self._results, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_look_at_all, args=(again, firsts, length, theirs), daemon=True)
+        self._process.start()
+        theirs.close()  # else its end would not be seen
+
+    def next(self) -> LogBlock | None:
+        try:
+            found: LogBlock | UnreadableLog | None = self._results.recv()
+        except (EOFError, OSError):
+            raise UnreadableLog("a process that read a part of it was killed; is there enough memory?") from None
+        if isinstance(found, UnreadableLog):
+            raise found
+        return found
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.join()
+        self._process.close()
+        self._results.close()
+
+
+def _look_at_all(again: Open, firsts: range, length: int, results: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us ends us
+    with suppress(BrokenPipeError):
+        try:
+            with again() as evidence:
+                for first in firsts:
+                    results.send(read_block(evidence, first, length))
+        except UnreadableLog as why:
+            results.send(why)
+
+
+def read_block(log: LogReader, first: int, length: int) -> LogBlock | None:
+    """The hot place: ten million times in a minute or two."""
+    leaves: list[bytes] = []
+    uids, times = array("q"), array("q")
+    runs: list[tuple[int, bytes, bytes, int]] = []
+    place, last = first, 0
+    for row in chain.from_iterable(log.sealed(LogRange(first=first, end=first + length))):
+        leaf, body = row[1], row[3]
+        message = columns_of(body) if type(body) is bytes else None
+        if row[0] != place or message is None or message != row[SEAL:] or sha256(b"\x00" + body).digest() != leaf:
+            return None
+        at = message[AT]
+        if at < last - OUT_OF_ORDER or message[CODE] in OF_ITSELF:
+            return None
+        place, last = place + 1, at
+        leaves.append(leaf)
+        uids.append(key_of(message[UID]))
+        times.append(at)
+        if message[CODE] in OF_RUNS:
+            runs.append((row[0], message[CODE], message[RUN], at))
+    if len(leaves) != length:
+        return None
+    return LogBlock(first=first, block=LeafBlock(b"".join(leaves)), uids=uids, times=times, runs=runs)

@@ -1,0 +1,304 @@
+"""The walk over a log: every entry against its hash and its columns, every root against its signature.
+
+One pass in the order of positions, in memory that hardly grows: of each entry eight bytes are kept, to find an id that
+is there twice. Of a long log it takes stretches in which nothing is wrong as others have seen them (`stretches`). The
+tree is built of the hashes that were sealed, so one altered body is told as one, and what stands behind it is still
+judged by its own. Behind a gap no root can be known; there each entry is judged alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import chain
+
+from bot.audit.verify.checkpoints import FoundAnchor, SignedRoots
+from bot.audit.verify.duplicate_ids import DuplicateIds, key_of
+from bot.audit.verify.entry_format import AT, CODE, NAMES, RUN, UID, Columns, columns_of
+from bot.audit.verify.key_trust import KeyTrust, may_hand_over
+from bot.audit.verify.log_reader import LogReader, Row
+from bot.audit.verify.parallel import OUT_OF_ORDER, SEAL, SINGLE_PROCESS, LogBlock, WorkerPool, read_in_parallel
+from bot.audit.verify.pruned_log import LogStart, pruned_part
+from bot.audit.verify.report import LogFault, VerificationReport, time_of
+from bot.audit.verify.signed_note import VerifierKey, Verify
+from bot.audit.verify.unfinished_runs import (
+    INTENT,
+    OF_ITSELF,
+    OF_RUNS,
+    OUTCOMES,
+    PRUNED,
+    RESTORED,
+    UnfinishedRuns,
+    restored,
+)
+
+#: An entry that is not sealed by then, or no checkpoint over it, or no outcome of an intent: nobody is at work.
+SEALED_WITHIN = timedelta(seconds=60)
+SIGNED_WITHIN = timedelta(minutes=3)
+ENDED_WITHIN = timedelta(minutes=15)
+_THREADS = 2
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def verify_log(
+    log: LogReader,
+    *,
+    keys: Sequence[VerifierKey],
+    verify: Verify,
+    anchors: Sequence[FoundAnchor] = (),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    crew: WorkerPool = SINGLE_PROCESS,
+) -> VerificationReport:
+    """Walk all of it. `keys` are believed and no others; `anchors` are what was seen of it outside.
+
+    Raises:
+        Unreadable: it cannot be read to its end.
+    """
+    believed = {key.id: key for key in keys}
+    report = VerificationReport(name=log.name, believed=[key.text for key in believed.values()], anchors=len(anchors))
+    report.anchored = max((one.size for one in anchors), default=0)
+    handing = (row.note for row in log.checkpoints() if may_hand_over(row.note))
+    trust = KeyTrust(list(believed.values()), handing, verify)
+    report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as aside:
+        beginning = LogStart(log, trust)
+        marks = SignedRoots(log, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
+        walk = _Walk(log, marks, beginning, report)
+        walk.go(crew)
+        return walk.report_at(now)
+
+
+class _Walk:
+    def __init__(self, log: LogReader, roots: SignedRoots, beginning: LogStart, report: VerificationReport) -> None:
+        self._evidence = log
+        self._marks = roots
+        self._beginning = beginning
+        self._report = report
+        self._tree = beginning.tree.copy()
+        self._next = self._tree.size  #: the position that has to come
+        self._whole = True  #: nothing was missing so far, so the tree is the log's
+        self._last = 0  #: when the entry before this one was written
+        self._unsigned: int | None = None  #: when the first entry was that no checkpoint covers
+        self._runs = UnfinishedRuns()
+        self._uids = DuplicateIds()
+
+    def go(self, crew: WorkerPool) -> None:
+        with ExitStack() as within:
+            for part, stretch in read_in_parallel(self._evidence, crew, within):
+                if stretch is not None:
+                    self._take_whole(stretch)
+                    continue
+                for rows in self._evidence.sealed(part):
+                    self._take(rows)
+        self._reach()
+
+    def report_at(self, now: Callable[[], datetime]) -> VerificationReport:
+        self._marks.judge_rest(self._next)
+        self._beginning.judge(self._marks.stated, self._marks.spelled(self._beginning.tree.root()), self._report)
+        until = (now() - _EPOCH) // timedelta(microseconds=1)
+        self._judge_unsealed(until)
+        self._judge_unsigned(until)
+        self._judge_unended(until)
+        self._judge_repeated()
+        for message in self._evidence.problem:
+            self._report.add(LogFault.ALTERED, message)
+        if not self._next:
+            self._report.add(LogFault.FLAGGED, "the log is empty")
+        self._report.sealed = self._next if self._whole else self._report.sealed
+        self._report.root = self._tree_root()
+        self._report.newest = time_of(self._last) if self._last else ""
+        return self._report
+
+    def _take(self, rows: Sequence[Row]) -> None:
+        """The hot place: ten million times in a minute or two, so what is usual is asked first, and only once."""
+        add, note_uid, marks = self._tree.add, self._uids.add, self._marks
+        for row in rows:
+            if marks.next <= self._next:
+                self._reach()
+            pos, leaf, body = row[0], row[1], row[3]
+            if pos != self._next:
+                self._doubt_place(pos)
+            self._next = pos + 1
+            message = columns_of(body) if type(body) is bytes else None
+            if (
+                message is None
+                or sha256(b"\x00" + body).digest() != leaf
+                or (message != row[SEAL:] and len(row) > SEAL)
+            ):
+                message = self._doubt(row, message)
+            if self._whole:
+                add(leaf)
+            if message is None:
+                continue
+            note_uid(key_of(message[UID]))
+            if message[CODE] in OF_ITSELF:
+                self._note_own(message[CODE], row)
+            if message[CODE] in OF_RUNS:
+                self._runs.note(message[CODE], message[RUN], (pos, message[AT]))
+            at = message[AT]
+            if self._unsigned is None or at < self._last - OUT_OF_ORDER:
+                self._note_time(at, pos)
+            self._last = at
+        self._report.sealed += len(rows)
+
+    def _take_whole(self, stretch: LogBlock) -> None:
+        """As `_take` would take its rows, none of which is wrong in itself."""
+        first, times, tree = stretch.first, stretch.times, self._tree
+        if self._marks.next <= self._next:
+            self._reach()
+        if first != self._next:
+            self._doubt_place(first)
+        self._note_time(times[0], first)
+        end = first + len(times)
+        while self._marks.next < end:
+            size = max(self._marks.next, first + 1)
+            if self._marks.judge(tree.with_first_of(stretch.block, size - first) if self._whole else None, size):
+                self._unsigned = times[size - first]
+        if self._whole:
+            tree.add_block(stretch.block)
+        self._uids.add_all(stretch.uids)
+        for pos, code, run, at in stretch.runs:
+            self._runs.note(code, run, (pos, at))
+        self._next, self._last = end, times[-1]
+        self._report.sealed += len(times)
+
+    def _note_time(self, at: int, pos: int) -> None:
+        if self._unsigned is None:
+            self._unsigned = at
+        if at < self._last - OUT_OF_ORDER:
+            self._report.add(
+                LogFault.FLAGGED, f"the clock went back, from {time_of(self._last)} to {time_of(at)}", pos=pos
+            )
+
+    def _note_own(self, code: bytes, row: Row) -> None:
+        if code == PRUNED and (part := pruned_part(row[3])) is not None:
+            self._beginning.note(part)
+        elif code == RESTORED and (copy := restored(row[0], row[3])) is not None:
+            self._marks.restored(copy)
+
+    def _reach(self) -> None:
+        """Judge what was signed or anchored of the log up to here."""
+        if self._marks.judge(self._tree if self._whole else None, self._next):
+            self._unsigned = None
+
+    def _doubt_place(self, pos: int) -> None:
+        if pos > self._next:
+            to = "" if pos == self._next + 1 else f" to {pos - 1}"
+            self._report.add(LogFault.MISSING, f"nothing stands at {self._next}{to}", pos=self._next)
+        else:
+            self._report.add(LogFault.ALTERED, "this position comes a second time, or out of order", pos=pos)
+        self._whole = False
+
+    def _doubt(self, row: Row, said: Columns | None) -> Columns | None:
+        """Say what is wrong with an entry; returns what it says, where its own bytes are as they were sealed."""
+        pos, leaf, entry_id, body = row[:SEAL]
+        if body is None:
+            self._report.add(LogFault.MISSING, f"its entry (id {entry_id}) is gone, its seal is there", pos=pos)
+            return None
+        found = sha256(b"\x00" + body).digest() if type(body) is bytes else b""
+        if found != leaf:
+            self._report.add(
+                LogFault.ALTERED,
+                f"entry {entry_id} is not what was sealed",
+                pos=pos,
+                expected=_hex(leaf),
+                found=_hex(found),
+            )
+            if not isinstance(leaf, bytes):
+                self._whole = False
+            return None
+        if said is None:
+            self._report.add(LogFault.ALTERED, f"entry {entry_id} is not of the form of an entry", pos=pos)
+            return None
+        self._tell_columns(row, said)
+        return said
+
+    def _tell_columns(self, row: Row, said: Columns) -> None:
+        for name, expected, found in zip(NAMES, said, row[SEAL:], strict=True):
+            if expected != found:
+                self._report.add(
+                    LogFault.ALTERED,
+                    f"column {name} of entry {row[2]} is not what its body says",
+                    pos=row[0],
+                    expected=_plain(expected),
+                    found=_plain(found),
+                )
+
+    def _judge_unsealed(self, now: int) -> None:
+        outcomes = []  # behind every intent: their ids need not be in the order of their commits
+        for row in chain.from_iterable(self._evidence.unsealed()):
+            self._report.unsealed += 1
+            message = self._waits(row)
+            if message is None:
+                continue
+            if message[CODE] == INTENT:
+                self._runs.note(message[CODE], message[RUN], (None, message[AT]))
+            elif message[CODE] in OUTCOMES:
+                outcomes.append(message)
+            if message[AT] < now - _micros(SEALED_WITHIN):
+                self._report.add(LogFault.UNSEALED, f"entry {row[2]} of {time_of(message[AT])} has no place in the log")
+        for message in outcomes:
+            self._runs.note(message[CODE], message[RUN], (None, message[AT]))
+
+    def _waits(self, row: Row) -> Columns | None:
+        """What an entry says that is not sealed yet; None where it cannot be read."""
+        message = columns_of(row[3]) if type(row[3]) is bytes else None
+        if message is None:
+            self._report.add(LogFault.ALTERED, f"entry {row[2]}, not sealed yet, is not of the form of an entry")
+            return None
+        if message != row[SEAL:] and len(row) > SEAL:
+            self._tell_columns(row, message)
+        self._uids.add(key_of(message[UID]))
+        return message
+
+    def _judge_unsigned(self, now: int) -> None:
+        if self._report.counts[LogFault.UNSIGNED]:
+            return  # that a checkpoint is no good has been told
+        if self._unsigned is not None and self._unsigned < now - _micros(SIGNED_WITHIN):
+            self._report.add(
+                LogFault.UNSEALED,
+                f"no checkpoint covers what stands from here on, the oldest of {time_of(self._unsigned)}",
+                pos=self._report.signed,
+            )
+
+    def _judge_unended(self, now: int) -> None:
+        for pos, message in self._runs.unfinished(now - _micros(ENDED_WITHIN)):
+            self._report.add(LogFault.UNENDED, message, pos=pos)
+
+    def _judge_repeated(self) -> None:
+        repeated = self._uids.repeated()
+        if not repeated:
+            return
+        seen: dict[bytes, int] = {}
+        for rows in self._everything():
+            for row in rows:
+                message = columns_of(row[3]) if type(row[3]) is bytes else None
+                if message is None or key_of(message[UID]) not in repeated:
+                    continue
+                if message[UID] in seen:
+                    first = f"entry {seen[message[UID]]} has the uid of entry {row[2]}, {message[UID].decode()}"
+                    self._report.add(LogFault.ALTERED, first, pos=row[0])
+                seen.setdefault(message[UID], row[2])
+
+    def _everything(self) -> Iterator[Sequence[Row]]:
+        yield from self._evidence.sealed()
+        yield from self._evidence.unsealed()
+
+    def _tree_root(self) -> str:
+        return self._marks.spelled(self._tree.root()) if self._whole else ""
+
+
+def _micros(much: timedelta) -> int:
+    return much // timedelta(microseconds=1)
+
+
+def _hex(found: object) -> str:
+    return found.hex() if isinstance(found, bytes) else str(found)
+
+
+def _plain(value: object) -> str:
+    """As one line of plain text: it may have been put there by whoever altered it."""
+    return ascii(value.decode(errors="replace")) if isinstance(value, bytes) else str(value)

@@ -1,0 +1,1 @@
+"""A typed request: parsed, decided, answered."""

@@ -1,0 +1,45 @@
+"""The object that a command is given as `desk`: its parts, and what is about the request as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.chatops import home
+from bot.chatops.desk.accounts import AccountService
+from bot.chatops.desk.break_glass import BreakGlassService
+from bot.chatops.desk.plans import PlanService
+from bot.chatops.desk.runs import RunService
+from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.registry import RequestParts
+from bot.core.action import Action
+from bot.core.command import Command, Overview
+from bot.incidents.service import IncidentService
+
+#: Somebody who may run some action may use these on their own runs, without a right to the verb itself.
+OF_OWN_RUNS = ("undo", "keep")
+
+
+class RequestContext:
+    """Implements `ports.CommandContext` for one request, inside its transaction."""
+
+    def __init__(self, unit: UnitOfWork, shared: RequestParts) -> None:
+        self._unit = unit
+        self._verbs = shared.registry
+        self._rights = shared.break_glass.authorizer
+        self.incidents = IncidentService(unit.tx, unit.request, shared.break_glass.subscriptions, unit.add_written)
+        self.plans = PlanService(unit, shared)
+        self.runs = RunService(unit, self.incidents)
+        self.accounts = AccountService(unit, shared.break_glass)
+        self.break_glass = BreakGlassService(unit, shared.break_glass)
+
+    def list_commands(self) -> Sequence[Command[Any] | Action[Any]]:
+        who = self._unit.request.by
+        acts = any(
+            not one.read_only and self._rights.ever_allowed(who, verb) for verb, one in self._verbs.actions.items()
+        )
+        own = OF_OWN_RUNS if acts else ()
+        return [one for verb, one in self._verbs.all.items() if verb in own or self._rights.ever_allowed(who, verb)]
+
+    def get_overview(self, limit: int) -> Overview:
+        return home.home_view(self._unit.tx, self._rights, self._unit.request, self._verbs.risks, limit)

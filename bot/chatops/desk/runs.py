@@ -1,0 +1,77 @@
+"""`desk.runs`: runs are listed, undone, kept from being undone by time, and given a result that nobody saw.
+
+An undo is only checked here. The gate plans it after the commit, as it plans any other action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.chatops.desk.lookup import only_match
+from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.next_steps import UndoStep
+from bot.core.errors import Rejected
+from bot.core.plan import HANDLE_LENGTH, Result
+from bot.core.request import Reply
+from bot.core.run_state import RunState, RunStatus
+from bot.incidents.service import IncidentService
+from bot.store import run_states, runs
+from bot.store.runs import Run
+
+_LISTED = 10
+
+
+class RunService:
+    """Implements `ports.RunOperations` for one request."""
+
+    def __init__(self, unit: UnitOfWork, incidents: IncidentService) -> None:
+        """`incidents`: where the result of a run is told."""
+        self._unit = unit
+        self._tx = unit.tx
+        self._incidents = incidents
+
+    def find(self, run_id: str) -> Run:
+        """The run whose id begins so. Raises `Rejected` where there is not exactly one."""
+        found = runs.find_runs(self._tx.sql, run_id)
+        return only_match(found, f"run {run_id}", "`runs` lists the last ones.")
+
+    def list_recent(self) -> Sequence[RunStatus]:
+        return run_states.last(self._tx.sql, _LISTED)
+
+    def undo(self, run_id: str) -> Reply:
+        run = self.find(run_id)
+        now = run_states.of_run(self._tx.sql, run)
+        if not now.can_undo:
+            reason = "it knows no way back" if now.state in (RunState.DONE, RunState.DEGRADED) else _how(now)
+            raise Rejected(f"Run {now.short_id} cannot be undone: {reason}. Nothing was done.", code="no_undo")
+        self._unit.after = UndoStep(run=run)
+        return Reply(text="Looking.")
+
+    def cancel_timed_undo(self, run_id: str) -> Reply:
+        run = self.find(run_id)
+        now = run_states.of_run(self._tx.sql, run)
+        if now.state in (RunState.UNDONE, RunState.UNDOING):
+            message = f"Run {now.short_id} cannot be kept: {_how(now)}. Nothing was done."
+            raise Rejected(message, code="nothing_to_keep", status=409)
+        if not runs.cancel_revert(self._tx, run):
+            message = f"Run {run.id[:HANDLE_LENGTH]} does not end by itself. Nothing was done."
+            raise Rejected(message, code="nothing_to_keep", status=409)
+        return Reply(text=f"Run {run.id[:HANDLE_LENGTH]} stays as it is; `undo {run.id[:HANDLE_LENGTH]}` undoes it.")
+
+    def record_result(self, run_id: str, ended: str, reason: str) -> Reply:
+        run, by = self.find(run_id), self._unit.request.by
+        if not runs.settle(self._tx, run, Result(ended), f"{by.display_name}: {reason}"):
+            now = run_states.of_run(self._tx.sql, run)
+            message = f"Run {now.short_id} is {now.state}, not unknown. Nothing was done."
+            raise Rejected(message, code="settled", status=409)
+        proposal = runs.plan_of_run(self._tx.sql, run)
+        incident = self._tx.incident(proposal.incident_id) if proposal.incident_id else None
+        if incident is not None:
+            message = f"{by.display_name}: {proposal.command}: {ended}. {reason}"
+            self._incidents.report_action(incident, message, done=ended == Result.DONE)
+        return Reply(text=f"Run {run.id[:HANDLE_LENGTH]} is {ended}; {run.target} is free again.")
+
+
+def _how(now: RunStatus) -> str:
+    by = f" by {now.undone_for}, run {now.undone_by[:HANDLE_LENGTH]}" if now.undone_by else ""
+    return f"it is {now.state}{by}"

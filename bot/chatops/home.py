@@ -1,0 +1,72 @@
+"""What is somebody's to look after, seen in the ask's own transaction: incidents, plans, and who is on call.
+
+A plan waits for somebody when their yes would count if they said it now: the same is asked here as of the yes itself,
+and that one is asked it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bot.access.authorizer import Authorizer
+from bot.access.decision import YES
+from bot.access.policy import Policy
+from bot.actions import approval_facts, approval_validity
+from bot.core.command import Overview
+from bot.core.errors import Rejected
+from bot.core.plan import Proposal, Risk
+from bot.core.request import Request
+from bot.store import owned, run_states
+from bot.store import plans as drawn_up
+from bot.store.transaction import Tx
+
+#: Plans that are looked at; they wait for a quarter of an hour, so there are hardly ever more.
+_MOST_PLANS = 100
+#: Runs that are looked at, and of how long.
+_MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
+
+
+def home_view(tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[str, Risk], limit: int) -> Overview:
+    """`risks`: of each action; `limit`: of the incidents."""
+    services = authorizer.policy.on_call_for(request.by.id)
+    held = owned.own_incidents(tx.sql, request.by.id, sorted(services), limit)
+    waiting = drawn_up.waiting_plans(tx.sql, tx.now, _MOST_PLANS)
+    return Overview(
+        incidents=held.incidents,
+        more=held.count - len(held.incidents),
+        others=held.unresolved - held.count,
+        to_approve=tuple(
+            one
+            for one in waiting
+            if one.requester != request.by.id and _counts(tx, authorizer, request, one, risks.get(one.verb))
+        ),
+        requested=tuple(one for one in waiting if one.requester == request.by.id),
+        runs=tuple(run_states.unsettled(tx.sql, request.by.id, tx.now - _RUNS_OF, _MOST_RUNS)),
+        on_call=_on_call(authorizer.policy, services),
+    )
+
+
+def _counts(tx: Tx, authorizer: Authorizer, request: Request, proposal: Proposal, risk: Risk | None) -> bool:
+    """Whether the asker's yes to it would count. `risk` None: this version does not have its verb."""
+    if risk is None or not authorizer.ever_allowed(request.by, YES):
+        return False
+    identity, verdict = (
+        authorizer.linking.identity_of(tx, request),
+        approval_facts.review_approvals(authorizer, tx, proposal, risk),
+    )
+    try:
+        now = approval_facts.approver_state(authorizer, tx, proposal, identity)
+        approval_validity.check_yes(proposal, identity, now, verdict, human=request.by.human)
+    except Rejected:
+        return False
+    return verdict.stopped is None
+
+
+def _on_call(policy: Policy, own: frozenset[str]) -> Mapping[str, tuple[str, ...]]:
+    duties = policy.on_call_by_service()
+    names = {one.id: one.display_name for one in policy.people_of(frozenset().union(*duties.values()))}
+    return {
+        service: tuple(names.get(one, one) for one in sorted(duties[service]))
+        for service in sorted(duties, key=lambda service: (service not in own, service))
+    }

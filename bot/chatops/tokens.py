@@ -1,0 +1,164 @@
+"""One typed sentence, word by word, and what is said of a word that cannot be: pure, the floor that `kinds` stands on.
+
+Words are parted by spaces and tabs alone. Quotes count where a word or a matcher's value begins, and only there: an
+apostrophe inside of a word is a letter, so that every kind of word can refuse it in its own terms. In double quotes
+`\\"` is a quote and `\\\\` a backslash, and a backslash before anything else is itself, because regular expressions are
+full of them; between single quotes everything is itself.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from bot.core.command import KnownNames
+from bot.core.errors import Rejected
+
+_BLANK = " \t"
+_MOST_SHOWN = 40
+_MOST_OFFERED = 5
+_ESCAPED = re.compile(r'\\(["\\])')
+_QUOTED = {'"': re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL), "'": re.compile(r"'([^']*)'")}
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@-]+")
+_BARE = re.compile(r"[^ \t]+")
+#: Letters of other scripts that look like the Latin ones in names.
+_LOOKALIKES = str.maketrans("асԁеһіјӏорԛѕтԝхуαικνορτυχ", "acdehijlopqstwxyaikvoptux")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArgumentSlot:
+    """The place of one value: which field it is for, and what is known where it was said."""
+
+    field: str
+    usage: str
+    thread_incident: int | None = None  #: in whose thread it was said
+    known: KnownNames
+    number_may_follow: bool = False  #: what comes next may begin with a number of its own
+
+    @property
+    def noun(self) -> str:
+        return self.field.replace("_", " ")
+
+    def refusal(self, message: str, *, code: str = "not_understood") -> Rejected:
+        """`said`: what is wrong, a whole sentence."""
+        return Rejected(f"{message} Nothing was done. Usage: {self.usage}", code=code)
+
+    def missing(self, asked: str = "") -> Rejected:
+        return self.refusal(asked or f"Which {self.noun}?", code="missing")
+
+
+class Tokens:
+    """What is left of the sentence."""
+
+    def __init__(self, message: str, usage: str) -> None:
+        self.rest = message.strip()
+        self._usage = usage
+
+    def peek(self) -> str:
+        """The next word as it was typed, quotes and all up to the first blank; "" at the end."""
+        found = _BARE.match(self.rest)
+        return found[0] if found else ""
+
+    def next_word(self) -> str:
+        """Take the next word; "" at the end, or where nothing stands between quotes.
+
+        Raises:
+            Rejected: a quote is not closed, or something touches the closing one.
+        """
+        return self.next_quoted() if self.rest[:1] in _QUOTED else self.take(len(self.peek()))
+
+    def next_quoted(self) -> str:
+        """Take what stands in the quotes here."""
+        mark = self.rest[0]
+        found = _QUOTED[mark].match(self.rest)
+        if found is None:
+            raise self._wrong(f"A quote is not closed: {shorten(self.rest)}.")
+        after = self.rest[found.end() : found.end() + 1]
+        if after and after not in _BLANK:
+            raise self._wrong(f"There is no space after the closing quote of {shorten(found[0])}.")
+        self.take(found.end())
+        return _ESCAPED.sub(r"\1", found[1]) if mark == '"' else found[1]
+
+    def take(self, length: int) -> str:
+        taken, self.rest = self.rest[:length], self.rest[length:].lstrip(_BLANK)
+        return taken
+
+    def remainder(self) -> str:
+        return self.take(len(self.rest))
+
+    def _wrong(self, message: str) -> Rejected:
+        return Rejected(f"{message} Nothing was done. Usage: {self._usage}", code="unbalanced_quotes")
+
+
+def quote(message: str) -> str:
+    """As one word of a sentence, whatever is in it."""
+    escaped = message.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def quote_if_needed(message: str) -> str:
+    """As one word, quoted only where it has to be."""
+    return message if _PLAIN.fullmatch(message) else quote(message)
+
+
+def shorten(message: str) -> str:
+    """As it is shown in a refusal. Of `--flag=value` only the flag: a value may be long, or a secret."""
+    if message.startswith("-") and "=" in message:
+        message = f"{message.partition('=')[0][: _MOST_SHOWN - 1]}=..."
+    return repr(message if len(message) <= _MOST_SHOWN else f"{message[:_MOST_SHOWN]}...")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known one that was probably meant: that looks the same, else that is spelt nearly so. None: none is near."""
+    folded = unicodedata.normalize("NFKC", word[:80]).casefold().translate(_LOOKALIKES).strip("@")
+    by_tail = {name.rpartition("/")[2].casefold(): name for name in sorted(known, reverse=True)}
+    forms = by_tail | {name.casefold(): name for name in by_tail.values()} | {name.casefold(): name for name in known}
+    near = [folded] if folded in forms else get_close_matches(folded, forms, n=1)
+    return forms[near[0]] if near else None
+
+
+def list_names(names: Collection[str]) -> str:
+    """ "prod/api or staging/api", of many only the first few."""
+    listed = sorted(names)
+    if len(listed) > _MOST_OFFERED:
+        return f"{', '.join(listed[:_MOST_OFFERED])} or {len(listed) - _MOST_OFFERED} more"
+    return f"{', '.join(listed[:-1])} or {listed[-1]}" if len(listed) > 1 else "".join(listed)
+
+
+def resolve_name(word: str, slot: ArgumentSlot, of: str) -> str | None:
+    """The known name that `word` is, or is the last part of; None where it cannot be known.
+
+    Raises:
+        Rejected: it is none, or the last part of several; which of them is for the asker to say.
+    """
+    names = slot.known.get(of)
+    if names is None:
+        return None
+    if word in names:
+        return names[word] if isinstance(names, Mapping) else word
+    meant = {name for name in names if name.endswith(f"/{word}")}
+    if len(meant) > 1:
+        raise slot.refusal(f"Which {of}: {list_names(meant)}?", code="ambiguous")
+    if meant:
+        return meant.pop()
+    raise slot.refusal(f"{shorten(word)} is no {of} that is known.{did_you_mean(word, names)}", code="unknown_name")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean `x`?" where one is near, else ""."""
+    near = nearest(word, list(known))
+    return f" Did you mean `{near}`?" if near else ""
+
+
+def unknown_verb(verb: str, known: Iterable[str]) -> Rejected:
+    """The refusal of a verb that does not exist, with the nearest ones that do."""
+    verbs = sorted(known)
+    near = get_close_matches(verb, verbs, n=1)
+    if near:
+        message = f"No command {verb[:40]!r}. Did you mean `{near[0]}`? Nothing was done."
+    else:
+        message = f"No command {verb[:40]!r}. Nothing was done. `help` lists what you may say."
+    return Rejected(message, code="unknown_command")

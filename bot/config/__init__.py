@@ -1,0 +1,1 @@
+"""YAML and the environment, read to one frozen Settings or to a list of every fault."""

@@ -1,0 +1,210 @@
+"""YAML and the environment -> one frozen `Settings`, or every fault of them at once, with file and line.
+
+Importing this file loads no SDK, and building a section opens nothing: `vakhta check` stays cheap and harmless.
+Secrets are `SecretStr` from here on, so no repr, log line or error can show one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+
+from bot.config import secrets, yaml_reader
+from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
+from bot.config.audit import AuditSettings
+from bot.config.consistency import contradictions
+from bot.config.consistency_rights import Declared, unusable_rules
+from bot.config.faults import InvalidSettings, SettingsFault, add_validation_faults
+from bot.config.services import ServiceSettings
+from bot.integrations.alertmanager.settings import AlertmanagerSettings
+from bot.integrations.console.settings import ConsoleSettings
+from bot.integrations.kubernetes.settings import ClusterSettings
+from bot.integrations.opa.settings import OpaSettings
+from bot.integrations.pagerduty.settings import PagerDutySettings
+from bot.integrations.prometheus.settings import MetricsSettings
+from bot.integrations.slack.settings import SlackSettings
+from bot.integrations.sns.settings import SnsSettings
+from bot.integrations.telegram.settings import TelegramSettings
+from bot.lib.section import ChannelSection, PlugSection, Section, plugs_in
+from bot.lib.settings_fields import Address, HostPort, Minutes, Seconds, Secret, StoreAddress, is_loopback
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings of that file, its secrets looked up.
+
+    Raises:
+        Faulty: with every fault there is; nothing can be started from such a file.
+    """
+    return read_settings(path, environ)[0]
+
+
+def read_settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingsFault, ...]]:
+    """As `load_settings`, and with it the warnings: what is allowed, and will be regretted."""
+    given = yaml_reader.read_document(path)
+    referred = secrets.resolve_references(given, environ)
+    settings = None
+    try:
+        settings = Settings.model_validate(given.tree)
+    except ValidationError as error:
+        add_validation_faults(error, Settings, given)
+    for loc, message in contradictions(given.tree, _declared()):
+        given.add_fault(loc, message, on_value=True)
+    if given.faults or settings is None:
+        raise InvalidSettings(given.faults)
+    warnings = [*secrets.plain_text_secrets(settings, referred, given)]
+    if settings.audit.key is None and not settings.store.url.get_secret_value().startswith("sqlite"):
+        warnings.append(given.fault(("audit", "key"), _UNSIGNED))
+    warnings += [given.fault(loc, message) for loc, message in unusable_rules(given.tree, _declared())]
+    return settings, tuple(sorted(warnings))
+
+
+_UNSIGNED = (
+    "is missing, so nobody signs the audit log; make one with `openssl rand -base64 32`, the same for all replicas"
+)
+
+
+class ServerSettings(Section):
+    """The HTTP edge."""
+
+    listen: HostPort = Field(
+        "127.0.0.1:8080",
+        description="host:port to serve on. Anything but loopback needs channels.console.enabled: false.",
+    )
+    public_url: Address = Field(
+        "http://127.0.0.1:8080", description="Where people reach the board; links in messages begin with it."
+    )
+    api_token: Secret | None = Field(
+        None, description="Bearer token of /api; without it /api answers this machine only."
+    )
+    drain: Seconds = Field(
+        timedelta(seconds=20),
+        description="Seconds that a graceful stop may take.",
+        json_schema_extra={"default": 20},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _public_where_it_listens(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("listen") and not given.get("public_url"):
+            return {**given, "public_url": f"http://{given['listen']}"}
+        return given
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback(self.listen)
+
+
+class StoreSettings(Section):
+    """The database. The URL may hold a password, so it is a secret as a whole."""
+
+    url: StoreAddress = Field(
+        SecretStr("sqlite:///var/vakhta.db"),
+        description="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+        json_schema_extra={"default": "sqlite:///var/vakhta.db"},
+    )
+
+
+class _Plugs(Section):
+    """Sections of sources or channels, by name."""
+
+    def on(self) -> dict[str, PlugSection]:
+        """Those that are set up and not switched off, by name."""
+        given = {name: getattr(self, name) for name in plugs_in(type(self))}
+        return {name: section for name, section in given.items() if section is not None and section.on}
+
+
+class SourcesSettings(_Plugs):
+    """Who may send alerts. A source without a section is not served."""
+
+    alertmanager: AlertmanagerSettings | None = None
+    sns: SnsSettings | None = None
+
+
+class ChannelsSettings(_Plugs):
+    """Where people are told, and speak back. A channel without a section is not loaded."""
+
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
+    slack: SlackSettings | None = None
+    telegram: TelegramSettings | None = None
+    pagerduty: PagerDutySettings | None = None
+
+
+def channels_known() -> dict[str, type[ChannelSection]]:
+    """The sections of all channels that can be set up, by the channel's name."""
+    return {name: kind for name, kind in plugs_in(ChannelsSettings).items() if issubclass(kind, ChannelSection)}
+
+
+def _declared() -> Declared:
+    return Declared(
+        sources=frozenset(plugs_in(SourcesSettings)),
+        channels=channels_known(),
+        account_keys=PersonSettings.account_keys(),
+        group_keys=RoleSettings.group_keys(),
+    )
+
+
+class IncidentsSettings(Section):
+    """How alerts become incidents."""
+
+    reopen_within: Minutes = Field(
+        timedelta(minutes=60),
+        description="Minutes after its end in which the same group reopens an incident.",
+        json_schema_extra={"default": 60},
+    )
+    late_copy: Minutes = Field(
+        timedelta(minutes=5),
+        description="Minutes in which a firing copy of an ended alert is a late copy, not news.",
+        json_schema_extra={"default": 5},
+    )
+
+
+class Settings(Section):
+    """All of it. Every section has a default: an empty file is a bot with a console, and nobody to alert it."""
+
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    sources: SourcesSettings = Field(default_factory=SourcesSettings)
+    channels: ChannelsSettings = Field(default_factory=ChannelsSettings)
+    incidents: IncidentsSettings = Field(default_factory=IncidentsSettings)
+    metrics: MetricsSettings | None = None
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    people: tuple[PersonSettings, ...] = ()
+    roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
+    services: tuple[ServiceSettings, ...] = ()
+    clusters: Mapping[str, ClusterSettings] = Field(default_factory=dict)
+    freezes: tuple[FreezeSettings, ...] = ()
+    security: SecuritySettings = Field(default_factory=SecuritySettings)
+    opa: OpaSettings | None = None
+
+    @model_validator(mode="after")
+    def _webhooks_where_people_reach_us(self) -> Self:
+        telegram = self.channels.telegram
+        if telegram is None or telegram.webhook_url is not None:
+            return self
+        reached = telegram.model_copy(update={"webhook_url": f"{self.server.public_url.rstrip('/')}/in/telegram"})
+        return self.model_copy(update={"channels": self.channels.model_copy(update={"telegram": reached})})
+
+    @property
+    def local_operator(self) -> bool:
+        """Whether the person at the keyboard is the operator `local`: a console, and nobody under `people`."""
+        return self.channels.console.enabled and not self.people
+
+    @property
+    def confidential(self) -> frozenset[str]:
+        """Every secret that is configured, for the log to leave out."""
+        held = {secret.get_secret_value() for _, secret in secrets.held_by(self)}
+        passwords = {urlsplit(value).password or "" for value in held if "://" in value}
+        return frozenset((held | passwords) - {""})

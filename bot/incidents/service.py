@@ -1,0 +1,138 @@
+"""`desk.incidents`: what a person does to incidents, in the caller's one transaction.
+
+Each call is applied or refused by `incidents`, and the change is stored with its events and the messages due for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TypedDict
+
+from bot.core.alert import Severity
+from bot.core.errors import Rejected
+from bot.core.incident import Committed, Event, EventType, Incident
+from bot.core.message import Subscription
+from bot.core.request import Request
+from bot.incidents import lifecycle, timeline
+from bot.incidents.transitions import (
+    Acknowledge,
+    ActionReported,
+    AddNote,
+    Assign,
+    OpenIncident,
+    PageSomeone,
+    Reopen,
+    Resolve,
+    SetSeverity,
+    Transition,
+)
+from bot.store.transaction import Tx
+from bot.store.views import Reader
+
+#: How far a platform's clock and ours may lie apart.
+_CLOCKS_DIFFER = timedelta(seconds=30)
+_TITLE = 200
+
+
+class _By(TypedDict):
+    """Who did it, in every wish of a person."""
+
+    by: str
+    name: str
+    via: str
+
+
+class IncidentService:
+    """Implements `ports.IncidentOperations` for one request."""
+
+    def __init__(
+        self, tx: Tx, request: Request, subscriptions: Sequence[Subscription], add_written: Callable[[Committed], None]
+    ) -> None:
+        """`add_written`: is given what each change has written, to act on it after the commit."""
+        self._tx = tx
+        self._request = request
+        self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
+        self._subscriptions = subscriptions
+        self._add_written = add_written
+
+    def get(self, incident_id: int) -> Incident:
+        found = self._tx.incident(incident_id)
+        if found is None:
+            raise Rejected(f"Incident {incident_id} does not exist. Nothing was done.", code="no_incident", status=404)
+        return found
+
+    def list_unresolved(self, limit: int) -> Sequence[Incident]:
+        return self._tx.unresolved(limit)
+
+    def acknowledge(self, incident: Incident) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, Acknowledge(**self._by, human=self._request.by.human))
+
+    def resolve(self, incident: Incident) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, Resolve(**self._by))
+
+    def add_note(self, incident: Incident, text: str) -> Incident:
+        return self._change(incident, AddNote(**self._by, text=text))
+
+    def reopen(self, incident: Incident, reason: str) -> Incident:
+        self._check_age(incident)
+        group = (incident.source, incident.key)
+        newest = self._tx.find_alerts([], [group]).newest[group]
+        if newest.id != incident.id:
+            raise Rejected(
+                f"Incident {newest.id} is of the same alerts and newer. Nothing was done. Look at that one.",
+                code="newer_incident",
+                status=409,
+            )
+        return self._change(incident, Reopen(**self._by, because=reason))
+
+    def assign(self, incident: Incident, person: str) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, Assign(**self._by, to=person))
+
+    def set_severity(self, incident: Incident, severity: Severity) -> Incident:
+        self._check_age(incident)
+        return self._change(incident, SetSeverity(**self._by, severity=severity))
+
+    def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
+        title = " ".join(text.split())[:_TITLE] + (f" (about #{about.id})" if about else "")
+        wish = OpenIncident(**self._by, title=title, service=service)
+        change = lifecycle.opened_by_person(self._tx.reserve("incident"), wish, now=self._tx.now)
+        self._add_written(timeline.write(self._tx, [change], self._subscriptions))
+        page = change.incident
+        if about is not None:
+            self._change(about, PageSomeone(**self._by, text=text, page=page.id))
+        return page
+
+    def report_action(self, incident: Incident, message: str, *, done: bool) -> None:
+        """Tell on the incident how an action ended that was asked for there."""
+        what = EventType.ACTION_DONE if done else EventType.ACTION_NOT_DONE
+        self._change(
+            incident, ActionReported(type=what, by=self._request.by.id, text=message, via=self._request.channel)
+        )
+
+    def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
+        found = Reader(self._tx.sql).alerts(incident.id, limit)
+        return [one.labels.get("alertname") or "(no alertname)" for one in found if one.firing]
+
+    def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
+        told = [event for _, event in Reader(self._tx.sql).events(incident.id)]
+        return [event for event in told if event.type is EventType.NOTED][-limit:]
+
+    def _check_age(self, incident: Incident) -> None:
+        """A platform may deliver an act hours late; one that was meant for an earlier opening is not for this one."""
+        said_at, began = self._request.sent_at, self._tx.opened_at(incident.id)
+        if said_at is not None and began is not None and said_at < began - _CLOCKS_DIFFER:
+            raise Rejected(
+                f"That was said {said_at:%H:%M} UTC, before incident {incident.id} opened again {began:%H:%M} UTC."
+                " Nothing was done. Say it again if it still holds.",
+                code="said_before",
+                status=409,
+            )
+
+    def _change(self, incident: Incident, transition: Transition) -> Incident:
+        change = lifecycle.change(incident, transition, now=self._tx.now)
+        self._add_written(timeline.write(self._tx, [change], self._subscriptions))
+        return change.incident

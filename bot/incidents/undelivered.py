@@ -1,0 +1,28 @@
+"""A channel's failure, told on its incident: people hear of it on the other channels, once an incident."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from bot.core.incident import Committed
+from bot.core.message import Subscription
+from bot.incidents import lifecycle, timeline
+from bot.incidents.transitions import DeliveryFailed
+from bot.store import outbox
+from bot.store.transaction import Tx
+
+logger = logging.getLogger(__name__)
+
+
+def report_undelivered(
+    tx: Tx, incident_id: int, channel: str, message: str, subscriptions: Sequence[Subscription]
+) -> Committed:
+    """In the transaction that found it out."""
+    if not outbox.report_failure_once(tx, incident_id, channel):
+        return Committed()
+    incident = tx.incident(incident_id)
+    assert incident is not None, "a delivery's incident is a foreign key"
+    change = lifecycle.change(incident, DeliveryFailed(channel=channel, text=message), now=tx.now)
+    logger.warning("message undelivered", extra={"incident": incident_id, "channel": channel, "why": message})
+    return timeline.write(tx, [change], subscriptions)

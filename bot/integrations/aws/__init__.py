@@ -1,0 +1,1 @@
+"""AWS: S3, STS and Secrets Manager through boto3."""

@@ -1,0 +1,1 @@
+"""Helm, by its own program."""

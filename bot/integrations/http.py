@@ -1,0 +1,268 @@
+"""One HTTP API elsewhere, asked for JSON or for a file; the only file that knows requests.
+
+The promise: a caller always learns which of three it was. It was refused or never arrived, and nothing was done
+(`Rejected`); it was sent as a change and nobody knows (`OutcomeUnknown`); or here is the answer. Nothing is ever sent
+twice. Proxies, netrc and certificates out of the environment are not obeyed, a redirect is not followed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from http import HTTPStatus
+
+import requests
+from pydantic import SecretStr
+from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
+
+from bot.core.errors import OutcomeUnknown, Rejected
+from bot.lib.redact import REDACTED, redact
+
+_MOST = 8 * 1024 * 1024  # Bytes of an answer.
+_PIECE = 64 * 1024
+_MOST_LOOKED_AT = 4096  # Characters of a refusal in which secrets are looked for, before it is cut for people.
+_MOST_SHOWN = 300
+_CODES = {
+    HTTPStatus.UNAUTHORIZED: "no_entry",
+    HTTPStatus.FORBIDDEN: "no_entry",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.TOO_MANY_REQUESTS: "too_many",
+}
+
+
+class HttpApi:
+    """`called` is its name in sentences. With `user`, `token` is that user's password (basic), else a bearer token.
+
+    `timeout` is for connecting, and again from there to the end of the answer. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        called: str,
+        token: SecretStr | None = None,
+        user: str | None = None,
+        timeout: timedelta = timedelta(seconds=5),
+        most: int = _MOST,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._called = called
+        self._secrets = _secrets(token, user)
+        self._headers: dict[str, str | bytes] = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "vakhta",
+            **_authorization(token, user),
+        }
+        self._patience = timeout.total_seconds()
+        self._most = most
+
+    def get(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
+        """Ask what changes nothing there; returns the decoded JSON, None for an empty answer.
+
+        Raises:
+            Rejected: with `code` unreachable, no_entry, not_found, too_many, refused, redirected, failed, no_answer or
+                unreadable.
+        """
+        try:
+            return self._decoded(self._call(verb, path, query, body))
+        except OutcomeUnknown as unsure:
+            raise self._unknown(unsure) from None
+
+    def download(self, path: str = "") -> bytes:
+        """What stands there, as it is. Raises `Rejected` as `get` does."""
+        try:
+            return self._call("GET", path, (), None)
+        except OutcomeUnknown as unsure:
+            raise self._unknown(unsure) from None
+
+    def send(self, verb: str, path: str, *, body: object = None) -> object:
+        """Change something there; returns as `get` does.
+
+        Raises:
+            Rejected: with `code` unreachable, no_entry, not_found, too_many, refused or redirected; nothing was done.
+            Unsure: it was sent, and no answer that could be understood came back.
+        """
+        try:
+            return self._decoded(self._call(verb, path, (), body))
+        except OutcomeUnknown as unsure:
+            raise OutcomeUnknown(f"{unsure.message} Nobody knows whether it took effect.") from None
+
+    def sanitize(self, text: str) -> str:
+        """What the other side said, to be shown: a full sentence or the beginning of one, or "no reason given."."""
+        text = text[:_MOST_LOOKED_AT]
+        for secret in self._secrets:
+            text = text.replace(secret, REDACTED)
+        text = "".join(one if one.isprintable() else " " for one in redact(text))
+        text = " ".join(text.split())
+        if not text:
+            return "no reason given."
+        if len(text) > _MOST_SHOWN:
+            return f"{text[:_MOST_SHOWN]}..."
+        return text if text.endswith((".", "!", "?")) else f"{text}."
+
+    def _call(self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object) -> bytes:
+        """A connection of its own for each call: a kept one that the other side has just closed would look like a
+        request that was sent and not answered.
+        """
+        until = time.monotonic() + 2 * self._patience
+        try:
+            with one_attempt_session() as session:
+                asked = session.request(
+                    verb,
+                    f"{self._url}{path}",
+                    params=list(query),
+                    json=body,
+                    headers=self._headers,
+                    timeout=self._patience,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                with asked as answer:  # what is not read to its end would keep its connection
+                    return self._answered(answer, until)
+        except (requests.RequestException, HTTPError) as error:
+            raise self._failed(error) from None
+
+    def _answered(self, answer: requests.Response, until: float) -> bytes:
+        status = answer.status_code
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise _Failed(f"{self._called} failed ({status}): {self._said(answer, until)}")
+        if status >= HTTPStatus.BAD_REQUEST:
+            message = f"{self._called} refused ({status}): {self._said(answer, until)} Nothing was done."
+            raise Rejected(
+                message, code=_CODES.get(HTTPStatus(status), "refused") if status in _STATUSES else "refused"
+            )
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise self._redirected()
+        return self._read(answer, until)
+
+    def _decoded(self, read: bytes) -> object:
+        if not read:
+            return None
+        try:
+            return json.loads(read)
+        except (ValueError, RecursionError):
+            raise _Unreadable(f"{self._called} answered what is not JSON.") from None
+
+    def _read(self, answer: requests.Response, until: float) -> bytes:
+        read = bytearray()
+        while piece := answer.raw.read1(_PIECE):
+            read += piece
+            if len(read) > self._most:
+                raise _Unreadable(f"{self._called} answered more than {self._most} bytes.")
+            if time.monotonic() > until:
+                raise _Slow(f"{self._called} did not finish its answer in time.")
+        return bytes(read)
+
+    def _said(self, answer: requests.Response, until: float) -> str:
+        """What the other side gives as its reason, fit to be shown; a full sentence, or "no reason given."."""
+        try:
+            text = self._read(answer, until).decode(errors="replace")
+        except (HTTPError, OutcomeUnknown):
+            return "no reason given."
+        return self.sanitize(_reason(text))
+
+    def _unknown(self, unsure: OutcomeUnknown) -> Rejected:
+        """A question that got no answer has changed nothing."""
+        message = f"{unsure.message} Nothing was done; try again, and look after {self._called} if it stays so."
+        return Rejected(message, code=_why(unsure), status=HTTPStatus.BAD_GATEWAY)
+
+    def _failed(self, error: Exception) -> Rejected | OutcomeUnknown:
+        """What went wrong, without the library's own sentence: that one holds addresses and headers."""
+        if isinstance(error, requests.TooManyRedirects):
+            return self._redirected()
+        reason = type(_root(error)).__name__
+        if _never_left(error):
+            message = (
+                f"{self._called} could not be reached ({reason}). Nothing was done. Is its address right, does it run?"
+            )
+            return Rejected(message, code="unreachable", status=HTTPStatus.BAD_GATEWAY)
+        return _Slow(f"{self._called} gave no answer ({reason}).")
+
+    def _redirected(self) -> Rejected:
+        message = f"{self._called} answered with a redirect, which is not followed. Nothing was done."
+        return Rejected(f"{message} Correct its address in the settings.", code="redirected")
+
+
+def one_attempt_session() -> requests.Session:
+    """A session for one call of an SDK that takes one: nothing of the environment, no redirects. To be closed."""
+    session = requests.Session()
+    session.trust_env = False
+    session.max_redirects = 0
+    return session
+
+
+class _Failed(OutcomeUnknown):
+    """It answered that it broke."""
+
+
+class _Slow(OutcomeUnknown):
+    """It did not answer, or not to the end."""
+
+
+class _Unreadable(OutcomeUnknown):
+    """It answered, and nobody can tell what."""
+
+
+_STATUSES = frozenset(HTTPStatus)
+
+
+def _why(unsure: OutcomeUnknown) -> str:
+    if isinstance(unsure, _Failed):
+        return "failed"
+    return "unreadable" if isinstance(unsure, _Unreadable) else "no_answer"
+
+
+def _authorization(token: SecretStr | None, user: str | None) -> dict[str, bytes]:
+    """As bytes, because a str would have to be Latin-1."""
+    if token is None:
+        return {}
+    secret = token.get_secret_value().encode()
+    if user is None:
+        return {"Authorization": b"Bearer " + secret}
+    return {"Authorization": b"Basic " + base64.b64encode(user.encode() + b":" + secret)}
+
+
+def _secrets(token: SecretStr | None, user: str | None) -> tuple[str, ...]:
+    """What must not be shown even where the other side repeats it."""
+    sent = (value.partition(b" ")[2].decode() for value in _authorization(token, user).values())
+    return () if token is None else (token.get_secret_value(), *sent)
+
+
+def _reason(text: str) -> str:
+    """Alertmanager gives a JSON string, or {"code", "message"} where its validation refuses; OPA the latter."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(told, Mapping):
+        told = told.get("message") or told.get("error") or ""
+    return told if isinstance(told, str) else ""
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost named reason: requests wraps urllib3's error, which wraps the socket's."""
+    inner = getattr(error, "reason", None) or (error.args[-1] if error.args else None)
+    return _root(inner) if isinstance(inner, BaseException) else error
+
+
+def _never_left(error: Exception) -> bool:
+    """Whether no byte of the request was sent: no connection, no name, no trust, or nothing that could be sent."""
+    if isinstance(error, _NOT_SENT):
+        return True
+    if isinstance(error, requests.exceptions.SSLError):
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
+    inner = error.args[0] if error.args else None
+    return isinstance(getattr(inner, "reason", None), NewConnectionError)
+
+
+_NOT_SENT = (
+    requests.ConnectTimeout,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidHeader,
+    LocationParseError,
+)

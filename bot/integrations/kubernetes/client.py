@@ -1,0 +1,314 @@
+"""A Kubernetes cluster, the only file that knows the package kubernetes. Implements `clusters.Cluster`.
+
+Of the package this uses what knows kubeconfig files, service accounts, their renewal and TLS, and its connections; it
+speaks JSON over them by itself. The package's typed calls drop fields that they do not know; its call for any path
+turns a JSON patch in bytes into a strategic merge; and urllib3's own retries would send a PUT or DELETE three times.
+Held to versions 37.0.0 and 37.0.1: https://github.com/kubernetes-client/python
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import timedelta
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from yaml import YAMLError
+
+from bot.core.errors import Conflict, OutcomeUnknown, Rejected
+from bot.core.kubernetes import ClusterUser, KubernetesObject, ObjectRef, PatchType, ResourceAccess, ResourceKind
+from bot.integrations.kubernetes import errors
+from bot.integrations.kubernetes.credentials import in_time
+from bot.integrations.kubernetes.errors import ApiError, ApiErrorKind
+from bot.integrations.kubernetes.settings import ClusterSettings
+from bot.lib.redact import shown
+
+_TRIES, _PATIENCE_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
+_PAGE = "500"
+_MOST_PAGES = 200
+_MOST_SHOWN = 300
+#: Behind a refusal: what can be done about it.
+_HINTS: Mapping[str, str] = {
+    ApiErrorKind.NOT_AUTHENTICATED: " The cluster takes no such change before that webhook answers; ask again then.",
+}
+_JSON = "application/json"
+#: The group that Kubernetes adds to whoever it knows; in a review it has to be said.
+_EVERYBODY = "system:authenticated"
+#: Nobody handled it, so that a read may be asked again.
+_BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
+
+#: The package tells no types of these.
+_load_account: Callable[..., object] = load_incluster_config
+_load_file: Callable[..., object] = load_kube_config
+
+
+class KubernetesClient:
+    """`name` is the cluster's in the settings. Connects when it is first asked; safe to share between threads."""
+
+    def __init__(
+        self, name: str, section: ClusterSettings, *, person: ClusterUser | None = None, api: ApiClient | None = None
+    ) -> None:
+        self.name = name
+        self._section = section
+        self._api = api
+        self._person = person  #: in whose name it is written to
+        self._lock = threading.Lock()
+        self._over = threading.Event()  # Never set: its wait is a pause.
+
+    def get(self, ref: ObjectRef, sub: str = "") -> KubernetesObject | None:
+        return self._look(_path(ref.kind, ref.namespace, ref.name, sub))
+
+    def find(
+        self, kind: ResourceKind, namespace: str, *, labels: str = "", fields: str = ""
+    ) -> Sequence[KubernetesObject]:
+        asked = {"limit": _PAGE, "labelSelector": labels, "fieldSelector": fields}
+        query = {name: value for name, value in asked.items() if value}
+        for _ in range(_TRIES):
+            try:
+                return self._pages(_path(kind, namespace), query)
+            except _Outdated:
+                continue
+        raise self._refused("changes faster than its lists can be read", HTTPStatus.GONE)
+
+    def patch(
+        self, ref: ObjectRef, patch: object, *, how: PatchType, by: str, sub: str = "", dry: bool = False
+    ) -> KubernetesObject:
+        query = {"fieldManager": by} | ({"dryRun": "All"} if dry else {})
+        path = _path(ref.kind, ref.namespace, ref.name, sub)
+        return self._change("PATCH", path, query, patch, str(how), person=self._person)
+
+    def delete(self, ref: ObjectRef, *, uid: str) -> None:
+        path = _path(ref.kind, ref.namespace, ref.name)
+        try:
+            self._change("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON, person=self._person)
+        except Rejected as refused:
+            if refused.status != HTTPStatus.NOT_FOUND or refused.code != ApiErrorKind.REFUSED:
+                raise
+            raise Conflict(f"{ref} is gone") from None
+
+    def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
+        """A watch only wakes us. Whatever ends it (an event, a cut, 410), what counts is read anew."""
+        fields = {"fieldSelector": f"metadata.name={ref.name}", "resourceVersion": since["metadata"]["resourceVersion"]}
+        until = monotonic() + patience.total_seconds()
+        while (left := until - monotonic()) > 0:
+            query = {**fields, "watch": "true", "timeoutSeconds": str(max(1, round(left)))}
+            self._wake(_path(ref.kind, ref.namespace), query, left)
+            found = self.get(ref)
+            if found is None or found["metadata"]["resourceVersion"] != since["metadata"]["resourceVersion"]:
+                return found
+            self._over.wait(min(1.0, max(0.0, until - monotonic())))  # A watch that is refused must not become a storm.
+        return self.get(ref)
+
+    def allowed(self, access: ResourceAccess) -> bool:
+        return self._review("selfsubjectaccessreviews", access, {}, self._person)
+
+    def allowed_for(self, person: ClusterUser, access: ResourceAccess) -> bool:
+        whose = {"user": person.user, "groups": [*person.groups, _EVERYBODY]}
+        return self._review("subjectaccessreviews", access, whose, None)
+
+    def acting_as(self, person: ClusterUser) -> KubernetesClient:
+        return KubernetesClient(self.name, self._section, person=person, api=self._connected())
+
+    def whoami(self) -> str:
+        """As whom the cluster knows the bot; "" where it does not say, before Kubernetes 1.28."""
+        told = self._look("/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}) or {}
+        return str(((told.get("status") or {}).get("userInfo") or {}).get("username") or "")
+
+    def _review(
+        self, kind: str, access: ResourceAccess, whose: Mapping[str, object], asker: ClusterUser | None
+    ) -> bool:
+        """A question, though it is a POST: it may be asked again."""
+        resource, _, sub = access.resource.partition("/")
+        attributes = {
+            "verb": access.verb,
+            "group": access.group,
+            "resource": resource,
+            "subresource": sub,
+            "namespace": access.namespace,
+            "name": access.name,
+        }
+        body = {"spec": {"resourceAttributes": attributes, **whose}}
+        told = self._look(f"/apis/authorization.k8s.io/v1/{kind}", body=body, person=asker) or {}
+        return bool((told.get("status") or {}).get("allowed"))
+
+    def _pages(self, path: str, query: Mapping[str, str]) -> list[KubernetesObject]:
+        found: list[KubernetesObject] = []
+        more = ""
+        for _ in range(_MOST_PAGES):
+            page = self._look(path, {**query, **({"continue": more} if more else {})}) or {}
+            found += page.get("items") or ()
+            more = (page.get("metadata") or {}).get("continue") or ""
+            if not more:
+                return found
+        raise self._refused("has more of these than can be listed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def _look(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: object = None,
+        person: ClusterUser | None = None,
+    ) -> KubernetesObject | None:
+        verb, sent, kind = ("GET", None, "") if body is None else ("POST", json.dumps(body).encode(), _JSON)
+        for tried in range(1, _TRIES + 1):
+            try:
+                answer = self._send(verb, path, query or {}, sent, kind, person=person)
+            except HTTPError as error:
+                if tried == _TRIES:
+                    raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
+                continue
+            if answer.status not in _BUSY or tried == _TRIES:
+                break
+            self._over.wait(_wait(answer, tried))
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status == HTTPStatus.GONE:
+            raise _Outdated
+        return self._read(answer)
+
+    def _change(
+        self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: ClusterUser | None
+    ) -> KubernetesObject:
+        dry = "dryRun" in query  # Whatever becomes of it, nothing was done.
+        try:
+            answer = self._send(verb, path, query, json.dumps(body).encode(), kind, person=person)
+        except HTTPError as error:
+            if dry or _unsent(error):
+                raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
+            raise OutcomeUnknown(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
+        refusal = _refusal(answer, kind)
+        unread = answer.status < HTTPStatus.MULTIPLE_CHOICES and _json(answer) is None  # It was taken all the same.
+        if (unread or (refusal is not None and refusal.kind is ApiErrorKind.UNKNOWN)) and not dry:
+            message = refusal.message if refusal else "what cannot be read"
+            raise OutcomeUnknown(f"Cluster {self.name} answered {answer.status}: {message}")
+        if refusal is not None and refusal.kind is ApiErrorKind.CONFLICT:
+            raise Conflict(refusal.message)
+        return self._read(answer, kind)
+
+    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
+        refusal = _refusal(answer, kind)
+        if refusal is not None:
+            message = f"answered {answer.status}: {refusal.message}"
+            code = "refused" if refusal.kind is ApiErrorKind.UNKNOWN else refusal.kind  # Of a look, nothing is unknown.
+            raise self._refused(message, answer.status, code, _HINTS.get(refusal.kind, ""))
+        told = _json(answer)
+        if not isinstance(told, dict):
+            raise self._refused("answered what is no object of Kubernetes", HTTPStatus.BAD_GATEWAY, "unreadable")
+        return told
+
+    def _send(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        kind: str = "",
+        *,
+        person: ClusterUser | None = None,
+    ) -> BaseHTTPResponse:
+        url, headers = self._addressed(path, query)
+        sent = HTTPHeaderDict(headers)
+        if kind:
+            sent["Content-Type"] = kind
+        if person is not None:
+            sent["Impersonate-User"] = person.user
+            for group in person.groups:  # A header each: one with commas would be one group of that long name.
+                sent.add("Impersonate-Group", group)
+        pool = self._connected().rest_client.pool_manager
+        return pool.request(
+            verb, url, body=body, headers=sent, timeout=Timeout(_PATIENCE_S), retries=False, redirect=False
+        )
+
+    def _wake(self, path: str, query: Mapping[str, str], patience_s: float) -> None:
+        """Return at a watch's first event, or its end."""
+        url, headers = self._addressed(path, query)
+        pool = self._connected().rest_client.pool_manager
+        timeout = Timeout(connect=_PATIENCE_S, read=patience_s)
+        try:
+            with closing(
+                pool.request("GET", url, headers=headers, timeout=timeout, retries=False, preload_content=False)
+            ) as told:
+                next(told.stream(1), None)
+        except HTTPError:
+            return  # The object is read next, and that says whether the cluster is there.
+
+    def _addressed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        headers = {"Accept": _JSON, "User-Agent": "vakhta"}
+
+        def log_in() -> ApiClient:
+            api = self._connected()
+            api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+            return api
+
+        api = in_time(log_in)
+        return f"{api.configuration.host.rstrip('/')}{path}{f'?{urlencode(query)}' if query else ''}", headers
+
+    def _connected(self) -> ApiClient:
+        with self._lock:
+            if self._api is None:
+                self._api = ApiClient(self._configuration())
+            return self._api
+
+    def _configuration(self) -> Configuration:
+        made, section = Configuration(), self._section
+        try:
+            if section.kubeconfig == "in-cluster":
+                _load_account(client_configuration=made)
+            else:
+                _load_file(section.kubeconfig, section.context, made, persist_config=False)
+        except (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+            message = f"cannot be reached by its kubeconfig {section.kubeconfig}: {shown(str(error), _MOST_SHOWN)}"
+            raise self._refused(message, HTTPStatus.SERVICE_UNAVAILABLE, "bad_kubeconfig") from None
+        return made
+
+    def _refused(self, message: str, status: int, code: str = "refused", hint: str = "") -> Rejected:
+        return Rejected(f"Cluster {self.name} {message.rstrip('.')}. Nothing was done.{hint}", code=code, status=status)
+
+
+class _Outdated(Exception):
+    """410: a list's next page, or a watch's version, is gone."""
+
+
+def _path(kind: ResourceKind, namespace: str, name: str = "", sub: str = "") -> str:
+    begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+    where = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    parts = (kind.plural, quote(name, safe=""), sub)
+    return begin + where + "".join(f"/{part}" for part in parts if part)
+
+
+def _wait(answer: BaseHTTPResponse, tried: int) -> float:
+    """Retry-After, in seconds; Kubernetes sends no dates there."""
+    message = answer.headers.get("Retry-After", "")
+    return min(float(message) if message.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
+
+
+def _refusal(answer: BaseHTTPResponse, kind: str) -> ApiError | None:
+    """None where it is a yes. `kind`: of what was sent."""
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return None
+    return errors.classify(answer.status, _json(answer), answer.reason or "", kind)
+
+
+def _json(answer: BaseHTTPResponse) -> Any:
+    try:
+        return json.loads(answer.data)
+    except ValueError:
+        return None
+
+
+def _unsent(error: HTTPError) -> bool:
+    return isinstance(error.reason if isinstance(error, MaxRetryError) else error, NewConnectionError)
+
+
+def _how(error: HTTPError) -> str:
+    return f"cannot be reached ({type(error).__name__})" if _unsent(error) else f"broke off ({type(error).__name__})"

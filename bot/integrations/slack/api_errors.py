@@ -1,0 +1,62 @@
+"""What it means that Slack said no, or nothing: whether the same call may succeed later, and when.
+
+No text made here holds a token, an address or a body.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Protocol
+from urllib.error import URLError
+
+from bot.core.errors import Undelivered
+from bot.integrations.slack.messages import SlackApiError
+
+#: Error codes after which the same call cannot succeed until a person changes something.
+_PERMANENT = re.compile(
+    r"account_inactive|.*_not_found|cannot_reply_to_message|.*_access_denied|.*_not_granted|invalid_.*|is_archived"
+    r"|metadata_too_large|missing_scope|msg_.*too_long|no_permission|no_text|not_allowed_token_type|not_authed"
+    r"|not_in_channel|restricted_action.*|enterprise_is_restricted|token_(expired|revoked)|cant_.*|edit_window_closed"
+    r"|two_factor_setup_required|unknown_method"
+)
+
+
+class SlackResponse(Protocol):
+    """The part of the SDK's response that is read here."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def data(self) -> object: ...
+
+    @property
+    def headers(self) -> Mapping[str, object]: ...
+
+
+def api_error(method: str, response: SlackResponse) -> Undelivered:
+    """Slack answered, and not with yes."""
+    told = response.data if isinstance(response.data, dict) else {}
+    status, code = response.status_code, str(told.get("error") or "")
+    if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
+        asked = str(response.headers.get("Retry-After", ""))
+        wait = timedelta(seconds=int(asked)) if asked.isdecimal() else timedelta(seconds=30)
+        return Undelivered(f"Slack asked to wait with {method} (rate limited).", retry_after=wait)
+    if (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or not re.fullmatch(r"[a-z_]{1,60}", code)
+        or code in {"internal_error", "fatal_error"}
+    ):
+        return Undelivered(f"Slack is in trouble: {method} was answered with HTTP {status}.")
+    return SlackApiError(
+        f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None
+    )
+
+
+def no_answer_error(method: str, error: Exception) -> Undelivered:
+    """Nothing came back that can be read."""
+    cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
+    return Undelivered(f"Slack did not answer {method} ({type(cause).__name__}).")

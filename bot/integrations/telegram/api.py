@@ -1,0 +1,304 @@
+"""The Bot API as this channel uses it, through python-telegram-bot: the only file that knows the library.
+
+Every failure is Undelivered, with the bot's token (a part of every URL) taken out of its text. The library's own
+polling is not used: it forgets an update that it is still at work on when the process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import httpx
+import telegram
+from telegram.constants import ParseMode
+from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
+from telegram.request import HTTPXRequest
+
+from bot.core.errors import Undelivered
+from bot.core.message import Card, MessageKind, Notification
+from bot.integrations.telegram.html import (
+    FLASH_UNITS,
+    TEXT_UNITS,
+    TelegramText,
+    flatten,
+    render_buttons,
+    render_card,
+    render_line,
+)
+from bot.integrations.telegram.settings import TelegramSettings
+from bot.integrations.telegram.updates import TelegramReply, Update
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_PATIENCE_S = 20.0  #: for one delivery or call, whatever the sockets' own timeouts allow
+_HEARD = ("message", "callback_query")  #: the kinds of update that are asked for
+
+#: An OSError is this machine's own (no file left to open). The last four: an answer that is not the Bot API's (a
+#: proxy's page with status 200) trips the library's reading.
+_FAILURES = (TelegramError, OSError, KeyError, TypeError, ValueError, AttributeError)
+
+#: What the library's own failure came from when there was no connection to send anything over.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+#: Pieces of the Bot API's descriptions, which are all that tells one 400 from another.
+_SAME = ("message is not modified",)
+_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+_NO_MARKUP = ("can't parse entities",)
+_NO_TOPIC = ("topic_closed", "topic_deleted", "topic_id_invalid", "message thread not found")
+
+_NO_PREVIEW = telegram.LinkPreviewOptions(is_disabled=True)
+_LOGS_WITH_URLS = ("httpx", "telegram.Bot")
+
+
+class TelegramApi:
+    """One bot, writing to one chat. All of it but the constructor runs on one event loop; refs are "chat:message"."""
+
+    def __init__(self, section: TelegramSettings) -> None:
+        self.chat_id = section.chat_id  #: another one once the group has become a supergroup
+        self._section = section
+        self._token = section.token.get_secret_value()
+        for name in _LOGS_WITH_URLS:
+            logging.getLogger(name).addFilter(self._is_safe_to_log)
+        # Without it the library warns about every Retry-After that it turns into a number.
+        os.environ.setdefault("PTB_TIMEDELTA", "1")
+        self._api = telegram.Bot(
+            self._token,
+            base_url=section.api_url,
+            request=HTTPXRequest(read_timeout=10, pool_timeout=5),
+            get_updates_request=_Untouched(read_timeout=10, pool_timeout=5),
+        )
+
+    async def open(self, webhook: str | None) -> tuple[int, str]:
+        """Have updates sent to that URL, or held for `fetch`. Returns the bot's own id and username."""
+        await self._call(self._api.initialize())
+        if webhook is None:
+            await self._call(self._api.delete_webhook())
+        else:
+            secret = self._section.secret_token.get_secret_value()
+            await self._call(self._api.set_webhook(webhook, secret_token=secret, allowed_updates=_HEARD))
+        return self._api.id, self._api.username
+
+    async def fetch(self, offset: int | None, wait_s: int) -> Sequence[Update]:
+        """The updates from that one on, as Telegram wrote them; waits so long for the first."""
+        work = self._api.get_updates(offset=offset, timeout=wait_s, read_timeout=wait_s + 10, allowed_updates=_HEARD)
+        return [update.api_kwargs["written"] for update in await self._call(work, within_s=wait_s + _PATIENCE_S)]
+
+    async def deliver(self, notification: Notification) -> str:
+        return await self._call(self._put_where_it_moved(notification))
+
+    async def post(self, text: str, to: str | None, instead_of: str) -> str:
+        """A line of its own, as plain text; see `ports.Messenger`."""
+        return await self._call(self._speak(flatten(text, TEXT_UNITS), to, instead_of))
+
+    async def send_reply(self, answer: TelegramReply) -> None:
+        """Best effort: what was asked for is done, or refused, whether the asker learns of it or not."""
+        wanted = [self._flash] if answer.press_id else [self._say]
+        wanted += [self._say] if answer.press_id and answer.shared else []
+        wanted += [self._take_buttons] if answer.press_id and answer.plan_closed else []
+        for send in wanted:
+            try:
+                await self._call(send(answer))
+            except Undelivered as trouble:
+                logger.warning("telegram answer not sent", extra={"why": trouble.message})
+
+    async def set_menu(self, menu: Sequence[tuple[str, str]]) -> None:
+        """Have these commands offered, each with what it does, where others are. Best effort: people can type them."""
+        try:
+            offered = await self._call(self._api.get_my_commands())
+            if [(one.command, one.description) for one in offered] != list(menu):
+                await self._call(self._api.set_my_commands(menu))
+        except Undelivered as trouble:
+            logger.warning("telegram command menu not set", extra={"why": trouble.message})
+
+    async def close(self) -> None:
+        await self._api.shutdown()
+        for name in _LOGS_WITH_URLS:
+            logging.getLogger(name).removeFilter(self._is_safe_to_log)
+
+    async def _speak(self, text: str, to: str | None, instead_of: str) -> str:
+        if instead_of:
+            chat, _, message = instead_of.rpartition(":")
+            await self._api.edit_message_text(text, chat, int(message), link_preview_options=_NO_PREVIEW)
+            return instead_of
+        chat, _, message = (to or str(self.chat_id)).partition(":")
+        posted = await self._api.send_message(
+            chat,
+            text,
+            message_thread_id=self._section.topic_id if chat == str(self.chat_id) else None,
+            reply_parameters=_reply_to(int(message)) if message else None,
+            link_preview_options=_NO_PREVIEW,
+        )
+        return f"{posted.chat_id}:{posted.message_id}"
+
+    async def _put_where_it_moved(self, notification: Notification) -> str:
+        try:
+            return await self._put(notification)
+        except ChatMigrated as moved:
+            logger.warning(
+                "telegram group became a supergroup; its new id counts until the next start, put it into the settings",
+                extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": moved.new_chat_id},
+            )
+            self.chat_id = moved.new_chat_id
+            return await self._put(notification)
+
+    async def _put(self, notification: Notification) -> str:
+        standing = self._message_at(notification.ref)
+        if notification.kind is MessageKind.LINE:
+            message = notification.event.text if notification.event else ""
+            return await self._post(render_line(message), reply_to=standing)
+        if standing is not None and await self._edit(standing, notification.card):
+            return f"{self.chat_id}:{standing}"
+        return await self._post(render_card(notification.card), keyboard=_keyboard(notification.card))
+
+    def _message_at(self, ref: str | None) -> int | None:
+        """The message of a ref, None where it stands in no chat that we still write to."""
+        chat, _, message = (ref or "").rpartition(":")
+        return int(message) if chat == str(self.chat_id) and message.isascii() and message.isdigit() else None
+
+    async def _edit(self, message_id: int, card: Card) -> bool:
+        """False where the message is no longer there to be edited."""
+
+        async def send(message: str, mode: ParseMode | None) -> None:
+            await self._api.edit_message_text(
+                message,
+                chat_id=self.chat_id,
+                message_id=message_id,
+                parse_mode=mode,
+                reply_markup=_keyboard(card),
+                link_preview_options=_NO_PREVIEW,
+            )
+
+        try:
+            await _format_or_not(send, render_card(card))
+        except BadRequest as error:
+            if _tells(error, _SAME):
+                return True
+            if _tells(error, _GONE):
+                return False
+            raise
+        return True
+
+    async def _post(
+        self, text: TelegramText, *, keyboard: telegram.InlineKeyboardMarkup | None = None, reply_to: int | None = None
+    ) -> str:
+        async def send(message: str, mode: ParseMode | None) -> telegram.Message:
+            return await self._api.send_message(
+                self.chat_id,
+                message,
+                parse_mode=mode,
+                reply_markup=keyboard,
+                message_thread_id=self._section.topic_id,
+                reply_parameters=_reply_to(reply_to),
+                link_preview_options=_NO_PREVIEW,
+            )
+
+        posted = await _format_or_not(send, text)
+        return f"{self.chat_id}:{posted.message_id}"
+
+    async def _flash(self, answer: TelegramReply) -> None:
+        message = flatten(answer.text, FLASH_UNITS)
+        await self._api.answer_callback_query(answer.press_id, message, show_alert=answer.alert)
+
+    async def _say(self, answer: TelegramReply) -> None:
+        """All of it as plain text, with a plan's buttons."""
+        await self._api.send_message(
+            answer.chat_id,
+            flatten(answer.text, TEXT_UNITS),
+            message_thread_id=answer.topic_id,
+            reply_parameters=_reply_to(answer.message_id),
+            reply_markup=_keyboard(answer.card) if answer.card else None,
+            link_preview_options=_NO_PREVIEW,
+        )
+
+    async def _take_buttons(self, answer: TelegramReply) -> None:
+        try:
+            await self._api.edit_message_reply_markup(answer.chat_id, answer.message_id)
+        except BadRequest as error:
+            if not _tells(error, _SAME + _GONE):
+                raise
+
+    async def _call(self, work: Awaitable[Result], *, within_s: float = _PATIENCE_S) -> Result:
+        try:
+            async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can lose a cancellation.
+                return await work
+        except _FAILURES as error:
+            message = str(error).replace(self._token, "[token]").rstrip(".")
+            raise _undelivered(error, message) from None  # The cause may hold the URL.
+
+    def _is_safe_to_log(self, record: logging.LogRecord) -> bool:
+        return self._token not in record.getMessage()
+
+
+class _Untouched(HTTPXRequest):
+    """Hands updates on as Telegram wrote them: one that the library cannot read would fail its whole batch for ever."""
+
+    @staticmethod
+    def parse_json_payload(payload: bytes) -> dict[str, Any]:
+        told = HTTPXRequest.parse_json_payload(payload)
+        if isinstance(told.get("result"), list):
+            told["result"] = [{"update_id": update["update_id"], "written": update} for update in told["result"]]
+        return told
+
+
+async def _format_or_not(send: Callable[[str, ParseMode | None], Awaitable[Result]], text: TelegramText) -> Result:
+    """Without the markup where Telegram cannot read it: an incident told plainly beats one that is not told."""
+    try:
+        return await send(text.html, ParseMode.HTML)
+    except BadRequest as error:
+        if not _tells(error, _NO_MARKUP):
+            raise
+        logger.warning("telegram could not read the markup; sent as plain text", extra={"why": str(error)})
+        return await send(text.plain, None)
+
+
+def _undelivered(error: Exception, message: str) -> Undelivered:
+    """The failure in the words of somebody who has to mend it."""
+    if isinstance(error, RetryAfter):
+        after = error.retry_after
+        return Undelivered(
+            f"Telegram wants a pause: {message}.",
+            retry_after=after if isinstance(after, timedelta) else timedelta(seconds=after),
+        )
+    if isinstance(error, BadRequest | Forbidden | InvalidToken):
+        return Undelivered(f"Telegram refused it: {message}. {_mend(error)}", permanent=True)
+    if isinstance(error, Conflict):
+        mend = "Commands typed in Telegram are not heard here until it stops."
+        return Undelivered(f"Another program listens with the same bot token: {message}. {mend}")
+    if isinstance(error.__cause__, _NOT_SENT):
+        return Undelivered(f"Telegram cannot be reached: {message}. Nothing was sent.")
+    if isinstance(error, TelegramError):
+        return Undelivered(f"Telegram cannot be reached: {message}. What was sent may or may not be there.")
+    kind = type(error).__name__
+    return Undelivered(f"Telegram gave no readable answer ({kind}). What was sent may or may not be there.")
+
+
+def _mend(error: TelegramError) -> str:
+    if isinstance(error, InvalidToken):
+        return "It does not know the bot's token. Set channels.telegram.token anew; @BotFather tells it."
+    if _tells(error, _NO_TOPIC):
+        return "The topic is closed or deleted. Re-open it, or set another channels.telegram.topic_id."
+    return "See that the bot is in the chat and may write there, or set another channels.telegram.chat_id."
+
+
+def _tells(error: TelegramError, signs: tuple[str, ...]) -> bool:
+    return any(sign in str(error).lower() for sign in signs)
+
+
+def _keyboard(card: Card) -> telegram.InlineKeyboardMarkup | None:
+    rows = [
+        [telegram.InlineKeyboardButton(label, callback_data=words) for label, words in row]
+        for row in render_buttons(card)
+    ]
+    return telegram.InlineKeyboardMarkup(rows) if rows else None
+
+
+def _reply_to(message_id: int | None) -> telegram.ReplyParameters | None:
+    """A deleted message must not keep the answer from being sent."""
+    return telegram.ReplyParameters(message_id, allow_sending_without_reply=True) if message_id else None

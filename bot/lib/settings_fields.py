@@ -1,0 +1,107 @@
+"""The kinds of value that the settings are made of; each says in one sentence what it must be.
+
+None of these sentences repeats the value: it may have come from a secret's provider.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    SecretStr,
+    WithJsonSchema,
+)
+
+from bot.lib import time_windows
+
+_LAST_PORT = 65535
+
+
+def _web_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("is not a web address") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address that begins with http:// or https://")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user or a password; use the section's token key")
+    return url
+
+
+def _host_and_port(listen: str) -> str:
+    host, colon, port = listen.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 <= int(port) <= _LAST_PORT):
+        raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::1]:8080")
+    return listen
+
+
+def _store_address(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+    return url
+
+
+def _time_window(written: str) -> str:
+    try:
+        time_windows.parse_window(written)
+    except time_windows.UnknownZone as unknown:
+        raise ValueError(_nearest_zone(unknown)) from None
+    return written
+
+
+def _moment(written: object) -> object:
+    if not isinstance(written, str):
+        raise ValueError(time_windows.MOMENT)  # noqa: TRY004 (pydantic's word for a fault)
+    try:
+        return time_windows.parse_moment(written)
+    except time_windows.UnknownZone as unknown:
+        raise ValueError(_nearest_zone(unknown)) from None
+
+
+def _nearest_zone(unknown: time_windows.UnknownZone) -> str:
+    near = get_close_matches(unknown.zone, sorted(available_timezones()), n=1)
+    return f"names no time zone; did you mean {near[0]!r}?" if near else str(unknown)
+
+
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("must not be empty")
+    return secret
+
+
+def _whole(unit: str, least: int, most: int) -> BeforeValidator:
+    def measure(number: object) -> object:
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+            raise ValueError(f"must be a whole number of {unit}, {least} to {most}")
+        return timedelta(**{unit: number})
+
+    return BeforeValidator(measure)
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach that host:port."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+Address = Annotated[str, AfterValidator(_web_address)]
+Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
+Minutes = Annotated[timedelta, _whole("minutes", 0, 43200), WithJsonSchema({"type": "integer", "minimum": 0})]
+Seconds = Annotated[timedelta, _whole("seconds", 1, 600), WithJsonSchema({"type": "integer", "minimum": 1})]
+TimeWindow = Annotated[str, AfterValidator(_time_window)]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
+HostPort = Annotated[str, AfterValidator(_host_and_port)]
+StoreAddress = Annotated[SecretStr, AfterValidator(_store_address)]

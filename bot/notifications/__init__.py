@@ -1,0 +1,1 @@
+"""Who gets which message, and how the outbox is emptied."""

@@ -1,0 +1,71 @@
+"""Flagger's gates: what it asked last at each, and which of them a run has opened.
+
+The trap: a row outlives its time. Whether a gate is open is asked with the clock and the revision, never of the row
+alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bot.core.flagger import Canary, GateCheck, GateHook, LastGateCheck, OpenedGate
+from bot.store.sql import Sql
+from bot.store.times import micros, moment
+from bot.store.transaction import Tx
+
+_KEY = ("cluster", "namespace", "name", "hook")
+_ASKED = (*_KEY, "revision", "at")
+_GATE = ("run", *_KEY, "revision", "opened_at", "until")
+_AT = " AND ".join(f"{name} = ?" for name in _KEY)
+_NEWER = f"ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET revision = excluded.revision, at = excluded.at"
+_KEPT = timedelta(days=30)
+
+
+def last_check(sql: Sql, canary: Canary, hook: GateHook) -> LastGateCheck | None:
+    row = sql.row(f"SELECT revision, at FROM gate_asked WHERE {_AT}", *_key(canary, hook))
+    return None if row is None else LastGateCheck(revision=row[0], at=moment(row[1]))
+
+
+def record_check(tx: Tx, question: GateCheck) -> None:
+    """It was asked now."""
+    row = (*_key(question.canary, question.hook), question.revision, micros(tx.now))
+    tx.sql.insert("gate_asked", _ASKED, [row], _NEWER)
+
+
+def open_gate(tx: Tx, question: GateCheck, *, run: str, until: datetime) -> None:
+    key = _key(question.canary, question.hook)
+    tx.sql.insert("gate", _GATE, [(run, *key, question.revision, micros(tx.now), micros(until))])
+
+
+def gate_of_run(sql: Sql, run: str) -> OpenedGate | None:
+    row = sql.row("SELECT until, passed_at, closed_at FROM gate WHERE run = ?", run)
+    if row is None:
+        return None
+    return OpenedGate(until=moment(row[0]), passed=row[1] is not None, closed=row[2] is not None)
+
+
+def run_that_opened(sql: Sql, question: GateCheck, now: datetime) -> str:
+    """The run that has opened it for this revision; "" where it is shut."""
+    where = f"{_AT} AND revision = ? AND closed_at IS NULL AND until > ?"
+    values = (*_key(question.canary, question.hook), question.revision, micros(now))
+    found: str | None = sql.scalar(f"SELECT run FROM gate WHERE {where} ORDER BY until DESC LIMIT 1", *values)
+    return found or ""
+
+
+def mark_passed(tx: Tx, run: str) -> None:
+    tx.sql.run("UPDATE gate SET passed_at = ? WHERE run = ? AND passed_at IS NULL", micros(tx.now), run)
+
+
+def close_gate(tx: Tx, run: str) -> None:
+    tx.sql.run("UPDATE gate SET closed_at = ? WHERE run = ? AND closed_at IS NULL", micros(tx.now), run)
+
+
+def delete_old(tx: Tx) -> None:
+    """What is of no use any more: of canaries that are gone, of runs long over."""
+    before = micros(tx.now - _KEPT)
+    tx.sql.run("DELETE FROM gate_asked WHERE at < ?", before)
+    tx.sql.run("DELETE FROM gate WHERE until < ?", before)
+
+
+def _key(canary: Canary, hook: GateHook) -> tuple[str, str, str, str]:
+    return canary.cluster, canary.namespace, canary.name, str(hook)

@@ -1,0 +1,285 @@
+"""Deliveries claimed with a lease and a fencing token, and closed by whoever still holds the token.
+
+A claim takes the head of a channel's queue: the least rank, and of an incident's pages and lines only the oldest that
+is not yet sent, so that their order holds whatever fails. A lease that ran out makes the row owed again with a higher
+token; what its first holder says afterwards changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.core.channel import RateLimit
+from bot.core.incident import Event, Incident
+from bot.core.message import MessageKind
+from bot.core.run_state import RunStatus
+from bot.store import run_states
+from bot.store.sql import Row
+from bot.store.times import micros, moment
+from bot.store.transaction import Tx
+from bot.store.views import event_of
+
+#: One in so many places of a quota is kept for what is critical.
+_KEPT = 20
+#: A request that took longer counts in its quota from its end: who knows when the provider got it. Less than what each
+#: channel's limits leave beyond its provider's window, or the next one might arrive too soon after it.
+SLOW = timedelta(milliseconds=15)
+
+
+#: Of so many runs, the newest, a card tells how they stand.
+_RUNS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """One delivery that is ours until `lease_until`, unless the token has moved on."""
+
+    id: int
+    token: int
+    kind: MessageKind
+    channel: str
+    incident: Incident
+    event: Event | None
+    ref: str | None  #: where the incident's card stands in this channel
+    runs: tuple[RunStatus, ...]  #: of a card: those that were asked for on its incident, newest first
+    version: int  #: which state of the card is being sent
+    attempts: int  #: this one included
+    faults: int  #: how many of them failed by a fault of our own
+    owed_at: datetime
+    lease_until: datetime
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Nothing may be sent now: look again at `until` (None: nothing is owed)."""
+
+    until: datetime | None
+    reason: str = ""
+
+
+def claim(tx: Tx, channel: str, *, limits: Sequence[RateLimit], lease: timedelta) -> Claim | Wait:
+    """Take the head of the channel's queue and one place of its quota, in the caller's transaction."""
+    room = _room(tx, channel, limits)
+    if isinstance(room, Wait):
+        return room
+    now = micros(tx.now)
+    skip = " FOR UPDATE SKIP LOCKED" if tx.sql.postgres else ""
+    row = tx.sql.row(
+        f"UPDATE delivery SET state = 'leased', token = token + 1, attempts = attempts + 1, lease_until = ?"
+        f" WHERE id = ({_HEAD}{skip})"
+        f" RETURNING id, token, kind, channel, incident_id, event_id, version, attempts, faults, owed_at, lease_until",
+        micros(tx.now + lease),
+        channel,
+        now,
+        room.rank,
+    )
+    if row is None:
+        return Wait(until=room.more_at)
+    if limits:
+        tx.sql.insert("pace", ("channel", "at"), [(channel, now)])
+    return _claimed(tx, row)
+
+
+#: The head of a channel's queue: of what keeps an order, only the oldest that is unsent.
+_HEAD = """SELECT d.id FROM delivery AS d
+ WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ? AND d.rank <= ?
+   AND (d.lane = '' OR NOT EXISTS (
+     SELECT 1 FROM delivery AS e WHERE e.channel = d.channel AND e.lane = d.lane AND e.lane <> '' AND e.id < d.id
+        AND e.state IN ('owed', 'leased')))
+ ORDER BY d.rank, d.id LIMIT 1"""
+
+
+def mark_sent(tx: Tx, one: Claim, ref: str | None) -> bool:
+    """Close it as sent. False: somebody else has claimed it since; nothing was changed."""
+    now = micros(tx.now)
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'sent' END, sent_version = ?, sent_at = ?,"
+        " ref = COALESCE(?, ref), attempts = CASE WHEN version > ? THEN 0 ELSE attempts END, said = '', not_before = ?,"
+        " faults = 0 WHERE id = ? AND token = ? AND state IN ('leased', 'owed')",
+        one.version,
+        one.version,
+        now,
+        ref if one.kind is MessageKind.CARD else None,
+        one.version,
+        now,
+        one.id,
+        one.token,
+    )
+    if closed and one.kind is MessageKind.CARD and one.ref is None and ref is not None:
+        _lines(tx, one, "UPDATE delivery SET state = 'owed', not_before = ? WHERE state = 'waits'", now)
+    if closed and one.kind is MessageKind.PAGE:
+        tx.sql.run("DELETE FROM trouble WHERE incident_id = ? AND channel = ?", one.incident.id, one.channel)
+    return closed == 1
+
+
+def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: bool = False) -> bool:
+    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `mark_sent`.
+
+    `fault`: it was our own, and counts towards the row's being set aside.
+    """
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = 'owed', not_before = ?, said = ?, faults = faults + ?"
+        " WHERE id = ? AND token = ? AND state = 'leased'",
+        micros(again_at),
+        message,
+        int(fault),
+        one.id,
+        one.token,
+    )
+    return closed == 1
+
+
+def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
+    """It will never arrive; a card that has moved on meanwhile is tried once more as it stands now.
+
+    With a card that was never posted go the lines that waited for its thread.
+    """
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
+        " WHERE id = ? AND token = ? AND state = 'leased'",
+        one.version,
+        message,
+        one.id,
+        one.token,
+    )
+    if closed and one.kind is MessageKind.CARD and one.ref is None:
+        _lines(tx, one, "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'", f"its card: {message}")
+    return closed == 1
+
+
+def _lines(tx: Tx, card: Claim, statement: str, *values: object) -> None:
+    """Do that to the lines of the card's incident and channel."""
+    tx.sql.run(
+        f"{statement} AND incident_id = ? AND channel = ? AND kind = 'line'", *values, card.incident.id, card.channel
+    )
+
+
+def count_from_end(tx: Tx, one: Claim) -> None:
+    """Where the request took long, its place in the quota is taken from now on."""
+    if tx.now - one.claimed_at > SLOW:
+        tx.sql.run(
+            "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
+        )
+
+
+def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
+    """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
+    tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
+    head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
+    return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
+
+
+def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
+    """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
+    rows = tx.sql.rows(
+        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
+        " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
+        " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
+        " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",
+        micros(owed_before),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
+    """The provider asked for quiet: nothing goes to this channel before `until`."""
+    row = (channel, micros(until), message)
+    tx.sql.insert(
+        "pause",
+        ("channel", "until", "said"),
+        [row],
+        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said"
+        " WHERE excluded.until > pause.until",
+    )
+
+
+def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
+    """Make owed again what was leased too long ago; `everything`: all that is leased, when no other process runs.
+
+    Returns the channels that have something to do now.
+    """
+    before = 2**62 if everything else micros(tx.now)
+    rows = tx.sql.rows(
+        "UPDATE delivery SET state = 'owed', said = 'its sender stopped before it could say how it went'"
+        " WHERE state = 'leased' AND lease_until < ? RETURNING channel",
+        before,
+    )
+    return sorted({row[0] for row in rows})
+
+
+def delete_old(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
+    """Drop what no rule looks at any more."""
+    tx.sql.run("DELETE FROM pace WHERE at < ?", micros(paces_before))
+    tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Room:
+    """What the quota leaves: deliveries of at most this rank; from `more_at` on, of others too."""
+
+    rank: int = 2**31 - 1
+    more_at: datetime | None = None
+
+
+def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
+    """What may be sent now: nothing while the channel is paused or its quota used up, and of the quota's last places
+    only the most urgent, so that a storm of warnings leaves room for what is critical."""
+    now = micros(tx.now)
+    pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
+    if pause is not None:
+        return Wait(until=moment(pause[0]), reason=pause[1])
+    room = _Room()
+    for limit in limits:
+        full_until = _full_until(tx, channel, limit, limit.count)
+        if full_until is not None:
+            return Wait(until=full_until, reason="its quota is used up")
+        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
+        if kept_until is not None:
+            room = _Room(rank=0, more_at=kept_until)
+    return room
+
+
+def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:
+    """Until when the window holds `count` requests; None when there is room for one more."""
+    at = tx.sql.scalar(
+        "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+        channel,
+        micros(tx.now - limit.per),
+        count - 1,
+    )
+    return None if at is None else moment(at) + limit.per
+
+
+def _claimed(tx: Tx, row: Row) -> Claim:
+    row_id, token, kind, channel, incident_id, event_id, version, attempts, faults, owed_at, lease_until = row
+    incident = tx.incident(incident_id)
+    assert incident is not None, "a delivery's incident is a foreign key"
+    event_row = None
+    if event_id is not None:
+        event_row = tx.sql.row('SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id = ?', event_id)
+    found = tx.sql.row(
+        "SELECT d.ref, EXISTS (SELECT 1 FROM plan AS p WHERE p.incident_id = d.incident_id) FROM delivery AS d"
+        " WHERE d.incident_id = ? AND d.channel = ? AND d.kind = 'card'",
+        incident_id,
+        channel,
+    )
+    ref, acted = found or (None, False)
+    return Claim(
+        id=row_id,
+        token=token,
+        kind=MessageKind(kind),
+        channel=channel,
+        incident=incident,
+        event=None if event_row is None else event_of(event_row),
+        ref=ref,
+        runs=tuple(run_states.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
+        version=version,
+        attempts=attempts,
+        faults=faults,
+        owed_at=moment(owed_at),
+        lease_until=moment(lease_until),
+        claimed_at=tx.now,
+    )

@@ -1,0 +1,232 @@
+"""One write transaction: what intake, delivery and watch may read and write inside it.
+
+`Store.begin` lets one writer in at a time (in the process, and by an advisory lock across replicas), so ids are given
+in the order of commits and "the newest event" is a safe place to go on reading from.
+Nothing here waits for the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+
+from bot.core.alert import Alert, EpisodeState
+from bot.core.incident import Event, EventType, Incident
+from bot.lib.redact import redact
+from bot.store.alert_lookup import (
+    LAST_IDS,
+    NUMBERED,
+    AlertLookup,
+    Fingerprint,
+    Group,
+    StoredAlerts,
+    lookup,
+    stored_alerts,
+)
+from bot.store.rows import (
+    ALERT,
+    EVENT,
+    INCIDENT,
+    SELECT_INCIDENT,
+    SELECT_STANDING,
+    alert_row,
+    changing_columns,
+    doubted_of,
+    episode_state_of,
+    event_row,
+    incident_of,
+    incident_row,
+)
+from bot.store.sql import Row, Sql, queries_for_keys
+from bot.store.times import micros, moment_or_none
+
+Episode = tuple[str, str, datetime]  #: (source, fingerprint, startsAt)
+
+_INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in INCIDENT[4:])
+_INCIDENTS = f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id IN (WITH k(i) AS ({{keys}}) SELECT i FROM k)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredReply:
+    """What an act of a platform was answered, and to whom: a person's id, "" for nobody, with that account."""
+
+    text: str
+    ok: bool
+    person: str
+    account: str
+
+
+class Tx:
+    """The verbs of one write transaction, in which `now` stands still."""
+
+    def __init__(
+        self,
+        sql: Sql,
+        now: datetime,
+        scrub: Callable[[str], str] = redact,
+        first: Sequence[Sequence[Row]] = (),
+    ) -> None:
+        """`scrub` takes secrets out of what goes into the audit log; `first`: answers to what `begin` asked first."""
+        self.sql = sql
+        self.now = now
+        self.scrub = scrub
+        self.first = first
+        self._next: dict[str, int] = {}
+
+    def reserve(self, table: str, count: int = 1) -> int:
+        """The first of `count` ids of `table` that nobody else will get."""
+        if not self._next:
+            self._count_from(self.sql.rows(LAST_IDS))
+        first = self._next[table]
+        self._next[table] = first + count
+        return first
+
+    def find_alerts(self, fingerprints: Collection[Fingerprint], groups: Collection[Group]) -> StoredAlerts:
+        """What is stored of these."""
+        asked = lookup(fingerprints, groups, postgres=self.sql.postgres)
+        return self.read_answers(asked, self.sql.run_queries(asked.queries))
+
+    def read_answers(self, lookup: AlertLookup, answers: Sequence[Sequence[Row]]) -> StoredAlerts:
+        """What the answers to the question tell."""
+        if not self._next:
+            self._count_from(answers[0])
+        return stored_alerts(lookup, answers)
+
+    def _count_from(self, last_ids: Sequence[Row]) -> None:
+        (newest,) = last_ids
+        self._next = {name: (last or 0) + 1 for name, last in zip(NUMBERED, newest, strict=True)}
+
+    def episode(self, of: Episode) -> EpisodeState | None:
+        """One episode, whether or not it is the newest of its fingerprint."""
+        source, fingerprint, starts_at = of
+        row = self.sql.row(
+            f"SELECT {SELECT_STANDING} FROM alert AS a WHERE a.fingerprint = ? AND a.source = ? AND a.starts_at = ?",
+            fingerprint,
+            source,
+            micros(starts_at),
+        )
+        return None if row is None else episode_state_of(row)
+
+    def incidents(self, ids: Sequence[int]) -> dict[int, Incident]:
+        if not ids:
+            return {}
+        found = map(
+            incident_of,
+            chain.from_iterable(self.sql.run_queries(queries_for_keys(_INCIDENTS, ids, postgres=self.sql.postgres))),
+        )
+        return {one.id: one for one in found}
+
+    def incident(self, incident_id: int) -> Incident | None:
+        return self.incidents([incident_id]).get(incident_id)
+
+    def opened_at(self, incident_id: int) -> datetime | None:
+        """When it was opened, or opened again, for the last time."""
+        return moment_or_none(
+            self.sql.scalar(
+                "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?)",
+                incident_id,
+                str(EventType.OPENED),
+                str(EventType.REOPENED),
+            )
+        )
+
+    def unresolved(self, limit: int) -> list[Incident]:
+        """Open and acknowledged ones, newest first."""
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.status <> 'resolved' ORDER BY i.id DESC LIMIT ?",
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def put_incidents(self, incidents: Sequence[Incident]) -> None:
+        rows = [incident_row(one) for one in incidents]
+        self.sql.insert("incident", INCIDENT, rows, f"ON CONFLICT (id) DO UPDATE SET {_INCIDENT_SET}")
+
+    def put_alerts(self, alerts: Sequence[tuple[Alert, EpisodeState]]) -> None:
+        """Store these episodes for the first time, as they stand."""
+        heard = micros(self.now)
+        self.sql.insert("alert", ALERT, [alert_row(alert, standing, heard) for alert, standing in alerts])
+
+    def update_alerts(self, states: Iterable[EpisodeState]) -> None:
+        """Store where these episodes stand now: their incident, whether they fire, since when they do not."""
+        columns = ("id", "incident_id", "firing", "ended_at", "until", "doubted_at")
+        self.sql.update("alert", columns, [(one.row_id, *changing_columns(one)) for one in states])
+
+    def put_events(self, first: int, events: Sequence[Event]) -> None:
+        """`first`: the reserved id of the first of them; the others follow it without a gap."""
+        self.sql.insert("event", EVENT, [event_row(first + place, one) for place, one in enumerate(events)])
+
+    def quarantine(self, source: str, body: bytes, sha256: str, *, code: str, reason: str) -> None:
+        """Set aside what could not be read, whole."""
+        self.sql.insert(
+            "quarantine",
+            ("source", "at", "code", "why", "sha256", "body"),
+            [(source, micros(self.now), code, reason, sha256, body)],
+        )
+
+    def is_quarantined(self, sha256: str, since: datetime) -> bool:
+        """Whether this very body has been set aside since then, and not at a time that is still to come."""
+        found = self.sql.scalar(
+            "SELECT 1 FROM quarantine WHERE sha256 = ? AND at BETWEEN ? AND ? LIMIT 1",
+            sha256,
+            micros(since),
+            micros(self.now),
+        )
+        return found is not None
+
+    def doubted_alerts(self, before: datetime, limit: int = 500) -> list[Alert]:
+        """Ended episodes that were heard firing again before then, as the alerts they would be if they do fire."""
+        rows = self.sql.rows(
+            "SELECT a.source, i.key, a.fingerprint, a.labels, a.notes, a.starts_at, a.link FROM alert AS a"
+            " JOIN incident AS i ON i.id = a.incident_id WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",
+            micros(before),
+            limit,
+        )
+        return [doubted_of(row) for row in rows]
+
+    def find_reply(self, channel: str, idempotency_key: str) -> StoredReply | None:
+        """What this act of a platform was answered, or None when it is new."""
+        row = self.sql.row(
+            "SELECT said, ok, person, account FROM seen WHERE place = ? AND once = ?", channel, idempotency_key
+        )
+        return None if row is None else StoredReply(text=row[0], ok=bool(row[1]), person=row[2], account=row[3])
+
+    def save_reply(
+        self, channel: str, idempotency_key: str, text: str, *, ok: bool, person: str = "", account: str = ""
+    ) -> None:
+        """`person` and `account`: as in `StoredReply`."""
+        row = (channel, idempotency_key, micros(self.now), text, int(ok), person, account)
+        self.sql.insert("seen", ("place", "once", "at", "said", "ok", "person", "account"), [row])
+
+    def update_reply(self, channel: str, idempotency_key: str, text: str, *, ok: bool) -> None:
+        """What had been answered in passing is answered now."""
+        self.sql.run(
+            "UPDATE seen SET said = ?, ok = ? WHERE place = ? AND once = ?", text, int(ok), channel, idempotency_key
+        )
+
+    @contextmanager
+    def rolled_back(self) -> Iterator[None]:
+        """What the block stores is undone at its end; what it raises is not."""
+        self.sql.run("SAVEPOINT taken_back")
+        yield
+        self.sql.run("ROLLBACK TO SAVEPOINT taken_back")
+        self.sql.run("RELEASE SAVEPOINT taken_back")
+
+    def write_probe_row(self, name: str) -> None:
+        """Write one row, the same each time."""
+        self.sql.run(
+            "INSERT INTO seen (place, once, at, said, ok) VALUES ('vakhta', ?, ?, '', 1)"
+            " ON CONFLICT (place, once) DO UPDATE SET at = excluded.at",
+            name,
+            micros(self.now),
+        )
+
+    def has_unresolved_incident(self, service: str) -> bool:
+        """Whether an unresolved incident is on that service."""
+        found = self.sql.scalar(
+            "SELECT 1 FROM incident WHERE service = ? AND service IS NOT NULL AND status <> 'resolved' LIMIT 1", service
+        )
+        return found is not None

@@ -1,0 +1,180 @@
+"""What the board, the API and the health checks look at; nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from bot.core.incident import Event, EventType, Incident, Status
+from bot.core.message import MessageKind
+from bot.store.rows import SELECT_INCIDENT, incident_of
+from bot.store.sql import Row, Sql
+from bot.store.times import moment, moment_or_none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertView:
+    """One episode as it stands."""
+
+    source: str
+    fingerprint: str
+    firing: bool
+    labels: Mapping[str, str]
+    notes: Mapping[str, str]
+    starts_at: datetime
+    ended_at: datetime | None
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryView:
+    """One delivery as it stands: owed, leased (being sent), sent or dead, and why not."""
+
+    id: int
+    channel: str
+    kind: MessageKind
+    what: EventType | None  #: the event it tells; None for a card
+    state: str
+    owed_at: datetime
+    sent_at: datetime | None
+    attempts: int
+    not_before: datetime
+    said: str
+    ref: str | None
+
+
+class Reader:
+    """One look at the store."""
+
+    def __init__(self, sql: Sql) -> None:
+        self.sql = sql
+
+    def ping(self) -> None:
+        self.sql.run("SELECT 1")
+
+    def incidents(self, *, status: Status | None = None, limit: int = 50, before: int | None = None) -> list[Incident]:
+        """Newest first. `before`: only ids below it, which is how the next page is asked for."""
+        where, values = ["i.id < ?"], [before if before is not None else 2**62]
+        if status is Status.RESOLVED:
+            where.append("i.status = 'resolved'")
+        elif status is not None:
+            where.append(f"i.status <> 'resolved' AND i.status = '{status}'")
+        rows = self.sql.rows(
+            f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE {' AND '.join(where)} ORDER BY i.id DESC LIMIT ?",
+            *values,
+            limit,
+        )
+        return [incident_of(row) for row in rows]
+
+    def incident(self, incident_id: int) -> Incident | None:
+        row = self.sql.row(f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id = ?", incident_id)
+        return None if row is None else incident_of(row)
+
+    def paged_as(self, page_key: str) -> int | None:
+        """The newest incident paged under that dedup_key."""
+        found: int | None = self.sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
+        return found
+
+    def standing_at(self, channel: str, ref: str) -> int | None:
+        """The incident whose card stands there."""
+        found: int | None = self.sql.scalar(
+            "SELECT incident_id FROM delivery WHERE channel = ? AND ref = ? AND kind = 'card' LIMIT 1", channel, ref
+        )
+        return found
+
+    def alerts(self, incident_id: int, limit: int = 500) -> list[AlertView]:
+        """Firing ones first, then by their beginning."""
+        rows = self.sql.rows(
+            "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
+            " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
+            incident_id,
+            limit,
+        )
+        return [_alert(row) for row in rows]
+
+    def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
+        """(id, event), oldest first; of a longer story, the newest `limit`."""
+        rows = self.sql.rows(
+            'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE incident_id = ?'
+            " ORDER BY id DESC LIMIT ?",
+            incident_id,
+            limit,
+        )
+        return [(int(row[0]), event_of(row)) for row in reversed(rows)]
+
+    def events_since(self, after_id: int, limit: int) -> list[tuple[int, Event]]:
+        """(id, event) of all incidents after that id, in the order of commits."""
+        rows = self.sql.rows(
+            'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id > ? ORDER BY id LIMIT ?',
+            after_id,
+            limit,
+        )
+        return [(int(row[0]), event_of(row)) for row in rows]
+
+    def newest_event(self) -> int:
+        return int(self.sql.scalar("SELECT max(id) FROM event") or 0)
+
+    def deliveries(self, incident_id: int, limit: int = 1000) -> list[DeliveryView]:
+        """Oldest first; of a longer list, the newest `limit`."""
+        rows = self.sql.rows(
+            "SELECT d.id, d.channel, d.kind, e.what, d.state, d.owed_at, d.sent_at, d.attempts, d.not_before, d.said,"
+            " d.ref FROM delivery AS d LEFT JOIN event AS e ON e.id = d.event_id WHERE d.incident_id = ?"
+            " ORDER BY d.id DESC LIMIT ?",
+            incident_id,
+            limit,
+        )
+        return [_delivery(row) for row in reversed(rows)]
+
+    def outbox_size(self) -> dict[str, tuple[int, datetime]]:
+        """Per channel, how many deliveries wait to be sent, and since when the oldest is owed."""
+        rows = self.sql.rows(
+            "SELECT channel, count(*), min(owed_at) FROM delivery WHERE state = 'owed' GROUP BY channel"
+        )
+        return {row[0]: (row[1], moment(row[2])) for row in rows}
+
+
+def event_of(row: Row) -> Event:
+    """From (id, incident_id, at, what, by, said, via)."""
+    _, incident_id, at, what, by, message, via = row
+    return Event(
+        incident_id=incident_id,
+        at=moment(at),
+        type=EventType(str(what)),
+        by=str(by),
+        text=str(message),
+        via=str(via),
+    )
+
+
+def _alert(row: Row) -> AlertView:
+    source, fingerprint, firing, labels, notes, starts_at, ended_at, link = row
+    return AlertView(
+        source=str(source),
+        fingerprint=str(fingerprint),
+        firing=bool(firing),
+        labels=msgspec.json.decode(str(labels)),
+        notes=msgspec.json.decode(str(notes)),
+        starts_at=moment(starts_at),
+        ended_at=moment_or_none(ended_at),
+        link=str(link),
+    )
+
+
+def _delivery(row: Row) -> DeliveryView:
+    waits = row[4] == "waits"
+    return DeliveryView(
+        id=row[0],
+        channel=str(row[1]),
+        kind=MessageKind(str(row[2])),
+        what=EventType(str(row[3])) if row[3] is not None else None,
+        state="owed" if waits else str(row[4]),
+        owed_at=moment(row[5]),
+        sent_at=moment_or_none(row[6]),
+        attempts=row[7],
+        not_before=moment(row[8]),
+        said="it waits for its card" if waits else str(row[9]),
+        ref=None if row[10] is None else str(row[10]),
+    )

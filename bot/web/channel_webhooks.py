@@ -1,0 +1,105 @@
+"""What chats and pagers send: raw bytes to the channel, its answer back.
+
+The channel checks signature, freshness and sender, so until then anybody may have sent it: what is held of such
+requests is counted before it is read. Each channel has threads of its own, so a flood of one, or one whose platform
+hangs, takes none from the alerts and none from the others. In trouble the answer is 503, which every platform takes
+as "send it again".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from bot.core.channel import Channel, WebhookResponse
+from bot.core.errors import Rejected
+from bot.lib.metrics import Metrics
+from bot.web.body import read_body
+
+logger = logging.getLogger(__name__)
+
+_MOST = 512 * 1024
+_MOST_WAITING = 64  # of a channel; platforms give up after 3 to 10 s; a longer queue would only answer the dead
+
+
+class ChannelWebhooks:
+    """The doors under `/in/`, one for each channel that listens over HTTP.
+
+    `threads` gives a channel its own; `refused` is told which channel turned a sender away, and by which code.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        *,
+        threads: Callable[[str], Executor],
+        meters: Metrics,
+        refused: Callable[[str, str], None],
+    ) -> None:
+        # The board's line has its own door, with its own checks of who is typing.
+        self._channels = {name: channel for name, channel in channels.items() if not channel.local}
+        self._threads = threads
+        self._outcomes = meters.inbound_total
+        self._refused = refused
+        self._waiting: Counter[str] = Counter()
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        router.add_api_route("/in/{name}", self.receive, methods=["POST"])
+        return router
+
+    async def receive(self, request: Request, name: str) -> Response:
+        """Hand one request to its channel."""
+        channel = self._channels.get(name)
+        if channel is None:
+            raise Rejected("No such channel is set up here.", code="not_found", status=404)
+        if self._waiting[name] >= _MOST_WAITING:
+            self._outcomes.labels(name, "busy").inc()
+            raise Rejected("Too much at once. Nothing was done; send it again.", code="busy", status=503)
+        self._waiting[name] += 1
+        try:
+            return await self._hear(request, channel)
+        finally:
+            self._waiting[name] -= 1
+
+    async def _hear(self, request: Request, channel: Channel) -> Response:
+        ignored = channel.ignores_above
+        try:
+            body = await read_body(request, limit=ignored or _MOST)
+        except Rejected as refused:
+            if ignored is None or refused.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                raise
+            self._outcomes.labels(channel.name, "ignored").inc()
+            return Response(b"too large; ignored", 202, media_type="text/plain")
+        heard = await self._receive(channel, dict(request.headers.items()), body)
+        self._outcomes.labels(channel.name, "taken").inc()
+        return answer(heard)
+
+    async def _receive(self, channel: Channel, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
+        threads = self._threads(channel.name)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, channel.receive, headers, body)
+        except Rejected as refused:
+            self._count_refusal(channel.name, refused)
+            raise
+        except Exception as broken:
+            logger.exception("inbound request failed", extra={"channel": channel.name})
+            self._outcomes.labels(channel.name, "failed").inc()
+            raise Rejected("Nothing was done; send it again.", code="not_done", status=503) from broken
+
+    def _count_refusal(self, name: str, refusal: Rejected) -> None:
+        self._outcomes.labels(name, "refused").inc()
+        if refusal.status in {401, 403}:
+            self._refused(name, refusal.code)
+
+
+def answer(heard: WebhookResponse) -> Response:
+    # The header is set as it is: Starlette would add a charset to text types that carry none.
+    return Response(heard.body, heard.status, headers={"content-type": heard.content_type})

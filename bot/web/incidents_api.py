@@ -1,0 +1,266 @@
+"""The API: incidents, for one its story, alerts, runs and what each channel was told; and the last runs of all.
+
+It reads only. A store that does not answer, or not in time, is 503 here, never an empty list: "no incidents" must be
+true when said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from datetime import datetime
+from time import monotonic
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Query
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from bot.core.alert import Severity
+from bot.core.errors import Rejected
+from bot.core.incident import Event, Incident, Status
+from bot.store.engine import Store
+from bot.store.views import AlertView, DeliveryView, Reader
+from bot.web.auth import Auth
+from bot.web.runs_api import MOST_RUNS, RunOut, RunsOut, last_runs, runs_about
+
+logger = logging.getLogger(__name__)
+
+_Seen = TypeVar("_Seen")
+_MOST_ID = 2**63 - 1  # what a database's integer holds; a larger one cannot be the id of anything
+_MOST_ALERTS = 500
+_ANOTHER = (
+    "This link is of an incident that is not here: the database was restored from a backup since, and #{number} may be"
+    " another one by now. Look through the list."
+)
+_QUIET_S = 30.0
+_WITHIN_S = 5.0
+#: Readings at once; a store that hangs holds so many threads and no more.
+AT_ONCE = 8
+
+
+class IncidentOut(BaseModel):
+    """One incident in the list."""
+
+    id: int
+    mark: str = Field(description="Of this incident alone: after a restore another one may have its number.")
+    key: str
+    source: str
+    title: str
+    severity: Severity
+    status: Status
+    opened_at: datetime
+    changed_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    owner: str | None
+    service: str | None
+    firing: int
+    total: int
+    truncated: int
+
+
+class AlertOut(BaseModel):
+    """One episode of an alert; `link` is shown and never fetched."""
+
+    source: str
+    fingerprint: str
+    firing: bool
+    labels: dict[str, str]
+    notes: dict[str, str]
+    starts_at: datetime
+    ended_at: datetime | None
+    link: str
+
+
+class EventOut(BaseModel):
+    """One fact of the story."""
+
+    id: int
+    incident_id: int
+    at: datetime
+    what: str
+    by: str
+    said: str
+    via: str
+
+
+class DeliveryOut(BaseModel):
+    """One message: `state` is owed, leased (being sent), sent, or dead (set aside, see `why_not`)."""
+
+    id: int
+    channel: str
+    kind: str
+    what: str | None
+    state: str
+    owed_at: datetime
+    sent_at: datetime | None
+    attempts: int
+    why_not: str | None
+    next_try_at: datetime | None
+
+
+class IncidentsOut(BaseModel):
+    """A page of the list, newest first; `next` is the `before` of the following page, null at the end."""
+
+    incidents: list[IncidentOut]
+    next: int | None
+
+
+class IncidentInFull(IncidentOut):
+    """One incident with all that belongs to it; at most 500 alerts and 50 runs, the newest."""
+
+    alerts: list[AlertOut]
+    events: list[EventOut]
+    deliveries: list[DeliveryOut]
+    runs: list[RunOut]
+
+
+def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
+    """The API's routes; every one of them asks the guard first."""
+    shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
+    window = StoreReads(store, threads=threads)
+    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
+
+    @router.get("/incidents", summary="List incidents, newest first", response_model=IncidentsOut)
+    async def list_incidents(
+        status: Annotated[Status | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
+    ) -> Response:
+        return _json(await window.read(lambda seen: _page(seen, status, limit, before)))
+
+    @router.get(
+        "/incidents/{incident_id}",
+        summary="One incident with its alerts, story and deliveries",
+        response_model=IncidentInFull,
+    )
+    async def show_incident(
+        incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)],
+        mark: Annotated[str, Query(max_length=64, description="Only if it is the incident of that mark.")] = "",
+    ) -> Response:
+        shown = await window.read(lambda seen: _in_full(seen, incident_id, mark))
+        if shown is None and mark:
+            raise Rejected(_ANOTHER.format(number=incident_id), code="another_incident", status=404)
+        if shown is None:
+            raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
+        return _json(shown)
+
+    @router.get("/runs", summary="The last runs of actions and how each stands", response_model=RunsOut, tags=["runs"])
+    async def list_runs(limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = MOST_RUNS) -> Response:
+        return _json(await window.read(lambda seen: last_runs(seen, limit)))
+
+    return router
+
+
+def publish_contract(app: FastAPI, guard: Auth) -> None:
+    """Serve the OpenAPI document; FastAPI's own pages for it load scripts from elsewhere, so they stay off."""
+
+    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(guard.admit)])
+    async def contract() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+
+class StoreReads:
+    """The store as the API looks at it, each time in one view, on threads that nothing else waits for."""
+
+    def __init__(self, store: Store, *, threads: Executor) -> None:
+        self._store = store
+        self._threads = threads
+        # A thread that hangs keeps its place, so that what nobody waits for any more does not pile up behind it.
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._quiet_until = 0.0
+
+    async def read(self, what: Callable[[Reader], _Seen]) -> _Seen:
+        """Raises `Rejected` 503 when the store does not answer in time."""
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                await self._free.acquire()
+                reading = self._threads.submit(self._read, what, asyncio.get_running_loop())
+                # Shielded: it must run to its end, or its place is never free again.
+                return await asyncio.shield(asyncio.wrap_future(reading))
+        except Exception as broken:
+            # Every open board asks again and again: one trace in a while says as much as all of them.
+            if monotonic() >= self._quiet_until:
+                self._quiet_until = monotonic() + _QUIET_S
+                logger.exception("store not readable")
+            raise Rejected("The store does not answer. See /readyz.", code="store_down", status=503) from broken
+
+    def _read(self, what: Callable[[Reader], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
+        try:
+            with self._store.read() as seen:
+                return what(seen)
+        finally:
+            with suppress(RuntimeError):  # the loop has closed: nobody waits
+                loop.call_soon_threadsafe(self._free.release)
+
+
+def _json(shown: bytes) -> Response:
+    return Response(shown, media_type="application/json")
+
+
+def event_out(event_id: int, event: Event) -> EventOut:
+    return EventOut(
+        id=event_id,
+        incident_id=event.incident_id,
+        at=event.at,
+        what=event.type,
+        by=event.by,
+        said=event.text,
+        via=event.via,
+    )
+
+
+def _page(seen: Reader, status: Status | None, limit: int, before: int | None) -> bytes:
+    found = seen.incidents(status=status, limit=limit + 1, before=before)
+    page = found[:limit]
+    listed = IncidentsOut(
+        incidents=[IncidentOut.model_validate(_fields(incident)) for incident in page],
+        next=page[-1].id if len(found) > limit else None,
+    )
+    return listed.model_dump_json().encode()
+
+
+def _in_full(seen: Reader, incident_id: int, mark: str) -> bytes | None:
+    """None where there is none of that number, or it is not that of the mark."""
+    incident = seen.incident(incident_id)
+    if incident is None or mark not in ("", incident.mark):
+        return None
+    shown = IncidentInFull.model_validate(
+        _fields(incident)
+        | {
+            "alerts": [_alert(row) for row in seen.alerts(incident_id, limit=_MOST_ALERTS)],
+            "events": [event_out(event_id, event) for event_id, event in seen.events(incident_id)],
+            "deliveries": [_delivery(row) for row in seen.deliveries(incident_id)],
+            "runs": runs_about(seen, incident_id),
+        }
+    )
+    return shown.model_dump_json().encode()
+
+
+def _fields(incident: Incident) -> dict[str, object]:
+    return {name: getattr(incident, name) for name in IncidentOut.model_fields}
+
+
+def _alert(row: AlertView) -> AlertOut:
+    return AlertOut.model_validate({name: getattr(row, name) for name in AlertOut.model_fields})
+
+
+def _delivery(row: DeliveryView) -> DeliveryOut:
+    waiting = row.state == "owed" and row.attempts > 0
+    return DeliveryOut(
+        id=row.id,
+        channel=row.channel,
+        kind=row.kind,
+        what=row.what,
+        state=row.state,
+        owed_at=row.owed_at,
+        sent_at=row.sent_at,
+        attempts=row.attempts,
+        why_not=row.said or None if row.state != "sent" else None,
+        next_try_at=row.not_before if waiting else None,
+    )

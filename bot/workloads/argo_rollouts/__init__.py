@@ -1,0 +1,1 @@
+"""Promote, abort, pause and the other verbs of Argo Rollouts."""

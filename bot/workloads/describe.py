@@ -1,0 +1,115 @@
+"""How a service's workload is, in words for people, with what can be done next as buttons. Reads alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core.kubernetes import KubernetesObject, ResourceKind
+from bot.core.site import ServiceTarget
+from bot.workloads.argo_rollouts.describe import countdown, describe_analyses, head, progress, waiting_for
+from bot.workloads.objects import kinds, pods
+from bot.workloads.objects.argo_rollout import HASH, Phase, Rollout, read
+from bot.workloads.objects.status import desired_replicas, is_paused, status_count, status_of, waits_for_resume
+
+#: By kind: how many are ready, and of how many.
+_READY = {kinds.DAEMONSET: ("numberReady", "desiredNumberScheduled")}
+_MOST_IMAGES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkloadDescription:
+    """`is_changing`: it is on its way, and will be different soon by itself."""
+
+    lines: tuple[str, ...]
+    buttons: Mapping[str, str]
+    is_changing: bool
+
+
+def describe(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
+    """The workload as it is now."""
+    if thing["metadata"].get("deletionTimestamp"):
+        return WorkloadDescription(lines=(_going(target, thing), *_pods(target, thing)), buttons={}, is_changing=False)
+    if target.workload.kind == kinds.ROLLOUT:
+        return _rollout(target, thing, now)
+    if is_paused(target.workload.kind, thing):
+        return _paused(target, thing)
+    standing = status_of(target.workload.kind, thing)
+    how = "as it is to be" if standing.done else "on its way"
+    message = standing.failed.rstrip(".") or standing.message
+    lines = [f"{target.workload}: {'not well' if standing.failed else how}, {message}.", *_pods(target, thing)]
+    return WorkloadDescription(lines=tuple(lines), buttons={}, is_changing=not (standing.done or standing.failed))
+
+
+def _going(target: ServiceTarget, thing: KubernetesObject) -> str:
+    held = ", ".join(thing["metadata"].get("finalizers") or ())
+    return f"{target.workload} is being deleted{f', held by its finalizers {held}' if held else ''}."
+
+
+def _paused(target: ServiceTarget, thing: KubernetesObject) -> WorkloadDescription:
+    """A Deployment of which no new template is rolled out; it never gets there by itself, so that nobody follows it."""
+    available, count, there = (
+        status_count(thing, "availableReplicas"),
+        desired_replicas(thing),
+        status_count(thing, "replicas"),
+    )
+    old = there - status_count(thing, "updatedReplicas")
+    resume = f"`kubectl rollout resume deployment/{target.workload.name}`"
+    if waits_for_resume(target.workload.kind, thing):
+        what = "It was never rolled out: its first pods come"
+    elif old:
+        what = f"{old} of its {there} pods are of an older template than it has now; they are replaced"
+    else:
+        what = "What is changed in its template is rolled out"
+    first = f"{target.workload}: paused by hand (spec.paused), {available} of {count} are available."
+    lines = (first, f"{what} with {resume}.", *_pods(target, thing))
+    return WorkloadDescription(lines=lines, buttons={}, is_changing=there > 0 and available < count)
+
+
+def _rollout(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> WorkloadDescription:
+    rollout = read(thing)
+    waits = countdown(rollout, now) or waiting_for(rollout)
+    lines = [f"{head(rollout)}.", progress(rollout), *([waits] if waits else [])]
+    if rollout.analyses:
+        named = {one.name for one in rollout.analyses}
+        runs = target.cluster.find(kinds.ANALYSIS, target.workload.namespace)
+        lines += describe_analyses(rollout, [one for one in runs if one["metadata"]["name"] in named])
+    lines += _pods(target, thing, template="" if rollout.promoted else rollout.current)
+    timed = rollout.goes_on_at() is not None and not rollout.halted
+    moves = rollout.phase is Phase.PROGRESSING or timed
+    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(target.service, rollout), is_changing=moves)
+
+
+def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
+    """Each only asks for its plan."""
+    if rollout.halted:
+        return {"Resume": f"resume {service}"}
+    if rollout.aborted:
+        return {"Retry": f"retry {service}", "Roll back": f"rollback {service}"}
+    if rollout.promoted or not rollout.stable:
+        return {}
+    on = {"Promote": f"promote {service}"} if rollout.pauses else {}
+    return {**on, "Abort": f"abort {service}", "Pause": f"pause {service}"}
+
+
+def _pods(target: ServiceTarget, thing: KubernetesObject, template: str = "") -> Iterator[str]:
+    """How many are ready, what they run, and what the first that is not ready waits for."""
+    ready, of = _counts(target.workload.kind, thing)
+    yield f"{ready} of {of} pods are ready."
+    found = pods.pods_of(target.cluster, thing, more=f"{HASH}={template}" if template else "")
+    images = sorted({str(one.get("image")) for pod in found for one in pod["spec"].get("containers") or ()})
+    if images:
+        more = f" and {len(images) - _MOST_IMAGES} more" if len(images) > _MOST_IMAGES else ""
+        whose = f"The pods of {template} run" if template else "They run"
+        yield f"{whose} {', '.join(images[:_MOST_IMAGES])}{more}."
+    held = pods.failing_pods(found) or pods.stuck_pods(found)
+    if held:
+        yield held
+
+
+def _counts(kind: ResourceKind, thing: KubernetesObject) -> tuple[int, int]:
+    names = _READY.get(kind)
+    if names is not None:
+        return status_count(thing, names[0]), status_count(thing, names[1])
+    return status_count(thing, "readyReplicas"), desired_replicas(thing)

@@ -1,0 +1,112 @@
+"""Who else keeps an object as it is: Argo CD, Flux, Helm, an operator. Pure; the first that is found decides the path.
+
+In this order, each by its own mark. An annotation of Argo CD's that names another object was copied, and is none; its
+older label is shared with Helm charts, so whoever finds it has to ask Argo CD whether the application has the object.
+https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.core.kubernetes import KubernetesObject, ObjectRef
+
+_TRACKED = "argocd.argoproj.io/tracking-id"
+_INSTANCES = ("argocd.argoproj.io/instance", "app.kubernetes.io/instance")
+_ID = re.compile(r"(?P<app>[^:]+):(?P<group>[^/]*)/(?P<kind>[^:]+):(?P<namespace>[^/]*)/(?P<name>.+)")
+
+
+class ManagedBy(StrEnum):
+    """What kind of owner it is."""
+
+    NOBODY = "nobody"
+    ARGOCD = "Argo CD"
+    FLUX = "Flux"
+    HELM = "Helm"
+    OPERATOR = "an operator"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """Who keeps it. `name` in `namespace`: the application, Kustomization or HelmRelease, release, or custom resource.
+
+    `is_certain`: False where the mark may be of something else (the label that Helm charts set as well).
+    """
+
+    by: ManagedBy
+    name: str = ""
+    namespace: str = ""
+    kind: str = ""  #: of what `name` names: "Application", "Kustomization", "HelmRelease", "release", or its own
+    is_certain: bool = True
+
+    def __str__(self) -> str:
+        if self.by is ManagedBy.NOBODY:
+            return "nobody else"
+        return f"{self.by} ({self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name})"
+
+
+UNMANAGED = Owner(by=ManagedBy.NOBODY)
+
+
+def owner_of(thing: KubernetesObject, ref: ObjectRef) -> Owner:
+    """Who keeps the object at `ref`."""
+    meta = thing.get("metadata") or {}
+    labels, notes = meta.get("labels") or {}, meta.get("annotations") or {}
+    return (
+        _argocd(notes, ref)
+        or _flux(labels)
+        or _operator(meta)
+        or _helm(labels, notes)
+        or _argocd_by_label(labels)
+        or UNMANAGED
+    )
+
+
+def _argocd(notes: KubernetesObject, ref: ObjectRef) -> Owner | None:
+    """`<app>:<group>/<kind>:<namespace>/<name>`, where an app outside of Argo CD's namespace is `<namespace>_<app>`."""
+    found = _ID.fullmatch(str(notes.get(_TRACKED, "")))
+    if found is None:
+        return None
+    told = (found["group"], found["kind"], found["namespace"], found["name"])
+    if told != (ref.kind.group, ref.kind.title, ref.namespace, ref.name):
+        return None
+    namespace, _, name = found["app"].rpartition("_")
+    return Owner(by=ManagedBy.ARGOCD, name=name, namespace=namespace, kind="Application")
+
+
+def _argocd_by_label(labels: KubernetesObject) -> Owner | None:
+    for label in _INSTANCES:
+        if labels.get(label):
+            namespace, _, name = str(labels[label]).rpartition("_")
+            sure = label == _INSTANCES[0]
+            return Owner(by=ManagedBy.ARGOCD, name=name, namespace=namespace, kind="Application", is_certain=sure)
+    return None
+
+
+def _flux(labels: KubernetesObject) -> Owner | None:
+    for tool, kind in (("kustomize", "Kustomization"), ("helm", "HelmRelease")):
+        name = labels.get(f"{tool}.toolkit.fluxcd.io/name")
+        if name:
+            namespace = str(labels.get(f"{tool}.toolkit.fluxcd.io/namespace", ""))
+            return Owner(by=ManagedBy.FLUX, name=str(name), namespace=namespace, kind=kind)
+    return None
+
+
+def _operator(meta: KubernetesObject) -> Owner | None:
+    for one in meta.get("ownerReferences") or ():
+        if one.get("controller"):
+            return Owner(
+                by=ManagedBy.OPERATOR, name=one["name"], namespace=str(meta.get("namespace", "")), kind=one["kind"]
+            )
+    return None
+
+
+def _helm(labels: KubernetesObject, notes: KubernetesObject) -> Owner | None:
+    name = notes.get("meta.helm.sh/release-name")
+    if labels.get("app.kubernetes.io/managed-by") != "Helm" or not name:
+        return None
+    return Owner(
+        by=ManagedBy.HELM, name=name, namespace=notes.get("meta.helm.sh/release-namespace", ""), kind="release"
+    )

@@ -1,0 +1,1 @@
+"""Which tool shifts traffic for a workload, and how it is promoted."""

@@ -1,0 +1,74 @@
+"""How a service's new version is taken on: by Argo Rollouts, by Flagger, or by the weight of an nginx canary.
+
+Who splits the traffic decides the way. A canary by nginx is the last one looked for, and never one that belongs to a
+Rollout or to Flagger: those write the same annotation, and would take it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bot.core.action import Tools
+from bot.core.errors import Rejected
+from bot.core.plan import Outcome, Plan
+from bot.workloads.argo_rollouts.verbs import FULL, PROMOTE, RolloutVerb
+from bot.workloads.argo_rollouts.write import observation_of
+from bot.workloads.objects import kinds
+from bot.workloads.objects import target as place
+from bot.workloads.objects.strategy import STRATEGY, Strategy, StrategyRequest
+from bot.workloads.progressive import flagger, nginx
+
+#: The wish for all at once.
+ALL = "full"
+
+
+class ArgoRolloutPromotion:
+    """Argo Rollouts: a step, or all that are left."""
+
+    name = "rollout"
+
+    def plan(self, request: StrategyRequest) -> Plan:
+        plan = _verb(request.wanted).plan(observation_of(request.site, request.workload))
+        return replace(plan, preconditions={**plan.preconditions, STRATEGY: self.name}, hidden=(*plan.hidden, STRATEGY))
+
+    def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        return _verb(request.wanted).run(observation_of(request.site, request.workload), plan, run, request.tools)
+
+    def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
+        return _verb(request.wanted).probe(observation_of(request.site, request.workload), plan, run, request.tools)
+
+
+#: All there are, by name. One that this version does not have is refused by name.
+STRATEGIES: Mapping[str, Strategy] = {
+    way.name: way for way in (ArgoRolloutPromotion(), flagger.PROMOTION, nginx.NginxWeightPromotion())
+}
+
+
+def request_of(tools: Tools, service: str, wish: str) -> StrategyRequest:
+    """What is asked, of the workload as it stands."""
+    target = place.target_of(tools, service)
+    thing = place.workload_of(target, kinds.ROLLOUT, kinds.DEPLOYMENT)
+    return StrategyRequest(
+        service=service, site=target, workload=thing, owner=place.owner_of(target, thing), wanted=wish, tools=tools
+    )
+
+
+def strategy_of(request: StrategyRequest) -> Strategy:
+    """Raises `Rejected` where nothing splits the traffic of that workload."""
+    if request.site.workload.kind == kinds.ROLLOUT:
+        return STRATEGIES["rollout"]
+    if flagger.canary_of(request.site) is not None:
+        return flagger.PROMOTION
+    if nginx.canary_of(request) is not None:
+        return STRATEGIES["nginx"]
+    message = f"{request.site.workload} is no Rollout, and neither Flagger nor an nginx canary splits its traffic."
+    hint = f"`status {request.service}` says how far its own rollout is."
+    raise Rejected(f"{message} Nothing was done. {hint}", code="nothing_to_promote", status=409)
+
+
+def _verb(wish: str) -> RolloutVerb:
+    if wish not in ("", ALL):
+        message = f"The steps of a Rollout are its own, so that {wish} cannot be chosen. Nothing was done."
+        raise Rejected(f"{message} Say `promote` alone for the next step, or with `full` for all.", code="bad_weight")
+    return FULL if wish == ALL else PROMOTE

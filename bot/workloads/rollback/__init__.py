@@ -1,0 +1,1 @@
+"""Back to an older version, through the tool that manages the workload."""

@@ -1,0 +1,1 @@
+"""To another number of replicas, within limits and capacity."""

@@ -1,0 +1,269 @@
+"""Any order and any duplication of the same deliveries ends in the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count, permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from bot.alerts.classification import AlertRules
+from bot.alerts.correlation import Correlator
+from bot.alerts.episodes import AlertEffect, classify
+from bot.core.alert import Alert, AlertBatch, EpisodeState
+from bot.core.incident import Incident, Status
+from tests.house import NOON, SEVERITIES, alert
+
+LATE = timedelta(minutes=5)
+RULES = AlertRules(severities=SEVERITIES)
+
+
+@dataclass
+class Ledger:
+    """What a database would hold, in memory; each `commit` folds deliveries as the intake does."""
+
+    now: datetime = NOON
+    standings: dict[tuple[str, str, datetime], EpisodeState] = field(default_factory=dict)
+    incidents: dict[int, Incident] = field(default_factory=dict)
+    rows: count[int] = field(default_factory=lambda: count(1))
+    in_parts: bool = False  #: what is folded is written after each delivery, still in the one commit
+
+    def reserve(self, table: str, count: int = 1) -> int:
+        assert table == "alert" or (table, count) == ("incident", 1)
+        return len(self.incidents) + 1000 * next(self.rows)
+
+    def episode(self, of: tuple[str, str, datetime]) -> EpisodeState | None:
+        return self.standings.get(of)
+
+    def commit(self, *deliveries: AlertBatch) -> None:
+        fold = Correlator(self, RULES, self.now)
+        newest: dict[tuple[str, str], EpisodeState] = {}
+        in_turn = sorted(self.standings.items(), key=lambda one: (one[1].firing, one[1].starts_at))
+        for (source, fingerprint, _), standing in in_turn:
+            newest[source, fingerprint] = standing
+        fold.load(newest, self.incidents.values())
+        for one in deliveries:
+            fold.add(one)
+            if self.in_parts:
+                self._write(fold)
+        self._write(fold)
+
+    def _write(self, fold: Correlator) -> None:
+        changes, new, moved = fold.drain()
+        for change in changes:
+            self.incidents[change.incident.id] = change.incident
+        for one, standing in new:
+            of = (one.source, one.fingerprint, standing.starts_at)
+            assert of not in self.standings
+            self.standings[of] = standing
+        of_row = {standing.row_id: of for of, standing in self.standings.items()}
+        self.standings.update({of_row[standing.row_id]: standing for standing in moved})
+
+    def state(self) -> object:
+        """All that must not depend on the order: alerts, and incidents without their ids and times."""
+        alerts = {of: (one.firing, self._key(one.incident_id)) for of, one in self.standings.items()}
+        found = sorted(
+            (one.key, one.status, one.severity, one.title, one.firing, one.total) for one in self.incidents.values()
+        )
+        return alerts, found
+
+    def _key(self, incident_id: int | None) -> str | None:
+        return None if incident_id is None else self.incidents[incident_id].key
+
+
+def delivered(*alerts: Alert) -> AlertBatch:
+    return AlertBatch(source="alertmanager", group=alerts[0].group, alerts=alerts)
+
+
+def told(fingerprint: str, episode: int, *, firing: bool, severity: str = "warning", until: int | None = None) -> Alert:
+    """One alert of group `a` or `b`, by its fingerprint's first letter; times in minutes after noon."""
+    return alert(
+        f"Alert-{fingerprint}",
+        fingerprint=fingerprint,
+        group=fingerprint[0],
+        starts_at=NOON + timedelta(minutes=episode),
+        firing=firing,
+        severity=severity,
+        ends_at=None if until is None else NOON + timedelta(minutes=until),
+    )
+
+
+def state_of(deliveries: Sequence[AlertBatch]) -> object:
+    ledger = Ledger()
+    for one in deliveries:
+        ledger.commit(one)
+    return ledger.state()
+
+
+SEVERITY_OF = {"a1": "warning", "a2": "critical", "b1": "error", "b2": "info"}
+alerts_told = st.builds(
+    lambda fingerprint, episode, firing: told(fingerprint, episode, firing=firing, severity=SEVERITY_OF[fingerprint]),
+    st.sampled_from(sorted(SEVERITY_OF)),
+    st.integers(0, 2),
+    st.booleans(),
+)
+in_one_group = st.lists(alerts_told, min_size=1, max_size=4).map(
+    lambda alerts: delivered(*(one for one in alerts if one.group == alerts[0].group))
+)
+
+
+@given(st.lists(in_one_group, min_size=1, max_size=7), st.data())
+def test_any_order_and_any_duplication_of_deliveries_ends_in_the_same_state(
+    deliveries: list[AlertBatch], data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(deliveries), max_size=5))
+    shuffled = data.draw(st.permutations([*deliveries, *again]))
+
+    assert state_of(shuffled) == state_of(deliveries)
+
+
+@given(st.lists(in_one_group, min_size=1, max_size=7), st.data())
+def test_deliveries_that_share_a_commit_end_like_those_that_do_not(
+    deliveries: list[AlertBatch], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(deliveries)))
+
+    shared = Ledger(in_parts=data.draw(st.booleans()))
+    shared.commit(*deliveries[:cut])
+    shared.commit(*deliveries[cut:])
+
+    assert shared.state() == state_of(deliveries)
+
+
+@given(st.lists(in_one_group, min_size=1, max_size=8))
+def test_an_incident_is_open_exactly_while_the_newest_episode_of_an_alert_of_it_fires(
+    deliveries: list[AlertBatch],
+) -> None:
+    ledger = Ledger()
+    for one in deliveries:
+        ledger.commit(one)
+
+    for incident in ledger.incidents.values():
+        firing = sum(one.firing for one in ledger.standings.values() if one.incident_id == incident.id)
+        held = sum(one.incident_id == incident.id for one in ledger.standings.values())
+        assert (incident.status is Status.OPEN) == (firing > 0)
+        assert (incident.firing, incident.total) == (firing, held)
+
+
+def test_a_firing_its_end_and_a_second_firing_end_the_same_in_all_24_orders() -> None:
+    story = [
+        delivered(told("a1", 0, firing=True)),
+        delivered(told("a1", 0, firing=False)),
+        delivered(told("a1", 5, firing=True)),
+        delivered(told("a2", 0, firing=True)),
+    ]
+
+    ends = [state_of(order) for order in permutations(story)]
+
+    assert ends == [ends[0]] * 24
+
+
+def test_starts_that_two_alertmanagers_tell_differently_end_the_same_in_all_24_orders() -> None:
+    story = [
+        delivered(told("a1", 1, firing=True)),
+        delivered(told("a1", 0, firing=True)),
+        delivered(told("a1", 0, firing=False, until=9)),
+        delivered(told("a1", 1, firing=False, until=9)),
+    ]
+
+    ends = [state_of(order) for order in permutations(story)]
+
+    assert ends == [ends[0]] * 24
+    ledger = Ledger()
+    ledger.commit(*story)
+    [incident] = ledger.incidents.values()
+    assert (incident.status, incident.firing, incident.total) == (Status.RESOLVED, 0, 2)
+
+
+def test_a_late_copy_of_a_firing_does_not_undo_its_end() -> None:
+    ledger = Ledger()
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+    ledger.commit(delivered(told("a1", 0, firing=False)))
+
+    ledger.now += LATE
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+
+    [incident] = ledger.incidents.values()
+    assert incident.status is Status.RESOLVED
+
+
+def test_an_alert_that_goes_on_firing_long_after_its_end_is_believed_and_reopens_the_incident() -> None:
+    ledger = Ledger()
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+    ledger.commit(delivered(told("a1", 0, firing=False)))
+
+    ledger.now += LATE + timedelta(seconds=1)
+    ledger.commit(delivered(told("a1", 0, firing=True)))
+
+    [incident] = ledger.incidents.values()
+    assert (incident.status, incident.firing, incident.total) == (Status.OPEN, 1, 1)
+
+
+def test_an_older_episode_that_fires_again_long_after_a_newer_one_ended_reopens_its_incident() -> None:
+    ledger = Ledger()
+    ledger.commit(delivered(told("a1", -20, firing=True)))
+    ledger.commit(delivered(told("a1", -10, firing=True)))
+    ledger.commit(delivered(told("a1", -10, firing=False)))
+
+    ledger.now += LATE + timedelta(seconds=1)
+    ledger.commit(delivered(told("a1", -20, firing=True)))
+
+    [incident] = ledger.incidents.values()
+    assert (incident.status, incident.firing) == (Status.OPEN, 1)
+    assert len(ledger.standings) == 2
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_covered_firing_and_its_own_end_in_one_commit_are_one_episode_of_one_incident(*, in_parts: bool) -> None:
+    ledger = Ledger(in_parts=in_parts)
+    ledger.commit(delivered(told("a1", -1, firing=True)))
+    ledger.commit(delivered(told("a1", -1, firing=False, until=1)))
+
+    ledger.commit(delivered(told("a1", 0, firing=True)), delivered(told("a1", 0, firing=False, until=3)))
+
+    assert [one.total for one in ledger.incidents.values()] == [2]
+    assert {one.incident_id for one in ledger.standings.values()} == set(ledger.incidents)
+
+
+def test_each_verdict_has_its_row_in_the_table() -> None:
+    def standing(minutes: int, *, firing: bool) -> EpisodeState:
+        at = NOON + timedelta(minutes=minutes)
+        return EpisodeState(row_id=1, incident_id=1, starts_at=at, firing=firing, ended_at=None if firing else NOON)
+
+    def verdict(one: Alert, stored: EpisodeState | None, now: datetime = NOON) -> AlertEffect:
+        return classify(one, stored, now=now, late_copy=LATE)
+
+    fires, ends = told("a1", 5, firing=True), told("a1", 5, firing=False)
+    rows = [
+        (fires, None, AlertEffect.FIRED),
+        (fires, standing(0, firing=True), AlertEffect.FIRED),
+        (fires, standing(5, firing=True), AlertEffect.AGAIN),
+        (ends, standing(5, firing=True), AlertEffect.ENDED),
+        (fires, standing(5, firing=False), AlertEffect.LATE),
+        (ends, standing(5, firing=False), AlertEffect.KNOWN),
+        (ends, None, AlertEffect.UNHEARD),
+        (ends, standing(0, firing=True), AlertEffect.UNHEARD),
+        (fires, standing(9, firing=True), AlertEffect.OVER),
+        (ends, standing(9, firing=False), AlertEffect.OVER),
+    ]
+    for one, stored, expected in rows:
+        assert verdict(one, stored) is expected
+    assert verdict(fires, standing(5, firing=False), NOON + LATE * 2) is AlertEffect.FIRED
+
+
+def test_of_a_source_that_tells_once_a_covered_firing_is_over_however_late_and_a_later_one_is_news() -> None:
+    ended = EpisodeState(
+        row_id=1, incident_id=1, starts_at=NOON, firing=False, ended_at=NOON, source_ended_at=NOON + LATE
+    )
+    firing = {minute: replace(told("a1", minute, firing=True), sent_once=True) for minute in (-1, 0, 5, 6)}
+
+    for hours in (0, 1, 1000):
+        now = NOON + timedelta(hours=hours)
+        said = {at: classify(one, ended, now=now, late_copy=LATE) for at, one in firing.items()}
+
+        assert said == {-1: AlertEffect.OVER, 0: AlertEffect.OVER, 5: AlertEffect.OVER, 6: AlertEffect.FIRED}

@@ -1,0 +1,107 @@
+"""Who is owed what."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from bot.core.alert import Severity
+from bot.core.incident import EventType, Incident, IncidentChange, Status
+from bot.core.message import MessageKind, Subscription
+from bot.incidents import lifecycle
+from bot.incidents.transitions import (
+    Acknowledge,
+    AddNote,
+    AlertsChanged,
+    Assign,
+    DeliveryFailed,
+    LeadAlert,
+    PageSomeone,
+    Reopen,
+    Resolve,
+    SetSeverity,
+    Transition,
+)
+from bot.notifications.routing import card_rank, messages_for
+from tests.house import NOON
+
+CHAT = Subscription(
+    name="slack", kinds=frozenset({MessageKind.CARD, MessageKind.LINE}), event_types=frozenset(EventType)
+)
+PAGER = Subscription(
+    name="pagerduty",
+    kinds=frozenset({MessageKind.PAGE}),
+    event_types=frozenset(
+        {EventType.OPENED, EventType.REOPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED}
+    ),
+)
+LEAD = LeadAlert(order="2|a", title="Slow", severity=Severity.WARNING)
+OPENED = lifecycle.opened_by_alerts(1, "api", AlertsChanged(source="am", fired=1, lead=LEAD), now=NOON)
+
+
+def after(wish: Transition, incident: Incident = OPENED.incident) -> IncidentChange:
+    return lifecycle.change(incident, wish, now=NOON)
+
+
+def rows(change: IncidentChange, *mouths: Subscription) -> list[str]:
+    return [
+        f"{one.channel} {one.kind}{' echo' if one.only_behind_unsent else ''}"
+        for one in messages_for(change, mouths or (CHAT, PAGER))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (OPENED, ["slack card", "pagerduty page"]),
+        (after(Acknowledge(by="ana", name="Ana", via="slack")), ["slack card", "slack line", "pagerduty page"]),
+        (after(Resolve(by="ana", name="Ana", via="slack")), ["slack card", "slack line", "pagerduty page"]),
+        (
+            after(Acknowledge(by="ana", name="Ana", via="pagerduty")),
+            ["slack card", "slack line", "pagerduty page echo"],
+        ),
+        (after(AddNote(by="ana", name="Ana", via="slack", text="hm")), ["slack card", "slack line"]),
+        (
+            after(Reopen(by="ana", name="Ana", via="slack"), replace(OPENED.incident, status=Status.RESOLVED)),
+            ["slack card", "slack line", "pagerduty page"],
+        ),
+        (after(Assign(by="ana", name="Ana", via="slack", to="bo")), ["slack card", "slack line"]),
+        (
+            after(SetSeverity(by="ana", name="Ana", via="slack", severity=Severity.CRITICAL)),
+            ["slack card", "slack line", "pagerduty page"],
+        ),
+        (after(SetSeverity(by="ana", name="Ana", via="slack", severity=Severity.INFO)), ["slack card", "slack line"]),
+        (after(PageSomeone(by="ana", name="Ana", via="slack", text="up", page=2)), ["slack card", "slack line"]),
+        (after(AlertsChanged(source="am", fired=1)), ["slack card"]),
+        (after(DeliveryFailed(channel="pagerduty", text="down")), ["slack card", "slack line"]),
+        (after(DeliveryFailed(channel="slack", text="down")), []),
+        (after(AlertsChanged(source="am")), []),
+    ],
+)
+def test_every_row_of_the_table(change: IncidentChange, expected: list[str]) -> None:
+    assert rows(change) == expected
+
+
+def test_what_had_ended_before_it_was_heard_of_pages_nobody() -> None:
+    change = lifecycle.opened_by_alerts(1, "api", AlertsChanged(source="am", already_ended=1, lead=LEAD), now=NOON)
+
+    assert rows(change) == ["slack card"]
+
+
+def test_a_pager_that_does_not_take_an_incident_is_owed_nothing_for_it() -> None:
+    picky = Subscription(name="pagerduty", kinds=PAGER.kinds, event_types=PAGER.event_types, accepts=lambda _: False)
+
+    assert rows(OPENED, picky) == []
+
+
+def test_new_critical_cards_go_first_then_what_people_did_then_the_rest_by_severity_then_counts() -> None:
+    queue = [
+        card_rank(EventType.OPENED, Severity.CRITICAL),
+        card_rank(EventType.ACKED, Severity.INFO),
+        card_rank(EventType.OPENED, Severity.ERROR),
+        card_rank(EventType.OPENED, Severity.WARNING),
+        card_rank(EventType.OPENED, Severity.INFO),
+        card_rank(EventType.ALERTS_FIRED, Severity.CRITICAL),
+    ]
+
+    assert queue == sorted(set(queue))
