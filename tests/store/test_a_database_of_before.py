@@ -132,7 +132,7 @@ def left(url: str) -> Iterator[House]:
 @pytest.fixture
 def place(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """`vakhta audit` beside it, with the key that signed it and what was put outside."""
-    monkeypatch.setattr("bot.logs.start", lambda **_: None)  # A command sets up the log of its whole process.
+    monkeypatch.setattr("bot.lib.logs.start", lambda **_: None)  # A command sets up the log of its whole process.
     made = placed(url, tmp_path)
     shutil.copy(before.FOLDER / "anchors", made.outside)
     return made
