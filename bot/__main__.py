@@ -24,7 +24,7 @@ from bot.core.errors import Rejected
 from bot.core.request import Reply
 from bot.lib import logs, terminal
 from bot.lib.redact import redact
-from bot.lib.section import PlugSection
+from bot.lib.settings_fields import PlugSection
 
 _REFUSED = 1
 _BAD_SETTINGS = 78

@@ -24,11 +24,10 @@ from pydantic import BaseModel, SecretStr
 from starlette.responses import PlainTextResponse
 
 from bot.access.policy import Role, Rule
-from bot.alerts.catalog import Service
-from bot.alerts.classification import AlertRules
+from bot.alerts.classification import AlertRules, Service
 from bot.lib.metrics import Metrics
 from bot.store.engine import Store
-from bot.store.gatekeeping import FlaggerGates
+from bot.store.flagger_gates import FlaggerGates
 from bot.web.event_stream import FeedSignal
 from bot.web.flagger_gates import GateClients
 from bot.web.server import Server, build_web

@@ -32,11 +32,10 @@ from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
 from bot.chatops.registry import args_of, known_names
-from bot.core.accounts import AccountVerifier, GroupPlatform
 from bot.core.action import Tools
 from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.audit import Code
-from bot.core.channel import Channel, Gateway, RateLimit, WebhookResponse
+from bot.core.channel import AccountVerifier, Channel, Gateway, GroupPlatform, RateLimit, WebhookResponse
 from bot.core.errors import Rejected, Undelivered
 from bot.core.incident import Committed, Event, EventType, Incident
 from bot.core.message import MessageKind, Notification, Subscription

@@ -7,18 +7,23 @@ sent; and it stays that one person's until they, or the settings, say otherwise.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from bot.access import identity
 from bot.access.identity import AccountHolder, LinkRefusal, People, RedeemContext
 from bot.core.access import Account, AccountLink, LinkCode, RecordedIdentity, canonical_account
-from bot.core.accounts import GroupPlatform
 from bot.core.audit import AuditEntry, Code
-from bot.core.errors import Rejected
+from bot.core.channel import GroupPlatform, Messenger
+from bot.core.errors import Rejected, Undelivered
 from bot.core.request import Principal, Reply, Request
+from bot.notifications.sender import LONGEST_RETRY
 from bot.store import account_links, account_messages, audit_log
+from bot.store.account_links import AccountMessage
 from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.transaction import Tx
@@ -240,3 +245,52 @@ def _record(tx: Tx, request: Request, code: Code, message: str, person: str) -> 
         idempotency_key=request.idempotency_key,
     )
     audit_log.append(tx, [entry])
+
+
+logger = logging.getLogger(__name__)
+
+#: After so long a word that was not told is tried again, and by then another process may do it.
+_AGAIN = timedelta(seconds=30)
+
+
+class _Box(Protocol):
+    """Where words wait."""
+
+    def messages_due(self, sql: Sql, now: datetime) -> bool: ...
+    def claim_messages(self, tx: Tx, lease: timedelta) -> list[AccountMessage]: ...
+    def retry_message(self, tx: Tx, message: AccountMessage, retry_after: timedelta | None = None) -> None: ...
+    def mark_notified(self, tx: Tx, message: AccountMessage) -> None: ...
+
+
+def send_account_messages(store: Store, messengers: Mapping[str, Messenger]) -> None:
+    """All words that are due. `speaks`: the channels that can say a line of their own, by name."""
+    boxes: tuple[_Box, ...] = (account_links, account_messages)
+    for box in boxes:
+        with store.read() as seen:
+            if not box.messages_due(seen.sql, store.now()):
+                continue
+        with store.begin() as tx:
+            due = box.claim_messages(tx, _AGAIN)
+        for word in due:
+            _tell(store, box, messengers.get(word.channel), word)
+
+
+def _tell(store: Store, box: _Box, channel: Messenger | None, word: AccountMessage) -> None:
+    if channel is None:
+        with store.begin() as tx:
+            box.retry_message(tx, word)
+        return
+    try:
+        channel.post(word.text, word.account)
+    except Undelivered as trouble:
+        about = {"place": word.channel, "account": word.account, "why": trouble.message}
+        logger.warning("an account is not told what it is to be told", extra=about)
+        with store.begin() as tx:
+            box.retry_message(tx, word, None if trouble.permanent else _later(trouble.retry_after))
+        return
+    with store.begin() as tx:
+        box.mark_notified(tx, word)
+
+
+def _later(after: timedelta | None) -> timedelta:
+    return min(max(_AGAIN, after or _AGAIN), LONGEST_RETRY)

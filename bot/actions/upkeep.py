@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.access import issuers
+from bot.access import account_linking
 from bot.access.break_glass import BreakGlass
 from bot.actions.intent import LEASE
 from bot.actions.progress import RunReports
@@ -57,7 +57,7 @@ class Upkeep:
         self._stop_what_was_forgotten()
         self.runner.recover()
         self.reports.send_results()
-        issuers.send_account_messages(self.store, self.reports.messengers)
+        account_linking.send_account_messages(self.store, self.reports.messengers)
         self._undo_what_ends()
         self._check_what_is_held()
 

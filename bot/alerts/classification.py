@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.alerts.catalog import Service, service_of
 from bot.core.alert import Alert, Severity
 from bot.incidents.transitions import LeadAlert
 
@@ -62,3 +61,20 @@ def _lead(severity: Severity, alert: Alert, services: Sequence[Service]) -> Lead
         severity=severity,
         service=service_of(alert.labels, services),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One entry of `services`."""
+
+    name: str
+    match: Mapping[str, str]
+    owner: str | None = None
+
+
+def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:
+    """The service's name; else what the alert's own `service` label says; None when neither tells."""
+    for service in services:
+        if service.match and all(labels.get(name) == value for name, value in service.match.items()):
+            return service.name
+    return labels.get("service") or None

@@ -18,8 +18,7 @@ from bot.access.account_linking import AccountLinking
 from bot.access.conditions import Conditions
 from bot.access.identity import People
 from bot.access.policy import Freeze, Policy, Role, Rule
-from bot.alerts.catalog import Service, service_of
-from bot.alerts.classification import AlertRules
+from bot.alerts.classification import AlertRules, Service, service_of
 from bot.app.service_sites import ServiceSites
 from bot.audit import anchors, signed_note
 from bot.audit.anchors import Keep, PutAnchor
@@ -28,10 +27,9 @@ from bot.audit.signer import Signer
 from bot.config.access import DenyWhenSettings, RoleSettings
 from bot.config.audit import S3AnchorSettings
 from bot.config.settings import Settings, channels_known
-from bot.core.accounts import GroupPlatform
 from bot.core.action import Tools
 from bot.core.alert import Severity
-from bot.core.channel import Channel, Messenger, UserGroupChannel
+from bot.core.channel import Channel, GroupPlatform, Messenger, UserGroupChannel
 from bot.core.incident import CONSOLE
 from bot.core.message import Subscription
 from bot.core.request import Principal

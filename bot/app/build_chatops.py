@@ -26,9 +26,8 @@ from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
 from bot.chatops.registry import args_of, known_names
 from bot.config.settings import Settings
-from bot.core.accounts import AccountVerifier
 from bot.core.alert import AlertBatch
-from bot.core.channel import Channel, Messenger
+from bot.core.channel import AccountVerifier, Channel, Messenger
 from bot.core.command import KnownNames
 from bot.core.incident import OnCommit
 from bot.core.message import Subscription
@@ -36,7 +35,7 @@ from bot.core.registry import Registry
 from bot.core.request import Reply, Request
 from bot.store import runs as ran
 from bot.store.engine import Store, Unavailable
-from bot.store.gatekeeping import FlaggerGates
+from bot.store.flagger_gates import FlaggerGates
 from bot.store.runs import Run
 from bot.store.transaction import Tx
 

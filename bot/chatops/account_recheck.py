@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bot.access.decision import YES
 from bot.chatops.tokens import Tokens
 from bot.core.access import Account, canonical_account
-from bot.core.accounts import AccountVerifier
+from bot.core.channel import AccountVerifier
 from bot.core.errors import Rejected
 from bot.core.plan import PlanState
 from bot.core.request import Request, split_verb

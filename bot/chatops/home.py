@@ -17,8 +17,8 @@ from bot.core.command import Overview
 from bot.core.errors import Rejected
 from bot.core.plan import Proposal, Risk
 from bot.core.request import Request
-from bot.store import owned, run_states
 from bot.store import plans as drawn_up
+from bot.store import run_states, views
 from bot.store.transaction import Tx
 
 #: Plans that are looked at; they wait for a quarter of an hour, so there are hardly ever more.
@@ -30,7 +30,7 @@ _MOST_RUNS, _RUNS_OF = 50, timedelta(days=1)
 def home_view(tx: Tx, authorizer: Authorizer, request: Request, risks: Mapping[str, Risk], limit: int) -> Overview:
     """`risks`: of each action; `limit`: of the incidents."""
     services = authorizer.policy.on_call_for(request.by.id)
-    held = owned.own_incidents(tx.sql, request.by.id, sorted(services), limit)
+    held = views.own_incidents(tx.sql, request.by.id, sorted(services), limit)
     waiting = drawn_up.waiting_plans(tx.sql, tx.now, _MOST_PLANS)
     return Overview(
         incidents=held.incidents,

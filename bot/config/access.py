@@ -16,8 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from bot.access import policy
 from bot.core.alert import Severity
 from bot.integrations.kubernetes.settings import ClusterUserSettings
-from bot.lib.section import Section
-from bot.lib.settings_fields import Moment, TimeWindow
+from bot.lib.settings_fields import Moment, Section, TimeWindow
 
 
 def _several(given: object) -> object:

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
 from bot.audit import signed_note
-from bot.lib.section import Section
-from bot.lib.settings_fields import Address
+from bot.lib.settings_fields import Address, Section
 
 _SEED = 32
 

@@ -5,12 +5,14 @@ Works on plain values, not on `Settings`, so that it finds its faults also where
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from bot.config import consistency_rights
-from bot.config.consistency_rights import Declared, entries
+from bot.access import policy
 from bot.config.faults import Loc, Plain, nearest
-from bot.lib.settings_fields import is_loopback
+from bot.lib import time_windows
+from bot.lib.settings_fields import ChannelSection, is_loopback
+from bot.lib.text import glob_matcher
 
 #: Names that an incident's story uses for what is not a person, beside those of sources and channels.
 _NOT_PEOPLE = frozenset({"cli", "vakhta", "system"})
@@ -22,7 +24,7 @@ def contradictions(tree: Mapping[str, Plain], declared: Declared) -> Iterator[tu
     yield from _doubles(tree, "services", ("name",))
     yield from _doubles(tree, "freezes", ("name",))
     yield from _people_called_like_machines(tree, {*_NOT_PEOPLE, *declared.sources, *declared.channels})
-    yield from consistency_rights.contradictions(tree, declared)
+    yield from rights_contradictions(tree, declared)
     yield from _unknown_clusters(tree)
     yield from _shared_gates(tree)
     yield from _silent_anchor(tree)
@@ -101,3 +103,188 @@ def _what_the_mode_needs(tree: Mapping[str, Plain], declared: Declared) -> Itera
         key = kind.mode_needs.get(str(mode))
         if key and not section.get(key):
             yield ("channels", channel, key), f"is missing; mode {mode} needs it"
+
+
+_YES, _BREAK, _REVIEW = "yes", "break-glass", "review-glass"
+
+Tree = Mapping[str, Plain]
+FoundFault = Iterator[tuple[Loc, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What the classes of the settings declare of the outside systems."""
+
+    sources: Collection[str]  #: the names of all sources
+    channels: Mapping[str, type[ChannelSection]]  #: the sections of all channels, by name
+    account_keys: tuple[str, ...]  #: keys of a person that hold an account; each has the name of its channel
+    group_keys: tuple[str, ...]  #: keys of a role that name groups of a platform
+
+
+def rights_contradictions(tree: Tree, declared: Declared) -> FoundFault:
+    """Where, and what is wrong there."""
+    yield from _unknown_roles(tree)
+    yield from _unknown_on_call(tree)
+    yield from _unknown_contact(tree, declared.channels)
+    yield from _freezes_that_end_before_they_begin(tree)
+    yield from _conditions_that_never_hold(tree)
+    yield from _too_few_to_approve(tree, declared)
+    yield from _glass_that_nobody_hears(tree)
+
+
+def unusable_rules(tree: Tree, declared: Declared) -> FoundFault:
+    """What is allowed and ends badly: glass that somebody may break, and nobody else may review."""
+    roles = _section(tree, "roles")
+    if _by_groups(tree, roles, declared):
+        return  # Who is in a group, only its platform knows.
+    held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
+    reviewers = {one for one, mine in held.items() if any(_says(tree, role, _REVIEW) for role in mine)}
+    breakers = {one for one, mine in held.items() if any(_says(tree, role, _BREAK) for role in mine)}
+    alone = ", ".join(sorted(one for one in breakers if reviewers <= {one}))
+    for name in roles:
+        if alone and _role(tree, name).get("break_glass") is True:
+            message = (
+                f"{alone} could break it once and never again: nobody else may review it; make somebody an approver"
+            )
+            yield ("roles", name, "break_glass"), message
+            return
+
+
+def entries(tree: Tree, section: str) -> Iterator[tuple[Loc, Tree]]:
+    """The keys and values in a list, and where they are."""
+    listed = tree.get(section)
+    for number, entry in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(entry, dict):
+            yield (section, number), entry
+
+
+def _unknown_roles(tree: Tree) -> FoundFault:
+    known = {*policy.BUILT_IN, *_section(tree, "roles")}
+    for section, key in (("people", "roles"), ("freezes", "except")):
+        for loc, entry in entries(tree, section):
+            for number, role in enumerate(_listed(entry, key)):
+                if isinstance(role, str) and role not in known:
+                    yield (*loc, key, number), f"is neither under `roles` nor built in; {nearest(role, known)}"
+
+
+def _unknown_on_call(tree: Tree) -> FoundFault:
+    people = _ids(tree)
+    for loc, service in entries(tree, "services"):
+        for number, person in enumerate(_listed(service, "on_call")):
+            if isinstance(person, str) and person not in people:
+                yield (*loc, "on_call", number), f"is not the id of anybody under `people`; {nearest(person, people)}"
+
+
+def _unknown_contact(tree: Tree, channels: Collection[str]) -> FoundFault:
+    contact = _section(tree, "security").get("contact")
+    known = _ids(tree) | {name for name in channels if name in _section(tree, "channels")}
+    if isinstance(contact, str) and contact not in known:
+        yield (
+            ("security", "contact"),
+            f"is neither a person's id nor a channel that is set up; {nearest(contact, known)}",
+        )
+
+
+def _freezes_that_end_before_they_begin(tree: Tree) -> FoundFault:
+    for loc, freeze in entries(tree, "freezes"):
+        since, until = freeze.get("from"), freeze.get("until")
+        if not isinstance(since, str) or not isinstance(until, str):
+            continue
+        try:
+            backwards = time_windows.parse_moment(until) <= time_windows.parse_moment(since)
+        except ValueError:
+            continue  # Each of them says that for itself.
+        if backwards:
+            yield (*loc, "until"), "is not after `from`, so this freeze is never on; correct one of them"
+
+
+def _conditions_that_never_hold(tree: Tree) -> FoundFault:
+    services = [service for _, service in entries(tree, "services")]
+    environments = {str(one["environment"]) for one in services if one.get("environment")}
+    for loc, rule in _rules(tree):
+        when = _section(rule, "when")
+        for number, name in enumerate(_one_or_several(when, "environment")):
+            if isinstance(name, str) and name not in environments:
+                message = f"is the environment of no service; {nearest(name, environments)}"
+                yield (*loc, "when", "environment", number), message
+        if when.get("on_call") is True and not any(one.get("on_call") for one in services):
+            yield (*loc, "when", "on_call"), "never holds: nobody is on call; name people under services[].on_call"
+
+
+def _too_few_to_approve(tree: Tree, declared: Declared) -> FoundFault:
+    """Whoever asks cannot approve, so where the holder of a rule is also an approver there must be one more."""
+    approving = {name for name in {*policy.BUILT_IN, *_section(tree, "roles")} if _says(tree, name, _YES)}
+    if _by_groups(tree, approving, declared):
+        return  # Who is in a group, only its platform knows.
+    held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
+    approvers = {one for one, roles in held.items() if roles & approving}
+    for loc, rule in _rules(tree):
+        wanted, role = rule.get("approvals"), str(loc[1])
+        if loc[2] != "allow" or not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+            continue
+        least = min((len(approvers - {one}) for one, roles in held.items() if role in roles), default=len(approvers))
+        if least < wanted:
+            message = f"can never be had: of others than the asker, {least} may say yes; give more people role approver"
+            yield (*loc, "approvals"), message
+
+
+def _glass_that_nobody_hears(tree: Tree) -> FoundFault:
+    for name in _section(tree, "roles"):
+        if _role(tree, name).get("break_glass") is True and not _section(tree, "security").get("contact"):
+            yield ("roles", name, "break_glass"), "needs security.contact: whom to page when the glass is broken"
+
+
+def _by_groups(tree: Tree, roles: Iterable[str], declared: Declared) -> bool:
+    """Whether one of these roles is carried by groups of a platform."""
+    return any(_listed(_role(tree, name), key) for name in roles for key in declared.group_keys)
+
+
+def _says(tree: Tree, name: str, verb: str) -> bool:
+    """Whether a rule of that role, which does not sleep behind the glass, allows the verb somewhere."""
+    if name not in _section(tree, "roles"):
+        return any(_speaks_of(do, verb) for do in policy.BUILT_IN.get(name, ()))
+    role = _role(tree, name)
+    if role.get("break_glass") is True:
+        return False
+    return any(_speaks_of(rule.get("do") if isinstance(rule, dict) else rule, verb) for rule in _listed(role, "allow"))
+
+
+def _speaks_of(do: Plain, verb: str) -> bool:
+    return isinstance(do, str) and bool(do.strip()) and bool(glob_matcher(do.split()[0])(verb))
+
+
+def _roles_of(person: Tree) -> set[str]:
+    held = person.get("roles")
+    return {str(role) for role in held} if isinstance(held, list) else {"responder"}
+
+
+def _rules(tree: Tree) -> Iterator[tuple[Loc, Tree]]:
+    """Every rule that is written as keys and values."""
+    for name in _section(tree, "roles"):
+        for kind in ("allow", "deny"):
+            for number, rule in enumerate(_listed(_role(tree, name), kind)):
+                if isinstance(rule, dict):
+                    yield ("roles", name, kind, number), rule
+
+
+def _role(tree: Tree, name: str) -> Tree:
+    return _section(_section(tree, "roles"), name)
+
+
+def _section(tree: Tree, key: str) -> Tree:
+    found = tree.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _listed(tree: Tree, key: str) -> list[Plain]:
+    found = tree.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _one_or_several(tree: Tree, key: str) -> Iterable[Plain]:
+    found = tree.get(key)
+    return [found] if isinstance(found, str) else _listed(tree, key)
+
+
+def _ids(tree: Tree) -> set[str]:
+    return {str(person.get("id")) for _, person in entries(tree, "people")}

@@ -9,8 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bot.lib.section import Section
-from bot.lib.settings_fields import Minutes, Seconds
+from bot.lib.settings_fields import Minutes, Seconds, Section
 
 #: What a workload may be, as it is written before the slash.
 WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")

@@ -17,8 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from bot.config import secrets, yaml_reader
 from bot.config.access import FreezeSettings, PersonSettings, RoleSettings, SecuritySettings
 from bot.config.audit import AuditSettings
-from bot.config.consistency import contradictions
-from bot.config.consistency_rights import Declared, unusable_rules
+from bot.config.consistency import Declared, contradictions, unusable_rules
 from bot.config.faults import InvalidSettings, SettingsFault, add_validation_faults
 from bot.config.services import ServiceSettings
 from bot.integrations.alertmanager.settings import AlertmanagerSettings
@@ -30,8 +29,19 @@ from bot.integrations.prometheus.settings import MetricsSettings
 from bot.integrations.slack.settings import SlackSettings
 from bot.integrations.sns.settings import SnsSettings
 from bot.integrations.telegram.settings import TelegramSettings
-from bot.lib.section import ChannelSection, PlugSection, Section, plugs_in
-from bot.lib.settings_fields import Address, HostPort, Minutes, Seconds, Secret, StoreAddress, is_loopback
+from bot.lib.settings_fields import (
+    Address,
+    ChannelSection,
+    HostPort,
+    Minutes,
+    PlugSection,
+    Seconds,
+    Secret,
+    Section,
+    StoreAddress,
+    is_loopback,
+    plugs_in,
+)
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:

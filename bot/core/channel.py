@@ -159,3 +159,24 @@ class CommandInfo(Protocol):
     def usage(self) -> str: ...
     @property
     def summary(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupPlatform:
+    """The platform whose groups carry roles."""
+
+    channel: str  #: its channel's name
+    name: str  #: its name, as people write it
+    read: GroupLookup
+
+
+@runtime_checkable
+class AccountVerifier(Protocol):
+    """A channel whose platform can say whether an account may still act."""
+
+    def account_problems(self, accounts: Collection[str]) -> Mapping[str, str]:
+        """Ask it anew, also who is in the groups that count; it blocks, for seconds at most.
+
+        What is against each account, as a sentence; "" for nothing.
+        """
+        ...

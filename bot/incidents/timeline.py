@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.core.incident import Committed, Event, IncidentChange
 from bot.core.message import MessageKind, Subscription
 from bot.notifications.routing import messages_for
-from bot.store.debts import OutboxRow, enqueue
+from bot.store.outbox import OutboxRow, enqueue
 from bot.store.transaction import Tx
 
 

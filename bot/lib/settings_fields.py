@@ -6,17 +6,21 @@ None of these sentences repeats the value: it may have come from a secret's prov
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, get_args
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     SecretStr,
     WithJsonSchema,
+    model_validator,
 )
 
 from bot.lib import time_windows
@@ -105,3 +109,54 @@ TimeWindow = Annotated[str, AfterValidator(_time_window)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
 HostPort = Annotated[str, AfterValidator(_host_and_port)]
 StoreAddress = Annotated[SecretStr, AfterValidator(_store_address)]
+
+
+class Section(BaseModel):
+    """One block of the settings: frozen, and a key it does not know is a fault. A key without a value is absent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_keys(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {key: value for key, value in given.items() if value is not None or key not in cls.model_fields}
+
+
+class PlugSection(Section):
+    """The section of a source or a channel."""
+
+    @property
+    def on(self) -> bool:
+        """Whether it is used at all, now that its section is there."""
+        return True
+
+    @property
+    def summary(self) -> str:
+        """What `vakhta check` tells of it besides its name; no secret."""
+        return ""
+
+
+class ChannelSection(PlugSection):
+    """The section of a chat or pager, and what has to be known of the platform before its SDK is loaded."""
+
+    called: ClassVar[str]  #: the platform's name, as people write it
+    command: ClassVar[str] = "/"  #: what a verb begins with when it is typed there
+    #: Mode -> the key that this mode cannot do without. The modes are the values of the key `mode`.
+    mode_needs: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def usual_mode(cls) -> str:
+        """The mode that counts when none is given; "" for a channel without modes."""
+        return str(cls.model_fields["mode"].default) if "mode" in cls.model_fields else ""
+
+
+def plugs_in(sections: type[Section]) -> dict[str, type[PlugSection]]:
+    """The keys of a section whose values are sections of sources or channels, with the class of each."""
+    found: dict[str, type[PlugSection]] = {}
+    for key, field in sections.model_fields.items():
+        for kind in get_args(field.annotation) or (field.annotation,):
+            if isinstance(kind, type) and issubclass(kind, PlugSection):
+                found[key] = kind
+    return found

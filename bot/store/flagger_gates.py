@@ -6,9 +6,13 @@ alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from bot.core.errors import OutcomeUnknown
 from bot.core.flagger import Canary, GateCheck, GateHook, LastGateCheck, OpenedGate
+from bot.store.engine import Store, Unavailable
 from bot.store.sql import Sql
 from bot.store.times import micros, moment
 from bot.store.transaction import Tx
@@ -69,3 +73,54 @@ def delete_old(tx: Tx) -> None:
 
 def _key(canary: Canary, hook: GateHook) -> tuple[str, str, str, str]:
     return canary.cluster, canary.namespace, canary.name, str(hook)
+
+
+class FlaggerGates:
+    """Used from many threads. `still_allowed`: whether what that run (its id) was approved by still counts."""
+
+    def __init__(self, store: Store, still_allowed: Callable[[Tx, str], bool] = lambda _tx, _run: True) -> None:
+        self._store = store
+        self._stands = still_allowed
+
+    def answer(self, question: GateCheck) -> bool:
+        """Whether Flagger may go on. Raises `Unavailable`: that is to be a no."""
+        with self._store.begin() as tx:
+            record_check(tx, question)
+            run = run_that_opened(tx.sql, question, tx.now)
+            if run and not self._stands(tx, run):
+                close_gate(tx, run)
+                return False
+            if run:
+                mark_passed(tx, run)
+        return bool(run)
+
+    def last_check(self, canary: Canary, hook: GateHook) -> LastGateCheck | None:
+        with self._store.read() as reading:
+            return last_check(reading.sql, canary, hook)
+
+    def open(self, question: GateCheck, *, run: str, lasts: timedelta) -> bool:
+        with self._stored() as tx:
+            delete_old(tx)
+            last = last_check(tx.sql, question.canary, question.hook)
+            still = last is not None and last.revision == question.revision
+            if still:
+                open_gate(tx, question, run=run, until=tx.now + lasts)
+        return still
+
+    def opened(self, run: str) -> OpenedGate | None:
+        with self._store.read() as reading:
+            return gate_of_run(reading.sql, run)
+
+    def close(self, run: str) -> bool:
+        with self._stored() as tx:
+            close_gate(tx, run)
+            found = gate_of_run(tx.sql, run)
+        return found is not None and found.passed
+
+    @contextmanager
+    def _stored(self) -> Iterator[Tx]:
+        try:
+            with self._store.begin() as tx:
+                yield tx
+        except Unavailable as trouble:
+            raise OutcomeUnknown(f"The database did not take it ({trouble}).") from None

@@ -14,7 +14,7 @@ from sqlalchemy.sql.schema import SchemaItem
 from sqlmodel import SQLModel
 
 # They enter SQLModel's metadata by being imported.
-from bot.store import gate_tables, glass_tables, link_tables, plan_tables, tables  # noqa: F401
+from bot.store import tables
 from bot.store.engine import Store
 
 

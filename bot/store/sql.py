@@ -24,13 +24,6 @@ Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the t
 
 Fixed = tuple[tuple[str, str], ...]  #: columns and their SQL literals
 
-_TABLES = (
-    "bot.store.tables",
-    "bot.store.plan_tables",
-    "bot.store.link_tables",
-    "bot.store.glass_tables",
-    "bot.store.gate_tables",
-)
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _ITS_NAMES = {"BLOB": "bytea"}  #: of types that PostgreSQL calls by another name than the standard
 
@@ -271,8 +264,7 @@ def load_types() -> Mapping[str, Any]:
 
     Any: they are SQLAlchemy's, and SQLModel gives them no types of its own.
     """
-    for module in _TABLES:
-        import_module(module)
+    import_module("bot.store.tables")
     tables: Mapping[str, Any] = import_module("sqlmodel").SQLModel.metadata.tables
     return tables
 

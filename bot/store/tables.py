@@ -252,3 +252,233 @@ class AuditAnchorRow(SQLModel, table=True):
     sink: str = Field(sa_type=Text)
     at: int = Field(sa_type=BigInteger)
     receipt: str = Field(sa_type=Text)
+
+
+class PlanRow(SQLModel, table=True):
+    """A plan that was shown; `body` is what its digest was made of. `state` is as in `plans.State`.
+
+    `account` is the one at `place` with which it was asked for, `had` all that the asker had then, as JSON.
+    """
+
+    __tablename__ = "plan"
+    __table_args__ = (
+        partial("plan_shown", "at", where="state = 'shown'"),
+        partial("plan_approved", "approved_at", where="state = 'approved'"),
+        partial("plan_undoes", "undoes", where="undoes <> ''"),
+        partial("plan_incident", "incident_id", where="incident_id IS NOT NULL"),
+    )
+
+    handle: str = Field(primary_key=True, sa_type=Text)
+    verb: str = Field(sa_type=Text)
+    words: str = Field(sa_type=Text)
+    by: str = Field(sa_type=Text)
+    place: str = Field(sa_type=Text)
+    incident_id: int | None = Field(sa_type=BigInteger, foreign_key="incident.id")
+    at: int = Field(sa_type=BigInteger)
+    needs: int
+    state: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)
+    digest: str = Field(sa_type=Text)
+    undoes: str = Field(sa_type=Text)
+    approved_at: int | None = Field(sa_type=BigInteger)
+    spot: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
+    had: str = Field(sa_type=Text)
+
+
+class ApprovalRow(SQLModel, table=True):
+    """One person's yes to one plan; `account` and `had` as in `PlanRow`."""
+
+    __tablename__ = "approval"
+
+    handle: str = Field(primary_key=True, sa_type=Text, foreign_key="plan.handle")
+    person: str = Field(primary_key=True, sa_type=Text)
+    place: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    account: str = Field(sa_type=Text)
+    had: str = Field(sa_type=Text)
+
+
+class RunRow(SQLModel, table=True):
+    """One run of an action; `state` is intended, done, failed or unknown. `token` is its target's (see `hold`).
+
+    `unwell`: why what was done does not hold. `noted`, `watch_until`, `watches`: what the watch over it needs, until
+    when it waits, and how often it was begun. `lost_at`: when its process was first found to have said nothing in time.
+    """
+
+    __tablename__ = "run"
+    __table_args__ = (
+        partial("run_intended", "lease_until", where="state = 'intended'"),
+        partial("run_reverts", "revert_at", where="revert_at IS NOT NULL"),
+        partial("run_checked", "check_at", where="check_at IS NOT NULL"),
+        Index("run_began", "began_at"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    handle: str = Field(sa_type=Text, foreign_key="plan.handle")
+    by: str = Field(sa_type=Text)
+    target: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    token: int = Field(sa_type=BigInteger)
+    lease_until: int = Field(sa_type=BigInteger)
+    began_at: int = Field(sa_type=BigInteger)
+    ended_at: int | None = Field(sa_type=BigInteger)
+    said: str = Field(sa_type=Text)
+    undo: str = Field(sa_type=Text)
+    left: str = Field(sa_type=Text)
+    revert_at: int | None = Field(sa_type=BigInteger)
+    check_at: int | None = Field(sa_type=BigInteger)
+    check_until: int | None = Field(sa_type=BigInteger)
+    rule: str = Field(sa_type=Text)
+    glass: int | None = Field(sa_type=BigInteger)
+    unwell: str = Field(sa_type=Text)
+    noted: str = Field(sa_type=Text)
+    watch_until: int | None = Field(sa_type=BigInteger)
+    watches: int = Field(sa_type=BigInteger)
+    lost_at: int | None = Field(sa_type=BigInteger)
+
+
+class RunReportRow(SQLModel, table=True):
+    """Where a slow run is told of. `shown`: the message that says how it goes; `due_at`: null until it has ended."""
+
+    __tablename__ = "telling"
+    __table_args__ = (partial("telling_due", "due_at", where="due_at IS NOT NULL"),)
+
+    run: str = Field(primary_key=True, sa_type=Text, foreign_key="run.id")
+    place: str = Field(sa_type=Text)
+    spot: str = Field(sa_type=Text)
+    shown: str = Field(sa_type=Text)
+    due_at: int | None = Field(sa_type=BigInteger)
+
+
+class TargetLockRow(SQLModel, table=True):
+    """One action per target at a time: who holds it, and the token that went up with each that did."""
+
+    __tablename__ = "hold"
+
+    target: str = Field(primary_key=True, sa_type=Text)
+    run: str = Field(sa_type=Text)
+    token: int = Field(sa_type=BigInteger)
+    until: int = Field(sa_type=BigInteger)
+
+
+class LinkRow(SQLModel, table=True):
+    """An account that a person has shown to be theirs. One of each place."""
+
+    __tablename__ = "link"
+    __table_args__ = (Index("link_of_person", "person", "place", unique=True),)
+
+    place: str = Field(primary_key=True, sa_type=Text)
+    account: str = Field(primary_key=True, sa_type=Text)
+    person: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    by: str = Field(sa_type=Text)
+
+
+class LinkCodeRow(SQLModel, table=True):
+    """A code by which an account can be linked: its hash, who asked for it from where, and what they are to be told."""
+
+    __tablename__ = "link_code"
+    __table_args__ = (
+        Index("link_code_until", "until"),
+        partial("link_code_unspent", "person", where="spent_at IS NULL"),
+        partial("link_code_word", "place", "account", where="word IS NOT NULL"),
+        partial("link_code_word_due", "word_due_at", where="word_due_at IS NOT NULL"),
+    )
+
+    hash: str = Field(primary_key=True, sa_type=Text)
+    person: str = Field(sa_type=Text)
+    place: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    until: int = Field(sa_type=BigInteger)
+    spent_at: int | None = Field(sa_type=BigInteger)
+    word: str | None = Field(sa_type=Text)
+    word_due_at: int | None = Field(sa_type=BigInteger)
+
+
+class NoticeRow(SQLModel, table=True):
+    """What an account is to be told. `due_at`: null once it can only be told in the answer to what its owner says."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        Index("notice_to", "place", "account"),
+        partial("notice_due", "due_at", where="due_at IS NOT NULL"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    place: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
+    said: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    due_at: int | None = Field(sa_type=BigInteger)
+
+
+class LinkTryRow(SQLModel, table=True):
+    """How many wrong codes came from an account, each while the one before still counted; until when they count."""
+
+    __tablename__ = "link_try"
+    __table_args__ = (Index("link_try_until", "until"),)
+
+    place: str = Field(primary_key=True, sa_type=Text)
+    account: str = Field(primary_key=True, sa_type=Text)
+    tries: int
+    until: int = Field(sa_type=BigInteger)
+
+
+class GateAskedRow(SQLModel, table=True):
+    """What Flagger asked last at each gate."""
+
+    __tablename__ = "gate_asked"
+    __table_args__ = (Index("gate_asked_at", "at"),)
+
+    cluster: str = Field(primary_key=True, sa_type=Text)
+    namespace: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(primary_key=True, sa_type=Text)
+    hook: str = Field(primary_key=True, sa_type=Text)
+    revision: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+
+
+class GateRow(SQLModel, table=True):
+    """A gate that a run has opened, for one revision, until a time."""
+
+    __tablename__ = "gate"
+    __table_args__ = (
+        partial("gate_open", "cluster", "namespace", "name", "hook", where="closed_at IS NULL"),
+        Index("gate_until", "until"),
+    )
+
+    run: str = Field(primary_key=True, sa_type=Text)
+    cluster: str = Field(sa_type=Text)
+    namespace: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text)
+    hook: str = Field(sa_type=Text)
+    revision: str = Field(sa_type=Text)
+    opened_at: int = Field(sa_type=BigInteger)
+    until: int = Field(sa_type=BigInteger)
+    passed_at: int | None = Field(sa_type=BigInteger)
+    closed_at: int | None = Field(sa_type=BigInteger)
+
+
+class BreakGlassRow(SQLModel, table=True):
+    """One breaking of the glass; `id` counts them, in the order of commits."""
+
+    __tablename__ = "glass"
+    __table_args__ = (
+        partial("glass_open", "person", where="closed_at IS NULL"),
+        partial("glass_unreviewed", "id", where="reviewed_at IS NULL"),
+    )
+
+    id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    person: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    opened_at: int = Field(sa_type=BigInteger)
+    until: int = Field(sa_type=BigInteger)
+    incident_id: int | None = Field(sa_type=BigInteger, foreign_key="incident.id")
+    closed_at: int | None = Field(sa_type=BigInteger)
+    reviewed_by: str | None = Field(sa_type=Text)
+    reviewed_at: int | None = Field(sa_type=BigInteger)
+    review: str = Field(sa_type=Text)
+    place: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
+from bot.core.alert import Severity
 from bot.core.incident import Event, EventType, Incident, Status
 from bot.core.message import MessageKind
 from bot.store.rows import SELECT_INCIDENT, incident_of
@@ -177,4 +178,34 @@ def _delivery(row: Row) -> DeliveryView:
         not_before=moment(row[8]),
         said="it waits for its card" if waits else str(row[9]),
         ref=None if row[10] is None else str(row[10]),
+    )
+
+
+_UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
+_RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnIncidents:
+    """Of all that are theirs, the worst."""
+
+    incidents: tuple[Incident, ...]
+    count: int  #: how many there are
+    unresolved: int  #: and of everybody's
+
+
+def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) -> OwnIncidents:
+    """At most `limit` incidents, the worst first and of those the oldest."""
+    of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
+    theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
+    rows = sql.rows(
+        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {_RANK}, i.id LIMIT ?",
+        person,
+        *services,
+        limit,
+    )
+    return OwnIncidents(
+        incidents=tuple(map(incident_of, rows)),
+        count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
+        unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
     )

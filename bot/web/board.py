@@ -22,9 +22,9 @@ from bot.core.channel import Channel
 from bot.core.errors import Rejected
 from bot.lib.text import storable
 from bot.web.auth import Auth
-from bot.web.body import read_body
 from bot.web.channel_webhooks import answer
 from bot.web.event_stream import Feed
+from bot.web.request_body import read_body
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from bot.core.channel import Channel, WebhookResponse
 from bot.core.errors import Rejected
 from bot.lib.metrics import Metrics
-from bot.web.body import read_body
+from bot.web.request_body import read_body
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from bot.core.errors import Rejected
 from bot.core.flagger import Canary, GateCheck, GateHook
 from bot.store.engine import Unavailable
-from bot.web.body import read_body
+from bot.web.request_body import read_body
 
 _MOST = 64 * 1024
 #: Flagger waits for ten, and a canary that waits longer than need be is held up by us.

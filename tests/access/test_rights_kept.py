@@ -17,7 +17,7 @@ from bot.core.errors import Conflict, Rejected
 from bot.core.flagger import Canary, GateCheck, GateHook
 from bot.core.plan import Outcome, Risk
 from bot.core.request import Principal, Reply, Request
-from bot.store.gatekeeping import FlaggerGates
+from bot.store.flagger_gates import FlaggerGates
 from tests.house import ACCOUNTS, ANA, BO, CY, ROLES, House
 from tests.runs import handle
 

@@ -16,8 +16,7 @@ from alembic import command
 
 from bot.access.conditions import Conditions
 from bot.access.policy import Freeze, Role, Rule
-from bot.alerts.catalog import Service
-from bot.alerts.classification import AlertRules
+from bot.alerts.classification import AlertRules, Service
 from bot.core.access import Account, AccountLink
 from bot.core.audit import Code
 from bot.core.request import Principal, Reply

@@ -24,8 +24,7 @@ from bot.access.break_glass import BreakGlass
 from bot.access.conditions import Conditions
 from bot.access.policy import Policy, Role, Rule
 from bot.actions.runner import Runner, RunnerParts
-from bot.alerts.catalog import Service
-from bot.alerts.classification import AlertRules
+from bot.alerts.classification import AlertRules, Service
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers

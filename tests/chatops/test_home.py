@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.access.policy import Role, Rule
-from bot.alerts.catalog import Service
-from bot.alerts.classification import AlertRules
+from bot.alerts.classification import AlertRules, Service
 from bot.core.alert import AlertBatch, Severity
 from bot.core.plan import Risk
 from bot.core.request import Principal, Reply

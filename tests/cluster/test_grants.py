@@ -15,7 +15,7 @@ from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.workloads import rbac
 from bot.workloads.objects import kinds
-from bot.workloads.roles import role_documents
+from bot.workloads.rbac import role_documents
 from commands import cordon, restart, rollback
 from tests.cluster.manifests import ONE, TWO
 from tests.cluster.revising import deploy, deployed

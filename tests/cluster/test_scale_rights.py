@@ -11,7 +11,7 @@ from bot.core.kubernetes import ResourceKind
 from bot.core.site import ReplicaLimits
 from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
-from bot.workloads import roles
+from bot.workloads import rbac
 from bot.workloads.objects import kinds
 from bot.workloads.rbac import grants_for
 from tests.cluster import manifests
@@ -25,7 +25,7 @@ def narrow(world: World, place: Path, kind: ResourceKind) -> None:
     """From here on whoever scales has the rights of that Role alone."""
     fake = world.fake
     fake.rights.users[_NARROW] = "narrow"
-    fake.rights.apply(roles.role_documents(grants_for("scale", world.ref(kind, "api")), "narrow"))
+    fake.rights.apply(rbac.role_documents(grants_for("scale", world.ref(kind, "api")), "narrow"))
     folder = place / _NARROW
     folder.mkdir()
     file = kubeconfig(fake.url, folder, _NARROW)

@@ -28,7 +28,7 @@ from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.workloads import rbac
 from bot.workloads.objects import kinds
-from bot.workloads.roles import role_documents
+from bot.workloads.rbac import role_documents
 from tests.cluster import able
 from tests.cluster.able import Able
 from tests.fakes.kubernetes import FakeKubernetes

@@ -21,7 +21,15 @@ from bot.integrations.payload import MOST_LABEL, MOST_LABELS, MOST_NOTE
 from bot.integrations.sns import verification
 from bot.lib.metrics import Metrics
 from bot.notifications.sender import LEASE, POISON
-from bot.web import body, channel_webhooks, event_stream, framing, http_protocol, incidents_api, sender_verification
+from bot.web import (
+    channel_webhooks,
+    event_stream,
+    framing,
+    http_protocol,
+    incidents_api,
+    request_body,
+    sender_verification,
+)
 from bot.web.event_stream import FeedSignal
 from bot.web.flagger_gates import GateClients
 from bot.web.server import WebApp, build_web
@@ -37,7 +45,7 @@ _FIGURES = (
     f"| messages of SNS that are being checked at once | {sender_verification._MOST_WAITING} |",
     f"| SNS topics that are not listed and ask | {verification._MOST_STRANGERS} an hour |",
     f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
-    f"| time for another body, or a head, to arrive | {body._WITHIN_S:g} s |",
+    f"| time for another body, or a head, to arrive | {request_body._WITHIN_S:g} s |",
     f"| head of a request | {framing.MOST_HEAD // 1024} KiB, {framing.MOST_FIELDS} fields |",
     f"| body from a chat | {channel_webhooks._MOST // 1024} KiB |",
     f"| body of a webhook of PagerDuty's | {(PagerDuty.ignores_above or 0) // 1024} KiB |",

@@ -21,7 +21,7 @@ from bot.core.errors import Rejected, Undelivered
 from bot.core.incident import CONSOLE, TIMELINE_EVENTS, EventType, Status
 from bot.core.message import MessageKind
 from bot.integrations import channel_names, load_channel
-from bot.lib.section import ChannelSection
+from bot.lib.settings_fields import ChannelSection
 from bot.store.outbox import SLOW
 from bot.web import channel_webhooks
 from tests.integrations.contract import TEXTS, Bench, class_of, first, incident, notice

@@ -14,7 +14,7 @@ from bot.core.alert import AlertBatch
 from bot.core.errors import Rejected
 from bot.core.source import Source
 from bot.integrations import find_sources
-from bot.lib.section import plugs_in
+from bot.lib.settings_fields import plugs_in
 from tests.integrations.contract import TEXTS
 from tests.integrations.source_benches import BENCHES, SourceBench
 

@@ -26,7 +26,7 @@ from bot.core.message import MessageKind
 from bot.core.plan import PlanState, Result, Risk
 from bot.store import migrating, runs
 from bot.store.engine import Store
-from bot.store.gatekeeping import FlaggerGates
+from bot.store.flagger_gates import FlaggerGates
 from bot.workloads.objects import kinds
 from tests import before
 from tests.audit_place import Place, placed, signer_of

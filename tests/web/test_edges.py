@@ -217,7 +217,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(
 
 
 def test_a_body_that_does_not_come_is_408(house: WebHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.web.body._WITHIN_S", 0.05)
+    monkeypatch.setattr("bot.web.request_body._WITHIN_S", 0.05)
 
     answer = speak(house.port, b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
 

@@ -23,7 +23,7 @@ from bot.core.kubernetes import ClusterUser
 from bot.core.plan import Plan, Result
 from bot.lib.metrics import Metrics
 from bot.store.engine import Store, Unavailable
-from bot.store.gatekeeping import FlaggerGates
+from bot.store.flagger_gates import FlaggerGates
 from bot.web.event_stream import FeedSignal
 from bot.web.flagger_gates import GateClients
 from bot.web.server import Server, build_web

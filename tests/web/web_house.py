@@ -33,10 +33,10 @@ from bot.core.request import Principal
 from bot.integrations.console.channel import Console
 from bot.integrations.console.settings import ConsoleSettings
 from bot.lib.metrics import Metrics, OutboxSize
-from bot.store import plan_tables, tables
+from bot.store import tables
 from bot.store.audit_seals import Sealer
 from bot.store.engine import Store
-from bot.store.gatekeeping import FlaggerGates
+from bot.store.flagger_gates import FlaggerGates
 from bot.store.views import Reader
 from bot.web.event_stream import FeedSignal
 from bot.web.flagger_gates import GateClients
@@ -239,7 +239,7 @@ class WebHouse:
 
 
 def _open_store(folder: Path) -> Store:
-    assert tables.IncidentRow.metadata is plan_tables.PlanRow.metadata  # imported for their effect on it
+    assert tables.IncidentRow.metadata is tables.PlanRow.metadata  # imported for their effect on it
     url = f"sqlite:///{folder / 'vakhta.db'}"
     maker = create_engine(url)
     SQLModel.metadata.create_all(maker)

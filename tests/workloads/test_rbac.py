@@ -11,7 +11,7 @@ import commands
 from bot.core.kubernetes import ObjectRef, ResourceAccess, ResourceKind
 from bot.workloads import rbac
 from bot.workloads.objects import kinds
-from bot.workloads.roles import name_of, role_documents
+from bot.workloads.rbac import name_of, role_documents
 
 _PODS = ResourceAccess(verb="list", group="", resource="pods", namespace="shop")
 _SCALE = ResourceAccess(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")

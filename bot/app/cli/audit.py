@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
-from bot.app.cli import custody, pruning
+from bot.app.cli import custody
 from bot.audit.verify import export as exporting
 from bot.audit.verify import open_log
 from bot.audit.verify.log_reader import LogRange, LogReader, UnreadableLog
@@ -55,8 +55,8 @@ def add_to(audit: argparse.ArgumentParser, where: argparse.ArgumentParser) -> No
         verb.set_defaults(command=command, parser=verb)
         return verb
 
-    custody.add_to(add)
-    _add_looking(pruning.add_to(add, _inspected))
+    custody.add_custody_commands(add)
+    _add_looking(custody.add_prune_command(add, _inspected))
 
 
 def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:

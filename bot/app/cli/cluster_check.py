@@ -25,7 +25,7 @@ from bot.core.site import ServiceTarget
 from bot.integrations.kubernetes.client import KubernetesClient
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.lib import terminal
-from bot.workloads import rbac, roles
+from bot.workloads import rbac
 
 #: In the Roles of a cluster that does not say who the bot is. No account can be called so, which is why a binding that
 #: nobody has filled in is refused there.
@@ -176,7 +176,7 @@ def _roles_of(found: RbacFinding) -> Iterator[str]:
         yield "# in the names too, so that another bot's Roles keep their own."
     places = {one.namespace for one in found.missing}
     wanted = {one for some in found.wanted.values() for one in some if one.namespace in places}
-    made = roles.role_documents(wanted, found.user) if found.user else roles.role_documents(wanted, _UNKNOWN, _UNNAMED)
+    made = rbac.role_documents(wanted, found.user) if found.user else rbac.role_documents(wanted, _UNKNOWN, _UNNAMED)
     yield "---"
     yield yaml.safe_dump_all(made, sort_keys=False, width=120).rstrip("\n")
 

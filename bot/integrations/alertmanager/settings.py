@@ -8,8 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from bot.core.alert import Severity
-from bot.lib.section import PlugSection
-from bot.lib.settings_fields import Address, Secret
+from bot.lib.settings_fields import Address, PlugSection, Secret
 
 _MIB = 1024 * 1024
 

@@ -6,8 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from bot.lib.section import Section
-from bot.lib.settings_fields import Address, Secret
+from bot.lib.settings_fields import Address, Secret, Section
 
 
 class ArgoCdSettings(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bot.lib.section import ChannelSection
+from bot.lib.settings_fields import ChannelSection
 
 
 class ConsoleSettings(ChannelSection):

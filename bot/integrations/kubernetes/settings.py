@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from bot.integrations.argocd.settings import ArgoCdSettings
-from bot.lib.section import Section
-from bot.lib.settings_fields import Secret
+from bot.lib.settings_fields import Secret, Section
 
 #: Whoever Kubernetes itself gives a name to; of these only service accounts are given to people.
 _KUBERNETES, _ACCOUNT = "system:", "system:serviceaccount:"

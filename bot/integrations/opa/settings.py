@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from bot.lib.section import Section
-from bot.lib.settings_fields import Address, Seconds, Secret
+from bot.lib.settings_fields import Address, Seconds, Secret, Section
 
 
 class OpaSettings(Section):

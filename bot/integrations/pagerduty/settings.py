@@ -7,8 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from bot.core.alert import Severity
-from bot.lib.section import ChannelSection
-from bot.lib.settings_fields import Address, Secret
+from bot.lib.settings_fields import Address, ChannelSection, Secret
 
 
 class PagerDutySettings(ChannelSection):

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from bot.core.alert import Severity
-from bot.lib.section import PlugSection
+from bot.lib.settings_fields import PlugSection
 
 _ARN = re.compile(r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{1,32}:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
-from bot.lib.section import ChannelSection
-from bot.lib.settings_fields import Address, Secret
+from bot.lib.settings_fields import Address, ChannelSection, Secret
 
 
 class TelegramSettings(ChannelSection):
