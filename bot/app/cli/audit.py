@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
-from bot.app.cli import custody
+from bot.app.cli import audit_admin
 from bot.audit.verify import export as exporting
 from bot.audit.verify import open_log
 from bot.audit.verify.log_reader import LogRange, LogReader, UnreadableLog
@@ -55,8 +55,8 @@ def add_to(audit: argparse.ArgumentParser, where: argparse.ArgumentParser) -> No
         verb.set_defaults(command=command, parser=verb)
         return verb
 
-    custody.add_custody_commands(add)
-    _add_looking(custody.add_prune_command(add, _inspected))
+    audit_admin.add_custody_commands(add)
+    _add_looking(audit_admin.add_prune_command(add, _inspected))
 
 
 def _add_verify(verbs: argparse._SubParsersAction[_Parser], where: _Parser) -> None:
@@ -110,7 +110,7 @@ def _inspected(given: argparse.Namespace) -> VerificationReport:
     settings = None if alone else read_settings(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
     with _log(given, settings) as evidence:
-        outside = custody.seen_outside(given.anchors, settings)
+        outside = audit_admin.seen_outside(given.anchors, settings)
         crew = WorkerPool(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
         report = verify_log(evidence, keys=keys, verify=_signing().signed_by, anchors=outside.anchors, crew=crew)
         check_anchors(outside, evidence, report, datetime.now(UTC))

@@ -1,7 +1,7 @@
 """`vakhta audit rotate`, `restored` and `prune`: administration of the audit log. All of them write.
 
-The promise of `prune`: nothing leaves the database that was not verified, is not in a file that was read back, and is not
-recorded, sealed and signed as pruned. Where it ends in between nothing is lost, and running it again goes on.
+The promise of `prune`: nothing leaves the database that was not verified, is not in a file that was read back, and is
+not recorded, sealed and signed as pruned. Where it ends in between nothing is lost, and running it again goes on.
 """
 
 from __future__ import annotations
