@@ -118,10 +118,7 @@ class Store:
             changes = _changes(raw)
             try:
                 yield Tx(sql, begun.at, self._scrub, begun.first)
-                start = perf_counter()
-                if not sql.commit_flow():
-                    raw.commit()
-                self._observe(perf_counter() - start)
+                self._commit(raw, sql)
                 if self._checkpoints and _changes(raw) != changes:
                     self._checkpoints.written()
             except BaseException:
@@ -130,6 +127,12 @@ class Store:
                 raise
             finally:
                 self._here.writing = False
+
+    def _commit(self, raw: PoolProxiedConnection, sql: Sql) -> None:
+        start = perf_counter()
+        if not sql.commit_flow():
+            raw.commit()
+        self._observe(perf_counter() - start)
 
     def _begin(
         self, raw: PoolProxiedConnection, *, lane: str, synced: bool, wait: bool, first: Sequence[Asked]
