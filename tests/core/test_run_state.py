@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.run_state import State, RunStatus, count_needing_attention, describe_end, describe_run, run_state
+from bot.core.run_state import RunStatus, State, count_needing_attention, describe_end, describe_run, run_state
 
 _AT = datetime(2026, 11, 23, 3, 12, tzinfo=UTC)
 

@@ -158,7 +158,7 @@ def test_a_whole_process_writes_lines_only_and_no_secret() -> None:
 
 def test_a_terminal_gets_text_for_people() -> None:
     code = (
-        "import io, logging; from bot import logs;"
+        "import io, logging; from bot.lib import logs;"
         "out = type('T', (io.StringIO,), {'isatty': lambda self: True})(); logs.start(stream=out);"
         "logging.getLogger('bot').info('begun', extra={'n': 1}); print(out.getvalue(), end='')"
     )
