@@ -126,7 +126,7 @@ def test_no_text_can_forge_a_line_on_the_terminal(text: str) -> None:
 
 SCRIPT = """
 import logging, sys, threading, warnings
-from bot import logs
+from bot.lib import logs
 logs.start(confidential=["planted-secret"])
 logging.getLogger("bot").info("begun", extra={"n": 1})
 for name in ("httpx", "telegram.ext", "slack_bolt.App", "urllib3", "pdpyras", "uvicorn.access", "new_sdk"):
