@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.access.authorizer import Authorizer
-from bot.actions import approval_facts, approval_validity, lapsed_approvals
+from bot.actions import approval_facts, approval_validity, plan_writer
 from bot.actions.approval_validity import ApprovalReview
 from bot.actions.outcome import outcome_entry
-from bot.actions.watch_state import HELD_UP_MESSAGE
+from bot.actions.run_callbacks import HELD_UP_MESSAGE
 from bot.core.access import Account, Decision, rule_with_break_glass
 from bot.core.audit import Code
 from bot.core.errors import Rejected
@@ -107,7 +107,7 @@ class IntentWriter:
                     f"{approval_validity.describe_unstarted(proposal, verdict)} Nothing was changed. Say the same "
                     "words for a new plan."
                 )
-                lapsed_approvals.write_begun(tx, proposal, verdict, message, request)
+                plan_writer.write_begun(tx, proposal, verdict, message, request)
         except Unavailable as trouble:
             return NO_AUDIT.format(why=trouble)
         return message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.actions import approval
-from bot.actions.records import audit_entry
+from bot.actions.audit_entries import audit_entry
 from bot.core.access import Decision
 from bot.core.audit import Code
 from bot.core.incident import Committed, EventType

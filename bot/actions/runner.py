@@ -22,7 +22,7 @@ from bot.access.authorizer import Authorizer
 from bot.actions.intent import LEASE, NO_AUDIT, IntentWriter, Seal
 from bot.actions.outcome import OutcomeWriter, complete_outcome
 from bot.actions.progress import RunReports
-from bot.actions.watch_state import ProgressKeeper
+from bot.actions.run_callbacks import ProgressKeeper
 from bot.actions.workers import MAX_RUNNING, Workers, repeat_meanwhile
 from bot.core.access import Account, Decision
 from bot.core.action import RaiseAlert, Tools

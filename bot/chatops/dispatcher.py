@@ -16,9 +16,9 @@ from dataclasses import replace
 from functools import partial
 
 from bot.access.break_glass import BreakGlass
-from bot.actions import approval, lapsed_approvals, plan_storage
+from bot.actions import approval, plan_storage, plan_writer
+from bot.actions.audit_entries import audit_entry
 from bot.actions.intent import NO_AUDIT, ApprovalLapsed
-from bot.actions.records import audit_entry
 from bot.actions.runner import Runner
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
@@ -211,7 +211,7 @@ class Dispatcher:
                 audit_log.append(tx, [audit_entry(request, Code.DENIED, lapsed.message, proposal)])
             else:
                 drawn_up.set_waiting_again(tx, proposal.handle)
-            written = lapsed_approvals.write(tx, proposal, verdict, request, self._break_glass.subscriptions)
+            written = plan_writer.write(tx, proposal, verdict, request, self._break_glass.subscriptions)
         self._on_commit(written)
         return Reply(text=lapsed.message, ok=False, shared=True, plan_closed=over)
 

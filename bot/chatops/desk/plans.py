@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.actions import approval, approval_facts, approval_validity, lapsed_approvals
+from bot.actions import approval, approval_facts, approval_validity, plan_writer
 from bot.chatops.desk.lookup import only_match
 from bot.chatops.desk.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import RunStep
@@ -50,7 +50,7 @@ class PlanService:
         approval_validity.check_yes(proposal, identity, now, verdict, human=request.by.human)
         approval.check_confirmed_name(proposal, typed)
         again = approval_validity.describe_lapses(proposal, verdict)
-        unit.add_written(lapsed_approvals.write(tx, proposal, verdict, request, self._breaking.subscriptions))
+        unit.add_written(plan_writer.write(tx, proposal, verdict, request, self._breaking.subscriptions))
         if verdict.stopped is not None:
             drawn_up.set_state(tx, proposal.handle, PlanState.STOPPED)
             raise Rejected(again, code=approval.NOT_ALLOWED, status=403)

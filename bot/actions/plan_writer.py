@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bot.actions import approval_validity
 from bot.actions.approval_validity import ApprovalReview
-from bot.actions.records import audit_entry
+from bot.actions.audit_entries import audit_entry
 from bot.core.access import RecordedIdentity, canonical_account
 from bot.core.audit import Code
 from bot.core.incident import Committed, EventType
