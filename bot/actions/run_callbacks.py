@@ -1,7 +1,8 @@
-"""What the watch over a run keeps in that run's row, so that it can be gone on with where its process dies.
+"""The callbacks that an action gets for its run: progress, notes and a deadline, each stored in the run's row.
 
-The promise: what the watch needs is stored before the write, and its deadline when it begins; whoever watches on has
-the first deadline, and not the whole time anew. A watch that is cut off again and again is for a person to go on with.
+The promise: after a crash another process can go on. The notes are stored before the write, and the deadline when the
+wait for the target begins; a process that takes over has the first deadline, not the whole time again. A run whose
+wait is cut off too often is left to a person.
 """
 
 from __future__ import annotations
@@ -23,34 +24,34 @@ from bot.store.runs import Run
 
 logger = logging.getLogger(__name__)
 
-#: So often a watch over one run is begun: where the process dies each time, a person is to look.
-WATCHES = 5
-#: What a run is told whose process was frozen for longer than its lease.
+#: How often the wait of one run is begun at most; a run whose process dies each time needs a person.
+MAX_WATCHES = 5
+#: For a run whose process was frozen for longer than its lease.
 HELD_UP_MESSAGE = "Run {run} was held up so long that it was given up. Nothing was changed."
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProgressKeeper:
-    """`lease`: for so long a run that says something of itself is this process's."""
+class RunCallbacks:
+    """`lease`: how long a run stays with this process after it reports progress."""
 
     store: Store
     reports: RunReports
     lease: timedelta
 
     def tools_for(self, run: Run, proposal: Proposal, tools: Tools, *, slow: bool) -> Tools:
-        """With what the action says of this run on its way kept, and shown where that lasts."""
+        """The tools with this run's callbacks; only a slow run reports progress."""
         if slow:
-            tools = replace(tools, report_progress=partial(self._hear, run, proposal))
-        return replace(tools, remember=partial(self._note, run), deadline=partial(self._deadline, run))
+            tools = replace(tools, report_progress=partial(self._report_progress, run, proposal))
+        return replace(tools, remember=partial(self._remember, run), deadline=partial(self._deadline, run))
 
-    def _note(self, run: Run, noted: Mapping[str, str]) -> None:
-        """Right before the write, so that what was judged meanwhile writes nothing any more."""
+    def _remember(self, run: Run, notes: Mapping[str, str]) -> None:
+        """Called right before the write: a run that was given up meanwhile must not write."""
         failpoint("watch.noting")
         try:
             with self.store.begin() as tx:
-                ours = runs.save_notes(tx, run, noted)
+                ours = runs.save_notes(tx, run, notes)
         except Unavailable as trouble:
-            message = f"What the watch over it needs cannot be stored ({trouble}). Nothing was changed."
+            message = f"The bot cannot store what it needs to follow this change ({trouble}). Nothing was changed."
             raise Rejected(message, code="store_down", status=503) from None
         failpoint("watch.noted")
         if not ours:
@@ -61,17 +62,17 @@ class ProgressKeeper:
             with self.store.begin() as tx:
                 kept = runs.begin_watch(tx, run, until)
         except Unavailable as trouble:
-            logger.warning("the deadline of a watch is not kept", extra={"run": run.id, "why": str(trouble)})
+            logger.warning("the deadline of a run is not stored", extra={"run": run.id, "why": str(trouble)})
             return until
         failpoint("watch.begun")
-        return None if kept.watches > WATCHES else kept.watch_until or until
+        return None if kept.watches > MAX_WATCHES else kept.watch_until or until
 
-    def _hear(self, run: Run, proposal: Proposal, message: str) -> None:
+    def _report_progress(self, run: Run, proposal: Proposal, message: str) -> None:
         failpoint("watch.going")
         try:
             self.reports.progress(run, proposal.command, message, self.lease)
         except Unavailable as trouble:
-            logger.warning("how a run goes is not kept", extra={"run": run.id, "why": str(trouble)})
+            logger.warning("the progress of a run is not stored", extra={"run": run.id, "why": str(trouble)})
         except Exception:
-            # The edge of the path: that it cannot be told how it goes must not end what goes on.
-            logger.exception("how a run goes is not told", extra={"run": run.id})
+            # The edge of the path: a progress message that fails must not end the run.
+            logger.exception("the progress of a run is not reported", extra={"run": run.id})
