@@ -187,6 +187,22 @@ def ask(edge: EdgeHouse, *pieces: bytes) -> tuple[bytes, list[bytes], bytes]:
         return read(line)
 
 
+def test_the_server_gives_ordinary_webhooks_to_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    usual = FastPath.try_request
+
+    def noted(self: FastPath, data: bytes, tell: Callable[[AlertAnswer], None]) -> bool:
+        taken.append(usual(self, data, tell))
+        return taken[-1]
+
+    monkeypatch.setattr(FastPath, "try_request", noted)
+    with EdgeHouse() as edge:
+        status, _, _ = ask(edge, webhook())
+
+    assert status == b"HTTP/1.1 200 OK"
+    assert taken == [True]
+
+
 def read(line: socket.socket) -> tuple[bytes, list[bytes], bytes]:
     heard = b""
     while b"\r\n\r\n" not in heard:
