@@ -87,21 +87,21 @@ def test_faulty_settings_end_every_command_before_anything_starts(tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
 
 
-#: A stand-in for the joined house: it tells what it was asked, and refuses what it does not know.
+#: A stand-in for the composition root: it prints what it was asked to do, and refuses to migrate.
 APP = """
 import sys, types
-from bot.model import Reply
-from bot.ports import Rejected
+from bot.core.request import Reply
+from bot.core.errors import Rejected
 from bot.__main__ import main
 
 def refuse(settings):
     raise Rejected("The database is newer than this version. Nothing was changed.")
 
-app = types.ModuleType("bot.app")
+app = types.ModuleType("bot.app.bot")
 app.run = lambda settings: print("ran on", settings.server.listen)
 app.ask = lambda settings, words: Reply(text=f"heard {words}", ok=words == "ack 42")
 app.migrate = refuse
-sys.modules["bot.app"] = app
+sys.modules["bot.app.bot"] = app
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -135,7 +135,7 @@ def test_a_secret_in_plain_sight_is_logged_when_the_bot_starts(tmp_path: Path) -
     )
 
     (line,) = ran.stderr.splitlines()
-    assert json.loads(line)["message"].startswith(f"{path}:1:21 server.api_token: is a secret in plain sight")
+    assert json.loads(line)["message"].startswith(f"{path}:1:21 server.api_token: is a secret in plain text")
     assert "planted-secret" not in line
 
 
