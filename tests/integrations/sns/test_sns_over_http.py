@@ -17,7 +17,7 @@ import pytest
 
 from bot.app import build_sources
 from bot.app.bot import Bot
-from bot.app.build import build_rules
+from bot.app.build import build_alert_rules
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch, Severity
 from bot.integrations.sns.source import SnsSource
@@ -305,7 +305,7 @@ def test_a_message_of_sns_never_goes_the_short_way(bot: Bot) -> None:
 
 
 def test_without_an_alertmanager_a_severity_is_what_it_says() -> None:
-    rules = build_rules(Settings.model_validate({"sources": {"sns": {"topics": [TOPIC]}}}))
+    rules = build_alert_rules(Settings.model_validate({"sources": {"sns": {"topics": [TOPIC]}}}))
 
     assert [rules.severity({"severity": str(one)}) for one in Severity] == list(Severity)
     assert rules.severity({}) is Severity.WARNING
