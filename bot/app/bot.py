@@ -155,7 +155,7 @@ class Bot:
         self._feed_signal = FeedSignal()
         console = self.channels.get(CONSOLE)
         if isinstance(console, Console):
-            console.print_line = self._feed_signal.say
+            console.print_line = self._feed_signal.send_line
         self._refusal_logged_at = 0.0
         self.intake = self._build_intake(subscriptions)
         self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
@@ -174,7 +174,7 @@ class Bot:
         self.sender = self._build_sender(subscriptions)
         self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick)
         self._alerts = build_alerts_endpoint(
-            settings, take=self.intake.take, keep=self.intake.keep, alarm=self._on_sender_refused
+            settings, submit=self.intake.take, quarantine=self.intake.keep, on_refused=self._on_sender_refused
         )
         self.web = server.Server(self._build_web(), listener)
 
@@ -263,11 +263,11 @@ class Bot:
             store=self.store,
             channels=self.channels,
             checks={"store": self._ping, "intake": self.intake.storage_problem},
-            shown={name: channel.health_problem for name, channel in self.channels.items()},
-            noted={"file": self.store.damage} if self.store.sqlite else {},
+            channel_checks={name: channel.health_problem for name, channel in self.channels.items()},
+            note_checks={"file": self.store.damage} if self.store.sqlite else {},
             outbox_sizes=self._outbox_sizes,
             meters=self.meters,
-            refused=self._unauthenticated.count,
+            on_refused=self._unauthenticated.count,
             feed_signal=self._feed_signal,
             flagger=GateClients(answer=self._chatops.flagger_gates.answer, tokens=flagger_tokens(self._settings)),
             public_url=self._settings.server.public_url,

@@ -19,7 +19,7 @@ _MOST_CERTIFICATE = 64 * 1024  # Bytes.
 
 
 def build_alerts_endpoint(
-    settings: Settings, *, take: Submit, keep: Quarantine, alarm: OnRefused
+    settings: Settings, *, submit: Submit, quarantine: Quarantine, on_refused: OnRefused
 ) -> alerts.AlertsEndpoint:
     """Builds the endpoint. A source without a section, or without a token or topic in it, has no address."""
     section = settings.sources.alertmanager
@@ -38,9 +38,9 @@ def build_alerts_endpoint(
     return alerts.AlertsEndpoint(
         sources,
         tokens,
-        submit=take,
-        quarantine=keep,
-        on_refused=alarm,
+        submit=submit,
+        quarantine=quarantine,
+        on_refused=on_refused,
         limits=alerts.BodyLimits(body=section.max_body, inflated=section.max_body) if section else None,
         verifiers=SenderVerification(verifiers),
     )

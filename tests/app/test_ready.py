@@ -1,4 +1,4 @@
-"""Ready is what would store an alert now: it is asked by the way that alerts go."""
+"""The bot is ready if it would store an alert now: the check takes the path of an alert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a service runs by the settings, and in whose name it is written to there."""
+"""Where a service runs by the settings, and as which user the bot writes there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each provider of secrets, over real files and real HTTP; what it does not give is a fault that shows nothing."""
+"""Each provider of secrets, over real files and real HTTP. A missing secret is a fault that shows no value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A settings file becomes one frozen value, or every fault of it is told at once with its line."""
+"""A settings file becomes one frozen value, or all its faults are listed at once, with their lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what each command says, how it ends, and what it loads."""
+"""The command line: the output, the exit code and the imports of each command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way a settings file can be wrong, each told with its line, its column, its key and what to do."""
+"""Every fault of a settings file is listed with its line, its column, its key and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vakhta check --cluster`: asks for all that the settings enable, tells what is missing, prints the Role for it."""
+"""`vakhta check --cluster`: asks for all that the settings enable, lists what is missing, prints the Roles for it."""
 
 from __future__ import annotations
 
