@@ -90,13 +90,12 @@ def build_chatops(
     authorizer = _build_authorizer(settings, linking, names, channels)
     break_glass = _build_break_glass(settings, authorizer, subscriptions)
     gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
-    tools = replace(build_tools(settings, store.now), gates=gates if flagger_tokens(settings) else None)
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
     parts = RunnerParts(
         store=store,
         registry=registry,
         args_of=partial(args_of, registry),
-        tools=tools,
+        tools=replace(build_tools(settings, store.now), gates=gates if flagger_tokens(settings) else None),
         subscriptions=subscriptions,
         on_commit=on_commit,
         seal=seal,
@@ -105,8 +104,18 @@ def build_chatops(
         authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
+    return _joined(parts, break_glass, linking, gates, channels)
+
+
+def _joined(
+    parts: RunnerParts,
+    break_glass: BreakGlass,
+    linking: AccountLinking,
+    gates: FlaggerGates,
+    channels: Mapping[str, Channel],
+) -> ChatOps:
     runner = Runner(parts)
-    live_answers = LiveAnswers({} if wait_for_results else reports.messengers)
+    live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
     dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers)
     return ChatOps(
         dispatcher=dispatcher,
