@@ -1,4 +1,4 @@
-"""The gate webhooks of Flagger: 200 opens the gate, any other status makes Flagger wait. In doubt a gate is shut.
+"""The gate webhooks of Flagger: 200 opens the gate, any other status makes Flagger wait. In doubt a gate is closed.
 
 Flagger cannot send headers, so its token is in the webhook's `metadata`. The token identifies the cluster, so a Flagger
 can only ask about canaries of its own cluster.
@@ -88,10 +88,10 @@ class FlaggerEndpoint:
                 is_open = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
         except (TimeoutError, Unavailable):
             raise Rejected(
-                "The state of the gate cannot be read, so it counts as shut.", code="busy", status=503
+                "The state of the gate cannot be read, so it counts as closed.", code="busy", status=503
             ) from None
         if not is_open:
-            message = f"The gate {hook} is shut: nobody has requested it for this revision."
+            message = f"The gate {hook} is closed: nobody has requested it for this revision."
             raise Rejected(message, code="gate_shut", status=HTTPStatus.FORBIDDEN)
         return PlainTextResponse("open\n")
 
@@ -101,7 +101,7 @@ class FlaggerEndpoint:
             asked = msgspec.json.decode(body, type=_Webhook)
         except msgspec.DecodeError as error:
             raise Rejected(
-                f"This is not a webhook of Flagger: {error}. The gate is shut.", code="not_valid", status=400
+                f"This is not a webhook of Flagger: {error}. The gate is closed.", code="not_valid", status=400
             ) from None
         canary = Canary(cluster=cluster, namespace=asked.namespace, name=asked.name)
         return GateCheck(canary=canary, hook=hook, revision=asked.checksum)
@@ -115,6 +115,6 @@ class FlaggerEndpoint:
         found = [cluster for cluster, one in self._digests if hmac.compare_digest(digest, one)]
         if not found:
             self._refused("flagger", "auth_invalid")
-            message = "The token in the webhook's metadata is not in clusters.NAME.flagger.tokens. The gate is shut."
+            message = "The token in the webhook's metadata is not in clusters.NAME.flagger.tokens. The gate is closed."
             raise Rejected(message, code="auth_invalid", status=HTTPStatus.UNAUTHORIZED)
         return found[0]

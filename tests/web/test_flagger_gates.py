@@ -1,4 +1,4 @@
-"""Flagger's gate webhooks over HTTP, on both databases: a gate is open for one revision, and shut by default."""
+"""Flagger's gate webhooks over HTTP, on both databases: a gate is open for one revision, and closed by default."""
 
 from __future__ import annotations
 
