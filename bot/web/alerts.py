@@ -159,18 +159,18 @@ class AlertsEndpoint:
             wrong = Rejected("Send alerts with POST.", code="method_not_allowed", status=405)
             return refused_answer(wrong, request_id_of(headers), (b"allow", b"POST"))
         name = place[0]
-        verified = name in self._verifiers
-        fault = None if verified else self._token_fault(name, headers.get(b"authorization"))
+        has_verifier = name in self._verifiers
+        fault = None if has_verifier else self._token_fault(name, headers.get(b"authorization"))
         if fault is not None:
             return self._refuse_sender(name, fault, headers)
         try:
-            body, whole = await (self._unverified_bodies if verified else self._bodies).read(receive)
+            body, whole = await (self._unverified_bodies if has_verifier else self._bodies).read(receive)
         except TimeoutError:
             # Not 408: the delay may be ours, and Alertmanager does not repeat a request after a 4xx.
             within = f"{self._limits.deadline.total_seconds():g} s"
             message = f"The body was not read within {within}. Nothing was stored. Send it again."
             return refused_answer(Rejected(message, code="too_slow", status=503), request_id_of(headers), RETRY, CLOSE)
-        if verified:
+        if has_verifier:
             try:
                 await self._verifiers.verify(name, body, whole=whole)
             except Rejected as refusal:
