@@ -1,7 +1,7 @@
 """The command line `vakhta`.
 
-`--help`, `check` and `schema` load no SDK: everything that does is behind `_app`. Faulty settings end every command
-with the same list and exit code 78 (EX_CONFIG), before anything is started.
+`--help`, `check` and `schema` load no SDK: everything that does is behind `_app`. With faulty settings, every command
+prints the same list and exits with 78 (EX_CONFIG), before anything is started.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _logger = logging.getLogger("bot")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 refused, 2 not understood, 78 faulty settings; `audit verify` has more."""
+    """Returns the exit code: 0 done, 1 refused, 2 usage error, 78 faulty settings. `audit verify` has more."""
     logs.guard()
     given, unknown = _parser().parse_known_args(argv)
     if unknown:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.err(ended.code)
         return _REFUSED
     except BrokenPipeError:
-        # Whoever read the answer has stopped (`| head`): what was asked is done, and Python must not flush at its end.
+        # The reader closed the pipe (`| head`). The command is done; Python must not try to flush stdout at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _REFUSED
     except KeyboardInterrupt:
@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = terminal.Parser(prog="vakhta", description="Vakhta, the watch: alerts in, people told.")
+    parser = terminal.Parser(
+        prog="vakhta", description="Vakhta takes alerts, notifies people and runs the actions that they approve."
+    )
     parser.add_argument("--version", action="version", version=f"vakhta {version('vakhta')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     where = terminal.Parser(add_help=False)
@@ -74,25 +76,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="F",
         type=Path,
         default=Path(os.environ.get("VAKHTA_CONFIG", "vakhta.yaml")),
-        help="the settings, YAML (default: $VAKHTA_CONFIG, or vakhta.yaml)",
+        help="the settings file, YAML (default: $VAKHTA_CONFIG, or vakhta.yaml)",
     )
 
-    def add(name: str, says: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=says, description=says, parents=[where])
+    def add(name: str, text: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, parents=[where])
         sub.set_defaults(command=command, parser=sub)
         return sub
 
-    add("run", "Watch: take alerts, tell people, hear what they say.", _run)
-    check = add("check", "List every fault of the settings, or what would start.", _check)
-    says = "ask the clusters, or the one of that name, what the bot may do there, and print the Roles that are missing"
-    check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=says)
-    add("ask", "Say one thing to the bot as the person at this keyboard.", _ask).add_argument("words", nargs="+")
-    add("migrate", "Bring the database to this version.", _migrate)
+    add("run", "Run the bot: take alerts, notify people, handle commands.", _run)
+    check = add("check", "Check the settings: list every fault, or what would start.", _check)
+    text = "ask all clusters, or only NAME, what the bot may do there, and print the missing Roles"
+    check.add_argument("--cluster", nargs="?", const="", metavar="NAME", help=text)
+    add("ask", "Run one chat command as the person at this keyboard.", _ask).add_argument("words", nargs="+")
+    add("migrate", "Migrate the database to this version.", _migrate)
     schema = commands.add_parser("schema", help="Write the JSON schema of the settings, for editors.")
     schema.add_argument("to", nargs="?", type=Path, default=Path("deploy/config/vakhta.schema.json"))
     schema.set_defaults(command=_schema, parser=schema)
-    says = "Look at the audit log: is it as it was written, and what is in it."
-    audit = commands.add_parser("audit", help=says, description=says)
+    text = "Verify, export and manage the audit log."
+    audit = commands.add_parser("audit", help=text, description=text)
     audit.fill = lambda: importlib.import_module("bot.app.cli.audit").add_to(audit, where)
     return parser
 
@@ -115,8 +117,8 @@ def _check(given: argparse.Namespace) -> int:
         terminal.out(report.text)
         return 0 if report.whole else _REFUSED
     terminal.out(f"{given.config} has no fault. `vakhta run` would start:")
-    for what, message in _starts(settings):
-        terminal.out(f"  {what:<9} {terminal.printable(message)}")
+    for part, text in _starts(settings):
+        terminal.out(f"  {part:<9} {terminal.printable(text)}")
     return 0
 
 
@@ -146,13 +148,13 @@ def _schema(given: argparse.Namespace) -> int:
 
 
 def written_schema() -> str:
-    """The JSON schema of the settings, as it stands in deploy/config."""
+    """The JSON schema of the settings, as kept in deploy/config."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
     return json.dumps(schema, indent=2) + "\n"
 
 
 def _app() -> ModuleType:
-    """Everything heavy, loaded only by the commands that need it."""
+    """The composition root with all SDKs, loaded only by the commands that need it."""
     return importlib.import_module("bot.app.bot")
 
 
@@ -162,13 +164,13 @@ def _print_warnings(warnings: Sequence[SettingsFault]) -> None:
 
 
 def _starts(settings: Settings) -> list[tuple[str, str]]:
-    """What would start, one (kind, names) a line; no secret is in it."""
-    nobody = "nobody; whoever is at this machine is the operator `local`" if settings.local_operator else "nobody"
+    """What would start: (part, names), one per line. Holds no secret."""
+    nobody = "none; the person at this machine is the operator `local`" if settings.local_operator else "none"
     return [
         ("server", f"{settings.server.public_url} (listening on {settings.server.listen})"),
         ("store", redact(settings.store.url.get_secret_value())),
         ("sources", _named(settings.sources.on()) or "none; nobody can send alerts"),
-        ("channels", _named(settings.channels.on()) or "none; nobody will be told"),
+        ("channels", _named(settings.channels.on()) or "none; nobody will be notified"),
         ("people", str(len(settings.people)) if settings.people else nobody),
     ]
 

@@ -1,4 +1,4 @@
-"""Everything built and joined: the composition root, the command line, the ticks.
+"""The composition root, the command line and the scheduler.
 
 This file imports nothing, so that `vakhta check` loads no SDK.
 """

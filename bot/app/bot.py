@@ -1,4 +1,4 @@
-"""The one place where everything is built and joined; the only file that knows every concrete class."""
+"""The composition root: builds and joins all parts. The only file that knows every concrete class."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bot.access.unauthenticated import UnauthenticatedRequests
 from bot.alerts.intake import Intake, IntakeResult
 from bot.app import database_damage, interpreter
 from bot.app.build import (
+    build_alert_rules,
+    build_channels,
     build_notary,
     build_people,
-    build_rules,
+    build_subscriptions,
     flagger_tokens,
-    load_channels,
     open_store,
-    subscriptions_of,
 )
 from bot.app.build_chatops import build_chatops
 from bot.app.build_sources import build_alerts_endpoint
@@ -56,19 +56,19 @@ from bot.web.flagger_gates import GateClients
 logger = logging.getLogger(__name__)
 
 _UNLISTED = (
-    "You are not listed: the settings have `people`, and none of them is `local`. Nothing was done."
-    " Add {id: local, roles: [...]} under `people`."
+    "You are not listed: nobody under `people` in the settings has the id local. Nothing was done."
+    " Add {id: local, roles: [...]} there."
 )
-#: Of the time that a stop may take, this much is kept for closing what is left.
+#: Part of the shutdown time that is reserved for closing what is left.
 _CLOSING = timedelta(seconds=2)
-#: What has a time of its own may take this much longer before it counts as hanging.
+#: A step with its own time limit may exceed it by this much before it counts as hanging.
 _SPARE = timedelta(seconds=1)
 
 
 def run(settings: Settings) -> None:
-    """Watch until SIGTERM or SIGINT."""
+    """Run the bot until SIGTERM or SIGINT."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
-    # Its successor cannot be pointed at a test's address; that it is deprecated is no news to an operator.
+    # The successor of pdpyras cannot be pointed at a test's address, and operators can do nothing about the warning.
     warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated')
     stop = StopSignal()
     stop.end_within(settings.server.drain)
@@ -76,7 +76,7 @@ def run(settings: Settings) -> None:
     try:
         url = bot.start()
     except Unavailable as trouble:
-        # What has begun already would keep the process half alive; whoever looks after it starts it anew.
+        # Threads that have started would keep a half-started process alive; its supervisor restarts it after this exit.
         logger.error("not started: the database did not answer", extra={"why": str(trouble)})  # noqa: TRY400 - one line
         logging.shutdown()
         os._exit(LEFT_BEHIND)
@@ -87,131 +87,137 @@ def run(settings: Settings) -> None:
     bot.web.when_ended(stop.come)
     stop.wait(None)
     if not bot.web.alive():
-        raise SystemExit("The web server ended by itself; see the log.")
+        raise SystemExit("The web server stopped unexpectedly. See the log.")
     logger.info("stopping")
     hanging = bot.stop()
     logger.log(logging.ERROR if hanging else logging.INFO, "stopped", extra={"left_behind": hanging} if hanging else {})
     logging.shutdown()
-    # A thread that hangs in a provider's call would hold the process for as long as it hangs.
+    # A normal exit would wait for a thread that hangs in a provider's call.
     os._exit(LEFT_BEHIND if hanging else 0)
 
 
-def ask(settings: Settings, words: str) -> Reply:
-    """What the person at this keyboard says, done on the database, whether or not a bot is running on it."""
+def ask(settings: Settings, text: str) -> Reply:
+    """Run a command of the person at this keyboard directly on the database, whether or not a bot runs on it."""
     failpoints.arm(os.environ.get("VAKHTA_FAILPOINT", ""))
     store = open_store(settings)
     try:
         operator = AccountLinking(build_people(settings)).person(store, CONSOLE, "local")
-        made = load_channels(settings)
-        subscriptions = subscriptions_of(made)
-        intake = Intake(store, rules=build_rules(settings), subscriptions=subscriptions, on_commit=_unheard)
+        channels = build_channels(settings)
+        subscriptions = build_subscriptions(channels)
+        intake = Intake(store, rules=build_alert_rules(settings), subscriptions=subscriptions, on_commit=_ignore_commit)
         intake.start()
         try:
-            house = build_chatops(
+            chatops = build_chatops(
                 settings,
                 store,
-                channels=made,
+                channels=channels,
                 subscriptions=subscriptions,
-                on_commit=_unheard,
+                on_commit=_ignore_commit,
                 seal=Sealer(store).seal_now,
                 take=intake.take,
                 wait_for_results=True,
             )
-            message = Request(
-                by=operator or UNKNOWN_PRINCIPAL, text=normalized(words), channel=CLI, account="local", private=True
+            request = Request(
+                by=operator or UNKNOWN_PRINCIPAL, text=normalized(text), channel=CLI, account="local", private=True
             )
             if operator is None:
-                house.dispatcher.record_refusal(message, _UNLISTED)
+                chatops.dispatcher.record_refusal(request, _UNLISTED)
                 raise Rejected(_UNLISTED)
-            return house.dispatcher.handle(message)
+            return chatops.dispatcher.handle(request)
         except Unavailable as trouble:
-            raise Rejected(f"The database did not take it ({trouble}). Nothing was done; say it again.") from None
+            message = f"The database did not accept the command ({trouble}). Nothing was done. Run it again."
+            raise Rejected(message) from None
         finally:
             intake.stop()
-            with suppress(Unavailable):  # a bot that runs beside this process seals as well
+            with suppress(Unavailable):  # a bot that runs on this database seals as well
                 Sealer(store).seal()
     finally:
         store.close()
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database to this version."""
+    """Migrate the database to this version."""
     open_store(settings).close()
 
 
 class Bot:
-    """Everything that runs, joined. `start` returns the URL it answers at."""
+    """All running parts, joined. `start` returns the URL of the web server."""
 
     def __init__(self, settings: Settings) -> None:
-        # The address comes first: a second bot on it must not touch the database of the first one.
-        door = server.listen_at(settings.server.listen)
+        # The address is taken first: a second bot at the same address must not touch the database of the first one.
+        listener = server.listen_at(settings.server.listen)
         self._settings = settings
         self._drain = settings.server.drain
         self.meters = Metrics()
         self.store = open_store(settings, self.meters, alone=True)
-        self.channels = load_channels(settings)
-        subscriptions = subscriptions_of(self.channels)
-        self._bell = FeedSignal()
+        self.channels = build_channels(settings)
+        subscriptions = build_subscriptions(self.channels)
+        self._feed_signal = FeedSignal()
         console = self.channels.get(CONSOLE)
         if isinstance(console, Console):
-            console.print_line = self._bell.say
-        self._turned_away_at = 0.0
-        self.intake = self._intake(subscriptions)
-        self._strangers = UnauthenticatedRequests(self.store, self.meters)
+            console.print_line = self._feed_signal.send_line
+        self._refusal_logged_at = 0.0
+        self.intake = self._build_intake(subscriptions)
+        self._unauthenticated = UnauthenticatedRequests(self.store, self.meters)
         self.notary = build_notary(settings, self.store, self.meters, self.channels)
-        house = build_chatops(
+        chatops = build_chatops(
             settings,
             self.store,
             channels=self.channels,
             subscriptions=subscriptions,
-            on_commit=self._written,
+            on_commit=self._on_commit,
             seal=self.notary.seal_now,
             take=self.intake.take,
         )
-        self.dispatcher, self.account_linking, self._house = house.dispatcher, house.account_linking, house
-        self.sender = self._delivery(subscriptions)
-        self.scheduler = self._scheduler(subscriptions, house.upkeep.tick)
+        self._chatops = chatops
+        self.dispatcher, self.account_linking = chatops.dispatcher, chatops.account_linking
+        self.sender = self._build_sender(subscriptions)
+        self.scheduler = self._build_scheduler(subscriptions, chatops.upkeep.tick)
         self._alerts = build_alerts_endpoint(
-            settings, take=self.intake.take, keep=self.intake.keep, alarm=self._turned_away
+            settings, submit=self.intake.take, quarantine=self.intake.keep, on_refused=self._on_sender_refused
         )
-        self.web = server.Server(self._edge(), door)
+        self.web = server.Server(self._build_web(), listener)
 
-    def _intake(self, subscriptions: Sequence[Subscription]) -> Intake:
+    def _build_intake(self, subscriptions: Sequence[Subscription]) -> Intake:
         return Intake(
             self.store,
-            rules=build_rules(self._settings),
+            rules=build_alert_rules(self._settings),
             subscriptions=subscriptions,
-            on_commit=self._written,
-            observe=self._committed,
+            on_commit=self._on_commit,
+            observe=self._observe_intake,
         )
 
-    def _scheduler(self, subscriptions: Sequence[Subscription], upkeep: Callable[[], None]) -> Scheduler:
+    def _build_scheduler(self, subscriptions: Sequence[Subscription], upkeep: Callable[[], None]) -> Scheduler:
         return Scheduler(
             self.store,
             subscriptions=subscriptions,
-            on_commit=self._written,
+            on_commit=self._on_commit,
             take=self.intake.take,
             late_copy=self._settings.incidents.late_copy,
             ticks=self._ticks(upkeep),
         )
 
-    def _ticks(self, tend: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
-        tell_damage = DamageAlert(self.store, self.intake.take).report
-        mine = ((self._strangers.record, unauthenticated.EVERY_S), (tend, 1), (tell_damage, database_damage.EVERY_S))
-        return (*self.notary.ticks(), *mine)
+    def _ticks(self, upkeep: Callable[[], None]) -> tuple[tuple[Callable[[], None], int], ...]:
+        report_damage = DamageAlert(self.store, self.intake.take).report
+        return (
+            *self.notary.ticks(),
+            (self._unauthenticated.record, unauthenticated.EVERY_S),
+            (upkeep, 1),
+            (report_damage, database_damage.EVERY_S),
+        )
 
-    def _delivery(self, subscriptions: Sequence[Subscription]) -> Sender:
+    def _build_sender(self, subscriptions: Sequence[Subscription]) -> Sender:
         return Sender(
             self.store,
             list(self.channels.values()),
             report_failure=partial(undelivered.report_undelivered, subscriptions=subscriptions),
             public_url=self._settings.server.public_url,
-            on_commit=self._written,
-            observe=self._tried,
+            on_commit=self._on_commit,
+            observe=self._observe_delivery,
         )
 
     def start(self) -> str:
-        """Begin everything. What a process that died here left half sent is owed again before anything is claimed."""
+        """Start all parts. Messages that a dead process left half sent are released before anything is claimed."""
         with self.store.begin() as tx:
             outbox.release_expired(tx, everything=self.store.sqlite)
             self.account_linking.remove_overruled(tx)
@@ -228,42 +234,42 @@ class Bot:
         return self.web.url()
 
     def stop(self) -> list[str]:
-        """Answer what was asked, finish what is being sent, claim nothing new; within the settings' `drain`.
+        """Finish the requests and messages under way and claim no new ones, within `server.drain` of the settings.
 
-        Returns what hangs, and was left behind.
+        Returns the names of the parts that hang and were left behind.
         """
         budget = max(timedelta(seconds=1), self._drain - _CLOSING - _SPARE)
-        parts = ShutdownSteps(max(self._drain / 2, self._drain - _SPARE))
-        parts.begin("watch", self.scheduler.stop)
-        parts.begin("delivery", partial(self.sender.stop, budget))
-        parts.do("web", partial(self.web.stop, budget / 2), budget / 2 + _SPARE)
-        parts.join("watch", budget / 4)
-        parts.join("delivery", budget)
-        parts.do("runs", partial(self._house.stop, budget / 4), budget / 4 + _SPARE)
+        steps = ShutdownSteps(max(self._drain / 2, self._drain - _SPARE))
+        steps.begin("scheduler", self.scheduler.stop)
+        steps.begin("sender", partial(self.sender.stop, budget))
+        steps.do("web", partial(self.web.stop, budget / 2), budget / 2 + _SPARE)
+        steps.join("scheduler", budget / 4)
+        steps.join("sender", budget)
+        steps.do("runs", partial(self._chatops.stop, budget / 4), budget / 4 + _SPARE)
         self._alerts.stop()
         for name, channel in self.channels.items():
-            parts.begin(name, channel.stop)
-        parts.do("intake", self.intake.stop, _CLOSING)
-        parts.do("strangers", self._strangers.record, _CLOSING)
-        parts.do("audit", partial(self.notary.stop, _CLOSING), _CLOSING + _SPARE)
+            steps.begin(name, channel.stop)
+        steps.do("intake", self.intake.stop, _CLOSING)
+        steps.do("unauthenticated", self._unauthenticated.record, _CLOSING)
+        steps.do("audit", partial(self.notary.stop, _CLOSING), _CLOSING + _SPARE)
         for name in self.channels:
-            parts.join(name, _SPARE / len(self.channels))
-        parts.do("store", self.store.close, _CLOSING)
-        return parts.hanging()
+            steps.join(name, _SPARE / len(self.channels))
+        steps.do("store", self.store.close, _CLOSING)
+        return steps.hanging()
 
-    def _edge(self) -> server.WebApp:
+    def _build_web(self) -> server.WebApp:
         return server.build_web(
             alerts=self._alerts,
             store=self.store,
             channels=self.channels,
             checks={"store": self._ping, "intake": self.intake.storage_problem},
-            shown={name: channel.health_problem for name, channel in self.channels.items()},
-            noted={"file": self.store.damage} if self.store.sqlite else {},
-            outbox_sizes=self._owed,
+            channel_checks={name: channel.health_problem for name, channel in self.channels.items()},
+            note_checks={"file": self.store.damage} if self.store.sqlite else {},
+            outbox_sizes=self._outbox_sizes,
             meters=self.meters,
-            refused=self._strangers.count,
-            feed_signal=self._bell,
-            flagger=GateClients(answer=self._house.flagger_gates.answer, tokens=flagger_tokens(self._settings)),
+            on_refused=self._unauthenticated.count,
+            feed_signal=self._feed_signal,
+            flagger=GateClients(answer=self._chatops.flagger_gates.answer, tokens=flagger_tokens(self._settings)),
             public_url=self._settings.server.public_url,
             api_token=self._settings.server.api_token,
             version=version("vakhta"),
@@ -274,26 +280,26 @@ class Bot:
             reading.ping()
         return None
 
-    def _owed(self) -> Iterable[OutboxSize]:
+    def _outbox_sizes(self) -> Iterable[OutboxSize]:
         now = self.store.now()
         with self.store.read() as reading:
-            owed = reading.outbox_size()
+            sizes = reading.outbox_size()
         return [
             OutboxSize(channel=name, count=count, oldest_s=(now - since).total_seconds())
-            for name, (count, since) in owed.items()
+            for name, (count, since) in sizes.items()
         ]
 
-    def _written(self, written: Committed) -> None:
-        if not written:
+    def _on_commit(self, committed: Committed) -> None:
+        if not committed:
             return
-        self.sender.wake(written.channels)
-        self._bell.notify()
-        for what in set(written.event_types):
-            self.meters.incidents_total.labels(str(what)).inc(written.event_types.count(what))
-        for state in written.run_states:
+        self.sender.wake(committed.channels)
+        self._feed_signal.notify()
+        for event_type in set(committed.event_types):
+            self.meters.incidents_total.labels(str(event_type)).inc(committed.event_types.count(event_type))
+        for state in committed.run_states:
             self.meters.runs_total.labels(str(state)).inc()
 
-    def _committed(self, answers: Sequence[tuple[AlertBatch, IntakeResult | Exception]]) -> None:
+    def _observe_intake(self, answers: Sequence[tuple[AlertBatch, IntakeResult | Exception]]) -> None:
         if any(isinstance(taken, IntakeResult) for _, taken in answers):
             self.meters.commits_total.inc()
             self.meters.batch_size.observe(len(answers))
@@ -308,18 +314,18 @@ class Bot:
         aside = sum(count for (_, code), count in codes.items() if code == "set_aside")
         self.meters.quarantined_total.inc(aside)
 
-    def _tried(self, one: Claim, outcome: str, now: datetime) -> None:
+    def _observe_delivery(self, one: Claim, outcome: str, now: datetime) -> None:
         self.meters.deliveries_total.labels(one.channel, str(one.kind), outcome).inc()
         if one.kind is MessageKind.PAGE and outcome == "sent":
             self.meters.page_latency_seconds.observe((now - one.owed_at).total_seconds())
 
-    def _turned_away(self, source: str, code: str, request_id: str) -> None:
-        self._strangers.count(source, code)
-        if time.monotonic() - self._turned_away_at > 1.0:  # a flood of them is counted, not written down
-            self._turned_away_at = time.monotonic()
+    def _on_sender_refused(self, source: str, code: str, request_id: str) -> None:
+        self._unauthenticated.count(source, code)
+        if time.monotonic() - self._refusal_logged_at > 1.0:  # a flood is counted, and logged once a second
+            self._refusal_logged_at = time.monotonic()
             about = {"source": source, "code": code, "request_id": request_id}
             logger.warning("sender turned away", extra=about)
 
 
-def _unheard(written: Committed) -> None:
-    """A bot that runs beside this process looks at the queue by itself, once a second."""
+def _ignore_commit(committed: Committed) -> None:
+    """Wakes nobody: a bot that runs on the same database polls the outbox once a second."""

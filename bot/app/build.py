@@ -1,4 +1,4 @@
-"""What the settings say, as the values and parts that the house is built of."""
+"""Builds the store, the channels, the policy and the other parts that follow from the settings alone."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ from bot.store.engine import Store, Unavailable
 
 logger = logging.getLogger(__name__)
 
-#: Whoever sits at the bot's own machine.
+#: The id of the person at the bot's own machine.
 _OPERATOR = "local"
 
 
 def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool = False) -> Store:
-    """`alone`: on SQLite, no other process may run a bot on it."""
+    """Opens the database and migrates it if it is older. `alone`: on SQLite, no other process may run a bot on it."""
     observe = meters.commit_seconds.observe if meters else lambda _: None
     try:
         store = Store(settings.store.url.get_secret_value(), observe=observe, scrub=Redactor(settings.confidential))
         if alone and not store.claim_alone():
             raise SystemExit(
-                f"Another bot runs on {store.url.database}, and SQLite is for one at a time. Nothing was started."
-                " Stop that one, or use PostgreSQL for several."
+                f"Another bot runs on {store.url.database}, and SQLite allows only one. Nothing was started."
+                " Stop the other bot, or use PostgreSQL for several."
             )
         with store.connected() as connection:
             newest = is_newest(connection)
@@ -74,12 +74,12 @@ def open_store(settings: Settings, meters: Metrics | None = None, *, alone: bool
 
 
 def build_notary(settings: Settings, store: Store, meters: Metrics, made: Mapping[str, Channel]) -> Notary:
-    """Who seals and signs the audit log. `made`: the channels, one of which may say the roots."""
+    """Builds the notary, which seals and signs the audit log. `made`: the channels; one may be an anchor."""
     chat = settings.audit.anchors.chat
     return Notary(
         store,
         signer=build_signer(settings, store),
-        anchors=_anchors(settings, made),
+        anchors=_build_anchors(settings, made),
         seldom={"chat": timedelta(minutes=chat.every_minutes)} if chat else {},
         write=_to_stdout if settings.audit.stdout else None,
         meters=meters,
@@ -87,7 +87,7 @@ def build_notary(settings: Settings, store: Store, meters: Metrics, made: Mappin
 
 
 def build_signer(settings: Settings, store: Store) -> Signer | None:
-    """Who signs the audit log. None where there is no key, and PostgreSQL has no place beside it for one."""
+    """Builds the signer of the audit log. None: no key is set, and only SQLite has a key file beside the database."""
     section = settings.audit
     if section.key is not None:
         seed = crypto.seed_of(section.key.get_secret_value())
@@ -95,22 +95,22 @@ def build_signer(settings: Settings, store: Store) -> Signer | None:
         try:
             seed = crypto.seed_in(Path(store.url.database or "").with_name("vakhta-audit.key"))
         except crypto.BadKey as trouble:
-            raise SystemExit(f"{trouble} Nothing was started. Set audit.key, or mend that file.") from None
+            raise SystemExit(f"{trouble} Nothing was started. Set audit.key, or repair that file.") from None
     else:
         return None
-    signer = _signer(settings, seed)
+    signer = _build_signer(settings, seed)
     if section.public_keys and signer.verifier_key not in section.public_keys:
         logger.error("audit.public_keys does not name the key that signs", extra={"key": signer.key_id})
     return signer
 
 
 def build_previous_signer(settings: Settings) -> Signer | None:
-    """Who signed it before, while one key hands over to the other."""
+    """Builds the signer with the previous key, for a key handover. None: `audit.previous_key` is not set."""
     key = settings.audit.previous_key
-    return None if key is None else _signer(settings, crypto.seed_of(key.get_secret_value()))
+    return None if key is None else _build_signer(settings, crypto.seed_of(key.get_secret_value()))
 
 
-def _signer(settings: Settings, seed: bytes) -> Signer:
+def _build_signer(settings: Settings, seed: bytes) -> Signer:
     section = settings.audit
     public = crypto.public_key(seed)
     believed = {signed_note.key_id(name, key): key for name, key in map(signed_note.public_of, section.public_keys)}
@@ -123,7 +123,7 @@ def _signer(settings: Settings, seed: bytes) -> Signer:
     )
 
 
-def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[str, PutAnchor]:
+def _build_anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[str, PutAnchor]:
     section = settings.audit.anchors
     made: dict[str, PutAnchor] = {}
     if section.file is not None:
@@ -131,16 +131,16 @@ def _anchors(settings: Settings, channels_made: Mapping[str, Channel]) -> dict[s
     if section.s3 is not None:
         s3 = section.s3
         retained = None if s3.retain_days is None else timedelta(days=s3.retain_days)
-        made["s3"] = anchors.to_bucket(kept_in(s3), s3.bucket, s3.prefix, retained=retained)
+        made["s3"] = anchors.to_bucket(build_bucket_writer(s3), s3.bucket, s3.prefix, retained=retained)
     if section.chat is not None:
         channel = channels_made[section.chat.channel]
-        assert isinstance(channel, Messenger), "those that the settings allow do"
+        assert isinstance(channel, Messenger), "the settings allow only messengers as anchors"
         made["chat"] = anchors.to_chat(channel, section.chat.to)
     return made
 
 
-def kept_in(s3: S3AnchorSettings) -> Keep:
-    """What puts an object into that bucket, under lock; boto3 is loaded with the first."""
+def build_bucket_writer(s3: S3AnchorSettings) -> Keep:
+    """Builds the function that writes a locked object into that bucket. The first call loads boto3."""
 
     def keep(key: str, body: bytes, until: datetime | None) -> str:
         cloud = import_module("bot.integrations.aws.client")
@@ -156,8 +156,8 @@ def _to_stdout(lines: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def load_channels(settings: Settings) -> dict[str, Channel]:
-    """Every channel that the settings have a section for; the others' SDKs are not even imported."""
+def build_channels(settings: Settings) -> dict[str, Channel]:
+    """Builds every channel that is enabled in the settings. The SDKs of the others are not imported."""
     made: dict[str, Channel] = {}
     sections = settings.channels.on()
     for name in channel_names():
@@ -171,8 +171,8 @@ def load_channels(settings: Settings) -> dict[str, Channel]:
     return made
 
 
-def subscriptions_of(made: dict[str, Channel]) -> list[Subscription]:
-    """What `owing` has to know of each."""
+def build_subscriptions(made: dict[str, Channel]) -> list[Subscription]:
+    """Builds what routing needs to know of each channel that takes messages."""
     return [
         Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types, accepts=one.accepts)
         for one in made.values()
@@ -181,7 +181,7 @@ def subscriptions_of(made: dict[str, Channel]) -> list[Subscription]:
 
 
 def build_people(settings: Settings) -> People:
-    """Who is who. At a console without `people`, whoever sits there is the operator."""
+    """Builds the directory of people. With a console and no `people`, the person at the console is the operator."""
     if settings.local_operator:
         operator = Principal(id=_OPERATOR, name=_OPERATOR, roles=frozenset({"admin"}))
         return People(persons={_OPERATOR: operator}, accounts={(CONSOLE, _OPERATOR): _OPERATOR})
@@ -197,16 +197,16 @@ def build_people(settings: Settings) -> People:
     )
 
 
-def linking_of(settings: Settings, made: Mapping[str, Channel]) -> AccountLinking:
-    """Whose account that is, by the settings, by links and by a platform's groups."""
+def build_account_linking(settings: Settings, made: Mapping[str, Channel]) -> AccountLinking:
+    """Builds the lookup from accounts to people: by the settings, by links and by a platform's groups."""
     people, known = build_people(settings), channels_known()
     typed = [f"in {one.called} it is `{one.command}link ...`" for one in known.values() if one.command != "/"]
-    places = [name for name, channel in made.items() if channel.accounts]
-    return AccountLinking(people, _groups_of(made, people), places=places, typed=typed)
+    channels = [name for name, channel in made.items() if channel.accounts]
+    return AccountLinking(people, _groups_of(made, people), places=channels, typed=typed)
 
 
 def _groups_of(made: Mapping[str, Channel], people: People) -> GroupPlatform | None:
-    """Who is in the groups that carry a role, as the channel of their platform knows; it is told which they are."""
+    """The platform that knows who is in the groups that give a role. Its channel is told which groups to watch."""
     for name, channel in made.items():
         if isinstance(channel, UserGroupChannel):
             channel.watch_groups(frozenset().union(*people.groups.values()))
@@ -215,9 +215,9 @@ def _groups_of(made: Mapping[str, Channel], people: People) -> GroupPlatform | N
 
 
 def build_policy(settings: Settings) -> Policy:
-    """Who may do what, and who is on call."""
+    """Builds the policy: roles with their rules, freezes, and who is on call."""
     return Policy(
-        [_role(name, message) for name, message in settings.roles.items()],
+        [_build_role(name, role) for name, role in settings.roles.items()],
         freezes=[
             Freeze(name=one.name, since=one.since, until=one.until, targets=one.targets, exempt=frozenset(one.exempt))
             for one in settings.freezes
@@ -228,22 +228,22 @@ def build_policy(settings: Settings) -> Policy:
 
 
 def build_tools(settings: Settings, now: Callable[[], datetime]) -> Tools:
-    """What actions may use; what has no section is not there, and its SDK is not even imported."""
+    """Builds the clients that actions may use. One without a section is absent, and its SDK is not imported."""
     section = settings.sources.alertmanager
-    services = build_rules(settings).services
+    services = build_alert_rules(settings).services
     silences = None
     if section is not None and section.api_url is not None:
         made = import_module("bot.integrations.alertmanager.client").AlertmanagerClient
         silences = made(section, partial(service_of, services=services))
-    gauge = (
+    metrics = (
         None
         if settings.metrics is None
         else import_module("bot.integrations.prometheus.client").PrometheusClient(settings.metrics)
     )
-    return Tools(now=now, silences=silences, metrics=gauge, targets=_sites(settings))
+    return Tools(now=now, silences=silences, metrics=metrics, targets=_build_targets(settings))
 
 
-def _sites(settings: Settings) -> ServiceTargets | None:
+def _build_targets(settings: Settings) -> ServiceTargets | None:
     if not settings.clusters:
         return None
     asked = {name: one.argocd for name, one in settings.clusters.items() if one.argocd is not None}
@@ -254,16 +254,16 @@ def _sites(settings: Settings) -> ServiceTargets | None:
 
 
 def flagger_tokens(settings: Settings) -> Mapping[str, Sequence[SecretStr]]:
-    """By which tokens Flagger is known, of each cluster where it asks."""
+    """The tokens of Flagger's webhooks, by cluster."""
     return {name: one.flagger.tokens for name, one in settings.clusters.items() if one.flagger is not None}
 
 
-def build_rules(settings: Settings) -> AlertRules:
-    """What the settings say about alerts."""
+def build_alert_rules(settings: Settings) -> AlertRules:
+    """Builds the rules by which alerts are classified: severities, services, times for reopening."""
     section = settings.sources.alertmanager
-    message = section.severity if section else USUAL_SEVERITIES
+    severities = section.severity if section else USUAL_SEVERITIES
     return AlertRules(
-        severities={value: Severity(severity) for value, severity in message.items()},
+        severities={value: Severity(severity) for value, severity in severities.items()},
         severity_labels=section.severity_labels if section else ("severity",),
         services=tuple(Service(name=one.name, match=one.match, owner=one.owner) for one in settings.services),
         late_copy=settings.incidents.late_copy,
@@ -271,25 +271,26 @@ def build_rules(settings: Settings) -> AlertRules:
     )
 
 
-def _role(name: str, said: RoleSettings) -> Role:
+def _build_role(name: str, given: RoleSettings) -> Role:
     return Role(
         name=name,
         allow=tuple(
-            Rule(do=one.do, when=_when(one.when, one.when.budget), approvals=one.approvals) for one in said.allow
+            Rule(do=one.do, when=_build_conditions(one.when, one.when.budget), approvals=one.approvals)
+            for one in given.allow
         ),
-        deny=tuple(Rule(do=one.do, when=_when(one.when)) for one in said.deny),
-        break_glass=said.break_glass,
+        deny=tuple(Rule(do=one.do, when=_build_conditions(one.when)) for one in given.deny),
+        break_glass=given.break_glass,
     )
 
 
-def _when(said: DenyWhenSettings, budget: float | None = None) -> Conditions:
+def _build_conditions(given: DenyWhenSettings, budget: float | None = None) -> Conditions:
     return Conditions(
-        environment=said.environment,
-        service=said.service,
-        severity=said.severity,
-        on_call=said.on_call,
-        incident=said.incident,
-        during=tuple(map(time_windows.parse_window, said.during)),
+        environment=given.environment,
+        service=given.service,
+        severity=given.severity,
+        on_call=given.on_call,
+        incident=given.incident,
+        during=tuple(map(time_windows.parse_window, given.during)),
         budget=budget,
     )
 

@@ -1,4 +1,4 @@
-"""The gate as the settings want it: who may say what, with which tools, and how its runs are sealed."""
+"""Builds the command side of the bot: dispatcher, authorizer, runner, upkeep and the gates of Flagger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from bot.actions.runner import Runner, RunnerParts
 from bot.actions.upkeep import Upkeep
 from bot.alerts import internal
 from bot.alerts.intake import IntakeResult
-from bot.app.build import build_people, build_policy, build_rules, build_tools, flagger_tokens, linking_of
+from bot.app.build import (
+    build_account_linking,
+    build_alert_rules,
+    build_people,
+    build_policy,
+    build_tools,
+    flagger_tokens,
+)
 from bot.chatops.account_recheck import AccountVerification
 from bot.chatops.dispatcher import Dispatcher
 from bot.chatops.live_answers import LiveAnswers
@@ -33,13 +40,13 @@ from bot.core.incident import OnCommit
 from bot.core.message import Subscription
 from bot.core.registry import Registry
 from bot.core.request import Reply, Request
-from bot.store import runs as ran
+from bot.store import runs
 from bot.store.engine import Store, Unavailable
 from bot.store.flagger_gates import FlaggerGates
 from bot.store.runs import Run
 from bot.store.transaction import Tx
 
-#: How a delivery of alerts is taken: `Intake.take`.
+#: The type of `Intake.take`: stores a batch of alerts and reports the result.
 Take = Callable[[AlertBatch, Callable[[IntakeResult | Exception], None]], None]
 
 _STORED_WITHIN_S = 15.0
@@ -47,18 +54,18 @@ _STORED_WITHIN_S = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOps:
-    """The gate, its runs, and what time does to them."""
+    """The parts of the command side that others start, call or stop."""
 
     dispatcher: Dispatcher
     account_linking: AccountLinking
     runner: Runner
-    following: LiveAnswers
+    live_answers: LiveAnswers
     upkeep: Upkeep
     flagger_gates: FlaggerGates
 
     def stop(self, within: timedelta) -> None:
-        """Tell no answer again, and give the runs this long to end."""
-        self.following.stop()
+        """Update no more live answers, and give the runs this long to end."""
+        self.live_answers.stop()
         self.runner.stop(within)
 
 
@@ -73,72 +80,94 @@ def build_chatops(
     take: Take,
     wait_for_results: bool = False,
 ) -> ChatOps:
-    """`take`: how the bot's own alert about a run reaches the intake; `wait_for_results`: slow runs are waited for."""
-    verbs = Registry(commands=commands.find(), actions=commands.actions())
-    linking = linking_of(settings, channels)
-    names = partial(known_names, build_people(settings), _services(settings), verbs)
-    rights = _rights(settings, linking, names, channels)
-    breaking = _break_glass(settings, rights, subscriptions)
-    keeper = FlaggerGates(store, partial(is_still_allowed, rights, verbs))
-    tools = replace(build_tools(settings, store.now), gates=keeper if flagger_tokens(settings) else None)
-    alarm = partial(_raise, store, take)
+    """Builds the command side.
+
+    `take`: `Intake.take`, for the bot's own alerts about runs. `wait_for_results`: replies wait for slow runs to end.
+    """
+    registry = Registry(commands=commands.find(), actions=commands.actions())
+    linking = build_account_linking(settings, channels)
+    names = partial(known_names, build_people(settings), _services(settings), registry)
+    authorizer = _build_authorizer(settings, linking, names, channels)
+    break_glass = _build_break_glass(settings, authorizer, subscriptions)
+    gates = FlaggerGates(store, partial(is_still_allowed, authorizer, registry))
     reports = RunReports(store, {name: one for name, one in channels.items() if isinstance(one, Messenger)})
     parts = RunnerParts(
         store=store,
-        registry=verbs,
-        args_of=partial(args_of, verbs),
-        tools=tools,
+        registry=registry,
+        args_of=partial(args_of, registry),
+        tools=replace(build_tools(settings, store.now), gates=gates if flagger_tokens(settings) else None),
         subscriptions=subscriptions,
         on_commit=on_commit,
         seal=seal,
-        raise_alert=alarm,
+        raise_alert=partial(_raise_alert, store, take),
         reports=reports,
-        authorizer=rights,
+        authorizer=authorizer,
         wait_for_result=wait_for_results,
     )
-    following = LiveAnswers({} if wait_for_results else reports.messengers)
-    gate = _gate(parts, breaking, channels, runs := Runner(parts), following)
-    tending = _tending(parts, breaking, runs, gate.undo_automatically)
+    return _joined(parts, break_glass, linking, gates, channels)
+
+
+def _joined(
+    parts: RunnerParts,
+    break_glass: BreakGlass,
+    linking: AccountLinking,
+    gates: FlaggerGates,
+    channels: Mapping[str, Channel],
+) -> ChatOps:
+    runner = Runner(parts)
+    live_answers = LiveAnswers({} if parts.wait_for_result else parts.reports.messengers)
+    dispatcher = _build_dispatcher(parts, break_glass, channels, runner, live_answers)
     return ChatOps(
-        dispatcher=gate, account_linking=linking, runner=runs, following=following, upkeep=tending, flagger_gates=keeper
+        dispatcher=dispatcher,
+        account_linking=linking,
+        runner=runner,
+        live_answers=live_answers,
+        upkeep=_build_upkeep(parts, break_glass, runner, dispatcher.undo_automatically),
+        flagger_gates=gates,
     )
 
 
-def _break_glass(settings: Settings, authorizer: Authorizer, subscriptions: Sequence[Subscription]) -> BreakGlass:
+def _build_break_glass(settings: Settings, authorizer: Authorizer, subscriptions: Sequence[Subscription]) -> BreakGlass:
     return BreakGlass(
         authorizer=authorizer,
         subscriptions=subscriptions,
-        rules=build_rules(settings),
+        rules=build_alert_rules(settings),
         contact=settings.security.contact or "",
     )
 
 
 def is_still_allowed(authorizer: Authorizer, registry: Registry, tx: Tx, run_id: str) -> bool:
-    """Whether it goes on, and those who asked for what it does, and approved it, still may."""
-    run = ran.get_run(tx.sql, run_id)
-    if run.state != ran.INTENDED:  # It was judged while its process was frozen, which opened the gate after that.
+    """Whether the run goes on, and the people who requested and approved it still have the right to."""
+    run = runs.get_run(tx.sql, run_id)
+    if (
+        run.state != runs.INTENDED
+    ):  # Its outcome was recorded while its process was frozen; after that the process opened the gate.
         return False
-    proposal = ran.plan_of_run(tx.sql, run)
+    proposal = runs.plan_of_run(tx.sql, run)
     return proposal.by_scheduler or review_approvals(authorizer, tx, proposal, registry.action(proposal.verb).risk).runs
 
 
-def _gate(
-    parts: RunnerParts, break_glass: BreakGlass, channels: Mapping[str, Channel], runner: Runner, following: LiveAnswers
+def _build_dispatcher(
+    parts: RunnerParts,
+    break_glass: BreakGlass,
+    channels: Mapping[str, Channel],
+    runner: Runner,
+    live_answers: LiveAnswers,
 ) -> Dispatcher:
-    vouches = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
+    verifiers = {name: one for name, one in channels.items() if isinstance(one, AccountVerifier)}
     return Dispatcher(
         parts.store,
         registry=parts.registry,
         break_glass=break_glass,
-        vouching=AccountVerification(store=parts.store, verifiers=vouches),
+        vouching=AccountVerification(store=parts.store, verifiers=verifiers),
         tools=parts.tools,
         runner=runner,
-        following=following,
+        following=live_answers,
         on_commit=parts.on_commit,
     )
 
 
-def _tending(
+def _build_upkeep(
     parts: RunnerParts, break_glass: BreakGlass, runner: Runner, reverse: Callable[[Run, str], Reply]
 ) -> Upkeep:
     return Upkeep(
@@ -157,7 +186,7 @@ def _services(settings: Settings) -> tuple[str, ...]:
     return tuple(one.name for one in settings.services)
 
 
-def _rights(
+def _build_authorizer(
     settings: Settings, linking: AccountLinking, names: Callable[[Request], KnownNames], channels: Mapping[str, Channel]
 ) -> Authorizer:
     return Authorizer(
@@ -172,8 +201,8 @@ def _rights(
     )
 
 
-def _raise(store: Store, take: Take, name: str, run: str, message: str) -> None:
-    """Page somebody about a run. Raises `Unavailable` when nobody knows whether that is stored."""
+def _raise_alert(store: Store, take: Take, name: str, run: str, message: str) -> None:
+    """Raise an alert that pages about a run. Raises `Unavailable` when it is unknown whether the alert is stored."""
     stored: Future[IntakeResult | Exception] = Future()
     take(internal.about_run(name, run, message, store.now()), stored.set_result)
     try:

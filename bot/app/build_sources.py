@@ -1,4 +1,4 @@
-"""Who may send alerts, as the settings want it: by a token, or by the signature on each message."""
+"""Builds the HTTP endpoint for alerts: which sources may send, by a token or by a signature on each message."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ _MOST_CERTIFICATE = 64 * 1024  # Bytes.
 
 
 def build_alerts_endpoint(
-    settings: Settings, *, take: Submit, keep: Quarantine, alarm: OnRefused
+    settings: Settings, *, submit: Submit, quarantine: Quarantine, on_refused: OnRefused
 ) -> alerts.AlertsEndpoint:
-    """The door for alerts. A source without a section, or that names nobody in it, has no address."""
+    """Builds the endpoint. A source without a section, or without a token or topic in it, has no address."""
     section = settings.sources.alertmanager
     tokens = {
         name: [alerts.token_digest(token) for token in getattr(one, "tokens", ())]
         for name, one in settings.sources.on().items()
     }
-    senders: dict[str, Source] = {name: kind(_now) for name, kind in find_sources().items() if tokens.get(name)}
-    proofs: dict[str, SenderVerifier] = {}
+    sources: dict[str, Source] = {name: kind(_now) for name, kind in find_sources().items() if tokens.get(name)}
+    verifiers: dict[str, SenderVerifier] = {}
     sns = settings.sources.sns
     if sns is not None and sns.topics:
-        senders["sns"] = import_module("bot.integrations.sns.source").SnsSource(
+        sources["sns"] = import_module("bot.integrations.sns.source").SnsSource(
             _now, topics=sns.topics, severity=sns.severity
         )
-        proofs["sns"] = _topics(sns)
+        verifiers["sns"] = _build_sns_verifier(sns)
     return alerts.AlertsEndpoint(
-        senders,
+        sources,
         tokens,
-        submit=take,
-        quarantine=keep,
-        on_refused=alarm,
+        submit=submit,
+        quarantine=quarantine,
+        on_refused=on_refused,
         limits=alerts.BodyLimits(body=section.max_body, inflated=section.max_body) if section else None,
-        verifiers=SenderVerification(proofs),
+        verifiers=SenderVerification(verifiers),
     )
 
 
-def _topics(section: SnsSettings) -> SenderVerifier:
-    """boto3 is loaded at the start, and not while a topic waits for its confirmation."""
+def _build_sns_verifier(section: SnsSettings) -> SenderVerifier:
+    """Builds the check of SNS signatures. Loads boto3 now, not while a topic waits for its confirmation."""
     confirm: Callable[[str, str], str] = import_module("bot.integrations.aws.client").confirm_subscription
-    certificates = import_module("bot.integrations.sns.certificates").CertificateCache(_certificate_at)
-    made: SenderVerifier = import_module("bot.integrations.sns.verification").SnsVerification(
+    certificates = import_module("bot.integrations.sns.certificates").CertificateCache(_fetch_certificate)
+    verifier: SenderVerifier = import_module("bot.integrations.sns.verification").SnsVerification(
         section.topics, certificates=certificates, confirm=confirm, now=_now
     )
-    return made
+    return verifier
 
 
-def _certificate_at(address: str) -> bytes:
-    """Raises `Rejected`."""
+def _fetch_certificate(address: str) -> bytes:
+    """Raises `Rejected` when it cannot be fetched."""
     api = import_module("bot.integrations.http").HttpApi
     fetched: bytes = api(address, called="Amazon SNS", timeout=_CERTIFICATE_WITHIN, most=_MOST_CERTIFICATE).fetch()
     return fetched

@@ -1,4 +1,4 @@
-"""Tells people that the database's file is damaged, where the rest of it can still take an alert."""
+"""Raises an alert when the SQLite file is damaged, if the database can still store one."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from bot.alerts.answer_deadline import Done, IntakeResult
 from bot.core.alert import AlertBatch
 from bot.store.engine import Store
 
-#: How often it is looked for, and tried again where it was not stored.
+#: How often damage is looked for, and the alert tried again until it is stored.
 EVERY_S = 15
 
 
 class DamageAlert:
-    """`take` is the intake's. `report` is called again and again."""
+    """`take`: `Intake.take`. Call `report` periodically."""
 
     def __init__(self, store: Store, take: Callable[[AlertBatch, Done], None]) -> None:
         self._store = store
         self._take = take
-        self._told = False
+        self._stored = False
 
     def report(self) -> None:
-        """Until it is stored; once in a life of this process."""
+        """Raise the alert, unless it is stored already; once per process."""
         message = self._store.damage()
-        if message is not None and not self._told:
-            self._take(internal.damaged(message, self._store.now()), self._hear)
+        if message is not None and not self._stored:
+            self._take(internal.damaged(message, self._store.now()), self._on_taken)
 
-    def _hear(self, taken: IntakeResult | Exception) -> None:
-        self._told = isinstance(taken, IntakeResult)
+    def _on_taken(self, taken: IntakeResult | Exception) -> None:
+        self._stored = isinstance(taken, IntakeResult)

@@ -1,8 +1,8 @@
-"""All that time does: leases that ran out, pages that are late, records that nobody needs any more.
+"""Runs periodic work: release expired leases, report late pages, correct clock steps, delete old records.
 
-Every deadline is in a row, so a tick that two replicas make at once, or that a restart skipped, does no harm. The trap:
-rows hold the time of day, and a clock can be put back. When a tick is due is decided by monotonic time, and deadlines
-that lie too far ahead are pulled back (store/clock_steps.py). APScheduler runs the ticks, and is imported only here.
+Every deadline is stored in a row, so a tick that runs on two replicas at once, or that a restart skips, does no harm.
+The trap: rows hold wall-clock time, and a clock can be set back. So ticks are timed by the monotonic clock, and
+deadlines that lie too far ahead are corrected (store/clock_steps.py). Only this file imports APScheduler.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from bot.store.engine import Store, Unavailable
 
 logger = logging.getLogger(__name__)
 
-#: How long a page may be owed before people hear of it on the other channels.
+#: How long a page may wait in the outbox before it is reported on the other channels.
 LATE_PAGE = timedelta(seconds=45)
-#: Chats repeat for minutes or keep updates for a day, a pager retries for two.
+#: Platforms repeat requests: chats for minutes, or for a day after an outage; a pager for two days.
 _SEEN_FOR = timedelta(hours=72)
 _PACES_FOR = timedelta(minutes=10)
-#: So long whoever asked for a linking code can still be told what became of it.
+#: How long the requester of a linking code can still be notified of its use.
 _CODES_FOR = timedelta(days=30)
-#: How often rows are looked through for deadlines that lie too far ahead.
-_LOOK_THROUGH_S = 15
+#: Seconds between two searches for deadlines that lie too far ahead.
+_CORRECT_EVERY_S = 15
 _BOUNDS = DeadlineLimits(
     send_lease=sender.LEASE,
     run_lease=intent.LEASE,
@@ -49,12 +49,12 @@ _BOUNDS = DeadlineLimits(
     lock=identity.LOCKED_FOR,
     break_glass=break_glass_rules.BREAK_GLASS_LASTS,
 )
-#: A time that has come, whatever the clock says.
+#: In the past by any clock.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Scheduler:
-    """Ticks until it is stopped. `on_commit` hears of what a tick made owed."""
+    """Ticks until it is stopped. `on_commit` is called with what a tick committed, messages to send among it."""
 
     def __init__(
         self,
@@ -66,17 +66,17 @@ class Scheduler:
         late_copy: timedelta,
         ticks: Sequence[tuple[Callable[[], object], int]] = (),
     ) -> None:
-        """`ticks`: what others want to be called for, and every how many seconds."""
+        """`ticks`: further functions to call, each with its interval in seconds."""
         self._store = store
         self._take = take
         self._late_copy = late_copy
         self._monotonic_at: float | None = None
-        self._mouths = subscriptions
-        self._told = on_commit
+        self._subscriptions = subscriptions
+        self._on_commit = on_commit
         self._ticks = TickLoop(
             (
                 (self.watch_clock, 1),
-                (self.correct_deadlines, _LOOK_THROUGH_S),
+                (self.correct_deadlines, _CORRECT_EVERY_S),
                 (self.release_leases, 1),
                 (self.report_late_pages, 5),
                 (self.accept_doubted_alerts, 15),
@@ -86,9 +86,9 @@ class Scheduler:
         )
 
     def start(self) -> None:
-        """Look for what was stored while the clock was ahead, and tick. A database that is silent is asked later."""
+        """Correct what was stored while the clock was ahead, and start the ticks. A later tick repeats it."""
         try:
-            self._compare_with_the_log()
+            self._compare_with_audit_log()
         except Unavailable as trouble:
             logger.warning("the clock is not compared with the audit log", extra={"why": str(trouble)})
         self._ticks.start()
@@ -96,67 +96,67 @@ class Scheduler:
     def stop(self) -> None:
         self._ticks.stop()
 
-    def _compare_with_the_log(self) -> None:
+    def _compare_with_audit_log(self) -> None:
         with self._store.begin() as tx:
             ahead = clock_steps.written_ahead(tx)
             self._monotonic_at = tx.now.timestamp() - time.monotonic()
-        self._put_right(ahead)
+        self._correct(ahead)
 
     def release_leases(self) -> None:
-        """What a dead sender held is owed again."""
+        """Messages that a dead sender had claimed become free to send again."""
         with self._store.begin() as tx:
-            owing = outbox.release_expired(tx)
-        self._told(Committed(channels=frozenset(owing)))
+            channels = outbox.release_expired(tx)
+        self._on_commit(Committed(channels=frozenset(channels)))
 
     def report_late_pages(self) -> None:
-        """A pager that does not answer is told on every other channel."""
-        written = Committed()
+        """A page that a pager has not taken in time is reported on every other channel."""
+        committed = Committed()
         with self._store.begin() as tx:
             for incident_id, channel, reason in outbox.take_late_pages(tx, owed_before=tx.now - LATE_PAGE):
                 message = f"THE PAGE for {channel} is late and is still tried: {reason or 'it waits for its turn'}"
-                written |= report_undelivered(tx, incident_id, channel, message, self._mouths)
-        self._told(written)
+                committed |= report_undelivered(tx, incident_id, channel, message, self._subscriptions)
+        self._on_commit(committed)
 
     def accept_doubted_alerts(self) -> None:
-        """An alert that was heard firing after its end, and of which no second end was heard since, does fire.
+        """Accept an alert that was received firing after its end, if no second end has followed: it does fire.
 
-        A late copy's sender says the end as well, at its next group_interval; one that had lost sight of the alert
-        does not, and would not repeat the firing for hours. So such a firing is taken as if it were heard now.
+        A sender of a late copy also sends the end, at its next group_interval. A sender that had lost track of the
+        alert does not, and would not repeat the firing for hours. So such a firing is processed as if received now.
         """
         with self._store.begin() as tx:
             alerts = tx.doubted_alerts(tx.now - 2 * self._late_copy)
         for alert in alerts:
-            delivered = AlertBatch(source=alert.source, group=alert.group, alerts=(alert,))
-            self._take(delivered, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
+            batch = AlertBatch(source=alert.source, group=alert.group, alerts=(alert,))
+            self._take(batch, lambda taken: logger.info("a doubted alert is believed", extra={"taken": str(taken)}))
 
     def watch_clock(self) -> None:
-        """When the database's clock has been put back, nothing may wait for the hour that comes twice."""
+        """If the database's clock was set back, correct deadlines, so that nothing waits for the old time to come."""
         asked = time.monotonic()
         with self._store.begin() as tx:
             read = time.monotonic()
             at = tx.now.timestamp() - read
         if read - asked > clock_steps.TOLERANCE.total_seconds():
-            return  # What held this process up between the two readings would look like a step.
+            return  # This process was held up between the two readings, which would look like a step of the clock.
         before, self._monotonic_at = self._monotonic_at, at
         back = timedelta(seconds=0 if before is None else before - at)
         if back > clock_steps.TOLERANCE:
-            self._put_right(back)
+            self._correct(back)
 
     def correct_deadlines(self) -> None:
-        """What another process stored while its clock, or the database's, was ahead."""
-        self._put_right(timedelta(0))
+        """Correct what another process stored while its clock, or the database's, was ahead."""
+        self._correct(timedelta(0))
 
-    def _put_right(self, back: timedelta) -> None:
-        """Pull deadlines back, and tell of it. `back`: how far the clock went back, zero where that is not known."""
+    def _correct(self, back: timedelta) -> None:
+        """Bring deadlines back to their limits, and report it. `back`: how far the clock went back; zero if unknown."""
         with self._store.begin() as tx:
             found = clock_steps.correct_deadlines(tx, _BOUNDS, stepped=back > timedelta(0))
             now = tx.now
         if not found and not back:
             return
         logger.warning("the clock went back", extra={"by_s": round(back.total_seconds()), "pulled_back": dict(found)})
-        self._told(Committed(channels=frozenset(mouth.name for mouth in self._mouths)))
-        delivered = clock_went_back(now, back, found)
-        self._take(delivered, lambda taken: logger.info("the clock's step is told", extra={"taken": str(taken)}))
+        self._on_commit(Committed(channels=frozenset(one.name for one in self._subscriptions)))
+        batch = clock_went_back(now, back, found)
+        self._take(batch, lambda taken: logger.info("the clock's step is told", extra={"taken": str(taken)}))
 
     def delete_old(self) -> None:
         with self._store.begin() as tx:
@@ -166,27 +166,27 @@ class Scheduler:
 
 
 class TickLoop:
-    """Calls each tick every so many seconds of monotonic time, one call of each at a time, on APScheduler's threads.
+    """Calls each tick at its interval of monotonic time, one call of each at a time, on APScheduler's threads.
 
-    Ticks that are due together are one job, because each job wakes three threads, and an idle bot does little else.
-    One that hangs holds up those behind it until their next time: then they are in another job.
+    Ticks that are due together share a job, because each job wakes three threads, most of the work of an idle bot.
+    A tick that hangs delays those behind it in its job until they are due again, in another job.
     """
 
     def __init__(self, ticks: Sequence[tuple[Callable[[], object], int]]) -> None:
         self._ticks = ticks
         self._stopping = threading.Event()
-        # By default a job that is a second late is dropped.
+        # By default, APScheduler drops a job that is a second late.
         defaults = {"misfire_grace_time": None, "max_instances": 1}
         self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
         self._pace = threading.Thread(target=self._keep_pace, name="ticks", daemon=True)
-        self._going = [threading.Lock() for _ in ticks]  #: held while the tick at that place runs
+        self._running = [threading.Lock() for _ in ticks]  #: each is held while the tick at that place runs
 
     def start(self) -> None:
         self._scheduler.start()
         self._pace.start()
 
     def stop(self) -> None:
-        """Begin no more ticks, and wait for those that go on."""
+        """Start no more ticks, and wait for those that run."""
         self._stopping.set()
         if self._pace.is_alive():
             self._pace.join()
@@ -201,23 +201,23 @@ class TickLoop:
             places = [place for place, at in enumerate(due) if now >= at]
             for place in places:
                 due[place] = now + self._ticks[place][1]
-            waiting = [place for place in places if not self._going[place].locked()]
+            waiting = [place for place in places if not self._running[place].locked()]
             if waiting:
-                # A job without a trigger runs once. Its time lies in the past, so that no clock makes it wait.
+                # A job without a trigger runs once. Its time lies in the past, so that it never waits for a wall clock.
                 self._scheduler.add_job(self._run, args=(waiting,), next_run_time=_LONG_AGO)
 
     def _run(self, places: Sequence[int]) -> None:
         for place in places:
-            going = self._going[place]
-            if going.acquire(blocking=False):  # else another job, which did not wait behind one that hangs, is at it
+            running = self._running[place]
+            if running.acquire(blocking=False):  # else another job, not delayed by a tick that hangs, runs it
                 try:
                     _guarded(self._ticks[place][0])()
                 finally:
-                    going.release()
+                    running.release()
 
 
 def _guarded(tick: Callable[[], object]) -> Callable[[], None]:
-    """The edge of the path: a tick that fails is logged, and the next one comes."""
+    """A tick that fails is logged, and is called again at its next time."""
 
     def run() -> None:
         try:

@@ -1,6 +1,6 @@
-"""The sites of services as the settings have them. Implements `sites.ServiceTargets`.
+"""Finds the deployment target of a service in the settings. Implements `bot.core.site.ServiceTargets`.
 
-A cluster is connected to when something is asked of it; one object stands for it however many services it has.
+There is one object per cluster, however many services it has. It connects at the first request to the cluster.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from bot.core.site import ConnectionLimits, Headroom, ReplicaLimits, ServiceTarg
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.workloads.objects.kinds import WORKLOADS
 
-#: Environments in which nobody dies of a mistake; whatever is not one of these counts as production.
+#: Environments in which a mistake does no harm. Every other environment counts as production.
 _HARMLESS = frozenset({"dev", "development", "test", "testing", "qa", "staging", "stage", "sandbox", "preview"})
 
-#: How a cluster of the settings is made: name, section.
+#: Builds the client of a cluster: name, section.
 Connect = Callable[[str, ClusterSettings], Cluster]
 
 
 class ServiceSites:
-    """`connect` is called once for each cluster; `argocds` and `helms`: those that the settings have, by cluster."""
+    """`connect` is called once per cluster. `argocds` and `helms`: the configured clients, by cluster."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class ServiceSites:
     def of(self, service: str, by: Principal | None) -> ServiceTarget:
         found = self._services.get(service)
         if found is None or not found.workload or found.cluster not in self._clusters:
-            raise _nowhere(service, known=found is not None)
+            raise _no_target(service, known=found is not None)
         kind, _, name = found.workload.partition("/")
         ref = ObjectRef(kind=WORKLOADS[kind], namespace=found.namespace or "default", name=name)
-        cluster, person = self._written_by(found.cluster, service, by)
+        cluster, person = self._cluster_for(found.cluster, service, by)
         argocd = self._sections[found.cluster].argocd
         return ServiceTarget(
             service=service,
@@ -71,7 +71,7 @@ class ServiceSites:
             check_duration=found.check_for,
             soak=found.soak,
             argocd=self._argocds.get(found.cluster),
-            helm=self._run_by(found.cluster, by),
+            helm=self._helm_for(found.cluster, by),
             argocd_namespace=argocd.namespace if argocd is not None else "argocd",
             person=person,
         )
@@ -79,58 +79,52 @@ class ServiceSites:
     def on(self, cluster: str, ref: ObjectRef, by: Principal | None) -> ServiceTarget:
         if cluster not in self._clusters:
             message = f"The settings have no cluster {cluster}. Nothing was done."
-            raise Rejected(f"{message} There are {', '.join(self._clusters) or 'none'}.", code="no_cluster", status=404)
-        what = f"{cluster}/{ref.name}"
-        hands, person = self._written_by(cluster, what, by)
-        return ServiceTarget(service=what, cluster=hands, workload=ref, production=True, person=person)
+            raise Rejected(f"{message} Known: {', '.join(self._clusters) or 'none'}.", code="no_cluster", status=404)
+        name = f"{cluster}/{ref.name}"
+        client, person = self._cluster_for(cluster, name, by)
+        return ServiceTarget(service=name, cluster=client, workload=ref, production=True, person=person)
 
-    def _run_by(self, name: str, by: Principal | None) -> Helm | None:
-        """Helm as it acts for that person, whom `_written_by` has let through."""
+    def _helm_for(self, name: str, by: Principal | None) -> Helm | None:
+        """Helm, impersonating that person where the cluster is set so. `_cluster_for` has checked the person."""
         helm = self._helms.get(name)
         person = self._people.get(by.id) if by is not None and by.human else None
         if helm is None or person is None or not self._sections[name].impersonate:
             return helm
         return helm.acting_as(person)
 
-    def _written_by(self, name: str, service: str, by: Principal | None) -> tuple[Cluster, ClusterUser | None]:
-        """The cluster as it is written to for that person, and who they are to it, where it is to be asked."""
+    def _cluster_for(self, name: str, service: str, by: Principal | None) -> tuple[Cluster, ClusterUser | None]:
+        """The cluster client for writes by that person, and their user there if the cluster checks their rights."""
         section, cluster = self._sections[name], self._clusters[name]
         person = self._people.get(by.id) if by is not None and by.human else None
         if section.impersonate and by is not None and by.human:
             if person is None:
                 message = (
-                    f"{by.display_name} is nobody on cluster {name}, and {service} is changed only in "
-                    "somebody's own name."
+                    f"{by.display_name} has no user in cluster {name}, and {service} is changed only as the user of"
+                    " the person who asks. Nothing was done. Set `kubernetes` of the person in the settings."
                 )
-                raise Rejected(
-                    f"{message} Nothing was done. Set `kubernetes` of the person in the settings.", code="unmapped"
-                )
+                raise Rejected(message, code="unmapped")
             cluster = cluster.acting_as(person)
         return cluster, person if section.review else None
 
 
 def _replicas(found: ServiceSettings) -> ReplicaLimits:
-    message = found.replicas
-    return (
-        ReplicaLimits()
-        if message is None
-        else ReplicaLimits(minimum=message.min, maximum=message.max, step=message.step)
-    )
+    given = found.replicas
+    return ReplicaLimits() if given is None else ReplicaLimits(minimum=given.min, maximum=given.max, step=given.step)
 
 
 def _headroom(found: ServiceSettings) -> Headroom | None:
-    message = found.headroom
-    return None if message is None else Headroom(query=message.query, maximum=message.most)
+    given = found.headroom
+    return None if given is None else Headroom(query=given.query, maximum=given.most)
 
 
 def _connections(found: ServiceSettings) -> ConnectionLimits | None:
-    message = found.connections
-    return None if message is None else ConnectionLimits(per_replica=message.each, maximum=message.most)
+    given = found.connections
+    return None if given is None else ConnectionLimits(per_replica=given.each, maximum=given.most)
 
 
-def _nowhere(service: str, *, known: bool) -> Rejected:
+def _no_target(service: str, *, known: bool) -> Rejected:
     if not known:
-        message = f"{service} is not a service of the settings. Nothing was done. `services` lists those that are."
+        message = f"The settings have no service {service}. Nothing was done. `services` lists the known ones."
         return Rejected(message, code="no_service", status=HTTPStatus.NOT_FOUND)
     message = f"The settings do not say where {service} runs. Nothing was done. Set its `cluster` and `workload`."
     return Rejected(message, code="no_site", status=HTTPStatus.SERVICE_UNAVAILABLE)

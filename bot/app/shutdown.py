@@ -1,8 +1,8 @@
-"""Waits for the signal to stop, and sees to it that the process ends in time from then on, whatever hangs.
+"""Waits for the signal to stop, and ends the process within the time for draining, whatever hangs.
 
-The trap: a signal's handler runs in the main thread, so not at all while that waits inside of a library; and it may
-find it inside of whatever it waits with. Setting a `threading.Event` there waits for the Event's own lock, which the
-interrupted thread holds: for ever. So Python itself writes the signal into a pipe, from whichever thread it hits.
+The trap: a signal handler runs in the main thread, so not at all while that thread waits inside a library. It may also
+interrupt the main thread inside `threading.Event.wait`; setting that Event in the handler would then wait for ever for
+the Event's own lock. So Python writes the signal into a pipe (`set_wakeup_fd`), from whichever thread receives it.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ from types import FrameType
 
 logger = logging.getLogger(__name__)
 
-#: The exit code where something had to be left behind (EX_TEMPFAIL): what was accepted is stored, and is gone on with.
+#: The exit code if something was left behind (EX_TEMPFAIL). Accepted work is stored, and continues after a restart.
 LEFT_BEHIND = 75
-#: Before the end, this long is kept for saying what hangs; where that hangs as well, it is not said.
-_LAST_WORDS_S = 0.5
+#: Reserved before the end for logging what hangs. If logging hangs too, the process ends without it.
+_LAST_LOG_S = 0.5
 _PART = "stop-"
 _FRAMES = 4
 
 
 class StopSignal:
-    """SIGTERM or SIGINT, from when this is made; in the main thread."""
+    """Catches SIGTERM and SIGINT from its construction on. Construct it in the main thread."""
 
     def __init__(self) -> None:
-        self._told, self._tell = os.pipe()
-        os.set_blocking(self._tell, False)
-        signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)  # full of earlier ones is enough
+        self._reading_end, self._writing_end = os.pipe()
+        os.set_blocking(self._writing_end, False)
+        signal.set_wakeup_fd(self._writing_end, warn_on_full_buffer=False)  # full: earlier signals are in it already
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: None)
 
     def wait(self, within_s: float | None) -> bool:
-        """Whether it has come, as soon as it has, else after that long. None: for as long as it takes."""
-        return bool(select.select([self._told], [], [], within_s)[0])
+        """Wait until the signal has come, at most that long (None: without limit). Returns whether it has come."""
+        return bool(select.select([self._reading_end], [], [], within_s)[0])
 
     def come(self) -> None:
-        """As if the signal had come. From any thread."""
-        with suppress(BlockingIOError):  # full of earlier ones
-            os.write(self._tell, b"\0")
+        """Behave as if the signal had come. Call it from any thread."""
+        with suppress(BlockingIOError):  # full: earlier signals are in it already
+            os.write(self._writing_end, b"\0")
 
     def end_within(self, drain: timedelta) -> None:
-        """End the process that long after the signal, if it has not ended by then."""
+        """End the process that long after the signal, unless it has ended by then."""
         threading.Thread(target=self._end, args=(drain.total_seconds(),), name="deadline", daemon=True).start()
 
     def _end(self, drain_s: float) -> None:
         self.wait(None)
-        time.sleep(max(0.0, drain_s - _LAST_WORDS_S))
-        words = threading.Thread(target=_say_what_hangs, daemon=True)
-        words.start()
-        words.join(_LAST_WORDS_S)
+        time.sleep(max(0.0, drain_s - _LAST_LOG_S))
+        log = threading.Thread(target=_log_what_hangs, daemon=True)
+        log.start()
+        log.join(_LAST_LOG_S)
         os._exit(LEFT_BEHIND)
 
 
 class ShutdownSteps:
-    """The parts of a stop, each on a thread of its own: one that hangs keeps no other from its turn."""
+    """The steps of a shutdown, each on its own thread, so that one that hangs does not block the others."""
 
     def __init__(self, within: timedelta) -> None:
         self._until = time.monotonic() + within.total_seconds()
@@ -76,7 +76,7 @@ class ShutdownSteps:
         thread.start()
 
     def join(self, name: str, within: timedelta) -> None:
-        """Wait for it; what takes longer is left behind."""
+        """Wait for that step, at most `within`; then it is left behind."""
         self._threads[name].join(max(0.0, min(self._until - time.monotonic(), within.total_seconds())))
 
     def do(self, name: str, act: Callable[[], object], within: timedelta) -> None:
@@ -84,11 +84,11 @@ class ShutdownSteps:
         self.join(name, within)
 
     def hanging(self) -> list[str]:
-        """Those that have not ended."""
+        """The steps that have not ended."""
         return [name for name, thread in self._threads.items() if thread.is_alive()]
 
 
-def _say_what_hangs() -> None:
+def _log_what_hangs() -> None:
     frames = sys._current_frames()  # noqa: SLF001 - documented, for this
     main = threading.main_thread()
     hanging = [one for one in threading.enumerate() if one is main or one.name.startswith(_PART)]

@@ -1,4 +1,4 @@
-"""What the bot says when it begins: where to look, and the one command that opens a first incident."""
+"""The text printed at startup: the addresses, and a command that opens a first incident."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from bot.config.settings import Settings
 _JSON = "-H 'Content-Type: application/json'"
 _FIRST = (
     """{"version":"4","groupKey":"{}:{alertname=\\"Hello\\"}","status":"firing","alerts":[{"status":"firing","""
-    """"labels":{"alertname":"Hello","severity":"critical"},"annotations":{"summary":"the watch has begun"},"""
+    """"labels":{"alertname":"Hello","severity":"critical"},"annotations":{"summary":"a first test alert"},"""
     """"startsAt":"'"$(date -u +%FT%TZ)"'"}]}"""
 )
 
 
 def welcome(url: str, settings: Settings) -> str:
-    """Plain lines for a terminal. The token is shown only where it opens nothing but this machine's own port."""
-    lines = [f"Vakhta is watching. Board: {url}/  API: {url}/api/docs"]
+    """Plain lines for a terminal. The token is shown only where just this machine can reach the port."""
+    lines = [f"Vakhta is running. Board: {url}/  API: {url}/api/docs"]
     section = settings.sources.alertmanager
     if section:
         token = section.tokens[0].get_secret_value() if settings.local_operator else "$TOKEN"

@@ -1,1 +1,1 @@
-"""YAML and the environment, read to one frozen Settings or to a list of every fault."""
+"""Reads YAML and the environment into one frozen Settings, or into a list of every fault."""

@@ -1,6 +1,6 @@
-"""The sections of the settings about people: who they are, what roles may do, when nothing may be done.
+"""The settings sections about people: accounts, roles and their rules, freezes, the security contact.
 
-A rule may be written as plain text, "scale prod/*", or as keys and values where it has conditions.
+A rule may be plain text, "scale prod/*", or keys and values where it has conditions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _several(given: object) -> object:
 
 
 def _or_text(schema: JsonDict) -> None:
-    """A rule of the schema may be its text alone."""
+    """In the schema, a rule may also be its text alone."""
     either: list[JsonValue] = [{"type": "string"}, {"type": "object"}]
     schema["anyOf"] = either
     schema.pop("type", None)
@@ -38,7 +38,7 @@ Windows = Annotated[tuple[TimeWindow, ...], BeforeValidator(_several), WithJsonS
 
 @dataclass(frozen=True)
 class _Mark:
-    """Marks keys that say the same of different platforms."""
+    """Marks keys that mean the same on different platforms: accounts, or groups."""
 
 
 _ACCOUNT, _GROUPS = _Mark(), _Mark()
@@ -51,14 +51,16 @@ def _marked(section: type[Section], mark: _Mark) -> tuple[str, ...]:
 class PersonSettings(Section):
     """One person and their account on each platform."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Short and lasting; it is in every record.")
+    id: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Short and permanent: it is written into every record."
+    )
     name: str = ""
     slack: Annotated[str | None, _ACCOUNT] = Field(None, description="U..., the member id.")
     telegram: Annotated[int | None, _ACCOUNT] = Field(None, description="The numeric user id, not the @name.")
     pagerduty: Annotated[str | None, _ACCOUNT] = Field(None, description="P..., the user id.")
-    kubernetes: ClusterUserSettings | None = Field(None, description="Who they are to the clusters.")
+    kubernetes: ClusterUserSettings | None = Field(None, description="Their user and groups in the clusters.")
     roles: tuple[str, ...] = Field(
-        ("responder",), description="Names under `roles`, or built in. An empty list is no rights at all."
+        ("responder",), description="Names under `roles`, or built-in roles. An empty list means no rights."
     )
 
     @classmethod
@@ -68,34 +70,36 @@ class PersonSettings(Section):
 
     @property
     def accounts(self) -> Mapping[str, str]:
-        """Their accounts, by the channel's name."""
+        """Their accounts, by channel name."""
         held = {key: getattr(self, key) for key in self.account_keys()}
         return {key: str(account) for key, account in held.items() if account is not None}
 
 
 class DenyWhenSettings(Section):
-    """When a rule holds: all that is given must be the case, of several values one."""
+    """When a rule applies: all given conditions hold; of several values of one condition, one matches."""
 
-    environment: Words = Field((), description="Of the service, as under `services`.")
-    service: Words = Field((), description="Globs of the service's name.")
-    severity: Severities = Field((), description="Of the incident.")
-    on_call: bool = Field(default=False, description="The asker is on call for the service.")
-    incident: bool = Field(default=False, description="An unresolved incident is on the service.")
-    during: Windows = Field((), description='"Mon-Fri 09:00-18:00 Europe/Berlin".')
+    environment: Words = Field((), description="The service's environment, as under `services`.")
+    service: Words = Field((), description="Globs for the service's name.")
+    severity: Severities = Field((), description="The incident's severity.")
+    on_call: bool = Field(default=False, description="The requester is on call for the service.")
+    incident: bool = Field(default=False, description="The service has an unresolved incident.")
+    during: Windows = Field((), description='Hours, such as "Mon-Fri 09:00-18:00 Europe/Berlin".')
 
 
 class WhenSettings(DenyWhenSettings):
-    """As for a rule that denies, and the error budget."""
+    """When an allow rule applies: the conditions of a deny rule, and the error budget."""
 
-    budget: float | None = Field(None, ge=0, le=1, description="Least part of the error budget that is left, 0 to 1.")
+    budget: float | None = Field(
+        None, ge=0, le=1, description="Minimum share of the error budget that is left, 0 to 1."
+    )
 
 
 class DenySettings(Section):
-    """A rule that denies; it beats every rule that allows."""
+    """A deny rule. It overrides every allow rule."""
 
     model_config = ConfigDict(json_schema_extra=_or_text)
 
-    do: str = Field(description='"<verb> <target glob>", such as "scale prod/*"; a verb alone is for every target.')
+    do: str = Field(description='"<verb> <target glob>", such as "scale prod/*"; a verb alone applies to every target.')
     when: DenyWhenSettings = Field(default_factory=DenyWhenSettings)
 
     @model_validator(mode="before")
@@ -108,22 +112,22 @@ class DenySettings(Section):
 
 
 class AllowSettings(DenySettings):
-    """A rule that allows."""
+    """An allow rule."""
 
     when: WhenSettings = Field(default_factory=WhenSettings)
-    approvals: int = Field(0, ge=0, le=5, description="How many other people have to say yes.")
+    approvals: int = Field(0, ge=0, le=5, description="How many other people must approve.")
 
 
 class RoleSettings(Section):
-    """What people of a role may do. A role of a built-in name takes its place."""
+    """What people with this role may do. A role with the name of a built-in one replaces it."""
 
     allow: tuple[AllowSettings, ...] = ()
     deny: tuple[DenySettings, ...] = ()
     break_glass: bool = Field(
-        default=False, description="Its rules sleep; they count only for whoever has broken the glass."
+        default=False, description="The rules apply only while break-glass is active for the person."
     )
     slack_groups: Annotated[tuple[str, ...], _GROUPS] = Field(
-        (), description="S...; members of these user groups have the role."
+        (), description="Ids (S...) of Slack user groups; their members have the role."
     )
 
     @classmethod
@@ -138,16 +142,18 @@ class RoleSettings(Section):
 
 
 class FreezeSettings(Section):
-    """A time in which no action is taken."""
+    """A period in which no action is taken."""
 
     name: str = Field(min_length=1)
     since: Moment = Field(alias="from", description="2026-11-27T00:00:00Z, or 2026-11-27 00:00 Europe/Berlin.")
-    until: Moment = Field(description="It ends before this moment.")
-    targets: tuple[str, ...] = Field(min_length=1, description="Globs of targets and services.")
-    exempt: tuple[str, ...] = Field((), alias="except", description="Roles that it does not hold for.")
+    until: Moment = Field(description="End of the freeze; this moment is outside of it.")
+    targets: tuple[str, ...] = Field(min_length=1, description="Globs for targets and services.")
+    exempt: tuple[str, ...] = Field((), alias="except", description="Roles that are exempt from it.")
 
 
 class SecuritySettings(Section):
-    """Who hears of what is unusual."""
+    """Who is notified of unusual events."""
 
-    contact: str | None = Field(None, description="A person's id or a channel's name; paged when the glass is broken.")
+    contact: str | None = Field(
+        None, description="A person's id or a channel's name, paged when somebody uses break-glass."
+    )

@@ -1,6 +1,6 @@
-"""What no single key of the settings shows: two entries that contradict each other, a name that nothing has.
+"""Finds settings that are valid one by one and wrong together: contradictions, unknown names, rules without effect.
 
-Works on plain values, not on `Settings`, so that it finds its faults also where others are already known.
+Works on plain values, not on `Settings`, so that it also finds its faults in a file that has others.
 """
 
 from __future__ import annotations
@@ -14,25 +14,73 @@ from bot.lib import time_windows
 from bot.lib.settings_fields import ChannelSection, is_loopback
 from bot.lib.text import glob_matcher
 
-#: Names that an incident's story uses for what is not a person, beside those of sources and channels.
+Tree = Mapping[str, Plain]
+FoundFault = tuple[Loc, str]  #: the place, and what is wrong there
+
+#: Names that a timeline uses for the bot itself, besides those of sources and channels.
 _NOT_PEOPLE = frozenset({"cli", "vakhta", "system"})
+#: The verbs of approving a plan, and of using and reviewing break-glass.
+_YES, _BREAK, _REVIEW = "yes", "break-glass", "review-glass"
 
 
-def contradictions(tree: Mapping[str, Plain], declared: Declared) -> Iterator[tuple[Loc, str]]:
-    """Where, and what is wrong there."""
-    yield from _doubles(tree, "people", ("id", *declared.account_keys))
-    yield from _doubles(tree, "services", ("name",))
-    yield from _doubles(tree, "freezes", ("name",))
-    yield from _people_called_like_machines(tree, {*_NOT_PEOPLE, *declared.sources, *declared.channels})
-    yield from rights_contradictions(tree, declared)
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What the classes of the settings declare about the outside systems."""
+
+    sources: Collection[str]  #: the names of all sources
+    channels: Mapping[str, type[ChannelSection]]  #: the sections of all channels, by name
+    account_keys: tuple[str, ...]  #: keys of a person that hold an account; each has the name of its channel
+    group_keys: tuple[str, ...]  #: keys of a role that name groups of a platform
+
+
+def contradictions(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
+    """Faults with which the bot must not start."""
+    yield from _duplicates(tree, "people", ("id", *declared.account_keys))
+    yield from _duplicates(tree, "services", ("name",))
+    yield from _duplicates(tree, "freezes", ("name",))
+    yield from _reserved_ids(tree, {*_NOT_PEOPLE, *declared.sources, *declared.channels})
+    yield from _unknown_roles(tree)
+    yield from _unknown_on_call(tree)
+    yield from _unknown_contact(tree, declared.channels)
+    yield from _freezes_that_end_before_they_begin(tree)
+    yield from _conditions_that_never_hold(tree)
+    yield from _too_few_approvers(tree, declared)
+    yield from _break_glass_without_contact(tree)
     yield from _unknown_clusters(tree)
-    yield from _shared_gates(tree)
-    yield from _silent_anchor(tree)
+    yield from _shared_flagger_tokens(tree)
+    yield from _missing_anchor_channel(tree)
     yield from _open_console(tree)
-    yield from _what_the_mode_needs(tree, declared)
+    yield from _missing_for_mode(tree, declared)
 
 
-def _doubles(tree: Mapping[str, Plain], section: str, keys: tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
+def unusable_rules(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
+    """Warnings: somebody may use break-glass, and nobody else may review it."""
+    roles = _section(tree, "roles")
+    if _by_groups(tree, roles, declared):
+        return  # Only the platform knows who is in a group.
+    held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
+    reviewers = {one for one, mine in held.items() if any(_allows(tree, role, _REVIEW) for role in mine)}
+    users = {one for one, mine in held.items() if any(_allows(tree, role, _BREAK) for role in mine)}
+    alone = ", ".join(sorted(one for one in users if reviewers <= {one}))
+    for name in roles:
+        if alone and _role(tree, name).get("break_glass") is True:
+            message = (
+                f"{alone} could use break-glass once and never again: nobody else may review it;"
+                " give another person role approver"
+            )
+            yield ("roles", name, "break_glass"), message
+            return
+
+
+def entries(tree: Tree, section: str) -> Iterator[tuple[Loc, Tree]]:
+    """The entries of a list that are keys and values, each with its place."""
+    listed = tree.get(section)
+    for number, entry in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(entry, dict):
+            yield (section, number), entry
+
+
+def _duplicates(tree: Tree, section: str, keys: tuple[str, ...]) -> Iterator[FoundFault]:
     for key in keys:
         first: dict[str, Loc] = {}
         for loc, entry in entries(tree, section):
@@ -45,13 +93,92 @@ def _doubles(tree: Mapping[str, Plain], section: str, keys: tuple[str, ...]) -> 
             first.setdefault(str(value), loc)
 
 
-def _people_called_like_machines(tree: Mapping[str, Plain], machines: set[str]) -> Iterator[tuple[Loc, str]]:
+def _reserved_ids(tree: Tree, reserved: set[str]) -> Iterator[FoundFault]:
     for loc, person in entries(tree, "people"):
-        if str(person.get("id")) in machines:
-            yield (*loc, "id"), "is a name that the bot uses for a machine; choose another"
+        if str(person.get("id")) in reserved:
+            yield (*loc, "id"), "is reserved for the bot, its sources and its channels; choose another id"
 
 
-def _unknown_clusters(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
+def _unknown_roles(tree: Tree) -> Iterator[FoundFault]:
+    known = {*policy.BUILT_IN, *_section(tree, "roles")}
+    for section, key in (("people", "roles"), ("freezes", "except")):
+        for loc, entry in entries(tree, section):
+            for number, role in enumerate(_listed(entry, key)):
+                if isinstance(role, str) and role not in known:
+                    yield (*loc, key, number), f"is neither under `roles` nor built in; {nearest(role, known)}"
+
+
+def _unknown_on_call(tree: Tree) -> Iterator[FoundFault]:
+    people = _ids(tree)
+    for loc, service in entries(tree, "services"):
+        for number, person in enumerate(_listed(service, "on_call")):
+            if isinstance(person, str) and person not in people:
+                yield (*loc, "on_call", number), f"is not the id of a person under `people`; {nearest(person, people)}"
+
+
+def _unknown_contact(tree: Tree, channels: Collection[str]) -> Iterator[FoundFault]:
+    contact = _section(tree, "security").get("contact")
+    known = _ids(tree) | {name for name in channels if name in _section(tree, "channels")}
+    if isinstance(contact, str) and contact not in known:
+        message = f"is neither a person's id nor a channel that is set up; {nearest(contact, known)}"
+        yield ("security", "contact"), message
+
+
+def _freezes_that_end_before_they_begin(tree: Tree) -> Iterator[FoundFault]:
+    for loc, freeze in entries(tree, "freezes"):
+        since, until = freeze.get("from"), freeze.get("until")
+        if not isinstance(since, str) or not isinstance(until, str):
+            continue
+        try:
+            backwards = time_windows.parse_moment(until) <= time_windows.parse_moment(since)
+        except ValueError:
+            continue  # The value has a fault of its own.
+        if backwards:
+            yield (*loc, "until"), "is not after `from`, so this freeze never applies; correct one of them"
+
+
+def _conditions_that_never_hold(tree: Tree) -> Iterator[FoundFault]:
+    services = [service for _, service in entries(tree, "services")]
+    environments = {str(one["environment"]) for one in services if one.get("environment")}
+    for loc, rule in _rules(tree):
+        when = _section(rule, "when")
+        for number, name in enumerate(_one_or_several(when, "environment")):
+            if isinstance(name, str) and name not in environments:
+                message = f"is not the environment of any service; {nearest(name, environments)}"
+                yield (*loc, "when", "environment", number), message
+        if when.get("on_call") is True and not any(one.get("on_call") for one in services):
+            yield (*loc, "when", "on_call"), "never holds: nobody is on call; name people under services[].on_call"
+
+
+def _too_few_approvers(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
+    """The requester cannot approve, so where a holder of the rule is also an approver there must be one more."""
+    approving = {name for name in {*policy.BUILT_IN, *_section(tree, "roles")} if _allows(tree, name, _YES)}
+    if _by_groups(tree, approving, declared):
+        return  # Only the platform knows who is in a group.
+    held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
+    approvers = {one for one, roles in held.items() if roles & approving}
+    for loc, rule in _rules(tree):
+        wanted, role = rule.get("approvals"), str(loc[1])
+        if loc[2] != "allow" or not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+            continue
+        least = min((len(approvers - {one}) for one, roles in held.items() if role in roles), default=len(approvers))
+        if least < wanted:
+            message = (
+                f"can never be reached: besides the requester, {least} may approve; give more people role approver"
+            )
+            yield (*loc, "approvals"), message
+
+
+def _break_glass_without_contact(tree: Tree) -> Iterator[FoundFault]:
+    for name in _section(tree, "roles"):
+        if _role(tree, name).get("break_glass") is True and not _section(tree, "security").get("contact"):
+            yield (
+                ("roles", name, "break_glass"),
+                "needs security.contact, which is paged when somebody uses break-glass",
+            )
+
+
+def _unknown_clusters(tree: Tree) -> Iterator[FoundFault]:
     clusters = tree.get("clusters")
     if not isinstance(clusters, dict):
         return
@@ -61,42 +188,36 @@ def _unknown_clusters(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
             yield (*loc, "cluster"), f"is not under `clusters`; {nearest(cluster, clusters)}"
 
 
-def _shared_gates(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
-    clusters = tree.get("clusters")
+def _shared_flagger_tokens(tree: Tree) -> Iterator[FoundFault]:
     first: dict[str, str] = {}
-    for name, cluster in clusters.items() if isinstance(clusters, dict) else ():
-        flagger = cluster.get("flagger") if isinstance(cluster, dict) else None
-        tokens = flagger.get("tokens") if isinstance(flagger, dict) else None
-        for number, token in enumerate(tokens if isinstance(tokens, list) else ()):
+    clusters = _section(tree, "clusters")
+    for name in clusters:
+        flagger = _section(_section(clusters, name), "flagger")
+        for number, token in enumerate(_listed(flagger, "tokens")):
             other = first.setdefault(str(token), name)
             if other != name:
-                message = f"is also one of clusters.{other}.flagger.tokens; a token tells which cluster asks"
+                message = f"is also one of clusters.{other}.flagger.tokens; each cluster is identified by its own token"
                 yield ("clusters", name, "flagger", "tokens", number), message
 
 
-def _silent_anchor(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
-    audit, channels = tree.get("audit"), tree.get("channels")
-    anchors = audit.get("anchors") if isinstance(audit, dict) else None
-    chat = anchors.get("chat") if isinstance(anchors, dict) else None
-    channel = chat.get("channel") if isinstance(chat, dict) else None
-    if isinstance(channel, str) and not (isinstance(channels, dict) and isinstance(channels.get(channel), dict)):
+def _missing_anchor_channel(tree: Tree) -> Iterator[FoundFault]:
+    channel = _section(_section(_section(tree, "audit"), "anchors"), "chat").get("channel")
+    if isinstance(channel, str) and not isinstance(_section(tree, "channels").get(channel), dict):
         yield ("audit", "anchors", "chat", "channel"), f"is not set up; there is no channels.{channel}"
 
 
-def _open_console(tree: Mapping[str, Plain]) -> Iterator[tuple[Loc, str]]:
-    server, channels = tree.get("server"), tree.get("channels")
-    listen = server.get("listen") if isinstance(server, dict) else None
-    console = channels.get("console") if isinstance(channels, dict) else None
-    disabled = isinstance(console, dict) and console.get("enabled") is False
+def _open_console(tree: Tree) -> Iterator[FoundFault]:
+    listen = _section(tree, "server").get("listen")
+    disabled = _section(_section(tree, "channels"), "console").get("enabled") is False
     if isinstance(listen, str) and ":" in listen and not is_loopback(listen) and not disabled:
         message = "is not loopback, and the console is loopback only; set channels.console.enabled: false"
         yield ("server", "listen"), message
 
 
-def _what_the_mode_needs(tree: Mapping[str, Plain], declared: Declared) -> Iterator[tuple[Loc, str]]:
-    channels = tree.get("channels")
+def _missing_for_mode(tree: Tree, declared: Declared) -> Iterator[FoundFault]:
+    channels = _section(tree, "channels")
     for channel, kind in declared.channels.items():
-        section = channels.get(channel) if isinstance(channels, dict) else None
+        section = channels.get(channel)
         if not isinstance(section, dict):
             continue
         mode = section.get("mode") or kind.usual_mode()
@@ -105,151 +226,22 @@ def _what_the_mode_needs(tree: Mapping[str, Plain], declared: Declared) -> Itera
             yield ("channels", channel, key), f"is missing; mode {mode} needs it"
 
 
-_YES, _BREAK, _REVIEW = "yes", "break-glass", "review-glass"
-
-Tree = Mapping[str, Plain]
-FoundFault = Iterator[tuple[Loc, str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """What the classes of the settings declare of the outside systems."""
-
-    sources: Collection[str]  #: the names of all sources
-    channels: Mapping[str, type[ChannelSection]]  #: the sections of all channels, by name
-    account_keys: tuple[str, ...]  #: keys of a person that hold an account; each has the name of its channel
-    group_keys: tuple[str, ...]  #: keys of a role that name groups of a platform
-
-
-def rights_contradictions(tree: Tree, declared: Declared) -> FoundFault:
-    """Where, and what is wrong there."""
-    yield from _unknown_roles(tree)
-    yield from _unknown_on_call(tree)
-    yield from _unknown_contact(tree, declared.channels)
-    yield from _freezes_that_end_before_they_begin(tree)
-    yield from _conditions_that_never_hold(tree)
-    yield from _too_few_to_approve(tree, declared)
-    yield from _glass_that_nobody_hears(tree)
-
-
-def unusable_rules(tree: Tree, declared: Declared) -> FoundFault:
-    """What is allowed and ends badly: glass that somebody may break, and nobody else may review."""
-    roles = _section(tree, "roles")
-    if _by_groups(tree, roles, declared):
-        return  # Who is in a group, only its platform knows.
-    held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
-    reviewers = {one for one, mine in held.items() if any(_says(tree, role, _REVIEW) for role in mine)}
-    breakers = {one for one, mine in held.items() if any(_says(tree, role, _BREAK) for role in mine)}
-    alone = ", ".join(sorted(one for one in breakers if reviewers <= {one}))
-    for name in roles:
-        if alone and _role(tree, name).get("break_glass") is True:
-            message = (
-                f"{alone} could break it once and never again: nobody else may review it; make somebody an approver"
-            )
-            yield ("roles", name, "break_glass"), message
-            return
-
-
-def entries(tree: Tree, section: str) -> Iterator[tuple[Loc, Tree]]:
-    """The keys and values in a list, and where they are."""
-    listed = tree.get(section)
-    for number, entry in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(entry, dict):
-            yield (section, number), entry
-
-
-def _unknown_roles(tree: Tree) -> FoundFault:
-    known = {*policy.BUILT_IN, *_section(tree, "roles")}
-    for section, key in (("people", "roles"), ("freezes", "except")):
-        for loc, entry in entries(tree, section):
-            for number, role in enumerate(_listed(entry, key)):
-                if isinstance(role, str) and role not in known:
-                    yield (*loc, key, number), f"is neither under `roles` nor built in; {nearest(role, known)}"
-
-
-def _unknown_on_call(tree: Tree) -> FoundFault:
-    people = _ids(tree)
-    for loc, service in entries(tree, "services"):
-        for number, person in enumerate(_listed(service, "on_call")):
-            if isinstance(person, str) and person not in people:
-                yield (*loc, "on_call", number), f"is not the id of anybody under `people`; {nearest(person, people)}"
-
-
-def _unknown_contact(tree: Tree, channels: Collection[str]) -> FoundFault:
-    contact = _section(tree, "security").get("contact")
-    known = _ids(tree) | {name for name in channels if name in _section(tree, "channels")}
-    if isinstance(contact, str) and contact not in known:
-        yield (
-            ("security", "contact"),
-            f"is neither a person's id nor a channel that is set up; {nearest(contact, known)}",
-        )
-
-
-def _freezes_that_end_before_they_begin(tree: Tree) -> FoundFault:
-    for loc, freeze in entries(tree, "freezes"):
-        since, until = freeze.get("from"), freeze.get("until")
-        if not isinstance(since, str) or not isinstance(until, str):
-            continue
-        try:
-            backwards = time_windows.parse_moment(until) <= time_windows.parse_moment(since)
-        except ValueError:
-            continue  # Each of them says that for itself.
-        if backwards:
-            yield (*loc, "until"), "is not after `from`, so this freeze is never on; correct one of them"
-
-
-def _conditions_that_never_hold(tree: Tree) -> FoundFault:
-    services = [service for _, service in entries(tree, "services")]
-    environments = {str(one["environment"]) for one in services if one.get("environment")}
-    for loc, rule in _rules(tree):
-        when = _section(rule, "when")
-        for number, name in enumerate(_one_or_several(when, "environment")):
-            if isinstance(name, str) and name not in environments:
-                message = f"is the environment of no service; {nearest(name, environments)}"
-                yield (*loc, "when", "environment", number), message
-        if when.get("on_call") is True and not any(one.get("on_call") for one in services):
-            yield (*loc, "when", "on_call"), "never holds: nobody is on call; name people under services[].on_call"
-
-
-def _too_few_to_approve(tree: Tree, declared: Declared) -> FoundFault:
-    """Whoever asks cannot approve, so where the holder of a rule is also an approver there must be one more."""
-    approving = {name for name in {*policy.BUILT_IN, *_section(tree, "roles")} if _says(tree, name, _YES)}
-    if _by_groups(tree, approving, declared):
-        return  # Who is in a group, only its platform knows.
-    held = {str(person.get("id")): _roles_of(person) for _, person in entries(tree, "people")}
-    approvers = {one for one, roles in held.items() if roles & approving}
-    for loc, rule in _rules(tree):
-        wanted, role = rule.get("approvals"), str(loc[1])
-        if loc[2] != "allow" or not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
-            continue
-        least = min((len(approvers - {one}) for one, roles in held.items() if role in roles), default=len(approvers))
-        if least < wanted:
-            message = f"can never be had: of others than the asker, {least} may say yes; give more people role approver"
-            yield (*loc, "approvals"), message
-
-
-def _glass_that_nobody_hears(tree: Tree) -> FoundFault:
-    for name in _section(tree, "roles"):
-        if _role(tree, name).get("break_glass") is True and not _section(tree, "security").get("contact"):
-            yield ("roles", name, "break_glass"), "needs security.contact: whom to page when the glass is broken"
-
-
 def _by_groups(tree: Tree, roles: Iterable[str], declared: Declared) -> bool:
-    """Whether one of these roles is carried by groups of a platform."""
+    """Whether one of these roles is given by groups of a platform."""
     return any(_listed(_role(tree, name), key) for name in roles for key in declared.group_keys)
 
 
-def _says(tree: Tree, name: str, verb: str) -> bool:
-    """Whether a rule of that role, which does not sleep behind the glass, allows the verb somewhere."""
+def _allows(tree: Tree, name: str, verb: str) -> bool:
+    """Whether that role allows the verb somewhere without break-glass."""
     if name not in _section(tree, "roles"):
-        return any(_speaks_of(do, verb) for do in policy.BUILT_IN.get(name, ()))
+        return any(_matches(do, verb) for do in policy.BUILT_IN.get(name, ()))
     role = _role(tree, name)
     if role.get("break_glass") is True:
         return False
-    return any(_speaks_of(rule.get("do") if isinstance(rule, dict) else rule, verb) for rule in _listed(role, "allow"))
+    return any(_matches(rule.get("do") if isinstance(rule, dict) else rule, verb) for rule in _listed(role, "allow"))
 
 
-def _speaks_of(do: Plain, verb: str) -> bool:
+def _matches(do: Plain, verb: str) -> bool:
     return isinstance(do, str) and bool(do.strip()) and bool(glob_matcher(do.split()[0])(verb))
 
 

@@ -1,7 +1,6 @@
-"""What is wrong with the settings, and where: one `SettingsFault` a mistake, all of them at once, in words for the
-editor.
+"""Mistakes in the settings: one `SettingsFault` each, all reported at once, worded for a person who edits the file.
 
-No sentence here shows a value, because a value may be a secret; the line and the key say which one is meant.
+No message shows a value, because a value may be a secret. The line and the key identify it.
 """
 
 from __future__ import annotations
@@ -15,26 +14,26 @@ from typing import Annotated, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-Loc = tuple[str | int, ...]  #: the way to a value: ("people", 0, "slack")
+Loc = tuple[str | int, ...]  #: the path to a value: ("people", 0, "slack")
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
-#: Beginning of pydantic's error type -> what to do; its own words speak of Python.
-_SAID: Mapping[str, str] = {
+#: Prefix of pydantic's error type -> our message; pydantic's own messages speak of Python types.
+_MESSAGES: Mapping[str, str] = {
     "string_type": "must be text; put it in quotes",
     "string_too_short": "must not be empty",
     "int_": "must be a whole number",
     "bool_": "must be true or false",
-    "model_": "must be keys and values, one a line below it",
-    "mapping_": "must be keys and values, one a line below it",
-    "dict_": "must be keys and values, one a line below it",
-    "tuple_": "must be a list, each entry on a line that begins with a dash",
+    "model_": "must be keys and values, one per line below it",
+    "mapping_": "must be keys and values, one per line below it",
+    "dict_": "must be keys and values, one per line below it",
+    "tuple_": "must be a list; begin the line of each entry with a dash",
     "too_short": "must not be empty; give at least one",
 }
 
 
 @dataclass(frozen=True, order=True)
 class SettingsFault:
-    """One mistake. `message` tells what is wrong and what to do, and never shows a value."""
+    """One mistake. `message` says what is wrong and what to do, and never shows a value."""
 
     file: str
     line: int  #: from 1
@@ -56,7 +55,7 @@ class InvalidSettings(Exception):
 
 @dataclass
 class SettingsDocument:
-    """A settings file as it was read: its values, where they stood, and what was wrong with it so far."""
+    """A settings file as read: its values, their positions (line, column), and the faults found so far."""
 
     file: str
     tree: dict[str, Plain] = field(default_factory=dict)
@@ -66,46 +65,48 @@ class SettingsDocument:
     keys_with_faults: set[Loc] = field(default_factory=set)
 
     def fault(self, loc: Loc, message: str, *, on_value: bool = False) -> SettingsFault:
-        """A fault at the key (or the value) of `loc`, or at the nearest of its parents that is in the file."""
+        """A fault at the key (or the value) of `loc`, or at its nearest parent that is in the file."""
         line, column = self.values[loc] if on_value and loc in self.values else self.keys[_known(loc, self.keys)]
         return SettingsFault(self.file, line, column, key_path(loc), message)
 
     def add_fault(self, loc: Loc, message: str, *, on_value: bool = False) -> None:
-        """Add a fault, unless that very key has one already: the first one said is the cause."""
+        """Add a fault, unless that key has one already: the first one is the cause."""
         if loc not in self.keys_with_faults:
             self.keys_with_faults.add(loc)
             self.faults.append(self.fault(loc, message, on_value=on_value))
 
 
 def add_validation_faults(error: ValidationError, model: type[BaseModel], given: SettingsDocument) -> None:
-    """Blame what pydantic found, in the words of somebody who edits the file."""
+    """Turn what pydantic found into faults, worded for a person who edits the file."""
     details = error.errors(include_url=False, include_context=True, include_input=False)
     for detail in details:
         if detail["type"] == "too_short" and any(_within(other["loc"], detail["loc"]) for other in details):
-            continue  # pydantic counts only the good entries, and the bad ones are told already
+            continue  # pydantic counts only valid entries, and the invalid ones are reported already
         loc: Loc = tuple(step for step in detail["loc"] if step != "[key]")
         message = _explained(detail, loc, model)
         if detail["type"] == "extra_forbidden":
-            given.faults.append(given.fault(loc, message))  # also where its value is at fault: no key, no value
+            given.faults.append(
+                given.fault(loc, message)
+            )  # also where its value has a fault: without the key there is no value
         else:
             given.add_fault(loc, message, on_value=detail["type"] != "missing")
 
 
 def key_path(loc: Loc) -> str:
     """("people", 0, "slack") -> "people[0].slack"."""
-    message = ""
+    path = ""
     for step in loc:
-        message += f"[{step}]" if isinstance(step, int) else f".{step}" if message else step
-    return message
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """The sentence that helps somebody who wrote `word` where one of `valid` belongs."""
+    """A hint for a person who wrote `word` where one of `valid` belongs."""
     known = sorted(valid)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"use one of: {', '.join(known)}" if known else "there is none to use"
+    return f"use one of: {', '.join(known)}" if known else "none is defined"
 
 
 def _within(loc: Loc, outer: Loc) -> bool:
@@ -128,15 +129,15 @@ def _explained(detail: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
         return f"must be one of {ctx['expected']}"
     if kind == "value_error":
         return str(ctx["error"])
-    for beginning, said in _SAID.items():
-        if kind.startswith(beginning):
-            return said
+    for prefix, text in _MESSAGES.items():
+        if kind.startswith(prefix):
+            return text
     message = detail["msg"]
     return message[:1].lower() + message[1:]
 
 
 def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
-    """The keys that may stand at that place of the model, none where any may."""
+    """The keys that the model allows at that place; empty where any key is allowed."""
     kind: object = model
     for step in loc:
         kind = _inside(_bare(kind), step)
@@ -145,12 +146,12 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
 
 
 def _fields(kind: type[BaseModel]) -> dict[str, object]:
-    """What may stand in each key, by the name that it has in the file."""
+    """The type of each key's value, by the key's name in the file."""
     return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
 
 
 def _bare(kind: object) -> object:
-    """The kind without its None and its annotations."""
+    """The type without None and annotations."""
     if get_origin(kind) is Annotated:
         return _bare(get_args(kind)[0])
     if get_origin(kind) in {Union, UnionType}:

@@ -1,6 +1,6 @@
-"""References to secrets in the settings -> the secrets: ${env:} ${file:} ${aws-sm:} ${vault:}.
+"""Resolves references to secrets in the settings: ${env:} ${file:} ${aws-sm:} ${vault:}.
 
-A reference is the whole value or it is a fault, so no secret is ever glued into text that somebody might print.
+A reference must be the whole value, or it is a fault, so no secret becomes part of a text that may be printed.
 boto3 is loaded only when a reference asks AWS.
 """
 
@@ -24,14 +24,14 @@ from bot.core.errors import Rejected
 
 _REFERENCE = re.compile(r"\$\{([a-z-]+):([^{}]+)\}")
 _LARGEST = 64 * 1024  #: bytes of one secret
-_PATIENCE_S = 5.0
-_ENOUGH_OF_AN_ANSWER = 1024 * 1024
+_TIMEOUT_S = 5.0
+_MAX_ANSWER = 1024 * 1024
 
 
 def resolve_references(given: SettingsDocument, environ: Mapping[str, str]) -> frozenset[Loc]:
-    """Put every referenced value into the tree, in place; says which places were references.
+    """Put every referenced value into the tree, in place. Returns the places that were references.
 
-    What cannot be had becomes a fault at its place, and the reference stays where it stood.
+    A reference that cannot be resolved stays in the tree, and becomes a fault at its place.
     """
     near = Path(given.file).absolute().parent
     places = list(_references(given.tree, ()))
@@ -44,33 +44,33 @@ def resolve_references(given: SettingsDocument, environ: Mapping[str, str]) -> f
 
 
 def read_secret(reference: str, *, near: Path, environ: Mapping[str, str]) -> str:
-    """The value behind `${provider:what}`; `near` is the directory that relative file names start from.
+    """The value behind `${provider:name}`. Relative file names start from the directory `near`.
 
     Raises:
-        Rejected: it is not a reference as a whole, or the provider did not give the value. Never shows a value.
+        Rejected: the text is more than a reference, or the provider gave no value. Never shows a value.
     """
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise Rejected("holds a reference inside other text; a reference must be the whole value")
-    provider, what = match.groups()
+    provider, name = match.groups()
     match provider:
         case "env":
-            value = _from_environment(what, environ)
+            value = _from_environment(name, environ)
         case "file":
-            value = _from_file(near / what)
+            value = _from_file(near / name)
         case "aws-sm":
-            value = _from_aws(what, environ)
+            value = _from_aws(name, environ)
         case "vault":
-            value = _from_vault(what, environ)
+            value = _from_vault(name, environ)
         case _:
-            raise Rejected(f"knows no provider {provider!r}; use env, file, aws-sm or vault")
+            raise Rejected(f"names an unknown provider {provider!r}; use env, file, aws-sm or vault")
     if not value.strip():
-        raise Rejected(f"{what} is empty; put the value there")
+        raise Rejected(f"{name} is empty; put the value there")
     return value
 
 
 def held_by(section: object, loc: Loc = ()) -> Iterator[tuple[Loc, SecretStr]]:
-    """Every secret of the settings (or of a part of them at `loc`) and where it is."""
+    """Every secret of the settings (or of the part of them at `loc`), with its place."""
     if isinstance(section, SecretStr):
         yield loc, section
     elif isinstance(section, BaseModel):
@@ -87,7 +87,7 @@ def held_by(section: object, loc: Loc = ()) -> Iterator[tuple[Loc, SecretStr]]:
 def plain_text_secrets(
     settings: BaseModel, referred: frozenset[Loc], given: SettingsDocument
 ) -> Iterator[SettingsFault]:
-    """A warning for each secret that stands in the file itself; a database URL without a password is none."""
+    """A warning for each secret written in the file itself. A database URL without a password is not a secret."""
     for loc, secret in held_by(settings):
         value = secret.get_secret_value()
         if loc in referred or loc not in given.values or not value:
@@ -96,11 +96,11 @@ def plain_text_secrets(
             yield given.fault(loc, _LITERAL, on_value=True)
 
 
-_LITERAL = "is a secret in plain sight; fine on your own machine, elsewhere write ${env:NAME} or ${file:PATH}"
+_LITERAL = "is a secret in plain text; fine on your own machine, elsewhere write ${env:NAME} or ${file:PATH}"
 
 
 def _references(tree: Plain, loc: Loc) -> Iterator[tuple[Loc, str, Callable[[str], None]]]:
-    """Each text with `${` in it: where it is, what it says, and how to put another in its place."""
+    """Each text with `${` in it: its place, the text, and a function that replaces it."""
     if not isinstance(tree, dict | list):
         return
     branches = tree.items() if isinstance(tree, dict) else enumerate(tree)
@@ -134,7 +134,7 @@ def _from_file(path: Path) -> str:
         if not stat.S_ISREG(found.st_mode):
             raise Rejected(f"{path} is not a regular file; name one that holds the secret alone")
         if found.st_mode & stat.S_IROTH:
-            raise Rejected(f"{path} can be read by everybody; chmod o-r it (in Kubernetes: defaultMode: 0440)")
+            raise Rejected(f"{path} can be read by every user; run chmod o-r on it (in Kubernetes: defaultMode: 0440)")
         if found.st_size > _LARGEST:
             raise Rejected(f"{path} is larger than 64 KiB; name a file that holds the secret alone")
         return path.read_text(encoding="utf-8").rstrip("\r\n")
@@ -144,16 +144,16 @@ def _from_file(path: Path) -> str:
         raise Rejected("names a file that is not UTF-8 text; store the secret as text") from None
 
 
-def _from_aws(what: str, environ: Mapping[str, str]) -> str:
-    id_, _, key = what.partition("#")
+def _from_aws(name: str, environ: Mapping[str, str]) -> str:
+    id_, _, key = name.partition("#")
     cloud = importlib.import_module("bot.integrations.aws.client")
     value: str = cloud.secret(id_, key, endpoint_url=environ.get("AWS_ENDPOINT_URL") or None)
     return value
 
 
-def _from_vault(what: str, environ: Mapping[str, str]) -> str:
-    """One key of a KV v2 secret: `mount/path#key` as `vault kv get` spells it, without its inner `data/`."""
-    place, _, key = what.partition("#")
+def _from_vault(name: str, environ: Mapping[str, str]) -> str:
+    """One key of a KV v2 secret: `mount/path#key` as `vault kv get` writes it, without the inner `data/`."""
+    place, _, key = name.partition("#")
     mount, _, path = place.strip("/").partition("/")
     if not (mount and path and key):
         raise Rejected("must be ${vault:mount/path#key}")
@@ -165,7 +165,7 @@ def _from_vault(what: str, environ: Mapping[str, str]) -> str:
 
 
 def _ask_vault(path: str, place: str, environ: Mapping[str, str]) -> dict[str, object]:
-    """No redirect is followed: it would carry the token to wherever the answer points."""
+    """Follows no redirect: that would send the token to the address in the answer."""
     address, token = environ.get("VAULT_ADDR", ""), environ.get("VAULT_TOKEN", "")
     if not (address and token):
         raise Rejected("needs VAULT_ADDR and VAULT_TOKEN in the environment; export both")
@@ -177,7 +177,7 @@ def _ask_vault(path: str, place: str, environ: Mapping[str, str]) -> dict[str, o
         try:
             connection.request("GET", urlsplit(address).path.rstrip("/") + path, headers=headers)
             answer = connection.getresponse()
-            body = answer.read(_ENOUGH_OF_AN_ANSWER)
+            body = answer.read(_MAX_ANSWER)
         finally:
             connection.close()
     except (OSError, HTTPException, ValueError) as error:
@@ -192,9 +192,9 @@ def _connection(address: str, authority: str | None) -> HTTPConnection:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Rejected("needs a VAULT_ADDR that begins with http:// or https://")
     if parts.scheme == "http":
-        return HTTPConnection(parts.hostname, parts.port, timeout=_PATIENCE_S)
+        return HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_S)
     trust = ssl.create_default_context(cafile=authority)
-    return HTTPSConnection(parts.hostname, parts.port, timeout=_PATIENCE_S, context=trust)
+    return HTTPSConnection(parts.hostname, parts.port, timeout=_TIMEOUT_S, context=trust)
 
 
 def _vault_values(body: bytes, place: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The sections of the settings about what is watched over: services, and the clusters on which they run."""
+"""The settings sections about services: their labels, where they run, and the limits for actions on them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bot.lib.settings_fields import Minutes, Seconds, Section
 
-#: What a workload may be, as it is written before the slash.
+#: Kinds of workload, as written before the slash.
 WORKLOADS = ("deployment", "statefulset", "daemonset", "rollout")
 _WORKLOAD = re.compile(rf"({'|'.join(WORKLOADS)})/[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 
 
-def _workload(message: str) -> str:
-    if not _WORKLOAD.fullmatch(message):
+def _workload(text: str) -> str:
+    if not _WORKLOAD.fullmatch(text):
         raise ValueError(f"must be one of {', '.join(WORKLOADS)}, a slash, and the object's name")
-    return message
+    return text
 
 
 class ReplicasSettings(Section):
-    """Between how many replicas a workload may be scaled."""
+    """The limits within which a workload may be scaled."""
 
     min: int = Field(ge=0)
     max: int = Field(ge=0)
-    step: int | None = Field(None, ge=1, description="By how many at once; without it, to the double or the half.")
+    step: int | None = Field(
+        None, ge=1, description="Replicas that one scale may add or remove; by default up to double or half."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -37,46 +39,49 @@ class ReplicasSettings(Section):
 
 
 class HeadroomSettings(Section):
-    """How much of each replica is used, so that there are never too few for the load."""
+    """How much of each replica is in use, so that a scale-down leaves enough for the load."""
 
     query: str = Field(min_length=1, description="A PromQL expression of one value, 0 to 1.")
-    most: float = Field(0.8, gt=0, le=1, description="It may be no more than this after scaling down.")
+    most: float = Field(0.8, gt=0, le=1, description="The maximum after scaling down.")
 
 
 class ConnectionsSettings(Section):
-    """What replicas share, such as a database: how many connections each opens, and how many it takes."""
+    """A resource that the replicas share, such as a database: connections per replica, and the limit of them."""
 
     each: int = Field(ge=1)
     most: int = Field(ge=1)
 
 
 class ServiceSettings(Section):
-    """A service that people own: which labels are its own, and where it runs."""
+    """A service: the labels of its alerts, and where it runs."""
 
     name: str = Field(min_length=1)
-    environment: str | None = Field(None, min_length=1, description="Such as production; rules may ask for it.")
+    environment: str | None = Field(None, min_length=1, description="Such as production; rules may refer to it.")
     on_call: tuple[str, ...] | None = Field(None, min_length=1, description="Ids of people; all of them are on call.")
-    match: Mapping[str, str] = Field(min_length=1, description="label -> value; all of them must be on the alert.")
+    match: Mapping[str, str] = Field(min_length=1, description="label -> value; the alert must have all of them.")
     owner: str | None = None
     cluster: str | None = Field(None, description="A name under `clusters`.")
-    namespace: str | None = Field(None, min_length=1, description="Of the workload; without it, default.")
+    namespace: str | None = Field(None, min_length=1, description="Namespace of the workload; by default, default.")
     workload: Annotated[str, AfterValidator(_workload)] | None = Field(
         None, description="kind/name, such as deployment/api; also statefulset, daemonset, rollout."
     )
     replicas: ReplicasSettings | None = None
     voters: bool = Field(
-        default=False, description="Its replicas vote, as etcd's do: it is never scaled below a majority of them."
+        default=False,
+        description="The replicas form a quorum, as in etcd; it is never scaled below a majority of them.",
     )
     headroom: HeadroomSettings | None = None
     connections: ConnectionsSettings | None = None
-    check: str | None = Field(None, min_length=1, description="A PromQL expression that is true while it is well.")
+    check: str | None = Field(
+        None, min_length=1, description="A PromQL expression that is true while the service is healthy."
+    )
     check_for: Minutes = Field(
         timedelta(minutes=5),
-        description="Minutes for which `check` is held after a change; where it fails, the change is undone.",
+        description="Minutes for which `check` must hold after a change; if it fails, the change is undone.",
         json_schema_extra={"default": 5},
     )
     soak: Seconds = Field(
         timedelta(seconds=60),
-        description="Seconds for which it has to stay ready before a change is called done.",
+        description="Seconds for which the workload must stay ready before a change counts as done.",
         json_schema_extra={"default": 60},
     )

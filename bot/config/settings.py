@@ -1,4 +1,4 @@
-"""YAML and the environment -> one frozen `Settings`, or every fault of them at once, with file and line.
+"""Reads YAML and the environment into one frozen `Settings`, or lists every fault at once, with file and line.
 
 Importing this file loads no SDK, and building a section opens nothing: `vakhta check` stays cheap and harmless.
 Secrets are `SecretStr` from here on, so no repr, log line or error can show one.
@@ -45,16 +45,16 @@ from bot.lib.settings_fields import (
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
-    """The settings of that file, its secrets looked up.
+    """The settings of that file, with its secrets resolved.
 
     Raises:
-        Faulty: with every fault there is; nothing can be started from such a file.
+        InvalidSettings: with every fault; nothing can be started from such a file.
     """
     return read_settings(path, environ)[0]
 
 
 def read_settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingsFault, ...]]:
-    """As `load_settings`, and with it the warnings: what is allowed, and will be regretted."""
+    """As `load_settings`, with the warnings: settings that are valid but risky."""
     given = yaml_reader.read_document(path)
     referred = secrets.resolve_references(given, environ)
     settings = None
@@ -74,32 +74,32 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tup
 
 
 _UNSIGNED = (
-    "is missing, so nobody signs the audit log; make one with `openssl rand -base64 32`, the same for all replicas"
+    "is missing, so the audit log is not signed; make one with `openssl rand -base64 32`, the same for all replicas"
 )
 
 
 class ServerSettings(Section):
-    """The HTTP edge."""
+    """The HTTP server."""
 
     listen: HostPort = Field(
         "127.0.0.1:8080",
-        description="host:port to serve on. Anything but loopback needs channels.console.enabled: false.",
+        description="host:port to listen on. An address other than loopback requires channels.console.enabled: false.",
     )
     public_url: Address = Field(
-        "http://127.0.0.1:8080", description="Where people reach the board; links in messages begin with it."
+        "http://127.0.0.1:8080", description="Address at which people reach the board; links in messages begin with it."
     )
     api_token: Secret | None = Field(
-        None, description="Bearer token of /api; without it /api answers this machine only."
+        None, description="Bearer token for /api; without it, /api answers only this machine."
     )
     drain: Seconds = Field(
         timedelta(seconds=20),
-        description="Seconds that a graceful stop may take.",
+        description="Maximum seconds for a graceful stop.",
         json_schema_extra={"default": 20},
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _public_where_it_listens(cls, given: Any) -> Any:
+    def _public_url_from_listen(cls, given: Any) -> Any:
         if isinstance(given, Mapping) and given.get("listen") and not given.get("public_url"):
             return {**given, "public_url": f"http://{given['listen']}"}
         return given
@@ -131,20 +131,20 @@ class _Plugs(Section):
     """Sections of sources or channels, by name."""
 
     def on(self) -> dict[str, PlugSection]:
-        """Those that are set up and not switched off, by name."""
+        """The sections that are present and enabled, by name."""
         given = {name: getattr(self, name) for name in plugs_in(type(self))}
         return {name: section for name, section in given.items() if section is not None and section.on}
 
 
 class SourcesSettings(_Plugs):
-    """Who may send alerts. A source without a section is not served."""
+    """Which sources may send alerts. A source without a section is not served."""
 
     alertmanager: AlertmanagerSettings | None = None
     sns: SnsSettings | None = None
 
 
 class ChannelsSettings(_Plugs):
-    """Where people are told, and speak back. A channel without a section is not loaded."""
+    """Where people are notified and give commands. A channel without a section is not loaded."""
 
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     slack: SlackSettings | None = None
@@ -153,7 +153,7 @@ class ChannelsSettings(_Plugs):
 
 
 def channels_known() -> dict[str, type[ChannelSection]]:
-    """The sections of all channels that can be set up, by the channel's name."""
+    """The section classes of all channels, by channel name."""
     return {name: kind for name, kind in plugs_in(ChannelsSettings).items() if issubclass(kind, ChannelSection)}
 
 
@@ -171,18 +171,18 @@ class IncidentsSettings(Section):
 
     reopen_within: Minutes = Field(
         timedelta(minutes=60),
-        description="Minutes after its end in which the same group reopens an incident.",
+        description="Minutes after its end within which the same alert group reopens an incident.",
         json_schema_extra={"default": 60},
     )
     late_copy: Minutes = Field(
         timedelta(minutes=5),
-        description="Minutes in which a firing copy of an ended alert is a late copy, not news.",
+        description="Minutes within which a firing copy of an ended alert counts as a late copy, not as a new alert.",
         json_schema_extra={"default": 5},
     )
 
 
 class Settings(Section):
-    """All of it. Every section has a default: an empty file is a bot with a console, and nobody to alert it."""
+    """All settings. Every section has a default: an empty file gives a bot with a console and no alert source."""
 
     server: ServerSettings = Field(default_factory=ServerSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
@@ -200,7 +200,7 @@ class Settings(Section):
     opa: OpaSettings | None = None
 
     @model_validator(mode="after")
-    def _webhooks_where_people_reach_us(self) -> Self:
+    def _telegram_webhook_at_public_url(self) -> Self:
         telegram = self.channels.telegram
         if telegram is None or telegram.webhook_url is not None:
             return self
@@ -214,7 +214,7 @@ class Settings(Section):
 
     @property
     def confidential(self) -> frozenset[str]:
-        """Every secret that is configured, for the log to leave out."""
+        """Every configured secret, so that the log can redact them."""
         held = {secret.get_secret_value() for _, secret in secrets.held_by(self)}
         passwords = {urlsplit(value).password or "" for value in held if "://" in value}
         return frozenset((held | passwords) - {""})

@@ -1,7 +1,7 @@
-"""A settings file -> plain values, with where each of them stood.
+"""Reads a settings file into plain values, with the line and column of each.
 
-Nothing in the file can run code (no tag is obeyed) and nothing can grow: size, depth, aliases and values are counted
-on the flat stream before anything recursive touches it.
+No tag is obeyed, so the file cannot run code. Size, depth, aliases and values are limited, and counted on the flat
+event stream before any recursive code sees the file, so it cannot exhaust memory.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from bot.config.faults import InvalidSettings, Loc, Plain, SettingsDocument, Set
 _LARGEST = 1024 * 1024  #: bytes of a file
 _DEEPEST = 32
 _MOST_ALIASES = 64
-_MOST_VALUES = 20_000  #: with every alias written out
+_MOST_VALUES = 20_000  #: with every alias expanded
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _KINDS = ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "value", "merge")
 _TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _KINDS)
 
 
 def read_document(path: Path) -> SettingsDocument:
-    """The file's values and marks; `Marked.faults` holds what can be read past.
+    """The file's values and their positions; faults that do not stop the reading are in `SettingsDocument.faults`.
 
     Raises:
-        Faulty: it cannot be read at all (not there, too large, not YAML, made to exhaust memory).
+        InvalidSettings: it cannot be read at all (missing, too large, not YAML, made to exhaust memory).
     """
     given = SettingsDocument(str(path))
     text = _text_of(path)
@@ -52,11 +52,11 @@ def _text_of(path: Path) -> str:
             raw = file.read(_LARGEST + 1)
     except OSError as error:
         raise InvalidSettings(
-            [SettingsFault(str(path), 1, 1, "", f"cannot be read ({error.strerror}); name it with --config")]
+            [SettingsFault(str(path), 1, 1, "", f"cannot be read ({error.strerror}); name another file with --config")]
         ) from None
     if len(raw) > _LARGEST:
         raise InvalidSettings(
-            [SettingsFault(str(path), 1, 1, "", "is larger than 1 MiB, which no settings file is; nothing was read")]
+            [SettingsFault(str(path), 1, 1, "", "is larger than the limit of 1 MiB; nothing was read")]
         )
     try:
         return raw.decode("utf-8-sig")
@@ -66,7 +66,7 @@ def _text_of(path: Path) -> str:
 
 
 def _measure(text: str, given: SettingsDocument) -> None:
-    """Walk the file as a flat stream, before anything recursive may touch it."""
+    """Count the file's parts on the flat event stream, before any recursive code reads it."""
     depth = aliases = values = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -74,9 +74,8 @@ def _measure(text: str, given: SettingsDocument) -> None:
         values += isinstance(event, yaml.NodeEvent)
         if depth > _DEEPEST or aliases > _MOST_ALIASES or values > _MOST_VALUES:
             line, column = _place(event.start_mark)
-            message = (
-                f"goes past what settings may hold ({_DEEPEST} levels, {_MOST_ALIASES} aliases, {_MOST_VALUES} values)"
-            )
+            limits = f"{_DEEPEST} levels, {_MOST_ALIASES} aliases, {_MOST_VALUES} values"
+            message = f"exceeds the limits of a settings file ({limits})"
             raise InvalidSettings([SettingsFault(given.file, line, column, "", f"{message}; nothing was read")])
 
 
@@ -85,17 +84,17 @@ def _unreadable(error: yaml.YAMLError, text: str, file: str) -> Iterator[Setting
         number for number, line in enumerate(text.splitlines(), 1) if "\t" in line[: len(line) - len(line.lstrip())]
     ]
     for number in tabs:
-        yield SettingsFault(file, number, 1, "", "is indented with a tab; YAML takes spaces only")
+        yield SettingsFault(file, number, 1, "", "is indented with a tab; YAML allows only spaces")
     if tabs:
         return
     mark = getattr(error, "problem_mark", None)
     message = getattr(error, "problem", None) or "it holds a character that YAML does not allow"
     line, column = _place(mark)
-    yield SettingsFault(file, line, column, "", f"is not YAML here ({message}); mend the line or the one above it")
+    yield SettingsFault(file, line, column, "", f"is not YAML here ({message}); correct this line or the one above it")
 
 
 class _Reading:
-    """Turns nodes into plain values; a value that an alias repeats is counted each time."""
+    """Turns nodes into plain values. A value that an alias repeats counts each time."""
 
     def __init__(self, given: SettingsDocument) -> None:
         self._given = given
@@ -107,12 +106,12 @@ class _Reading:
             key, mark = str(key_node.value), _place(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
                 self._given.faults.append(
-                    SettingsFault(self._given.file, *mark, key_path(loc), "has a key that is not a word")
+                    SettingsFault(self._given.file, *mark, key_path(loc), "has a key that is not plain text")
                 )
                 continue
             here = (*loc, key)
             if key in first:
-                message = f"is here twice, first on line {first[key]}; keep one"
+                message = f"appears twice, first on line {first[key]}; keep one"
                 self._given.keys_with_faults.add(here)
                 self._given.faults.append(SettingsFault(self._given.file, *mark, key_path(here), message))
                 continue
@@ -125,11 +124,11 @@ class _Reading:
         self._left -= 1
         if self._left < 0 or len(loc) > _DEEPEST:
             raise InvalidSettings(
-                [self._given.fault(loc, "grows without end through its aliases; write the values out")]
+                [self._given.fault(loc, "expands beyond the limit through its aliases; write the values out")]
             )
         if node.tag not in _TAGS:
             self._given.add_fault(
-                loc, "has a YAML tag (!...); tags are never obeyed, write the plain value", on_value=True
+                loc, "has a YAML tag (!...), and tags are not supported; write the plain value", on_value=True
             )
         if isinstance(node, yaml.MappingNode):
             mapping: dict[str, Plain] = {}
@@ -145,7 +144,7 @@ class _Reading:
 
 
 def _plain(kind: str, text: str) -> Plain:
-    """A scalar; what YAML 1.1 would read as a sexagesimal, an old octal or a date stays the text that was written."""
+    """A scalar's value. What YAML 1.1 would read as sexagesimal, old octal or date stays text, as written."""
     try:
         match kind:
             case "null":
@@ -161,5 +160,5 @@ def _plain(kind: str, text: str) -> Plain:
     return text
 
 
-def _place(mark: Any) -> tuple[int, int]:  # two unrelated classes of the two loaders
+def _place(mark: Any) -> tuple[int, int]:  # the two loaders have unrelated mark classes
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)

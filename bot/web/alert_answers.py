@@ -1,4 +1,4 @@
-"""What a sender of alerts is answered; the same words on whichever way the request came in."""
+"""Builds the answers to senders of alerts. They are the same on the fast path and on the slow path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.web.errors import error_body
 
 Field = tuple[bytes, bytes]
 
-#: An ASGI app hears "close", and so do those who came by the short way, in the form that HTTP has for it.
+#: Ends the connection after the answer. The server reads it from an ASGI app's answer; the fast path sends it as it is.
 CLOSE: Field = (b"connection", b"close")
 RETRY: Field = (b"retry-after", b"5")
 _JSON: Field = (b"content-type", b"application/json")
@@ -24,7 +24,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
 class IntakeReceipt(Protocol):
-    """What the intake did with a delivery, told after its commit."""
+    """What the intake did with a batch of alerts, reported after its commit."""
 
     @property
     def accepted(self) -> int: ...
@@ -35,7 +35,7 @@ class IntakeReceipt(Protocol):
 
 
 class AlertAnswer(NamedTuple):
-    """Status, header fields with content-length among them, and the body."""
+    """Status, header fields including content-length, and the body."""
 
     status: int
     fields: tuple[Field, ...]
@@ -43,37 +43,37 @@ class AlertAnswer(NamedTuple):
 
 
 def accepted_answer(batch: AlertBatch, receipt: IntakeReceipt) -> AlertAnswer:
-    """All of it is stored; 202 where something in it had to be mended or left out."""
-    told: dict[str, object] = {
+    """All of it is stored. 202 if something in it was corrected or left out, else 200."""
+    body: dict[str, object] = {
         "accepted": receipt.accepted,
         "status": receipt.code,
         "incidents": receipt.incidents,
         "flags": batch.repairs,
     }
     if batch.rejected:
-        told["rejected"] = [{"path": path, "message": message} for path, message in batch.rejected]
-    mended = batch.rejected or batch.keep_reason or "time_replaced" in batch.repairs
-    return _spoken(202 if mended else 200, msgspec.json.encode(told))
+        body["rejected"] = [{"path": path, "message": message} for path, message in batch.rejected]
+    changed = batch.rejected or batch.keep_reason or "time_replaced" in batch.repairs
+    return _json_answer(202 if changed else 200, msgspec.json.encode(body))
 
 
 def not_stored_answer(request_id: str) -> AlertAnswer:
-    """The sender has to send it again."""
+    """503: the sender has to send it again."""
     message = "This was not stored. Send it again."
     return refused_answer(Rejected(message, code="not_stored", status=503), request_id, RETRY)
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:
-    """The X-Request-Id of a request's headers, if it is one; else a new one. It is in the refusal and in the log."""
+    """The request's X-Request-Id if it is valid, else a new id. The refusal and the log show it."""
     given = headers.get(b"x-request-id", b"")
     return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def refused_answer(refusal: Rejected, request_id: str, *more: Field) -> AlertAnswer:
-    """The one shape of every refusal."""
+    """A refusal, in the one JSON shape of all errors."""
     if refusal.status == HTTPStatus.UNAUTHORIZED:
         more += ((b"www-authenticate", b"Bearer"),)
-    return _spoken(refusal.status, error_body(refusal.code, refusal.message, request_id), *more)
+    return _json_answer(refusal.status, error_body(refusal.code, refusal.message, request_id), *more)
 
 
-def _spoken(status: int, body: bytes, *more: Field) -> AlertAnswer:
+def _json_answer(status: int, body: bytes, *more: Field) -> AlertAnswer:
     return AlertAnswer(status, (_JSON, (b"content-length", b"%d" % len(body)), *more), body)

@@ -1,7 +1,8 @@
-"""`POST /alerts/<source>`: who sends, what it sent, and an answer only after the commit. A raw ASGI app, no framework.
+"""`POST /alerts/<source>`: authenticates the sender, parses the body, answers after the commit. A raw ASGI app.
 
-A 2xx means that it is stored. What a known sender sent and cannot be read is kept and raised as an incident before it
-is refused, because Alertmanager does not send again after a 4xx; in trouble of ours the answer is 503, and it does.
+A 2xx means that the alerts are stored. If a known sender sends something unreadable, it is quarantined and raised as an
+incident before the 4xx, because Alertmanager does not repeat a request after a 4xx. If the bot is at fault, the answer
+is 503, and Alertmanager repeats the request.
 """
 
 from __future__ import annotations
@@ -44,40 +45,40 @@ PREFIX = "/alerts/"
 
 
 class Submit(Protocol):
-    """Store a delivery. `done` is called in the loop's thread, once: after the commit, or with why there was none."""
+    """Store a batch. `done` is called once, in the loop's thread: after the commit, or with the error."""
 
     def __call__(self, batch: AlertBatch, done: Callable[[IntakeReceipt | Exception], None], /) -> object: ...
 
 
 class Quarantine(Protocol):
-    """Keep what could not be read and raise an incident of it, in one commit, and tell `done` after it."""
+    """Keep an unreadable body and raise an incident about it, in one commit. `done` is called as by `Submit`."""
 
     def __call__(
         self, source: str, body: bytes, rejected: Rejected, done: Callable[[IntakeReceipt | Exception], None], /
     ) -> object: ...
 
 
-#: (source, code, request_id): a sender was turned away.
+#: (source, code, request_id): a sender was refused.
 OnRefused = Callable[[str, str, str], object]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BodyLimits:
-    body: int = 16 * 2**20  #: bytes, as they come
-    inflated: int = 16 * 2**20  #: bytes, after gzip
-    inline: int = 128 * 2**10  #: bytes; a larger body is read beside the loop, which other senders are waiting for
-    deadline: timedelta = timedelta(seconds=10)  #: for all of a body to arrive
+    body: int = 16 * 2**20  #: bytes, as received
+    inflated: int = 16 * 2**20  #: bytes, decompressed
+    inline: int = 128 * 2**10  #: bytes; a larger body is parsed outside of the loop, which serves other senders
+    deadline: timedelta = timedelta(seconds=10)  #: for the whole body to arrive
 
 
 def token_digest(token: SecretStr) -> bytes:
-    """What of a sender's token is held here: enough to know it again."""
+    """The hash of a sender's token; only the hash is held here."""
     return hashlib.sha256(token.get_secret_value().encode()).digest()
 
 
 class AlertsEndpoint:
-    """`tokens` holds, by source, the `token_digest` of each valid token; two are valid while one is being replaced.
+    """`tokens`: by source, the `token_digest` of each valid token; two while one is being replaced.
 
-    A source in `verifiers` has none: its messages are checked instead, whatever their headers say.
+    A source in `verifiers` has no tokens: its messages are verified instead, whatever their headers contain.
     """
 
     def __init__(
@@ -94,13 +95,13 @@ class AlertsEndpoint:
         self._limits = limits or BodyLimits()
         self._sources = {PREFIX + name: (name, source) for name, source in sources.items()}
         self._tokens = tuple((known, name) for name in sources for known in tokens.get(name, ()))
-        self._take = submit
-        self._keep = quarantine
-        self._alarm = on_refused
-        self._inflow = BodyReader(limit=self._limits.body, deadline=self._limits.deadline)
-        self._proofs = verifiers or SenderVerification({})
-        self._unproven = BodyReader(limit=MOST, deadline=self._limits.deadline)
-        self._turns = LargeBodies(sources)
+        self._submit = submit
+        self._quarantine = quarantine
+        self._on_refused = on_refused
+        self._bodies = BodyReader(limit=self._limits.body, deadline=self._limits.deadline)
+        self._verifiers = verifiers or SenderVerification({})
+        self._unverified_bodies = BodyReader(limit=MOST, deadline=self._limits.deadline)
+        self._large_bodies = LargeBodies(sources)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -112,24 +113,24 @@ class AlertsEndpoint:
         await send({"type": "http.response.body", "body": answer.body})
 
     def read_ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> AlertBatch | None:
-        """The delivery, where its sender is known and nothing is to be said against it.
+        """The parsed batch of an ordinary request from a known sender.
 
-        None: there is, and calling the app tells what; nothing has been done.
+        None: the request needs the app, which finds out what is wrong. Nothing has been done.
         """
         place = self._sources.get(path)
         if place is None or len(body) > min(self._limits.inline, self._limits.body):
             return None
         name, source = place
-        if self._stranger(name, headers.get(b"authorization")) is not None:
+        if self._token_fault(name, headers.get(b"authorization")) is not None:
             return None
         try:
             check_kind(headers)
             return source.read(_Headers(headers), body)
-        except Exception:  # noqa: BLE001 - the app reads it once more, and tells or logs what is wrong
+        except Exception:  # noqa: BLE001 - the app parses it again, and answers or logs what is wrong
             return None
 
     def store(self, batch: AlertBatch, headers: Mapping[bytes, bytes], send: Callable[[AlertAnswer], None]) -> None:
-        """`send` is called once, in the loop's thread: after the commit, or when there is none."""
+        """`send` is called once, in the loop's thread: after the commit, or when storing failed."""
 
         def done(taken: IntakeReceipt | Exception) -> None:
             if isinstance(taken, Exception):
@@ -140,14 +141,14 @@ class AlertsEndpoint:
                 send(accepted_answer(batch, taken))
 
         try:
-            self._take(batch, done)
-        except Exception as bug:  # noqa: BLE001 - the edge of the path; it is logged where it ends
+            self._submit(batch, done)
+        except Exception as bug:  # noqa: BLE001 - the edge of the path; `done` logs it
             done(bug)
 
     def stop(self) -> None:
-        """Check no more senders, and read no more large bodies."""
-        self._proofs.stop()
-        self._turns.stop()
+        """Verify no more senders, and parse no more large bodies."""
+        self._verifiers.stop()
+        self._large_bodies.stop()
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> AlertAnswer:
         place = self._sources.get(scope["path"])
@@ -155,55 +156,55 @@ class AlertsEndpoint:
             nothing = Rejected("There is nothing at this address.", code="not_found", status=404)
             return refused_answer(nothing, request_id_of(headers))
         if scope["method"] != "POST":
-            wrong = Rejected("Alerts are sent with POST.", code="method_not_allowed", status=405)
+            wrong = Rejected("Send alerts with POST.", code="method_not_allowed", status=405)
             return refused_answer(wrong, request_id_of(headers), (b"allow", b"POST"))
         name = place[0]
-        proven = name in self._proofs
-        stranger = None if proven else self._stranger(name, headers.get(b"authorization"))
-        if stranger is not None:
-            return self._turned_away(name, stranger, headers)
+        has_verifier = name in self._verifiers
+        fault = None if has_verifier else self._token_fault(name, headers.get(b"authorization"))
+        if fault is not None:
+            return self._refuse_sender(name, fault, headers)
         try:
-            body, whole = await (self._unproven if proven else self._inflow).read(receive)
+            body, whole = await (self._unverified_bodies if has_verifier else self._bodies).read(receive)
         except TimeoutError:
-            # Not 408: it may have arrived in time and waited for its turn here, and a 4xx is final for Alertmanager.
+            # Not 408: the delay may be ours, and Alertmanager does not repeat a request after a 4xx.
             within = f"{self._limits.deadline.total_seconds():g} s"
             message = f"The body was not read within {within}. Nothing was stored. Send it again."
             return refused_answer(Rejected(message, code="too_slow", status=503), request_id_of(headers), RETRY, CLOSE)
-        if proven:
+        if has_verifier:
             try:
-                await self._proofs.verify(name, body, whole=whole)
-            except Rejected as unproven:
-                return self._turned_away(name, unproven, headers)
-        return await self._taken(place[1], headers, body, receive, whole=whole)
+                await self._verifiers.verify(name, body, whole=whole)
+            except Rejected as refusal:
+                return self._refuse_sender(name, refusal, headers)
+        return await self._store_or_quarantine(place[1], headers, body, receive, whole=whole)
 
-    async def _taken(
+    async def _store_or_quarantine(
         self, source: Source, headers: dict[bytes, bytes], body: bytes, receive: Receive, *, whole: bool
     ) -> AlertAnswer:
-        """What a known sender sent, stored or kept."""
+        """Stores what a known sender sent, or quarantines it if it is unreadable."""
         try:
-            delivered = await self._read(source, headers, body, receive, whole=whole)
+            batch = await self._read(source, headers, body, receive, whole=whole)
         except Rejected as unread:
-            return await self._kept(source.name, headers, body, unread)
+            return await self._keep_unread(source.name, headers, body, unread)
         except TooManyBodies:
             request_id = request_id_of(headers)
             logger.warning("delivery not read, too many wait", extra={"source": source.name, "request_id": request_id})
             return not_stored_answer(request_id)
         waiting: asyncio.Future[AlertAnswer] = asyncio.get_running_loop().create_future()
-        self.store(delivered, headers, _teller(waiting))
+        self.store(batch, headers, _sets(waiting))
         return await waiting
 
-    def _turned_away(self, name: str, why: Rejected, headers: Mapping[bytes, bytes]) -> AlertAnswer:
-        """Nothing is kept of it. Where it is we who cannot tell, the sender has to send it again."""
+    def _refuse_sender(self, name: str, refusal: Rejected, headers: Mapping[bytes, bytes]) -> AlertAnswer:
+        """Keeps nothing of the request. If the sender could not be verified now (5xx), it has to send it again."""
         request_id = request_id_of(headers)
-        if why.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            self._alarm(name, why.code, request_id)
-        if why.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return refused_answer(why, request_id)
-        logger.warning("sender not checked", extra={"source": name, "code": why.code, "request_id": request_id})
-        return refused_answer(why, request_id, RETRY)
+        if refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            self._on_refused(name, refusal.code, request_id)
+        if refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return refused_answer(refusal, request_id)
+        logger.warning("sender not checked", extra={"source": name, "code": refusal.code, "request_id": request_id})
+        return refused_answer(refusal, request_id, RETRY)
 
-    def _stranger(self, name: str, authorization: bytes | None) -> Rejected | None:
-        """Why this sender is turned away; None for one we know. Every token is compared, whichever fits."""
+    def _token_fault(self, name: str, authorization: bytes | None) -> Rejected | None:
+        """Why this sender is refused; None: the token is valid. Compares every token, so timing reveals nothing."""
         scheme, _, token = (authorization or b"").partition(b" ")
         if scheme.lower() != b"bearer":
             message = "Send the receiver's bearer token (Authorization: Bearer ...). Nothing was stored."
@@ -213,7 +214,7 @@ class AlertsEndpoint:
         if name in owners:
             return None
         if owners:
-            message = "This token belongs to another receiver. Nothing was stored. Send to that one's address."
+            message = "This token belongs to another receiver. Nothing was stored. Send to that receiver's address."
             return Rejected(message, code="wrong_receiver", status=403)
         return Rejected("This token is not valid. Nothing was stored.", code="auth_invalid", status=401)
 
@@ -221,18 +222,21 @@ class AlertsEndpoint:
         self, source: Source, headers: dict[bytes, bytes], body: bytes, receive: Receive, *, whole: bool
     ) -> AlertBatch:
         if not whole:
-            message = f"Limit {self._limits.body // 2**20} MiB. Nothing was stored as an alert. Set max_alerts."
+            limit = f"The limit of the body is {self._limits.body // 2**20} MiB."
+            message = f"{limit} Nothing was stored as an alert. Set max_alerts."
             raise Rejected(message, code="too_large", status=413)
         coding = headers.get(b"content-encoding")
         if coding is None and len(body) <= self._limits.inline:
-            return self._understood(source, headers, body)
-        return await self._turns.read(source.name, receive, lambda left: self._understood(source, headers, body, left))
+            return self._parse(source, headers, body)
+        return await self._large_bodies.read(
+            source.name, receive, lambda left: self._parse(source, headers, body, left)
+        )
 
-    def _understood(
+    def _parse(
         self, source: Source, headers: dict[bytes, bytes], body: bytes, left: Callable[[], bool] = lambda: False
     ) -> AlertBatch:
-        """`left` is asked whether its sender waits no longer; then it raises `SenderLeft`."""
-        if source.name not in self._proofs:
+        """`left` returns whether the sender has hung up. Raises `SenderLeft` then."""
+        if source.name not in self._verifiers:
             body = decoded_body(headers, body, self._limits.inflated, left)
         if left():
             raise SenderLeft
@@ -241,28 +245,30 @@ class AlertsEndpoint:
         except Rejected:
             raise
         except Exception as error:
-            # A bug of ours: kept and raised like what cannot be read, so that the page is not lost to endless retries.
+            # A bug here: quarantined like an unreadable body, so that the page is not lost to endless retries.
             logger.exception("alerts not read", extra={"source": source.name})
-            message = "The bot could not read this, by a fault of its own. Nothing was stored as an alert."
+            message = (
+                "The bot could not read this because of a bug; its log has the details. Nothing was stored as an alert."
+            )
             raise Rejected(message, code="not_read", status=422) from error
 
-    async def _kept(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> AlertAnswer:
+    async def _keep_unread(self, name: str, headers: dict[bytes, bytes], body: bytes, unread: Rejected) -> AlertAnswer:
         waiting: asyncio.Future[AlertAnswer] = asyncio.get_running_loop().create_future()
-        tell = _teller(waiting)
+        answer = _sets(waiting)
         request_id = request_id_of(headers)
 
         def done(taken: IntakeReceipt | Exception) -> None:
             if isinstance(taken, Exception):
                 _log_loss(taken, "delivery not kept", name, request_id)
-                tell(not_stored_answer(request_id))
+                answer(not_stored_answer(request_id))
             else:
                 about = {"source": name, "code": unread.code, "request_id": request_id}
                 logger.warning("delivery kept unread", extra=about)
-                tell(refused_answer(unread, request_id))
+                answer(refused_answer(unread, request_id))
 
         try:
-            self._keep(name, body, unread, done)
-        except Exception as bug:  # noqa: BLE001 - the edge of the path; it is logged where it ends
+            self._quarantine(name, body, unread, done)
+        except Exception as bug:  # noqa: BLE001 - the edge of the path; `done` logs it
             done(bug)
         return await waiting
 
@@ -283,17 +289,17 @@ class _Headers(Mapping[str, str]):
         return len(self._raw)
 
 
-def _log_loss(why: Exception, message: str, source: str, request_id: str) -> None:
-    """Trouble of the database in one line, a fault of ours with its trace."""
-    if isinstance(why, NotStored):
-        logger.warning(message, extra={"source": source, "why": str(why), "request_id": request_id})
+def _log_loss(error: Exception, message: str, source: str, request_id: str) -> None:
+    """Logs a database error in one line, and a bug with its traceback."""
+    if isinstance(error, NotStored):
+        logger.warning(message, extra={"source": source, "why": str(error), "request_id": request_id})
     else:
-        logger.error(message, extra={"source": source, "request_id": request_id}, exc_info=why)
+        logger.error(message, extra={"source": source, "request_id": request_id}, exc_info=error)
 
 
-def _teller(waiting: asyncio.Future[AlertAnswer]) -> Callable[[AlertAnswer], None]:
-    def tell(answer: AlertAnswer) -> None:
-        if not waiting.done():  # the server has stopped waiting
+def _sets(waiting: asyncio.Future[AlertAnswer]) -> Callable[[AlertAnswer], None]:
+    def put(answer: AlertAnswer) -> None:
+        if not waiting.done():  # else the server has stopped waiting
             waiting.set_result(answer)
 
-    return tell
+    return put

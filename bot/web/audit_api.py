@@ -1,6 +1,6 @@
-"""The API of the audit log: its entries, newest first, each with its place in the tree once it is sealed.
+"""The API of the audit log: its entries, newest first, each with its position in the Merkle tree once it is sealed.
 
-It shows; it proves nothing. Whoever doubts the log reads the bytes themselves, with `vakhta audit verify`.
+It shows the entries and proves nothing. `vakhta audit verify` proves that they are unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class EntryOut(BaseModel):
-    """One entry, as its sealed bytes say it; `pos` and `leaf` (hex) are null until it is sealed."""
+    """One entry, decoded from its sealed bytes; `pos` and `leaf` (hex) are null until it is sealed."""
 
     id: int
     pos: int | None
@@ -57,11 +57,11 @@ class EntriesOut(BaseModel):
     next: int | None
 
 
-def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
-    """The one route; it asks the guard first."""
+def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
+    """The one route; `auth` admits the request first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
-    window = StoreReads(store, threads=threads)
-    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["audit"])
+    reads = StoreReads(store, threads=threads)
+    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(auth.admit)], tags=["audit"])
 
     @router.get("/audit", summary="The audit log, newest first", response_model=EntriesOut)
     async def list_entries(
@@ -74,7 +74,7 @@ def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
         before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
     ) -> Response:
         wanted = EntryFilter(since=since, until=until, incident_id=incident, code=code or "")
-        page = await window.read(lambda seen: _page(seen, wanted, limit, before))
+        page = await reads.read(lambda seen: _page(seen, wanted, limit, before))
         return Response(page, media_type="application/json")
 
     return router

@@ -1,7 +1,7 @@
-"""The board: the page of an on-call person at 3 a.m., its live story, and the line to type in.
+"""The board: the web page for on-call people, its event stream, and its console.
 
-The page is a shell; its script reads the API and puts everything in as text. It loads nothing from elsewhere, and
-its content policy lets the browser run only what is served here. It carries the key that its script's requests bear.
+The page is a shell: its script reads the API and inserts everything as text. It loads nothing from other sites, and its
+content security policy allows only scripts from here. It carries the key that its script's requests send.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from bot.web.request_body import read_body
 logger = logging.getLogger(__name__)
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_MOST_WORDS = 64 * 1024
+_MOST_COMMAND = 64 * 1024
 _READ = ["GET", "HEAD"]
 
 
 class Board:
-    """Pages, live story and console. `console` None: the board can be looked at and not typed at."""
+    """Pages, event stream and console. `console` None: the board is read-only."""
 
-    def __init__(self, *, feed: Feed, guard: Auth, console: Channel | None, threads: Executor, version: str) -> None:
+    def __init__(self, *, feed: Feed, auth: Auth, console: Channel | None, threads: Executor, version: str) -> None:
         self._feed = feed
-        self._guard = guard
+        self._auth = auth
         self._console = console
         self._threads = threads
         self._version = version
@@ -49,21 +49,23 @@ class Board:
 
     def routes(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
-        local = [Depends(self._guard.admit_local)]
+        local = [Depends(self._auth.admit_local)]
         router.add_api_route("/", self.show, methods=_READ, dependencies=local)
         router.add_api_route("/incidents/{incident_id}", self.show, methods=_READ, dependencies=local)
-        router.add_api_route("/events", self.tell, methods=["GET"], dependencies=[Depends(self._guard.admit_page)])
         router.add_api_route(
-            "/console", self.take, methods=["POST"], dependencies=[Depends(self._guard.admit_own_page)]
+            "/events", self.stream_events, methods=["GET"], dependencies=[Depends(self._auth.admit_page)]
         )
-        # The files hold nothing of anybody: no need to ask who reads them.
-        router.add_api_route("/pages/{name}", self.hand_out, methods=_READ)
+        router.add_api_route(
+            "/console", self.run_command, methods=["POST"], dependencies=[Depends(self._auth.admit_own_page)]
+        )
+        # The files hold no data, so anyone may read them.
+        router.add_api_route("/pages/{name}", self.serve_file, methods=_READ)
         return router
 
     def publish_contract(self, app: FastAPI) -> None:
-        """The API's description as a page of our own."""
+        """Serve the API's description as a page."""
 
-        @app.get("/api/docs", include_in_schema=False, dependencies=[Depends(self._guard.admit)])
+        @app.get("/api/docs", include_in_schema=False, dependencies=[Depends(self._auth.admit)])
         async def contract_page() -> HTMLResponse:
             return self._page("docs.html", contract=app.openapi())
 
@@ -71,12 +73,12 @@ class Board:
         return self._page(
             "board.html",
             console=self._console is not None,
-            key=self._guard.page_key,
-            open_api=not self._guard.requires_token,
+            key=self._auth.page_key,
+            open_api=not self._auth.requires_token,
         )
 
-    async def hand_out(self, name: str, request: Request) -> Response:
-        """One of the board's own files, unchanged ones by 304."""
+    async def serve_file(self, name: str, request: Request) -> Response:
+        """One of the board's files; 304 if the client has it already."""
         found = self._files.get(name)
         if found is None:
             raise Rejected("There is nothing at this address.", code="not_found", status=404)
@@ -86,20 +88,24 @@ class Board:
             return Response(status_code=304, headers=headers)
         return Response(found, media_type=_TYPES[name.rpartition(".")[2]], headers=headers)
 
-    async def tell(self, last_event_id: str | None = Header(default=None)) -> StreamingResponse:
-        """The live story, from where the client left off."""
+    async def stream_events(self, last_event_id: str | None = Header(default=None)) -> StreamingResponse:
+        """The event stream, from the last event that the client has."""
         self._feed.check_room()
         known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
         place = int(last_event_id[:18]) if known and last_event_id else None
         headers = {"x-accel-buffering": "no"}
         return StreamingResponse(self._feed.stream(place), media_type="text/event-stream", headers=headers)
 
-    async def take(self, request: Request) -> Response:
-        """Words typed on the board, or behind one of its buttons."""
+    async def run_command(self, request: Request) -> Response:
+        """A command typed on the board, or of one of its buttons."""
         if self._console is None:
-            raise Rejected("The console is off (channels.console). Use your chat.", code="not_found", status=404)
-        body = await read_body(request, limit=_MOST_WORDS)
-        _check_once(body)
+            raise Rejected(
+                "The console is disabled (channels.console). Nothing was done. Use your chat.",
+                code="not_found",
+                status=404,
+            )
+        body = await read_body(request, limit=_MOST_COMMAND)
+        _check_idempotency_key(body)
         loop = asyncio.get_running_loop()
         headers = dict(request.headers.items())
         try:
@@ -108,7 +114,8 @@ class Board:
             raise
         except Exception as broken:
             logger.exception("words from the board failed")
-            raise Rejected("This did not go through; look at the incident.", code="not_done", status=503) from broken
+            message = "The command failed. Look at the incident to see whether it had an effect."
+            raise Rejected(message, code="not_done", status=503) from broken
 
     def _page(self, name: str, **values: object) -> HTMLResponse:
         return HTMLResponse(self._pages.get_template(name).render(version=self._version, **values))
@@ -119,12 +126,14 @@ def _load_files() -> Mapping[str, bytes]:
     return {page.name: page.read_bytes() for page in pages.iterdir() if page.name.rpartition(".")[2] in _TYPES}
 
 
-def _check_once(body: bytes) -> None:
-    """Refuses an id that no database can hold. Whatever else is wrong with the line, the console says it."""
+def _check_idempotency_key(body: bytes) -> None:
+    """Refuses an idempotency key that no database can hold. The console checks the rest of the command."""
     try:
         sent = json.loads(body)
     except (ValueError, RecursionError):
         return
-    once = sent.get("once") if isinstance(sent, dict) else None
-    if isinstance(once, str) and storable(once) != once:
-        raise Rejected("`once` is text without NUL and lone surrogates.", code="bad_once", status=422)
+    key = sent.get("once") if isinstance(sent, dict) else None
+    if isinstance(key, str) and storable(key) != key:
+        raise Rejected(
+            "`once` must be text without NUL and lone surrogates. Nothing was done.", code="bad_once", status=422
+        )

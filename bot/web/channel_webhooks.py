@@ -1,9 +1,9 @@
-"""What chats and pagers send: raw bytes to the channel, its answer back.
+"""Webhooks of chats and pagers: hands raw bytes to the channel, and returns its answer.
 
-The channel checks signature, freshness and sender, so until then anybody may have sent it: what is held of such
-requests is counted before it is read. Each channel has threads of its own, so a flood of one, or one whose platform
-hangs, takes none from the alerts and none from the others. In trouble the answer is 503, which every platform takes
-as "send it again".
+The channel checks signature, age and sender; until then anybody may have sent the request. So the number of waiting
+requests is limited before a body is read. Each channel has its own threads: a flood of requests to one channel, or one
+whose platform hangs, takes no thread from alerts or other channels. On an error the answer is 503, after which every
+platform sends the request again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from bot.web.request_body import read_body
 logger = logging.getLogger(__name__)
 
 _MOST = 512 * 1024
-_MOST_WAITING = 64  # of a channel; platforms give up after 3 to 10 s; a longer queue would only answer the dead
+_MOST_WAITING = 64  # per channel; platforms give up after 3 to 10 s, so a longer queue would answer nobody
 
 
 class ChannelWebhooks:
-    """The doors under `/in/`, one for each channel that listens over HTTP.
+    """The addresses under `/in/`, one per channel that receives webhooks.
 
-    `threads` gives a channel its own; `refused` is told which channel turned a sender away, and by which code.
+    `threads` returns a channel's own threads; `refused` is called with the channel and the code of each refusal.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class ChannelWebhooks:
         *,
         threads: Callable[[str], Executor],
         meters: Metrics,
-        refused: Callable[[str, str], None],
+        on_refused: Callable[[str, str], None],
     ) -> None:
-        # The board's line has its own door, with its own checks of who is typing.
+        # The console has its own address, with its own checks of who is typing.
         self._channels = {name: channel for name, channel in channels.items() if not channel.local}
         self._threads = threads
         self._outcomes = meters.inbound_total
-        self._refused = refused
+        self._refused = on_refused
         self._waiting: Counter[str] = Counter()
 
     def routes(self) -> APIRouter:
@@ -59,17 +59,17 @@ class ChannelWebhooks:
         """Hand one request to its channel."""
         channel = self._channels.get(name)
         if channel is None:
-            raise Rejected("No such channel is set up here.", code="not_found", status=404)
+            raise Rejected("This channel is not set up.", code="not_found", status=404)
         if self._waiting[name] >= _MOST_WAITING:
             self._outcomes.labels(name, "busy").inc()
-            raise Rejected("Too much at once. Nothing was done; send it again.", code="busy", status=503)
+            raise Rejected("Too many requests at once. Nothing was done. Send it again.", code="busy", status=503)
         self._waiting[name] += 1
         try:
-            return await self._hear(request, channel)
+            return await self._read_and_receive(request, channel)
         finally:
             self._waiting[name] -= 1
 
-    async def _hear(self, request: Request, channel: Channel) -> Response:
+    async def _read_and_receive(self, request: Request, channel: Channel) -> Response:
         ignored = channel.ignores_above
         try:
             body = await read_body(request, limit=ignored or _MOST)
@@ -78,9 +78,9 @@ class ChannelWebhooks:
                 raise
             self._outcomes.labels(channel.name, "ignored").inc()
             return Response(b"too large; ignored", 202, media_type="text/plain")
-        heard = await self._receive(channel, dict(request.headers.items()), body)
+        received = await self._receive(channel, dict(request.headers.items()), body)
         self._outcomes.labels(channel.name, "taken").inc()
-        return answer(heard)
+        return answer(received)
 
     async def _receive(self, channel: Channel, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         threads = self._threads(channel.name)
@@ -92,7 +92,7 @@ class ChannelWebhooks:
         except Exception as broken:
             logger.exception("inbound request failed", extra={"channel": channel.name})
             self._outcomes.labels(channel.name, "failed").inc()
-            raise Rejected("Nothing was done; send it again.", code="not_done", status=503) from broken
+            raise Rejected("Nothing was done. Send it again.", code="not_done", status=503) from broken
 
     def _count_refusal(self, name: str, refusal: Rejected) -> None:
         self._outcomes.labels(name, "refused").inc()
@@ -100,6 +100,6 @@ class ChannelWebhooks:
             self._refused(name, refusal.code)
 
 
-def answer(heard: WebhookResponse) -> Response:
-    # The header is set as it is: Starlette would add a charset to text types that carry none.
-    return Response(heard.body, heard.status, headers={"content-type": heard.content_type})
+def answer(given: WebhookResponse) -> Response:
+    # The header is set directly: Starlette would add a charset to text types without one.
+    return Response(given.body, given.status, headers={"content-type": given.content_type})

@@ -1,6 +1,6 @@
-"""The one shape of every refusal over HTTP: `{"error": {"code", "message", "request_id"}}`.
+"""The one shape of every HTTP error: `{"error": {"code", "message", "request_id"}}`.
 
-No stack, no secret, no echo of what was sent. The request_id is in the log line that says more.
+It contains no stack trace, no secret and nothing of the request. The log has the details under the request_id.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from starlette.responses import Response
 
 from bot.core.errors import Rejected
 
-_SAID = {
+_MESSAGES = {
     404: "There is nothing at this address.",
-    405: "This address does not take that method.",
-    500: "Something is broken in the bot. Its log tells more under this request_id.",
+    405: "This address does not accept this method.",
+    500: "Internal error. The bot's log has the details under this request_id.",
 }
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Make every error of this app speak in our shape."""
+    """Answer every error of this app in that shape."""
 
     @app.exception_handler(Rejected)
     async def of_rejected(request: Request, error: Rejected) -> Response:
@@ -33,14 +33,14 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        message = _SAID.get(status, f"{status.phrase}.")
+        message = _MESSAGES.get(status, f"{status.phrase}.")
         return refusal(
             Rejected(message, code=status.name.lower(), status=status), request_id_of(request), error.headers
         )
 
     @app.exception_handler(RequestValidationError)
     async def of_validation(request: Request, error: RequestValidationError) -> Response:
-        # Only where and why: pydantic's `input` is the sender's own text, which may hold a secret.
+        # Only the place and the reason: pydantic's `input` is the sender's text, which may hold a secret.
         faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()[:3])
         return refusal(Rejected(f"{faults}.", code="not_valid", status=422), request_id_of(request))
 
@@ -57,7 +57,7 @@ def refusal(error: Rejected, request_id: str, headers: Mapping[str, str] | None 
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["retry-after"] = "5"
     if error.status == HTTPStatus.REQUEST_TIMEOUT:
-        sent["connection"] = "close"  # what is still to come of the body would hold the connection for ever
+        sent["connection"] = "close"  # the rest of the body would keep the connection open for ever
     body = error_body(error.code, error.message, request_id)
     return Response(body, error.status, sent, media_type="application/json")
 
@@ -68,8 +68,8 @@ def error_body(code: str, message: str, request_id: str) -> bytes:
 
 
 def internal_error_body() -> Rejected:
-    """What the sender is told of a fault that is ours."""
-    return Rejected(_SAID[500], code="internal", status=500)
+    """The error for a bug in the bot."""
+    return Rejected(_MESSAGES[500], code="internal", status=500)
 
 
 def request_id_of(request: Request) -> str:

@@ -1,7 +1,7 @@
-"""Turns for connections that send more than they wait for: together they get a quarter of the loop's time.
+"""Limits connections that send requests without waiting for answers: together they get a quarter of the loop's time.
 
-Without it a turn of the loop takes as long as all of them together, and an alert needs several; and the thread that
-stores it would have to wait for Python's lock, between any two statements, until the loop lets go of it.
+Otherwise one iteration of the loop would take as long as all of them together, and an alert needs several iterations.
+The thread that stores the alert would also wait for the GIL between any two statements.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Callable
 from time import monotonic
 
 _AT_ONCE = 4
-_REST = 3.0  #: in units of the time that the last few took
+_REST = 3.0  #: pause, as a multiple of the time that the last few connections took
 
 
 class FairShare:
-    """One for a server. From its loop's thread."""
+    """One per server. Call it in the loop's thread."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
         self._busy = False
 
     def wait(self, go_on: Callable[[], None], loop: AbstractEventLoop) -> None:
-        """Call `go_on` when its turn comes, in the order of those who wait, and never at once."""
+        """Call `go_on` at its turn, first come first served, and never immediately."""
         self._waiting.append(go_on)
         if not self._busy:
             self._busy = True
@@ -35,7 +35,7 @@ class FairShare:
             return
         for _ in range(min(_AT_ONCE, len(self._waiting))):
             loop.call_soon(self._waiting.popleft())
-        # They run in the loop's next turn, and the tasks that they start in the one after that.
+        # They run in the next iteration, and the tasks that they start in the one after that.
         loop.call_soon(loop.call_soon, self._rest, loop, monotonic())
 
     def _rest(self, loop: AbstractEventLoop, begun: float) -> None:

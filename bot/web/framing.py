@@ -1,9 +1,9 @@
-"""Where a request begins and ends: read by h11 alone, and only where no other program could read anything else.
+"""Finds where a request begins and ends: h11 parses only requests that every program would parse in the same way.
 
-A proxy in front of us has read the same bytes. Where it and we could find two different requests in them, somebody
-can send one that nobody has checked (request smuggling). So whatever the specification calls obsolete, optional or an
-error is refused here and the connection is closed. `Upgrade` is ignored, which HTTP/1.1 allows: the body is read as
-its length says.
+A proxy in front of the bot has parsed the same bytes. If the two could find different requests in them, a sender could
+get a request past the proxy's checks (request smuggling). So everything that the specification calls obsolete, optional
+or an error is refused, and the connection is closed. `Upgrade` is ignored, as HTTP/1.1 allows: the body is read by its
+declared length.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import re
 import h11
 
 MOST_HEAD = 32 * 1024
-MOST_FIELDS = 100  #: each costs h11 some microseconds, and 8,000 empty ones fit in a head
-#: Of one connection in one turn of the loop. A chunk costs h11 some 15 us however small it is, and others wait.
+MOST_FIELDS = 100  #: each costs h11 some microseconds, and 8,000 empty fields fit into a head
+#: Of one connection in one iteration of the loop. Even a tiny chunk costs h11 some 15 us, and others wait.
 _EVENTS_AT_ONCE = 64
 
-_TOO_LONG = 431  #: h11's hint for more in one piece than it is to hold
+_TOO_LONG = 431  #: h11's status hint when a head, a chunk header or trailers exceed its limit
 
 NOT_HTTP = "This is not a valid HTTP request. Nothing was done."
 TOO_LARGE = "The head of a request holds at most 32 KiB and 100 fields. Nothing was done."
-TRAILERS = "A body may hold at most 32 KiB that is not content, one after the other. Nothing was done."
-HOSTS = "Send one Host header with a name and, if need be, a port. Nothing was done."
+TRAILERS = "A chunk header or the trailers may have at most 32 KiB. Nothing was done."
+HOSTS = "Send one Host header with a name and, if needed, a port. Nothing was done."
 LENGTHS = (
     "This is not a valid HTTP request: send one Content-Length of digits, or Transfer-Encoding: chunked over HTTP/1.1."
     " Nothing was done."
 )
-TWICE = "This is not a valid HTTP request: it has two headers of which there can be one. Nothing was done."
+TWICE = "This is not a valid HTTP request: it repeats a header that may appear once. Nothing was done."
 
 HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
@@ -37,7 +37,7 @@ _HEAD = re.compile(
 )
 _BEGINS = re.compile(_TOKEN)
 _LENGTH = re.compile(rb"[0-9]{1,15}")
-#: Who says it, how long it is and how it is to be read: of two such fields each program takes another one.
+#: Fields about the sender, the length and the encoding. Of two such fields, programs differ in which one they use.
 _ONCE = frozenset(
     {
         b"host",
@@ -50,12 +50,12 @@ _ONCE = frozenset(
         b"origin",
     }
 )
-#: Old probes of balancers speak HTTP/1.0 and name no host.
+#: Old load balancers probe with HTTP/1.0 and without Host.
 _PROBES = frozenset({b"/livez", b"/readyz"})
 
 
 def fault_of(head: bytes) -> str | None:
-    """Why a head, without the empty line that ends it, is refused. None: everybody reads it in the same way."""
+    """Why a head (without its final empty line) is refused. None: every program reads it in the same way."""
     found = _HEAD.fullmatch(head)
     if found is None or found[1] == b"CONNECT":
         return NOT_HTTP
@@ -92,20 +92,20 @@ def _fault_of_host(fields: dict[bytes, bytes], target: bytes, *, old: bool) -> s
 
 
 def has_bare_lf(end: bytes) -> bool:
-    """In what ends a body of chunks: the last of them, and trailers. h11 would take it for the end of a line."""
-    # The LF that ended the content may have come later than its CR. One LF alone is no such: more has to follow that.
+    """Whether the end of a chunked body (last chunk, trailers) has an LF without CR, which h11 takes for a line end."""
+    # The LF that ends the content may arrive after its CR. That first LF is not bare, unless nothing follows it.
     rest = end[1:] if len(end) > 1 and end.startswith(b"\n") else end
     return rest.count(b"\n") > rest.count(b"\r\n")
 
 
 class StrictParser(h11.Connection):
-    """A connection's requests, one at a time: h11 sees a head when `fault_of` has found nothing in it."""
+    """Parses a connection's requests, one at a time. h11 gets a head only if `fault_of` finds nothing wrong with it."""
 
-    fault = NOT_HTTP  #: said of the request that was refused
-    waits = False  #: a head has begun and is not all here
-    is_spent = False  #: there is more to read than one turn of the loop is given: call `grant` and go on
-    paused = False  #: what is here already is not read before something else is done
-    in_body = False  #: the last byte belonged to one
+    fault = NOT_HTTP  #: why the request was refused
+    waits = False  #: a head has begun and is incomplete
+    is_spent = False  #: the limit of this iteration is used up, and there is more to read: call `grant` and go on
+    paused = False  #: received data waits until the current request is done
+    in_body = False  #: the last byte belonged to a body
     _left = _EVENTS_AT_ONCE
     _in_chunks = False
 
@@ -113,21 +113,21 @@ class StrictParser(h11.Connection):
         super().__init__(h11.SERVER, max_incomplete_event_size=MOST_HEAD)
 
     def grant(self) -> None:
-        """A new turn of the loop."""
+        """Start a new iteration of the loop."""
         self._left, self.is_spent = _EVENTS_AT_ONCE, False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
-        """As h11's. Raises RemoteProtocolError, and `fault` says it in words."""
+        """As in h11. Raises RemoteProtocolError; `fault` then holds the message."""
         self.in_body = self.their_state is h11.SEND_BODY
         event = self._next_event()
         self.paused = event is h11.PAUSED
         return event
 
     def _next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
-        if self.their_state is h11.IDLE and not self._is_head_here():
+        if self.their_state is h11.IDLE and not self._is_head_complete():
             return h11.NEED_DATA
         if self.their_state is h11.MUST_CLOSE:
-            return h11.PAUSED  # what follows the last request is nobody's; h11 would refuse the request for it
+            return h11.PAUSED  # data after the last request is ignored; h11 would refuse the request for it
         if not self._left:
             self.is_spent = True
             return h11.PAUSED
@@ -144,7 +144,7 @@ class StrictParser(h11.Connection):
             self._refuse(NOT_HTTP)
         return event
 
-    def _is_head_here(self) -> bool:
+    def _is_head_complete(self) -> bool:
         read, _ = self.trailing_data
         end = read.find(b"\r\n\r\n")
         self.waits = end < 0 and bool(read)
@@ -152,7 +152,7 @@ class StrictParser(h11.Connection):
             self._refuse(TOO_LARGE)
         if end >= 0 and (reason := fault_of(read[:end])):
             self._refuse(reason)
-        # TLS, most likely, or lines that end in LF alone. Whoever sends that has sent all and waits for an answer.
+        # Probably TLS, or lines that end in LF alone: the sender has sent everything and waits for an answer.
         if self.waits and (_BEGINS.match(read) is None or read.count(b"\n") > read.count(b"\r\n")):
             self._refuse(NOT_HTTP)
         return end >= 0

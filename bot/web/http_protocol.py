@@ -1,8 +1,8 @@
-"""Connections, as uvicorn serves them with h11, with what it leaves out: a limit to connections, one to the time that a
-head or the rest of a body may take, one reading of every request (`framing.py`), an answer for half-closed senders.
+"""Extends uvicorn's HTTP protocol on h11: a limit on connections, timeouts for a head and for the rest of a body,
+strict parsing (`framing.py`), the fast path for alerts, and answers to senders that have half-closed the connection.
 
-One request of a connection is under way at a time. What comes before its answer is at most one read, and then the
-connection is read no further: whoever sends faster than we answer is held up by TCP and fills nothing here.
+A connection has one request under way at a time. At most one more read is buffered before the answer; then the
+connection is not read, so a sender that is faster than the bot is slowed down by TCP and fills no memory here.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from bot.web.fair_share import FairShare
 from bot.web.framing import StrictParser
 
 _MOST_FILES = 65536
-_HEAD_WITHIN_S = 10.0  #: also for what of a body was not there when its request was answered
+_HEAD_WITHIN_S = 10.0  #: also for the rest of a body whose request is answered already
 _QUIET_S = 1.0
 
 
 def raise_descriptors() -> None:
-    """Let this process open as many files as it may; the usual 1,024 are soon taken by idle connections."""
+    """Raise the soft limit of file descriptors; idle connections soon use up the usual 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -41,37 +41,37 @@ def raise_descriptors() -> None:
 
 
 def most_open() -> int:
-    """How many connections there may be: half of the descriptors, so that channels and the database find theirs."""
+    """The limit of connections: half of the descriptors; the rest is for channels and the database."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (_MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, _MOST_FILES)) // 2
 
 
 class RateLimitedLog(logging.Filter):
-    """Lets each message through once a second; the next one tells how many were `left_out`.
+    """Lets each message through once a second; the next one carries the number of those `left_out`.
 
-    For a log that strangers can write to. Errors always pass.
+    For a log to which anybody on the network can cause lines. Errors always pass.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept_back: dict[str, tuple[float, int]] = {}
+        self._suppressed: dict[str, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno >= logging.ERROR:
             return True
         now = monotonic()
-        due, left_out = self._kept_back.get(str(record.msg), (now, 0))
+        due, left_out = self._suppressed.get(str(record.msg), (now, 0))
         if now < due:
-            self._kept_back[str(record.msg)] = due, left_out + 1
+            self._suppressed[str(record.msg)] = due, left_out + 1
             return False
-        self._kept_back[str(record.msg)] = now + _QUIET_S, 0
+        self._suppressed[str(record.msg)] = now + _QUIET_S, 0
         if left_out:
             record.left_out = left_out
         return True
 
 
 class PausableFlow(FlowControl):
-    """uvicorn reads on whenever the app asks for more. Not where what was read already waits: it would pile up."""
+    """uvicorn resumes reading when the app asks for more. This does not while `held`, or data would pile up."""
 
     held = False
 
@@ -81,7 +81,7 @@ class PausableFlow(FlowControl):
 
 
 class Dates:
-    """The field `Date` of answers, made when somebody is answered. uvicorn makes it each second, asked or not."""
+    """The `Date` field of answers, made when an answer is sent. uvicorn makes it every second, needed or not."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -101,13 +101,13 @@ class HttpProtocol(H11Protocol):
     flow: PausableFlow
     turns: ClassVar[FairShare] = FairShare()
     dates: ClassVar[Dates] = Dates()
-    fast_path: ClassVar[FastPath | None] = None  #: the short way, where there is one
-    _on_express = False  #: a request that went the short way is not answered yet
-    _ahead = b""  #: what came before that answer
+    fast_path: ClassVar[FastPath | None] = None  #: the fast path, if the server has one
+    _on_fast_path = False  #: a request on the fast path is not answered yet
+    _ahead = b""  #: data received before that answer
     _leaving = False  #: the server stops: the next answer is the last
-    _over = False  #: the sender will say no more
+    _over = False  #: the sender has closed its side
     _answered = False  #: a request was answered just now
-    _waits = False  #: for its turn
+    _waits = False  #: for its turn (`FairShare`)
     _due: TimerHandle | None = None
 
     def __init__(
@@ -122,20 +122,20 @@ class HttpProtocol(H11Protocol):
 
     @classmethod
     def with_fast_path(cls, path: FastPath | None) -> type[HttpProtocol]:
-        """The class of connections whose ordinary webhooks go that way."""
+        """A connection class of its own for one server: with that fast path, and turns shared with no other server."""
 
-        class WithFastPath(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
+        class ServerProtocol(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
             fast_path = path
             turns = FairShare()
 
-        return WithFastPath
+        return ServerProtocol
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         full = len(self.connections) >= most_open()
         super().connection_made(transport)
         self.flow = PausableFlow(transport)
         if full:
-            self._turn_away()
+            self._refuse()
             return
         self._due = self.loop.call_later(_HEAD_WITHIN_S, self._give_up)
 
@@ -145,13 +145,13 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._on_express:
+        if self._on_fast_path:
             self._ahead += data
             self.flow.pause_reading()
         elif self._waits:
-            self.conn.receive_data(data)  # after what is there already
+            self.conn.receive_data(data)  # appended to what is buffered
         elif self.fast_path is not None and self._is_between() and self.fast_path.offer(data, self, self.loop):
-            self._on_express = True
+            self._on_fast_path = True
             self._stop_waiting()
             self._unset_keepalive_if_required()
         else:
@@ -171,10 +171,10 @@ class HttpProtocol(H11Protocol):
         self.flow.held = self.conn.paused
         self._set_timers()
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn hangs up on whoever says no more
-        """True: what was asked is answered, and then it is closed."""
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn closes the connection here
+        """True: keep the connection open until the request is answered."""
         self._over = True
-        return self._owes() or self._waits
+        return self._has_unanswered() or self._waits
 
     def on_response_complete(self) -> None:
         self.flow.held = self._waits
@@ -186,7 +186,7 @@ class HttpProtocol(H11Protocol):
             self._close_if_over()
 
     def shutdown(self) -> None:
-        if self._on_express:
+        if self._on_fast_path:
             self._leaving = True
         elif not self.transport.is_closing():
             super().shutdown()
@@ -195,8 +195,8 @@ class HttpProtocol(H11Protocol):
         self._end("400 Bad Request", "bad_request", self.conn.fault)
 
     def use_slow_path(self, data: bytes) -> None:
-        """The short way is not for this: it goes the long one, also where its sender will say no more."""
-        self._on_express = False
+        """Process data that the fast path does not accept, also if the sender has closed its side."""
+        self._on_fast_path = False
         if self.transport.is_closing():
             return
         super().data_received(data)
@@ -205,8 +205,8 @@ class HttpProtocol(H11Protocol):
         self._go_on()
 
     def send_answer(self, answer: AlertAnswer) -> None:
-        """Answer what went the short way."""
-        self._on_express = False
+        """Answer the request on the fast path."""
+        self._on_fast_path = False
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -227,7 +227,7 @@ class HttpProtocol(H11Protocol):
         self._close_if_over()
 
     def _wait(self) -> None:
-        """For a turn: there is more here than was answered or read in this one."""
+        """Wait for a turn: more is buffered than was processed in this iteration."""
         self._waits = True
         self.flow.pause_reading()
         self.flow.held = True
@@ -242,26 +242,26 @@ class HttpProtocol(H11Protocol):
         self._close_if_over()
 
     def _should_upgrade(self) -> bool:
-        return False  # and nothing is logged of it: anybody can ask
+        return False  # without a log line, which any sender could cause
 
     def _is_between(self) -> bool:
-        """Whether everything that came so far is answered, and the answers are read."""
+        """Whether everything received is answered, and the answers are written."""
         return self._is_idle() and not self.flow.write_paused
 
     def _is_idle(self) -> bool:
         return not self._waits and self.conn.their_state is h11.IDLE and not self.conn.waits
 
-    def _owes(self) -> bool:
-        """Whether all of a request is here and nothing of its answer is sent. A stream that has begun is not owed."""
+    def _has_unanswered(self) -> bool:
+        """Whether a complete request is here and its answer has not begun. A stream that has begun does not count."""
         cycle = self.cycle
-        return self._on_express or (cycle is not None and not cycle.more_body and not cycle.response_started)
+        return self._on_fast_path or (cycle is not None and not cycle.more_body and not cycle.response_started)
 
     def _close_if_over(self) -> None:
-        if self._over and not self._owes() and not self._waits:
+        if self._over and not self._has_unanswered() and not self._waits:
             self.transport.close()
 
     def _set_timers(self) -> None:
-        """For what is waited for now: a head, the rest of a body that nobody wants, or the next request."""
+        """Set the timeouts for what is awaited now: a head, the unused rest of a body, or the next request."""
         answered = self.cycle is not None and self.cycle.response_complete
         if not (self.conn.waits or (answered and self.conn.their_state is h11.SEND_BODY)):
             self._stop_waiting()
@@ -271,18 +271,18 @@ class HttpProtocol(H11Protocol):
             after_s = self.timeout_keep_alive
             self.timeout_keep_alive_task = self.loop.call_later(after_s, self.timeout_keep_alive_handler)
 
-    def _turn_away(self) -> None:
-        # Through uvicorn's logger, which the server keeps from telling each of a flood.
-        self.logger.warning("Too many connections are open; more are turned away.")
-        message = "Too many connections are open. Nothing was done; send it again."
+    def _refuse(self) -> None:
+        # Through uvicorn's logger, which `RateLimitedLog` limits.
+        self.logger.warning("Too many connections are open; more are refused.")
+        message = "Too many connections are open. Nothing was done. Send it again."
         self._end("503 Service Unavailable\r\nretry-after: 5", "busy", message)
 
     def _end(self, status: str, code: str, message: str) -> None:
-        """Answer, unless that could be taken for a part of another answer, and hang up."""
+        """Close the connection; answer first, unless that could be read as a part of another answer."""
         answered = False
         if self.conn.in_body:
             answered = self.cycle.response_started
-            self.cycle.disconnected = True  # whatever the app is about to send comes too late
+            self.cycle.disconnected = True  # ignore what the app still sends
             self.cycle.message_event.set()
         if not answered:
             body = error_body(code, message, secrets.token_hex(8))

@@ -1,7 +1,7 @@
-"""The API: incidents, for one its story, alerts, runs and what each channel was told; and the last runs of all.
+"""The API of incidents: the list, one incident with timeline, alerts, runs and deliveries, and the last runs.
 
-It reads only. A store that does not answer, or not in time, is 503 here, never an empty list: "no incidents" must be
-true when said.
+It is read-only. If the database does not answer in time, the answer is 503, never an empty list: "no incidents" must be
+true.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from bot.web.runs_api import MOST_RUNS, RunOut, RunsOut, last_runs, runs_about
 logger = logging.getLogger(__name__)
 
 _Seen = TypeVar("_Seen")
-_MOST_ID = 2**63 - 1  # what a database's integer holds; a larger one cannot be the id of anything
+_MOST_ID = 2**63 - 1  # the largest integer of the database
 _MOST_ALERTS = 500
 _ANOTHER = (
-    "This link is of an incident that is not here: the database was restored from a backup since, and #{number} may be"
-    " another one by now. Look through the list."
+    "The incident of this link is not in the database, which was restored from a backup since. #{number} may be"
+    " another incident now. Look for it in the list."
 )
 _QUIET_S = 30.0
 _WITHIN_S = 5.0
-#: Readings at once; a store that hangs holds so many threads and no more.
+#: Database reads at once; a database that hangs blocks at most this many threads.
 AT_ONCE = 8
 
 
@@ -47,7 +47,9 @@ class IncidentOut(BaseModel):
     """One incident in the list."""
 
     id: int
-    mark: str = Field(description="Of this incident alone: after a restore another one may have its number.")
+    mark: str = Field(
+        description="Unique to this incident: after a restore from a backup another one may have its number."
+    )
     key: str
     source: str
     title: str
@@ -65,7 +67,7 @@ class IncidentOut(BaseModel):
 
 
 class AlertOut(BaseModel):
-    """One episode of an alert; `link` is shown and never fetched."""
+    """One episode of an alert; `link` is shown, never fetched."""
 
     source: str
     fingerprint: str
@@ -78,7 +80,7 @@ class AlertOut(BaseModel):
 
 
 class EventOut(BaseModel):
-    """One fact of the story."""
+    """One event of the timeline."""
 
     id: int
     incident_id: int
@@ -90,7 +92,7 @@ class EventOut(BaseModel):
 
 
 class DeliveryOut(BaseModel):
-    """One message: `state` is owed, leased (being sent), sent, or dead (set aside, see `why_not`)."""
+    """One message: `state` is owed (to be sent), leased (being sent), sent, or dead (set aside, see `why_not`)."""
 
     id: int
     channel: str
@@ -120,11 +122,11 @@ class IncidentInFull(IncidentOut):
     runs: list[RunOut]
 
 
-def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
-    """The API's routes; every one of them asks the guard first."""
+def routes(store: Store, auth: Auth, *, threads: Executor) -> APIRouter:
+    """The API's routes; `auth` admits each request first."""
     shown_as_bearer = HTTPBearer(auto_error=False, description="server.api_token, where one is set")
-    window = StoreReads(store, threads=threads)
-    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(guard.admit)], tags=["incidents"])
+    reads = StoreReads(store, threads=threads)
+    router = APIRouter(prefix="/api", dependencies=[Depends(shown_as_bearer), Depends(auth.admit)], tags=["incidents"])
 
     @router.get("/incidents", summary="List incidents, newest first", response_model=IncidentsOut)
     async def list_incidents(
@@ -132,70 +134,72 @@ def routes(store: Store, guard: Auth, *, threads: Executor) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         before: Annotated[int | None, Query(ge=1, le=_MOST_ID)] = None,
     ) -> Response:
-        return _json(await window.read(lambda seen: _page(seen, status, limit, before)))
+        return _json(await reads.read(lambda seen: _page(seen, status, limit, before)))
 
     @router.get(
         "/incidents/{incident_id}",
-        summary="One incident with its alerts, story and deliveries",
+        summary="One incident with its alerts, timeline and deliveries",
         response_model=IncidentInFull,
     )
     async def show_incident(
         incident_id: Annotated[int, Path(ge=1, le=_MOST_ID)],
-        mark: Annotated[str, Query(max_length=64, description="Only if it is the incident of that mark.")] = "",
+        mark: Annotated[str, Query(max_length=64, description="Answer only if the incident has this mark.")] = "",
     ) -> Response:
-        shown = await window.read(lambda seen: _in_full(seen, incident_id, mark))
+        shown = await reads.read(lambda seen: _in_full(seen, incident_id, mark))
         if shown is None and mark:
             raise Rejected(_ANOTHER.format(number=incident_id), code="another_incident", status=404)
         if shown is None:
             raise Rejected(f"Incident {incident_id} does not exist.", code="not_found", status=404)
         return _json(shown)
 
-    @router.get("/runs", summary="The last runs of actions and how each stands", response_model=RunsOut, tags=["runs"])
+    @router.get("/runs", summary="The last runs of actions, with their states", response_model=RunsOut, tags=["runs"])
     async def list_runs(limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = MOST_RUNS) -> Response:
-        return _json(await window.read(lambda seen: last_runs(seen, limit)))
+        return _json(await reads.read(lambda seen: last_runs(seen, limit)))
 
     return router
 
 
-def publish_contract(app: FastAPI, guard: Auth) -> None:
-    """Serve the OpenAPI document; FastAPI's own pages for it load scripts from elsewhere, so they stay off."""
+def publish_contract(app: FastAPI, auth: Auth) -> None:
+    """Serve the OpenAPI document. FastAPI's own pages for it load scripts from other sites, so they are disabled."""
 
-    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(guard.admit)])
+    @app.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(auth.admit)])
     async def contract() -> JSONResponse:
         return JSONResponse(app.openapi())
 
 
 class StoreReads:
-    """The store as the API looks at it, each time in one view, on threads that nothing else waits for."""
+    """Reads from the database for the API, each time in one snapshot, on threads of its own."""
 
     def __init__(self, store: Store, *, threads: Executor) -> None:
         self._store = store
         self._threads = threads
-        # A thread that hangs keeps its place, so that what nobody waits for any more does not pile up behind it.
+        # A thread that hangs keeps its slot, so that reads whose client has left do not queue up behind it.
         self._free = asyncio.Semaphore(AT_ONCE)
         self._quiet_until = 0.0
 
-    async def read(self, what: Callable[[Reader], _Seen]) -> _Seen:
-        """Raises `Rejected` 503 when the store does not answer in time."""
+    async def read(self, query: Callable[[Reader], _Seen]) -> _Seen:
+        """Raises `Rejected` 503 if the database does not answer in time."""
         try:
             async with asyncio.timeout(_WITHIN_S):
                 await self._free.acquire()
-                reading = self._threads.submit(self._read, what, asyncio.get_running_loop())
-                # Shielded: it must run to its end, or its place is never free again.
+                reading = self._threads.submit(self._read, query, asyncio.get_running_loop())
+                # Shielded: it must run to its end, or its slot is never released.
                 return await asyncio.shield(asyncio.wrap_future(reading))
         except Exception as broken:
-            # Every open board asks again and again: one trace in a while says as much as all of them.
+            # Every open board polls, so the traceback is logged only once in a while.
             if monotonic() >= self._quiet_until:
                 self._quiet_until = monotonic() + _QUIET_S
                 logger.exception("store not readable")
-            raise Rejected("The store does not answer. See /readyz.", code="store_down", status=503) from broken
+            raise Rejected(
+                "The database does not answer. Nothing can be shown. See /readyz.", code="store_down", status=503
+            ) from broken
 
-    def _read(self, what: Callable[[Reader], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
+    def _read(self, query: Callable[[Reader], _Seen], loop: asyncio.AbstractEventLoop) -> _Seen:
         try:
             with self._store.read() as seen:
-                return what(seen)
+                return query(seen)
         finally:
-            with suppress(RuntimeError):  # the loop has closed: nobody waits
+            with suppress(RuntimeError):  # the loop has closed, and nobody waits
                 loop.call_soon_threadsafe(self._free.release)
 
 
@@ -226,7 +230,7 @@ def _page(seen: Reader, status: Status | None, limit: int, before: int | None) -
 
 
 def _in_full(seen: Reader, incident_id: int, mark: str) -> bytes | None:
-    """None where there is none of that number, or it is not that of the mark."""
+    """None if no incident has that number, or it has another mark."""
     incident = seen.incident(incident_id)
     if incident is None or mark not in ("", incident.mark):
         return None

@@ -1,6 +1,6 @@
-"""`/metrics`: what the house counted, with what is owed asked of the store at every scrape.
+"""`/metrics`: the counters of the process, and the size of the outbox, read from the database at every scrape.
 
-A store that is down, or hangs, costs only those series: the scrape itself must go on, it is how people find out.
+If the database is down or hangs, only the outbox series are missing: the scrape must work, to show the outage.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _WITHIN_S = 2.0
 
 
 class MetricsEndpoint:
-    """Prints the meters."""
+    """Serves the metrics in the text format of Prometheus."""
 
     def __init__(self, meters: Metrics, outbox_sizes: Callable[[], Iterable[OutboxSize]], *, threads: Executor) -> None:
         self._meters = meters
-        self._owed = outbox_sizes
+        self._outbox_sizes = outbox_sizes
         self._threads = threads
-        self._asking: Future[tuple[OutboxSize, ...] | None] | None = None
+        self._counting: Future[tuple[OutboxSize, ...] | None] | None = None
 
     def routes(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -36,21 +36,21 @@ class MetricsEndpoint:
 
     async def show(self) -> Response:
         loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(self._threads, self._meters.text, await self._ask())
+        text = await loop.run_in_executor(self._threads, self._meters.text, await self._outbox())
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
-    async def _ask(self) -> tuple[OutboxSize, ...] | None:
-        """What is owed; None when the store does not say. One that hangs costs one thread, however many scrape."""
-        if self._asking is None or self._asking.done():
-            self._asking = self._threads.submit(self._count)
+    async def _outbox(self) -> tuple[OutboxSize, ...] | None:
+        """The size of the outbox; None if the database does not answer. A hanging read costs one thread in all."""
+        if self._counting is None or self._counting.done():
+            self._counting = self._threads.submit(self._count)
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._asking)), _WITHIN_S)
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._counting)), _WITHIN_S)
         except TimeoutError:
             return None
 
     def _count(self) -> tuple[OutboxSize, ...] | None:
         try:
-            return tuple(self._owed())
+            return tuple(self._outbox_sizes())
         except Exception:
-            logger.exception("what is owed cannot be counted")
+            logger.exception("the outbox cannot be counted")
             return None

@@ -1,8 +1,8 @@
-"""Connections within this machine on which a proxy has spoken: whatever comes on them later is not from this machine.
+"""Remembers loopback connections on which a proxy header was seen: later requests on them are not local.
 
-A request that somebody smuggles past a proxy lacks the proxy's headers, and shares the connection with one that has
-them. A connection is known by the client's address, and remembered for longer than it is kept open without a request.
-Ordinary webhooks of the short way are not looked at: each is one whole read and carries nothing else.
+A request that is smuggled past a proxy lacks the proxy's headers, and shares the connection with one that has them.
+A connection is identified by the client's address, and remembered longer than an idle connection stays open. Webhooks
+on the fast path are not observed: each is one whole read that contains nothing else.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from bot.web.local_request import is_loopback, is_of_a_proxy
 
 Address = tuple[str, int]
 
-#: Longer than the server keeps an idle connection open, and a slow request takes to arrive.
+#: Longer than an idle connection stays open plus the time a slow request takes to arrive.
 _REMEMBERED_S = 180.0
-_MOST = 4096  #: before those that are over are looked for; there cannot be more than this machine has ports
+_MOST = 4096  #: entries before expired ones are removed; the number of ports limits them anyway
 
 
 class ProxiedConnections:
-    """From the loop's own thread. `now`: seconds that only grow."""
+    """Call it in the loop's thread. `now`: a monotonic clock in seconds."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -30,7 +30,7 @@ class ProxiedConnections:
         self._most = _MOST
 
     def observe(self, scope: Scope) -> None:
-        """Look at one request, in the order in which they come on their connection."""
+        """Note one request. Call it in the order of the requests on their connection."""
         client = scope.get("client")
         if client is None or not is_loopback(client[0]):
             return
@@ -40,11 +40,11 @@ class ProxiedConnections:
                 self._forget()
 
     def has_seen_proxy(self, client: Address) -> bool:
-        """Whether a proxy has spoken on the connection of that client."""
+        """Whether a proxy header was seen on the connection of that client."""
         return self._until.get(client, 0.0) > self._now()
 
     def _forget(self) -> None:
         now = self._now()
         self._until = {client: until for client, until in self._until.items() if until > now}
-        # Twice as many as are left: to look at all for each request of a proxy that reuses none would hold up the loop.
+        # Twice the rest: scanning all at each request of a proxy that reuses no connection would block the loop.
         self._most = max(_MOST, 2 * len(self._until))

@@ -1,7 +1,8 @@
-"""A raw request body, read within a size and a time; for the path where every microsecond is paid per alert.
+"""Reads a request body within a size limit and a time limit.
 
-The deadline is one sweep over all bodies under way, not a timer each (a timer costs a fifth of the whole request), so
-a late body is noticed up to an eighth of the time after it was due.
+`BodyReader` is for the alerts endpoint, where every microsecond counts. It checks deadlines by one sweep over all
+bodies under way, not by a timer each (a timer costs a fifth of the whole request), so a late body is noticed up to an
+eighth of its time limit late. `read_body` is for all other endpoints.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from starlette.types import Receive
 
 from bot.core.errors import Rejected
 
-_SWEEPS = 8  #: in the time a body may take
-_HEAD = 64 * 1024  #: how much of a body that is too large is kept, to show what it was
-#: What is read on and dropped, in units of the limit: a sender whose writes are cut off does not read our answer.
+_WITHIN_S = 10.0  #: for `read_body`
+_SWEEPS = 8  #: in the time limit of a body
+_HEAD = 64 * 1024  #: bytes kept of a body that is too large, to show what it was
+#: How much is read and dropped, as a multiple of the limit: a sender whose writes fail does not read the answer.
 _DRAINED = 4
 
 
 class SenderGone(Exception):
-    """The sender hung up; there is nobody to answer."""
+    """The sender hung up, so nobody reads an answer."""
 
 
 class BodyReader:
@@ -35,11 +37,11 @@ class BodyReader:
         self._sweeping = False
 
     async def read(self, receive: Receive) -> tuple[bytes, bool]:
-        """The body, and whether it is all of it; of a too large one only the head.
+        """The body and True; or the beginning of a too large body and False.
 
         Raises:
-            TimeoutError: it did not come in time.
-            Gone: the sender hung up.
+            TimeoutError: it did not arrive in time.
+            SenderGone: the sender hung up.
         """
         task = self._begin()
         held = bytearray()
@@ -51,7 +53,7 @@ class BodyReader:
             held += _piece(message)
             return await self._read_on(receive, held)
         except asyncio.CancelledError:
-            if task in self._due:  # the server is stopping; it was not the sweep
+            if task in self._due:  # cancelled by the stopping server, not by the sweep
                 raise
             task.uncancel()
             if len(held) > self._most:
@@ -102,11 +104,8 @@ def _piece(message: object) -> bytes:
     return piece
 
 
-_WITHIN_S = 10.0
-
-
 async def read_body(request: Request, *, limit: int) -> bytes:
-    """At most `limit` bytes. Raises `Rejected`: 413 too large, 408 too slow, 400 cut off."""
+    """The body, of at most `limit` bytes. Raises `Rejected`: 413 too large, 408 too slow, 400 cut off."""
     if _declared(request) > limit:
         raise _too_large(limit)
     held = bytearray()
@@ -117,9 +116,13 @@ async def read_body(request: Request, *, limit: int) -> bytes:
                 if len(held) > limit:
                     raise _too_large(limit)
     except TimeoutError:
-        raise Rejected("The body did not arrive within 10 s.", code="too_slow", status=408) from None
+        raise Rejected(
+            "The body did not arrive within 10 s. Nothing was done. Send it again.", code="too_slow", status=408
+        ) from None
     except ClientDisconnect:
-        raise Rejected("The body was cut off.", code="cut_off", status=400) from None
+        raise Rejected(
+            "The connection ended before the whole body arrived. Nothing was done.", code="cut_off", status=400
+        ) from None
     return bytes(held)
 
 
@@ -129,4 +132,4 @@ def _declared(request: Request) -> int:
 
 
 def _too_large(most: int) -> Rejected:
-    return Rejected(f"The limit is {most // 1024} KiB. Nothing was done.", code="too_large", status=413)
+    return Rejected(f"The limit of the body is {most // 1024} KiB. Nothing was done.", code="too_large", status=413)

@@ -1,4 +1,4 @@
-"""Runs of actions as the API shows them: each as it stands, in the one word that `states` makes."""
+"""Runs of actions as the API shows them, each with the one-word state of `bot.core.run_state`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bot.core.run_state import RunStatus, State
 from bot.store import run_states
 from bot.store.views import Reader
 
-#: At once.
+#: Runs in one answer.
 MOST_RUNS = 50
 
 
 class RunOut(BaseModel):
-    """One run of an action as it stands: `why` it does, and `todo`, what a person or time does next, in words."""
+    """One run of an action. `why`: the reason for its state; `todo`: what happens next, or what a person must do."""
 
     id: str
     words: str
@@ -34,7 +34,7 @@ class RunOut(BaseModel):
 
 
 class RunsOut(BaseModel):
-    """The last ones, newest first."""
+    """The last runs, newest first."""
 
     runs: list[RunOut]
 

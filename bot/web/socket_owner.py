@@ -1,6 +1,6 @@
-"""Which account of this machine holds the other end of a loopback connection, by the kernel's table of TCP sockets.
+"""Finds the Unix account that owns the other end of a loopback connection, in the kernel's table of TCP sockets.
 
-The trap: a socket that nobody holds any more is listed with uid 0. It is told by its inode, which is 0 too.
+The trap: a socket that no process holds any more is listed with uid 0. Its inode is 0 too, which tells it from root's.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
-#: A client of IPv4 may stand in either table, whichever the server's socket is of.
+#: An IPv4 client may be listed in either table, depending on the server's socket.
 _TABLES = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
-_UID, _INODE = 7, 9  #: columns
-#: What Debian and systemd give to services: system accounts; dynamic users and `nobody`.
-_OF_SERVICES = (range(1, 1000), range(60_514, 65_536))
+_UID, _INODE = 7, 9  #: columns of the table
+#: The uids that Debian and systemd give to services: system accounts; dynamic users and `nobody`.
+_SERVICE_UIDS = (range(1, 1000), range(60_514, 65_536))
 
-#: The shell of an account that nobody logs in with.
+#: Shells of accounts without login.
 _NO_SHELLS = ("nologin", "false", "sync")
 
 Address = tuple[str, int]
@@ -27,15 +27,15 @@ Address = tuple[str, int]
 @dataclass(frozen=True, slots=True)
 class UnixAccount:
     uid: int
-    shell: str | None  #: None: this machine, or container, knows no account of that uid
+    shell: str | None  #: None: this machine, or container, has no account with that uid
 
 
 def account_behind(client: Address, server: Address) -> UnixAccount | None:
-    """The account whose process holds the client's socket; None where none is found that holds it.
+    """The account whose process holds the client's socket; None if no process holds it.
 
     Raises:
         FileNotFoundError: this system has no such table.
-        OSError: it has one that cannot be read now.
+        OSError: the table cannot be read now.
     """
     rows = _rows(client, server)
     for table in _TABLES:
@@ -52,7 +52,7 @@ def account_behind(client: Address, server: Address) -> UnixAccount | None:
 
 
 def uid_in(lines: Iterable[str], rows: Iterable[str]) -> int | None:
-    """The uid of the first of these rows that a process holds. `rows`: the two addresses as the table writes them."""
+    """The uid of the first line with one of `rows` (both addresses as the table writes them) that a process holds."""
     for line in lines:
         if any(row in line for row in rows):
             fields = line.split()
@@ -62,12 +62,12 @@ def uid_in(lines: Iterable[str], rows: Iterable[str]) -> int | None:
 
 
 def is_service(account: UnixAccount, *, own: int) -> bool:
-    """Whether that is no person's account, such as a proxy's, or a container's beside ours. Root's and our own are."""
+    """Whether a service has the account (a proxy, another container). Root and the bot's own count as people."""
     if account.uid in (0, own):
         return False
     if account.shell is None or account.shell.rpartition("/")[2] in _NO_SHELLS:
         return True
-    return any(account.uid in services for services in _OF_SERVICES)
+    return any(account.uid in services for services in _SERVICE_UIDS)
 
 
 def _shell_of(uid: int) -> str | None:
@@ -78,7 +78,7 @@ def _shell_of(uid: int) -> str | None:
 
 
 def _rows(client: Address, server: Address) -> list[str]:
-    """How the client's socket may be written: as IPv4 where it is, and as IPv6."""
+    """How the table may write the client's socket: as IPv4 if it is IPv4, and as IPv6."""
     ends = [(ip_address(host.partition("%")[0]), port) for host, port in (client, server)]
     plain = [(getattr(address, "ipv4_mapped", None) or address, port) for address, port in ends]
     if any(isinstance(address, IPv6Address) for address, _ in plain):
@@ -92,6 +92,6 @@ def _row(ends: Iterable[tuple[bytes, int]]) -> str:
 
 
 def _written(address: bytes) -> str:
-    """Words of 32 bits, each as a number in this machine's order of bytes."""
+    """The address as 32-bit words, each a number in this machine's byte order."""
     words = [address[place : place + 4] for place in range(0, len(address), 4)]
     return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)

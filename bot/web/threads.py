@@ -1,4 +1,4 @@
-"""The web's threads, by what they are for."""
+"""The web's thread pools, one per purpose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bot.web import incidents_api
 
 
 class Threads:
-    """The web's own threads, apart by purpose: a slow chat must not make the bot look unready."""
+    """One pool per purpose, so that a slow chat does not make the bot appear unready."""
 
     def __init__(self) -> None:
         self.api = ThreadPoolExecutor(incidents_api.AT_ONCE, thread_name_prefix="api")
@@ -19,12 +19,12 @@ class Threads:
         self._inbound: dict[str, ThreadPoolExecutor] = {}
 
     def inbound(self, channel: str) -> Executor:
-        """Those of one channel, made when it first hears something. From the loop's own thread."""
+        """The pool of one channel, made at its first webhook. Call it in the loop's thread."""
         if channel not in self._inbound:
             self._inbound[channel] = ThreadPoolExecutor(4, thread_name_prefix=f"inbound-{channel}")
         return self._inbound[channel]
 
     def stop(self) -> None:
-        """Take no more; what hangs is left behind."""
+        """Accept no more work; calls that hang are abandoned."""
         for pool in (self.api, self.console, self.look, self.gates, self.peers, *self._inbound.values()):
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The clock is put back, or was ahead and is put right: nothing waits for the hour that comes twice."""
+"""The clock is set back, or was ahead and is corrected: nothing waits until the old time is reached."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def put_back(house: House, **much: float) -> None:
-    """The clock is put back while the bot runs."""
+    """The clock is set back while the bot runs."""
     house.watch.watch_clock()
     house.clock.pass_by(**{name: -value for name, value in much.items()})
     house.watch.watch_clock()
@@ -218,7 +218,7 @@ def test_a_timed_change_is_undone_when_its_time_is_over_by_the_clock_that_was_pu
 
 @pytest.fixture
 def burning(store_url: str) -> Iterator[House]:
-    """Bo may turn something behind broken glass alone, and has broken it."""
+    """Bo may turn something only while break-glass is active, and has used it."""
     made = House(store_url, roles=(*ROLES, Role(name="fire", allow=(Rule(do="turn *"),), break_glass=True)))
     assert made.says("break-glass because the database is on fire", by=BO).ok
     yield made
@@ -241,7 +241,7 @@ def test_a_broken_glass_counts_at_once_after_the_step(burning: House) -> None:
 
 
 def _linked(house: House) -> None:
-    """Bo's account in Telegram, by a link of this moment."""
+    """Bo's account in Telegram, linked at this moment."""
     with house.store.begin() as tx:
         account_links.put(tx, AccountLink(channel="telegram", account="7", person="bo", at=tx.now, by="slack U2"))
 

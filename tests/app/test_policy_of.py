@@ -1,4 +1,4 @@
-"""What is written in the settings about rights is what is decided by: nothing on the way is lost or turned round."""
+"""The policy is what the settings say about rights: nothing is lost or reversed on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ready is what would store an alert now: it is asked by the way that alerts go."""
+"""The bot is ready if it would store an alert now: the check takes the path of an alert."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ def test_a_damaged_page_is_found_at_the_start_and_people_hear_of_it_where_alerts
 
     until(lambda: house.store.damage() is not None, "the file was looked through")
     teller.report()
-    until(lambda: teller._told, "it was stored")
+    until(lambda: teller._stored, "it was stored")
     teller.report()
     house.drain()
     paged = house.pagerduty.said()

@@ -1,4 +1,4 @@
-"""Where a service runs by the settings, and in whose name it is written to there."""
+"""Where a service runs by the settings, and as which user the bot writes there."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_where_it_is_written_to_in_peoples_names_nobody_without_one_changes_anyt
 
     assert refused.value.code == "unmapped"
     assert refused.value.message == (
-        "Bo is nobody on cluster main, and prod/api is changed only in somebody's own name."
+        "Bo has no user in cluster main, and prod/api is changed only as the user of the person who asks."
         " Nothing was done. Set `kubernetes` of the person in the settings."
     )
 
@@ -135,11 +135,9 @@ def test_an_object_of_no_service_is_written_to_as_the_person_and_only_on_a_clust
     site = catalog({"impersonate": True}).on("main", node, _ANA)
 
     assert (site.service, site.workload, who(site)) == ("main/node-1", node, (_MAPPED, _MAPPED))
-    with pytest.raises(Rejected, match=r"The settings have no cluster mars\. Nothing was done\. There are main\."):
+    with pytest.raises(Rejected, match=r"The settings have no cluster mars\. Nothing was done\. Known: main\."):
         catalog().on("mars", node, _ANA)
-    with pytest.raises(
-        Rejected, match="Bo is nobody on cluster main, and main/node-1 is changed only in somebody's own"
-    ):
+    with pytest.raises(Rejected, match="Bo has no user in cluster main, and main/node-1 is changed only as the user"):
         catalog({"impersonate": True}).on("main", node, _BO)
 
 

@@ -1,4 +1,4 @@
-"""The signal to stop is heard whatever the bot is doing at that moment, and obeyed in time whatever hangs."""
+"""The signal to stop is noticed whatever the bot is doing, and the process ends in time whatever hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two bots on one PostgreSQL: what both hear is one incident, and what is owed is sent by one of them."""
+"""Two bots on one PostgreSQL: an alert sent to both is one incident, and each message is sent by one of them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.build import kept_in
+from bot.app.build import build_bucket_writer
 from bot.audit import anchors
 from bot.config.audit import S3AnchorSettings
 from bot.core.errors import Rejected
@@ -40,7 +40,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 def to(bucket: Bucket, retained: timedelta | None) -> anchors.PutAnchor:
     section = S3AnchorSettings(bucket="example-audit", region="eu-central-1", endpoint_url=bucket.url)
-    return anchors.to_bucket(kept_in(section), section.bucket, "vakhta/", retained=retained)
+    return anchors.to_bucket(build_bucket_writer(section), section.bucket, "vakhta/", retained=retained)
 
 
 def test_a_checkpoint_is_locked_into_the_bucket_for_as_long_as_is_set(bucket: Bucket) -> None:

@@ -154,7 +154,7 @@ def _settings(place: Path, slack: FakeSlack, telegram: FakeTelegram, pagerduty: 
 
 def addresses(bot: Bot) -> set[tuple[str, str]]:
     """Every method and path that the bot answers at, with an example for each part of a path that may vary."""
-    edge: Any = bot.web._edge
+    edge: Any = bot.web._app
     found = {
         (method, path) for route in _routes(edge._app) for method in route.methods or () for path in _paths(route.path)
     }

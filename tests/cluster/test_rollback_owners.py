@@ -88,4 +88,4 @@ def test_a_plan_of_a_way_that_is_gone_is_not_run(world: World) -> None:
 
 
 def test_a_service_without_a_cluster_is_refused_in_words(world: World) -> None:
-    assert refusal(world).startswith("prod/api is not a service of the settings.")
+    assert refusal(world).startswith("The settings have no service prod/api.")

@@ -220,7 +220,7 @@ class World:
 
     def of(self, service: str, by: Principal | None) -> ServiceTarget:
         if service not in self.places:
-            raise Rejected(f"{service} is not a service of the settings. Nothing was done.", code="no_service")
+            raise Rejected(f"The settings have no service {service}. Nothing was done.", code="no_service")
         return self.places[service]
 
     def on(self, cluster: str, ref: ObjectRef, by: Principal | None) -> ServiceTarget:

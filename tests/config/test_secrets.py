@@ -1,4 +1,4 @@
-"""Each provider of secrets, over real files and real HTTP; what it does not give is a fault that shows nothing."""
+"""Each provider of secrets, over real files and real HTTP. A missing secret is a fault that shows no value."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_file_for_the_group_may_be_used(tmp_path: Path, api_token: Callable[..
 @pytest.mark.parametrize(
     ("text", "mode", "said"),
     [
-        ("planted", 0o644, "can be read by everybody; chmod o-r"),
+        ("planted", 0o644, "can be read by every user; run chmod o-r"),
         ("", 0o600, "is empty"),
         ("\n", 0o600, "is empty"),
         (b"\xff\xfe", 0o600, "not UTF-8"),

@@ -1,4 +1,4 @@
-"""A settings file becomes one frozen value, or every fault of it is told at once with its line."""
+"""A settings file becomes one frozen value, or all its faults are listed at once, with their lines."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def warned(folder: Path, text: str) -> list[str]:
 def test_an_audit_log_on_postgresql_that_nobody_signs_is_a_warning(tmp_path: Path) -> None:
     (warning,) = warned(tmp_path, _ON_POSTGRES)
 
-    assert warning.startswith("audit.key: is missing, so nobody signs the audit log; make one with `openssl")
+    assert warning.startswith("audit.key: is missing, so the audit log is not signed; make one with `openssl")
     assert warned(tmp_path, _ON_POSTGRES + "audit: {key: '${env:K}'}") == []
     assert warned(tmp_path, "audit: {stdout: true}") == []
 
@@ -175,7 +175,7 @@ def test_glass_that_nobody_could_review_is_a_warning(tmp_path: Path, other: str)
     (warning,) = warned(tmp_path, f"{_GLASS}  - {{id: bo, name: Bo, roles: [{other}]}}\n")
 
     assert warning.startswith("roles.rescue.break_glass: ana")
-    assert "could break it once and never again: nobody else may review it" in warning
+    assert "could use break-glass once and never again: nobody else may review it" in warning
 
 
 def test_glass_that_another_may_review_is_none(tmp_path: Path) -> None:
@@ -185,4 +185,4 @@ def test_glass_that_another_may_review_is_none(tmp_path: Path) -> None:
 def test_whoever_alone_may_review_had_better_not_break_it(tmp_path: Path) -> None:
     (warning,) = warned(tmp_path, f"{_GLASS}  - {{id: bo, name: Bo, roles: [admin]}}\n")
 
-    assert warning.startswith("roles.rescue.break_glass: bo could break it once")
+    assert warning.startswith("roles.rescue.break_glass: bo could use break-glass once")

@@ -1,4 +1,4 @@
-"""The command line: what each command says, how it ends, and what it loads."""
+"""The command line: the output, the exit code and the imports of each command."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_faulty_settings_end_every_command_before_anything_starts(tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
 
 
-#: A stand-in for the joined house: it tells what it was asked, and refuses what it does not know.
+#: A stand-in for the composition root: it prints what it was asked to do, and refuses to migrate.
 APP = """
 import sys, types
 from bot.core.request import Reply
@@ -135,7 +135,7 @@ def test_a_secret_in_plain_sight_is_logged_when_the_bot_starts(tmp_path: Path) -
     )
 
     (line,) = ran.stderr.splitlines()
-    assert json.loads(line)["message"].startswith(f"{path}:1:21 server.api_token: is a secret in plain sight")
+    assert json.loads(line)["message"].startswith(f"{path}:1:21 server.api_token: is a secret in plain text")
     assert "planted-secret" not in line
 
 

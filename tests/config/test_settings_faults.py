@@ -1,4 +1,4 @@
-"""Every way a settings file can be wrong, each told with its line, its column, its key and what to do."""
+"""Every fault of a settings file is listed with its line, its column, its key and what to do."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ CASES = {
         "must be NAME+HASH+KEY",
     ),
     "audit origin": ("audit: {origin: a b}", (1, 17, "audit.origin"), ""),
-    "duplicate key": ("server: {}\nstore: {}\nserver: {}", (3, 1, "server"), "is here twice, first on line 1"),
-    "python object": ("store: !!python/object/apply:os.system [x]", (1, 8, "store"), "tags are never obeyed"),
-    "own tag": ("store: {url: !secret x}", (1, 14, "store.url"), "tags are never obeyed"),
-    "binary tag": ("store: {url: !!binary eA==}", (1, 14, "store.url"), "tags are never obeyed"),
+    "duplicate key": ("server: {}\nstore: {}\nserver: {}", (3, 1, "server"), "appears twice, first on line 1"),
+    "python object": ("store: !!python/object/apply:os.system [x]", (1, 8, "store"), "tags are not supported"),
+    "own tag": ("store: {url: !secret x}", (1, 14, "store.url"), "tags are not supported"),
+    "binary tag": ("store: {url: !!binary eA==}", (1, 14, "store.url"), "tags are not supported"),
     "root is a list": ("- a", (1, 1, ""), "must be keys and values"),
     "not yaml": ("store: {}\nserver: {}}", (2, 11, ""), "is not YAML here"),
     "undefined alias": ("server: *no", (1, 9, ""), "is not YAML here"),
@@ -123,7 +123,7 @@ CASES = {
         (1, 50, "people[1].telegram"),
         "is also the telegram of people[0]",
     ),
-    "person called slack": ("people: [{id: slack}]", (1, 15, "people[0].id"), "uses for a machine"),
+    "person called slack": ("people: [{id: slack}]", (1, 15, "people[0].id"), "is reserved for the bot"),
     "a user of Kubernetes itself": (
         "people: [{id: a, kubernetes: {user: 'system:admin'}}]",
         (1, 37, "people[0].kubernetes.user"),
@@ -147,7 +147,7 @@ CASES = {
     "a token of two Flaggers": (
         "clusters: {a: {flagger: {tokens: [x]}}, b: {flagger: {tokens: [y, x]}}}",
         (1, 67, "clusters.b.flagger.tokens[1]"),
-        "a token tells which cluster asks",
+        "each cluster is identified by its own token",
     ),
     "role": (
         "people: [{id: a, roles: [respondr]}]\nroles: {responder: {}}",
@@ -224,7 +224,7 @@ CASES = {
     "nobody to approve": (
         "people: [{id: a}]\nroles: {responder: {allow: [{do: scale, approvals: 1}]}}",
         (2, 52, "roles.responder.allow[0].approvals"),
-        "0 may say yes",
+        "0 may approve",
     ),
     "contact that is nobody": (
         "people: [{id: ana}]\nsecurity: {contact: anna}",
@@ -239,12 +239,12 @@ CASES = {
     "environment of no service": (
         "services: [{name: a, match: {a: b}, environment: p}]\nroles: {r: {allow: [{do: a, when: {environment: q}}]}}",
         (2, 36, "roles.r.allow[0].when.environment[0]"),
-        "is the environment of no service; use one of: p",
+        "is not the environment of any service; use one of: p",
     ),
     "environment of no service, to deny": (
         "roles: {r: {deny: [{do: a, when: {environment: staging}}]}}",
         (1, 35, "roles.r.deny[0].when.environment[0]"),
-        "is the environment of no service",
+        "is not the environment of any service",
     ),
     "on call where nobody is": (
         "services: [{name: a, match: {a: b}}]\nroles: {r: {allow: [{do: a, when: {on_call: true}}]}}",
@@ -263,7 +263,7 @@ CASES = {
         (1, 26, "roles.r.break_glass"),
         "needs security.contact",
     ),
-    "key of a map that is a list": ("server: {[a]: b}", (1, 10, "server"), "has a key that is not a word"),
+    "key of a map that is a list": ("server: {[a]: b}", (1, 10, "server"), "has a key that is not plain text"),
 }
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import NullPool, create_engine, text
 from bot.__main__ import main
 from bot.alerts.intake import Intake
 from bot.app import bot
-from bot.app.build import build_rules
+from bot.app.build import build_alert_rules
 from bot.app.build_chatops import ChatOps, build_chatops
 from bot.config import settings
 from bot.core.request import Principal, Reply, Request
@@ -131,7 +131,7 @@ class Doing:
     def later(self, minutes: int = 3) -> Iterator[ChatOps]:
         """A bot for which it is later, so that a run's lease is over."""
         store = Store(self._url, now=lambda: datetime.now(UTC) + timedelta(minutes=minutes))
-        intake = Intake(store, rules=build_rules(self.settings), subscriptions=(), on_commit=lambda _: None)
+        intake = Intake(store, rules=build_alert_rules(self.settings), subscriptions=(), on_commit=lambda _: None)
         intake.start()
         seals = Sealer(store)
         yield build_chatops(

@@ -145,10 +145,10 @@ def _edge() -> WebApp:
         store=None,  # type: ignore[arg-type]  # nothing is asked of it
         channels={},
         checks={},
-        shown={},
+        channel_checks={},
         outbox_sizes=lambda: (),
         meters=Metrics(),
-        refused=lambda place, code: None,
+        on_refused=lambda place, code: None,
         feed_signal=FeedSignal(),
         flagger=GateClients(answer=lambda question: False),
         public_url="http://127.0.0.1:8080",

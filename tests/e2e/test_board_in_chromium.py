@@ -188,12 +188,12 @@ def test_an_incident_has_an_address_with_its_story_alerts_and_who_was_told(house
     number = house.fire("Addressed", instance="db-3", link="http://prometheus.internal:9090/graph")
 
     board.get(f"{house.url}/incidents/{number}")
-    shown = wait_for(lambda: text(board, "#detail") if "Who was told" in text(board, "#detail") else "")
+    shown = wait_for(lambda: text(board, "#detail") if "Notifications" in text(board, "#detail") else "")
 
     assert "Addressed: Addressed on db-3" in shown
     assert "db-3" in text(board, "#detail .labels")
     assert "slack" in text(board, "#detail table")
-    assert "owed" in text(board, "#detail table")
+    assert "waiting" in text(board, "#detail table")
     link = find(board, "#detail .alert-head a")
     assert link.get_attribute("href") == "http://prometheus.internal:9090/graph"
     assert link.get_attribute("rel") == "noopener noreferrer"
@@ -301,7 +301,7 @@ def test_a_lost_connection_is_said_and_found_again(tmp_path: Path, chromium: Web
         wait_for(lambda: text(chromium, "#live") == "live", within_s=60)
         wait_for(lambda: text(chromium, "#trouble") == "")
 
-    assert "What you see is from" in said or "connection is lost" in said
+    assert "The data shown is from" in said or "connection is lost" in said
     assert state == "connection lost"
     assert "BeforeTheLoss" in text(chromium, "#open")
 

@@ -41,7 +41,7 @@ class Stored:
 
 @dataclass
 class Ledger:
-    """Takes and keeps as the intake does: calls back in the loop's thread, never before it returned."""
+    """Stores and quarantines like the intake: calls back in the loop's thread, never before it has returned."""
 
     taken: list[AlertBatch] = field(default_factory=list)
     kept: list[tuple[str, bytes, str]] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Answer:
 
     @property
     def error(self) -> dict[str, str]:
-        """The error's fields, after their shape was checked."""
+        """The error's fields, after a check of their shape."""
         value = self.said["error"]
         assert isinstance(value, dict)
         assert set(value) == {"code", "message", "request_id"}
@@ -132,7 +132,7 @@ class _InOneGo:
 
 
 class EdgeHouse:
-    """`in_one_go`: requests are sent with one write, so that ordinary ones go the short way; else head, then body."""
+    """`in_one_go`: requests are sent with one write, so that ordinary ones take the fast path; else head, then body."""
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class EdgeHouse:
             line.close()
 
     def speak(self, *pieces: bytes) -> bytes:
-        """Send these bytes on a connection of their own; all that was answered until it was closed."""
+        """Send these bytes on a new connection; returns everything received until it is closed."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as line:
             for piece in pieces:
                 line.sendall(piece)

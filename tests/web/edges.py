@@ -1,4 +1,4 @@
-"""What the tests of the web's edges share: a channel that only listens, raw bytes, and a look at refusals."""
+"""Shared by the tests of the web: a channel that only receives, raw bytes, and a check of error answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.web.web_house import TOKEN, WebHouse
 
 
 class Ears:
-    """A channel that only listens, and does what the test says when it hears."""
+    """A channel that only receives, and answers as the test says."""
 
     kinds: frozenset[MessageKind] = frozenset()
     event_types: frozenset[EventType] = frozenset()
@@ -54,7 +54,7 @@ class Ears:
 
 
 class SlowEars(Ears):
-    """Hears, and takes its time until it is told to go on."""
+    """Receives, and blocks until the test lets it go on."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -67,7 +67,7 @@ class SlowEars(Ears):
 
 
 def error_of(answer: httpx.Response) -> dict[str, Any]:
-    """The error of a refusal, after a look that it has the one shape and tells nothing of the inside."""
+    """The error of an answer, after a check that it has the one shape and reveals nothing internal."""
     body = answer.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "request_id"}
@@ -79,7 +79,7 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 def speak(port: int, sent: bytes) -> bytes:
-    """Raw bytes out, and all that comes back until the server hangs up or has said it all."""
+    """Send raw bytes; returns what comes back until the server hangs up or the answer is complete."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         line.sendall(sent)
         answer = b""

@@ -26,7 +26,7 @@ from bot.web.http_protocol import HttpProtocol
 
 
 class Request(NamedTuple):
-    """What of a request matters to whoever acts on it."""
+    """The parts of a request that matter to the bot."""
 
     method: bytes
     target: bytes
@@ -35,7 +35,7 @@ class Request(NamedTuple):
 
 
 def told_by_h11(stream: bytes) -> tuple[list[Request], int]:
-    """All requests that are whole in it, as far as h11 reads; and how many come before the first that we refuse."""
+    """All complete requests in the stream, by h11; and how many precede the first one that the bot refuses."""
     one = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     one.receive_data(stream)
     told: list[Request] = []
@@ -69,7 +69,7 @@ def told_by_h11(stream: bytes) -> tuple[list[Request], int]:
 
 
 class _Loop:
-    """Keeps what is to be done until `turn`. Times of rest are over at once, those that end a connection never come."""
+    """Keeps callbacks until `turn`. Pauses end at once; timeouts that end a connection never come."""
 
     def __init__(self) -> None:
         self._soon: deque[Callable[[], object]] = deque()
@@ -93,7 +93,7 @@ class _Loop:
         return self
 
     def turn(self, most: int) -> bool:
-        """Do what can be done, and whether that was all. An app goes on when its body is there, or the line is cut."""
+        """Run what can run; returns whether that was all. An app waits for its body or the end of the connection."""
         for _ in range(most):
             ready = [one for one in self._tasks if not one[0].more_body or one[0].disconnected][:1]
             for one in ready:
@@ -115,7 +115,7 @@ class _Loop:
 
 
 class _Line:
-    """A transport that takes everything, and delivers whether or not it was asked to pause."""
+    """A transport that accepts everything, and delivers data even while paused."""
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -140,7 +140,7 @@ class _Line:
 
 
 class Listener:
-    """Reads streams, one connection for each. `short`: with the short way, which then takes whatever has its shape."""
+    """Reads streams, one connection for each. `short`: with a fast path that accepts everything of its shape."""
 
     def __init__(self, *, short: bool) -> None:
         self._config = uvicorn.Config(
@@ -152,7 +152,7 @@ class Listener:
         self._kind = HttpProtocol.with_fast_path(FastPath(cast("AlertsEndpoint", self)) if short else None)
 
     def read(self, pieces: list[bytes], chance: random.Random) -> list[Request]:
-        """What was heard in them. The next piece comes while something or nothing is done about those before it."""
+        """The requests received. The next piece arrives at any stage of the processing of those before it."""
         loop, line, self._heard = _Loop(), _Line(), []
         wire = self._kind(self._config, ServerState(), {}, cast("Any", loop))
         wire.connection_made(cast("Any", line))
@@ -168,7 +168,7 @@ class Listener:
         return self._heard
 
     def read_ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> AlertBatch:
-        """As the intake's: called by the short way, of all that it has read."""
+        """Like the intake's: called by the fast path for each request that it has parsed."""
         self.by_short_way += 1
         self._heard.append(Request(b"POST", path.encode(), tuple(sorted(headers.items())), body))
         return AlertBatch(source="any", group="", alerts=())
@@ -266,7 +266,7 @@ _NASTY = (
 
 
 def stream(chance: random.Random) -> bytes:
-    """A few requests, most of them right, and now and then a byte where none belongs."""
+    """A few requests, most of them valid, with an occasional stray byte."""
     if chance.random() < 0.3:
         return _ordinary(chance)
     text = b"".join(_request(chance) for _ in range(chance.choice((1, 1, 1, 2, 3))))
@@ -277,7 +277,7 @@ def stream(chance: random.Random) -> bytes:
 
 
 def _ordinary(chance: random.Random) -> bytes:
-    """What goes the short way, or would if it were not for one thing."""
+    """Requests for the fast path, or with one difference from such a request."""
     body = chance.choice(_BODIES)
     lines = [b"POST /alerts/alertmanager HTTP/1.1", b"Host: a", *_FIELDS[:3], b"Content-Length: %d" % len(body)]
     at = chance.randrange(1, len(lines))

@@ -1,4 +1,4 @@
-"""What each body is answered with over real HTTP, before any store; the numbers are rows of the bad-input table."""
+"""The answer to each kind of body over real HTTP, without a database; the numbers are rows of the bad-input table."""
 
 from __future__ import annotations
 

@@ -109,8 +109,8 @@ def test_row_5_another_kind_is_kept_and_refused(edge: EdgeHouse, kind: str) -> N
     answer = edge.post(b"<alerts/>", {"Content-Type": kind})
 
     assert (answer.status, answer.error["code"]) == (415, "unsupported_type")
-    assert "want application/json" in answer.error["message"]
-    assert "Send -H 'Content-Type: application/json'." in answer.error["message"]
+    assert "must be application/json" in answer.error["message"]
+    assert "add -H 'Content-Type: application/json'." in answer.error["message"]
     assert edge.ledger.kept == [("alertmanager", b"<alerts/>", "unsupported_type")]
 
 
@@ -177,7 +177,7 @@ def test_row_7_17_mib_are_refused_in_words_and_the_head_is_kept(edge: EdgeHouse,
     heard = edge.speak(HEAD + AUTH + b"Connection: close\r\n" + coding, framed)
 
     assert heard.startswith(b"HTTP/1.1 413 ")
-    assert b"Limit 16 MiB" in heard
+    assert b"The limit of the body is 16 MiB" in heard
     assert b"max_alerts" in heard
     assert edge.ledger.kept == [("alertmanager", b"x" * 65536, "too_large")]
 

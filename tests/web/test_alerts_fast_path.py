@@ -1,6 +1,6 @@
-"""The short way of an ordinary webhook: what goes it, and that nobody can tell it from the long one.
+"""The fast path of an ordinary webhook: what takes it, and that its answers are those of the slow path.
 
-That both give the same answers to everything is in test_intake_edge*.py, which run on each.
+test_alerts.py and test_alert_bodies.py check that both paths give the same answers to everything: they run on each.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def webhook(sent: bytes = body()) -> bytes:
 
 
 class Ways:
-    """An express on an intake that stores at once; `taken` and `told` are what went it."""
+    """A fast path on an intake that stores at once; `taken` and `told` are its batches and answers."""
 
     def __init__(self) -> None:
         self.taken: list[AlertBatch] = []
@@ -50,17 +50,17 @@ class Ways:
             quarantine=self._never,
             on_refused=self._never,
         )
-        self._express = FastPath(intake)
+        self._fast_path = FastPath(intake)
 
     def take(self, data: bytes) -> bool:
-        return self._express.try_request(data, self.told.append)
+        return self._fast_path.try_request(data, self.told.append)
 
     def _store(self, delivered: AlertBatch, done: Callable[[IntakeReceipt | Exception], None]) -> None:
         self.taken.append(delivered)
         done(Stored(1))
 
     def _never(self, *_: object) -> None:
-        raise AssertionError("the short way does nothing that it does not finish")
+        raise AssertionError("the fast path does nothing that it does not finish")
 
 
 def test_what_alertmanager_sends_on_an_ordinary_day_goes_the_short_way() -> None:
@@ -73,14 +73,14 @@ def test_what_alertmanager_sends_on_an_ordinary_day_goes_the_short_way() -> None
 
 def test_what_is_to_follow_the_reading_comes_once_at_its_end_and_in_the_same_turn_of_the_loop() -> None:
     ways = Ways()
-    express = ways._express
+    fast_path = ways._fast_path
     order: list[object] = []
 
     class Line:
         def send_answer(self, answer: AlertAnswer) -> None:
             order.append(answer.status)
             if order == [200]:
-                assert express.after_reading(lambda: order.append("woken"))
+                assert fast_path.after_reading(lambda: order.append("woken"))
 
         def use_slow_path(self, data: bytes) -> None:
             raise AssertionError(data)
@@ -88,7 +88,7 @@ def test_what_is_to_follow_the_reading_comes_once_at_its_end_and_in_the_same_tur
     async def offer_two() -> None:
         loop = asyncio.get_running_loop()
         for line in (Line(), Line()):
-            assert express.offer(webhook(), line, loop)
+            assert fast_path.offer(webhook(), line, loop)
         loop.call_soon(order.append, "the loop's next turn")
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -96,7 +96,7 @@ def test_what_is_to_follow_the_reading_comes_once_at_its_end_and_in_the_same_tur
     asyncio.run(offer_two())
 
     assert order == [200, 200, "woken", "the loop's next turn"]
-    assert not express.after_reading(lambda: order.append("never"))
+    assert not fast_path.after_reading(lambda: order.append("never"))
 
 
 @pytest.mark.parametrize(
@@ -185,6 +185,22 @@ def ask(edge: EdgeHouse, *pieces: bytes) -> tuple[bytes, list[bytes], bytes]:
         for piece in pieces:
             line.sendall(piece)
         return read(line)
+
+
+def test_the_server_gives_ordinary_webhooks_to_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    usual = FastPath.try_request
+
+    def noted(self: FastPath, data: bytes, tell: Callable[[AlertAnswer], None]) -> bool:
+        taken.append(usual(self, data, tell))
+        return taken[-1]
+
+    monkeypatch.setattr(FastPath, "try_request", noted)
+    with EdgeHouse() as edge:
+        status, _, _ = ask(edge, webhook())
+
+    assert status == b"HTTP/1.1 200 OK"
+    assert taken == [True]
 
 
 def read(line: socket.socket) -> tuple[bytes, list[bytes], bytes]:

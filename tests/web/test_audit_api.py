@@ -1,4 +1,4 @@
-"""GET /api/audit: what was recorded, as its bytes say it, to those who may look."""
+"""GET /api/audit: the recorded entries, decoded from their bytes, for those who have access."""
 
 from __future__ import annotations
 

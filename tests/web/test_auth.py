@@ -1,4 +1,4 @@
-"""Nobody is `local` because a request lacks something: smuggled, proxied and old requests at the board and console."""
+"""A missing header makes nobody local: smuggled, proxied and old requests at the board and the console."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def on_record(house: WebHouse) -> list[tuple[str, dict[str, Any]]]:
 
 
 def typed(house: WebHouse, words: str, *more: bytes) -> bytes:
-    """A POST to the console as its page makes it, but for the key."""
+    """A POST to the console as its page sends it, without the key."""
     body = json.dumps({"words": words}).encode()
     head = [b"POST /console HTTP/1.1", b"Host: 127.0.0.1:%d" % house.port, b"Origin: " + house.url.encode()]
     head += [b"Content-Type: application/json", b"Content-Length: %d" % len(body), *more]
@@ -115,7 +115,7 @@ def test_a_page_of_an_earlier_start_is_told_so_and_does_nothing(tmp_path: Path) 
 def test_whatever_comes_on_a_connection_on_which_a_proxy_spoke_is_not_from_this_machine(
     house: WebHouse, carrier: str, header: str
 ) -> None:
-    """What is smuggled lacks the proxy's headers, also where the proxy runs as root or under the bot's own account."""
+    """A smuggled request lacks the proxy's headers, also if the proxy runs as root or under the bot's own account."""
     number = house.fire("Carried")
     key = b"X-Vakhta-Page: " + house.page()["X-Vakhta-Page"].encode()
     here = f"Host: 127.0.0.1:{house.port}\r\n"
@@ -248,7 +248,7 @@ def is_open(port: int) -> bool:
 
 
 class _Kernel:
-    """What it tells of the other end of every connection."""
+    """What `account_behind` returns for every connection."""
 
     def __init__(self, answer: UnixAccount | OSError | None) -> None:
         self.answer = answer
@@ -277,14 +277,14 @@ def test_only_who_is_known_to_be_a_person_is_given_the_page(told: UnixAccount | 
 
 
 async def asked(kernel: _Kernel) -> int:
-    """What somebody is answered who opens the page from a connection of which the kernel tells that; 0: let in."""
+    """The status for opening the page on a connection with that owner; 0: admitted."""
     with ThreadPoolExecutor(1) as threads:
         guard = Auth(
             public_url="http://127.0.0.1:8080",
             api_token=SecretStr(TOKEN),
-            refused=lambda _door, _code: None,
+            on_refused=lambda _door, _code: None,
             threads=threads,
-            carriers=ProxiedConnections(),
+            proxied=ProxiedConnections(),
             holder=kernel,
         )
         scope = {

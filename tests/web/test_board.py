@@ -1,4 +1,4 @@
-"""The board without a browser: its pages and their policy, and who may type."""
+"""The board without a browser: its pages, their content policy, and who may give commands."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_a_port_that_is_taken_is_one_clear_line(house: WebHouse) -> None:
 
 
 def contrast(one: str, other: str) -> float:
-    """Of two colours #rrggbb, as WCAG 2 defines it: 1 to 21."""
+    """The contrast of two colours #rrggbb, as WCAG 2 defines it: 1 to 21."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 

@@ -1,4 +1,4 @@
-"""The board as the bot joins it: what the console says into its log arrives where one is open."""
+"""The board as the composition root joins it: lines of the console's log reach an open board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that come compressed: whole, in members, made to take long, and not waited for any more."""
+"""Compressed bodies: complete, in members, made to take long, and of senders that have left."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_what_is_cut_off_anywhere_is_refused(cut: int) -> None:
     whole = gzip.compress(random.Random(6).randbytes(200_000))
 
     for sent in (whole[:-cut], whole + whole[:-cut]):
-        with pytest.raises(Rejected, match="not whole gzip"):
+        with pytest.raises(Rejected, match="not complete gzip"):
             inflate(sent, MOST)
 
 
@@ -41,7 +41,7 @@ def test_a_body_of_very_many_members_costs_no_more_than_its_length(
     handed = list[int]()
     monkeypatch.setattr(module, "zlib", _Counted(handed))
 
-    with pytest.raises(Rejected, match="more than 1024 members") as refused:
+    with pytest.raises(Rejected, match="limit is 1024 gzip members") as refused:
         inflate(EMPTY * members, MOST)
 
     assert refused.value.code == "bad_encoding"

@@ -1,4 +1,4 @@
-"""What a crowd of strangers can do to an alert beside it: nothing that grows with what they send. And to the log."""
+"""Floods of unauthenticated requests: they delay an alert only by a fixed amount, and do not flood the log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 ASKED = b"POST /in/slack HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
 ALERT = b"POST /alerts/any HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 CHUNKED = b"POST /in/slack HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-#: The most that uvloop reads at once.
+#: The maximum that uvloop reads at once.
 READ = 256 * 1024
 
 
@@ -84,7 +84,7 @@ def test_an_alert_waits_for_a_few_requests_of_each_and_no_more(tmp_path: Path, s
 
         waited = [house.answered_while(lambda: told(house.port, ALERT)) for _ in range(20)]
 
-    # A few turns of the loop, and what is answered while this thread waits for its own turn.
+    # A few iterations of the loop, and the answers sent while this thread waits for the GIL.
     assert max(waited) <= 100 * of
 
 
@@ -127,13 +127,13 @@ def test_hanging_up_writes_a_line_a_second_and_no_trace_and_leaves_nothing_behin
 ) -> None:
     for _ in range(20):
         leave(house.port, sent, reset=reset)
-    house.bell.say("left", "what is written to a stream that nobody reads tells that it is cut off")
+    house.bell.send_line("left", "what is written to a stream that nobody reads tells that it is cut off")
 
     assert told(house.port, ALERT).startswith(b"HTTP/1.1 200 ")
     assert wait_for(lambda: house.under_way() == 0 and not house.connections(), within_s=60)
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     told_of = {record.getMessage() for record in caplog.records}
-    # Whoever left by a reset holds no connection any more when the page asks whose it is.
+    # After a reset, the connection has no owner any more when the bot looks it up.
     assert told_of <= {"Invalid HTTP request received.", "a connection of no person's account was refused"}
 
 

@@ -1,4 +1,4 @@
-"""The edges beside the API: raw HTTP, what chats send, health, metrics, and a stop that answers first."""
+"""The endpoints beside the API: raw HTTP, webhooks of chats, health, metrics, and a stop that answers first."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_with_the_store_gone_it_lives_is_not_ready_and_says_which_check(tmp_path
     told = {
         "store": "the database does not answer",
         "slack": "ok",
-        "disk": "failed; the log tells why",
+        "disk": "failed; see the log",
     }
     assert ready.json() == {"ready": False, "checks": told, "channels": {}}
     assert "vakhta_store_up 0.0" in scrape.text
@@ -179,7 +179,7 @@ def test_with_the_store_gone_it_lives_is_not_ready_and_says_which_check(tmp_path
 
 def test_what_is_noted_is_told_and_decides_nothing() -> None:
     with ThreadPoolExecutor(2) as threads:
-        health = HealthEndpoint({"store": lambda: None}, noted={"file": lambda: "damaged: event"}, threads=threads)
+        health = HealthEndpoint({"store": lambda: None}, notes={"file": lambda: "damaged: event"}, threads=threads)
         answer = asyncio.run(health.ready())
 
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""What strangers may do to the edge without a token: take connections, memory, threads and the log; and what hangs."""
+"""Limits for senders without a token: connections, memory, threads and log lines; and calls that hang."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ def knock(port: int, sent: bytes = LIVE) -> Iterator[socket.socket]:
 
 
 def hear(line: socket.socket, last: bytes | None = None) -> bytes:
-    """What comes until it ends so, or until the other end hangs up."""
+    """The bytes received until they end so, or until the other end hangs up."""
     heard = b""
     with suppress(ConnectionResetError):  # how it hangs up on what it has not read
         while (last is None or not heard.endswith(last)) and (piece := line.recv(65536)):
@@ -307,13 +307,13 @@ def hear(line: socket.socket, last: bytes | None = None) -> bytes:
 
 
 def told(port: int, sent: bytes) -> bytes:
-    """All that is answered to it on a connection of its own."""
+    """Everything answered to these bytes on a new connection."""
     with knock(port, sent) as line:
         return hear(line)
 
 
 def is_cut_off(line: socket.socket, piece: bytes, *, after: int) -> bool:
-    """Whether the other end hangs up before it was sent so many bytes."""
+    """Whether the other end hangs up before that many bytes are sent."""
     many = piece * (MIB // len(piece))
     try:
         for _ in range(after // len(many)):

@@ -1,4 +1,4 @@
-"""The live story's tail: nothing twice, nothing left out unsaid, however the store and the clients behave."""
+"""The event stream's tail: no event twice, and none missing without a notice, however store and clients behave."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
 class Events:
-    """A store of nothing but events, in the order in which they became visible."""
+    """A store with only events, in the order in which they became visible."""
 
     def __init__(self, *ids: int) -> None:
         self.ids = list(ids)
@@ -55,11 +55,11 @@ def event(number: int) -> Event:
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_PAUSE_S", 0.0)
-    monkeypatch.setattr(feed, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(feed, "_POLL_EVERY_S", 0.01)
 
 
 def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]], bell: FeedSignal | None = None) -> list[str]:
-    """What the script saw of one feed."""
+    """What the script received from one feed."""
 
     async def run(threads: ThreadPoolExecutor) -> list[str]:
         async with asyncio.timeout(60):
@@ -70,7 +70,7 @@ def watch(shelf: Events, script: Callable[[Feed], AsyncIterator[str]], bell: Fee
 
 
 async def until(told: AsyncGenerator[bytes, None], last: str) -> list[str]:
-    """Ids and names in the order told, up to and with `last`."""
+    """Ids and names in the order received, up to and including `last`."""
     heard: list[str] = []
     while last not in heard:
         heard += re.findall(r"^(?:id|event): (\w+)$", (await anext(told)).decode(), re.MULTILINE)
@@ -145,7 +145,7 @@ def test_nobody_watching_means_no_look_at_the_store_until_somebody_comes() -> No
         told = feed.stream(None)
         await until(told, "1")
         await told.aclose()
-        yield f"looking: {feed._looking is not None}"
+        yield f"looking: {feed._reading is not None}"
         shelf.ids.append(2)
         for number in await until(feed.stream(None), "2"):
             yield number
@@ -157,10 +157,10 @@ def test_a_line_that_is_no_event_is_told_among_them_and_again_to_whoever_comes_b
     shelf, bell = Events(1, 2), FeedSignal()
 
     async def script(feed: Feed) -> AsyncIterator[str]:
-        yield str(bell.say("a", "nobody watches yet"))
+        yield str(bell.send_line("a", "nobody watches yet"))
         told = feed.stream(None)
         await until(told, "2")
-        yield str(bell.say("a", "3 of 6 are ready"))
+        yield str(bell.send_line("a", "3 of 6 are ready"))
         piece = (await anext(told)).decode() or (await anext(told)).decode()
         yield piece.partition("data: ")[2].strip()
         shelf.ids.append(3)

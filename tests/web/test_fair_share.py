@@ -1,4 +1,4 @@
-"""Whose turn it is, on a real loop."""
+"""The order of turns, on a real loop."""
 
 from __future__ import annotations
 

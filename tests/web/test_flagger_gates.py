@@ -1,4 +1,4 @@
-"""Flagger asks the bot at its gates, over HTTP, on both databases: a yes is for one revision, and shut is the rule."""
+"""Flagger's gate webhooks over HTTP, on both databases: a gate is open for one revision, and closed by default."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class Edge:
                 store=self.store,
                 channels={},
                 checks={},
-                shown={},
+                channel_checks={},
                 outbox_sizes=lambda: (),
                 meters=Metrics(),
-                refused=lambda place, code: self.refused.append((place, code)),
+                on_refused=lambda place, code: self.refused.append((place, code)),
                 feed_signal=FeedSignal(),
                 flagger=GateClients(answer=self._answer, tokens=tokens),
                 public_url="http://127.0.0.1:8080",
@@ -88,7 +88,7 @@ class Edge:
         self.store.close()
 
     def asks(self, hook: str = "confirm-promotion", *, token: str | None = _OLD, **payload: Any) -> httpx.Response:
-        """As Flagger would."""
+        """Ask as Flagger does."""
         told = {"name": "api", "namespace": "shop", "phase": "Progressing", "checksum": "one", **payload}
         told |= {"metadata": {"token": token}} if token is not None else {}
         return httpx.post(f"{self.at}/flagger/gate/{hook}", json=told, trust_env=False)
@@ -102,7 +102,7 @@ class Edge:
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is busy with other tests is no reason for a no."""
+    """On a busy machine the answer may be late; that must not fail the test."""
     monkeypatch.setattr("bot.web.flagger_gates._WITHIN_S", 30.0)
 
 
@@ -247,7 +247,7 @@ def test_what_is_of_no_use_any_more_is_forgotten(edge: Edge) -> None:
 
 @dataclass
 class Shop:
-    """A service that Flagger keeps, a version of it under way, and Flagger asking the edge."""
+    """A service managed by Flagger, a rollout under way, and Flagger asking the bot."""
 
     world: World
     edge: Edge
@@ -311,7 +311,7 @@ def _hook(edge: Edge, hook: GateHook) -> dict[str, Any]:
 
 
 def planned(shop: Shop, way: ways.FlaggerGateStrategy, case: StrategyRequest | None = None) -> Plan:
-    """Twice, as a yes would have it."""
+    """Ask twice, as an approved run needs it."""
     plan = way.plan(case or shop.case())
     assert way.plan(case or shop.case()) == plan
     return plan

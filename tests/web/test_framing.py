@@ -1,4 +1,4 @@
-"""Which heads are refused because two programs could read two things in them, and how a connection's bytes are cut."""
+"""The heads that are refused because programs could parse them differently, and the split of a connection's bytes."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_head_of_blanks_is_read_in_the_time_that_its_length_takes() -> None:
 
 
 def read(sent: bytes, *, piece: int = 65536) -> tuple[list[tuple[bytes, bytes]], StrictParser]:
-    """(target, body) of each request in it, each answered at once, and the connection as it stands after that."""
+    """(target, body) of each request, each answered at once, and the connection afterwards."""
     one, told, body = StrictParser(), [], b""
     for at in range(0, len(sent), piece):
         one.receive_data(sent[at : at + piece])

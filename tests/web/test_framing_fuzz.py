@@ -1,4 +1,4 @@
-"""Whatever is sent, in whatever pieces: h11 reads each request that we act on in the same bytes, and none is lost.
+"""For any bytes in any pieces: the bot acts on the same requests that h11 finds in them, and loses none.
 
 `make test-slow` reads a million streams; VAKHTA_FUZZ_SEED=N gives others.
 """

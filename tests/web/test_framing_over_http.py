@@ -268,7 +268,7 @@ def webhook(sent: bytes, *, token: str = TOKEN) -> bytes:
 
 
 def told(port: int, sent: bytes) -> bytes:
-    """All that is answered to it on a connection of its own."""
+    """Everything answered to these bytes on a new connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         with suppress(ConnectionError):  # it is refused before all of it is sent
             line.sendall(sent)
@@ -276,7 +276,7 @@ def told(port: int, sent: bytes) -> bytes:
 
 
 def hear(line: socket.socket) -> bytes:
-    """What comes until the other end hangs up."""
+    """The bytes received until the other end hangs up."""
     heard = b""
     with suppress(ConnectionResetError):  # how it hangs up on what it has not read
         while piece := line.recv(65536):

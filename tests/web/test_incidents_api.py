@@ -1,4 +1,4 @@
-"""The API: who may look, what is shown, and that every refusal has one shape."""
+"""The API: who has access, what is shown, and that every error has one shape."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
-    """A bot whose settings have a token for the API."""
+    """A bot with a token for the API."""
     with WebHouse(tmp_path_factory.mktemp("locked"), api_token=TOKEN) as house:
         yield house
 

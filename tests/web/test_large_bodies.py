@@ -1,4 +1,4 @@
-"""Large bodies: those of one source keep none of another out, and nobody reads for a sender that has left."""
+"""Large bodies: one source does not block another, and nothing is parsed for a sender that has left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHERS = {"Authorization": f"Bearer {OTHER_TOKEN}"}
 
 
 class Hard:
-    """A source whose bodies take as long to read as the test says."""
+    """A source whose bodies take as long to parse as the test says."""
 
     name = "hard"
 
@@ -65,8 +65,8 @@ def sending(edge: EdgeHouse, sent: bytes) -> Iterator[socket.socket]:
 
 
 def waiting(edge: EdgeHouse) -> int:
-    """How many bodies of that source are being read or wait for it."""
-    return edge.app._turns._there["hard"]
+    """How many bodies of that source are being parsed or wait."""
+    return edge.app._large_bodies._waiting["hard"]
 
 
 def test_six_large_bodies_of_one_source_keep_none_of_another_out(edge: EdgeHouse, hard: Hard) -> None:

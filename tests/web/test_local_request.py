@@ -1,4 +1,4 @@
-"""What a request says of where it comes from, and what the kernel's table says of who sent it."""
+"""What a request claims about its origin, and what the kernel's table says about its sender."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Fly-Client-IP X-Vercel-Forwarded-For X-NF-Client-Connection-IP DO-Connecting-IP 
 X-Envoy-External-Address X-Envoy-Expected-Rq-Timeout-Ms X-Envoy-Attempt-Count X-Envoy-Original-Path l5d-client-id
 Tailscale-User-Login X-Varnish X-Served-By SSL-Client-Verify X-SSL-Client-Cert X-Client-Cert X-Kong-Request-Id
 """
-#: What browsers send, and programs that read the API.
+#: What browsers and API clients send.
 ORDINARY = """
 Host User-Agent Accept Accept-Language Accept-Encoding Connection Content-Type Content-Length Origin Referer Cookie
 Cache-Control Pragma Upgrade-Insecure-Requests DNT Sec-GPC Sec-Fetch-Site Sec-Fetch-Mode Sec-Fetch-Dest Sec-Fetch-User

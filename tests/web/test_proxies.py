@@ -22,7 +22,7 @@ LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 @dataclass(frozen=True)
 class Street:
-    """A proxy, and what is behind it."""
+    """A proxy, and the servers behind it."""
 
     port: int
     house: WebHouse
@@ -48,7 +48,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def street(running: Street) -> Street:
-    """With an empty ledger, and a chat that has heard nothing."""
+    """The servers with an empty ledger, and a chat that has received nothing."""
     vars(running.edge.ledger).update(vars(type(running.edge.ledger)()))
     running.slack.heard.clear()
     running.slack.next = WebhookResponse(body=b"taken")

@@ -1,4 +1,4 @@
-"""A bot with its real store, intake, desk, console and web edge on a free loopback port; only chats are left out."""
+"""A bot with its real store, intake, dispatcher, console and web server on a free loopback port; without chats."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from bot.web.server import Server, build_web
 TOKEN = "a-token-of-the-api"
 LOCAL = Principal(id="local", name="local", roles=frozenset({"admin"}))
 
-#: A chat that is owed things and never delivers, so that the board has something to show as owed.
+#: A chat that never delivers, so that the board has waiting messages to show.
 MUTE = Subscription(
     name="slack", kinds=frozenset({MessageKind.CARD, MessageKind.LINE}), event_types=frozenset(EventType)
 )
@@ -100,7 +100,7 @@ class WebHouse:
         )
         self.desk = house.dispatcher
         self.console = Console(ConsoleSettings())
-        self.console.print_line = self.bell.say
+        self.console.print_line = self.bell.send_line
         self.console.start(self.desk)
         self._server = Server(
             build_web(
@@ -108,10 +108,10 @@ class WebHouse:
                 store=self.store,
                 channels={**(channels or {}), **({"console": self.console} if console else {})},
                 checks=checks if checks is not None else {"store": self._look},
-                shown={name: channel.health_problem for name, channel in (channels or {}).items()},
+                channel_checks={name: channel.health_problem for name, channel in (channels or {}).items()},
                 outbox_sizes=owed or (lambda: ()),
                 meters=self.meters,
-                refused=self.strangers.count,
+                on_refused=self.strangers.count,
                 feed_signal=self.bell,
                 flagger=GateClients(answer=FlaggerGates(self.store).answer),
                 public_url=public_url,
@@ -128,7 +128,7 @@ class WebHouse:
         self.url = self._server.bind(self._listen)
         self._server.start()
         self.http.close()
-        # A connection each: on one that a proxy has spoken on, nobody is at this machine any more.
+        # A connection each: after a proxy header, requests on a connection are no longer local.
         self.http = httpx.Client(base_url=self.url, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
         return self
 
@@ -151,7 +151,7 @@ class WebHouse:
         return urlsplit(self.url).port or 0
 
     def connections(self) -> list[HttpProtocol]:
-        """Those that are open now."""
+        """The connections that are open now."""
         return [one for one in list(self._web.connections) if isinstance(one, HttpProtocol)]
 
     def under_way(self) -> int:
@@ -174,7 +174,7 @@ class WebHouse:
         return running.server_state
 
     def fire(self, name: str = "DiskFull", *, severity: str = "critical", firing: bool = True, **labels: str) -> int:
-        """Take one alert for real; returns its incident's id."""
+        """Store one alert through the intake; returns its incident's id."""
         told = {"alertname": name, "severity": severity, **labels}
         where = labels.get("instance", "db-1")
         notes = {"summary": f"{name} on {where}", "runbook_url": f"https://runbooks.internal/{name}"}
@@ -208,17 +208,17 @@ class WebHouse:
         assert not isinstance(results[0], Exception), results[0]
 
     def page(self) -> dict[str, str]:
-        """The header that the board's page bears, as somebody at this machine gets it with the page."""
+        """The header with the page's key, as a person at this machine gets it with the page."""
         found = re.search(r'<meta name="vakhta-page" content="([\w-]{43})"', self.http.get("/").text)
         assert found, "the page carries no key"
         return {"X-Vakhta-Page": found[1]}
 
     def own_page(self) -> dict[str, str]:
-        """All that the console asks of a request."""
+        """All headers that the console requires."""
         return {"Origin": self.url, **self.page()}
 
     def say(self, words: str, **more: object) -> httpx.Response:
-        """Words, as the board's own page sends them."""
+        """Send a command as the board's own page does."""
         return self.http.post("/console", json={"words": words, **more}, headers=self.own_page())
 
     def incident(self, incident_id: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""`vakhta check --cluster`: does each cluster grant what the settings let people do there; and if not, the Roles.
+"""`vakhta check --cluster`: whether each cluster grants the bot what the settings allow people, and the missing Roles.
 
-Only questions are asked. All that is printed is YAML, with what is said to people as its comments, so that it can be
-read and then given to `kubectl apply -f -` as it is.
+It only reads from the clusters. The output is YAML with the report as comments, so that it can be read and then given
+to `kubectl apply -f -` as it is.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.lib import terminal
 from bot.workloads import rbac
 
-#: In the Roles of a cluster that does not say who the bot is. No account can be called so, which is why a binding that
-#: nobody has filled in is refused there.
+#: Placeholders in the Roles for a cluster that does not say who the bot is. They are no valid account names, so the
+#: cluster refuses a binding in which they were not replaced.
 _UNKNOWN, _UNNAMED = "system:serviceaccount:NAMESPACE:ACCOUNT", "vakhta-ACCOUNT"
 
 
 def check(settings: Settings, only: str) -> ClusterReport:
-    """Ask that cluster, or ("") every one.
+    """Ask that cluster, or every cluster ("").
 
     Raises:
-        Rejected: there is no such cluster.
+        Rejected: the settings have no such cluster.
     """
     if only and only not in settings.clusters:
         known = ", ".join(settings.clusters) or "none"
-        raise Rejected(f"{only} is not a cluster of the settings. Nothing was asked. Known: {known}.")
+        raise Rejected(f"The settings have no cluster {only}. Nothing was checked. Known: {known}.")
     found = tuple(_findings(settings, frozenset(commands.actions()), only))
-    lines = [line for one in found for line in _told(one)] or ["# The settings have no cluster."]
+    lines = [line for one in found for line in _printed(one)] or ["# The settings have no cluster."]
     return ClusterReport(text="\n".join(lines), whole=all(one.whole for one in found))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterReport:
-    """What is to be printed; whether nothing is missing, and everybody answered."""
+    """The text to print; `whole`: nothing is missing, and every cluster answered."""
 
     text: str
     whole: bool
@@ -56,13 +56,13 @@ class ClusterReport:
 
 @dataclass(frozen=True, kw_only=True)
 class RbacFinding:
-    """What is wanted of one cluster, and what of it is missing."""
+    """The permissions needed in one cluster, and which of them are missing."""
 
     cluster: str
-    user: str  #: as whom it was asked
-    wanted: Mapping[str, tuple[ResourceAccess, ...]]  #: by what it is for: "scale prod/api"
+    user: str  #: the bot's user there
+    wanted: Mapping[str, tuple[ResourceAccess, ...]]  #: by purpose: "scale prod/api"
     missing: frozenset[ResourceAccess] = frozenset()
-    trouble: str = ""  #: why nobody knows
+    trouble: str = ""  #: why the cluster could not be asked
 
     @property
     def whole(self) -> bool:
@@ -70,7 +70,7 @@ class RbacFinding:
 
 
 def _findings(settings: Settings, verbs: frozenset[str], only: str) -> Iterator[RbacFinding]:
-    """One for each cluster. `verbs`: the actions that there are."""
+    """One finding per cluster. `verbs`: all known actions."""
     clusters = {name: KubernetesClient(name, section) for name, section in settings.clusters.items()}
     catalog = ServiceSites(settings, lambda name, _: clusters[name])
     sites = [catalog.of(name, None) for name in catalog.names()]
@@ -96,46 +96,46 @@ def _found(cluster: KubernetesClient, wanted: Mapping[str, tuple[ResourceAccess,
 def _wanted(
     settings: Settings, verbs: frozenset[str], sites: Iterable[ServiceTarget]
 ) -> Iterator[tuple[str, tuple[ResourceAccess, ...]]]:
-    book, held = build_policy(settings), _roles(settings)
+    policy, held = build_policy(settings), _roles(settings)
     for target in sites:
         for verb in rbac.VERBS:
             needed = rbac.grants_for(verb, target.workload)
             if verb == "rollback" and settings.clusters[target.cluster.name].helm is not None:
                 needed += rbac.helm_grants(target.workload)
-            if needed and verb in verbs and _enabled(book, held, verb, target.service):
+            if needed and verb in verbs and _enabled(policy, held, verb, target.service):
                 yield f"{verb} {target.service}", needed
 
 
 def _of_nodes(settings: Settings, verbs: frozenset[str], cluster: str) -> Mapping[str, tuple[ResourceAccess, ...]]:
-    """Roles that name single nodes are not seen: which there are, only the cluster knows."""
-    book, held = build_policy(settings), _roles(settings)
-    enabled = [one for one in rbac.ON_NODES if one in verbs and _enabled(book, held, one, f"{cluster}/node")]
+    """Ignores rules that name single nodes: only the cluster knows which nodes exist."""
+    policy, held = build_policy(settings), _roles(settings)
+    enabled = [one for one in rbac.ON_NODES if one in verbs and _enabled(policy, held, one, f"{cluster}/node")]
     return {f"{verb} {cluster}/*": rbac.ON_NODES[verb] for verb in enabled}
 
 
 def _roles(settings: Settings) -> frozenset[str]:
-    """Those that somebody has, may have by a group, or gets behind broken glass."""
+    """The roles that somebody has, may have by a group, or gets by break-glass."""
     if settings.local_operator:
         return frozenset({"admin"})
-    carried = {name for name, role in settings.roles.items() if role.groups or role.break_glass}
-    return frozenset(carried).union(*(one.roles for one in settings.people))
+    others = {name for name, role in settings.roles.items() if role.groups or role.break_glass}
+    return frozenset(others).union(*(one.roles for one in settings.people))
 
 
 def _enabled(policy: Policy, held: frozenset[str], verb: str, service: str) -> bool:
-    """Whether there is a case in which somebody may."""
-    wanted, around = Permission(verb=verb, target=service), Context(now=datetime.now(UTC), service=service)
-    shelves = [policy.rules_of(frozenset({role}), verb).matching(wanted, around) for role in held]
-    return any(_allows(found) for found in shelves)
+    """Whether a person with one of these roles may ever do that."""
+    wanted, context = Permission(verb=verb, target=service), Context(now=datetime.now(UTC), service=service)
+    matching = [policy.rules_of(frozenset({role}), verb).matching(wanted, context) for role in held]
+    return any(_allows(rules) for rules in matching)
 
 
 def _allows(rules: Iterable[CompiledRule]) -> bool:
-    """Whether one of them may come to allow it, and none denies it always."""
+    """Whether one of them can allow it, and none denies it unconditionally."""
     rules = tuple(rules)
     return any(not one.denies for one in rules) and not any(one.denies and not one.checks for one in rules)
 
 
 def _about_people(settings: Settings, section: ClusterSettings) -> Mapping[str, tuple[ResourceAccess, ...]]:
-    """What it takes to ask about people, and to write in their names."""
+    """The permissions for asking about people's rights, and for impersonating people."""
     people = [one.kubernetes for one in settings.people if one.kubernetes is not None]
     wanted: dict[str, tuple[ResourceAccess, ...]] = {}
     if section.review and people:
@@ -150,8 +150,8 @@ def _about_people(settings: Settings, section: ClusterSettings) -> Mapping[str, 
     return wanted
 
 
-def _told(found: RbacFinding) -> Iterator[str]:
-    """Comments, one line each: what a cluster answers must not begin a line of the YAML that is applied."""
+def _printed(found: RbacFinding) -> Iterator[str]:
+    """The comments and the Roles. A cluster's answer must not begin a line of the YAML, so each comment is one line."""
     yield from (terminal.printable(line) for line in _comments(found))
     if found.missing:
         yield from _roles_of(found)
@@ -163,17 +163,17 @@ def _comments(found: RbacFinding) -> Iterator[str]:
         yield f"#   {found.trouble}"
         return
     if not found.wanted:
-        yield "#   The settings let nobody change anything there."
-    for what, needed in found.wanted.items():
+        yield "#   The settings allow nobody to change anything there."
+    for purpose, needed in found.wanted.items():
         missing = [one for one in needed if one in found.missing]
-        yield f"#   {what}: {_listed(missing) if missing else 'granted'}"
+        yield f"#   {purpose}: {_listed(missing) if missing else 'granted'}"
 
 
 def _roles_of(found: RbacFinding) -> Iterator[str]:
-    """Whole, of each place where something is missing: to apply one takes the place of what was there by its name."""
+    """Complete Roles for each namespace where something is missing, because applying one replaces the old one."""
     if not found.user:
-        yield "# The cluster does not say who the bot is: put its account in wherever ACCOUNT and NAMESPACE stand,"
-        yield "# in the names too, so that another bot's Roles keep their own."
+        yield "# The cluster does not say who the bot is: replace ACCOUNT and NAMESPACE everywhere by its account,"
+        yield "# in the names too, so that the Roles of another bot are not replaced."
     places = {one.namespace for one in found.missing}
     wanted = {one for some in found.wanted.values() for one in some if one.namespace in places}
     made = rbac.role_documents(wanted, found.user) if found.user else rbac.role_documents(wanted, _UNKNOWN, _UNNAMED)
@@ -185,5 +185,5 @@ def _listed(missing: Iterable[ResourceAccess]) -> str:
     by_place: dict[str, list[str]] = {}
     for one in missing:
         by_place.setdefault(one.namespace, []).append(f"{one}{f' ({one.name})' if one.name else ''}")
-    told = [f"{', '.join(some)}{f' in {where}' if where else ''}" for where, some in by_place.items()]
-    return f"MISSING {'; '.join(told)}"
+    parts = [f"{', '.join(some)}{f' in {where}' if where else ''}" for where, some in by_place.items()]
+    return f"MISSING {'; '.join(parts)}"

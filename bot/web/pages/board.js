@@ -1,11 +1,11 @@
-// The board: reads the incidents, draws them, and reads again whenever the story moves.
+// The board: loads the incidents, draws them, and loads them again after each event.
 
 import { card, make, tick, whole } from "./draw.js";
 import { ask, isOutdated } from "./key.js";
 import { follow } from "./live.js";
-import { listen, say, speak, tell } from "./talk.js";
+import { listen, say, showEvent, showLine } from "./talk.js";
 
-const REST_MS = 250;  // between two readings, so that a storm of events is not a storm of requests
+const PAUSE_MS = 250;  // between two loads, so that many events do not cause as many requests
 const RANK = { critical: 0, error: 1, warning: 2, info: 3 };
 const at = (id) => document.getElementById(id);
 
@@ -16,12 +16,12 @@ let reading = false;
 let wanted = false;
 let lastRead = null;
 let connected = true;
-let failing = "";  // what the last reading ended in
+let failing = "";  // the error of the last load
 let drawnDetail = "";
 let drawnOnce = false;
 let soon = 0;
 
-/** Read and draw; calls that come meanwhile are one more reading afterwards. */
+/** Load and draw. Calls in the meantime cause one more load afterwards. */
 async function refresh() {
   wanted = true;
   if (reading) return;
@@ -29,7 +29,7 @@ async function refresh() {
   while (wanted) {
     wanted = false;
     await readAll();
-    await new Promise((rested) => setTimeout(rested, REST_MS));
+    await new Promise((rested) => setTimeout(rested, PAUSE_MS));
   }
   reading = false;
 }
@@ -41,17 +41,17 @@ async function readAll() {
       read("/api/incidents?status=open&limit=200"),
       read("/api/incidents?status=acknowledged&limit=200"),
       read(`/api/incidents?status=resolved&limit=${olderLimit}`),
-      shown ? read(`/api/incidents/${shown}${meantBy(location.search)}`) : null,
+      shown ? read(`/api/incidents/${shown}${markIn(location.search)}`) : null,
     ]);
     lastRead = new Date();
     drawList(open, taken, done);
     if (shown === shownIncident()) drawDetail(detail);
-    lookAgain(detail);
+    loadAgainWhileSending(detail);
     failing = "";
   } catch (error) {
     failing = error.message;
   }
-  tellTrouble();
+  showTrouble();
 }
 
 async function read(address) {
@@ -63,7 +63,7 @@ async function read(address) {
   }
   if (answer.ok) return answer.json();
   const body = await answer.json().catch(() => null);
-  if (answer.status === 404) return { missing: body?.error.message ?? "There is no such incident." };
+  if (answer.status === 404) return { missing: body?.error.message ?? "This incident does not exist." };
   throw new Error(body?.error.message ?? `The bot answered ${answer.status}.`);
 }
 
@@ -86,17 +86,17 @@ function drawList(open, taken, done) {
 function drawQuiet(nothing, hadSome) {
   at("quiet").hidden = !nothing;
   at("quiet").className = "quiet big";
-  const next = hadSome ? "A new incident appears here by itself." : "When the first alert comes in, its incident appears here by itself.";
-  if (nothing) at("quiet").replaceChildren(make("strong", {}, "All quiet"), next);
+  const next = hadSome ? "New incidents appear here without a reload." : "Incidents appear here without a reload when the first alert arrives.";
+  if (nothing) at("quiet").replaceChildren(make("strong", {}, "No open incidents"), next);
 }
 
 function byWorst(one, other) {
   return RANK[one.severity] - RANK[other.severity] || other.id - one.id;
 }
 
-/** Put the cards in this order. What did not change is not touched, so the focus and a half-read card stay. */
+/** Put the cards in this order. Unchanged cards are not touched, so they keep the focus. */
 function place(box, incidents) {
-  const elements = incidents.map(drawCard);  // all of them first: a card that changed takes the place of its old one
+  const elements = incidents.map(drawCard);  // draw all first: a changed card replaces its old one
   let next = box.firstElementChild;
   for (const element of elements) {
     if (element === next) next = next.nextElementSibling;
@@ -134,7 +134,7 @@ function drawDetail(incident) {
   const state = JSON.stringify(incident);
   if (incident === null || state === drawnDetail) return;
   drawnDetail = state;
-  at("detail").dataset.missing = incident.missing ? "yes" : ""; // then what is typed is about none
+  at("detail").dataset.missing = incident.missing ? "yes" : ""; // then typed commands have no incident
   const focused = at("detail").contains(document.activeElement) ? document.activeElement.dataset.words : null;
   if (incident.missing) {
     at("detail").replaceChildren(make("a", { class: "back", href: "/" }, "← All incidents"), make("p", { class: "quiet big" }, incident.missing));
@@ -144,11 +144,11 @@ function drawDetail(incident) {
   if (focused) at("detail").querySelector("button, a")?.focus();
 }
 
-/** A delivery's end is not an event of the story, so while one is owed it has to be looked for. */
-function lookAgain(incident) {
+/** The end of a delivery is not an event of the timeline, so load again while one is waiting. */
+function loadAgainWhileSending(incident) {
   clearTimeout(soon);
-  const owed = incident?.deliveries?.some((row) => row.state === "owed" || row.state === "leased");
-  if (owed) soon = setTimeout(refresh, 2000);
+  const waiting = incident?.deliveries?.some((row) => row.state === "owed" || row.state === "leased");
+  if (waiting) soon = setTimeout(refresh, 2000);
 }
 
 async function press(words, button) {
@@ -159,9 +159,9 @@ async function press(words, button) {
   refresh();
 }
 
-function tellTrouble() {
-  const since = lastRead ? ` What you see is from ${lastRead.toLocaleTimeString([], { hour12: false })}.` : "";
-  const text = failing || (connected ? "" : "The live connection is lost; reading again every 5 s.");
+function showTrouble() {
+  const since = lastRead ? ` The data shown is from ${lastRead.toLocaleTimeString([], { hour12: false })}.` : "";
+  const text = failing || (connected ? "" : "The live connection is lost. The board reloads every 5 s.");
   const old = isOutdated() ? "The bot has been updated since this page was loaded. Reload it." : "";
   at("trouble").hidden = text === "" && old === "";
   at("trouble").textContent = text ? `${text}${since} Trying again…` : old;
@@ -171,7 +171,7 @@ function showState(state) {
   connected = state === "live";
   at("live").dataset.state = state;
   at("live").textContent = connected ? "live" : "connection lost";
-  tellTrouble();
+  showTrouble();
 }
 
 function shownIncident() {
@@ -179,8 +179,8 @@ function shownIncident() {
   return found ? Number(found[1]) : null;
 }
 
-/** A link from a chat says which incident of that number it means. */
-function meantBy(search) {
+/** The mark in a link from a chat: it tells apart incidents that have the same number after a restore. */
+function markIn(search) {
   const mark = new URLSearchParams(search).get("mark");
   return mark ? `?mark=${encodeURIComponent(mark)}` : "";
 }
@@ -237,5 +237,5 @@ window.addEventListener("popstate", arrive);
 if (at("say")) listen(at("say"), () => (at("detail").dataset.missing ? null : shownIncident()), refresh);
 setInterval(tick, 15000);
 setInterval(() => { if (!connected || failing) refresh(); }, 5000);
-follow({ told: tell, said: speak, moved: refresh, state: showState });
+follow({ onEvent: showEvent, onLine: showLine, onChange: refresh, onState: showState });
 arrive();

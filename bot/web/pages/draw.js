@@ -1,12 +1,12 @@
-// Turns what the API says into elements. Everything from outside goes in as text, never as markup.
+// Turns the API's data into elements. Data is always inserted as text, never as markup.
 
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f\u061c\u200e\u200f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
 
-// More than three marks over one letter are no language's, and paint over the lines above and below.
+// No language has more than three marks on one letter; more would cover the lines above and below.
 const JOINERS = /[\u200c\u200d]{2,}/g;
 const PILED = /((?:[\u200c\u200d]?\p{M}){3})(?:[\u200c\u200d]?\p{M})+/gu;
 
-/** Without control characters and direction marks, with which a label could pretend to be another, and piled marks. */
+/** The text without control characters, direction marks (which can make a label look like another) and piled marks. */
 export function plain(text) {
   return String(text ?? "").replace(INVISIBLE, "").replace(JOINERS, "\u200d").replace(PILED, "$1");
 }
@@ -23,7 +23,7 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** "5 min", for how long something has been so. */
+/** A duration: "5 min". */
 export function span(fromMs, toMs) {
   const minutes = Math.max(0, Math.floor((toMs - fromMs) / 60000));
   if (minutes < 1) return "less than a minute";
@@ -33,14 +33,14 @@ export function span(fromMs, toMs) {
   return `${Math.floor(hours / 24)} days`;
 }
 
-/** A moment whose age keeps itself true (see tick), with the exact time on hover. */
+/** The age of a moment, kept up to date by tick(), with the exact time on hover. */
 export function age(iso, after = " ago") {
   const element = make("time", { datetime: iso, title: exact(iso), "data-after": after });
-  tellAge(element);
+  showAge(element);
   return element;
 }
 
-/** The time of day, with the date when it was another day. */
+/** The time of day, with the date if that is not today. */
 export function clock(iso) {
   const at = new Date(iso);
   const today = at.toDateString() === new Date().toDateString();
@@ -50,10 +50,10 @@ export function clock(iso) {
 }
 
 export function tick() {
-  document.querySelectorAll("time[data-after]").forEach(tellAge);
+  document.querySelectorAll("time[data-after]").forEach(showAge);
 }
 
-function tellAge(element) {
+function showAge(element) {
   element.textContent = span(Date.parse(element.dateTime), Date.now()) + element.dataset.after;
 }
 
@@ -62,7 +62,7 @@ function exact(iso) {
   return `${at.toLocaleString()} (${at.toISOString().replace(/\.\d+Z$/, "Z")})`;
 }
 
-/** One incident as a card. `act(words, button)` is called when a button is pressed, null where nobody may. */
+/** One incident as a card. `act(words, button)` is called when a button is pressed; null: no buttons. */
 export function card(incident, act) {
   return make(
     "article",
@@ -87,14 +87,14 @@ export function whole(incident, act) {
   return [
     make("a", { class: "back", href: "/" }, "← All incidents"),
     head,
-    ...(incident.runs.length ? [block("What was done", make("ol", { class: "panel story" }, ...incident.runs.map(run)))] : []),
-    block("Story", make("ol", { class: "panel story" }, ...incident.events.map(fact))),
-    block("Who was told", deliveries(incident.deliveries)),
+    ...(incident.runs.length ? [block("Actions", make("ol", { class: "panel story" }, ...incident.runs.map(run)))] : []),
+    block("Timeline", make("ol", { class: "panel story" }, ...incident.events.map(fact))),
+    block("Notifications", deliveries(incident.deliveries)),
     block(`Alerts (${alertCount(incident)})`, make("div", { class: "panel" }, ...alerts(incident.alerts))),
   ];
 }
 
-/** ALongNameOfAnAlertLikeThis may break before a capital rather than anywhere. */
+/** ALongNameOfAnAlertLikeThis may wrap before a capital letter, not anywhere. */
 function breakable(title) {
   return plain(title).split(/(?<=[A-Za-z]{8}[a-z])(?=[A-Z])/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
 }
@@ -149,7 +149,7 @@ function block(title, content) {
   return make("section", { class: "block" }, make("h2", {}, title), content);
 }
 
-/** The word in which it stands comes first: whoever was woken has to see how bad it is. */
+/** The state comes first: a person who was woken must see how bad it is. */
 function run(one) {
   const said = make("div", { class: "said", dir: "auto" }, make("span", { class: "mark", "data-state": one.state }, one.state), make("b", {}, `: ${one.words}`));
   said.append(make("span", { class: "why" }, [`${one.by}, run ${one.id.slice(0, 8)}.`, one.why, one.todo].filter(Boolean).join(" ")));
@@ -164,13 +164,13 @@ function alertCount(incident) {
   return incident.total > incident.alerts.length ? `newest ${incident.alerts.length} of ${incident.total}` : incident.alerts.length;
 }
 
-/** What all of them share is said once, so that what tells them apart can be seen. */
+/** Labels and annotations that all alerts share are shown once, so that the differences stand out. */
 function alerts(rows) {
   if (rows.length < 2) return rows.map((row) => alert(row, labelsOf(row), Object.entries(row.notes)));
   const labels = shared(rows.map(labelsOf));
   const notes = shared(rows.map((row) => Object.entries(row.notes)));
   const own = (pairs, common) => pairs.filter(([name, value]) => !common.some(([same, text]) => same === name && text === value));
-  const all = make("div", { class: "alert common" }, make("div", { class: "aside" }, "All of them"), ...notes.map(note), chips(labels));
+  const all = make("div", { class: "alert common" }, make("div", { class: "aside" }, "All alerts"), ...notes.map(note), chips(labels));
   const each = rows.map((row) => alert(row, own(labelsOf(row), labels), own(Object.entries(row.notes), notes)));
   return labels.length + notes.length ? [all, ...each] : each;
 }
@@ -193,7 +193,7 @@ function alert(row, labels, notes) {
   return make("div", { class: "alert" }, head, ...notes.map(note), chips(labels));
 }
 
-/** A runbook or a dashboard is a press away; any other note stays text, whatever it looks like. */
+/** Runbook and dashboard annotations become links; any other annotation stays text. */
 function note([name, text]) {
   const to = /^(runbook|dashboard)(_?url)?$/i.test(name) ? safe(text) : null;
   return make("p", { dir: "auto", class: name === "summary" ? null : "aside" }, to ? away(to, text) : text);
@@ -214,7 +214,7 @@ function away(to, said) {
   return make("a", { href: to.href, target: "_blank", rel: "noopener noreferrer" }, said);
 }
 
-/** The address, where it is one that a browser may be sent to; null for scripts, files and cloud metadata. */
+/** The address, if a browser may open it; null for scripts, files and cloud metadata. */
 function safe(address) {
   if (!URL.canParse(address)) return null;
   const to = new URL(address);
@@ -222,23 +222,23 @@ function safe(address) {
   return ["http:", "https:"].includes(to.protocol) && !to.username && !metadata ? to : null;
 }
 
-const KINDS = { card: "card", line: "story line", page: "page" };
+const KINDS = { card: "card", line: "timeline line", page: "page" };
 
 function deliveries(rows) {
-  if (rows.length === 0) return make("p", { class: "quiet" }, "No chat or pager is set up; this board is all there is.");
-  const heads = ["Where", "What", "State", "Owed", "Sent", "Tries"].map((title) => make("th", { scope: "col" }, title));
+  if (rows.length === 0) return make("p", { class: "quiet" }, "No chat or pager is set up. Incidents are shown only on this board.");
+  const heads = ["Channel", "Message", "State", "Queued", "Sent", "Attempts"].map((title) => make("th", { scope: "col" }, title));
   const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows.map(delivery)));
   return make("div", { class: "panel scroll" }, table);
 }
 
 function delivery(row) {
   const late = row.state === "owed" && row.attempts > 0;
-  const said = { owed: late ? "trying again" : "owed", leased: "being sent", sent: "sent", dead: "not delivered" }[row.state] ?? row.state;
+  const said = { owed: late ? "trying again" : "waiting", leased: "being sent", sent: "sent", dead: "not delivered" }[row.state] ?? row.state;
   const where = make("td", {}, row.channel);
   const what = make("td", {}, KINDS[row.kind] ?? row.kind, row.what ? make("span", { class: "why" }, row.what.split(".").at(-1)) : null);
   const stands = make("td", {}, make("span", { class: "mark", "data-state": late ? "late" : row.state }, said));
   if (row.why_not) stands.append(make("span", { class: "why" }, row.why_not));
-  if (row.next_try_at) stands.append(make("span", { class: "why" }, "next try ", clock(row.next_try_at)));
+  if (row.next_try_at) stands.append(make("span", { class: "why" }, "next attempt ", clock(row.next_try_at)));
   const sent = make("td", {}, row.sent_at ? clock(row.sent_at) : "–");
   return make("tr", {}, where, what, stands, make("td", {}, clock(row.owed_at)), sent, make("td", {}, row.attempts));
 }

@@ -1,11 +1,11 @@
-// Requests of this page: each bears the key that the bot gave to the page, and the next one after the bot was restarted.
+// Requests of this page. Each sends the page's key; after a restart of the bot a new key is loaded.
 
 const META = 'meta[name="vakhta-page"]';
 const page = document.querySelector(META);
 let renewing = null;
 let outdated = false;
 
-/** As fetch. Where the bot does not know the key any more it did nothing: then a new key is read, and it is asked again. */
+/** As fetch. If the bot refuses the key as outdated, it has done nothing: load a new key and send the request again. */
 export async function ask(address, options = {}) {
   const used = page.content;
   const answer = await fetch(address, withKey(options));

@@ -1,5 +1,5 @@
-// The live connection: server-sent events, a watch on its silence, and a way back when it is lost.
-// Read with fetch and not with EventSource, which cannot bear the page's key.
+// The live connection: server-sent events, with a timeout for silence and automatic reconnection.
+// It uses fetch, because EventSource cannot send the page's key.
 
 import { ask } from "./key.js";
 
@@ -7,45 +7,45 @@ const SILENCE_MS = 40000;  // the bot pings every 15 s
 const AGAIN_MS = 1000;
 const REFUSED_MS = 3000;
 
-/** Calls told(event) for each event, said(line) for each line that is none, moved() when things must be read again, state("live"|"lost") when that changes. */
-export async function follow({ told, said, moved, state }) {
+/** Calls onEvent(event) for each event, onLine(line) for each line without an event, onChange() when the page must load again, onState("live"|"lost") when the connection changes. */
+export async function follow({ onEvent, onLine, onChange, onState }) {
   let heardAt = Date.now();
   let last = null;  // id of the last event, from which the bot goes on
-  let line = new AbortController();
+  let connection = new AbortController();
 
   async function connect() {
     heardAt = Date.now();
-    line = new AbortController();
-    const answer = await ask("/events", { headers: last === null ? {} : { "Last-Event-ID": last }, signal: line.signal });
+    connection = new AbortController();
+    const answer = await ask("/events", { headers: last === null ? {} : { "Last-Event-ID": last }, signal: connection.signal });
     if (!answer.ok) return REFUSED_MS;
-    state("live");
-    moved();
+    onState("live");
+    onChange();
     for await (const event of events(answer.body)) {
       heardAt = Date.now();
-      hear(event);
+      handle(event);
     }
     return AGAIN_MS;
   }
 
-  function hear({ id, event, data }) {
+  function handle({ id, event, data }) {
     if (id) last = id;
-    if (event === "said") said(JSON.parse(data));
-    else if (event === "reread") moved();
+    if (event === "said") onLine(JSON.parse(data));
+    else if (event === "reread") onChange();
     else if (data && !event) {
-      told(JSON.parse(data));
-      moved();
+      onEvent(JSON.parse(data));
+      onChange();
     }
   }
 
-  setInterval(() => { if (Date.now() - heardAt > SILENCE_MS) line.abort(); }, AGAIN_MS);
+  setInterval(() => { if (Date.now() - heardAt > SILENCE_MS) connection.abort(); }, AGAIN_MS);
   for (;;) {
     const rest = await connect().catch(() => AGAIN_MS);
-    state("lost");
+    onState("lost");
     await new Promise((rested) => setTimeout(rested, rest));
   }
 }
 
-/** The fields of each event, as they come. The bot writes one line for a field, with a blank after the colon. */
+/** The fields of each event, as they arrive. The bot writes one line per field, with a space after the colon. */
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

@@ -1,16 +1,16 @@
-// The log, and words to the bot: typed or behind a button, they go the same way.
+// The log, and commands to the bot. Typed commands and buttons use the same code.
 
 import { clock, make, plain } from "./draw.js";
 import { ask } from "./key.js";
 
 const MOST_LINES = 300;
-const QUIET = new Set(["alerts.fired", "alerts.ended"]);  // they only move the card; a storm of them would hide the rest
+const QUIET = new Set(["alerts.fired", "alerts.ended"]);  // they only change the card; many of them would hide the rest
 
 const log = document.getElementById("log");
 const seen = new Set();
 
-/** One committed event, once however often it is told. */
-export function tell(event) {
+/** Show a committed event, once, however often it is sent. */
+export function showEvent(event) {
   if (seen.has(event.id)) return;
   seen.add(event.id);
   if (QUIET.has(event.what)) return;
@@ -18,15 +18,15 @@ export function tell(event) {
   line("event", event.at, link, ` ${plain(event.said)}`);
 }
 
-/** What belongs to no incident: a new line, or another text in the one that has this name. */
-export function speak({ name, at, text }) {
+/** Show a line that belongs to no incident. It replaces an earlier line of the same name. */
+export function showLine({ name, at, text }) {
   const old = log.querySelector(`[data-name="${CSS.escape(name)}"]`);
   const fresh = line("reply", at, text);
   fresh.dataset.name = name;
   old?.replaceWith(fresh);
 }
 
-/** Send words and put the answer in the log. True when the bot did it. `incident` is the one being looked at. */
+/** Send a command and put the answer in the log. True if it was done. `incident`: the one that is shown. */
 export async function say(words, incident) {
   line("mine", new Date().toISOString(), words);
   const act = { words, once: makeOnce() };
@@ -37,7 +37,7 @@ export async function say(words, incident) {
   return ok;
 }
 
-/** A button under an answer: it says its words, once. */
+/** A button under an answer: it sends its command, once. */
 function offer(label, words, incident) {
   const element = make("button", { type: "button", class: "act", "data-words": words }, label);
   element.addEventListener("click", async () => {
@@ -47,7 +47,7 @@ function offer(label, words, incident) {
   return element;
 }
 
-/** The same act is sent again with the same `once`, so a lost answer cannot make it happen twice. */
+/** A retry sends the same `once`, so the command cannot run twice if an answer was lost. */
 async function send(act, tries) {
   try {
     const answer = await ask("/console", {
@@ -59,7 +59,7 @@ async function send(act, tries) {
     return answer.ok ? { ok: body.ok, said: body.said, buttons: body.buttons } : { ok: false, said: body.error.message };
   } catch {
     if (tries > 1) return send(act, tries - 1);
-    return { ok: false, said: "The bot does not answer. It is not known whether this was done." };
+    return { ok: false, said: "The bot does not answer. It is unknown whether the command was run." };
   }
 }
 
@@ -76,7 +76,7 @@ function line(kind, at, ...said) {
   return fresh;
 }
 
-/** The line to type in: Enter sends, the arrows go through what was said before. */
+/** The command line: Enter sends, the arrow keys go through earlier commands. */
 export function listen(form, incidentShown, after) {
   const words = form.elements.words;
   const before = [];

@@ -1,4 +1,4 @@
-"""`vakhta check --cluster`: asks for all that the settings enable, tells what is missing, prints the Role for it."""
+"""`vakhta check --cluster`: asks for all that the settings enable, lists what is missing, prints the Roles for it."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_role_that_nobody_has_enables_nothing_and_one_that_a_group_or_the_glas
     desk.settings["roles"]["ops"]["slack_groups"] = ["S0123ABCD"]
     group = desk.check()
 
-    assert "The settings let nobody change anything there." in nobody.text
+    assert "The settings allow nobody to change anything there." in nobody.text
     assert (nobody.code, group.code) == (0, 1)
 
 
@@ -208,7 +208,7 @@ def test_a_cluster_that_the_settings_do_not_have_is_refused(desk: Desk) -> None:
     found = desk.check("mian")
 
     assert (found.code, found.text) == (1, "")
-    assert "mian is not a cluster of the settings. Nothing was asked. Known: main." in found.refusal
+    assert "The settings have no cluster mian. Nothing was checked. Known: main." in found.refusal
 
 
 def test_what_is_denied_to_one_role_is_still_asked_for_where_another_has_it(desk: Desk) -> None:
@@ -225,7 +225,7 @@ def test_a_cluster_that_does_not_say_who_asks_gets_roles_with_a_subject_to_fill_
 
     found = desk.check()
 
-    assert "# The cluster does not say who the bot is: put its account in wherever ACCOUNT" in found.text
+    assert "# The cluster does not say who the bot is: replace ACCOUNT and NAMESPACE everywhere" in found.text
     assert {one["subjects"][0]["name"] for one in found.roles if "subjects" in one} == {"ACCOUNT"}
     assert {one["metadata"]["name"] for one in found.roles} == {"vakhta-ACCOUNT"}
 

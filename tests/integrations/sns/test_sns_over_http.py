@@ -17,7 +17,7 @@ import pytest
 
 from bot.app import build_sources
 from bot.app.bot import Bot
-from bot.app.build import build_rules
+from bot.app.build import build_alert_rules
 from bot.config.settings import Settings
 from bot.core.alert import AlertBatch, Severity
 from bot.integrations.sns.source import SnsSource
@@ -42,7 +42,7 @@ def amazon() -> Iterator[FakeSns]:
 def bot(amazon: FakeSns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     folder = tmp_path_factory.mktemp("sns")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build_sources, "_certificate_at", amazon.fetch)
+        patch.setattr(build_sources, "_fetch_certificate", amazon.fetch)
         patch.setenv("AWS_ENDPOINT_URL_SNS", amazon.url)
         made = Bot(_settings(folder, {"topics": [TOPIC], "severity": {"alarms/*": "critical"}}))
         made.start()
@@ -270,7 +270,7 @@ def test_while_a_certificate_is_waited_for_others_are_answered_and_strangers_do_
         assert go_on.wait(60)
         return amazon.fetch(address)
 
-    monkeypatch.setattr(build_sources, "_certificate_at", fetch)
+    monkeypatch.setattr(build_sources, "_fetch_certificate", fetch)
     monkeypatch.setattr(sender_verification, "_MOST_WAITING", 6)
     amazon.received.clear()
     made = Bot(_settings(tmp_path, {"topics": [TOPIC]}))
@@ -278,7 +278,7 @@ def test_while_a_certificate_is_waited_for_others_are_answered_and_strangers_do_
     try:
         with httpx.Client(base_url=made.web.url(), trust_env=False, timeout=60) as http, ThreadPoolExecutor(6) as six:
             waiting = [six.submit(http.post, "/alerts/sns", content=letter()) for _ in range(6)]
-            wait_for(lambda: made._alerts._proofs._waiting == 6 and asked.is_set())
+            wait_for(lambda: made._alerts._verifiers._waiting == 6 and asked.is_set())
             one_more = http.post("/alerts/sns", content=letter())
             token = {"Authorization": f"Bearer {SENDER_TOKEN}", "Content-Type": "application/json"}
             other = http.post("/alerts/alertmanager", content=alertmanagers_body(), headers=token)
@@ -305,7 +305,7 @@ def test_a_message_of_sns_never_goes_the_short_way(bot: Bot) -> None:
 
 
 def test_without_an_alertmanager_a_severity_is_what_it_says() -> None:
-    rules = build_rules(Settings.model_validate({"sources": {"sns": {"topics": [TOPIC]}}}))
+    rules = build_alert_rules(Settings.model_validate({"sources": {"sns": {"topics": [TOPIC]}}}))
 
     assert [rules.severity({"severity": str(one)}) for one in Severity] == list(Severity)
     assert rules.severity({}) is Severity.WARNING
