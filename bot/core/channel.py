@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
+from bot.core.form import Form, SubmittedForm
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
-from bot.core.request import Form, Principal, Reply, Request, SubmittedForm
+from bot.core.request import Principal, Reply, Request
 
 #: Each of a platform's groups (ids) that count, and whether the account is in it: None while that cannot be known.
 GroupLookup = Callable[[str], Mapping[str, bool | None]]
