@@ -14,28 +14,28 @@ from dataclasses import dataclass, field
 class FormField:
     """One argument."""
 
-    name: str  #: as the verb calls it: a Python identifier, of this form only once
+    name: str  #: the argument's name in the verb: a Python identifier, unique within the form
     label: str  #: one or two words
-    hint: str = ""  #: what it takes: the range, an example
+    hint: str = ""  #: the values it takes: the range, an example
     optional: bool = False
-    choices: tuple[str, ...] = ()  #: the words that it takes; none: whatever fits
-    max_length: int | None = None  #: characters; None where nothing is said of it
+    choices: tuple[str, ...] = ()  #: the only values it takes; empty: any value that parses
+    max_length: int | None = None  #: characters; None: no limit is known
     multiline: bool = False  #: sentences rather than a word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """What a verb wants to be told."""
+    """The arguments of one verb."""
 
     verb: str
-    summary: str  #: what it does
+    summary: str  #: what the verb does
     fields: tuple[FormField, ...]  #: two or more
-    limits: tuple[str, ...] = ()  #: what it refuses whoever asks, for people
+    limits: tuple[str, ...] = ()  #: what the verb refuses to everybody, for people
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmittedForm:
-    """A form that was filled in: the words that say the same, or what is wrong with it and then nothing was done."""
+    """A filled form: the equivalent command, or the errors by field; with errors, nothing was done."""
 
     text: str = ""
-    errors: Mapping[str, str] = field(default_factory=dict)  #: blank's name -> a sentence or two
+    errors: Mapping[str, str] = field(default_factory=dict)  #: field name -> a sentence or two
