@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from bot.core.alert import SEVERITY_BY_RANK, Severity
 from bot.core.incident_marker import mark_of
-from bot.core.run_state import RunState
+from bot.core.run_state import State
 
 
 class Status(StrEnum):
@@ -154,7 +154,7 @@ class Committed:
 
     channels: frozenset[str] = frozenset()  #: they have new messages in the outbox
     event_types: tuple[EventType, ...] = ()
-    run_states: tuple[RunState, ...] = ()  #: the states of runs that ended
+    run_states: tuple[State, ...] = ()  #: the states of runs that ended
 
     def __bool__(self) -> bool:
         return bool(self.channels or self.event_types or self.run_states)

@@ -16,7 +16,7 @@ from enum import StrEnum
 _REASON = 280
 
 
-class RunState(StrEnum):
+class State(StrEnum):
     """A published word never changes."""
 
     RUNNING = "running"
@@ -29,8 +29,8 @@ class RunState(StrEnum):
 
 
 #: States in which a person has to act; the worst first.
-NEEDS_ATTENTION = (RunState.UNKNOWN, RunState.DEGRADED)
-_IN_PROGRESS = (RunState.RUNNING, RunState.UNDOING)
+NEEDS_ATTENTION = (State.UNKNOWN, State.DEGRADED)
+_IN_PROGRESS = (State.RUNNING, State.UNDOING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class RunStatus:
     command: str
     by: str
     target: str
-    state: RunState
+    state: State
     reason: str  #: the reason for its state, or its progress; a sentence
     began_at: datetime
     ended_at: datetime | None = None
@@ -68,7 +68,7 @@ class RunStatus:
         return self.state in _IN_PROGRESS
 
 
-def run_state(stored: str, *, unwell: str = "", undo: RunState | None = None) -> RunState:
+def run_state(stored: str, *, unwell: str = "", undo: State | None = None) -> State:
     """The state of a run whose row says `stored`: intended, done, failed or unknown.
 
     Args:
@@ -76,20 +76,20 @@ def run_state(stored: str, *, unwell: str = "", undo: RunState | None = None) ->
         undo: the state of the run that undoes this one; None when there is none.
     """
     if stored == "intended":
-        return RunState.RUNNING
+        return State.RUNNING
     if stored != "done":
-        return RunState(stored)
-    if undo is RunState.RUNNING:
-        return RunState.UNDOING
-    if undo in (RunState.DONE, RunState.DEGRADED, RunState.UNDOING):
-        return RunState.UNDONE
+        return State(stored)
+    if undo is State.RUNNING:
+        return State.UNDOING
+    if undo in (State.DONE, State.DEGRADED, State.UNDOING):
+        return State.UNDONE
     # An undo that failed, or was itself undone, has changed nothing.
-    return RunState.DEGRADED if unwell else RunState.DONE
+    return State.DEGRADED if unwell else State.DONE
 
 
-def describe_end(state: RunState, message: str) -> str:
+def describe_end(state: State, message: str) -> str:
     """The message about a run's end, with its state in front unless it is simply done."""
-    return message if state is RunState.DONE else f"{state.capitalize()}: {message}"
+    return message if state is State.DONE else f"{state.capitalize()}: {message}"
 
 
 def describe_run(one: RunStatus) -> str:
@@ -117,11 +117,11 @@ def count_needing_attention(found: Sequence[RunStatus]) -> str:
 
 def reason_of(one: RunStatus) -> str:
     """The reason for its state, or its progress; "" when the state says it all."""
-    if one.state is RunState.UNDONE and one.undone_at:
+    if one.state is State.UNDONE and one.undone_at:
         return f"Undone by {one.undone_for} at {one.undone_at:%Y-%m-%d %H:%M} UTC, run {one.undone_by[:8]}."
-    if one.state is RunState.UNDOING:
+    if one.state is State.UNDOING:
         return f"{one.undone_for} is undoing it, run {one.undone_by[:8]}."
-    return "" if one.state is RunState.DONE else _short(one.reason)
+    return "" if one.state is State.DONE else _short(one.reason)
 
 
 def next_step(one: RunStatus) -> str:
@@ -131,18 +131,18 @@ def next_step(one: RunStatus) -> str:
 
 def _next(one: RunStatus) -> Iterator[str]:
     target = one.target or "its target"
-    if one.state is RunState.UNKNOWN:
+    if one.state is State.UNKNOWN:
         yield f'Check {target}, then record the result: "settle {one.short_id} done|failed because <text>".'
         yield f"Until then no other run may change {target}."
-    if one.state is RunState.DEGRADED:
+    if one.state is State.DEGRADED:
         undo = f'undo the run: "undo {one.short_id}"' if one.can_undo else "restore it by hand: the run has no undo"
         yield f"Repair {target}, or {undo}."
-    if one.state is RunState.DONE and one.check and one.checked_until:
+    if one.state is State.DONE and one.check and one.checked_until:
         yield f"Its check runs until {one.checked_until:%H:%M} UTC: {one.check}."
-    if one.state is RunState.DONE and one.ends_at:
+    if one.state is State.DONE and one.ends_at:
         when = f"{one.ends_at:%Y-%m-%d %H:%M} UTC"
         yield f'Undone automatically at {when}; to prevent that: "keep {one.short_id}".'
-    elif one.state is RunState.DONE and one.can_undo:
+    elif one.state is State.DONE and one.can_undo:
         yield f'To undo it: "undo {one.short_id}".'
 
 
