@@ -267,7 +267,7 @@ def test_the_card_of_the_incident_says_what_is_not_well_until_it_is_undone(house
     undone(house, run)
     house.drain()
 
-    assert unwell[-1] == "Runs: 1 done but not well; `runs` says why"
+    assert unwell[-1] == 'Runs: 1 done but not well. Details: "runs"'
     assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
 
 
@@ -290,7 +290,7 @@ def test_what_was_settled_is_told_on_the_incident_and_leaves_its_card(house: Hou
     house.says(f"settle {run} done because I looked", by=CY)
     house.drain()
 
-    assert "Runs: 1 unknown; `runs` says why" in unknown
+    assert 'Runs: 1 unknown. Details: "runs"' in unknown
     assert house.story(1)[-1].text == "Cy: turn prod/api 6: done. I looked"
     assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
 
