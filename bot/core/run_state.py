@@ -132,18 +132,18 @@ def next_step(one: RunStatus) -> str:
 def _next(one: RunStatus) -> Iterator[str]:
     target = one.target or "its target"
     if one.state is State.UNKNOWN:
-        yield f'Check {target}, then record the result: "settle {one.short_id} done|failed because <text>".'
+        yield f"Check {target}, then record the result: `settle {one.short_id} done because <text>`, or `failed`."
         yield f"Until then no other run may change {target}."
     if one.state is State.DEGRADED:
-        undo = f'undo the run: "undo {one.short_id}"' if one.can_undo else "restore it by hand: the run has no undo"
+        undo = f"undo the run: `undo {one.short_id}`" if one.can_undo else "restore it by hand: the run has no undo"
         yield f"Repair {target}, or {undo}."
     if one.state is State.DONE and one.check and one.checked_until:
         yield f"Its check runs until {one.checked_until:%H:%M} UTC: {one.check}."
     if one.state is State.DONE and one.ends_at:
         when = f"{one.ends_at:%Y-%m-%d %H:%M} UTC"
-        yield f'Undone automatically at {when}; to prevent that: "keep {one.short_id}".'
+        yield f"Undone automatically at {when}, unless `keep {one.short_id}`."
     elif one.state is State.DONE and one.can_undo:
-        yield f'To undo it: "undo {one.short_id}".'
+        yield f"`undo {one.short_id}` undoes it."
 
 
 def _short(reason: str) -> str:

@@ -1,10 +1,12 @@
 """The state machine of an incident: `change` applies every transition. Pure: nothing is stored or sent from here.
 
+The tables give the new status and, in capitals, the event by its stored name (PASSED is `incident.passed`).
+
 | status       | alerts fired        | all alerts ended | ack by a person | resolve by a person | note, page again |
 |--------------|---------------------|------------------|-----------------|---------------------|------------------|
 | (none)       | open: OPENED        | resolved: PASSED | -               | -                   | -                |
 | open         | open: FIRED         | resolved         | acked           | resolved            | same             |
-| acknowledged | acknowledged: FIRED | resolved         | the new owner   | resolved            | same             |
+| acknowledged | acknowledged: FIRED | resolved         | same, new owner | resolved            | same             |
 | resolved     | open: REOPENED      | same             | refused         | nothing             | same             |
 
 | status       | reopen by a person | assign to another      | assign to oneself | a worse severity | a milder one |

@@ -38,7 +38,7 @@ def _lines(incident: Incident) -> list[str]:
 
 def _runs(runs: Sequence[RunStatus]) -> list[str]:
     counts = run_state.count_unfinished(runs)
-    return [f'Runs: {counts}. Details: "runs"'] if counts else []
+    return [f"Runs: {counts}. Details: `runs`"] if counts else []
 
 
 def _status(incident: Incident) -> str:

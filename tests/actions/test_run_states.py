@@ -126,7 +126,7 @@ def test_what_is_not_well_says_so_with_its_reason_in_the_list_and_at_home(house:
     (line,) = lines
     assert line == (
         f"{run} done but not well: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). Pod api-1: ImagePullBackOff."
-        f' Repair prod/api, or undo the run: "undo {run}".'
+        f" Repair prod/api, or undo the run: `undo {run}`."
     )
     home = house.says("home").text.splitlines()
     assert "Runs of yours that go on or need somebody: 1" in home
@@ -267,7 +267,7 @@ def test_the_card_of_the_incident_says_what_is_not_well_until_it_is_undone(house
     undone(house, run)
     house.drain()
 
-    assert unwell[-1] == 'Runs: 1 done but not well. Details: "runs"'
+    assert unwell[-1] == "Runs: 1 done but not well. Details: `runs`"
     assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
 
 
@@ -290,7 +290,7 @@ def test_what_was_settled_is_told_on_the_incident_and_leaves_its_card(house: Hou
     house.says(f"settle {run} done because I looked", by=CY)
     house.drain()
 
-    assert 'Runs: 1 unknown. Details: "runs"' in unknown
+    assert "Runs: 1 unknown. Details: `runs`" in unknown
     assert house.story(1)[-1].text == "Cy: turn prod/api 6: done. I looked"
     assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
 

@@ -240,7 +240,7 @@ def test_an_unknown_run_holds_its_target_until_a_person_has_settled_it(house: Ho
     run = listed[1].split()[0]
     assert listed[0] == "1 of the last 1 needs attention: 1 unknown."
     assert listed[1].startswith(f"{run} unknown: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). Nobody knows whether")
-    assert f'"settle {run} done|failed because <text>"' in listed[1]
+    assert f"`settle {run} done because <text>`" in listed[1]
 
     held = house.says(f"yes {handle(house.says('turn prod/api 9').text)}")
     settled = house.says(f"settle {run} done because I looked", by=CY)

@@ -53,7 +53,7 @@ def test_what_is_not_well_says_why_and_what_can_be_done() -> None:
 
     assert describe_run(unwell) == (
         "1a2b3c4d done but not well: scale prod/api 4 (ana, 2026-11-23 03:12 UTC)."
-        ' Pod api-1, container api: ImagePullBackOff. Repair prod/api, or undo the run: "undo 1a2b3c4d".'
+        " Pod api-1, container api: ImagePullBackOff. Repair prod/api, or undo the run: `undo 1a2b3c4d`."
     )
     assert "restore it by hand" in describe_run(one(State.DEGRADED))
 
@@ -67,7 +67,7 @@ def test_what_failed_says_why() -> None:
 def test_what_is_unknown_says_what_is_held_and_how_it_is_settled() -> None:
     said = describe_run(one(State.UNKNOWN, reason="Nobody knows whether it was done: the target does not say."))
 
-    assert 'Check prod/api, then record the result: "settle 1a2b3c4d done|failed because <text>".' in said
+    assert "Check prod/api, then record the result: `settle 1a2b3c4d done because <text>`, or `failed`." in said
     assert said.endswith("Until then no other run may change prod/api.")
 
 
@@ -78,10 +78,10 @@ def test_what_was_undone_says_by_whom_when_and_by_which_run_and_offers_no_undo()
 
 
 def test_what_is_done_says_what_time_will_do_to_it() -> None:
-    assert describe_run(one(State.DONE, can_undo=True)).endswith('UTC). To undo it: "undo 1a2b3c4d".')
+    assert describe_run(one(State.DONE, can_undo=True)).endswith("UTC). `undo 1a2b3c4d` undoes it.")
     held = describe_run(one(State.DONE, can_undo=True, ends_at=_AT, check="up == 1", checked_until=_AT))
     assert "Its check runs until 03:12 UTC: up == 1." in held
-    assert held.endswith('Undone automatically at 2026-11-23 03:12 UTC; to prevent that: "keep 1a2b3c4d".')
+    assert held.endswith("Undone automatically at 2026-11-23 03:12 UTC, unless `keep 1a2b3c4d`.")
 
 
 def test_a_long_reason_is_cut_in_the_list() -> None:

@@ -63,5 +63,5 @@ def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_th
     told = cards.incident_card(OPEN, public_url="", runs=(running, unwell, one))
     quiet = cards.incident_card(OPEN, public_url="", runs=(one,))
 
-    assert told.lines[-1] == 'Runs: 1 done but not well, 1 running. Details: "runs"'
+    assert told.lines[-1] == "Runs: 1 done but not well, 1 running. Details: `runs`"
     assert quiet.lines == cards.incident_card(OPEN, public_url="").lines
