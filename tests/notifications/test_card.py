@@ -1,4 +1,4 @@
-"""An incident as a card."""
+"""The card of an incident."""
 
 from __future__ import annotations
 

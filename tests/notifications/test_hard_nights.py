@@ -1,4 +1,4 @@
-"""Nights that went wrong: messages that nearly did not arrive, or arrived twice, each as it was found."""
+"""Regressions: messages that nearly did not arrive, or arrived twice, each as it was found."""
 
 from __future__ import annotations
 
