@@ -57,43 +57,6 @@ class Overview:
     on_call: Mapping[str, tuple[str, ...]]  #: names of the people on call, by service; their own services first
 
 
-class Command(Protocol[Args]):
-    """One verb that reads or changes incidents. `commands/` finds every module that has a `command` of this shape."""
-
-    verb: str
-    usage: str  #: "ack <incident>", as `parser.usage` derives it from `args`
-    summary: str  #: what it does, one line for `help`
-    args: type[Args]  #: a frozen dataclass whose fields are annotated with argument types (`chatops/arguments.py`)
-    read_only: bool  #: it changes nothing
-
-    def run(self, request: Request, args: Args, context: CommandContext) -> Reply:
-        """Do it through the context. Raises `Rejected` with the text for the person who asked."""
-        ...
-
-
-class CommandContext(Protocol):
-    """What a command may do, in parts. Each call acts for the requester, inside the request's one transaction."""
-
-    @property
-    def incidents(self) -> IncidentOperations: ...
-    @property
-    def plans(self) -> PlanOperations: ...
-    @property
-    def runs(self) -> RunOperations: ...
-    @property
-    def accounts(self) -> AccountOperations: ...
-    @property
-    def break_glass(self) -> BreakGlassOperations: ...
-
-    def list_commands(self) -> Sequence[CommandInfo]:
-        """The commands and actions that the requester may use on at least one target."""
-        ...
-
-    def get_overview(self, limit: int) -> Overview:
-        """The requester's open work, with at most `limit` incidents."""
-        ...
-
-
 class IncidentOperations(Protocol):
     """`context.incidents`. A change that does not apply raises `Rejected`."""
 
@@ -197,4 +160,41 @@ class BreakGlassOperations(Protocol):
 
     def list_recent(self) -> Sequence[str]:
         """The last uses, one line each, newest first."""
+        ...
+
+
+class CommandContext(Protocol):
+    """What a command may do, in parts. Each call acts for the requester, inside the request's one transaction."""
+
+    @property
+    def incidents(self) -> IncidentOperations: ...
+    @property
+    def plans(self) -> PlanOperations: ...
+    @property
+    def runs(self) -> RunOperations: ...
+    @property
+    def accounts(self) -> AccountOperations: ...
+    @property
+    def break_glass(self) -> BreakGlassOperations: ...
+
+    def list_commands(self) -> Sequence[CommandInfo]:
+        """The commands and actions that the requester may use on at least one target."""
+        ...
+
+    def get_overview(self, limit: int) -> Overview:
+        """The requester's open work, with at most `limit` incidents."""
+        ...
+
+
+class Command(Protocol[Args]):
+    """One verb that reads or changes incidents. `commands/` finds every module that has a `command` of this shape."""
+
+    verb: str
+    usage: str  #: "ack <incident>", as `parser.usage` derives it from `args`
+    summary: str  #: what it does, one line for `help`
+    args: type[Args]  #: a frozen dataclass whose fields are annotated with argument types (`chatops/arguments.py`)
+    read_only: bool  #: it changes nothing
+
+    def run(self, request: Request, args: Args, context: CommandContext) -> Reply:
+        """Do it through the context. Raises `Rejected` with the text for the person who asked."""
         ...

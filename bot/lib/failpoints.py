@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 _logger = logging.getLogger(__name__)
 
+_STALL_S = 120  #: longer than any lease
+
 
 class FailpointError(Exception):
     """Raised by an armed `raise`. No path expects it."""
@@ -57,6 +59,3 @@ def failpoint(name: str) -> None:
         raise FailpointError(name)
     threading.Event().wait(_STALL_S)
     _logger.warning("failpoint left", extra={"failpoint": name})
-
-
-_STALL_S = 120

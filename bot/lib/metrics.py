@@ -98,11 +98,11 @@ class Metrics:
             "sink",
         )
 
-    def _counter(self, name: str, says: str, *labels: str) -> Counter:
-        return Counter(f"vakhta_{name}", says, labels, registry=self.registry)
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"vakhta_{name}", help_text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, says: str, *labels: str) -> Gauge:
-        return Gauge(f"vakhta_{name}", says, labels, registry=self.registry)
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(f"vakhta_{name}", help_text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, says: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"vakhta_{name}", says, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"vakhta_{name}", help_text, buckets=buckets, registry=self.registry)
