@@ -316,6 +316,6 @@ class Kept(LiveAnswers):
         super().__init__({})
         self._looks = looks
 
-    def answer(self, ask: Request, outcome: Outcome, look: Inspect) -> Reply:
+    def reply(self, request: Request, outcome: Outcome, look: Inspect) -> Reply:
         self._looks.append(look)
-        return super().reply(ask, outcome, look)
+        return super().reply(request, outcome, look)
