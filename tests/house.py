@@ -1,7 +1,6 @@
-"""The House: a real store, intake, desk and delivery, spoken to in sentences, with time in the test's hand.
+"""The House: the whole bot on a real store, driven by tests in sentences, with a clock that only tests move.
 
-Only the channels are stand-ins here, and strict ones: a notice nobody expected, or one sent while a transaction is
-open, fails the test.
+Only the channels are fakes, and strict ones: a message that is sent while a transaction is open fails the test.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ ROLES = (
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.at = NOON
@@ -111,7 +110,7 @@ def alert(
 
 @dataclass
 class Mouthpiece:
-    """A channel that keeps what it was given. `fail_with` makes the next deliveries fail, one error each."""
+    """A fake channel that records its notifications. `fail_with`: errors for the next deliveries, one each."""
 
     name: str
     kinds: frozenset[MessageKind]
@@ -124,7 +123,9 @@ class Mouthpiece:
     ignores_above: int | None = None
     given: list[Notification] = field(default_factory=list)
     fail_with: list[Exception] = field(default_factory=list)
-    meanwhile: list[Callable[[], object]] = field(default_factory=list)  #: happens while one is being sent
+    meanwhile: list[Callable[[], object]] = field(
+        default_factory=list
+    )  #: called while a notification is being sent, one for each
     busy: Callable[[], bool] = lambda: False
 
     def deliver(self, notice: Notification) -> str | None:
@@ -139,13 +140,13 @@ class Mouthpiece:
         return None
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
-        raise AssertionError("nobody speaks to a mouthpiece")
+        raise AssertionError("a fake channel receives no requests")
 
     def start(self, door: Gateway) -> None:
-        """Nothing to listen to."""
+        """There is nothing to listen to."""
 
     def stop(self) -> None:
-        """Nothing to stop."""
+        """There is nothing to stop."""
 
     def health_problem(self) -> str | None:
         return None
@@ -154,7 +155,7 @@ class Mouthpiece:
         return True
 
     def said(self) -> list[str]:
-        """What it was given, in order, a line each."""
+        """What it was given, in order, one line each."""
         return [_line(notice) for notice in self.given]
 
 
@@ -166,9 +167,9 @@ def _line(notice: Notification) -> str:
 
 
 class House:
-    """`hears` takes alerts as a source's delivery, `says` is a person, `drain` delivers all that may be sent now.
+    """`hears` delivers alerts as a source does, `says` sends a person's command, `drain` sends all due messages.
 
-    `url` is of a migrated database.
+    `url`: that of a migrated database.
     """
 
     def __init__(
@@ -197,24 +198,24 @@ class House:
         mouths = [Subscription(name=one.name, kinds=one.kinds, event_types=one.event_types) for one in self.channels]
         rules = rules or AlertRules(severities=SEVERITIES)
         self.intake = Intake(self.store, rules=rules, subscriptions=mouths, on_commit=self.written.append)
-        self.accounts: dict[tuple[str, str], str] = {}  #: whose they are by the settings; likewise
-        self.vouches: dict[str, AccountVerifier] = {}  #: platforms that are asked anew about accounts
-        self.people: dict[str, Principal] = {}  #: as the settings have them now; a change counts at once
+        self.accounts: dict[tuple[str, str], str] = {}  #: account -> person, by the settings; a change counts at once
+        self.vouches: dict[str, AccountVerifier] = {}  #: platforms that are asked whether accounts are still active
+        self.people: dict[str, Principal] = {}  #: the people of the settings; a change counts at once
         self.dials = Dials()
-        self.well: bool | None = True  #: what the metrics store answers
-        self.seals = ""  #: why the audit log cannot be sealed, where it cannot
-        self.while_sealing: list[Callable[[], object]] = []  #: happens between an intent and its call, one each
+        self.well: bool | None = True  #: the answer of the metrics store
+        self.seals = ""  #: the reason why the audit log cannot be sealed; "" while it can
+        self.while_sealing: list[Callable[[], object]] = []  #: called between an intent and its run, one for each
         self.verbs = Registry(commands=commands.find(), actions=commands.actions())
         self.action()
         tools = Tools(now=self.clock, metrics=self)
-        self.chat = Chat()  #: says in Slack how slow runs go, and how they ended
+        self.chat = Chat()  #: the Slack that progress and results of long runs are posted to
         self.reports = RunReports(self.store, {"slack": self.chat})
-        self.groups: dict[str, dict[str, bool | None]] = {}  #: Slack account -> groups, and whether it is in them
+        self.groups: dict[str, dict[str, bool | None]] = {}  #: Slack account -> its groups, and whether it is in them
         self.mouths = mouths
         self.tools = tools
         self.rules, self.roles, self.freezes = rules, roles, freezes
-        self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; counts from the next `settle` on
-        self.environments: dict[str, str | None] = {}  #: of each service of the catalog; likewise
+        self.on_call: dict[str, list[str]] = {}  #: service -> ids of people; read at the next `settle`
+        self.environments: dict[str, str | None] = {}  #: of each service of the catalog; read at the next `settle`
         self.settle(ACCOUNTS)
         self.delivery = Sender(
             self.store,
@@ -236,7 +237,7 @@ class House:
     def settle(
         self, accounts: Mapping[tuple[str, str], Principal], groups: Mapping[str, frozenset[str]] | None = None
     ) -> None:
-        """Start anew with these people in the settings, and these roles carried by Slack's groups."""
+        """Restart with these people in the settings, and these roles given to Slack's groups."""
         self.people = {who.id: who for who in accounts.values()}
         self.accounts = {account: who.id for account, who in accounts.items()}
         people = People(persons=self.people, accounts=self.accounts, groups=groups or {})
@@ -299,7 +300,7 @@ class House:
         self.store.close()
 
     def hears(self, *alerts: Alert, truncated: int = 0, rejected: tuple[tuple[str, str], ...] = ()) -> IntakeResult:
-        """One delivery of a source."""
+        """One delivery of a source, answered."""
         body = repr((alerts, truncated, rejected)).encode()
         return self.hears_all(
             AlertBatch(
@@ -313,19 +314,19 @@ class House:
         )[0]
 
     def hears_all(self, *delivered: AlertBatch) -> list[IntakeResult]:
-        """Deliveries that come at the same time."""
+        """Deliveries that arrive at the same time."""
         answers: list[Future[IntakeResult]] = [Future() for _ in delivered]
         for one, answer in zip(delivered, answers, strict=True):
             self.intake.take(one, into(answer))
         return [answer.result(60) for answer in answers]
 
     def hears_in_one_commit(self, *delivered: AlertBatch) -> list[IntakeResult]:
-        """Deliveries that wait while another is being stored, so that they share the next commit."""
+        """Deliveries that wait while another one is stored, so that they share the next commit."""
         other = AlertBatch(source="alertmanager", group="other", alerts=(alert("Other", group="other"),))
         answers: list[Future[IntakeResult]] = [Future() for _ in (other, *delivered)]
         with self.store.begin():
             self.intake.take(other, into(answers[0]))
-            while self.intake.waiting():  # the intake has taken it, and waits for our turn to end
+            while self.intake.waiting():  # until the intake has taken it, and waits for this transaction to end
                 pass
             for one, answer in zip(delivered, answers[1:], strict=True):
                 self.intake.take(one, into(answer))
@@ -361,16 +362,16 @@ class House:
         slow: bool = False,
         typed: bool = False,
     ) -> None:
-        """From here on `turn` is such an action."""
+        """Make `turn` an action with these properties."""
         turn: Any = Turn(self.dials, risk=risk, check=check, read_only=reads, long_running=slow, typed=typed)
         self.verbs.actions["turn"] = turn
 
     def takes_away(self, *roles: str, of: str = "ana") -> None:
-        """The person has these roles no longer."""
+        """Take these roles from a person."""
         self.people[of] = replace(self.people[of], roles=self.people[of].roles - set(roles))
 
     def tends(self) -> None:
-        """One tick of what time does to plans and runs."""
+        """One tick of the periodic work on plans and runs."""
         self.tending.tick()
 
     def holds(self, expression: str) -> bool | None:
@@ -378,7 +379,7 @@ class House:
         return self.well
 
     def audited(self) -> list[Code]:
-        """What is on record, in order; the ends of runs and what changed incidents alike."""
+        """The codes of all audit entries, in order."""
         with self.store.read() as reading:
             return [
                 Code(json.loads(one.body)["code"]) for one in audit_log.entries(reading.sql, audit_log.EntryFilter())
@@ -395,7 +396,7 @@ class House:
         self.hears_all(internal.about_run(name, run, said, self.clock()))
 
     def hears_from(self, place: str, account: str, words: str, *, private: bool = True, once: str = "") -> Reply:
-        """Words from an account, whoever's it is."""
+        """Text sent from an account, linked to a person or not."""
         by = self.desk.person(place, account) or UNKNOWN_PRINCIPAL
         return self.desk.handle(
             Request(by=by, text=words, channel=place, account=account, private=private, idempotency_key=once)
@@ -420,14 +421,14 @@ class House:
             return reading.deliveries(number)
 
     def drain(self, *channels: Channel) -> None:
-        """Send what may be sent at this moment, through all channels or these."""
+        """Send what is due now, through all channels or these."""
         for channel in channels or self.channels:
             for _ in range(1000):
                 if self.delivery.send_next(channel).seconds:
                     break
 
     def claim(self, channel: Mouthpiece, lease: timedelta = timedelta(seconds=30)) -> outbox.Claim:
-        """Take a delivery as a sender of its own would, and hold it."""
+        """Claim a message as another sender would, and keep the claim."""
         with self.store.begin(channel.name) as tx:
             found = outbox.claim(tx, channel.name, limits=channel.limits, lease=lease)
         assert isinstance(found, outbox.Claim), f"nothing to claim: {found}"

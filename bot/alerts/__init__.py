@@ -1,1 +1,1 @@
-"""Deliveries of alerts become changes of incidents."""
+"""Turns deliveries of alerts into changes of incidents."""

@@ -1,4 +1,4 @@
-"""What the settings say about alerts: how bad one is, what it is called, whose it is, how long things count."""
+"""Rules of the settings for alerts: severity, title, service, and the time limits of correlation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,30 @@ from bot.incidents.transitions import LeadAlert
 _TITLE = 200
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One entry of the settings' `services`."""
+
+    name: str
+    match: Mapping[str, str]
+    owner: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlertRules:
-    """What the settings say about alerts."""
+    """The settings' rules for alerts."""
 
-    severities: Mapping[str, Severity]  #: label value, lower case -> severity
+    severities: Mapping[str, Severity]  #: value of a label in lower case -> severity
     severity_labels: Sequence[str] = ("severity", "priority", "level")
     services: Sequence[Service] = ()
-    late_copy: timedelta = timedelta(minutes=5)  #: how long a firing after its end is taken for a delayed copy
-    reopen_within: timedelta = timedelta(hours=1)  #: how long a resolved incident is reopened rather than a new one
-    on_unknown_severity: Callable[[str], None] = lambda _: None  #: told each severity that no rule knows
+    late_copy: timedelta = timedelta(minutes=5)  #: how long after its end a firing counts as a delayed copy
+    reopen_within: timedelta = timedelta(
+        hours=1
+    )  #: how long a resolved incident is reopened instead of opening a new one
+    on_unknown_severity: Callable[[str], None] = lambda _: None  #: called with each severity that no rule knows
 
     def severity(self, labels: Mapping[str, str]) -> Severity:
-        """Of an alert without a known severity, `warning`: seen, but not by itself a reason to be woken."""
+        """The severity by the labels; without a known one `warning`, which is shown but by itself wakes nobody."""
         for name in self.severity_labels:
             value = labels.get(name)
             if value is None:
@@ -36,23 +47,23 @@ class AlertRules:
         return Severity.WARNING
 
     def lead(self, alerts: Iterable[Alert]) -> LeadAlert | None:
-        """The one of them that names and weighs their incident, and how it sorts among those of other deliveries.
+        """The alert that gives the incident its title and severity, with a sort key among leads of other deliveries.
 
-        The worst, then the earliest, then the least fingerprint; None of none.
+        The worst, then the earliest, then the one with the least fingerprint; None without alerts.
         """
-        weighed = [(self.severity(one.labels), one) for one in alerts]
-        if not weighed:
+        rated = [(self.severity(one.labels), one) for one in alerts]
+        if not rated:
             return None
-        return _lead(*min(weighed, key=_order), self.services)
+        return _lead(*min(rated, key=_order), self.services)
 
 
-def _order(weighed: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
-    severity, alert = weighed
+def _order(rated: tuple[Severity, Alert]) -> tuple[int, datetime, str]:
+    severity, alert = rated
     return severity.rank, alert.starts_at, alert.fingerprint
 
 
 def _lead(severity: Severity, alert: Alert, services: Sequence[Service]) -> LeadAlert:
-    """`order` is a text that sorts as `_order` does."""
+    """The lead, with `order` as a text that sorts like `_order`."""
     summary = alert.annotations.get("summary") or alert.annotations.get("description") or ""
     title = f"{alert.title}: {summary}" if summary else alert.title
     return LeadAlert(
@@ -63,17 +74,8 @@ def _lead(severity: Severity, alert: Alert, services: Sequence[Service]) -> Lead
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """One entry of `services`."""
-
-    name: str
-    match: Mapping[str, str]
-    owner: str | None = None
-
-
 def service_of(labels: Mapping[str, str], services: Sequence[Service]) -> str | None:
-    """The service's name; else what the alert's own `service` label says; None when neither tells."""
+    """The name of the first matching service, else the alert's own `service` label, else None."""
     for service in services:
         if service.match and all(labels.get(name) == value for name, value in service.match.items()):
             return service.name

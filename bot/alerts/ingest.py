@@ -1,7 +1,7 @@
-"""Alerts folded into incidents inside one transaction: what the intake does for all, and the bot for its own.
+"""Correlates alerts and writes the result inside one transaction: for the intake, and for the bot's own alerts.
 
-An alert of the bot's own that belongs to a change is raised in the change's commit. Handed to the intake afterwards it
-would be lost with a process that dies in between.
+An own alert that belongs to a change is ingested in that change's transaction. Given to the intake afterwards, it would
+be lost if the process died in between.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from bot.store.transaction import Tx
 def ingest_own(
     tx: Tx, batch: AlertBatch, rules: AlertRules, subscriptions: Sequence[Subscription]
 ) -> tuple[list[int], Committed]:
-    """Fold one delivery of the bot's own; returns the incidents that it changed, and what is owed for them."""
-    # Whatever the settings make of other senders' words, the bot's own severities are what they say.
+    """Ingest one delivery of the bot's own; returns the incidents that it changed, and what was written."""
+    # The settings map the severities of other senders; the bot's own severities are taken as they are.
     own = replace(rules, severities={str(one): one for one in Severity}, severity_labels=("severity",))
-    fold = Correlator(tx, own, tx.now)
-    load(tx, fold, batch.alerts)
-    changed = fold.add(batch)
-    return changed, write(tx, fold, subscriptions)
+    correlator = Correlator(tx, own, tx.now)
+    load(tx, correlator, batch.alerts)
+    changed = correlator.add(batch)
+    return changed, write(tx, correlator, subscriptions)
 
 
 def lookup_of(alerts: Sequence[Alert], *, postgres: bool) -> AlertLookup:
-    """What is stored of these?"""
-    prints = {(one.source, one.fingerprint) for one in alerts}
-    return lookup(prints, {(one.source, one.group) for one in alerts}, postgres=postgres)
+    """The queries for the stored state of these alerts."""
+    fingerprints = {(one.source, one.fingerprint) for one in alerts}
+    return lookup(fingerprints, {(one.source, one.group) for one in alerts}, postgres=postgres)
 
 
 def load(tx: Tx, correlator: Correlator, alerts: Sequence[Alert]) -> None:
-    """What is stored of these, asked for all at once."""
-    asked = lookup_of(alerts, postgres=tx.sql.postgres)
-    load_answers(tx, correlator, asked, tx.sql.run_queries(asked.queries))
+    """Load the stored state of these alerts, with all queries at once."""
+    stored = lookup_of(alerts, postgres=tx.sql.postgres)
+    load_answers(tx, correlator, stored, tx.sql.run_queries(stored.queries))
 
 
 def load_answers(tx: Tx, correlator: Correlator, of: AlertLookup, answers: Sequence[Sequence[Row]]) -> None:
-    """Let the fold know what the answers tell, and what else belongs to that."""
+    """Load the answers to the queries, and the incidents that those episodes belong to."""
     found = tx.read_answers(of, answers)
-    held = {one.incident_id for one in found.states.values() if one.incident_id is not None}
+    referenced = {one.incident_id for one in found.states.values() if one.incident_id is not None}
     known = {one.id: one for one in found.newest.values()}
-    known |= tx.incidents([of for of in held if of not in known])
+    known |= tx.incidents([of for of in referenced if of not in known])
     correlator.load(found.states, known.values())
 
 
 def write(tx: Tx, correlator: Correlator, subscriptions: Sequence[Subscription]) -> Committed:
-    """Store what was folded since the last time."""
-    folded = correlator.drain()
-    written = timeline.write(tx, folded.changes, subscriptions)
-    tx.put_alerts(folded.new_episodes)
-    tx.update_alerts(folded.updated_episodes)
+    """Write what was correlated since the last call."""
+    result = correlator.drain()
+    written = timeline.write(tx, result.changes, subscriptions)
+    tx.put_alerts(result.new_episodes)
+    tx.update_alerts(result.updated_episodes)
     return written

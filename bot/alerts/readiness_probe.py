@@ -1,7 +1,7 @@
-"""Whether an alert would be stored now: one is stored the way of all others and taken back, and one row stays.
+"""Tests whether an alert would be stored now: one is stored like any other and rolled back, and one row is written.
 
-The trap: a database that answers a question need not take a commit (its disk is full, it is read-only), and a file that
-takes a commit need not have the pages that an alert needs.
+The trap: a database that answers queries may still refuse a commit (its disk is full, it is read-only), and a file that
+accepts a commit may still lack the pages that an alert needs.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ GROUP = "vakhta/readiness"
 
 
 def prove(tx: Tx, rules: AlertRules, subscriptions: Sequence[Subscription]) -> None:
-    """Raises what an alert's storing would raise. The same row is written each time, so that nothing grows."""
-    if not tx.sql.postgres:  # it looks after its own pages, and would have to clear away what is taken back
+    """Raises what storing an alert would raise. The same row is written each time, so that nothing grows."""
+    if not tx.sql.postgres:  # PostgreSQL checks its own pages, and would have to vacuum rows that are rolled back
         with tx.rolled_back():
-            ingest_own(tx, _delivered(tx.now), rules, subscriptions)
+            ingest_own(tx, _probe_batch(tx.now), rules, subscriptions)
     tx.write_probe_row(GROUP)
 
 
-def _delivered(now: datetime) -> AlertBatch:
+def _probe_batch(now: datetime) -> AlertBatch:
     alert = Alert(
         source="vakhta",
         group=GROUP,

@@ -42,10 +42,11 @@ from bot.core.action import Tools
 from bot.core.audit import Code
 from bot.core.channel import CommandInfo
 from bot.core.errors import Rejected
+from bot.core.form import Form, SubmittedForm
 from bot.core.incident import OnCommit
 from bot.core.plan import HANDLE_LENGTH, Outcome, Plan, PlanState, Proposal, Risk, plan_bytes, plan_digest
 from bot.core.registry import Registry
-from bot.core.request import SCHEDULER, Form, Principal, Reply, Request, SubmittedForm, cleaned, split_verb
+from bot.core.request import SCHEDULER, Principal, Reply, Request, cleaned, split_verb
 from bot.lib.failpoints import failpoint
 from bot.store import audit_log, runs
 from bot.store import plans as drawn_up

@@ -26,7 +26,7 @@ from bot.chatops.parser import Argument
 from bot.core.action import Action
 from bot.core.command import Command, KnownNames
 from bot.core.errors import Rejected
-from bot.core.request import Form, FormField, SubmittedForm
+from bot.core.form import Form, FormField, SubmittedForm
 from bot.lib.text import spell
 
 _SEVERAL = 2  #: arguments; a single one is quicker typed

@@ -9,9 +9,10 @@ from bot.access.break_glass import BreakGlass
 from bot.access.identity import People
 from bot.chatops import forms, parser
 from bot.core.command import KnownNames
+from bot.core.form import Form, SubmittedForm
 from bot.core.plan import Proposal
 from bot.core.registry import Registry
-from bot.core.request import Form, Request, SubmittedForm, split_verb
+from bot.core.request import Request, split_verb
 
 
 def args_of(registry: Registry, proposal: Proposal) -> object:

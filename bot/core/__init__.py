@@ -1,1 +1,1 @@
-"""The nouns and protocols that every package speaks of."""
+"""The nouns and protocols that every package uses. Pure: no clock, no database, no network."""

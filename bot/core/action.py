@@ -1,8 +1,8 @@
-"""What an action is, and what it may use of the world: the verbs of doing, beside those of `ports`.
+"""What an action is, and the tools it may use: the protocol of verbs that change something outside the bot.
 
-An action plans by reading alone, runs once, and can be looked for afterwards. It fails in three ways: `Rejected`, the
-world refuses and nothing was done; `Conflict`, it is not as the plan saw it and nothing was done; `OutcomeUnknown`,
-nobody knows.
+An action plans with reads only, runs once, and can be probed afterwards. It fails in three ways: `Rejected`, the call
+was refused and nothing was done; `Conflict`, the world is not as the plan saw it and nothing was done;
+`OutcomeUnknown`, nobody knows whether it was done.
 """
 
 from __future__ import annotations
@@ -22,11 +22,51 @@ from bot.core.site import ServiceTargets
 Args = TypeVar("Args")
 
 
-class Action(Protocol[Args]):
-    """One verb that changes something outside of the house. `commands/` finds every module that has an `action`.
+class MetricsStore(Protocol):
+    """Evaluates PromQL expressions."""
 
-    Without a plan, limits, a probe and words for its undo it is not registered. The gate decides, shows the plan, asks
-    for a yes, writes the intent, and only then calls `run`, with the plan that was approved.
+    def holds(self, expression: str) -> bool | None:
+        """Whether the expression is true now (some sample, none of them 0); None when it cannot be evaluated."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What an action may use; None where the settings have no section for it."""
+
+    #: The time of day, which may be set back.
+    now: Callable[[], datetime]
+    #: Seconds since some fixed moment, by a clock that is never set. All waits use it.
+    elapsed: Callable[[], float] = monotonic
+    silences: Silences | None = None
+    metrics: MetricsStore | None = None
+    targets: ServiceTargets | None = None
+    #: Flagger's gates.
+    gates: Gates | None = None
+    #: The person it is planned or run for; None where the bot only probes.
+    by: Principal | None = None
+    #: The run whose undo is planned; "" for a plan that undoes nothing.
+    undo_of: str = ""
+    #: How long a waiting run pauses between two polls.
+    poll_interval: timedelta = timedelta(seconds=2)
+    #: Reports the progress of a long run in a few words: "3 of 6 pods are ready". May be called at any rate; not every
+    #: call is shown.
+    report_progress: Callable[[str], None] = lambda _: None
+    #: Stores what the wait after the write needs and the world does not show later. Called right before the write.
+    #: Raises `Rejected` when it cannot be stored, and then nothing may be written.
+    remember: Callable[[Mapping[str, str]], None] = lambda _: None
+    #: What the run stored with `remember`; given to its probe.
+    remembered: Mapping[str, str] = field(default_factory=dict)
+    #: Called with the deadline of a wait that begins; returns the deadline that counts, which is the first that this
+    #: run had. None: the wait was interrupted too often to be started once more.
+    deadline: Callable[[datetime], datetime | None] = lambda until: until
+
+
+class Action(Protocol[Args]):
+    """One verb that changes something outside the bot. `commands/` finds every module that has an `action`.
+
+    It is registered only if it has a plan, limits, a probe and the command that undoes it. The dispatcher decides,
+    shows the plan, waits for approval, writes the intent, and only then calls `run` with the approved plan.
     """
 
     verb: str
@@ -34,79 +74,40 @@ class Action(Protocol[Args]):
     summary: str
     args: type[Args]
     risk: Risk
-    read_only: (
-        bool  #: it only asks the world and answers: no plan is shown, nothing is run, and the answer is on record
-    )
-    long_running: (
-        bool  #: it outlasts the patience of whoever asks: it goes on apart, tells how it goes, and its end later
-    )
-    limits: Mapping[str, str]  #: what it refuses whoever asks, for people: {"duration": "at most 7 d"}; never empty
+    #: It only reads and answers: no plan is shown, nothing is run, and the answer is audited.
+    read_only: bool
+    #: It takes longer than people wait for an answer: it runs on a thread of its own, and reports progress and result.
+    long_running: bool
+    #: What it refuses to everybody, for people: {"duration": "at most 7 d"}; never empty.
+    limits: Mapping[str, str]
 
     def target(self, args: Args) -> str:
-        """What the rights are asked for: a service's name, or what stands for everything that is touched."""
+        """The target that rights are checked for: a service's name, or a name for everything that is touched."""
         ...
 
     def plan(self, args: Args, tools: Tools) -> Plan:
-        """Look, and say what would be done. Reads only. Raises `Rejected`; the text is shown."""
+        """What would be done. Reads only. Raises `Rejected`; its text is shown."""
         ...
 
     def run(self, args: Args, plan: Plan, run: str, by: Principal, tools: Tools) -> Outcome:
-        """Do it, once. `run` is the run's id, and has to be findable in the world afterwards.
+        """Do it, once. `run` is the run's id; it must be possible to find it in the world afterwards.
 
         Raises:
-            Moved: it is not as the plan saw it; nothing was done.
-            Rejected: the world refuses; nothing was done.
-            Unsure: nobody knows.
+            Conflict: the world is not as the plan saw it; nothing was done.
+            Rejected: refused; nothing was done.
+            OutcomeUnknown: nobody knows whether it was done.
         """
         ...
 
     def probe(self, args: Args, plan: Plan, run: str, tools: Tools) -> Outcome:
-        """Look, read-only, whether that run had its effect: DONE, FAILED (it had none) or UNKNOWN.
+        """Find out, read-only, whether that run had its effect: DONE, FAILED (it had none) or UNKNOWN.
 
-        Where it had, and `run` would have watched it, it is watched on here: with `tools.deadline`, which is the one
-        that the run had, and with `tools.noted`.
+        If it had, and `run` would have waited for it to settle, the wait goes on here: until `tools.deadline`, which
+        is the run's own, and with `tools.remembered`.
         """
         ...
 
 
-class MetricsStore(Protocol):
-    """Asks a metrics store whether all is well."""
-
-    def holds(self, expression: str) -> bool | None:
-        """Whether the PromQL expression is true now (some sample, none of them 0); None when it cannot be asked."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tools:
-    """What an action may use of the world; None where the settings have no section for it."""
-
-    now: Callable[[], datetime]  #: the time of day, which may be put back
-    elapsed: Callable[[], float] = (
-        monotonic  #: seconds since any moment, by a clock that nobody sets: all waits go by it
-    )
-    silences: Silences | None = None
-    metrics: MetricsStore | None = None
-    targets: ServiceTargets | None = None
-    gates: Gates | None = None  #: those of Flagger
-    by: Principal | None = None  #: for whom it is planned or run; None where the bot only looks
-    undo_of: str = ""  #: the run whose undo is planned; "" where it is asked for its own sake
-    poll_interval: timedelta = timedelta(
-        seconds=2
-    )  #: how long a run that waits for the world leaves it between two looks
-    report_progress: Callable[[str], None] = lambda _: None
-    """How a slow run goes, in a few words: "3 of 6 pods are ready". Called as often as one likes; not all is shown."""
-    remember: Callable[[Mapping[str, str]], None] = lambda _: None
-    """Called right before the write with what the watch over it needs and the world does not show afterwards.
-
-    Raises `Rejected` where that cannot be stored, and then nothing may be written.
-    """
-    remembered: Mapping[str, str] = field(default_factory=dict)  #: what the run noted, where it is probed
-    deadline: Callable[[datetime], datetime | None] = lambda until: until
-    """Called when a watch begins, with its deadline; returns the one that counts: the first that this run had. None:
-    its watch was cut off too often to be begun once more."""
-
-
-#: Called with the alert's name, the run and what is to be looked at; returns once that is stored, so that somebody will
-#: be paged, and raises `Unavailable` where it could not be.
+#: Called with the alert's name, the run and the sentence to show. Returns once the alert is stored, so somebody will be
+#: paged; raises `Unavailable` when it could not be stored.
 RaiseAlert = Callable[[str, str, str], None]

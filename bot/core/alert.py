@@ -1,4 +1,4 @@
-"""Alerts as their sources delivered them, and what is stored of an episode.
+"""Alerts as their sources deliver them, and the stored state of an episode (one firing of one alert).
 
 They are made by the thousand in a storm, so they are Structs (docs/decisions/0029). Times are aware UTC datetimes.
 """
@@ -29,22 +29,25 @@ class Severity(StrEnum):
 _RANK = {Severity.CRITICAL: 0, Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFO: 3}
 
 
-_WORST = {str(rank): severity for severity, rank in _RANK.items()}
+#: The other way round, by the rank as text.
+SEVERITY_BY_RANK = {str(rank): severity for severity, rank in _RANK.items()}
 
 
 class Alert(Struct, frozen=True, kw_only=True, gc=False):
-    """One alert as its source told it, already made safe to store (see `sources/`)."""
+    """One alert from a source, already safe to store (each source does that in its `read`)."""
 
     source: str  #: the source's name in the settings, "alertmanager"
-    group: str  #: the key of the group it came in; incidents are one a group
-    fingerprint: str  #: what stays the same over firings; text of at most 64 characters
+    group: str  #: the key of its group; each group has one incident
+    fingerprint: str  #: the same for every firing of the alert; at most 64 characters
     firing: bool
     labels: Mapping[str, str]
-    annotations: Mapping[str, str]  #: annotations
-    starts_at: datetime  #: which firing of this fingerprint: a later one is another episode
-    ends_at: datetime | None = None  #: None while it fires, or where the source did not say
-    link: str = ""  #: where the source shows it; shown, never fetched
-    sent_once: bool = False  #: its source tells a change once, with the change's time: an old one is never news again
+    annotations: Mapping[str, str]
+    starts_at: datetime  #: identifies the firing: another start is another episode
+    ends_at: datetime | None = None  #: None while it fires, or when the source did not say
+    link: str = ""  #: its page in the source; shown, never fetched
+    sent_once: bool = (
+        False  #: its source sends each change once, with the time of the change: an old one is never news again
+    )
 
     @property
     def title(self) -> str:
@@ -52,34 +55,31 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AlertBatch(Struct, frozen=True, kw_only=True, gc=False):
-    """One delivery from an alert source: all of it is taken in one commit, or none of it."""
+    """One delivery from an alert source: stored completely in one commit, or not at all."""
 
     source: str
-    group: str  #: the group's key, "" where the alerts carry different ones
+    group: str  #: the group's key; "" when its alerts have different groups
     alerts: tuple[Alert, ...]
-    body: bytes = b""  #: as received, for what has to be kept
-    truncated: int = 0  #: alerts that the sender left out; their silence is not an end
-    rejected: tuple[tuple[str, str], ...] = ()  #: (path, why) of single alerts that could not be read
-    repairs: tuple[str, ...] = ()  #: what was mended on the way in, for the answer and the log
-    keep_reason: tuple[str, str] | None = (
-        None  #: (code, why) the body is kept as it came, where the alerts say so already
-    )
+    body: bytes = b""  #: as received, in case it has to be quarantined
+    truncated: int = 0  #: how many alerts the sender left out; being left out does not end an alert
+    rejected: tuple[tuple[str, str], ...] = ()  #: (path, reason) of single alerts that could not be read
+    repairs: tuple[str, ...] = ()  #: what was repaired in the payload, for the answer and the log
+    #: (code, reason) to quarantine the body although its alerts could be read.
+    keep_reason: tuple[str, str] | None = None
 
 
 class EpisodeState(Struct, frozen=True, kw_only=True, gc=False):
-    """What is stored of the newest episode of one (source, fingerprint)."""
+    """The stored state of one episode (one firing of one alert)."""
 
     row_id: int
-    incident_id: int | None  #: None when it was only ever heard of as ended
+    incident_id: int | None  #: None while only its end is known
     starts_at: datetime
     firing: bool
     ended_at: datetime | None = None  #: when the end was recorded here, None while it fires
-    source_ended_at: datetime | None = (
-        None  #: the end as its source told it; None while it fires, or where nothing was told
-    )
-    doubted_at: datetime | None = None  #: when a firing of it was first heard after its end, and not believed
+    source_ended_at: datetime | None = None  #: the end by the source's clock; None while it fires, or when not sent
+    doubted_at: datetime | None = None  #: when a firing that looked like a late copy first came after its end
 
     @property
     def covers_until(self) -> datetime:
-        """A firing that began no later is a part of this episode."""
+        """A firing that began no later belongs to this episode."""
         return max(self.source_ended_at or self.starts_at, self.starts_at)

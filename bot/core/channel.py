@@ -1,4 +1,4 @@
-"""What a channel must be able to do, and what it may ask of the bot."""
+"""The protocols between a chat or pager and the bot: what a channel implements, and what it may call."""
 
 from __future__ import annotations
 
@@ -7,151 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
+from bot.core.form import Form, SubmittedForm
 from bot.core.incident import EventType, Incident
 from bot.core.message import MessageKind, Notification
-from bot.core.request import Form, Principal, Reply, Request, SubmittedForm
-
-#: Each of a platform's groups (ids) that count, and whether the account is in it: None while that cannot be known.
-GroupLookup = Callable[[str], Mapping[str, bool | None]]
-
-
-@runtime_checkable
-class UserGroupChannel(Protocol):
-    """A channel whose platform has groups of people, such as Slack's user groups."""
-
-    def watch_groups(self, groups: Collection[str]) -> None:
-        """Which of them count. Told before `start`."""
-        ...
-
-    def groups_of(self, account: str) -> Mapping[str, bool | None]:
-        """As `GroupLookup`: what was known at most five minutes ago. It does not block."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateLimit:
-    """At most `count` requests in any `per`. What a provider allows, with our own margin already taken off."""
-
-    count: int
-    per: timedelta
-
-
-class Gateway(Protocol):
-    """What a channel may ask of the house when somebody speaks to it."""
-
-    def handle(self, request: Request) -> Reply:
-        """Do it, durably, and say how it went. Refusals are replies with ok=False, not exceptions."""
-        ...
-
-    def person(self, channel: str, account: str) -> Principal | None:
-        """Whose account of this platform that is, with their roles of now; None when it is nobody's.
-
-        A platform where people have accounts of their own may still ask, as `model.UNKNOWN_PRINCIPAL`: the house lets
-        that one say a linking code and nothing else.
-        """
-        ...
-
-    def incident_at(self, channel: str, ref: str) -> int | None:
-        """The incident whose card stands at `ref` in that channel (a thread's root), or None."""
-        ...
-
-    def incident_paged_as(self, page_key: str) -> int | None:
-        """The newest incident paged under that dedup_key, or None."""
-        ...
-
-    def form(self, request: Request) -> Form | None:
-        """What the verb wants to be told, where it was said without it; None where there is nothing to fill in.
-
-        Nor is there anything for those who may not say it at all: they are refused when they ask.
-        """
-        ...
-
-    def submit_form(self, request: Request, values: Mapping[str, str]) -> SubmittedForm:
-        """What was filled in, by the blanks' names, as the words to ask. Nothing is done yet, whatever comes of it."""
-        ...
-
-    def record_refusal(self, request: Request, reason: str) -> bool:
-        """Put on record that the channel refused this by itself; True when the same act was turned away before."""
-        ...
-
-    def menu(self) -> Sequence[CommandInfo]:
-        """All that can be said, whoever may say it; at once, from memory."""
-        ...
-
-
-class Channel(Protocol):
-    """One chat or pager, made from its own section of the settings alone.
-
-    `deliver` blocks, holds no state of the incident, and may be called twice for one key.
-    """
-
-    name: str
-    kinds: frozenset[MessageKind]  #: which kinds of delivery it takes
-    event_types: frozenset[EventType]  #: which events make it owe one
-    limits: tuple[RateLimit, ...]
-    threads: int  #: how many deliveries may be under way at once
-    accounts: bool  #: people have accounts of their own there, which the settings name and people may link
-    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
-    local: bool  #: it is the line on the board of this machine, and is not served under /in/
-    #: Bytes of a request above which it is ignored with a 202, for a platform that stops sending after a few refusals;
-    #: None: a larger one is refused, as any that is too large.
-    ignores_above: int | None
-
-    def deliver(self, notification: Notification) -> str | None:
-        """Put it there. Returns where it now stands, to edit it later or to answer in its thread.
-
-        Raises:
-            Undelivered: it did not arrive, or nobody knows whether it did.
-        """
-        ...
-
-    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
-        """Read one request of the platform: check signature, freshness and sender, then ask the house.
-
-        Raises:
-            Rejected: the request is not genuine or not readable; nothing was done.
-        """
-        ...
-
-    def start(self, gateway: Gateway) -> None:
-        """Begin to listen (socket, polling); `receive` and `deliver` work from here on. Does not block."""
-        ...
-
-    def stop(self) -> None:
-        """Stop listening, at once; no thread of the channel outlives it."""
-        ...
-
-    def health_problem(self) -> str | None:
-        """What is wrong with the connection, for the health check; None when nothing is known to be."""
-        ...
-
-    def accepts(self, incident: Incident) -> bool:
-        """Whether this incident is the channel's business at all; the same answer for as long as it lasts."""
-        ...
-
-
-@runtime_checkable
-class Messenger(Protocol):
-    """A channel that can also say a line which belongs to no incident. Declared by having `post`."""
-
-    def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
-        """Say it there, or in the place of what stands at `instead_of`; returns where it is. Raises `Undelivered`.
-
-        `to`: one of the platform's rooms, or a message to answer, ROOM:MESSAGE; None: where incidents are told.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class WebhookResponse:
-    """What to answer the platform."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
+from bot.core.request import Principal, Reply, Request
 
 
 class CommandInfo(Protocol):
-    """What `help` and a chat's menu tell of a verb."""
+    """What `help` and a chat's menu show of a verb."""
 
     @property
     def verb(self) -> str: ...
@@ -159,6 +22,145 @@ class CommandInfo(Protocol):
     def usage(self) -> str: ...
     @property
     def summary(self) -> str: ...
+
+
+class Gateway(Protocol):
+    """The bot's API for channels, called when somebody writes to the bot or presses a button."""
+
+    def handle(self, request: Request) -> Reply:
+        """Carry out the request durably, and answer it. A refusal is a reply with ok=False, not an exception."""
+        ...
+
+    def person(self, channel: str, account: str) -> Principal | None:
+        """The person that this account belongs to, with their current roles; None for an unknown account.
+
+        A channel where people have accounts may still pass on a request from one, as `request.UNKNOWN_PRINCIPAL`: the
+        bot accepts a linking code from it and nothing else.
+        """
+        ...
+
+    def incident_at(self, channel: str, ref: str) -> int | None:
+        """The incident whose card is at `ref` in that channel (the root of a thread), or None."""
+        ...
+
+    def incident_paged_as(self, page_key: str) -> int | None:
+        """The newest incident paged under that dedup_key, or None."""
+        ...
+
+    def form(self, request: Request) -> Form | None:
+        """The form for a verb that was typed without its arguments; None when there is nothing to fill in.
+
+        None as well for people who may not use the verb at all: they are refused when they ask.
+        """
+        ...
+
+    def submit_form(self, request: Request, values: Mapping[str, str]) -> SubmittedForm:
+        """Turn a form's values, by field name, into the text of a command. Nothing is executed yet."""
+        ...
+
+    def record_refusal(self, request: Request, reason: str) -> bool:
+        """Audit a refusal that the channel decided by itself; True when the same request was refused before."""
+        ...
+
+    def menu(self) -> Sequence[CommandInfo]:
+        """All verbs, whoever may use them; from memory, without blocking."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """At most `count` requests in any `per`: a provider's limit with our own margin already taken off."""
+
+    count: int
+    per: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookResponse:
+    """The HTTP answer to the platform."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class Channel(Protocol):
+    """One chat or pager, built from its own section of the settings alone.
+
+    `deliver` blocks, keeps no state of the incident, and may be called twice for one key.
+    """
+
+    name: str
+    kinds: frozenset[MessageKind]  #: the kinds of message it takes
+    event_types: frozenset[EventType]  #: the events it is notified about
+    limits: tuple[RateLimit, ...]
+    threads: int  #: how many deliveries may run at the same time
+    accounts: bool  #: people have accounts there, which the settings name and people may link
+    pages: bool  #: it wakes people by name, so whoever acknowledges there was paged for the incident
+    local: bool  #: it is the console on the board of this machine, and is not served under /in/
+    #: Requests with more bytes than this are ignored with a 202, for a platform that stops sending after a few
+    #: refusals. None: they are refused like any request that is too large.
+    ignores_above: int | None
+
+    def deliver(self, notification: Notification) -> str | None:
+        """Send it. Returns a reference to the message, to edit it later or to answer in its thread.
+
+        Raises:
+            Undelivered: it did not arrive, or nobody knows whether it did.
+        """
+        ...
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
+        """Handle one request of the platform: check signature, freshness and sender, then call the gateway.
+
+        Raises:
+            Rejected: the request is not genuine or not readable; nothing was done.
+        """
+        ...
+
+    def start(self, gateway: Gateway) -> None:
+        """Start listening (socket, polling); `receive` and `deliver` work from here on. Does not block."""
+        ...
+
+    def stop(self) -> None:
+        """Stop listening, at once; no thread of the channel outlives the call."""
+        ...
+
+    def health_problem(self) -> str | None:
+        """What is wrong with the connection, for the health check; None when no problem is known."""
+        ...
+
+    def accepts(self, incident: Incident) -> bool:
+        """Whether the channel handles this incident at all; the answer never changes for one incident."""
+        ...
+
+
+@runtime_checkable
+class Messenger(Protocol):
+    """A channel that can also send a message which belongs to no incident. Declared by having `post`."""
+
+    def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
+        """Send it, or replace the message at `instead_of`; returns its reference. Raises `Undelivered`.
+
+        `to`: one of the platform's rooms, or a message to answer, as ROOM:MESSAGE; None: where incidents are sent.
+        """
+
+
+@runtime_checkable
+class AccountVerifier(Protocol):
+    """A channel whose platform can confirm that an account is still active."""
+
+    def account_problems(self, accounts: Collection[str]) -> Mapping[str, str]:
+        """For each account a sentence that says why it may not act; "" when it may.
+
+        Asks the platform anew, group membership included; blocks for seconds at most.
+        """
+        ...
+
+
+#: Account -> each of the platform's groups (ids) that carry roles, and whether the account is in it; None while that
+#: is unknown.
+GroupLookup = Callable[[str], Mapping[str, bool | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,12 +173,13 @@ class GroupPlatform:
 
 
 @runtime_checkable
-class AccountVerifier(Protocol):
-    """A channel whose platform can say whether an account may still act."""
+class UserGroupChannel(Protocol):
+    """A channel whose platform has groups of people, such as Slack's user groups."""
 
-    def account_problems(self, accounts: Collection[str]) -> Mapping[str, str]:
-        """Ask it anew, also who is in the groups that count; it blocks, for seconds at most.
+    def watch_groups(self, groups: Collection[str]) -> None:
+        """The groups that carry roles. Called before `start`."""
+        ...
 
-        What is against each account, as a sentence; "" for nothing.
-        """
+    def groups_of(self, account: str) -> Mapping[str, bool | None]:
+        """As `GroupLookup`, at most five minutes old. Does not block."""
         ...

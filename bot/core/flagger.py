@@ -1,8 +1,8 @@
-"""What Flagger asks of the bot, and how it is answered: frozen values, and the verbs of who keeps its gates.
+"""Flagger's gates: the checks that Flagger makes of the bot, and how actions open and close them.
 
-Flagger has no call for a promotion. While a canary waits at a gate it asks, each interval, whether it may go on, and
-takes 200 for a yes; so the bot is whom it asks, and to promote is to open the gate for a while. What it sends as its
-checksum stands for one revision with its configuration, and a gate is open for that one alone.
+Flagger has no call for a promotion. While a canary waits at a gate, Flagger asks the gate's webhook at each interval
+whether to go on, and takes 200 for yes. The bot serves that webhook, so promoting means opening the gate for a while.
+Flagger's checksum identifies one revision with its configuration; a gate is open for that one alone.
 https://docs.flagger.app/usage/webhooks; pkg/controller/webhook.go and scheduler_hooks.go of flagger 1.44
 """
 
@@ -15,19 +15,19 @@ from typing import Protocol
 
 
 class GateHook(StrEnum):
-    """The gates that the bot keeps, by Flagger's own names.
+    """The gates that the bot serves, by Flagger's own names.
 
-    Not confirm-rollout: Flagger asks that with the checksum of the revision before, so that a yes would be for
+    Not confirm-rollout: Flagger checks that one with the checksum of the previous revision, so a yes would be valid for
     whichever revision comes next.
     """
 
     PROMOTION = "confirm-promotion"
-    ROLLBACK = "rollback"  #: of this one, a yes means: go back now
+    ROLLBACK = "rollback"  #: a yes to this one means: roll back now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Canary:
-    """A Canary of Flagger's, of one cluster of the settings."""
+    """A Canary of Flagger, in one cluster of the settings."""
 
     cluster: str
     namespace: str
@@ -39,7 +39,7 @@ class Canary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateCheck:
-    """May it go on? `revision`: the checksum."""
+    """Flagger's question whether a canary may go on. `revision`: the checksum."""
 
     canary: Canary
     hook: GateHook
@@ -48,7 +48,7 @@ class GateCheck:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LastGateCheck:
-    """Of which revision Flagger asked last, and when."""
+    """The revision that Flagger asked about last, and when."""
 
     revision: str
     at: datetime
@@ -59,25 +59,25 @@ class OpenedGate:
     """A gate that a run has opened."""
 
     until: datetime
-    passed: bool  #: Flagger was told yes by it
+    passed: bool  #: Flagger was answered yes while it was open
     closed: bool
 
 
 class Gates(Protocol):
-    """The gates, by canary and hook. Where what is stored cannot be reached, they raise."""
+    """The gates, by canary and hook. Every call raises when the store cannot be reached."""
 
     def last_check(self, canary: Canary, hook: GateHook) -> LastGateCheck | None:
-        """None: never, as far as is remembered."""
+        """None: Flagger never asked, as far as is stored."""
         ...
 
     def open(self, question: GateCheck, *, run: str, lasts: timedelta) -> bool:
-        """From now on the answer is yes. False: Flagger asks of another revision by now, and nothing was opened."""
+        """Answer yes from now on. False: Flagger asks about another revision by now, and nothing was opened."""
         ...
 
     def opened(self, run: str) -> OpenedGate | None:
-        """What that run has opened."""
+        """The gate that this run has opened."""
         ...
 
     def close(self, run: str) -> bool:
-        """The answer is no again. Whether Flagger had been told yes before."""
+        """Answer no again. Returns whether Flagger had been answered yes before."""
         ...

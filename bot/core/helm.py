@@ -1,4 +1,4 @@
-"""What an action may ask of Helm: to roll a release back, by Helm's own program; the rest is read in the cluster."""
+"""The call that an action may make to Helm: roll back a release with the `helm` program. Reads go to the cluster."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from bot.core.kubernetes import ClusterUser
 
 
 class Helm(Protocol):
-    """The program acts by the same identity as the bot's other writes."""
+    """The program uses the same identity as the bot's other writes."""
 
     def version(self) -> tuple[int, int]:
-        """Its major and minor version. Raises `Rejected` where it cannot be started, or does not say."""
+        """Its major and minor version. Raises `Rejected` when it cannot be started or does not print one."""
         ...
 
     def roll_back(self, release: str, namespace: str, version: int, *, patience: timedelta, force: bool = False) -> str:
-        """Do it, and wait for it. Returns what Helm says went wrong, "" where all went well.
+        """Roll back and wait for the end. Returns the error that Helm printed, "" when all went well.
 
-        `force`: fields that others hold are taken from them, by server-side apply alone; Helm 4 knows of it.
+        `force`: take over fields that others manage, by server-side apply; Helm 4 only.
 
         Raises:
             Rejected: the program could not be started; nothing was done.
-            Unsure: it did not come to its end.
+            OutcomeUnknown: the program did not finish.
         """
         ...
 
     def acting_as(self, person: ClusterUser) -> Helm:
-        """The same, in that person's name."""
+        """The same, impersonating that person."""
         ...

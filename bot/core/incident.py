@@ -1,8 +1,8 @@
-"""The nouns of the house: frozen values that every other file speaks in.
+"""An incident, its status, its events, and what a commit changed.
 
-Those that come by the thousand in a storm are Structs, made in a fraction of the time that a frozen dataclass takes
-(docs/decisions/0029); all else is the standard library's. Times are aware UTC datetimes, durations are timedeltas, and
-nothing here reads a clock, a database or a network. A row of the database is never one of these: `store/` translates.
+Values made by the thousand in a storm are Structs, which are created in a fraction of the time of a frozen dataclass
+(docs/decisions/0029). Times are aware UTC datetimes, durations are timedeltas. A row of the database is never one of
+these: `bot/store/` translates.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from bot.core.alert import _WORST, Severity
+from bot.core.alert import SEVERITY_BY_RANK, Severity
 from bot.core.incident_marker import mark_of
 from bot.core.run_state import State
 
 
 class Status(StrEnum):
-    """Where an incident stands. Reopened is an event, not a status: what is reopened is open."""
+    """The status of an incident. Reopened is an event, not a status: a reopened incident is open."""
 
     OPEN = "open"
     ACKED = "acknowledged"
@@ -31,22 +31,24 @@ class Status(StrEnum):
 
 
 class EventType(StrEnum):
-    """What happened to an incident: `subject.past-tense`. A name once published is never changed."""
+    """What happened to an incident: subject, dot, past tense. A published name never changes."""
 
     OPENED = "incident.opened"
-    OPENED_RESOLVED = "incident.passed"  #: opened and over at once: it had ended before it was heard of
+    OPENED_RESOLVED = (
+        "incident.passed"  #: opened and resolved at once: it had already ended when the first delivery came
+    )
     ACKED = "incident.acked"
     RESOLVED = "incident.resolved"
     REOPENED = "incident.reopened"
     SEVERITY_RAISED = "incident.worsened"
-    SEVERITY_LOWERED = "incident.eased"  #: a person said that it is less bad
-    ASSIGNED = "incident.assigned"  #: given to somebody, who has not acknowledged it
-    PAGED = "incident.paged"  #: a person paged about it, as an incident of its own
+    SEVERITY_LOWERED = "incident.eased"  #: by a person
+    ASSIGNED = "incident.assigned"  #: to somebody who has not acknowledged it yet
+    PAGED = "incident.paged"  #: a person paged somebody about it, as an incident of its own
     NOTED = "incident.noted"
     ACTION_PROPOSED = "action.asked"
     ACTION_DONE = "action.done"
     ACTION_NOT_DONE = "action.not_done"  #: it failed and changed nothing
-    ACTION_DEGRADED = "action.not_well"  #: it was done, and what it was done to does not hold
+    ACTION_DEGRADED = "action.not_well"  #: it was done, and its target is not healthy
     ACTION_UNKNOWN = "action.unknown"  #: nobody knows whether it was done
     ALERTS_FIRED = "alerts.fired"
     ALERTS_ENDED = "alerts.ended"
@@ -55,7 +57,7 @@ class EventType(StrEnum):
 
 _HASHED = re.compile(r"[0-9a-f]{64}")
 
-#: The events that are worth a line of their own in a chat thread; the others only move the card.
+#: Events that get a line of their own in a chat thread; the others only update the card.
 TIMELINE_EVENTS = frozenset(EventType) - {
     EventType.OPENED,
     EventType.OPENED_RESOLVED,
@@ -65,32 +67,34 @@ TIMELINE_EVENTS = frozenset(EventType) - {
 
 
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
-    """One trouble that people work on: every alert of one group, from its first firing to its last end."""
+    """A problem that people work on: every alert of one group, from its first firing to its last end."""
 
     id: int
-    key: str  #: the group's key; at most one incident of a key is not resolved
+    key: str  #: the group's key; at most one unresolved incident has it
     source: str
     title: str
-    severity: Severity  #: of its alerts the worst there has been, unless a person said otherwise
+    severity: Severity  #: the worst of its alerts so far, unless a person set another one
     status: Status
     opened_at: datetime
     changed_at: datetime
     firing: int = 0  #: how many of its alerts fire now
-    total: int = 0  #: how many episodes it has held
+    total: int = 0  #: how many episodes belong to it
     service: str | None = None
-    owner: str | None = None  #: id of the person who has it, or while it is open was given it; None when nobody
+    owner: str | None = None  #: id of the person who acknowledged it, or while it is open was assigned it
     resolved_at: datetime | None = None
     resolved_by: str | None = None
-    truncated: int = 0  #: alerts that the source said it left out
+    truncated: int = 0  #: how many alerts the source said it left out
     version: int = 0  #: +1 with every change
+    #: The sort key of the alert that named it (`LeadAlert.order`). It begins with the rank of the worst severity that
+    #: the incident has had.
     lead: str = "~"
-    #: The order of the alert that named it (`wishes.LeadAlert`). It begins with the rank of the worst the incident
-    #: has been.
 
     @property
     def worst(self) -> Severity:
-        """The worst it has been since it was opened. It does not sink, whatever people say of it later."""
-        return _WORST.get(self.lead[:1], self.severity) if self.lead[:1] < str(self.severity.rank) else self.severity
+        """The worst severity since it was opened. It never falls, whatever severity people set."""
+        worst_rank = self.lead[:1]
+        worse = worst_rank < str(self.severity.rank)
+        return SEVERITY_BY_RANK.get(worst_rank, self.severity) if worse else self.severity
 
     @property
     def page_key(self) -> str:
@@ -99,21 +103,21 @@ class Incident(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def mark(self) -> str:
-        """What stands beside its number where that leaves the house and comes back (`marking`)."""
+        """Its marker: shown beside its number wherever the number may come back (`incident_marker`)."""
         return mark_of(self.id, self.opened_at, self.source, self.key)
 
     @property
     def marked(self) -> str:
-        """Its number with its mark, as `kinds.IncidentNumber` reads it."""
+        """Its number with its marker, as `arguments.IncidentNumber` parses it."""
         return f"{self.id}-{self.mark}"
 
 
 @lru_cache(maxsize=4096)
 def page_key_of(key: str) -> str:
-    """The pager's dedup_key for a group: what Alertmanager's own PagerDuty notifier computes for it.
+    """The pager's dedup_key for a group, equal to the one of Alertmanager's own PagerDuty notifier.
 
     Source: Alertmanager `notify.Key.Hash`, the SHA-256 of the groupKey in lower-case hex. A key that its source
-    had to shorten to such a hash is its own dedup_key.
+    had to shorten to such a hash is used as it is.
     """
     if _HASHED.fullmatch(key):
         return key
@@ -121,36 +125,36 @@ def page_key_of(key: str) -> str:
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
-    """One fact of an incident's story, written in the same commit as the change it tells."""
+    """One entry of an incident's timeline, written in the commit of the change that it describes."""
 
     incident_id: int
     at: datetime
     type: EventType
-    by: str  #: id of a person, name of a source or of a channel
+    by: str  #: id of a person, or name of a source or channel
     text: str  #: one sentence for people, plain text, untrusted
-    via: str = ""  #: the place it came through; that place's pager is not told what it told us
+    via: str = ""  #: the channel it came through; a pager is not sent its own events
 
 
 class IncidentChange(Struct, frozen=True, kw_only=True, gc=False):
-    """What a wish did to an incident. No events: nothing happened, nothing is stored, nothing is sent."""
+    """The effect of a transition on an incident. No events: nothing happened, nothing is stored, nothing is sent."""
 
     incident: Incident
     events: tuple[Event, ...] = ()
 
 
-#: Places at the bot's own machine: the line on the board, and the command line.
+#: Channels at the bot's own machine: the console on the board, and the command line.
 CONSOLE, CLI = "console", "cli"
-#: Where one account stands for whoever sits there; only the settings can say who that is.
+#: In these, one account means everybody at that machine; only the settings can name the person.
 MACHINE = frozenset({CONSOLE, CLI})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Committed:
-    """What a commit holds, for those who act on it afterwards. False when there is nothing to act on."""
+    """What a commit changed, for the code that acts on it afterwards. False when nothing has to be done."""
 
-    channels: frozenset[str] = frozenset()  #: they are owed something now
+    channels: frozenset[str] = frozenset()  #: they have new messages in the outbox
     event_types: tuple[EventType, ...] = ()
-    run_states: tuple[State, ...] = ()  #: how runs have ended
+    run_states: tuple[State, ...] = ()  #: the states of runs that ended
 
     def __bool__(self) -> bool:
         return bool(self.channels or self.event_types or self.run_states)
@@ -163,5 +167,5 @@ class Committed:
         )
 
 
-#: Called after a commit, never inside it: wakes the channels, rings the board, counts.
+#: Called after a commit, never inside it: wakes the senders, notifies the board, counts.
 OnCommit = Callable[[Committed], None]

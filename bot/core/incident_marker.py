@@ -1,7 +1,7 @@
-"""An incident's mark: what a restore from a backup cannot repeat. Pure.
+"""An incident's marker: letters beside its number that a restore from backup cannot repeat. Pure.
 
-Numbers are given anew once a backup was restored; the moment at which an incident was opened never comes again. So the
-mark is made of what an incident is from its first moment on, and nothing has to be stored for it.
+After a restore, numbers are given out again; the moment at which an incident was opened does not come again. So the
+marker is computed from what an incident has from its first moment on, and nothing has to be stored for it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-#: Characters of a mark. With its verb and number it has to fit into the 64 bytes of a button of Telegram's.
+#: Characters of a marker. With verb and number it has to fit into the 64 bytes of a Telegram button.
 MARK_LENGTH = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MarkedIncidentNumber(int):
-    """An incident's number with the mark of the incident that is meant; it is that one or none."""
+    """An incident's number with its marker: it means the incident with that marker, or none."""
 
     mark: str
 
@@ -27,8 +27,9 @@ class MarkedIncidentNumber(int):
 
 
 def mark_of(number: int, opened_at: datetime, source: str, key: str) -> str:
-    told = f"{number} {micros_of(opened_at)} {source} {key}"
-    return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:MARK_LENGTH]
+    """The marker of the incident with this number, source and group."""
+    identity = f"{number} {micros_of(opened_at)} {source} {key}"
+    return hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:MARK_LENGTH]
 
 
 def micros_of(at: datetime) -> int:

@@ -1,7 +1,8 @@
-"""What an action may ask of a Kubernetes cluster: the verbs, in the API's own words.
+"""The calls that an action may make to a Kubernetes cluster, in the API's own terms.
 
-Objects are the JSON that the API answers, whole and unread: a typed model drops the fields that it does not know, and
-who writes such an object back deletes them. The trap: a write is sent once; who gets `OutcomeUnknown` has to look.
+Objects are the JSON that the API returns, complete and unparsed: a typed model drops the fields that it does not know,
+and writing such an object back would delete them. The trap: a write is sent once; after `OutcomeUnknown` the caller has
+to probe.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-#: An object as the API answers it.
+#: An object as the API returns it.
 KubernetesObject = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceKind:
-    """A resource of the API; `group` is "" for the core."""
+    """A resource of the API; `group` is "" for the core group."""
 
     group: str
     version: str
@@ -31,7 +32,7 @@ class ObjectRef:
     """One object."""
 
     kind: ResourceKind
-    namespace: str  #: "" for what belongs to no namespace
+    namespace: str  #: "" for cluster-scoped objects
     name: str
 
     def __str__(self) -> str:
@@ -39,23 +40,23 @@ class ObjectRef:
 
 
 class PatchType(StrEnum):
-    """Kinds of patch, by their media types (JSON is YAML). Custom resources do not take the strategic one."""
+    """Kinds of patch, by their media types (JSON is valid YAML). Custom resources do not support the strategic one."""
 
     JSON = "application/json-patch+json"
     MERGE = "application/merge-patch+json"
     STRATEGIC = "application/strategic-merge-patch+json"
-    APPLY = "application/apply-patch+yaml"  #: server-side apply, never forced: a field of somebody else's is `Moved`
+    APPLY = "application/apply-patch+yaml"  #: server-side apply, never forced: another manager's field is a `Conflict`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceAccess:
-    """A right to something: its verb, and the resource with its subresource: "deployments/scale"."""
+    """A right in RBAC: a verb, and a resource with its subresource: "deployments/scale"."""
 
     verb: str
     group: str
     resource: str
     namespace: str = ""
-    name: str = ""  #: of one object alone; "" for all
+    name: str = ""  #: one object; "" for all
 
     def __str__(self) -> str:
         return f"{self.verb} {self.resource}{f'.{self.group}' if self.group else ''}"
@@ -63,56 +64,57 @@ class ResourceAccess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterUser:
-    """Who a person is to a cluster."""
+    """The identity of a person in a cluster."""
 
     user: str
     groups: tuple[str, ...] = ()
 
 
 class Cluster(Protocol):
-    """Reads are tried again while the cluster is busy, and raise `Rejected` in the end. Writes are sent once."""
+    """Reads are retried while the cluster is busy, and raise `Rejected` in the end. Writes are sent once."""
 
     name: str
 
     def get(self, ref: ObjectRef, sub: str = "") -> KubernetesObject | None:
-        """The object, or its subresource: "scale"; None where there is none, or its kind is not installed."""
+        """The object, or its subresource: "scale"; None when it does not exist, or its kind is not installed."""
         ...
 
     def find(
         self, kind: ResourceKind, namespace: str, *, labels: str = "", fields: str = ""
     ) -> Sequence[KubernetesObject]:
-        """All that the selectors name, however many pages; none where the kind is not installed."""
+        """All objects that match the selectors, over all pages; none when the kind is not installed."""
         ...
 
     def patch(
         self, ref: ObjectRef, patch: object, *, how: PatchType, by: str, sub: str = "", dry: bool = False
     ) -> KubernetesObject:
-        """Returns the object as it is then, or would be. `by`: the manager of the fields that it changes.
+        """Returns the object after the patch; with `dry`, as it would be. `by`: the field manager of the change.
 
         Raises:
-            Moved: its version is gone, or a `test` of JSON patch fails.
-            Rejected: refused; nothing was done. Its `code` is "denied" where a webhook, a policy or a quota says no,
-                with whatever status, "unasked" where a webhook cannot be asked, "no_dry_run" where one takes none.
-            Unsure: nobody knows; never of a dry run.
+            Conflict: its version is outdated, or a `test` of the JSON patch fails.
+            Rejected: refused; nothing was done. Its `code` is "denied" when a webhook, a policy or a quota refuses,
+                whatever the status; "unasked" when a webhook cannot be reached; "no_dry_run" when a webhook does not
+                support dry runs.
+            OutcomeUnknown: nobody knows whether it was done; never raised for a dry run.
         """
         ...
 
     def delete(self, ref: ObjectRef, *, uid: str) -> None:
-        """Only the very object of that uid. Raises as `patch` does; `Moved` also where it is gone."""
+        """Delete the object only if it has that uid. Raises as `patch` does; `Conflict` also when it is gone."""
         ...
 
     def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
-        """The object once it is not as in `since` any more, or as it is when patience ends. None: it is gone."""
+        """The object as soon as it differs from `since`, or unchanged when `patience` is over. None: it is gone."""
         ...
 
     def allowed(self, access: ResourceAccess) -> bool:
-        """Whether whoever writes here has that right, by RBAC; what admission and quotas say is not in it."""
+        """Whether the identity that writes has that right by RBAC. Admission and quotas may still refuse."""
         ...
 
     def allowed_for(self, person: ClusterUser, access: ResourceAccess) -> bool:
-        """Whether that person has it. It is asked in the bot's own name, which needs `create` on the reviews."""
+        """Whether that person has the right. The bot asks as itself, which needs `create` on the access reviews."""
         ...
 
     def acting_as(self, person: ClusterUser) -> Cluster:
-        """The same cluster, written to in that person's name; it is read in the bot's own."""
+        """The same cluster, with writes that impersonate that person; reads stay the bot's own."""
         ...

@@ -1,4 +1,4 @@
-"""Messages to channels: their kinds, a card without a platform, and one message of the outbox."""
+"""Messages to channels: their kinds, a card that is independent of any platform, and one message of the outbox."""
 
 from __future__ import annotations
 
@@ -14,26 +14,24 @@ from bot.core.incident import Event, EventType, Incident, Status
 
 
 class MessageKind(StrEnum):
-    """What a delivery puts into the world."""
+    """The three kinds of message."""
 
     CARD = "card"  #: the one live message of an incident, edited in place; only its latest state is ever sent
-    LINE = "line"  #: one line of the story, in the card's thread; each is sent once, in order
+    LINE = "line"  #: one line of the timeline, in the card's thread; each is sent once, in order
     PAGE = "page"  #: an edge towards a pager (trigger, acknowledge, resolve); never collapsed, in order
 
 
 class OutboxMessage(Struct, frozen=True, kw_only=True, gc=False):
-    """One delivery that a change makes owed. `event_index` is its place in the change's events, None for a card."""
+    """One message that a change puts into the outbox."""
 
     channel: str
     kind: MessageKind
-    rank: int  #: the least is sent first
-    event_index: int | None = None
-    expedites_earlier: bool = (
-        False  #: what is unsent before it in its order is as urgent as this, because it stands in the way
-    )
-    only_behind_unsent: bool = (
-        False  #: the channel told us itself: owed only where something before it is unsent, to come after it
-    )
+    rank: int  #: the lowest is sent first
+    event_index: int | None = None  #: the event's position in the change; None for a card
+    #: Unsent messages before it in the same order become as urgent as it is, because it has to wait for them.
+    expedites_earlier: bool = False
+    #: The event came from this channel: it is sent only to keep the order when something older is still unsent.
+    only_behind_unsent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +40,7 @@ class Card:
 
     title: str
     lines: tuple[str, ...] = ()
-    buttons: Mapping[str, str] = field(default_factory=dict)  #: label -> words that somebody could have typed
+    buttons: Mapping[str, str] = field(default_factory=dict)  #: label -> a command that a person could have typed
     severity: Severity = Severity.INFO
     status: Status = Status.OPEN
     link: str = ""  #: the incident on the board
@@ -50,27 +48,26 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notification:
-    """One thing a channel is asked to put into the world now."""
+    """One message that a channel is asked to send now."""
 
-    key: str  #: stable over tries: the provider's idempotency key where it has one
+    key: str  #: the same in every try: the provider's idempotency key, if it has one
     kind: MessageKind
     incident: Incident
-    event: Event | None  #: the event to tell; None for a card, which tells the latest state
+    event: Event | None  #: the event to report; None for a card, which shows the latest state
     card: Card
-    ref: str | None  #: where this incident's card stands in this channel, None when it was not posted yet
-    due_at: datetime  #: no try was made before
-    attempted: bool = (
-        False  #: an earlier try was made, perhaps by a process that died, and it may have arrived after all
-    )
+    ref: str | None  #: the reference of the incident's card in this channel; None when it was not posted yet
+    due_at: datetime  #: no try was made before this time
+    attempted: bool = False  #: an earlier try was made, perhaps by a process that died; it may have arrived
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Subscription:
-    """What `messages_for` has to know of a channel; one is equal to itself only, so that asking `_owed` of it costs
-    little.
+    """The messages and events that a channel wants.
+
+    Compared by identity, so that caching `messages_for` by subscription is cheap.
     """
 
     name: str
     kinds: frozenset[MessageKind]
     event_types: frozenset[EventType]
-    accepts: Callable[[Incident], bool] = lambda _: True  #: False: this incident is none of that channel's business
+    accepts: Callable[[Incident], bool] = lambda _: True  #: False: the channel does not handle this incident

@@ -1,7 +1,7 @@
-"""The nouns of asking and doing: what may be done, what would be done, how it ended, and the record of it.
+"""Plans and their results: a plan, the proposal that waits for approval, the outcome of a run, and a plan's bytes.
 
-Frozen values and the standard library only, as in `model`. A plan holds nothing that reads a clock, so that planning
-the same act twice in an unmoved world gives the same plan, byte for byte.
+A plan contains nothing that depends on the clock, so planning the same act twice in an unchanged world gives the same
+plan, byte for byte. An approval counts for exactly these bytes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from bot.lib.encoding import canonical_json
 
 
 class Risk(StrEnum):
-    """What an action takes before it runs."""
+    """What an action needs before it runs."""
 
     NONE = "none"  #: runs at once
-    REVERSIBLE = "undoable"  #: the asker confirms the plan
+    REVERSIBLE = "undoable"  #: the requester confirms the plan
     IRREVERSIBLE = "lasting"  #: another person approves the plan
 
 
@@ -31,82 +31,81 @@ class Result(StrEnum):
 
     DONE = "done"
     FAILED = "failed"  #: nothing was changed
-    UNKNOWN = "unknown"  #: nobody knows whether it was; a person must look
+    UNKNOWN = "unknown"  #: nobody knows whether anything was changed; a person must look
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What an action would do, and what it saw when it said so. All of it is shown, and all of it is hashed."""
+    """What an action would do, and what it saw when it was planned. All of it is shown, and all of it is hashed."""
 
     target: str
     effect: tuple[str, ...]  #: a sentence each, plain text
-    blast_radius: str  #: whom and how much it touches: "3 alerts now, all of prod/api"
-    preconditions: Mapping[str, str] = field(
-        default_factory=dict
-    )  #: facts of the world that must still hold when it runs
-    undo_command: str = ""  #: the words that would undo it, or "" and then the effect says that nothing can
-    check: str = ""  #: a PromQL expression that is true while all is well; "" where none is known
-    check_duration: timedelta = timedelta(0)  #: how long the check is held
-    undo_after: timedelta = timedelta(0)  #: after which it is undone by itself, unless somebody keeps it; 0: it stays
-    confirm_name: str = ""  #: a name that every yes has to name too, so that nobody clicks it away; "" for none
-    hidden: tuple[str, ...] = ()  #: names in `preconditions` that people are not shown, such as a resourceVersion
-    approvals_needed: int = 0  #: how many other people have to say yes, at least, whatever the action's own risk asks
+    blast_radius: str  #: how much it touches: "3 alerts now, all of prod/api"
+    #: Facts of the world that must still hold when it runs.
+    preconditions: Mapping[str, str] = field(default_factory=dict)
+    undo_command: str = ""  #: the command that undoes it; "" for none, and then the effect says so
+    check: str = ""  #: a PromQL expression that is true while all is well; "" for none
+    check_duration: timedelta = timedelta(0)  #: how long the check is evaluated after the run
+    undo_after: timedelta = timedelta(0)  #: it is undone automatically after this, unless somebody keeps it; 0: never
+    confirm_name: str = ""  #: a name that every approval must repeat, so that a click is not enough; "" for none
+    hidden: tuple[str, ...] = ()  #: preconditions that people are not shown, such as a resourceVersion
+    approvals_needed: int = 0  #: the least number of approvals by other people, whatever the risk asks for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How it ended, in words for people."""
+    """How a run ended, or the answer of a read-only action; its texts are for people."""
 
     result: Result
     message: str
-    undo_command: str = ""  #: the words that undo it, where they are known only now; "" leaves the plan's
-    degraded: str = ""  #: done, and what it was done to does not hold: why, a sentence; "" while all is well
+    undo_command: str = ""  #: the command that undoes it, when it is known only now; "" keeps the plan's
+    degraded: str = ""  #: done, but the target is not healthy: the reason, a sentence; "" while it is
+    #: What the plan of the undo must still see; a difference means that somebody has changed it since.
     expected_state: Mapping[str, str] = field(default_factory=dict)
-    """What the undo's plan must still see; where it sees something else, somebody has changed it since."""
-    buttons: Mapping[str, str] = field(default_factory=dict)  #: of an answer: label -> words that could be typed next
-    live: bool = False  #: of an answer: it will be different soon by itself, and is told again as it goes on
+    buttons: Mapping[str, str] = field(default_factory=dict)  #: of an answer: label -> a command to send next
+    live: bool = False  #: of an answer: it changes soon by itself, and is updated as it does
 
 
 #: How long a plan can be approved.
 PLAN_LASTS = timedelta(minutes=15)
 
 
-#: So many characters of a handle are shown, and suffice to type.
+#: The number of characters of a handle that are shown, and that are enough to type.
 HANDLE_LENGTH = 8
 
 
 class PlanState(StrEnum):
-    """Where a plan stands; only a shown one can be approved, and only once."""
+    """The state of a plan. Only a shown one can be approved, and only once."""
 
     SHOWN = "shown"
     APPROVED = "approved"
-    BEGUN = "begun"  #: it has its run
-    DROPPED = "dropped"
-    MOVED = "moved"
-    STOPPED = "stopped"  #: approved, and something was in the way of its run
+    BEGUN = "begun"  #: its run has started
+    DROPPED = "dropped"  #: rejected by a person
+    MOVED = "moved"  #: the world has changed since it was shown
+    STOPPED = "stopped"  #: approved, and something prevented its run
     EXPIRED = "expired"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """A plan that somebody asked for and that was shown."""
+    """A plan that was requested and shown."""
 
-    handle: str  #: 128 random bits in hex; whoever shows it has seen the plan
+    handle: str  #: 128 random bits in hex; knowing it proves that the plan was seen
     verb: str
-    command: str  #: what was asked, to be planned again before it runs
-    requester: str  #: the asker's id
+    command: str  #: the command, to be planned again before it runs
+    requester: str  #: the requester's id
     channel: str
     incident_id: int | None
     at: datetime
-    approvals_needed: int  #: how many others have to say yes; 0: the asker alone confirms
+    approvals_needed: int  #: approvals needed from others; 0: the requester alone confirms
     state: PlanState
     plan: Plan
     digest: str
-    approvals: tuple[RecordedIdentity, ...] = ()  #: those who said yes, in that order
-    undo_of: str = ""  #: the run that this is the undo of
-    thread: str = ""  #: where at its place all are told what came of it
-    account: str = ""  #: with which it was asked for, at its place
-    accounts: frozenset[Account] = frozenset()  #: all the accounts that the asker had then
+    approvals: tuple[RecordedIdentity, ...] = ()  #: in the order they came
+    undo_of: str = ""  #: the run that this plan undoes
+    thread: str = ""  #: where in its channel the result is posted for everybody
+    account: str = ""  #: the account in `channel` that requested it
+    accounts: frozenset[Account] = frozenset()  #: all accounts of the requester at that time
 
     @property
     def short_handle(self) -> str:
@@ -120,7 +119,7 @@ class Proposal:
 
     @property
     def by_scheduler(self) -> bool:
-        """Whether time asked for it, by a plan that people had approved."""
+        """Whether the scheduler requested it, because of a plan that people had approved."""
         return (self.requester, self.channel) == (SCHEDULER.id, SCHEDULER.id)
 
     @property
@@ -132,12 +131,12 @@ class Proposal:
         return self.at + PLAN_LASTS
 
 
-def plan_bytes(verb: str, words: str, plan: Plan) -> bytes:
-    """The canonical bytes of what would be done."""
+def plan_bytes(verb: str, command: str, plan: Plan) -> bytes:
+    """The canonical bytes of a plan and its command. They are stored and compared: the keys never change."""
     return canonical_json(
         {
             "verb": verb,
-            "words": words,
+            "words": command,
             "target": plan.target,
             "effect": list(plan.effect),
             "radius": plan.blast_radius,
@@ -158,18 +157,18 @@ def plan_digest(body: bytes) -> str:
 
 
 def plan_from_bytes(body: bytes) -> Plan:
-    """The other way round."""
-    held = json.loads(body)
+    """The plan that `plan_bytes` was given."""
+    stored = json.loads(body)
     return Plan(
-        target=held["target"],
-        effect=tuple(held["effect"]),
-        blast_radius=held["radius"],
-        preconditions=held["seen"],
-        undo_command=held["undo"],
-        check=held["check"],
-        check_duration=timedelta(seconds=held["within"]),
-        undo_after=timedelta(seconds=held["lasts"]),
-        hidden=tuple(held["private"]),
-        confirm_name=held.get("typed", ""),  # not in plans of before there was any
-        approvals_needed=held.get("others", 0),
+        target=stored["target"],
+        effect=tuple(stored["effect"]),
+        blast_radius=stored["radius"],
+        preconditions=stored["seen"],
+        undo_command=stored["undo"],
+        check=stored["check"],
+        check_duration=timedelta(seconds=stored["within"]),
+        undo_after=timedelta(seconds=stored["lasts"]),
+        hidden=tuple(stored["private"]),
+        confirm_name=stored.get("typed", ""),  # absent in plans of older versions
+        approvals_needed=stored.get("others", 0),
     )

@@ -14,7 +14,7 @@ from bot.core.plan import Risk
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """All that can be said, by verb."""
+    """Commands (they read, or change incidents) and actions (they change something outside), by verb."""
 
     commands: Mapping[str, Command[Any]]
     actions: dict[str, Action[Any]]
@@ -28,10 +28,10 @@ class Registry:
         return {verb: one.risk for verb, one in self.actions.items()}
 
     def action(self, verb: str) -> Action[Any]:
-        """That of a plan or run on record, which an older version may have made.
+        """The action of a stored plan or run, which an older version may have written.
 
         Raises:
-            Rejected: this version has none of that name.
+            Rejected: this version has no action of that name.
         """
         found = self.actions.get(verb)
         if found is None:

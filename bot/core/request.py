@@ -1,52 +1,17 @@
-"""A verb as a form to fill in: frozen values that a chat draws in its own way. Pure, and known to every channel.
-
-What is filled in is no authority and no second grammar: it is read by the verb's own one, and becomes words.
-"""
+"""A request to the bot: the person behind it, its text, and the reply."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.message import Card
-from bot.lib import text as words
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FormField:
-    """One argument."""
-
-    name: str  #: as the verb calls it: a Python identifier, of this form only once
-    label: str  #: one or two words
-    hint: str = ""  #: what it takes: the range, an example
-    optional: bool = False
-    choices: tuple[str, ...] = ()  #: the words that it takes; none: whatever fits
-    max_length: int | None = None  #: characters; None where nothing is said of it
-    multiline: bool = False  #: sentences rather than a word
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
-    """What a verb wants to be told."""
-
-    verb: str
-    summary: str  #: what it does
-    fields: tuple[FormField, ...]  #: two or more
-    limits: tuple[str, ...] = ()  #: what it refuses whoever asks, for people
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubmittedForm:
-    """A form that was filled in: the words that say the same, or what is wrong with it and then nothing was done."""
-
-    text: str = ""
-    errors: Mapping[str, str] = field(default_factory=dict)  #: blank's name -> a sentence or two
+from bot.lib.text import storable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """One person (or machine), however many chat accounts."""
+    """One person (or machine), whatever number of chat accounts they have."""
 
     id: str
     name: str = ""
@@ -58,71 +23,68 @@ class Principal:
         return self.name or self.id
 
 
-#: Whoever speaks from an account that is nobody's yet.
+#: The sender of a request from an account that is not linked to anybody.
 UNKNOWN_PRINCIPAL = Principal(id="")
+#: The scheduler, as the sender of automatic undos. The id is stored; never change it.
+SCHEDULER = Principal(id="watch", name="The scheduler", human=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What somebody said to the bot, in words that anybody could have typed."""
+    """One command that somebody sent to the bot, as text that anybody could have typed."""
 
     by: Principal
     text: str
     channel: str  #: the channel's name, or `CLI`
-    incident_id: int | None = None  #: the incident in whose thread it was said
-    idempotency_key: str = ""  #: the platform's own id of this act; the same id a second time has no second effect
-    sent_at: datetime | None = None  #: when, where the place tells us late (a pager may repeat for hours); None is now
-    account: str = ""  #: the asker's account at that place
-    private: bool = False  #: nobody but the asker can read these words and their answer
-    from_button: bool = False  #: a button said it, not a person: its number may be of an incident from before a restore
-    thread: str = ""  #: where at that place everybody can be told later what came of it, as `Speaks.post` takes it
+    incident_id: int | None = None  #: the incident in whose thread it was sent
+    idempotency_key: str = ""  #: the platform's id of this act; the same id a second time has no second effect
+    sent_at: datetime | None = None  #: set when the platform delivers late (a pager may repeat for hours); None: now
+    account: str = ""  #: the sender's account in that channel
+    private: bool = False  #: only the sender can read this request and its reply
+    from_button: bool = False  #: a button sent it: its incident number may be from before a restore
+    thread: str = ""  #: where the result can be posted for everybody later, as `Messenger.post` takes it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """The answer to an ask, or the refusal; plain text, to the asker alone unless it is `shared`."""
+    """The answer to a request, or the refusal. Plain text, for the requester alone unless it is `shared`."""
 
     text: str
     ok: bool = True
-    repeated: bool = False  #: this ask had been answered before; it had no second effect
-    card: Card | None = (
-        None  #: the same with buttons, for everybody at the place unless it is `requester_only`: a plan, mostly
-    )
-    shared: bool = False  #: what became of a plan: everybody at the place is told
-    plan_closed: bool = False  #: the plan that was answered takes no answer any more: its buttons go
+    repeated: bool = False  #: this request had been answered before; it had no second effect
+    card: Card | None = None  #: mostly a plan, with buttons; visible to all in the channel unless `requester_only`
+    shared: bool = False  #: the result of a plan: everybody in the channel sees it
+    plan_closed: bool = False  #: the plan takes no more answers: its buttons are removed
     secret: bool = False  #: it is shown once and never stored
-    requester_only: bool = (
-        False  #: the asker's own, with its card: a place that cannot show it to them alone does not show it
-    )
+    requester_only: bool = False  #: with its card; a channel that cannot show it to the requester alone omits it
 
     @property
     def visible_to_all(self) -> bool:
-        """Whether everybody at the place may see it; never a secret, nor what is the asker's own."""
+        """Whether everybody in the channel may see it. A secret or a `requester_only` reply never is."""
         return not (self.secret or self.requester_only) and (self.shared or self.card is not None)
 
     @property
     def storable_text(self) -> str:
-        """What may be written down of it, and is told when the same act comes again."""
-        return "You were answered before, and it is not shown twice. Say it again." if self.secret else self.text
+        """The text that may be stored, and that answers the same request when it comes again."""
+        return (
+            "This was answered before, and a secret is not shown twice. Send the command again."
+            if self.secret
+            else self.text
+        )
 
 
 def cleaned(request: Request) -> Request:
-    """The same in text that every database can hold."""
-    who = replace(request.by, name=words.storable(request.by.name))
+    """The same request in text that every database can hold."""
     return replace(
         request,
-        by=who,
-        text=words.storable(request.text),
-        idempotency_key=words.storable(request.idempotency_key),
-        account=words.storable(request.account),
+        by=replace(request.by, name=storable(request.by.name)),
+        text=storable(request.text),
+        idempotency_key=storable(request.idempotency_key),
+        account=storable(request.account),
     )
 
 
-def split_verb(words: str) -> tuple[str, str]:
-    """The verb in lower case and the rest. ("/Ack  42" -> "ack", "42")."""
-    verb, _, rest = words.strip().removeprefix("/").partition(" ")
+def split_verb(text: str) -> tuple[str, str]:
+    """The verb in lower case, and the rest. ("/Ack  42" -> "ack", "42")."""
+    verb, _, rest = text.strip().removeprefix("/").partition(" ")
     return verb.lower(), rest.strip()
-
-
-#: Who asks where time does: a revert, an undo after a check that failed.
-SCHEDULER = Principal(id="watch", name="The watch", human=False)

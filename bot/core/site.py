@@ -1,6 +1,6 @@
-"""Where a service of the catalog runs, and what may be done to it there: frozen values, made from the settings.
+"""Where a service of the catalog runs, and the limits for changes to it there: values made from the settings.
 
-An action asks for the site of a service and the person it acts for; all that it may touch of a cluster it gets there.
+An action asks for the target of a service and the person it acts for; it reaches a cluster only through that target.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from bot.core.request import Principal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaLimits:
-    """Between how many replicas a service may be scaled."""
+    """The range in which a service may be scaled."""
 
     minimum: int = 1
     maximum: int = 100
-    step: int | None = None  #: by how many at once; None: it may be doubled, or halved
+    step: int | None = None  #: the largest change at once; None: at most double or half
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Headroom:
-    """How much of each replica is used, and may be."""
+    """The utilisation of each replica, and its limit."""
 
     query: str  #: PromQL of one value, 0 to 1
     maximum: float = 0.8
@@ -34,7 +34,7 @@ class Headroom:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionLimits:
-    """Of what replicas share, such as a database: how many each opens, and how many it takes in all."""
+    """Connections to something that the replicas share, such as a database: per replica, and the limit for all."""
 
     per_replica: int
     maximum: int
@@ -42,30 +42,30 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceTarget:
-    """Where a service runs. `cluster` writes in the person's name where the settings want that."""
+    """Where a service runs. `cluster` impersonates the person in writes when the settings say so."""
 
     service: str
     cluster: Cluster
     workload: ObjectRef
-    production: bool  #: also where nobody has said what environment it is
+    production: bool  #: True as well when its environment is unknown
     replicas: ReplicaLimits = field(default_factory=ReplicaLimits)
-    quorum: bool = False  #: its replicas vote (etcd, ClickHouse Keeper): a majority of them must stay
-    headroom: Headroom | None = None  #: how much has to be left when there are fewer; None: nobody has said
+    quorum: bool = False  #: its replicas vote (etcd, ClickHouse Keeper): a majority must remain
+    headroom: Headroom | None = None  #: the utilisation limit when it is scaled down; None: not configured
     connections: ConnectionLimits | None = None
-    check: str = ""  #: a PromQL expression that is true while the service is well
-    check_duration: timedelta = timedelta(0)  #: how long `check` is held after a change
-    soak: timedelta = timedelta(seconds=60)  #: how long it has to stay ready before a change is called done
-    argocd: ArgoCd | None = None  #: by its own API; without it, its applications are looked for in the cluster
-    argocd_namespace: str = "argocd"  #: the namespace of Argo CD, in which its applications usually are
-    helm: Helm | None = None  #: who rolls releases back, in the name in which `cluster` writes
-    person: ClusterUser | None = None  #: who the asker is to the cluster, where the settings say so and want it asked
+    check: str = ""  #: a PromQL expression that is true while the service is healthy
+    check_duration: timedelta = timedelta(0)  #: how long `check` is evaluated after a change
+    soak: timedelta = timedelta(seconds=60)  #: how long it must stay ready before a change counts as done
+    argocd: ArgoCd | None = None  #: through its API; None: applications are found in the cluster
+    argocd_namespace: str = "argocd"  #: the namespace of Argo CD, and usually of its applications
+    helm: Helm | None = None  #: rolls releases back, with the identity that `cluster` writes with
+    person: ClusterUser | None = None  #: the asker's identity in the cluster, when the settings say to check it
 
 
 class ServiceTargets(Protocol):
-    """The sites of the catalog's services, by the services' names."""
+    """The targets of the catalog's services, by name."""
 
     def of(self, service: str, by: Principal | None) -> ServiceTarget:
-        """The site as it is for that person; None: for the bot itself.
+        """The target for that person; None: for the bot itself.
 
         Raises:
             Rejected: no such service, or the settings do not say where it runs or who the person is there.
@@ -73,7 +73,7 @@ class ServiceTargets(Protocol):
         ...
 
     def on(self, cluster: str, ref: ObjectRef, by: Principal | None) -> ServiceTarget:
-        """An object that is no service's, such as a node, on the cluster of that name; its service is both names.
+        """An object that belongs to no service, such as a node, in that cluster. Its `service` is made of both names.
 
         Raises:
             Rejected: no such cluster, or the settings do not say who the person is there.
@@ -81,5 +81,5 @@ class ServiceTargets(Protocol):
         ...
 
     def names(self) -> tuple[str, ...]:
-        """Of all services that have a site."""
+        """All services that have a target."""
         ...

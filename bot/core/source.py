@@ -1,4 +1,4 @@
-"""What a source of alerts must be able to do."""
+"""The protocols that a source of alerts implements."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from bot.core.alert import AlertBatch
 
 
 class Source(Protocol):
-    """One kind of alert sender. `read` is pure but for the time: bytes in, alerts out, or `Rejected`."""
+    """One kind of alert sender. `read` turns bytes into alerts or raises `Rejected`; apart from the time it is pure."""
 
     name: str
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        """`now`: asked for the time that takes the place of one that cannot be right."""
+        """`now`: gives the time that replaces an impossible one in the payload."""
 
     def read(self, headers: Mapping[str, str], body: bytes) -> AlertBatch: ...
 
 
 class SenderVerifier(Protocol):
-    """How a sender without a token is known: the message itself shows it."""
+    """Authenticates a sender that has no token, from the message itself."""
 
     def verify(self, body: bytes) -> None:
-        """Check it, and do what has to be done before it is read. Blocks: others may have to be asked.
+        """Check the message, and do what has to be done before it is read. Blocks: it may call other services.
 
         Raises:
-            Rejected: below 500, it is not genuine and nothing is kept of it; else nobody can say now, try again.
+            Rejected: with a status below 500 it is not genuine, and nothing of it is kept; otherwise it cannot be
+                checked now, and the sender should try again.
         """
         ...

@@ -1,10 +1,12 @@
-"""The life of an incident: one function, `change`, whoever asked. Pure: nothing is stored or sent from here.
+"""The state machine of an incident: `change` applies every transition. Pure: nothing is stored or sent from here.
+
+The tables give the new status and, in capitals, the event by its stored name (PASSED is `incident.passed`).
 
 | status       | alerts fired        | all alerts ended | ack by a person | resolve by a person | note, page again |
 |--------------|---------------------|------------------|-----------------|---------------------|------------------|
 | (none)       | open: OPENED        | resolved: PASSED | -               | -                   | -                |
 | open         | open: FIRED         | resolved         | acked           | resolved            | same             |
-| acknowledged | acknowledged: FIRED | resolved         | the new owner   | resolved            | same             |
+| acknowledged | acknowledged: FIRED | resolved         | same, new owner | resolved            | same             |
 | resolved     | open: REOPENED      | same             | refused         | nothing             | same             |
 
 | status       | reopen by a person | assign to another      | assign to oneself | a worse severity | a milder one |
@@ -14,14 +16,15 @@
 | acknowledged | nothing            | open, theirs: ASSIGNED | as ack            | same: WORSENED   | same: EASED  |
 | resolved     | open: REOPENED     | refused                | refused           | refused          | refused      |
 
-Who was assigned has not said yes, so the incident counts as nobody's work until they ack; assigning it to whom it
-is assigned already, and the severity it has already, are nothing.
+An assignee has not agreed yet, so an assigned incident stays open until they acknowledge it. Assigning it to its
+assignee again, or setting the severity that it has, changes nothing.
 
-Its title is that of its lead alert (the worst, then the earliest, then the least fingerprint), and while no person has
-said how bad it is, its severity is that of the lead too: both are the same in whatever order the deliveries came.
-What a person says stands against every alert that is no worse than what the incident has been; a worse one raises it,
-and says so (docs/decisions/0016).
-A wish that changes nothing gives a Change without events, and that is how echoes between platforms die out.
+An incident's title is that of its lead alert (the worst, then the earliest, then the least fingerprint). Its severity
+is the lead's too, until a person sets one. Both are independent of the order in which deliveries arrive. A severity set
+by a person holds against every alert that is no worse than the incident has been; a worse one raises it, with an event
+(docs/decisions/0016).
+
+A transition that changes nothing gives an `IncidentChange` without events: that is how echoes between platforms end.
 """
 
 from __future__ import annotations
@@ -53,18 +56,18 @@ from bot.incidents.transitions import (
 )
 
 _UNLED = "~"  #: sorts behind every lead
-_Happened = tuple[EventType, str, str, str]  #: what, by, said, via
+_Happened = tuple[EventType, str, str, str]  #: event type, by, text, via
 
 
 def change(incident: Incident, transition: Transition, *, now: datetime) -> IncidentChange:
-    """Let `wish` happen to `incident`.
+    """Apply a transition to an incident.
 
     Raises:
-        Rejected: a person asked for what cannot be; the text says why. Alerts are never rejected.
+        Rejected: a person's transition does not apply; the text gives the reason. Alerts are never rejected.
     """
     match transition:
         case AlertsChanged():
-            return _told(incident, transition, now)
+            return _by_alerts(incident, transition, now)
         case ActionReported():
             return _changed(incident, now, (transition.type, transition.by, transition.text, transition.via))
         case DeliveryFailed():
@@ -76,7 +79,7 @@ def change(incident: Incident, transition: Transition, *, now: datetime) -> Inci
 
 
 def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: datetime) -> IncidentChange:
-    """The first that is heard of a group. Where its alerts have already ended, it is resolved in the same breath."""
+    """The first incident of a group. If its alerts have already ended, it is created resolved."""
     lead = alerts.lead or LeadAlert(order=_UNLED, title="(no alert named)", severity=Severity.WARNING)
     firing = alerts.fired
     fresh = Incident(
@@ -97,16 +100,16 @@ def opened_by_alerts(incident_id: int, key: str, alerts: AlertsChanged, *, now: 
         version=1,
         lead=lead.order,
     )
-    message = _opening(fresh) if firing else f"{_opening(fresh)}. It had ended before it was heard of."
-    what = EventType.OPENED if firing else EventType.OPENED_RESOLVED
-    return IncidentChange(incident=fresh, events=(_event(fresh, now, (what, alerts.source, message, "")),))
+    message = _opening(fresh) if firing else f"{_opening(fresh)}. It had already ended when it was first reported."
+    event_type = EventType.OPENED if firing else EventType.OPENED_RESOLVED
+    return IncidentChange(incident=fresh, events=(_event(fresh, now, (event_type, alerts.source, message, "")),))
 
 
 def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetime) -> IncidentChange:
-    """An incident that a person opens: critical, with a key of its own that no alert has; only people resolve it."""
+    """An incident opened by a person: critical, with a key that no alert has, and resolved only by people."""
     fresh = Incident(
         id=incident_id,
-        key=f"person/{incident_id}/{micros_of(now)}",  # the number alone is given anew after a restore
+        key=f"person/{incident_id}/{micros_of(now)}",  # after a restore the number alone is not unique
         source="person",
         title=transition.title,
         severity=Severity.CRITICAL,
@@ -123,52 +126,52 @@ def opened_by_person(incident_id: int, transition: OpenIncident, *, now: datetim
     )
 
 
-def _told(incident: Incident, alerts: AlertsChanged, now: datetime) -> IncidentChange:
+def _by_alerts(incident: Incident, alerts: AlertsChanged, now: datetime) -> IncidentChange:
     firing = max(0, incident.firing + alerts.fired - alerts.ended)
-    moved = replace(
-        _led(incident, alerts.lead),
+    updated = replace(
+        _with_lead(incident, alerts.lead),
         firing=firing,
         total=incident.total + alerts.fired - alerts.refired + alerts.already_ended,
         truncated=incident.truncated if alerts.truncated is None else alerts.truncated,
     )
-    happened = [*_beginnings(incident, moved, alerts), *_ends(incident, moved, alerts)]
+    happened = [*_beginnings(incident, updated, alerts), *_ends(incident, updated, alerts)]
     if not happened:
         return IncidentChange(incident=incident)
-    for what, *_ in happened:
-        if what is EventType.REOPENED:
-            moved = replace(moved, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
-        if what is EventType.RESOLVED:
-            moved = replace(moved, status=Status.RESOLVED, resolved_at=now, resolved_by=alerts.source)
-    return _changed(moved, now, *happened)
+    for event_type, *_ in happened:
+        if event_type is EventType.REOPENED:
+            updated = replace(updated, status=Status.OPEN, owner=None, resolved_at=None, resolved_by=None)
+        if event_type is EventType.RESOLVED:
+            updated = replace(updated, status=Status.RESOLVED, resolved_at=now, resolved_by=alerts.source)
+    return _changed(updated, now, *happened)
 
 
-def _beginnings(incident: Incident, moved: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
-    if incident.status is Status.RESOLVED and moved.firing and (alerts.fired or alerts.repeated):
+def _beginnings(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
+    if incident.status is Status.RESOLVED and updated.firing and (alerts.fired or alerts.repeated):
         reason = "firing again" if alerts.fired else "still firing after it was resolved by hand"
-        yield EventType.REOPENED, alerts.source, f"{_count(moved.firing)} {reason}{_named(alerts)}.", ""
+        yield EventType.REOPENED, alerts.source, f"{_count(updated.firing)} {reason}{_named(alerts)}.", ""
     elif alerts.fired:
         yield EventType.ALERTS_FIRED, alerts.source, f"{_count(alerts.fired)} more firing{_named(alerts)}.", ""
     elif alerts.already_ended:
         yield (
             EventType.ALERTS_FIRED,
             alerts.source,
-            f"{_count(alerts.already_ended)} heard of late, and over{_named(alerts)}.",
+            f"{_count(alerts.already_ended)} reported late, already ended{_named(alerts)}.",
             "",
         )
-    if moved.truncated > incident.truncated:
-        yield EventType.ALERTS_FIRED, alerts.source, f"{moved.truncated} more were not sent by {alerts.source}.", ""
-    alive = incident.status is not Status.RESOLVED or (moved.firing and (alerts.fired or alerts.repeated))
-    if alive and moved.severity.rank < incident.severity.rank:
-        yield EventType.SEVERITY_RAISED, alerts.source, f"Now {moved.severity}: {moved.title}", ""
+    if updated.truncated > incident.truncated:
+        yield EventType.ALERTS_FIRED, alerts.source, f"{alerts.source} left out {_count(updated.truncated)}.", ""
+    alive = incident.status is not Status.RESOLVED or (updated.firing and (alerts.fired or alerts.repeated))
+    if alive and updated.severity.rank < incident.severity.rank:
+        yield EventType.SEVERITY_RAISED, alerts.source, f"Now {updated.severity}: {updated.title}", ""
 
 
-def _ends(incident: Incident, moved: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
+def _ends(incident: Incident, updated: Incident, alerts: AlertsChanged) -> Iterator[_Happened]:
     if not alerts.ended:
         return
-    if incident.status is not Status.RESOLVED and not moved.firing:
+    if incident.status is not Status.RESOLVED and not updated.firing:
         yield EventType.RESOLVED, alerts.source, "All alerts have ended.", ""
     else:
-        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended, {moved.firing} still firing.", ""
+        yield EventType.ALERTS_ENDED, alerts.source, f"{_count(alerts.ended)} ended, {updated.firing} still firing.", ""
 
 
 def _by_person(incident: Incident, transition: PersonTransition, now: datetime) -> IncidentChange:
@@ -182,15 +185,20 @@ def _by_person(incident: Incident, transition: PersonTransition, now: datetime) 
         case Assign():
             return _assigned(incident, transition, now)
         case SetSeverity():
-            return _weighed(incident, transition, now)
+            return _severity_set(incident, transition, now)
         case _:
             return _changed(incident, now, _remark(transition))
 
 
-def _remark(wish: AddNote | PageSomeone) -> _Happened:
-    if isinstance(wish, AddNote):
-        return EventType.NOTED, wish.by, f"{wish.name}: {wish.text}", wish.via
-    return EventType.PAGED, wish.by, f"{wish.name} paged about it as incident {wish.page}: {wish.text}", wish.via
+def _remark(transition: AddNote | PageSomeone) -> _Happened:
+    if isinstance(transition, AddNote):
+        return EventType.NOTED, transition.by, f"{transition.name}: {transition.text}", transition.via
+    return (
+        EventType.PAGED,
+        transition.by,
+        f"{transition.name} paged about it as incident {transition.page}: {transition.text}",
+        transition.via,
+    )
 
 
 def _acked(incident: Incident, transition: Acknowledge, now: datetime) -> IncidentChange:
@@ -240,43 +248,43 @@ def _assigned(incident: Incident, transition: Assign, now: datetime) -> Incident
     )
 
 
-def _weighed(incident: Incident, transition: SetSeverity, now: datetime) -> IncidentChange:
+def _severity_set(incident: Incident, transition: SetSeverity, now: datetime) -> IncidentChange:
     if incident.status is Status.RESOLVED:
         raise Rejected(_already_resolved(incident), code="already_resolved", status=409)
     if transition.severity is incident.severity:
         return IncidentChange(incident=incident)
     worse = transition.severity.rank < incident.severity.rank
-    message = f"{transition.name}: {transition.severity} now, {incident.severity} before."
-    weighed = replace(incident, severity=transition.severity)
+    message = f"{transition.name} changed the severity from {incident.severity} to {transition.severity}."
+    updated = replace(incident, severity=transition.severity)
     if transition.severity.rank < incident.worst.rank or incident.lead == _UNLED:
         worst = min(transition.severity.rank, incident.worst.rank)
-        weighed = replace(weighed, lead=f"{worst}|{_UNLED}")  # an alert as bad as that still names it
+        updated = replace(updated, lead=f"{worst}|{_UNLED}")  # an alert of that severity may still name it
     return _changed(
-        weighed,
+        updated,
         now,
         (EventType.SEVERITY_RAISED if worse else EventType.SEVERITY_LOWERED, transition.by, message, transition.via),
     )
 
 
 def _changed(incident: Incident, now: datetime, *happened: _Happened) -> IncidentChange:
-    moved = replace(incident, changed_at=now, version=incident.version + 1)
-    return IncidentChange(incident=moved, events=tuple(_event(moved, now, one) for one in happened))
+    updated = replace(incident, changed_at=now, version=incident.version + 1)
+    return IncidentChange(incident=updated, events=tuple(_event(updated, now, one) for one in happened))
 
 
 def _event(incident: Incident, now: datetime, happened: _Happened) -> Event:
-    what, by, message, via = happened
-    return Event(incident_id=incident.id, at=now, type=what, by=by, text=message, via=via)
+    event_type, by, message, via = happened
+    return Event(incident_id=incident.id, at=now, type=event_type, by=by, text=message, via=via)
 
 
-def _led(incident: Incident, lead: LeadAlert | None) -> Incident:
+def _with_lead(incident: Incident, lead: LeadAlert | None) -> Incident:
     if lead is None or lead.order >= incident.lead:
         return incident
-    news = lead.severity.rank < incident.worst.rank or incident.lead == _UNLED
+    worse = lead.severity.rank < incident.worst.rank or incident.lead == _UNLED
     return replace(
         incident,
         lead=lead.order,
         title=lead.title,
-        severity=lead.severity if news else incident.severity,
+        severity=lead.severity if worse else incident.severity,
         service=lead.service,
     )
 
@@ -296,4 +304,4 @@ def _named(alerts: AlertsChanged) -> str:
 
 def _already_resolved(incident: Incident) -> str:
     when = f" at {incident.resolved_at:%H:%M} UTC" if incident.resolved_at else ""
-    return f"Incident {incident.id} is already resolved by {incident.resolved_by}{when}. Nothing was done."
+    return f"Incident {incident.id} was already resolved by {incident.resolved_by}{when}. Nothing was done."

@@ -1,6 +1,7 @@
-"""`desk.incidents`: what a person does to incidents, in the caller's one transaction.
+"""`context.incidents`: a person's operations on incidents, in the request's one transaction.
 
-Each call is applied or refused by `incidents`, and the change is stored with its events and the messages due for it.
+Each call applies a transition (`lifecycle.change` may refuse it), and stores the change with its events and outbox
+messages.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from bot.incidents.transitions import (
 from bot.store.transaction import Tx
 from bot.store.views import Reader
 
-#: How far a platform's clock and ours may lie apart.
-_CLOCKS_DIFFER = timedelta(seconds=30)
+#: The largest difference between a platform's clock and ours.
+_CLOCK_SKEW = timedelta(seconds=30)
 _TITLE = 200
 
 
 class _By(TypedDict):
-    """Who did it, in every wish of a person."""
+    """The fields that every transition by a person has."""
 
     by: str
     name: str
@@ -44,12 +45,12 @@ class _By(TypedDict):
 
 
 class IncidentService:
-    """Implements `ports.IncidentOperations` for one request."""
+    """Implements `command.IncidentOperations` for one request."""
 
     def __init__(
         self, tx: Tx, request: Request, subscriptions: Sequence[Subscription], add_written: Callable[[Committed], None]
     ) -> None:
-        """`add_written`: is given what each change has written, to act on it after the commit."""
+        """`add_written`: called with what each change has written, to act on it after the commit."""
         self._tx = tx
         self._request = request
         self._by: _By = {"by": request.by.id, "name": request.by.display_name, "via": request.channel}
@@ -82,7 +83,7 @@ class IncidentService:
         newest = self._tx.find_alerts([], [group]).newest[group]
         if newest.id != incident.id:
             raise Rejected(
-                f"Incident {newest.id} is of the same alerts and newer. Nothing was done. Look at that one.",
+                f"Incident {newest.id} is newer and of the same alerts. Nothing was done. Use that one.",
                 code="newer_incident",
                 status=409,
             )
@@ -98,8 +99,8 @@ class IncidentService:
 
     def page(self, text: str, *, service: str | None = None, about: Incident | None = None) -> Incident:
         title = " ".join(text.split())[:_TITLE] + (f" (about #{about.id})" if about else "")
-        wish = OpenIncident(**self._by, title=title, service=service)
-        change = lifecycle.opened_by_person(self._tx.reserve("incident"), wish, now=self._tx.now)
+        opening = OpenIncident(**self._by, title=title, service=service)
+        change = lifecycle.opened_by_person(self._tx.reserve("incident"), opening, now=self._tx.now)
         self._add_written(timeline.write(self._tx, [change], self._subscriptions))
         page = change.incident
         if about is not None:
@@ -107,10 +108,10 @@ class IncidentService:
         return page
 
     def report_action(self, incident: Incident, message: str, *, done: bool) -> None:
-        """Tell on the incident how an action ended that was asked for there."""
-        what = EventType.ACTION_DONE if done else EventType.ACTION_NOT_DONE
+        """Add the result of an action that was requested there to the timeline."""
+        event_type = EventType.ACTION_DONE if done else EventType.ACTION_NOT_DONE
         self._change(
-            incident, ActionReported(type=what, by=self._request.by.id, text=message, via=self._request.channel)
+            incident, ActionReported(type=event_type, by=self._request.by.id, text=message, via=self._request.channel)
         )
 
     def list_firing_alerts(self, incident: Incident, limit: int) -> Sequence[str]:
@@ -118,16 +119,16 @@ class IncidentService:
         return [one.labels.get("alertname") or "(no alertname)" for one in found if one.firing]
 
     def list_notes(self, incident: Incident, limit: int) -> Sequence[Event]:
-        told = [event for _, event in Reader(self._tx.sql).events(incident.id)]
-        return [event for event in told if event.type is EventType.NOTED][-limit:]
+        events = [event for _, event in Reader(self._tx.sql).events(incident.id)]
+        return [event for event in events if event.type is EventType.NOTED][-limit:]
 
     def _check_age(self, incident: Incident) -> None:
-        """A platform may deliver an act hours late; one that was meant for an earlier opening is not for this one."""
-        said_at, began = self._request.sent_at, self._tx.opened_at(incident.id)
-        if said_at is not None and began is not None and said_at < began - _CLOCKS_DIFFER:
+        """Refuse a request from before the incident was opened again: a platform may deliver it hours late."""
+        sent_at, began = self._request.sent_at, self._tx.opened_at(incident.id)
+        if sent_at is not None and began is not None and sent_at < began - _CLOCK_SKEW:
             raise Rejected(
-                f"That was said {said_at:%H:%M} UTC, before incident {incident.id} opened again {began:%H:%M} UTC."
-                " Nothing was done. Say it again if it still holds.",
+                f"That was sent at {sent_at:%H:%M} UTC, before incident {incident.id} opened again at {began:%H:%M}"
+                " UTC. Nothing was done. Send it again if you still want it.",
                 code="said_before",
                 status=409,
             )

@@ -1,4 +1,4 @@
-"""Changes written down: incident, events and what every channel is owed for them, in the caller's one transaction."""
+"""Writes changes: incidents, their events, and the outbox messages, in the caller's one transaction."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bot.store.transaction import Tx
 
 
 def write(tx: Tx, changes: Sequence[IncidentChange], subscriptions: Sequence[Subscription]) -> Committed:
-    """Store the changes that have events, with what is owed for them.
+    """Store the changes that have events, with the messages for each channel.
 
-    The incidents come first, because events, deliveries and alerts point at them.
+    Incidents are written first, because events, messages and alerts refer to them.
     """
-    told = [change for change in changes if change.events]
-    if not told:
+    written = [change for change in changes if change.events]
+    if not written:
         return Committed()
-    tx.put_incidents([change.incident for change in told])
+    tx.put_incidents([change.incident for change in written])
     events: list[Event] = []
     rows: list[OutboxRow] = []
-    first_event = tx.reserve("event", sum(len(change.events) for change in told))
-    for change in told:
+    first_event = tx.reserve("event", sum(len(change.events) for change in written))
+    for change in written:
         base = first_event + len(events)
         events.extend(change.events)
         rows.extend(
@@ -35,7 +35,7 @@ def write(tx: Tx, changes: Sequence[IncidentChange], subscriptions: Sequence[Sub
             for one in messages_for(change, subscriptions)
         )
     tx.put_events(first_event, events)
-    enqueue(tx, rows, {change.incident.id: change.incident.page_key for change in told})
+    enqueue(tx, rows, {change.incident.id: change.incident.page_key for change in written})
     return Committed(
         channels=frozenset(one.channel for _, _, one in rows), event_types=tuple(event.type for event in events)
     )

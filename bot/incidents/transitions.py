@@ -1,6 +1,6 @@
-"""What may be wished of an incident: by its alerts, by people, by the house itself. Frozen values; `incidents` grants.
+"""The transitions of an incident: requested by its alerts, by people, or by the bot. `lifecycle.change` applies them.
 
-`by` is a person's id, `name` what they are called in the story, `via` the place it was said in.
+`by` is a person's id, `name` their name in the timeline, `via` the channel that the request came through.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bot.core.incident import EventType
 
 
 class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
-    """The alert that names an incident: `order` sorts leads, the least is the one that counts."""
+    """The alert that names an incident. Of several leads, the one with the least `order` counts."""
 
     order: str
     title: str
@@ -21,17 +21,17 @@ class LeadAlert(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AlertsChanged(Struct, frozen=True, kw_only=True, gc=False):
-    """What one delivery said about one incident's alerts, counted."""
+    """The effects of one delivery on one incident's alerts, counted."""
 
     source: str
     fired: int = 0  #: episodes that fire now and did not before
-    refired: int = 0  #: of those, episodes that this incident already held, ended: they count no second time in `total`
+    refired: int = 0  #: of those, episodes that had ended in this incident: `total` does not count them again
     ended: int = 0  #: episodes that fired and do not now
-    already_ended: int = 0  #: episodes first heard of after their own end
-    repeated: int = 0  #: repeats of firings that a person had resolved long enough ago to mean "it is not over"
-    lead: LeadAlert | None = None  #: the least of the delivery's alerts in this incident; None when none is new
-    titles: tuple[str, ...] = ()  #: a few titles, for the story
-    truncated: int | None = None  #: alerts the sender left out; None when it did not say
+    already_ended: int = 0  #: episodes that had already ended when they were first reported
+    repeated: int = 0  #: repeated firings, long enough after a person resolved it to mean "not over"
+    lead: LeadAlert | None = None  #: the first lead of the delivery's new alerts; None when none is new
+    titles: tuple[str, ...] = ()  #: a few titles, for the timeline
+    truncated: int | None = None  #: how many alerts the sender left out; None when it did not say
 
 
 class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
@@ -40,11 +40,11 @@ class Acknowledge(Struct, frozen=True, kw_only=True, gc=False):
     by: str
     name: str
     via: str
-    human: bool = True  #: False for a platform's automation, whose word never takes an incident from a person
+    human: bool = True  #: False for a platform's automation, which never takes an incident from a person
 
 
 class Resolve(Struct, frozen=True, kw_only=True, gc=False):
-    """`by` declares it over, whatever its alerts say."""
+    """`by` declares it over, even while its alerts fire."""
 
     by: str
     name: str
@@ -52,7 +52,7 @@ class Resolve(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AddNote(Struct, frozen=True, kw_only=True, gc=False):
-    """`by` adds a sentence to the story."""
+    """`by` adds a sentence to the timeline."""
 
     by: str
     name: str
@@ -61,14 +61,14 @@ class AddNote(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeliveryFailed(Struct, frozen=True, kw_only=True, gc=False):
-    """A message of this incident cannot reach `channel`, or is late; people hear of it elsewhere."""
+    """A message of this incident cannot be delivered to `channel`, or is late; the other channels show it."""
 
     channel: str
     text: str
 
 
 class Reopen(Struct, frozen=True, kw_only=True, gc=False):
-    """`by` says it is not over."""
+    """`by` declares that it is not over."""
 
     by: str
     name: str
@@ -77,7 +77,7 @@ class Reopen(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Assign(Struct, frozen=True, kw_only=True, gc=False):
-    """`by` gives it to `to`, who has not said yes; giving it to oneself is taking it."""
+    """`by` assigns it to `to`, who has not acknowledged it yet; assigning it to oneself acknowledges it."""
 
     by: str
     name: str
@@ -86,7 +86,7 @@ class Assign(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SetSeverity(Struct, frozen=True, kw_only=True, gc=False):
-    """`by` says how bad it is."""
+    """`by` sets its severity."""
 
     by: str
     name: str
@@ -95,7 +95,7 @@ class SetSeverity(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PageSomeone(Struct, frozen=True, kw_only=True, gc=False):
-    """`by` pages about it, as incident `page`, which is one of its own."""
+    """`by` pages about it; the page is incident `page`, a separate one."""
 
     by: str
     name: str
@@ -105,7 +105,7 @@ class PageSomeone(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OpenIncident(Struct, frozen=True, kw_only=True, gc=False):
-    """`by` opens an incident that no alert knows of."""
+    """`by` opens an incident without alerts."""
 
     by: str
     name: str
@@ -115,7 +115,7 @@ class OpenIncident(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ActionReported(Struct, frozen=True, kw_only=True, gc=False):
-    """Something was asked for, done or not done about it, in the world outside; the incident itself stays as it is."""
+    """An action was requested, done or not done because of it. The incident itself does not change."""
 
     type: EventType
     by: str

@@ -1,4 +1,4 @@
-"""A channel's failure, told on its incident: people hear of it on the other channels, once an incident."""
+"""Reports a channel's delivery failure on its incident, once, so that people see it on the other channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def report_undelivered(
     tx: Tx, incident_id: int, channel: str, message: str, subscriptions: Sequence[Subscription]
 ) -> Committed:
-    """In the transaction that found it out."""
+    """Add the failure to the timeline, in the transaction that gave the message up; without effect after the first."""
     if not outbox.report_failure_once(tx, incident_id, channel):
         return Committed()
     incident = tx.incident(incident_id)

@@ -1,1 +1,1 @@
-"""What knows nothing of incidents: text, time, crypto, logs, metrics."""
+"""General helpers that know nothing of incidents: text, time, crypto, logs, metrics."""

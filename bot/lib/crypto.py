@@ -1,7 +1,7 @@
-"""Signs and checks with Ed25519, and checks with RSA; the only file that knows `cryptography`, and what a key file is.
+"""Ed25519 signatures, RSA verification, and the key file. The only file that imports `cryptography`.
 
-An Ed25519 key is 32 random bytes, its seed, and is written down in base64. RSA keys are other people's, and come in a
-certificate: what vouches for that is where it was fetched from.
+An Ed25519 key is stored as its seed, 32 random bytes in base64. RSA keys belong to others and come in a certificate,
+which is trusted because of where it was fetched from: this file checks no chain.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 _SEED = 32
-_LEAST_BITS = 2048
+_MIN_RSA_BITS = 2048
 
 
 class BadKey(ValueError):
-    """What was given is no key, or no certificate; the text says why, for people."""
+    """Not a valid key or certificate; the text gives the reason, for people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RsaCertificate:
-    """Whose signature is whose, for a time."""
+    """An RSA public key and the time in which it is valid."""
 
     key: RSAPublicKey
     since: datetime
     until: datetime
 
     def signed(self, text: bytes, signature: bytes) -> bool:
-        """Whether its owner has signed exactly this (RSA, PKCS #1 v1.5, SHA-256)."""
+        """Whether the key's owner signed exactly this text (RSA, PKCS #1 v1.5, SHA-256)."""
         try:
             self.key.verify(signature, text, PKCS1v15(), hashes.SHA256())
         except InvalidSignature:
@@ -46,14 +46,14 @@ class RsaCertificate:
 
 
 def certificate_of(pem: bytes) -> RsaCertificate:
-    """The first certificate in a PEM file. Raises `BadKey`: there is none, or none with an RSA key of 2048 bits."""
+    """The first certificate in a PEM file. Raises `BadKey` unless it is one with an RSA key of at least 2048 bits."""
     try:
         read = x509.load_pem_x509_certificate(pem)
         key = read.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise BadKey("It is no certificate in PEM.") from None
-    if not isinstance(key, RSAPublicKey) or key.key_size < _LEAST_BITS:
-        raise BadKey(f"Its key is not RSA of at least {_LEAST_BITS} bits.")
+        raise BadKey("It is not a certificate in PEM.") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
+        raise BadKey(f"Its key is not RSA of at least {_MIN_RSA_BITS} bits.")
     return RsaCertificate(key=key, since=read.not_valid_before_utc, until=read.not_valid_after_utc)
 
 
@@ -63,21 +63,21 @@ def new_seed() -> str:
 
 
 def seed_of(text: str) -> bytes:
-    """Raises `BadKey`: that is not base64 of 32 bytes."""
+    """The seed in this base64 text. Raises `BadKey` unless it is 32 bytes."""
     try:
         seed = b64decode(text.strip(), validate=True)
     except ValueError:
         seed = b""
     if len(seed) != _SEED:
-        raise BadKey("The audit log's key must be 32 bytes in base64. Make one with `openssl rand -base64 32`.")
+        raise BadKey("The audit log's key must be 32 bytes in base64. Make one with: openssl rand -base64 32")
     return seed
 
 
 def seed_in(path: Path) -> bytes:
-    """The key in that file, which is made, for its owner alone, where there is none.
+    """The key in that file. A missing file is created, readable by its owner alone.
 
     Raises:
-        BadKey: it cannot be read or made, or holds no key.
+        BadKey: the file cannot be read or created, or holds no valid key.
     """
     try:
         with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as made:
@@ -87,7 +87,7 @@ def seed_in(path: Path) -> bytes:
     except FileExistsError:
         pass
     except OSError as error:
-        raise BadKey(f"The key file {path} cannot be made: {error.strerror}.") from None
+        raise BadKey(f"The key file {path} cannot be created: {error.strerror}.") from None
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
@@ -104,7 +104,7 @@ def sign(seed: bytes, text: bytes) -> bytes:
 
 
 def signed_by(public: bytes, text: bytes, signature: bytes) -> bool:
-    """Whether the owner of that public key has signed exactly this."""
+    """Whether the owner of that public key signed exactly this text."""
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, text)
     except (InvalidSignature, ValueError):

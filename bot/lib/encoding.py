@@ -1,6 +1,6 @@
 """Canonical JSON, timestamps and ids, as the audit log stores and hashes them.
 
-The same value gives the same bytes for ever: hashes of entries written years ago are computed by them.
+The same value must give the same bytes for ever: hashes of entries that are years old are recomputed with them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-#: Where a number is no longer the same in every reader of JSON.
+#: From here on, readers of JSON disagree about a number's value.
 _EXACT = 2**53
 
 
@@ -47,7 +47,7 @@ def rfc3339(at: datetime) -> str:
 
 
 def uuid7(at: datetime, chance: bytes) -> str:
-    """A UUID of version 7 (RFC 9562): its milliseconds are those of `at`, the rest is of 10 random bytes."""
+    """A UUID of version 7 (RFC 9562): the milliseconds of `at`, and `chance`, 10 random bytes."""
     stamp = (at - _EPOCH) // timedelta(milliseconds=1)
     bits = int.from_bytes(chance, "big")
     number = stamp << 80 | 7 << 76 | (bits >> 62 & 0xFFF) << 64 | 2 << 62 | bits & (1 << 62) - 1

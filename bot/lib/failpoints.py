@@ -1,7 +1,7 @@
-"""Named places where a crash test may stop the process; without VAKHTA_FAILPOINT they cost one comparison.
+"""Failpoints: named places where a crash test stops the process. Unarmed, each costs one comparison.
 
-`VAKHTA_FAILPOINT=delivery.sent=kill` at the process's start arms one: `kill` is SIGKILL at once, `raise` an exception,
-`stall` a hold that outlasts every lease. `name=kill@3` waits for the third time the place is reached.
+`VAKHTA_FAILPOINT=delivery.sent=kill` in the environment at the start arms one: `kill` sends SIGKILL, `raise` raises an
+exception, `stall` pauses for longer than any lease. `name=kill@3` acts when the place is reached the third time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 
 _logger = logging.getLogger(__name__)
 
+_STALL_S = 120  #: longer than any lease
+
 
 class FailpointError(Exception):
-    """What an armed `raise` raises. Not one of the errors that any path expects."""
+    """Raised by an armed `raise`. No path expects it."""
 
 
 @dataclass
@@ -31,7 +33,7 @@ _armed = _Armed()
 
 
 def arm(setting: str) -> None:
-    """`setting`: "<name>=<kill|raise|stall>[@<which time>]", or "" for none."""
+    """`setting`: "<name>=<kill|raise|stall>[@<count>]", or "" for none."""
     if not setting:
         return
     name, _, how = setting.partition("=")
@@ -42,14 +44,14 @@ def arm(setting: str) -> None:
 
 
 def failpoint(name: str) -> None:
-    """Die here, if this is the place and the time."""
+    """Act here if this failpoint is armed and its count is reached."""
     if name != _armed.name:
         return
     with _armed.guard:
         _armed.left -= 1
         if _armed.left != 0:
             return
-    # A crash test waits for this line; the process that is killed next has it written already.
+    # A crash test waits for this line, so it has to be written before the process is killed.
     _logger.warning("failpoint reached", extra={"failpoint": name, "how": _armed.how})
     if _armed.how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -57,6 +59,3 @@ def failpoint(name: str) -> None:
         raise FailpointError(name)
     threading.Event().wait(_STALL_S)
     _logger.warning("failpoint left", extra={"failpoint": name})
-
-
-_STALL_S = 120

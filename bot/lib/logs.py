@@ -1,7 +1,7 @@
-"""One log line an event on stderr: JSON for machines, plain text for a person at a terminal.
+"""Logging to stderr, one line for each event: JSON for machines, plain text for a person at a terminal.
 
-No text from outside can begin a line of its own, and every text passes the net for secrets before it is written:
-first the values that are configured, then whatever looks like one. Pure code does not log.
+Text from outside cannot start a new line, and every text is redacted before it is written: first the configured
+secrets, then everything that looks like one. Pure code does not log.
 """
 
 from __future__ import annotations
@@ -20,21 +20,25 @@ from urllib.parse import quote
 from bot.lib.redact import REDACTED, redact
 from bot.lib.terminal import printable
 
-_OURS = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "color_message"}
+_RECORD_FIELDS = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
+    "message",
+    "asctime",
+    "color_message",
+}
 _FIXED = frozenset({"time", "level", "logger", "message", "exc"})
-_SHORTEST_SECRET = 4  #: a shorter one would black out ordinary words
-_DEEPEST = 8
+_MIN_SECRET = 4  #: a shorter one would redact ordinary words
+_MAX_DEPTH = 8
 
-#: Whose INFO is logged. That of other people's packages is chatter, and some of it holds URLs with tokens or bodies.
+#: Packages that log at INFO. Other packages log too much at that level, some of it URLs with tokens, or bodies.
 _OWN = ("bot", "commands")
 
 _logger = logging.getLogger(__name__)
 
 
 def start(*, confidential: Collection[str] = (), stream: TextIO | None = None) -> None:
-    """Send all logging, warnings and uncaught exceptions of this process to `stream`, which is stderr unless given.
+    """Send all logging, warnings and uncaught exceptions of this process to `stream`, by default stderr.
 
-    `confidential`: secrets that must not appear, whatever they look like.
+    `confidential`: secrets that must never appear, whatever they look like.
     """
     out = stream or sys.stderr
     scrub = Redactor(confidential)
@@ -49,17 +53,17 @@ def start(*, confidential: Collection[str] = (), stream: TextIO | None = None) -
 
 
 def guard() -> None:
-    """For commands that do not log: a trace, or what a library warns of, may quote anything, and goes to a terminal."""
+    """For commands that do not log: make tracebacks and warnings of libraries safe for a terminal."""
     sys.excepthook = _log_uncaught
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(TextLines(Redactor()))
 
 
 class Redactor:
-    """Takes secrets out of a text."""
+    """Redacts secrets in a text."""
 
     def __init__(self, confidential: Collection[str] = ()) -> None:
-        known = {form for secret in confidential if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
+        known = {form for secret in confidential if len(secret) >= _MIN_SECRET for form in _forms(secret)}
         ordered = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
@@ -68,7 +72,7 @@ class Redactor:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object of ASCII, with `extra` beside the fixed keys and an exception as one string."""
+    """A record as one JSON object in ASCII: the fixed keys, `extra` beside them, and an exception as one string."""
 
     def __init__(self, scrub: Redactor) -> None:
         super().__init__()
@@ -89,7 +93,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """A record for a person: time, level, message, extras; what follows an exception is indented."""
+    """A record for a person: time, level, message, extras; the lines of a traceback are indented."""
 
     def __init__(self, scrub: Redactor) -> None:
         super().__init__()
@@ -105,7 +109,7 @@ class TextLines(logging.Formatter):
 
 
 def _forms(secret: str) -> tuple[str, ...]:
-    """As it is, and as it stands in a URL."""
+    """The secret as it is, and as it is quoted in a URL."""
     return (secret, quote(secret), quote(secret, safe=""))
 
 
@@ -115,7 +119,7 @@ def _time_of(record: logging.LogRecord) -> str:
 
 
 def _message_of(record: logging.LogRecord) -> str:
-    """The message; where its arguments do not fit, both of them, because a lost line helps nobody."""
+    """The message. If its arguments do not fit, template and arguments, so that the line is not lost."""
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
@@ -123,29 +127,29 @@ def _message_of(record: logging.LogRecord) -> str:
 
 
 def _exception_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """Formatted anew: `record.exc_text` may have been cached, unscrubbed, by somebody else's formatter."""
+    """Formatted here: another formatter may have cached an unredacted `record.exc_text`."""
     traced = formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
     stack = formatter.formatStack(record.stack_info) if record.stack_info else ""
     return "\n".join(filter(None, (traced, stack)))
 
 
 def _extras_of(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
-    return ((key, value) for key, value in vars(record).items() if key not in _OURS)
+    return ((key, value) for key, value in vars(record).items() if key not in _RECORD_FIELDS)
 
 
 def _clean(value: object, scrub: Redactor, depth: int = 0) -> object:
-    """The value in JSON's own types, every text in it scrubbed."""
+    """The value in JSON's types, with every text redacted."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    if depth < _DEEPEST and isinstance(value, Mapping):
+    if depth < _MAX_DEPTH and isinstance(value, Mapping):
         return {scrub(str(key)): _clean(item, scrub, depth + 1) for key, item in value.items()}
-    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+    if depth < _MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
         return [_clean(item, scrub, depth + 1) for item in value]
     return scrub(str(value))
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    _logger.critical("an error that nothing expected ends the process", exc_info=(kind, error, trace))
+    _logger.critical("unexpected error, the process ends", exc_info=(kind, error, trace))
 
 
 def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
@@ -153,4 +157,4 @@ def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
         return
     name = args.thread.name if args.thread else "?"
     exc_info = (args.exc_type, args.exc_value, args.exc_traceback)
-    _logger.critical("an error that nothing expected ended a thread", extra={"thread_name": name}, exc_info=exc_info)
+    _logger.critical("unexpected error, the thread ended", extra={"thread_name": name}, exc_info=exc_info)

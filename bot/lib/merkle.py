@@ -1,7 +1,7 @@
-"""The Merkle tree of RFC 6962: what a leaf and a node are, and the root of a log that only grows.
+"""The Merkle tree of RFC 6962: hashes of leaves and nodes, and the root of an append-only log.
 
-Kept as a compact range: of a log of any length, the roots of the full subtrees that it is made of, largest first, one
-for each 1 in its size as a binary number.
+It is kept as a compact range: the roots of the log's full subtrees, largest first, one for each 1 in the binary form of
+its size.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ class MerkleRange:
 
     @classmethod
     def of(cls, size: int, frontier: bytes) -> MerkleRange:
-        """As `frontier` wrote it down.
+        """Read a tree that `frontier` wrote.
 
         Raises:
-            ValueError: so many hashes do not belong to that size.
+            ValueError: the number of hashes does not fit the size.
         """
         if len(frontier) != _HASH * size.bit_count():
             raise ValueError(f"a tree of {size} leaves has {size.bit_count()} hashes, not {len(frontier)} bytes")
         return cls(size, tuple(frontier[start : start + _HASH] for start in range(0, len(frontier), _HASH)))
 
     def extended(self, leaves: Iterable[bytes]) -> MerkleRange:
-        """With these leaves after it."""
+        """The tree with these leaves appended."""
         size, hashes = self.size, list(self.hashes)
         for leaf in leaves:
             hashes.append(leaf)
             full = size
-            while full & 1:  # each full subtree of that size joins its neighbour
+            while full & 1:  # merge each pair of full subtrees of one size
                 right, left = hashes.pop(), hashes.pop()
                 hashes.append(node_of(left, right))
                 full >>= 1
@@ -53,7 +53,7 @@ class MerkleRange:
         return MerkleRange(size, tuple(hashes))
 
     def root(self) -> bytes:
-        """Of no leaves, the hash of nothing."""
+        """The root hash; of an empty tree, the hash of the empty string."""
         if not self.hashes:
             return sha256(b"").digest()
         root = self.hashes[-1]
@@ -62,4 +62,5 @@ class MerkleRange:
         return root
 
     def frontier(self) -> bytes:
+        """The hashes in one text, to be stored and read with `of`."""
         return b"".join(self.hashes)

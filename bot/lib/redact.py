@@ -1,8 +1,8 @@
-"""What looks like a secret, and its removal from text; for logs and for what alerts bring.
+"""Finds and removes text that looks like a secret, in logs and in alerts.
 
-A second net under `SecretStr`: it knows the shapes of well-known credentials, so it cannot promise to find every
-one. It never raises, and its cost is linear in the text, because the text is whatever a stranger sent: a match begins
-only where a token can begin, or its runs are bounded, or what was read once is not read again.
+It knows the patterns of well-known credentials, so it cannot promise to find every secret: it is a second line of
+defence behind `SecretStr`. It never raises, and its cost is linear in the text, because the text may be hostile: a
+match starts only where a token can start, or its repetitions are bounded or possessive.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 
 REDACTED = "[redacted]"
-#: So much of a text that is only shown is looked at.
+#: Characters that `shown` reads of a text at most.
 _MOST_READ = 20_000
 
-#: Where a token can begin: not inside one, but right after an escape of a URL (%20) or of JSON (\n) spelled out.
+#: Where a token can start: not inside another, but right after an escape in a URL (%20) or in JSON (\n).
 _START = r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
 _NAMED = "|".join(
     f"(?<={name}=)"
@@ -24,7 +24,7 @@ _NAMED = "|".join(
 
 @dataclass(frozen=True, slots=True)
 class SecretPattern:
-    """One kind of secret. `pattern` is tried only on a text with one of `needles` in it, which saves its cost."""
+    """One kind of secret. `pattern` is tried only on texts that contain one of `needles`, which is cheaper."""
 
     needles: tuple[str, ...]
     pattern: re.Pattern[str]
@@ -58,7 +58,7 @@ SECRET_PATTERNS: dict[str, SecretPattern] = {
         re.compile(r"(://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/)[A-Za-z0-9_/-]{8,}"),
         rf"\1{REDACTED}",
     ),
-    # The bot token of Telegram follows "bot" in its URLs; a digest ("sha256:...") is not one.
+    # Telegram's bot token follows "bot" in its URLs; a digest ("sha256:...") is no token.
     "telegram": SecretPattern(
         (":",),
         re.compile(r"(?:(?<=bot)|(?<![A-Za-z0-9]))[0-9]{3,16}:[A-Za-z0-9_-]{34,35}(?![A-Za-z0-9_-])"),
@@ -87,7 +87,7 @@ SECRET_PATTERNS: dict[str, SecretPattern] = {
         ),
         rf"\1{REDACTED}",
     ),
-    # In quotes up to the closing one, else up to where a value ends in a URL, a shell or the settings of a connection.
+    # A quoted value ends at the closing quote, any other where a value ends in a URL, a shell or a connection string.
     "named": SecretPattern(
         ("=",),
         re.compile(
@@ -96,7 +96,7 @@ SECRET_PATTERNS: dict[str, SecretPattern] = {
         ),
         rf"\1{REDACTED}",
     ),
-    # A password may hold @ and /, so it ends at the last @ before the query; but the number of a port is no password.
+    # A password may contain @ and /, so it ends at the last @ before the query. A port number is no password.
     "userinfo": SecretPattern(
         ("@",),
         re.compile(
@@ -107,8 +107,8 @@ SECRET_PATTERNS: dict[str, SecretPattern] = {
     ),
 }
 
-#: Signs of a secret in raw bytes: each looks for one byte that is rare in alerts, and from there around itself. A sign
-#: is only a reason to look closer.
+#: Hints of a secret in raw bytes: each pattern starts at one byte that is rare in alerts, and looks around it from
+#: there. A hint is only a reason to run `redact`.
 _finds_colon = re.compile(rb":(?:(?<=[0-9]:)(?=[A-Za-z0-9_-]{34,35}(?![A-Za-z0-9_-]))|\\?/\\?/hooks\.slack)").search
 _finds_x = re.compile(rb"x(?=ox[a-z][-.]|app-)").search
 _finds_low_line = re.compile(rb"_(?:(?<=gh[pousr]_)|(?<=npm_)|live_|pat_|access_key|ACCESS_KEY)").search
@@ -123,26 +123,26 @@ _finds_escape = re.compile(rb"\\(?=u00[2-7])").search
 
 
 def redact(text: str) -> str:
-    """The text with every known shape of a secret replaced by `[redacted]`."""
-    for shape in SECRET_PATTERNS.values():
-        if any(needle in text for needle in shape.needles):
-            text = shape.pattern.sub(shape.instead, text)
+    """The text with every known kind of secret replaced by `[redacted]`."""
+    for secret in SECRET_PATTERNS.values():
+        if any(needle in text for needle in secret.needles):
+            text = secret.pattern.sub(secret.instead, text)
     return text
 
 
 def shown(text: str, most: int) -> str:
-    """What somebody else says, on one line, fit to be shown: no known secret, nothing unprintable, not endless."""
+    """Text of another system, safe to show on one line: redacted, printable, and at most `most` characters."""
     message = "".join(one if one.isprintable() else " " for one in redact(text[:_MOST_READ]))
     message = " ".join(message.split())
     return message if len(message) <= most else f"{message[: most - 3].rstrip()}..."
 
 
 def looks_secret(body: bytes) -> bool:
-    """Whether a raw JSON body may hold a secret; False is certain (for these shapes), True is worth a `redact`.
+    """Whether a raw JSON body may contain a secret. False is certain (for these kinds); True needs a `redact`.
 
-    An ASCII character written as an escape (`\\u0041`) hides every shape, so such an escape alone makes it suspect.
+    An ASCII character written as an escape (`\\u0041`) can hide every kind, so such an escape alone counts.
     """
-    # That a byte is there at all is asked first, because it costs a tenth of a scan from it.
+    # A check for the single byte comes first: it costs a tenth of the scan.
     return bool(
         _finds_colon(body)
         or _finds_x(body)

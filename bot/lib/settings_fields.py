@@ -1,6 +1,7 @@
-"""The kinds of value that the settings are made of; each says in one sentence what it must be.
+"""Building blocks of the settings: types of values, and the base classes of sections.
 
-None of these sentences repeats the value: it may have come from a secret's provider.
+Each type reports a bad value in one sentence that says what it must be. No sentence repeats the value, because it may
+be a secret.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _web_address(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an address that begins with http:// or https://")
     if parts.username or parts.password:
-        raise ValueError("must not hold a user or a password; use the section's token key")
+        raise ValueError("must not contain a user or a password; use the section's token key")
     return url
 
 
@@ -63,7 +64,7 @@ def _time_window(written: str) -> str:
 
 def _moment(written: object) -> object:
     if not isinstance(written, str):
-        raise ValueError(time_windows.MOMENT)  # noqa: TRY004 (pydantic's word for a fault)
+        raise ValueError(time_windows.MOMENT)  # noqa: TRY004 (pydantic's exception for a fault)
     try:
         return time_windows.parse_moment(written)
     except time_windows.UnknownZone as unknown:
@@ -91,7 +92,7 @@ def _whole(unit: str, least: int, most: int) -> BeforeValidator:
 
 
 def is_loopback(listen: str) -> bool:
-    """Whether only this machine can reach that host:port."""
+    """Whether only this machine can connect to that host:port."""
     host = listen.rpartition(":")[0].strip("[]")
     if host == "localhost":
         return True
@@ -112,7 +113,7 @@ StoreAddress = Annotated[SecretStr, AfterValidator(_store_address)]
 
 
 class Section(BaseModel):
-    """One block of the settings: frozen, and a key it does not know is a fault. A key without a value is absent."""
+    """One section of the settings: frozen; an unknown key is a fault; a key without a value counts as absent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
@@ -129,31 +130,31 @@ class PlugSection(Section):
 
     @property
     def on(self) -> bool:
-        """Whether it is used at all, now that its section is there."""
+        """Whether it is used, given that its section exists."""
         return True
 
     @property
     def summary(self) -> str:
-        """What `vakhta check` tells of it besides its name; no secret."""
+        """What `vakhta check` shows of it besides its name; no secret."""
         return ""
 
 
 class ChannelSection(PlugSection):
-    """The section of a chat or pager, and what has to be known of the platform before its SDK is loaded."""
+    """The section of a chat or pager, with the facts about the platform that are needed before its SDK is loaded."""
 
     called: ClassVar[str]  #: the platform's name, as people write it
-    command: ClassVar[str] = "/"  #: what a verb begins with when it is typed there
-    #: Mode -> the key that this mode cannot do without. The modes are the values of the key `mode`.
+    command: ClassVar[str] = "/"  #: the prefix of a verb that is typed there
+    #: Mode -> the key that this mode requires. The modes are the values of the key `mode`.
     mode_needs: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def usual_mode(cls) -> str:
-        """The mode that counts when none is given; "" for a channel without modes."""
+        """The default mode; "" for a channel without modes."""
         return str(cls.model_fields["mode"].default) if "mode" in cls.model_fields else ""
 
 
 def plugs_in(sections: type[Section]) -> dict[str, type[PlugSection]]:
-    """The keys of a section whose values are sections of sources or channels, with the class of each."""
+    """The keys of a section whose values are sections of sources or channels, with their classes."""
     found: dict[str, type[PlugSection]] = {}
     for key, field in sections.model_fields.items():
         for kind in get_args(field.annotation) or (field.annotation,):

@@ -1,8 +1,8 @@
-"""The one way out for text to a terminal: stdout and stderr of every command.
+"""Output to a terminal: every command writes to stdout and stderr through this module only.
 
-Names, reasons and refusals come from outside (alerts, clusters, files, databases), and a terminal obeys what it is
-shown: escape sequences move the cursor, set the title or the clipboard, marks of direction turn a line around. So each
-character that is not printable is spelled out, as in the log; the ends of lines stay, because answers have several.
+Names, reasons and refusals come from outside (alerts, clusters, files, databases), and a terminal interprets what it
+is sent: escape sequences move the cursor or set the title and the clipboard, direction marks reverse a line. So every
+character that is not printable is escaped, as in the log. Line ends are kept, because answers have several lines.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from typing import Any, NoReturn, TextIO
 
 
 def printable(text: str) -> str:
-    """On one line, every character of it one that is seen."""
+    """The text on one line, with unprintable characters escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def shown(text: str) -> str:
-    """As it may be shown, in the lines that it has."""
+    """The text with unprintable characters escaped and its line ends kept."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def out(text: str, *, end: str = "\n") -> None:
-    """What was asked for, on stdout."""
+    """Write the answer to stdout."""
     _write(sys.stdout, text + end)
 
 
 def err(text: str, *, end: str = "\n") -> None:
-    """What is said beside it, on stderr."""
+    """Write warnings and errors to stderr."""
     _write(sys.stderr, text + end)
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what it does not understand without obeying it: the words may have been pasted, or come from a script.
+    """An argument parser whose errors are escaped too: the arguments may have been pasted, or come from a script.
 
-    `fill` adds what it consists of, once, when it is used: what one command needs is not loaded for the others.
+    `fill` adds the arguments when the parser is first used, so that one command does not load what only others need.
     """
 
     fill: Callable[[], None] | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse, which declares it in many shapes. Any: those."""
+        """As in argparse, which overloads it; `Any` stands for all its signatures."""
         fill, self.fill = self.fill, None
         if fill is not None:
             fill()
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """A terminal that cannot show a letter is shown its number; nothing is lost for it."""
+    """A character that the terminal's encoding lacks is written as its code point."""
     encoding = stream.encoding or "ascii"
     stream.write(shown(text).encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()

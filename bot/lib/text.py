@@ -1,8 +1,8 @@
-"""What people type, as plain words: pure, and the same for every mouth. `grammar` reads what follows the verb.
+"""Text helpers: normalise typed text, match globs, spell out lists, times and durations. Pure.
 
-A platform's own mark-up (mentions, auto-links, entities) is undone by its channel, which then makes the words
-`normalized`, once, and only words that a person typed: those of a button, an undo or a runbook are the bot's own, and
-a quoted value in them must stay as it is.
+The trap: `normalized` is applied once, by the channel, after it has undone the platform's own mark-up (mentions,
+auto-links, entities), and only to text that a person typed. Text of a button, an undo or a runbook is the bot's own,
+and a quoted value in it must stay as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from fnmatch import translate
 
-#: What phones and word processors put in the place of quotes and of the space.
+#: Characters that phones and word processors insert for quotes and spaces.
 _TYPOGRAPHY = str.maketrans(
     dict.fromkeys("“”„‟«»＂", '"') | dict.fromkeys("‘’‚‛", "'") | dict.fromkeys("\u00a0\u2007\u202f", " ")
 )
@@ -24,16 +24,17 @@ def storable(message: str) -> str:
 
 
 def normalized(typed: str) -> str:
-    """Typography and code marks undone. Nothing in the result is such a mark, so a second time changes nothing."""
+    """Typed text with plain quotes and spaces, and without backticks. Idempotent."""
     return typed.replace("```", " ").replace("`", "").translate(_TYPOGRAPHY).strip()
 
 
-#: Truthy for what it matches.
+_WILD = re.compile(r"[*?]")
+#: Truthy for a text that matches.
 TextMatcher = Callable[[str], object]
 
 
 def glob_matcher(written: str) -> TextMatcher:
-    """Case counts: * is any text, also "/" and none, ? is one character."""
+    """A matcher for a glob. Case-sensitive; * is any text, also "/" and the empty text, ? is one character."""
     if written == "*":
         return lambda _: True
     if not _WILD.search(written):
@@ -42,7 +43,7 @@ def glob_matcher(written: str) -> TextMatcher:
 
 
 def spell_moment(moment: datetime) -> str:
-    """For people."""
+    """A moment for people: "2026-11-23 12:00 UTC"."""
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'minutes')} UTC"
 
 
@@ -52,11 +53,8 @@ def spell_list(words: Iterable[object], joint: str = "or") -> str:
     return f"{', '.join(first)} {joint} {last}" if first else last
 
 
-_WILD = re.compile(r"[*?]")
-
-
 def spell(long: timedelta) -> str:
-    """ "1d12h": as a person would type it. What is finer than a second is left out; nothing at all is "0s"."""
+    """A duration as a person would type it: "1d12h". Fractions of a second are dropped; zero is "0s"."""
     seconds = int(long.total_seconds())
     parts = (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"

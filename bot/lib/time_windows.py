@@ -1,7 +1,7 @@
-"""Hours of the week by the clock on a wall ("Mon-Fri 09:00-18:00 Europe/Berlin"), and moments that people write down.
+"""Weekly time windows in local time ("Mon-Fri 09:00-18:00 Europe/Berlin"), and moments written with a time zone.
 
-The promise: what is given back are instants in UTC, so a window is never open twice or never because clocks were
-changed. A time that does not exist that day is the next one that does; of a time that comes twice the first counts.
+The promise: results are instants in UTC, so a clock change never makes a window open twice or not at all. A local time
+that is skipped that day is the next one that exists; of a time that comes twice the first counts.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
 _MINUTES_OF_A_DAY = 24 * 60
-_LONGEST = timedelta(days=8)  # What is open for longer than a week is open for good.
+_LONGEST = timedelta(days=8)  # A window that is open for longer than a week never closes.
 
 FORM = 'must be days, hours and a time zone, such as "Mon-Fri 09:00-18:00 Europe/Berlin"'
 MOMENT = "must be a date, a time and a time zone, such as 2026-11-27T00:00:00Z or 2026-11-27 00:00 Europe/Berlin"
 
 
 class UnknownZone(ValueError):
-    """No zone has that name. `zone` is what was written."""
+    """No time zone has that name. `zone`: the name as it was written."""
 
     def __init__(self, zone: str) -> None:
         super().__init__("names no time zone; write one of IANA's, such as Europe/Berlin")
@@ -33,17 +33,17 @@ class UnknownZone(ValueError):
 class WeeklyWindow:
     """`begin` and `end` are minutes after midnight; an end that is no later than the begin is on the next day.
 
-    Two that are written the same are the same, and no more than that is hashed for each decision.
+    Windows are equal when their text is: only the text is hashed, which keeps each decision cheap.
     """
 
-    days: frozenset[int] = field(compare=False)  #: on which it begins; 0 is Monday
+    days: frozenset[int] = field(compare=False)  #: the days on which it begins; 0 is Monday
     begin: int = field(compare=False)
     end: int = field(compare=False)
     zone: ZoneInfo = field(compare=False)
     written: str
 
     def closes_at(self, now: datetime) -> datetime | None:
-        """When the window that is open now ends; None when none is."""
+        """When the window closes that is open now; None when it is closed."""
         today = now.astimezone(self.zone).date()
         for day in (today, today - timedelta(days=1)):
             if day.weekday() in self.days:
@@ -54,17 +54,17 @@ class WeeklyWindow:
 
 
 def parse_window(written: str) -> WeeklyWindow:
-    """Days may be left out (every day), be a range over the weekend (Sat-Mon) or a list (Mon,Wed-Fri).
+    """Parse a window. The days are a list of days and ranges (Mon,Wed-Fri), may wrap (Sat-Mon), or are left out: all.
 
     Raises:
         UnknownZone, ValueError: with what is wrong, and without the text itself.
     """
-    words = written.split()
-    if len(words) == len(("hours", "zone")):
-        words.insert(0, "mon-sun")
-    if len(words) != len(("days", "hours", "zone")):
+    parts = written.split()
+    if len(parts) == len(("hours", "zone")):
+        parts.insert(0, "mon-sun")
+    if len(parts) != len(("days", "hours", "zone")):
         raise ValueError(FORM)
-    days, span, name = words
+    days, span, name = parts
     begin, dash, end = span.partition("-")
     if not dash or not _TIME.fullmatch(begin) or not _TIME.fullmatch(end) or begin == "24:00":
         raise ValueError(FORM)
@@ -80,9 +80,9 @@ def is_open(windows: tuple[WeeklyWindow, ...], now: datetime) -> bool:
 
 
 def open_until(windows: tuple[WeeklyWindow, ...], now: datetime) -> datetime | None:
-    """When the last of the windows closes that follow on one another from now; None when none is open now.
+    """When the windows that are open now, and those that follow without a gap, have all closed. None when none is open.
 
-    Where they never close, that is a time more than a week away.
+    If they never close, the result is more than a week away.
     """
     end, latest = now, now + _LONGEST
     while end <= latest:
@@ -102,7 +102,7 @@ def zone(name: str) -> ZoneInfo:
     """Raises `UnknownZone`."""
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # A folder of zones, such as Europe, is an OSError.
+    except (KeyError, ValueError, OSError):  # The name of a folder of zones, such as Europe, gives an OSError.
         raise UnknownZone(name) from None
 
 
@@ -112,10 +112,10 @@ def parse_moment(written: str) -> datetime:
     Raises:
         UnknownZone, ValueError: with what is wrong, and without the text itself.
     """
-    message, _, name = written.strip().rpartition(" ")
+    moment, _, name = written.strip().rpartition(" ")
     named = name[:1].isalpha()
     try:
-        local = datetime.fromisoformat(message if named else written.strip())
+        local = datetime.fromisoformat(moment if named else written.strip())
     except ValueError:
         raise ValueError(MOMENT) from None
     if named == (local.tzinfo is not None):
@@ -143,7 +143,7 @@ def _minutes(written: str) -> int:
 
 @lru_cache(maxsize=4096)
 def _window(hours: WeeklyWindow, day: date) -> tuple[datetime, datetime]:
-    """Of the window that begins on that day."""
+    """Begin and end of the window that begins on that day."""
     last = hours.end if hours.end > hours.begin else hours.end + _MINUTES_OF_A_DAY
     return _at(day, hours.begin, hours.zone), _at(day, last, hours.zone)
 
@@ -154,7 +154,7 @@ def _at(day: date, minutes: int, where: ZoneInfo) -> datetime:
 
 
 def _instant(local: datetime) -> datetime:
-    """In UTC. In a gap the offsets before and after it lead to instants on either side of it, in the wrong order."""
+    """The local time in UTC. In a gap, the offsets before and after it give instants around it, in the wrong order."""
     late, early = local.replace(fold=0).astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     if early >= late:
         return late

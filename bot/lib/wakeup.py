@@ -1,4 +1,4 @@
-"""Wakes those who wait for something to do."""
+"""A signal that wakes worker threads."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import threading
 
 
 class WakeSignal:
-    """Wakes one of the threads that wait for it; one that was busy when it rang looks again before it waits."""
+    """Wakes one waiting thread, or all. `count` rises with each signal, so that a busy thread misses none."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._rung = threading.Condition()
+        self._condition = threading.Condition()
 
     def notify(self) -> None:
-        with self._rung:
+        with self._condition:
             self.count += 1
-            self._rung.notify()
+            self._condition.notify()
 
     def notify_all(self) -> None:
-        with self._rung:
+        with self._condition:
             self.count += 1
-            self._rung.notify_all()
+            self._condition.notify_all()
 
     def wait(self, seconds: float, last_count: int) -> None:
-        with self._rung:
+        """Wait for a signal, for at most `seconds`; returns at once if `count` is no longer `last_count`."""
+        with self._condition:
             if self.count == last_count:
-                self._rung.wait(seconds)
+                self._condition.wait(seconds)

@@ -1,1 +1,1 @@
-"""Who gets which message, and how the outbox is emptied."""
+"""Routes events to channels, builds cards, and sends the messages of the outbox."""

@@ -1,4 +1,4 @@
-"""An incident as a card: pure, and without a platform. The channel escapes it and cuts it to its limits."""
+"""Builds an incident's card, independent of any platform: the channel escapes it and cuts it to its limits. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.core.run_state import RunStatus
 
 
 def incident_card(incident: Incident, *, public_url: str, runs: Sequence[RunStatus] = ()) -> Card:
-    """The latest state, with the buttons that make sense in it. `runs`: what was done about it."""
+    """The latest state, with the buttons that apply to it. `runs`: the runs of actions that belong to it."""
     return Card(
         title=f"#{incident.id} {incident.title}",
         lines=(*_lines(incident), *_runs(runs)),
@@ -24,11 +24,11 @@ def incident_card(incident: Incident, *, public_url: str, runs: Sequence[RunStat
 
 
 def _lines(incident: Incident) -> list[str]:
-    lines = [_standing(incident)]
+    lines = [_status(incident)]
     alerts = f"{incident.firing} firing of {incident.total}"
     if incident.truncated:
-        alerts += f", {incident.truncated} more not sent"
-    if incident.total:  # a person's own incident has none, and "0 of 0" would say that all is well
+        alerts += f", {incident.truncated} more not sent by the source"
+    if incident.total:  # an incident opened by a person has none, and "0 of 0" would look as if all were well
         lines.append(f"Alerts: {alerts}")
     if incident.service:
         lines.append(f"Service: {incident.service}")
@@ -37,11 +37,11 @@ def _lines(incident: Incident) -> list[str]:
 
 
 def _runs(runs: Sequence[RunStatus]) -> list[str]:
-    message = run_state.count_unfinished(runs)
-    return [f"Runs: {message}; `runs` says why"] if message else []
+    counts = run_state.count_unfinished(runs)
+    return [f"Runs: {counts}. Details: `runs`"] if counts else []
 
 
-def _standing(incident: Incident) -> str:
+def _status(incident: Incident) -> str:
     match incident.status:
         case Status.ACKED:
             return f"{incident.severity}, acknowledged: {incident.owner} has it"

@@ -1,18 +1,18 @@
-"""Who is owed what by a change: pure, one row per channel that wants the event.
+"""Decides which channels are notified about a change. Pure: one outbox message for each channel that wants an event.
 
 | event                        | card          | line | page         |
 |------------------------------|---------------|------|--------------|
 | opened                       | posted        | -    | trigger      |
-| passed (over when heard of)  | posted        | -    | -            |
+| passed (opened as resolved)  | posted        | -    | -            |
 | acked, resolved, reopened    | edited        | yes  | the same     |
 | worsened                     | edited        | yes  | trigger      |
 | eased, assigned, paged       | edited        | yes  | -            |
 | noted, undelivered           | edited        | yes  | -            |
 | alerts fired, alerts ended   | edited, last  | -    | -            |
 
-A pager is told what it told us itself only where something older is still unsent to it, so that the older cannot
-undo it. Ranks order each channel's queue: new critical cards first, then what people did, then the other new cards by
-their severity, then cards whose counts moved; so the last critical incident is told before the first warning.
+A pager's own event is sent back to it only while an older page is still unsent there, so that the older one cannot
+undo it. Ranks order each channel's queue: new critical cards first, then people's changes, then other new cards by
+severity, then cards of which only the counts changed. So the last critical incident is sent before the first warning.
 """
 
 from __future__ import annotations
@@ -30,43 +30,41 @@ _COUNTS_ONLY = frozenset({EventType.ALERTS_FIRED, EventType.ALERTS_ENDED})
 _BY_PEOPLE = 1
 _COUNTS = 5
 
-
-_Told = tuple[tuple[EventType, str], ...]  #: what happened and through which place, of each event of a change
+_Events = tuple[tuple[EventType, str], ...]  #: of each event of a change: its type, and the channel it came through
 
 
 def messages_for(change: IncidentChange, subscriptions: Sequence[Subscription]) -> list[OutboxMessage]:
-    """What each channel is owed for the change's events, in their order; a card at most once."""
-    told = tuple((event.type, event.via) for event in change.events)
-    severity = change.incident.severity
-    return [one for mouth in subscriptions if mouth.accepts(change.incident) for one in _owed(mouth, told, severity)]
+    """The messages for each channel, in the order of the change's events; a card at most once."""
+    incident = change.incident
+    events = tuple((event.type, event.via) for event in change.events)
+    wanting = [one for one in subscriptions if one.accepts(incident)]
+    return [message for one in wanting for message in _messages(one, events, incident.severity)]
 
 
 @lru_cache(maxsize=1024)
-def _owed(subscription: Subscription, told: _Told, severity: Severity) -> tuple[OutboxMessage, ...]:
-    """Remembered, because a storm asks the same few questions for each of its incidents."""
-    wanted = [(place, what, via) for place, (what, via) in enumerate(told) if _concerns(subscription, what, via)]
+def _messages(subscription: Subscription, events: _Events, severity: Severity) -> tuple[OutboxMessage, ...]:
+    """Cached, because the incidents of a storm differ in little else."""
+    wanted = [(index, what, via) for index, (what, via) in enumerate(events) if _wants(subscription, what, via)]
     rows: list[OutboxMessage] = []
     if MessageKind.CARD in subscription.kinds and wanted:
         rank = min(card_rank(what, severity) for _, what, _ in wanted)
         rows.append(OutboxMessage(channel=subscription.name, kind=MessageKind.CARD, rank=rank))
-    for place, what, via in wanted:
+    for index, what, via in wanted:
         if MessageKind.LINE in subscription.kinds and what in TIMELINE_EVENTS:
             rows.append(
-                OutboxMessage(channel=subscription.name, kind=MessageKind.LINE, rank=_BY_PEOPLE, event_index=place)
+                OutboxMessage(channel=subscription.name, kind=MessageKind.LINE, rank=_BY_PEOPLE, event_index=index)
             )
         if MessageKind.PAGE in subscription.kinds:
-            hurries, echoes = what is EventType.SEVERITY_RAISED, via == subscription.name
+            urgent, echo = what is EventType.SEVERITY_RAISED, via == subscription.name
             page = OutboxMessage(
-                channel=subscription.name, kind=MessageKind.PAGE, rank=severity.rank, event_index=place
+                channel=subscription.name, kind=MessageKind.PAGE, rank=severity.rank, event_index=index
             )
-            rows.append(
-                replace(page, expedites_earlier=hurries, only_behind_unsent=echoes) if hurries or echoes else page
-            )
+            rows.append(replace(page, expedites_earlier=urgent, only_behind_unsent=echo) if urgent or echo else page)
     return tuple(rows)
 
 
 def card_rank(event_type: EventType, severity: Severity) -> int:
-    """Where a card's state stands in its channel's queue."""
+    """The rank of a card in its channel's queue; the lowest is sent first."""
     if event_type in _COUNTS_ONLY:
         return _COUNTS
     if event_type is EventType.OPENED_RESOLVED:
@@ -76,8 +74,8 @@ def card_rank(event_type: EventType, severity: Severity) -> int:
     return 0 if severity is Severity.CRITICAL else 1 + severity.rank
 
 
-def _concerns(subscription: Subscription, event_type: EventType, via: str) -> bool:
-    """Whether it wants the event; that a channel fails is not told to that channel."""
+def _wants(subscription: Subscription, event_type: EventType, via: str) -> bool:
+    """Whether the channel wants the event. A channel is not notified about its own failure."""
     return event_type in subscription.event_types and not (
         event_type is EventType.MESSAGE_UNDELIVERED and via == subscription.name
     )

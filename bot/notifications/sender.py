@@ -1,8 +1,8 @@
-"""PATH OUT: what is owed to channels, at least once, in order per incident, each channel on threads of its own.
+"""Empties the outbox: sends messages at least once, in order for each incident, on threads of each channel's own.
 
-Claim in one transaction, send outside any, close in another. A channel that hangs holds up only itself; a claim whose
-holder died comes back when its lease runs out. What cannot be delivered is reported in the transaction that gives it
-up, so that every other channel can show it.
+It claims a message in one transaction, sends it outside of any, and records the result in another. A channel that hangs
+delays only itself; the claim of a process that died is free again when its lease ends. A message that cannot be
+delivered is reported in the transaction that gives it up, so that every other channel can show that.
 """
 
 from __future__ import annotations
@@ -33,22 +33,21 @@ logger = logging.getLogger(__name__)
 
 #: Longer than any provider's time-out, so that a slow send ends before its row can be claimed again.
 LEASE = timedelta(seconds=30)
-#: No provider is left alone for longer, whatever it asks for.
-LONGEST_RETRY = timedelta(hours=24)
-#: How much of it may have gone by when a send begins.
+#: The part of the lease that may have passed when a send begins.
 _SPENT = 1 / 3
+#: The longest pause that a provider can ask for.
+LONGEST_RETRY = timedelta(hours=24)
 _SOONEST = timedelta(milliseconds=100)
-#: How often the same bug may fail one row before it is set aside.
+#: How often a bug may fail one message before it is given up.
 POISON = 5
-#: How long to wait before it is tried again to store how a send went.
+#: How long to wait before the result of a send is written again.
 _AGAIN_S = 0.5
-#: Look at the queue this often though nobody rang: another process may have written to it.
-_LOOK_EVERY_S = 1.0
-#: A moment more than the clock says, so that what is due is due when it is looked for.
+#: Poll the outbox this often even without a signal: another process may have written to it.
+_POLL_S = 1.0
+#: Added to each wait, so that a due message is due when it is looked up.
 _AFTER_S = 0.001
 
-
-#: Takes the incident, the channel and why it was given up, in the transaction that does so.
+#: Called with the incident, the channel and the reason, in the transaction that gives the message up.
 ReportFailure = Callable[[Tx, int, str, str], Committed]
 
 
@@ -60,7 +59,7 @@ class Backoff:
     maximum: timedelta = timedelta(seconds=60)
 
     def delay(self, attempts: int) -> timedelta:
-        """Full jitter: anything up to the doubled bound, so that many rows do not return in step."""
+        """Full jitter: anything up to the doubled bound, so that many messages are not retried at the same time."""
         bound = min(self.maximum, self.initial * (1 << min(attempts - 1, 16)))
         jitter = random.uniform(0.0, 1.0)  # noqa: S311 - spreads tries, guards nothing
         return max(_SOONEST, bound * jitter)
@@ -68,8 +67,8 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """How long a channel's thread has nothing to do; `waits_blindly`: whatever is owed meanwhile could not be sent
-    either.
+    """How long a channel's thread has nothing to do. `waits_blindly`: a new message could not be sent meanwhile either,
+    so a signal does not end the wait.
     """
 
     seconds: float
@@ -78,7 +77,7 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedMessage:
-    """What this thread has claimed, and when by its own monotonic clock, in seconds."""
+    """A message that this thread has claimed; `began`: when, in seconds of the monotonic clock."""
 
     claim: Claim
     began: float
@@ -89,7 +88,7 @@ _AGAIN = Idle(0.0)
 
 
 class SendResult:
-    """Names of what became of a try, for the metrics."""
+    """The results of a try, as the metrics name them."""
 
     SENT = "sent"
     FAILED = "failed"
@@ -98,7 +97,7 @@ class SendResult:
 
 
 class Sender:
-    """All channels' queues. `observe(claim, outcome)` hears of every try."""
+    """Sends the messages of all channels. `observe(claim, result, now)` is called after every try."""
 
     def __init__(
         self,
@@ -118,8 +117,8 @@ class Sender:
         self._patience = patience or Backoff()
         self._observe = observe
         self._stopping = threading.Event()
-        self._here = threading.local()  #: .unsure: what this thread claimed, until the database has said so
-        self._bells = {one.name: WakeSignal() for one in channels}
+        self._here = threading.local()  #: .unsure: this thread's claim until its commit is confirmed
+        self._signals = {one.name: WakeSignal() for one in channels}
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), name=f"delivery-{one.name}-{place}", daemon=True)
             for one in channels
@@ -132,10 +131,10 @@ class Sender:
             thread.start()
 
     def stop(self, within: timedelta) -> bool:
-        """Claim nothing more and let what is being sent finish. False: something was still being sent at the end."""
+        """Claim nothing more and let running sends finish. False: one was still running after `within`."""
         self._stopping.set()
-        for bell in self._bells.values():
-            bell.notify_all()
+        for signal in self._signals.values():
+            signal.notify_all()
         ends = time.monotonic() + within.total_seconds()
         for thread in self._threads:
             if thread.is_alive():
@@ -143,33 +142,33 @@ class Sender:
         return not any(thread.is_alive() for thread in self._threads)
 
     def wake(self, channels: Iterable[str]) -> None:
-        """Something new is owed to these."""
+        """There are new messages for these channels."""
         for name in channels:
-            if name in self._bells:
-                self._bells[name].notify()
+            if name in self._signals:
+                self._signals[name].notify()
 
     def _serve(self, channel: Channel) -> None:
-        bell = self._bells[channel.name]
+        signal = self._signals[channel.name]
         while not self._stopping.is_set():
-            heard = bell.count
+            count = signal.count
             try:
                 rest = self.send_next(channel)
             except Unavailable as trouble:
                 logger.warning("queue not reached", extra={"channel": channel.name, "why": str(trouble)})
-                rest = Idle(_LOOK_EVERY_S, waits_blindly=True)
+                rest = Idle(_POLL_S, waits_blindly=True)
             except Exception:
                 # The edge of the path: a bug in one row must not end the channel's thread.
                 logger.exception("delivery failed", extra={"channel": channel.name})
-                rest = Idle(_LOOK_EVERY_S, waits_blindly=True)
+                rest = Idle(_POLL_S, waits_blindly=True)
             if rest.waits_blindly:
                 self._stopping.wait(rest.seconds)
             elif rest.seconds:
-                bell.wait(rest.seconds, heard)
+                signal.wait(rest.seconds, count)
 
     def send_next(self, channel: Channel) -> Idle:
-        """Send what may be sent now; returns how long there is nothing to do."""
+        """Send what can be sent now; returns how long there is nothing to do."""
         self._give_back_unsure()
-        # A claim that a power failure undoes is a row that is owed: what comes of any sender that dies.
+        # Not synced: a claim lost in a power failure is retried, like that of any sender that dies.
         with self._store.begin(channel.name, synced=False) as tx:
             after = self._next(tx, channel)
         self._here.unsure = None
@@ -178,10 +177,10 @@ class Sender:
         return after
 
     def _give_back_unsure(self) -> None:
-        """A claim whose commit was not answered may be there, and nobody would send it until its lease is over."""
+        """Release a claim whose commit was not confirmed: it may exist, and block the message until its lease ends."""
         unsure: Claim | None = getattr(self._here, "unsure", None)
         if unsure is not None:
-            self._give_back(unsure, Undelivered("the database did not say that it was claimed, so it was not sent"))
+            self._give_back(unsure, Undelivered("the database did not confirm the claim, so it was not sent"))
             self._here.unsure = None
 
     def _next(self, tx: Tx, channel: Channel) -> ClaimedMessage | Idle:
@@ -192,17 +191,17 @@ class Sender:
             self._here.unsure = found
             return ClaimedMessage(found, began)
         if found.until is None:
-            return Idle(_LOOK_EVERY_S)
+            return Idle(_POLL_S)
         seconds = (found.until - tx.now).total_seconds() + _AFTER_S
-        return Idle(min(_LOOK_EVERY_S, max(_AFTER_S, seconds)), waits_blindly=bool(found.reason))
+        return Idle(min(_POLL_S, max(_AFTER_S, seconds)), waits_blindly=bool(found.reason))
 
     def _send(self, channel: Channel, mine: ClaimedMessage) -> ClaimedMessage | Idle:
-        """Send it and store how that went; returns what is next."""
+        """Send it and record the result; returns what is next."""
         failpoint("delivery.claimed")
-        # There may be more: another of the channel's threads looks while this one sends.
-        self._bells[channel.name].notify()
+        # Another thread of the channel looks for more messages while this one sends.
+        self._signals[channel.name].notify()
         if time.monotonic() - mine.began > LEASE.total_seconds() * _SPENT:
-            # Held up since the claim: a trigger that goes out now might come after the resolve that another sent.
+            # Delayed since the claim: a trigger sent now could arrive after a resolve that another process sent.
             return self._give_back(mine.claim, Undelivered("its sender was held up, so it was not sent"))
         close = self._tried(channel, mine.claim)
         failpoint("delivery.sent")
@@ -211,14 +210,14 @@ class Sender:
         return after
 
     def _tried(self, channel: Channel, one: Claim) -> Callable[[], ClaimedMessage | Idle]:
-        """Send it; returns what stores how that went."""
+        """Send it; returns the function that records the result."""
         try:
-            return partial(self._close, channel, one, channel.deliver(self._notice(one)))
+            return partial(self._close, channel, one, channel.deliver(self._notification(one)))
         except Undelivered as down:
             return partial(self._give_back, one, down)
         except Exception as bug:
-            # The edge of the path: a fault in a channel sets its row aside, after a few tries, and is told. That the
-            # machine has no descriptor or memory left is nobody's fault, and passes.
+            # The edge of the path: after a few tries a bug in a channel gives the message up and is reported. A lack of
+            # file descriptors or memory is no bug, and passes.
             logger.exception("channel failed", extra={"channel": one.channel, "delivery": one.id})
             fault = not isinstance(bug, OSError | MemoryError)
             poison = fault and one.faults + 1 >= POISON
@@ -226,17 +225,17 @@ class Sender:
             return partial(self._give_back, one, trouble, fault=fault)
 
     def _until_stored(self, close: Callable[[], ClaimedMessage | Idle]) -> ClaimedMessage | Idle:
-        """How it went is known only here: a database in trouble must not make it be sent again."""
+        """Retry until the result is recorded: only this thread knows it, and without it the message is sent again."""
         while True:
             try:
                 return close()
             except Unavailable as trouble:
-                logger.warning("how it went is not stored yet", extra={"why": str(trouble)})
+                logger.warning("result of a send not stored yet", extra={"why": str(trouble)})
                 if self._stopping.wait(_AGAIN_S):
                     raise
 
     def _close(self, channel: Channel, one: Claim, ref: str | None) -> ClaimedMessage | Idle:
-        """It arrived. The next one is claimed in the same turn: in a storm each turn is waited for."""
+        """It arrived. The next message is claimed in the same transaction, because in a storm each one has to wait."""
         self._give_back_unsure()
         after: ClaimedMessage | Idle = _AGAIN
         with self._store.begin(one.channel) as tx:
@@ -250,7 +249,7 @@ class Sender:
         return after
 
     def _give_back(self, one: Claim, trouble: Undelivered, *, fault: bool = False) -> Idle:
-        """It did not arrive: owed again, or, where no try can help, dead and told on the other channels."""
+        """It did not arrive: retry it later or, if no try can help, give it up and report that to other channels."""
         message = text.storable(trouble.message)[:500]
         written = Committed()
         after = None if trouble.retry_after is None else min(trouble.retry_after, LONGEST_RETRY)
@@ -270,7 +269,7 @@ class Sender:
         self._on_commit(written)
         return _AGAIN
 
-    def _notice(self, one: Claim) -> Notification:
+    def _notification(self, one: Claim) -> Notification:
         return Notification(
             key=f"{one.id}-{one.version}",
             kind=one.kind,
@@ -284,7 +283,5 @@ class Sender:
 
 
 def _name(one: Claim) -> str:
-    what = {MessageKind.CARD: "The card", MessageKind.LINE: "A line of the story", MessageKind.PAGE: "THE PAGE"}[
-        one.kind
-    ]
-    return f"{what} for {one.channel}"
+    names = {MessageKind.CARD: "The card", MessageKind.LINE: "A line of the timeline", MessageKind.PAGE: "THE PAGE"}
+    return f"{names[one.kind]} for {one.channel}"

@@ -57,7 +57,7 @@ def test_breaking_it_pages_and_is_told_in_every_chat_with_its_reason_and_the_sec
         " Everything that you do by it is marked."
     )
     title = (
-        "GlassBroken: Bo broke the glass until 2026-11-23 12:30 UTC. carla, the security contact, looks at it."
+        "GlassBroken: Bo activated break glass until 2026-11-23 12:30 UTC. carla, the security contact, reviews it."
         " the database is on fire"
     )
     assert burning.incident().title == title

@@ -127,7 +127,7 @@ def test_a_resolved_incident_cannot_be_acked_and_the_answer_says_by_whom_and_whe
 
     reply = house.says("ack 1")
 
-    assert reply.text == "Incident 1 is already resolved by bo at 12:00 UTC. Nothing was done."
+    assert reply.text == "Incident 1 was already resolved by bo at 12:00 UTC. Nothing was done."
 
 
 def test_resolving_what_still_fires_says_so(house: House) -> None:
@@ -192,4 +192,4 @@ def test_an_act_that_arrives_hours_late_does_not_close_what_has_opened_again_sin
     )
 
     assert (reply.ok, house.incident().status) == (False, Status.OPEN)
-    assert reply.text.startswith("That was said 12:00 UTC, before incident 1 opened again 12:20 UTC.")
+    assert reply.text.startswith("That was sent at 12:00 UTC, before incident 1 opened again at 12:20 UTC.")

@@ -77,7 +77,7 @@ def test_what_was_undone_cannot_be_kept(house: House) -> None:
 
     assert not kept.ok
     assert "cannot be kept: it is undone by ana" in kept.text
-    assert "Undone by itself" not in listed(house, run)
+    assert "Undone automatically" not in listed(house, run)
 
 
 def test_an_undo_that_is_undone_itself_gives_the_first_run_its_word_back(house: House) -> None:
@@ -122,11 +122,11 @@ def test_what_is_not_well_says_so_with_its_reason_in_the_list_and_at_home(house:
     run = done(house)
 
     first, *lines = house.says("runs").text.splitlines()
-    assert first == "1 of the last 1 needs somebody: 1 done but not well."
+    assert first == "1 of the last 1 needs attention: 1 done but not well."
     (line,) = lines
     assert line == (
         f"{run} done but not well: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). Pod api-1: ImagePullBackOff."
-        f" Mend prod/api, or go back: `undo {run}`."
+        f" Repair prod/api, or undo the run: `undo {run}`."
     )
     home = house.says("home").text.splitlines()
     assert "Runs of yours that go on or need somebody: 1" in home
@@ -148,7 +148,7 @@ def test_a_run_whose_check_could_not_be_asked_is_not_called_done(house: House) -
     house.action(check="up == 1")
     house.well = None
     run = done(house)
-    assert "Its check is held until 12:05 UTC: up == 1." in listed(house, run)
+    assert "Its check runs until 12:05 UTC: up == 1." in listed(house, run)
 
     house.clock.pass_by(minutes=6)
     house.tends()
@@ -267,7 +267,7 @@ def test_the_card_of_the_incident_says_what_is_not_well_until_it_is_undone(house
     undone(house, run)
     house.drain()
 
-    assert unwell[-1] == "Runs: 1 done but not well; `runs` says why"
+    assert unwell[-1] == "Runs: 1 done but not well. Details: `runs`"
     assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
 
 
@@ -290,7 +290,7 @@ def test_what_was_settled_is_told_on_the_incident_and_leaves_its_card(house: Hou
     house.says(f"settle {run} done because I looked", by=CY)
     house.drain()
 
-    assert "Runs: 1 unknown; `runs` says why" in unknown
+    assert "Runs: 1 unknown. Details: `runs`" in unknown
     assert house.story(1)[-1].text == "Cy: turn prod/api 6: done. I looked"
     assert not [one for one in cards(house)[-1] if one.startswith("Runs:")]
 

@@ -1,4 +1,4 @@
-"""Payloads as Alertmanager writes them: Go's encoder, compact, `&`, `<` and `>` escaped, a newline at the end."""
+"""Payloads as Alertmanager sends them: by Go's encoder, compact, `&`, `<` and `>` escaped, a newline at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NOW = datetime(2026, 11, 23, 14, 30, 0, 123456, tzinfo=UTC)
 
 
 def alert(**changed: object) -> dict[str, object]:
-    """One firing alert; a keyword replaces a field, None takes it out."""
+    """One firing alert. A keyword replaces a field, None removes it."""
     made: dict[str, object] = {
         "status": "firing",
         "labels": {"alertname": "HighLatency", "service": "api", "severity": "critical"},

@@ -1,4 +1,4 @@
-"""Alerts come in: what the database holds when the sender is answered."""
+"""Alerts come in: what is stored when the sender is answered."""
 
 from __future__ import annotations
 

@@ -25,13 +25,13 @@ RULES = AlertRules(severities=SEVERITIES)
 
 @dataclass
 class Ledger:
-    """What a database would hold, in memory; each `commit` folds deliveries as the intake does."""
+    """The database's content, in memory; each `commit` correlates deliveries as the intake does."""
 
     now: datetime = NOON
     standings: dict[tuple[str, str, datetime], EpisodeState] = field(default_factory=dict)
     incidents: dict[int, Incident] = field(default_factory=dict)
     rows: count[int] = field(default_factory=lambda: count(1))
-    in_parts: bool = False  #: what is folded is written after each delivery, still in the one commit
+    in_parts: bool = False  #: changes are written after each delivery, still in the one commit
 
     def reserve(self, table: str, count: int = 1) -> int:
         assert table == "alert" or (table, count) == ("incident", 1)
@@ -65,7 +65,7 @@ class Ledger:
         self.standings.update({of_row[standing.row_id]: standing for standing in moved})
 
     def state(self) -> object:
-        """All that must not depend on the order: alerts, and incidents without their ids and times."""
+        """Everything that must not depend on the order: alerts, and incidents without ids and times."""
         alerts = {of: (one.firing, self._key(one.incident_id)) for of, one in self.standings.items()}
         found = sorted(
             (one.key, one.status, one.severity, one.title, one.firing, one.total) for one in self.incidents.values()

@@ -1,4 +1,4 @@
-"""Nights that went wrong: alerts that nearly got lost, each as it was found."""
+"""Regressions: alerts that were nearly lost, each as it was found."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_firing_with_an_earlier_start_long_after_the_end_is_not_lost(house: Ho
 
 
 def test_the_end_of_an_alert_whose_start_was_merged_to_the_earlier_one_ends_it(house: House) -> None:
-    """Two Prometheus servers say it 15 s apart; one Alertmanager heard the later first, then merged both."""
+    """Two Prometheus servers send it 15 s apart; one Alertmanager got the later one first, then merged both."""
     house.hears(alert(starts_at=NOON))
     house.hears(alert(starts_at=NOON + timedelta(seconds=15)))
     house.clock.pass_by(minutes=20)

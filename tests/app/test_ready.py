@@ -103,7 +103,7 @@ def test_commits_that_are_slow_and_end_well_are_no_reason_to_be_given_no_alerts(
 ) -> None:
     house.hears(alert())
     monkeypatch.setattr(intake, "_PROOF_S", 0.0)
-    monkeypatch.setattr(intake, "_ASKED_S", 0.05)
+    monkeypatch.setattr(intake, "_CHECK_S", 0.05)
     monkeypatch.setattr(house.intake._answers, "oldest_wait_s", lambda: 0.0)
 
     with house.store.begin():  # the proof waits for our turn to end
@@ -116,7 +116,7 @@ def test_a_proof_that_is_not_answered_in_time_is_believed_no_longer(
 ) -> None:
     house.hears(alert())
     monkeypatch.setattr(intake, "_PROOF_S", 0.0)
-    monkeypatch.setattr(intake, "_ASKED_S", 0.05)
+    monkeypatch.setattr(intake, "_CHECK_S", 0.05)
     monkeypatch.setattr(house.intake._answers, "oldest_wait_s", lambda: 0.0)
 
     with house.store.begin():
@@ -213,7 +213,7 @@ def test_a_bot_whose_disk_is_full_is_not_ready_and_is_again_when_there_is_room(o
             on_sqlite.hears(alert(group="full", fingerprint="full"))
         full = on_sqlite.intake.storage_problem()
 
-    assert full == "alerts are not stored; the log tells why"
+    assert full == "alerts are not stored; the log has the reason"
     assert on_sqlite.intake.storage_problem() is None
     assert on_sqlite.hears(alert(group="full", fingerprint="full")).code == "accepted"
 
@@ -222,7 +222,7 @@ def test_a_bot_whose_file_became_read_only_is_not_ready(on_sqlite: House, monkey
     monkeypatch.setattr(connections, "_WRITING", (*connections._WRITING, "query_only=ON"))
     on_sqlite.store._writers.dispose()  # those that are opened from here on may not write
 
-    assert on_sqlite.intake.storage_problem() == "alerts are not stored; the log tells why"
+    assert on_sqlite.intake.storage_problem() == "alerts are not stored; the log has the reason"
     with on_sqlite.store.read() as reading:
         reading.ping()
 
@@ -291,7 +291,7 @@ def test_a_bot_that_cannot_store_an_alert_for_a_damaged_page_is_not_ready(path: 
     said = house.intake.storage_problem()
     house.close()
 
-    assert said == "alerts are not stored; the log tells why"
+    assert said == "alerts are not stored; the log has the reason"
 
 
 def test_a_damaged_page_is_found_at_the_start_and_people_hear_of_it_where_alerts_are_stored(path: Path) -> None:

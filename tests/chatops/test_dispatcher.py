@@ -238,7 +238,7 @@ def test_an_unknown_run_holds_its_target_until_a_person_has_settled_it(house: Ho
     house.dials.silent = False
     listed = house.says("runs").text.splitlines()
     run = listed[1].split()[0]
-    assert listed[0] == "1 of the last 1 needs somebody: 1 unknown."
+    assert listed[0] == "1 of the last 1 needs attention: 1 unknown."
     assert listed[1].startswith(f"{run} unknown: turn prod/api 6 (ana, 2026-11-23 12:00 UTC). It is not known whether")
     assert f"`settle {run} done because <text>`" in listed[1]
 

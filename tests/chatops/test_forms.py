@@ -28,7 +28,8 @@ from bot.chatops.arguments import (
 from bot.core.action import Action
 from bot.core.alert import Severity
 from bot.core.command import Command, CommandContext, KnownNames
-from bot.core.request import Form, FormField, Reply, Request, split_verb
+from bot.core.form import Form, FormField
+from bot.core.request import Reply, Request, split_verb
 from bot.core.silences import Matcher
 from bot.lib import text
 

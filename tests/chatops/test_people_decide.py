@@ -39,7 +39,7 @@ def test_an_incident_is_not_reopened_beside_a_newer_one_of_the_same_alerts(house
     reply = house.says("reopen 1")
 
     assert (reply.ok, house.incident(1).status) == (False, Status.RESOLVED)
-    assert reply.text == "Incident 2 is of the same alerts and newer. Nothing was done. Look at that one."
+    assert reply.text == "Incident 2 is newer and of the same alerts. Nothing was done. Use that one."
 
 
 def test_who_was_assigned_is_shown_and_has_it_only_after_their_ack(house: House) -> None:
@@ -144,7 +144,7 @@ def test_what_was_said_before_it_opened_again_is_not_for_this_opening(house: Hou
     reply = house.desk.handle(Request(by=ANA, text=words, channel="slack", sent_at=early))
 
     assert not reply.ok
-    assert reply.text.startswith("That was said 11:00 UTC, before incident 1 opened")
+    assert reply.text.startswith("That was sent at 11:00 UTC, before incident 1 opened")
 
 
 def test_show_names_what_fires_and_the_last_notes(house: House) -> None:

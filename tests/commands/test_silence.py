@@ -134,7 +134,7 @@ def test_more_kinds_than_anybody_could_look_over_are_refused(fake: World) -> Non
     ],
 )
 def test_what_names_nothing_is_refused_unasked(matchers: tuple[Matcher, ...]) -> None:
-    with pytest.raises(Rejected, match=r"Nothing was done\. Name what shall be silent") as caught:
+    with pytest.raises(Rejected, match=r"Nothing was done\. Name what to silence") as caught:
         silence.plan(replace(_API, matchers=matchers), Tools(now=lambda: datetime.now(UTC)))
     assert caught.value.code == "too_wide"
 

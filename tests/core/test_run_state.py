@@ -1,4 +1,4 @@
-"""How a run stands: one word, made of its row and of what undid it; and the line in which people read it."""
+"""The state of a run, derived from its row and from the run that undoes it; and its line in lists."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def test_what_is_not_well_says_why_and_what_can_be_done() -> None:
 
     assert describe_run(unwell) == (
         "1a2b3c4d done but not well: scale prod/api 4 (ana, 2026-11-23 03:12 UTC)."
-        " Pod api-1, container api: ImagePullBackOff. Mend prod/api, or go back: `undo 1a2b3c4d`."
+        " Pod api-1, container api: ImagePullBackOff. Repair prod/api, or undo the run: `undo 1a2b3c4d`."
     )
-    assert "go back by hand" in describe_run(one(State.DEGRADED))
+    assert "restore it by hand" in describe_run(one(State.DEGRADED))
 
 
 def test_what_failed_says_why() -> None:
@@ -68,8 +68,8 @@ def test_what_is_unknown_says_what_is_held_and_how_it_is_settled() -> None:
     reason = "It is not known whether it was done: the target does not show it."
     said = describe_run(one(State.UNKNOWN, reason=reason))
 
-    assert "Look at prod/api, then say how it ended: `settle 1a2b3c4d done because <text>`" in said
-    assert said.endswith("Until then no other run may touch prod/api.")
+    assert "Check prod/api, then record the result: `settle 1a2b3c4d done because <text>`, or `failed`." in said
+    assert said.endswith("Until then no other run may change prod/api.")
 
 
 def test_what_was_undone_says_by_whom_when_and_by_which_run_and_offers_no_undo() -> None:
@@ -81,8 +81,8 @@ def test_what_was_undone_says_by_whom_when_and_by_which_run_and_offers_no_undo()
 def test_what_is_done_says_what_time_will_do_to_it() -> None:
     assert describe_run(one(State.DONE, can_undo=True)).endswith("UTC). `undo 1a2b3c4d` undoes it.")
     held = describe_run(one(State.DONE, can_undo=True, ends_at=_AT, check="up == 1", checked_until=_AT))
-    assert "Its check is held until 03:12 UTC: up == 1." in held
-    assert held.endswith("Undone by itself at 2026-11-23 03:12 UTC, unless `keep 1a2b3c4d`.")
+    assert "Its check runs until 03:12 UTC: up == 1." in held
+    assert held.endswith("Undone automatically at 2026-11-23 03:12 UTC, unless `keep 1a2b3c4d`.")
 
 
 def test_a_long_reason_is_cut_in_the_list() -> None:
@@ -98,8 +98,8 @@ def test_how_many_need_somebody_is_said_first_and_the_worst_of_them_first() -> N
         one(State.FAILED),
     ]
 
-    assert count_needing_attention(found) == "3 of the last 5 need somebody: 1 unknown, 2 done but not well."
-    assert count_needing_attention([one(State.DEGRADED)]) == "1 of the last 1 needs somebody: 1 done but not well."
+    assert count_needing_attention(found) == "3 of the last 5 need attention: 1 unknown, 2 done but not well."
+    assert count_needing_attention([one(State.DEGRADED)]) == "1 of the last 1 needs attention: 1 done but not well."
     assert count_needing_attention([one(State.DONE), one(State.FAILED)]) == ""
 
 

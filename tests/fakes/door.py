@@ -17,7 +17,8 @@ from bot.access.identity import LINK_FIRST
 from bot.chatops import forms
 from bot.core.action import Action
 from bot.core.command import Command
-from bot.core.request import UNKNOWN_PRINCIPAL, Form, Principal, Reply, Request, SubmittedForm
+from bot.core.form import Form, SubmittedForm
+from bot.core.request import UNKNOWN_PRINCIPAL, Principal, Reply, Request
 
 _WITHOUT_IDS = ("console", "cli")  #: places where an act may have none
 ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))

@@ -1,4 +1,4 @@
-"""The one transition function: every status, every wish."""
+"""The transition function: every status, every transition."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_every_cell_of_the_table(incident: Incident, wish: Transition, status: S
 def test_a_resolved_incident_refuses_what_is_for_a_living_one_and_says_by_whom_it_was_resolved(
     wish: Transition,
 ) -> None:
-    with pytest.raises(Rejected, match=r"Incident 1 is already resolved by am at 12:00 UTC\. Nothing was done\."):
+    with pytest.raises(Rejected, match=r"Incident 1 was already resolved by am at 12:00 UTC\. Nothing was done\."):
         lifecycle.change(RESOLVED, wish, now=NOON)
 
 

@@ -1,4 +1,4 @@
-"""The live story as a board gets it: over HTTP, from the real store."""
+"""The live timeline as the board receives it: over HTTP, from the real store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHouse]:
 
 @contextmanager
 def story(house: WebHouse, last: str | None = None) -> Iterator[Iterator[tuple[str, str]]]:
-    """What the live story tells, as (id, data) of each event; named ones as (name, data)."""
+    """The live timeline as (id, data) of each event; named ones as (name, data)."""
     headers = house.page() if last is None else {"Last-Event-ID": last, **house.page()}
     with httpx.stream("GET", f"{house.url}/events", headers=headers, timeout=60, trust_env=False) as answer:
         assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""One line an event, nobody else can begin one, and no secret is in it."""
+"""Each event is one line, text from outside cannot start a line, and no secret is in it."""
 
 from __future__ import annotations
 

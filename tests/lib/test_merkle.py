@@ -1,4 +1,4 @@
-"""The tree is RFC 6962's: by the vectors of Certificate Transparency, and by the definition, spelled out again here."""
+"""The tree is that of RFC 6962: checked by Certificate Transparency's vectors, and by the RFC's definition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INPUTS = (
     "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
 )  # fmt: skip
 
-#: Of no input, of the first, of the first two, and so on.
+#: The roots of no input, of the first input, of the first two, and so on.
 _ROOTS = (
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",

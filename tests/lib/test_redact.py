@@ -1,4 +1,4 @@
-"""What is taken for a secret, what is not, and that the quick look at raw bytes never misses one."""
+"""Redaction: what counts as a secret, what does not, and the quick check of raw bytes never misses one."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert redact(once) == once
 
 
-#: What makes a pattern of that shape begin again and again, and never come to its end.
+#: Texts that make a pattern of that kind start again and again without ever finishing.
 HARD = {
     "private key": ("-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY "),
     "aws key id": ("AKIA", "AKIAAAAA.ASIA"),

@@ -1,4 +1,4 @@
-"""Nothing that came from outside is obeyed by a terminal, whichever command shows it; and there is one way out."""
+"""No command lets a terminal interpret text from outside; and all output goes through one module."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tests.docs.papers import modules
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.house import House, alert
 
-#: The clipboard (OSC 52), the title, a cleared screen, C1's CSI, colours, marks of direction, and a way to the left.
+#: The clipboard (OSC 52), the title, a cleared screen, C1's CSI, colours, direction marks, and the cursor to the left.
 EVIL = "Disk\x1b]52;c;ZXZpbA==\x07\x1b]0;you\x07\x1b[2J\x9b31m\x90q\u202egnp.exe\u2066\x08\x7f\u200b\u2028end"
 
-#: Who may write to stdout or stderr by themselves, and what.
+#: The files that may write to stdout or stderr directly, and what they write.
 _WAYS_OUT = {
     "bot/lib/terminal.py": "the way out",
     "bot/lib/logs.py": "log lines, spelled out by the same function",
@@ -67,7 +67,7 @@ Told = Callable[[], str]
 
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str]) -> Told:
-    """All that was shown so far, on both ways."""
+    """Everything written so far, to stdout and stderr."""
 
     def read() -> str:
         shown = capsys.readouterr()

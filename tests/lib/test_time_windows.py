@@ -1,4 +1,4 @@
-"""Hours by the clock on a wall: where clocks are changed, over midnight, and over the end of the week."""
+"""Weekly windows in local time: at clock changes, over midnight, and over the end of the week."""
 
 from __future__ import annotations
 

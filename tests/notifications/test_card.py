@@ -1,4 +1,4 @@
-"""An incident as a card."""
+"""The card of an incident."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_an_open_incident_says_what_is_the_matter_and_offers_to_take_it() -> Non
     assert card.title == "#7 Down: api is down"
     assert card.lines == (
         "critical, open: nobody has it yet",
-        "Alerts: 2 firing of 2, 900 more not sent",
+        "Alerts: 2 firing of 2, 900 more not sent by the source",
         "Service: prod/api",
         "Opened 2026-11-23 12:00 UTC",
     )
@@ -63,5 +63,5 @@ def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_th
     told = cards.incident_card(OPEN, public_url="", runs=(running, unwell, one))
     quiet = cards.incident_card(OPEN, public_url="", runs=(one,))
 
-    assert told.lines[-1] == "Runs: 1 done but not well, 1 running; `runs` says why"
+    assert told.lines[-1] == "Runs: 1 done but not well, 1 running. Details: `runs`"
     assert quiet.lines == cards.incident_card(OPEN, public_url="").lines

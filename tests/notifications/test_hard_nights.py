@@ -1,4 +1,4 @@
-"""Nights that went wrong: messages that nearly did not arrive, or arrived twice, each as it was found."""
+"""Regressions: messages that nearly did not arrive, or arrived twice, each as it was found."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_while_the_database_is_down_senders_hear_of_it_together_not_one_lock_tim
     @contextmanager
     def locked(lane: str = "incidents", **_: object) -> Iterator[Tx]:
         tried.append(lane)
-        assert all_wait.wait(60)  # stands for the seconds of LOCK_TIMEOUT_S
+        assert all_wait.wait(60)  # in place of the seconds of LOCK_TIMEOUT_S
         raise Unavailable("database is locked")
         yield
 
@@ -251,7 +251,7 @@ def test_a_page_that_hangs_is_late_too(house: House) -> None:
 
 
 def test_a_bug_of_the_card_renderer_after_claim(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row whose notice cannot even be built is set aside like any other poison."""
+    """A message whose notification cannot be built is given up like any other that meets a bug."""
     house.hears(alert())
     monkeypatch.setattr(sender, "incident_card", lambda *_a, **_k: 1 / 0)
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""Who is owed what."""
+"""Which channels are notified about a change."""
 
 from __future__ import annotations
 

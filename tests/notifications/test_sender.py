@@ -1,4 +1,4 @@
-"""What is owed reaches its channel: at least once, in order, and not at any price."""
+"""Messages reach their channel: at least once, in order, and within its limits."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(hous
     assert going_on == "running"
     assert shown == [listed]
     assert (listed["state"], listed["why"]) == ("done but not well", "Pod api-1: ImagePullBackOff.")
-    assert listed["todo"] == "Mend prod/api, or go back: `undo 1a2b3c4d`."
+    assert listed["todo"] == "Repair prod/api, or undo the run: `undo 1a2b3c4d`."
 
 
 def test_the_words_of_runs_are_in_the_contract(house: WebHouse) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.core.channel import Gateway
-from bot.core.request import UNKNOWN_PRINCIPAL, Form, Reply, Request
+from bot.core.form import Form
+from bot.core.request import UNKNOWN_PRINCIPAL, Reply, Request
 from bot.integrations.slack.membership import Membership
 from bot.integrations.slack.payloads import Payload, SlackAct
 from bot.integrations.slack.replies import SlackReplies, thread_for_updates

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
 
-from bot.core.request import Form, FormField, Reply
+from bot.core.form import Form, FormField
+from bot.core.request import Reply
 from bot.integrations.slack.blocks import Block, blocks, context_block, escape, paragraphs, plain_text, reply_message
 from bot.integrations.slack.payloads import MINE
 
