@@ -155,7 +155,7 @@ def _from_unlisted(message: SnsMessage, body: bytes) -> AlertBatch:
         labels=repair.labels(_given(labels)),
         annotations={
             "summary": f"{shown} asks to send alerts here",
-            "description": f"{reason}. If it is yours: list it, restart, and subscribe it again. The request is stored.",
+            "description": f"{reason}. If it is yours: list it, restart, and subscribe it again. The request is kept.",
         },
         starts_at=message.sent_at,
         sent_once=True,
