@@ -282,7 +282,7 @@ class House:
         )
         self.tending = Upkeep(
             store=self.store,
-            reverse=self.desk.undo_automatically,
+            undo=self.desk.undo_automatically,
             runner=self.runs,
             reports=self.reports,
             metrics=self,

@@ -16,9 +16,9 @@ from dataclasses import replace
 from functools import partial
 
 from bot.access.break_glass import BreakGlass
-from bot.actions import approval, lapsed_approvals, plan_storage
+from bot.actions import approval, plan_writer
+from bot.actions.audit_entries import request_entry
 from bot.actions.intent import NO_AUDIT, ApprovalLapsed
-from bot.actions.records import audit_entry
 from bot.actions.runner import Runner
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
@@ -162,7 +162,7 @@ class Dispatcher:
                 return True
             if request.idempotency_key:
                 tx.save_reply(request.channel, request.idempotency_key, "", ok=True, account=request.account)
-            audit_log.append(tx, [audit_entry(request, Code.DENIED if request.text else Code.REJECTED, reason, None)])
+            audit_log.append(tx, [request_entry(request, Code.DENIED if request.text else Code.REJECTED, reason, None)])
             return False
 
     def menu(self) -> tuple[CommandInfo, ...]:
@@ -208,10 +208,10 @@ class Dispatcher:
         with self._store.begin() as tx:
             if over:
                 drawn_up.set_stopped(tx, proposal.handle, PlanState.STOPPED)
-                audit_log.append(tx, [audit_entry(request, Code.DENIED, lapsed.message, proposal)])
+                audit_log.append(tx, [request_entry(request, Code.DENIED, lapsed.message, proposal)])
             else:
                 drawn_up.set_waiting_again(tx, proposal.handle)
-            written = lapsed_approvals.write(tx, proposal, verdict, request, self._break_glass.subscriptions)
+            written = plan_writer.write_lapses(tx, proposal, verdict, request, self._break_glass.subscriptions)
         self._on_commit(written)
         return Reply(text=lapsed.message, ok=False, shared=True, plan_closed=over)
 
@@ -236,12 +236,11 @@ class Dispatcher:
         with self._store.begin() as tx:
             asker = self._linking.identity_of(tx, request)
             proposal = replace(proposal, account=asker.account, accounts=asker.accounts)
-            written = plan_storage.write(tx, proposal, request, step.decision, self._break_glass.subscriptions)
+            written = plan_writer.write_proposal(tx, proposal, request, step.decision, self._break_glass.subscriptions)
         self._on_commit(written)
         if at_once:
             return self._runner.start(proposal, request.by, request, step.decision, undo_of=step.undo_of)
-        limits = tuple(f"{name} {message}" for name, message in action.limits.items())
-        card = approval.plan_card(proposal, request.by.display_name, limits, differences)
+        card = approval.plan_card(proposal, request.by.display_name, action.limits, differences)
         return Reply(text="\n".join((card.title, *card.lines)), card=card)
 
     def _answer(self, step: PlanStep, plan: Plan) -> Reply:
@@ -327,4 +326,4 @@ class Dispatcher:
         with self._store.begin() as tx:
             if proposal is not None:
                 drawn_up.set_stopped(tx, proposal.handle, now)
-            audit_log.append(tx, [audit_entry(request, code, message, proposal, target=target)])
+            audit_log.append(tx, [request_entry(request, code, message, proposal, target=target)])

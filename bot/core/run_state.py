@@ -83,9 +83,7 @@ def run_state(stored: str, *, unwell: str = "", undo: State | None = None) -> St
         return State.UNDOING
     if undo in (State.DONE, State.DEGRADED, State.UNDOING):
         return State.UNDONE
-    return (
-        State.DEGRADED if unwell else State.DONE
-    )  # An undo that failed, or was itself undone, has changed nothing.
+    return State.DEGRADED if unwell else State.DONE  # An undo that failed, or was itself undone, has changed nothing.
 
 
 def describe_end(state: State, message: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core.run_state import State, RunStatus, run_state
+from bot.core.run_state import RunStatus, State, run_state
 from bot.store import runs
 from bot.store.runs import Run
 from bot.store.sql import Sql

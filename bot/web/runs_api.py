@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from bot.core import run_state
-from bot.core.run_state import State, RunStatus
+from bot.core.run_state import RunStatus, State
 from bot.store import run_states
 from bot.store.views import Reader
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bot.core.alert import Severity
 from bot.core.incident import Status
-from bot.core.run_state import State, RunStatus
+from bot.core.run_state import RunStatus, State
 from bot.incidents import lifecycle
 from bot.incidents.transitions import AlertsChanged, LeadAlert
 from bot.notifications import card as cards

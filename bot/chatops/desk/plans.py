@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.actions import approval, approval_facts, approval_validity, lapsed_approvals
+from bot.actions import approval, approval_facts, approval_validity, plan_writer
 from bot.chatops.desk.lookup import only_match
 from bot.chatops.desk.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import RunStep
@@ -50,16 +50,14 @@ class PlanService:
         approval_validity.check_yes(proposal, identity, now, verdict, human=request.by.human)
         approval.check_confirmed_name(proposal, typed)
         again = approval_validity.describe_lapses(proposal, verdict)
-        unit.add_written(lapsed_approvals.write(tx, proposal, verdict, request, self._breaking.subscriptions))
+        unit.add_written(plan_writer.write_lapses(tx, proposal, verdict, request, self._breaking.subscriptions))
         if verdict.stopped is not None:
             drawn_up.set_state(tx, proposal.handle, PlanState.STOPPED)
             raise Rejected(again, code=approval.NOT_ALLOWED, status=403)
         drawn_up.add_approval(tx, proposal.handle, identity)
-        unit.record(Code.APPROVED, f"{request.by.display_name} says yes to {proposal.command}", run=proposal.handle)
-        missing = verdict.missing - 1
-        if missing:
-            message = f"Approved; {missing} more must say `{approval.approve_command(proposal)}`. {again}".rstrip()
-            return Reply(text=message, shared=True)
+        unit.record(Code.APPROVED, f"{request.by.display_name} approves {proposal.command}", run=proposal.handle)
+        if verdict.missing > 1:
+            return Reply(text=approval_validity.describe_progress(proposal, identity, verdict), shared=True)
         if not drawn_up.set_state(tx, proposal.handle, PlanState.APPROVED):
             raise Rejected(
                 f"Plan {proposal.short_handle} was taken up a moment ago. Nothing more was done.", code="plan_used"
@@ -73,7 +71,7 @@ class PlanService:
         approval.check_open(proposal, unit.tx.now)
         drawn_up.set_state(unit.tx, proposal.handle, PlanState.DROPPED)
         unit.record(
-            Code.NOT_APPROVED, f"{unit.request.by.display_name} says no to {proposal.command}", run=proposal.handle
+            Code.NOT_APPROVED, f"{unit.request.by.display_name} rejects {proposal.command}", run=proposal.handle
         )
         message = f"Plan {proposal.short_handle} is dropped: {proposal.command}. Nothing was done."
         return Reply(text=message, shared=True, plan_closed=True)

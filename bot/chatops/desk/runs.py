@@ -13,7 +13,7 @@ from bot.chatops.next_steps import UndoStep
 from bot.core.errors import Rejected
 from bot.core.plan import HANDLE_LENGTH, Result
 from bot.core.request import Reply
-from bot.core.run_state import State, RunStatus
+from bot.core.run_state import RunStatus, State
 from bot.incidents.service import IncidentService
 from bot.store import run_states, runs
 from bot.store.runs import Run
