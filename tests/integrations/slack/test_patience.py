@@ -30,7 +30,7 @@ def door() -> Iterator[SmallDoor]:
 
 @pytest.fixture
 def slack(fake: FakeSlack, door: SmallDoor) -> Iterator[Slack]:
-    """One that gives up waiting at once, before a door that is locked."""
+    """A channel that stops waiting at once, before a gateway that does not answer yet."""
     channel = Slack(section(fake), ack_timeout_s=0.05)
     channel.start(door)
     fake.wait(lambda: channel.health_problem() is None, "the introduction")
