@@ -49,8 +49,8 @@ def _late() -> None:
 def _patient_slack() -> Iterator[None]:
     """The channel gives a look at Slack 0.9 s and an answer 1 s; on a busy machine the fake may need longer."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bot.integrations.slack.channel._LOOK_S", 30.0)
-        patch.setattr("bot.integrations.slack.api._WHISPER_S", 30.0)
+        patch.setattr("bot.integrations.slack.channel._LOOK_UP_S", 30.0)
+        patch.setattr("bot.integrations.slack.api._RESPOND_S", 30.0)
         yield
 
 

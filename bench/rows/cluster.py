@@ -49,9 +49,9 @@ class _Weighed(KubernetesClient):
 
     heard = 0
 
-    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
+    def _decoded(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
         self.heard += len(answer.data)
-        return super()._read(answer, kind)
+        return super()._decoded(answer, kind)
 
 
 def measure(ground: Ground) -> list[Line]:

@@ -1,7 +1,7 @@
 """One folder for each outside system: `source` (alerts in), `channel` (chat or pager), `client` (its API), `settings`.
 
-Channels and sources are found by being there; no list is edited. Channels are found without being imported, because
-each pulls in its platform's whole SDK: only those that the settings name are loaded.
+A channel or a source is found because its file exists; there is no list to edit. Channels are found without being
+imported, because each imports its platform's whole SDK: only those that the settings name are loaded.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from bot.core.source import Source
 
 def channel_names() -> list[str]:
     """The names of all channels, sorted; a channel's name is its folder's name."""
-    return _with("channel")
+    return _folders_with("channel")
 
 
 def load_channel(name: str) -> ModuleType:
     """Import one channel's module, and with it its SDK.
 
     Raises:
-        LookupError: there is no such channel; the text names those there are.
+        LookupError: there is no such channel; the text names the existing ones.
     """
     if name not in channel_names():
         raise LookupError(f"There is no channel {name!r}. Known are: {', '.join(channel_names())}.")
@@ -33,15 +33,15 @@ def load_channel(name: str) -> ModuleType:
 def find_sources() -> dict[str, type[Source]]:
     """Every source by its name: the class in `source.py` whose `name` is the folder's name."""
     found: dict[str, type[Source]] = {}
-    for name in _with("source"):
+    for name in _folders_with("source"):
         for thing in vars(import_module(f"{__name__}.{name}.source")).values():
             if isinstance(thing, type) and vars(thing).get("name") == name:
                 found[name] = thing
     return found
 
 
-def _with(part: str) -> list[str]:
-    """The folders that have a module of that name."""
+def _folders_with(part: str) -> list[str]:
+    """The names of the folders that have a module `part`, sorted."""
     folders = (Path(folder) for folder in __path__)
     return sorted(
         found.name

@@ -1,8 +1,8 @@
-"""One HTTP API elsewhere, asked for JSON or for a file; the only file that knows requests.
+"""A client for one HTTP API that answers JSON or a file; the only file that knows requests.
 
-The promise: a caller always learns which of three it was. It was refused or never arrived, and nothing was done
-(`Rejected`); it was sent as a change and nobody knows (`OutcomeUnknown`); or here is the answer. Nothing is ever sent
-twice. Proxies, netrc and certificates out of the environment are not obeyed, a redirect is not followed.
+The promise: the caller always learns which of three happened. It was refused or never arrived, and nothing was done
+(`Rejected`); a change was sent and its result is unknown (`OutcomeUnknown`); or it was answered. Nothing is ever sent
+twice. Proxies, netrc and certificates of the environment are ignored, and redirects are not followed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 from bot.core.errors import OutcomeUnknown, Rejected
 from bot.lib.redact import REDACTED, redact
 
-_MOST = 8 * 1024 * 1024  # Bytes of an answer.
-_PIECE = 64 * 1024
-_MOST_LOOKED_AT = 4096  # Characters of a refusal in which secrets are looked for, before it is cut for people.
-_MOST_SHOWN = 300
+_MAX_BYTES = 8 * 1024 * 1024  # Of an answer.
+_CHUNK = 64 * 1024
+_MAX_REDACTED = 4096  # Characters of a refusal that are searched for secrets, before it is cut for people.
+_MAX_SHOWN = 300
 _CODES = {
     HTTPStatus.UNAUTHORIZED: "no_entry",
     HTTPStatus.FORBIDDEN: "no_entry",
@@ -34,9 +34,10 @@ _CODES = {
 
 
 class HttpApi:
-    """`called` is its name in sentences. With `user`, `token` is that user's password (basic), else a bearer token.
+    """`called` is its name in messages. With `user`, `token` is that user's password (basic), else a bearer token.
 
-    `timeout` is for connecting, and again from there to the end of the answer. Safe to share between threads.
+    `timeout` is for connecting, and again from there to the end of the answer. `most`: bytes of an answer. Safe to
+    share between threads.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class HttpApi:
         token: SecretStr | None = None,
         user: str | None = None,
         timeout: timedelta = timedelta(seconds=5),
-        most: int = _MOST,
+        most: int = _MAX_BYTES,
     ) -> None:
         self._url = url.rstrip("/")
         self._called = called
@@ -58,11 +59,11 @@ class HttpApi:
             "User-Agent": "vakhta",
             **_authorization(token, user),
         }
-        self._patience = timeout.total_seconds()
+        self._timeout_s = timeout.total_seconds()
         self._most = most
 
     def get(self, verb: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None) -> object:
-        """Ask what changes nothing there; returns the decoded JSON, None for an empty answer.
+        """A request that changes nothing there; returns the decoded JSON, None for an empty answer.
 
         Raises:
             Rejected: with `code` unreachable, no_entry, not_found, too_many, refused, redirected, failed, no_answer or
@@ -70,59 +71,59 @@ class HttpApi:
         """
         try:
             return self._decoded(self._call(verb, path, query, body))
-        except OutcomeUnknown as unsure:
-            raise self._unknown(unsure) from None
+        except OutcomeUnknown as unknown:
+            raise self._read_failed(unknown) from None
 
     def download(self, path: str = "") -> bytes:
-        """What stands there, as it is. Raises `Rejected` as `get` does."""
+        """The bytes at that path. Raises `Rejected` as `get` does."""
         try:
             return self._call("GET", path, (), None)
-        except OutcomeUnknown as unsure:
-            raise self._unknown(unsure) from None
+        except OutcomeUnknown as unknown:
+            raise self._read_failed(unknown) from None
 
     def send(self, verb: str, path: str, *, body: object = None) -> object:
-        """Change something there; returns as `get` does.
+        """A request that changes something there; returns as `get` does.
 
         Raises:
             Rejected: with `code` unreachable, no_entry, not_found, too_many, refused or redirected; nothing was done.
-            Unsure: it was sent, and no answer that could be understood came back.
+            OutcomeUnknown: it was sent, and no readable answer came back.
         """
         try:
             return self._decoded(self._call(verb, path, (), body))
-        except OutcomeUnknown as unsure:
-            raise OutcomeUnknown(f"{unsure.message} Nobody knows whether it took effect.") from None
+        except OutcomeUnknown as unknown:
+            raise OutcomeUnknown(f"{unknown.message} It is not known whether it took effect.") from None
 
     def sanitize(self, text: str) -> str:
-        """What the other side said, to be shown: a full sentence or the beginning of one, or "no reason given."."""
-        text = text[:_MOST_LOOKED_AT]
+        """A text of the other side, fit to be shown: a sentence or its beginning, or "no reason given."."""
+        text = text[:_MAX_REDACTED]
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         text = "".join(one if one.isprintable() else " " for one in redact(text))
         text = " ".join(text.split())
         if not text:
             return "no reason given."
-        if len(text) > _MOST_SHOWN:
-            return f"{text[:_MOST_SHOWN]}..."
+        if len(text) > _MAX_SHOWN:
+            return f"{text[:_MAX_SHOWN]}..."
         return text if text.endswith((".", "!", "?")) else f"{text}."
 
     def _call(self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object) -> bytes:
-        """A connection of its own for each call: a kept one that the other side has just closed would look like a
+        """Each call has a connection of its own: a kept one that the other side has just closed would look like a
         request that was sent and not answered.
         """
-        until = time.monotonic() + 2 * self._patience
+        until = time.monotonic() + 2 * self._timeout_s
         try:
             with one_attempt_session() as session:
-                asked = session.request(
+                response = session.request(
                     verb,
                     f"{self._url}{path}",
                     params=list(query),
                     json=body,
                     headers=self._headers,
-                    timeout=self._patience,
+                    timeout=self._timeout_s,
                     allow_redirects=False,
                     stream=True,
                 )
-                with asked as answer:  # what is not read to its end would keep its connection
+                with response as answer:  # a response that is not read to its end would keep its connection
                     return self._answered(answer, until)
         except (requests.RequestException, HTTPError) as error:
             raise self._failed(error) from None
@@ -130,9 +131,9 @@ class HttpApi:
     def _answered(self, answer: requests.Response, until: float) -> bytes:
         status = answer.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise _Failed(f"{self._called} failed ({status}): {self._said(answer, until)}")
+            raise _Failed(f"{self._called} failed ({status}): {self._reason(answer, until)}")
         if status >= HTTPStatus.BAD_REQUEST:
-            message = f"{self._called} refused ({status}): {self._said(answer, until)} Nothing was done."
+            message = f"{self._called} refused ({status}): {self._reason(answer, until)} Nothing was done."
             raise Rejected(
                 message, code=_CODES.get(HTTPStatus(status), "refused") if status in _STATUSES else "refused"
             )
@@ -146,39 +147,39 @@ class HttpApi:
         try:
             return json.loads(read)
         except (ValueError, RecursionError):
-            raise _Unreadable(f"{self._called} answered what is not JSON.") from None
+            raise _Unreadable(f"The answer of {self._called} is not JSON.") from None
 
     def _read(self, answer: requests.Response, until: float) -> bytes:
         read = bytearray()
-        while piece := answer.raw.read1(_PIECE):
+        while piece := answer.raw.read1(_CHUNK):
             read += piece
             if len(read) > self._most:
-                raise _Unreadable(f"{self._called} answered more than {self._most} bytes.")
+                raise _Unreadable(f"The answer of {self._called} is over {self._most} bytes.")
             if time.monotonic() > until:
                 raise _Slow(f"{self._called} did not finish its answer in time.")
         return bytes(read)
 
-    def _said(self, answer: requests.Response, until: float) -> str:
-        """What the other side gives as its reason, fit to be shown; a full sentence, or "no reason given."."""
+    def _reason(self, answer: requests.Response, until: float) -> str:
+        """The reason in the answer, fit to be shown: a sentence, or "no reason given."."""
         try:
             text = self._read(answer, until).decode(errors="replace")
         except (HTTPError, OutcomeUnknown):
             return "no reason given."
-        return self.sanitize(_reason(text))
+        return self.sanitize(_reason_in(text))
 
-    def _unknown(self, unsure: OutcomeUnknown) -> Rejected:
-        """A question that got no answer has changed nothing."""
-        message = f"{unsure.message} Nothing was done; try again, and look after {self._called} if it stays so."
-        return Rejected(message, code=_why(unsure), status=HTTPStatus.BAD_GATEWAY)
+    def _read_failed(self, unknown: OutcomeUnknown) -> Rejected:
+        """A read without an answer has changed nothing."""
+        message = f"{unknown.message} Nothing was done. Try again; if it fails again, check {self._called}."
+        return Rejected(message, code=_code_of(unknown), status=HTTPStatus.BAD_GATEWAY)
 
     def _failed(self, error: Exception) -> Rejected | OutcomeUnknown:
-        """What went wrong, without the library's own sentence: that one holds addresses and headers."""
+        """The failure without the library's own text, which holds addresses and headers."""
         if isinstance(error, requests.TooManyRedirects):
             return self._redirected()
         reason = type(_root(error)).__name__
         if _never_left(error):
             message = (
-                f"{self._called} could not be reached ({reason}). Nothing was done. Is its address right, does it run?"
+                f"{self._called} could not be reached ({reason}). Nothing was done. Check its address and that it runs."
             )
             return Rejected(message, code="unreachable", status=HTTPStatus.BAD_GATEWAY)
         return _Slow(f"{self._called} gave no answer ({reason}).")
@@ -189,7 +190,7 @@ class HttpApi:
 
 
 def one_attempt_session() -> requests.Session:
-    """A session for one call of an SDK that takes one: nothing of the environment, no redirects. To be closed."""
+    """A session for one call of an SDK: nothing from the environment, no redirects. The caller closes it."""
     session = requests.Session()
     session.trust_env = False
     session.max_redirects = 0
@@ -197,24 +198,24 @@ def one_attempt_session() -> requests.Session:
 
 
 class _Failed(OutcomeUnknown):
-    """It answered that it broke."""
+    """It answered with a server error."""
 
 
 class _Slow(OutcomeUnknown):
-    """It did not answer, or not to the end."""
+    """It did not answer, or not completely."""
 
 
 class _Unreadable(OutcomeUnknown):
-    """It answered, and nobody can tell what."""
+    """Its answer cannot be read."""
 
 
 _STATUSES = frozenset(HTTPStatus)
 
 
-def _why(unsure: OutcomeUnknown) -> str:
-    if isinstance(unsure, _Failed):
+def _code_of(unknown: OutcomeUnknown) -> str:
+    if isinstance(unknown, _Failed):
         return "failed"
-    return "unreadable" if isinstance(unsure, _Unreadable) else "no_answer"
+    return "unreadable" if isinstance(unknown, _Unreadable) else "no_answer"
 
 
 def _authorization(token: SecretStr | None, user: str | None) -> dict[str, bytes]:
@@ -228,20 +229,20 @@ def _authorization(token: SecretStr | None, user: str | None) -> dict[str, bytes
 
 
 def _secrets(token: SecretStr | None, user: str | None) -> tuple[str, ...]:
-    """What must not be shown even where the other side repeats it."""
+    """Texts that are not shown even where the other side repeats them."""
     sent = (value.partition(b" ")[2].decode() for value in _authorization(token, user).values())
     return () if token is None else (token.get_secret_value(), *sent)
 
 
-def _reason(text: str) -> str:
+def _reason_in(text: str) -> str:
     """Alertmanager gives a JSON string, or {"code", "message"} where its validation refuses; OPA the latter."""
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    if isinstance(told, Mapping):
-        told = told.get("message") or told.get("error") or ""
-    return told if isinstance(told, str) else ""
+    if isinstance(value, Mapping):
+        value = value.get("message") or value.get("error") or ""
+    return value if isinstance(value, str) else ""
 
 
 def _root(error: BaseException) -> BaseException:
@@ -251,7 +252,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _never_left(error: Exception) -> bool:
-    """Whether no byte of the request was sent: no connection, no name, no trust, or nothing that could be sent."""
+    """Whether no byte of the request was sent: no connection, no address, no trusted certificate, or a bad request."""
     if isinstance(error, _NOT_SENT):
         return True
     if isinstance(error, requests.exceptions.SSLError):

@@ -1,7 +1,7 @@
-"""Strict JSON in, text that is safe to store out: what the exact path of every source stands on.
+"""Strict JSON in, text that is safe to store out: shared by the exact readers of all sources.
 
-`decode` refuses what parsers disagree about (duplicate keys, NaN, depth, encodings) with the exact answer.
-`Repair` never refuses: it replaces, redacts and cuts, and says by flags that it did. Caps are in characters.
+`decode` rejects JSON on which parsers disagree (duplicate keys, NaN, depth, encodings), with a precise message.
+`Repair` never rejects: it replaces, redacts and cuts text, and records flags of it. Limits are in characters.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ MOST_LABELS = 64  #: labels, and annotations, of one alert
 MOST_LABEL = 1024  #: characters of a name or of a label's value
 MOST_NOTE = 4096  #: characters of an annotation's value, and of a link
 MOST_DEPTH = 64
-#: In a body that is not ordinary: each costs some 10 us, and the smallest that is none has 3 bytes.
+#: In a body for the exact reader: each costs some 10 us, and the smallest broken one has 3 bytes.
 MOST_ALERTS = 100_000
-#: Objects and lists of a body that is not ordinary; an alert has three. Each costs its parser more than its bytes, and
-#: what parses can not be stopped: 16 MiB of them kept a source's threads busy for 10 s a body.
+#: Objects and lists in a body for the exact reader; an alert has three. Each costs the parser more than its bytes, and
+#: parsing cannot be interrupted: 16 MiB of them kept a source's threads busy for 10 s a body.
 MOST_PARTS = 5 * MOST_ALERTS
 MOST_DIGITS = 64
-AHEAD = timedelta(days=1)  #: how far a sender's clock may be before ours
-OPEN_END = "0001-01-01T00:00:00Z"  #: the end of what still fires: Go's zero time
+AHEAD = timedelta(days=1)  #: how far a sender's clock may be ahead of ours
+OPEN_END = "0001-01-01T00:00:00Z"  #: the end of an alert that still fires: Go's zero time
 
-#: What routing, titles and severity stand on is kept first when there are too many labels.
+#: Kept first when there are too many labels: routing, titles and severity depend on them.
 _KEPT_FIRST = frozenset({"alertname", "severity", "service", "cluster", "namespace", "job", "instance"})
 _ZERO_TIME = "0001-01-01T"  #: Go's, in any zone
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-#: The longest secret whose shape needs its end to be seen (URL userinfo) is far shorter.
+#: Characters beyond the limit that are searched too: the longest secret known by its end (URL userinfo) is shorter.
 _REDACT_BEYOND = 4096
 
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -72,7 +72,7 @@ def alert_list(payload: Mapping[str, object]) -> list[object]:
 
 
 def parse_time(value: object) -> datetime | None:
-    """An RFC 3339 time in UTC, digits after the microsecond dropped.
+    """An RFC 3339 time in UTC, without the digits after the microsecond.
 
     None: not a time, no offset, or Go's zero time (year 1), which means "not set".
     """
@@ -94,28 +94,28 @@ def parse_time(value: object) -> datetime | None:
 
 @lru_cache(maxsize=1024)
 def is_link(url: str) -> bool:
-    """Whether a person may be given this to click: http(s) to a host by name or address, not to cloud metadata."""
+    """Whether people may be shown this as a link: http(s) to a host by name or address, not to cloud metadata."""
     end = url.find("/", 8)
     return _is_open_origin(url if end < 0 else url[:end]) and url.isprintable() and " " not in url
 
 
 def digest(text: str) -> str:
-    """SHA-256 in hex, also of text with lone surrogates in it."""
+    """SHA-256 in hex, also of text with lone surrogates."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def digest_of_pairs(pairs: Mapping[str, str]) -> str:
-    """SHA-256 in hex of the pairs sorted by name; the same for any order they came in."""
+    """SHA-256 in hex of the pairs sorted by name: the same for any order."""
     return digest(json.dumps(pairs, sort_keys=True, separators=(",", ":")))
 
 
 class Repair:
-    """Makes text safe to store and remembers what had to be done for it."""
+    """Makes text safe to store, and records what it had to change."""
 
     def __init__(self) -> None:
         self._flags: set[str] = set()
-        #: The alerts of one group say mostly the same.
-        self._mended: dict[tuple[str, int, str], str] = {}
+        #: The alerts of one group have mostly the same texts.
+        self._repaired: dict[tuple[str, int, str], str] = {}
 
     @property
     def repairs(self) -> tuple[str, ...]:
@@ -125,14 +125,14 @@ class Repair:
         self._flags.add(flag)
 
     def text(self, raw: str, most: int, cut: str) -> str:
-        """Storable, without known secrets, at most `most` characters. `cut` is the flag for a text that was longer."""
+        """Storable, without known secrets, at most `most` characters. `cut`: the flag for a text that was longer."""
         key = (raw, most, cut)
-        if key not in self._mended:
-            self._mended[key] = self._mend(raw, most, cut)
-        return self._mended[key]
+        if key not in self._repaired:
+            self._repaired[key] = self._repair(raw, most, cut)
+        return self._repaired[key]
 
     def key(self, raw: str, most: int, hashed: str) -> str:
-        """What identifies is never changed in part: as it is, or all of it as a SHA-256."""
+        """An identifier is never changed in part: it stays as it is, or becomes its SHA-256."""
         if len(raw) <= most and redact(raw) == raw:
             return self._storable(raw)
         self.record(hashed)
@@ -145,7 +145,7 @@ class Repair:
         return self._pairs(raw, MOST_NOTE, "notes_cut")
 
     def start(self, raw: object, now: datetime) -> datetime:
-        """When it began; `now` in place of what cannot be right."""
+        """The start; `now` in place of a time that cannot be right."""
         read = parse_time(raw)
         if read is not None and read <= now + AHEAD:
             return read
@@ -153,7 +153,7 @@ class Repair:
         return now
 
     def end(self, raw: object, now: datetime) -> datetime | None:
-        """None where the sender did not say; an end that cannot be right is as good as not said."""
+        """The end; None where it is missing or cannot be right."""
         read = parse_time(raw)
         if read is not None and read <= now + AHEAD:
             return read
@@ -171,7 +171,7 @@ class Repair:
             kept.setdefault(self.text(name, MOST_LABEL, cut), self.text(raw[name], most, cut))
         return kept
 
-    def _mend(self, raw: str, most: int, cut: str) -> str:
+    def _repair(self, raw: str, most: int, cut: str) -> str:
         kept = self._redacted(self._storable(raw[: most + _REDACT_BEYOND]))
         if len(raw) <= most and len(kept) <= most:
             return kept
@@ -194,11 +194,14 @@ class Repair:
 
 def _text_of(body: bytes) -> str:
     if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) or b"\x00" in body:
-        raise Rejected("The body is not plain UTF-8 (byte order mark or UTF-16). Send UTF-8.", code="bad_encoding")
+        message = "The body is not plain UTF-8 (byte order mark or UTF-16). Nothing was stored as an alert. Send UTF-8."
+        raise Rejected(message, code="bad_encoding")
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        message = f"The body is not UTF-8: bad byte at offset {error.start}. Send UTF-8."
+        message = (
+            f"The body is not UTF-8: bad byte at offset {error.start}. Nothing was stored as an alert. Send UTF-8."
+        )
         raise Rejected(message, code="bad_encoding") from None
 
 
@@ -222,7 +225,7 @@ def _parse(text: str) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        message = "An object has the same key twice, and which one counts is anybody's guess. Send each key once."
+        message = "An object has the same key twice. Nothing was stored as an alert. Send each key once."
         raise Rejected(message, code="duplicate_key")
     return value
 
@@ -241,7 +244,9 @@ def _finite(text: str) -> float:
 
 
 def _refuse_number(_: str) -> NoReturn:
-    message = f"The body holds a number that cannot be kept (NaN, infinite, or over {MOST_DIGITS} digits)."
+    message = (
+        f"The body has a number that is NaN, infinite or over {MOST_DIGITS} digits. Nothing was stored as an alert."
+    )
     raise Rejected(message, code="bad_number")
 
 
@@ -258,7 +263,7 @@ def _too_deep() -> Rejected:
 
 
 def _is_open_origin(origin: str) -> bool:
-    """A prefix of a URL up to its path; userinfo, backslashes and numbers dressed up as hosts do not pass."""
+    """Whether the URL's part before its path is harmless: no userinfo, no backslash, no number as a host name."""
     matched = _ORIGIN.fullmatch(origin)
     if matched is None:
         return False

@@ -93,7 +93,7 @@ def test_row_72_nothing_of_it_happens_where_others_read(chats: Chats) -> None:
     sent_to_all = chats.in_telegram(line)
 
     assert (asked, sent_to_all) == ("Send this in a private chat. Nothing was done.",) * 2
-    assert chats.in_telegram(line, chat=7) == "Code not valid. Nothing was done. Get a new one: `link`."
+    assert chats.in_telegram(line, chat=7) == "Code not valid. Nothing was done. Get a new one: link."
 
 
 def test_whoever_asked_is_told_in_their_direct_messages_without_asking(house: House, chats: Chats) -> None:

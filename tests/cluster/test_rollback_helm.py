@@ -177,7 +177,7 @@ def test_without_helms_program_it_is_said_which_setting_it_takes(world: World, t
 def test_a_program_that_is_not_there_is_told_and_nothing_is_done(world: World, tmp_path: Path) -> None:
     installed(world, tmp_path, str(tmp_path / "nowhere" / "helm"))
 
-    with pytest.raises(Rejected, match=r"^There is no program .*/nowhere/helm\. Nothing was done\."):
+    with pytest.raises(Rejected, match=r"^The program .*/nowhere/helm does not exist\. Nothing was done\."):
         world.run(action, ARGS)
 
 
@@ -343,7 +343,7 @@ def test_within_its_own_cluster_no_kubeconfig_of_anybodys_is_read(tmp_path: Path
 def test_what_is_no_name_is_never_given_to_the_program(tmp_path: Path, release: str, namespace: str) -> None:
     helm = HelmClient(ClusterSettings(helm=releases.stand_in(tmp_path, "sys.exit('never to be run')")))
 
-    with pytest.raises(Rejected, match="is no name of a release"):
+    with pytest.raises(Rejected, match="is not the name of a release"):
         helm.roll_back(release, namespace, 1, patience=timedelta(minutes=1))
 
 

@@ -157,7 +157,7 @@ class World:
     def serves(self, kind: ResourceKind) -> bool:
         """Whether that kind is installed there."""
         begin = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
-        told = self.admin._look(begin)
+        told = self.admin._read(begin)
         return any(one["name"] == kind.plural for one in (told or {}).get("resources", ()))
 
     def until(self, holds: Callable[[], object], what: str, within_s: float = 60.0) -> None:

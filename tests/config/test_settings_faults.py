@@ -127,7 +127,7 @@ CASES = {
     "a user of Kubernetes itself": (
         "people: [{id: a, kubernetes: {user: 'system:admin'}}]",
         (1, 37, "people[0].kubernetes.user"),
-        "whom nobody may be",
+        "which no person may be",
     ),
     "a group of Kubernetes' own": (
         "people: [{id: a, kubernetes: {user: a, groups: ['system:masters']}}]",

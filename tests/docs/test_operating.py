@@ -43,7 +43,7 @@ _FIGURES = (
     f"| acts of people remembered against repeats | {_SEEN_FOR.total_seconds() / 3600:g} hours |",
     f"| body of a message of SNS | {sender_verification.MOST // 2**20} MiB |",
     f"| messages of SNS that are being checked at once | {sender_verification._MOST_WAITING} |",
-    f"| SNS topics that are not listed and ask | {verification._MOST_STRANGERS} an hour |",
+    f"| SNS topics that are not listed and ask | {verification._MAX_UNLISTED} an hour |",
     f"| labels, annotations of an alert | {MOST_LABELS} each, of {MOST_LABEL:,} and {MOST_NOTE:,} characters |",
     f"| time for another body, or a head, to arrive | {request_body._WITHIN_S:g} s |",
     f"| head of a request | {framing.MOST_HEAD // 1024} KiB, {framing.MOST_FIELDS} fields |",

@@ -110,7 +110,9 @@ def test_what_was_done_is_shown_with_its_word_its_reason_and_what_comes_next(
 
     said = wait_for(lambda: text(board, ".story .mark") and text(board, ".story li"))
     assert "done but not well: turn prod/api 6" in said
-    assert "Pod api-1: ImagePullBackOff. Repair prod/api, or undo the run: `undo " in said
+    assert "Pod api-1: ImagePullBackOff. Repair prod/api, or undo the run: undo " in said
+    (code,) = board.find_elements(By.CSS_SELECTOR, ".story .why code")
+    assert code.text.startswith("undo ")
 
 
 def test_what_somebody_else_does_is_seen_here(house: WebHouse, board: WebDriver) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Chat:
-    """Implements `ports.Messenger`; each of `troubles` is raised once, in order."""
+    """Implements `Messenger`; each of `troubles` is raised once, in order."""
 
     def __init__(self, *troubles: Exception) -> None:
         self.said: list[tuple[str | None, str]] = []  #: (where, text); an edit takes the place of what stood there

@@ -1,8 +1,8 @@
-"""A small house behind a channel: it keeps what was asked and does each act once, in memory.
+"""A small gateway behind a channel: it keeps the requests and handles each act once, in memory.
 
-Strict: an ask that the real house could not use (no words, no id of the act, a slash left on) is a fault, and so is
-an account that is not text. A fault raises there and then, and again at the end of the `with` block, because a
-channel's own threads may have swallowed the first one.
+Strict: a request that the real bot could not use (no text, no idempotency key, a leading slash) is a fault, and so is
+an account that is not text. A fault raises at once, and again at the end of the `with` block, because a thread of the
+channel may have swallowed the first one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ANA = Principal(id="ana", name="Ana", roles=frozenset({"responder"}))
 
 @dataclass(frozen=True)
 class Said:
-    """A verb as a menu tells it."""
+    """A verb as a menu shows it."""
 
     verb: str
     usage: str
@@ -38,7 +38,7 @@ BREAK_GLASS = Said("break-glass", "break-glass because <text>", "take the rights
 
 
 class SmallDoor:
-    """A real `Gateway`. Everything it was told can be read afterwards; every method may be called from any thread."""
+    """A real `Gateway`. All requests can be read afterwards; every method may be called from any thread."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class SmallDoor:
         self.paged = dict(paged or {})  #: page_key -> incident id
         self.offered: tuple[Said, ...] = (ACK, BREAK_GLASS)  #: what can be said
         self.verbs = dict(verbs or {})  #: those that have a form
-        self.heard: list[Request] = []  #: every ask, repeated ones too
-        self.asks: list[Request] = []  #: the asks that had an effect, once each
+        self.heard: list[Request] = []  #: every request, repeated ones too
+        self.asks: list[Request] = []  #: the requests that had an effect, once each
         self.strangers: list[tuple[str, str]] = []  #: accounts that were looked up and not found
-        self.unknown: list[Request] = []  #: the asks of nobody, once each; all that has an effect of theirs is `link`
-        self.away: list[tuple[Request, str]] = []  #: what the channel turned away by itself, once each, and why
+        self.unknown: list[Request] = []  #: requests of unknown accounts, once each; only their `link` has an effect
+        self.away: list[tuple[Request, str]] = []  #: what the channel refused by itself, once each, with the reason
         self.faults: list[str] = []
         self._done: dict[tuple[str, str], Reply] = {}
         self._noted: set[tuple[str, str]] = set()

@@ -6,6 +6,7 @@ From PagerDuty's own documents (Events API v2: overview, trigger events, size li
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,10 @@ _ACTIONS = ("trigger", "acknowledge", "resolve")
 _FIELDS = {"routing_key", "event_action", "dedup_key", "payload", "client", "client_url", "links", "images"}
 _PAYLOAD = {"summary", "source", "severity", "timestamp", "component", "group", "class", "custom_details"}
 _SEVERITIES = ("critical", "error", "warning", "info")
+
+
+#: A code span: PagerDuty shows no mark-up, so that people would read its backticks.
+_CODE = re.compile(r"(?<!`)`[^`\n]*[^`\s][^`\n]*`(?!`)")
 
 
 def read_event(call: Call) -> tuple[dict[str, Any], list[str]]:
@@ -58,6 +63,8 @@ def _wrong_payload(payload: dict[str, Any]) -> list[str]:
     wrong = [f"unknown field 'payload.{name}'" for name in payload.keys() - _PAYLOAD]
     blank = [name for name in ("summary", "source", "severity") if not str(payload.get(name) or "").strip()]
     wrong += [f"'payload.{name}' is missing or blank" for name in blank]
+    texts = json.dumps(payload, ensure_ascii=False)
+    wrong += [f"literal backticks: {literal}" for literal in _CODE.findall(texts)]
     if len(str(payload.get("summary"))) > 1024:
         wrong.append("'payload.summary' is longer than 1024 characters")
     if payload.get("severity") not in _SEVERITIES:

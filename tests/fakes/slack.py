@@ -14,7 +14,7 @@ from collections.abc import Callable
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer, Window
 from tests.fakes.slack_responses import Responses
-from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields
+from tests.fakes.slack_rules import Block, breaches, knows, pings, unknown_fields, unrendered
 from tests.fakes.slack_scopes import bot_scopes, needed
 from tests.fakes.slack_socket import FakeSocket
 from tests.fakes.slack_speech import Spoken, Workspace
@@ -241,11 +241,15 @@ class FakeSlack(StrictServer):
         if broken:
             self.fault(f"invalid_blocks: {'; '.join(broken)}")
             return _no("invalid_blocks")
+        for literal in unrendered(text, blocks, mrkdwn=fields.get("mrkdwn") is not False):
+            self.fault(literal)
         return None
 
     def _whisper(self, fields: dict[str, object]) -> Answer:
         if fields.get("channel") not in self.rooms:
             return _no("channel_not_found")
+        for literal in unrendered("", rows_of(fields.get("blocks") or []), mrkdwn=True):
+            self.fault(literal)
         told = {key: str(fields.get(key) or "") for key in ("user", "text", "thread_ts")}
         self.responses.whispers.append(Whisper(**told))
         return _yes(message_ts=self._ts())

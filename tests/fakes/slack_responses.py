@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Callable
 
 from tests.fakes.calls import Answer, Call
-from tests.fakes.slack_values import Whisper
+from tests.fakes.slack_rules import unrendered
+from tests.fakes.slack_values import Whisper, rows_of
 
 _FIELDS = {"text", "blocks", "response_type", "replace_original"}
 _USES = 5  #: of one response_url
@@ -49,6 +50,8 @@ class Responses:
         strange = told.keys() - _FIELDS
         if strange or not isinstance(told.get("text"), str):
             self._fault(f"an answer with {sorted(strange)}: {told}")
+        for literal in unrendered("", rows_of(told.get("blocks") or []), mrkdwn=True):
+            self._fault(literal)
         if told.get("replace_original") is True:
             return self._replace({**told, "ts": self._about[path]})
         if told.get("response_type") == "in_channel":

@@ -19,6 +19,8 @@ _AT_ALL = re.compile(r"@(?:here|channel|everyone)\b")
 _LABELLED = re.compile(r"<https?://[^>|]*\|[^>]*>")
 #: A bare `<`, `>` or `&` that is no escape and no link.
 _BARE = re.compile(r"&(?!amp;|lt;|gt;)|<(?!https?://[^\s<>|]+>)")
+#: A code span: mark-up, that is drawn in `mrkdwn` and is a literal backtick anywhere else.
+_CODE = re.compile(r"(?<!`)`[^`\n]*[^`\s][^`\n]*`(?!`)")
 _KNOWN = {
     "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "metadata", "parse", "link_names", "unfurl_links"}
     | {"unfurl_media", "mrkdwn"},
@@ -88,10 +90,19 @@ def pings(text: str, blocks: list[Block], *, parsed: bool) -> list[str]:
     return found
 
 
+def unrendered(text: str, blocks: list[Block], *, mrkdwn: bool) -> list[str]:
+    """Code spans where Slack draws none, so that people would read backticks. `mrkdwn`: whether `text` is drawn."""
+    literal = [piece for piece, drawn, _ in _texts(blocks) if not drawn] + ([] if mrkdwn else [text])
+    return [f"literal backticks in {piece[:80]!r}" for piece in literal if _CODE.search(piece)]
+
+
 def _texts(blocks: list[Block]) -> Iterator[tuple[str, bool, bool]]:
     """(text, is it mrkdwn, is it verbatim) of everything in the blocks."""
     for block in blocks:
         rows = [*_rows(block), *(row.get("text") for row in _rows(block)), block.get("label"), block.get("hint")]
+        element = block.get("element")
+        options = element.get("options") if isinstance(element, dict) else None
+        rows += [row["text"] for row in options] if isinstance(options, list) else []
         for holder in [block.get("text"), *rows]:
             if isinstance(holder, dict) and isinstance(holder.get("text"), str):
                 yield holder["text"], holder.get("type") == "mrkdwn", bool(holder.get("verbatim"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.calls import Answer
-from tests.fakes.slack_rules import Block, breaches, pings, text_breaches
+from tests.fakes.slack_rules import Block, breaches, pings, text_breaches, unrendered
 from tests.fakes.slack_speech import Spoken, Workspace
 from tests.fakes.slack_values import rows_of
 
@@ -138,6 +138,7 @@ class Views:
     def _breaches(self, view: Mapping[str, object]) -> list[str]:
         blocks = rows_of(view.get("blocks") or [])
         found = breaches(blocks, most=_MOST_BLOCKS) + pings("-", blocks, parsed=False)
+        found += unrendered("-", blocks, mrkdwn=True)
         if len(json.dumps(view)) > 250_000:
             found.append("a view of more than 250 KB")
         return found

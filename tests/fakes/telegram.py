@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from tests.fakes.calls import Answer, Call
 from tests.fakes.server import StrictServer, Window
-from tests.fakes.telegram_html import Unparsable, read_html
+from tests.fakes.telegram_html import Unparsable, literal_code, read_html
 from tests.fakes.telegram_menu import Menu
 from tests.fakes.telegram_people import People
 from tests.fakes.telegram_values import Flash, Posted, Refused, as_int, from_form
@@ -224,6 +224,8 @@ class FakeTelegram(People, StrictServer):
                 raise Refused(400, "Bad Request: query is too old and response timeout expired or query ID is invalid")
             if len(text.encode("utf-16-le")) > 400:
                 raise self._wrong(400, "Bad Request: MESSAGE_TOO_LONG")
+            for literal in literal_code(text):
+                self.fault(f"literal backticks: {literal}")
             self.flashes.append(Flash(press_id=press_id, text=text, alert=fields.get("show_alert") is True))
             return True
 
@@ -270,6 +272,8 @@ class FakeTelegram(People, StrictServer):
             text = read_html(raw).text if mode else raw
         except Unparsable as why:
             raise self._wrong(400, f"Bad Request: {why}") from None
+        for literal in literal_code(text):
+            self.fault(f"literal backticks: {literal}")
         if not text.strip():
             raise self._wrong(400, "Bad Request: message text is empty")
         if len(text.encode("utf-16-le")) > 8192:

@@ -14,6 +14,8 @@ _TAGS = {"b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "code", "pr
 _PIECE = re.compile(
     r"<(/?)([A-Za-z][A-Za-z0-9-]*)((?:\s[^<>]*)?)>|&(#\d{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z]+);|[<>&]|[^<>&]+"
 )
+#: A code span that was not made a <code>: people read its backticks.
+_LITERAL_CODE = re.compile(r"(?<!`)`[^`\n]*[^`\s][^`\n]*`(?!`)")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 
 
@@ -32,6 +34,11 @@ class Read:
     def units(self) -> int:
         """The length as Telegram counts it."""
         return len(self.text.encode("utf-16-le")) // 2
+
+
+def literal_code(text: str) -> list[str]:
+    """Pairs of backticks in a text as people read it."""
+    return _LITERAL_CODE.findall(text)
 
 
 def read_html(html: str) -> Read:

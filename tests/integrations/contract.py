@@ -1,4 +1,4 @@
-"""What every plug is held to: the notices it is given, the texts it must survive, the bench it is tried on."""
+"""The contract of every channel and source: notifications, texts that it must survive, and the bench it runs on."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Act:
 
 
 class Bench(ABC):
-    """One channel in front of its strict fake, started, with a small door behind it.
+    """One channel in front of its strict fake, started, with a small gateway behind it.
 
     A new channel is held to the contract by one more of these (see `benches.py`); a part of the contract that the
     platform has no place for is told by an attribute, with the reason where it is set.

@@ -213,9 +213,9 @@ _AMBIGUOUS = [
     (_fails, "failed", "The shop failed (503): the store is away."),
     (_resets, "no_answer", "The shop gave no answer ("),
     (_hangs, "no_answer", "The shop gave no answer (ReadTimeoutError)."),
-    (_says_too_much, "unreadable", "The shop answered more than 1000 bytes."),
-    (_says_no_json, "unreadable", "The shop answered what is not JSON."),
-    (_says_it_too_deep, "unreadable", "The shop answered what is not JSON."),
+    (_says_too_much, "unreadable", "The answer of The shop is over 1000 bytes."),
+    (_says_no_json, "unreadable", "The answer of The shop is not JSON."),
+    (_says_it_too_deep, "unreadable", "The answer of The shop is not JSON."),
 ]
 
 
@@ -229,7 +229,7 @@ def test_a_change_that_is_not_answered_may_have_been_made_and_is_not_sent_again(
         change(api(there.url, timeout=_BRIEF))
 
     assert caught.value.message.startswith(said)
-    assert caught.value.message.endswith(" Nobody knows whether it took effect.")
+    assert caught.value.message.endswith(" It is not known whether it took effect.")
     assert len(there.received) == 1
 
 
@@ -243,7 +243,7 @@ def test_a_look_that_is_not_answered_did_nothing(
 
     assert error.code == code
     assert error.message.startswith(said)
-    assert "Nothing was done; try again" in error.message
+    assert "Nothing was done. Try again" in error.message
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_file_is_taken_as_it_is_and_one_that_is_too_large_is_not_taken(there: 
     taken = api(there.url).download("/a.pem")
 
     there.says = Answer(body=b"x" * 100_000)
-    with pytest.raises(Rejected, match="answered more than 1000 bytes") as caught:
+    with pytest.raises(Rejected, match="is over 1000 bytes") as caught:
         api(there.url).download("/a.pem")
 
     assert taken == b"-----BEGIN\xff"

@@ -1,8 +1,8 @@
-"""Alertmanager's API, version 2: who is silenced, by what, and what fires. Implements `acting.Silences`.
+"""Alertmanager's API, version 2: alerts and silences. Implements `bot.core.silences.Silences`.
 
-Held to 0.25 and later. Matchers are written so that the parser of before 0.27 and the UTF-8 one after it read the same:
-a classic label name, and the value always in quotes with \\, " and the line feed escaped. The trap: 0.25 answers 500
-where a silence to be ended does not exist, so that whoever ends one looks for it first.
+Tested with 0.25 and later. Matchers are written so that the old parser and the UTF-8 parser of 0.27 read the same: a
+classic label name, and the value always in quotes with \\, " and the line feed escaped. The trap: 0.25 answers 500 to
+the end of a silence that does not exist, so callers look for the silence first.
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
 
@@ -20,9 +20,9 @@ from bot.integrations.alertmanager.settings import AlertmanagerSettings
 from bot.integrations.http import HttpApi
 
 _CALLED = "Alertmanager"
-_PATIENCE = timedelta(seconds=10)
-_MOST = 64 * 1024 * 1024  # Bytes: some 50,000 alerts, because a storm is when it is asked.
-#: Alertmanager puts its own now in the place of a start that is past; ours could lie ahead of it, and the silence wait.
+_TIMEOUT = timedelta(seconds=10)
+_MAX_BYTES = 64 * 1024 * 1024  # Some 50,000 alerts: it is read in a storm too.
+#: Alertmanager replaces a past start by its own time. Our time could be ahead of it, and the silence would start late.
 _LONG_AGO = "1970-01-01T00:00:00.000Z"
 _OPERATORS = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
 _FLAGS = {operator: flags for flags, operator in _OPERATORS.items()}
@@ -31,10 +31,10 @@ Json = Mapping[str, object]
 
 
 class AlertmanagerClient:
-    """`service` tells whose an alert is by its labels, None where nobody knows; the settings' services, usually."""
+    """`service`: the service of an alert by its labels, None where it is unknown; usually from the settings."""
 
     def __init__(self, section: AlertmanagerSettings, service: Callable[[Mapping[str, str]], str | None]) -> None:
-        assert section.api_url is not None, "without an address there is nobody to ask"
+        assert section.api_url is not None, "a client needs an address"
         self._section = section
         self._service = service
         self._api = HttpApi(
@@ -42,38 +42,38 @@ class AlertmanagerClient:
             called=_CALLED,
             token=section.api_token,
             user=section.api_user,
-            timeout=_PATIENCE,
-            most=_MOST,
+            timeout=_TIMEOUT,
+            most=_MAX_BYTES,
         )
 
     def matching_alerts(self, matchers: Sequence[Matcher]) -> Sequence[MatchedAlert]:
         flags = [("active", "true"), ("silenced", "false"), ("inhibited", "true")]
-        return [self._seen(one) for one in self._alerts(flags, matchers)]
+        return [self._matched(one) for one in self._alerts(flags, matchers)]
 
     def silenced_alerts(self, silence_id: str) -> Sequence[MatchedAlert]:
         flags = [("active", "false"), ("silenced", "true"), ("inhibited", "false")]
-        return [self._seen(one) for one in self._alerts(flags, ()) if _silenced_by(one) == [silence_id]]
+        return [self._matched(one) for one in self._alerts(flags, ()) if _silenced_by(one) == [silence_id]]
 
     def active(self, comment: str, *, ended: bool = False) -> Sequence[ActiveSilence]:
-        told = _rows(self._api.get("GET", "/silences"))
-        found = [one for one in told if ended or _of(one, "status").get("state") in ("active", "pending")]
+        rows = _rows(self._api.get("GET", "/silences"))
+        found = [one for one in rows if ended or _of(one, "status").get("state") in ("active", "pending")]
         return [_silence(one) for one in found if comment in _text(one, "comment")]
 
     def create(self, matchers: Sequence[Matcher], *, until: datetime, by: str, comment: str) -> str:
         body = {
-            "matchers": [_sent(one) for one in matchers],
+            "matchers": [_as_json(one) for one in matchers],
             "startsAt": _LONG_AGO,
             "endsAt": until.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "createdBy": by,
             "comment": comment,
         }
-        told = self._api.send("POST", "/silences", body=body)
-        number = told.get("silenceID") if isinstance(told, dict) else None
-        if not isinstance(number, str) or not number:
+        answer = self._api.send("POST", "/silences", body=body)
+        silence_id = answer.get("silenceID") if isinstance(answer, dict) else None
+        if not isinstance(silence_id, str) or not silence_id:
             raise OutcomeUnknown(
-                "Alertmanager took the silence and gave no number for it. Nobody knows whether it stands."
+                "Alertmanager accepted the silence but gave no id for it. It is not known whether it is active."
             )
-        return number
+        return silence_id
 
     def expire(self, silence_id: str) -> None:
         self._api.send("DELETE", f"/silence/{quote(silence_id, safe='')}")
@@ -82,7 +82,7 @@ class AlertmanagerClient:
         filters = [("filter", _filter(one)) for one in matchers]
         return _rows(self._api.get("GET", "/alerts", query=[*flags, *filters]))
 
-    def _seen(self, alert: Json) -> MatchedAlert:
+    def _matched(self, alert: Json) -> MatchedAlert:
         labels = {name: value for name, value in _of(alert, "labels").items() if isinstance(value, str)}
         return MatchedAlert(
             title=labels.get("alertname") or "(no alertname)",
@@ -91,9 +91,9 @@ class AlertmanagerClient:
         )
 
     def _severity(self, labels: Mapping[str, str]) -> Severity:
-        """As incidents are weighed: the first label with a known value, else warning."""
-        message = (labels.get(name, "").lower() for name in self._section.severity_labels)
-        return next((self._section.severity[one] for one in message if one in self._section.severity), Severity.WARNING)
+        """As for incidents: the first severity label with a known value, else warning."""
+        values = (labels.get(name, "").lower() for name in self._section.severity_labels)
+        return next((self._section.severity[one] for one in values if one in self._section.severity), Severity.WARNING)
 
 
 def _filter(matcher: Matcher) -> str:
@@ -101,57 +101,58 @@ def _filter(matcher: Matcher) -> str:
     return f'{matcher.name}{matcher.op}"{value}"'
 
 
-def _sent(matcher: Matcher) -> Json:
+def _as_json(matcher: Matcher) -> Json:
     regex, equal = _FLAGS[matcher.op]
     return {"name": matcher.name, "value": matcher.value, "isRegex": regex, "isEqual": equal}
 
 
-def _silence(told: Json) -> ActiveSilence:
+def _silence(row: Json) -> ActiveSilence:
     try:
-        ends_at = datetime.fromisoformat(_text(told, "endsAt")).astimezone(UTC)
+        ends_at = datetime.fromisoformat(_text(row, "endsAt")).astimezone(UTC)
     except ValueError:
-        raise _strange() from None
+        raise _unreadable() from None
     return ActiveSilence(
-        id=_text(told, "id"),
-        matchers=tuple(_matcher(one) for one in _rows(told.get("matchers"))),
+        id=_text(row, "id"),
+        matchers=tuple(_matcher(one) for one in _rows(row.get("matchers"))),
         ends_at=ends_at,
-        by=_text(told, "createdBy"),
-        comment=_text(told, "comment"),
+        by=_text(row, "createdBy"),
+        comment=_text(row, "comment"),
     )
 
 
-def _matcher(told: Json) -> Matcher:
+def _matcher(row: Json) -> Matcher:
     # Before 0.22 there was no isEqual, and nothing negative.
-    operator = _OPERATORS[told.get("isRegex") is True, told.get("isEqual", True) is not False]
-    return Matcher(name=_text(told, "name"), op=operator, value=_text(told, "value"))
+    operator = _OPERATORS[row.get("isRegex") is True, row.get("isEqual", True) is not False]
+    return Matcher(name=_text(row, "name"), op=operator, value=_text(row, "value"))
 
 
 def _silenced_by(alert: Json) -> object:
     return _of(alert, "status").get("silencedBy")
 
 
-def _rows(told: object) -> Sequence[Json]:
-    if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
-        raise _strange()
-    return told
+def _rows(answer: object) -> Sequence[Json]:
+    if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
+        raise _unreadable()
+    return answer
 
 
-def _of(told: Json, name: str) -> Json:
-    value = told.get(name)
+def _of(row: Json, name: str) -> Json:
+    value = row.get(name)
     if not isinstance(value, dict):
-        raise _strange()
+        raise _unreadable()
     return value
 
 
-def _text(told: Json, name: str) -> str:
-    value = told.get(name)
+def _text(row: Json, name: str) -> str:
+    value = row.get(name)
     if not isinstance(value, str):
-        raise _strange()
+        raise _unreadable()
     return value
 
 
-def _strange() -> Rejected:
+def _unreadable() -> Rejected:
     message = (
-        f"{_CALLED} answered what its API does not say. Nothing was done. Is api_url the address of an Alertmanager?"
+        f"The answer of {_CALLED} is not one of its API. Nothing was done."
+        " Check that api_url is the address of an Alertmanager."
     )
     return Rejected(message, code="unreadable", status=HTTPStatus.BAD_GATEWAY)

@@ -13,7 +13,7 @@ from bot.lib.settings_fields import Address, PlugSection, Secret
 _MIB = 1024 * 1024
 
 
-#: What a severity label usually says; `sources.alertmanager.severity` adds to it or overrides it.
+#: The usual values of a severity label; `sources.alertmanager.severity` adds to them or overrides them.
 USUAL_SEVERITIES: Mapping[str, Severity] = {
     **dict.fromkeys(("critical", "page", "emergency", "disaster", "fatal"), Severity.CRITICAL),
     **dict.fromkeys(("error", "high", "major"), Severity.ERROR),
@@ -25,25 +25,25 @@ USUAL_SEVERITIES: Mapping[str, Severity] = {
 class AlertmanagerSettings(PlugSection):
     """Alerts from Prometheus Alertmanager's webhook."""
 
-    tokens: tuple[Secret, ...] = Field(
-        min_length=1, description="Bearer tokens that are accepted; two while you rotate from one to the other."
-    )
-    api_url: Address | None = Field(None, description="Alertmanager's own address, to look at alerts and silence them.")
+    tokens: tuple[Secret, ...] = Field(min_length=1, description="Accepted bearer tokens; two while you rotate.")
+    api_url: Address | None = Field(None, description="Alertmanager's own address, to read alerts and silence them.")
     api_token: Secret | None = Field(None, description="Bearer token for api_url; with api_user, that user's password.")
-    api_user: str | None = Field(None, min_length=1, description="User for api_url, where it asks for basic auth.")
+    api_user: str | None = Field(None, min_length=1, description="User for api_url, if it needs basic auth.")
     severity: Mapping[str, Severity] = Field(
         USUAL_SEVERITIES,
         description="Value of a severity label -> critical, error, warning or info; adds to the usual ones.",
     )
     severity_labels: tuple[str, ...] = Field(
-        ("severity", "priority", "level"), description="Labels that tell the severity; the first one present counts."
+        ("severity", "priority", "level"), description="Labels with the severity; the first one present counts."
     )
-    max_body: int = Field(16 * _MIB, gt=0, le=256 * _MIB, description="Largest body accepted, in bytes, inflated.")
+    max_body: int = Field(
+        16 * _MIB, gt=0, le=256 * _MIB, description="Largest accepted body, in bytes, after decompression."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _usual_severities_too(cls, given: Any) -> Any:
         if isinstance(given, Mapping) and isinstance(given.get("severity"), Mapping):
-            message = {str(value).lower(): severity for value, severity in given["severity"].items()}
-            return {**given, "severity": {**USUAL_SEVERITIES, **message}}
+            own = {str(value).lower(): severity for value, severity in given["severity"].items()}
+            return {**given, "severity": {**USUAL_SEVERITIES, **own}}
         return given

@@ -1,8 +1,8 @@
-"""Prometheus Alertmanager's webhook, payload version 4 (seen from 0.25 to 0.34).
+"""Prometheus Alertmanager's webhook, payload version 4 (tested from 0.25 to 0.34).
 
-Two readers of the same bytes. The quick one takes what Alertmanager sends on an ordinary day; whatever is unusual in
-any way goes to the exact one, which knows the right answer to everything. Where the quick one gives an answer, it is
-the exact one's answer. Facts: notify/webhook and template/template.go of Alertmanager.
+Two readers of the same bytes. The quick one reads an ordinary payload; anything unusual goes to the exact one, which
+handles every case. The promise: where the quick one returns a result, it is the same as the exact one's. Format:
+notify/webhook and template/template.go of Alertmanager.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ NAME = "alertmanager"
 MOST_FINGERPRINT = 64  #: characters; Alertmanager's own have 16
 MOST_GROUP = 1024  #: characters of a group's key
 _MOST_TRUNCATED = 2**31 - 1
-#: Strings in a payload without labels: 10 keys and 5 texts, and in each alert 7 keys and 5 texts.
+#: Strings of a payload without labels: 10 keys and 5 texts; of each alert: 7 keys and 5 texts.
 _STRINGS = 15
 _STRINGS_OF_ALERT = 12
 
 
 class AlertmanagerSource:
-    """`now` is asked once a delivery; a start that cannot be right is replaced by it."""
+    """`now` is read once for each delivery; it replaces a start that cannot be right."""
 
     name = NAME
 
@@ -57,7 +57,7 @@ class AlertmanagerSource:
 
 
 def read_ordinary(body: bytes, now: datetime) -> AlertBatch | None:
-    """The quick reader. None: something is unusual, ask `read_exactly`."""
+    """The quick reader. None: something is unusual, use `read_exactly`."""
     try:
         payload = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -74,40 +74,40 @@ def read_ordinary(body: bytes, now: datetime) -> AlertBatch | None:
 
 
 def read_exactly(body: bytes, now: datetime) -> AlertBatch:
-    """The exact reader: every answer of the bad-input table. Raises `Rejected`."""
+    """The exact reader: handles every bad input. Raises `Rejected`."""
     payload = decode(body)
     if payload.get("version") != "4":
-        message = 'Only payload version "4" is understood. Nothing was stored as an alert. Update the Alertmanager.'
+        message = 'Only payload version "4" is supported. Nothing was stored as an alert. Update the Alertmanager.'
         raise Rejected(message, code="unsupported_version", status=422)
     raws = alert_list(payload)
-    mend = Repair()
-    group = _group_of(payload, mend)
-    read = [_exact(raw, group, f"alerts[{index}]", (mend, now)) for index, raw in enumerate(raws)]
+    repair = Repair()
+    group = _group_of(payload, repair)
+    read = [_exact(raw, group, f"alerts[{index}]", (repair, now)) for index, raw in enumerate(raws)]
     alerts = tuple(one for one in read if isinstance(one, Alert))
     faults = [one for one in read if isinstance(one, _Fault)]
     if faults and not alerts:
-        message = f"{faults[0].path}: {faults[0].said} Nothing was stored as an alert."
+        message = f"{faults[0].path}: {faults[0].reason} Nothing was stored as an alert."
         raise Rejected(message, code=faults[0].code, status=422)
     if not alerts:
-        mend.record("no_alerts")
+        repair.record("no_alerts")
     return AlertBatch(
         source=NAME,
         group=group,
         alerts=alerts,
         body=body,
         truncated=_truncated(payload.get("truncatedAlerts")),
-        rejected=tuple((fault.path, fault.said) for fault in faults),
-        repairs=mend.repairs,
+        rejected=tuple((fault.path, fault.reason) for fault in faults),
+        repairs=repair.repairs,
     )
 
 
 class _OrdinaryAlert(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Every field is required: the count of strings below stands on it."""
+    """Every field is required: the count of strings below depends on it."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
     annotations: dict[str, str]
-    startsAt: str  # noqa: N815  (the sender's names, here and below: renaming costs nothing but a table to read)
+    startsAt: str  # noqa: N815  (the sender's names, here and below)
     endsAt: str  # noqa: N815
     generatorURL: str  # noqa: N815
     fingerprint: str
@@ -131,33 +131,33 @@ class _OrdinaryPayload(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(_OrdinaryPayload).decode
-#: By the backslash, a byte that is rare: a search for the whole escape takes as long as half of the decoding.
+#: Found by the backslash, which is rare: a search for the whole escape takes half as long as the decoding.
 _finds_hidden_quote = re.compile(rb"\\(?=u0022)").search
 
 
 def _is_plain(payload: _OrdinaryPayload, body: bytes) -> bool:
-    """Whether no key came twice, and no text needs to be mended: short, storable, and without a sign of a secret."""
+    """Whether no key is there twice and no text needs repair: short, storable, and without a sign of a secret."""
     if not 0 < len(payload.groupKey) <= MOST_GROUP or not 0 <= payload.truncatedAlerts <= _MOST_TRUNCATED:
         return False
     texts: list[str] = []
     for alert in payload.alerts:
         labels, notes = alert.labels, alert.annotations
         texts += [*labels, *labels.values(), *notes, *notes.values(), alert.generatorURL, alert.fingerprint]
-    # The alerts of one group say mostly the same, and looking at each text is what costs.
+    # The alerts of one group have mostly the same texts, and checking each is what costs time.
     different = set(texts) if len(payload.alerts) > 1 else texts
     text = "\n".join(different)
     if "\x00" in text or "\x00" in payload.groupKey:
         return False
     if len(text) > MOST_LABEL and max(map(len, different)) > MOST_LABEL:
         return False
-    if not _came_once(payload, body, quoted='"' in text):
+    if not _keys_are_unique(payload, body, quoted='"' in text):
         return False
     text = f"{text}\n{payload.groupKey}"
     return not looks_secret(text.encode()) or redact(text) == text
 
 
-def _came_once(payload: _OrdinaryPayload, body: bytes, *, quoted: bool) -> bool:
-    """Whether the body has no more strings than were decoded, so that no key came twice.
+def _keys_are_unique(payload: _OrdinaryPayload, body: bytes, *, quoted: bool) -> bool:
+    """Whether the body has only as many strings as were decoded, so that no key is there twice.
 
     A string has two quotes, and one more for each quote inside it, unless that is written as an escape.
     `quoted`: a label or annotation of some alert has a quote in it.
@@ -216,10 +216,10 @@ def _ordinary(raw: _OrdinaryAlert, group: str, latest: datetime) -> Alert | None
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """Why one alert could not be read. Nothing that was sent is repeated in it."""
+    """Why one alert could not be read. It repeats nothing of the payload."""
 
     path: str
-    said: str
+    reason: str
     code: str = "bad_alert"
 
 
@@ -231,65 +231,65 @@ def _exact(raw: object, group: str, path: str, at: tuple[Repair, datetime]) -> A
     labels = raw.get("labels")
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         return _Fault(f"{path}.labels", "must be an object of texts.")
-    mend, now = at
+    repair, now = at
     firing = raw["status"] == "firing"
-    notes = _notes_of(raw.get("annotations"), mend)
-    link = _link_of(raw.get("generatorURL"), notes, mend)
+    notes = _notes_of(raw.get("annotations"), repair)
+    link = _link_of(raw.get("generatorURL"), notes, repair)
     return Alert(
         source=NAME,
         group=group,
-        fingerprint=_fingerprint_of(raw.get("fingerprint"), labels, mend),
+        fingerprint=_fingerprint_of(raw.get("fingerprint"), labels, repair),
         firing=firing,
-        labels=mend.labels(labels),
-        annotations=mend.notes(notes),
-        starts_at=mend.start(raw.get("startsAt"), now),
-        ends_at=None if firing else mend.end(raw.get("endsAt"), now),
+        labels=repair.labels(labels),
+        annotations=repair.notes(notes),
+        starts_at=repair.start(raw.get("startsAt"), now),
+        ends_at=None if firing else repair.end(raw.get("endsAt"), now),
         link=link,
     )
 
 
-def _notes_of(raw: object, mend: Repair) -> dict[str, str]:
-    """Annotations only explain: an alert is not turned away for them."""
+def _notes_of(raw: object, repair: Repair) -> dict[str, str]:
+    """Annotations only explain: no alert is rejected because of them."""
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        mend.record("notes_mended")
+        repair.record("notes_mended")
         return {}
     if not all(isinstance(value, str) for value in raw.values()):
-        mend.record("notes_mended")
+        repair.record("notes_mended")
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in raw.items()}
 
 
-def _link_of(raw: object, notes: dict[str, str], mend: Repair) -> str:
-    """The link if a person may be given it; else "", and what was sent becomes an annotation, which is only text."""
+def _link_of(raw: object, notes: dict[str, str], repair: Repair) -> str:
+    """The link if people may be shown it; else "", and its text becomes an annotation."""
     if not isinstance(raw, str) or not raw:
         return ""
-    link = mend.text(raw, MOST_NOTE, "notes_cut")
+    link = repair.text(raw, MOST_NOTE, "notes_cut")
     if link == raw and is_link(link):
         return link
-    mend.record("link_dropped")
+    repair.record("link_dropped")
     notes.setdefault("generatorURL", raw)
     return ""
 
 
-def _fingerprint_of(raw: object, labels: dict[str, str], mend: Repair) -> str:
+def _fingerprint_of(raw: object, labels: dict[str, str], repair: Repair) -> str:
     """The sender's, or the SHA-256 of the sorted labels; a long one is replaced by its SHA-256."""
     if isinstance(raw, str) and raw:
-        return mend.key(raw, MOST_FINGERPRINT, "fingerprint_hashed")
-    mend.record("fingerprint_computed")
+        return repair.key(raw, MOST_FINGERPRINT, "fingerprint_hashed")
+    repair.record("fingerprint_computed")
     return digest_of_pairs(labels)
 
 
-def _group_of(payload: Mapping[str, object], mend: Repair) -> str:
+def _group_of(payload: Mapping[str, object], repair: Repair) -> str:
     raw = payload.get("groupKey")
     if isinstance(raw, str) and raw:
-        return mend.key(raw, MOST_GROUP, "group_hashed")
-    mend.record("group_derived")
+        return repair.key(raw, MOST_GROUP, "group_hashed")
+    repair.record("group_derived")
     labels = payload.get("groupLabels")
     pairs = sorted(labels.items()) if isinstance(labels, dict) else []
-    # The form that Alertmanager gives the key of its root route.
+    # The form of the group key of Alertmanager's root route.
     inside = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in pairs)
-    return mend.key(f"{{}}:{{{inside}}}", MOST_GROUP, "group_hashed")
+    return repair.key(f"{{}}:{{{inside}}}", MOST_GROUP, "group_hashed")
 
 
 def _truncated(raw: object) -> int:

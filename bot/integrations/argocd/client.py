@@ -1,8 +1,8 @@
-"""Argo CD by its REST API: an application as it stands, and what is started, changed or ended of it.
+"""Argo CD by its REST API: reads an application, rolls it back, patches it, ends its operation.
 
-Held to 2.6 and later. Two traps. For an application that is not there Argo CD answers 403, as for one that the token
-may not see, so that strangers learn nothing. And a JSON patch whose test fails is answered 500, although nothing was
-done.
+Tested with 2.6 and later. Two traps. For an application that does not exist Argo CD answers 403, as for one that the
+token may not see, so that it reveals nothing. And a JSON patch whose test fails is answered with 500, although nothing
+was done.
 https://argo-cd.readthedocs.io/en/stable/developer-guide/api-docs/
 """
 
@@ -20,36 +20,36 @@ from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.integrations.http import HttpApi
 
 _CALLED = "Argo CD"
-_PATIENCE = timedelta(seconds=10)
-#: What it refuses because the application is not as somebody thought: its own words, in its sources.
-_MOVED = (
+_TIMEOUT = timedelta(seconds=10)
+#: Its own messages, from its sources, where the application is not in the state that the call expects.
+_CONFLICTS = (
     "auto-sync is enabled",
     "another operation is already in progress",
     "application is deleting",
     "does not have deployment id",
     "No operation is in progress",
 )
-_UNFIT = "error applying patch"
+_PATCH_FAILED = "error applying patch"
 
 
 class ArgoCdClient:
     """`section` has an address and a token."""
 
     def __init__(self, section: ArgoCdSettings) -> None:
-        assert section.url is not None, "without an address there is nobody to ask"
-        self._api = HttpApi(f"{section.url.rstrip('/')}/api/v1", called=_CALLED, token=section.token, timeout=_PATIENCE)
+        assert section.url is not None, "a client needs an address"
+        self._api = HttpApi(f"{section.url.rstrip('/')}/api/v1", called=_CALLED, token=section.token, timeout=_TIMEOUT)
 
     def application(self, name: str, namespace: str = "") -> KubernetesObject | None:
         query = [("appNamespace", namespace)] if namespace else []
         try:
-            told = self._api.get("GET", f"/applications/{quote(name, safe='')}", query=query)
+            answer = self._api.get("GET", f"/applications/{quote(name, safe='')}", query=query)
         except Rejected as refused:
             if refused.code == "not_found" or (refused.code == "no_entry" and "(403)" in refused.message):
                 return None
             raise
-        if not isinstance(told, dict) or not isinstance(told.get("metadata"), dict):
-            raise _strange()
-        return told
+        if not isinstance(answer, dict) or not isinstance(answer.get("metadata"), dict):
+            raise _unreadable()
+        return answer
 
     def roll_back(self, application: KubernetesObject, number: int) -> None:
         body = {"id": number, "dryRun": False, "prune": False}
@@ -67,11 +67,11 @@ class ArgoCdClient:
         try:
             self._api.send(verb, path, body=body)
         except Rejected as refused:
-            if any(one in refused.message for one in _MOVED):
+            if any(one in refused.message for one in _CONFLICTS):
                 raise Conflict(refused.message.removesuffix(" Nothing was done.")) from None
             raise
-        except OutcomeUnknown as unsure:
-            if _UNFIT in unsure.message:
+        except OutcomeUnknown as unknown:
+            if _PATCH_FAILED in unknown.message:
                 raise Conflict("the application was changed meanwhile") from None
             raise
 
@@ -81,12 +81,12 @@ def _path(application: KubernetesObject) -> str:
 
 
 def _named(application: KubernetesObject) -> Mapping[str, str]:
-    """Which application is meant; with its project, so that one that is gone is told apart from one not to be seen."""
+    """The application in a request; with its project, so that a missing one differs from one without access."""
     meta = application["metadata"]
     project = str((application.get("spec") or {}).get("project") or "default")
     return {"name": meta["name"], "appNamespace": meta["namespace"], "project": project}
 
 
-def _strange() -> Rejected:
-    message = f"{_CALLED} answered what its API does not say. Nothing was done. Is its url the address of an Argo CD?"
+def _unreadable() -> Rejected:
+    message = f"The answer of {_CALLED} is not one of its API. Nothing was done. Check that its url is an Argo CD's."
     return Rejected(message, code="unreadable", status=HTTPStatus.BAD_GATEWAY)

@@ -10,13 +10,13 @@ from bot.lib.settings_fields import Address, Secret, Section
 
 
 class ArgoCdSettings(Section):
-    """The Argo CD that keeps what runs in a cluster."""
+    """The Argo CD that deploys to a cluster."""
 
     url: Address | None = Field(
-        None, description="Its address; without it its applications are looked for in the cluster, and none rolls back."
+        None, description="Its address; without it applications are read from the cluster, and none can be rolled back."
     )
-    token: Secret | None = Field(None, description="Of an account of its own in Argo CD.")
-    namespace: str = Field("argocd", min_length=1, description="In which Argo CD runs.")
+    token: Secret | None = Field(None, description="Token of an Argo CD account for the bot.")
+    namespace: str = Field("argocd", min_length=1, description="The namespace in which Argo CD runs.")
 
     @model_validator(mode="after")
     def _both(self) -> Self:

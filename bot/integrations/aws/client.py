@@ -1,4 +1,4 @@
-"""AWS, the only file that knows boto3: one secret out of Secrets Manager, one locked object into S3, one subscription.
+"""AWS, the only file that knows boto3: read a secret, put a locked object into S3, confirm an SNS subscription.
 
 Credentials and region come from boto3's own chain (environment, profile, instance role), never from our settings.
 """
@@ -17,12 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.core.errors import Rejected
 
-_PATIENCE = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+_TIMEOUTS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bucket:
-    """Where objects are put; None is what boto3's own chain says."""
+    """Where objects are put; None: by boto3's own chain."""
 
     name: str
     region: str | None = None
@@ -30,17 +30,17 @@ class Bucket:
 
 
 def put_locked_object(bucket: Bucket, key: str, body: bytes, *, until: datetime | None) -> str:
-    """Put an object there that nobody can take out or write over before `until` (S3's Object Lock, COMPLIANCE).
+    """Put an object that nobody can delete or overwrite before `until` (S3's Object Lock, COMPLIANCE).
 
-    Without `until` the bucket's own default counts. Returns the object's version, or its ETag where it has none.
+    Without `until` the bucket's default applies. Returns the object's version, or its ETag where it has none.
 
     Raises:
-        Rejected: it is not there, as far as anybody knows.
+        Rejected: the put failed, or its result is unknown.
     """
     locked = {} if until is None else {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
-    patience = _PATIENCE.merge(Config(s3={"addressing_style": "path"})) if bucket.endpoint_url else _PATIENCE
+    config = _TIMEOUTS.merge(Config(s3={"addressing_style": "path"})) if bucket.endpoint_url else _TIMEOUTS
     try:
-        client = boto3.client("s3", region_name=bucket.region, endpoint_url=bucket.endpoint_url, config=patience)
+        client = boto3.client("s3", region_name=bucket.region, endpoint_url=bucket.endpoint_url, config=config)
         answer = client.put_object(Bucket=bucket.name, Key=key, Body=body, ContentType="text/plain", **locked)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "an error without a code")
@@ -59,7 +59,7 @@ def secret(id_: str, key: str, *, endpoint_url: str | None = None) -> str:
         Rejected: AWS did not give it, or it holds no such key.
     """
     try:
-        client = boto3.client("secretsmanager", endpoint_url=endpoint_url, config=_PATIENCE)
+        client = boto3.client("secretsmanager", endpoint_url=endpoint_url, config=_TIMEOUTS)
         answer = client.get_secret_value(SecretId=id_, VersionStage="AWSCURRENT")
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "an error without a code")
@@ -73,18 +73,18 @@ def secret(id_: str, key: str, *, endpoint_url: str | None = None) -> str:
 
 
 def confirm_subscription(topic: str, token: str) -> str:
-    """Let that topic of SNS send to the address that its token was sent to; returns the subscription's ARN.
+    """Confirm the subscription of the address that received the token; returns the subscription's ARN.
 
-    The token is all the proof that AWS asks for, so this is not signed: the bot needs no rights for it. The same token
-    a second time is the same subscription.
+    AWS needs no other proof than the token, so the call is not signed: the bot needs no rights for it. Confirming with
+    the same token again has no further effect.
     https://docs.aws.amazon.com/sns/latest/api/API_ConfirmSubscription.html
 
     Raises:
-        Rejected: it is not confirmed, as far as anybody knows.
+        Rejected: the confirmation failed, or its result is unknown.
     """
     region = topic.split(":")[3]
     try:
-        unsigned = _PATIENCE.merge(Config(signature_version=UNSIGNED))
+        unsigned = _TIMEOUTS.merge(Config(signature_version=UNSIGNED))
         with closing(boto3.client("sns", region_name=region, config=unsigned)) as client:
             answer = client.confirm_subscription(TopicArn=topic, Token=token)
     except ClientError as error:

@@ -1,9 +1,9 @@
-"""A Kubernetes cluster, the only file that knows the package kubernetes. Implements `clusters.Cluster`.
+"""A Kubernetes cluster, the only file that knows the package kubernetes. Implements `bot.core.kubernetes.Cluster`.
 
-Of the package this uses what knows kubeconfig files, service accounts, their renewal and TLS, and its connections; it
-speaks JSON over them by itself. The package's typed calls drop fields that they do not know; its call for any path
-turns a JSON patch in bytes into a strategic merge; and urllib3's own retries would send a PUT or DELETE three times.
-Held to versions 37.0.0 and 37.0.1: https://github.com/kubernetes-client/python
+The package supplies kubeconfig files, service accounts and their renewal, TLS and connections; JSON is sent over them
+directly. The reasons: the package's typed calls drop unknown fields, its generic call turns a JSON patch in bytes into
+a strategic merge, and urllib3's own retries would send a PUT or DELETE three times.
+Tested with 37.0.0 and 37.0.1: https://github.com/kubernetes-client/python
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from bot.integrations.kubernetes.errors import ApiError, ApiErrorKind
 from bot.integrations.kubernetes.settings import ClusterSettings
 from bot.lib.redact import shown
 
-_TRIES, _PATIENCE_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
+_TRIES, _TIMEOUT_S, _LONGEST_WAIT_S = 3, 10.0, 5.0
 _PAGE = "500"
-_MOST_PAGES = 200
-_MOST_SHOWN = 300
-#: Behind a refusal: what can be done about it.
+_MAX_PAGES = 200
+_MAX_SHOWN = 300
+#: Added to a refusal: what to do about it.
 _HINTS: Mapping[str, str] = {
-    ApiErrorKind.NOT_AUTHENTICATED: " The cluster takes no such change before that webhook answers; ask again then.",
+    ApiErrorKind.NOT_AUTHENTICATED: " The cluster accepts no such change until that webhook answers; ask again then.",
 }
 _JSON = "application/json"
-#: The group that Kubernetes adds to whoever it knows; in a review it has to be said.
+#: The group that Kubernetes adds to every authenticated user; in an access review it has to be listed.
 _EVERYBODY = "system:authenticated"
-#: Nobody handled it, so that a read may be asked again.
+#: The request was not handled, so a read may be tried again.
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
 
-#: The package tells no types of these.
+#: The package has no types for these.
 _load_account: Callable[..., object] = load_incluster_config
 _load_file: Callable[..., object] = load_kube_config
 
 
 class KubernetesClient:
-    """`name` is the cluster's in the settings. Connects when it is first asked; safe to share between threads."""
+    """`name`: of the cluster in the settings. Connects at the first call; safe to share between threads."""
 
     def __init__(
         self, name: str, section: ClusterSettings, *, person: ClusterUser | None = None, api: ApiClient | None = None
@@ -60,12 +60,12 @@ class KubernetesClient:
         self.name = name
         self._section = section
         self._api = api
-        self._person = person  #: in whose name it is written to
+        self._person = person  #: the person that changes are made as (impersonation)
         self._lock = threading.Lock()
-        self._over = threading.Event()  # Never set: its wait is a pause.
+        self._never = threading.Event()  # Its wait is a pause.
 
     def get(self, ref: ObjectRef, sub: str = "") -> KubernetesObject | None:
-        return self._look(_path(ref.kind, ref.namespace, ref.name, sub))
+        return self._read(_path(ref.kind, ref.namespace, ref.name, sub))
 
     def find(
         self, kind: ResourceKind, namespace: str, *, labels: str = "", fields: str = ""
@@ -96,7 +96,7 @@ class KubernetesClient:
             raise Conflict(f"{ref} is gone") from None
 
     def wait_for_change(self, ref: ObjectRef, since: KubernetesObject, patience: timedelta) -> KubernetesObject | None:
-        """A watch only wakes us. Whatever ends it (an event, a cut, 410), what counts is read anew."""
+        """A watch only wakes this up. Whatever ends it (an event, a lost connection, 410), the object is read again."""
         fields = {"fieldSelector": f"metadata.name={ref.name}", "resourceVersion": since["metadata"]["resourceVersion"]}
         until = monotonic() + patience.total_seconds()
         while (left := until - monotonic()) > 0:
@@ -105,28 +105,28 @@ class KubernetesClient:
             found = self.get(ref)
             if found is None or found["metadata"]["resourceVersion"] != since["metadata"]["resourceVersion"]:
                 return found
-            self._over.wait(min(1.0, max(0.0, until - monotonic())))  # A watch that is refused must not become a storm.
+            self._never.wait(min(1.0, max(0.0, until - monotonic())))  # A refused watch must not become a busy loop.
         return self.get(ref)
 
     def allowed(self, access: ResourceAccess) -> bool:
         return self._review("selfsubjectaccessreviews", access, {}, self._person)
 
     def allowed_for(self, person: ClusterUser, access: ResourceAccess) -> bool:
-        whose = {"user": person.user, "groups": [*person.groups, _EVERYBODY]}
-        return self._review("subjectaccessreviews", access, whose, None)
+        subject = {"user": person.user, "groups": [*person.groups, _EVERYBODY]}
+        return self._review("subjectaccessreviews", access, subject, None)
 
     def acting_as(self, person: ClusterUser) -> KubernetesClient:
         return KubernetesClient(self.name, self._section, person=person, api=self._connected())
 
     def whoami(self) -> str:
-        """As whom the cluster knows the bot; "" where it does not say, before Kubernetes 1.28."""
-        told = self._look("/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}) or {}
-        return str(((told.get("status") or {}).get("userInfo") or {}).get("username") or "")
+        """The bot's user name in the cluster; "" where it is not known, before Kubernetes 1.28."""
+        review = self._read("/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}) or {}
+        return str(((review.get("status") or {}).get("userInfo") or {}).get("username") or "")
 
     def _review(
-        self, kind: str, access: ResourceAccess, whose: Mapping[str, object], asker: ClusterUser | None
+        self, kind: str, access: ResourceAccess, subject: Mapping[str, object], asker: ClusterUser | None
     ) -> bool:
-        """A question, though it is a POST: it may be asked again."""
+        """A read, although it is a POST: it may be tried again."""
         resource, _, sub = access.resource.partition("/")
         attributes = {
             "verb": access.verb,
@@ -136,22 +136,22 @@ class KubernetesClient:
             "namespace": access.namespace,
             "name": access.name,
         }
-        body = {"spec": {"resourceAttributes": attributes, **whose}}
-        told = self._look(f"/apis/authorization.k8s.io/v1/{kind}", body=body, person=asker) or {}
-        return bool((told.get("status") or {}).get("allowed"))
+        body = {"spec": {"resourceAttributes": attributes, **subject}}
+        review = self._read(f"/apis/authorization.k8s.io/v1/{kind}", body=body, person=asker) or {}
+        return bool((review.get("status") or {}).get("allowed"))
 
     def _pages(self, path: str, query: Mapping[str, str]) -> list[KubernetesObject]:
         found: list[KubernetesObject] = []
         more = ""
-        for _ in range(_MOST_PAGES):
-            page = self._look(path, {**query, **({"continue": more} if more else {})}) or {}
+        for _ in range(_MAX_PAGES):
+            page = self._read(path, {**query, **({"continue": more} if more else {})}) or {}
             found += page.get("items") or ()
             more = (page.get("metadata") or {}).get("continue") or ""
             if not more:
                 return found
-        raise self._refused("has more of these than can be listed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        raise self._refused("has more objects of this kind than can be listed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
-    def _look(
+    def _read(
         self,
         path: str,
         query: Mapping[str, str] | None = None,
@@ -169,17 +169,17 @@ class KubernetesClient:
                 continue
             if answer.status not in _BUSY or tried == _TRIES:
                 break
-            self._over.wait(_wait(answer, tried))
+            self._never.wait(_wait(answer, tried))
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if answer.status == HTTPStatus.GONE:
             raise _Outdated
-        return self._read(answer)
+        return self._decoded(answer)
 
     def _change(
         self, verb: str, path: str, query: Mapping[str, str], body: object, kind: str, *, person: ClusterUser | None
     ) -> KubernetesObject:
-        dry = "dryRun" in query  # Whatever becomes of it, nothing was done.
+        dry = "dryRun" in query  # Nothing is done, whatever the answer.
         try:
             answer = self._send(verb, path, query, json.dumps(body).encode(), kind, person=person)
         except HTTPError as error:
@@ -187,24 +187,24 @@ class KubernetesClient:
                 raise self._refused(_how(error), HTTPStatus.SERVICE_UNAVAILABLE, "unreachable") from None
             raise OutcomeUnknown(f"Cluster {self.name} gave no answer: {_how(error)}.") from None
         refusal = _refusal(answer, kind)
-        unread = answer.status < HTTPStatus.MULTIPLE_CHOICES and _json(answer) is None  # It was taken all the same.
+        unread = answer.status < HTTPStatus.MULTIPLE_CHOICES and _json(answer) is None  # It was accepted all the same.
         if (unread or (refusal is not None and refusal.kind is ApiErrorKind.UNKNOWN)) and not dry:
-            message = refusal.message if refusal else "what cannot be read"
+            message = refusal.message if refusal else "the body cannot be read"
             raise OutcomeUnknown(f"Cluster {self.name} answered {answer.status}: {message}")
         if refusal is not None and refusal.kind is ApiErrorKind.CONFLICT:
             raise Conflict(refusal.message)
-        return self._read(answer, kind)
+        return self._decoded(answer, kind)
 
-    def _read(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
+    def _decoded(self, answer: BaseHTTPResponse, kind: str = "") -> KubernetesObject:
         refusal = _refusal(answer, kind)
         if refusal is not None:
             message = f"answered {answer.status}: {refusal.message}"
-            code = "refused" if refusal.kind is ApiErrorKind.UNKNOWN else refusal.kind  # Of a look, nothing is unknown.
+            code = "refused" if refusal.kind is ApiErrorKind.UNKNOWN else refusal.kind  # A read has no unknown outcome.
             raise self._refused(message, answer.status, code, _HINTS.get(refusal.kind, ""))
-        told = _json(answer)
-        if not isinstance(told, dict):
-            raise self._refused("answered what is no object of Kubernetes", HTTPStatus.BAD_GATEWAY, "unreadable")
-        return told
+        value = _json(answer)
+        if not isinstance(value, dict):
+            raise self._refused("did not answer with a Kubernetes object", HTTPStatus.BAD_GATEWAY, "unreadable")
+        return value
 
     def _send(
         self,
@@ -222,25 +222,25 @@ class KubernetesClient:
             sent["Content-Type"] = kind
         if person is not None:
             sent["Impersonate-User"] = person.user
-            for group in person.groups:  # A header each: one with commas would be one group of that long name.
+            for group in person.groups:  # One header for each: in one with commas all would be the name of one group.
                 sent.add("Impersonate-Group", group)
         pool = self._connected().rest_client.pool_manager
         return pool.request(
-            verb, url, body=body, headers=sent, timeout=Timeout(_PATIENCE_S), retries=False, redirect=False
+            verb, url, body=body, headers=sent, timeout=Timeout(_TIMEOUT_S), retries=False, redirect=False
         )
 
     def _wake(self, path: str, query: Mapping[str, str], patience_s: float) -> None:
-        """Return at a watch's first event, or its end."""
+        """Return at a watch's first event, or at its end."""
         url, headers = self._addressed(path, query)
         pool = self._connected().rest_client.pool_manager
-        timeout = Timeout(connect=_PATIENCE_S, read=patience_s)
+        timeout = Timeout(connect=_TIMEOUT_S, read=patience_s)
         try:
             with closing(
                 pool.request("GET", url, headers=headers, timeout=timeout, retries=False, preload_content=False)
-            ) as told:
-                next(told.stream(1), None)
+            ) as events:
+                next(events.stream(1), None)
         except HTTPError:
-            return  # The object is read next, and that says whether the cluster is there.
+            return  # The object is read next, which shows whether the cluster answers.
 
     def _addressed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         headers = {"Accept": _JSON, "User-Agent": "vakhta"}
@@ -267,7 +267,7 @@ class KubernetesClient:
             else:
                 _load_file(section.kubeconfig, section.context, made, persist_config=False)
         except (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError) as error:
-            message = f"cannot be reached by its kubeconfig {section.kubeconfig}: {shown(str(error), _MOST_SHOWN)}"
+            message = f"cannot be reached by its kubeconfig {section.kubeconfig}: {shown(str(error), _MAX_SHOWN)}"
             raise self._refused(message, HTTPStatus.SERVICE_UNAVAILABLE, "bad_kubeconfig") from None
         return made
 
@@ -276,7 +276,7 @@ class KubernetesClient:
 
 
 class _Outdated(Exception):
-    """410: a list's next page, or a watch's version, is gone."""
+    """410: the next page of a list, or the version of a watch, has expired."""
 
 
 def _path(kind: ResourceKind, namespace: str, name: str = "", sub: str = "") -> str:
@@ -288,12 +288,12 @@ def _path(kind: ResourceKind, namespace: str, name: str = "", sub: str = "") -> 
 
 def _wait(answer: BaseHTTPResponse, tried: int) -> float:
     """Retry-After, in seconds; Kubernetes sends no dates there."""
-    message = answer.headers.get("Retry-After", "")
-    return min(float(message) if message.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
+    seconds = answer.headers.get("Retry-After", "")
+    return min(float(seconds) if seconds.isdigit() else 0.25 * 2**tried, _LONGEST_WAIT_S)
 
 
 def _refusal(answer: BaseHTTPResponse, kind: str) -> ApiError | None:
-    """None where it is a yes. `kind`: of what was sent."""
+    """None for a success. `kind`: the content type of the request."""
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return None
     return errors.classify(answer.status, _json(answer), answer.reason or "", kind)

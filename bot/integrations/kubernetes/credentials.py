@@ -1,4 +1,4 @@
-"""What logs in somewhere may be a program of the user's (a kubeconfig's `exec`); its package waits for it for ever."""
+"""A time limit for logins: a kubeconfig's `exec` may run any program, and the package kubernetes waits without one."""
 
 from __future__ import annotations
 
@@ -12,37 +12,35 @@ from bot.core.errors import Rejected
 
 Made = TypeVar("Made")
 
-_WITHIN_S = 20.0
-#: So many may hang before nobody logs in any more.
-_PLACES = threading.BoundedSemaphore(16)
+_LIMIT_S = 20.0
+#: Logins that may hang at the same time; with more, every login fails.
+_SLOTS = threading.BoundedSemaphore(16)
 
 
 def in_time(make: Callable[[], Made]) -> Made:
-    """What `make` returns or raises, on a thread of its own. Raises `Rejected` where that takes too long."""
+    """The result of `make`, run on a thread of its own, or what it raises; `Rejected` where it takes too long."""
     promised: Future[Made] = Future()
-    if not _PLACES.acquire(timeout=_WITHIN_S):
+    if not _SLOTS.acquire(timeout=_LIMIT_S):
         raise _too_late()
-    # A daemon: a program that hangs must not hold this process at its end.
+    # A daemon: a program that hangs must not keep this process from ending.
     threading.Thread(target=_work, args=(make, promised), name="login", daemon=True).start()
     try:
-        return promised.result(_WITHIN_S)
+        return promised.result(_LIMIT_S)
     except TimeoutError:
         if promised.done():
-            raise  # its own
+            raise  # raised by `make`
         raise _too_late() from None
 
 
 def _work(make: Callable[[], Made], promised: Future[Made]) -> None:
     try:
         promised.set_result(make())
-    except Exception as trouble:  # noqa: BLE001 - whoever waits for it raises it
-        promised.set_exception(trouble)
+    except Exception as error:  # noqa: BLE001 - raised by the caller that waits
+        promised.set_exception(error)
     finally:
-        _PLACES.release()
+        _SLOTS.release()
 
 
 def _too_late() -> Rejected:
-    message = (
-        f"No login came within {_WITHIN_S:g} s: the program that gives it hangs. Nothing was done. Run it by hand."
-    )
+    message = f"The login to the cluster took over {_LIMIT_S:g} s: its program hangs. Nothing was done. Run it by hand."
     return Rejected(message, code="unreachable", status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -10,57 +10,60 @@ from pydantic import AfterValidator, Field
 from bot.integrations.argocd.settings import ArgoCdSettings
 from bot.lib.settings_fields import Secret, Section
 
-#: Whoever Kubernetes itself gives a name to; of these only service accounts are given to people.
-_KUBERNETES, _ACCOUNT = "system:", "system:serviceaccount:"
+#: Names that Kubernetes itself gives; of these only service accounts may be a person's.
+_RESERVED, _SERVICE_ACCOUNT = "system:", "system:serviceaccount:"
 _IN_A_HEADER = re.compile(r"[!-~]+(?: +[!-~]+)*")
 
 
-def _user(message: str) -> str:
-    if message.startswith(_KUBERNETES) and not message.startswith(_ACCOUNT):
-        raise ValueError("names a part of Kubernetes itself, whom nobody may be")
-    return _sendable(message)
+def _user(name: str) -> str:
+    if name.startswith(_RESERVED) and not name.startswith(_SERVICE_ACCOUNT):
+        raise ValueError("is a user of Kubernetes itself, which no person may be")
+    return _sendable(name)
 
 
-def _group(message: str) -> str:
-    if message.startswith(_KUBERNETES):
-        raise ValueError("names a group of Kubernetes' own, which it gives out by itself; name the team's")
-    return _sendable(message)
+def _group(name: str) -> str:
+    if name.startswith(_RESERVED):
+        raise ValueError("is a group that Kubernetes itself assigns; name the team's own")
+    return _sendable(name)
 
 
-def _sendable(message: str) -> str:
-    if not _IN_A_HEADER.fullmatch(message):
-        raise ValueError("must be of printable ASCII, without a blank at its ends")
-    return message
+def _sendable(name: str) -> str:
+    if not _IN_A_HEADER.fullmatch(name):
+        raise ValueError("must be printable ASCII, without a space at its ends")
+    return name
 
 
 class FlaggerSettings(Section):
-    """Flagger asks the bot at its gates."""
+    """Flagger calls the bot at its gates."""
 
     tokens: tuple[Secret, ...] = Field(
-        min_length=1, description="In the metadata of its webhooks; two while you rotate from one to the other."
+        min_length=1, description="Tokens in the metadata of its webhooks; two while you rotate."
     )
 
 
 class ClusterSettings(Section):
     """One Kubernetes cluster."""
 
-    kubeconfig: str = Field("in-cluster", description="A file, or in-cluster.")
+    kubeconfig: str = Field("in-cluster", description="Path of a kubeconfig file, or in-cluster.")
     context: str | None = None
     review: bool = Field(
-        default=True, description="Ask the cluster whether the person may, where `people` say who they are there."
+        default=True, description="Also check the person's rights in the cluster, for people with a Kubernetes user."
     )
     impersonate: bool = Field(
-        default=False, description="Write in the person's name; who is nobody there may then change nothing."
+        default=False,
+        description="Make changes as the person (impersonation); people without a Kubernetes user then change nothing.",
     )
-    argocd: ArgoCdSettings | None = Field(None, description="Who keeps what runs in that cluster as git has it.")
+    argocd: ArgoCdSettings | None = Field(None, description="The Argo CD that deploys to this cluster.")
     helm: str | None = Field(
-        None, min_length=1, description="Helm's program, a name or a path; without it no release is rolled back."
+        None, min_length=1, description="Name or path of the program helm; without it no release is rolled back."
     )
-    flagger: FlaggerSettings | None = Field(None, description="Who of that cluster may ask at the bot's gates.")
+    flagger: FlaggerSettings | None = Field(
+        None, description="The Flagger of this cluster, if it calls the bot's gates."
+    )
 
 
 class ClusterUserSettings(Section):
-    """Who a person is to Kubernetes."""
+    """A person's user in Kubernetes."""
 
-    user: Annotated[str, AfterValidator(_user)] = Field(description="As the cluster's RBAC names them.")
-    groups: tuple[Annotated[str, AfterValidator(_group)], ...] = Field((), description="Their groups there.")
+    user: Annotated[str, AfterValidator(_user)] = Field(description="User name in the cluster's RBAC.")
+    groups: tuple[Annotated[str, AfterValidator(_group)], ...] = Field((), description="Groups in the cluster's RBAC.")

@@ -10,15 +10,15 @@ from bot.lib.settings_fields import Address, Seconds, Secret, Section
 
 
 class OpaSettings(Section):
-    """Open Policy Agent as a second opinion on actions: it can say no, and without its yes nothing is done."""
+    """Open Policy Agent as a second policy for actions: an action needs its permission as well."""
 
     url: Address = Field(description="http://opa:8181")
     path: str = Field(
         "vakhta/decision",
         pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$",
-        description="Of the document under /v1/data.",
+        description="Path of the document under /v1/data.",
     )
-    token: Secret | None = Field(None, description="Bearer token, where it asks for one.")
+    token: Secret | None = Field(None, description="Bearer token, if it needs one.")
     timeout: Seconds = Field(
         timedelta(seconds=2),
         description="Seconds to wait for a connection, and again for the answer.",

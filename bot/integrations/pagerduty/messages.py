@@ -1,7 +1,7 @@
-"""What PagerDuty's JSON looks like, in and out: a part of the channel `pagerduty`, pure.
+"""PagerDuty's JSON, in and out: pure functions of the channel `pagerduty`.
 
-All of it is somebody else's text: what goes out is cut to PagerDuty's limits and freed of what cannot be seen, and
-what comes in is believed only as far as its types hold.
+All texts are untrusted. Texts out are cut to PagerDuty's limits, without invisible characters, and with code spans in
+quotes, because PagerDuty shows no mark-up. Of JSON in, only fields of the expected type are used.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from typing import Any
 
 from bot.core.incident import Event, EventType, Incident
 from bot.core.message import Notification
+from bot.lib.code_spans import quoted
 
 _VERBS = {"incident.acknowledged": "ack", "incident.resolved": "resolve", "incident.annotated": "note"}
 
 _SUMMARY_MOST = 1024  # PagerDuty's own limit, in characters.
-_TEXT_MOST = 500  # Ours: 36 texts of it stay below the 512 KB of an event even where each character is escaped.
+_TEXT_MOST = 500  # Ours: 36 such texts stay below the 512 KB of an event even if each character is escaped.
 _LINES_MOST = 30
 _NOTE_MOST = 4000
 _BODY_MOST = 256 * 1024  # PagerDuty drops a webhook above this itself, so a genuine one is never longer.
-_AGAIN = timedelta(seconds=30)  # What PagerDuty's documents advise after a 429 that names no time.
-_AGAIN_MOST = timedelta(minutes=10)  # A page must not sleep for a day on the word of one broken header.
+_RETRY_AFTER = timedelta(seconds=30)  # PagerDuty's documentation advises it after a 429 that names no time.
+_RETRY_AFTER_MOST = timedelta(minutes=10)  # One broken header must not delay a page for a day.
 
 _PD_ID = re.compile(r"[A-Za-z0-9]{1,64}")
-_ID_OF_ACT = re.compile(r"[\x21-\x7e]{1,128}")
-#: Controls, lone surrogates, and the marks that turn the direction of the text around them.
-_UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_EVENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+#: Control characters, lone surrogates, and marks that change the direction of the text.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +42,8 @@ class PagerDutyWebhook:
 
     verb: str
     idempotency_key: str
-    sent_at: datetime | None  #: None where it does not say, or not readably
-    key: str  #: the dedup_key, "" where it was left out
+    sent_at: datetime | None  #: None where it is missing or not readable
+    key: str  #: the dedup_key, "" where it is missing
     pd_incident: str  #: PagerDuty's id of its incident, "" where it is not readable
     account: str  #: the user's id, "" for automation
     display_name: str
@@ -48,7 +51,7 @@ class PagerDutyWebhook:
 
 
 def parse_webhook(body: bytes) -> PagerDutyWebhook | str:
-    """What a genuine webhook tells, or one word on why it is ignored.
+    """A genuine webhook, or one word on why it is ignored.
 
     Shape: https://developer.pagerduty.com/docs/webhooks-overview (webhook payload).
     """
@@ -61,35 +64,35 @@ def parse_webhook(body: bytes) -> PagerDutyWebhook | str:
     verb = _VERBS.get(text_of(event, "event_type"))
     if verb is None:
         return "other_event"
-    told = _part(event, "data")
-    if text_of(event, "resource_type") != "incident" or not told:
+    data = _part(event, "data")
+    if text_of(event, "resource_type") != "incident" or not data:
         return "other_resource"
-    note = _plain(text_of(told, "content"), _NOTE_MOST) if verb == "note" else ""
+    note = _one_line(text_of(data, "content"), _NOTE_MOST) if verb == "note" else ""
     if verb == "note" and not note:
         return "empty_note"
-    agent, incident = _part(event, "agent"), _part(told, "incident") or told
+    agent, incident = _part(event, "agent"), _part(data, "incident") or data
     human = text_of(agent, "type") in ("user_reference", "user")
     return PagerDutyWebhook(
         verb=verb,
-        idempotency_key=_once(event, body),
+        idempotency_key=_idempotency_key(event, body),
         sent_at=_time(text_of(event, "occurred_at")),
         key=text_of(incident, "incident_key"),
         pd_incident=_id(incident),
         account=_id(agent) if human else "",
-        display_name=_plain(text_of(agent, "summary"), 100),
+        display_name=_one_line(text_of(agent, "summary"), 100),
         note=note,
     )
 
 
-def _once(event: Mapping[str, Any], body: bytes) -> str:
-    """The event's own id, under the signature and the same on every retry; the header X-Webhook-Id is not signed."""
-    told = text_of(event, "id")
-    return told if _ID_OF_ACT.fullmatch(told) else hashlib.sha256(body).hexdigest()
+def _idempotency_key(event: Mapping[str, Any], body: bytes) -> str:
+    """The event's own id, which is signed and the same on every retry; the header X-Webhook-Id is not signed."""
+    event_id = text_of(event, "id")
+    return event_id if _EVENT_ID.fullmatch(event_id) else hashlib.sha256(body).hexdigest()
 
 
-def _id(thing: Mapping[str, Any]) -> str:
-    told = text_of(thing, "id")
-    return told if _PD_ID.fullmatch(told) else ""
+def _id(resource: Mapping[str, Any]) -> str:
+    pd_id = text_of(resource, "id")
+    return pd_id if _PD_ID.fullmatch(pd_id) else ""
 
 
 def _part(whole: object, name: str) -> Mapping[str, Any]:
@@ -104,10 +107,10 @@ def text_of(whole: object, name: str) -> str:
 
 def _time(text: str) -> datetime | None:
     try:
-        told = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return told if told.tzinfo else None
+    return time if time.tzinfo else None
 
 
 def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
@@ -115,14 +118,14 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
     incident, link = notification.incident, notification.card.link
     payload = {
         "summary": _summary(incident, event.type),
-        "source": _plain(incident.service or incident.source, _TEXT_MOST) or "vakhta",
+        "source": _shown(incident.service or incident.source, _TEXT_MOST) or "vakhta",
         "severity": incident.severity.value,
         "timestamp": event.at.isoformat(timespec="milliseconds"),
-        "group": _plain(incident.source, _TEXT_MOST),
+        "group": _shown(incident.source, _TEXT_MOST),
         "custom_details": _details(notification, event),
     }
     if incident.service:
-        payload["component"] = _plain(incident.service, _TEXT_MOST)
+        payload["component"] = _shown(incident.service, _TEXT_MOST)
     if not link.startswith(("https://", "http://")):
         return {"payload": payload, "client": "Vakhta"}
     links = [{"href": link, "text": f"Incident {incident.id}"}]
@@ -132,43 +135,48 @@ def page_payload(notification: Notification, event: Event) -> dict[str, Any]:
 def _summary(incident: Incident, event_type: EventType) -> str:
     states = {EventType.REOPENED: "reopened, ", EventType.SEVERITY_RAISED: f"now {incident.severity.value}, "}
     state = f": {states.get(event_type, '')}{incident.firing} firing"
-    return (_plain(incident.title, _SUMMARY_MOST - len(state)) or "(no title)") + state
+    return (_shown(incident.title, _SUMMARY_MOST - len(state)) or "(no title)") + state
 
 
 def _details(notification: Notification, event: Event) -> dict[str, Any]:
     incident = notification.incident
     details: dict[str, Any] = {
         "incident": incident.id,
-        "title": _plain(incident.title, _TEXT_MOST),
-        "what happened": _plain(event.text, _TEXT_MOST),
+        "title": _shown(incident.title, _TEXT_MOST),
+        "what happened": _shown(event.text, _TEXT_MOST),
         "firing": incident.firing,
         "alerts so far": incident.total,
-        "lines": [_plain(line, _TEXT_MOST) for line in notification.card.lines[:_LINES_MOST]],
+        "lines": [_shown(line, _TEXT_MOST) for line in notification.card.lines[:_LINES_MOST]],
     }
     if incident.truncated:
         details["alerts not sent by the source"] = incident.truncated
     return details
 
 
-def _plain(text: str, most: int) -> str:
-    """One line of at most `most` characters, without what cannot be seen; cut with an ellipsis."""
-    line = " ".join(_UNSEEN.sub("", text).split())
+def _shown(text: str, most: int) -> str:
+    """For a field of a page: on one line, with code spans in quotes."""
+    return _one_line(quoted(text), most)
+
+
+def _one_line(text: str, most: int) -> str:
+    """At most `most` characters, without invisible ones; cut with an ellipsis."""
+    line = " ".join(_INVISIBLE.sub("", text).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta:
-    told = headers.get("Retry-After", "").strip()
-    if not (told.isascii() and told.isdigit()):
-        return _AGAIN
-    return min(timedelta(seconds=int(told[:9])), _AGAIN_MOST)
+    seconds = headers.get("Retry-After", "").strip()
+    if not (seconds.isascii() and seconds.isdigit()):
+        return _RETRY_AFTER
+    return min(timedelta(seconds=int(seconds[:9])), _RETRY_AFTER_MOST)
 
 
 def error_text(answer: Any) -> str:
-    """The provider's own words: its message and errors where it sent those, else the body's beginning."""
+    """PagerDuty's own explanation: its message and errors where it sent those, else the beginning of the body."""
     try:
-        told = answer.json()
+        body = answer.json()
     except ValueError:
-        return _plain(answer.text[:2000], 200) or "no text"
-    errors = told.get("errors") if isinstance(told, dict) else None
+        return _one_line(answer.text[:2000], 200) or "no text"
+    errors = body.get("errors") if isinstance(body, dict) else None
     listed = [str(one) for one in errors] if isinstance(errors, list) else []
-    return _plain(" ".join([text_of(told, "message"), *listed]), 300) or "no text"
+    return _one_line(" ".join([text_of(body, "message"), *listed]), 300) or "no text"

@@ -1,6 +1,6 @@
 """Prometheus, the only file that knows prometheus-api-client: whether an expression holds now.
 
-Whatever keeps it from saying so is None and never an error: who asks has to decide what not knowing means.
+Any failure is None and never an error: the caller decides what an unknown result means.
 """
 
 from __future__ import annotations
@@ -19,42 +19,41 @@ _logger = logging.getLogger(__name__)
 
 
 class PrometheusClient:
-    """Implements `acting.MetricsStore`. Safe to share between threads: each question has a connection of its own."""
+    """Implements `bot.core.action.MetricsStore`. Thread-safe: each query has a connection of its own."""
 
     def __init__(self, section: MetricsSettings) -> None:
         self._url = section.url.rstrip("/")
         token = section.token
         self._headers = {} if token is None else {"Authorization": b"Bearer " + token.get_secret_value().encode()}
-        self._patience = int(section.timeout.total_seconds())
+        self._timeout_s = int(section.timeout.total_seconds())
 
     def holds(self, expression: str) -> bool | None:
-        """True: some sample and none of them 0. False: no sample, or one of 0. None: no answer, or one of NaN."""
+        """True: samples, and none of them 0. False: no sample, or a 0. None: no answer, or a NaN."""
         try:
-            told = self._ask(expression)
-            values = list(_values(told))
-        # Its errors on the way are all OSErrors; a strange answer breaks in whatever reads it first.
+            values = list(_values(self._query(expression)))
+        # Network errors are all OSErrors; an unexpected answer fails wherever it is read first.
         except (OSError, PrometheusApiClientException, ValueError, LookupError, TypeError, AttributeError) as error:
-            _logger.warning("Prometheus did not say whether a check holds", extra={"why": type(error).__name__})
+            _logger.warning("Prometheus did not answer whether a check holds", extra={"why": type(error).__name__})
             return None
         if 0 in values:
             return False
         return None if any(map(math.isnan, values)) else bool(values)
 
-    def _ask(self, expression: str) -> object:
+    def _query(self, expression: str) -> object:
         with one_attempt_session() as session:
-            asked = PrometheusConnect(
+            client = PrometheusConnect(
                 self._url,
                 headers=self._headers,
-                retry=0,  # The package's own three tries wait longer than anybody here.
+                retry=0,  # The package's own three tries take longer than any caller waits.
                 session=session,
-                timeout=self._patience,
+                timeout=self._timeout_s,
                 method="POST",
             )
-            return asked.custom_query(expression, params={"timeout": f"{self._patience}s"})
+            return client.custom_query(expression, params={"timeout": f"{self._timeout_s}s"})
 
 
 def _values(result: object) -> Iterator[float]:
-    """Of a vector: a row for each sample; of a scalar: [time, value]. https://prometheus.io/docs/prometheus/latest/querying/api/"""
+    """A vector has a row for each sample; a scalar is [time, value]. https://prometheus.io/docs/prometheus/latest/querying/api/"""
     if not isinstance(result, list):
         raise TypeError("neither a vector nor a scalar")
     if result and not isinstance(result[0], dict):

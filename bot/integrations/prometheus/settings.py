@@ -1,4 +1,4 @@
-"""The sections of the settings that tools are made from."""
+"""The settings' section about Prometheus."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bot.lib.settings_fields import Address, Seconds, Secret, Section
 
 
 class MetricsSettings(Section):
-    """The Prometheus that is asked whether all is well."""
+    """The Prometheus that evaluates the services' checks."""
 
-    url: Address = Field(description="Prometheus, or what answers /api/v1/query like it.")
-    token: Secret | None = Field(None, description="Bearer token, where it asks for one.")
+    url: Address = Field(description="Address of Prometheus, or of an API with the same /api/v1/query.")
+    token: Secret | None = Field(None, description="Bearer token, if it needs one.")
     timeout: Seconds = Field(
         timedelta(seconds=5),
-        description="Seconds after which no answer is none.",
+        description="Seconds to wait for an answer.",
         json_schema_extra={"default": 5},
     )

@@ -1,6 +1,6 @@
-"""Slack waits three seconds for an answer. What takes longer goes on, and its answer follows by another way.
+"""Slack waits 3 s for an acknowledgement. Work that takes longer goes on, and its reply is sent separately.
 
-The trap: Slack shows its own error for a late answer, while what was asked is done all the same.
+The trap: Slack shows its own error for a late acknowledgement, although the request is done.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-#: Seconds: what is left of Slack's three is for the way there and back.
+#: Seconds; the rest of Slack's 3 s is for the network.
 ACK_TIMEOUT_S = 2.3
-_AT_ONCE = 32  #: more wait for one of them to end
+_AT_ONCE = 32  #: requests at the same time; more wait for one of them to end
 _STOP_S = 5.0
 
 
@@ -22,30 +22,30 @@ class AckTimeout:
 
     def __init__(self, seconds: float = ACK_TIMEOUT_S) -> None:
         self._seconds = seconds
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="slack-asked")
-        self._untold: set[Future[None]] = set()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="slack-request")
+        self._unsent: set[Future[None]] = set()
 
     def run(self, work: Callable[[], Found], late: Callable[[Future[Found]], object]) -> Future[Found] | None:
-        """What has become of it, if it ends while Slack waits; else None, and `late` is called when it has ended.
+        """The finished future, if the work ends while Slack waits; else None, and `late` is called when it has ended.
 
-        `late` raises nothing. What never began, because the bot stops, is cancelled.
+        `late` raises nothing. Work that never began, because the bot stops, is cancelled.
         """
         future = self._threads.submit(work)
         wait([future], self._seconds)
         if future.done():
             return future
-        told: Future[None] = Future()
-        self._untold.add(told)
+        sent: Future[None] = Future()
+        self._unsent.add(sent)
 
         def end(ended: Future[Found]) -> None:
             late(ended)
-            self._untold.discard(told)
-            told.set_result(None)
+            self._unsent.discard(sent)
+            sent.set_result(None)
 
         future.add_done_callback(end)
         return None
 
     def close(self) -> None:
-        """Let what has begun end and be told, for a few seconds; what has not begun never does."""
+        """Wait a few seconds for work that has begun and for its replies; cancel work that has not."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        wait(list(self._untold), _STOP_S)
+        wait(list(self._unsent), _STOP_S)

@@ -1,7 +1,7 @@
 """Slack's Web API and its Socket Mode connection: the one file that knows slack_sdk.
 
-The traps: the SDK retries by itself and reconnects for ever on a bad token, so both are off here; and it writes down
-what people said when its log is below WARNING. No error of this file holds a token, an address or a body.
+The traps: the SDK retries by itself and reconnects for ever on a bad token, so both are off here. Below WARNING its log
+holds what people typed. No error of this file holds a token, an address or a body.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from bot.integrations.slack.settings import SlackSettings
 
 logger = logging.getLogger(__name__)
 
-Answering = Callable[[dict[str, object]], str]
+PayloadHandler = Callable[[dict[str, object]], str]
 
-_WHISPER_S = 1  #: seconds for an answer to the asker, while Slack waits 3 s for us
-#: Seconds to introduce the bot or get a Socket Mode address, and for the line's thread to end.
+_RESPOND_S = 1  #: seconds for a reply to the asker, while Slack waits 3 s for us
+#: Seconds for `auth.test` or for a Socket Mode address, and for the connection's thread to end.
 _OPEN_S, _CLOSE_S = 5, 15
-_PING_S, _WATCH_S = 10, 0.5  #: seconds between Socket Mode's heartbeats, and between looks at the connection
+_PING_S, _WATCH_S = 10, 0.5  #: seconds between Socket Mode's heartbeats, and between checks of the connection
 _PAUSES = (0.2, 30.0)  #: seconds before connecting again: at first, and at most
 _TCP_ESTABLISHED = b"\x01"
 
 
 class SlackWebApi:
-    """Slack's Web API, its failures told as `Undelivered`. No error text holds a token, an address or a body."""
+    """Slack's Web API; its failures are `Undelivered`. No error text holds a token, an address or a body."""
 
     def __init__(self, token: str, api_url: str, within_s: float) -> None:
-        """`within_s`: seconds for a call as a whole."""
+        """`within_s`: seconds for a whole call."""
         self._token, self._api_url, self._within_s = token, api_url, within_s
 
     def call(self, method: str, fields: Mapping[str, object]) -> Answer:
         """`chat.*` and `views.*` take JSON; the methods that read take forms only."""
         as_json = method.startswith(("chat.", "views."))
         with CallDeadline(self._within_s) as deadline:
-            client = _Punctual(deadline, self._token, self._api_url)
+            client = _Deadlined(deadline, self._token, self._api_url)
             try:
-                told = client.api_call(
+                answer = client.api_call(
                     method, json=dict(fields) if as_json else None, params=None if as_json else dict(fields)
                 )
             except (SlackClientError, OSError, HTTPException, ValueError) as error:
@@ -66,10 +66,10 @@ class SlackWebApi:
                 if isinstance(error, SlackApiError):
                     raise api_error(method, error.response) from None
                 raise no_answer_error(method, error) from None
-        return told.data if isinstance(told.data, dict) else {}
+        return answer.data if isinstance(answer.data, dict) else {}
 
 
-class _Punctual(WebClient):
+class _Deadlined(WebClient):
     """The SDK's client, for one call, with that call's deadline in place of a time-out for each read."""
 
     def __init__(self, deadline: CallDeadline, token: str, api_url: str) -> None:
@@ -82,8 +82,8 @@ class _Punctual(WebClient):
             return {"status": answer.status, "headers": answer.headers, "body": body}
 
 
-class _PunctualHook(WebhookClient):
-    """The same for the answer to one interaction."""
+class _DeadlinedHook(WebhookClient):
+    """The same for a reply to one interaction."""
 
     def __init__(self, deadline: CallDeadline, url: str) -> None:
         super().__init__(url, retry_handlers=[], logger=sdk_logger())
@@ -96,56 +96,56 @@ class _PunctualHook(WebhookClient):
 
 
 def respond_to_url(response_url: str, message: Mapping[str, object]) -> None:
-    """Answer one interaction, as the message says to whom; Slack takes five of them within half an hour."""
-    with CallDeadline(_WHISPER_S) as deadline:
+    """Reply to one interaction, to the people that the message names; Slack takes five replies within 30 min."""
+    with CallDeadline(_RESPOND_S) as deadline:
         try:
-            hook = _PunctualHook(deadline, response_url)
+            hook = _DeadlinedHook(deadline, response_url)
             answer = hook.send_dict(dict(message))
         except (SlackClientError, OSError, HTTPException, ValueError) as error:
-            raise Undelivered(f"Slack did not take an answer ({type(error).__name__}).") from None
-    if deadline.has_passed:  # A head that was cut off reads like a whole one.
-        raise Undelivered(f"Slack did not take an answer within {_WHISPER_S} s.")
+            raise Undelivered(f"Slack did not accept a reply ({type(error).__name__}).") from None
+    if deadline.has_passed:  # Headers that were cut off read like complete ones.
+        raise Undelivered(f"Slack did not accept a reply within {_RESPOND_S} s.")
     if answer.status_code != HTTPStatus.OK:
-        raise Undelivered(f"Slack did not take an answer (HTTP {answer.status_code}).")
+        raise Undelivered(f"Slack did not accept a reply (HTTP {answer.status_code}).")
 
 
 def client_without_token(api_url: str) -> WebClient:
-    """For what needs a client of its own and brings the token itself, or needs none."""
+    """For SDK parts that need a client and bring the token themselves, or need none."""
     return WebClient(base_url=api_url, timeout=_OPEN_S, retry_handlers=[], logger=sdk_logger())
 
 
 def sdk_logger() -> logging.Logger:
-    """The SDK's own log, never below WARNING: under that it writes down what people said."""
+    """The SDK's own log, never below WARNING: there it holds what people typed."""
     quiet = logging.getLogger(f"{__name__}.sdk")
     quiet.setLevel(logging.WARNING)
     return quiet
 
 
 class SlackConnection:
-    """Knows who the bot is in Slack and, in Socket Mode, holds the connection on one thread of its own.
+    """Looks up the bot's own ids in Slack and, in Socket Mode, keeps the connection on one thread of its own.
 
-    The SDK's own reconnecting is off: it never gives up on a bad token, and it does not notice a peer that is gone.
+    The SDK's own reconnecting is off: it never gives up on a bad token, and does not notice that the peer is gone.
     """
 
     def __init__(self, settings: SlackSettings) -> None:
         self._settings = settings
-        self.bot_user = ""  #: the bot's user id, "" until Slack told it
+        self.bot_user = ""  #: the bot's user id, "" until it is known
         self.app_id = _app_id(settings.app_token.get_secret_value())  #: None: not known yet
         self.problem: str | None = "Slack: not connected yet."
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def open(self, answer: Answering) -> None:
-        """`answer` takes one payload of Socket Mode and returns what goes back, as JSON or ""."""
+    def open(self, answer: PayloadHandler) -> None:
+        """`answer` takes one payload of Socket Mode and returns the payload of its acknowledgement, as JSON or ""."""
         self._stop.clear()
-        self._thread = threading.Thread(target=self._keep, args=(answer,), name="slack-line", daemon=True)
+        self._thread = threading.Thread(target=self._keep, args=(answer,), name="slack-connection", daemon=True)
         self._thread.start()
 
     def health_problem(self) -> str | None:
         """What is wrong, None when all is well."""
         if self.problem is None and self._settings.mode == "socket" and not (self._thread and self._thread.is_alive()):
-            return "Slack: nobody listens any more. Restart the bot."
+            return "Slack: the connection's thread has ended, so commands are not received. Restart the bot."
         return self.problem
 
     def close(self) -> None:
@@ -154,8 +154,8 @@ class SlackConnection:
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
 
-    def _keep(self, answer: Answering) -> None:
-        """Until stopped, or until Slack says no for good: then readiness tells it, and asking on would not help."""
+    def _keep(self, answer: PayloadHandler) -> None:
+        """Until stopped, or until Slack refuses for good: then readiness reports it, and trying again is of no use."""
         pause = _PAUSES[0]
         while not self._stop.is_set():
             failed = self._once(answer)
@@ -164,17 +164,20 @@ class SlackConnection:
             if failed is None:
                 pause = _PAUSES[0]
             elif failed.permanent:
-                logger.error("Slack is given up; mend the settings and restart", extra={"error": failed.message})
+                logger.error(
+                    "Slack is given up; correct the settings and restart",
+                    extra={"error": failed.message},
+                )
                 return
             else:
                 logger.warning("Slack is not reachable; trying again", extra={"error": failed.message})
                 pause = failed.retry_after.total_seconds() if failed.retry_after else min(pause * 2, _PAUSES[1])
             self._stop.wait(pause)
 
-    def _once(self, answer: Answering) -> Undelivered | None:
-        """Introduce the bot and hold one connection to its end; what failed, or None."""
+    def _once(self, answer: PayloadHandler) -> Undelivered | None:
+        """Look up the bot's ids and keep one connection to its end; what failed, or None."""
         try:
-            self._introduce()
+            self._look_up_ids()
             if self._settings.mode == "http":
                 self.problem = None
                 return None
@@ -188,19 +191,19 @@ class SlackConnection:
             return error
         return None
 
-    def _introduce(self) -> None:
+    def _look_up_ids(self) -> None:
         if self.bot_user:
             return
         token = self._settings.bot_token.get_secret_value()
-        told = SlackWebApi(token, self._settings.api_url, _OPEN_S).call("auth.test", {})
-        if told.get("team_id") != self._settings.team_id:
-            message = f"The bot token is of workspace {told.get('team_id')}, not {self._settings.team_id}. "
-            raise Undelivered(f"{message}Mend `channels.slack.team_id` or the token.", permanent=True)
-        self.app_id = self.app_id or (str(told["app_id"]) if told.get("app_id") else None)
-        self.bot_user = str(told.get("user_id") or "")
+        found = SlackWebApi(token, self._settings.api_url, _OPEN_S).call("auth.test", {})
+        if found.get("team_id") != self._settings.team_id:
+            message = f"The bot token is of workspace {found.get('team_id')}, not {self._settings.team_id}."
+            raise Undelivered(f"{message} Correct channels.slack.team_id or the token.", permanent=True)
+        self.app_id = self.app_id or (str(found["app_id"]) if found.get("app_id") else None)
+        self.bot_user = str(found.get("user_id") or "")
 
-    def _hold(self, answer: Answering) -> None:
-        """Connect, and come back when the connection is gone or the channel is stopped."""
+    def _hold(self, answer: PayloadHandler) -> None:
+        """Connect, and return when the connection is gone or the channel is stopped."""
         token = self._settings.app_token.get_secret_value()
         url = SlackWebApi(token, self._settings.api_url, _OPEN_S).call("apps.connections.open", {}).get("url")
         client = _client(token, self._settings.api_url, answer)
@@ -219,13 +222,13 @@ class SlackConnection:
             self.problem = "Slack's Socket Mode connection was lost; connecting again."
 
     def _watch(self, client: SocketModeClient) -> None:
-        """Come back once the connection is stopped, ended, or silent for four heartbeats."""
-        # The time of a heartbeat is the SDK's, by the clock on the wall; only whether it is a new one counts here.
+        """Return once the connection is stopped, ended, or silent for four heartbeats."""
+        # The SDK takes the time of a heartbeat from the wall clock; here only whether it is a new one counts.
         session, beat, since = client.current_session, None, time.monotonic()
         while not self._stop.is_set():
             self._wake.wait(_WATCH_S)
             self._wake.clear()
-            with client.connect_operation_lock:  # Slack asks us to move now and then: not in the middle of it.
+            with client.connect_operation_lock:  # Slack asks now and then to reconnect: not in the middle of that.
                 if client.current_session is not session:
                     session, beat, since = client.current_session, None, time.monotonic()
             if session is None or session.sock is None or not _established(session.sock):
@@ -236,8 +239,8 @@ class SlackConnection:
                 return
 
 
-def _client(app_token: str, api_url: str, answer: Answering) -> SocketModeClient:
-    """A Socket Mode client that acknowledges each envelope after what it asked for is done."""
+def _client(app_token: str, api_url: str, answer: PayloadHandler) -> SocketModeClient:
+    """A Socket Mode client that acknowledges each envelope after its payload was handled."""
     client = SocketModeClient(
         app_token=app_token,
         logger=sdk_logger(),
@@ -250,11 +253,11 @@ def _client(app_token: str, api_url: str, answer: Answering) -> SocketModeClient
 
     def take(_: BaseSocketModeClient, envelope: SocketModeRequest) -> None:
         try:
-            told = answer(envelope.payload)
+            body = answer(envelope.payload)
         except Rejected as error:
-            logger.warning("refused what Slack sent", extra={"code": error.code})
-            told = ""
-        payload = json.loads(told) if told.startswith("{") else None
+            logger.warning("refused a payload from Slack", extra={"code": error.code})
+            body = ""
+        payload = json.loads(body) if body.startswith("{") else None
         client.send_socket_mode_response(SocketModeResponse(envelope_id=envelope.envelope_id, payload=payload))
 
     client.socket_mode_request_listeners.append(take)
@@ -262,9 +265,9 @@ def _client(app_token: str, api_url: str, answer: Answering) -> SocketModeClient
 
 
 def _established(sock: socket.socket) -> bool:
-    """False once the peer has ended the connection; the SDK would go on reading nothing, at full speed."""
+    """False once the peer has closed the connection; the SDK would go on reading nothing, in a busy loop."""
     if not hasattr(socket, "TCP_INFO"):
-        return True  # Not Linux: the silence of four heartbeats tells it.
+        return True  # Not Linux: four missing heartbeats show it.
     try:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == _TCP_ESTABLISHED
     except OSError:
@@ -272,10 +275,10 @@ def _established(sock: socket.socket) -> bool:
 
 
 def _hang_up(client: SocketModeClient) -> None:
-    """Close at once, and only after the reader is gone.
+    """Close at once, after the reader has ended.
 
-    By itself the client's `close` sits out the reader's 3 s and the queue's 1 s, and it breaks where the reader closes
-    the same socket at that moment.
+    The client's own `close` waits 3 s for the reader and 1 s for the queue, and fails if the reader closes the same
+    socket at that moment.
     """
     client.closed = True
     client.message_queue.put(None)
@@ -285,7 +288,7 @@ def _hang_up(client: SocketModeClient) -> None:
         with contextlib.suppress(OSError):
             session.sock.shutdown(socket.SHUT_RDWR)
     while reader.is_alive():
-        client.current_session_state.terminated = True  # Again each time: the reader unsets it as it begins.
+        client.current_session_state.terminated = True  # Again each time: the reader clears it as it starts.
         reader.thread.join(0.05)
     monitor = client.current_app_monitor
     monitor.event.set()
@@ -295,6 +298,6 @@ def _hang_up(client: SocketModeClient) -> None:
 
 
 def _app_id(app_token: str) -> str | None:
-    """An app-level token reads xapp-1-<app id>-<number>-<secret>."""
+    """The app id inside an app-level token: xapp-1-<app id>-<number>-<secret>."""
     found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", app_token)
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""What it means that Slack said no, or nothing: whether the same call may succeed later, and when.
+"""Turns Slack's errors, and missing answers, into `Undelivered`: whether the same call may succeed later, and when.
 
 No text made here holds a token, an address or a body.
 """
@@ -38,25 +38,25 @@ class SlackResponse(Protocol):
 
 
 def api_error(method: str, response: SlackResponse) -> Undelivered:
-    """Slack answered, and not with yes."""
-    told = response.data if isinstance(response.data, dict) else {}
-    status, code = response.status_code, str(told.get("error") or "")
+    """Slack answered with an error."""
+    body = response.data if isinstance(response.data, dict) else {}
+    status, code = response.status_code, str(body.get("error") or "")
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
-        asked = str(response.headers.get("Retry-After", ""))
-        wait = timedelta(seconds=int(asked)) if asked.isdecimal() else timedelta(seconds=30)
-        return Undelivered(f"Slack asked to wait with {method} (rate limited).", retry_after=wait)
+        seconds = str(response.headers.get("Retry-After", ""))
+        wait = timedelta(seconds=int(seconds)) if seconds.isdecimal() else timedelta(seconds=30)
+        return Undelivered(f"Slack limits the rate of {method}.", retry_after=wait)
     if (
         status >= HTTPStatus.INTERNAL_SERVER_ERROR
         or not re.fullmatch(r"[a-z_]{1,60}", code)
         or code in {"internal_error", "fatal_error"}
     ):
-        return Undelivered(f"Slack is in trouble: {method} was answered with HTTP {status}.")
+        return Undelivered(f"Slack failed: it answered {method} with HTTP {status}.")
     return SlackApiError(
         f"Slack refused {method}: {code}.", code=code, permanent=_PERMANENT.fullmatch(code) is not None
     )
 
 
 def no_answer_error(method: str, error: Exception) -> Undelivered:
-    """Nothing came back that can be read."""
+    """No readable answer came back."""
     cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
     return Undelivered(f"Slack did not answer {method} ({type(cause).__name__}).")

@@ -2,6 +2,9 @@
 
 Everything in a card is untrusted. `& < >` are escaped in every text, control and bidirectional characters are dropped,
 and each limit of Block Kit is kept by cutting between characters, never inside an escape.
+
+Slack draws mark-up in `mrkdwn` texts only, never in headers, buttons and modals. So a line with a link or a code span
+is `mrkdwn`, every other line is literal, and where mark-up is not drawn a code span stands in quotes.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ from bot.core.alert import Severity
 from bot.core.incident import Status
 from bot.core.message import Card
 from bot.core.request import Reply
+from bot.lib.code_spans import code_spans, has_code, quoted
 
 Block = dict[str, object]
 
 _HEADER, _SECTION, _LABEL, _VALUE, _URL, _TEXT = 150, 3000, 75, 2000, 3000, 3900
-_LINE_BLOCKS = 44  #: of Slack's 50; the others are the header, the word of more, and the buttons
+_LINE_BLOCKS = 44  #: of Slack's 50; the others are the header, the note that there is more, and the buttons
 _BUTTONS = 24  #: of Slack's 25; one is the link to the board
 _JOINERS = {"\u200c", "\u200d"}  #: invisible, but Persian and emoji families fall apart without them
 _LINK = re.compile(r"https?://[^\s<>|\"'`]+")
@@ -31,21 +35,21 @@ _DONE = "✅"
 
 def blocks(card: Card, act: str = "say") -> list[Block]:
     """Header, lines, buttons; never more than Slack takes. `act`: how the action ids of the buttons begin."""
-    proposal: list[Block] = [
+    rows: list[Block] = [
         {"type": "header", "text": plain_text(_one_line(f"{_mark(card)} {card.title or '(no title)'}"), _HEADER)},
     ]
-    lines = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
-    proposal += lines[:_LINE_BLOCKS]
-    if len(lines) > _LINE_BLOCKS:
-        proposal.append(context_block("More is on the board."))
+    sections = list(islice(_sections(card.lines), _LINE_BLOCKS + 1))
+    rows += sections[:_LINE_BLOCKS]
+    if len(sections) > _LINE_BLOCKS:
+        rows.append(context_block("More is on the board."))
     buttons = _buttons(card, act)
-    return [*proposal, {"type": "actions", "elements": buttons}] if buttons else proposal
+    return [*rows, {"type": "actions", "elements": buttons}] if buttons else rows
 
 
 def reply_message(reply: Reply) -> Card | None:
-    """The card of an answer with what the answer says besides above it, such as what has moved since.
+    """The card of a reply, headed by the text that the reply has beyond its card, such as what has changed since.
 
-    None where there is none to draw; a secret is told in words, and nowhere with buttons.
+    None: the reply is plain text. A secret always is, so that it never stands beside buttons.
     """
     card = reply.card
     if card is None or reply.secret:
@@ -55,36 +59,43 @@ def reply_message(reply: Reply) -> Card | None:
 
 
 def paragraphs(message: str) -> list[Block]:
-    """Plain text as it stands, as much of it as a card has room for."""
+    """Text as sections, as much of it as a card has room for."""
     return list(islice(_sections(tuple(message.splitlines())), _LINE_BLOCKS))
 
 
 def context_block(message: str) -> Block:
     """One line in small print."""
-    return {"type": "context", "elements": [plain_text(message, _SECTION)]}
+    marked = _marked(message)
+    return {"type": "context", "elements": [_mrkdwn(marked) if marked else plain_text(message, _SECTION)]}
 
 
 def plain_text(text: str, limit: int) -> Block:
-    """A text object without markup, of at most so many characters; never empty, which Slack refuses."""
-    return {"type": "plain_text", "text": escape(text, limit) or " ", "emoji": False}
+    """A text object without mark-up, of at most `limit` characters; never empty, which Slack refuses."""
+    return {"type": "plain_text", "text": escape(quoted(text), limit) or " ", "emoji": False}
+
+
+def text_message(text: str) -> Block:
+    """A message without blocks, for `chat.postMessage`: literal, unless it has a code span to draw."""
+    return {"text": escape(text), "mrkdwn": has_code(text)}
 
 
 def without_buttons(shown: Sequence[object], message: str) -> list[Block]:
-    """The blocks of a message, as Slack tells them, with what became of it in the place of its buttons."""
+    """The blocks of a message, as Slack gives them back, with its outcome in the place of its buttons."""
     kept = [dict(one) for one in shown if isinstance(one, dict) and one.get("type") != "actions"]
     return [*kept[:49], context_block(message)]
 
 
 def summary(card: Card) -> str:
-    """One line: what a phone shows, and what stands in where blocks cannot be drawn."""
-    standing = card.lines[0] if card.lines else f"{card.severity}, {card.status}"
-    return escape(_one_line(f"{_mark(card)} {card.title} | {standing}"), _TEXT)
+    """One line: the notification on a phone, and the stand-in where blocks are not drawn."""
+    state = card.lines[0] if card.lines else f"{card.severity}, {card.status}"
+    return escape(quoted(_one_line(f"{_mark(card)} {card.title} | {state}")), _TEXT)
 
 
 def text_only(card: Card) -> str:
-    """The whole card without blocks, its buttons as words to type: for when Slack refuses the blocks."""
+    """The whole card as literal text, its buttons as commands to type: for when Slack refuses the blocks."""
     typed = [f"{label}: /vakhta {words}" for label, words in card.buttons.items()]
-    return escape("\n".join([f"{_mark(card)} {_one_line(card.title)}", *typed, card.link, *card.lines]), _TEXT)
+    lines = [f"{_mark(card)} {_one_line(card.title)}", *typed, card.link, *card.lines]
+    return escape(quoted("\n".join(lines)), _TEXT)
 
 
 def escape(text: str, limit: int = _TEXT) -> str:
@@ -128,44 +139,64 @@ def _mark(card: Card) -> str:
 
 
 def _sections(lines: tuple[str, ...]) -> Iterator[Block]:
-    """Lines as literal text, put together while they fit; a line with a link is drawn so that it can be followed."""
+    """Lines, put together while they fit and are of one kind: literal, or with something to draw."""
     held: list[str] = []
+    held_marked = False
     for line in lines:
-        message = escape(line, _SECTION)
-        if not message.strip():
+        marked = _marked(line)
+        text = marked or escape(quoted(line), _SECTION)
+        if not text.strip():
             continue
-        linked = _linked(line)
-        if held and (linked or sum(map(len, held)) + len(held) + len(message) > _SECTION):
-            yield _section(held)
+        if held and (bool(marked) != held_marked or sum(map(len, held)) + len(held) + len(text) > _SECTION):
+            yield _section(held, marked=held_marked)
             held = []
-        if linked:
-            yield {"type": "section", "text": {"type": "mrkdwn", "text": linked, "verbatim": True}}
-        else:
-            held.append(message)
+        held_marked = bool(marked)
+        held.append(text)
     if held:
-        yield _section(held)
+        yield _section(held, marked=held_marked)
 
 
-def _section(escaped: list[str]) -> Block:
-    return {"type": "section", "text": {"type": "plain_text", "text": "\n".join(escaped), "emoji": False}}
+def _section(escaped: list[str], *, marked: bool) -> Block:
+    text = "\n".join(escaped)
+    return {
+        "type": "section",
+        "text": _mrkdwn(text) if marked else {"type": "plain_text", "text": text, "emoji": False},
+    }
 
 
-def _linked(line: str) -> str | None:
-    """The line with its web addresses as links that show where they lead; None when it has none, or is too long."""
-    proposal: list[str] = []
+def _mrkdwn(escaped: str) -> Block:
+    """`verbatim`: Slack looks for no names, channels and addresses in it by itself."""
+    return {"type": "mrkdwn", "text": escaped, "verbatim": True}
+
+
+def _marked(line: str) -> str | None:
+    """The line with its code spans as code and its web addresses as links that show where they lead.
+
+    None when it has neither, or is too long: then it is drawn as literal text.
+    """
+    if len(line) > _SECTION or ("http" not in line and "`" not in line):
+        return None
+    text = clean(line)
+    if not has_code(text) and not any(_followable(found[0]) for found in _LINK.finditer(text)):
+        return None
+    pieces = [f"`{escape(piece, _SECTION)}`" if code else _with_links(piece) for piece, code in code_spans(text)]
+    drawn = "".join(pieces)
+    return drawn if len(drawn) <= _SECTION else None
+
+
+def _with_links(text: str) -> str:
+    """Escaped, with each web address in angle brackets."""
+    pieces: list[str] = []
     end = 0
-    text = clean(line) if "http" in line and len(line) <= _SECTION else ""
     for found in _LINK.finditer(text):
-        if not _followable(found[0]):
-            continue
-        proposal += [escape(text[end : found.start()], _SECTION), f"<{escape(found[0], _URL)}>"]
-        end = found.end()
-    whole = "".join([*proposal, escape(text[end:], _SECTION)])
-    return whole if end and len(whole) <= _SECTION else None
+        if _followable(found[0]):
+            pieces += [escape(text[end : found.start()], _SECTION), f"<{escape(found[0], _URL)}>"]
+            end = found.end()
+    return "".join([*pieces, escape(text[end:], _SECTION)])
 
 
 def _followable(url: str) -> bool:
-    """http(s) with a plain host; `https://bank@evil/` reads as one place and leads to another."""
+    """Whether it is http(s) with a plain host; `https://bank@evil/` reads as one place and leads to another."""
     try:
         split = urlsplit(url)
         host, _ = split.hostname, split.port
@@ -175,14 +206,14 @@ def _followable(url: str) -> bool:
 
 
 def _buttons(card: Card, act: str) -> list[Block]:
-    """Words too long for a button's value are left out rather than cut: cut words would be another command."""
+    """A command too long for a button's value gets no button: cut, it would be another command."""
     fitting = [(label, words) for label, words in card.buttons.items() if 0 < len(words) <= _VALUE]
-    proposal: list[Block] = [
+    row: list[Block] = [
         {"type": "button", "text": plain_text(_one_line(label), _LABEL), "value": words, "action_id": f"{act}:{n}"}
         for n, (label, words) in enumerate(fitting[:_BUTTONS])
     ]
     if card.link and len(card.link) <= _URL and _followable(card.link):
-        proposal.append(
+        row.append(
             {"type": "button", "text": plain_text("Open the board", _LABEL), "url": card.link, "action_id": "open"}
         )
-    return proposal
+    return row

@@ -1,7 +1,7 @@
 """Slack, both directions: cards and lines out through the Web API; commands, buttons and mentions in through Bolt.
 
-The traps: the SDK's own retries can post twice and sleep, so they are off; and Bolt would acknowledge before anything
-is stored, so every listener runs to its end first, or as long as Slack waits. Both transports end in one `dispatch`.
+The traps: the SDK's own retries can post twice and sleep, so they are off. Bolt would acknowledge before anything is
+stored, so every listener runs to its end first, or as long as Slack waits. Both transports end in `_dispatch`.
 """
 
 from __future__ import annotations
@@ -41,15 +41,17 @@ from bot.integrations.slack.settings import SlackSettings
 from bot.integrations.slack.signature import check_shape, check_workspace, read, verify
 from bot.integrations.slack.user_groups import SlackUserGroups
 
-#: Seconds for a call as a whole: of a delivery, and of one of the two looks (who, where) while Slack waits 3 s for us;
-#: 1 s more may go to the answer. Who is in a group is read while nobody waits.
-_POST_S, _LOOK_S, _READ_S = 10.0, 0.9, 5.0
+#: Seconds for a whole call: for a delivery; for one of the two look-ups (account, channel) while Slack waits 3 s for
+#: us, of which 1 s may go to the answer; and for reading a user group while nobody waits.
+_POST_S, _LOOK_UP_S, _READ_S = 10.0, 0.9, 5.0
 _ANYTHING = re.compile("")
 
 
 class Slack:
-    """One workspace, one channel where incidents are told. People speak to the bot there, in the further channels of
-    the settings, and in direct messages."""
+    """One workspace and one channel where incidents are posted.
+
+    Commands are accepted there, in the further channels of the settings, and in direct messages.
+    """
 
     name = "slack"
     kinds = frozenset({MessageKind.CARD, MessageKind.LINE})
@@ -63,34 +65,34 @@ class Slack:
     local = False
     ignores_above: int | None = None
 
-    def __init__(self, section: SlackSettings, patience_s: float = ACK_TIMEOUT_S) -> None:
+    def __init__(self, section: SlackSettings, ack_timeout_s: float = ACK_TIMEOUT_S) -> None:
         settings = self._settings = section
         token = settings.bot_token.get_secret_value()
-        self._posting = SlackMessages(SlackWebApi(token, settings.api_url, _POST_S).call, settings.channel)
-        quick = self._quick = SlackWebApi(token, settings.api_url, _LOOK_S)
-        standing = self._standing = Membership(
+        self._messages = SlackMessages(SlackWebApi(token, settings.api_url, _POST_S).call, settings.channel)
+        quick = self._quick = SlackWebApi(token, settings.api_url, _LOOK_UP_S)
+        self._membership = Membership(
             quick.call, team_id=settings.team_id, rooms={settings.channel, *settings.hears_in}
         )
-        self._telling = SlackReplies(quick.call, respond_to_url)
-        self._hearing = SlackRequests(
-            place=self.name, team_id=settings.team_id, standing=standing, replies=self._telling
+        self._replies = SlackReplies(quick.call, respond_to_url)
+        self._requests = SlackRequests(
+            channel=self.name, team_id=settings.team_id, membership=self._membership, replies=self._replies
         )
-        self._home = HomeTab(quick.call, self._hearing)
-        self._forms = SlackModals(quick.call, self._hearing, self._telling)
+        self._home = HomeTab(quick.call, self._requests)
+        self._modals = SlackModals(quick.call, self._requests, self._replies)
         self._groups = SlackUserGroups(SlackWebApi(token, settings.api_url, _READ_S).call)
-        self._patience = AckTimeout(patience_s)
-        self._line = SlackConnection(settings)
+        self._ack_timeout = AckTimeout(ack_timeout_s)
+        self._connection = SlackConnection(settings)
         self._app: App | None = None
 
     def deliver(self, notification: Notification) -> str | None:
-        """Returns "channel:ts" for a card, None for a line, which nobody needs to find again."""
+        """Returns "channel:ts" for a card, None for a line, which is never edited."""
         if notification.kind is MessageKind.LINE:
-            self._posting.post_line(notification)
+            self._messages.post_line(notification)
             return None
-        return self._posting.post_card(notification)
+        return self._messages.post_card(notification)
 
     def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
-        return self._posting.post_text(text, to, instead_of)
+        return self._messages.post_text(text, to, instead_of)
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
         lower = {name.lower(): value for name, value in headers.items()}
@@ -105,14 +107,14 @@ class Slack:
         return WebhookResponse(status=answer.status, body=answer.body.encode(), content_type=kind)
 
     def start(self, gateway: Gateway) -> None:
-        self._hearing.connect(gateway)
+        self._requests.connect(gateway)
         self._app = self._listeners()
         self._groups.open()
-        self._line.open(self._answer)
+        self._connection.open(self._answer)
 
     def stop(self) -> None:
-        self._line.close()
-        self._patience.close()
+        self._connection.close()
+        self._ack_timeout.close()
         self._groups.close()
 
     def watch_groups(self, groups: Collection[str]) -> None:
@@ -123,21 +125,21 @@ class Slack:
 
     def account_problems(self, accounts: Collection[str]) -> Mapping[str, str]:
         self._groups.read(self._quick.call)
-        return {account: self._standing.recheck_account(account) for account in accounts}
+        return {account: self._membership.recheck_account(account) for account in accounts}
 
-    def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the channel
+    def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is posted in the channel
         return True
 
     def health_problem(self) -> str | None:
-        """None when all is well, else what is wrong; for readiness."""
-        return self._line.health_problem()
+        """None when all is well, else what is wrong."""
+        return self._connection.health_problem()
 
     def _listeners(self) -> App:
-        """Bolt as the dispatcher only: sender, freshness and workspace are settled before it sees anything."""
+        """Bolt as the dispatcher only: sender, freshness and workspace are checked before it sees anything."""
 
         def authorize(team_id: str | None) -> AuthorizeResult:
             """Who the bot is; Bolt would ask Slack on the first request, while that request waits."""
-            return AuthorizeResult(enterprise_id=None, team_id=team_id, bot_user_id=self._line.bot_user or None)
+            return AuthorizeResult(enterprise_id=None, team_id=team_id, bot_user_id=self._connection.bot_user or None)
 
         app = App(
             name="vakhta",
@@ -159,53 +161,55 @@ class Slack:
         return app
 
     def _answer(self, payload: dict[str, object]) -> str:
-        """What goes back in a Socket Mode envelope, as JSON; "" for nothing."""
+        """The payload of the acknowledgement of a Socket Mode envelope, as JSON; "" for none."""
         return self._dispatch(payload).body
 
     def _dispatch(self, payload: dict[str, object]) -> BoltResponse:
-        """Bolt is given the payload as we read it and no headers, so that nothing unsigned can steer it."""
+        """Bolt gets the payload as we parsed it and no headers, so that nothing unsigned reaches it."""
         assert self._app is not None, "receive before start"
         check_shape(payload)
-        check_workspace(payload, team_id=self._settings.team_id, app_id=self._line.app_id)
+        check_workspace(payload, team_id=self._settings.team_id, app_id=self._connection.app_id)
         return self._app.dispatch(BoltRequest(body=payload, mode="socket_mode"))
 
     def _on_command(self, ack: Ack, body: Payload) -> None:
         act = parse_command(body)
-        asked = self._patience.run(lambda: self._ask(act), lambda late: self._telling.send_late(act, late, _itself))
-        reply = STILL_RUNNING if asked is None else asked.result()
+        handled = self._ack_timeout.run(
+            lambda: self._modal_or_reply(act), lambda late: self._replies.send_late(act, late, _same)
+        )
+        reply = STILL_RUNNING if handled is None else handled.result()
         if reply is None:
             ack()
         else:
-            ack(dict(self._telling.response_body(act, reply)))
+            ack(dict(self._replies.response_body(act, reply)))
 
-    def _ask(self, act: SlackAct) -> Reply | None:
-        """None where the asker has a form before them instead of an answer."""
-        return None if self._forms.open_modal(act) else self._hearing.handle(act)
+    def _modal_or_reply(self, act: SlackAct) -> Reply | None:
+        """None: a form was opened for the asker, instead of a reply."""
+        return None if self._modals.open_modal(act) else self._requests.handle(act)
 
     def _on_press(self, ack: Ack, body: Payload) -> None:
         act = parse_press(body)
-        self._do(act, lambda: self._home.answer(act) if act.in_home_tab else self._hearing.handle_and_reply(act))
+        self._do(act, lambda: self._home.answer(act) if act.in_home_tab else self._requests.handle_and_reply(act))
         ack()
 
     def _on_form(self, ack: Ack, body: Payload) -> None:
-        act, values = self._forms.read(body)
-        asked = self._patience.run(
-            lambda: self._forms.submit(act, values), lambda late: self._forms.finish_late(act, late)
+        act, values = self._modals.read(body)
+        handled = self._ack_timeout.run(
+            lambda: self._modals.submit(act, values), lambda late: self._modals.finish_late(act, late)
         )
-        wrong = {} if asked is None else asked.result()
-        if wrong:
-            ack(response_action="errors", errors=dict(wrong))
+        errors = {} if handled is None else handled.result()
+        if errors:
+            ack(response_action="errors", errors=dict(errors))
         else:
             ack()
 
     def _do(self, act: SlackAct, work: Callable[[], None]) -> None:
-        """For what tells its own answer; Slack hears only that it has arrived."""
-        done = self._patience.run(work, lambda late: self._telling.send_late(act, late, _itself))
+        """For work that sends its own reply; Slack gets only the acknowledgement."""
+        done = self._ack_timeout.run(work, lambda late: self._replies.send_late(act, late, _same))
         if done is not None:
             done.result()
 
     def _on_link(self, ack: Ack) -> None:
-        """Slack tells that somebody followed the link to the board; there is nothing to do but to say yes."""
+        """Somebody followed the link to the board; Slack expects an acknowledgement, and there is nothing to do."""
         ack()
 
     def _on_event(self, body: Payload) -> None:
@@ -213,17 +217,17 @@ class Slack:
         if opened is not None:
             self._do(opened, lambda: self._home.publish(opened))
             return
-        act = parse_mention(body, self._line.bot_user)
+        act = parse_mention(body, self._connection.bot_user)
         if act is not None:
-            self._do(act, lambda: self._hearing.handle_and_reply(act))
+            self._do(act, lambda: self._requests.handle_and_reply(act))
 
     def _on_unknown(self, error: Exception, body: Payload) -> BoltResponse:
-        """Nothing stays without an answer; what broke in a listener goes on to the path's edge."""
+        """Answer what no listener handles; an error of a listener goes on to the edge of the path."""
         if not isinstance(error, BoltUnhandledRequestError):
             raise error
-        self._hearing.reply_outdated(body)
+        self._requests.reply_outdated(body)
         return BoltResponse(status=200)
 
 
-def _itself(reply: Reply | None) -> Reply | None:
+def _same(reply: Reply | None) -> Reply | None:
     return reply

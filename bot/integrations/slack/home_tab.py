@@ -1,8 +1,8 @@
-"""The Home tab of Slack: what is somebody's, drawn anew whenever they open it or press a button of it.
+"""The Home tab of Slack: a person's own incidents, plans and runs, redrawn when they open it or press a button there.
 
-The answer to a press stands at the top of the tab, where the presser looks: a direct message instead would light up
-for every click and outlast what it answers, and it would be a second call that can fail by itself. Each is one call,
-and a tab that could not be drawn stays as it was; opening it again draws it.
+The reply to a button is shown at the top of the tab, where the presser looks. A direct message instead would notify
+them for every click, would stay when it no longer matters, and would be a second call that can fail by itself. So each
+is one call; a tab that could not be drawn stays as it was, and opening it again redraws it.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ from bot.integrations.slack.views import home_view
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a tab that was just opened counts as drawn: Slack tells of every change between tabs.
+#: Seconds for which a tab that was just opened counts as drawn: Slack sends an event at every change of tabs.
 _FRESH_S = 5.0
 _REMEMBERED = 1000
 
 
 class HomeTab:
-    """Used from many threads. `now`: seconds that only grow."""
+    """Used from many threads. `now`: monotonic seconds."""
 
     def __init__(self, call: Call, requests: SlackRequests, now: Callable[[], float] = time.monotonic) -> None:
         self._call = call
-        self._hearing = requests
+        self._requests = requests
         self._now = now
         self._lock = threading.Lock()
         self._opened: OrderedDict[str, float] = OrderedDict()  # account -> when
 
     def publish(self, act: SlackAct) -> None:
-        """Somebody opens it. What Slack tells twice, or again within seconds, is left as it is."""
+        """Draw the tab for somebody who opened it. A repeated event, or one within seconds, draws nothing."""
         if self._is_fresh(act.account):
             return
         found = None
         try:
-            found = self._hearing.handle(act)
+            found = self._requests.handle(act)
         finally:
-            if found is None:  # The house could not answer, and Slack will tell it again.
+            if found is None:  # It failed, and Slack will send the event again.
                 self._forget(act.account)
         if not found.repeated:
             self._publish(act.account, found)
 
     def answer(self, act: SlackAct) -> None:
-        """Somebody presses a button of it."""
-        answer = self._hearing.handle(act)
+        """Handle a button of the tab, and redraw the tab with the reply on top."""
+        answer = self._requests.handle(act)
         if not answer.repeated:
-            found = self._hearing.handle(at_home(replace(act, idempotency_key=f"{act.idempotency_key}:home")))
+            found = self._requests.handle(at_home(replace(act, idempotency_key=f"{act.idempotency_key}:home")))
             self._publish(act.account, found, answer)
 
     def _is_fresh(self, account: str) -> bool:
@@ -79,4 +79,4 @@ class HomeTab:
         try:
             self._call("views.publish", {"user_id": account, "view": view})
         except Undelivered as error:
-            logger.warning("a Home tab in Slack stays as it was", extra={"error": error.message})
+            logger.warning("could not redraw a Home tab in Slack", extra={"error": error.message})

@@ -1,4 +1,4 @@
-"""What Slack says of an account and of a channel, believed for five minutes; while it cannot say, nothing is done."""
+"""Checks in Slack whether an account and a channel may give commands. An answer counts for 5 min; without, no."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NOT_HERE = "Not allowed in this channel. Nothing was done. Use the incident cha
 
 
 class Membership:
-    """Used from many threads. `rooms`: the channels where commands are taken; direct messages always are.
+    """Used from many threads. `rooms`: the channels where commands are accepted; in direct messages they always are.
 
-    `now`: seconds that only grow.
+    `now`: monotonic seconds.
     """
 
     def __init__(
@@ -32,33 +32,33 @@ class Membership:
         self._rooms = frozenset(rooms)
         self._now = now
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()  # id -> (when told, why not)
+        self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()  # id -> (when, refusal)
 
     def account_refusal(self, account: str) -> str | None:
         """Why it may not act, None when it may."""
-        return self._believed(account, self._ask_account, "whether your account is in good standing")
+        return self._cached(account, self._ask_account, "whether your account is a full member of this workspace")
 
     def recheck_account(self, account: str) -> str:
-        """What is against it now, as a sentence; where Slack does not answer, what it said last is believed as ever."""
+        """Why it may not act now, as a sentence, "" when it may; without an answer the last one counts its 5 min."""
         try:
             reason = self._ask_account(account)
         except Undelivered:
             with self._lock:
-                told_at, reason = self._known.get(account, (float("-inf"), None))
-            if self._now() - told_at >= _TRUST_S:
-                return f"Slack does not say whether its account {account} is in good standing."
+                asked_at, reason = self._known.get(account, (float("-inf"), None))
+            if self._now() - asked_at >= _TRUST_S:
+                return f"Slack does not answer whether its account {account} is a full member of the workspace."
         else:
             self._remember(account, reason)
         found = (reason or "").removeprefix(_DENIED).partition(".")[0]
         return f"Slack says that its account {account} {found}." if found else ""
 
     def channel_refusal(self, channel: str, *, shared: bool = False) -> str | None:
-        """Why nothing is taken from there, None when it is. `shared`: Slack has just said so."""
+        """Why no command is accepted there, None when one is. `shared`: the payload says that it is shared."""
         if is_direct(channel):
             return None
         if shared or channel not in self._rooms:
             return _NOT_HERE
-        return self._believed(channel, self._ask_room, "who can read this channel")
+        return self._cached(channel, self._ask_room, "who can read this channel")
 
     def _ask_account(self, account: str) -> str | None:
         found = outsider(part(self._call("users.info", {"user": account}), "user"), self._team_id)
@@ -68,21 +68,21 @@ class Membership:
         room = part(self._call("conversations.info", {"channel": channel}), "channel")
         return None if room.get("is_ext_shared") is False else _NOT_HERE
 
-    def _believed(self, one: str, ask: Callable[[str], str | None], what: str) -> str | None:
+    def _cached(self, id_: str, ask: Callable[[str], str | None], question: str) -> str | None:
         with self._lock:
-            told_at, reason = self._known.get(one, (float("-inf"), None))
-        if self._now() - told_at < _TRUST_S:
+            asked_at, reason = self._known.get(id_, (float("-inf"), None))
+        if self._now() - asked_at < _TRUST_S:
             return reason
         try:
-            reason = ask(one)
+            reason = ask(id_)
         except Undelivered as error:
-            return f"Nothing was done: it is not known {what}. {error.message} Try again."
-        self._remember(one, reason)
+            return f"It is not known {question}. {error.message} Nothing was done. Try again."
+        self._remember(id_, reason)
         return reason
 
-    def _remember(self, one: str, reason: str | None) -> None:
+    def _remember(self, id_: str, reason: str | None) -> None:
         with self._lock:
-            self._known[one] = (self._now(), reason)
-            self._known.move_to_end(one)
+            self._known[id_] = (self._now(), reason)
+            self._known.move_to_end(id_)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)

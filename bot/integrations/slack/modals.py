@@ -1,8 +1,8 @@
-"""Slack's modals: a verb that was said without its arguments is filled in, and asked like anything that is typed.
+"""Slack's modals: a command typed without its arguments opens a form, and the submission is handled as if typed.
 
-The trap: what comes back names the channel where it was said, and Slack signs that; but who reads there may have
-changed since, and so may who the person is. So all is checked anew, and the rights are those of the moment it is sent.
-One modal is one act: sent again it has no second effect.
+The trap: the submission names the channel where the command was typed, and Slack signs that. But who reads there may
+have changed since, and so may whose account it is. So everything is checked again, with the rights at the time of the
+submission. One modal is one act: submitted again it has no second effect.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from bot.integrations.slack.payloads import Payload, SlackAct, is_direct, no_sen
 from bot.integrations.slack.replies import SlackReplies
 from bot.integrations.slack.requests import SlackRequests
 from bot.integrations.slack.views import FILLED, modal_view
+from bot.lib.code_spans import quoted
 from bot.lib.text import normalized
 
 logger = logging.getLogger(__name__)
 
 CALLBACK = re.compile(r"^fill:([a-z][a-z0-9-]*)$")
 _MOST_KEPT = 3000  #: characters of a modal's private_metadata
-_MOST_WRONG = 300  #: characters that stand under a blank
-#: Seconds for which a command's response_url is good; Slack's are 30 minutes.
+_MOST_WRONG = 300  #: characters of an error under a field
+#: Seconds for which a command's response_url is valid; Slack's limit is 30 minutes.
 _URL_S = 1700
 
 
@@ -40,15 +41,15 @@ class SlackModals:
         self, call: Call, requests: SlackRequests, replies: SlackReplies, now: Callable[[], float] = time.time
     ) -> None:
         self._call = call
-        self._hearing = requests
-        self._telling = replies
+        self._requests = requests
+        self._replies = replies
         self._now = now
 
     def open_modal(self, act: SlackAct) -> bool:
-        """Whether the asker has a form before them now. Where they have not, the words are asked as they are."""
+        """Whether a form was opened for the asker. If not, the command is handled as it was typed."""
         if " " in act.text or not act.trigger_id:
             return False
-        wanted = self._hearing.form(act)
+        wanted = self._requests.form(act)
         kept = json.dumps({"channel": act.channel, "url": act.response_url, "at": int(self._now())})
         if wanted is None or len(kept) > _MOST_KEPT:
             return False
@@ -56,37 +57,41 @@ class SlackModals:
             view = modal_view(wanted, f"fill:{wanted.verb}", kept)
             self._call("views.open", {"trigger_id": act.trigger_id, "view": view})
         except Undelivered as error:
-            logger.warning("a form could not be opened in Slack", extra={"error": error.message})
+            logger.warning("could not open a form in Slack", extra={"error": error.message})
             return False
         return True
 
     def read(self, payload: Payload) -> tuple[SlackAct, Mapping[str, str]]:
-        """Who filled in which verb's form, and what, by the blanks.
+        """Who submitted which verb's form, and the values by field name.
 
         Raises:
-            Rejected: it is not of a form of ours, or has no id.
+            Rejected: the form is not one of ours, or the submission has no id.
         """
         return parse_submission(payload, since=self._now() - _URL_S)
 
     def submit(self, act: SlackAct, values: Mapping[str, str]) -> Mapping[str, str]:
-        """What is wrong with what was filled in, by its blocks; empty when it was asked, and its answer told."""
-        told = self._hearing.submit_form(act, values)
-        if isinstance(told, Reply):
-            self._telling.send(act, told)
+        """Errors by block id; empty when the request was handled and its reply sent."""
+        outcome = self._requests.submit_form(act, values)
+        if isinstance(outcome, Reply):
+            self._replies.send(act, outcome)
             return {}
         first = next(iter(values))
-        return {name if name in values else first: clean(message)[:_MOST_WRONG] for name, message in told.items()}
+        return {
+            name if name in values else first: quoted(clean(message))[:_MOST_WRONG] for name, message in outcome.items()
+        }
 
     def finish_late(self, act: SlackAct, late: Future[Mapping[str, str]]) -> None:
-        """It took longer than Slack waits, so the form is gone: what is wrong with it is told like an answer."""
-        self._telling.send_late(act, late, _wrong)
+        """It took longer than Slack waits, so the form is closed: its errors are sent like a reply."""
+        self._replies.send_late(act, late, _error_reply)
 
 
 def parse_submission(payload: Payload, *, since: float) -> tuple[SlackAct, Mapping[str, str]]:
-    """Who filled in which verb's form, and what, by the blanks. `since`: of an older form the answer's address is void.
+    """Who submitted which verb's form, and the values by field name.
+
+    `since`: the response_url of a form opened earlier has expired, and is left out.
 
     Raises:
-        Rejected: it is not of a form of ours, or has no id.
+        Rejected: the form is not one of ours, or the submission has no id.
     """
     user, view = part(payload, "user"), part(payload, "view")
     verb = CALLBACK.match(text_of(view, "callback_id"))
@@ -95,7 +100,7 @@ def parse_submission(payload: Payload, *, since: float) -> tuple[SlackAct, Mappi
         raise no_sender()
     values = dict(_values(part(part(view, "state"), "values")))
     if verb is None or not values:
-        raise Rejected("Nothing was filled in. Nothing was done.", code="unreadable")
+        raise Rejected("The form is empty. Nothing was done.", code="unreadable")
     kept = _kept(text_of(view, "private_metadata"))
     at, channel = kept.get("at"), text_of(kept, "channel")
     return SlackAct(
@@ -109,23 +114,23 @@ def parse_submission(payload: Payload, *, since: float) -> tuple[SlackAct, Mappi
     ), values
 
 
-def _wrong(told: Mapping[str, str]) -> Reply | None:
-    return Reply(text=f"{' '.join(told.values())} Nothing was done.", ok=False) if told else None
+def _error_reply(errors: Mapping[str, str]) -> Reply | None:
+    return Reply(text=f"{' '.join(errors.values())} Nothing was done.", ok=False) if errors else None
 
 
-def _kept(told: str) -> Payload:
+def _kept(private_metadata: str) -> Payload:
     try:
-        kept = json.loads(told)
+        kept = json.loads(private_metadata)
     except (ValueError, RecursionError):
         return {}
     return kept if isinstance(kept, dict) else {}
 
 
 def _values(blocks: Payload) -> list[tuple[str, str]]:
-    """What was chosen as it is; what was typed as it would be in a message."""
+    """A chosen option as it is; typed text normalized as in a message."""
     found = []
     for name in blocks:
-        blank = part(part(blocks, name), FILLED)
-        chosen = text_of(part(blank, "selected_option"), "value")
-        found.append((name, chosen or " ".join(normalized(text_of(blank, "value")).split())))
+        element = part(part(blocks, name), FILLED)
+        chosen = text_of(part(element, "selected_option"), "value")
+        found.append((name, chosen or " ".join(normalized(text_of(element, "value")).split())))
     return found

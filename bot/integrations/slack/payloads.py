@@ -1,7 +1,7 @@
-"""Slack's payloads as acts: who said which words, where, and under which id that act is known.
+"""Parses Slack's payloads into acts: who sent which command, where, and the idempotency key of the act.
 
 The trap: a mention in a channel where the bot listens arrives twice, as `app_mention` and as `message`, under two
-event ids. The message's own place and time is the id of the act, so it is done once however often it is told.
+event ids. So the key of a message is its channel and timestamp, and it is done once however often it arrives.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from bot.integrations.slack.text import command_text, plain_text_of
 
 Payload = Mapping[str, object]
 
-#: How the action ids of buttons begin: of a message about one thing, and of what its reader alone is shown.
+#: How the action ids of buttons begin: in a message about one thing, and in one that only its reader sees.
 SAY, MINE = "say", "mine"
-#: What Slack stamps on a message that no person typed: one that an app posts has these, whoever's name is on it.
+#: Fields that Slack sets on a message that an app posted, even in a person's name.
 _BY_AN_APP = ("app_id", "bot_profile", "display_as_bot", "workflow_id")
-_SLACKBOT = "USLACKBOT"  #: says reminders and answers that any member may write; `is_bot` of it is false
+_SLACKBOT = "USLACKBOT"  #: posts reminders and answers that any member may write; its `is_bot` is false
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,32 +26,32 @@ class SlackAct:
     """What one person did in Slack."""
 
     account: str  #: the user's id; "" when Slack named nobody
-    team: str | None  #: the person's own workspace as the payload tells it, None when it does not
+    team: str | None  #: the person's own workspace, None when the payload does not name it
     text: str
     idempotency_key: str
     channel: str = ""
     thread: str = ""  #: ts of the thread's root, "" outside threads
-    response_url: str = ""  #: where the answer to the asker alone goes; "" when there is none
-    is_shared: bool = False  #: Slack told with it that people of other companies are in that channel
-    is_private: bool = False  #: nobody else sees the words
-    from_button: bool = False  #: a button said the words, and not a person
-    root: str = ""  #: ts of the message below which everybody is answered; "" where there is none
-    button_message: Payload | None = None  #: the message whose button it was, as Slack has it
-    text_if_unlinked: str = ""  #: the words in their place, where the account is nobody's yet; "" leaves them
+    response_url: str = ""  #: for a reply to the asker alone; "" when there is none
+    is_shared: bool = False  #: people of other companies are in that channel, as Slack says in the payload
+    is_private: bool = False  #: nobody else sees the text
+    from_button: bool = False  #: the text is a button's, not typed
+    root: str = ""  #: ts of the message below which replies to everybody go; "" where there is none
+    button_message: Payload | None = None  #: the message with the button, as Slack has it
+    text_if_unlinked: str = ""  #: replaces `text` where the account is not linked to a person; "" leaves it
     in_home_tab: bool = False  #: in the bot's Home tab, which is the person's own: there is no channel
     trigger_id: str = ""  #: opens one form, within 3 s; "" where there is none
     by_app: bool = False  #: an app wrote it in the account's name
-    presser_only: bool = False  #: the button was one of many in what the presser alone is shown; the others still stand
+    presser_only: bool = False  #: the button was one of many in a message to the presser alone; the others stay
 
     @property
     def card_ref(self) -> str | None:
-        """Where the card may stand that this is about: the thread's root, or the message whose button it was."""
+        """Where the incident's card may be: the thread's root, or the message with the button."""
         at = self.thread or (self.root if self.from_button else "")
         return f"{self.channel}:{at}" if self.channel and at else None
 
 
 def parse_command(payload: Payload) -> SlackAct:
-    """A slash command. Typed in a direct message it is seen by the bot alone."""
+    """A slash command. One typed in a direct message is seen by the bot alone."""
     if not text_of(payload, "trigger_id"):
         raise no_sender()
     channel = text_of(payload, "channel_id")
@@ -68,7 +68,7 @@ def parse_command(payload: Payload) -> SlackAct:
 
 
 def parse_press(payload: Payload) -> SlackAct:
-    """A button. Its value is the words; whether they may be done is decided anew, by who pressed it."""
+    """A button press. The button's value is the command, and the rights are those of the person who pressed it."""
     actions = payload.get("actions")
     action = actions[0] if isinstance(actions, list) and actions else {}
     user, where = part(payload, "user"), part(payload, "container")
@@ -96,7 +96,7 @@ def parse_press(payload: Payload) -> SlackAct:
 
 
 def parse_home_opened(payload: Payload) -> SlackAct | None:
-    """Somebody opens the bot's Home tab, which asks what is theirs; None for its other tabs and for other events."""
+    """Somebody opens the bot's Home tab, which runs `home`; None for its other tabs and for other events."""
     event = part(payload, "event")
     if event.get("type") != "app_home_opened" or event.get("tab") != "home":
         return None
@@ -107,21 +107,21 @@ def parse_home_opened(payload: Payload) -> SlackAct | None:
 
 
 def at_home(act: SlackAct) -> SlackAct:
-    """The same person at the same moment, looking at what is theirs: somebody unknown is told how to link."""
+    """The act as `home` in the Home tab; for an account that is not linked, `link`, which explains how to link it."""
     return replace(act, text="home", text_if_unlinked="link", is_private=True, in_home_tab=True, from_button=False)
 
 
 def parse_mention(payload: Payload, bot: str) -> SlackAct | None:
-    """Words said to the bot; None where it was not a person speaking to it now (edits, bots, talk among others).
+    """A message to the bot; None for anything else (edits, bots, messages between others).
 
-    What bears a bot's id is never answered, so that two bots do not talk to each other for ever.
+    A message with a bot's id is never answered, so that two bots do not talk to each other for ever.
 
-    `bot`: the bot's user id where it is known; else Slack's own word for it in the event's authorizations.
+    `bot`: the bot's user id where it is known; else it is taken from the event's authorizations.
     """
     event = part(payload, "event")
     rows = payload.get("authorizations")
-    told = rows[0] if isinstance(rows, list) and rows else {}
-    me = bot or text_of(told, "user_id")
+    authorization = rows[0] if isinstance(rows, list) and rows else {}
+    me = bot or text_of(authorization, "user_id")
     if event.get("bot_id") or event.get("edited") or event.get("subtype") not in (None, "thread_broadcast"):
         return None
     text = text_of(event, "text")
@@ -134,7 +134,7 @@ def parse_mention(payload: Payload, bot: str) -> SlackAct | None:
     return SlackAct(
         account=text_of(event, "user"),
         team=text_of(event, "user_team") or text_of(event, "team") or None,
-        text=_spoken(text, me),
+        text=_command_in(text, me),
         idempotency_key=f"message:{channel}:{ts}",
         channel=channel,
         thread=text_of(event, "thread_ts"),
@@ -145,12 +145,12 @@ def parse_mention(payload: Payload, bot: str) -> SlackAct | None:
 
 
 def is_direct(channel: str) -> bool:
-    """Whether that is a direct message of two; Slack gives those ids that begin with D."""
+    """Whether it is a direct message of two; the ids of those begin with D."""
     return channel.startswith("D")
 
 
 def outsider(user: Payload, team_id: str) -> str | None:
-    """Why this account (`user` of users.info) may not act here, None when it may: a full member of our workspace."""
+    """Why this account (`user` of users.info) may not act here; None: it is a full member of our workspace."""
     grid = part(user, "enterprise_user").get("teams")
     at_home = user.get("team_id") == team_id or (isinstance(grid, list) and team_id in grid)
     reasons = {
@@ -175,11 +175,11 @@ def text_of(payload: Payload, key: str) -> str:
 
 
 def no_sender() -> Rejected:
-    """For what cannot be told from a second delivery of it."""
-    return Rejected("This act has no id of its own, so it could happen twice. Nothing was done.", code="unreadable")
+    """For a payload without the ids that tell it from a second delivery of itself."""
+    return Rejected("This act has no id, so it could be done twice. Nothing was done.", code="unreadable")
 
 
-def _spoken(text: str, me: str) -> str:
+def _command_in(text: str, me: str) -> str:
     """`@bot /vakhta ack 42` and `@bot ack 42` are both `ack 42`."""
     words = plain_text_of(text, bot=me)
     verb, _, rest = words.partition(" ")

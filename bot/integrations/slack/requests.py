@@ -1,8 +1,9 @@
-"""What was said in Slack, taken to the house in the name of who said it.
+"""Turns an act in Slack into a request of the person whose account it is, or refuses it.
 
-The promise: nobody is anybody on Slack's word alone. The account must be of our own workspace and a full member of it,
-in a channel where commands are taken, as Slack says now or said five minutes ago; while Slack cannot say so, nothing
-is done. Of the Home tab, which is in no channel, the account alone is asked. Whose account it is, the house knows.
+The promise: a signed payload alone proves nothing about the sender. The account must be a full member of our workspace,
+and the channel one where commands are accepted, as Slack answers now or answered at most five minutes ago. While Slack
+does not answer, nothing is done. The Home tab is in no channel, so there only the account is checked. Which person the
+account belongs to is looked up in the bot (`Gateway.person`), not in Slack.
 """
 
 from __future__ import annotations
@@ -18,77 +19,77 @@ from bot.integrations.slack.payloads import Payload, SlackAct
 from bot.integrations.slack.replies import SlackReplies, thread_for_updates
 
 _OLD = "This button is from an older version. Nothing was done. Type `/vakhta incidents` to see what is open."
-_NAMELESS = "Slack did not say whose act this is. Nothing was done."
+_NAMELESS = "Slack did not say who did this. Nothing was done."
 _BY_APP = "An app wrote this in your name. Nothing was done. Type it yourself, or use `/vakhta`."
 
 
 class SlackRequests:
     """Used from many threads."""
 
-    def __init__(self, *, place: str, team_id: str, standing: Membership, replies: SlackReplies) -> None:
-        self._place = place
+    def __init__(self, *, channel: str, team_id: str, membership: Membership, replies: SlackReplies) -> None:
+        self._channel = channel
         self._team_id = team_id
-        self._standing = standing
-        self._telling = replies
-        self._door: Gateway | None = None
+        self._membership = membership
+        self._replies = replies
+        self._gateway: Gateway | None = None
 
     def connect(self, gateway: Gateway) -> None:
-        self._door = gateway
+        self._gateway = gateway
 
     def handle(self, act: SlackAct) -> Reply:
-        """Ask the house, or refuse. `repeated`: told before, no need to tell it again."""
+        """Pass it on, or refuse. `repeated`: it was answered before, so the reply need not be sent again."""
         request = self._admit(act)
-        return request if isinstance(request, Reply) else self._opened.handle(request)
+        return request if isinstance(request, Reply) else self._started.handle(request)
 
     def form(self, act: SlackAct) -> Form | None:
-        """What the words want to be told, for somebody who is heard there. Nothing is put on record."""
-        return None if self._against(act) else self._opened.form(self._asked(act))
+        """The form of the command, for somebody who may give commands there. Nothing is recorded."""
+        return None if self._refusal(act) else self._started.form(self._request(act))
 
     def submit_form(self, act: SlackAct, values: Mapping[str, str]) -> Reply | Mapping[str, str]:
-        """Ask what was filled in; or what is wrong with it, by the blanks' names, and then nothing was asked."""
+        """Handle a submitted form; or its errors by field name, and then nothing was done."""
         request = self._admit(act)
         if isinstance(request, Reply):
             return request
-        filled = self._opened.submit_form(request, values)
-        return filled.errors or self._opened.handle(replace(request, text=filled.text))
+        filled = self._started.submit_form(request, values)
+        return filled.errors or self._started.handle(replace(request, text=filled.text))
 
     def handle_and_reply(self, act: SlackAct) -> None:
-        """For acts whose answer is not the response to the request itself."""
+        """For acts whose reply is not the response to the request itself."""
         reply = self.handle(act)
         if not reply.repeated:
-            self._telling.send(act, reply)
+            self._replies.send(act, reply)
 
     def reply_outdated(self, payload: Payload) -> None:
-        """For what no listener knows: say so where Slack gave an address for it."""
+        """Answer a payload that no listener handles, where Slack gave a response URL."""
         url = payload.get("response_url")
         if isinstance(url, str) and url:
-            self._telling.send_text(url, _OLD)
+            self._replies.send_text(url, _OLD)
 
     @property
-    def _opened(self) -> Gateway:
-        assert self._door is not None, "heard before start"
-        return self._door
+    def _started(self) -> Gateway:
+        assert self._gateway is not None, "a request before start"
+        return self._gateway
 
     def _admit(self, act: SlackAct) -> Request | Reply:
-        """The ask in the name of whoever it is; or the refusal, on record."""
-        reason = self._against(act)
+        """The request with its sender; or the refusal, recorded."""
+        reason = self._refusal(act)
         if reason is None:
-            return self._asked(act)
-        return Reply(text=reason, ok=False, repeated=self._opened.record_refusal(self._said(act), reason))
+            return self._request(act)
+        return Reply(text=reason, ok=False, repeated=self._started.record_refusal(self._unnamed_request(act), reason))
 
-    def _asked(self, act: SlackAct) -> Request:
-        person = self._opened.person(self._place, act.account)
+    def _request(self, act: SlackAct) -> Request:
+        person = self._started.person(self._channel, act.account)
         if person is None and act.text_if_unlinked:
             act = replace(act, text=act.text_if_unlinked)
-        standing = self._opened.incident_at(self._place, act.card_ref) if act.card_ref else None
-        return replace(self._said(act), by=person or UNKNOWN_PRINCIPAL, incident_id=standing)
+        incident_id = self._started.incident_at(self._channel, act.card_ref) if act.card_ref else None
+        return replace(self._unnamed_request(act), by=person or UNKNOWN_PRINCIPAL, incident_id=incident_id)
 
-    def _said(self, act: SlackAct) -> Request:
-        """By nobody, as yet."""
+    def _unnamed_request(self, act: SlackAct) -> Request:
+        """The request, its sender not looked up yet."""
         return Request(
             by=UNKNOWN_PRINCIPAL,
             text=act.text,
-            channel=self._place,
+            channel=self._channel,
             idempotency_key=act.idempotency_key,
             account=act.account,
             private=act.is_private,
@@ -96,8 +97,8 @@ class SlackRequests:
             thread=thread_for_updates(act),
         )
 
-    def _against(self, act: SlackAct) -> str | None:
-        """Why this is not for the house, None when it is. What needs no question to Slack comes first."""
+    def _refusal(self, act: SlackAct) -> str | None:
+        """Why it is refused, None when it is not. Checks that need no call to Slack come first."""
         if self._is_foreign(act):
             return "Denied: your account belongs to another company. Nothing was done."
         if not act.account:
@@ -106,9 +107,9 @@ class SlackRequests:
             return _BY_APP
         if not act.text:
             return _OLD
-        room = None if act.in_home_tab else self._standing.channel_refusal(act.channel, shared=act.is_shared)
-        return room or self._standing.account_refusal(act.account)
+        room = None if act.in_home_tab else self._membership.channel_refusal(act.channel, shared=act.is_shared)
+        return room or self._membership.account_refusal(act.account)
 
     def _is_foreign(self, act: SlackAct) -> bool:
-        """The workspace of a member of an organisation may be told as the organisation's id, E...: asked later."""
+        """A member of an organisation may come with the organisation's id, E..., as team: that is checked later."""
         return act.team is not None and not act.team.startswith("E") and act.team != self._team_id

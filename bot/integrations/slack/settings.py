@@ -11,7 +11,7 @@ from bot.lib.settings_fields import Address, ChannelSection, Secret
 
 
 class SlackSettings(ChannelSection):
-    """One Slack workspace and the channel where incidents are told."""
+    """One Slack workspace and the channel where incidents are posted."""
 
     called: ClassVar[str] = "Slack"
     command: ClassVar[str] = "/vakhta "
@@ -19,10 +19,10 @@ class SlackSettings(ChannelSection):
 
     bot_token: Secret = Field(description="xoxb-...")
     app_token: SecretStr = Field(SecretStr(""), description="xapp-...; needed in mode socket.")
-    signing_secret: SecretStr = Field(SecretStr(""), description="Checks what Slack sends; needed in mode http.")
-    team_id: str = Field(min_length=1, description="T...; what another workspace sends is refused.")
+    signing_secret: SecretStr = Field(SecretStr(""), description="Checks the requests from Slack; needed in mode http.")
+    team_id: str = Field(min_length=1, description="T...; requests from another workspace are refused.")
     channel: str = Field(min_length=1, description="C..., the channel's id, not its name.")
-    hears_in: tuple[str, ...] = Field((), description="Further channels, C..., in which commands are taken.")
+    hears_in: tuple[str, ...] = Field((), description="Further channels, C..., where commands are accepted.")
     api_url: Address = "https://slack.com/api/"
     mode: Literal["socket", "http"] = "socket"
 

@@ -1,7 +1,7 @@
-"""Is this request genuinely Slack's, fresh, readable, and for our workspace?
+"""Checks that a request is genuinely Slack's, fresh, readable, and for our workspace.
 
-The trap: Bolt's own check answers 500 to a timestamp that is no number, to a signature that is not ASCII and to a
-body that is not UTF-8, and never compares the workspace. So all of it is settled here, on the raw bytes, before Bolt.
+The trap: Bolt's own check answers 500 to a timestamp that is not a number, to a signature that is not ASCII and to a
+body that is not UTF-8, and never compares the workspace. So all of it is checked here, on the raw bytes, before Bolt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BODY_LIMIT = 1024 * 1024  #: bytes; Slack's own payloads stay far below it
 _FRESH_S = 300  #: seconds that a request may be old, or ahead of our clock
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
-#: What must be of some kind wherever it appears at the top of a payload or of its event; Bolt takes it for granted.
+#: The types of fields at the top of a payload or of its event; Bolt relies on them without a check.
 _SHAPES: dict[str, tuple[type, ...]] = {
     "action_id": (str,),
     "actions": (list,),
@@ -62,13 +62,16 @@ _IDS = frozenset(
 
 
 def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now: float) -> str:
-    """The body as text, or why it is not believed. `headers` in lower case, `now` in seconds since the epoch.
+    """The body of a genuine request as text. `headers` in lower case, `now` in seconds since the epoch.
 
     The signature covers `v0:<timestamp>:<body>`, see "Verifying requests from Slack" in Slack's documentation.
+
+    Raises:
+        Rejected: unsigned, stale, wrongly signed, too large or not UTF-8.
     """
     if not secret:
         raise Rejected(
-            "Requests from Slack cannot be checked. Nothing was done. Set `channels.slack.signing_secret`.",
+            "Requests from Slack cannot be checked. Nothing was done. Set channels.slack.signing_secret.",
             code="unsigned",
             status=401,
         )
@@ -87,7 +90,7 @@ def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now: float) 
     expected = "v0=" + hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected.encode(), signed.encode("utf-8", "replace")):
         raise Rejected(
-            "The signature does not match. Nothing was done. Check `channels.slack.signing_secret`.",
+            "The signature does not match. Nothing was done. Check channels.slack.signing_secret.",
             code="bad_signature",
             status=401,
         )
@@ -108,53 +111,53 @@ def read(text: str, content_type: str) -> dict[str, object]:
 
 
 def check_workspace(payload: Mapping[str, object], *, team_id: str, app_id: str | None) -> None:
-    """Refuse what was meant for another workspace or app. `app_id` None: not known yet, not compared."""
+    """Refuse a payload for another workspace or app. `app_id` None: not known yet, not compared."""
     if _team(payload) != team_id:
         raise Rejected(
-            "This comes from another Slack workspace than `channels.slack.team_id`. Nothing was done.",
+            "This comes from another Slack workspace than channels.slack.team_id. Nothing was done.",
             code="wrong_team",
             status=403,
         )
-    told = payload.get("api_app_id")
-    if app_id is not None and told is not None and told != app_id:
+    addressed = payload.get("api_app_id")
+    if app_id is not None and addressed is not None and addressed != app_id:
         raise Rejected("This is meant for another Slack app. Nothing was done.", code="wrong_team", status=403)
 
 
 def check_shape(payload: Mapping[str, object]) -> None:
-    """Refuse what Bolt would break on. Slack sends none of it; a proxy or a test might."""
+    """Refuse a payload that Bolt would fail on. Slack sends none; a proxy or a test might."""
     event = payload.get("event")
     for part in (payload, event if isinstance(event, dict) else {}):
         for key, kinds in _SHAPES.items():
             if part.get(key) is not None and not isinstance(part[key], kinds):
-                raise _unreadable(f"`{key}` is of the wrong kind")
+                raise _unreadable(f"{key} has the wrong type")
     view = payload.get("view")
     if isinstance(view, dict) and not isinstance(view.get("callback_id", ""), str):
-        raise _unreadable("`view.callback_id` is of the wrong kind")
+        raise _unreadable("view.callback_id has the wrong type")
     if isinstance(view, dict) and view.get("type") not in ("modal", "home"):
-        raise _unreadable("`view` is neither a modal nor a home")
+        raise _unreadable("view is neither a modal nor a home")
     _check_ids(payload)
     for key in ("authorizations", "actions"):
         rows = payload.get(key)
         if isinstance(rows, list) and not (rows and all(isinstance(row, dict) for row in rows)):
-            raise _unreadable(f"`{key}` is of the wrong kind")
+            raise _unreadable(f"{key} has the wrong type")
     if payload.get("type") == "block_actions":
-        _check_pressed(payload.get("actions"))
+        _check_actions(payload.get("actions"))
     if isinstance(event, dict) and not isinstance(event.get("type"), str):
-        raise _unreadable("`event` has no type")
+        raise _unreadable("event has no type")
 
 
 def _object(text: str) -> dict[str, object]:
     try:
-        told = json.loads(text)
+        payload = json.loads(text)
     except (ValueError, RecursionError):
         raise _unreadable("the payload is not JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(payload, dict):
         raise _unreadable("the payload is not a JSON object")
-    return told
+    return payload
 
 
 def _check_ids(payload: Mapping[str, object]) -> None:
-    """An id with NUL or half a character in it would break a database or a log, and none of Slack's has one."""
+    """An id with a NUL or a lone surrogate would break a database or a log, and no id of Slack's has one."""
     parts = [payload, *(part for part in payload.values() if isinstance(part, dict))]
     actions = payload.get("actions")
     parts += [row for row in actions if isinstance(row, dict)] if isinstance(actions, list) else []
@@ -162,13 +165,13 @@ def _check_ids(payload: Mapping[str, object]) -> None:
         for key in _IDS & part.keys():
             value = part[key]
             if isinstance(value, str) and not (value.isascii() and value.isprintable()):
-                raise _unreadable(f"`{key}` is no id")
+                raise _unreadable(f"{key} is not an id")
 
 
-def _check_pressed(actions: object) -> None:
-    pressed = actions[0] if isinstance(actions, list) else {}
-    if not isinstance(pressed.get("action_id"), str) or not isinstance(pressed.get("block_id", ""), str):
-        raise _unreadable("no action was pressed")
+def _check_actions(actions: object) -> None:
+    action = actions[0] if isinstance(actions, list) else {}
+    if not isinstance(action.get("action_id"), str) or not isinstance(action.get("block_id", ""), str):
+        raise _unreadable("the action has no id")
 
 
 def _unreadable(reason: str) -> Rejected:
@@ -176,7 +179,7 @@ def _unreadable(reason: str) -> Rejected:
 
 
 def _team(payload: Mapping[str, object]) -> object:
-    """Where it happened. Interactive payloads of an organisation-wide app have no `team`, only the user's."""
+    """The workspace. Interactive payloads of an organisation-wide app have no `team`, only the user's."""
     team = payload.get("team") or payload.get("team_id")
     if team is None and isinstance(user := payload.get("user"), dict):
         return user.get("team_id")

@@ -1,6 +1,6 @@
-"""What somebody typed in Slack, as the words they meant: Slack's mark-up undone, then plain.
+"""Undoes Slack's mark-up in what somebody typed, and normalizes the text.
 
-The trap: this happens once. What comes out may look like mark-up again and must not be undone a second time.
+The trap: it must be done exactly once. The result may look like mark-up again.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ _MARKED = re.compile(r"<([^<>\n]*)>")
 
 
 def plain_text_of(text: str, *, bot: str = "") -> str:
-    """The words. `bot`: the bot's own user id, whose mention is left out."""
-    meant = _MARKED.sub(lambda found: _meant(found[1], bot), text)
-    meant = meant.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return " ".join(normalized(meant).split()).lstrip("/ ").strip()
+    """The text as typed. `bot`: the bot's own user id, whose mention is left out."""
+    plain = _MARKED.sub(lambda found: _resolved(found[1], bot), text)
+    plain = plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return " ".join(normalized(plain).split()).lstrip("/ ").strip()
 
 
 def command_text(command: str, text: str) -> str:
-    """`/vakhta ack 42` and `/ack 42` are both `ack 42`; nothing at all asks for help."""
+    """`/vakhta ack 42` and `/ack 42` are both `ack 42`; an empty text is `help`."""
     rest = plain_text_of(text)
     verb = command.lstrip("/")
     return (rest if verb == "vakhta" else f"{verb} {rest}".strip()) or "help"
 
 
-def _meant(inside: str, bot: str) -> str:
-    """`@U1|ana` is @U1, `#C1|ops` is #ops, `!here` is @here, and a link is what was seen of it.
+def _resolved(inside: str, bot: str) -> str:
+    """`@U1|ana` is @U1, `#C1|ops` is #ops, `!here` is @here, and a link is its visible text.
 
-    A label is what somebody calls themselves, and could be somebody else's id here; the account is theirs alone.
+    Of a person the id is taken and not the label: people choose their labels, and one could be another person's id.
     """
     target, _, label = inside.partition("|")
     if target.startswith("@"):

@@ -1,4 +1,4 @@
-"""What Slack calls views, which are not messages: the Home tab and forms. One holds 100 blocks and 250 KB."""
+"""Slack's views, which are not messages: the Home tab and modals. A view holds at most 100 blocks and 250 KB."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ View = dict[str, object]
 #: Characters of one of the two parts of a Home tab. JSON writes a letter of most scripts in six bytes.
 _MOST_TEXT = 20_000
 _BLOCKS, _HEAD = 100, 4
-#: Characters of a title, of a label or hint, of an option, of what may be typed; and how many options.
+#: Characters of a title, of a label or hint, of an option, of a typed value; and the number of options.
 _TITLE, _LONG, _OPTION, _TYPED, _OPTIONS = 24, 2000, 75, 3000, 100
-FILLED = "filled"  #: the action id of every blank
+FILLED = "filled"  #: the action id of every input
 
 
 def home_view(found: Reply, answer: Reply | None, *, at: datetime) -> View:
-    """`found`: what is somebody's, or why it is not shown. `answer`: to a button that they pressed, on top."""
-    proposal: list[Block] = [*_drawn(answer), {"type": "divider"}] if answer else []
-    foot = context_block(f"As of {at:%Y-%m-%d %H:%M} UTC. Open this tab again to see it anew.")
-    return {"type": "home", "blocks": [*proposal, *_drawn(found), foot]}
+    """`found`: the reply to `home`, or a refusal. `answer`: the reply to a button that they pressed, shown on top."""
+    head: list[Block] = [*_blocks_of(answer), {"type": "divider"}] if answer else []
+    foot = context_block(f"As of {at:%Y-%m-%d %H:%M} UTC. Open this tab again to refresh it.")
+    return {"type": "home", "blocks": [*head, *_blocks_of(found), foot]}
 
 
 def modal_view(wanted: Form, callback: str, kept: str) -> View:
-    """A modal whose block ids are the names of the blanks. `kept`: comes back with what was filled in."""
+    """A modal whose block ids are the names of the fields. `kept`: Slack sends it back with the submission."""
     head = paragraphs("\n".join((f"{wanted.summary}.", *wanted.limits)))
     return {
         "type": "modal",
@@ -43,35 +43,35 @@ def modal_view(wanted: Form, callback: str, kept: str) -> View:
     }
 
 
-def _input(blank: FormField) -> Block:
-    hint = {"hint": plain_text(blank.hint, _LONG)} if blank.hint else {}
+def _input(field: FormField) -> Block:
+    hint = {"hint": plain_text(field.hint, _LONG)} if field.hint else {}
     return {
         "type": "input",
-        "block_id": blank.name,
-        "label": plain_text(blank.label, _LONG),
-        "optional": blank.optional,
-        "element": _select(blank) if _is_choosable(blank) else _line(blank),
+        "block_id": field.name,
+        "label": plain_text(field.label, _LONG),
+        "optional": field.optional,
+        "element": _select(field) if _is_choosable(field) else _line(field),
         **hint,
     }
 
 
-def _is_choosable(blank: FormField) -> bool:
-    """More choices than Slack shows, or longer ones, are typed."""
-    fit = all(len(escape(one)) <= _OPTION for one in blank.choices)
-    return 0 < len(blank.choices) <= _OPTIONS and fit
+def _is_choosable(field: FormField) -> bool:
+    """Whether Slack can offer the choices; more of them, or longer ones, have to be typed."""
+    fit = all(len(escape(one)) <= _OPTION for one in field.choices)
+    return 0 < len(field.choices) <= _OPTIONS and fit
 
 
-def _select(blank: FormField) -> Block:
-    options = [{"text": plain_text(one, _OPTION), "value": one} for one in blank.choices]
+def _select(field: FormField) -> Block:
+    options = [{"text": plain_text(one, _OPTION), "value": one} for one in field.choices]
     return {"type": "static_select", "action_id": FILLED, "options": options}
 
 
-def _line(blank: FormField) -> Block:
-    most = {"max_length": min(blank.max_length, _TYPED)} if blank.max_length else {}
-    return {"type": "plain_text_input", "action_id": FILLED, "multiline": blank.multiline, **most}
+def _line(field: FormField) -> Block:
+    limit = {"max_length": min(field.max_length, _TYPED)} if field.max_length else {}
+    return {"type": "plain_text_input", "action_id": FILLED, "multiline": field.multiline, **limit}
 
 
-def _drawn(reply: Reply) -> list[Block]:
+def _blocks_of(reply: Reply) -> list[Block]:
     """At most 48 blocks."""
     card = reply_message(reply)
     if card is None:
@@ -80,7 +80,8 @@ def _drawn(reply: Reply) -> list[Block]:
 
 
 def _fitting(lines: Sequence[str]) -> list[str]:
-    """As many of them as there is room for."""
+    """As many lines as there is room for."""
     lengths = accumulate(map(len, lines))
+    more = "There is more than fits here. For all of it, send `home` to the bot in a direct message."
     kept = [line for line, length in zip(lines, lengths, strict=True) if length <= _MOST_TEXT]
-    return kept if len(kept) == len(lines) else [*kept, "There is more than fits here; say `home` in a message."]
+    return kept if len(kept) == len(lines) else [*kept, more]

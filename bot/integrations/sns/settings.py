@@ -1,4 +1,4 @@
-"""The sections of the settings about senders of alerts other than Alertmanager."""
+"""The settings' section about Amazon SNS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ARN = re.compile(r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{1,32}:[0-9]{12}:[A-Za-z0-9
 
 def _topic(arn: str) -> str:
     if arn.endswith(".fifo"):
-        raise ValueError("is a FIFO topic, and those send to no web address")
+        raise ValueError("is a FIFO topic, and those cannot send over HTTP")
     if not _ARN.fullmatch(arn):
         raise ValueError("must be the ARN of a topic, such as arn:aws:sns:eu-central-1:123456789012:alarms")
     return arn
@@ -26,12 +26,12 @@ _Topic = Annotated[str, AfterValidator(_topic)]
 
 
 class SnsSettings(PlugSection):
-    """Alerts from Amazon SNS: CloudWatch's alarms, and whatever else a topic carries."""
+    """Alerts from Amazon SNS: CloudWatch's alarms, and any other messages of a topic."""
 
-    topics: tuple[_Topic, ...] = Field((), description="ARNs of the topics that may send; none: it is switched off.")
+    topics: tuple[_Topic, ...] = Field((), description="ARNs of the topics that may send; without any, SNS is off.")
     severity: Mapping[str, Severity] = Field(
         {},
-        description="Glob of TOPIC/ALARM, their names -> critical, error, warning or info; the first that fits counts.",
+        description="Glob of TOPIC/ALARM (names) -> critical, error, warning or info; the first match counts.",
     )
 
     @property

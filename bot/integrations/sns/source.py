@@ -1,12 +1,12 @@
-"""Amazon SNS over HTTP: CloudWatch's alarms, and whatever else people publish to a topic.
+"""Amazon SNS over HTTP: CloudWatch's alarms, and any other messages that people publish to a topic.
 
-CloudWatch tells each change of an alarm once, with its time, and SNS may deliver them in any order. So an alert's state
-is that of its latest change: ALARM fires, OK ends, and INSUFFICIENT_DATA fires too, as a warning at most. Nobody gets
-that last one who has not asked for it (InsufficientDataActions), and an alarm that lost sight of its metric is no end
-of anything. What is no alarm is told in its own words, and a person has to end it.
+CloudWatch sends each change of an alarm once, with its time, and SNS may deliver them in any order. So an alert's state
+is that of its latest change: ALARM fires, OK ends, and INSUFFICIENT_DATA fires too, as a warning at most. That last
+state is sent only to those who have configured it (InsufficientDataActions), and missing data does not end a problem.
+A message that is not an alarm becomes an alert with its own text, and a person has to resolve it.
 
-Whether a message is genuine was settled before it is read here (`bot/integrations/sns/verification.py`). The form of
-an alarm: "Notifying users on alarm changes" in the Amazon CloudWatch User Guide.
+Messages are verified before they are read here (`bot/integrations/sns/verification.py`). The format of an alarm:
+"Notifying users on alarm changes" in the Amazon CloudWatch User Guide.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from bot.integrations.payload import AHEAD, MOST_NOTE, Repair, decode, digest, p
 from bot.integrations.sns.message import NOTIFICATION, SUBSCRIBE, SnsMessage, parse_message, place_of
 
 NAME = "sns"
-#: All who ask without being listed stand in one incident: anybody with an AWS account can ask.
-STRANGERS = "sns/strangers"
+#: The one group of all unlisted topics that ask to subscribe: anybody with an AWS account can ask.
+UNLISTED = "sns/strangers"
 _STATES = frozenset({"ALARM", "OK", "INSUFFICIENT_DATA"})
 _ALARM = re.compile(r"arn:(aws[a-z-]{0,20}):cloudwatch:([a-z0-9-]{1,32}):([0-9]{12}):alarm:.+", re.DOTALL)
 _CONSOLES = {"aws": "console.aws.amazon.com", "aws-cn": "console.amazonaws.cn"}
@@ -32,11 +32,11 @@ _MOST_LINE = 200
 _MOST_GROUP = 1024  #: characters of a group's key
 _NOT_LISTED = "topic_not_listed"
 
-_Told = Mapping[str, object]
+_Fields = Mapping[str, object]
 
 
 class SnsSource:
-    """`topics`: ARNs of those that may send. `severity`: globs of TOPIC/ALARM; the first that fits counts."""
+    """`topics`: ARNs of those that may send. `severity`: globs of TOPIC/ALARM; the first match counts."""
 
     name = NAME
 
@@ -52,148 +52,148 @@ class SnsSource:
         self._severity = severity or {}
 
     def read(self, headers: Mapping[str, str], body: bytes) -> AlertBatch:  # noqa: ARG002  (all is in the body)
-        letter = parse_message(body)
-        if letter.kind == SUBSCRIBE and letter.topic not in self._topics:
-            return _from_stranger(letter, body)
-        mend = Repair()
-        if letter.kind != NOTIFICATION:
-            return _delivered(_of_subscription(letter, mend), body, mend)
-        told = _alarm_in(letter.message)
-        alert = self._in_its_own_words(letter, mend) if told is None else self._of_alarm(told, letter, mend)
-        return _delivered(alert, body, mend)
+        message = parse_message(body)
+        if message.kind == SUBSCRIBE and message.topic not in self._topics:
+            return _from_unlisted(message, body)
+        repair = Repair()
+        if message.kind != NOTIFICATION:
+            return _delivered(_of_subscription(message, repair), body, repair)
+        fields = _alarm_in(message.message)
+        alert = self._of_text(message, repair) if fields is None else self._of_alarm(fields, message, repair)
+        return _delivered(alert, body, repair)
 
-    def _of_alarm(self, told: _Told, letter: SnsMessage, mend: Repair) -> Alert:
-        name, state = _text(told, "AlarmName"), _text(told, "NewStateValue")
-        labels = _labels_of(told, letter)
-        fact = _text(told, "AlarmArn") or f"{labels.get('account')}/{labels.get('region')}/{name}"
-        severity = self._severity_of(letter, name)
+    def _of_alarm(self, fields: _Fields, message: SnsMessage, repair: Repair) -> Alert:
+        name, state = _text(fields, "AlarmName"), _text(fields, "NewStateValue")
+        labels = _labels_of(fields, message)
+        fact = _text(fields, "AlarmArn") or f"{labels.get('account')}/{labels.get('region')}/{name}"
+        severity = self._severity_of(message, name)
         if state == "INSUFFICIENT_DATA" and severity is not Severity.INFO:
             severity = Severity.WARNING
-        at = self._changed_at(told, letter, mend)
-        notes = {"summary": _text(told, "NewStateReason"), "description": _text(told, "AlarmDescription")}
+        at = self._changed_at(fields, message, repair)
+        notes = {"summary": _text(fields, "NewStateReason"), "description": _text(fields, "AlarmDescription")}
         return Alert(
             source=NAME,
-            group=mend.key(f"cloudwatch/{fact}", _MOST_GROUP, "group_hashed"),
+            group=repair.key(f"cloudwatch/{fact}", _MOST_GROUP, "group_hashed"),
             fingerprint=digest(fact),
             firing=state != "OK",
-            labels=mend.labels(labels | _as_label(severity)),
-            annotations=mend.notes(_given(notes)),
+            labels=repair.labels(labels | _as_label(severity)),
+            annotations=repair.notes(_given(notes)),
             starts_at=at,
             ends_at=at if state == "OK" else None,
-            link=_link_of(_text(told, "AlarmArn"), name),
+            link=_link_of(_text(fields, "AlarmArn"), name),
             sent_once=True,
         )
 
-    def _in_its_own_words(self, letter: SnsMessage, mend: Repair) -> Alert:
-        """Messages that begin alike stand in one incident; JSON without a subject is all alike."""
-        region, account, topic = place_of(letter.topic)
-        first = "" if _is_object(letter.message) else _line(letter.message)
-        name = letter.subject or topic
+    def _of_text(self, message: SnsMessage, repair: Repair) -> Alert:
+        """Messages with the same subject or first line share an incident; JSON without a subject is all one."""
+        region, account, topic = place_of(message.topic)
+        first = "" if _is_object(message.message) else _line(message.message)
+        name = message.subject or topic
         labels = {"alertname": name, "topic": topic, "region": region, "account": account}
-        severity = self._severity_of(letter, name)
+        severity = self._severity_of(message, name)
         return Alert(
             source=NAME,
-            group=mend.key(f"sns/{letter.topic}/{letter.subject or first}", _MOST_GROUP, "group_hashed"),
-            fingerprint=digest(f"{letter.topic}/{letter.message_id}"),
+            group=repair.key(f"sns/{message.topic}/{message.subject or first}", _MOST_GROUP, "group_hashed"),
+            fingerprint=digest(f"{message.topic}/{message.message_id}"),
             firing=True,
-            labels=mend.labels(_given(labels) | _as_label(severity)),
-            annotations=mend.notes(_given({"summary": first, "description": letter.message})),
-            starts_at=letter.sent_at,
+            labels=repair.labels(_given(labels) | _as_label(severity)),
+            annotations=repair.notes(_given({"summary": first, "description": message.message})),
+            starts_at=message.sent_at,
             sent_once=True,
         )
 
-    def _severity_of(self, letter: SnsMessage, name: str) -> Severity | None:
-        message = f"{place_of(letter.topic)[2]}/{name}"
-        return next((severity for glob, severity in self._severity.items() if fnmatchcase(message, glob)), None)
+    def _severity_of(self, message: SnsMessage, name: str) -> Severity | None:
+        path = f"{place_of(message.topic)[2]}/{name}"
+        return next((severity for glob, severity in self._severity.items() if fnmatchcase(path, glob)), None)
 
-    def _changed_at(self, told: _Told, letter: SnsMessage, mend: Repair) -> datetime:
-        """The signed time of the message in place of one that cannot be right: repeats must find the same."""
-        at = parse_time(told.get("StateChangeTime"))
+    def _changed_at(self, fields: _Fields, message: SnsMessage, repair: Repair) -> datetime:
+        """A time that cannot be right is replaced by the message's signed time, which is the same at every retry."""
+        at = parse_time(fields.get("StateChangeTime"))
         if at is not None and at <= self._now() + AHEAD:
             return at
-        mend.record("time_replaced")
-        return letter.sent_at
+        repair.record("time_replaced")
+        return message.sent_at
 
 
-def _delivered(alert: Alert, body: bytes, mend: Repair) -> AlertBatch:
-    return AlertBatch(source=NAME, group=alert.group, alerts=(alert,), body=body, repairs=mend.repairs)
+def _delivered(alert: Alert, body: bytes, repair: Repair) -> AlertBatch:
+    return AlertBatch(source=NAME, group=alert.group, alerts=(alert,), body=body, repairs=repair.repairs)
 
 
-def _of_subscription(letter: SnsMessage, mend: Repair) -> Alert:
-    """It fires when the topic was unsubscribed, and ends when it is subscribed again."""
-    region, account, topic = place_of(letter.topic)
+def _of_subscription(message: SnsMessage, repair: Repair) -> Alert:
+    """The alert fires when the topic was unsubscribed, and ends when it is subscribed again."""
+    region, account, topic = place_of(message.topic)
     labels = {"alertname": "SnsUnsubscribed", "severity": "error", "topic": topic}
-    subscribed = letter.kind == SUBSCRIBE
+    subscribed = message.kind == SUBSCRIBE
     return Alert(
         source=NAME,
-        group=f"sns/subscription/{digest(letter.topic)}",
-        fingerprint=digest(f"{letter.topic}/subscription"),
+        group=f"sns/subscription/{digest(message.topic)}",
+        fingerprint=digest(f"{message.topic}/subscription"),
         firing=not subscribed,
-        labels=mend.labels(_given(labels | {"region": region, "account": account})),
+        labels=repair.labels(_given(labels | {"region": region, "account": account})),
         annotations={
-            "summary": f"alerts of {mend.text(letter.topic, MOST_NOTE, 'notes_cut')} no longer come here",
-            "description": "Its subscription was ended. Subscribe it again, or take it out of the settings.",
+            "summary": f"alerts of {repair.text(message.topic, MOST_NOTE, 'notes_cut')} no longer arrive",
+            "description": "Its subscription was removed. Subscribe it again, or remove it from the settings.",
         },
-        starts_at=letter.sent_at,
-        ends_at=letter.sent_at if subscribed else None,
+        starts_at=message.sent_at,
+        ends_at=message.sent_at if subscribed else None,
         sent_once=True,
     )
 
 
-def _from_stranger(letter: SnsMessage, body: bytes) -> AlertBatch:
-    """A topic that asks to be confirmed and is not listed: kept, told, and left alone."""
-    mend = Repair()
-    region, account, topic = place_of(letter.topic)
+def _from_unlisted(message: SnsMessage, body: bytes) -> AlertBatch:
+    """An unlisted topic that asks for a subscription: the request is stored and shown, and not confirmed."""
+    repair = Repair()
+    region, account, topic = place_of(message.topic)
     labels = {"alertname": "SnsNotListed", "severity": "warning", "topic": topic, "region": region, "account": account}
-    shown = mend.text(letter.topic, MOST_NOTE, "notes_cut")
-    message = "It is not under sources.sns.topics, so it was not confirmed and sends nothing"
+    shown = repair.text(message.topic, MOST_NOTE, "notes_cut")
+    reason = "It is not under sources.sns.topics, so it was not confirmed and sends nothing"
     alert = Alert(
         source=NAME,
-        group=STRANGERS,
-        fingerprint=digest(f"{letter.topic}/stranger"),
+        group=UNLISTED,
+        fingerprint=digest(f"{message.topic}/stranger"),
         firing=True,
-        labels=mend.labels(_given(labels)),
+        labels=repair.labels(_given(labels)),
         annotations={
             "summary": f"{shown} asks to send alerts here",
-            "description": f"{message}. If it is yours: list it, restart, and subscribe it again. The request is kept.",
+            "description": f"{reason}. If it is yours: list it, restart, and subscribe it again. The request is kept.",
         },
-        starts_at=letter.sent_at,
+        starts_at=message.sent_at,
         sent_once=True,
     )
-    kept = (_NOT_LISTED, f"{shown}: {message}")
-    return AlertBatch(source=NAME, group=STRANGERS, alerts=(alert,), body=body, keep_reason=kept)
+    kept = (_NOT_LISTED, f"{shown}: {reason}")
+    return AlertBatch(source=NAME, group=UNLISTED, alerts=(alert,), body=body, keep_reason=kept)
 
 
-def _alarm_in(message: str) -> _Told | None:
-    """The alarm that a message holds; None for anything else."""
-    told = _object(message)
-    if told is None or not _text(told, "AlarmName") or told.get("NewStateValue") not in _STATES:
+def _alarm_in(message: str) -> _Fields | None:
+    """The alarm in a message; None for any other message."""
+    fields = _object(message)
+    if fields is None or not _text(fields, "AlarmName") or fields.get("NewStateValue") not in _STATES:
         return None
-    return told
+    return fields
 
 
 def _is_object(message: str) -> bool:
     return _object(message) is not None
 
 
-def _object(message: str) -> _Told | None:
+def _object(message: str) -> _Fields | None:
     try:
         return decode(message.encode("utf-8", "surrogatepass"))
     except Rejected:
         return None
 
 
-def _labels_of(told: _Told, letter: SnsMessage) -> dict[str, str]:
-    """What of it services and people go by. A dimension that is called like one of ours gets a longer name."""
-    region, account, topic = place_of(letter.topic)
-    where = _ALARM.fullmatch(_text(told, "AlarmArn"))
-    metric = _metric_of(told)
+def _labels_of(fields: _Fields, message: SnsMessage) -> dict[str, str]:
+    """The alert's labels. A dimension with the name of one of ours gets a prefix."""
+    region, account, topic = place_of(message.topic)
+    where = _ALARM.fullmatch(_text(fields, "AlarmArn"))
+    metric = _metric_of(fields)
     labels = {
-        "alertname": _text(told, "AlarmName"),
-        "state": _text(told, "NewStateValue"),
+        "alertname": _text(fields, "AlarmName"),
+        "state": _text(fields, "NewStateValue"),
         "topic": topic,
-        "region": where[2] if where else _text(told, "Region") or region,
-        "account": _text(told, "AWSAccountId") or (where[3] if where else account),
+        "region": where[2] if where else _text(fields, "Region") or region,
+        "account": _text(fields, "AWSAccountId") or (where[3] if where else account),
         "namespace": _text(metric, "Namespace"),
         "metric": _text(metric, "MetricName"),
     }
@@ -202,9 +202,9 @@ def _labels_of(told: _Told, letter: SnsMessage) -> dict[str, str]:
     return _given(labels)
 
 
-def _metric_of(told: _Told) -> _Told:
-    """The one metric that it watches; {} for an expression over several, and for an alarm over alarms."""
-    trigger = _part(told, "Trigger")
+def _metric_of(fields: _Fields) -> _Fields:
+    """The alarm's one metric; {} for an expression over several, and for a composite alarm."""
+    trigger = _part(fields, "Trigger")
     several = trigger.get("Metrics")
     if not isinstance(several, list):
         return trigger
@@ -213,7 +213,7 @@ def _metric_of(told: _Told) -> _Told:
     return found[0] if len(found) == 1 else {}
 
 
-def _dimensions(metric: _Told) -> Iterator[tuple[str, str]]:
+def _dimensions(metric: _Fields) -> Iterator[tuple[str, str]]:
     listed = metric.get("Dimensions")
     for one in listed if isinstance(listed, list) else ():
         if isinstance(one, dict):
@@ -223,7 +223,7 @@ def _dimensions(metric: _Told) -> Iterator[tuple[str, str]]:
 
 
 def _link_of(arn: str, name: str) -> str:
-    """Its page in the console, where that is known for its part of AWS."""
+    """The alarm's page in the AWS console; "" for a partition whose console is not known."""
     where = _ALARM.fullmatch(arn)
     console = _CONSOLES.get(where[1]) if where else None
     if where is None or console is None:
@@ -233,17 +233,17 @@ def _link_of(arn: str, name: str) -> str:
 
 
 def _line(message: str) -> str:
-    """The first line with anything on it."""
+    """The first line that is not blank."""
     return next((line.strip() for line in message.splitlines() if line.strip()), "")[:_MOST_LINE]
 
 
-def _part(told: _Told, name: str) -> _Told:
-    value = told.get(name)
+def _part(fields: _Fields, name: str) -> _Fields:
+    value = fields.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def _text(told: _Told, name: str) -> str:
-    value = told.get(name)
+def _text(fields: _Fields, name: str) -> str:
+    value = fields.get(name)
     return value if isinstance(value, str) else ""
 
 

@@ -1,7 +1,7 @@
 """The Bot API as this channel uses it, through python-telegram-bot: the only file that knows the library.
 
-Every failure is Undelivered, with the bot's token (a part of every URL) taken out of its text. The library's own
-polling is not used: it forgets an update that it is still at work on when the process dies.
+Every failure is `Undelivered`, with the bot's token (a part of every URL) taken out of its text. The library's own
+polling is not used: it loses an update that is being handled when the process dies.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from telegram.request import HTTPXRequest
 from bot.core.errors import Undelivered
 from bot.core.message import Card, MessageKind, Notification
 from bot.integrations.telegram.html import (
-    FLASH_UNITS,
-    TEXT_UNITS,
     TelegramText,
-    flatten,
+    render_alert,
     render_buttons,
     render_card,
-    render_line,
+    render_text,
 )
 from bot.integrations.telegram.settings import TelegramSettings
 from bot.integrations.telegram.updates import TelegramReply, Update
@@ -37,18 +35,18 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_PATIENCE_S = 20.0  #: for one delivery or call, whatever the sockets' own timeouts allow
-_HEARD = ("message", "callback_query")  #: the kinds of update that are asked for
+_TIMEOUT_S = 20.0  #: for one delivery or call, whatever the sockets' own timeouts allow
+_UPDATE_KINDS = ("message", "callback_query")  #: the kinds of update that are asked for
 
-#: An OSError is this machine's own (no file left to open). The last four: an answer that is not the Bot API's (a
-#: proxy's page with status 200) trips the library's reading.
+#: An OSError comes from this machine (no file descriptor left). The last four come from the library's parsing of an
+#: answer that is not the Bot API's (a proxy's page with status 200).
 _FAILURES = (TelegramError, OSError, KeyError, TypeError, ValueError, AttributeError)
 
-#: What the library's own failure came from when there was no connection to send anything over.
+#: The causes of a library error when there was no connection, so that nothing was sent.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
-#: Pieces of the Bot API's descriptions, which are all that tells one 400 from another.
-_SAME = ("message is not modified",)
+#: Parts of the Bot API's descriptions: nothing else distinguishes one 400 from another.
+_UNCHANGED = ("message is not modified",)
 _GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 _NO_MARKUP = ("can't parse entities",)
 _NO_TOPIC = ("topic_closed", "topic_deleted", "topic_id_invalid", "message thread not found")
@@ -66,104 +64,115 @@ class TelegramApi:
         self._token = section.token.get_secret_value()
         for name in _LOGS_WITH_URLS:
             logging.getLogger(name).addFilter(self._is_safe_to_log)
-        # Without it the library warns about every Retry-After that it turns into a number.
+        # Without it the library warns at every Retry-After that it converts to a number.
         os.environ.setdefault("PTB_TIMEDELTA", "1")
         self._api = telegram.Bot(
             self._token,
             base_url=section.api_url,
             request=HTTPXRequest(read_timeout=10, pool_timeout=5),
-            get_updates_request=_Untouched(read_timeout=10, pool_timeout=5),
+            get_updates_request=_RawUpdates(read_timeout=10, pool_timeout=5),
         )
 
     async def open(self, webhook: str | None) -> tuple[int, str]:
-        """Have updates sent to that URL, or held for `fetch`. Returns the bot's own id and username."""
+        """Have updates sent to that URL, or kept for `fetch`. Returns the bot's own id and username."""
         await self._call(self._api.initialize())
         if webhook is None:
             await self._call(self._api.delete_webhook())
         else:
             secret = self._section.secret_token.get_secret_value()
-            await self._call(self._api.set_webhook(webhook, secret_token=secret, allowed_updates=_HEARD))
+            await self._call(self._api.set_webhook(webhook, secret_token=secret, allowed_updates=_UPDATE_KINDS))
         return self._api.id, self._api.username
 
     async def fetch(self, offset: int | None, wait_s: int) -> Sequence[Update]:
-        """The updates from that one on, as Telegram wrote them; waits so long for the first."""
-        work = self._api.get_updates(offset=offset, timeout=wait_s, read_timeout=wait_s + 10, allowed_updates=_HEARD)
-        return [update.api_kwargs["written"] for update in await self._call(work, within_s=wait_s + _PATIENCE_S)]
+        """The updates from `offset` on, as Telegram wrote them; waits up to `wait_s` for the first."""
+        work = self._api.get_updates(
+            offset=offset, timeout=wait_s, read_timeout=wait_s + 10, allowed_updates=_UPDATE_KINDS
+        )
+        return [update.api_kwargs["written"] for update in await self._call(work, within_s=wait_s + _TIMEOUT_S)]
 
     async def deliver(self, notification: Notification) -> str:
-        return await self._call(self._put_where_it_moved(notification))
+        return await self._call(self._put_after_migration(notification))
 
     async def post(self, text: str, to: str | None, instead_of: str) -> str:
-        """A line of its own, as plain text; see `ports.Messenger`."""
-        return await self._call(self._speak(flatten(text, TEXT_UNITS), to, instead_of))
+        """A message that is not about an incident; see `bot.core.channel.Messenger`."""
+        return await self._call(self._post_text(render_text(text), to, instead_of))
 
     async def send_reply(self, answer: TelegramReply) -> None:
-        """Best effort: what was asked for is done, or refused, whether the asker learns of it or not."""
-        wanted = [self._flash] if answer.press_id else [self._say]
-        wanted += [self._say] if answer.press_id and answer.shared else []
-        wanted += [self._take_buttons] if answer.press_id and answer.plan_closed else []
-        for send in wanted:
+        """Best effort: the request is done or refused by now, whether its reply arrives or not."""
+        steps = [self._answer_press] if answer.press_id else [self._reply]
+        steps += [self._reply] if answer.press_id and answer.shared else []
+        steps += [self._remove_buttons] if answer.press_id and answer.plan_closed else []
+        for send in steps:
             try:
                 await self._call(send(answer))
-            except Undelivered as trouble:
-                logger.warning("telegram answer not sent", extra={"why": trouble.message})
+            except Undelivered as error:
+                logger.warning("telegram reply not sent", extra={"why": error.message})
 
     async def set_menu(self, menu: Sequence[tuple[str, str]]) -> None:
-        """Have these commands offered, each with what it does, where others are. Best effort: people can type them."""
+        """Set the command menu (name, description) unless it is set already. Best effort: people can type commands."""
         try:
             offered = await self._call(self._api.get_my_commands())
             if [(one.command, one.description) for one in offered] != list(menu):
                 await self._call(self._api.set_my_commands(menu))
-        except Undelivered as trouble:
-            logger.warning("telegram command menu not set", extra={"why": trouble.message})
+        except Undelivered as error:
+            logger.warning("telegram command menu not set", extra={"why": error.message})
 
     async def close(self) -> None:
         await self._api.shutdown()
         for name in _LOGS_WITH_URLS:
             logging.getLogger(name).removeFilter(self._is_safe_to_log)
 
-    async def _speak(self, text: str, to: str | None, instead_of: str) -> str:
+    async def _post_text(self, text: TelegramText, to: str | None, instead_of: str) -> str:
+        chat, _, message = (instead_of or to or str(self.chat_id)).partition(":")
+
+        async def edit(html_or_plain: str, mode: ParseMode | None) -> None:
+            await self._api.edit_message_text(
+                html_or_plain, chat, int(message), parse_mode=mode, link_preview_options=_NO_PREVIEW
+            )
+
+        async def send(html_or_plain: str, mode: ParseMode | None) -> telegram.Message:
+            return await self._api.send_message(
+                chat,
+                html_or_plain,
+                parse_mode=mode,
+                message_thread_id=self._section.topic_id if chat == str(self.chat_id) else None,
+                reply_parameters=_reply_to(int(message)) if message else None,
+                link_preview_options=_NO_PREVIEW,
+            )
+
         if instead_of:
-            chat, _, message = instead_of.rpartition(":")
-            await self._api.edit_message_text(text, chat, int(message), link_preview_options=_NO_PREVIEW)
+            await _html_or_plain(edit, text)
             return instead_of
-        chat, _, message = (to or str(self.chat_id)).partition(":")
-        posted = await self._api.send_message(
-            chat,
-            text,
-            message_thread_id=self._section.topic_id if chat == str(self.chat_id) else None,
-            reply_parameters=_reply_to(int(message)) if message else None,
-            link_preview_options=_NO_PREVIEW,
-        )
+        posted = await _html_or_plain(send, text)
         return f"{posted.chat_id}:{posted.message_id}"
 
-    async def _put_where_it_moved(self, notification: Notification) -> str:
+    async def _put_after_migration(self, notification: Notification) -> str:
         try:
             return await self._put(notification)
-        except ChatMigrated as moved:
+        except ChatMigrated as migrated:
             logger.warning(
-                "telegram group became a supergroup; its new id counts until the next start, put it into the settings",
-                extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": moved.new_chat_id},
+                "telegram group became a supergroup; its new id is used until the next start, put it into the settings",
+                extra={"setting": "channels.telegram.chat_id", "before": self.chat_id, "now": migrated.new_chat_id},
             )
-            self.chat_id = moved.new_chat_id
+            self.chat_id = migrated.new_chat_id
             return await self._put(notification)
 
     async def _put(self, notification: Notification) -> str:
-        standing = self._message_at(notification.ref)
+        card_at = self._message_at(notification.ref)
         if notification.kind is MessageKind.LINE:
             message = notification.event.text if notification.event else ""
-            return await self._post(render_line(message), reply_to=standing)
-        if standing is not None and await self._edit(standing, notification.card):
-            return f"{self.chat_id}:{standing}"
+            return await self._post(render_text(message), reply_to=card_at)
+        if card_at is not None and await self._edit(card_at, notification.card):
+            return f"{self.chat_id}:{card_at}"
         return await self._post(render_card(notification.card), keyboard=_keyboard(notification.card))
 
     def _message_at(self, ref: str | None) -> int | None:
-        """The message of a ref, None where it stands in no chat that we still write to."""
+        """The message id in a ref, None where the ref is of a chat that the bot no longer writes to."""
         chat, _, message = (ref or "").rpartition(":")
         return int(message) if chat == str(self.chat_id) and message.isascii() and message.isdigit() else None
 
     async def _edit(self, message_id: int, card: Card) -> bool:
-        """False where the message is no longer there to be edited."""
+        """False where the message no longer exists or cannot be edited."""
 
         async def send(message: str, mode: ParseMode | None) -> None:
             await self._api.edit_message_text(
@@ -176,11 +185,11 @@ class TelegramApi:
             )
 
         try:
-            await _format_or_not(send, render_card(card))
+            await _html_or_plain(send, render_card(card))
         except BadRequest as error:
-            if _tells(error, _SAME):
+            if _says(error, _UNCHANGED):
                 return True
-            if _tells(error, _GONE):
+            if _says(error, _GONE):
                 return False
             raise
         return True
@@ -199,32 +208,36 @@ class TelegramApi:
                 link_preview_options=_NO_PREVIEW,
             )
 
-        posted = await _format_or_not(send, text)
+        posted = await _html_or_plain(send, text)
         return f"{self.chat_id}:{posted.message_id}"
 
-    async def _flash(self, answer: TelegramReply) -> None:
-        message = flatten(answer.text, FLASH_UNITS)
-        await self._api.answer_callback_query(answer.press_id, message, show_alert=answer.alert)
+    async def _answer_press(self, answer: TelegramReply) -> None:
+        await self._api.answer_callback_query(answer.press_id, render_alert(answer.text), show_alert=answer.alert)
 
-    async def _say(self, answer: TelegramReply) -> None:
-        """All of it as plain text, with a plan's buttons."""
-        await self._api.send_message(
-            answer.chat_id,
-            flatten(answer.text, TEXT_UNITS),
-            message_thread_id=answer.topic_id,
-            reply_parameters=_reply_to(answer.message_id),
-            reply_markup=_keyboard(answer.card) if answer.card else None,
-            link_preview_options=_NO_PREVIEW,
-        )
+    async def _reply(self, answer: TelegramReply) -> None:
+        """The whole text, with a plan's buttons."""
 
-    async def _take_buttons(self, answer: TelegramReply) -> None:
+        async def send(message: str, mode: ParseMode | None) -> telegram.Message:
+            return await self._api.send_message(
+                answer.chat_id,
+                message,
+                parse_mode=mode,
+                message_thread_id=answer.topic_id,
+                reply_parameters=_reply_to(answer.message_id),
+                reply_markup=_keyboard(answer.card) if answer.card else None,
+                link_preview_options=_NO_PREVIEW,
+            )
+
+        await _html_or_plain(send, render_text(answer.text))
+
+    async def _remove_buttons(self, answer: TelegramReply) -> None:
         try:
             await self._api.edit_message_reply_markup(answer.chat_id, answer.message_id)
         except BadRequest as error:
-            if not _tells(error, _SAME + _GONE):
+            if not _says(error, _UNCHANGED + _GONE):
                 raise
 
-    async def _call(self, work: Awaitable[Result], *, within_s: float = _PATIENCE_S) -> Result:
+    async def _call(self, work: Awaitable[Result], *, within_s: float = _TIMEOUT_S) -> Result:
         try:
             async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can lose a cancellation.
                 return await work
@@ -236,41 +249,41 @@ class TelegramApi:
         return self._token not in record.getMessage()
 
 
-class _Untouched(HTTPXRequest):
-    """Hands updates on as Telegram wrote them: one that the library cannot read would fail its whole batch for ever."""
+class _RawUpdates(HTTPXRequest):
+    """Passes updates on as Telegram wrote them: one that the library cannot parse would fail its batch for ever."""
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
-        told = HTTPXRequest.parse_json_payload(payload)
-        if isinstance(told.get("result"), list):
-            told["result"] = [{"update_id": update["update_id"], "written": update} for update in told["result"]]
-        return told
+        answer = HTTPXRequest.parse_json_payload(payload)
+        if isinstance(answer.get("result"), list):
+            answer["result"] = [{"update_id": update["update_id"], "written": update} for update in answer["result"]]
+        return answer
 
 
-async def _format_or_not(send: Callable[[str, ParseMode | None], Awaitable[Result]], text: TelegramText) -> Result:
-    """Without the markup where Telegram cannot read it: an incident told plainly beats one that is not told."""
+async def _html_or_plain(send: Callable[[str, ParseMode | None], Awaitable[Result]], text: TelegramText) -> Result:
+    """Plain text where Telegram cannot parse the HTML: an incident without mark-up is better than none."""
     try:
         return await send(text.html, ParseMode.HTML)
     except BadRequest as error:
-        if not _tells(error, _NO_MARKUP):
+        if not _says(error, _NO_MARKUP):
             raise
-        logger.warning("telegram could not read the markup; sent as plain text", extra={"why": str(error)})
+        logger.warning("telegram could not parse the HTML; sent as plain text", extra={"why": str(error)})
         return await send(text.plain, None)
 
 
 def _undelivered(error: Exception, message: str) -> Undelivered:
-    """The failure in the words of somebody who has to mend it."""
+    """The failure as a sentence for the operator, with what to do."""
     if isinstance(error, RetryAfter):
         after = error.retry_after
         return Undelivered(
-            f"Telegram wants a pause: {message}.",
+            f"Telegram limits the rate: {message}.",
             retry_after=after if isinstance(after, timedelta) else timedelta(seconds=after),
         )
     if isinstance(error, BadRequest | Forbidden | InvalidToken):
-        return Undelivered(f"Telegram refused it: {message}. {_mend(error)}", permanent=True)
+        return Undelivered(f"Telegram refused it: {message}. {_remedy(error)}", permanent=True)
     if isinstance(error, Conflict):
-        mend = "Commands typed in Telegram are not heard here until it stops."
-        return Undelivered(f"Another program listens with the same bot token: {message}. {mend}")
+        effect = "Commands typed in Telegram do not arrive here until it stops."
+        return Undelivered(f"Another program polls with the same bot token: {message}. {effect}")
     if isinstance(error.__cause__, _NOT_SENT):
         return Undelivered(f"Telegram cannot be reached: {message}. Nothing was sent.")
     if isinstance(error, TelegramError):
@@ -279,15 +292,15 @@ def _undelivered(error: Exception, message: str) -> Undelivered:
     return Undelivered(f"Telegram gave no readable answer ({kind}). What was sent may or may not be there.")
 
 
-def _mend(error: TelegramError) -> str:
+def _remedy(error: TelegramError) -> str:
     if isinstance(error, InvalidToken):
-        return "It does not know the bot's token. Set channels.telegram.token anew; @BotFather tells it."
-    if _tells(error, _NO_TOPIC):
-        return "The topic is closed or deleted. Re-open it, or set another channels.telegram.topic_id."
-    return "See that the bot is in the chat and may write there, or set another channels.telegram.chat_id."
+        return "The bot's token is unknown. Set channels.telegram.token to the one that @BotFather shows."
+    if _says(error, _NO_TOPIC):
+        return "The topic is closed or deleted. Reopen it, or set another channels.telegram.topic_id."
+    return "Check that the bot is in the chat and may write there, or set another channels.telegram.chat_id."
 
 
-def _tells(error: TelegramError, signs: tuple[str, ...]) -> bool:
+def _says(error: TelegramError, signs: tuple[str, ...]) -> bool:
     return any(sign in str(error).lower() for sign in signs)
 
 
@@ -300,5 +313,5 @@ def _keyboard(card: Card) -> telegram.InlineKeyboardMarkup | None:
 
 
 def _reply_to(message_id: int | None) -> telegram.ReplyParameters | None:
-    """A deleted message must not keep the answer from being sent."""
+    """A reply is sent even if the message that it answers was deleted."""
     return telegram.ReplyParameters(message_id, allow_sending_without_reply=True) if message_id else None

@@ -1,8 +1,8 @@
 """Telegram: cards and lines out, commands and button presses in.
 
-python-telegram-bot is asynchronous and the house is not, so one loop on one thread of its own runs every call, and
-the verbs of the channel wait for it. Updates are polled for, or sent to the webhook; either way one is behind us only
-when the door has done with it. Only one process may poll with a token.
+python-telegram-bot is asynchronous and the bot is not, so one event loop on one thread of its own runs every call, and
+the channel's methods wait for it. Updates are polled for, or sent to the webhook; either way an update is confirmed
+only after it was handled. Only one process may poll with a token.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from bot.integrations.telegram.updates import TelegramReply, Update, UpdateHandl
 
 logger = logging.getLogger(__name__)
 
-_OFFERED_S = 1.0  #: so long the end waits for the command menu, which takes two requests at the very start
+_MENU_S = 1.0  #: how long `stop` waits for the command menu, which takes two requests at the start
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Live:
-    """What there is between start and stop."""
+    """The parts that exist between start and stop."""
 
     bot: TelegramApi
     loop: EventLoopThread
@@ -54,25 +54,25 @@ class Telegram:
         self.limits = _limits(section.chat_id)
         self._section = section
         self._webhook = section.webhook_url if section.mode == "webhook" else None
-        self._trouble: str | None = None
-        self._ear: UpdateHandler | None = None
+        self._problem: str | None = None
+        self._handler: UpdateHandler | None = None
         self._live: _Live | None = None
-        self._offering: Future[None] | None = None
+        self._menu_task: Future[None] | None = None
 
     def deliver(self, notification: Notification) -> str | None:
-        """The ref is "chat:message"."""
+        """Returns the ref, "chat:message"."""
         return self._send(lambda bot: bot.deliver(notification))
 
     def post(self, text: str, to: str | None, *, instead_of: str = "") -> str:
         return self._send(lambda bot: bot.post(text, to, instead_of))
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResponse:
-        """Do what one webhook update asks for; what is sent back to the chat does not hold up the answer."""
+        """Handle one update from the webhook; the reply to the chat is sent without delaying the HTTP answer."""
         update = parse_update(headers, body, self._section.secret_token.get_secret_value())
         live = self._live
-        if live is None or self._ear is None:
-            raise Rejected("The bot is still starting. Nothing was done; send it again.", code="starting", status=503)
-        answer = self._hear(update)
+        if live is None or self._handler is None:
+            raise Rejected("The bot is still starting. Nothing was done. Send it again.", code="starting", status=503)
+        answer = self._handle(update)
         if answer is not None:
             live.loop.begin(live.bot.send_reply(answer))
         return WebhookResponse()
@@ -80,43 +80,43 @@ class Telegram:
     def start(self, gateway: Gateway) -> None:
         bot, loop = TelegramApi(self._section), EventLoopThread(self.name)
         polling = LongPolling(
-            fetch=bot.fetch, take=self._hear, answer=lambda answer: loop.begin(bot.send_reply(answer))
+            fetch=bot.fetch, handle=self._handle, reply=lambda reply: loop.begin(bot.send_reply(reply))
         )
         self._live = live = _Live(bot=bot, loop=loop, polling=polling)
-        loop.begin(retry_until_delivered(lambda: self._listen(live, gateway), self._ail)).add_done_callback(
-            self._note_the_end
+        loop.begin(retry_until_delivered(lambda: self._listen(live, gateway), self._note_problem)).add_done_callback(
+            self._note_end
         )
 
     def stop(self) -> None:
         live = self._live
         if live is None:
             return
-        if self._offering is not None:  # cut off while it connects, it would leave its socket open
-            wait([self._offering], _OFFERED_S)
+        if self._menu_task is not None:  # cut off while it connects, it would leave its socket open
+            wait([self._menu_task], _MENU_S)
         live.loop.end(live.bot.close())
         live.polling.close()
-        self._live = self._ear = None
+        self._live = self._handler = None
 
-    def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is told in the chat
+    def accepts(self, incident: Incident) -> bool:  # noqa: ARG002 - every incident is posted in the chat
         return True
 
     def health_problem(self) -> str | None:
-        """What keeps it from hearing, or None."""
-        return self._trouble
+        """What keeps updates from arriving, or None."""
+        return self._problem
 
     async def _listen(self, live: _Live, gateway: Gateway) -> None:
-        """Until the webhook is set; or until polling fails, which is then done again."""
+        """Returns once the webhook is set; or runs until polling fails, and is then called again."""
         bot_id, username = await live.bot.open(self._webhook)
-        self._offering = live.loop.begin(self._offer(live, gateway))
-        self._offering.add_done_callback(_note_a_bug)
-        self._ear = UpdateHandler(
+        self._menu_task = live.loop.begin(self._set_menu(live, gateway))
+        self._menu_task.add_done_callback(_log_menu_failure)
+        self._handler = UpdateHandler(
             gateway=gateway, channel=self.name, chat_id=live.bot.chat_id, bot_id=bot_id, username=username
         )
         if self._webhook is None:
-            await live.polling.run(self._be_well)
-        self._be_well()
+            await live.polling.run(self._clear_problem)
+        self._clear_problem()
 
-    async def _offer(self, live: _Live, gateway: Gateway) -> None:
+    async def _set_menu(self, live: _Live, gateway: Gateway) -> None:
         await live.bot.set_menu(menu(gateway.menu()))
 
     def _send(self, send: Callable[[TelegramApi], Coroutine[object, object, str]]) -> str:
@@ -126,32 +126,34 @@ class Telegram:
         try:
             return live.loop.run(send(live.bot))
         except CancelledError:
-            raise Undelivered("The Telegram channel stopped meanwhile; the message may or may not be there.") from None
+            raise Undelivered(
+                "The Telegram channel stopped meanwhile. The message may or may not have arrived."
+            ) from None
 
-    def _hear(self, update: Update) -> TelegramReply | None:
-        assert self._ear is not None, "nothing is heard before the bot knows its own name"
+    def _handle(self, update: Update) -> TelegramReply | None:
+        assert self._handler is not None, "an update before the bot knows its own name"
         assert self._live is not None
-        return replace(self._ear, chat_id=self._live.bot.chat_id).handle(update)
+        return replace(self._handler, chat_id=self._live.bot.chat_id).handle(update)
 
-    def _ail(self, message: str) -> None:
-        if message != self._trouble:
-            logger.warning("telegram does not hear", extra={"why": message})
-        self._trouble = message
+    def _note_problem(self, message: str) -> None:
+        if message != self._problem:
+            logger.warning("telegram updates do not arrive", extra={"why": message})
+        self._problem = message
 
-    def _be_well(self) -> None:
-        self._trouble = None
+    def _clear_problem(self) -> None:
+        self._problem = None
 
-    def _note_the_end(self, listening: Future[None]) -> None:
-        """Listening ends by itself only with a bug; then somebody must learn that nobody listens."""
+    def _note_end(self, listening: Future[None]) -> None:
+        """Listening ends by itself only with a bug; the health check then reports that no updates arrive."""
         if not listening.cancelled() and listening.exception() is not None:
-            logger.error("telegram listening broke", exc_info=listening.exception())
-            self._trouble = "Listening to Telegram ended with a bug; the log has it. Restart the bot."
+            logger.error("telegram listening failed", exc_info=listening.exception())
+            self._problem = "Listening to Telegram failed: commands do not arrive. See the log, and restart the bot."
 
 
-def _note_a_bug(offering: Future[None]) -> None:
-    """A menu that cannot be offered is no reason not to hear."""
-    if not offering.cancelled() and offering.exception() is not None:
-        logger.error("telegram command menu broke", exc_info=offering.exception())
+def _log_menu_failure(setting: Future[None]) -> None:
+    """A command menu that cannot be set does not stop the channel."""
+    if not setting.cancelled() and setting.exception() is not None:
+        logger.error("telegram command menu failed", exc_info=setting.exception())
 
 
 def _limits(chat_id: int) -> tuple[RateLimit, ...]:

@@ -1,6 +1,6 @@
-"""One event loop on one thread, for a library that is asynchronous in a house that is not.
+"""One event loop on one thread, for an asynchronous library in a bot that is synchronous.
 
-Nothing begun here outlives `end`, and whoever waits for a piece of work then gets `CancelledError`.
+No work begun here outlives `end`: it is cancelled, and callers that wait for it get `CancelledError`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Result = TypeVar("Result")
 
 
 class EventLoopThread:
-    """Runs from the moment it is made. `begin` may be called anywhere, `run` and `end` on any thread but its own."""
+    """Runs from its creation. `begin` may be called on any thread, `run` and `end` on any but its own."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._ended = False
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -39,7 +39,7 @@ class EventLoopThread:
         return self.begin(work).result()
 
     def end(self, last: Coroutine[Any, Any, None]) -> None:
-        """Cancel all that is under way, then do `last`, then let the thread go."""
+        """Cancel all work, run `last`, then end the thread."""
         with self._lock:
             if self._ended:
                 last.close()
@@ -52,20 +52,20 @@ class EventLoopThread:
 
     def _start(self, work: Coroutine[Any, Any, Result], promise: Future[Result]) -> None:
         task = self._loop.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        task.add_done_callback(lambda done: _keep(promise, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: _copy_outcome(promise, done))
 
     async def _cancel_then(self, last: Coroutine[Any, Any, None]) -> None:
-        """Only what was begun here: a library's own tasks are ended, in the right order, by the task they serve."""
-        tasks = list(self._under_way)
+        """Cancels only tasks begun here: the library's own are ended, in the right order, by the task they serve."""
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await last
 
 
-def _keep(promise: Future[Result], done: asyncio.Task[Result]) -> None:
+def _copy_outcome(promise: Future[Result], done: asyncio.Task[Result]) -> None:
     if done.cancelled():
         promise.cancel()
         return

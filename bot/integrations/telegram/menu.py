@@ -1,7 +1,7 @@
-"""What Telegram offers to whoever types a slash: the verbs in its own spelling, with what each does. Pure.
+"""The command menu that Telegram shows when somebody types a slash: each verb with its summary. Pure.
 
-A tap sends the command as it stands. So those come first that are whole without a further word: in reply to a card,
-where the incident's number is left out, and then anywhere.
+A tap sends the command as it is. So commands that need no argument come first: those that are complete in reply to a
+card, where the incident's number is left out, and then those that are complete anywhere.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import re
 from collections.abc import Sequence
 
 from bot.core.channel import CommandInfo
+from bot.lib.code_spans import quoted
 
 #: Limits of `BotCommand` and `setMyCommands` (core.telegram.org/bots/api#setmycommands).
 _MOST, _DESCRIPTION = 100, 256
 _NAME = re.compile("[a-z0-9_]{1,32}")
-#: Of a usage: what may be left out, in reply to a card or at all.
+#: The parts of a usage that may be left out, in reply to a card or anywhere.
 _LEFT_OUT = re.compile(r"\[[^\]]*\]|<incident>")
 
 
 def menu(verbs: Sequence[CommandInfo]) -> list[tuple[str, str]]:
-    """Name and description of each, in the order shown. A verb that Telegram cannot spell is left out: it is typed."""
-    named = [(one.verb.replace("-", "_"), one.summary) for one in sorted(verbs, key=_effort)]
-    return [(name, says[:_DESCRIPTION]) for name, says in named if _NAME.fullmatch(name) and says][:_MOST]
+    """Name and description of each, in the order shown. A verb that Telegram's names cannot spell is left out."""
+    named = [(one.verb.replace("-", "_"), quoted(one.summary)) for one in sorted(verbs, key=_effort)]
+    return [(name, summary[:_DESCRIPTION]) for name, summary in named if _NAME.fullmatch(name) and summary][:_MOST]
 
 
 def _effort(one: CommandInfo) -> tuple[bool, bool, str]:

@@ -1,7 +1,7 @@
-"""The long polling of Telegram, at least once: an update is behind us only when it was taken.
+"""Long polling of Telegram, at least once: an update is confirmed only after it was handled.
 
-It knows no library: how to fetch, take and answer is given to it. Where taking raises, the same update is offered
-again and nothing behind it is touched; a crash in between leaves it with Telegram, which keeps it for a day.
+It knows no library: it is given the functions that fetch, handle and reply. Where handling raises, the same update is
+tried again before any later one. After a crash the update is still at Telegram, which keeps it for a day.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _LONG_POLL_S = 50
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 30.0
-_OFFERS = 9  #: how often, over about a minute, an update is offered before it is set aside
+_TRIES = 9  #: over about a minute, before an update is given up
 
 
 class LongPolling:
@@ -28,66 +28,66 @@ class LongPolling:
         self,
         *,
         fetch: Callable[[int | None, int], Awaitable[Sequence[Update]]],
-        take: Callable[[Update], TelegramReply | None],
-        answer: Callable[[TelegramReply], object],
+        handle: Callable[[Update], TelegramReply | None],
+        reply: Callable[[TelegramReply], object],
     ) -> None:
-        """`fetch` brings the updates from that id on, waiting so many seconds for the first, or raises Undelivered.
+        """`fetch` takes an update id and seconds to wait, returns the updates from there on, or raises Undelivered.
 
-        `take` blocks, on a thread of ours. `answer` does not wait until it is sent.
+        `handle` blocks, on a thread of this class. `reply` does not wait until it is sent.
         """
         self._fetch = fetch
-        self._take = take
-        self._answer = answer
+        self._handle = handle
+        self._reply = reply
         self._next: int | None = None
-        self._hands = ThreadPoolExecutor(1, "telegram-hears")
+        self._executor = ThreadPoolExecutor(1, "telegram-updates")
 
-    async def run(self, well: Callable[[], None]) -> None:
-        """Calls `well` whenever Telegram answered. Raises what `fetch` raises; run again, it goes on where it was."""
-        wait_s = 0  # The first one only asks whether we may listen at all.
+    async def run(self, on_answer: Callable[[], None]) -> None:
+        """Calls `on_answer` whenever Telegram answered. Raises what `fetch` raises; run again, it resumes there."""
+        wait_s = 0  # The first call only checks whether polling is allowed.
         while True:
             updates = await self._fetch(self._next, wait_s)
             wait_s = _LONG_POLL_S
-            well()
+            on_answer()
             for update in updates:
-                await self._offer(update)
+                await self._try(update)
                 number = update.get("update_id")
                 assert isinstance(number, int), "Telegram's updates are numbered"
                 self._next = number + 1
 
     def close(self) -> None:
-        """Waits for what is being taken. Call it when `run` has ended."""
-        self._hands.shutdown()
+        """Waits for the update that is being handled. Call it when `run` has ended."""
+        self._executor.shutdown()
 
-    async def _offer(self, update: Update) -> None:
-        for offered in range(_OFFERS):
-            # What the door raises is none of the channel's: it may be the store, down for a moment, or a bug. It is
-            # a value here, because the thread that hears must outlive both.
-            (heard,) = await asyncio.gather(self._hear(update), return_exceptions=True)
-            if not isinstance(heard, BaseException):
-                if heard is not None:
-                    self._answer(heard)
+    async def _try(self, update: Update) -> None:
+        for tried in range(_TRIES):
+            # The gateway may raise anything: the store may be down for a moment, or there is a bug. The error is a
+            # value here, because polling must survive both.
+            (outcome,) = await asyncio.gather(self._in_thread(update), return_exceptions=True)
+            if not isinstance(outcome, BaseException):
+                if outcome is not None:
+                    self._reply(outcome)
                 return
-            logger.error("telegram update not taken, offered again", exc_info=heard)
-            await asyncio.sleep(pause_s(offered))
-        logger.error("telegram update set aside", extra={"update_id": update.get("update_id")})
-        self._answer(give_up(update))
+            logger.error("telegram update failed, tried again", exc_info=outcome)
+            await asyncio.sleep(pause_s(tried))
+        logger.error("telegram update given up", extra={"update_id": update.get("update_id")})
+        self._reply(give_up(update))
 
-    async def _hear(self, update: Update) -> TelegramReply | None:
-        return await asyncio.get_running_loop().run_in_executor(self._hands, self._take, update)
+    async def _in_thread(self, update: Update) -> TelegramReply | None:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._handle, update)
 
 
-async def retry_until_delivered(attempt: Callable[[], Awaitable[None]], ill: Callable[[str], None]) -> None:
-    """Until it ends without Undelivered, with growing pauses or as long as Telegram asks; `ill` is told each time."""
+async def retry_until_delivered(attempt: Callable[[], Awaitable[None]], on_failure: Callable[[str], None]) -> None:
+    """Repeats `attempt` until it ends without Undelivered, with growing pauses or the pause that Telegram asks for."""
     failures = 0
     while True:
         began = asyncio.get_running_loop().time()
         try:
             await attempt()
-        except Undelivered as trouble:
-            ill(trouble.message)
+        except Undelivered as error:
+            on_failure(error.message)
             lasted = asyncio.get_running_loop().time() - began
             failures = 0 if lasted > _LONGEST_PAUSE_S else failures
-            await asyncio.sleep(trouble.retry_after.total_seconds() if trouble.retry_after else pause_s(failures))
+            await asyncio.sleep(error.retry_after.total_seconds() if error.retry_after else pause_s(failures))
             failures += 1
         else:
             return

@@ -11,7 +11,7 @@ from bot.lib.settings_fields import Address, ChannelSection, Secret
 
 
 class TelegramSettings(ChannelSection):
-    """One Telegram bot and the group, or topic of a group, where incidents are told."""
+    """One Telegram bot and the group, or topic of a group, where incidents are posted."""
 
     called: ClassVar[str] = "Telegram"
     mode_needs: ClassVar[Mapping[str, str]] = {"webhook": "secret_token"}
@@ -21,9 +21,12 @@ class TelegramSettings(ChannelSection):
     topic_id: int | None = Field(None, description="message_thread_id of a forum topic.")
     api_url: Address = "https://api.telegram.org/bot"
     mode: Literal["polling", "webhook"] = "polling"
-    secret_token: SecretStr = Field(SecretStr(""), description="Checks what Telegram sends; needed in mode webhook.")
+    secret_token: SecretStr = Field(
+        SecretStr(""), description="Checks the requests from Telegram; needed in mode webhook."
+    )
     webhook_url: Address | None = Field(
-        None, description="Where Telegram reaches us in mode webhook; without it, server.public_url + /in/telegram."
+        None,
+        description="The bot's address for Telegram in mode webhook; without it, server.public_url + /in/telegram.",
     )
 
     @property

@@ -11,6 +11,14 @@ export function plain(text) {
   return String(text ?? "").replace(INVISIBLE, "").replace(JOINERS, "\u200d").replace(PILED, "$1");
 }
 
+// A command or a name in a message: one pair of backticks on one line, as bot/lib/code_spans.py has it.
+const CODE = /(?<!`)`([^`\n]*[^`\s][^`\n]*)`(?!`)/;
+
+/** The text in pieces, its code spans as <code>: split() puts what the group matched at every odd place. */
+function pieces(text) {
+  return text.split(CODE).map((piece, place) => (place % 2 ? make("code", {}, piece) : piece));
+}
+
 /** make("p", {class: "facts"}, "text", child): attributes as strings, children as nodes or text. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -18,7 +26,7 @@ export function make(tag, attributes = {}, ...children) {
     if (value !== null && value !== undefined) element.setAttribute(name, value);
   }
   for (const child of children) {
-    if (child !== null && child !== undefined) element.append(child instanceof Node ? child : plain(child));
+    if (child !== null && child !== undefined) element.append(...(child instanceof Node ? [child] : pieces(plain(child))));
   }
   return element;
 }

@@ -253,7 +253,7 @@ def test_it_says_who_it_is(more: dict[str, str], sent: str) -> None:
 def test_a_silence_that_was_not_answered_may_stand_and_is_found_again(fake: World, status: int | None) -> None:
     fake.fake.answer_next(path="/silences", after_effect=True, status=status, reset=status is None)
 
-    with pytest.raises(OutcomeUnknown, match="Nobody knows whether it took effect"):
+    with pytest.raises(OutcomeUnknown, match="It is not known whether it took effect"):
         set_one(fake)
 
     assert [one.comment for one in fake.tool.active("(vakhta run r1)")] == ["deploy (vakhta run r1)"]
@@ -272,14 +272,14 @@ def test_where_nobody_listens_nothing_was_done() -> None:
 def test_what_no_alertmanager_says_is_refused(fake: World, told: object) -> None:
     fake.fake.answer_next(status=200, body=json.dumps(told).encode())
 
-    with pytest.raises(Rejected, match="Is api_url the address of an Alertmanager"):
+    with pytest.raises(Rejected, match="Check that api_url is the address of an Alertmanager"):
         fake.tool.active("")
 
 
 def test_a_yes_without_a_number_is_unsure(fake: World) -> None:
     fake.fake.answer_next(status=200, body=b"{}")
 
-    with pytest.raises(OutcomeUnknown, match="gave no number"):
+    with pytest.raises(OutcomeUnknown, match="gave no id"):
         set_one(fake)
 
 

@@ -67,7 +67,7 @@ def test_a_wrong_token_is_told(fake: FakeArgoCd) -> None:
 def test_what_is_no_application_is_told(fake: FakeArgoCd) -> None:
     fake.answer_next(status=200, body=b'["hello"]')
 
-    with pytest.raises(Rejected, match="answered what its API does not say"):
+    with pytest.raises(Rejected, match="is not one of its API"):
         tool(fake).application("shop")
 
 

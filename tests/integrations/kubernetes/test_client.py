@@ -261,7 +261,7 @@ def test_a_token_that_does_not_count_is_no_entry(fake: FakeKubernetes, tmp_path:
 
 
 def test_a_login_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.integrations.kubernetes.credentials._WITHIN_S", 0.3)
+    monkeypatch.setattr("bot.integrations.kubernetes.credentials._LIMIT_S", 0.3)
     file = tmp_path / "kubeconfig"
     login = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["3"], "env": None}
     told = {
@@ -272,5 +272,5 @@ def test_a_login_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pyt
     }
     file.write_text(json.dumps(told))
 
-    with pytest.raises(Rejected, match=r"No login came within 0\.3 s"):
+    with pytest.raises(Rejected, match=r"The login to the cluster took over 0\.3 s"):
         KubernetesClient("main", ClusterSettings(kubeconfig=str(file), context="mine")).get(_API)

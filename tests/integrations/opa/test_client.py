@@ -24,7 +24,7 @@ ASKED = policy_input(
     Policy(),
     Context(now=datetime(2026, 11, 23, 12, tzinfo=UTC), service="prod/api", environment="production"),
 )
-NEEDED = "Without its yes no action is taken."
+NEEDED = "No action is taken unless it allows it."
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_denial_is_told_with_the_policys_own_reasons_and_its_place_in_the_log(
 
     assert opa(fake.url).denial(ASKED) == (
         "Open Policy Agent denies it: prod is closed. Ask team-core."
-        " Its decision 4ca636c1-55e4-417a-b1d8-4aceb67960d1 is in its log."
+        " See decision 4ca636c1-55e4-417a-b1d8-4aceb67960d1 in its log."
     )
 
 
@@ -100,13 +100,13 @@ def test_an_undefined_document_is_an_objection(fake: FakeOpa) -> None:
 
 
 GARBAGE = {
-    "nothing": (b"", "is not understood"),
+    "nothing": (b"", "cannot be read"),
     "no JSON": (b"<html>", "is not JSON"),
     "half": (b'{"result": tru', "is not JSON"),
-    "a list": (b'[{"result": true}]', "is not understood"),
-    "true": (b"true", "is not understood"),
+    "a list": (b'[{"result": true}]', "cannot be read"),
+    "true": (b"true", "cannot be read"),
     "deep": (b"[" * 100_000, "is not JSON"),
-    "endless": (b" " * 300_000 + b'{"result": true}', "answered more than"),
+    "endless": (b" " * 300_000 + b'{"result": true}', "is over 262144 bytes"),
 }
 
 

@@ -35,7 +35,7 @@ def section(fake: FakePagerDuty, **changed: Any) -> PagerDutySettings:
 
 class PagerDutyBench(Bench):
     secrets = (ROUTING_KEY, ROUTING_KEY[-8:], API_TOKEN, WEBHOOK_SECRET)
-    #: What was acknowledged in PagerDuty has happened there, whoever it was; see `PagerDuty._who`.
+    #: What was acknowledged in PagerDuty has happened there, whoever it was; see `PagerDuty._principal`.
     refuses_strangers = False
 
     def __init__(self, fake: FakePagerDuty) -> None:

@@ -63,6 +63,19 @@ def test_an_opened_incident_is_one_alert_under_the_key_alertmanager_would_use(
     assert sent["links"] == [{"href": LINK, "text": "Incident 42"}]
 
 
+def test_a_command_in_a_page_stands_in_quotes(fake: FakePagerDuty, channel: PagerDuty) -> None:
+    marked = incident(title="Say `ack 42`")
+
+    channel.deliver(
+        page(EventType.OPENED, marked, said="`undo 7` undoes it.", lines=("Runs: 1 waits; `runs` says why",))
+    )
+
+    payload = fake.story[0].event["payload"]
+    assert payload["summary"] == 'Say "ack 42": 3 firing'
+    assert payload["custom_details"]["what happened"] == '"undo 7" undoes it.'
+    assert payload["custom_details"]["lines"] == ['Runs: 1 waits; "runs" says why']
+
+
 def test_a_page_lives_as_its_incident_does(fake: FakePagerDuty, channel: PagerDuty) -> None:
     for what in (EventType.OPENED, EventType.SEVERITY_RAISED, EventType.ACKED, EventType.RESOLVED, EventType.REOPENED):
         channel.deliver(page(what))
@@ -249,7 +262,7 @@ def test_four_threads_page_at_once_each_over_its_own_connection(fake: FakePagerD
 
     assert sorted(refs) == sorted(told.key for told in fake.story)
     assert len(set(refs)) == 40
-    assert len(channel._open) == channel.threads
+    assert len(channel._open_sessions) == channel.threads
 
 
 def test_the_limit_it_declares_is_never_over_pagerdutys(channel: PagerDuty) -> None:

@@ -1,4 +1,4 @@
-"""A strict Slack, a small door, and the channel between them, started."""
+"""A strict Slack, a small gateway, and the channel between them, started."""
 
 from __future__ import annotations
 

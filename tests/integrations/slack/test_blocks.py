@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.message import Card
-from bot.integrations.slack.blocks import blocks, escape, summary, text_only
+from bot.integrations.slack.blocks import blocks, context_block, escape, plain_text, summary, text_message, text_only
 from bot.integrations.slack.text import command_text, plain_text_of
-from tests.fakes.slack_rules import breaches, pings
+from tests.fakes.slack_rules import breaches, pings, unrendered
 
 #: What alert texts have tried, or could try, in a chat.
 CORPUS = [
@@ -108,6 +108,59 @@ def test_only_an_address_that_shows_where_it_leads_becomes_a_link() -> None:
         {"type": "mrkdwn", "text": "<https://ok.test/a>", "verbatim": True},
         {"type": "plain_text", "text": "https://bank.test@evil.test/", "emoji": False},
     ]
+
+
+def test_a_command_in_a_line_is_drawn_as_code_and_the_line_beside_it_stays_literal() -> None:
+    lines = ("*plain* text", "`undo ab12 a&b` undoes it.", "Say `yes` or `no`; see https://ok.test/a.")
+
+    drawn = blocks(Card(title="t", lines=lines))
+
+    assert [block["text"] for block in drawn if block["type"] == "section"] == [
+        {"type": "plain_text", "text": "*plain* text", "emoji": False},
+        {
+            "type": "mrkdwn",
+            "text": "`undo ab12 a&amp;b` undoes it.\nSay `yes` or `no`; see <https://ok.test/a.>",
+            "verbatim": True,
+        },
+    ]
+
+
+def test_an_address_inside_of_a_command_is_no_link() -> None:
+    drawn = blocks(Card(title="t", lines=("`curl https://ok.test/a`",)))
+
+    assert drawn[1]["text"] == {"type": "mrkdwn", "text": "`curl https://ok.test/a`", "verbatim": True}
+
+
+def test_where_slack_draws_no_mark_up_a_command_stands_in_quotes() -> None:
+    card = Card(title="Say `ack 42`", lines=("`runs` says why",), buttons={"Do `it`": "ack 42"})
+
+    assert plain_text("Say `ack 42`", 50)["text"] == 'Say "ack 42"'
+    assert blocks(card)[0]["text"] == plain_text('🔵 Say "ack 42"', 50)
+    assert _elements(blocks(card)[-1])[0]["text"] == plain_text('Do "it"', 50)
+    assert summary(card) == '🔵 Say "ack 42" | "runs" says why'
+    assert "`" not in text_only(card)
+
+
+def test_a_line_in_small_print_draws_its_command() -> None:
+    assert _elements(context_block("`undo 7` undoes it.")) == [
+        {"type": "mrkdwn", "text": "`undo 7` undoes it.", "verbatim": True}
+    ]
+
+
+def test_a_message_is_literal_unless_it_has_a_command_to_draw() -> None:
+    assert text_message("*Ana* has it") == {"text": "*Ana* has it", "mrkdwn": False}
+    assert text_message("`undo 7` undoes it & more") == {"text": "`undo 7` undoes it &amp; more", "mrkdwn": True}
+
+
+@given(st.text(alphabet="ab `\n&<h", max_size=80), st.sampled_from([1, 900]))
+def test_no_text_leaves_a_pair_of_backticks_that_slack_does_not_draw(text: str, copies: int) -> None:
+    card = Card(title=text, lines=(text * copies, f"http://x.test {text}"), buttons={text: "ack 42"})
+
+    drawn = [*blocks(card), context_block(text)]
+
+    assert breaches(drawn) == []
+    assert unrendered(summary(card), drawn, mrkdwn=False) == []
+    assert unrendered(text_only(card), [], mrkdwn=False) == []
 
 
 @pytest.mark.parametrize(

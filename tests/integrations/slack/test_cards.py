@@ -87,6 +87,17 @@ def test_a_line_stands_in_the_thread_of_its_card(fake: FakeSlack, slack: Slack) 
     assert told.pings == []
 
 
+def test_a_command_in_a_line_is_drawn_and_edited_lines_keep_it(fake: FakeSlack, slack: Slack) -> None:
+    ref = post(slack)
+
+    slack.deliver(line(ref, "`undo 0123` undoes it."))
+    slack.deliver(line(ref, "*Ana* has it", key="n9"))
+
+    drawn, literal = (call.fields for call in fake.calls("chat.postMessage")[-2:])
+    assert (drawn["text"], drawn["mrkdwn"]) == ("`undo 0123` undoes it.", True)
+    assert (literal["text"], literal["mrkdwn"]) == ("*Ana* has it", False)
+
+
 def test_a_line_whose_card_was_deleted_is_told_beside_it(fake: FakeSlack, slack: Slack) -> None:
     ref = post(slack)
     fake.forget(ref)

@@ -77,7 +77,7 @@ def test_a_call_ends_when_its_time_is_over(first: bytes, drop: bytes) -> None:
 
 
 def test_a_silent_slack_is_told_the_same_when_the_thread_that_cuts_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CallDeadline, "_cut", lambda _: None)
+    monkeypatch.setattr(CallDeadline, "_shut_down", lambda _: None)
     with dripping(b"", b"") as server, pytest.raises(Undelivered) as late:
         SlackWebApi("xoxb-1", server.url, 0.1).call("users.info", {"user": "U1"})
 
@@ -85,9 +85,9 @@ def test_a_silent_slack_is_told_the_same_when_the_thread_that_cuts_comes_late(mo
 
 
 def test_an_answer_to_the_asker_is_given_up_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.integrations.slack.api._WHISPER_S", 0.3)
+    monkeypatch.setattr("bot.integrations.slack.api._RESPOND_S", 0.3)
     with dripping(HEAD, b"x: y\r\n") as server:
-        with pytest.raises(Undelivered, match="did not take an answer"):
+        with pytest.raises(Undelivered, match="did not accept a reply"):
             respond_to_url(server.url, {"text": "hello"})
 
         assert server.left.wait(60), "it waited until the server came to its end"

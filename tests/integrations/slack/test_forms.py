@@ -134,8 +134,8 @@ def test_a_form_that_stood_open_for_long_is_answered_without_its_commands_addres
     fake: FakeSlack, slack: Slack, door: SmallDoor, monkeypatch: pytest.MonkeyPatch, said: Reply
 ) -> None:
     opens(fake, slack)
-    later = slack._forms._now() + 1801
-    monkeypatch.setattr(slack._forms, "_now", lambda: later)
+    later = slack._modals._now() + 1801
+    monkeypatch.setattr(slack._modals, "_now", lambda: later)
     door.answer_next(said)
 
     sends(fake, slack, SILENCE)
@@ -253,7 +253,7 @@ def test_row_55_a_channel_that_was_shared_meanwhile_takes_no_form(
 ) -> None:
     opens(fake, slack)
     fake.rooms["C1"]["is_ext_shared"] = True
-    slack._hearing._standing._known.clear()
+    slack._requests._membership._known.clear()
 
     sends(fake, slack, SILENCE)
 

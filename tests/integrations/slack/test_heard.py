@@ -286,7 +286,7 @@ def test_an_answer_that_does_not_arrive_undoes_nothing(
 
     assert heard.status == 200
     assert len(door.asks) == 1
-    assert "did not reach its asker" in caplog.text
+    assert "a reply did not arrive in Slack" in caplog.text
     assert url not in caplog.text
 
 

@@ -144,7 +144,7 @@ def test_row_55_while_slack_cannot_say_who_reads_a_channel_nothing_is_done(
 
     first, second = (hear(slack, fake, fake.command("/ack", "42")) for _ in range(2))
 
-    assert said(first.body).startswith("Nothing was done: it is not known who can read this channel.")
+    assert said(first.body).startswith("It is not known who can read this channel.")
     assert said(second.body) == "Done: ack 42"
     assert len(door.asks) == 1
 
@@ -174,7 +174,7 @@ def test_row_53_what_was_believed_is_not_believed_longer_because_slack_is_down(
     said_now = standing.account_refusal("U1")
 
     assert said_now is not None
-    assert said_now.startswith("Nothing was done: it is not known whether your account is in good standing.")
+    assert said_now.startswith("It is not known whether your account is a full member of this workspace.")
     assert standing.account_refusal("U1") is None
 
 
@@ -235,7 +235,7 @@ def test_a_group_that_cannot_be_read_takes_no_role_from_the_others_and_is_told_o
 
     assert read == [False] * 3
     assert groups.of("U2") == {"S1": None, "S2": True}
-    assert [record.getMessage()[:28] for record in caplog.records] == ["who is in a Slack group is n"]
+    assert [record.getMessage()[:30] for record in caplog.records] == ["the members of a Slack group a"]
 
 
 @pytest.mark.parametrize("answer", [{"status": 500}, {"reset": True}, {"body": b'{"ok": true}'}, {"body": b"<html>"}])
@@ -292,7 +292,11 @@ def test_before_a_yes_is_weighed_again_slack_is_asked_anew_about_its_account_and
 
 @pytest.mark.parametrize(
     ("passed", "then"),
-    [(0.0, ""), (299.0, ""), (300.0, "Slack does not say whether its account U1 is in good standing.")],
+    [
+        (0.0, ""),
+        (299.0, ""),
+        (300.0, "Slack does not answer whether its account U1 is a full member of the workspace."),
+    ],
 )
 def test_a_slack_that_does_not_answer_is_believed_for_five_minutes_as_ever(
     fake: FakeSlack, standing: Membership, now: Seconds, passed: float, then: str

@@ -30,8 +30,8 @@ def door() -> Iterator[SmallDoor]:
 
 @pytest.fixture
 def slack(fake: FakeSlack, door: SmallDoor) -> Iterator[Slack]:
-    """One that gives up waiting at once, before a door that is locked."""
-    channel = Slack(section(fake), patience_s=0.05)
+    """A channel that stops waiting at once, before a gateway that does not answer yet."""
+    channel = Slack(section(fake), ack_timeout_s=0.05)
     channel.start(door)
     fake.wait(lambda: channel.health_problem() is None, "the introduction")
     door.unlocked.clear()
@@ -47,7 +47,7 @@ def test_a_command_is_told_to_wait_and_then_its_answer(fake: FakeSlack, slack: S
     fake.wait(lambda: len(fake.whispers) == 1, "the answer")
     assert json.loads(heard.body) == {
         "response_type": "ephemeral",
-        "text": "Still at it. What comes of it is told here.",
+        "text": "Still working on it. The result will follow here.",
     }
     assert [ask.text for ask in door.asks] == ["ack 42"]
     assert [one.text for one in fake.whispers] == ["Done: ack 42"]
@@ -109,7 +109,7 @@ def test_what_breaks_after_its_time_is_told_and_logged(
     door.unlocked.set()
 
     fake.wait(lambda: len(fake.whispers) == 1, "the answer")
-    assert fake.whispers[0].text.startswith("Something broke in the bot.")
+    assert fake.whispers[0].text.startswith("The bot failed on this.")
     assert "the disk is full" in caplog.text
 
 

@@ -63,6 +63,17 @@ def test_the_outcome_is_for_everybody_and_the_buttons_are_gone(fake: FakeSlack, 
     assert [whisper.text for whisper in fake.whispers] == ["Silence 7 stands. &lt;!channel&gt;"]
 
 
+def test_the_outcome_draws_its_commands_for_everybody(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
+    ts = shown(fake, slack, door)
+    door.answer_next(Reply(text="Silence 7 is set. `unsilence 7` ends it.", shared=True, plan_closed=True))
+
+    hear(slack, fake, fake.press(f"yes {HANDLE}", message=ts))
+
+    (post,) = fake.calls("chat.postMessage")
+    assert (post.fields["text"], post.fields["mrkdwn"]) == ("Silence 7 is set. `unsilence 7` ends it.", True)
+    assert "`unsilence 7` ends it." in fake.message(ts).shown
+
+
 def test_the_first_of_two_approvals_leaves_the_buttons(fake: FakeSlack, slack: Slack, door: SmallDoor) -> None:
     ts = shown(fake, slack, door)
     door.answer_next(Reply(text="Approved; 1 more must say `yes`.", shared=True))

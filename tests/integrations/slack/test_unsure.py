@@ -97,4 +97,4 @@ def test_where_the_bot_may_not_read_back_a_double_is_preferred_to_silence(
     slack.deliver(card(tried=True))
 
     assert len(fake.messages) == 1
-    assert "doubled" in caplog.text
+    assert "may be posted twice" in caplog.text

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bot.core.alert import Alert, AlertBatch, Severity
 from bot.core.incident import Status
-from bot.integrations.sns.source import STRANGERS, SnsSource
+from bot.integrations.sns.source import UNLISTED, SnsSource
 from tests.alerts.test_episodes import Ledger
 from tests.fakes.sns import ACCOUNT, REGION, STRANGER, TOPIC, alarm, unsigned
 from tests.house import NOON
@@ -208,7 +208,7 @@ def test_row_81_a_topic_that_is_not_listed_and_asks_is_kept_and_told() -> None:
     (alert,) = told.alerts
     assert told.keep_reason is not None
     assert told.keep_reason[0] == "topic_not_listed"
-    assert (alert.group, alert.firing) == (STRANGERS, True)
+    assert (alert.group, alert.firing) == (UNLISTED, True)
     assert STRANGER in alert.annotations["summary"]
 
 

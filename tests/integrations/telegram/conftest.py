@@ -1,4 +1,4 @@
-"""A channel that listens to a fake Telegram, and the door it speaks to."""
+"""A channel that listens to a fake Telegram, and the gateway behind it."""
 
 from __future__ import annotations
 

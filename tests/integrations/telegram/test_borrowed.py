@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bot.core.incident import Status
 from bot.integrations.telegram.channel import Telegram
-from bot.integrations.telegram.updates import _OF_A_CARD
+from bot.integrations.telegram.updates import _CARD_COMMAND
 from bot.notifications.card import incident_card
 from tests.fakes.door import ANA, SmallDoor
 from tests.fakes.telegram import FakeTelegram
@@ -119,5 +119,5 @@ def test_a_cards_buttons_say_only_what_is_believed_of_a_card_that_is_no_longer_r
         for words in incident_card(replace(INCIDENT, status=status), public_url="").buttons.values()
     }
 
-    assert all(_OF_A_CARD.fullmatch(words) for words in said)
+    assert all(_CARD_COMMAND.fullmatch(words) for words in said)
     assert said == {f"{verb} {INCIDENT.marked}" for verb in ("ack", "resolve")}

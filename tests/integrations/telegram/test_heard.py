@@ -94,7 +94,7 @@ def test_a_foreign_group_gets_no_word_out_of_the_bot_but_a_listed_person_does(
     sent(channel, fake.says("/ack 42", chat=-2002, user=1001))
 
     assert door.heard == []
-    assert fake.card.text == "Commands count only in the incident chat or in private. Nothing was done."
+    assert fake.card.text == "Commands are accepted only in the incident chat or in a private chat. Nothing was done."
 
 
 def test_an_answer_that_cannot_be_sent_is_logged_and_the_update_is_done(
@@ -105,7 +105,7 @@ def test_an_answer_that_cannot_be_sent_is_logged_and_the_update_is_done(
     assert sent(channel, fake.says("/ack 42")) == 200
 
     assert len(door.asks) == 1
-    assert "telegram answer not sent" in caplog.text
+    assert "telegram reply not sent" in caplog.text
 
 
 @pytest.mark.parametrize(

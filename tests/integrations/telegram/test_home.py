@@ -42,9 +42,9 @@ def test_in_a_group_it_is_not_shown_but_where_to_ask_is(
     sent(channel, fake.says(said))
 
     (post,) = fake.posts.values()
-    assert post.text.startswith("That is for you alone, and here everybody reads.")
+    assert post.text.startswith("The answer is for you alone, and others read here.")
     assert "Disk full" not in post.text
-    assert "Send `/home` to me in private." in post.text
+    assert "Send <code>/home</code> to me in private." in post.html
     assert post.buttons == {}
 
 

@@ -10,17 +10,16 @@ from bot.core.alert import Severity
 from bot.core.incident import Status
 from bot.core.message import Card
 from bot.integrations.telegram.html import (
-    FLASH_UNITS,
     TEXT_UNITS,
     clean,
     cut,
-    flatten,
+    render_alert,
     render_buttons,
     render_card,
-    render_line,
+    render_text,
     utf16_length,
 )
-from tests.fakes.telegram_html import Unparsable, read_html
+from tests.fakes.telegram_html import Unparsable, literal_code, read_html
 
 NASTY = [
     "<b>",
@@ -56,25 +55,49 @@ cards = st.builds(
 )
 
 
+def same_but_for_marks(read: str, plain: str) -> bool:
+    """Whether both are one text, but for the marks of code spans."""
+    return "".join(char for char in read if char not in "`'\"") == "".join(char for char in plain if char not in "`'\"")
+
+
 @given(cards)
 def test_any_card_is_html_that_telegram_reads_and_fits(card: Card) -> None:
     text = render_card(card)
 
     read = read_html(text.html)
     assert 0 < read.units <= TEXT_UNITS
-    assert [tag for tag, _ in read.tags] == ["b"]
-    assert read.text == text.plain
+    assert [tag for tag, _ in read.tags if tag != "code"] == ["b"]
+    assert same_but_for_marks(read.text, text.plain)
     text.plain.encode()
 
 
 @given(texts)
 def test_any_line_is_html_that_telegram_reads_and_fits(said: str) -> None:
-    text = render_line(said)
+    text = render_text(said)
 
     read = read_html(text.html)
     assert 0 < read.units <= TEXT_UNITS
-    assert read.tags == ()
-    assert read.text == text.plain
+    assert {tag for tag, _ in read.tags} <= {"code"}
+    assert same_but_for_marks(read.text, text.plain)
+
+
+@given(st.text(alphabet="ab `\n<&", max_size=80))
+def test_no_text_leaves_a_pair_of_backticks_to_be_read(said: str) -> None:
+    card = render_card(Card(title=said, lines=(said, said), buttons={said: "x" * 65}))
+    reads = [read_html(card.html).text, card.plain, read_html(render_text(said).html).text, render_alert(said)]
+
+    assert [literal_code(read) for read in reads] == [[], [], [], []]
+
+
+def test_a_command_is_code_in_the_html_and_in_quotes_elsewhere() -> None:
+    text = render_text("Say `ack 42` & more")
+    card = render_card(Card(title="Say `ack`", lines=("`runs <id>` says why",)))
+
+    assert (text.html, text.plain) == ("Say <code>ack 42</code> &amp; more", 'Say "ack 42" & more')
+    assert card.html == '🔵 <b>Say "ack"</b>\n<code>runs &lt;id&gt;</code> says why'
+    assert card.plain == '🔵 Say "ack"\n"runs <id>" says why'
+    assert render_alert("`undo 7` undoes it.") == '"undo 7" undoes it.'
+    assert render_buttons(Card(title="t", buttons={"Do `it`": "ack 42"})) == [[('Do "it"', "ack 42")]]
 
 
 @given(cards)
@@ -104,7 +127,7 @@ def test_a_cut_keeps_both_halves_of_a_character_outside_the_basic_plane() -> Non
 
 
 def test_the_escapes_of_a_text_do_not_count_towards_its_limit() -> None:
-    text = render_line("&" * TEXT_UNITS)
+    text = render_text("&" * TEXT_UNITS)
 
     assert text.html == "&amp;" * TEXT_UNITS
 
@@ -162,7 +185,7 @@ def test_a_link_that_is_not_of_the_web_is_left_out() -> None:
 
 def test_a_card_of_nothing_is_still_a_message() -> None:
     assert render_card(Card(title="\u202e \x00")).plain == "🔵 (no title)"
-    assert flatten(" \n", FLASH_UNITS) == "(nothing was said)"
+    assert render_alert(" \n") == "(no text)"
 
 
 @pytest.mark.parametrize("html", ["<b>x", "x</b>", "<b><i>x</b></i>", "<script>x</script>", "1 < 2", "<span>x</span>"])

@@ -75,7 +75,7 @@ def test_a_bug_in_the_menu_is_logged_and_the_bot_hears(
     monkeypatch.setattr(door, "menu", lambda: 1 / 0)
 
     with listening(fake, door, mode="polling") as channel:
-        fake.wait(lambda: "telegram command menu broke" in caplog.text, "the word of it")
+        fake.wait(lambda: "telegram command menu failed" in caplog.text, "the word of it")
         fake.says("/ack 42")
         door.wait_for_asks(1)
 

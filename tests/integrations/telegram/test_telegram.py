@@ -232,8 +232,8 @@ def test_without_a_connection_nothing_was_sent_and_that_is_said(fake: FakeTelegr
     with listening(fake, door) as channel:
         fake.wait(lambda: hears(channel), "the channel is open")
         assert channel._live is not None
-        assert channel._offering is not None
-        channel._offering.result()  # what it still connects would be lost with the pool, and left open
+        assert channel._menu_task is not None
+        channel._menu_task.result()  # what it still connects would be lost with the pool, and left open
         channel._live.loop.run(channel._live.bot._api.request.shutdown())
         channel._live.loop.run(channel._live.bot._api.request.initialize())
         fake.__exit__(None, None, None)
