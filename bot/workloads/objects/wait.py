@@ -19,7 +19,7 @@ from bot.core.errors import Rejected
 from bot.core.kubernetes import KubernetesObject
 from bot.core.site import ServiceTarget
 from bot.lib.text import spell
-from bot.workloads.argo_rollouts.overlooked_write import Nudge
+from bot.workloads.objects.overlooked_write import Nudge
 from bot.workloads.objects.status import WorkloadStatus
 
 #: Why it is not known to hold.
