@@ -55,7 +55,7 @@ class RollbackAction:
         plan = way.plan(case)
         return replace(
             plan,
-            effect=(choose.why(case), *plan.effect),
+            effect=(choose.reason(case), *plan.effect),
             preconditions={**plan.preconditions, STRATEGY: way.name},
             hidden=(*plan.hidden, STRATEGY),
         )

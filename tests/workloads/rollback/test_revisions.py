@@ -21,7 +21,7 @@ def kept(number: int, key: str, image: str, restarted: str = "") -> Revision:
         hash=key,
         name=f"api-{key}",
         uid=f"uid-{key}",
-        change_cause=("pod-template-hash", key),
+        label=("pod-template-hash", key),
         template=template(image, restarted),
         kept={},
     )

@@ -16,7 +16,7 @@ from tests.cluster.wedges import Wedged
 from tests.cluster.world import World, fake_world
 
 _GOAL = Revision(
-    number=1, hash="good", name="db-good", uid="1", change_cause=(REVISION_LABEL, "db-good"), template={}, kept={}
+    number=1, hash="good", name="db-good", uid="1", label=(REVISION_LABEL, "db-good"), template={}, kept={}
 )
 
 
