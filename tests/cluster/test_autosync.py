@@ -98,10 +98,10 @@ def test_the_plan_says_what_is_off_what_is_kept_and_what_comes_after(world: Worl
     plan = world.plan(action, replace(OFF, held=timedelta(hours=2)))
 
     said = "\n".join(plan.effect)
-    assert "Argo CD no longer syncs Application" in said
-    assert "Now it does, with self-heal and pruning." in said
-    assert "After 2h, unless it is kept, and by its undo the policy is put back as it is now, byte for byte" in said
-    assert "whatever is to stay has to be in git by then" in said
+    assert "Argo CD stops syncing Application" in said
+    assert "Now auto-sync is on, with self-heal and pruning." in said
+    assert "The policy is put back by undo, and automatically after 2 h unless kept." in said
+    assert "commit by then what has to stay" in said
     assert (plan.undo_command, plan.undo_after) == ("autosync prod/api on", timedelta(hours=2))
     assert not set(plan.preconditions) - {"auto-sync"} - set(plan.hidden)
 
@@ -124,7 +124,7 @@ def test_off_leaves_what_the_plan_of_its_undo_sees_and_the_other_way_round(world
 def test_what_does_not_sync_by_itself_is_not_switched_off(world: World, policy: Any) -> None:
     placed(world, policy)
 
-    with pytest.raises(Rejected, match="does not sync by itself anyway"):
+    with pytest.raises(Rejected, match="is off already"):
         world.plan(action, OFF)
 
 
@@ -140,7 +140,7 @@ def test_on_is_refused_over_somebody_elses_later_change(world: World) -> None:
     world.run(action, OFF)
     world.merge(kinds.APPLICATION, "shop", {"spec": {"syncPolicy": {"automated": {"prune": False}}}})
 
-    with pytest.raises(Rejected, match="Somebody has changed the sync policy of Application"):
+    with pytest.raises(Rejected, match="Somebody changed the sync policy of Application"):
         world.plan(action, ON)
 
 
@@ -205,7 +205,7 @@ def test_what_somebody_switched_on_again_before_anybody_looked_is_not_called_off
     found = world.probe(action, OFF, plan)
 
     assert (found.result, found.expected_state) == (Result.DONE, done.expected_state)
-    assert "was changed again at once by somebody else" in found.degraded
+    assert "Somebody reverted the change of" in found.degraded
 
 
 def test_a_change_by_somebody_else_is_nobodys_run(world: World) -> None:
@@ -282,4 +282,4 @@ def test_a_policy_that_is_set_back_at_once_does_not_hold(world: World, argocd: F
     outcome = world.run(action, OFF)
 
     assert outcome.result is Result.DONE
-    assert "was changed again at once by somebody else" in outcome.degraded
+    assert "Somebody reverted the change of" in outcome.degraded

@@ -47,7 +47,7 @@ def test_it_goes_on_to_the_next_weight_as_a_text(split: World) -> None:
 
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert weight(split) == "25"
-    assert any("sends 25% of the traffic to api; now it is 10%" in line for line in plan.effect)
+    assert any("api gets 25% of the traffic instead of 10%" in line for line in plan.effect)
     assert plan.undo_command == "promote prod/api 10%"
 
 

@@ -40,7 +40,7 @@ def test_every_pod_is_replaced_and_no_new_version_begins(world: World) -> None:
 
     now = world.get(kinds.ROLLOUT, "api")
     assert (
-        "Argo Rollouts takes no more pods at a time than may be unavailable, and waits where a budget forbids it."
+        "Argo Rollouts replaces no more pods at once than may be unavailable, and waits for disruption budgets."
         in plan.effect
     )
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")

@@ -88,10 +88,13 @@ def test_a_release_that_is_stuck_gets_unstuck_by_it(world: World, tmp_path: Path
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this, ends that."
+    stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this one."
     assert stuck in plan.effect
     assert plan.undo_command == ""
-    assert "No undo: version 3 (api-1.3.0, pending-upgrade) was never in service. Deploy it anew." in plan.effect
+    assert (
+        "There is no undo: version 3 (api-1.3.0, pending-upgrade) was never in service. Deploy it again instead."
+        in plan.effect
+    )
     assert outcome.degraded == ""
     assert statuses(world)[-1] == (4, "deployed")
 
@@ -149,11 +152,11 @@ def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(wo
     plan = world.plan(action, ARGS)
 
     said = "\n".join(plan.effect)
-    assert f"Helm brings release {world.namespace}/shop from version 2 (api-1.2.0, deployed) back to version 1" in said
+    assert f"Helm rolls release {world.namespace}/shop from version 2 (api-1.2.0, deployed) back to version 1" in said
     assert f"Deployment api, container api: image {_NEW} -> {_OLD}." in plan.effect
     assert "Goes away: ConfigMap added." in plan.effect
     assert "Changes: ConfigMap api, Deployment api." in plan.effect
-    assert "These do not run, and undo nothing: Job api-migrate." in plan.effect
+    assert "Hooks that do not run, and revert nothing: Job api-migrate." in plan.effect
     assert plan.undo_command == "rollback prod/api to 2"
 
 

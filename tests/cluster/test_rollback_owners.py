@@ -61,13 +61,13 @@ def test_what_an_operator_keeps_is_refused_and_names_its_object(world: World) ->
     said = refusal(world)
 
     assert f"is kept by an operator (ConfigMap {world.namespace}/database)" in said
-    assert "By hand: go back in the object that the operator reads." in said
+    assert "By hand: roll back the object that the operator reads." in said
 
 
 def test_a_label_that_only_may_be_argo_cd_s_is_nobody_s_where_no_application_has_it(world: World) -> None:
     placed(world, labels={"app.kubernetes.io/instance": "shop"})
 
-    assert "There is no older revision to go back to." in refusal(world)
+    assert "There is no older revision to roll back to." in refusal(world)
 
 
 def test_a_plan_whose_workload_changed_hands_is_not_run(world: World) -> None:
@@ -83,7 +83,7 @@ def test_a_plan_of_a_way_that_is_gone_is_not_run(world: World) -> None:
     placed(world)
     plan = Plan(target="prod/api", effect=(), blast_radius="", preconditions={"way": "by carrier pigeon"})
 
-    with pytest.raises(Rejected, match="no longer knows the way"):
+    with pytest.raises(Rejected, match="cannot run this plan any more"):
         world.run(action, ARGS, plan)
 
 

@@ -73,7 +73,7 @@ def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: 
     again = world.plan(action, back)
     world.run(action, back, again)
 
-    assert "Passed over, because it runs the same as now (a restart): revision 2." in plan.effect
+    assert "Skipped, because it runs the same as now (a restart): revision 2." in plan.effect
     assert "from revision 4 (" in again.effect[1]
     assert image(world, kind) == TWO
     assert "2026-11-24T03:00:00Z" in str(world.get(kind, "api")["spec"]["template"])
@@ -194,7 +194,7 @@ def test_pods_below_the_partition_stay_and_the_plan_says_so(world: World) -> Non
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert "Its partition is 2: pods below api-2 do not move." in told(plan)
+    assert "Its partition is 2: pods below api-2 are not replaced." in told(plan)
     assert outcome.degraded == ""
     assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {ONE}
 
@@ -222,8 +222,8 @@ def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert "Its update strategy is OnDelete: no pod moves until somebody deletes it." in told(plan)
-    assert outcome.message.endswith("each pod gets it once it is deleted.")
+    assert "Its update strategy is OnDelete: no pod is replaced until somebody deletes it." in told(plan)
+    assert outcome.message.endswith("each pod gets it when somebody deletes it.")
     assert (image(world, kind), {one["metadata"]["uid"] for one in pods(world)}) == (ONE, before)
 
 

@@ -147,7 +147,7 @@ def test_where_no_history_is_kept_there_is_no_undo_and_the_plan_says_so(world: W
     outcome = world.run(action, ARGS, plan)
 
     assert (plan.undo_command, outcome.degraded, image(world)) == ("", "", ONE)
-    assert plan.effect[-1] == "There is no undo: what it asks for now is kept nowhere else."
+    assert plan.effect[-1] == "There is no undo: the present template is stored nowhere else."
     assert len(world.every(kinds.REPLICASET)) == 1
 
 

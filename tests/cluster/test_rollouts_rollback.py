@@ -38,7 +38,7 @@ def test_an_update_on_its_way_is_aborted(world: World) -> None:
     plan = world.plan(action, _API)
     outcome = world.run(action, _API, plan)
 
-    assert told(plan, "going back is to abort it")
+    assert told(plan, "so the rollback is its abort")
     assert plan.undo_command == "retry prod/api"
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert (state(world).aborted, state(world).current) == (True, before.current)

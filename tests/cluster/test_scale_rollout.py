@@ -55,7 +55,7 @@ def test_in_the_middle_of_a_canary_it_is_done_in_the_phase_that_it_was_in(rollou
 
     outcome = rollout.run(SCALE, to(5), plan)
 
-    assert any("is in flight" in said for said in plan.effect)
+    assert any("is in progress" in said for said in plan.effect)
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
 
 
@@ -108,4 +108,4 @@ def test_of_one_that_refers_to_a_deployment_the_pods_of_that_count(rollout: Worl
     rollout.place(kind=kinds.ROLLOUT, replicas=ReplicaLimits(step=9))
 
     assert plan.preconditions["way"] == "workload"
-    assert "of requests.cpu 3m of 3m is left, and they would take 4m." in refused(rollout, to(7))
+    assert "3m of 3m requests.cpu is left; they would take 4m." in refused(rollout, to(7))

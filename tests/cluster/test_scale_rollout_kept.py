@@ -29,7 +29,7 @@ def test_in_the_middle_of_a_canary_both_versions_grow_and_the_step_stays(world: 
     outcome = world.run(SCALE, to(6), plan)
 
     after = rollouts.state(world)
-    assert any("is in flight" in said for said in plan.effect)
+    assert any("is in progress" in said for said in plan.effect)
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert (after.step, after.phase, replicas(world, kinds.ROLLOUT)) == (before.step, before.phase, 6)
 

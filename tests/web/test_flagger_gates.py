@@ -451,7 +451,7 @@ def test_a_gate_whose_time_is_over_before_flagger_asked_had_no_effect(shop: Shop
 
     assert (outcome.result, outcome.message) == (
         Result.FAILED,
-        "The gate was shut before Flagger asked. Nothing was changed.",
+        "The gate was closed before Flagger asked. Nothing was changed.",
     )
 
 

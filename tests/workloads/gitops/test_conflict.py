@@ -60,16 +60,21 @@ def ignoring(**what: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("policy", "ignored", "refuse", "said"),
     [
-        (_HEALS, [], True, "heals itself: a change of /spec/replicas is taken back within seconds."),
+        (_HEALS, [], True, "with self-heal: a change of /spec/replicas is reverted within seconds."),
         ({"automated": {"enabled": True, "selfHeal": True}}, [], True, "within seconds"),
-        ({"automated": {"enabled": False, "selfHeal": True}}, [], False, "when somebody asks: it will be OutOfSync"),
-        ({"automated": {}}, [], False, "the next change of git sets /spec/replicas back."),
-        ({"automated": {"prune": True}}, [], False, "the next change of git"),
-        (None, [], False, "it will be OutOfSync, and that sync sets /spec/replicas back."),
-        ({"syncOptions": ["CreateNamespace=true"]}, [], False, "it will be OutOfSync"),
-        (_HEALS, ignoring(jsonPointers=["/spec/replicas"]), False, "its next sync sets it to what git has."),
-        (_RESPECTED, ignoring(jsonPointers=["/spec/replicas"]), False, "leaves /spec/replicas to others: the change"),
-        (_RESPECTED, ignoring(jsonPointers=["/spec"]), False, "leaves /spec/replicas to others"),
+        ({"automated": {"enabled": False, "selfHeal": True}}, [], False, "without auto-sync: it becomes OutOfSync"),
+        ({"automated": {}}, [], False, "the next commit sets /spec/replicas back."),
+        ({"automated": {"prune": True}}, [], False, "the next commit"),
+        (None, [], False, "it becomes OutOfSync, and the next sync sets /spec/replicas back."),
+        ({"syncOptions": ["CreateNamespace=true"]}, [], False, "it becomes OutOfSync"),
+        (_HEALS, ignoring(jsonPointers=["/spec/replicas"]), False, "its next sync sets it to git's value."),
+        (
+            _RESPECTED,
+            ignoring(jsonPointers=["/spec/replicas"]),
+            False,
+            "which ignores /spec/replicas: the change stays: the change",
+        ),
+        (_RESPECTED, ignoring(jsonPointers=["/spec"]), False, "which ignores /spec/replicas: the change stays"),
         (_RESPECTED, ignoring(jsonPointers=["/spec/replicas/0"]), True, "within seconds"),
         (_RESPECTED, ignoring(jsonPointers=["/spec/rep"]), True, "within seconds"),
         (_RESPECTED, ignoring(jsonPointers=[""]), True, "within seconds"),
@@ -78,9 +83,9 @@ def ignoring(**what: Any) -> list[dict[str, Any]]:
         (_HEALS, ignoring(jqPathExpressions=[".spec.template.spec.containers[] | .image"]), True, "within seconds"),
         (_RESPECTED, ignoring(managedFieldsManagers=["kube-controller-manager"]), True, "within seconds"),
         (_RESPECTED, ignoring(name="web", jsonPointers=["/spec/replicas"]), True, "within seconds"),
-        (_RESPECTED, ignoring(name="api", jsonPointers=["/spec/replicas"]), False, "to others"),
+        (_RESPECTED, ignoring(name="api", jsonPointers=["/spec/replicas"]), False, "the change stays"),
         (_RESPECTED, ignoring(namespace="other", jsonPointers=["/spec/replicas"]), True, "within seconds"),
-        (_RESPECTED, [{"group": "*", "kind": "*", "jsonPointers": ["/spec/replicas"]}], False, "to others"),
+        (_RESPECTED, [{"group": "*", "kind": "*", "jsonPointers": ["/spec/replicas"]}], False, "the change stays"),
         (_RESPECTED, [{"kind": "Deployment", "jsonPointers": ["/spec/replicas"]}], True, "within seconds"),
         (_RESPECTED, [{"group": "apps", "kind": "StatefulSet", "jsonPointers": ["/spec/replicas"]}], True, "within"),
     ],
@@ -106,9 +111,9 @@ def test_a_fight_that_is_lost_says_what_to_do_first(world: World) -> None:
 
     assert found is not None
     assert found.refusal == (
-        f"Argo CD (Application shop) keeps Deployment {world.namespace}/api and heals itself:"
+        f"Argo CD (Application shop) keeps Deployment {world.namespace}/api) with self-heal:"
         " a change of /spec/template is taken back within seconds. Nothing was done."
-        " Say `autosync prod/api off for 2h` first, or change it in git."
+        " Run `autosync prod/api off for 2h` first, or change it in git."
     )
 
 
@@ -143,7 +148,7 @@ def test_an_application_that_argo_cd_is_told_to_skip_takes_nothing_back(world: W
 
     assert found is not None
     assert not found.refuses
-    assert "is told to leave it alone" in found.message
+    assert "the change stays" in found.message
 
 
 def test_an_application_that_is_not_there_is_taken_for_one_that_fights(world: World) -> None:
@@ -185,7 +190,7 @@ def test_argo_cds_own_namespace_is_the_settings(world: World) -> None:
     found = gitops_conflict_over(site, thing, owner_of(thing, site.workload), "/spec/replicas")
 
     assert found is not None
-    assert "heals itself" in found.message
+    assert "with self-heal" in found.message
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -207,10 +212,10 @@ def test_a_shared_label_without_an_application_is_nobodys(world: World) -> None:
 @pytest.mark.parametrize(
     ("labels", "kind", "spec", "refuse", "said"),
     [
-        (_FLUX, "Kustomization", {"interval": "10m0s"}, True, "is taken back within 10m0s."),
+        (_FLUX, "Kustomization", {"interval": "10m0s"}, True, "is reverted within 10m0s."),
         (_FLUX, "Kustomization", {"interval": "1m", "suspend": False}, True, "within 1m"),
         (_FLUX, "Kustomization", {"suspend": True}, False, "is suspended: a change of /spec/replicas stays until"),
-        (_FLUX_HELM, "HelmRelease", {"interval": "5m"}, True, "is taken back by its next upgrade."),
+        (_FLUX_HELM, "HelmRelease", {"interval": "5m"}, True, "is reverted by its next upgrade."),
         (_FLUX_HELM, "HelmRelease", {"interval": "5m", "driftDetection": {"mode": "warn"}}, True, "next upgrade"),
         (_FLUX_HELM, "HelmRelease", {"interval": "5m", "driftDetection": {"mode": "enabled"}}, True, "within 5m."),
         (_FLUX_HELM, "HelmRelease", {"suspend": True}, False, "is suspended"),
@@ -268,7 +273,7 @@ def test_what_an_operator_makes_is_changed_where_it_is_made_of(world: World) -> 
 
     assert found is not None
     assert found.refuses
-    assert found.advice == "Change ConfigMap database, of which it is made."
+    assert found.advice == "Change ConfigMap database instead, of which it is made."
 
 
 def test_what_helm_made_is_only_noted(world: World) -> None:

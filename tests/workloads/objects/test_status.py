@@ -66,7 +66,7 @@ _PARTITION = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"par
     ("of", "said", "done"),
     [
         (thing(**ready(observedGeneration=0)), "its controller has not seen the change yet", False),
-        (thing(**ready(replicas=5)), "2 more than wanted are still there", False),
+        (thing(**ready(replicas=5)), "2 surplus pods are still there", False),
         (thing(**ready(readyReplicas=1)), "1 of 3 are ready", False),
         (thing(**ready(updatedReplicas=2, currentRevision="a")), "2 of 3 are of the new revision", False),
         (thing(**ready(currentRevision="a")), "3 of 3 are of the new revision", False),
