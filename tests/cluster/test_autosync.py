@@ -131,7 +131,7 @@ def test_what_does_not_sync_by_itself_is_not_switched_off(world: World, policy: 
 def test_what_was_not_switched_off_here_is_not_switched_on(world: World) -> None:
     placed(world, None)
 
-    with pytest.raises(Rejected, match=r"has nothing to put back\. Nothing was done\. By hand: `argocd app set shop"):
+    with pytest.raises(Rejected, match=r"has no policy to put back\. Nothing was done\. By hand: `argocd app set shop"):
         world.plan(action, ON)
 
 
@@ -172,7 +172,9 @@ def test_what_another_application_heals_is_not_switched_off_and_that_one_is_name
     placed(world, annotations={"argocd.argoproj.io/tracking-id": tracking})
     world.create(kinds.APPLICATION, "apps", spec={"project": "default", "destination": {}, "syncPolicy": _HEALS})
 
-    with pytest.raises(Rejected, match=r"Argo CD \(Application .*/apps\) keeps Application .*/shop and heals itself"):
+    with pytest.raises(
+        Rejected, match=r"Application .*/shop is managed by Argo CD \(Application .*/apps\) with self-heal"
+    ):
         world.plan(action, OFF)
 
 
@@ -180,7 +182,7 @@ def test_a_workload_that_argo_cd_does_not_keep_has_nothing_to_switch(world: Worl
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=1))
     world.place()
 
-    with pytest.raises(Rejected, match="is kept by nobody else, not by Argo CD"):
+    with pytest.raises(Rejected, match="is not managed by Argo CD"):
         world.plan(action, OFF)
 
 

@@ -68,7 +68,7 @@ def test_a_weight_of_another_total_is_a_part_of_that(split: World) -> None:
     plan = split.plan(promote, _API)
     split.run(promote, _API, plan)
 
-    assert any("now it is 1%" in line for line in plan.effect)
+    assert any("gets 10% of the traffic instead of 1%" in line for line in plan.effect)
     assert weight(split) == "100"
 
 

@@ -112,7 +112,7 @@ def test_what_an_operator_keeps_may_be_taken_back_by_it(world: World) -> None:
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "database", "uid": owner["metadata"]["uid"]}
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"ownerReferences": [{**reference, "controller": True}]}})
 
-    assert f"It is managed by an operator (ConfigMap {world.namespace}/database), which may take" in told(
+    assert f"It is managed by an operator (ConfigMap {world.namespace}/database), which may revert" in told(
         world.plan(action, ARGS)
     )
 

@@ -122,7 +122,7 @@ def test_while_a_replica_is_unavailable_none_is_restarted_and_that_is_told(world
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.degraded.startswith("Its controller still has pods to restart.")
+    assert outcome.degraded.endswith("after the change: its controller still has pods to restart.")
 
 
 def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_that_it_moved(world: World) -> None:

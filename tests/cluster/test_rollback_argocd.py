@@ -71,7 +71,7 @@ def test_the_plan_says_from_where_to_where_and_what_becomes_of_git(world: World,
     plan = world.plan(action, ARGS)
 
     said = "\n".join(plan.effect)
-    assert "brings application shop from 2 (revision bbbbbbbb, deployed 2026-11-22 10:00:00 UTC) back to 1" in said
+    assert "rolls application shop back from 2 (revision bbbbbbbb, deployed 2026-11-22 10:00:00 UTC) to 1" in said
     assert "The whole application is rolled back" in said
     assert "becomes OutOfSync, and its next sync brings git's version back." in said
     assert "Revert the commit before that." in plan.effect
@@ -174,7 +174,7 @@ def test_without_argo_cds_address_it_is_said_which_setting_it_takes(world: World
 def test_an_application_that_is_not_there_is_told(world: World, argocd: FakeArgoCd) -> None:
     argocd.denied.add("get")
 
-    with pytest.raises(Rejected, match="has no Application shop that the bot may see"):
+    with pytest.raises(Rejected, match="shows the bot no Application shop"):
         world.plan(action, ARGS)
 
 
@@ -325,5 +325,5 @@ def test_an_application_that_only_a_mark_on_the_workload_names_is_not_touched(
     mark = {"argocd.argoproj.io/tracking-id": f"payments:apps/Deployment:{world.namespace}/api"}
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": mark}})
 
-    with pytest.raises(Rejected, match="not among the application's resources"):
+    with pytest.raises(Rejected, match="not among its resources"):
         world.plan(act, args)

@@ -152,7 +152,7 @@ def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(wo
     plan = world.plan(action, ARGS)
 
     said = "\n".join(plan.effect)
-    assert f"Helm rolls release {world.namespace}/shop from version 2 (api-1.2.0, deployed) back to version 1" in said
+    assert f"Helm rolls release {world.namespace}/shop back from version 2 (api-1.2.0, deployed) to version 1" in said
     assert f"Deployment api, container api: image {_NEW} -> {_OLD}." in plan.effect
     assert "Goes away: ConfigMap added." in plan.effect
     assert "Changes: ConfigMap api, Deployment api." in plan.effect
@@ -165,7 +165,7 @@ def test_a_release_on_which_somebody_is_at_work_is_left_alone(world: World, tmp_
     now = world.tools.now() - timedelta(minutes=5)
     releases.keep(world, 3, "pending-upgrade", releases.objects(world, THREE), at=now)
 
-    with pytest.raises(Rejected, match=r"at work on release shop: version 3 .*pending-upgrade"):
+    with pytest.raises(Rejected, match=r"operation on release shop is in progress: version 3 .*pending-upgrade"):
         world.plan(action, ARGS)
 
 
@@ -173,7 +173,7 @@ def test_without_helms_program_it_is_said_which_setting_it_takes(world: World, t
     installed(world, tmp_path, "helm")
     world.places["prod/api"] = replace(world.places["prod/api"], helm=None)
 
-    with pytest.raises(Rejected, match=r"it takes Helm's program to go back\. .* Set clusters\..*\.helm\."):
+    with pytest.raises(Rejected, match=r"a rollback needs Helm's program\. .* Set clusters\..*\.helm\."):
         world.plan(action, ARGS)
 
 
@@ -272,7 +272,7 @@ def test_what_helm_brought_back_before_the_bot_died_is_watched_on(world: World, 
     outcome = world.probe(action, ARGS, plan)
 
     assert outcome.result is Result.DONE
-    assert "That is so " in outcome.degraded
+    assert "after the change: " in outcome.degraded
 
 
 def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: World, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: Worl
     left = (
         f"ask for a rollback from {at:%H:%M} UTC on, or run `helm rollback shop 1 --namespace {world.namespace}` now."
     )
-    assert f"Version 3 is left pending-rollback, in which Helm refuses every upgrade: {left}" in outcome.degraded
+    assert f"Version 3 stays pending-rollback, and Helm refuses every upgrade then: {left}" in outcome.degraded
 
 
 def test_helm_that_says_done_and_made_nothing_is_for_a_person(world: World, tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_a_second_scale_says_that_helm_4_meets_a_conflict_over_it(world: World, 
 
     second = world.plan(scale, ScaleArgs(service="prod/api", replicas=3))
 
-    assert any("keeps .spec.replicas of Deployment" in line for line in first.effect)
+    assert any("sets .spec.replicas of Deployment" in line for line in first.effect)
     assert any(".spec.replicas is owned by this bot's run 5c5c5c5c" in line for line in second.effect)
     assert not any("may set" in line for line in second.effect)
 
@@ -218,9 +218,10 @@ def test_an_upgrade_that_stopped_before_the_workload_is_not_said_to_run(
         shop.deploy(image=THREE)
     other = world.plan(action, replace(KEEPING, revision="2"))
 
-    runs = f"Deployment {world.namespace}/api, container api: runs"
-    assert f"{runs} {TWO} already, as version 2 has it: version 3 did not get that far." in same.effect
-    assert f"{runs} {TWO} now, as in version 2; that is overwritten." in older.effect
+    at, runs = f"Deployment {world.namespace}/api, container api", "runs"
+    applied = f"already {runs} {TWO} of version 2; version 3 was not applied to it."
+    assert f"{at}: {applied}" in same.effect
+    assert f"{at}: {runs} {TWO} now, as in version 2; that is overwritten." in older.effect
     assert f"{runs} {ONE} now, as in version 4; that is overwritten." in other.effect
 
 
@@ -287,8 +288,8 @@ def test_images_set_by_hand_are_told_before_they_go(world: World, tmp_path: Path
 
     plan = world.plan(action, BACK)
 
-    said = f"Deployment {world.namespace}/api, container api: runs {THREE} now, which is in no version of the release; that is overwritten."
-    assert said in plan.effect
+    said = f"Deployment {world.namespace}/api, container api: runs {THREE} now"
+    assert f"{said}, which is in no version of the release; that is overwritten." in plan.effect
 
 
 def test_a_count_that_an_autoscaler_holds_is_not_for_the_bot_to_keep(world: World, tmp_path: Path, helm_4: str) -> None:
@@ -316,8 +317,8 @@ def test_an_undo_that_was_to_keep_replicas_is_no_failure_where_none_are_to_keep(
     plan = world.plan(action, KEEPING)
     done(world, KEEPING, plan)
 
-    said = f"There is no count to keep: the older version sets the present one of Deployment {world.namespace}/api, or none."
-    assert said in plan.effect
+    said = "There is no count to keep: the older version sets the present one of Deployment"
+    assert f"{said} {world.namespace}/api, or none." in plan.effect
 
 
 class Untried(KubernetesClient):
@@ -364,7 +365,7 @@ def test_an_older_helm_is_refused_over_what_was_dropped_with_what_a_person_does(
     assert said.startswith("Version 3 (api-1.0.0, pending-upgrade) no longer has ConfigMap ")
     assert "Helm 3.21 stops half-way at that; 3.22 and 4.2 do not." in said
     forget = f"`kubectl delete secret sh.helm.release.v1.shop.v3 --namespace {world.namespace}`"
-    assert f"Or let somebody who may delete Secrets run {forget}, by which Helm forgets that version" in said
+    assert f"Or let somebody who may delete Secrets run {forget}, which makes Helm forget that version" in said
 
 
 def test_forgetting_the_stuck_version_is_what_gets_an_older_helm_unstuck(
@@ -392,8 +393,7 @@ def test_a_pending_release_says_what_a_person_may_do_and_that_is_what_ends_it(
     shop.helm(*command.split()[1:4])
 
     assert (
-        f"If that helm was killed: from {begun + timedelta(minutes=15):%H:%M} UTC on this bot takes it for stuck"
-        in said
+        f"If that helm was killed: from {begun + timedelta(minutes=15):%H:%M} UTC on the bot treats it as stuck" in said
     )
     assert f"ends it by `{command}`, once sure that no helm still runs." in said
     assert statuses(world)[-1] == (4, "deployed")

@@ -49,7 +49,7 @@ def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kin
     outcome = world.run(action, ARGS, plan)
 
     now = world.get(kind, "api")
-    assert f"{kind.title} {world.namespace}/api goes from revision 2 (" in plan.effect[1]
+    assert f"{kind.title} {world.namespace}/api goes back from revision 2 (" in plan.effect[0]
     assert f"Container api: {TWO} -> {ONE}." in plan.effect
     assert (outcome.result, outcome.degraded, outcome.expected_state) == (
         Result.DONE,
@@ -118,7 +118,7 @@ def test_a_statefulset_that_hangs_on_a_broken_pod_gets_rid_of_that_one_alone(wor
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert "pods of other revisions that are not ready then are deleted, at most 3." in told(plan)
+    assert "Unready pods of other revisions would block it, and are deleted: at most 3." in told(plan)
     assert (outcome.degraded, cluster.deleted) == ("", ["api-2"])
     assert outcome.message.endswith("Deleted: api-2.")
     assert well <= {one["metadata"]["uid"] for one in pods(world)}

@@ -77,7 +77,7 @@ def test_what_was_promoted_runs_all_its_steps_again_on_the_way_back(world: World
     outcome = world.run(action, _API, plan, run="6e" * 16)
 
     assert {name: plan.preconditions[name] for name in promoted.expected_state} == dict(promoted.expected_state)
-    assert told(plan, "runs all 4 steps again")
+    assert told(plan, "a new rollout with all 4 steps")
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.current, now.phase, now.step) == (before.stable, Phase.PAUSED, 1)

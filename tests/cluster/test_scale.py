@@ -163,7 +163,7 @@ def test_one_of_the_same_name_that_was_made_anew_is_another(world: World) -> Non
     world.until(lambda: world.admin.get(world.ref(kinds.DEPLOYMENT, "api")) is None, "it is gone")
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment())
 
-    with pytest.raises(Conflict, match="made anew"):
+    with pytest.raises(Conflict, match="created anew"):
         world.run(SCALE, to(6), plan)
 
     assert replicas(world) == 3

@@ -116,7 +116,7 @@ def test_what_an_operator_keeps_is_scaled_by_its_own_resource(world: World) -> N
     said = refused(world, to(4))
 
     assert "belongs to ConfigMap cluster, whose operator sets its replicas back." in said
-    assert said.endswith("Scale the ConfigMap.")
+    assert said.endswith("Scale the ConfigMap instead.")
 
 
 def test_a_deployment_whose_pods_a_rollout_runs_is_refused(world: World) -> None:
@@ -256,4 +256,4 @@ def test_connections_are_a_budget_for_as_many_as_there_may_be(world: World) -> N
     assert world.plan(SCALE, to(5)).preconditions["replicas"] == "3"
     said = refused(world, to(6))
     assert "6 replicas open 120 connections, 20 each; the limit is 100." in said
-    assert said.endswith("Go no higher than 5.")
+    assert said.endswith("Scale to at most 5.")

@@ -105,7 +105,7 @@ def test_what_helm_says_itself_by_now_stays_and_only_the_hold_is_given_up(world:
 
     plan, outcome = undone(world, 2)
 
-    assert plan.effect[0].startswith("Helm says replicas 4 by now as well, so that it stays.")
+    assert plan.effect[0].endswith("The value stays: Helm now sets replicas 4 too.")
     assert outcome.message == "prod/api stays as it is, as Helm sets it; the bot no longer owns these fields."
     assert (replicas(world), holders(world)) == (4, ("helm",))
     shop.deploy(image=ONE, replicas=3)
@@ -138,7 +138,7 @@ def test_kubectl_that_applies_on_the_server_is_named_and_not_in_the_way_after_th
     plan = scaled(world, 4)
     undone(world, 3)
 
-    said = f"kubectl keeps .spec.replicas of Deployment {world.namespace}/api by server-side apply, and is told of a"
+    said = f"kubectl sets .spec.replicas of Deployment {world.namespace}/api by server-side apply, and meets a"
     assert f"{said} conflict until it forces that field, or this is undone." in plan.effect
     assert applied(world, 5)["spec"]["replicas"] == 5
 

@@ -105,7 +105,7 @@ def test_an_hpa_that_cannot_scale_at_all_says_that_not_even_its_floor_holds(worl
 
     told = "cannot scale (FailedUpdateScale): not even its floor holds before that ends."
     assert f"HorizontalPodAutoscaler {world.namespace}/api {told}" in plan.effect
-    assert "3 replicas are wanted" in world.run(SCALE, to(5), plan).degraded
+    assert "3 replicas are desired" in world.run(SCALE, to(5), plan).degraded
 
 
 def test_with_keda_whose_triggers_fail_nothing_falls_either(world: World) -> None:

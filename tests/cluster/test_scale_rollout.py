@@ -66,7 +66,7 @@ def test_one_that_falls_into_another_phase_is_not_done(rollout: World) -> None:
 
     outcome = rollout.run(SCALE, to(5), plan)
 
-    assert outcome.degraded.startswith("Degraded, ProgressDeadlineExceeded: api has timed out progressing.")
+    assert outcome.degraded.endswith("Degraded, ProgressDeadlineExceeded: api has timed out progressing.")
 
 
 def test_one_whose_controller_has_not_seen_it_is_waited_for(rollout: World) -> None:
@@ -76,7 +76,7 @@ def test_one_whose_controller_has_not_seen_it_is_waited_for(rollout: World) -> N
 
     outcome = rollout.run(SCALE, to(5), plan)
 
-    assert outcome.degraded.startswith("Its controller has not seen the change yet.")
+    assert outcome.degraded.endswith("its controller has not seen the change yet.")
 
 
 def test_a_blue_green_one_in_flight_runs_twice_as_many(rollout: World) -> None:

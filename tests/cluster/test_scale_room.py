@@ -79,7 +79,7 @@ def test_a_statefulset_is_given_time_for_each_of_its_pods(world: World) -> None:
 
     outcome = world.run(SCALE, to(4))
 
-    assert outcome.degraded.endswith("Not ready 13 min after the change: ")
+    assert outcome.degraded.startswith("Not ready 13 min after the change: ")
 
 
 def test_volumes_of_replicas_that_were_there_before_are_found_again(world: World) -> None:
@@ -110,7 +110,7 @@ def test_a_limit_range_counts_for_a_quota(world: World) -> None:
 
     short = refused(world, to(2))
 
-    assert "ResourceQuota team: it limits limits.memory, of which a container of the pods says nothing" in unsaid
+    assert "ResourceQuota team: it limits limits.memory, which a container does not declare" in unsaid
     assert "1Gi of 1Gi limits.memory is left; they would take 1200Mi" in short
 
 
@@ -175,5 +175,6 @@ def test_a_budget_that_would_block_drains_is_told(
 
     plan = world.plan(SCALE, to(count))
 
-    told = f"With {count} PodDisruptionBudget api allows no disruption: nodes cannot be drained."
+    replicas = "1 replica" if count == 1 else f"{count} replicas"
+    told = f"With {replicas}, PodDisruptionBudget api allows no disruption: nodes cannot be drained."
     assert (told in plan.effect) is blocks

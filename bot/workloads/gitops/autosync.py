@@ -62,7 +62,8 @@ def find_application(service: str, tools: Tools) -> ApplicationState:
     target = targets.target_of(tools, service)
     owner = targets.owner_of(target, targets.workload_of(target))
     if owner.by is not ManagedBy.ARGOCD:
-        message = f"{target.workload} is managed by {owner}, not by Argo CD. Nothing was done."
+        instead = "" if owner.by is ManagedBy.NOBODY else f", but by {owner}"
+        message = f"{target.workload} is not managed by Argo CD{instead}. Nothing was done."
         raise Rejected(message, code="no_application", status=HTTPStatus.CONFLICT)
     application = conflict.application_of(target, owner)
     if application is None:

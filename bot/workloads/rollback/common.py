@@ -65,7 +65,7 @@ def rollback_outcome(target: ServiceTarget, choice: RevisionChoice, reason: str)
     """The result. `reason`: why it is not ready or does not stay so, or ""."""
     goal = choice.goal
     message = (
-        f"{target.workload} {'was set back to' if reason else 'runs again'}: revision {goal.number} ({goal.hash})."
+        f"{target.workload} {'was set back to' if reason else 'runs again:'} revision {goal.number} ({goal.hash})."
     )
     return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state={TEMPLATE: goal.hash})
 

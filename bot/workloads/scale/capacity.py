@@ -99,7 +99,7 @@ def _for_fewer(change: ScaleChange, workload: KubernetesObject, target: ServiceT
     if not blocked:
         return unseen
     count = spell_replicas(change.low)
-    return (*unseen, f"With {count} PodDisruptionBudget {blocked} allows no disruption: nodes cannot be drained.")
+    return (*unseen, f"With {count}, PodDisruptionBudget {blocked} allows no disruption: nodes cannot be drained.")
 
 
 def _headroom(change: ScaleChange, target: ServiceTarget, tools: Tools) -> tuple[str, ...]:

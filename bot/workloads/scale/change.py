@@ -161,8 +161,8 @@ def _between(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
         after=after,
         undo=_undo_request(request, auto, after),
         effect=(
-            *_of_bounds(request, auto, ceiling),
             *_of_pause(auto),
+            *_of_bounds(request, auto, ceiling),
             *_of_count(old, new, off=off),
             *_one_way(auto),
             *_of_metrics(auto, stays=floor < new and not off),

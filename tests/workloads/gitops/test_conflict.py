@@ -72,7 +72,7 @@ def ignoring(**what: Any) -> list[dict[str, Any]]:
             _RESPECTED,
             ignoring(jsonPointers=["/spec/replicas"]),
             False,
-            "which ignores /spec/replicas: the change stays: the change",
+            "which ignores /spec/replicas: the change",
         ),
         (_RESPECTED, ignoring(jsonPointers=["/spec"]), False, "which ignores /spec/replicas: the change stays"),
         (_RESPECTED, ignoring(jsonPointers=["/spec/replicas/0"]), True, "within seconds"),
@@ -111,8 +111,8 @@ def test_a_fight_that_is_lost_says_what_to_do_first(world: World) -> None:
 
     assert found is not None
     assert found.refusal == (
-        f"Argo CD (Application shop) keeps Deployment {world.namespace}/api) with self-heal:"
-        " a change of /spec/template is taken back within seconds. Nothing was done."
+        f"Deployment {world.namespace}/api is managed by Argo CD (Application shop) with self-heal:"
+        " a change of /spec/template is reverted within seconds. Nothing was done."
         " Run `autosync prod/api off for 2h` first, or change it in git."
     )
 
@@ -127,7 +127,7 @@ def test_what_git_does_not_name_is_never_taken_back(world: World) -> None:
     assert left is not None
     assert fought is not None
     assert (left.refuses, fought.refuses) == (False, True)
-    assert "git says nothing about /spec/replicas: the change stays." in left.message
+    assert "but git does not set /spec/replicas: the change stays." in left.message
 
 
 def test_a_copy_of_what_was_applied_is_not_believed_where_the_server_applies(world: World) -> None:
@@ -168,7 +168,7 @@ def test_an_application_that_may_not_be_read_is_taken_for_one_that_fights(world:
 
     assert found is not None
     assert found.refuses
-    assert "cannot be read, so that nobody can tell what it takes back. Cluster main answered 403" in found.message
+    assert "cannot be read, so it is unknown what would be reverted. Cluster main answered 403" in found.message
 
 
 def test_an_application_in_a_namespace_of_its_own_is_found_there(world: World) -> None:
@@ -241,7 +241,7 @@ def test_flux_is_suspended_by_its_own_command(world: World) -> None:
     found = fight(world, thing)
 
     assert found is not None
-    assert found.advice == "`flux suspend kustomization apps -n flux-system` first, or change it in git."
+    assert found.advice == "Run `flux suspend kustomization apps -n flux-system` first, or change it in git."
 
 
 def test_an_object_that_flux_is_told_to_leave_alone_is_left_alone(world: World) -> None:
@@ -261,7 +261,7 @@ def test_flux_that_cannot_be_found_or_read_is_taken_for_one_that_fights(world: W
     assert gone is not None
     assert hidden is not None
     assert (gone.refuses, hidden.refuses) == (True, True)
-    assert "there is none" in gone.message
+    assert "which does not exist" in gone.message
     assert "answered 403" in hidden.message
 
 

@@ -57,7 +57,7 @@ def test_a_template_runs_the_same_where_images_commands_and_environments_do(othe
         (
             template(command=["a"], args=["b"]),
             template(),
-            ("container api: other command", "container api: other arguments"),
+            ("container api: command changes", "container api: arguments change"),
         ),
         (
             {"spec": {"containers": [{"name": "old", "image": "old:1"}]}},

@@ -81,7 +81,7 @@ def test_versions_are_in_the_order_of_their_numbers() -> None:
     ],
 )
 def test_what_is_not_as_helm_writes_it_is_refused_by_name(secret: dict[str, Any]) -> None:
-    with pytest.raises(Rejected, match=r"^Secret s is not as Helm writes it.*Nothing was done\.$"):
+    with pytest.raises(Rejected, match=r"^Secret s is not in Helm's format.*Nothing was done\.$"):
         helm_history.releases([secret])
 
 
@@ -142,7 +142,7 @@ def test_who_is_pending_for_less_than_a_quarter_of_an_hour_is_at_work(
     ("now", "goal", "lines"),
     [
         (written(config("a")), written(config("a")), []),
-        (written(config("a", x="1")), written(config("a", x="2")), ["changes: ConfigMap a"]),
+        (written(config("a", x="1")), written(config("a", x="2")), ["changed: ConfigMap a"]),
         (written(config("a"), config("b")), written(config("a")), ["removed: ConfigMap b"]),
         (written(config("a")), written(config("a"), config("b")), ["restored: ConfigMap b"]),
         (
@@ -151,7 +151,7 @@ def test_who_is_pending_for_less_than_a_quarter_of_an_hour_is_at_work(
             [
                 "Deployment api, container api: image api:2 -> api:1",
                 "Deployment api, container log: image log:1 -> none",
-                "changes: Deployment api",
+                "changed: Deployment api",
             ],
         ),
         (written(*(config(f"c{n}") for n in range(10))), "", [f"removed: {'X'}"]),

@@ -158,7 +158,9 @@ def test_floor_and_ceiling_are_told_with_the_reason() -> None:
 def test_0_switches_an_hpa_off_and_that_is_said() -> None:
     off, on = moved(0, auto=of_hpa()), moved(3, now=0, auto=of_hpa())
 
-    assert off.effect[1].startswith("That switches HorizontalPodAutoscaler shop/api off: it does nothing while")
+    assert off.effect[1].startswith(
+        "That switches HorizontalPodAutoscaler shop/api off until there is a replica again."
+    )
     assert on.effect[1].endswith("on again: from 2 to 10 replicas.")
 
 
@@ -173,10 +175,12 @@ def test_a_pause_of_keda_is_understood_and_told() -> None:
     one_way = moved(4, auto=of_keda(paused_scale_in="true"))
 
     assert "`scale prod/api 1 max 10` ends the pause." in paused.effect[0]
-    assert "at 2 instead of 5" in moved_on.effect[0]
-    assert resumed.effect[0].startswith("KEDA is paused at 5 by an annotation of ScaledObject shop/api; that is taken")
+    assert "at 2 replicas instead of 5" in moved_on.effect[0]
+    assert resumed.effect[0].startswith(
+        "KEDA is paused at 5 by an annotation of ScaledObject shop/api, which is removed."
+    )
     assert "is paused by an annotation there: this stays until that ends" in frozen.effect[1]
-    assert "keeps KEDA from scaling it in by its metrics" in one_way.effect[-1]
+    assert "keeps KEDA from scaling it in" in one_way.effect[-1]
 
 
 @pytest.mark.parametrize(

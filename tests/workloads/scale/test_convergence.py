@@ -36,7 +36,7 @@ def all_of(count: int, **more: Any) -> dict[str, Any]:
         (kinds.ROLLOUT, workload(**all_of(6), phase="Healthy"), "1 more than 5 are still there", False),
         (kinds.ROLLOUT, workload(**all_of(6), phase="Paused"), "6 of 5 are available", True),
         (kinds.ROLLOUT, workload(**all_of(5), phase="Progressing", message="waiting"), "Progressing, waiting", False),
-        (kinds.ROLLOUT, workload(**all_of(5)), "no phase yet, it does not say why", False),
+        (kinds.ROLLOUT, workload(**all_of(5)), "no phase yet, no reason given", False),
     ],
 )
 def test_a_count_is_reached_when_so_many_are_available(

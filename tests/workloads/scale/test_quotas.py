@@ -50,14 +50,16 @@ def test_each_key_is_held_against_what_the_pods_take_of_it(key: str, hard: str, 
 
 
 def test_the_first_quota_that_is_short_is_named() -> None:
-    assert short(quota("pods", "9", "1"), quota("limits.cpu", "4", "4")).startswith("ResourceQuota team: of limits.cpu")
+    assert short(quota("pods", "9", "1"), quota("limits.cpu", "4", "4")).startswith(
+        "ResourceQuota team: 0 of 4 limits.cpu"
+    )
 
 
 def test_a_quota_on_what_a_container_does_not_say_lets_no_pod_in() -> None:
     pod = {"containers": [{"resources": {"requests": {"cpu": "1m"}}}]}
 
-    assert "it limits limits.memory, of which a container" in short(quota("limits.memory", "8Gi", "0"), pod=pod)
-    assert "it limits memory, of which a container" in short(quota("memory", "8Gi", "0"), pod=pod)
+    assert "it limits limits.memory, which a container" in short(quota("limits.memory", "8Gi", "0"), pod=pod)
+    assert "it limits memory, which a container" in short(quota("memory", "8Gi", "0"), pod=pod)
 
 
 @pytest.mark.parametrize(
