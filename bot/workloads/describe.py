@@ -35,11 +35,11 @@ def describe(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> W
         return _rollout(target, thing, now)
     if is_paused(target.workload.kind, thing):
         return _paused(target, thing)
-    standing = status_of(target.workload.kind, thing)
-    how = "healthy" if standing.done else "in progress"
-    message = standing.failed.rstrip(".") or standing.message
-    lines = [f"{target.workload}: {'unhealthy' if standing.failed else how}, {message}.", *_pods(target, thing)]
-    return WorkloadDescription(lines=tuple(lines), buttons={}, is_changing=not (standing.done or standing.failed))
+    status = status_of(target.workload.kind, thing)
+    how = "healthy" if status.done else "in progress"
+    message = status.failed.rstrip(".") or status.message
+    lines = [f"{target.workload}: {'unhealthy' if status.failed else how}, {message}.", *_pods(target, thing)]
+    return WorkloadDescription(lines=tuple(lines), buttons={}, is_changing=not (status.done or status.failed))
 
 
 def _going(target: ServiceTarget, thing: KubernetesObject) -> str:
@@ -77,8 +77,8 @@ def _rollout(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> W
         lines += describe_analyses(rollout, [one for one in runs if one["metadata"]["name"] in named])
     lines += _pods(target, thing, template="" if rollout.promoted else rollout.current)
     timed = rollout.goes_on_at() is not None and not rollout.halted
-    moves = rollout.phase is Phase.PROGRESSING or timed
-    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(target.service, rollout), is_changing=moves)
+    is_changing = rollout.phase is Phase.PROGRESSING or timed
+    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(target.service, rollout), is_changing=is_changing)
 
 
 def _buttons(service: str, rollout: Rollout) -> dict[str, str]:

@@ -154,8 +154,8 @@ def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(wo
     said = "\n".join(plan.effect)
     assert f"Helm rolls release {world.namespace}/shop back from version 2 (api-1.2.0, deployed) to version 1" in said
     assert f"Deployment api, container api: image {_NEW} -> {_OLD}." in plan.effect
-    assert "Goes away: ConfigMap added." in plan.effect
-    assert "Changes: ConfigMap api, Deployment api." in plan.effect
+    assert "Removed: ConfigMap added." in plan.effect
+    assert "Changed: ConfigMap api, Deployment api." in plan.effect
     assert "Hooks that do not run, and revert nothing: Job api-migrate." in plan.effect
     assert plan.undo_command == "rollback prod/api to 2"
 

@@ -222,7 +222,7 @@ def test_an_upgrade_that_stopped_before_the_workload_is_not_said_to_run(
     applied = f"already {runs} {TWO} of version 2; version 3 was not applied to it."
     assert f"{at}: {applied}" in same.effect
     assert f"{at}: {runs} {TWO} now, as in version 2; that is overwritten." in older.effect
-    assert f"{runs} {ONE} now, as in version 4; that is overwritten." in other.effect
+    assert f"{at}: {runs} {ONE} now, as in version 4; that is overwritten." in other.effect
 
 
 def test_a_field_of_somebody_elses_is_not_taken_for_one_that_keeps_replicas(
@@ -395,7 +395,7 @@ def test_a_pending_release_says_what_a_person_may_do_and_that_is_what_ends_it(
     assert (
         f"If that helm was killed: from {begun + timedelta(minutes=15):%H:%M} UTC on the bot treats it as stuck" in said
     )
-    assert f"ends it by `{command}`, once sure that no helm still runs." in said
+    assert f"once sure that no helm still runs, `{command}`" in said
     assert statuses(world)[-1] == (4, "deployed")
 
 

@@ -50,7 +50,7 @@ def test_what_flux_is_suspended_for_goes_back_by_itself_until_it_is_resumed(worl
 
     assert (
         "is suspended: a change of /spec/template stays until it is resumed. So one of its own revisions is restored"
-        in plan.effect[0]
+        in plan.effect[-1]
     )
     with pytest.raises(Rejected, match="is managed by Flux"):
         world.run(action, ARGS, plan)

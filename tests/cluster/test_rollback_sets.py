@@ -74,7 +74,7 @@ def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: 
     world.run(action, back, again)
 
     assert "Skipped, because it runs the same as now (a restart): revision 2." in plan.effect
-    assert "from revision 4 (" in again.effect[1]
+    assert "from revision 4 (" in again.effect[0]
     assert image(world, kind) == TWO
     assert "2026-11-24T03:00:00Z" in str(world.get(kind, "api")["spec"]["template"])
 

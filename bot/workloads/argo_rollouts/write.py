@@ -98,9 +98,9 @@ def check_rights(observation: Observation, change: RolloutWrite) -> None:
 
 def decide_again(observation: Observation, plan: Plan, decide: Decide) -> RolloutWrite:
     """Decides anew on the current state. Raises `Conflict` if that differs from the plan's."""
-    moved = [f"{name}: {plan.preconditions[name]} -> {value}" for name, value in _changed(observation, plan)]
-    if moved:
-        raise Conflict("; ".join(moved))
+    changed = [f"{name}: {plan.preconditions[name]} -> {value}" for name, value in _changed(observation, plan)]
+    if changed:
+        raise Conflict("; ".join(changed))
     return decide(observation.context)
 
 

@@ -208,9 +208,9 @@ def _remembered(one: ApplicationState) -> Mapping[str, Any]:
 
 def _check(one: ApplicationState) -> None:
     targets.check_not_going(one.ref, one.application)
-    fight = owner_of_application(one.site, one.application)
-    if fight is not None and fight.refuses:
-        raise Rejected(fight.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
+    found = owner_of_application(one.site, one.application)
+    if found is not None and found.refuses:
+        raise Rejected(found.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
     if one.site.argocd is None:
         targets.check_rights(one.site, [targets.patch_access(one.ref)])
     else:
@@ -225,8 +225,8 @@ def owner_of_application(target: ServiceTarget, application: KubernetesObject) -
 
 
 def _gitops_warning(one: ApplicationState) -> tuple[str, ...]:
-    fight = owner_of_application(one.site, one.application)
-    return () if fight is None else (fight.message,)
+    found = owner_of_application(one.site, one.application)
+    return () if found is None else (found.message,)
 
 
 def _check_still(one: ApplicationState, plan: Plan) -> None:

@@ -131,19 +131,19 @@ def _by_flux(target: ServiceTarget, thing: KubernetesObject, owner: Owner, path:
     held = ObjectRef(kind=kind, namespace=owner.namespace or ref.namespace, name=owner.name)
     suspend = f"`flux suspend {kind.title.lower()} {held.name} -n {held.namespace}`"
     try:
-        keeper = target.cluster.get(held)
+        owner_object = target.cluster.get(held)
     except Rejected as refused:
         reason = refused.message.removesuffix(" Nothing was done.")
         message = f"{ref} is managed by {owner}, which cannot be read: it may or may not be suspended. {reason}"
         return GitOpsConflict(
             refuses=True, message=message, advice=f"Let the bot read {kind.plural}, or change it in git."
         )
-    if keeper is None:
+    if owner_object is None:
         message = f"{ref} is labelled as managed by {owner}, which does not exist: it is unknown what reverts a change."
         return GitOpsConflict(
             refuses=True, message=message, advice="Correct its labels, or change it where it comes from."
         )
-    spec = keeper.get("spec") or {}
+    spec = owner_object.get("spec") or {}
     if spec.get("suspend") is True:
         message = f"{ref} is managed by {owner}, which is suspended: a change of {path} stays until it is resumed."
         return GitOpsConflict(refuses=False, message=message, advice=f"Before `flux resume`: {_change_in_git(path)}")
@@ -172,7 +172,7 @@ def _by_helm(thing: KubernetesObject, owner: Owner, path: str, ref: ObjectRef) -
         message = f"{owner} sets {field} of {ref} by server-side apply: after this, its next `helm upgrade` or"
         message += " rollback stops half-way at a conflict, unless forced, or its values set the same."
         return GitOpsConflict(refuses=False, message=message, advice="`undo` gives the field back.")
-    if run_markers.applies(thing, run_markers.HELM):  # Whoever wrote the field last has taken it from Helm.
+    if run_markers.applies(thing, run_markers.HELM):  # Another manager has overwritten the field since Helm.
         who = run_markers.owner_name_of_field(thing, *path.strip("/").split("/"))
         message = f"{owner} manages {ref} by server-side apply, and {field} is owned by {who}: its next `helm upgrade`"
         message += f" or rollback stops half-way at a conflict if it sets another {field}, unless forced."

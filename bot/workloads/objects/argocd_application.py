@@ -42,7 +42,7 @@ def heals_itself(application: KubernetesObject) -> bool:
 
 
 def is_skipped(application: KubernetesObject) -> bool:
-    """Whether Argo CD is told to leave the whole application alone."""
+    """Whether an annotation makes Argo CD leave the whole application alone."""
     notes = (application.get("metadata") or {}).get("annotations") or {}
     return str(notes.get(SKIPPED, "")) == "true"
 

@@ -33,11 +33,11 @@ class Nudge:
         self._tools = tools
         self._since: float | None = None  #: by monotonic time, in seconds
 
-    def check(self, thing: KubernetesObject, standing: WorkloadStatus) -> None:
+    def check(self, thing: KubernetesObject, progress: WorkloadStatus) -> None:
         """To be called with each check's result, in order."""
         if self._target.workload.kind != kinds.ROLLOUT or self._tools.by is None:
             return
-        if standing.done or not (standing.not_observed or not observed(thing)):
+        if progress.done or not (progress.not_observed or not observed(thing)):
             self._since = None
             return
         now = self._tools.elapsed()

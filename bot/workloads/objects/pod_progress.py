@@ -53,30 +53,30 @@ class PodProgress:
         lost = template_changed_by(self._written, thing)
         if lost:
             return WorkloadStatus(message="overwritten", failed=lost)
-        standing = self._rule(thing)
-        if standing.failed and self._is_of_before(thing):
-            standing = WorkloadStatus(message="no pod is replaced yet")
+        progress = self._rule(thing)
+        if progress.failed and self._is_of_before(thing):
+            progress = WorkloadStatus(message="no pod is replaced yet")
         found = [
             one
             for one in pods.pods_of(self._target.cluster, thing, more=self._labels)
             if one["metadata"]["uid"] not in self._older
         ]
-        if standing.done:
-            return self._stable(standing, found)
+        if progress.done:
+            return self._stable(progress, found)
         message = pods.stuck_pods(found) or _not_made(self._target, thing)
-        if standing.failed:
-            return replace(standing, failed=f"{standing.failed.rstrip('.')}. {message}".rstrip())
-        return replace(standing.with_reason(message), failed=pods.failing_pods(found))
+        if progress.failed:
+            return replace(progress, failed=f"{progress.failed.rstrip('.')}. {message}".rstrip())
+        return replace(progress.with_reason(message), failed=pods.failing_pods(found))
 
-    def _stable(self, standing: WorkloadStatus, found: Sequence[KubernetesObject]) -> WorkloadStatus:
+    def _stable(self, progress: WorkloadStatus, found: Sequence[KubernetesObject]) -> WorkloadStatus:
         count = pods.restarts(found)
         if self._restarts is None:
             self._restarts = count
         more = count - self._restarts
         if more <= 0:
-            return standing
+            return progress
         times = "once" if more == 1 else f"{more} times"
-        return replace(standing, done=False, failed=f"It became ready, then its containers restarted {times}.")
+        return replace(progress, done=False, failed=f"It became ready, then its containers restarted {times}.")
 
     def _is_of_before(self, thing: KubernetesObject) -> bool:
         return bool(self._behind) and f'"{self._behind}"' in str(condition(thing, "Progressing").get("message", ""))

@@ -43,24 +43,24 @@ def wait_until_ready(target: ServiceTarget, tools: Tools, check: ProgressCheck, 
     thing: KubernetesObject | None = None
     nudge = Nudge(target, tools)
     while True:
-        standing, thing = _seen(target, tools, check, thing)
-        if standing.failed:
-            return standing.failed
+        progress, thing = _seen(target, tools, check, thing)
+        if progress.failed:
+            return progress.failed
         if thing is not None:
-            nudge.check(thing, standing)
+            nudge.check(thing, progress)
         now = tools.elapsed()
-        if not standing.done:
+        if not progress.done:
             since = None
             if now > ends:
                 late = timedelta(seconds=now - ends)
                 after = spell_duration(_after(timeout, late))
-                return f"Not ready {after} after the change: {standing.message.rstrip('.')}."
+                return f"Not ready {after} after the change: {progress.message.rstrip('.')}."
         elif since is None:
             since = now
         if since is not None and now - since >= soak_s:
             return ""
         tools.report_progress(
-            standing.message if since is None else f"{standing.message}; watched for {spell_duration(target.soak)}"
+            progress.message if since is None else f"{progress.message}; watched for {spell_duration(target.soak)}"
         )
 
 

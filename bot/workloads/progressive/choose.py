@@ -45,12 +45,12 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 
 
-def request_of(tools: Tools, service: str, wish: str) -> StrategyRequest:
+def request_of(tools: Tools, service: str, wanted: str) -> StrategyRequest:
     """The request, with the workload as it is now."""
     target = targets.target_of(tools, service)
     thing = targets.workload_of(target, kinds.ROLLOUT, kinds.DEPLOYMENT)
     return StrategyRequest(
-        service=service, site=target, workload=thing, owner=targets.owner_of(target, thing), wanted=wish, tools=tools
+        service=service, site=target, workload=thing, owner=targets.owner_of(target, thing), wanted=wanted, tools=tools
     )
 
 
@@ -67,8 +67,8 @@ def strategy_of(request: StrategyRequest) -> Strategy:
     raise Rejected(f"{message} Nothing was done. {hint}", code="nothing_to_promote", status=409)
 
 
-def _verb(wish: str) -> RolloutVerb:
-    if wish not in ("", ALL):
-        message = f"A Rollout defines its own steps, so {wish} cannot be chosen. Nothing was done."
+def _verb(wanted: str) -> RolloutVerb:
+    if wanted not in ("", ALL):
+        message = f"A Rollout defines its own steps, so {wanted} cannot be chosen. Nothing was done."
         raise Rejected(f"{message} Use `promote` alone for the next step, or with `full` for all.", code="bad_weight")
-    return FULL if wish == ALL else PROMOTE
+    return FULL if wanted == ALL else PROMOTE

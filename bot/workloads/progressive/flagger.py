@@ -60,21 +60,21 @@ class FlaggerGateStrategy:
         thing = _lasting(request)
         gates, asked = _gates(request), self._asked(request, thing)
         now = {**_facts(thing), "revision": asked.revision}
-        moved = [
+        changed = [
             f"{name}: {plan.preconditions[name]} -> {value}"
             for name, value in now.items()
             if plan.preconditions[name] != value
         ]
         question = GateCheck(canary=_key(request.site, thing), hook=self.hook, revision=asked.revision)
-        if moved or not gates.open(question, run=run, lasts=_lasts(thing)):
-            raise Conflict("; ".join(moved) or "Flagger asks about another revision now")
+        if changed or not gates.open(question, run=run, lasts=_lasts(thing)):
+            raise Conflict("; ".join(changed) or "Flagger asks about another revision now")
         return self._watched(request, plan, run, thing)
 
     def _watched(self, request: StrategyRequest, plan: Plan, run: str, thing: KubernetesObject) -> Outcome:
         """Waits from the moment at which the gate is open."""
         try:
             reason = wait_until_ready(
-                request.site, request.tools, lambda _: self._standing(request, plan, run), timeout=_patience(thing)
+                request.site, request.tools, lambda _: self._progress(request, plan, run), timeout=_patience(thing)
             )
         finally:
             passed = _gates(request).close(run)
@@ -114,7 +114,7 @@ class FlaggerGateStrategy:
             )
         return asked
 
-    def _standing(self, request: StrategyRequest, plan: Plan, run: str) -> WorkloadStatus:
+    def _progress(self, request: StrategyRequest, plan: Plan, run: str) -> WorkloadStatus:
         thing = _canary(request.site)
         phase, goal = _phase(thing), "Succeeded" if self.hook is GateHook.PROMOTION else "Failed"
         if phase == goal:

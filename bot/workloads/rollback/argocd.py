@@ -137,9 +137,9 @@ class OperationCheck:
     def _applied(self, thing: KubernetesObject) -> WorkloadStatus:
         status = self.application.get("status") or {}
         health = str((status.get("health") or {}).get("status") or "of unknown health")
-        standing = status_of(self._kind, thing)
-        done = health == "Healthy" and standing.done
-        return WorkloadStatus(message=f"the application is {health}; {standing.message}", done=done)
+        progress = status_of(self._kind, thing)
+        done = health == "Healthy" and progress.done
+        return WorkloadStatus(message=f"the application is {health}; {progress.message}", done=done)
 
 
 def _application(request: StrategyRequest) -> tuple[ArgoCd, KubernetesObject]:

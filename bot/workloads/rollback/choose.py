@@ -82,5 +82,5 @@ def _suspended(request: StrategyRequest) -> str:
     """The sentence for a Flux that is suspended; "" if it is active or unknown."""
     if request.owner.by is not ManagedBy.FLUX:
         return ""
-    fight = conflict.gitops_conflict_over(request.site, request.workload, request.owner, "/spec/template")
-    return "" if fight is None or fight.refuses else fight.message
+    found = conflict.gitops_conflict_over(request.site, request.workload, request.owner, "/spec/template")
+    return "" if found is None or found.refuses else found.message

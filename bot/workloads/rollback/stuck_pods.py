@@ -54,10 +54,10 @@ class StuckPodRemoval:
             if uid not in self.deleted and len(self.deleted) < self._most:
                 self.deleted[uid] = name
                 self._delete(name, uid)
-        standing = self._progress(thing)
-        if self._refused and not standing.done:
-            return replace(standing, message=f"{standing.message}; {self._refused}")
-        return standing
+        progress = self._progress(thing)
+        if self._refused and not progress.done:
+            return replace(progress, message=f"{progress.message}; {self._refused}")
+        return progress
 
     def _delete(self, name: str, uid: str) -> None:
         """If it fails, the patch stays: the failure is reported, and nothing is sent twice."""

@@ -45,13 +45,13 @@ class Convergence:
         lost = overwritten_by(self.patch, held, self.after)
         if lost:
             return WorkloadStatus(message="overwritten", failed=lost)
-        standing = self._standing(workload, held)
-        if standing.done:
+        progress = self._progress(workload, held)
+        if progress.done:
             self._refused_since = None
-            return standing
-        return self._with_reason(workload, standing)
+            return progress
+        return self._with_reason(workload, progress)
 
-    def _standing(self, workload: KubernetesObject, held: KubernetesObject) -> WorkloadStatus:
+    def _progress(self, workload: KubernetesObject, held: KubernetesObject) -> WorkloadStatus:
         kind = self.site.workload.kind
         if self.patch.kind is None:
             return replica_status(kind, workload, int(self.after["replicas"]), exact=True, phase=self.phase)
@@ -76,7 +76,7 @@ class Convergence:
             return "KEDA has not created its HorizontalPodAutoscaler yet"
         return ""
 
-    def _with_reason(self, workload: KubernetesObject, standing: WorkloadStatus) -> WorkloadStatus:
+    def _with_reason(self, workload: KubernetesObject, progress: WorkloadStatus) -> WorkloadStatus:
         """With the reason why it is not done yet, if one can be seen."""
         refused = self._refused(workload)
         if refused:
@@ -84,16 +84,16 @@ class Convergence:
             if self._refused_since is None:
                 self._refused_since = now
             if now - self._refused_since >= _PASSING_S:
-                return WorkloadStatus(message=standing.message, failed=refused)
-            return standing.with_reason(refused)
+                return WorkloadStatus(message=progress.message, failed=refused)
+            return progress.with_reason(refused)
         self._refused_since = None
         if status.status_count(workload, "replicas") == 0:
-            return standing
+            return progress
         mine = pods.pods_of(self.site.cluster, workload)
         hopeless = pods.failing_pods(mine)
         if hopeless:
-            return WorkloadStatus(message=standing.message, failed=hopeless)
-        return standing.with_reason(pods.stuck_pods(mine))
+            return WorkloadStatus(message=progress.message, failed=hopeless)
+        return progress.with_reason(pods.stuck_pods(mine))
 
     def _refused(self, workload: KubernetesObject) -> str:
         """Why pods cannot be created, mostly a quota. A StatefulSet has that only in its events."""

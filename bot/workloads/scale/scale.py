@@ -208,11 +208,11 @@ def _gitops_warnings(change: ScaleChange, target: ServiceTarget, held: Kubernete
     owner = owner_of(held, change.ref)
     messages: list[str] = []
     for one in change.changed:
-        fight = conflict.gitops_conflict_over(target, held, owner, one.pointer, ref=change.ref)
-        if fight is not None and fight.refuses:
-            raise Rejected(fight.refusal, code="taken_back", status=409)
-        if fight is not None:
-            messages.append(f"{fight.message} {fight.advice}".rstrip())
+        found = conflict.gitops_conflict_over(target, held, owner, one.pointer, ref=change.ref)
+        if found is not None and found.refuses:
+            raise Rejected(found.refusal, code="taken_back", status=409)
+        if found is not None:
+            messages.append(f"{found.message} {found.advice}".rstrip())
     return tuple(dict.fromkeys(messages))
 
 
