@@ -77,7 +77,7 @@ def probe(target: ServiceTarget, thing: KubernetesObject, plan: Plan, run: str, 
 def _wait(target: ServiceTarget, tools: Tools, check: _Restarting, thing: KubernetesObject) -> Outcome:
     timeout = timeout_for(thing, in_line=status_count(thing, "desiredNumberScheduled") or desired_replicas(thing))
     reason = wait_until_ready(target, tools, check, timeout=timeout)
-    message = f"{target.workload} {'is restarting, and is not ready' if reason else 'is restarted'}."
+    message = f"{target.workload} {'was restarted' if reason else 'is restarted and ready'}."
     return Outcome(result=Result.DONE, message=message, degraded=reason)
 
 

@@ -83,7 +83,7 @@ def test_one_that_was_aborted_is_restarted_and_as_well_as_it_was(world: World, r
     outcome = world.run(action, ARGS)
 
     now = state(world)
-    assert (outcome.result, outcome.message) == (Result.DONE, f"Rollout {world.namespace}/api is restarted.")
+    assert (outcome.result, outcome.message) == (Result.DONE, f"Rollout {world.namespace}/api is restarted and ready.")
     assert outcome.degraded == ""
     assert older.isdisjoint(uids(world))
     assert (now.phase, now.aborted, now.stable) == (Phase.DEGRADED, True, before.stable)
@@ -106,7 +106,7 @@ def test_one_that_goes_wrong_while_it_is_restarted_is_told_with_that(world: Worl
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.degraded.startswith("Argo Rollouts calls it degraded: RolloutAborted")
+    assert outcome.degraded.startswith("Argo Rollouts says that it is degraded: RolloutAborted")
 
 
 def aborted(world: World) -> None:

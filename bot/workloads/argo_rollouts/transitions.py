@@ -48,8 +48,7 @@ def promotion(context: RolloutContext) -> RolloutWrite:
             f" it without any step, `rollback {context.service}` goes back"
         )
         raise _refused(context, f"was aborted, so a promotion would do nothing. {hint}", "aborted")
-    if rollout.full:
-        raise _refused(context, "is on its way past all steps already. `status` says how far it is", "full_already")
+    _check_not_full(context)
     _check_analysis(context)
     if rollout.pauses:
         _check_pods(context)
@@ -61,8 +60,7 @@ def full(context: RolloutContext) -> RolloutWrite:
     """Past all steps, pauses and analyses. An aborted rollout is resumed by that."""
     _check_calm(context)
     _check_updating(context)
-    if context.rollout.full:
-        raise _refused(context, "is on its way past all steps already. `status` says how far it is", "full_already")
+    _check_not_full(context)
     skips = next((one for one in context.rollout.analyses if one.running), None)
     return RolloutWrite(status={"promoteFull": True}, skips=skips, start=len(context.rollout.steps))
 
@@ -118,7 +116,9 @@ def _past_the_analysis(context: RolloutContext) -> RolloutWrite:
         raise _refused(context, message, "not_paused")
     if "analysis" not in rollout.doing or analysis is None or not context.begun:
         message = f"is on its way to step {rollout.step + 1} and not paused. A promotion now would skip it unseen"
-        raise _refused(context, f"{message}. Ask again when `status` shows that it waits", "not_paused")
+        raise _refused(
+            context, f"{message}. Ask again when `status {context.service}` shows that it waits", "not_paused"
+        )
     after = rollout.step + 1
     return RolloutWrite(status={"pauseConditions": None, "currentStepIndex": after}, skips=analysis, start=after)
 
@@ -144,6 +144,12 @@ def _check_updating(context: RolloutContext) -> None:
     if rollout.promoted:
         message = f"is not being updated: {rollout.current} is stable"
         raise _refused(context, f"{message}. `rollback {context.service}` goes back to what was before", "not_updating")
+
+
+def _check_not_full(context: RolloutContext) -> None:
+    if context.rollout.full:
+        message = "is being promoted past all steps already"
+        raise _refused(context, f"{message}. `status {context.service}` shows its progress", "full_already")
 
 
 def _check_analysis(context: RolloutContext) -> None:

@@ -171,7 +171,7 @@ def _rollout(thing: KubernetesObject) -> WorkloadStatus:
     phase, message = phase_of(thing)
     if phase is Phase.DEGRADED:
         return WorkloadStatus(
-            message="degraded", failed=f"Argo Rollouts calls it degraded: {message or 'it does not say why'}."
+            message="degraded", failed=f"Argo Rollouts says that it is degraded: {message or 'no reason given'}."
         )
     if phase is not Phase.HEALTHY:
         return WorkloadStatus(message=f"{phase}{f', {message}' if message else ''}")

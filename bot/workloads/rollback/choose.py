@@ -75,7 +75,7 @@ def reason(request: StrategyRequest) -> str:
     suspended = _suspended(request)
     if suspended:
         return f"{suspended} So one of its own revisions is restored."
-    return f"{request.site.workload} is managed by {request.owner}, so that rolls it back."
+    return f"{request.site.workload} is managed by {request.owner}, so {request.owner.by} rolls it back."
 
 
 def _suspended(request: StrategyRequest) -> str:

@@ -251,7 +251,7 @@ def _rolled_back(request: StrategyRequest, plan: Plan, goal: Release, run: str, 
         if still:
             message = f"The bot could not give up its ownership of the replicas, at which Helm would stop: {still}."
             raise Rejected(f"{message} Nothing was done. Ask again.", code="conflict", status=HTTPStatus.CONFLICT)
-    request.tools.report_progress(f"Helm rolls back to version {goal.version}, limit {spell_duration(timeout)}")
+    request.tools.report_progress(f"Helm rolls back to version {goal.version}, for at most {spell_duration(timeout)}")
     force, owner = plan.preconditions[_FORCED] == str(True), request.owner
     change = partial(program.roll_back, owner.name, owner.namespace, goal.version, patience=timeout, force=force)
     return (

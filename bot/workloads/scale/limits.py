@@ -84,7 +84,7 @@ def check_data(change: ScaleChange, ref: ObjectRef, thing: KubernetesObject, tar
     if target.quorum and change.low < majority:
         message = f"The replicas of {target.service} vote, and the majority of {change.old} is {majority}."
         raise Rejected(
-            f"{message} Nothing was done. Scale to at least {majority} at once.", code="no_majority", status=409
+            f"{message} Nothing was done. Scale to at least {majority} first.", code="no_majority", status=409
         )
 
 

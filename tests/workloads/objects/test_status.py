@@ -131,7 +131,7 @@ def test_a_daemonset_is_done_when_each_node_has_a_new_one(status: dict[str, Any]
             {"observedGeneration": "2", "phase": "Degraded", "message": "RolloutAborted: by somebody"},
             "degraded",
             False,
-            "Argo Rollouts calls it degraded: RolloutAborted: by somebody.",
+            "Argo Rollouts says that it is degraded: RolloutAborted: by somebody.",
         ),
     ],
 )
