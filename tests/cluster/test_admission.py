@@ -1,4 +1,4 @@
-"""What stands before a cluster and says no is told in its own words, and never as something that moved."""
+"""A refusal of admission is reported in its own words, never as a conflict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""autosync: Argo CD is kept from syncing an application by itself, and let again exactly as it was before."""
+"""autosync: Argo CD's auto-sync of an application is turned off, and on again exactly as it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""cordon and uncordon: a node takes no new pods, or takes them again. Only a node that the test itself has made."""
+"""cordon and uncordon: a node takes no new pods, or takes them again. Only a node created by the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is being deleted is left alone: the API takes a write to it, and no controller makes anything of that."""
+"""Objects that are being deleted are left alone: the API accepts writes to them, but no controller acts on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Deployment that is paused: its count is kept at once, its template waits. What is told of it is what is so."""
+"""A paused Deployment: its count takes effect at once, its template waits, and the messages say so."""
 
 from __future__ import annotations
 

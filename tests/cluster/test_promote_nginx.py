@@ -1,4 +1,4 @@
-"""promote where an Ingress of ingress-nginx splits the traffic: from weight to weight, and back."""
+"""promote with ingress-nginx: from weight to weight, and back."""
 
 from __future__ import annotations
 

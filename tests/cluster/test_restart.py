@@ -1,4 +1,4 @@
-"""restart: every pod is replaced by one that runs the same, by the mark that kubectl sets too."""
+"""restart: every pod is replaced by a new one with the same template, by the annotation that kubectl sets too."""
 
 from __future__ import annotations
 

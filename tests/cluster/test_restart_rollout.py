@@ -1,4 +1,4 @@
-"""restart: of an Argo Rollout by its own field; its controller deletes a pod at a time."""
+"""restart of an Argo Rollout, by its own field; its controller deletes one pod at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rollback of what Argo CD keeps: by its own, which is waited for, ended where it is blocked, and found again."""
+"""rollback by Argo CD's own rollback, which is waited for, ended if it is blocked, and found again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rollback: a Deployment runs an older ReplicaSet's template again, pinned to that, and nothing else of it changes."""
+"""rollback: a Deployment gets the template of an older ReplicaSet, pinned to that, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rollback of what Helm installed: read in its Secrets, done by Helm's own program, and found again by them."""
+"""rollback of a Helm release: read in its Secrets, done by Helm's own program, and found again by the Secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rollback of what somebody keeps by server-side apply: he is told of a conflict, until it is undone."""
+"""rollback where another manager uses server-side apply: it meets a conflict until the rollback is undone."""
 
 from __future__ import annotations
 

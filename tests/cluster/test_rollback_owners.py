@@ -1,4 +1,4 @@
-"""rollback: whoever keeps a workload as it is decides how it goes back, or that it does not from here."""
+"""rollback: the tool that manages a workload decides how it is rolled back, or that the bot cannot."""
 
 from __future__ import annotations
 

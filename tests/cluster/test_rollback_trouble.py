@@ -1,4 +1,4 @@
-"""rollback: what goes wrong around its one write, and what it was done to that does not hold."""
+"""rollback: failures around its one write, and workloads that do not get ready after it."""
 
 from __future__ import annotations
 

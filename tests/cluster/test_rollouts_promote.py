@@ -1,4 +1,4 @@
-"""promote of an Argo Rollout's canary: one step, once; the guards; in full; and how a run is found again."""
+"""promote of an Argo Rollout's canary: one step, once; the refusals; in full; and how a run is found again."""
 
 from __future__ import annotations
 

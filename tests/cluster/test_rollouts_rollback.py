@@ -1,4 +1,4 @@
-"""rollback of an Argo Rollout: an update that is on its way is aborted, else an older template is put back."""
+"""rollback of an Argo Rollout: an update in progress is aborted, otherwise an older template is restored."""
 
 from __future__ import annotations
 

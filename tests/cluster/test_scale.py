@@ -1,4 +1,4 @@
-"""scale: a workload gets as many replicas as was said, if it is as the plan saw it, and is watched until it holds."""
+"""scale: a workload gets the requested replicas if it is as the plan saw it, and is watched until it is ready."""
 
 from __future__ import annotations
 

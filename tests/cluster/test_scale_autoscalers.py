@@ -1,4 +1,4 @@
-"""scale, where something else scales already: its floor and ceiling are changed, and whoever takes it back is named."""
+"""scale with an autoscaler: its floor and ceiling are changed, and a writer that overwrites them is named."""
 
 from __future__ import annotations
 

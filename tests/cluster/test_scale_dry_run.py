@@ -1,4 +1,4 @@
-"""scale tries its write while planning, dry: what admission refuses is known before anybody says yes."""
+"""scale sends its write as a dry run while planning: a refusal of admission is known before any approval."""
 
 from __future__ import annotations
 

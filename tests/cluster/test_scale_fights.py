@@ -1,4 +1,4 @@
-"""scale of what git keeps too: refused where it would be taken back at once, told where that is later."""
+"""scale of a workload that git manages: refused if it would be reverted at once, a warning if later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scale is refused while planning where it could not hold, or would destroy something; the rest is said in the plan."""
+"""scale is refused while planning if it could not last, or would destroy data; other risks are in the plan."""
 
 from __future__ import annotations
 

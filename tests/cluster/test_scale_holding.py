@@ -1,4 +1,4 @@
-"""scale of what somebody keeps by server-side apply: no field is held for longer than it has to be."""
+"""scale of a workload with server-side apply: the bot owns no field for longer than needed."""
 
 from __future__ import annotations
 

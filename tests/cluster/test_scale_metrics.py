@@ -1,4 +1,4 @@
-"""scale, where an autoscaler has no metrics, or cannot scale: what stands then is what plan and outcome say."""
+"""scale with an autoscaler that has no metrics or cannot scale: plan and outcome say what still holds."""
 
 from __future__ import annotations
 

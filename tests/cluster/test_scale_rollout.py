@@ -1,4 +1,4 @@
-"""scale of an Argo Rollout: through its own /scale, done when it is Healthy, or in the phase that it was in before."""
+"""scale of an Argo Rollout by its own /scale: done when Healthy, or in the phase that it had before."""
 
 from __future__ import annotations
 

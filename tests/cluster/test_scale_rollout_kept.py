@@ -1,4 +1,4 @@
-"""scale of an Argo Rollout that its controller keeps: stable, in the middle of a canary, beside its second version."""
+"""scale of an Argo Rollout with its controller: stable, in the middle of a canary, and blue-green."""
 
 from __future__ import annotations
 

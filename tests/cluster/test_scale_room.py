@@ -1,4 +1,4 @@
-"""scale looks around: at quotas that keep pods away, nodes without room, and budgets that would block drains."""
+"""scale checks the surroundings: quotas that prevent pods, nodes without room, budgets that would block drains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""status: how a workload is, for people, and what can be done next."""
+"""status: the state of a workload for people, and what can be done next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run whose process died after its write is watched on: what it was made to is judged, and nothing is written."""
+"""After a run's process died, the wait resumes: the changed workload is judged, and nothing is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who takes a change back, and when: Argo CD, Flux, operators and Helm, as tables."""
+"""Which tool reverts a change, and when: Argo CD, Flux, operators and Helm, as tables."""
 
 from __future__ import annotations
 

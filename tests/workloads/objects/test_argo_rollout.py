@@ -1,4 +1,4 @@
-"""An Argo Rollout as it stands: the rules of GetRolloutPhase, steps, pauses, weights and analyses."""
+"""The state of an Argo Rollout: the rules of GetRolloutPhase, steps, pauses, weights and analyses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a workload is: the rules of `kubectl rollout status`, and what is stricter here."""
+"""The progress of a rollout: the rules of `kubectl rollout status`, and those that are stricter here."""
 
 from __future__ import annotations
 

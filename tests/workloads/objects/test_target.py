@@ -1,4 +1,4 @@
-"""Whether an action may in its cluster: the person and whoever writes, asked before anybody says yes."""
+"""Whether an action may act in its cluster: the person's and the bot's rights, checked before any approval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A change is watched until it holds: ready, and for as long as the soak; or why it does not."""
+"""A change is waited for until it is ready, for as long as the soak; otherwise the reason is returned."""
 
 from __future__ import annotations
 

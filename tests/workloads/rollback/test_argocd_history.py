@@ -1,4 +1,4 @@
-"""What Argo CD's history is read as, and which of its entries a rollback goes to."""
+"""How Argo CD's history is read, and which entry a rollback goes to."""
 
 from __future__ import annotations
 

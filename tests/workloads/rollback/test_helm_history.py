@@ -1,4 +1,4 @@
-"""What Helm's Secrets are read as, which version a rollback goes to, and what it says of the difference."""
+"""How Helm's Secrets are read, which version a rollback goes to, and how the difference is described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the revisions that are kept a wish means."""
+"""Which of the kept revisions a request means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pods of a StatefulSet hold it up on its way to a revision, and have to go."""
+"""Which pods of a StatefulSet block a rollback and have to be deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What "so many replicas" means, by who scales the workload already, and which words bring it back."""
+"""The change that a count means, given the autoscaler, and the request that undoes it."""
 
 from __future__ import annotations
 

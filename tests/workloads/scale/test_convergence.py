@@ -1,4 +1,4 @@
-"""Whether a workload has come to the count that it was scaled to, kind by kind, and who has taken it elsewhere."""
+"""Whether a workload has reached the count that it was scaled to, by kind, and who has overwritten it."""
 
 from __future__ import annotations
 

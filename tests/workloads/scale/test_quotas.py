@@ -1,4 +1,4 @@
-"""Whether more pods fit into the quotas of a namespace, key by key, and which one is short where they do not."""
+"""Whether more pods fit into the quotas of a namespace, key by key, and which one is short."""
 
 from __future__ import annotations
 
