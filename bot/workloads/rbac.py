@@ -16,6 +16,17 @@ from typing import Any
 from bot.core.kubernetes import ObjectRef, ResourceAccess, ResourceKind
 from bot.workloads.objects import kinds
 
+#: A YAML document.
+Document = Mapping[str, Any]
+
+_API = "rbac.authorization.k8s.io"
+_ACCOUNT = "system:serviceaccount:"
+#: A session of an AWS role: without its last part it is the account.
+_SESSION = re.compile(r"^(arn:aws[a-z-]*:sts::[0-9]+:assumed-role/[^/]+)/[^/]+$")
+#: Of the names of Roles: how they begin, and how long their words and their digest are.
+_PREFIX, _LONGEST, _DIGITS = "vakhta", 36, 12
+_READ_AND_WATCH = ("get", "list", "watch")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
@@ -29,7 +40,6 @@ class Grant:
     cluster_wide: bool = False  #: for resources without a namespace, or in one that is not known beforehand
 
 
-_READ_AND_WATCH = ("get", "list", "watch")
 #: To see whether the namespace is being deleted. A Role inside a namespace can grant reading that namespace.
 _NAMESPACE = Grant(kind=kinds.NAMESPACE, verbs=("get",))
 
@@ -150,15 +160,6 @@ def _accesses(grant: Grant, workload: ObjectRef) -> Iterator[ResourceAccess]:
             namespace=namespace,
             name=name,
         )
-
-
-_API = "rbac.authorization.k8s.io"
-_ACCOUNT = "system:serviceaccount:"
-_SESSION = re.compile(r"^(arn:aws[a-z-]*:sts::[0-9]+:assumed-role/[^/]+)/[^/]+$")
-_PREFIX, _LONGEST, _DIGITS = "vakhta", 36, 12
-
-#: A YAML document.
-Document = Mapping[str, Any]
 
 
 def role_documents(wanted: Iterable[ResourceAccess], user: str, name: str = "") -> list[Document]:
