@@ -61,16 +61,13 @@ def plan(request: ScaleRequest, held: timedelta, tools: Tools) -> Plan:
             *change.effect,
             *((f"There is no undo: {not_undoable}",) if not_undoable else ()),
             *gitops_warnings,
-            *field_ownership.ownership_notes(
-                target, change.ref, written_object, [one.path for one in change.changed], undoing=bool(tools.undo_of)
-            ),
+            *_ownership_notes(change, target, written_object, tools),
             *limits.cautions(change, target.workload, workload, target),
             *capacity_notes,
             *_dry_run(change, target),
         ),
         blast_radius=_radius(change, target),
-        preconditions=_preconditions(change, written_object)
-        | ({_GIVES: "yes"} if tools.undo_of and field_ownership.may_give_up(target, change.ref) else {}),
+        preconditions=_preconditions(change, target, written_object, tools),
         hidden=(STRATEGY, UID, _GIVES),
         undo_command="" if not_undoable else str(change.undo),
         # A service that is at 0 on purpose fails its check, and must not be undone for that.
@@ -80,6 +77,13 @@ def plan(request: ScaleRequest, held: timedelta, tools: Tools) -> Plan:
         confirm_name=request.service if to_zero else "",
         approvals_needed=1 if to_zero else 0,
     )
+
+
+def _ownership_notes(
+    change: ScaleChange, target: ServiceTarget, written_object: KubernetesObject, tools: Tools
+) -> tuple[str, ...]:
+    paths = [one.path for one in change.changed]
+    return field_ownership.ownership_notes(target, change.ref, written_object, paths, undoing=bool(tools.undo_of))
 
 
 def _scalable(target: ServiceTarget) -> tuple[KubernetesObject, Autoscaler | None]:
@@ -93,9 +97,13 @@ def _scalable(target: ServiceTarget) -> tuple[KubernetesObject, Autoscaler | Non
     return workload, auto
 
 
-def _preconditions(change: ScaleChange, written_object: KubernetesObject) -> dict[str, str]:
+def _preconditions(
+    change: ScaleChange, target: ServiceTarget, written_object: KubernetesObject, tools: Tools
+) -> dict[str, str]:
     by = {BY: change.ref.name} if change.patch.kind else {}
-    return {STRATEGY: change.patch.kind_name, UID: written_object["metadata"]["uid"], **by, **change.before}
+    seen = {STRATEGY: change.patch.kind_name, UID: written_object["metadata"]["uid"], **by, **change.before}
+    gives_up = tools.undo_of and field_ownership.may_give_up(target, change.ref)
+    return seen | ({_GIVES: "yes"} if gives_up else {})
 
 
 def run(request: ScaleRequest, plan: Plan, run: str, tools: Tools) -> Outcome:
