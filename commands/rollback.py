@@ -55,7 +55,7 @@ class RollbackAction:
         plan = way.plan(case)
         return replace(
             plan,
-            effect=(choose.why(case), *plan.effect),
+            effect=(*plan.effect, choose.reason(case)),
             preconditions={**plan.preconditions, STRATEGY: way.name},
             hidden=(*plan.hidden, STRATEGY),
         )

@@ -1,4 +1,4 @@
-"""How a service's workload is, in words for people, with what can be done next as buttons. Reads alone."""
+"""Describes the state of a service's workload for people, with buttons for what can be done next. Read-only."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bot.workloads.objects import kinds, pods
 from bot.workloads.objects.argo_rollout import HASH, Phase, Rollout, read
 from bot.workloads.objects.status import desired_replicas, is_paused, status_count, status_of, waits_for_resume
 
-#: By kind: how many are ready, and of how many.
+#: By kind: the status fields with the ready and the desired count.
 _READY = {kinds.DAEMONSET: ("numberReady", "desiredNumberScheduled")}
 _MOST_IMAGES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadDescription:
-    """`is_changing`: it is on its way, and will be different soon by itself."""
+    """`is_changing`: a change is in progress, so the description will soon be out of date."""
 
     lines: tuple[str, ...]
     buttons: Mapping[str, str]
@@ -35,20 +35,20 @@ def describe(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> W
         return _rollout(target, thing, now)
     if is_paused(target.workload.kind, thing):
         return _paused(target, thing)
-    standing = status_of(target.workload.kind, thing)
-    how = "as it is to be" if standing.done else "on its way"
-    message = standing.failed.rstrip(".") or standing.message
-    lines = [f"{target.workload}: {'not well' if standing.failed else how}, {message}.", *_pods(target, thing)]
-    return WorkloadDescription(lines=tuple(lines), buttons={}, is_changing=not (standing.done or standing.failed))
+    status = status_of(target.workload.kind, thing)
+    how = "healthy" if status.done else "in progress"
+    message = status.failed.rstrip(".") or status.message
+    lines = [f"{target.workload}: {'unhealthy' if status.failed else how}, {message}.", *_pods(target, thing)]
+    return WorkloadDescription(lines=tuple(lines), buttons={}, is_changing=not (status.done or status.failed))
 
 
 def _going(target: ServiceTarget, thing: KubernetesObject) -> str:
     held = ", ".join(thing["metadata"].get("finalizers") or ())
-    return f"{target.workload} is being deleted{f', held by its finalizers {held}' if held else ''}."
+    return f"{target.workload} is being deleted{f', delayed by its finalizers {held}' if held else ''}."
 
 
 def _paused(target: ServiceTarget, thing: KubernetesObject) -> WorkloadDescription:
-    """A Deployment of which no new template is rolled out; it never gets there by itself, so that nobody follows it."""
+    """A paused Deployment rolls out no new template. It does not change by itself, so it is not followed."""
     available, count, there = (
         status_count(thing, "availableReplicas"),
         desired_replicas(thing),
@@ -57,13 +57,13 @@ def _paused(target: ServiceTarget, thing: KubernetesObject) -> WorkloadDescripti
     old = there - status_count(thing, "updatedReplicas")
     resume = f"`kubectl rollout resume deployment/{target.workload.name}`"
     if waits_for_resume(target.workload.kind, thing):
-        what = "It was never rolled out: its first pods come"
+        effect = "It was never rolled out: its first pods are created after"
     elif old:
-        what = f"{old} of its {there} pods are of an older template than it has now; they are replaced"
+        effect = f"{old} of its {there} pods have an older template; they are replaced after"
     else:
-        what = "What is changed in its template is rolled out"
+        effect = "Changes of its template are rolled out after"
     first = f"{target.workload}: paused by hand (spec.paused), {available} of {count} are available."
-    lines = (first, f"{what} with {resume}.", *_pods(target, thing))
+    lines = (first, f"{effect} {resume}.", *_pods(target, thing))
     return WorkloadDescription(lines=lines, buttons={}, is_changing=there > 0 and available < count)
 
 
@@ -77,12 +77,12 @@ def _rollout(target: ServiceTarget, thing: KubernetesObject, now: datetime) -> W
         lines += describe_analyses(rollout, [one for one in runs if one["metadata"]["name"] in named])
     lines += _pods(target, thing, template="" if rollout.promoted else rollout.current)
     timed = rollout.goes_on_at() is not None and not rollout.halted
-    moves = rollout.phase is Phase.PROGRESSING or timed
-    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(target.service, rollout), is_changing=moves)
+    is_changing = rollout.phase is Phase.PROGRESSING or timed
+    return WorkloadDescription(lines=tuple(lines), buttons=_buttons(target.service, rollout), is_changing=is_changing)
 
 
 def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
-    """Each only asks for its plan."""
+    """Each one only asks for a plan."""
     if rollout.halted:
         return {"Resume": f"resume {service}"}
     if rollout.aborted:
@@ -94,7 +94,7 @@ def _buttons(service: str, rollout: Rollout) -> dict[str, str]:
 
 
 def _pods(target: ServiceTarget, thing: KubernetesObject, template: str = "") -> Iterator[str]:
-    """How many are ready, what they run, and what the first that is not ready waits for."""
+    """How many pods are ready, their images, and why the first unready one waits."""
     ready, of = _counts(target.workload.kind, thing)
     yield f"{ready} of {of} pods are ready."
     found = pods.pods_of(target.cluster, thing, more=f"{HASH}={template}" if template else "")

@@ -1,7 +1,7 @@
-"""What each action has to be granted in a cluster: reads and writes, by its verb and the kind of workload.
+"""The rights that each action needs in a cluster, by verb and kind of workload, and the Roles that grant them.
 
-`vakhta check --cluster` asks for these and prints them as a Role. They are enough: tests run each action with nothing
-else granted. What an action writes to the workload itself is granted for that one object.
+`vakhta check --cluster` asks for these rights and prints the Roles. They are enough: tests run each action with nothing
+else granted. Writes to the workload itself are granted for that one object only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,17 @@ from typing import Any
 from bot.core.kubernetes import ObjectRef, ResourceAccess, ResourceKind
 from bot.workloads.objects import kinds
 
+#: A YAML document.
+Document = Mapping[str, Any]
+
+_API = "rbac.authorization.k8s.io"
+_ACCOUNT = "system:serviceaccount:"
+#: A session of an AWS role: without its last part it is the account.
+_SESSION = re.compile(r"^(arn:aws[a-z-]*:sts::[0-9]+:assumed-role/[^/]+)/[^/]+$")
+#: Of the names of Roles: how they begin, and how long their words and their digest are.
+_PREFIX, _LONGEST, _DIGITS = "vakhta", 36, 12
+_READ_AND_WATCH = ("get", "list", "watch")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
@@ -25,15 +36,12 @@ class Grant:
     verbs: tuple[str, ...]
     sub: str = ""
     own_object_only: bool = False  #: on the workload alone, by its name
-    at: tuple[str, str] = ("", "")  #: on one object of another namespace: that, and its name
-    cluster_wide: bool = False  #: wherever it is: what belongs to no namespace, or to one that is not known beforehand
+    at: tuple[str, str] = ("", "")  #: on one object elsewhere: its namespace and its name
+    cluster_wide: bool = False  #: for resources without a namespace, or in one that is not known beforehand
 
 
-_LOOK = ("get", "list", "watch")
-
-
-#: Whether the namespace is being deleted. The API asks RBAC for its own name, so that a Role in it can grant that.
-_LIVING = Grant(kind=kinds.NAMESPACE, verbs=("get",))
+#: To see whether the namespace is being deleted. A Role inside a namespace can grant reading that namespace.
+_NAMESPACE = Grant(kind=kinds.NAMESPACE, verbs=("get",))
 
 
 def _read(*read: ResourceKind) -> tuple[Grant, ...]:
@@ -44,7 +52,7 @@ def _own(kind: ResourceKind, *verbs: str, sub: str = "") -> Grant:
     return Grant(kind=kind, verbs=verbs, sub=sub, own_object_only=True)
 
 
-#: What the pods of a workload are made by, beside itself.
+#: The objects that keep a workload's older templates.
 _REVISIONS = {
     kinds.DEPLOYMENT: kinds.REPLICASET,
     kinds.ROLLOUT: kinds.REPLICASET,
@@ -52,8 +60,8 @@ _REVISIONS = {
     kinds.DAEMONSET: kinds.REVISION,
 }
 
-#: Who keeps a workload as it is, and would take a change back: in any namespace.
-_KEEPERS = (
+#: The tools that manage workloads and may revert a change: in any namespace.
+_OWNERS = (
     Grant(kind=kinds.APPLICATION, verbs=("get", "list"), cluster_wide=True),
     Grant(kind=kinds.KUSTOMIZATION, verbs=("get",), cluster_wide=True),
     Grant(kind=kinds.HELMRELEASE, verbs=("get",), cluster_wide=True),
@@ -67,7 +75,7 @@ _SCALE = (
     Grant(kind=kinds.POD, verbs=("list",), cluster_wide=True),
     Grant(kind=kinds.CONFIG, verbs=("get",), at=("kube-system", "cluster-autoscaler-status")),
 )
-#: A Rollout may run the pods of a Deployment, and whoever scales the one has to know of the other.
+#: A Rollout may run the pods of a Deployment: to scale the one, the other has to be read.
 _OTHER = {kinds.DEPLOYMENT: kinds.ROLLOUT, kinds.ROLLOUT: kinds.DEPLOYMENT}
 
 
@@ -77,7 +85,7 @@ def _scale(kind: ResourceKind) -> tuple[Grant, ...]:
 
 
 def _rollback(kind: ResourceKind) -> tuple[Grant, ...]:
-    """A StatefulSet's pods that hang on the revision which is left have to be deleted; nobody else does it."""
+    """A StatefulSet waits for the stuck pods of the old revision; only the bot deletes them."""
     unstuck = (Grant(kind=kinds.POD, verbs=("delete",)),) if kind is kinds.STATEFULSET else ()
     stopped = _rollout(kind) if kind is kinds.ROLLOUT else ()
     return (_own(kind, "patch"), *_read(kinds.CONFIG), *unstuck, *stopped)
@@ -87,11 +95,10 @@ def _rollout(kind: ResourceKind) -> tuple[Grant, ...]:
     return (_own(kind, "patch"), _own(kind, "patch", sub="status"), *_read(kinds.ANALYSIS, kinds.SERVICE))
 
 
-#: A Deployment has its traffic split by Flagger, or by a canary Ingress, whose weight is written there.
+#: The traffic of a Deployment is split by Flagger, or by a canary Ingress, whose weight is patched.
 _WEIGHTS = (*_read(kinds.CANARY, kinds.INGRESS, kinds.SERVICE), Grant(kind=kinds.INGRESS, verbs=("patch",)))
 
-
-#: What a verb needs of a workload of that kind; of one that is not here, nothing.
+#: What a verb needs, by kind of workload. A kind that is missing is not supported by the verb.
 _BY_VERB: Mapping[str, Mapping[ResourceKind, tuple[Grant, ...]]] = {
     "scale": {one: _scale(one) for one in (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)},
     "rollback": {one: _rollback(one) for one in _REVISIONS},
@@ -105,7 +112,7 @@ _BY_VERB: Mapping[str, Mapping[ResourceKind, tuple[Grant, ...]]] = {
 
 VERBS = tuple(_BY_VERB)
 
-#: What is done to a node, and what that takes.
+#: The actions on nodes, and the rights that they need.
 ON_NODES: Mapping[str, tuple[ResourceAccess, ...]] = dict.fromkeys(
     ("cordon", "uncordon"),
     (
@@ -116,23 +123,28 @@ ON_NODES: Mapping[str, tuple[ResourceAccess, ...]] = dict.fromkeys(
 
 
 def grants_for(verb: str, workload: ObjectRef) -> tuple[ResourceAccess, ...]:
-    """All that this action needs on that workload; nothing where it is not for such a one."""
+    """All rights that this action needs on that workload; none if the verb does not support its kind."""
     kind = workload.kind
     own = _BY_VERB.get(verb, {}).get(kind)
     if own is None:
         return ()
-    always = (_LIVING, Grant(kind=kind, verbs=_LOOK), *_read(kinds.POD, kinds.EVENT, _REVISIONS[kind]), *_KEEPERS)
+    always = (
+        _NAMESPACE,
+        Grant(kind=kind, verbs=_READ_AND_WATCH),
+        *_read(kinds.POD, kinds.EVENT, _REVISIONS[kind]),
+        *_OWNERS,
+    )
     return tuple(dict.fromkeys(access for one in (*always, *own) for access in _accesses(one, workload)))
 
 
 def helm_grants(workload: ObjectRef) -> tuple[ResourceAccess, ...]:
-    """What Helm's program needs beside, as far as can be known: its Secrets, which RBAC cannot tell from others."""
+    """The known further rights of Helm's program: on all Secrets of the namespace, as RBAC cannot tell Helm's apart."""
     grant = Grant(kind=kinds.SECRET, verbs=("get", "list", "create", "update", "delete"))
     return tuple(_accesses(grant, workload))
 
 
 def keep_replicas_grants(workload: ObjectRef) -> tuple[ResourceAccess, ...]:
-    """What it takes to keep a count through a rollback: to know that nobody scales it, and to set it again."""
+    """The rights to keep the replicas through a rollback: to look for an autoscaler, and to set the count again."""
     wanted = (_own(workload.kind, "get", "patch", sub="scale"), *_read(kinds.HPA, kinds.SCALED))
     return tuple(access for one in wanted for access in _accesses(one, workload))
 
@@ -150,19 +162,10 @@ def _accesses(grant: Grant, workload: ObjectRef) -> Iterator[ResourceAccess]:
         )
 
 
-_API = "rbac.authorization.k8s.io"
-_ACCOUNT = "system:serviceaccount:"
-_SESSION = re.compile(r"^(arn:aws[a-z-]*:sts::[0-9]+:assumed-role/[^/]+)/[^/]+$")
-_PREFIX, _LONGEST, _DIGITS = "vakhta", 36, 12
-
-#: A document of YAML.
-Document = Mapping[str, Any]
-
-
 def role_documents(wanted: Iterable[ResourceAccess], user: str, name: str = "") -> list[Document]:
-    """A Role and its binding for each namespace, a ClusterRole and its own for what is in none. `user`: the bot.
+    """A Role and its binding for each namespace, and a ClusterRole and its binding for the rest. `user`: the bot's.
 
-    `name`: theirs, where the user is none that is known.
+    `name`: their name; by default one made from the user's.
     """
     by_namespace: dict[str, set[ResourceAccess]] = defaultdict(set)
     for one in wanted:
@@ -172,10 +175,10 @@ def role_documents(wanted: Iterable[ResourceAccess], user: str, name: str = "") 
 
 
 def name_of(user: str) -> str:
-    """Of the Roles and bindings of that account: a name that DNS and every kind take, and no other account's.
+    """The name of that account's Roles and bindings: valid for DNS and every kind, and unique to the account.
 
-    The words are for people to know it by; what tells "a-b" of "c" from "b-c" of "a" is the digest behind them. A role
-    of AWS is another user with each session, and one account.
+    Its words are for people; the digest behind them tells "a-b" of "c" from "b-c" of "a". A role of AWS is another user
+    in each session, and still one account.
     """
     account = _SESSION.sub(r"\1", user)
     words = re.sub(r"[^a-z0-9]+", "-", account.removeprefix(_ACCOUNT).lower()).strip("-")[:_LONGEST].strip("-")
@@ -194,7 +197,7 @@ def _pair(namespace: str, wanted: Iterable[ResourceAccess], user: str, name: str
 
 
 def _rules(wanted: Iterable[ResourceAccess]) -> list[Document]:
-    """Verbs of one object together, then resources of the same verbs."""
+    """Groups the verbs of one object, then resources with the same verbs."""
     verbs: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for one in wanted:
         verbs[one.group, one.name, one.resource].add(one.verb)

@@ -79,7 +79,7 @@ def test_paused_for_a_while_it_is_rolled_back_and_git_is_let_in_again_by_itself(
     on_call.tends()
     wait_until_told(on_call)
 
-    assert "Say `autosync prod/api off for 2h` first" in refused.text
+    assert "Run `autosync prod/api off for 2h` first" in refused.text
     assert (there, paused) == ("vakhta.test/api:1", {"syncOptions": ["CreateNamespace=true"]})
     assert argocd.app()["spec"]["syncPolicy"] == _POLICY
     assert on_call.audited()[-1] is Code.DONE

@@ -97,7 +97,7 @@ def test_of_two_asks_at_once_one_rolls_back_and_the_other_is_not_taken_for_the_w
 
     assert not late.ok
     assert "The world moved since plan" in late.text
-    assert "It is newer than what runs now: somebody has gone back from it before." in late.text
+    assert "That revision is newer than the present one: somebody has rolled it back before." in late.text
     assert image(world) == "shop/api:1"
 
 
@@ -141,6 +141,6 @@ def test_a_restart_says_that_it_cannot_be_undone_and_offers_no_undo(on_call: Hou
 
     refused = on_call.says(f"undo {run}")
 
-    assert "There is no undo: what its pods held in memory is gone." in shown.text
+    assert "There is no undo: data in the memory of the pods is lost." in shown.text
     assert on_call.audited()[-2] is Code.DONE
     assert not refused.ok

@@ -76,7 +76,7 @@ def test_the_undo_brings_it_back(on_call: House, world: World) -> None:
     wait_until_told(on_call)
 
     assert "goes from 5 to 3 replicas." in shown.text
-    assert "Then the bot gives up its hold on it" in shown.text
+    assert "Then the bot gives up its ownership of the field" in shown.text
     assert (replicas(world), holders(world)) == (3, ())
 
 
@@ -146,7 +146,7 @@ def test_what_an_autoscaler_takes_back_is_told_as_not_well(on_call: House, world
     done(on_call, "scale prod/api 5")
 
     assert on_call.audited()[-1] is Code.UNWELL
-    assert "It was taken back to 4 by the HorizontalPodAutoscaler." in on_call.chat.said[-1][1]
+    assert "It was set back to 4 by the HorizontalPodAutoscaler." in on_call.chat.said[-1][1]
 
 
 def test_a_write_whose_answer_is_lost_is_found_in_the_world_and_not_repeated(on_call: House, world: World) -> None:
@@ -169,7 +169,7 @@ def test_a_cluster_that_broke_off_is_looked_at_and_its_words_reach_the_person(on
     done(on_call, "scale prod/api 5")
 
     told = on_call.chat.said[-1][1]
-    assert "prod/api is as it was: never changed, or back at once." in told
+    assert "prod/api is as it was: never changed, or set back." in told
     assert "The call returned: Cluster main answered 500: etcdserver: request timed out." in told
     assert (replicas(world), on_call.audited()[-1]) == (3, Code.FAILED)
 

@@ -1,4 +1,4 @@
-"""What a real cluster is able to do, tried once for all tests, so that one which needs more is skipped and says why."""
+"""What a real cluster supports, tried once for all tests; a test that needs more is skipped with the reason."""
 
 from __future__ import annotations
 

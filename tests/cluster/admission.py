@@ -1,4 +1,4 @@
-"""Whoever may deny a write in the world's namespace: a webhook, or a policy in CEL."""
+"""Admission that may deny a write in the world's namespace: a webhook, or a policy in CEL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Releases of Helm to go back in: their Secrets as Helm writes them, and a program to do it with."""
+"""Helm releases to roll back: their Secrets as Helm writes them, and a program to do it with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people and their pipelines do before somebody rolls back: deploy, deploy again, restart."""
+"""What people and pipelines do before a rollback: deploy, deploy again, restart."""
 
 from __future__ import annotations
 

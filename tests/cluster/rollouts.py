@@ -1,4 +1,4 @@
-"""An Argo Rollout on its way, for whoever tests what is done to one."""
+"""An Argo Rollout in progress, for tests of the verbs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of `scale` have in common: how it is said, and a service that has settled."""
+"""The common part of the tests of `scale`: the request, and a service that is ready."""
 
 from __future__ import annotations
 

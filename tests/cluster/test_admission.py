@@ -1,4 +1,4 @@
-"""What stands before a cluster and says no is told in its own words, and never as something that moved."""
+"""A refusal of admission is reported in its own words, never as a conflict."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_policy_that_denies_is_told_by_name_with_its_words_in_the_plan(world: 
         said = refused(world, to(5))
 
     assert f"ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: no changes on a Friday." in said
-    assert "changed while" not in said
+    assert "changed during planning" not in said
     assert "Ask again" not in said
     assert replicas(world) == 3
 

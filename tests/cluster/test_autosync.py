@@ -1,4 +1,4 @@
-"""autosync: Argo CD is kept from syncing an application by itself, and let again exactly as it was before."""
+"""autosync: Argo CD's auto-sync of an application is turned off, and on again exactly as it was."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ def test_the_plan_says_what_is_off_what_is_kept_and_what_comes_after(world: Worl
     plan = world.plan(action, replace(OFF, held=timedelta(hours=2)))
 
     said = "\n".join(plan.effect)
-    assert "Argo CD no longer syncs Application" in said
-    assert "Now it does, with self-heal and pruning." in said
-    assert "After 2h, unless it is kept, and by its undo the policy is put back as it is now, byte for byte" in said
-    assert "whatever is to stay has to be in git by then" in said
+    assert "Argo CD stops syncing Application" in said
+    assert "Now auto-sync is on, with self-heal and pruning." in said
+    assert "The policy is put back by undo, and automatically after 2 h unless kept." in said
+    assert "commit by then what has to stay" in said
     assert (plan.undo_command, plan.undo_after) == ("autosync prod/api on", timedelta(hours=2))
     assert not set(plan.preconditions) - {"auto-sync"} - set(plan.hidden)
 
@@ -124,14 +124,14 @@ def test_off_leaves_what_the_plan_of_its_undo_sees_and_the_other_way_round(world
 def test_what_does_not_sync_by_itself_is_not_switched_off(world: World, policy: Any) -> None:
     placed(world, policy)
 
-    with pytest.raises(Rejected, match="does not sync by itself anyway"):
+    with pytest.raises(Rejected, match="is off already"):
         world.plan(action, OFF)
 
 
 def test_what_was_not_switched_off_here_is_not_switched_on(world: World) -> None:
     placed(world, None)
 
-    with pytest.raises(Rejected, match=r"has nothing to put back\. Nothing was done\. By hand: `argocd app set shop"):
+    with pytest.raises(Rejected, match=r"has no policy to put back\. Nothing was done\. By hand: `argocd app set shop"):
         world.plan(action, ON)
 
 
@@ -140,7 +140,7 @@ def test_on_is_refused_over_somebody_elses_later_change(world: World) -> None:
     world.run(action, OFF)
     world.merge(kinds.APPLICATION, "shop", {"spec": {"syncPolicy": {"automated": {"prune": False}}}})
 
-    with pytest.raises(Rejected, match="Somebody has changed the sync policy of Application"):
+    with pytest.raises(Rejected, match="Somebody changed the sync policy of Application"):
         world.plan(action, ON)
 
 
@@ -172,7 +172,9 @@ def test_what_another_application_heals_is_not_switched_off_and_that_one_is_name
     placed(world, annotations={"argocd.argoproj.io/tracking-id": tracking})
     world.create(kinds.APPLICATION, "apps", spec={"project": "default", "destination": {}, "syncPolicy": _HEALS})
 
-    with pytest.raises(Rejected, match=r"Argo CD \(Application .*/apps\) keeps Application .*/shop and heals itself"):
+    with pytest.raises(
+        Rejected, match=r"Application .*/shop is managed by Argo CD \(Application .*/apps\) with self-heal"
+    ):
         world.plan(action, OFF)
 
 
@@ -180,7 +182,7 @@ def test_a_workload_that_argo_cd_does_not_keep_has_nothing_to_switch(world: Worl
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment(replicas=1))
     world.place()
 
-    with pytest.raises(Rejected, match="is kept by nobody else, not by Argo CD"):
+    with pytest.raises(Rejected, match="is not managed by Argo CD"):
         world.plan(action, OFF)
 
 
@@ -205,7 +207,7 @@ def test_what_somebody_switched_on_again_before_anybody_looked_is_not_called_off
     found = world.probe(action, OFF, plan)
 
     assert (found.result, found.expected_state) == (Result.DONE, done.expected_state)
-    assert "was changed again at once by somebody else" in found.degraded
+    assert "Somebody reverted the change of" in found.degraded
 
 
 def test_a_change_by_somebody_else_is_nobodys_run(world: World) -> None:
@@ -282,4 +284,4 @@ def test_a_policy_that_is_set_back_at_once_does_not_hold(world: World, argocd: F
     outcome = world.run(action, OFF)
 
     assert outcome.result is Result.DONE
-    assert "was changed again at once by somebody else" in outcome.degraded
+    assert "Somebody reverted the change of" in outcome.degraded

@@ -1,4 +1,4 @@
-"""cordon and uncordon: a node takes no new pods, or takes them again. Only a node that the test itself has made."""
+"""cordon and uncordon: a node takes no new pods, or takes them again. Only a node created by the test."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_node_takes_no_new_pods_and_takes_them_again(world: World, node: str) 
         f"uncordon {world.admin.name}/{node}",
         f"cordon {world.admin.name}/{node}",
     )
-    assert (done.result, done.message) == (Result.DONE, f"Node {node} takes no new pods any more.")
+    assert (done.result, done.message) == (Result.DONE, f"Node {node} takes no new pods.")
     assert (undone.result, undone.message) == (Result.DONE, f"Node {node} takes new pods.")
     assert (shut, closed(world, node)) == (True, False)
     assert run_markers.written_by(world.get(kinds.NODE, node), "aa" * 16)
@@ -77,7 +77,7 @@ def test_its_undo_sees_what_the_run_left_and_whether_somebody_undid_it_first(wor
     said = refusal(world, uncordon.action, uncordon_of(world, node))
 
     assert unmoved == ()
-    assert said == f"Node {node} takes new pods already. Nothing was done."
+    assert said == f"Node {node} already takes new pods. Nothing was done."
 
 
 def test_a_node_that_is_closed_already_is_refused(world: World, node: str) -> None:
@@ -85,7 +85,7 @@ def test_a_node_that_is_closed_already_is_refused(world: World, node: str) -> No
 
     said = refusal(world, cordon.action, cordon_of(world, node))
 
-    assert said == f"Node {node} takes no new pods already. Nothing was done."
+    assert said == f"Node {node} already takes no new pods. Nothing was done."
 
 
 def test_a_plan_over_which_somebody_was_faster_is_not_run(world: World, node: str) -> None:
@@ -135,7 +135,7 @@ def test_a_node_that_somebody_opened_again_after_a_crash_is_not_called_closed(wo
     outcome = world.probe(cordon.action, args, plan)
 
     assert (outcome.result, outcome.expected_state) == (Result.DONE, {"schedulable": "no"})
-    assert outcome.degraded.startswith("It was taken back since by ")
+    assert outcome.degraded.startswith("It was reverted since by ")
 
 
 def test_what_still_keeps_pods_away_is_said(world: World, node: str) -> None:
@@ -143,9 +143,7 @@ def test_what_still_keeps_pods_away_is_said(world: World, node: str) -> None:
 
     effect = world.plan(uncordon.action, uncordon_of(world, node)).effect
 
-    assert any(
-        said.startswith("Only those that tolerate its taints: ") and "vakhta.dev/test" in said for said in effect
-    )
+    assert any(said.startswith("Only pods that tolerate its taints: ") and "vakhta.dev/test" in said for said in effect)
 
 
 def test_a_pod_more_or_less_is_not_another_plan(world: World, node: str) -> None:
@@ -158,7 +156,7 @@ def test_a_pod_more_or_less_is_not_another_plan(world: World, node: str) -> None
     seven = world.plan(cordon.action, cordon_of(world, node))
 
     assert seven == six
-    assert "What runs there stays: at most 10 pods now. That would take a drain." in six.effect
+    assert "Its running pods stay: at most 10 pods now. Removing them takes a drain." in six.effect
 
 
 def test_the_last_node_that_takes_pods_is_never_closed(world: World) -> None:
@@ -186,7 +184,7 @@ def test_where_the_bot_may_not_see_all_pods_they_are_not_counted(world: World, n
 
     effect = world.plan(cordon.action, cordon_of(world, node)).effect
 
-    assert "What runs there stays. That would take a drain." in effect
+    assert "Its running pods stay. Removing them takes a drain." in effect
 
 
 def test_whoever_may_not_patch_nodes_is_told_so_before_any_yes(world: World, node: str) -> None:
@@ -198,7 +196,7 @@ def test_whoever_may_not_patch_nodes_is_told_so_before_any_yes(world: World, nod
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ("node-1", "node-1 does not say on which cluster the node is. Nothing was done. Say it as <cluster>/<node>."),
+        ("node-1", "node-1 does not name the node's cluster. Nothing was done. Write <cluster>/<node>."),
         ("mars/node-1", "The settings have no cluster mars. Nothing was done."),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is being deleted is left alone: the API takes a write to it, and no controller makes anything of that."""
+"""Objects that are being deleted are left alone: the API accepts writes to them, but no controller acts on them."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_a_workload_that_is_being_deleted_is_refused_in_the_plan_and_in_the_run(
                 world.run(action, args, plan)
         template = world.get(kind, "api")["spec"]["template"]
 
-    told = f"{world.ref(kind, 'api')} is being deleted, so that nothing would come of it. Nothing was done."
-    assert set(said) == {f"{told} Its finalizers hold it: {_HELD}."}
+    told = f"{world.ref(kind, 'api')} is being deleted, so a change has no effect. Nothing was done."
+    assert set(said) == {f"{told} Finalizers that delay its deletion: {_HELD}."}
     assert "restartedAt" not in str(template)
 
 
@@ -148,7 +148,7 @@ def test_in_a_namespace_that_is_being_deleted_nothing_is_begun(world: World) -> 
     fake.change("Namespace", world.namespace, {"metadata": {"finalizers": None}})
 
     assert said.startswith(
-        f"The namespace {world.namespace} of cluster main is being deleted, and no pod is made in it."
+        f"Namespace {world.namespace} of cluster main is being deleted: no pod can be created in it."
     )
 
 
@@ -178,6 +178,6 @@ def test_status_tells_that_it_is_being_deleted(world: World) -> None:
         told: Outcome = world.run(status, Status(service="prod/api"))
 
     assert told.message.splitlines()[0] == (
-        f"Deployment {world.namespace}/api is being deleted, held by its finalizers {_HELD}."
+        f"Deployment {world.namespace}/api is being deleted, delayed by its finalizers {_HELD}."
     )
     assert not told.live

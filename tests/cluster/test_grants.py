@@ -1,4 +1,4 @@
-"""What `vakhta check --cluster` asks for is enough: the actions run with nothing else granted."""
+"""The rights that `vakhta check --cluster` asks for are enough: the actions run with nothing else granted."""
 
 from __future__ import annotations
 

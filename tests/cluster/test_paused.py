@@ -1,4 +1,4 @@
-"""A Deployment that is paused: its count is kept at once, its template waits. What is told of it is what is so."""
+"""A paused Deployment: its count takes effect at once, its template waits, and the messages say so."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_it_is_scaled_at_once_and_the_plan_says_so(world: World, count: int) -> 
     plan = world.plan(SCALE, to(count))
     outcome = world.run(SCALE, to(count), plan)
 
-    told = f"It is paused: pods come and go at once all the same, and what is new in its template waits for {_RESUME}."
+    told = f"It is paused: the scale takes effect at once; changes of its template wait for {_RESUME}."
     assert told in plan.effect
     assert (outcome.message, outcome.degraded) == (f"prod/api is scaled to {count}.", "")
     assert counts(world) == (count, count, count)
@@ -86,7 +86,7 @@ def test_between_two_templates_the_pods_of_both_are_scaled(world: World, count: 
     plan = world.plan(SCALE, to(count))
     outcome = world.run(SCALE, to(count), plan)
 
-    assert any("It is paused between two templates: pods of both come and go at once" in one for one in plan.effect)
+    assert any("It is paused between two templates: the pods of both are scaled at once" in one for one in plan.effect)
     assert (outcome.degraded, replicas(world)) == ("", count)
     assert counts(world)[2] >= count
 
@@ -102,8 +102,8 @@ def test_one_that_was_never_rolled_out_gets_its_first_pods_with_the_resume(world
     before = counts(world)
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": False}})
 
-    assert f"It is paused, and was never rolled out: its first pods come with the resume, {_RESUME}." in plan.effect
-    assert outcome.message == "prod/api is scaled to 5. It is paused, and its first pods come with the resume."
+    assert f"It is paused and was never rolled out: its first pods are created after {_RESUME}." in plan.effect
+    assert outcome.message == "prod/api is scaled to 5. It is paused: its first pods are created when it is resumed."
     assert (outcome.degraded, before) == ("", (0, 0, 0))
     world.until(lambda: counts(world) == (5, 5, 5), "its first pods")
 
@@ -112,15 +112,13 @@ def test_a_rollout_that_is_paused_by_hand_is_not_scaled_because_nobody_would(wor
     canary(world, weight(25), PAUSE)
     world.merge(kinds.ROLLOUT, "api", _PAUSED)
 
-    assert "is paused (spec.paused), and Argo Rollouts scales nothing of it before it is resumed." in refused(
-        world, to(5)
-    )
+    assert "is paused (spec.paused): Argo Rollouts does not scale it before it is resumed." in refused(world, to(5))
 
 
 def test_it_is_not_restarted_before_it_is_resumed(world: World) -> None:
     paused(world)
 
-    with pytest.raises(Rejected, match="is paused, so no pod would move"):
+    with pytest.raises(Rejected, match="is paused, so no pod would be replaced"):
         world.plan(restart, Restart(service="prod/api"))
 
 
@@ -131,7 +129,7 @@ def test_status_says_that_it_is_paused_and_is_not_followed(world: World) -> None
 
     assert outcome.message.splitlines()[:2] == [
         f"Deployment {world.namespace}/api: paused by hand (spec.paused), 3 of 3 are available.",
-        f"What is changed in its template is rolled out with {_RESUME}.",
+        f"Changes of its template are rolled out after {_RESUME}.",
     ]
     assert not outcome.live
 
@@ -141,7 +139,7 @@ def test_status_says_how_many_of_its_pods_are_of_the_older_template(world: World
 
     told = asked(world).message
 
-    assert f"4 of its 5 pods are of an older template than it has now; they are replaced with {_RESUME}." in told
+    assert f"4 of its 5 pods have an older template; they are replaced after {_RESUME}." in told
 
 
 def test_status_of_one_that_was_never_rolled_out_says_when_its_pods_come(world: World) -> None:
@@ -150,5 +148,5 @@ def test_status_of_one_that_was_never_rolled_out_says_when_its_pods_come(world: 
 
     outcome = asked(world)
 
-    assert f"It was never rolled out: its first pods come with {_RESUME}." in outcome.message
+    assert f"It was never rolled out: its first pods are created after {_RESUME}." in outcome.message
     assert not outcome.live

@@ -1,4 +1,4 @@
-"""promote where an Ingress of ingress-nginx splits the traffic: from weight to weight, and back."""
+"""promote with ingress-nginx: from weight to weight, and back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_it_goes_on_to_the_next_weight_as_a_text(split: World) -> None:
 
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert weight(split) == "25"
-    assert any("sends 25% of the traffic to api; now it is 10%" in line for line in plan.effect)
+    assert any("api gets 25% of the traffic instead of 10%" in line for line in plan.effect)
     assert plan.undo_command == "promote prod/api 10%"
 
 
@@ -68,7 +68,7 @@ def test_a_weight_of_another_total_is_a_part_of_that(split: World) -> None:
     plan = split.plan(promote, _API)
     split.run(promote, _API, plan)
 
-    assert any("now it is 1%" in line for line in plan.effect)
+    assert any("gets 10% of the traffic instead of 1%" in line for line in plan.effect)
     assert weight(split) == "100"
 
 

@@ -1,4 +1,4 @@
-"""restart: every pod is replaced by one that runs the same, by the mark that kubectl sets too."""
+"""restart: every pod is replaced by a new one with the same template, by the annotation that kubectl sets too."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_pod_is_replaced_and_runs_the_same(world: World, kind: ResourceKin
     assert notes_of(world, kind)["kubectl.kubernetes.io/restartedAt"].endswith("Z")
     assert now["spec"]["template"]["spec"] == spec["template"]["spec"]
     assert run_markers.written_by(now, "5f" * 16)
-    assert told(plan).endswith("There is no undo: what its pods held in memory is gone.")
+    assert told(plan).endswith("There is no undo: data in the memory of the pods is lost.")
 
 
 @KINDS
@@ -82,14 +82,17 @@ def test_a_paused_deployment_and_one_whose_pods_people_replace_are_refused(world
     world.create(kinds.STATEFULSET, "db", **manifests.statefulset("db", updateStrategy={"type": "OnDelete"}))
     world.place(kind=kinds.STATEFULSET, name="db")
 
-    assert "is paused, so no pod would move. Nothing was done. `kubectl rollout resume deployment/api`" in paused
-    assert "has the update strategy OnDelete, so no pod would move. Nothing was done." in refusal(world)
+    assert (
+        "is paused, so no pod would be replaced. Nothing was done. Run `kubectl rollout resume deployment/api`"
+        in paused
+    )
+    assert "has the update strategy OnDelete, so no pod would be replaced. Nothing was done." in refusal(world)
 
 
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"replicas": 1}, "It has one replica: nothing else serves"),
+        ({"replicas": 1}, "It has one replica: nothing serves"),
         ({"strategy": {"type": "Recreate"}}, "Its strategy is Recreate: all pods end before the first new one starts."),
     ],
 )
@@ -109,7 +112,7 @@ def test_what_an_operator_keeps_may_be_taken_back_by_it(world: World) -> None:
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "database", "uid": owner["metadata"]["uid"]}
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"ownerReferences": [{**reference, "controller": True}]}})
 
-    assert f"It is kept by an operator (ConfigMap {world.namespace}/database), which may take" in told(
+    assert f"It is managed by an operator (ConfigMap {world.namespace}/database), which may revert" in told(
         world.plan(action, ARGS)
     )
 

@@ -1,4 +1,4 @@
-"""restart: of an Argo Rollout by its own field; its controller deletes a pod at a time."""
+"""restart of an Argo Rollout, by its own field; its controller deletes one pod at a time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_pod_is_replaced_and_no_new_version_begins(world: World) -> None:
 
     now = world.get(kinds.ROLLOUT, "api")
     assert (
-        "Argo Rollouts takes no more pods at a time than may be unavailable, and waits where a budget forbids it."
+        "Argo Rollouts replaces no more pods at once than may be unavailable, and waits for disruption budgets."
         in plan.effect
     )
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
@@ -83,7 +83,7 @@ def test_one_that_was_aborted_is_restarted_and_as_well_as_it_was(world: World, r
     outcome = world.run(action, ARGS)
 
     now = state(world)
-    assert (outcome.result, outcome.message) == (Result.DONE, f"Rollout {world.namespace}/api is restarted.")
+    assert (outcome.result, outcome.message) == (Result.DONE, f"Rollout {world.namespace}/api is restarted and ready.")
     assert outcome.degraded == ""
     assert older.isdisjoint(uids(world))
     assert (now.phase, now.aborted, now.stable) == (Phase.DEGRADED, True, before.stable)
@@ -106,7 +106,7 @@ def test_one_that_goes_wrong_while_it_is_restarted_is_told_with_that(world: Worl
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.degraded.startswith("Argo Rollouts calls it degraded: RolloutAborted")
+    assert outcome.degraded.startswith("Argo Rollouts says that it is degraded: RolloutAborted")
 
 
 def aborted(world: World) -> None:
@@ -122,7 +122,7 @@ def test_while_a_replica_is_unavailable_none_is_restarted_and_that_is_told(world
 
     outcome = world.run(action, ARGS)
 
-    assert outcome.degraded.startswith("Its controller still has pods to restart.")
+    assert outcome.degraded.endswith("after the change: its controller still has pods to restart.")
 
 
 def test_of_two_people_with_the_same_plan_one_restarts_and_the_other_is_told_that_it_moved(world: World) -> None:

@@ -1,4 +1,4 @@
-"""rollback of what Argo CD keeps: by its own, which is waited for, ended where it is blocked, and found again."""
+"""rollback by Argo CD's own rollback, which is waited for, ended if it is blocked, and found again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_it_goes_back_by_argo_cd_and_waits_until_all_is_healthy(world: World, ar
 
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert outcome.message.startswith(
-        "prod/api runs aaaaaaaa again, which was 1 of the history. git says something else"
+        "prod/api runs aaaaaaaa again, entry 1 of the history. Git still has the newer version"
     )
     assert runs(world) == "vakhta.test/api:1"
     assert changes(argocd) == ["POST rollback"]
@@ -71,9 +71,9 @@ def test_the_plan_says_from_where_to_where_and_what_becomes_of_git(world: World,
     plan = world.plan(action, ARGS)
 
     said = "\n".join(plan.effect)
-    assert "brings application shop from 2 (revision bbbbbbbb, deployed 2026-11-22 10:00:00 UTC) back to 1" in said
-    assert "everything which the application keeps" in said
-    assert "will be OutOfSync, and its next sync brings git's version back." in said
+    assert "rolls application shop back from 2 (revision bbbbbbbb, deployed 2026-11-22 10:00:00 UTC) to 1" in said
+    assert "The whole application is rolled back" in said
+    assert "becomes OutOfSync, and its next sync brings git's version back." in said
     assert "Revert the commit before that." in plan.effect
     assert "Nothing is pruned" in said
     assert plan.undo_command == "rollback prod/api to 2"
@@ -104,7 +104,10 @@ def test_a_deployment_in_between_is_no_longer_what_the_run_left(world: World, ar
 def test_under_auto_sync_it_is_refused_and_the_words_that_pause_it_are_told(world: World, argocd: FakeArgoCd) -> None:
     argocd.change(spec={"syncPolicy": {"automated": {"selfHeal": True}}})
 
-    with pytest.raises(Rejected, match=r"syncs by itself.*Nothing was done\. Say `autosync prod/api off for 2h` first"):
+    with pytest.raises(
+        Rejected,
+        match=r"Auto-sync of application .* is on.*Nothing was done\. Run `autosync prod/api off for 2h` first",
+    ):
         world.plan(action, ARGS)
 
 
@@ -119,7 +122,7 @@ def test_paused_rolled_back_and_let_again_it_is_what_git_has_once_more(world: Wo
     held = runs(world)
     world.run(autosync, Autosync(service="prod/api", state="on"), run="7b" * 16)
 
-    assert "Its auto-sync is paused by the bot; once that is over, git's version is back." in plan.effect
+    assert "Its auto-sync is paused by the bot; when that ends, git's version comes back." in plan.effect
     assert held == "vakhta.test/api:1"
     assert argocd.app()["spec"]["syncPolicy"] == policy
     world.until(lambda: runs(world) == "vakhta.test/api:2", "git's version")
@@ -171,7 +174,7 @@ def test_without_argo_cds_address_it_is_said_which_setting_it_takes(world: World
 def test_an_application_that_is_not_there_is_told(world: World, argocd: FakeArgoCd) -> None:
     argocd.denied.add("get")
 
-    with pytest.raises(Rejected, match="has no Application shop that the bot may see"):
+    with pytest.raises(Rejected, match="shows the bot no Application shop"):
         world.plan(action, ARGS)
 
 
@@ -234,7 +237,7 @@ def test_what_is_blocked_when_the_bot_has_died_is_told_and_nothing_is_ended_by_a
     outcome = world.probe(action, ARGS, plan)
 
     assert outcome.result is Result.UNKNOWN
-    assert outcome.message.endswith("It begins when the window opens. `argocd app terminate-op shop` ends it.")
+    assert outcome.message.endswith("It starts when the window opens. `argocd app terminate-op shop` ends it.")
     assert changes(argocd) == ["POST rollback"]
 
 
@@ -271,8 +274,8 @@ def test_an_operation_that_never_begins_is_for_a_person_and_not_called_done(worl
     outcome = world.run(action, ARGS, plan)
 
     assert outcome.result is Result.UNKNOWN
-    assert "has not begun" in outcome.message
-    assert "It may begin still." in outcome.message
+    assert "has not started" in outcome.message
+    assert "It may still start." in outcome.message
 
 
 def test_a_version_that_does_not_come_up_is_told_with_its_reason(world: World, argocd: FakeArgoCd) -> None:
@@ -322,5 +325,5 @@ def test_an_application_that_only_a_mark_on_the_workload_names_is_not_touched(
     mark = {"argocd.argoproj.io/tracking-id": f"payments:apps/Deployment:{world.namespace}/api"}
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": mark}})
 
-    with pytest.raises(Rejected, match="not among the application's resources"):
+    with pytest.raises(Rejected, match="not among its resources"):
         world.plan(act, args)

@@ -1,4 +1,4 @@
-"""rollback: a Deployment runs an older ReplicaSet's template again, pinned to that, and nothing else of it changes."""
+"""rollback: a Deployment gets the template of an older ReplicaSet, pinned to that, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def test_the_plan_says_which_way_it_goes_and_why_and_what_changes(world: World) 
     plan = world.plan(action, ARGS)
 
     one, two = hash_of(world, ONE), hash_of(world, TWO)
-    assert plan.effect[0].startswith(f"Nobody else keeps Deployment {world.namespace}/api, so it goes back by itself")
-    assert f"Deployment {world.namespace}/api goes from revision 2 ({two}) back to revision 1 ({one})." in plan.effect
+    assert plan.effect[-1].startswith(
+        f"No other tool manages Deployment {world.namespace}/api, so one of its own revisions"
+    )
+    assert f"Deployment {world.namespace}/api goes back from revision 2 ({two}) to revision 1 ({one})." in plan.effect
     assert f"Container api: {TWO} -> {ONE}." in plan.effect
     assert plan.undo_command == f"rollback prod/api to {two}"
     assert (plan.preconditions["template"], plan.preconditions["goal"]) == (two, one)
@@ -80,7 +82,7 @@ def test_a_restart_is_passed_over_because_it_runs_the_same(world: World) -> None
     plan = world.plan(action, ARGS)
     world.run(action, ARGS, plan)
 
-    assert "Passed over, because it runs the same as now (a restart): revision 2." in plan.effect
+    assert "Skipped, because it runs the same as now (a restart): revision 2." in plan.effect
     assert image_of(api(world)) == ONE
 
 
@@ -93,8 +95,8 @@ def test_where_all_that_is_kept_runs_the_same_it_is_refused_and_a_named_one_is_g
     plan = world.plan(action, RollbackArgs(service="prod/api", revision="1"))
     world.run(action, RollbackArgs(service="prod/api", revision="1"), plan)
 
-    assert "Every older revision that is kept runs the same images, commands and environment." in said
-    assert "Its containers run the same in both; what differs is elsewhere in the template." in plan.effect
+    assert "All older revisions run the same images, commands and environment." in said
+    assert "Its containers run the same in both; the difference is elsewhere in the template." in plan.effect
     assert world.get(kinds.DEPLOYMENT, "api")["spec"]["template"] == first
 
 
@@ -124,7 +126,7 @@ def test_going_back_twice_comes_back_and_the_plan_says_that_this_is_the_newer_on
 
     second = world.plan(action, ARGS)
 
-    newer = "It is newer than what runs now: somebody has gone back from it before."
+    newer = "That revision is newer than the present one: somebody has rolled it back before."
     assert f"Container api: {ONE} -> {TWO}." in second.effect
     assert (newer in first.effect, newer in second.effect) == (False, True)
 
@@ -147,7 +149,9 @@ def test_a_paused_deployment_is_refused(world: World) -> None:
     deployed(world, ONE, TWO)
     world.merge(kinds.DEPLOYMENT, "api", {"spec": {"paused": True}})
 
-    assert "is paused, so nothing would come of it. Nothing was done. `kubectl rollout resume" in refusal(world)
+    assert "is paused, so a rollback would have no effect. Nothing was done. Run `kubectl rollout resume" in refusal(
+        world
+    )
 
 
 def test_where_it_already_is_or_never_was_cannot_be_gone_back_to(world: World) -> None:
@@ -180,9 +184,9 @@ def test_what_it_cannot_undo_is_said(world: World) -> None:
 
     told = " ".join(world.plan(action, ARGS).effect)
 
-    assert "ConfigMap gone, which it needs, is not there: its pods will not start." in told
-    assert "migrations of its database, stay as they are." in told
-    assert "It was made by `kubectl apply`, which still knows the newer version" in told
+    assert "ConfigMap gone, which it needs, does not exist: its pods will not start." in told
+    assert "migrations of its database, are not rolled back." in told
+    assert "It was created by `kubectl apply`: the next one brings the newer version back" in told
 
 
 def test_the_change_cause_goes_back_with_the_template_it_is_about(world: World) -> None:
@@ -217,7 +221,7 @@ def test_a_plan_of_a_deployment_that_was_made_anew_since_is_not_run(world: World
     world.until(lambda: not world.every(kinds.REPLICASET), "its ReplicaSets are gone")
     deployed(world, ONE, TWO)
 
-    with pytest.raises(Conflict, match="was made anew"):
+    with pytest.raises(Conflict, match="was recreated"):
         world.run(action, ARGS, plan)
 
     assert image_of(api(world)) == TWO

@@ -1,4 +1,4 @@
-"""rollback of what Helm installed: read in its Secrets, done by Helm's own program, and found again by them."""
+"""rollback of a Helm release: read in its Secrets, done by Helm's own program, and found again by the Secrets."""
 
 from __future__ import annotations
 
@@ -88,10 +88,13 @@ def test_a_release_that_is_stuck_gets_unstuck_by_it(world: World, tmp_path: Path
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this, ends that."
+    stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this one."
     assert stuck in plan.effect
     assert plan.undo_command == ""
-    assert "No undo: version 3 (api-1.3.0, pending-upgrade) was never in service. Deploy it anew." in plan.effect
+    assert (
+        "There is no undo: version 3 (api-1.3.0, pending-upgrade) was never in service. Deploy it again instead."
+        in plan.effect
+    )
     assert outcome.degraded == ""
     assert statuses(world)[-1] == (4, "deployed")
 
@@ -149,11 +152,11 @@ def test_the_plan_says_what_comes_goes_and_changes_and_which_hooks_do_not_run(wo
     plan = world.plan(action, ARGS)
 
     said = "\n".join(plan.effect)
-    assert f"Helm brings release {world.namespace}/shop from version 2 (api-1.2.0, deployed) back to version 1" in said
+    assert f"Helm rolls release {world.namespace}/shop back from version 2 (api-1.2.0, deployed) to version 1" in said
     assert f"Deployment api, container api: image {_NEW} -> {_OLD}." in plan.effect
-    assert "Goes away: ConfigMap added." in plan.effect
-    assert "Changes: ConfigMap api, Deployment api." in plan.effect
-    assert "These do not run, and undo nothing: Job api-migrate." in plan.effect
+    assert "Removed: ConfigMap added." in plan.effect
+    assert "Changed: ConfigMap api, Deployment api." in plan.effect
+    assert "Hooks that do not run, and revert nothing: Job api-migrate." in plan.effect
     assert plan.undo_command == "rollback prod/api to 2"
 
 
@@ -162,7 +165,7 @@ def test_a_release_on_which_somebody_is_at_work_is_left_alone(world: World, tmp_
     now = world.tools.now() - timedelta(minutes=5)
     releases.keep(world, 3, "pending-upgrade", releases.objects(world, THREE), at=now)
 
-    with pytest.raises(Rejected, match=r"at work on release shop: version 3 .*pending-upgrade"):
+    with pytest.raises(Rejected, match=r"operation on release shop is in progress: version 3 .*pending-upgrade"):
         world.plan(action, ARGS)
 
 
@@ -170,7 +173,7 @@ def test_without_helms_program_it_is_said_which_setting_it_takes(world: World, t
     installed(world, tmp_path, "helm")
     world.places["prod/api"] = replace(world.places["prod/api"], helm=None)
 
-    with pytest.raises(Rejected, match=r"it takes Helm's program to go back\. .* Set clusters\..*\.helm\."):
+    with pytest.raises(Rejected, match=r"a rollback needs Helm's program\. .* Set clusters\..*\.helm\."):
         world.plan(action, ARGS)
 
 
@@ -269,7 +272,7 @@ def test_what_helm_brought_back_before_the_bot_died_is_watched_on(world: World, 
     outcome = world.probe(action, ARGS, plan)
 
     assert outcome.result is Result.DONE
-    assert "That is so " in outcome.degraded
+    assert "after the change: " in outcome.degraded
 
 
 def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: World, tmp_path: Path) -> None:
@@ -289,7 +292,7 @@ def test_a_hook_that_fails_leaves_a_version_that_is_said_to_be_stuck(world: Worl
     left = (
         f"ask for a rollback from {at:%H:%M} UTC on, or run `helm rollback shop 1 --namespace {world.namespace}` now."
     )
-    assert f"Version 3 is left pending-rollback, in which Helm refuses every upgrade: {left}" in outcome.degraded
+    assert f"Version 3 stays pending-rollback, and Helm refuses every upgrade then: {left}" in outcome.degraded
 
 
 def test_helm_that_says_done_and_made_nothing_is_for_a_person(world: World, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_replicas_that_are_to_stay_stay_with_either_helm_and_with_the_undo(
     plan = world.plan(action, KEEPING)
     outcome = done(world, KEEPING, plan)
 
-    assert any("keeps its 4 replicas" in line and "Pods may go in between." in line for line in plan.effect)
+    assert any("keeps its 4 replicas" in line and "Pods may be lost in between." in line for line in plan.effect)
     assert (replicas(world), image(world)) == (4, ONE)
     assert outcome.message == "Release shop is at version 3, which is 1 again (api-1.0.0)."
     assert plan.undo_command == "rollback prod/api to 2 replicas keep"
@@ -146,10 +146,10 @@ def test_helm_4_is_not_let_into_a_conflict_and_the_plan_says_whose_field_it_is(
 
     said = refused(world, BACK)
 
-    field = f".spec.replicas of Deployment {world.namespace}/api is held by this bot's run 5c5c5c5c"
+    field = f".spec.replicas of Deployment {world.namespace}/api is owned by this bot's run 5c5c5c5c"
     assert said.startswith(f"Helm would stop half-way: {field}, with another value than version 1 has.")
     assert "`undo 5c5c5c5c` undoes that, and gives the field back." in said
-    assert "`rollback prod/api to 1 replicas keep` leaves the count as it is." in said
+    assert "`rollback prod/api to 1 replicas keep` keeps the count." in said
     assert statuses(world) == [(1, "superseded"), (2, "deployed")]
 
 
@@ -160,7 +160,7 @@ def test_conflicts_are_forced_where_that_is_asked_for_and_told(world: World, tmp
     plan = world.plan(action, FORCING)
     done(world, FORCING, plan)
 
-    assert any(line.startswith("Taken by force: .spec.replicas of ") for line in plan.effect)
+    assert any(line.startswith("Overwritten by force: .spec.replicas of ") for line in plan.effect)
     assert (replicas(world), image(world)) == (2, ONE)
 
 
@@ -176,7 +176,7 @@ def test_what_the_bot_keeps_is_said_to_stop_the_next_upgrade_of_helm_4_and_does(
     shop.deploy(image=THREE, replicas=4)
 
     assert any(
-        "The bot holds .spec.replicas from then on: until the values of the release" in one for one in plan.effect
+        "The bot owns .spec.replicas from then on: until the values of the release" in one for one in plan.effect
     )
     assert "Apply failed with 1 conflict" in upgraded.stderr
     assert (replicas(world), image(world)) == (4, THREE)
@@ -188,7 +188,7 @@ def test_versions_that_install_the_same_are_said_to(world: World, tmp_path: Path
 
     plan = world.plan(action, BACK)
 
-    assert "Versions 3 and 1 install the same: only what was changed since changes back." in plan.effect
+    assert "Versions 3 and 1 install the same: only later changes are reverted." in plan.effect
 
 
 def test_a_second_scale_says_that_helm_4_meets_a_conflict_over_it(world: World, tmp_path: Path, helm_4: str) -> None:
@@ -198,8 +198,8 @@ def test_a_second_scale_says_that_helm_4_meets_a_conflict_over_it(world: World, 
 
     second = world.plan(scale, ScaleArgs(service="prod/api", replicas=3))
 
-    assert any("keeps .spec.replicas of Deployment" in line for line in first.effect)
-    assert any(".spec.replicas is held by this bot's run 5c5c5c5c" in line for line in second.effect)
+    assert any("sets .spec.replicas of Deployment" in line for line in first.effect)
+    assert any(".spec.replicas is owned by this bot's run 5c5c5c5c" in line for line in second.effect)
     assert not any("may set" in line for line in second.effect)
 
 
@@ -218,10 +218,11 @@ def test_an_upgrade_that_stopped_before_the_workload_is_not_said_to_run(
         shop.deploy(image=THREE)
     other = world.plan(action, replace(KEEPING, revision="2"))
 
-    runs = f"Deployment {world.namespace}/api, container api: runs"
-    assert f"{runs} {TWO} already, as version 2 has it: version 3 did not get that far." in same.effect
-    assert f"{runs} {TWO} now, as version 2 has it; that goes." in older.effect
-    assert f"{runs} {ONE} now, as version 4 has it; that goes." in other.effect
+    at, runs = f"Deployment {world.namespace}/api, container api", "runs"
+    applied = f"already {runs} {TWO} of version 2; version 3 was not applied to it."
+    assert f"{at}: {applied}" in same.effect
+    assert f"{at}: {runs} {TWO} now, as in version 2; that is overwritten." in older.effect
+    assert f"{at}: {runs} {ONE} now, as in version 4; that is overwritten." in other.effect
 
 
 def test_a_field_of_somebody_elses_is_not_taken_for_one_that_keeps_replicas(
@@ -233,7 +234,7 @@ def test_a_field_of_somebody_elses_is_not_taken_for_one_that_keeps_replicas(
 
     said = refused(world, KEEPING)
 
-    assert f".data.image of ConfigMap {world.namespace}/api is held by kubectl-edit" in said
+    assert f".data.image of ConfigMap {world.namespace}/api is owned by kubectl-edit" in said
     assert ".spec.replicas" not in said
     assert "replicas keep" not in said
 
@@ -247,7 +248,7 @@ def test_a_count_that_helm_says_itself_by_now_is_no_conflict(world: World, tmp_p
     plan = world.plan(action, BACK)
     done(world, BACK, plan)
 
-    assert "Before that the bot gives up its hold on .spec.replicas, which Helm says itself by now." in plan.effect
+    assert "Before that the bot gives up .spec.replicas, which Helm now sets itself." in plan.effect
     assert (replicas(world), image(world)) == (2, ONE)
 
 
@@ -261,9 +262,9 @@ def test_a_rollback_that_stops_half_way_is_told_by_what_is_there(world: World, t
     found = world.probe(action, BACK, plan)
 
     for one in (outcome, found):
-        assert one.message == "Release shop is not back at version 1: version 3 is failed, and half of it stands."
-        assert "Not as version 1 has it: Deployment api (.spec.replicas is 4, not 2" in one.degraded
-        assert "As that has it: ConfigMap api." in one.degraded
+        assert one.message == "Release shop is not back at version 1: version 3 is failed, and only partly applied."
+        assert "Different from version 1: Deployment api (.spec.replicas is 4, not 2" in one.degraded
+        assert "Rolled back: ConfigMap api." in one.degraded
     assert "Apply failed with 1 conflict" in outcome.degraded
     assert (replicas(world), image(world)) == (4, TWO)
 
@@ -277,7 +278,7 @@ def test_what_helm_calls_done_and_is_not_is_told_too(world: World, tmp_path: Pat
 
     found = world.probe(action, BACK, plan)
 
-    assert found.message == "Release shop is not back at version 1: version 3 is deployed, and half of it stands."
+    assert found.message == "Release shop is not back at version 1: version 3 is deployed, and only partly applied."
     assert f'.spec.template.spec.containers[name="api"].image is {THREE}, not {ONE}' in found.degraded
 
 
@@ -287,10 +288,8 @@ def test_images_set_by_hand_are_told_before_they_go(world: World, tmp_path: Path
 
     plan = world.plan(action, BACK)
 
-    said = (
-        f"Deployment {world.namespace}/api, container api: runs {THREE} now, by no version of the release; that goes."
-    )
-    assert said in plan.effect
+    said = f"Deployment {world.namespace}/api, container api: runs {THREE} now"
+    assert f"{said}, which is in no version of the release; that is overwritten." in plan.effect
 
 
 def test_a_count_that_an_autoscaler_holds_is_not_for_the_bot_to_keep(world: World, tmp_path: Path, helm_4: str) -> None:
@@ -301,9 +300,9 @@ def test_a_count_that_an_autoscaler_holds_is_not_for_the_bot_to_keep(world: Worl
 
     said = refused(world, KEEPING)
 
-    assert f".spec.replicas of Deployment {world.namespace}/api is held by the HorizontalPodAutoscaler" in said
+    assert f".spec.replicas of Deployment {world.namespace}/api is owned by the HorizontalPodAutoscaler" in said
     assert "replicas keep" not in said
-    assert any(line.endswith("and decides how many there are after the rollback as well.") for line in forced(world))
+    assert any(line.endswith("and decides the count after the rollback as well.") for line in forced(world))
 
 
 def forced(world: World) -> Sequence[str]:
@@ -318,10 +317,8 @@ def test_an_undo_that_was_to_keep_replicas_is_no_failure_where_none_are_to_keep(
     plan = world.plan(action, KEEPING)
     done(world, KEEPING, plan)
 
-    said = (
-        f"There is no count to keep: the older version says the one of Deployment {world.namespace}/api now, or none."
-    )
-    assert said in plan.effect
+    said = "There is no count to keep: the older version sets the present one of Deployment"
+    assert f"{said} {world.namespace}/api, or none." in plan.effect
 
 
 class Untried(KubernetesClient):
@@ -344,8 +341,8 @@ def test_what_could_not_be_compared_is_said_before_and_after(world: World, tmp_p
     outcome = done(world, BACK, plan)
 
     named = f"ConfigMap {world.namespace}/api, Deployment {world.namespace}/api"
-    assert f"Whether Helm stops half-way at these is not known: {named}." in plan.effect
-    assert outcome.message.endswith("Not compared with what is there: ConfigMap api, Deployment api.")
+    assert f"It is unknown whether Helm stops half-way at these: {named}." in plan.effect
+    assert outcome.message.endswith("Not checked: ConfigMap api, Deployment api.")
 
 
 def test_an_upgrade_that_was_killed_is_got_unstuck_although_it_dropped_what_is_still_there(
@@ -365,10 +362,10 @@ def test_an_older_helm_is_refused_over_what_was_dropped_with_what_a_person_does(
 
     said = refused(world, replace(BACK, revision="2"))
 
-    assert said.startswith("Version 3 (api-1.0.0, pending-upgrade) no longer names ConfigMap ")
+    assert said.startswith("Version 3 (api-1.0.0, pending-upgrade) no longer has ConfigMap ")
     assert "Helm 3.21 stops half-way at that; 3.22 and 4.2 do not." in said
     forget = f"`kubectl delete secret sh.helm.release.v1.shop.v3 --namespace {world.namespace}`"
-    assert f"Or somebody who may delete Secrets runs {forget}, by which Helm forgets that version" in said
+    assert f"Or let somebody who may delete Secrets run {forget}, which makes Helm forget that version" in said
 
 
 def test_forgetting_the_stuck_version_is_what_gets_an_older_helm_unstuck(
@@ -396,10 +393,9 @@ def test_a_pending_release_says_what_a_person_may_do_and_that_is_what_ends_it(
     shop.helm(*command.split()[1:4])
 
     assert (
-        f"If that helm was killed: from {begun + timedelta(minutes=15):%H:%M} UTC on this bot takes it for stuck"
-        in said
+        f"If that helm was killed: from {begun + timedelta(minutes=15):%H:%M} UTC on the bot treats it as stuck" in said
     )
-    assert f"ends it by `{command}`, once sure that no helm still runs." in said
+    assert f"once sure that no helm still runs, `{command}`" in said
     assert statuses(world)[-1] == (4, "deployed")
 
 
@@ -417,8 +413,8 @@ def test_a_helm_that_was_killed_is_waited_for_a_quarter_of_an_hour_and_then_its_
     plan = world.plan(action, BACK)
     done(world, BACK, plan)
 
-    assert "Somebody is at work on release shop: version 3 (api-1.0.0, pending-upgrade), begun " in said
-    stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this, ends that."
+    assert "Another operation on release shop is in progress: version 3 (api-1.0.0, pending-upgrade), started " in said
+    stuck = "It is stuck in pending-upgrade: Helm refuses every upgrade until a rollback, such as this one."
     assert stuck in plan.effect
     assert (statuses(world)[-1], image(world)) == ((4, "deployed"), ONE)
 

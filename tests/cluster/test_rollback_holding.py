@@ -1,4 +1,4 @@
-"""rollback of what somebody keeps by server-side apply: he is told of a conflict, until it is undone."""
+"""rollback where another manager uses server-side apply: it meets a conflict until the rollback is undone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_kubectl_is_told_of_a_conflict_over_a_rollback_and_of_none_after_its_und
     plan = world.plan(action, ARGS)
     assert world.run(action, ARGS, plan, run=_FIRST).degraded == ""
 
-    said = "kubectl keeps it by server-side apply, and is told of a conflict until it forces that, or this is undone."
+    said = "kubectl sets it by server-side apply, and meets a conflict until it forces that, or this is undone."
     assert said in plan.effect
     with pytest.raises(Conflict, match=r"conflict with \"vakhta-5c5c.*\.image"):
         applied(world, THREE)

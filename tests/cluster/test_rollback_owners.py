@@ -1,4 +1,4 @@
-"""rollback: whoever keeps a workload as it is decides how it goes back, or that it does not from here."""
+"""rollback: the tool that manages a workload decides how it is rolled back, or that the bot cannot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_flux_keeps_is_refused_and_it_is_said_what_to_do(world: World) -> N
 
     said = refusal(world)
 
-    assert f"Deployment {world.namespace}/api is kept by Flux (Kustomization flux-system/apps)" in said
+    assert f"Deployment {world.namespace}/api is managed by Flux (Kustomization flux-system/apps)" in said
     assert "Nothing was done. By hand: revert the commit in git, or suspend it first" in said
 
 
@@ -48,8 +48,11 @@ def test_what_flux_is_suspended_for_goes_back_by_itself_until_it_is_resumed(worl
     plan = world.plan(action, ARGS)
     world.fake.change("Kustomization", "apps", {"spec": {"suspend": False}}, namespace="flux-system")
 
-    assert "is suspended: a change of /spec/template stays until it is resumed. So it goes back" in plan.effect[0]
-    with pytest.raises(Rejected, match="is kept by Flux"):
+    assert (
+        "is suspended: a change of /spec/template stays until it is resumed. So one of its own revisions is restored"
+        in plan.effect[-1]
+    )
+    with pytest.raises(Rejected, match="is managed by Flux"):
         world.run(action, ARGS, plan)
 
 
@@ -60,14 +63,14 @@ def test_what_an_operator_keeps_is_refused_and_names_its_object(world: World) ->
 
     said = refusal(world)
 
-    assert f"is kept by an operator (ConfigMap {world.namespace}/database)" in said
-    assert "By hand: go back in the object that the operator reads." in said
+    assert f"is managed by an operator (ConfigMap {world.namespace}/database)" in said
+    assert "By hand: roll back the object that the operator reads." in said
 
 
 def test_a_label_that_only_may_be_argo_cd_s_is_nobody_s_where_no_application_has_it(world: World) -> None:
     placed(world, labels={"app.kubernetes.io/instance": "shop"})
 
-    assert "There is no older revision to go back to." in refusal(world)
+    assert "There is no older revision to roll back to." in refusal(world)
 
 
 def test_a_plan_whose_workload_changed_hands_is_not_run(world: World) -> None:
@@ -75,7 +78,7 @@ def test_a_plan_whose_workload_changed_hands_is_not_run(world: World) -> None:
     plan = Plan(target="prod/api", effect=(), blast_radius="", preconditions={"way": "deployment"})
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"labels": _FLUX}})
 
-    with pytest.raises((Conflict, Rejected), match="is kept by Flux"):
+    with pytest.raises((Conflict, Rejected), match="is managed by Flux"):
         world.run(action, ARGS, plan)
 
 
@@ -83,7 +86,7 @@ def test_a_plan_of_a_way_that_is_gone_is_not_run(world: World) -> None:
     placed(world)
     plan = Plan(target="prod/api", effect=(), blast_radius="", preconditions={"way": "by carrier pigeon"})
 
-    with pytest.raises(Rejected, match="no longer knows the way"):
+    with pytest.raises(Rejected, match="cannot run this plan any more"):
         world.run(action, ARGS, plan)
 
 

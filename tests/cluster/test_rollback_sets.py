@@ -49,7 +49,7 @@ def test_it_goes_back_to_the_image_before_and_its_pods_with_it(world: World, kin
     outcome = world.run(action, ARGS, plan)
 
     now = world.get(kind, "api")
-    assert f"{kind.title} {world.namespace}/api goes from revision 2 (" in plan.effect[1]
+    assert f"{kind.title} {world.namespace}/api goes back from revision 2 (" in plan.effect[0]
     assert f"Container api: {TWO} -> {ONE}." in plan.effect
     assert (outcome.result, outcome.degraded, outcome.expected_state) == (
         Result.DONE,
@@ -73,8 +73,8 @@ def test_a_restart_is_passed_over_and_a_hash_finds_what_got_a_new_number(world: 
     again = world.plan(action, back)
     world.run(action, back, again)
 
-    assert "Passed over, because it runs the same as now (a restart): revision 2." in plan.effect
-    assert "from revision 4 (" in again.effect[1]
+    assert "Skipped, because it runs the same as now (a restart): revision 2." in plan.effect
+    assert "from revision 4 (" in again.effect[0]
     assert image(world, kind) == TWO
     assert "2026-11-24T03:00:00Z" in str(world.get(kind, "api")["spec"]["template"])
 
@@ -118,7 +118,7 @@ def test_a_statefulset_that_hangs_on_a_broken_pod_gets_rid_of_that_one_alone(wor
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert "pods of other revisions that are not ready then are deleted, at most 3." in told(plan)
+    assert "Unready pods of other revisions would block it, and are deleted: at most 3." in told(plan)
     assert (outcome.degraded, cluster.deleted) == ("", ["api-2"])
     assert outcome.message.endswith("Deleted: api-2.")
     assert well <= {one["metadata"]["uid"] for one in pods(world)}
@@ -194,7 +194,7 @@ def test_pods_below_the_partition_stay_and_the_plan_says_so(world: World) -> Non
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert "Its partition is 2: pods below api-2 do not move." in told(plan)
+    assert "Its partition is 2: pods below api-2 are not replaced." in told(plan)
     assert outcome.degraded == ""
     assert {one["spec"]["containers"][0]["image"] for one in pods(world)} == {ONE}
 
@@ -222,8 +222,8 @@ def test_where_somebody_has_to_delete_the_pods_that_is_said_and_none_moves(world
     plan = world.plan(action, ARGS)
     outcome = world.run(action, ARGS, plan)
 
-    assert "Its update strategy is OnDelete: no pod moves until somebody deletes it." in told(plan)
-    assert outcome.message.endswith("each pod gets it once it is deleted.")
+    assert "Its update strategy is OnDelete: no pod is replaced until somebody deletes it." in told(plan)
+    assert outcome.message.endswith("each pod gets it when somebody deletes it.")
     assert (image(world, kind), {one["metadata"]["uid"] for one in pods(world)}) == (ONE, before)
 
 

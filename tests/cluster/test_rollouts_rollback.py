@@ -1,4 +1,4 @@
-"""rollback of an Argo Rollout: an update that is on its way is aborted, else an older template is put back."""
+"""rollback of an Argo Rollout: an update in progress is aborted, otherwise an older template is restored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_update_on_its_way_is_aborted(world: World) -> None:
     plan = world.plan(action, _API)
     outcome = world.run(action, _API, plan)
 
-    assert told(plan, "going back is to abort it")
+    assert told(plan, "so the rollback is its abort")
     assert plan.undo_command == "retry prod/api"
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert (state(world).aborted, state(world).current) == (True, before.current)
@@ -77,7 +77,7 @@ def test_what_was_promoted_runs_all_its_steps_again_on_the_way_back(world: World
     outcome = world.run(action, _API, plan, run="6e" * 16)
 
     assert {name: plan.preconditions[name] for name in promoted.expected_state} == dict(promoted.expected_state)
-    assert told(plan, "runs all 4 steps again")
+    assert told(plan, "a new rollout with all 4 steps")
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     now = state(world)
     assert (now.current, now.phase, now.step) == (before.stable, Phase.PAUSED, 1)

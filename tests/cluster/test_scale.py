@@ -1,4 +1,4 @@
-"""scale: a workload gets as many replicas as was said, if it is as the plan saw it, and is watched until it holds."""
+"""scale: a workload gets the requested replicas if it is as the plan saw it, and is watched until it is ready."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_from_0_and_to_0(world: World) -> None:
     up = world.run(SCALE, to(3), run="6a" * 16)
 
     assert (down.approvals_needed, down.check) == (1, "")
-    assert "It serves nothing from then on." in down.effect
+    assert "It serves no requests from then on." in down.effect
     assert (gone.degraded, up.degraded) == ("", "")
     assert world.get(kinds.DEPLOYMENT, "api")["status"]["availableReplicas"] == 3
 
@@ -163,7 +163,7 @@ def test_one_of_the_same_name_that_was_made_anew_is_another(world: World) -> Non
     world.until(lambda: world.admin.get(world.ref(kinds.DEPLOYMENT, "api")) is None, "it is gone")
     world.create(kinds.DEPLOYMENT, "api", **manifests.deployment())
 
-    with pytest.raises(Conflict, match="made anew"):
+    with pytest.raises(Conflict, match="created anew"):
         world.run(SCALE, to(6), plan)
 
     assert replicas(world) == 3
@@ -177,7 +177,7 @@ def test_whoever_takes_it_back_is_named(world: World) -> None:
     outcome = world.run(SCALE, to(5), plan)
 
     assert outcome.result is Result.DONE
-    assert outcome.degraded == "It was taken back to 3 by somebody."
+    assert outcome.degraded == "It was set back to 3 by somebody."
 
 
 def test_a_run_that_was_cut_off_is_found_again_by_what_it_wrote(world: World) -> None:
@@ -189,7 +189,7 @@ def test_a_run_that_was_cut_off_is_found_again_by_what_it_wrote(world: World) ->
     after = world.probe(SCALE, to(5), plan)
     another = world.probe(SCALE, to(5), plan, run="77" * 16)
 
-    assert (before.result, before.message) == (Result.FAILED, "prod/api is as it was: never changed, or back at once.")
+    assert (before.result, before.message) == (Result.FAILED, "prod/api is as it was: never changed, or set back.")
     assert (after.result, after.degraded, dict(after.expected_state)) == (Result.DONE, "", {"replicas": "5"})
     assert another.result is Result.UNKNOWN
 

@@ -1,4 +1,4 @@
-"""scale, where something else scales already: its floor and ceiling are changed, and whoever takes it back is named."""
+"""scale with an autoscaler: its floor and ceiling are changed, and a writer that overwrites them is named."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_between_the_bounds_of_an_hpa_its_floor_is_raised(world: World) -> None:
     plan = world.plan(SCALE, to(5))
     outcome = world.run(SCALE, to(5), plan)
 
-    assert plan.effect[0].endswith("scales it, so that its bounds are changed, and not the workload.")
+    assert plan.effect[0].endswith("scales it, so its bounds are changed, not the workload.")
     assert plan.effect[1] == "Floor: at least 5, instead of 2."
     assert shown(plan) == {"autoscaler": "api", "floor": "2", "ceiling": "10"}
     assert plan.undo_command == "scale prod/api 2 max 10"
@@ -71,7 +71,7 @@ def test_above_the_ceiling_that_is_raised_as_well(world: World) -> None:
     plan = world.plan(SCALE, to(6))
     outcome = world.run(SCALE, to(6), plan)
 
-    assert "Ceiling: at most 6, instead of 4, because the floor would be above it." in plan.effect
+    assert "Ceiling: at most 6, instead of 4, because the floor would exceed it." in plan.effect
     assert (outcome.degraded, bounds(world)) == ("", (6, 6))
     assert plan.undo_command == "scale prod/api 2 max 4"
 
@@ -154,9 +154,9 @@ def test_0_switches_the_hpa_off_and_the_first_replica_on_again(world: World) -> 
     back = world.run(SCALE, to(3), up, run="6a" * 16)
 
     assert (down.undo_command, down.approvals_needed) == ("scale prod/api 3", 1)
-    assert any("off: it does nothing while there are 0" in said for said in down.effect)
+    assert any("off until there is a replica again" in said for said in down.effect)
     assert (gone.degraded, left, bounds(world)) == ("", 0, (2, 10))
-    assert any("on again, which then keeps it between 2 and 10" in said for said in up.effect)
+    assert any("on again: from 2 to 10 replicas" in said for said in up.effect)
     assert (back.degraded, replicas(world)) == ("", 3)
 
 
@@ -171,7 +171,7 @@ def test_a_count_by_hand_that_an_hpa_takes_back_is_told_with_its_name(world: Wor
     outcome = world.run(SCALE, to(6), plan)
 
     assert outcome.result is Result.DONE
-    assert outcome.degraded == "It was taken back to 4 by the HorizontalPodAutoscaler."
+    assert outcome.degraded == "It was set back to 4 by the HorizontalPodAutoscaler."
 
 
 def test_an_hpa_that_does_nothing_is_waited_for_and_told(world: World) -> None:
@@ -180,7 +180,7 @@ def test_an_hpa_that_does_nothing_is_waited_for_and_told(world: World) -> None:
 
     outcome = world.run(SCALE, to(5))
 
-    assert outcome.degraded.startswith("3 replicas are wanted, and its autoscaler has not acted yet.")
+    assert outcome.degraded.endswith("3 replicas are desired; its autoscaler has not acted yet.")
 
 
 def test_two_autoscalers_of_one_workload_are_refused(world: World) -> None:
@@ -199,7 +199,7 @@ def test_an_hpa_that_is_capped_says_so(world: World) -> None:
 
     within, above = world.plan(SCALE, to(4)), world.plan(SCALE, to(5, 8))
 
-    capped = "It wants more than its ceiling of 5 lets it have; `max` raises that."
+    capped = "It wants more replicas than its ceiling of 5; `max` raises that."
     assert (capped in within.effect, capped in above.effect) == (True, False)
 
 
@@ -258,9 +258,7 @@ def test_keda_that_stays_paused_when_it_should_not_is_not_well(world: World) -> 
 
     outcome = world.run(SCALE, to(2, 10), plan)
 
-    assert outcome.degraded.startswith(
-        "KEDA still says that it is paused; setting the annotation and removing it again"
-    )
+    assert "KEDA still reports that it is paused; setting the annotation and removing it again" in outcome.degraded
 
 
 def test_a_pause_of_somebody_else_is_moved_and_said(world: World) -> None:
@@ -270,7 +268,7 @@ def test_a_pause_of_somebody_else_is_moved_and_said(world: World) -> None:
     plan = world.plan(SCALE, to(4))
     outcome = world.run(SCALE, to(4), plan)
 
-    assert "at 4 instead of 5" in plan.effect[0]
+    assert "at 4 replicas instead of 5" in plan.effect[0]
     assert plan.undo_command == "scale prod/api 5"
     assert (outcome.degraded, keda(world), replicas(world)) == ("", (2, 10, "4"), 4)
 
@@ -291,4 +289,4 @@ def test_a_floor_that_keda_takes_back_is_told(world: World) -> None:
     back = {"spec": {"minReplicaCount": 2}}
     world.place(cluster=Meddled(world, after=lambda: world.merge(kinds.SCALED, "api", back, by="argocd-controller")))
 
-    assert world.run(SCALE, to(5), plan).degraded == "Its floor was taken back to 2 by Argo CD."
+    assert world.run(SCALE, to(5), plan).degraded == "Its floor was set back to 2 by Argo CD."

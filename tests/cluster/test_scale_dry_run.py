@@ -1,4 +1,4 @@
-"""scale tries its write while planning, dry: what admission refuses is known before anybody says yes."""
+"""scale sends its write as a dry run while planning: a refusal of admission is known before any approval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_where_a_webhook_takes_no_dry_run_the_plan_says_so_and_stands(world: Wor
     plan = world.plan(SCALE, to(5))
     outcome = world.run(SCALE, to(5), plan)
 
-    told = f"Only the write itself will tell whether it is taken. Cluster main answered 400: {_NO_DRY_RUN}."
+    told = f"Only the write itself shows whether it is accepted. Cluster main answered 400: {_NO_DRY_RUN}."
     assert told in plan.effect
     assert (outcome.result, replicas(world)) == (Result.DONE, 5)
 
@@ -41,7 +41,7 @@ def test_a_dry_run_without_an_answer_leaves_the_plan_standing(world: World, answ
 
     plan = world.plan(SCALE, to(5))
 
-    assert "Whether the cluster would take it is not known: it did not answer a dry run." in plan.effect
+    assert "It is unknown whether the cluster accepts it: it did not answer a dry run." in plan.effect
 
 
 @pytest.mark.parametrize("status", [400, 403, 422, 429])
@@ -57,4 +57,4 @@ def test_what_changes_between_the_look_and_the_dry_run_is_refused_in_words(world
     deployed(world)
     world.place(cluster=Meddled(world, dry=lambda: world.merge(kinds.DEPLOYMENT, "api", {"spec": {"replicas": 4}})))
 
-    assert "changed while it was looked at" in refused(world, to(5))
+    assert "changed during planning" in refused(world, to(5))

@@ -1,4 +1,4 @@
-"""scale of what git keeps too: refused where it would be taken back at once, told where that is later."""
+"""scale of a workload that git manages: refused if it would be reverted at once, a warning if later."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_heals_itself_is_refused_with_what_to_do(world: World) -> None:
 
     said = refused(world, to(5))
 
-    assert "heals itself: a change of /spec/replicas is taken back within seconds. Nothing was done." in said
+    assert "with self-heal: a change of /spec/replicas is reverted within seconds. Nothing was done." in said
     assert said.endswith("change it in git.")
     assert replicas(world) == 3
 
@@ -54,7 +54,7 @@ def test_what_only_syncs_with_git_is_told(world: World) -> None:
     plan = world.plan(SCALE, to(5))
     outcome = world.run(SCALE, to(5), plan)
 
-    assert any("the next change of git sets /spec/replicas back." in said for said in plan.effect)
+    assert any("the next commit sets /spec/replicas back." in said for said in plan.effect)
     assert (outcome.result, outcome.degraded, replicas(world)) == (Result.DONE, "", 5)
 
 
@@ -64,7 +64,7 @@ def test_what_is_left_to_others_and_respected_stays(world: World) -> None:
     plan = world.plan(SCALE, to(5))
     outcome = world.run(SCALE, to(5), plan)
 
-    assert any("leaves /spec/replicas to others: the change stays." in said for said in plan.effect)
+    assert any("which ignores /spec/replicas: the change stays." in said for said in plan.effect)
     assert (outcome.degraded, replicas(world)) == ("", 5)
 
 
@@ -78,7 +78,7 @@ def test_self_heal_that_begins_after_the_plan_is_told_with_its_name(world: World
     outcome = world.run(SCALE, to(5), plan)
 
     assert outcome.result is Result.DONE
-    assert outcome.degraded == "It was taken back to 3 by Argo CD."
+    assert outcome.degraded == "It was set back to 3 by Argo CD."
 
 
 def test_an_autoscaler_has_an_owner_of_its_own(world: World) -> None:

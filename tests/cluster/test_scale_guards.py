@@ -1,4 +1,4 @@
-"""scale is refused while planning where it could not hold, or would destroy something; the rest is said in the plan."""
+"""scale is refused while planning if it could not last, or would destroy data; other risks are in the plan."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def bounded(world: World, least: int = 1, most: int = 100, step: int | None = No
 @pytest.mark.parametrize(
     ("count", "ceiling", "said"),
     [
-        (0, None, "prod/api has 1 to 10 replicas by the settings, not 0."),
-        (11, None, "prod/api has 1 to 10 replicas by the settings, not 11."),
-        (6, 5, "A ceiling of 5 is below 6 replicas."),
+        (0, None, "The settings allow 1 to 10 replicas of prod/api, not 0."),
+        (11, None, "The settings allow 1 to 10 replicas of prod/api, not 11."),
+        (6, 5, "The ceiling of 5 is below 6 replicas."),
     ],
 )
 def test_what_the_words_and_the_settings_rule_out_is_refused_before_anything_is_asked(
@@ -55,11 +55,11 @@ def test_what_the_words_and_the_settings_rule_out_is_refused_before_anything_is_
 @pytest.mark.parametrize(
     ("now", "count", "step", "said"),
     [
-        (3, 7, None, "From 3 it goes to 6 at most at once, not to 7."),
+        (3, 7, None, "From 3 to 7 is too far at once. Nothing was done. Scale to at most 6."),
         (3, 6, None, ""),
-        (5, 2, None, "From 5 it goes to 3 at least at once, not to 2."),
+        (5, 2, None, "From 5 to 2 is too far at once. Nothing was done. Scale to at least 3."),
         (5, 3, None, ""),
-        (3, 5, 1, "From 3 it goes to 4 at most at once, not to 5."),
+        (3, 5, 1, "From 3 to 5 is too far at once. Nothing was done. Scale to at most 4."),
         (3, 4, 1, ""),
     ],
 )
@@ -78,8 +78,10 @@ def test_the_ceiling_of_an_autoscaler_has_to_be_within_the_settings_and_within_a
     world.create(kinds.HPA, "api", **manifests.hpa(most=10))
     bounded(world, most=30)
 
-    assert "has 1 to 30 replicas by the settings, not 40" in refused(world, to(5, 40))
-    assert "From a ceiling of 10 it goes to 20 at most at once, not to 25." in refused(world, to(5, 25))
+    assert "The settings allow 1 to 30 replicas of prod/api, not 40" in refused(world, to(5, 40))
+    assert "From a ceiling of 10 to 25 is too far at once. Nothing was done. Scale to at most 20." in refused(
+        world, to(5, 25)
+    )
 
 
 def test_what_a_floor_brings_at_once_is_a_step_and_the_way_back_is_none(world: World) -> None:
@@ -90,7 +92,7 @@ def test_what_a_floor_brings_at_once_is_a_step_and_the_way_back_is_none(world: W
     far = refused(world, to(7))
     named = world.plan(SCALE, to(7, 50))
 
-    assert "From 3 it goes to 6 at most at once, not to 7." in far
+    assert "From 3 to 7 is too far at once. Nothing was done. Scale to at most 6." in far
     assert named.undo_command == "scale prod/api 2 max 50"
 
 
@@ -101,7 +103,7 @@ def test_what_is_not_there_or_cannot_be_scaled_is_refused(world: World) -> None:
     another = refused(world, to(4))
 
     assert f"There is no Deployment {world.namespace}/api on cluster " in gone
-    assert "prod/api is a DaemonSet; this is for Deployment, StatefulSet, Rollout." in another
+    assert "prod/api is a DaemonSet; this needs a Deployment or StatefulSet or Rollout." in another
 
 
 def test_what_an_operator_keeps_is_scaled_by_its_own_resource(world: World) -> None:
@@ -114,7 +116,7 @@ def test_what_an_operator_keeps_is_scaled_by_its_own_resource(world: World) -> N
     said = refused(world, to(4))
 
     assert "belongs to ConfigMap cluster, whose operator sets its replicas back." in said
-    assert said.endswith("Scale the ConfigMap.")
+    assert said.endswith("Scale the ConfigMap instead.")
 
 
 def test_a_deployment_whose_pods_a_rollout_runs_is_refused(world: World) -> None:
@@ -141,7 +143,7 @@ def test_a_statefulset_grows_and_shrinks(world: World) -> None:
     down = world.run(SCALE, to(2), down_plan, run="6a" * 16)
 
     assert (up.degraded, down.degraded, replicas(world, kinds.STATEFULSET)) == ("", "", 2)
-    assert "The replicas with the highest numbers go; their volumes stay." in down_plan.effect
+    assert "The replicas with the highest numbers are removed; their volumes stay." in down_plan.effect
     assert [one["metadata"]["name"] for one in world.every(kinds.POD)] == ["api-0", "api-1"]
 
 
@@ -154,8 +156,8 @@ def test_a_statefulset_that_deletes_volumes_is_never_scaled_down(world: World) -
 
     assert "deletes the volumes of replicas that it loses (whenScaled: Delete)." in said
     assert up.undo_command == ""
-    assert any(one.startswith("Nothing undoes it: StatefulSet ") for one in up.effect)
-    assert "It cannot be for 30m only" in refused(world, to(3, held=timedelta(minutes=30)))
+    assert any(one.startswith("There is no undo: StatefulSet ") for one in up.effect)
+    assert "It cannot be limited to 30 min" in refused(world, to(3, held=timedelta(minutes=30)))
 
 
 @pytest.mark.parametrize(("now", "count", "goes"), [(5, 3, True), (5, 2, False), (3, 2, True), (3, 1, False)])
@@ -166,15 +168,15 @@ def test_voters_keep_their_majority(world: World, now: int, count: int, *, goes:
     if goes:
         assert world.plan(SCALE, to(count)).preconditions["replicas"] == str(now)
     else:
-        assert "are their majority. Nothing was done." in refused(world, to(count))
+        assert "Nothing was done. Scale to at least" in refused(world, to(count))
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
         (True, ""),
-        (None, "Whether 2 would carry the load is not known: Prometheus does not say."),
-        (False, "2 of 3 replicas would be used by more than 75%, as the load is now."),
+        (None, "It is unknown whether 2 replicas would carry the load: Prometheus has no answer."),
+        (False, "2 of 3 replicas would each be used above the limit of 75% at the current load."),
     ],
 )
 def test_fewer_have_to_carry_the_load(world: World, *, answer: bool | None, said: str) -> None:
@@ -210,7 +212,7 @@ def test_a_rollout_in_flight_is_told(world: World) -> None:
     plan = world.plan(SCALE, to(4))
     outcome = world.run(SCALE, to(4), plan)
 
-    assert any("A rollout of Deployment" in said and "is in flight" in said for said in plan.effect)
+    assert any("A rollout of Deployment" in said and "is in progress" in said for said in plan.effect)
     assert outcome.result is Result.DONE
     assert ": ErrImagePull" in outcome.degraded or ": ImagePullBackOff" in outcome.degraded
 
@@ -253,5 +255,5 @@ def test_connections_are_a_budget_for_as_many_as_there_may_be(world: World) -> N
 
     assert world.plan(SCALE, to(5)).preconditions["replicas"] == "3"
     said = refused(world, to(6))
-    assert "6 replicas open 120 connections, 20 each, and 100 are the most." in said
-    assert said.endswith("Go no higher than 5.")
+    assert "6 replicas open 120 connections, 20 each; the limit is 100." in said
+    assert said.endswith("Scale to at most 5.")

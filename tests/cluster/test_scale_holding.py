@@ -1,4 +1,4 @@
-"""scale of what somebody keeps by server-side apply: no field is held for longer than it has to be."""
+"""scale of a workload with server-side apply: the bot owns no field for longer than needed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def test_after_the_undo_helm_upgrades_as_if_nobody_had_scaled(world: World, tmp_
     plan, outcome = undone(world, 2)
 
     assert (
-        "Then the bot gives up its hold on it, so that whoever deploys it next is told of no conflict." in plan.effect
+        "Then the bot gives up its ownership of the field, so that the next deployment meets no conflict."
+        in plan.effect
     )
     assert (outcome.result, outcome.message, replicas(world)) == (Result.DONE, "prod/api is scaled to 2.", 2)
     assert holders(world) == ()
@@ -104,8 +105,8 @@ def test_what_helm_says_itself_by_now_stays_and_only_the_hold_is_given_up(world:
 
     plan, outcome = undone(world, 2)
 
-    assert plan.effect[0].startswith("Helm says replicas 4 by now as well, so that it stays.")
-    assert outcome.message == "prod/api stays as it is, which is what Helm says; the bot holds nothing of it any more."
+    assert plan.effect[0].endswith("The value stays: Helm now sets replicas 4 too.")
+    assert outcome.message == "prod/api stays as it is, as Helm sets it; the bot no longer owns these fields."
     assert (replicas(world), holders(world)) == (4, ("helm",))
     shop.deploy(image=ONE, replicas=3)
     assert replicas(world) == 3
@@ -119,7 +120,10 @@ def test_an_undo_that_may_not_patch_the_object_says_that_the_bot_goes_on_holding
 
     plan, outcome = undone(world, 3)
 
-    assert any(line.startswith("The bot goes on holding it, because it may not patch Dep") for line in plan.effect)
+    assert any(
+        line.startswith("The bot keeps its ownership of the field: to give it up, it needs the right to patch Dep")
+        for line in plan.effect
+    )
     assert (outcome.result, replicas(world)) == (Result.DONE, 3)
     assert holders(world) == (run_markers.field_manager(_SECOND),)
 
@@ -134,7 +138,7 @@ def test_kubectl_that_applies_on_the_server_is_named_and_not_in_the_way_after_th
     plan = scaled(world, 4)
     undone(world, 3)
 
-    said = f"kubectl keeps .spec.replicas of Deployment {world.namespace}/api by server-side apply, and is told of a"
+    said = f"kubectl sets .spec.replicas of Deployment {world.namespace}/api by server-side apply, and meets a"
     assert f"{said} conflict until it forces that field, or this is undone." in plan.effect
     assert applied(world, 5)["spec"]["replicas"] == 5
 
@@ -165,7 +169,7 @@ def test_an_undo_that_died_before_it_gave_up_its_hold_says_what_the_bot_still_ho
 
     assert holders(world), "nothing is written by who only looks"
     assert (found.result, found.expected_state) == (Result.DONE, {"replicas": "3"})
-    assert "The bot still holds its fields: its process ended before it gave them up." in found.message
+    assert "The bot still owns its fields: its process ended before it gave them up." in found.message
 
 
 def test_the_bounds_of_an_autoscaler_are_given_up_as_well(world: World) -> None:

@@ -1,4 +1,4 @@
-"""scale, where an autoscaler has no metrics, or cannot scale: what stands then is what plan and outcome say."""
+"""scale with an autoscaler that has no metrics or cannot scale: plan and outcome say what still holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EACH = {"type": "AverageValue", "averageValue": "1"}
 #: A metric that nobody serves, on a real cluster either.
 _UNKNOWN = {"type": "External", "external": {"metric": {"name": "nobody-has-this"}, "target": _EACH}}
 _BLIND = "has no metrics (FailedGetExternalMetric): floor and ceiling hold, and between them it does nothing."
-_STAYS = "So the count does not fall before they are back; a lower ceiling, by `max`, brings it down at once."
+_STAYS = "So the count does not fall before they are back. A lower ceiling, by `max`, reduces it at once."
 
 
 def blind(world: World, *, count: int = 4, least: int = 3, most: int = 6) -> None:
@@ -36,7 +36,7 @@ def test_without_metrics_a_lower_floor_brings_no_fewer_and_both_plan_and_outcome
     assert f"HorizontalPodAutoscaler {world.namespace}/api {_BLIND}" in plan.effect
     assert _STAYS in plan.effect
     assert outcome.message == (
-        "prod/api is kept between 2 and 6. 4 replicas are wanted now,"
+        "prod/api is kept between 2 and 6. 4 replicas are desired now,"
         " because its autoscaler has no metrics (FailedGetExternalMetric)."
     )
     assert (bounds(world), replicas(world)) == ((2, 6), 4)
@@ -48,8 +48,8 @@ def test_without_metrics_a_lower_ceiling_brings_fewer_at_once(world: World) -> N
     plan = world.plan(SCALE, to(2, 3))
     outcome = world.run(SCALE, to(2, 3), plan)
 
-    assert "That takes it to 3 replicas at once." in plan.effect
-    assert outcome.message.startswith("prod/api is kept between 2 and 3. 3 replicas are wanted now,")
+    assert "It goes to 3 replicas at once." in plan.effect
+    assert outcome.message.startswith("prod/api is kept between 2 and 3. 3 replicas are desired now,")
     assert (outcome.degraded, bounds(world), replicas(world)) == ("", (2, 3), 3)
 
 
@@ -80,8 +80,8 @@ def test_fewer_than_its_floor_are_not_asked_of_an_hpa_that_would_be_on_again(wor
 
     said = refused(world, to(2))
 
-    assert "is on again with the first replica, and has at least 3. Nothing was done." in said
-    assert said.endswith("Lower that first: `scale prod/api 2 max 10`.")
+    assert "switches on with the first replica, and its floor is 3. Nothing was done." in said
+    assert said.endswith("Lower the floor first: `scale prod/api 2 max 10`.")
     assert replicas(world) == 0
 
 
@@ -90,7 +90,7 @@ def test_more_than_the_floor_that_the_metrics_ask_for_are_told_in_the_outcome(wo
     world.fake.hpa_wants["api"] = 6
     world.fake.settle()
 
-    assert world.run(SCALE, to(4)).message == "prod/api is kept between 4 and 10. 6 replicas are wanted now."
+    assert world.run(SCALE, to(4)).message == "prod/api is kept between 4 and 10. 6 replicas are desired now."
 
 
 def test_an_hpa_that_cannot_scale_at_all_says_that_not_even_its_floor_holds(world: World) -> None:
@@ -103,9 +103,9 @@ def test_an_hpa_that_cannot_scale_at_all_says_that_not_even_its_floor_holds(worl
 
     plan = world.plan(SCALE, to(5))
 
-    told = "says that it cannot scale (FailedUpdateScale): not even its floor holds before that ends."
+    told = "cannot scale (FailedUpdateScale): not even its floor holds before that ends."
     assert f"HorizontalPodAutoscaler {world.namespace}/api {told}" in plan.effect
-    assert "3 replicas are wanted" in world.run(SCALE, to(5), plan).degraded
+    assert "3 replicas are desired" in world.run(SCALE, to(5), plan).degraded
 
 
 def test_with_keda_whose_triggers_fail_nothing_falls_either(world: World) -> None:
@@ -122,7 +122,7 @@ def test_with_keda_whose_triggers_fail_nothing_falls_either(world: World) -> Non
     assert f"ScaledObject {world.namespace}/api {_BLIND}" in plan.effect
     assert _STAYS in plan.effect
     assert outcome.message.startswith(
-        "prod/api is kept between 1 and 10. 5 replicas are wanted now, because its autoscaler"
+        "prod/api is kept between 1 and 10. 5 replicas are desired now, because its autoscaler"
     )
 
 
@@ -135,9 +135,9 @@ def test_with_keda_what_its_fallback_asks_for_meanwhile_is_said(world: World) ->
     plan = world.plan(SCALE, to(4))
     outcome = world.run(SCALE, to(4), plan)
 
-    told = f"Triggers of ScaledObject {world.namespace}/api fail, and its fallback asks for 6 replicas meanwhile."
+    told = f"Triggers of ScaledObject {world.namespace}/api fail; its fallback wants 6 replicas meanwhile."
     assert told in plan.effect
-    assert outcome.message == "prod/api is kept between 4 and 10. 6 replicas are wanted now."
+    assert outcome.message == "prod/api is kept between 4 and 10. 6 replicas are desired now."
 
 
 def test_a_scaledobject_that_keda_cannot_work_with_says_so(world: World) -> None:
@@ -148,5 +148,5 @@ def test_a_scaledobject_that_keda_cannot_work_with_says_so(world: World) -> None
 
     plan = world.plan(SCALE, to(5))
 
-    told = "says that it cannot scale (ScaledObjectCheckFailed): not even its floor holds before that ends."
+    told = "cannot scale (ScaledObjectCheckFailed): not even its floor holds before that ends."
     assert f"ScaledObject {world.namespace}/api {told}" in plan.effect

@@ -1,4 +1,4 @@
-"""scale does with what `vakhta check --cluster` prints as its Role, and with nothing else."""
+"""scale works with the Role that `vakhta check --cluster` prints, and with nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scale of an Argo Rollout that its controller keeps: stable, in the middle of a canary, beside its second version."""
+"""scale of an Argo Rollout with its controller: stable, in the middle of a canary, and blue-green."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_in_the_middle_of_a_canary_both_versions_grow_and_the_step_stays(world: 
     outcome = world.run(SCALE, to(6), plan)
 
     after = rollouts.state(world)
-    assert any("is in flight" in said for said in plan.effect)
+    assert any("is in progress" in said for said in plan.effect)
     assert (outcome.result, outcome.degraded) == (Result.DONE, "")
     assert (after.step, after.phase, replicas(world, kinds.ROLLOUT)) == (before.step, before.phase, 6)
 

@@ -1,4 +1,4 @@
-"""scale looks around: at quotas that keep pods away, nodes without room, and budgets that would block drains."""
+"""scale checks the surroundings: quotas that prevent pods, nodes without room, budgets that would block drains."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_quota_that_has_no_room_is_named_before_anybody_says_yes(world: World)
     said = refused(world, to(5))
 
     assert fits.preconditions["replicas"] == "3"
-    assert "2 more pods do not fit. ResourceQuota team: of pods 1 of 4 is left, and they would take 2." in said
+    assert "2 more pods do not fit. ResourceQuota team: 1 of 4 pods is left; they would take 2." in said
 
 
 def test_a_quota_that_is_met_after_the_yes_is_told_as_the_reason(world: World) -> None:
@@ -79,7 +79,7 @@ def test_a_statefulset_is_given_time_for_each_of_its_pods(world: World) -> None:
 
     outcome = world.run(SCALE, to(4))
 
-    assert outcome.degraded.endswith("That is so 13m after the change.")
+    assert outcome.degraded.startswith("Not ready 13 min after the change: ")
 
 
 def test_volumes_of_replicas_that_were_there_before_are_found_again(world: World) -> None:
@@ -94,7 +94,7 @@ def test_volumes_of_replicas_that_were_there_before_are_found_again(world: World
     new = refused(world, to(4))
 
     assert again.preconditions["replicas"] == "1"
-    assert "of count/persistentvolumeclaims 0 of 0 is left, and they would take 2." in new
+    assert "0 of 0 count/persistentvolumeclaims is left; they would take 2." in new
 
 
 def test_a_limit_range_counts_for_a_quota(world: World) -> None:
@@ -110,8 +110,8 @@ def test_a_limit_range_counts_for_a_quota(world: World) -> None:
 
     short = refused(world, to(2))
 
-    assert "ResourceQuota team: it limits limits.memory, of which a container of the pods says nothing" in unsaid
-    assert "of limits.memory 1Gi of 1Gi is left, and they would take 1200Mi" in short
+    assert "ResourceQuota team: it limits limits.memory, which a container does not declare" in unsaid
+    assert "1Gi of 1Gi limits.memory is left; they would take 1200Mi" in short
 
 
 def add_node(world: World, name: str, cpu: str, **spec: Any) -> None:
@@ -136,8 +136,8 @@ def test_nodes_without_room_are_told_and_in_the_end_the_pods_that_find_none(worl
     plan = world.plan(SCALE, to(6))
     outcome = world.run(SCALE, to(6), plan)
 
-    told = "By requests the nodes have no room for all of the new pods (an approximation)."
-    assert f"{told} Those that find none wait until there is." in plan.effect
+    told = "The nodes have no room for all new pods, by their requests (an estimate)."
+    assert f"{told} The rest stays pending until there is room." in plan.effect
     assert "Unschedulable, 0/2 nodes are available: 1 Insufficient cpu" in outcome.degraded
 
 
@@ -148,8 +148,8 @@ def test_what_may_not_be_read_is_told_as_not_known(world: World) -> None:
 
     more, fewer = world.plan(SCALE, to(5)), world.plan(SCALE, to(2))
 
-    assert "The bot must not read ResourceQuotas there, so that what they say is not known." in more.effect
-    assert any("Whether the nodes have room for them is not known" in said for said in more.effect)
+    assert "ResourceQuotas were not checked: the bot may not read them there." in more.effect
+    assert any("It is unknown whether the nodes have room" in said for said in more.effect)
     assert any("PodDisruptionBudgets" in said for said in fewer.effect)
 
 
@@ -175,5 +175,6 @@ def test_a_budget_that_would_block_drains_is_told(
 
     plan = world.plan(SCALE, to(count))
 
-    told = f"With {count} PodDisruptionBudget api allows no disruption any more, so that nodes cannot be drained."
+    replicas = "1 replica" if count == 1 else f"{count} replicas"
+    told = f"With {replicas}, PodDisruptionBudget api allows no disruption: nodes cannot be drained."
     assert (told in plan.effect) is blocks

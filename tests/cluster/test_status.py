@@ -1,4 +1,4 @@
-"""status: how a workload is, for people, and what can be done next."""
+"""status: the state of a workload for people, and what can be done next."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_pause_with_a_time_counts_down_and_moves(world: World) -> None:
 
     outcome = asked(world)
 
-    assert "It goes on by itself in 5" in outcome.message
+    assert "It continues by itself in 5" in outcome.message
     assert outcome.live
 
 
@@ -85,7 +85,7 @@ def test_whatever_else_runs_tells_how_far_it_is(world: World, kind: ResourceKind
 
     outcome = asked(world)
 
-    assert "as it is to be" in outcome.message
+    assert "healthy" in outcome.message
     assert "pods are ready." in outcome.message
 
 

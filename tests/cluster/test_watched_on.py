@@ -1,4 +1,4 @@
-"""A run whose process died after its write is watched on: what it was made to is judged, and nothing is written."""
+"""After a run's process died, the wait resumes: the changed workload is judged, and nothing is written."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_promotion_whose_pods_do_not_come_up_is_not_well(world: World) -> None
     outcome = watched_on(world, promote.action, _PROMOTE, plan, died(world, promote.action, _PROMOTE, plan))
 
     assert (outcome.result, is_unpulled(outcome.degraded)) == (Result.DONE, True)
-    assert outcome.message.startswith("It was done, and does not hold.")
+    assert outcome.message.startswith("Done, but not as planned.")
 
 
 def test_a_promotion_over_which_somebody_has_pushed_another_version_is_not_well(world: World) -> None:
@@ -231,5 +231,5 @@ def test_what_is_not_up_when_its_deadline_has_passed_is_told_after_one_look(worl
 
     outcome = watched_on(world, SCALE, to(5), plan, noted, deadline=lambda _: over)
 
-    assert outcome.degraded.startswith("Its controller has not seen the change yet. That is so 31m")
+    assert outcome.degraded.startswith("Not ready 31 min")
     assert world.reports == []

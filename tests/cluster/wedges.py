@@ -1,4 +1,4 @@
-"""What happens right before or after a write: somebody else is faster, the answer is lost, the process dies."""
+"""Events right before or after a write: somebody else is faster, the answer is lost, the process dies."""
 
 from __future__ import annotations
 

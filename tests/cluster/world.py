@@ -174,7 +174,7 @@ class World:
 
     def stir(self) -> None:
         """Argo Rollouts may have overlooked what the test itself wrote: see
-        `bot/workloads/argo_rollouts/overlooked_write.py`.
+        `bot/workloads/objects/overlooked_write.py`.
         """
         for one in self.every(kinds.ROLLOUT) if self.serves(kinds.ROLLOUT) else ():
             meta = one["metadata"]

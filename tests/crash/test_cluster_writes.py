@@ -174,7 +174,7 @@ def test_a_watch_that_goes_on_has_the_deadline_that_it_had(doing: Scaling) -> No
 
     (after,) = doing.rows.ask("SELECT id, watch_until, watches FROM run")
     assert (after["watch_until"], after["watches"]) == (before["watch_until"], 2)
-    assert re.search(r"That is so (59m|1h)", doing.unwell(after["id"]))
+    assert re.search(r"Not ready (59 min|1 h)", doing.unwell(after["id"]))
 
 
 def test_a_watch_that_is_cut_off_each_time_ends_as_not_known_to_be_well_and_pages(doing: Scaling) -> None:

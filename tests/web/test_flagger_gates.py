@@ -397,7 +397,7 @@ def test_a_flagger_that_stops_asking_leaves_the_gate_shut_and_the_run_without_ef
 
     shop.flagger.silent = False
     assert outcome.result is Result.FAILED
-    assert outcome.message.startswith("Flagger has not asked for 10m. The gate is shut again.")
+    assert outcome.message.startswith("Flagger has not asked for 10 min. The gate is closed again.")
     shop.world.get(kinds.CANARY, "api")
     assert shop.flagger.answers[-1] == ("confirm-promotion", 403)
 
@@ -416,7 +416,7 @@ def test_whoever_looks_after_a_crash_watches_on_until_flagger_has_asked_and_prom
     told = ways.PROMOTION.probe(case, plan, _RUN)
 
     assert (untouched.result, told.result, told.degraded, shop.phase) == (Result.FAILED, Result.DONE, "", "Succeeded")
-    assert told.message.endswith("Flagger was told yes, and it was promoted.")
+    assert told.message.endswith("Flagger passed the gate, and the new version was promoted.")
     opened = shop.edge.keeper.opened(_RUN)
     assert opened is not None
     assert opened.closed
@@ -451,7 +451,7 @@ def test_a_gate_whose_time_is_over_before_flagger_asked_had_no_effect(shop: Shop
 
     assert (outcome.result, outcome.message) == (
         Result.FAILED,
-        "The gate was shut before Flagger asked. Nothing was changed.",
+        "The gate was closed before Flagger asked. Nothing was changed.",
     )
 
 
@@ -475,7 +475,7 @@ def test_a_canary_that_is_promoted_is_not_promoted_again(shop: Shop) -> None:
     shop.waits()
     ways.PROMOTION.run(shop.case(), planned(shop, ways.PROMOTION), _RUN)
 
-    with pytest.raises(Rejected, match="is Succeeded: there is no new version under way"):
+    with pytest.raises(Rejected, match="is Succeeded: no new version is in progress"):
         ways.PROMOTION.plan(shop.case())
 
 
@@ -490,7 +490,7 @@ def test_a_canary_that_is_still_analysed_is_not_promoted(shop: Shop) -> None:
 def test_a_weight_cannot_be_chosen_and_without_gates_it_is_said_what_to_set(shop: Shop) -> None:
     shop.waits()
 
-    with pytest.raises(Rejected, match="so that 25% cannot be chosen"):
+    with pytest.raises(Rejected, match="so 25% cannot be chosen"):
         ways.PROMOTION.plan(shop.case("25%"))
     with pytest.raises(Rejected, match=r"Set clusters\.main\.flagger\.tokens"):
         ways.PROMOTION.plan(shop.case(gates=None))

@@ -1,4 +1,4 @@
-"""Rights as Roles: as few rules as can be, and nothing that was not wanted."""
+"""Rights as Roles: as few rules as possible, and no right that was not asked for."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Promote, abort, pause and the other verbs of Argo Rollouts."""
+"""Argo Rollouts: promote, abort, retry, pause and resume, and how a rollout is described."""

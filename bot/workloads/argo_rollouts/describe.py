@@ -1,4 +1,4 @@
-"""An Argo Rollout in words for people: its steps, where it stands among them, what it waits for and how long. Pure."""
+"""Describes an Argo Rollout for people: its steps, the current one, what it waits for and how long. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.core.kubernetes import KubernetesObject
-from bot.lib.text import spell
+from bot.lib.text import spell_duration
 from bot.workloads.objects.argo_rollout import BLUE_GREEN_PAUSE, INCONCLUSIVE, STEP_PAUSE, Rollout, span_of
 
 _MOST_METRICS = 5
@@ -15,22 +15,22 @@ _LONGEST = 120
 
 
 def describe_step(step: Mapping[str, Any]) -> str:
-    """ "25% of the traffic", "a pause of 10m"."""
+    """ "25% of the traffic", "a pause of 10 min"."""
     if "setWeight" in step:
         return f"{step['setWeight']}% of the traffic"
     if "pause" in step:
         span = span_of(step["pause"] or {})
-        return "a pause until somebody promotes" if span is None else f"a pause of {spell(span)}"
+        return "a pause until somebody promotes" if span is None else f"a pause of {spell_duration(span)}"
     if "analysis" in step:
         named = [str(one.get("templateName", "?")) for one in (step["analysis"] or {}).get("templates") or ()]
         return f"the analysis {', '.join(named)}" if named else "an analysis"
-    known = {"experiment": "an experiment", "setCanaryScale": "a number of pods of its own", "plugin": "a plugin"}
+    known = {"experiment": "an experiment", "setCanaryScale": "a set number of canary pods", "plugin": "a plugin"}
     known |= {"setHeaderRoute": "a route by header", "setMirrorRoute": "mirrored traffic"}
-    return next((message for name, message in known.items() if name in step), "a step that the bot does not know")
+    return next((message for name, message in known.items() if name in step), "a step unknown to the bot")
 
 
 def describe_steps(rollout: Rollout, start: int, end: int) -> str:
-    """The steps from one on up to another, without that: "50% of the traffic, then a pause of 10m"."""
+    """The steps from `start` up to, but not including, `end`: "50% of the traffic, then a pause of 10 min"."""
     return ", then ".join(describe_step(one) for one in rollout.steps[start:end])
 
 
@@ -46,25 +46,27 @@ def place_of(rollout: Rollout) -> str:
 
 
 def waiting_for(rollout: Rollout) -> str:
-    """Why it does not go on by itself, or until when it waits; "" where it does. Reads no clock."""
+    """Why it does not continue by itself, or until when it waits; "" if it does. Reads no clock."""
     if rollout.halted:
         return "It is paused by hand."
     if rollout.paused_for(INCONCLUSIVE):
-        return "Its analysis could not tell good from bad, so that a person has to."
+        return "Its analysis was inconclusive: a person has to decide."
     ends = rollout.goes_on_at()
     if ends is not None:
-        return f"It goes on by itself at {ends:%H:%M:%S} UTC."
+        return f"It continues by itself at {ends:%H:%M:%S} UTC."
     if rollout.paused_for(STEP_PAUSE) or rollout.paused_for(BLUE_GREEN_PAUSE):
         return "It waits until somebody promotes it."
     return f"It is paused: {rollout.pauses[0].reason}." if rollout.pauses else ""
 
 
 def countdown(rollout: Rollout, now: datetime) -> str:
-    """ "It goes on by itself in 4m10s."; "" where no time ends its pause."""
+    """ "It continues by itself in 4 min 10 s."; "" if no time ends its pause."""
     ends = rollout.goes_on_at()
     if ends is None or rollout.halted:
         return ""
-    return f"It goes on by itself in {spell(ends - now)}." if ends > now else "Its pause is over: it goes on now."
+    if ends <= now:
+        return "Its pause is over: it continues now."
+    return f"It continues by itself in {spell_duration(ends - now)}."
 
 
 def head(rollout: Rollout) -> str:
@@ -74,19 +76,19 @@ def head(rollout: Rollout) -> str:
 
 
 def progress(rollout: Rollout) -> str:
-    """Its place and its traffic, in one line; for what is stable, which version that is."""
+    """Its step and its traffic, in one line; for a stable one, its version."""
     if rollout.promoted:
         return f"Version {rollout.stable} has all traffic."
     if rollout.aborted:
         return f"Version {rollout.current} was aborted; {rollout.stable} has the traffic."
     traffic = f" {rollout.current} has {rollout.weight}% of the traffic" if rollout.canary else ""
-    unverified = ", not confirmed by its router yet" if not rollout.verified else ""
+    unverified = " (not confirmed by the traffic router yet)" if not rollout.verified else ""
     beside = f", {rollout.stable} the rest" if rollout.canary else f" {rollout.current} beside {rollout.stable}"
     return f"At {place_of(rollout)}.{traffic}{beside}{unverified}."
 
 
 def describe_analyses(rollout: Rollout, runs: Sequence[KubernetesObject]) -> list[str]:
-    """A line for each analysis that its status names, with what it measured."""
+    """A line for each analysis that its status names, with its measurements."""
     lines = []
     for one in rollout.analyses:
         run = next((run for run in runs if run["metadata"]["name"] == one.name), {})

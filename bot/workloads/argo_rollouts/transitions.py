@@ -1,9 +1,9 @@
-"""Which write a promotion, abort, retry or pause of an Argo Rollout needs, and when it would do harm. Pure.
+"""Decides which write a promotion, abort, retry or pause of an Argo Rollout needs, and refuses harmful ones. Pure.
 
-The patches are those of `kubectl argo rollouts`, one each. The trap: of a rollout that is not paused, a promotion adds
-one to the step, so that the second of two quick ones skips a step nobody has seen, with its analysis; and a promotion
-of what was aborted does nothing, without a word. Both are refused here. What is paused by hand is resumed first, alone:
-a second write after the first is one that the controller may have answered in between.
+The patches are those of `kubectl argo rollouts`, one for each verb. The traps: promoting a rollout that is not paused
+adds one to the step, so the second of two quick promotions skips a step that nobody has seen, with its analysis;
+promoting an aborted rollout silently does nothing. Both are refused here. A rollout paused by hand has to be resumed
+first, by a request of its own: the controller may have reacted between two writes.
 https://github.com/argoproj/argo-rollouts, pkg/kubectl-argo-rollouts/cmd, v1.10
 """
 
@@ -18,38 +18,37 @@ from bot.workloads.objects.argo_rollout import FAILED, Analysis, Rollout
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutWrite:
-    """One write: of the status, through its subresource where there is one, or of the spec."""
+    """One write: of the status (through its subresource if there is one), or of the spec."""
 
     status: Mapping[str, object] = field(default_factory=dict)
     spec: Mapping[str, object] = field(default_factory=dict)
-    skips: Analysis | None = None  #: the analysis that nobody will wait for any more
-    start: int = 0  #: the step from which it goes on
+    skips: Analysis | None = None  #: the analysis that is not waited for any more
+    start: int = 0  #: the step from which it continues
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutContext:
-    """What is decided about: the rollout, and what its status does not say of it."""
+    """The input of a decision: the rollout, and facts that its status does not have."""
 
-    service: str  #: as people name it, for the words that help
+    service: str  #: the name that people use, for hints
     rollout: Rollout
     available: int  #: pods of the new version
-    wanted: int  #: as many as there are to be of it now
-    begun: bool = True  #: the analysis that the status names is of the step that it is at
+    wanted: int  #: desired pods of the new version at this step
+    begun: bool = True  #: the analysis in the status belongs to the current step
 
 
 def promotion(context: RolloutContext) -> RolloutWrite:
-    """One step on. Raises `Rejected` where it would skip something, or do nothing."""
+    """One step on. Raises `Rejected` if that would skip something, or do nothing."""
     rollout = context.rollout
     _check_calm(context)
     _check_updating(context)
     if rollout.aborted:
-        words = (
-            f"`retry {context.service}` tries it again from its first step, `promote {context.service} full` takes it"
+        hint = (
+            f"`retry {context.service}` tries it again from its first step, `promote {context.service} full` promotes"
+            f" it without any step, `rollback {context.service}` goes back"
         )
-        message = f"was aborted, and a promotion would do nothing. {words} without any step"
-        raise _refused(context, f"{message}, `rollback {context.service}` goes back", "aborted")
-    if rollout.full:
-        raise _refused(context, "is on its way past all steps already. `status` says how far it is", "full_already")
+        raise _refused(context, f"was aborted, so a promotion would do nothing. {hint}", "aborted")
+    _check_not_full(context)
     _check_analysis(context)
     if rollout.pauses:
         _check_pods(context)
@@ -58,17 +57,16 @@ def promotion(context: RolloutContext) -> RolloutWrite:
 
 
 def full(context: RolloutContext) -> RolloutWrite:
-    """Past all steps, pauses and analysis. What was aborted is taken up again by that."""
+    """Past all steps, pauses and analyses. An aborted rollout is resumed by that."""
     _check_calm(context)
     _check_updating(context)
-    if context.rollout.full:
-        raise _refused(context, "is on its way past all steps already. `status` says how far it is", "full_already")
+    _check_not_full(context)
     skips = next((one for one in context.rollout.analyses if one.running), None)
     return RolloutWrite(status={"promoteFull": True}, skips=skips, start=len(context.rollout.steps))
 
 
 def abort(context: RolloutContext) -> RolloutWrite:
-    """Back to what is stable."""
+    """Back to the stable version."""
     _check_calm(context, unpausing=True)
     _check_updating(context)
     if context.rollout.aborted:
@@ -77,22 +75,22 @@ def abort(context: RolloutContext) -> RolloutWrite:
 
 
 def retry(context: RolloutContext) -> RolloutWrite:
-    """What was aborted once more, from its first step."""
+    """An aborted rollout once more, from its first step."""
     _check_calm(context)
     if not context.rollout.aborted:
-        raise _refused(context, "is not aborted, so that there is nothing to retry", "not_aborted")
+        raise _refused(context, "is not aborted, so there is nothing to retry", "not_aborted")
     return RolloutWrite(status={"abort": False})
 
 
 def pause(context: RolloutContext) -> RolloutWrite:
-    """Halted by hand."""
+    """Paused by hand."""
     if context.rollout.halted:
-        raise _refused(context, f"is paused by hand already. `resume {context.service}` lets it go on", "paused")
+        raise _refused(context, f"is paused by hand already. `resume {context.service}` ends that", "paused")
     return RolloutWrite(spec={"paused": True})
 
 
 def resume(context: RolloutContext) -> RolloutWrite:
-    """The way back from `pause`; pauses of its steps stay."""
+    """The opposite of `pause`; pauses of its steps stay."""
     if not context.rollout.halted:
         hint = f"`promote {context.service}` ends a pause of its steps"
         raise _refused(context, f"is not paused by hand. {hint}", "not_paused")
@@ -100,7 +98,7 @@ def resume(context: RolloutContext) -> RolloutWrite:
 
 
 def _past_the_pause(rollout: Rollout) -> RolloutWrite:
-    """Where the analysis could not tell, the pause alone would come back: the step is left as well."""
+    """After an inconclusive analysis the pause would come back, so the step is left as well."""
     analysis = rollout.analysis("step")
     if rollout.canary and analysis and analysis.phase == "Inconclusive" and rollout.controller_paused:
         after = min(rollout.step + 1, len(rollout.steps))
@@ -110,15 +108,17 @@ def _past_the_pause(rollout: Rollout) -> RolloutWrite:
 
 
 def _past_the_analysis(context: RolloutContext) -> RolloutWrite:
-    """Not paused: the step is counted up, which is safe only while its own analysis runs."""
+    """Not paused: the step is incremented, which is safe only while its own analysis runs."""
     rollout = context.rollout
     analysis = rollout.analysis("step")
     if not rollout.doing or not rollout.canary:
-        message = f"waits for nobody: it is {rollout.phase.lower()}{f', {rollout.message}' if rollout.message else ''}"
+        message = f"does not wait: it is {rollout.phase.lower()}{f', {rollout.message}' if rollout.message else ''}"
         raise _refused(context, message, "not_paused")
     if "analysis" not in rollout.doing or analysis is None or not context.begun:
         message = f"is on its way to step {rollout.step + 1} and not paused. A promotion now would skip it unseen"
-        raise _refused(context, f"{message}. Ask again when `status` shows that it waits", "not_paused")
+        raise _refused(
+            context, f"{message}. Ask again when `status {context.service}` shows that it waits", "not_paused"
+        )
     after = rollout.step + 1
     return RolloutWrite(status={"pauseConditions": None, "currentStepIndex": after}, skips=analysis, start=after)
 
@@ -127,30 +127,36 @@ def _check_calm(context: RolloutContext, *, unpausing: bool = False) -> None:
     """Nothing that somebody wrote is still to be taken up. `unpausing`: that may be."""
     rollout = context.rollout
     if rollout.halted:
-        message = "is paused by hand, and nothing moves until that ends, an abort neither"
+        message = "is paused by hand: until that ends nothing takes effect, not even an abort"
         raise _refused(context, f"{message}. `resume {context.service}` first", "paused")
     if not rollout.observed:
         message = f"has a change that its controller has not seen yet. {rollout.retry_hint}"
         raise _refused(context, message, "unobserved")
     if rollout.unpausing and not unpausing:
-        message = "has been promoted a moment ago, and its controller has not reacted"
+        message = "was promoted a moment ago, and its controller has not reacted yet"
         raise _refused(context, f"{message}. Promoting again now would skip a step. {rollout.retry_hint}", "unpausing")
 
 
 def _check_updating(context: RolloutContext) -> None:
     rollout = context.rollout
     if not rollout.stable:
-        raise _refused(context, "brings up its first version, which has no steps", "first_version")
+        raise _refused(context, "is deploying its first version, which has no steps", "first_version")
     if rollout.promoted:
         message = f"is not being updated: {rollout.current} is stable"
         raise _refused(context, f"{message}. `rollback {context.service}` goes back to what was before", "not_updating")
+
+
+def _check_not_full(context: RolloutContext) -> None:
+    if context.rollout.full:
+        message = "is being promoted past all steps already"
+        raise _refused(context, f"{message}. `status {context.service}` shows its progress", "full_already")
 
 
 def _check_analysis(context: RolloutContext) -> None:
     for one in context.rollout.analyses:
         if one.phase in FAILED:
             reason = f", {one.message}" if one.message else ""
-            message = f"has an analysis that went wrong: {one.name}, {one.phase}{reason}"
+            message = f"has a failed analysis: {one.name}, {one.phase}{reason}"
             raise _refused(
                 context, f"{message}. `abort {context.service}` takes the new version out", "analysis_failed"
             )
@@ -163,7 +169,7 @@ def _check_pods(context: RolloutContext) -> None:
 
 
 def _refused(context: RolloutContext, message: str, code: str) -> Rejected:
-    """`message` goes on after the rollout's name; what helps stands behind its first full stop."""
+    """`message` continues after the rollout's name; the part after its first full stop is the hint."""
     what, _, hint = message.partition(". ")
     whole = f"Rollout {context.rollout.name} {what}. Nothing was done.{f' {hint}.' if hint else ''}"
     return Rejected(whole, code=code, status=409)

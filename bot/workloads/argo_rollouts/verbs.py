@@ -1,4 +1,4 @@
-"""Promote, abort, retry, pause, resume: what each tells beforehand, writes, waits for, and how a run is found again."""
+"""Promote, abort, retry, pause and resume: each one's plan, write and wait, and how its run is recognised later."""
 
 from __future__ import annotations
 
@@ -17,129 +17,133 @@ from bot.workloads.argo_rollouts.transitions import RolloutWrite
 from bot.workloads.argo_rollouts.wait import until_back_on_stable, until_next_stop, until_promoted
 from bot.workloads.argo_rollouts.write import Decide, Observation
 from bot.workloads.objects import kinds
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.argo_rollout import INCONCLUSIVE, Rollout, read
 from bot.workloads.objects.owners import ManagedBy, owner_of
 from bot.workloads.objects.status import WorkloadStatus
 from bot.workloads.objects.wait import ProgressCheck
 
-#: What is noted for the watch: the step from which it goes on.
+#: Remembered for the wait: the step from which it continues.
 _START = "start"
-#: How often a write is tried where somebody else wrote after the look, so that nothing was done: its controller does,
-#: several times a second while pods come and go. Before each try the plan's facts are compared anew.
+#: How often a write is tried where somebody else wrote in between, so that nothing was done: its controller
+#: writes several times a second while pods come and go. Before each try the plan's facts are compared anew.
 _TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutVerb:
-    """What one of them does to a Rollout."""
+    """What one of the verbs does to a Rollout."""
 
     decide: Decide
     effect: Callable[
         [Observation, RolloutWrite], tuple[str, ...]
-    ]  #: sentences that read no clock and no number of pods
-    watch: Callable[[Observation, RolloutWrite], ProgressCheck]
-    undo: Callable[[Observation, RolloutWrite], str]  #: the words that bring it back
-    said: Callable[[Observation, Rollout], str]  #: what has become of it, once it holds
-    after: Callable[[Plan, Rollout, datetime], bool]  #: whether only a run of this can have brought it there
-    minds: tuple[str, ...] = ()  #: of the facts those that must still hold; all, where none is named
-    checked: bool = True  #: whether the service's check is held, and this undone where it fails
-    typed: bool = False  #: grave: a second person, and the name typed
+    ]  #: sentences without times and numbers of pods, which would make another plan each time
+    progress_check: Callable[[Observation, RolloutWrite], ProgressCheck]
+    undo: Callable[[Observation, RolloutWrite], str]  #: the command that undoes it
+    message: Callable[[Observation, Rollout], str]  #: the result, once it is ready
+    proves_run: Callable[[Plan, Rollout, datetime], bool]  #: whether only this run can have had that effect
+    guarded: tuple[str, ...] = ()  #: the facts that must still hold when it runs; all if none is named
+    checked: bool = True  #: whether the service's check is watched, and this undone if it fails
+    confirm_by_name: bool = False  #: needs a second person, and the name typed
 
-    def plan(self, look: Observation) -> Plan:
-        place.check_not_deleting(look.site, look.thing)
-        change = self.decide(look.context)
-        write.check_rights(look, change)
-        target = look.site
-        grave = self.typed or change.skips is not None
+    def plan(self, observation: Observation) -> Plan:
+        targets.check_not_deleting(observation.site, observation.thing)
+        change = self.decide(observation.context)
+        write.check_rights(observation, change)
+        target = observation.site
+        grave = self.confirm_by_name or change.skips is not None
         return Plan(
             target=target.service,
-            effect=self.effect(look, change),
-            blast_radius=look.radius,
-            preconditions={name: value for name, value in look.facts.items() if name in (self.minds or look.facts)},
+            effect=self.effect(observation, change),
+            blast_radius=observation.radius,
+            preconditions={
+                name: value for name, value in observation.facts.items() if name in (self.guarded or observation.facts)
+            },
             hidden=write.PRIVATE,
-            undo_command=self.undo(look, change),
+            undo_command=self.undo(observation, change),
             check=target.check if self.checked else "",
             check_duration=target.check_duration if self.checked else timedelta(0),
             approvals_needed=1 if grave else 0,
-            confirm_name=look.rollout.name if self.typed else "",
+            confirm_name=observation.rollout.name if self.confirm_by_name else "",
         )
 
-    def run(self, look: Observation, plan: Plan, run: str, tools: Tools) -> Outcome:
+    def run(self, observation: Observation, plan: Plan, run: str, tools: Tools) -> Outcome:
         for tried in count(1):
-            place.check_not_deleting(look.site, look.thing)
-            change = write.decide_again(look, plan, self.decide)
-            analysis = look.rollout.analysis("step")
+            targets.check_not_deleting(observation.site, observation.thing)
+            change = write.decide_again(observation, plan, self.decide)
+            analysis = observation.rollout.analysis("step")
             tools.remember({_START: str(change.start), write.STEP_ANALYSIS: analysis.name if analysis else ""})
             try:
-                write.write(look, change, run)
+                write.write(observation, change, run)
                 break
             except Conflict:
                 if tried == _TRIES:
                     raise
-            look = write.observation_of(look.site, place.workload_of(look.site, kinds.ROLLOUT))
-        return self._watched(look, change, tools)
+            observation = write.observation_of(observation.site, targets.workload_of(observation.site, kinds.ROLLOUT))
+        return self._wait(observation, change, tools)
 
-    def probe(self, look: Observation, plan: Plan, run: str, tools: Tools) -> Outcome:
-        found, rollout = write.find_traces(look, plan, run), look.rollout
+    def probe(self, observation: Observation, plan: Plan, run: str, tools: Tools) -> Outcome:
+        found, rollout = write.find_traces(observation, plan, run), observation.rollout
         if found is Result.FAILED:
             return Outcome(result=found, message="The Rollout is as the plan saw it. Nothing was changed.")
-        alone = plan.preconditions.get("template") == rollout.current and self.after(plan, rollout, tools.now())
+        alone = plan.preconditions.get("template") == rollout.current and self.proves_run(plan, rollout, tools.now())
         if found is None and not alone:
-            return write.unknown(look)
+            return write.unknown(observation)
         start = int(tools.remembered.get(_START, plan.preconditions.get("step", rollout.step)))
-        return self._watched(write.as_planned(look, plan, tools.remembered), RolloutWrite(start=start), tools)
+        return self._wait(write.as_planned(observation, plan, tools.remembered), RolloutWrite(start=start), tools)
 
-    def _watched(self, look: Observation, change: RolloutWrite, tools: Tools) -> Outcome:
-        """`look`: how it was before the write."""
-        reason = write.wait(look, tools, self.watch(look, change))
+    def _wait(self, observation: Observation, change: RolloutWrite, tools: Tools) -> Outcome:
+        """`observation`: how it was before the write."""
+        reason = write.wait(observation, tools, self.progress_check(observation, change))
         message = write.afterwards(
-            look.site,
-            lambda now: f"It was done, and does not hold. {progress(now)}" if reason else self.said(look, now),
+            observation.site,
+            lambda now: f"Done, but not as planned. {progress(now)}" if reason else self.message(observation, now),
         )
         return Outcome(
-            result=Result.DONE, message=message, degraded=reason, expected_state={"template": look.rollout.current}
+            result=Result.DONE,
+            message=message,
+            degraded=reason,
+            expected_state={"template": observation.rollout.current},
         )
 
 
-def _on(look: Observation, change: RolloutWrite) -> tuple[str, ...]:
-    """One step: what is left, where it stops next."""
-    now = look.rollout
-    lines = [f"Rollout {now.name}: {progress(now)} {waiting_for(now)}".strip()]
+def _on(observation: Observation, change: RolloutWrite) -> tuple[str, ...]:
+    """The effect of one step: the way back, what is skipped, the next stop."""
+    now = observation.rollout
+    lines = [f"Rollout {now.name}: {_on_to(now, change.start)}", _way_back(observation, change)]
     if change.skips is not None:
-        lines.append(f"Nobody waits any more for its analysis {change.skips.name} ({change.skips.phase}).")
+        lines.append(f"Its analysis {change.skips.name} ({change.skips.phase}) is not waited for any more.")
     elif now.paused_for(INCONCLUSIVE):
-        lines.append("Its analysis, which could not tell, is made anew.")
-    lines.append(_on_to(now, change.start))
-    lines.append(_way_back(look, change))
+        lines.append("Its inconclusive analysis runs anew.")
+    lines.append(f"Now: {progress(now)} {waiting_for(now)}".strip())
     return tuple(lines)
 
 
 def _on_to(now: Rollout, start: int) -> str:
     if not now.canary:
-        return f"{now.current} gets all traffic at once; what had it stays for a while."
+        return f"{now.current} gets all traffic at once; the pods of {now.stable} stay for a while."
     halt = now.halt_from(start)
     if halt == len(now.steps):
         between = f"{describe_steps(now, start, halt)}, then " if start < halt else ""
-        return f"It goes on to its end: {between}all traffic for {now.current}, which is stable from then on."
+        return f"it continues to its end: {between}all traffic for {now.current}, which is stable from then on."
     between = f"{describe_steps(now, start, halt)}, and " if start < halt else ""
     return (
-        f"It goes on: {between}stops again at step {halt + 1} of {len(now.steps)} "
+        f"it continues: {between}stops again at step {halt + 1} of {len(now.steps)} "
         f"({describe_steps(now, halt, halt + 1)})."
     )
 
 
-def _way_back(look: Observation, change: RolloutWrite) -> str:
-    words = _undo_of_on(look, change)
+def _way_back(observation: Observation, change: RolloutWrite) -> str:
+    words = _undo_of_on(observation, change)
     if words.startswith("abort"):
-        return f"`{words}` takes {look.rollout.current} out again."
-    return f"`{words}` goes back, as a new rollout with all its steps unless Argo Rollouts may skip them."
+        return f"Undo: `{words}` takes {observation.rollout.current} out again."
+    return f"Undo: `{words}`, a new rollout with all its steps unless Argo Rollouts may skip them."
 
 
-def _undo_of_on(look: Observation, change: RolloutWrite) -> str:
-    now = look.rollout
+def _undo_of_on(observation: Observation, change: RolloutWrite) -> str:
+    now = observation.rollout
     ends = not now.canary or now.halt_from(change.start) == len(now.steps)
-    return f"rollback {look.site.service} to {now.stable}" if ends else f"abort {look.site.service}"
+    return f"rollback {observation.site.service} to {now.stable}" if ends else f"abort {observation.site.service}"
 
 
 def _moved_on(plan: Plan, now: Rollout, at: datetime) -> bool:
@@ -154,80 +158,83 @@ def _ended(plan: Plan, now: Rollout, at: datetime) -> bool:
 
 
 def _waited(plan: Plan, at: datetime) -> bool:
-    """Whether it would still stand as the plan saw it. What only goes on, by its analysis or its pods, gets further."""
+    """Whether it would still be as the plan saw it. Without a wait a rollout progresses by its analysis or its pods."""
     ends = plan.preconditions["ends"]
     stood = plan.preconditions["pauses"] != "none" or plan.preconditions["aborted"] == "yes"
     return stood and (not ends or at < datetime.fromisoformat(ends))
 
 
 def _never(_: Plan, __: Rollout, ___: datetime) -> bool:
-    """Its write leaves a mark, so that what bears none is somebody else's."""
+    """The write leaves a mark, so a state without the mark is somebody else's."""
     return False
 
 
-def _all(look: Observation, change: RolloutWrite) -> tuple[str, ...]:
-    now = look.rollout
-    lines = [f"Rollout {now.name}: {progress(now)}"]
+def _all(observation: Observation, change: RolloutWrite) -> tuple[str, ...]:
+    now = observation.rollout
+    lines = [
+        f"Rollout {now.name}: {now.current} gets all traffic once all of its pods are available, and is stable then.",
+        f"Undo: `rollback {observation.site.service} to {now.stable}`, a rollout of its own.",
+    ]
     rest = now.steps[now.step :]
     if now.canary and rest:
-        lines.append(f"All {len(rest)} steps that are left are skipped, with their pauses and analyses.")
+        lines.append(f"Skipped: the {len(rest)} steps that are left, with their pauses and analyses.")
     else:
-        lines.append("All pauses and analyses that are left are skipped.")
+        lines.append("Skipped: all pauses and analyses that are left.")
     if change.skips is not None:
         lines.append(f"Its analysis {change.skips.name} ({change.skips.phase}) is cancelled.")
     if now.aborted:
-        lines.append("That it was aborted is forgotten by this.")
-    lines.append(f"{now.current} gets all traffic once all of its pods are available, and is stable then.")
-    lines.append(f"`rollback {look.site.service} to {now.stable}` goes back, as a rollout of its own.")
+        lines.append("Its abort is revoked.")
+    lines.append(f"Now: {progress(now)}")
     return tuple(lines)
 
 
 def _course(now: Rollout) -> str:
-    """What it does, without how far it is: that goes on while somebody reads it, and changes nothing of the wish."""
+    """Its direction, without its progress: that changes while somebody reads the plan, and does not matter to it."""
     if now.promoted or now.aborted or not now.stable:
-        return f"Rollout {now.name}: {progress(now)}"
-    return f"Rollout {now.name} is on its way from {now.stable} to {now.current}."
+        return f"Now: {progress(now)}"
+    return f"Now: it is on its way from {now.stable} to {now.current}."
 
 
-def _given_up(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
-    now = look.rollout
-    lines = [
-        _course(now),
-        f"{now.current} is given up: all traffic goes back to {now.stable}, which is scaled up for it.",
-        f"Its template keeps {now.current}, so that Argo Rollouts calls it degraded, and Argo CD with it.",
-        f"`rollback {look.site.service}`, or a change where the template comes from, ends that.",
-        f"`retry {look.site.service}` tries {now.current} again from its first step.",
-    ]
-    return tuple(lines)
-
-
-def _again(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
-    now = look.rollout
+def _given_up(observation: Observation, _: RolloutWrite) -> tuple[str, ...]:
+    now = observation.rollout
     return (
-        f"Rollout {now.name} was aborted: {now.message or 'it does not say why'}.",
-        f"The same version, {now.current}, is tried again from its first step.",
-        _on_to(now, 0),
-        f"`abort {look.site.service}` takes it out again.",
+        f"Rollout {now.name}: all traffic goes back from {now.current} to {now.stable}, which is scaled up for it.",
+        f"Undo: `retry {observation.site.service}` tries {now.current} again from its first step.",
+        f"The template stays at {now.current}, so Argo Rollouts and Argo CD show it as degraded.",
+        f"To end that: `rollback {observation.site.service}`, or change the template at its source.",
+        _course(now),
     )
 
 
-def _halted(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
-    now = look.rollout
+def _again(observation: Observation, _: RolloutWrite) -> tuple[str, ...]:
+    now = observation.rollout
+    return (
+        f"Rollout {now.name}: the aborted version {now.current} is tried again from its first step.",
+        f"Undo: `abort {observation.site.service}` takes it out again.",
+        f"From there {_on_to(now, 0)}",
+        f"Reason of its abort: {now.message or 'not given'}.",
+    )
+
+
+def _halted(observation: Observation, _: RolloutWrite) -> tuple[str, ...]:
+    now = observation.rollout
     lines = [
-        _course(now),
-        "It stands still from then on: no step, no scaling by hand or by an autoscaler, no abort.",
-        f"`resume {look.site.service}` lets it go on.",
+        f"Rollout {now.name} stops: no step, no scaling by hand or by an autoscaler, no abort.",
+        f"Undo: `resume {observation.site.service}` lets it continue.",
     ]
-    owner = owner_of(look.thing, look.site.workload)
+    owner = owner_of(observation.thing, observation.site.workload)
     if owner.by in (ManagedBy.ARGOCD, ManagedBy.FLUX):
-        lines.insert(2, f"It is kept by {owner}, which may take that back.")
-    return tuple(lines)
+        lines.append(f"It is managed by {owner}, which may revert that.")
+    return (*lines, _course(now))
 
 
-def _let_go(look: Observation, _: RolloutWrite) -> tuple[str, ...]:
-    now = look.rollout
-    goes_on = waiting_for(_unhalted(now)) or "It goes on at once."
-    return (f"Rollout {now.name} is paused by hand. {progress(now)}", goes_on, f"`pause {look.site.service}` halts it.")
+def _let_go(observation: Observation, _: RolloutWrite) -> tuple[str, ...]:
+    now = observation.rollout
+    return (
+        f"Rollout {now.name} continues. {waiting_for(_unhalted(now)) or 'It continues at once.'}",
+        f"Undo: `pause {observation.site.service}`.",
+        f"Now: it is paused by hand. {progress(now)}",
+    )
 
 
 def _unhalted(now: Rollout) -> Rollout:
@@ -235,71 +242,73 @@ def _unhalted(now: Rollout) -> Rollout:
 
 
 def _until_halted(*, halted: bool) -> ProgressCheck:
-    """Until its controller has seen that."""
+    """Until its controller has seen the pause, or the end of it."""
 
     def seen(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
         if now.halted is not halted:
-            return WorkloadStatus(message="taken back", failed="Somebody has taken that back.")
+            return WorkloadStatus(message="reverted", failed="Somebody has reverted that.")
         return WorkloadStatus(message=f"{now.phase}, {now.message}".rstrip(", "), done=now.observed)
 
     return seen
 
 
-#: What must still hold of something on its way that is to be stopped there, however far it is by then.
+#: The facts that must still hold to stop a rollout; its progress is not among them.
 _COURSE = ("uid", "template", "stable", "paused", "aborted")
 
 PROMOTE = RolloutVerb(
     decide=transitions.promotion,
     effect=_on,
-    watch=lambda look, change: until_next_stop(look.site, look.rollout, change.start),
+    progress_check=lambda observation, change: until_next_stop(observation.site, observation.rollout, change.start),
     undo=_undo_of_on,
-    said=lambda _, now: f"Promoted. {progress(now)} {waiting_for(now)}".strip(),
-    after=_moved_on,
+    message=lambda _, now: f"Promoted. {progress(now)} {waiting_for(now)}".strip(),
+    proves_run=_moved_on,
 )
 FULL = RolloutVerb(
     decide=transitions.full,
     effect=_all,
-    watch=lambda look, _: until_promoted(look.site, look.rollout),
-    undo=lambda look, _: f"rollback {look.site.service} to {look.rollout.stable}",
-    said=lambda _, now: f"Promoted in full. {progress(now)}",
-    after=_ended,
-    typed=True,
+    progress_check=lambda observation, _: until_promoted(observation.site, observation.rollout),
+    undo=lambda observation, _: f"rollback {observation.site.service} to {observation.rollout.stable}",
+    message=lambda _, now: f"Promoted in full. {progress(now)}",
+    proves_run=_ended,
+    confirm_by_name=True,
 )
 ABORT = RolloutVerb(
     decide=transitions.abort,
     effect=_given_up,
-    watch=lambda look, _: until_back_on_stable(look.site, look.rollout),
-    undo=lambda look, _: f"retry {look.site.service}",
-    said=lambda look, now: f"Aborted. {progress(now)} `rollback {look.site.service}` ends that it is called degraded.",
-    after=_never,
-    minds=_COURSE,
+    progress_check=lambda observation, _: until_back_on_stable(observation.site, observation.rollout),
+    undo=lambda observation, _: f"retry {observation.site.service}",
+    message=lambda observation, now: (
+        f"Aborted. {progress(now)} `rollback {observation.site.service}` ends the degraded state."
+    ),
+    proves_run=_never,
+    guarded=_COURSE,
     checked=False,
 )
 RETRY = RolloutVerb(
     decide=transitions.retry,
     effect=_again,
-    watch=lambda look, _: until_next_stop(look.site, look.rollout, 0),
-    undo=lambda look, _: f"abort {look.site.service}",
-    said=lambda _, now: f"Tried again. {progress(now)} {waiting_for(now)}".strip(),
-    after=_never,
+    progress_check=lambda observation, _: until_next_stop(observation.site, observation.rollout, 0),
+    undo=lambda observation, _: f"abort {observation.site.service}",
+    message=lambda _, now: f"Tried again. {progress(now)} {waiting_for(now)}".strip(),
+    proves_run=_never,
 )
 PAUSE = RolloutVerb(
     decide=transitions.pause,
     effect=_halted,
-    watch=lambda _, __: _until_halted(halted=True),
-    undo=lambda look, _: f"resume {look.site.service}",
-    said=lambda _, now: f"Paused by hand. {progress(now)}",
-    after=_never,
-    minds=_COURSE,
+    progress_check=lambda _, __: _until_halted(halted=True),
+    undo=lambda observation, _: f"resume {observation.site.service}",
+    message=lambda _, now: f"Paused by hand. {progress(now)}",
+    proves_run=_never,
+    guarded=_COURSE,
     checked=False,
 )
 RESUME = RolloutVerb(
     decide=transitions.resume,
     effect=_let_go,
-    watch=lambda _, __: _until_halted(halted=False),
-    undo=lambda look, _: f"pause {look.site.service}",
-    said=lambda _, now: f"Resumed. {progress(now)} {waiting_for(now)}".strip(),
-    after=_never,
+    progress_check=lambda _, __: _until_halted(halted=False),
+    undo=lambda observation, _: f"pause {observation.site.service}",
+    message=lambda _, now: f"Resumed. {progress(now)} {waiting_for(now)}".strip(),
+    proves_run=_never,
     checked=False,
 )

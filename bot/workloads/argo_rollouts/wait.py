@@ -1,7 +1,7 @@
-"""A change of an Argo Rollout is watched: on to the step where it stops next, up to the end, or back to what is stable.
+"""Waits for a change of an Argo Rollout: to its next stop, to its end, or back to the stable version.
 
-The trap: the step's number goes up by itself over steps that wait for nothing, so "one further" is the next stop that
-the plan named. What is past a stop that only a person ends was promoted by somebody else as well.
+The trap: the step number increases by itself over steps that do not wait, so "one step further" is the next stop that
+the plan named. A rollout past a stop that only a person can end was promoted by somebody else as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.workloads.objects.wait import ProgressCheck
 
 
 def until_next_stop(target: ServiceTarget, before: Rollout, start: int, *, skips: bool = False) -> ProgressCheck:
-    """Until it stops at its next stop from step `start` on, or has become stable. `skips`: it may pass by stops."""
+    """Until its next stop from step `start` on, or until it is stable. `skips`: it may pass stops."""
     halt = before.halt_from(start)
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
@@ -28,11 +28,11 @@ def until_next_stop(target: ServiceTarget, before: Rollout, start: int, *, skips
             return WorkloadStatus(message="lost", failed=lost)
         if now.promoted:
             return _ended(target, thing, now)
-        # A pause begins at a whole second, so that the next one may have the same beginning.
+        # Pauses start at whole seconds, so the next one may have the same start.
         if not now.observed or now.unpausing or (now.step, now.pauses) == (before.step, before.pauses):
             return NOT_OBSERVED
         if now.step > halt and _only_by_hand(before, halt) and not skips:
-            message = f"It is at {place_of(now)}, past step {halt + 1} where it had to stop: somebody promoted it too."
+            message = f"It is at {place_of(now)}, past its stop at step {halt + 1}: somebody else promoted it too."
             return WorkloadStatus(message="too far", failed=message)
         message = f"at {place_of(now)}, {now.weight}% of the traffic"
         return WorkloadStatus(message=message, done=now.step >= halt and _stopped(before, now))
@@ -41,7 +41,7 @@ def until_next_stop(target: ServiceTarget, before: Rollout, start: int, *, skips
 
 
 def until_template(target: ServiceTarget, before: Rollout, goal: str) -> ProgressCheck:
-    """Until the template of that hash is what it is to have, and is as far as it comes by itself."""
+    """Until that template is the desired one, and has progressed as far as it does by itself."""
     on = until_next_stop(target, replace(before, current=goal, step=-1, pauses=(), analyses=()), 0, skips=True)
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
@@ -54,7 +54,7 @@ def until_template(target: ServiceTarget, before: Rollout, goal: str) -> Progres
 
 
 def until_promoted(target: ServiceTarget, before: Rollout) -> ProgressCheck:
-    """Until what it is to have is stable, with all pods available."""
+    """Until the desired template is stable, with all pods available."""
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
@@ -67,12 +67,12 @@ def until_promoted(target: ServiceTarget, before: Rollout) -> ProgressCheck:
 
 
 def until_back_on_stable(target: ServiceTarget, before: Rollout) -> ProgressCheck:
-    """Until what is stable has all the traffic, and the pods for it."""
+    """Until the stable version has all the traffic, and its pods."""
 
     def look(thing: KubernetesObject) -> WorkloadStatus:
         now = read(thing)
         if now.current != before.current:
-            return WorkloadStatus(message="lost", failed="Somebody has changed its template meanwhile.")
+            return WorkloadStatus(message="lost", failed="Somebody changed its template meanwhile.")
         if not now.aborted:
             if now.promoted or now.phase is not Phase.PROGRESSING:
                 return WorkloadStatus(message="lost", failed=f"It is not aborted any more: {now.phase}, {now.message}.")
@@ -82,14 +82,14 @@ def until_back_on_stable(target: ServiceTarget, before: Rollout) -> ProgressChec
         if (now.routed and now.weight) or (not now.canary and now.active != now.stable):
             return WorkloadStatus(message="the new version still has traffic")
         available = available_of(target, thing, now.stable)[0]
-        message = f"{available} of {now.replicas} of what is stable are available"
+        message = f"{available} of {now.replicas} pods of the stable version are available"
         return WorkloadStatus(message=message, done=available >= now.replicas)
 
     return look
 
 
 def available_of(target: ServiceTarget, thing: KubernetesObject, template: str) -> tuple[int, int]:
-    """Of the pods of one template: how many are available, and how many there are to be."""
+    """The available and the desired pods of one template."""
     for one in target.cluster.find(kinds.REPLICASET, target.workload.namespace, labels=f"{HASH}={template}"):
         owners = one["metadata"].get("ownerReferences") or ()
         if any(owner.get("uid") == thing["metadata"]["uid"] for owner in owners):
@@ -98,14 +98,14 @@ def available_of(target: ServiceTarget, thing: KubernetesObject, template: str) 
 
 
 def _lost(target: ServiceTarget, thing: KubernetesObject, before: Rollout, now: Rollout, *, aborted: bool) -> str:
-    """Why it will not get there any more: a sentence, or "". `aborted`: that it is says nothing yet."""
+    """Why it can no longer get there: a sentence, or "". `aborted`: an abort means nothing yet."""
     if now.current != before.current:
-        return "Somebody has changed its template meanwhile, so that it begins anew."
+        return "Somebody changed its template meanwhile: the rollout starts anew."
     if now.aborted:
-        return "" if aborted else f"It was aborted: {now.message or 'it does not say why'}."
-    # What an abort has left is not taken back until its controller has seen that it is to go on.
+        return "" if aborted else f"It was aborted: {now.message or 'no reason given'}."
+    # The status of an abort stays until the controller has seen the retry.
     if now.observed and now.phase is Phase.DEGRADED and not now.message.startswith("RolloutAborted"):
-        return f"Argo Rollouts calls it degraded: {now.message or 'it does not say why'}."
+        return f"Argo Rollouts says that it is degraded: {now.message or 'no reason given'}."
     return pods.failing_pods(pods.pods_of(target.cluster, thing, more=f"{HASH}={now.current}"))
 
 
@@ -121,7 +121,7 @@ def _ended(target: ServiceTarget, thing: KubernetesObject, now: Rollout) -> Work
 
 
 def _switched(target: ServiceTarget, thing: KubernetesObject, now: Rollout) -> WorkloadStatus:
-    """Blue-green: the service has to send its traffic there, not only the status to say so."""
+    """Blue-green: the Service has to select the new version; its status alone is not enough."""
     name = str(thing["spec"]["strategy"]["blueGreen"]["activeService"])
     found = target.cluster.find(kinds.SERVICE, target.workload.namespace, fields=f"metadata.name={name}")
     sent = {str((one["spec"].get("selector") or {}).get(HASH)) for one in found}
@@ -131,7 +131,7 @@ def _switched(target: ServiceTarget, thing: KubernetesObject, now: Rollout) -> W
 
 
 def _stopped(before: Rollout, now: Rollout) -> bool:
-    """It waits there: for a person, a time or a judgement that has begun."""
+    """It waits there: for a person, a time, or an analysis that has started."""
     if now.pauses:
         return now.verified
     begun, old = now.analysis("step"), before.analysis("step")

@@ -1,7 +1,7 @@
-"""What the verbs for Argo Rollouts have in common: look, the facts that must still hold, one write, its traces.
+"""The common part of the verbs for Argo Rollouts: read, compare the facts, write once, recognise a run's traces.
 
-A write goes to the status, or on a cluster whose Rollouts have none of their own (v0.9) to the object. It carries the
-version of a look taken right before, so that a controller or person who was quicker makes it fail, whole.
+A write goes to the status subresource, or to the object on clusters whose Rollouts have none (v0.9). It carries the
+resource version of a read right before, so it fails as a whole if a controller or person was quicker.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from bot.core.site import ServiceTarget
 from bot.workloads.argo_rollouts.transitions import RolloutContext, RolloutWrite
 from bot.workloads.argo_rollouts.wait import available_of
 from bot.workloads.objects import kinds, run_markers
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.argo_rollout import Analysis, Rollout, RolloutPause, of_step, read
 from bot.workloads.objects.status import timeout_for
 from bot.workloads.objects.wait import ProgressCheck, wait_until_ready
 
-#: What is noted for the watch: the name of the analysis of the step that it was at.
+#: Remembered for the wait: the name of the current step's analysis.
 STEP_ANALYSIS = "analysis"
-#: What people are not shown of the facts: they are told in the plan's sentences.
+#: Facts that are not shown to people: the plan's sentences say them.
 PRIVATE = ("uid", "spec", "ends")
 
 Decide = Callable[[RolloutContext], RolloutWrite]
@@ -35,7 +35,7 @@ Decide = Callable[[RolloutContext], RolloutWrite]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """One look: the object, and what a decision has to know."""
+    """One read: the object, and the input of a decision."""
 
     site: ServiceTarget
     thing: KubernetesObject
@@ -47,7 +47,7 @@ class Observation:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What must still hold when it runs; the template alone for whoever undoes it later."""
+        """The facts that must still hold when it runs; for a later undo, the template alone."""
         now = self.rollout
         ends = now.goes_on_at()
         return {
@@ -72,9 +72,9 @@ def pauses_of(rollout: Rollout) -> str:
 
 
 def observe(tools: Tools, service: str) -> Observation:
-    """The service's Rollout now. Raises `Rejected` where it has none."""
-    target = place.target_of(tools, service)
-    return observation_of(target, place.workload_of(target, kinds.ROLLOUT))
+    """The service's Rollout now. Raises `Rejected` if it has none."""
+    target = targets.target_of(tools, service)
+    return observation_of(target, targets.workload_of(target, kinds.ROLLOUT))
 
 
 def observation_of(target: ServiceTarget, thing: KubernetesObject) -> Observation:
@@ -89,36 +89,38 @@ def observation_of(target: ServiceTarget, thing: KubernetesObject) -> Observatio
     return Observation(site=target, thing=thing, context=scene)
 
 
-def check_rights(look: Observation, change: RolloutWrite) -> None:
-    """Raises `Rejected` where that write is not allowed there."""
-    place.check_rights(look.site, [place.patch_access(look.site.workload, "" if change.spec else "status")])
+def check_rights(observation: Observation, change: RolloutWrite) -> None:
+    """Raises `Rejected` if that write is not allowed."""
+    targets.check_rights(
+        observation.site, [targets.patch_access(observation.site.workload, "" if change.spec else "status")]
+    )
 
 
-def decide_again(look: Observation, plan: Plan, decide: Decide) -> RolloutWrite:
-    """What the plan decided, on what is there now. Raises `Moved` where that is not what the plan saw."""
-    moved = [f"{name}: {plan.preconditions[name]} -> {value}" for name, value in _changed(look, plan)]
-    if moved:
-        raise Conflict("; ".join(moved))
-    return decide(look.context)
+def decide_again(observation: Observation, plan: Plan, decide: Decide) -> RolloutWrite:
+    """Decides anew on the current state. Raises `Conflict` if that differs from the plan's."""
+    changed = [f"{name}: {plan.preconditions[name]} -> {value}" for name, value in _changed(observation, plan)]
+    if changed:
+        raise Conflict("; ".join(changed))
+    return decide(observation.context)
 
 
-def _changed(look: Observation, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Of the facts that the plan went by: those that are others now."""
-    for name, value in look.facts.items():
+def _changed(observation: Observation, plan: Plan) -> Iterator[tuple[str, str]]:
+    """The plan's facts that have changed."""
+    for name, value in observation.facts.items():
         if name in plan.preconditions and plan.preconditions[name] != value:
             yield name, value
 
 
 def _digest(spec: KubernetesObject) -> str:
-    """Of what it is to be, but for how many: an autoscaler changes that all the time."""
+    """A digest of the spec without `replicas`, which an autoscaler changes all the time."""
     message = json.dumps({name: value for name, value in spec.items() if name != "replicas"}, sort_keys=True)
     return hashlib.sha256(message.encode()).hexdigest()[:16]
 
 
-def write(look: Observation, change: RolloutWrite, run: str) -> None:
+def write(observation: Observation, change: RolloutWrite, run: str) -> None:
     """The one write. Raises as `Cluster.patch` does."""
-    cluster, ref, by = look.site.cluster, look.site.workload, run_markers.field_manager(run)
-    meta: Mapping[str, object] = {"resourceVersion": look.thing["metadata"]["resourceVersion"]}
+    cluster, ref, by = observation.site.cluster, observation.site.workload, run_markers.field_manager(run)
+    meta: Mapping[str, object] = {"resourceVersion": observation.thing["metadata"]["resourceVersion"]}
     marked = {"metadata": {**meta, "annotations": run_markers.annotation(run)}}
     if change.spec:
         cluster.patch(ref, {**marked, "spec": change.spec}, how=PatchType.MERGE, by=by)
@@ -131,40 +133,40 @@ def write(look: Observation, change: RolloutWrite, run: str) -> None:
         cluster.patch(ref, {**marked, "status": change.status}, how=PatchType.MERGE, by=by)
 
 
-def wait(look: Observation, tools: Tools, how: ProgressCheck) -> str:
-    """Why what was done does not hold: a sentence, or ""."""
-    return wait_until_ready(look.site, tools, how, timeout=timeout_for(look.thing))
+def wait(observation: Observation, tools: Tools, how: ProgressCheck) -> str:
+    """Why the change is not ready, or does not stay so: a sentence, or ""."""
+    return wait_until_ready(observation.site, tools, how, timeout=timeout_for(observation.thing))
 
 
 def afterwards(target: ServiceTarget, message: Callable[[Rollout], str]) -> str:
-    """What is to be said of the Rollout as it is after a write.
+    """A message about the Rollout after a write.
 
-    The trap: a refusal of this look, let through, would be told as one of the write, as if nothing had been done.
+    The trap: a refusal of this read, let through, would be reported as a refusal of the write, as if nothing was done.
     """
     try:
-        return message(read(place.workload_of(target)))
+        return message(read(targets.workload_of(target)))
     except Rejected:
-        return "It was done; how it is now cannot be read."
+        return "Done; its current state cannot be read."
 
 
-def find_traces(look: Observation, plan: Plan, run: str) -> Result | None:
-    """What can be said of any run: that it left its mark, or that all is as the plan saw it; None else."""
-    if run_markers.written_by(look.thing, run):
+def find_traces(observation: Observation, plan: Plan, run: str) -> Result | None:
+    """DONE if the run left its mark, FAILED if everything is as the plan saw it, else None."""
+    if run_markers.written_by(observation.thing, run):
         return Result.DONE
-    if not list(_changed(look, plan)) and not look.rollout.unpausing:
+    if not list(_changed(observation, plan)) and not observation.rollout.unpausing:
         return Result.FAILED
     return None
 
 
-def as_planned(look: Observation, plan: Plan, noted: Mapping[str, str]) -> Observation:
-    """The Rollout as it was before the write, as far as a watch over that asks: by the plan, and what was noted."""
-    now, seen = look.rollout, plan.preconditions
+def as_planned(observation: Observation, plan: Plan, noted: Mapping[str, str]) -> Observation:
+    """The Rollout before the write, as far as the wait needs it: from the plan, and from what was remembered."""
+    now, seen = observation.rollout, plan.preconditions
     pauses = tuple(_pause(one) for one in seen.get("pauses", "none").split(", ") if one != "none")
     analyses = (Analysis(role="step", name=noted[STEP_ANALYSIS], phase=""),) if noted.get(STEP_ANALYSIS) else ()
     before = replace(
         now, current=seen["template"], step=int(seen.get("step", now.step)), pauses=pauses, analyses=analyses
     )
-    return replace(look, context=replace(look.context, rollout=before))
+    return replace(observation, context=replace(observation.context, rollout=before))
 
 
 def _pause(message: str) -> RolloutPause:
@@ -172,7 +174,7 @@ def _pause(message: str) -> RolloutPause:
     return RolloutPause(reason=reason, since=since)
 
 
-def unknown(look: Observation) -> Outcome:
-    now = look.rollout
-    message = f"It is {now.phase}, at step {now.step + 1}, and nothing says whether this run did that."
-    return Outcome(result=Result.UNKNOWN, message=f"{message} Look at it: `status {look.site.service}`.")
+def unknown(observation: Observation) -> Outcome:
+    now = observation.rollout
+    message = f"It is {now.phase}, at step {now.step + 1}; it is unknown whether this run did that."
+    return Outcome(result=Result.UNKNOWN, message=f"{message} Check with `status {observation.site.service}`.")

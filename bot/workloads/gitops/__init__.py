@@ -1,1 +1,1 @@
-"""What Argo CD would set back: conflicts with it, and its auto-sync."""
+"""Tools that revert changes (Argo CD, Flux, Helm, operators), and Argo CD's auto-sync."""

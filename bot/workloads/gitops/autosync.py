@@ -1,8 +1,8 @@
-"""Argo CD is kept from syncing an application by itself, and let again: the policy is remembered on the application.
+"""Turns Argo CD's auto-sync of an application off and on again. The policy is remembered on the application.
 
-One patch takes `automated` out and writes the whole policy, as it stood, into an annotation; another puts it back and
-takes the annotation away. That works in every version, where `enabled: false` is dropped unread before 3.1.
-The trap: once it is let again, everything becomes what git has, a rollback of meanwhile too.
+One patch removes `automated` and writes the whole policy, as it was, into an annotation; another puts it back and
+removes the annotation. That works in every version; `enabled: false` is silently dropped before 3.1.
+The trap: once auto-sync is on again, git's state is applied, also over a rollback done meanwhile.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from bot.core.errors import Conflict, Rejected
 from bot.core.kubernetes import KubernetesObject, ObjectRef, PatchType
 from bot.core.plan import Outcome, Plan, Result
 from bot.core.site import ServiceTarget
-from bot.lib.text import spell
+from bot.lib.text import spell_duration
 from bot.workloads.gitops import conflict
 from bot.workloads.objects import argocd_application, kinds, run_markers
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.owners import ManagedBy, owner_of
 
-#: On the application: its syncPolicy as JSON, byte for byte as it is put back.
+#: The annotation on the application: its syncPolicy as JSON, put back byte for byte.
 REMEMBERED = "vakhta.dev/sync-policy"
 _AUTO, _POLICY, _KEPT, _UID, _NONE = "auto-sync", "policy", "remembered", "uid", "none"
 _WORKLOADS = frozenset(one.title for one in kinds.WORKLOADS.values())
@@ -34,7 +34,7 @@ _WORKLOADS = frozenset(one.title for one in kinds.WORKLOADS.values())
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationState:
-    """The application of a service."""
+    """The application of a service, as it was read."""
 
     service: str
     site: ServiceTarget
@@ -50,7 +50,7 @@ class ApplicationState:
         resources = (self.application.get("status") or {}).get("resources") or ()
         kept = Counter(str(row.get("kind", "")) for row in resources)
         named = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items()) if kind in _WORKLOADS)
-        return f"all that {self.ref} keeps: {len(resources)} objects{f', among them {named}' if named else ''}"
+        return f"everything in {self.ref}: {len(resources)} objects{f', among them {named}' if named else ''}"
 
     @property
     def remembered(self) -> str:
@@ -58,44 +58,46 @@ class ApplicationState:
 
 
 def find_application(service: str, tools: Tools) -> ApplicationState:
-    """Raises `Rejected` where Argo CD does not keep the service, or its application cannot be read."""
-    target = place.target_of(tools, service)
-    owner = place.owner_of(target, place.workload_of(target))
+    """Raises `Rejected` if Argo CD does not manage the service, or its application cannot be read."""
+    target = targets.target_of(tools, service)
+    owner = targets.owner_of(target, targets.workload_of(target))
     if owner.by is not ManagedBy.ARGOCD:
-        message = f"{target.workload} is kept by {owner}, not by Argo CD. Nothing was done."
+        instead = "" if owner.by is ManagedBy.NOBODY else f", but by {owner}"
+        message = f"{target.workload} is not managed by Argo CD{instead}. Nothing was done."
         raise Rejected(message, code="no_application", status=HTTPStatus.CONFLICT)
     application = conflict.application_of(target, owner)
     if application is None:
         message = (
-            f"{owner} is said to keep {target.workload}, and there is none that the bot may see. Nothing was done."
+            f"{target.workload} is marked as managed by {owner}, which does not exist, or which the bot may not see."
+            " Nothing was done."
         )
-        hint = f"Set clusters.{target.cluster.name}.argocd where Argo CD runs elsewhere."
+        hint = f"If Argo CD runs elsewhere, set clusters.{target.cluster.name}.argocd."
         raise Rejected(f"{message} {hint}", code="no_application", status=HTTPStatus.CONFLICT)
     argocd_application.check_has(application, target.workload)
     return ApplicationState(service=service, site=target, application=application)
 
 
-def plan_off(one: ApplicationState, held: timedelta) -> Plan:
+def plan_off(one: ApplicationState, duration: timedelta) -> Plan:
     if not argocd_application.syncs_itself(one.application):
-        message = f"{one.ref} does not sync by itself anyway. Nothing was done."
+        message = f"Auto-sync of {one.ref} is off already. Nothing was done."
         raise Rejected(message, code="off_already", status=HTTPStatus.CONFLICT)
     _check(one)
-    way_back = f"After {spell(held)}, unless it is kept, and by" if held else "By"
+    undo = f"by undo, and automatically after {spell_duration(duration)} unless kept" if duration else "by undo"
     effect = (
-        f"Argo CD no longer syncs {one.ref} by itself: what comes into git waits, and what others change stays.",
-        f"Now it does, with {_spelled(one.application)}.",
-        *_fought(one),
-        f"{way_back} its undo the policy is put back as it is now, byte for byte; {REMEMBERED} keeps it until then.",
-        "Then everything becomes what git has: whatever is to stay has to be in git by then.",
+        f"Argo CD stops syncing {one.ref} by itself: new commits wait, and changes in the cluster stay.",
+        f"The policy is put back {undo}. Then git's state is applied: commit by then what has to stay.",
+        f"Until then the annotation {REMEMBERED} keeps the policy, byte for byte.",
+        f"Now auto-sync is on, with {_policy_summary(one.application)}.",
+        *_gitops_warning(one),
     )
     return Plan(
         target=one.service,
         effect=effect,
         blast_radius=one.radius,
-        preconditions=_seen(one),
+        preconditions=_preconditions(one),
         hidden=(_POLICY, _KEPT, _UID),
         undo_command=f"autosync {one.service} on",
-        undo_after=held,
+        undo_after=duration,
     )
 
 
@@ -106,12 +108,13 @@ def plan_on(one: ApplicationState) -> Plan:
     return Plan(
         target=one.service,
         effect=(
-            f"Argo CD syncs {one.ref} by itself again, with {_spelled(back)}, as before it was paused.",
-            *_fought(one),
-            "Everything that it keeps becomes what git has, at once where it heals itself, else with the next change.",
+            f"Argo CD syncs {one.ref} by itself again, with {_policy_summary(back)}, as before.",
+            f"Undo: `autosync {one.service} off`.",
+            "Git's state is applied to the whole application: at once with self-heal, else with the next commit.",
+            *_gitops_warning(one),
         ),
         blast_radius=one.radius,
-        preconditions=_seen(one),
+        preconditions=_preconditions(one),
         hidden=(_POLICY, _KEPT, _UID),
         undo_command=f"autosync {one.service} off",
     )
@@ -122,32 +125,32 @@ def run_off(one: ApplicationState, plan: Plan, run: str) -> Outcome:
     policy = argocd_application.policy(one.application)
     kept = _text(policy)
     _write(one, run, [{"op": "remove", "path": "/spec/syncPolicy/automated"}], kept)
-    return _over(one, _without(policy), kept)
+    return _outcome(one, _without(policy), kept)
 
 
 def run_on(one: ApplicationState, plan: Plan, run: str) -> Outcome:
     _check_still(one, plan)
     policy = _remembered(one)
     _write(one, run, [{"op": "add", "path": "/spec/syncPolicy", "value": policy}], None)
-    return _over(one, policy, _NONE)
+    return _outcome(one, policy, _NONE)
 
 
 def probe(one: ApplicationState, plan: Plan, run: str) -> Outcome:
-    """By the annotation that the patch itself wrote; where that is not there, by whether all is as the plan saw it."""
-    now = _seen(one)
+    """By the annotation that the patch wrote; without it, by whether everything is as the plan saw it."""
+    now = _preconditions(one)
     if run_markers.written_by(one.application, run):
         if plan.preconditions[_AUTO] == "on":
             policy = json.loads(plan.preconditions[_POLICY])
-            return _over(one, _without(policy), one.remembered or _text(policy))
-        return _over(one, json.loads(plan.preconditions[_KEPT]), _NONE)
+            return _outcome(one, _without(policy), one.remembered or _text(policy))
+        return _outcome(one, json.loads(plan.preconditions[_KEPT]), _NONE)
     if now == plan.preconditions:
         return Outcome(result=Result.FAILED, message=f"{one.ref} is as it was. Nothing was changed.")
-    message = f"{one.ref} is not as it was, and bears no mark of this run."
+    message = f"{one.ref} has changed, and does not have the mark of this run."
     return Outcome(result=Result.UNKNOWN, message=message)
 
 
 def _write(one: ApplicationState, run: str, steps: Sequence[Mapping[str, object]], kept: str | None) -> None:
-    """One patch, which fails as a whole where anybody has changed the application's spec meanwhile."""
+    """One patch, which fails as a whole if anybody has changed the application's spec meanwhile."""
     patch = [
         {"op": "test", "path": "/metadata/uid", "value": one.application["metadata"]["uid"]},
         {"op": "test", "path": "/spec", "value": one.application["spec"]},
@@ -160,33 +163,33 @@ def _write(one: ApplicationState, run: str, steps: Sequence[Mapping[str, object]
         one.site.cluster.patch(one.ref, patch, how=PatchType.JSON, by=run_markers.field_manager(run))
 
 
-def _over(one: ApplicationState, policy: Mapping[str, Any], kept: str) -> Outcome:
-    """Read once more: whoever generates applications sets them back at once, and then it does not hold."""
+def _outcome(one: ApplicationState, policy: Mapping[str, Any], kept: str) -> Outcome:
+    """Reads the application once more: a generator of applications reverts the change at once."""
     left = {_POLICY: _ordered(policy), _KEPT: kept}
-    message = _said(one, on=kept == _NONE)
+    message = _result_message(one, on=kept == _NONE)
     try:
-        now = _again(one)
+        now = _read_again(one)
     except Rejected:
         return Outcome(result=Result.DONE, message=message, expected_state=left)
     held = now is not None and _ordered(argocd_application.policy(now)) == left[_POLICY]
-    unwell = "" if held else f"{one.ref} was changed again at once by somebody else. Whoever makes it has to be asked."
-    return Outcome(result=Result.DONE, message=message, degraded=unwell, expected_state=left)
+    degraded = "" if held else f"Somebody reverted the change of {one.ref} at once. Change it where it is generated."
+    return Outcome(result=Result.DONE, message=message, degraded=degraded, expected_state=left)
 
 
-def _again(one: ApplicationState) -> KubernetesObject | None:
+def _read_again(one: ApplicationState) -> KubernetesObject | None:
     if one.site.argocd is not None:
         return one.site.argocd.application(one.ref.name, one.ref.namespace)
     return one.site.cluster.get(one.ref)
 
 
-def _said(one: ApplicationState, *, on: bool) -> str:
-    return f"{one.ref} {'syncs by itself again' if on else 'no longer syncs by itself'}."
+def _result_message(one: ApplicationState, *, on: bool) -> str:
+    return f"{one.ref}: auto-sync is {'on' if on else 'off'}."
 
 
 def _remembered(one: ApplicationState) -> Mapping[str, Any]:
-    """What is to be put back. Raises `Rejected` where nothing is, or somebody has changed the policy since."""
+    """The policy to put back. Raises `Rejected` if there is none, or somebody has changed the policy since."""
     if not one.remembered:
-        message = f"The bot has not paused {one.ref}, so that it has nothing to put back. Nothing was done."
+        message = f"The bot has not paused {one.ref}, so it has no policy to put back. Nothing was done."
         hint = f"By hand: `argocd app set {one.ref.name} --sync-policy automated`."
         raise Rejected(f"{message} {hint}", code="not_paused", status=HTTPStatus.CONFLICT)
     try:
@@ -194,47 +197,47 @@ def _remembered(one: ApplicationState) -> Mapping[str, Any]:
     except ValueError:
         policy = None
     if not isinstance(policy, dict):
-        message = f"What {one.ref} has in {REMEMBERED} is no policy: somebody has changed it. Nothing was done."
+        message = f"The annotation {REMEMBERED} of {one.ref} is no policy: somebody changed it. Nothing was done."
         raise Rejected(f"{message} Set its syncPolicy by hand.", code="not_paused", status=HTTPStatus.CONFLICT)
     if _ordered(argocd_application.policy(one.application)) != _ordered(_without(policy)):
-        message = f"Somebody has changed the sync policy of {one.ref} since it was paused. Nothing was done."
-        hint = f"Set it by hand, and take {REMEMBERED} away."
+        message = f"Somebody changed the sync policy of {one.ref} since it was paused. Nothing was done."
+        hint = f"Set the policy by hand, and remove the annotation {REMEMBERED}."
         raise Rejected(f"{message} {hint}", code="changed_since", status=HTTPStatus.CONFLICT)
     return policy
 
 
 def _check(one: ApplicationState) -> None:
-    place.check_not_going(one.ref, one.application)
-    fight = owner_of_application(one.site, one.application)
-    if fight is not None and fight.refuses:
-        raise Rejected(fight.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
+    targets.check_not_going(one.ref, one.application)
+    found = owner_of_application(one.site, one.application)
+    if found is not None and found.refuses:
+        raise Rejected(found.refusal, code="fought_over", status=HTTPStatus.CONFLICT)
     if one.site.argocd is None:
-        place.check_rights(one.site, [place.patch_access(one.ref)])
+        targets.check_rights(one.site, [targets.patch_access(one.ref)])
     else:
-        place.check_person(one.site, [place.patch_access(one.site.workload)])
+        targets.check_person(one.site, [targets.patch_access(one.site.workload)])
 
 
 def owner_of_application(target: ServiceTarget, application: KubernetesObject) -> conflict.GitOpsConflict | None:
-    """Who keeps the application itself: an ApplicationSet, or an application of applications."""
+    """The manager of the application itself: an ApplicationSet, or an application of applications."""
     meta = application["metadata"]
     ref = ObjectRef(kind=kinds.APPLICATION, namespace=meta["namespace"], name=meta["name"])
     return conflict.gitops_conflict_over(target, application, owner_of(application, ref), "/spec/syncPolicy", ref=ref)
 
 
-def _fought(one: ApplicationState) -> tuple[str, ...]:
-    fight = owner_of_application(one.site, one.application)
-    return () if fight is None else (fight.message,)
+def _gitops_warning(one: ApplicationState) -> tuple[str, ...]:
+    found = owner_of_application(one.site, one.application)
+    return () if found is None else (found.message,)
 
 
 def _check_still(one: ApplicationState, plan: Plan) -> None:
-    place.check_not_going(one.ref, one.application)
-    now = _seen(one)
-    moved = sorted(name for name, value in now.items() if plan.preconditions.get(name) != value)
-    if moved:
-        raise Conflict(f"{one.ref} was changed meanwhile: {', '.join(moved)}")
+    targets.check_not_going(one.ref, one.application)
+    now = _preconditions(one)
+    changed = sorted(name for name, value in now.items() if plan.preconditions.get(name) != value)
+    if changed:
+        raise Conflict(f"{one.ref} was changed meanwhile: {', '.join(changed)}")
 
 
-def _seen(one: ApplicationState) -> dict[str, str]:
+def _preconditions(one: ApplicationState) -> dict[str, str]:
     return {
         _AUTO: "on" if argocd_application.syncs_itself(one.application) else "off",
         _POLICY: _ordered(argocd_application.policy(one.application)),
@@ -252,11 +255,11 @@ def _text(policy: Mapping[str, Any]) -> str:
 
 
 def _ordered(policy: Mapping[str, Any]) -> str:
-    """To be compared: no policy and an empty one are the same to Argo CD."""
+    """For comparisons: to Argo CD no policy and an empty one are the same."""
     return json.dumps(policy, sort_keys=True)
 
 
-def _spelled(application: KubernetesObject) -> str:
+def _policy_summary(application: KubernetesObject) -> str:
     automated = argocd_application.policy(application).get("automated") or {}
     heals = "self-heal" if automated.get("selfHeal") else "no self-heal"
     return f"{heals} and {'pruning' if automated.get('prune') else 'no pruning'}"

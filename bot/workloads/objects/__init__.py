@@ -1,1 +1,1 @@
-"""What is read of objects on Kubernetes."""
+"""Reads objects on Kubernetes: kinds, status, owners, pods. The lowest part of `bot.workloads`."""

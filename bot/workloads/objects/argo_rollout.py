@@ -1,7 +1,7 @@
-"""An Argo Rollout as it stands: phase, step, weight, pauses and analysis, by the rules of its own tools. Pure.
+"""The state of an Argo Rollout: phase, step, weight, pauses and analyses, by the rules of Argo's own tools. Pure.
 
-Its controller takes a while to see a write, and its status says nothing of that but by two marks: `observedGeneration`,
-a text, and a pause of the controller's without its conditions. Who reads the phase alone promotes twice.
+The trap: its controller needs a while to see a write, and only two signs show that it has not: `observedGeneration`
+(a text), and a `controllerPause` without pause conditions. Code that reads the phase alone promotes twice.
 https://github.com/argoproj/argo-rollouts, utils/rollout/rolloututil.go and utils/replicaset/canary.go, v1.10
 """
 
@@ -16,14 +16,14 @@ from typing import Any
 
 from bot.core.kubernetes import KubernetesObject
 
-#: The label that says of which template a ReplicaSet and its pods are.
+#: The label by which a ReplicaSet and its pods name their template.
 HASH = "rollouts-pod-template-hash"
 #: Reasons of pauses.
 STEP_PAUSE, BLUE_GREEN_PAUSE = "CanaryPauseStep", "BlueGreenPause"
 INCONCLUSIVE = "InconclusiveAnalysisRun"
-#: An annotation that asks for nothing: a change of it is an event, at which a controller looks at the whole object.
+#: An annotation without meaning. Changing it creates an event, at which the controller reads the whole object again.
 LOOK_AGAIN = "vakhta.dev/look-again"
-#: Words of an analysis that has gone wrong: the controller aborts for it.
+#: Phases of a failed analysis: the controller aborts the rollout for it.
 FAILED = ("Failed", "Error")
 _UNFINISHED = ("", "Pending", "Running")
 _WORKLOAD = "rollout.argoproj.io/workload-generation"
@@ -32,7 +32,7 @@ _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 
 
 class Phase(StrEnum):
-    """As Argo Rollouts names them."""
+    """The phases, as Argo Rollouts names them."""
 
     HEALTHY = "Healthy"
     PROGRESSING = "Progressing"
@@ -42,7 +42,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutPause:
-    """Why it waits, and since when, as it is written there."""
+    """The reason of a pause and its start, as the status has them."""
 
     reason: str
     since: str
@@ -50,7 +50,7 @@ class RolloutPause:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Analysis:
-    """One that its status names now."""
+    """An analysis that the status names now."""
 
     role: str  #: "step", "background", "pre-promotion" or "post-promotion"
     name: str
@@ -64,7 +64,7 @@ class Analysis:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
-    """What a person, or a decision, has to know of one."""
+    """The state of a Rollout, as decisions and descriptions need it."""
 
     name: str
     generation: int
@@ -72,31 +72,31 @@ class Rollout:
     phase: Phase
     message: str
     canary: bool  #: else blue-green
-    routed: bool  #: a traffic router splits the traffic; else the pods' number does
+    routed: bool  #: a traffic router splits the traffic; else the number of pods does
     steps: tuple[Mapping[str, Any], ...]
     step: int  #: from 0; as many as there are steps once all are done
-    current: str  #: the hash of the template that it is to have
-    stable: str  #: the hash that has been promoted; "" until the first one is
+    current: str  #: the hash of the desired template
+    stable: str  #: the hash of the promoted template; "" before the first promotion
     pauses: tuple[RolloutPause, ...]
     controller_paused: bool
     halted: bool  #: paused by hand: `spec.paused`
     aborted: bool
-    full: bool  #: on its way past all steps
-    weight: int  #: percent of the traffic that the new version has, or is to have where pods split it
-    verified: bool  #: False where the router has not confirmed that weight yet
+    full: bool  #: being promoted past all steps
+    weight: int  #: percent of the traffic for the new version; the desired share where pods split the traffic
+    verified: bool  #: False while the router has not confirmed that weight
     analyses: tuple[Analysis, ...]
     active: str  #: blue-green: the hash that has the traffic
-    seconds: int  #: blue-green: after so many it promotes itself; 0: never
+    seconds: int  #: blue-green: the delay of its automatic promotion; 0: none
     replicas: int
 
     @property
     def unpausing(self) -> bool:
-        """Somebody has promoted it, and its controller has not reacted."""
+        """Whether it was promoted and its controller has not reacted yet."""
         return self.controller_paused and not self.pauses
 
     @property
     def promoted(self) -> bool:
-        """Fully: what it is to have is what is stable."""
+        """Whether the desired template is the stable one."""
         return self.current == self.stable
 
     @property
@@ -105,14 +105,16 @@ class Rollout:
 
     @property
     def doing(self) -> Mapping[str, Any]:
-        """The step that it is at; empty where there is none."""
+        """The current step; empty where there is none."""
         return self.steps[self.step] if self.step < len(self.steps) else {}
 
     @property
     def retry_hint(self) -> str:
-        """What helps where its controller has not seen a change: it may have overlooked it (see `nudging`)."""
+        """What helps if the controller has not seen a change: it may have overlooked it (see `overlooked_write`)."""
         touch = f"kubectl annotate rollout {self.name} --overwrite {LOOK_AGAIN}=$(date +%s)"
-        return f"Ask again in a moment; where that goes on, `{touch}` in its namespace makes Argo Rollouts look again"
+        return (
+            f"Try again in a moment. If that does not help, `{touch}` in its namespace makes Argo Rollouts look again"
+        )
 
     def paused_for(self, reason: str) -> bool:
         return any(one.reason == reason for one in self.pauses)
@@ -121,7 +123,7 @@ class Rollout:
         return next((one for one in self.analyses if one.role == what), None)
 
     def halt_from(self, start: int) -> int:
-        """The first step, from that one on, at which it stops for a person, a time or a judgement; else the end."""
+        """The first step from `start` on that waits for a person, a time or an analysis; else the number of steps."""
         halting = ("pause", "analysis", "experiment", "plugin")
         at = (index for index, one in enumerate(self.steps) if index >= start and any(name in one for name in halting))
         return next(at, len(self.steps))
@@ -138,7 +140,7 @@ class Rollout:
 
 
 def read(thing: KubernetesObject) -> Rollout:
-    """The Rollout in what the API answers."""
+    """Parses a Rollout as the API returns it."""
     spec, status = thing["spec"], thing.get("status") or {}
     strategy = spec.get("strategy") or {}
     canary, blue_green = strategy.get("canary"), strategy.get("blueGreen") or {}
@@ -173,7 +175,7 @@ def read(thing: KubernetesObject) -> Rollout:
 
 
 def phase_of(thing: KubernetesObject) -> tuple[Phase, str]:
-    """Its phase and why, as GetRolloutPhase has them; of a controller before v1.0 as far as its status says."""
+    """The phase and its reason, by GetRolloutPhase; for a controller before v1.0, as far as the status has them."""
     status = thing.get("status") or {}
     if not observed(thing):
         return Phase.PROGRESSING, "waiting for rollout spec update to be observed"
@@ -188,7 +190,7 @@ def phase_of(thing: KubernetesObject) -> tuple[Phase, str]:
 
 
 def span_of(pause: Mapping[str, Any]) -> timedelta | None:
-    """How long a step of that pause lasts; None: until somebody promotes. Go's durations, or seconds."""
+    """The duration of a pause step; None: until somebody promotes. Accepts Go's durations and seconds."""
     message = pause.get("duration")
     if message is None:
         return None
@@ -199,13 +201,16 @@ def span_of(pause: Mapping[str, Any]) -> timedelta | None:
 
 
 def of_step(run: KubernetesObject | None, step: int) -> bool:
-    """Whether that AnalysisRun is of that step; after a promotion the status names the last one's for a while."""
+    """Whether that AnalysisRun belongs to that step. After a promotion the status names the old one for a while."""
     labels = ((run or {}).get("metadata") or {}).get("labels") or {}
     return str(labels.get("step-index")) == str(step)
 
 
 def observed(thing: KubernetesObject) -> bool:
-    """v0.9 keeps a hash there, which is no number, or by chance one greater than any generation."""
+    """Whether its controller has seen the current spec.
+
+    v0.9 keeps a hash in `observedGeneration`: no number, or by chance one greater than any generation.
+    """
     seen = str((thing.get("status") or {}).get("observedGeneration", ""))
     return not seen.isdigit() or int(seen) >= int(thing["metadata"].get("generation") or 0)
 
@@ -219,7 +224,7 @@ def _workload_observed(thing: KubernetesObject) -> bool:
 
 
 def _calculated(spec: KubernetesObject, status: KubernetesObject) -> tuple[Phase, str]:
-    """What the controller leaves to its tools before v1.0."""
+    """The phase by the rules that the controller left to its tools before v1.0."""
     for one in status.get("conditions") or ():
         if one.get("type") == "InvalidSpec":
             return Phase.DEGRADED, f"InvalidSpec: {one.get('message', '')}"

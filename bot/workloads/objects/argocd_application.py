@@ -1,7 +1,7 @@
-"""What an Application of Argo CD says: who takes a change back, and which changes it lets be. Pure.
+"""Reads an Application of Argo CD: whether it reverts a change, and which differences it ignores. Pure.
 
-The trap: `ignoreDifferences` keeps Argo CD from seeing a difference, not from writing over it. The next sync, for
-whatever reason, applies all of git, unless RespectIgnoreDifferences is among the options of its syncs.
+The trap: `ignoreDifferences` keeps Argo CD from seeing a difference, not from overwriting it. The next sync, for
+whatever reason, applies all of git, unless its sync options include RespectIgnoreDifferences.
 https://argo-cd.readthedocs.io/en/stable/user-guide/diffing/
 https://argo-cd.readthedocs.io/en/stable/user-guide/auto_sync/
 """
@@ -20,7 +20,7 @@ from bot.core.kubernetes import KubernetesObject, ObjectRef
 
 SKIPPED = "argocd.argoproj.io/skip-reconcile"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-#: `.spec.replicas`, `.spec["replicas"]`: what a jq path has to be for us to know what it names.
+#: `.spec.replicas`, `.spec["replicas"]`: only jq paths of this form are understood.
 _JQ = re.compile(r'(?:\.[A-Za-z_]\w*|\.?\["[^"\\]+"\])+')
 _JQ_PART = re.compile(r'\.([A-Za-z_]\w*)|\["([^"\\]+)"\]')
 
@@ -31,18 +31,18 @@ def policy(application: KubernetesObject) -> Mapping[str, Any]:
 
 
 def syncs_itself(application: KubernetesObject) -> bool:
-    """Whether a change in git is applied without anybody asking. `enabled: false` came with 3.1."""
+    """Whether auto-sync is on. `enabled: false` came with Argo CD 3.1."""
     automated = policy(application).get("automated")
     return automated is not None and automated.get("enabled") is not False
 
 
 def heals_itself(application: KubernetesObject) -> bool:
-    """Whether what somebody else changes is set back at once."""
+    """Whether self-heal is on: changes by others are reverted at once."""
     return syncs_itself(application) and policy(application)["automated"].get("selfHeal") is True
 
 
 def is_skipped(application: KubernetesObject) -> bool:
-    """Whether Argo CD was told to leave the application alone altogether."""
+    """Whether an annotation makes Argo CD leave the whole application alone."""
     notes = (application.get("metadata") or {}).get("annotations") or {}
     return str(notes.get(SKIPPED, "")) == "true"
 
@@ -62,32 +62,31 @@ def has(application: KubernetesObject, ref: ObjectRef) -> bool:
 
 
 def check_has(application: KubernetesObject, ref: ObjectRef) -> None:
-    """Before the application is acted on for that object's sake.
+    """Checks that the application manages that object, before anything is done to it.
 
-    The trap: the mark that names an application is on the object, and whoever may write there can name any.
+    The trap: the mark that names an application is on the object, and anybody who may write the object can name any.
 
     Raises:
-        Rejected: Argo CD knows nothing of it.
+        Rejected: the object is not among the application's resources.
     """
     if not has(application, ref):
         name = application["metadata"]["name"]
-        message = f"By its mark application {name} keeps {ref}, and that is not among the application's resources."
+        message = f"{ref} is marked as managed by application {name}, but is not among its resources."
         raise Rejected(f"{message} Nothing was done. Correct the mark.", code="not_kept", status=HTTPStatus.CONFLICT)
 
 
 def ignores(application: KubernetesObject, ref: ObjectRef, path: str) -> bool:
-    """Whether it does not look at that JSON path of the object. A part of it that it ignores is not enough.
+    """Whether it ignores differences at that whole JSON path of the object; ignoring a part of it is not enough.
 
-    `managedFieldsManagers` say nothing here: they trust the writers that they name, and each run of the bot is a writer
-    of its own.
+    `managedFieldsManagers` are not considered: they name writers, and each run of the bot is a writer of its own.
     """
     return any(_covers(pointer, path) for pointer in _ignored(application, ref))
 
 
 def names(application: KubernetesObject, thing: KubernetesObject, path: str) -> bool:
-    """Whether git says anything about that path, as far as can be told: what it does not name is never set back.
+    """Whether git sets that path, as far as that can be known: a path that git does not set is never reverted.
 
-    What was applied last stands on the object, unless it is applied by the server, which keeps no such copy.
+    Read from the last applied configuration on the object. A server-side apply keeps no such copy.
     """
     applied = ((thing.get("metadata") or {}).get("annotations") or {}).get(_APPLIED)
     if not applied or "ServerSideApply=true" in _options(application):
@@ -108,7 +107,7 @@ def _options(application: KubernetesObject) -> Sequence[str]:
 
 
 def _ignored(application: KubernetesObject, ref: ObjectRef) -> Iterator[str]:
-    """JSON pointers of all that it ignores of that object."""
+    """JSON pointers of everything that it ignores of that object."""
     for one in (application.get("spec") or {}).get("ignoreDifferences") or ():
         if _is_for(one, ref):
             yield from one.get("jsonPointers") or ()
@@ -123,7 +122,7 @@ def _is_for(one: Mapping[str, Any], ref: ObjectRef) -> bool:
 
 
 def _pointer(expression: str) -> str:
-    """The JSON pointer that a jq path is; "" where it is more than a path of plain names."""
+    """A jq path as a JSON pointer; "" where it is more than a path of plain names."""
     expression = expression.strip()
     if not _JQ.fullmatch(expression):
         return ""

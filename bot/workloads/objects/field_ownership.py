@@ -1,9 +1,9 @@
-"""Which fields the bot holds of what it has written to, and how it gives them up again.
+"""Which fields the bot owns after a write (managed fields), and how it gives them up.
 
-A write makes its manager the holder of a field. Whoever keeps the object by server-side apply (Helm 4, `kubectl apply
---server-side`) is from then on told of a conflict, until it forces the field, or the bot gives it up: not by writing
-the old value, which it would hold just the same, but by taking itself out of the object's managed fields. The trap:
-that is done on the object itself; in what comes through /scale or /status the API server ignores managed fields.
+A write makes its manager an owner of the field. A tool that manages the object by server-side apply (Helm 4, `kubectl
+apply --server-side`) then meets a conflict until it forces the field, or until the bot gives it up. Writing the old
+value does not give it up: the bot has to remove itself from the object's managed fields.
+The trap: that works on the object itself only; the API server ignores managed fields sent through /scale or /status.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields
 """
 
@@ -16,37 +16,36 @@ from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.kubernetes import KubernetesObject, ObjectRef, PatchType
 from bot.core.site import ServiceTarget
 from bot.workloads.objects import run_markers
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.owners import ManagedBy, owner_of
-from bot.workloads.scale.patch import PatchValue
 
-_TRIES = 5  #: its controller writes its status meanwhile, and each of those is another version
+_TRIES = 5  #: controllers write the status meanwhile, and each write is another resource version
 Path = tuple[str, ...]
 #: In the plan of an undo.
-GIVES_UP = "Then the bot gives up its hold on it, so that whoever deploys it next is told of no conflict."
+GIVES_UP = "Then the bot gives up its ownership of the field, so that the next deployment meets no conflict."
 
 
 def heirs(thing: KubernetesObject, paths: Sequence[Path]) -> tuple[str, ...]:
-    """Who says by server-side apply what the bot has set and still holds: the same value, which is theirs as well."""
+    """Managers that set the same value by server-side apply as the bot, which still owns it too."""
     ours = [path for path in paths if any(run_markers.run_of(who) for who in run_markers.holders_of(thing, *path))]
     return tuple(dict.fromkeys(who for path in ours for who in run_markers.appliers_of(thing, *path)))
 
 
 def holds(thing: KubernetesObject, paths: Sequence[Path]) -> bool:
-    """Whether the bot still holds any of these fields."""
+    """Whether the bot still owns any of these fields."""
     return any(run_markers.run_of(who) for path in paths for who in run_markers.holders_of(thing, *path))
 
 
 def may_give_up(target: ServiceTarget, ref: ObjectRef) -> bool:
-    """Whether whoever writes there may change the object itself, which a /scale alone does not take."""
-    wanted = place.patch_access(ref)
+    """Whether the object itself may be patched by the bot and the person; the right to patch /scale is not enough."""
+    wanted = targets.patch_access(ref)
     known = target.person is None or target.cluster.allowed_for(target.person, wanted)
     return known and target.cluster.allowed(wanted)
 
 
 def given_up(target: ServiceTarget, ref: ObjectRef, paths: Sequence[Path], run: str) -> str:
-    """Take the bot out of those who hold these fields of the object. Returns why not: a few words, or ""."""
-    reason = "it changes all the time"
+    """Removes the bot from the owners of these fields of the object. Returns the reason of a failure, or ""."""
+    reason = "the object changes all the time"
     for _ in range(_TRIES):
         try:
             thing = target.cluster.get(ref)
@@ -66,28 +65,27 @@ def given_up(target: ServiceTarget, ref: ObjectRef, paths: Sequence[Path], run: 
     return reason
 
 
-def words(
-    target: ServiceTarget, ref: ObjectRef, thing: KubernetesObject, changed: Sequence[PatchValue], *, undoing: bool
+def ownership_notes(
+    target: ServiceTarget, ref: ObjectRef, thing: KubernetesObject, changed: Sequence[Path], *, undoing: bool
 ) -> tuple[str, ...]:
-    """What a change of these values of `thing` means for who holds them: a sentence each."""
+    """What a change of these fields of `thing` means for their owners: a sentence each."""
     if undoing and may_give_up(target, ref):
         return (GIVES_UP,)
     if undoing:
-        return (f"The bot goes on holding it, because it may not patch {ref} itself, which giving it up takes.",)
+        return (f"The bot keeps its ownership of the field: to give it up, it needs the right to patch {ref} itself.",)
     owner = owner_of(thing, ref)
-    if owner.by is not ManagedBy.NOBODY:  # What that one does about it is told already.
+    if owner.by is not ManagedBy.NOBODY:  # The plan describes that owner's reaction already.
         return ()
-    kept = {one.path: who for one in changed if (who := run_markers.appliers_of(thing, *one.path))}
+    kept = {path: who for path in changed if (who := run_markers.appliers_of(thing, *path))}
     return tuple(
-        f"{' and '.join(map(run_markers.manager_name, who))} keeps .{'.'.join(path)} of {ref} by server-side apply, "
-        "and is told of"
-        " a conflict until it forces that field, or this is undone."
+        f"{' and '.join(map(run_markers.manager_name, who))} sets .{'.'.join(path)} of {ref} by server-side apply, "
+        "and meets a conflict until it forces that field, or this is undone."
         for path, who in kept.items()
     )
 
 
 def _steps(thing: KubernetesObject, left: list[Any], run: str) -> list[dict[str, object]]:
-    """The mark of the run is set as well: the managed fields do not bear it any more."""
+    """The JSON patch. It sets the run's annotation too, because the managed fields no longer show the run."""
     meta = thing["metadata"]
     return [
         {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
@@ -110,7 +108,7 @@ def _without(held: Sequence[Mapping[str, Any]], paths: Sequence[Path]) -> list[A
 
 
 def _cut(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The tree without that branch, nor what is empty without it."""
+    """The tree without that branch, and without branches that are empty then."""
     first, *rest = path
     made = dict(fields)
     name = f"f:{first}"

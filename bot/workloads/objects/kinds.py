@@ -1,4 +1,4 @@
-"""The kinds of objects that are read or written, by their places in the API."""
+"""The kinds of objects that the bot reads or writes, with their places in the API."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ KUSTOMIZATION = ResourceKind(
 HELMRELEASE = ResourceKind(group="helm.toolkit.fluxcd.io", version="v2", plural="helmreleases", title="HelmRelease")
 INGRESS = ResourceKind(group="networking.k8s.io", version="v1", plural="ingresses", title="Ingress")
 
-#: What a service's `workload` may be, by the word before its slash.
+#: The kinds that `workload` of a service may name, by the word before the slash.
 WORKLOADS = {"deployment": DEPLOYMENT, "statefulset": STATEFULSET, "daemonset": DAEMONSET, "rollout": ROLLOUT}

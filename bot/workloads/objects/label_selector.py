@@ -1,4 +1,4 @@
-"""Whether labels are what a selector asks for: of pods, and of nodes, which have two operators more. Pure.
+"""Matches labels against selectors: of pods, and of nodes, which have two more operators. Pure.
 
 https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
 """
@@ -19,7 +19,7 @@ _TESTS: Mapping[str, Callable[[str | None, Sequence[str]], bool]] = {
 
 
 def fits(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """A selector that is not there selects nothing, an empty one everything."""
+    """Whether the labels match. A missing selector matches nothing, an empty one everything."""
     if selector is None:
         return False
     pairs = (selector.get("matchLabels") or {}).items()
@@ -29,7 +29,7 @@ def fits(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
 
 
 def meets(one: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """One expression: `key`, `operator` and `values`. Of an operator that is not known nothing can be said: False."""
+    """One expression with `key`, `operator` and `values`. An unknown operator never matches."""
     value, values, how = labels.get(one["key"]), list(one.get("values") or ()), one["operator"]
     if how in _NUMBER:
         return bool(value) and str(value).lstrip("-").isdigit() and _NUMBER[how](int(str(value)), int(values[0]))

@@ -1,7 +1,8 @@
-"""Who else keeps an object as it is: Argo CD, Flux, Helm, an operator. Pure; the first that is found decides the path.
+"""Which tool manages an object: Argo CD, Flux, Helm, or an operator. Pure; the first mark that is found decides.
 
-In this order, each by its own mark. An annotation of Argo CD's that names another object was copied, and is none; its
-older label is shared with Helm charts, so whoever finds it has to ask Argo CD whether the application has the object.
+Each tool is known by its own mark, checked in a fixed order. A tracking annotation of Argo CD that names another object
+was copied and does not count. Argo CD's older label is shared with Helm charts: the caller has to ask Argo CD whether
+the application has the object.
 https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
 """
 
@@ -19,7 +20,7 @@ _ID = re.compile(r"(?P<app>[^:]+):(?P<group>[^/]*)/(?P<kind>[^:]+):(?P<namespace
 
 
 class ManagedBy(StrEnum):
-    """What kind of owner it is."""
+    """The kinds of owners."""
 
     NOBODY = "nobody"
     ARGOCD = "Argo CD"
@@ -30,15 +31,15 @@ class ManagedBy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Owner:
-    """Who keeps it. `name` in `namespace`: the application, Kustomization or HelmRelease, release, or custom resource.
+    """The manager of an object. `name` in `namespace`: application, Kustomization, HelmRelease, release or resource.
 
-    `is_certain`: False where the mark may be of something else (the label that Helm charts set as well).
+    `is_certain`: False where the mark may belong to something else (the label that Helm charts set as well).
     """
 
     by: ManagedBy
     name: str = ""
     namespace: str = ""
-    kind: str = ""  #: of what `name` names: "Application", "Kustomization", "HelmRelease", "release", or its own
+    kind: str = ""  #: "Application", "Kustomization", "HelmRelease", "release", or the custom resource's kind
     is_certain: bool = True
 
     def __str__(self) -> str:
@@ -51,7 +52,7 @@ UNMANAGED = Owner(by=ManagedBy.NOBODY)
 
 
 def owner_of(thing: KubernetesObject, ref: ObjectRef) -> Owner:
-    """Who keeps the object at `ref`."""
+    """The manager of the object at `ref`."""
     meta = thing.get("metadata") or {}
     labels, notes = meta.get("labels") or {}, meta.get("annotations") or {}
     return (
@@ -65,12 +66,12 @@ def owner_of(thing: KubernetesObject, ref: ObjectRef) -> Owner:
 
 
 def _argocd(notes: KubernetesObject, ref: ObjectRef) -> Owner | None:
-    """`<app>:<group>/<kind>:<namespace>/<name>`, where an app outside of Argo CD's namespace is `<namespace>_<app>`."""
+    """Parses `<app>:<group>/<kind>:<namespace>/<name>`; an app outside Argo CD's namespace is `<namespace>_<app>`."""
     found = _ID.fullmatch(str(notes.get(_TRACKED, "")))
     if found is None:
         return None
-    told = (found["group"], found["kind"], found["namespace"], found["name"])
-    if told != (ref.kind.group, ref.kind.title, ref.namespace, ref.name):
+    tracked = (found["group"], found["kind"], found["namespace"], found["name"])
+    if tracked != (ref.kind.group, ref.kind.title, ref.namespace, ref.name):
         return None
     namespace, _, name = found["app"].rpartition("_")
     return Owner(by=ManagedBy.ARGOCD, name=name, namespace=namespace, kind="Application")
@@ -80,8 +81,8 @@ def _argocd_by_label(labels: KubernetesObject) -> Owner | None:
     for label in _INSTANCES:
         if labels.get(label):
             namespace, _, name = str(labels[label]).rpartition("_")
-            sure = label == _INSTANCES[0]
-            return Owner(by=ManagedBy.ARGOCD, name=name, namespace=namespace, kind="Application", is_certain=sure)
+            certain = label == _INSTANCES[0]
+            return Owner(by=ManagedBy.ARGOCD, name=name, namespace=namespace, kind="Application", is_certain=certain)
     return None
 
 

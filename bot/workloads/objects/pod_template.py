@@ -1,7 +1,7 @@
-"""Pod templates: whether two of them run the same, what differs between them, what they need beside themselves. Pure.
+"""Compares pod templates: whether two run the same, how they differ, which ConfigMaps and Secrets they need. Pure.
 
-A restart leaves a template that differs in an annotation and runs the very same, which is why the newest older revision
-is often not the one that somebody wants back. Values of the environment may be secrets: they are compared, never told.
+A restart leaves a template that differs by an annotation and runs the same, so the newest older revision is often not
+the one to roll back to. Environment values may be secrets: they are compared, never shown.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from bot.core.kubernetes import KubernetesObject, ResourceKind
 from bot.workloads.objects import kinds
 
-#: What decides of a container what it does.
+#: The fields that decide what a container does.
 _RUNS = ("image", "command", "args", "env", "envFrom")
 _CALLED = {"command": "command", "args": "arguments", "envFrom": "sources of its environment"}
 _LISTS = ("initContainers", "containers")
 
 
 def bare(template: KubernetesObject, *labels: str) -> KubernetesObject:
-    """The template without these labels, which controllers add to tell pods apart, and without what is null in it."""
+    """The template without these labels (controllers add them to tell pods apart), and without null values."""
     made: dict[str, Any] = _without_nulls(template)
     meta = dict(made.get("metadata") or {})
     kept = {name: value for name, value in (meta.get("labels") or {}).items() if name not in labels}
@@ -34,14 +34,14 @@ def runs_alike(one: KubernetesObject, other: KubernetesObject) -> bool:
 
 
 def differences(before: KubernetesObject, after: KubernetesObject) -> tuple[str, ...]:
-    """What a change from one to the other does to its containers: a line each; empty where they run alike."""
+    """What a change from one to the other does to its containers, a line each; empty where they run the same."""
     old, new = _containers(before), _containers(after)
     lines: list[str] = []
     for name in [*old, *(name for name in new if name not in old)]:
         if name not in new:
-            lines.append(f"container {name}: goes away ({old[name].get('image')})")
+            lines.append(f"container {name}: removed ({old[name].get('image')})")
         elif name not in old:
-            lines.append(f"container {name}: comes back with {new[name].get('image')}")
+            lines.append(f"container {name}: added with {new[name].get('image')}")
         else:
             lines += [f"container {name}: {message}" for message in _changes(old[name], new[name])]
     return tuple(lines)
@@ -59,10 +59,10 @@ def _changes(old: KubernetesObject, new: KubernetesObject) -> Iterator[str]:
     before, after = _environment(old), _environment(new)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:
-        yield f"another environment: {', '.join(changed)}"
+        yield f"environment changes: {', '.join(changed)}"
     for field, called in _CALLED.items():
         if old.get(field) != new.get(field):
-            yield f"other {called}"
+            yield f"{called} change{'s' if field == 'command' else ''}"
 
 
 def _running(template: KubernetesObject) -> Mapping[str, object]:

@@ -1,7 +1,7 @@
-"""The pods of a workload: which do not come up, and why, in the words that Kubernetes has for it.
+"""The pods of a workload: which do not start, and the reason that Kubernetes gives.
 
-Some reasons do not pass by themselves and end a wait at once; others (no room on the nodes, a quota) are told when the
-wait is over, or as what it waits for, because a node may still come.
+Some reasons never pass by themselves and end a wait at once. Others (no room on the nodes, a quota) are shown while
+waiting and when the wait is over, because a node may still come.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ _LONGEST = 200
 
 
 def selector_of(thing: KubernetesObject) -> str:
-    """The label selector of a workload's pods, as the API takes it. A Rollout whose template is another's may have none
-    of its own, and tells in its status which it goes by.
+    """The label selector of a workload's pods, as the API takes it.
+
+    A Rollout that references another object's template may have no selector of its own; then its status has it.
     """
     selector = thing["spec"].get("selector")
     if not selector:
-        told = str((thing.get("status") or {}).get("selector") or "")
-        return "" if told.startswith("<") else told  # "<none>", as Go's tools write that there is none.
+        text = str((thing.get("status") or {}).get("selector") or "")
+        return "" if text.startswith("<") else text  # "<none>" is how Go's tools write that there is none.
     parts = [f"{name}={value}" for name, value in sorted((selector.get("matchLabels") or {}).items())]
     for one in selector.get("matchExpressions") or ():
         values = ",".join(one.get("values") or ())
@@ -41,16 +42,16 @@ def selector_of(thing: KubernetesObject) -> str:
 
 
 def pods_of(cluster: Cluster, thing: KubernetesObject, *, more: str = "") -> Sequence[KubernetesObject]:
-    """The workload's pods, of its namespace alone. `more`: a further label selector, such as one revision's.
+    """The workload's pods, in its namespace only. `more`: a further label selector, such as one revision's.
 
-    Without any selector it has none that could be told from others': never are all of the namespace taken for its own.
+    Without any selector it returns none, never all pods of the namespace.
     """
     labels = ",".join(part for part in (selector_of(thing), more) if part)
     return cluster.find(kinds.POD, thing["metadata"]["namespace"], labels=labels) if labels else ()
 
 
 def failing_pods(pods: Sequence[KubernetesObject]) -> str:
-    """Why one of these will not come up by itself: a sentence; "" where that can't be said of any."""
+    """Why one of these pods will not start by itself: a sentence; "" if none is known to be hopeless."""
     for pod in pods:
         for container, waiting in _waiting(pod):
             reason = str(waiting.get("reason", ""))
@@ -63,7 +64,7 @@ def failing_pods(pods: Sequence[KubernetesObject]) -> str:
 
 
 def stuck_pods(pods: Sequence[KubernetesObject]) -> str:
-    """What the first of these that is not ready waits for, where it says so: a sentence, or ""."""
+    """The reason that the first unready pod waits, if it gives one: a sentence, or ""."""
     for pod in pods:
         for one in (pod.get("status") or {}).get("conditions") or ():
             if one.get("type") == "PodScheduled" and one.get("status") == "False":
@@ -76,9 +77,9 @@ def stuck_pods(pods: Sequence[KubernetesObject]) -> str:
 
 
 def trouble_of(cluster: Cluster, thing: KubernetesObject) -> str:
-    """Why pods of a workload do not come up: a sentence, or "", also where they cannot be read.
+    """Why pods of a workload do not start: a sentence, or "", also where they cannot be read.
 
-    For what is said after a write: a refusal from here would be told as one of that.
+    For messages after a write: a refusal from here would be reported as a refusal of the write.
     """
     try:
         found = pods_of(cluster, thing)
@@ -88,7 +89,7 @@ def trouble_of(cluster: Cluster, thing: KubernetesObject) -> str:
 
 
 def restarts(pods: Sequence[KubernetesObject]) -> int:
-    """How often containers of these were started again."""
+    """How often containers of these pods restarted."""
     return sum(int(one.get("restartCount") or 0) for pod in pods for one in _containers(pod))
 
 

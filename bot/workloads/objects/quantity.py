@@ -1,4 +1,4 @@
-"""Amounts as Kubernetes writes them ("250m", "1Gi"), exact: read, added up, and written for people. Pure.
+"""Quantities of Kubernetes ("250m", "1Gi"), exact: parsed, added, and formatted for people. Pure.
 
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-#: What is asked for or there, by the names of resources: "cpu", "memory", "nvidia.com/gpu".
+#: Amounts by the names of resources: "cpu", "memory", "nvidia.com/gpu".
 Amounts = Mapping[str, Fraction]
 
 _WRITTEN = re.compile(r"([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(?:[eE]([+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i)?)")
@@ -24,22 +24,22 @@ _UNITS = {
 _BINARY = tuple(f"{unit}i" for unit in "EPTGMK")
 
 
-def parse_quantity(said: object) -> Fraction:
-    """Raises `ValueError` for what is none."""
-    found = _WRITTEN.fullmatch(str(said).strip())
+def parse_quantity(value: object) -> Fraction:
+    """Raises `ValueError` if it is no quantity."""
+    found = _WRITTEN.fullmatch(str(value).strip())
     if found is None:
-        raise ValueError(f"{said!r} is no quantity")
+        raise ValueError(f"{value!r} is no quantity")
     number, exponent, unit = found.groups()
     return Fraction(number) * (Fraction(10) ** int(exponent) if exponent else _UNITS[unit or ""])
 
 
 def parse_amounts(message: Mapping[str, object] | None) -> dict[str, Fraction]:
-    """Of a `requests`, `limits`, `hard` or `allocatable`."""
+    """Parses a `requests`, `limits`, `hard` or `allocatable`."""
     return {name: parse_quantity(one) for name, one in (message or {}).items()}
 
 
 def format_quantity(amount: Fraction) -> str:
-    """In the largest binary unit that leaves a whole number; what is no whole number in thousandths: "1500m"."""
+    """In the largest binary unit that gives a whole number; fractions in thousandths: "1500m"."""
     if amount.denominator != 1:
         return f"{-(-amount * 1000 // 1)}m"
     for unit in _BINARY:

@@ -1,7 +1,7 @@
-"""What a run leaves on the objects that it writes, so that it can be found again: managed fields, and an annotation.
+"""Marks that a run leaves on the objects it writes, so that it can be found again: managed fields, and an annotation.
 
-A field manager of the run's own is on every write, /scale and /status included, for as long as nobody else writes the
-same field. Where the object itself is patched, the annotation is set too: it stays when a controller takes the field.
+Every write has the run's own field manager, /scale and /status included; it stays until somebody else writes the same
+field. Where the object itself is patched, the annotation is set too: it stays when a controller overwrites the field.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
 """
 
@@ -14,7 +14,9 @@ from bot.core.kubernetes import KubernetesObject
 
 ANNOTATION = "vakhta.dev/run"
 _MANAGER = "vakhta-"
-SHOWN = 8  #: digits of a run
+#: The field manager of Helm's program, whatever its file is called.
+HELM = "helm"
+SHOWN = 8  #: digits of a run's id that people see
 _HPA = "the HorizontalPodAutoscaler"
 _KNOWN = {
     "argocd-controller": "Argo CD",
@@ -22,23 +24,23 @@ _KNOWN = {
     "keda": "KEDA",
     "kustomize-controller": "Flux",
     "helm-controller": "Flux",
-    "helm": "Helm",
+    HELM: "Helm",
 }
 _SCALERS = (_HPA, _KNOWN["keda"])
 
 
 def field_manager(run: str) -> str:
-    """The field manager of a run's writes; for a dry run, of none."""
+    """The field manager of a run's writes; a dry run belongs to no run."""
     return f"{_MANAGER}{run or 'plan'}"
 
 
 def annotation(run: str) -> dict[str, str]:
-    """To be merged into `metadata.annotations` of whatever is patched as a whole."""
+    """To be merged into `metadata.annotations` of an object that is patched as a whole."""
     return {ANNOTATION: run}
 
 
 def annotation_patch(thing: KubernetesObject, notes: Mapping[str, str | None]) -> list[dict[str, object]]:
-    """Steps of a JSON patch that set these annotations; None takes one away."""
+    """Operations of a JSON patch that set these annotations; None removes one."""
     held = (thing.get("metadata") or {}).get("annotations") or {}
     steps: list[dict[str, object]] = [] if held else [{"op": "add", "path": "/metadata/annotations", "value": {}}]
     for name, value in notes.items():
@@ -56,7 +58,7 @@ def escaped_pointer(name: str) -> str:
 
 
 def written_by(thing: KubernetesObject, run: str) -> bool:
-    """Whether what that run wrote still stands, or its annotation does. False proves nothing."""
+    """Whether a field that the run wrote is still its own, or its annotation is there. False proves nothing."""
     meta = thing.get("metadata") or {}
     if (meta.get("annotations") or {}).get(ANNOTATION) == run:
         return True
@@ -64,7 +66,7 @@ def written_by(thing: KubernetesObject, run: str) -> bool:
 
 
 def manager_name(manager: str, sub: str = "") -> str:
-    """A field manager in words for people; `sub`: through which subresource it wrote."""
+    """A field manager as people know it. `sub`: the subresource through which it wrote."""
     if (manager, sub) == ("kube-controller-manager", "scale"):
         return _HPA
     if manager.startswith(_MANAGER):
@@ -73,36 +75,36 @@ def manager_name(manager: str, sub: str = "") -> str:
 
 
 def run_of(manager: str) -> str:
-    """The run of the bot's that writes by that name; "" for anybody else's."""
+    """The run of this bot behind that field manager; "" for all others."""
     return manager.removeprefix(_MANAGER) if manager.startswith(_MANAGER) else ""
 
 
 def is_autoscaled(thing: KubernetesObject) -> bool:
-    """Whether an autoscaler has set its replicas last."""
+    """Whether an autoscaler wrote its replicas last."""
     return owner_of_field(thing, "spec", "replicas") in _SCALERS
 
 
 def holders_of(thing: KubernetesObject, *path: str) -> tuple[str, ...]:
-    """All managers of that field; who applies the value that is there already holds it too."""
+    """All managers that own the field; a manager that applies the same value owns it too."""
     entries = (thing.get("metadata") or {}).get("managedFields") or ()
     return tuple(str(one.get("manager", "")) for one in entries if _holds(one.get("fieldsV1") or {}, path))
 
 
 def appliers_of(thing: KubernetesObject, *path: str) -> tuple[str, ...]:
-    """Who keeps that field by server-side apply, and is told of a conflict where somebody else holds it."""
+    """Managers that own the field by server-side apply: they meet a conflict if somebody else owns it."""
     entries = (thing.get("metadata") or {}).get("managedFields") or ()
     applied = (one for one in entries if one.get("operation") == "Apply" and _holds(one.get("fieldsV1") or {}, path))
     return tuple(str(one.get("manager", "")) for one in applied)
 
 
 def applies(thing: KubernetesObject, manager: str) -> bool:
-    """Whether that manager keeps any of it by server-side apply, so that it may meet a conflict over the rest."""
+    """Whether that manager owns any field by server-side apply, so that it may meet a conflict over the others."""
     entries = (thing.get("metadata") or {}).get("managedFields") or ()
     return any((one.get("operation"), one.get("manager")) == ("Apply", manager) for one in entries)
 
 
 def owner_of_field(thing: KubernetesObject, *path: str) -> str:
-    """Which manager wrote that field last, "HPA" and the like for controllers that people know; "" where nobody is."""
+    """The manager that wrote the field last, by the name that people know; "" if nobody owns it."""
     for entry in _newest_first(thing):
         if _holds(entry.get("fieldsV1") or {}, path):
             return _known(entry)
@@ -110,8 +112,8 @@ def owner_of_field(thing: KubernetesObject, *path: str) -> str:
 
 
 def owner_name_of_field(thing: KubernetesObject, *path: str) -> str:
-    """As `owner_of_field`, for a sentence that has to name somebody."""
-    return manager_name(owner_of_field(thing, *path)) or "somebody who left no name"
+    """As `owner_of_field`, for a sentence that needs a name."""
+    return manager_name(owner_of_field(thing, *path)) or "an unknown writer"
 
 
 def _newest_first(thing: KubernetesObject) -> Iterator[Mapping[str, Any]]:

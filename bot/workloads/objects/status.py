@@ -1,7 +1,7 @@
-"""How far a workload is: the rules of `kubectl rollout status`, and stricter where those call done what is not. Pure.
+"""How far the rollout of a workload is: the rules of `kubectl rollout status`, made stricter. Pure.
 
-Stricter: every replica has to be available, not only updated; an old replica must be gone; a StatefulSet without a
-partition has to have made its update revision the current one.
+Stricter: every replica has to be available, not only updated; old replicas must be gone; a StatefulSet without a
+partition must have made its update revision the current one.
 https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go
 """
 
@@ -16,49 +16,49 @@ from bot.core.kubernetes import KubernetesObject, ResourceKind
 from bot.workloads.objects import kinds
 from bot.workloads.objects.argo_rollout import Phase, observed, phase_of
 
-#: What Kubernetes waits for progress where a Deployment does not say; and our own margin behind it.
+#: The default progress deadline of Kubernetes, and the bot's own margin after it.
 _DEADLINE_S, _MARGIN_S = 600, 60
 _EACH = timedelta(minutes=1)
-#: Its controller writes it on a Deployment with the first ReplicaSet.
+#: The controller sets this on a Deployment with the first ReplicaSet.
 _REVISION = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadStatus:
-    """How far it is. Neither `done` nor `failed`: it is under way."""
+    """The progress of a rollout. Neither `done` nor `failed`: it is under way."""
 
     message: str  #: "4 of 6 are ready", for people
     done: bool = False
-    failed: str = ""  #: why it will not come to its end by itself: a sentence
+    failed: str = ""  #: why it will not finish by itself: a sentence
     not_observed: bool = False  #: its controller has not seen the change yet
 
     def with_reason(self, reason: str) -> WorkloadStatus:
-        """With what it waits for: a sentence, or "" where nobody knows."""
+        """With the reason of the wait: a sentence, or "" if unknown."""
         return replace(self, message=f"{self.message}; {reason.rstrip('.')}") if reason else self
 
 
 def status_of(kind: ResourceKind, thing: KubernetesObject) -> WorkloadStatus:
-    """How far that workload is with what its spec asks for."""
+    """The progress of that workload towards its spec."""
     return _RULES[kind](thing)
 
 
 def timeout_for(thing: KubernetesObject, *, in_line: int = 0) -> timedelta:
-    """How long its rollout may be without an end: its own deadline and a margin.
+    """How long its rollout may take: its own progress deadline and a margin.
 
-    `in_line`: so many pods come or go one after the other, and each may take a while.
+    `in_line`: the number of pods that are replaced one after the other; each may take a while.
     """
     message = (thing.get("spec") or {}).get("progressDeadlineSeconds") or _DEADLINE_S
     return timedelta(seconds=min(int(message), 3600) + _MARGIN_S) + _EACH * in_line
 
 
 def desired_replicas(thing: KubernetesObject) -> int:
-    """How many replicas its spec asks for; one where it does not say."""
+    """The replicas that its spec asks for; 1 if unset."""
     count = (thing.get("spec") or {}).get("replicas")
     return 1 if count is None else int(count)
 
 
 def status_count(thing: KubernetesObject, name: str) -> int:
-    """A count in its status; those that are 0 are left out there."""
+    """A count in its status; counts of 0 are left out there."""
     return int((thing.get("status") or {}).get(name) or 0)
 
 
@@ -71,20 +71,21 @@ def condition(thing: KubernetesObject, kind: str) -> Mapping[str, Any]:
 
 
 def is_paused(kind: ResourceKind, thing: KubernetesObject) -> bool:
-    """Whether it is a Deployment of which no new template is rolled out. Its pods come and go with its count all the
-    same: its controller scales the ReplicaSets that there are.
+    """Whether it is a paused Deployment, which rolls out no new template.
+
+    Its replica count still takes effect: the controller scales the existing ReplicaSets.
     """
     return kind == kinds.DEPLOYMENT and bool((thing.get("spec") or {}).get("paused"))
 
 
 def waits_for_resume(kind: ResourceKind, thing: KubernetesObject) -> bool:
-    """Whether it is paused and has no ReplicaSet yet, so that none of its pods is made before it is resumed."""
+    """Whether it is paused and has no ReplicaSet yet: no pod is created before it is resumed."""
     rolled_out = (thing["metadata"].get("annotations") or {}).get(_REVISION)
     return is_paused(kind, thing) and not rolled_out and not status_count(thing, "replicas")
 
 
 def surge_of(thing: KubernetesObject) -> int:
-    """How many pods a Deployment may have beyond its count while it has those of two templates."""
+    """How many pods a Deployment may have above its count while it has pods of two templates."""
     spec = thing.get("spec") or {}
     rolling = (spec.get("strategy") or {}).get("rollingUpdate")
     message = "0" if rolling is None else str(rolling.get("maxSurge", "25%"))
@@ -92,12 +93,12 @@ def surge_of(thing: KubernetesObject) -> int:
 
 
 def is_ready(thing: KubernetesObject) -> bool:
-    """Whether a pod, or a node, says so of itself."""
+    """Whether the Ready condition of a pod or node is true."""
     return condition(thing, "Ready").get("status") == "True"
 
 
 def not_observed(kind: ResourceKind, thing: KubernetesObject) -> bool:
-    """Whether its controller has not seen the spec as it is now. A Rollout says what it saw in a text."""
+    """Whether its controller has not seen the current spec. A Rollout keeps `observedGeneration` as a text."""
     if kind == kinds.ROLLOUT:
         return not observed(thing)
     return status_count(thing, "observedGeneration") < int(thing["metadata"].get("generation") or 0)
@@ -112,7 +113,8 @@ def _deployment(thing: KubernetesObject) -> WorkloadStatus:
     progress = condition(thing, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
         return WorkloadStatus(
-            message="too late", failed=f"It made no progress in time: {progress.get('message', '')}".rstrip(": ")
+            message="progress deadline exceeded",
+            failed=f"It made no progress in time: {progress.get('message', '')}".rstrip(": "),
         )
     count, updated = desired_replicas(thing), status_count(thing, "updatedReplicas")
     if updated < count:
@@ -134,7 +136,7 @@ def _statefulset(thing: KubernetesObject) -> WorkloadStatus:
         return NOT_OBSERVED
     spec, count = thing["spec"], desired_replicas(thing)
     if status_count(thing, "replicas") > count:
-        return WorkloadStatus(message=f"{status_count(thing, 'replicas') - count} more than wanted are still there")
+        return WorkloadStatus(message=f"{status_count(thing, 'replicas') - count} surplus pods are still there")
     if status_count(thing, "readyReplicas") < count:
         return WorkloadStatus(message=f"{status_count(thing, 'readyReplicas')} of {count} are ready")
     strategy = spec.get("updateStrategy") or {}
@@ -169,7 +171,7 @@ def _rollout(thing: KubernetesObject) -> WorkloadStatus:
     phase, message = phase_of(thing)
     if phase is Phase.DEGRADED:
         return WorkloadStatus(
-            message="degraded", failed=f"Argo Rollouts calls it degraded: {message or 'it does not say why'}."
+            message="degraded", failed=f"Argo Rollouts says that it is degraded: {message or 'no reason given'}."
         )
     if phase is not Phase.HEALTHY:
         return WorkloadStatus(message=f"{phase}{f', {message}' if message else ''}")

@@ -1,9 +1,7 @@
-"""One verb, several ways: who keeps a workload decides how it goes back, or on.
+"""One verb, several strategies: the tool that manages a workload decides how to roll it back, or to promote it.
 
-Each way plans, runs and can be looked for.
-
-A verb picks a way when it plans and writes its name into what the plan saw (`STRATEGY`); run and probe take that one
-again, so that a workload which changes hands in between is a plan that no longer fits.
+A verb chooses a strategy when it plans and stores its name in the plan's preconditions (`STRATEGY`); run and probe use
+the same one. So if another tool takes over the workload in between, the plan no longer fits.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from bot.workloads.objects.owners import Owner
 
 StrategyT = TypeVar("StrategyT")
 
-#: Under this name a plan's `seen` holds its way; it is told to people in the plan's effect instead.
+#: The key of the strategy in a plan's preconditions. Stored, so the value stays. People read it in the plan's effect.
 STRATEGY = "way"
 
 
@@ -31,16 +29,16 @@ class StrategyRequest:
 
     service: str
     site: ServiceTarget
-    workload: KubernetesObject  #: the workload as it stands
+    workload: KubernetesObject  #: the workload as it is now
     owner: Owner
-    wanted: str  #: what is wanted, as it was typed: a revision to go back to, "full"; "" for the usual
+    wanted: str  #: as typed: a revision to roll back to, "full"; "" for the default
     tools: Tools
-    keep_replicas: bool = False  #: the replicas that it has now are to stay, whatever the older revision says
-    force: bool = False  #: fields that others hold are to be taken from them
+    keep_replicas: bool = False  #: keep the current number of replicas, whatever the older revision says
+    force: bool = False  #: take over fields that other managers own
 
 
 class Strategy(Protocol):
-    """One way. `plan` reads only; `run` writes once; `probe` looks for its effect; as in `acting.Action`."""
+    """One strategy: `plan` only reads, `run` writes once, `probe` looks for the effect; as `bot.core.action.Action`."""
 
     name: str
 
@@ -50,9 +48,9 @@ class Strategy(Protocol):
 
 
 def strategy_of_plan(strategies: Mapping[str, StrategyT], plan: Plan) -> StrategyT:
-    """The way of a plan. Raises `Rejected` where this version does not have it any more."""
+    """The strategy of a plan. Raises `Rejected` if this version of the bot no longer has it."""
     found = strategies.get(plan.preconditions.get(STRATEGY, ""))
     if found is None:
-        message = "The bot no longer knows the way of this plan. Nothing was done. Ask for it again."
+        message = "This version of the bot cannot run this plan any more. Nothing was done. Ask for a new plan."
         raise Rejected(message, code="no_such_way", status=409)
     return found

@@ -1,4 +1,4 @@
-"""Where an action works, and whether it may there: the site of a service, its workload, the cluster's own rights."""
+"""Where an action works, and whether it may: a service's target, its workload, the rights in the cluster."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bot.workloads.objects.owners import Owner
 
 
 def target_of(tools: Tools, service: str) -> ServiceTarget:
-    """Raises `Rejected` where the settings have no clusters, or do not say where the service runs."""
-    return targets(tools).of(service, tools.by)
+    """The target of the service. Raises `Rejected` if no cluster is set up, or the settings do not place it."""
+    return configured_targets(tools).of(service, tools.by)
 
 
-def targets(tools: Tools) -> ServiceTargets:
-    """Raises `Rejected` where the settings have no clusters."""
+def configured_targets(tools: Tools) -> ServiceTargets:
+    """Raises `Rejected` if no cluster is set up."""
     if tools.targets is None:
         message = (
             "No cluster is set up. Nothing was done. Set `clusters`, and `workload` of the service, in the settings."
@@ -31,14 +31,14 @@ def targets(tools: Tools) -> ServiceTargets:
 
 
 def workload_of(target: ServiceTarget, *kinds: ResourceKind) -> KubernetesObject:
-    """The service's workload as it stands; `kinds`: those that can be meant, any where none is named.
+    """The service's workload as it is now. `kinds`: the accepted kinds; any if none is named.
 
     Raises:
-        Rejected: it is not there, or is of another kind.
+        Rejected: it does not exist, or is of another kind.
     """
     if kinds and target.workload.kind not in kinds:
-        named = ", ".join(one.title for one in kinds)
-        raise Rejected(f"{target.service} is a {target.workload.kind.title}; this is for {named}. Nothing was done.")
+        named = " or ".join(one.title for one in kinds)
+        raise Rejected(f"{target.service} is a {target.workload.kind.title}; this needs a {named}. Nothing was done.")
     found = target.cluster.get(target.workload)
     if found is None:
         message = f"There is no {target.workload} on cluster {target.cluster.name}. Nothing was done."
@@ -49,35 +49,36 @@ def workload_of(target: ServiceTarget, *kinds: ResourceKind) -> KubernetesObject
 
 
 def check_not_deleting(target: ServiceTarget, thing: KubernetesObject) -> None:
-    """Whether what is written to it can come to anything: the API takes a write to what is being deleted as well, and
-    no controller does anything for that any more. To be asked by every plan and every run.
+    """Checks that a write can have an effect. To be called by every plan and every run.
+
+    The API accepts writes to an object that is being deleted, but no controller acts on them.
 
     Raises:
-        Rejected: it is being deleted, or its namespace is, in which no pod can be made.
+        Rejected: the object is being deleted, or its namespace is, in which no pod can be created.
     """
     check_not_going(target.workload, thing)
     namespace = target.workload.namespace
     held = _namespace(target, namespace) if namespace else None
     if held is not None and held["metadata"].get("deletionTimestamp"):
         message = (
-            f"The namespace {namespace} of cluster {target.cluster.name} is being deleted, and no pod is made in it."
+            f"Namespace {namespace} of cluster {target.cluster.name} is being deleted: no pod can be created in it."
         )
         raise Rejected(f"{message} Nothing was done.", code="going", status=HTTPStatus.CONFLICT)
 
 
 def check_not_going(ref: ObjectRef, thing: KubernetesObject) -> None:
-    """Raises `Rejected` where it is being deleted."""
+    """Raises `Rejected` if the object is being deleted."""
     meta = thing["metadata"]
     if not meta.get("deletionTimestamp"):
         return
     held = ", ".join(meta.get("finalizers") or ())
-    reason = f" Its finalizers hold it: {held}." if held else ""
-    message = f"{ref} is being deleted, so that nothing would come of it. Nothing was done.{reason}"
+    reason = f" Finalizers that delay its deletion: {held}." if held else ""
+    message = f"{ref} is being deleted, so a change has no effect. Nothing was done.{reason}"
     raise Rejected(message, code="going", status=HTTPStatus.CONFLICT)
 
 
 def _namespace(target: ServiceTarget, name: str) -> KubernetesObject | None:
-    """None also where the bot may not see it: Roles of before did not grant that."""
+    """The namespace; None also if the bot may not read it: older Roles did not grant that."""
     try:
         return target.cluster.get(ObjectRef(kind=NAMESPACE, namespace="", name=name))
     except Rejected as refused:
@@ -87,7 +88,7 @@ def _namespace(target: ServiceTarget, name: str) -> KubernetesObject | None:
 
 
 def owner_of(target: ServiceTarget, thing: KubernetesObject) -> Owner:
-    """Who keeps the workload; where its mark may be of something else, Argo CD's applications are asked.
+    """The manager of the workload. Where the mark is ambiguous, Argo CD's applications are asked.
 
     Raises:
         Rejected: they cannot be read.
@@ -107,29 +108,29 @@ def owner_of(target: ServiceTarget, thing: KubernetesObject) -> Owner:
 
 
 def check_rights(target: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
-    """Whether the person and whoever writes have these rights in the cluster; asked when planning, before any yes.
+    """Checks that the person and the bot have these rights in the cluster, when planning and so before any approval.
 
     Raises:
-        Rejected: naming all that is missing, and whose it is.
+        Rejected: it names all missing rights, and who lacks them.
     """
     check_person(target, wanted)
     missing = [one for one in wanted if not target.cluster.allowed(one)]
     if missing:
-        raise _may_not("The bot may not", target, missing, "`vakhta check --cluster` prints the Role that grants it.")
+        raise _may_not("The bot may not", target, missing, "`vakhta check --cluster` prints the Role to grant.")
 
 
 def check_person(target: ServiceTarget, wanted: Sequence[ResourceAccess]) -> None:
-    """Whether the person has these rights, of an act that the bot itself needs none for. Raises as `check_rights`."""
+    """Checks the person's rights, for an action that needs none of the bot's own. Raises as `check_rights`."""
     person = target.person
     if person is None:
         return
     missing = [one for one in wanted if not target.cluster.allowed_for(person, one)]
     if missing:
-        raise _may_not(f"{person.user} may not", target, missing, "Somebody who may has to ask for it.")
+        raise _may_not(f"{person.user} may not", target, missing, "Somebody with that right has to ask.")
 
 
 def patch_access(ref: ObjectRef, sub: str = "") -> ResourceAccess:
-    """The right to change that one object, or its subresource."""
+    """The right to patch that one object, or its subresource."""
     resource = f"{ref.kind.plural}/{sub}" if sub else ref.kind.plural
     return ResourceAccess(verb="patch", group=ref.kind.group, resource=resource, namespace=ref.namespace, name=ref.name)
 

@@ -1,11 +1,10 @@
-"""A change is watched until what it was made to is ready, and stays so: or why not, in a sentence.
+"""Waits until a changed workload is ready and stays ready, or returns why not, in a sentence.
 
-The trap: "ready" at one moment means little, so it has to last for the site's soak; and what somebody else has taken
-back is found out here, not at the next alert. Nothing is changed here but the annotation by which a controller that has
-overlooked the change looks again (`nudging`), and nothing that fails here undoes the change.
-A watch that was cut off, because its process died, goes on with the deadline that it had; its soak begins anew, because
-nobody has seen what was in between. While it lasts it goes by monotonic time: a clock that is set neither ends it nor
-makes it last.
+The trap: "ready" at one moment means little. It has to last for the target's soak time, and a change that somebody
+overwrites meanwhile is noticed here, not at the next alert. The wait changes nothing, except for the annotation by
+which a controller reads an overlooked change again (`overlooked_write`); a failure here undoes nothing.
+A wait that was cut off by the end of its process resumes with its old deadline. Its soak starts anew, because nobody
+watched in between. It uses monotonic time: setting the clock neither ends nor prolongs it.
 """
 
 from __future__ import annotations
@@ -18,56 +17,57 @@ from bot.core.action import Tools
 from bot.core.errors import Rejected
 from bot.core.kubernetes import KubernetesObject
 from bot.core.site import ServiceTarget
-from bot.lib.text import spell
-from bot.workloads.argo_rollouts.overlooked_write import Nudge
+from bot.lib.text import spell_duration
+from bot.workloads.objects.overlooked_write import Nudge
 from bot.workloads.objects.status import WorkloadStatus
 
-#: Why it is not known to hold.
-UNKNOWN_AFTER_RESTART = "Whether it holds is not known: the bot ended again and again while it watched that."
+#: Why the result is unknown.
+UNKNOWN_AFTER_RESTART = "Whether it stays ready is unknown: the bot was restarted again and again while it watched."
 _MINUTE = timedelta(minutes=1)
 
-#: How far it is, as seen on the workload; it may look at more than that.
+#: Judges the progress by the workload; it may read more objects.
 ProgressCheck = Callable[[KubernetesObject], WorkloadStatus]
 
 
 def wait_until_ready(target: ServiceTarget, tools: Tools, check: ProgressCheck, *, timeout: timedelta) -> str:
-    """Wait until `check` says done for as long as the site's soak. "" when it held; else why it does not: a sentence.
+    """Waits until `check` is done for the whole soak time. Returns "" on success, else the reason: a sentence.
 
-    `timeout` is for getting there; what falls back while it soaks has what is left of it to come up again.
+    `timeout` is for becoming ready. If it becomes unready during the soak, it has the rest of the timeout.
     """
     until = tools.deadline(tools.now() + timeout)
     if until is None:
         return UNKNOWN_AFTER_RESTART
-    left = min(until - tools.now(), timeout)  # More was left by a clock that was put back since.
+    left = min(until - tools.now(), timeout)  # More is left if the clock was set back meanwhile.
     ends, soak_s = tools.elapsed() + left.total_seconds(), target.soak.total_seconds()
     since: float | None = None
     thing: KubernetesObject | None = None
     nudge = Nudge(target, tools)
     while True:
-        standing, thing = _seen(target, tools, check, thing)
-        if standing.failed:
-            return standing.failed
+        progress, thing = _seen(target, tools, check, thing)
+        if progress.failed:
+            return progress.failed
         if thing is not None:
-            nudge.check(thing, standing)
+            nudge.check(thing, progress)
         now = tools.elapsed()
-        if not standing.done:
+        if not progress.done:
             since = None
             if now > ends:
                 late = timedelta(seconds=now - ends)
-                return f"{_sentence(standing.message)} That is so {spell(_after(timeout, late))} after the change."
+                after = spell_duration(_after(timeout, late))
+                return f"Not ready {after} after the change: {progress.message.rstrip('.')}."
         elif since is None:
             since = now
         if since is not None and now - since >= soak_s:
             return ""
         tools.report_progress(
-            standing.message if since is None else f"{standing.message}; watched for {spell(target.soak)}"
+            progress.message if since is None else f"{progress.message}; watched for {spell_duration(target.soak)}"
         )
 
 
 def _seen(
     target: ServiceTarget, tools: Tools, look: ProgressCheck, before: KubernetesObject | None
 ) -> tuple[WorkloadStatus, KubernetesObject | None]:
-    """One look, once something has changed or the pace is over. A cluster that does not answer is looked at again."""
+    """One check, after a change of the object or after the poll interval. An unreachable cluster is asked again."""
     try:
         if before is None:
             thing = target.cluster.get(target.workload)
@@ -79,14 +79,10 @@ def _seen(
             return WorkloadStatus(message="going", failed=f"{target.workload} is being deleted."), thing
         return look(thing), thing
     except Rejected as refused:
-        sleep(tools.poll_interval.total_seconds())  # Who is refused at once must not ask as fast as that.
+        sleep(tools.poll_interval.total_seconds())  # A refusal comes at once and would turn this into a busy loop.
         return WorkloadStatus(message=refused.message.removesuffix(" Nothing was done.").rstrip(".")), before
 
 
 def _after(patience: timedelta, late: timedelta) -> timedelta:
-    """How long after the change it is, whole minutes late where nobody looked at its deadline."""
+    """The time since the change; beyond the timeout only in whole minutes, if nobody checked at the deadline."""
     return patience + late // _MINUTE * _MINUTE
-
-
-def _sentence(message: str) -> str:
-    return f"{message[:1].upper()}{message[1:].rstrip('.')}."

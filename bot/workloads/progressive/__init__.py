@@ -1,1 +1,1 @@
-"""Which tool shifts traffic for a workload, and how it is promoted."""
+"""Promotes a new version through the tool that splits its traffic: Argo Rollouts, Flagger, or an nginx canary."""

@@ -1,7 +1,7 @@
-"""How a service's new version is taken on: by Argo Rollouts, by Flagger, or by the weight of an nginx canary.
+"""Chooses how to promote a service's new version: by Argo Rollouts, Flagger, or the weight of an nginx canary.
 
-Who splits the traffic decides the way. A canary by nginx is the last one looked for, and never one that belongs to a
-Rollout or to Flagger: those write the same annotation, and would take it back.
+The tool that splits the traffic decides. An nginx canary is looked for last, and never one that belongs to a Rollout or
+to Flagger: those write the same annotation and would overwrite it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from bot.core.plan import Outcome, Plan
 from bot.workloads.argo_rollouts.verbs import FULL, PROMOTE, RolloutVerb
 from bot.workloads.argo_rollouts.write import observation_of
 from bot.workloads.objects import kinds
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.strategy import STRATEGY, Strategy, StrategyRequest
 from bot.workloads.progressive import flagger, nginx
 
-#: The wish for all at once.
+#: The typed word for all steps at once.
 ALL = "full"
 
 
 class ArgoRolloutPromotion:
-    """Argo Rollouts: a step, or all that are left."""
+    """Argo Rollouts: one step, or all that are left."""
 
     name = "rollout"
 
@@ -39,23 +39,23 @@ class ArgoRolloutPromotion:
         return _verb(request.wanted).probe(observation_of(request.site, request.workload), plan, run, request.tools)
 
 
-#: All there are, by name. One that this version does not have is refused by name.
+#: All strategies by name. A stored plan may name one that this version no longer has; it is refused.
 STRATEGIES: Mapping[str, Strategy] = {
     way.name: way for way in (ArgoRolloutPromotion(), flagger.PROMOTION, nginx.NginxWeightPromotion())
 }
 
 
-def request_of(tools: Tools, service: str, wish: str) -> StrategyRequest:
-    """What is asked, of the workload as it stands."""
-    target = place.target_of(tools, service)
-    thing = place.workload_of(target, kinds.ROLLOUT, kinds.DEPLOYMENT)
+def request_of(tools: Tools, service: str, wanted: str) -> StrategyRequest:
+    """The request, with the workload as it is now."""
+    target = targets.target_of(tools, service)
+    thing = targets.workload_of(target, kinds.ROLLOUT, kinds.DEPLOYMENT)
     return StrategyRequest(
-        service=service, site=target, workload=thing, owner=place.owner_of(target, thing), wanted=wish, tools=tools
+        service=service, site=target, workload=thing, owner=targets.owner_of(target, thing), wanted=wanted, tools=tools
     )
 
 
 def strategy_of(request: StrategyRequest) -> Strategy:
-    """Raises `Rejected` where nothing splits the traffic of that workload."""
+    """Raises `Rejected` if nothing splits the traffic of that workload."""
     if request.site.workload.kind == kinds.ROLLOUT:
         return STRATEGIES["rollout"]
     if flagger.canary_of(request.site) is not None:
@@ -63,12 +63,12 @@ def strategy_of(request: StrategyRequest) -> Strategy:
     if nginx.canary_of(request) is not None:
         return STRATEGIES["nginx"]
     message = f"{request.site.workload} is no Rollout, and neither Flagger nor an nginx canary splits its traffic."
-    hint = f"`status {request.service}` says how far its own rollout is."
+    hint = f"`status {request.service}` shows its own rollout."
     raise Rejected(f"{message} Nothing was done. {hint}", code="nothing_to_promote", status=409)
 
 
-def _verb(wish: str) -> RolloutVerb:
-    if wish not in ("", ALL):
-        message = f"The steps of a Rollout are its own, so that {wish} cannot be chosen. Nothing was done."
-        raise Rejected(f"{message} Say `promote` alone for the next step, or with `full` for all.", code="bad_weight")
-    return FULL if wish == ALL else PROMOTE
+def _verb(wanted: str) -> RolloutVerb:
+    if wanted not in ("", ALL):
+        message = f"A Rollout defines its own steps, so {wanted} cannot be chosen. Nothing was done."
+        raise Rejected(f"{message} Use `promote` alone for the next step, or with `full` for all.", code="bad_weight")
+    return FULL if wanted == ALL else PROMOTE

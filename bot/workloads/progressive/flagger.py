@@ -1,7 +1,7 @@
-"""Flagger promotes and takes back by itself; at two of its gates it asks the bot, and an action opens one of them.
+"""Flagger promotes and rolls back by itself. At two of its gates it asks the bot, and an action opens one of them.
 
-Nothing is written to the cluster. What is opened is open for the revision that the plan saw, for as long as Flagger
-needs to ask a few times (a blue-green canary is asked about twice), and shut again by the run that opened it.
+Nothing is written to the cluster. A gate is open for the revision that the plan saw, long enough for Flagger to ask a
+few times (it asks about a blue-green canary twice), and the run that opened it closes it again.
 https://docs.flagger.app/usage/webhooks#manual-gating; pkg/controller/scheduler.go of flagger 1.44
 """
 
@@ -19,9 +19,9 @@ from bot.core.flagger import Canary, GateCheck, GateHook, Gates, LastGateCheck
 from bot.core.kubernetes import KubernetesObject, ObjectRef
 from bot.core.plan import Outcome, Plan, Result
 from bot.core.site import ServiceTarget
-from bot.lib.text import spell
+from bot.lib.text import spell_duration
 from bot.workloads.objects import kinds, pod_template
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.status import WorkloadStatus, condition, status_count
 from bot.workloads.objects.strategy import STRATEGY, StrategyRequest
 from bot.workloads.objects.wait import wait_until_ready
@@ -30,13 +30,13 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _USUAL, _SHORTEST, _DEADLINE_S = timedelta(minutes=1), timedelta(seconds=10), 600
 _OPEN = timedelta(minutes=10)
-#: In these it asks, and no promotion has begun.
+#: In the first phases Flagger asks; in the second its promotion has begun.
 _ASKING, _PROMOTING = ("Progressing", "Waiting", "WaitingPromotion"), ("Promoting", "Finalising")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlaggerGateStrategy:
-    """One gate as a way: `PROMOTION` for `promote`, `ROLLBACK` for `abort`."""
+    """One gate as a strategy: `PROMOTION` for `promote`, `ROLLBACK` for `abort`."""
 
     hook: GateHook
     name = "flagger"
@@ -60,54 +60,52 @@ class FlaggerGateStrategy:
         thing = _lasting(request)
         gates, asked = _gates(request), self._asked(request, thing)
         now = {**_facts(thing), "revision": asked.revision}
-        moved = [
+        changed = [
             f"{name}: {plan.preconditions[name]} -> {value}"
             for name, value in now.items()
             if plan.preconditions[name] != value
         ]
         question = GateCheck(canary=_key(request.site, thing), hook=self.hook, revision=asked.revision)
-        if moved or not gates.open(question, run=run, lasts=_lasts(thing)):
-            raise Conflict("; ".join(moved) or "Flagger asks about another revision by now")
+        if changed or not gates.open(question, run=run, lasts=_lasts(thing)):
+            raise Conflict("; ".join(changed) or "Flagger asks about another revision now")
         return self._watched(request, plan, run, thing)
 
     def _watched(self, request: StrategyRequest, plan: Plan, run: str, thing: KubernetesObject) -> Outcome:
-        """From the moment at which its gate is open."""
+        """Waits from the moment at which the gate is open."""
         try:
             reason = wait_until_ready(
-                request.site, request.tools, lambda _: self._standing(request, plan, run), timeout=_patience(thing)
+                request.site, request.tools, lambda _: self._progress(request, plan, run), timeout=_patience(thing)
             )
         finally:
             passed = _gates(request).close(run)
         if not passed:
-            message = reason or "Flagger went on without asking."
-            return Outcome(
-                result=Result.FAILED, message=f"{message} The gate is shut again. This run has changed nothing."
-            )
-        message = "was promoted" if self.hook is GateHook.PROMOTION else "was taken back"
+            message = reason or "Flagger continued without asking."
+            return Outcome(result=Result.FAILED, message=f"{message} The gate is closed again. Nothing was changed.")
+        message = "was promoted" if self.hook is GateHook.PROMOTION else "was rolled back"
         return Outcome(
             result=Result.DONE,
-            message=f"{_ref(thing)}: Flagger was told yes{'' if reason else f', and it {message}'}.",
+            message=f"{_ref(thing)}: Flagger passed the gate{'' if reason else f', and the new version {message}'}.",
             degraded=reason,
         )
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
-        """By its gate: what is still open there, or was passed, is watched on."""
+        """By its gate: if that is still open, or was passed, the wait resumes."""
         opened = _gates(request).opened(run)
         is_open = opened is not None and not opened.closed and opened.until > request.tools.now()
         if opened is not None and (opened.passed or is_open):
             return self._watched(request, plan, run, _canary(request.site))
-        message = "was not opened" if opened is None else "was shut before Flagger asked"
+        message = "was not opened" if opened is None else "was closed before Flagger asked"
         return Outcome(result=Result.FAILED, message=f"The gate {message}. Nothing was changed.")
 
     def _asked(self, request: StrategyRequest, thing: KubernetesObject) -> LastGateCheck:
-        """What Flagger asks now. Raises `Rejected` where it does not ask."""
+        """Flagger's current question. Raises `Rejected` if it does not ask."""
         gates = _gates(request)
         if request.wanted:
-            message = f"Flagger goes by its own analysis, so that {request.wanted} cannot be chosen. Nothing was done."
-            raise Rejected(f"{message} Say the verb with the service alone.", code="bad_wish")
+            message = f"Flagger follows its own analysis, so {request.wanted} cannot be chosen. Nothing was done."
+            raise Rejected(f"{message} Use the verb with the service alone.", code="bad_wish")
         _check_gated(thing, self.hook)
         if _phase(thing) not in _ASKING:
-            raise _refused(f"{_ref(thing)} is {_phase(thing)}: there is no new version under way.", "nothing_under_way")
+            raise _refused(f"{_ref(thing)} is {_phase(thing)}: no new version is in progress.", "nothing_under_way")
         asked = gates.last_check(_key(request.site, thing), self.hook)
         if asked is None or request.tools.now() - asked.at > 2 * _interval(thing) + _USUAL:
             when = "It asks when its analysis is over" if self.hook is GateHook.PROMOTION else "See its events"
@@ -116,7 +114,7 @@ class FlaggerGateStrategy:
             )
         return asked
 
-    def _standing(self, request: StrategyRequest, plan: Plan, run: str) -> WorkloadStatus:
+    def _progress(self, request: StrategyRequest, plan: Plan, run: str) -> WorkloadStatus:
         thing = _canary(request.site)
         phase, goal = _phase(thing), "Succeeded" if self.hook is GateHook.PROMOTION else "Failed"
         if phase == goal:
@@ -124,34 +122,36 @@ class FlaggerGateStrategy:
         if phase in ("Succeeded", "Failed"):
             reason = str(condition(thing, "Promoted").get("message", "")).rstrip(".")
             return WorkloadStatus(
-                message=phase, failed=f"Flagger has ended it the other way: {phase}{f', {reason}' if reason else ''}."
+                message=phase, failed=f"Flagger ended with the opposite: {phase}{f', {reason}' if reason else ''}."
             )
         if _facts(thing) != {name: plan.preconditions[name] for name in _facts(thing)}:
-            return WorkloadStatus(message="anew", failed="A new version came meanwhile, and its analysis begins anew.")
+            return WorkloadStatus(
+                message="restarted", failed="Another version was deployed meanwhile, so the analysis starts anew."
+            )
         reason = _shut(request, run, _lasts(thing))
         if reason:
             return WorkloadStatus(message="not asked", failed=reason)
         if self.hook is GateHook.ROLLBACK and phase in _PROMOTING:
-            return WorkloadStatus(message=phase, failed="Its promotion has begun, and Flagger asks no more.")
+            return WorkloadStatus(message=phase, failed="Its promotion has begun: Flagger no longer asks.")
         return WorkloadStatus(message=_how(thing))
 
 
-#: `promote` and `abort` of what Flagger keeps.
+#: `promote` and `abort` of Flagger's canaries.
 PROMOTION, ROLLBACK = FlaggerGateStrategy(hook=GateHook.PROMOTION), FlaggerGateStrategy(hook=GateHook.ROLLBACK)
 
 
 def _shut(request: StrategyRequest, run: str, lasts: timedelta) -> str:
-    """Why the gate is no longer open, though Flagger was not told yes; "" while it is, or where it was."""
+    """Why the gate is no longer open though Flagger has not passed it; "" while it is open, and once it was passed."""
     opened = _gates(request).opened(run)
     if opened is None or opened.passed:
         return ""
     if opened.closed:
-        return "Somebody who asked for this, or approved it, may not any more."
-    return f"Flagger has not asked for {spell(lasts)}." if opened.until <= request.tools.now() else ""
+        return "The person who asked for this, or approved it, no longer has the right."
+    return f"Flagger has not asked for {spell_duration(lasts)}." if opened.until <= request.tools.now() else ""
 
 
 def canary_of(site: ServiceTarget) -> KubernetesObject | None:
-    """The Canary whose target the service's workload is."""
+    """The Canary that targets the service's workload."""
     for one in site.cluster.find(kinds.CANARY, site.workload.namespace):
         target = one["spec"].get("targetRef") or {}
         if (target.get("kind"), target.get("name")) == (site.workload.kind.title, site.workload.name):
@@ -163,15 +163,15 @@ def _canary(target: ServiceTarget) -> KubernetesObject:
     found = canary_of(target)
     if found is None:
         hint = f"`rollback {target.service}` goes back by its own revisions"
-        raise _refused(f"{target.workload} is the target of no Canary of Flagger.", "no_canary", hint)
+        raise _refused(f"No Canary of Flagger targets {target.workload}.", "no_canary", hint)
     return found
 
 
 def _lasting(request: StrategyRequest) -> KubernetesObject:
-    """As `_canary`, where neither that nor its target is being deleted."""
+    """As `_canary`, if neither it nor its target is being deleted."""
     found = _canary(request.site)
-    place.check_not_deleting(request.site, request.workload)
-    place.check_not_going(_ref(found), found)
+    targets.check_not_deleting(request.site, request.workload)
+    targets.check_not_going(_ref(found), found)
     return found
 
 
@@ -183,10 +183,10 @@ def _gates(request: StrategyRequest) -> Gates:
 
 
 def _check_gated(thing: KubernetesObject, hook: GateHook) -> None:
-    """Whether Flagger will ask at all."""
+    """Checks that Flagger will ask at all."""
     spec, ref = thing["spec"], _ref(thing)
     if spec.get("suspend"):
-        raise _refused(f"{ref} is suspended, so that Flagger does nothing with it.", "suspended")
+        raise _refused(f"{ref} is suspended, so Flagger does nothing with it.", "suspended")
     if spec.get("skipAnalysis"):
         raise _refused(f"{ref} has skipAnalysis: Flagger promotes it at once, without asking.", "no_gate")
     hooks = _analysis(thing).get("webhooks") or ()
@@ -196,30 +196,30 @@ def _check_gated(thing: KubernetesObject, hook: GateHook) -> None:
 
 
 def _check_person(target: ServiceTarget, thing: KubernetesObject) -> None:
-    """The bot writes nothing there; whoever asks has to be somebody who could."""
-    place.check_person(target, [place.patch_access(_ref(thing))])
+    """The bot writes nothing there, but the person who asks must have the right to."""
+    targets.check_person(target, [targets.patch_access(_ref(thing))])
 
 
 def _promoted(request: StrategyRequest, thing: KubernetesObject) -> Iterator[str]:
     primary = _primary(request.site)
-    yield f"Flagger is told that {_ref(thing)} may be promoted: yes to this one revision, for {spell(_lasts(thing))}."
+    yield f"Flagger may promote {_ref(thing)}: this one revision, within {spell_duration(_lasts(thing))}."
+    yield f"There is no undo: `rollback {request.service}` starts a new canary of the old version, with its analysis."
+    yield f"Flagger copies it to {primary}, which gets all the traffic, and scales {request.site.workload} to 0."
     yield from _differences(request, primary)
-    yield f"Flagger copies that to {primary}, which gets all the traffic, and scales {request.site.workload} to zero."
-    yield f"There is no undo: `rollback {request.service}` makes what was before a new canary, with its own analysis."
 
 
 def _taken_back(request: StrategyRequest, thing: KubernetesObject) -> Iterator[str]:
     primary = _primary(request.site)
-    yield f"Flagger is told to take {_ref(thing)} back: all traffic to {primary}, {request.site.workload} to zero."
+    yield f"Flagger rolls {_ref(thing)} back: all traffic to {primary}, {request.site.workload} scaled to 0."
+    yield "There is no undo: the new version stays in the template, and is tried again only when that changes."
     yield from _differences(request, primary)
-    yield "The new version stays in its template, and is tried again only when that changes. There is no undo."
 
 
 def _differences(request: StrategyRequest, primary: ObjectRef) -> Iterator[str]:
-    """What the canary runs that the primary does not."""
+    """How the canary differs from the primary."""
     found = request.site.cluster.get(primary)
     if found is None:
-        raise _refused(f"There is no {primary}, which Flagger makes when it begins.", "no_primary")
+        raise _refused(f"There is no {primary}: Flagger creates it when it initializes the canary.", "no_primary")
     lines = pod_template.differences(found["spec"]["template"], request.workload["spec"]["template"])
     yield from (f"From the primary to the canary, {line}." for line in lines)
 
@@ -235,11 +235,11 @@ def _facts(thing: KubernetesObject) -> dict[str, str]:
 
 
 def _phase(thing: KubernetesObject) -> str:
-    return str((thing.get("status") or {}).get("phase") or "not begun")
+    return str((thing.get("status") or {}).get("phase") or "not started")
 
 
 def _how(thing: KubernetesObject) -> str:
-    """How far it is. Only while it progresses does its status tell the weight; where it waits, that says 0."""
+    """Its progress. Only in the phase Progressing does the status have the weight; while it waits, it says 0."""
     phase, failed = _phase(thing), status_count(thing, "failedChecks")
     weight = f", {status_count(thing, 'canaryWeight')}% of the traffic" if phase == "Progressing" else ""
     return f"{phase}{weight}{f', {failed} failed checks' if failed else ''}"
@@ -261,7 +261,7 @@ def _analysis(thing: KubernetesObject) -> Mapping[str, Any]:
 
 
 def _interval(thing: KubernetesObject) -> timedelta:
-    """How often it looks, and asks; Flagger takes no less than ten seconds."""
+    """How often Flagger checks and asks; it accepts no less than 10 s."""
     parts = _SPAN.findall(str(_analysis(thing).get("interval") or ""))
     message = timedelta(seconds=sum(float(count) * _UNITS[unit] for count, unit in parts))
     return max(message, _SHORTEST) if message else _USUAL
@@ -272,7 +272,7 @@ def _lasts(thing: KubernetesObject) -> timedelta:
 
 
 def _patience(thing: KubernetesObject) -> timedelta:
-    """Until it has asked, and then a step of the weight an interval, and what the primary may need to come up."""
+    """Time for Flagger's question, then one interval per step of the weight, and for the primary to become ready."""
     step = int(_analysis(thing).get("stepWeightPromotion") or 100)
     deadline = timedelta(seconds=int(thing["spec"].get("progressDeadlineSeconds") or _DEADLINE_S))
     return _lasts(thing) + deadline + _interval(thing) * (2 - -100 // step)

@@ -1,7 +1,7 @@
-"""A canary by ingress-nginx: an Ingress of its own sends a part of the traffic to a Deployment, by one annotation.
+"""A canary by ingress-nginx: a second Ingress sends a share of the traffic to a Deployment, by one annotation.
 
-Nothing judges it and nothing moves it on; the bot takes it from weight to weight, and its undo is the old weight. The
-value is a text. ingress-nginx is being retired, so this is for what still stands.
+Nothing judges or promotes it automatically; the bot sets one weight after the other, and its undo is the old weight.
+The value is a text. ingress-nginx is being retired, so this is for existing setups.
 https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#canary
 """
 
@@ -27,7 +27,7 @@ _PATIENCE = timedelta(minutes=2)
 
 
 class NginxWeightPromotion:
-    """From weight to weight: 10, 25, 50, 100 percent, or the one that was asked for."""
+    """From weight to weight: 10, 25, 50, 100 percent, or the requested one."""
 
     name = "nginx"
 
@@ -40,14 +40,15 @@ class NginxWeightPromotion:
         if wanted > now and not ready.done:
             message = f"{request.site.workload} is not ready for more traffic: {ready.message}. Nothing was done."
             raise Rejected(f"{message} Wait for its pods.", code="not_available", status=409)
-        words = f"promote {request.service} {now}%"
+        undo = f"promote {request.service} {now}%"
+        change, *notes = _effect(request, found, now, wanted)
         return Plan(
             target=request.service,
-            effect=(*_effect(request, found, now, wanted), f"`{words}` brings back what it was."),
+            effect=(change, f"Undo: `{undo}`.", *notes),
             blast_radius=f"Ingress {request.site.workload.namespace}/{name} on cluster {request.site.cluster.name}",
             preconditions={STRATEGY: self.name, "uid": found["metadata"]["uid"], "ingress": name, "weight": f"{now}%"},
             hidden=(STRATEGY, "uid"),
-            undo_command=words,
+            undo_command=undo,
             check=request.site.check,
             check_duration=request.site.check_duration,
         )
@@ -70,7 +71,9 @@ class NginxWeightPromotion:
             return self._watched(request, wanted)
         if f"{now}%" == plan.preconditions["weight"]:
             return Outcome(result=Result.FAILED, message="The weight is as the plan saw it. Nothing was changed.")
-        return Outcome(result=Result.UNKNOWN, message=f"The weight is {now}%, and nothing says who set it. Look at it.")
+        return Outcome(
+            result=Result.UNKNOWN, message=f"The weight is {now}%; it is unknown who set it. Check the Ingress."
+        )
 
     def _watched(self, request: StrategyRequest, wanted: int) -> Outcome:
         reason = wait_until_ready(
@@ -83,14 +86,14 @@ class NginxWeightPromotion:
         ref = _ref(request, found)
         owner = owner_of(found, ref)
         if owner.by in (ManagedBy.ARGOCD, ManagedBy.FLUX) and owner.is_certain:
-            message = f"{ref} is kept by {owner}, which would take that back. Nothing was done."
-            raise Rejected(f"{message} Change the weight where it comes from.", code="owned", status=409)
+            message = f"{ref} is managed by {owner}, which would revert that. Nothing was done."
+            raise Rejected(f"{message} Change the weight in git.", code="owned", status=409)
         target.check_rights(request.site, [target.patch_access(ref)])
 
     def _holds(self, request: StrategyRequest, thing: KubernetesObject, wanted: int) -> WorkloadStatus:
         now = weight_of(_canary(request))
         if now != wanted:
-            return WorkloadStatus(message="taken back", failed=f"Somebody has set the weight to {now}% since.")
+            return WorkloadStatus(message="overwritten", failed=f"Somebody has set the weight to {now}% since.")
         pods = status_of(kinds.DEPLOYMENT, thing)
         return WorkloadStatus(message=f"{wanted}% of the traffic; {pods.message}", done=pods.done, failed=pods.failed)
 
@@ -111,7 +114,7 @@ def canary_of(request: StrategyRequest) -> KubernetesObject | None:
 
 
 def weight_of(ingress: KubernetesObject) -> int:
-    """In percent, whatever the total is."""
+    """In percent, whatever `canary-weight-total` is."""
     message, total = _note(ingress, _WEIGHT), _note(ingress, _TOTAL)
     return round(100 * int(message) / _total(total)) if message.isdigit() else 0
 
@@ -128,7 +131,7 @@ def _canary(request: StrategyRequest) -> KubernetesObject:
 
 
 def _lasting(request: StrategyRequest) -> KubernetesObject:
-    """As `_canary`, where neither that nor the workload is being deleted."""
+    """As `_canary`, if neither it nor the workload is being deleted."""
     found = _canary(request)
     target.check_not_deleting(request.site, request.workload)
     target.check_not_going(_ref(request, found), found)
@@ -136,7 +139,7 @@ def _lasting(request: StrategyRequest) -> KubernetesObject:
 
 
 def _kept(request: StrategyRequest, found: KubernetesObject) -> str:
-    """The Rollout or Canary that writes this annotation itself; "" where there is none."""
+    """The Rollout or Canary that writes this annotation itself; "" if there is none."""
     owners = found["metadata"].get("ownerReferences") or ()
     for one in owners:
         if one.get("kind") in ("Rollout", "Canary"):
@@ -152,20 +155,20 @@ def _wanted(request: StrategyRequest, now: int) -> int:
             raise Rejected(f"It has {now}% of the traffic already. Nothing was done.", code="same_weight", status=409)
         return wanted
     if now >= _STEPS[-1]:
-        message = f"{request.service} has all of the traffic. Nothing was done."
-        raise Rejected(f"{message} `promote {request.service} 0%` takes it away.", code="not_updating", status=409)
+        message = f"The canary of {request.service} has all of the traffic already. Nothing was done."
+        raise Rejected(f"{message} `promote {request.service} 0%` sets it to 0%.", code="not_updating", status=409)
     return _STEPS[-1] if request.wanted else next(one for one in _STEPS if one > now)
 
 
 def _effect(request: StrategyRequest, found: KubernetesObject, now: int, wanted: int) -> Iterator[str]:
     name = found["metadata"]["name"]
-    yield f"The canary Ingress {name} sends {wanted}% of the traffic to {request.site.workload.name}; now it is {now}%."
+    yield f"{request.site.workload.name} gets {wanted}% of the traffic instead of {now}%, by the canary Ingress {name}."
     following = [f"{one}%" for one in _STEPS if one > wanted]
     if following and wanted > now:
-        yield f"After that: {', '.join(following)}, one at a time."
+        yield f"The next weights: {', '.join(following)}, one at a time."
     if any(_note(found, name) for name in _STRONGER):
-        yield "Requests with its header or cookie go there whatever the weight is."
-    yield "Nothing judges it by itself but the service's own check, where it has one."
+        yield "Requests with the canary's header or cookie go there whatever the weight is."
+    yield "Nothing judges the canary automatically, except for the service's own check if it has one."
 
 
 def _written(found: KubernetesObject, percent: int) -> str:

@@ -1,1 +1,1 @@
-"""Back to an older version, through the tool that manages the workload."""
+"""Rolls a workload back to an older revision, through the tool that manages it: Kubernetes, Argo CD or Helm."""

@@ -1,7 +1,7 @@
-"""A Rollout of Argo goes back: an update on its way is aborted, else the template of a kept revision is put back.
+"""Rolls an Argo Rollout back: an update in progress is aborted, otherwise the template of a kept revision is restored.
 
-The trap: what is put back is a new rollout, with all its steps, pauses and analyses, unless Argo Rollouts may skip
-them; the plan says which. Where the template is that of another object (`workloadRef`), that one is written to.
+The trap: the restored template is a new rollout, with all its steps, pauses and analyses, unless Argo Rollouts may skip
+them; the plan says which. If the template is another object's (`workloadRef`), that object is written to.
 https://github.com/argoproj/argo-rollouts, pkg/kubectl-argo-rollouts/cmd/undo and rollout/sync.go, v1.10
 """
 
@@ -27,14 +27,14 @@ from bot.workloads.rollback.revisions import Revision, RevisionChoice
 
 _NUMBER = "rollout.argoproj.io/revision"
 _DEADLINE = "scale-down-deadline"
-#: In `seen`: by which of the two; people are told in the plan's sentences.
+#: Which of the two it is, in the plan's preconditions; people read it in the plan's sentences.
 _HOW, _ABORT, _UNDO = "how", "abort", "undo"
 _REFERRED = {"Deployment": kinds.DEPLOYMENT, "ReplicaSet": kinds.REPLICASET, "PodTemplate": kinds.POD_TEMPLATE}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Template:
-    """Where the Rollout's template stands."""
+    """The place of the Rollout's template."""
 
     ref: ObjectRef
     thing: KubernetesObject
@@ -52,78 +52,82 @@ class ArgoRolloutRollback:
     name = "rollout"
 
     def plan(self, request: StrategyRequest) -> Plan:
-        look = observation_of(request.site, request.workload)
-        if _aborts(look, request.wanted):
-            plan = ABORT.plan(look)
-            message = f"An update is on its way, so that going back is to abort it (`abort {request.service}`)."
+        observation = observation_of(request.site, request.workload)
+        if _aborts(observation, request.wanted):
+            plan = ABORT.plan(observation)
+            message = f"An update is in progress, so the rollback is its abort (`abort {request.service}`)."
             return replace(
                 plan,
-                effect=(message, *plan.effect),
+                effect=(*plan.effect, message),
                 preconditions={**plan.preconditions, _HOW: _ABORT},
                 hidden=(*plan.hidden, _HOW),
             )
-        _check(look)
-        stands = _template(request)
-        target.check_rights(request.site, [target.patch_access(stands.ref)])
+        _check(observation)
+        template = _template(request)
+        target.check_rights(request.site, [target.patch_access(template.ref)])
         kept = _kept(request)
-        choice = _choice(request, look, kept)
+        choice = _choice(request, observation, kept)
         plan = common.rollback_plan(
-            _as_kept(request, choice.now), choice, (_skipping(request, look, kept, choice.goal),)
+            _as_kept(request, choice.now), choice, (_skipping(request, observation, kept, choice.goal),)
         )
         return replace(plan, preconditions={**plan.preconditions, _HOW: _UNDO}, hidden=(*plan.hidden, _HOW))
 
     def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
-        look = observation_of(request.site, request.workload)
+        observation = observation_of(request.site, request.workload)
         if plan.preconditions[_HOW] == _ABORT:
-            return ABORT.run(look, plan, run, request.tools)
-        _check(look)
-        stands, kept = _template(request), _kept(request)
-        choice = common.recheck(_as_kept(request, _now(look, kept)), plan, kept)
+            return ABORT.run(observation, plan, run, request.tools)
+        _check(observation)
+        template, kept = _template(request), _kept(request)
+        choice = common.recheck(_as_kept(request, _now(observation, kept)), plan, kept)
         request.site.cluster.patch(
-            stands.ref, _steps(stands, choice, run), how=PatchType.JSON, by=run_markers.field_manager(run)
+            template.ref, _steps(template, choice, run), how=PatchType.JSON, by=run_markers.field_manager(run)
         )
-        common.release_fields(request, plan, run, stands.ref, stands.path)
-        return self._watched(request, look, choice)
+        common.release_fields(request, plan, run, template.ref, template.path)
+        return self._watched(request, observation, choice)
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
-        look = observation_of(request.site, request.workload)
+        observation = observation_of(request.site, request.workload)
         if plan.preconditions[_HOW] == _ABORT:
-            return ABORT.probe(look, plan, run, request.tools)
-        kept, stands = _kept(request), _template(request)
-        if stands.ref != request.site.workload and run_markers.written_by(stands.thing, run):
-            message = f"{stands.ref} was given {plan.preconditions['goal']} again."
+            return ABORT.probe(observation, plan, run, request.tools)
+        kept, template = _kept(request), _template(request)
+        if template.ref != request.site.workload and run_markers.written_by(template.thing, run):
+            message = f"{template.ref} was set back to {plan.preconditions['goal']}."
             outcome = Outcome(
                 result=Result.DONE, message=message, expected_state={"template": plan.preconditions["goal"]}
             )
         else:
-            outcome = common.probe_revision(_as_kept(request, _now(look, kept)), plan, run, kept)
+            outcome = common.probe_revision(_as_kept(request, _now(observation, kept)), plan, run, kept)
         goal = next((one for one in kept if one.hash == plan.preconditions["goal"]), None)
         if outcome.result is not Result.DONE or goal is None:
             return outcome
         before = next((one for one in kept if one.hash == plan.preconditions[common.TEMPLATE]), None)
-        then = replace(look.context, rollout=replace(look.rollout, current=plan.preconditions[common.TEMPLATE]))
-        return self._watched(request, replace(look, context=then), RevisionChoice(now=before, goal=goal))
+        then = replace(
+            observation.context, rollout=replace(observation.rollout, current=plan.preconditions[common.TEMPLATE])
+        )
+        return self._watched(request, replace(observation, context=then), RevisionChoice(now=before, goal=goal))
 
-    def _watched(self, request: StrategyRequest, look: Observation, choice: RevisionChoice) -> Outcome:
-        """`look`: how it was before the write."""
-        reason = write.wait(look, request.tools, until_template(request.site, look.rollout, choice.goal.hash))
+    def _watched(self, request: StrategyRequest, observation: Observation, choice: RevisionChoice) -> Outcome:
+        """`observation`: how it was before the write."""
+        reason = write.wait(
+            observation, request.tools, until_template(request.site, observation.rollout, choice.goal.hash)
+        )
         outcome = common.rollback_outcome(request.site, choice, reason)
         more = write.afterwards(request.site, lambda now: f"{progress(now)} {waiting_for(now)}".strip())
         return replace(outcome, message=f"{outcome.message} {more}")
 
 
-def _aborts(look: Observation, wish: str) -> bool:
-    """An update is on its way, and no revision is named."""
-    now = look.rollout
-    return bool(now.stable) and not now.promoted and not now.aborted and not wish
+def _aborts(observation: Observation, wanted: str) -> bool:
+    """Whether an update is in progress and no revision is named."""
+    now = observation.rollout
+    return bool(now.stable) and not now.promoted and not now.aborted and not wanted
 
 
-def _check(look: Observation) -> None:
-    """Raises `Rejected` where nothing would move, or nobody knows yet what is there."""
-    now, service = look.rollout, look.site.service
+def _check(observation: Observation) -> None:
+    """Raises `Rejected` if the write would have no effect, or the current state is not known yet."""
+    now, service = observation.rollout, observation.site.service
     if now.halted:
-        message = f"Rollout {now.name} is paused by hand, and nothing moves until that ends. Nothing was done."
-        raise Rejected(f"{message} `resume {service}` first.", code="paused", status=409)
+        message = f"Rollout {now.name} is paused by hand: nothing takes effect until that ends. Nothing was done."
+        raise Rejected(f"{message} Run `resume {service}` first.", code="paused", status=409)
     if not now.observed:
         message = f"Rollout {now.name} has a change that its controller has not seen yet. Nothing was done."
         raise Rejected(f"{message} {now.retry_hint}.", code="unobserved", status=409)
@@ -133,20 +137,20 @@ def _kept(request: StrategyRequest) -> tuple[Revision, ...]:
     return revisions.replicasets(request.site.cluster, request.workload, number=_NUMBER, label=HASH)
 
 
-def _now(look: Observation, kept: Sequence[Revision]) -> Revision | None:
-    return next((one for one in kept if one.hash == look.rollout.current), None)
+def _now(observation: Observation, kept: Sequence[Revision]) -> Revision | None:
+    return next((one for one in kept if one.hash == observation.rollout.current), None)
 
 
-def _choice(request: StrategyRequest, look: Observation, kept: Sequence[Revision]) -> RevisionChoice:
-    """What is stable, while something else was to be; else as for any workload."""
-    now, rollout = _now(look, kept), look.rollout
-    wish = request.wanted or ("" if rollout.promoted else rollout.stable)
+def _choice(request: StrategyRequest, observation: Observation, kept: Sequence[Revision]) -> RevisionChoice:
+    """The stable version if an update was not finished; otherwise as for any workload."""
+    now, rollout = _now(observation, kept), observation.rollout
+    wanted = request.wanted or ("" if rollout.promoted else rollout.stable)
     template = now.template if now else {}
-    return revisions.choose(kept, now, template, wish)
+    return revisions.choose(kept, now, template, wanted)
 
 
 def _as_kept(request: StrategyRequest, now: Revision | None) -> StrategyRequest:
-    """With the template as its ReplicaSet has it: the Rollout's own lacks what the cluster fills in."""
+    """The request with the template as its ReplicaSet has it; the Rollout's own lacks the cluster's defaults."""
     template = now.template if now else request.workload["spec"].get("template") or {}
     return replace(request, workload={**request.workload, "spec": {**request.workload["spec"], "template": template}})
 
@@ -158,50 +162,50 @@ def _template(request: StrategyRequest) -> _Template:
     kind = _REFERRED.get(str(wanted.get("kind")))
     if kind is None:
         message = (
-            f"The template of Rollout {request.site.workload.name} is that of a {wanted.get('kind')}. Nothing was done."
+            f"Rollout {request.site.workload.name} takes its template from a {wanted.get('kind')}. Nothing was done."
         )
-        raise Rejected(f"{message} Go back there.", code="no_way", status=409)
+        raise Rejected(f"{message} Roll that back by hand.", code="no_way", status=409)
     ref = ObjectRef(kind=kind, namespace=request.site.workload.namespace, name=str(wanted["name"]))
     found = request.site.cluster.get(ref)
     if found is None:
         message = (
-            f"{ref}, which has the template of Rollout {request.site.workload.name}, is not there. Nothing was done."
+            f"{ref}, which has the template of Rollout {request.site.workload.name}, does not exist. Nothing was done."
         )
         raise Rejected(message, code="no_workload", status=404)
     return _Template(ref=ref, thing=found, path="/template" if kind is kinds.POD_TEMPLATE else "/spec/template")
 
 
-def _steps(stands: _Template, choice: RevisionChoice, run: str) -> list[dict[str, object]]:
+def _steps(template: _Template, choice: RevisionChoice, run: str) -> list[dict[str, object]]:
     return [
-        {"op": "test", "path": "/metadata/uid", "value": stands.thing["metadata"]["uid"]},
-        {"op": "test", "path": stands.path, "value": stands.value},
-        {"op": "replace", "path": stands.path, "value": choice.goal.template},
-        *run_markers.annotation_patch(stands.thing, run_markers.annotation(run)),
+        {"op": "test", "path": "/metadata/uid", "value": template.thing["metadata"]["uid"]},
+        {"op": "test", "path": template.path, "value": template.value},
+        {"op": "replace", "path": template.path, "value": choice.goal.template},
+        *run_markers.annotation_patch(template.thing, run_markers.annotation(run)),
     ]
 
 
-def _skipping(request: StrategyRequest, look: Observation, kept: Sequence[Revision], goal: Revision) -> str:
-    """Whether its steps are skipped on the way back: a sentence."""
-    now = look.rollout
+def _skipping(request: StrategyRequest, observation: Observation, kept: Sequence[Revision], goal: Revision) -> str:
+    """Whether its steps are skipped by the rollback: a sentence."""
+    now = observation.rollout
     if goal.hash == now.stable:
-        return f"{goal.hash} is what is stable, so Argo Rollouts skips all steps, pauses and analyses."
+        return f"{goal.hash} is the stable version, so Argo Rollouts skips all steps, pauses and analyses."
     if _in_window(request.workload, now.stable, kept, goal):
         return "It is within the Rollout's rollbackWindow, so Argo Rollouts skips all steps, pauses and analyses."
     until = (goal.kept["metadata"].get("annotations") or {}).get(_DEADLINE, "")
     older = _born(kept).get(now.stable, "") > _born(kept)[goal.hash]
     if not now.canary and older and until and datetime.fromisoformat(until) > request.tools.now():
         return f"Its pods still run, until {until}: if it is done by then, pauses and analyses are skipped."
-    faster = f"`promote {request.service} full` skips what is left, by two people"
+    faster = f"`promote {request.service} full` skips the rest; it needs two people"
     if not now.canary:
-        return f"It is a new rollout: it comes up beside what runs now, with its pauses and analyses. {faster}."
+        return f"It is a new rollout, beside the present version, with its pauses and analyses. {faster}."
     if not now.steps:
-        return "It is a new rollout, and its canary has no steps: it is replaced at once."
+        return "It is a new rollout without steps: the pods are replaced at once."
     steps = describe_steps(now, 0, len(now.steps))
-    return f"It is a new rollout, and runs all {len(now.steps)} steps again: {steps}. {faster}."
+    return f"It is a new rollout with all {len(now.steps)} steps: {steps}. {faster}."
 
 
 def _in_window(thing: KubernetesObject, stable: str, kept: Sequence[Revision], goal: Revision) -> bool:
-    """isRollbackWithinWindow, by the times at which ReplicaSets were made."""
+    """Argo's isRollbackWithinWindow, by the creation times of the ReplicaSets."""
     window = int((thing["spec"].get("rollbackWindow") or {}).get("revisions") or 0)
     born = _born(kept)
     if not window or stable not in born or born[goal.hash] >= born[stable]:
@@ -210,5 +214,5 @@ def _in_window(thing: KubernetesObject, stable: str, kept: Sequence[Revision], g
 
 
 def _born(kept: Sequence[Revision]) -> dict[str, str]:
-    """In whole seconds: two that were made in the same one are not older than each other, for Argo Rollouts neither."""
+    """In whole seconds, as for Argo Rollouts: of two created in the same second neither is older."""
     return {one.hash: str(one.kept["metadata"]["creationTimestamp"]) for one in kept}

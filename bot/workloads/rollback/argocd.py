@@ -1,8 +1,9 @@
-"""An application goes back to an older deployment of its history, by Argo CD's own rollback.
+"""Rolls an application back to an older deployment of its history, by Argo CD's own rollback.
 
-Two traps. It is refused while auto-sync is on, and git comes back with the next sync: afterwards it is OutOfSync, on
-purpose. And it is an operation that only starts: a sync window leaves it running for ever, so such a one is ended.
-Argo CD takes no word of ours along; ours is the operation that has begun since the plan and goes where it was to go.
+Two traps. Argo CD refuses it while auto-sync is on, and the next sync brings git's version back: after a rollback the
+application is OutOfSync, on purpose. And the call only starts an operation: a sync window would leave it running for
+ever, so a blocked operation is terminated.
+Argo CD stores no mark of the bot's. The bot's operation is the one that started after the plan and goes to its goal.
 https://argo-cd.readthedocs.io/en/stable/user-guide/commands/argocd_app_rollback/
 """
 
@@ -24,7 +25,7 @@ from bot.workloads.objects.wait import wait_until_ready
 from bot.workloads.rollback import argocd_history
 from bot.workloads.rollback.argocd_history import ArgoCdChoice, ArgoCdDeployment
 
-#: Names in `seen`; the first two are what a run leaves.
+#: Keys of a plan's preconditions; the first two are the state that a run leaves.
 _DEPLOYED, _REVISION, _GOAL, _UID, _BEGUN = "deployed", "revision", "goal", "uid", "operation"
 _BLOCKED = "blocked by sync window"
 _ENDING = timedelta(seconds=30)
@@ -34,7 +35,7 @@ class ArgoCdRollback:
     name = "argocd"
 
     def plan(self, request: StrategyRequest) -> Plan:
-        _, application = _asked(request)
+        _, application = _application(request)
         _refuse_unfit(request, application)
         target.check_person(request.site, [target.patch_access(request.site.workload)])
         choice = argocd_history.choose(application, request.wanted)
@@ -58,17 +59,17 @@ class ArgoCdRollback:
         )
 
     def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
-        """One call, which Argo CD itself refuses where another operation is in progress, or auto-sync is on again."""
-        api, application = _asked(request)
-        goal = _still(application, plan)
+        """One call. Argo CD itself refuses it during another operation, or if auto-sync is on again."""
+        api, application = _application(request)
+        goal = _recheck(application, plan)
         api.roll_back(application, goal.number)
-        look = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
-        reason = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
-        return _over(request, api, look, reason)
+        check = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
+        reason = wait_until_ready(request.site, request.tools, check, timeout=timeout_for(request.workload))
+        return _outcome(request, api, check, reason)
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Argo CD has no place for it)
-        """By the operation that began since; Argo CD keeps no word of ours beside it."""
-        api, application = _asked(request)
+        """By the operation that has started since; Argo CD stores no mark of the bot's with it."""
+        api, application = _application(request)
         goal = next(
             (one for one in argocd_history.history(application) if str(one.number) == plan.preconditions[_GOAL]), None
         )
@@ -77,16 +78,16 @@ class ArgoCdRollback:
                 result=Result.UNKNOWN, message=f"Argo CD's history no longer has {plan.preconditions[_GOAL]}."
             )
         if argocd_history.goes_to(application, goal, after=plan.preconditions[_BEGUN]):
-            look = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
-            reason = wait_until_ready(request.site, request.tools, look, timeout=timeout_for(request.workload))
-            return _over(request, api, look, reason, looks=True)
+            check = OperationCheck(request, api, application, goal, plan.preconditions[_BEGUN])
+            reason = wait_until_ready(request.site, request.tools, check, timeout=timeout_for(request.workload))
+            return _outcome(request, api, check, reason, read_only=True)
         if argocd_history.busy(application) or argocd_history.begun(application) != plan.preconditions[_BEGUN]:
-            return Outcome(result=Result.UNKNOWN, message="Argo CD has begun something since, and it is not this.")
-        return Outcome(result=Result.FAILED, message="Argo CD has begun nothing since. Nothing was changed.")
+            return Outcome(result=Result.UNKNOWN, message="Argo CD has started another operation since.")
+        return Outcome(result=Result.FAILED, message="Argo CD has started no operation since. Nothing was changed.")
 
 
 class OperationCheck:
-    """A `watching.ProgressCheck`: our operation to its end, then the application's health, and the workload itself."""
+    """A `ProgressCheck` (see `objects.wait`): the operation's end, then the health of application and workload."""
 
     def __init__(
         self, request: StrategyRequest, api: ArgoCd, application: KubernetesObject, goal: ArgoCdDeployment, before: str
@@ -94,7 +95,7 @@ class OperationCheck:
         self._kind = request.site.workload.kind
         self._api = api
         self._before = before
-        self.application = application  #: as it was seen last
+        self.application = application  #: as it was read last
         self.goal = goal
 
     @property
@@ -121,7 +122,7 @@ class OperationCheck:
         self.application = found
         match self.phase:
             case "":
-                return WorkloadStatus(message="Argo CD has not begun it")
+                return WorkloadStatus(message="Argo CD has not started it")
             case "Failed" | "Error":
                 return WorkloadStatus(
                     message="failed", failed=f"Argo CD could not apply it: {self.message or 'no reason given'}."
@@ -136,24 +137,24 @@ class OperationCheck:
     def _applied(self, thing: KubernetesObject) -> WorkloadStatus:
         status = self.application.get("status") or {}
         health = str((status.get("health") or {}).get("status") or "of unknown health")
-        standing = status_of(self._kind, thing)
-        done = health == "Healthy" and standing.done
-        return WorkloadStatus(message=f"the application is {health}; {standing.message}", done=done)
+        progress = status_of(self._kind, thing)
+        done = health == "Healthy" and progress.done
+        return WorkloadStatus(message=f"the application is {health}; {progress.message}", done=done)
 
 
-def _asked(request: StrategyRequest) -> tuple[ArgoCd, KubernetesObject]:
-    """Argo CD, and the application as it stands now."""
+def _application(request: StrategyRequest) -> tuple[ArgoCd, KubernetesObject]:
+    """Argo CD, and the application as it is now."""
     api = request.site.argocd
     if api is None:
         message = (
-            f"{request.owner} keeps {request.site.workload}, and only Argo CD itself can roll it back. "
+            f"{request.site.workload} is managed by {request.owner}, and only Argo CD itself can roll it back. "
             "Nothing was done."
         )
         hint = f"Set clusters.{request.site.cluster.name}.argocd.url and .token."
         raise Rejected(f"{message} {hint}", code="no_argocd", status=HTTPStatus.SERVICE_UNAVAILABLE)
     application = api.application(request.owner.name, request.owner.namespace)
     if application is None:
-        message = f"Argo CD has no {request.owner.kind} {request.owner.name} that the bot may see. Nothing was done."
+        message = f"Argo CD shows the bot no {request.owner.kind} {request.owner.name}. Nothing was done."
         raise Rejected(message, code="no_application", status=HTTPStatus.CONFLICT)
     argocd_application.check_has(application, request.site.workload)
     return api, application
@@ -164,40 +165,41 @@ def _refuse_unfit(request: StrategyRequest, application: KubernetesObject) -> No
     if application["metadata"].get("deletionTimestamp"):
         raise _refused(f"Application {name} is being deleted.", "")
     if argocd_application.syncs_itself(application):
-        keeper = autosync.owner_of_application(request.site, application)
-        message = f"Application {name} syncs by itself, and Argo CD rolls nothing back under that."
-        if keeper is not None and keeper.refuses:
-            raise _refused(f"{message} {keeper.message}", f"{keeper.advice} Or revert the commit in git.")
-        raise _refused(message, f"Say `autosync {request.service} off for 2h` first, or revert the commit in git.")
+        owner = autosync.owner_of_application(request.site, application)
+        message = f"Auto-sync of application {name} is on, and Argo CD refuses a rollback then."
+        if owner is not None and owner.refuses:
+            raise _refused(f"{message} {owner.message}", f"{owner.advice} Or revert the commit in git.")
+        raise _refused(message, f"Run `autosync {request.service} off for 2h` first, or revert the commit in git.")
     if argocd_history.busy(application):
         message = str(argocd_history.state(application).get("message") or "").rstrip(".")
         raise _refused(
             f"Another operation is in progress on application {name}{f': {message}' if message else ''}.",
-            "Wait for its end, or end it: `argocd app terminate-op`.",
+            "Wait until it ends, or end it: `argocd app terminate-op`.",
         )
 
 
 def _effect(application: KubernetesObject, choice: ArgoCdChoice) -> tuple[str, ...]:
     name = application["metadata"]["name"]
-    lines = [f"Argo CD brings application {name} from {choice.now} back to {choice.goal}, in the bot's name."]
-    if choice.others:
-        lines.append(f"It could go to these as well: {argocd_history.listed(choice.others)}.")
-    lines += [
-        "That is everything which the application keeps, and not this workload alone.",
-        "git stays as it is: the application will be OutOfSync, and its next sync brings git's version back.",
+    lines = [
+        f"Argo CD rolls application {name} back from {choice.now} to {choice.goal}, in the bot's name.",
+        f"Undo brings {choice.now.number} back, as a new entry of the history.",
+        "The whole application is rolled back, not this workload alone.",
+        "Git does not change: the application becomes OutOfSync, and its next sync brings git's version back.",
         "Revert the commit before that.",
-        "Nothing is pruned: what only the newer version made stays. So do migrations of its database.",
+        "Nothing is pruned: objects that only the newer version created stay. So do migrations of its database.",
     ]
     if autosync.REMEMBERED in (application["metadata"].get("annotations") or {}):
-        lines.append("Its auto-sync is paused by the bot; once that is over, git's version is back.")
-    return (*lines, f"Undo brings {choice.now.number} back, as a new entry of the history.")
+        lines.append("Its auto-sync is paused by the bot; when that ends, git's version comes back.")
+    if choice.others:
+        lines.append(f"Other deployments to roll back to: {argocd_history.listed(choice.others)}.")
+    return tuple(lines)
 
 
-def _still(application: KubernetesObject, plan: Plan) -> ArgoCdDeployment:
-    """Where it is to go. Raises `Moved` where it is not as the plan saw it."""
+def _recheck(application: KubernetesObject, plan: Plan) -> ArgoCdDeployment:
+    """The deployment to go to. Raises `Conflict` if something is not as the plan saw it."""
     held = argocd_history.history(application)
     if application["metadata"]["uid"] != plan.preconditions[_UID]:
-        raise Conflict("the application was made anew")
+        raise Conflict("the application was recreated")
     if (
         not held
         or held[-1].key != plan.preconditions[_DEPLOYED]
@@ -210,51 +212,53 @@ def _still(application: KubernetesObject, plan: Plan) -> ArgoCdDeployment:
     return goal
 
 
-def _over(request: StrategyRequest, api: ArgoCd, look: OperationCheck, reason: str, *, looks: bool = False) -> Outcome:
-    """How it ended; `reason`: why it does not hold, or "". `looks`: nothing may be changed by this."""
-    goal, phase = look.goal, look.phase
-    left = {_DEPLOYED: goal.key, _REVISION: goal.short}
+def _outcome(
+    request: StrategyRequest, api: ArgoCd, check: OperationCheck, reason: str, *, read_only: bool = False
+) -> Outcome:
+    """The result. `reason`: why it is not ready or does not stay so, or "". `read_only`: nothing may be changed."""
+    goal, phase = check.goal, check.phase
+    expected = {_DEPLOYED: goal.key, _REVISION: goal.short}
     if not reason:
-        message = f"{request.service} runs {goal.short} again, which was {goal.number} of the history."
+        message = f"{request.service} runs {goal.short} again, entry {goal.number} of the history."
         return Outcome(
             result=Result.DONE,
-            message=f"{message} git says something else until its commit is reverted.",
-            expected_state=left,
+            message=f"{message} Git still has the newer version: revert its commit.",
+            expected_state=expected,
         )
-    if look.is_blocked and looks:
-        end = f"`argocd app terminate-op {look.application['metadata']['name']}` ends it."
-        return Outcome(result=Result.UNKNOWN, message=f"{_window()} It begins when the window opens. {end}")
-    if look.is_blocked:
-        return _ended(request, api, look)
-    if not look.is_begun:
-        message = f"Argo CD was told to go back to {goal.number}, and has not begun. {reason} It may begin still."
+    if check.is_blocked and read_only:
+        end = f"`argocd app terminate-op {check.application['metadata']['name']}` ends it."
+        return Outcome(result=Result.UNKNOWN, message=f"{_window()} It starts when the window opens. {end}")
+    if check.is_blocked:
+        return _terminate(request, api, check)
+    if not check.is_begun:
+        message = f"Argo CD accepted the rollback to {goal.number}, and has not started. {reason} It may still start."
         return Outcome(result=Result.UNKNOWN, message=message)
-    if phase in ("Failed", "Error") and not argocd_history.touched(look.application):
+    if phase in ("Failed", "Error") and not argocd_history.touched(check.application):
         return Outcome(result=Result.FAILED, message=f"{reason} Nothing was changed.")
     if phase == "Succeeded":
         reason = f"{reason} {pods.trouble_of(request.site.cluster, request.workload)}".rstrip()
-    message = f"Argo CD was told to go back to {goal.number} of the history, {goal.short}."
-    return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state=left)
+    message = f"Argo CD rolled back to entry {goal.number} of the history, {goal.short}."
+    return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state=expected)
 
 
-def _ended(request: StrategyRequest, api: ArgoCd, look: OperationCheck) -> Outcome:
-    """What a sync window blocks would begin hours later, when nobody thinks of it any more."""
+def _terminate(request: StrategyRequest, api: ArgoCd, check: OperationCheck) -> Outcome:
+    """Ends a blocked operation, which would otherwise start hours later, when nobody expects it."""
     try:
-        api.terminate(look.application)
+        api.terminate(check.application)
     except (Conflict, Rejected, OutcomeUnknown) as trouble:
-        message = f"{_window()} It could not be ended: {trouble.message} It may begin when the window opens."
+        message = f"{_window()} It could not be ended: {trouble.message} It may start when the window opens."
         return Outcome(result=Result.UNKNOWN, message=message)
 
     def over(_: KubernetesObject) -> WorkloadStatus:
-        look(_)
-        return WorkloadStatus(message="the operation is being ended", done=look.phase not in ("Running", "Terminating"))
-
-    tools = replace(request.tools, deadline=lambda until: until)  # That of the run was for getting there.
-    left = wait_until_ready(replace(request.site, soak=timedelta(0)), tools, over, timeout=_ENDING)
-    if left or argocd_history.touched(look.application) or look.phase == "Succeeded":
-        return Outcome(
-            result=Result.UNKNOWN, message=f"{_window()} It was told to end, and it is not clear how it did."
+        check(_)
+        return WorkloadStatus(
+            message="the operation is being ended", done=check.phase not in ("Running", "Terminating")
         )
+
+    tools = replace(request.tools, deadline=lambda until: until)  # The run's deadline was for the rollback.
+    expected = wait_until_ready(replace(request.site, soak=timedelta(0)), tools, over, timeout=_ENDING)
+    if expected or argocd_history.touched(check.application) or check.phase == "Succeeded":
+        return Outcome(result=Result.UNKNOWN, message=f"{_window()} It was terminated, with an unknown result.")
     return Outcome(result=Result.FAILED, message=f"{_window()} The operation was ended. Nothing was changed.")
 
 

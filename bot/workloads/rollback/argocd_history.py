@@ -1,7 +1,7 @@
-"""What Argo CD has deployed of an application before, and how far its operation is. Pure, on the Application.
+"""The history of an Argo CD application, and the state of its operation. Pure functions over the Application.
 
-A history's entry is named by its number, which counts up for ever; the newest is what it runs. After a rollback that is
-a new entry with an older revision, so that two are told apart by what they deploy, and not by their numbers.
+A history entry is identified by its number, which always increases; the newest entry is what runs. A rollback adds a
+new entry with an older revision, so entries are compared by what they deploy, not by their numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.core.errors import Rejected
 from bot.core.kubernetes import KubernetesObject
 
 _SHORT, _SHOWN = 8, 5
-_SHORTEST = 7  #: letters that name a commit: no fewer than git itself shows
+_SHORTEST = 7  #: the fewest letters that identify a commit, as git itself shows them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class ArgoCdDeployment:
 
     number: int
     revisions: tuple[str, ...]  #: a commit, or a chart's version; one for each source
-    key: str  #: of what it deploys: revisions and sources
+    key: str  #: a digest of its revisions and sources
     when: str
 
     @property
@@ -40,39 +40,39 @@ class ArgoCdDeployment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArgoCdChoice:
-    """From where to where."""
+    """The present deployment and the chosen one."""
 
     now: ArgoCdDeployment
     goal: ArgoCdDeployment
-    others: tuple[ArgoCdDeployment, ...]  #: to which it could go as well, the newest first
+    others: tuple[ArgoCdDeployment, ...]  #: other possible choices, newest first
 
 
 def history(application: KubernetesObject) -> Sequence[ArgoCdDeployment]:
-    """From the oldest to what it runs."""
+    """From the oldest entry to the one that runs."""
     rows = (application.get("status") or {}).get("history") or ()
     return sorted(map(_deployed, rows), key=lambda one: one.number)
 
 
-def choose(application: KubernetesObject, wish: str) -> ArgoCdChoice:
-    """What is meant by a number or the beginning of a revision; by nothing, the newest that differs.
+def choose(application: KubernetesObject, wanted: str) -> ArgoCdChoice:
+    """The entry with that number or revision (or its beginning); by default the newest that differs.
 
     Raises:
         Rejected: there is none, or it runs already.
     """
     held = history(application)
     if not held:
-        raise _refused("Argo CD has no history of it, so there is nothing to go back to.")
+        raise _refused("Argo CD has no history of it, so there is nothing to roll back to.")
     *older, now = held
     older.reverse()
     others = tuple(one for one in older if one.key != now.key)
-    meant = next((one for one in others if _is_meant(one, wish)), None)
-    if meant is None and any(_is_meant(one, wish) for one in (now, *older) if wish):
-        raise _refused(f"That is what it runs: {now}.")
-    if meant is None and wish:
-        raise _refused(f"Argo CD's history has no {wish}. It has {listed(others) or f'only {now}'}.")
-    if meant is None:
+    goal = next((one for one in others if _matches(one, wanted)), None)
+    if goal is None and any(_matches(one, wanted) for one in (now, *older) if wanted):
+        raise _refused(f"It already runs {now}.")
+    if goal is None and wanted:
+        raise _refused(f"Argo CD's history has no {wanted}. It has {listed(others) or f'only {now}'}.")
+    if goal is None:
         raise _refused(f"Argo CD's history has nothing older that differs from {now}.")
-    return ArgoCdChoice(now=now, goal=meant, others=tuple(one for one in others if one is not meant))
+    return ArgoCdChoice(now=now, goal=goal, others=tuple(one for one in others if one is not goal))
 
 
 def listed(some: Sequence[ArgoCdDeployment]) -> str:
@@ -86,17 +86,17 @@ def state(application: KubernetesObject) -> Mapping[str, Any]:
 
 
 def begun(application: KubernetesObject) -> str:
-    """By when it began, the newest operation is told from those before."""
+    """The start time of the newest operation, which identifies it."""
     return str(state(application).get("startedAt", "none"))
 
 
 def busy(application: KubernetesObject) -> bool:
-    """Whether an operation is in progress, or waits to be."""
+    """Whether an operation is in progress or pending."""
     return bool(application.get("operation")) or state(application).get("phase") in ("Running", "Terminating")
 
 
 def goes_to(application: KubernetesObject, goal: ArgoCdDeployment, *, after: str) -> bool:
-    """Whether its newest operation is one to `goal`, and not the one that began at `after`."""
+    """Whether its newest operation goes to `goal`, and is not the one that started at `after`."""
     sync = ((state(application).get("operation") or {}).get("sync")) or {}
     return begun(application) != after and _revisions(sync) == goal.revisions
 
@@ -109,11 +109,11 @@ def touched(application: KubernetesObject) -> bool:
 def _deployed(row: Mapping[str, Any]) -> ArgoCdDeployment:
     source = row.get("sources") or row.get("source")
     revisions = _revisions(row)
-    told = json.dumps([revisions, source], sort_keys=True).encode()
+    deployed = json.dumps([revisions, source], sort_keys=True).encode()
     return ArgoCdDeployment(
         number=int(row.get("id") or 0),
         revisions=revisions,
-        key=hashlib.sha256(told).hexdigest()[:16],
+        key=hashlib.sha256(deployed).hexdigest()[:16],
         when=str(row.get("deployedAt", "?")),
     )
 
@@ -123,10 +123,12 @@ def _revisions(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, many)) if many else (str(row.get("revision", "")),)
 
 
-def _is_meant(one: ArgoCdDeployment, wish: str) -> bool:
-    if not wish or wish == str(one.number):
+def _matches(one: ArgoCdDeployment, wanted: str) -> bool:
+    if not wanted or wanted == str(one.number):
         return True
-    return wish in one.revisions or (len(wish) >= _SHORTEST and any(held.startswith(wish) for held in one.revisions))
+    return wanted in one.revisions or (
+        len(wanted) >= _SHORTEST and any(held.startswith(wanted) for held in one.revisions)
+    )
 
 
 def _refused(message: str) -> Rejected:

@@ -1,4 +1,4 @@
-"""What all ways back to an older revision have in common: the plan's words, what must still hold, and how it ended."""
+"""The common part of all rollbacks to a kept revision: the plan's text, the check before the write, and the outcome."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from bot.workloads.objects import field_ownership, pod_template, run_markers
 from bot.workloads.objects.strategy import StrategyRequest
 from bot.workloads.rollback.revisions import Revision, RevisionChoice, current
 
-#: Names in `seen`. What a run leaves is the first, so that an undo over somebody's later change is refused.
+#: Keys of a plan's preconditions. The first is the state that a run leaves: an undo over a later change is refused.
 TEMPLATE, _GOAL, _KEPT, _UID, _GIVES = "template", "goal", "kept", "uid", "gives up"
 _WHERE = "/spec/template"
-#: Of a template that its controller has made no revision of yet.
+#: Stands for a template of which the controller has created no revision yet.
 _NONE = "none"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def rollback_plan(request: StrategyRequest, choice: RevisionChoice, more: Sequence[str]) -> Plan:
-    """The plan of going from `choice.now` to `choice.goal`. `more`: what else is to be said, a sentence each."""
-    target, now, back = request.site, choice.now, _kept(request, choice)
+def rollback_plan(request: StrategyRequest, choice: RevisionChoice, warnings: Sequence[str]) -> Plan:
+    """The plan of going from `choice.now` to `choice.goal`. `warnings`: a sentence each."""
+    target, now, back = request.site, choice.now, _undo_target(request, choice)
     return Plan(
         target=request.service,
-        effect=(*_changes(request, choice), *more, *_left_alone(request, choice), *_held(request)),
+        effect=(*_changes(request, choice), *warnings, *_not_rolled_back(request, choice), *_field_holders(request)),
         blast_radius=f"all pods of {target.workload}",
         preconditions={
             TEMPLATE: now.hash if now else _NONE,
@@ -43,10 +43,10 @@ def rollback_plan(request: StrategyRequest, choice: RevisionChoice, more: Sequen
 
 
 def recheck(request: StrategyRequest, plan: Plan, revisions: Sequence[Revision]) -> RevisionChoice:
-    """From where to where, as the plan had it. Raises `Moved` where that does not fit any more."""
+    """The plan's choice again. Raises `Conflict` if it does not fit any more."""
     target, now = request.site, current(revisions, request.workload)
     if request.workload["metadata"]["uid"] != plan.preconditions[_UID]:
-        raise Conflict(f"{target.workload} was made anew")
+        raise Conflict(f"{target.workload} was recreated")
     held = now.hash if now else _NONE
     if held != plan.preconditions[TEMPLATE]:
         raise Conflict(f"{target.workload} went from {plan.preconditions[TEMPLATE]} to {held}")
@@ -56,37 +56,37 @@ def recheck(request: StrategyRequest, plan: Plan, revisions: Sequence[Revision])
 def release_fields(
     request: StrategyRequest, plan: Plan, run: str, ref: ObjectRef | None = None, path: str = _WHERE
 ) -> None:
-    """After an undo was written: the bot holds nothing of the template any more. Where it goes on, nothing is lost."""
+    """After an undo was written, the bot gives up its ownership of the template. If that fails, nothing is lost."""
     if _GIVES in plan.preconditions:
         field_ownership.given_up(request.site, ref or request.site.workload, [tuple(path.strip("/").split("/"))], run)
 
 
 def rollback_outcome(target: ServiceTarget, choice: RevisionChoice, reason: str) -> Outcome:
-    """It was done; `reason`: why it does not hold, or ""."""
+    """The result. `reason`: why it is not ready or does not stay so, or ""."""
     goal = choice.goal
     message = (
-        f"{target.workload} {'was given' if reason else 'runs'} {goal.hash} again, which was revision {goal.number}."
+        f"{target.workload} {'was set back to' if reason else 'runs again:'} revision {goal.number} ({goal.hash})."
     )
     return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state={TEMPLATE: goal.hash})
 
 
 def probe_revision(request: StrategyRequest, plan: Plan, run: str, revisions: Sequence[Revision]) -> Outcome:
-    """Whether that run wrote it, by its marks; then by what stands there."""
+    """Whether that run wrote it: by its marks, then by the current template."""
     target, now = request.site, current(revisions, request.workload)
     if run_markers.written_by(request.workload, run):
         goal = plan.preconditions[_GOAL]
         return Outcome(
-            result=Result.DONE, message=f"{target.workload} was given {goal} again.", expected_state={TEMPLATE: goal}
+            result=Result.DONE, message=f"{target.workload} was set back to {goal}.", expected_state={TEMPLATE: goal}
         )
     held = now.hash if now else _NONE
     if held == plan.preconditions[TEMPLATE]:
         return Outcome(result=Result.FAILED, message=f"{target.workload} is still at {held}. Nothing was changed.")
-    message = f"{target.workload} is at {held}, and does not say who brought it there."
+    message = f"{target.workload} is at {held}; it is unknown who did that."
     return Outcome(result=Result.UNKNOWN, message=message)
 
 
 def resume_choice(request: StrategyRequest, plan: Plan, revisions: Sequence[Revision]) -> RevisionChoice | None:
-    """From where to where a run has brought it, to be watched on; None: its template was changed again since."""
+    """The choice of a finished write, to resume the wait; None: its template was changed again since."""
     now, seen = current(revisions, request.workload), plan.preconditions
     if now is None or now.hash != seen[_GOAL]:
         return None
@@ -94,72 +94,73 @@ def resume_choice(request: StrategyRequest, plan: Plan, revisions: Sequence[Revi
 
 
 def changed_since(request: StrategyRequest) -> str:
-    """Who has given it another template since a run did: a sentence."""
+    """Who has changed its template since the run: a sentence."""
     return f"Its template was changed since by {run_markers.owner_name_of_field(request.workload, 'spec', 'template')}."
 
 
 def refuse_paused(request: StrategyRequest) -> None:
     if request.workload["spec"].get("paused"):
-        message = f"{request.site.workload} is paused, so nothing would come of it. Nothing was done."
-        hint = f"`kubectl rollout resume deployment/{request.site.workload.name}` first."
+        message = f"{request.site.workload} is paused, so a rollback would have no effect. Nothing was done."
+        hint = f"Run `kubectl rollout resume deployment/{request.site.workload.name}` first."
         raise Rejected(f"{message} {hint}", code="paused", status=HTTPStatus.CONFLICT)
 
 
 def _changes(request: StrategyRequest, choice: RevisionChoice) -> tuple[str, ...]:
     target, now, goal = request.site, choice.now, choice.goal
-    here = str(now) if now else "what no revision is kept of yet"
+    here = str(now) if now else "a template without a revision"
     template = request.workload["spec"]["template"]
-    lines = [f"{target.workload} goes from {here} back to {goal}."]
+    lines = [f"{target.workload} goes back from {here} to {goal}.", _undo(request, choice)]
     if now is not None and goal.made_at > now.made_at:
-        lines.append("It is newer than what runs now: somebody has gone back from it before.")
+        lines.append("That revision is newer than the present one: somebody has rolled it back before.")
     if choice.passed:
         numbers = ", ".join(str(one.number) for one in choice.passed)
-        lines.append(f"Passed over, because it runs the same as now (a restart): revision {numbers}.")
+        lines.append(f"Skipped, because it runs the same as now (a restart): revision {numbers}.")
     lines += [f"{line[:1].upper()}{line[1:]}." for line in pod_template.differences(template, goal.template)]
     if pod_template.runs_alike(template, goal.template):
-        lines.append("Its containers run the same in both; what differs is elsewhere in the template.")
+        lines.append("Its containers run the same in both; the difference is elsewhere in the template.")
     return tuple(lines)
 
 
-def _left_alone(request: StrategyRequest, choice: RevisionChoice) -> tuple[str, ...]:
-    """What does not go back with it."""
-    lines = ["What its ConfigMaps and Secrets hold, and migrations of its database, stay as they are."]
+def _not_rolled_back(request: StrategyRequest, choice: RevisionChoice) -> tuple[str, ...]:
+    """What the rollback does not restore."""
+    lines = ["Its ConfigMaps and Secrets, and migrations of its database, are not rolled back."]
     lines += [
-        f"{kind.title} {name}, which it needs, is not there: its pods will not start."
-        for kind, name in _missing(request.site, choice.goal)
+        f"{kind.title} {name}, which it needs, does not exist: its pods will not start."
+        for kind, name in _missing_references(request.site, choice.goal)
     ]
     if _APPLIED in (request.workload["metadata"].get("annotations") or {}):
         lines.append(
-            "It was made by `kubectl apply`, which still knows the newer version: the next one brings that back,"
-            " and may leave pieces of this one in it."
+            "It was created by `kubectl apply`: the next one brings the newer version back, and may leave parts of"
+            " this one in it."
         )
-    back = _kept(request, choice)
-    undo = "There is no undo: what it asks for now is kept nowhere else."
-    if back is not None:
-        undo = f"Undo brings {back.hash} back, whatever number it has by then."
-    return (*lines, undo)
+    return tuple(lines)
 
 
-def _held(request: StrategyRequest) -> tuple[str, ...]:
-    """Who is told of a conflict by it: whoever keeps the template by server-side apply."""
+def _undo(request: StrategyRequest, choice: RevisionChoice) -> str:
+    back = _undo_target(request, choice)
+    if back is None:
+        return "There is no undo: the present template is stored nowhere else."
+    return f"Undo brings {back.hash} back, whatever number it has then."
+
+
+def _field_holders(request: StrategyRequest) -> tuple[str, ...]:
+    """Managers that meet a conflict, because they set the template by server-side apply."""
     if request.tools.undo_of:
         return (field_ownership.GIVES_UP,)
     who = run_markers.appliers_of(request.workload, *_WHERE.strip("/").split("/"))
     if not who:
         return ()
     named = " and ".join(map(run_markers.manager_name, who))
-    return (
-        f"{named} keeps it by server-side apply, and is told of a conflict until it forces that, or this is undone.",
-    )
+    return (f"{named} sets it by server-side apply, and meets a conflict until it forces that, or this is undone.",)
 
 
-def _kept(request: StrategyRequest, choice: RevisionChoice) -> Revision | None:
-    """What an undo would find; with a limit of 0 the controller forgets a revision as soon as it has no pods."""
+def _undo_target(request: StrategyRequest, choice: RevisionChoice) -> Revision | None:
+    """The revision that an undo would find. With a limit of 0 the controller drops a revision that has no pods."""
     return None if request.workload["spec"].get("revisionHistoryLimit") == 0 else choice.now
 
 
-def _missing(target: ServiceTarget, goal: Revision) -> list[tuple[ResourceKind, str]]:
-    """Of what it needs; of a kind that the bot may not read, nothing is said."""
+def _missing_references(target: ServiceTarget, goal: Revision) -> list[tuple[ResourceKind, str]]:
+    """Required objects that do not exist, of the kinds that the bot may read."""
     wanted = sorted(pod_template.needs(goal.template), key=lambda one: (one[0].title, one[1]))
     seen = {kind for kind in {kind for kind, _ in wanted} if target.cluster.allowed(_reading(target, kind))}
     refs = [

@@ -1,8 +1,8 @@
-"""A Deployment goes back to a ReplicaSet that it still has, as `kubectl rollout undo` does it, and pinned to that one.
+"""Rolls a Deployment back to a ReplicaSet that it still has, like `kubectl rollout undo`, pinned to that one.
 
-The trap: kubectl also replaces the Deployment's annotations by the ReplicaSet's, and drops whatever was set on it since
-that was made: a paging team, a tool's own mark. Here they stay. The change cause alone goes back with the template,
-because it is about the template, and `kubectl rollout history` would tell the wrong one.
+The trap: kubectl also replaces the Deployment's annotations by the ReplicaSet's, and drops those set since: a paging
+team, a tool's own mark. Here they stay. Only the change cause is rolled back with the template: it describes the
+template, and `kubectl rollout history` would show the wrong one.
 https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/pkg/polymorphichelpers/rollback.go
 """
 
@@ -14,7 +14,7 @@ from dataclasses import replace
 from bot.core.kubernetes import KubernetesObject, PatchType
 from bot.core.plan import Outcome, Plan, Result
 from bot.workloads.objects import run_markers
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.pod_progress import PodProgress
 from bot.workloads.objects.status import timeout_for
 from bot.workloads.objects.strategy import StrategyRequest
@@ -31,15 +31,16 @@ class ReplicaSetRollback:
     def plan(self, request: StrategyRequest) -> Plan:
         target, thing = request.site, request.workload
         common.refuse_paused(request)
-        place.check_rights(target, [place.patch_access(target.workload)])
+        targets.check_rights(target, [targets.patch_access(target.workload)])
         kept = revisions.replicasets(target.cluster, thing)
         template = thing["spec"]["template"]
         choice = revisions.choose(kept, revisions.current(kept, thing), template, request.wanted)
         return common.rollback_plan(request, choice, tuple(_warnings(thing)))
 
     def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
-        """One patch, which fails as a whole where the template is not the one that was read a moment before. Its
-        version says nothing here: a busy Deployment's status changes all the time.
+        """One patch, which fails as a whole if the template has changed since it was read.
+
+        The resource version is no test for that: the status of a busy Deployment changes all the time.
         """
         target, thing = request.site, request.workload
         common.refuse_paused(request)
@@ -62,9 +63,9 @@ class ReplicaSetRollback:
 
     def _watched(self, request: StrategyRequest, choice: RevisionChoice, written: KubernetesObject) -> Outcome:
         target = request.site
-        look = PodProgress(target, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
+        check = PodProgress(target, choice.goal.pods, behind=choice.now.name if choice.now else "", written=written)
         return common.rollback_outcome(
-            target, choice, wait_until_ready(target, request.tools, look, timeout=timeout_for(request.workload))
+            target, choice, wait_until_ready(target, request.tools, check, timeout=timeout_for(request.workload))
         )
 
 
@@ -81,4 +82,4 @@ def _steps(thing: KubernetesObject, choice: RevisionChoice, run: str) -> list[di
 def _warnings(thing: KubernetesObject) -> Iterator[str]:
     strategy = thing["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
-        yield "Its strategy is Recreate: no pod runs until the older ones are gone and the first new one is ready."
+        yield "Its strategy is Recreate: no pod runs between the end of the old ones and the first ready new one."

@@ -1,8 +1,8 @@
-"""A release goes back to an older version of itself, by Helm's own program; what it keeps is read in its Secrets.
+"""Rolls a Helm release back to an older version, by Helm's own program. Helm keeps the versions in Secrets.
 
-Helm takes the name of the next version's Secret for its lock, and puts no word of ours into it. The traps: a rollback
-that fails in a hook, or dies, leaves that version pending for ever; and one that stopped half-way has made a version as
-well, so that how it ended is told by the objects, never by the version's number.
+Helm uses the name of the next version's Secret as its lock, and stores no mark of the bot's. The traps: a rollback that
+fails in a hook, or is killed, leaves that version pending for ever; and one that stopped half-way has created a version
+too. So the result is judged by the objects, never by the version's number.
 https://helm.sh/docs/helm/helm_rollback/
 """
 
@@ -17,10 +17,10 @@ from bot.core.errors import Conflict, OutcomeUnknown, Rejected
 from bot.core.helm import Helm
 from bot.core.kubernetes import KubernetesObject, ResourceAccess
 from bot.core.plan import Outcome, Plan, Result
-from bot.lib.text import spell
+from bot.lib.text import spell_duration
 from bot.workloads import rbac
 from bot.workloads.objects import field_ownership, kinds, pods, status
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.status import WorkloadStatus, status_of, timeout_for
 from bot.workloads.objects.strategy import StrategyRequest
 from bot.workloads.objects.wait import wait_until_ready
@@ -28,7 +28,7 @@ from bot.workloads.rollback import helm_history, helm_objects, helm_plan, helm_r
 from bot.workloads.rollback.helm_history import HelmChoice, Release
 from bot.workloads.rollback.helm_objects import ReleaseDiff
 
-#: Names in `seen`; the first two are what a run leaves.
+#: Keys of a plan's preconditions; the first two are the state that a run leaves.
 _MANIFEST, _CHART, _VERSION, _STATUS, _GOAL, _GOAL_MANIFEST, _FORCED, _HANDED, _REPLICAS = (
     "manifest",
     "chart",
@@ -47,19 +47,19 @@ class HelmRollback:
 
     def plan(self, request: StrategyRequest) -> Plan:
         program = _program(request)
-        place.check_rights(request.site, _rights(request))
+        targets.check_rights(request.site, _rights(request))
         kept = _kept(request)
         helm_plan.refuse_in_progress(request, kept)
         choice = helm_history.choose(kept, request.wanted)
         now, goal = choice.now, choice.goal
         _check_installs(request, now)
-        ground = helm_plan.findings_of(request, choice, program)
-        held = {_REPLICAS: ground.kept} if ground.kept else {}
+        findings = helm_plan.findings_of(request, choice, program)
+        held = {_REPLICAS: findings.kept} if findings.kept else {}
         back = f"rollback {request.service} to {now.version}{' replicas keep' if request.keep_replicas else ''}"
         return Plan(
             target=request.service,
-            effect=_effect(request, choice, ground.lines),
-            blast_radius=f"all that release {request.owner.namespace}/{request.owner.name} installs",
+            effect=_effect(request, choice, findings.lines),
+            blast_radius=f"all objects of release {request.owner.namespace}/{request.owner.name}",
             preconditions={
                 _MANIFEST: now.hash,
                 _CHART: now.chart,
@@ -67,8 +67,8 @@ class HelmRollback:
                 _STATUS: now.status,
                 _GOAL: str(goal.version),
                 _GOAL_MANIFEST: goal.hash,
-                _FORCED: str(ground.forced),
-                _HANDED: str(ground.handed),
+                _FORCED: str(findings.forced),
+                _HANDED: str(findings.handed),
                 **held,
             },
             hidden=(_MANIFEST, _GOAL_MANIFEST, _FORCED, _HANDED),
@@ -78,27 +78,27 @@ class HelmRollback:
         )
 
     def run(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
-        """Helm's program, once; whether it did anything is what its next Secret says, not how it ended."""
+        """Runs Helm's program once. Whether it did anything is shown by the next Secret, not by its exit."""
         program = _program(request)
-        goal = _still(request, _kept(request), plan)
-        patience = timeout_for(request.workload)
-        wrong, lost = _rolled_back(request, plan, goal, run, program)
+        goal = _recheck(request, _kept(request), plan)
+        timeout = timeout_for(request.workload)
+        failure, replicas_reason = _rolled_back(request, plan, goal, run, program)
         try:
             made = _made(_kept(request), plan, goal)
         except Rejected as refused:
-            raise OutcomeUnknown(f"What Helm has made of it cannot be read: {refused.message}") from None
-        if made is None and wrong:
-            raise Rejected(f"Helm refused: {wrong} Nothing was done.", code="refused")
+            raise OutcomeUnknown(f"Helm's result cannot be read: {refused.message}") from None
+        if made is None and failure:
+            raise Rejected(f"Helm refused: {failure} Nothing was done.", code="refused")
         if made is None:
-            message = f"Helm says that it is done, and there is no version of it after {plan.preconditions[_VERSION]}."
+            message = f"Helm reports success, but there is no version after {plan.preconditions[_VERSION]}."
             return Outcome(result=Result.UNKNOWN, message=message)
-        look = _look(request)
+        check = _workload_check(request)
         reason = (
-            _why(request, goal, made, wrong)
-            if wrong
-            else wait_until_ready(request.site, request.tools, look, timeout=patience)
+            _failure_reason(request, goal, made, failure)
+            if failure
+            else wait_until_ready(request.site, request.tools, check, timeout=timeout)
         )
-        return _done(request, goal, made, " ".join(filter(None, (reason, lost))))
+        return _outcome(request, goal, made, " ".join(filter(None, (reason, replicas_reason))))
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:  # noqa: ARG002 (Helm has no place for it)
         """By the version that came after the plan's."""
@@ -113,33 +113,32 @@ class HelmRollback:
             return Outcome(
                 result=Result.UNKNOWN, message=f"Somebody else has changed the release: {newest or 'it is gone'}."
             )
-        ending, reason = _Ending(request, made), ""
+        ending, reason = _HelmEnd(request, made), ""
         if not made.is_pending or helm_history.in_progress(
             made, request.tools.now()
         ):  # Its program may outlive our process.
             reason = wait_until_ready(request.site, request.tools, ending, timeout=timeout_for(request.workload))
         if ending.made.is_pending:
-            message = f"Helm has begun {ending.made}, and it is not known to be over."
+            message = f"Helm has started {ending.made}; it is unknown whether that has ended."
             return Outcome(result=Result.UNKNOWN, message=message)
         count = status.desired_replicas(request.workload)
         if str(count) != plan.preconditions.get(_REPLICAS, str(count)):
             reason = (
-                f"{reason} It has {count} replicas, and not the {plan.preconditions[_REPLICAS]} that were "
-                "to stay.".strip()
+                f"{reason} It has {count} replicas, not the {plan.preconditions[_REPLICAS]} that were to stay.".strip()
             )
-        return _done(request, goal, ending.made, reason)
+        return _outcome(request, goal, ending.made, reason)
 
 
-class _Ending:
-    """A `watching.ProgressCheck` at a rollback that nobody waits for: Helm's own end, then the workload."""
+class _HelmEnd:
+    """A `ProgressCheck` (see `objects.wait`) of a rollback whose process ended: Helm's own end, then the workload."""
 
     def __init__(self, request: StrategyRequest, made: Release) -> None:
-        self._case = request
-        self._workload = _look(request)
+        self._request = request
+        self._workload = _workload_check(request)
         self.made = made  #: as it was seen last
 
     def __call__(self, thing: KubernetesObject) -> WorkloadStatus:
-        self.made = next((one for one in _kept(self._case) if one.version == self.made.version), self.made)
+        self.made = next((one for one in _kept(self._request) if one.version == self.made.version), self.made)
         if self.made.is_pending:
             return WorkloadStatus(message=f"Helm is at {self.made}")
         if self.made.status not in helm_history.GOOD:
@@ -149,16 +148,16 @@ class _Ending:
 
 def _program(request: StrategyRequest) -> Helm:
     if request.site.helm is None:
-        message = f"{request.site.workload} is kept by {request.owner}, and it takes Helm's program to go back."
+        message = f"{request.site.workload} is managed by {request.owner}, and a rollback needs Helm's program."
         hint = f"Nothing was done. Set clusters.{request.site.cluster.name}.helm."
         raise Rejected(f"{message} {hint}", code="no_helm", status=HTTPStatus.SERVICE_UNAVAILABLE)
     return request.site.helm
 
 
 def _rights(request: StrategyRequest) -> Sequence[ResourceAccess]:
-    """What can be known beforehand: the Secrets, and the workload itself."""
+    """The rights known beforehand: on the Secrets, and on the workload itself."""
     ref = replace(request.site.workload, namespace=request.owner.namespace)
-    return [*rbac.helm_grants(ref), place.patch_access(request.site.workload)]
+    return [*rbac.helm_grants(ref), targets.patch_access(request.site.workload)]
 
 
 def _kept(request: StrategyRequest) -> Sequence[Release]:
@@ -167,50 +166,52 @@ def _kept(request: StrategyRequest) -> Sequence[Release]:
 
 
 def _check_installs(request: StrategyRequest, now: Release) -> None:
-    """The trap: the marks that name a release are on the workload, and whoever may write there can name any."""
+    """The trap: the marks that name a release are on the workload, and anybody who may write it can name any."""
     if not helm_history.installs(now, request.site.workload, request.owner.namespace):
         message = (
-            f"By its marks {request.site.workload} is of release "
-            f"{request.owner.namespace}/{request.owner.name}, which does"
+            f"{request.site.workload} is marked as part of release {request.owner.namespace}/{request.owner.name}, "
+            f"which does not install it in {now}."
         )
-        hint = "Correct the marks, or deploy it anew."
-        raise Rejected(
-            f"{message} not install it by {now}. Nothing was done. {hint}", code="not_kept", status=HTTPStatus.CONFLICT
-        )
+        hint = "Correct the marks, or deploy it again."
+        raise Rejected(f"{message} Nothing was done. {hint}", code="not_kept", status=HTTPStatus.CONFLICT)
 
 
-def _effect(request: StrategyRequest, choice: HelmChoice, ground: tuple[str, ...]) -> tuple[str, ...]:
+def _effect(request: StrategyRequest, choice: HelmChoice, findings: tuple[str, ...]) -> tuple[str, ...]:
     now, goal = choice.now, choice.goal
-    lines = [f"Helm brings release {request.owner.namespace}/{request.owner.name} from {now} back to {goal}."]
+    lines = [
+        f"Helm rolls release {request.owner.namespace}/{request.owner.name} back from {now} to {goal}.",
+        _undo(request, now),
+    ]
     if now.is_pending:
-        lines.append(
-            f"It is stuck in {now.status}: Helm refuses every upgrade until a rollback, such as this, ends that."
-        )
-    lines += ground
-    if choice.others:
-        lines.append(f"It could go to these as well: {helm_history.listed(choice.others)}.")
-    same = f"versions {now.version} and {goal.version} install the same: only what was changed since changes back"
+        lines.append(f"It is stuck in {now.status}: Helm refuses every upgrade until a rollback, such as this one.")
+    lines += findings
+    same = f"versions {now.version} and {goal.version} install the same: only later changes are reverted"
     lines += [f"{line[:1].upper()}{line[1:]}." for line in helm_history.differences(now, goal) or [same]]
     hooks = helm_history.run_hooks(goal)
     if hooks:
-        lines.append(f"These run around it, as its chart says: {', '.join(map(str, hooks))}.")
+        lines.append(f"Hooks of its chart that run: {', '.join(map(str, hooks))}.")
     left = tuple(one for one in goal.hooks if one not in hooks)
     if left:
-        lines.append(f"These do not run, and undo nothing: {', '.join(map(str, left))}.")
+        lines.append(f"Hooks that do not run, and revert nothing: {', '.join(map(str, left))}.")
     lines += [
-        "That is everything which the release installs. Migrations of its database, and its CRDs, stay as they are.",
-        "Whatever deploys it next (a pipeline, git) brings its own version.",
+        "The whole release is rolled back, except for migrations of its database, and its CRDs.",
+        "The next deployment (a pipeline, git) brings its own version.",
     ]
-    undo = f"Undo brings {now.version} back, as a new version; replicas and images as that says them."
-    if request.keep_replicas:
-        undo = f"Undo brings {now.version} back, as a new version, and keeps the replicas too."
+    if choice.others:
+        lines.append(f"Other versions to roll back to: {helm_history.listed(choice.others)}.")
+    return tuple(lines)
+
+
+def _undo(request: StrategyRequest, now: Release) -> str:
     if now.status not in helm_history.GOOD:
-        undo = f"No undo: {now} was never in service. Deploy it anew."
-    return (*lines, undo)
+        return f"There is no undo: {now} was never in service. Deploy it again instead."
+    if request.keep_replicas:
+        return f"Undo brings {now.version} back, as a new version, and keeps the replicas too."
+    return f"Undo brings {now.version} back, as a new version, with its replicas and images."
 
 
-def _still(request: StrategyRequest, kept: Sequence[Release], plan: Plan) -> Release:
-    """What it goes back to. Raises `Moved` where it is not as the plan saw it."""
+def _recheck(request: StrategyRequest, kept: Sequence[Release], plan: Plan) -> Release:
+    """The version to go back to. Raises `Conflict` if something is not as the plan saw it."""
     count = str(status.desired_replicas(request.workload))
     if count != plan.preconditions.get(_REPLICAS, count):
         raise Conflict(f"replicas: {plan.preconditions[_REPLICAS]} -> {count}")
@@ -227,34 +228,32 @@ def _still(request: StrategyRequest, kept: Sequence[Release], plan: Plan) -> Rel
 
 
 def _made(kept: Sequence[Release], plan: Plan, goal: Release) -> Release | None:
-    """The version that a rollback to `goal` has made after the plan's; None where there is none."""
+    """The version that a rollback to `goal` has created after the plan's; None if there is none."""
     after = [one for one in kept if one.version == int(plan.preconditions[_VERSION]) + 1]
     return next((one for one in after if one.hash == goal.hash), None)
 
 
-def _why(request: StrategyRequest, goal: Release, made: Release, wrong: str) -> str:
+def _failure_reason(request: StrategyRequest, goal: Release, made: Release, failure: str) -> str:
     reason = pods.trouble_of(request.site.cluster, request.workload)
     stuck = ""
     if made.is_pending:
         again = helm_plan.until(made)
-        stuck = (
-            f" Version {made.version} is left {made.status}, in which Helm refuses every upgrade: ask for a rollback"
-        )
+        stuck = f" Version {made.version} stays {made.status}, and Helm refuses every upgrade then: ask for a rollback"
         stuck += f"{again}, or run `{helm_plan.by_hand(request, goal.version)}` now."
-    return f"Helm says: {wrong} {reason}".rstrip() + stuck
+    return f"Helm says: {failure} {reason}".rstrip() + stuck
 
 
 def _rolled_back(request: StrategyRequest, plan: Plan, goal: Release, run: str, program: Helm) -> tuple[str, str]:
-    """What Helm says went wrong, and why replicas that were to stay did not; "" for each where all is well."""
-    target, patience = request.site, timeout_for(request.workload)
+    """Helm's error, and why the kept replicas could not be kept; "" for each if all is well."""
+    target, timeout = request.site, timeout_for(request.workload)
     if plan.preconditions[_HANDED] == str(True):
         still = field_ownership.given_up(target, target.workload, [("spec", "replicas")], run)
         if still:
-            message = f"The bot could not give up its hold on the replicas, at which Helm would stop: {still}."
+            message = f"The bot could not give up its ownership of the replicas, at which Helm would stop: {still}."
             raise Rejected(f"{message} Nothing was done. Ask again.", code="conflict", status=HTTPStatus.CONFLICT)
-    request.tools.report_progress(f"helm rolls back to version {goal.version}, for at most {spell(patience)}")
+    request.tools.report_progress(f"Helm rolls back to version {goal.version}, for at most {spell_duration(timeout)}")
     force, owner = plan.preconditions[_FORCED] == str(True), request.owner
-    change = partial(program.roll_back, owner.name, owner.namespace, goal.version, patience=patience, force=force)
+    change = partial(program.roll_back, owner.name, owner.namespace, goal.version, patience=timeout, force=force)
     return (
         helm_replicas.restore_replicas(target, int(plan.preconditions[_REPLICAS]), run, change)
         if _REPLICAS in plan.preconditions
@@ -262,28 +261,29 @@ def _rolled_back(request: StrategyRequest, plan: Plan, goal: Release, run: str, 
     )
 
 
-def _look(request: StrategyRequest) -> Callable[[KubernetesObject], WorkloadStatus]:
-    """How far the workload is, Helm having waited for it; a failure of the revision before does not count."""
+def _workload_check(request: StrategyRequest) -> Callable[[KubernetesObject], WorkloadStatus]:
+    """The workload's progress after Helm has waited for it; a failure of the revision before does not count."""
     return lambda thing: replace(status_of(request.site.workload.kind, thing), failed="")
 
 
-def _done(request: StrategyRequest, goal: Release, made: Release, reason: str) -> Outcome:
-    """Told by what is there: the version's number says what was asked of Helm, and not what became of it."""
+def _outcome(request: StrategyRequest, goal: Release, made: Release, reason: str) -> Outcome:
+    """Judged by the objects: the version's number shows the request to Helm, not its result."""
     name, seen = request.owner.name, _compared(request, goal)
     left = {_MANIFEST: goal.hash, _CHART: goal.chart}
     if seen.different:
-        half = f"Not as version {goal.version} has it: {'; '.join(seen.different)}."
-        half += f" As that has it: {', '.join(seen.same)}." if seen.same else ""
+        half = f"Different from version {goal.version}: {'; '.join(seen.different)}."
+        half += f" Rolled back: {', '.join(seen.same)}." if seen.same else ""
         reason = f"{reason} {half}".strip()
         message = f"Release {name} is not back at version {goal.version}"
-        message += f": version {made.version} is {made.status}, and half of it stands." if seen.same else "."
+        message += f": version {made.version} is {made.status}, and only partly applied." if seen.same else "."
     elif made.status in helm_history.GOOD:
         message = f"Release {name} is at version {made.version}, which is {goal.version} again ({goal.chart})."
     else:
         message = (
-            f"Release {name} was given version {goal.version} again, as version {made.version}, which is {made.status}."
+            f"Release {name} was rolled back to version {goal.version}, as version {made.version}, which is "
+            f"{made.status}."
         )
-    message += f" Not compared with what is there: {', '.join(seen.unreadable)}." if seen.unreadable else ""
+    message += f" Not checked: {', '.join(seen.unreadable)}." if seen.unreadable else ""
     return Outcome(result=Result.DONE, message=message, degraded=reason, expected_state=left)
 
 

@@ -1,6 +1,6 @@
-"""What Helm keeps of a release: one Secret for each version, and in it everything that it installed. Pure.
+"""Helm's versions of a release: one Secret for each version, with everything that it installed. Pure.
 
-The Secret's `release` is the base64 of Kubernetes around the base64 of Helm around gzip around JSON.
+The Secret's `release` is Kubernetes' base64 of Helm's base64 of gzipped JSON.
 https://github.com/helm/helm/blob/main/pkg/storage/driver/util.go
 """
 
@@ -24,14 +24,13 @@ import yaml
 from bot.core.errors import Rejected
 from bot.core.kubernetes import KubernetesObject, ObjectRef
 
-#: The field manager of Helm's program, whatever its file is called.
-MANAGER = "helm"
-#: Versions that were in service, and can be again.
+#: The statuses of versions that were in service, and can be again.
 GOOD = ("deployed", "superseded")
-#: Since these Helm goes back over an object that its newest version no longer has, and that still exists.
-_OVER_DROPPED = {3: 22, 4: 2}  # by its major version, the minor one
-_ON_SERVER = 4  #: the first major version that applies on the server's side
-#: An operation that is younger is believed to be under way.
+#: The first versions of Helm (major: minor) that can restore an object which the newest version of the release
+#: dropped, and which still exists.
+_OVER_DROPPED = {3: 22, 4: 2}
+_ON_SERVER = 4  #: the first major version that uses server-side apply
+#: A younger operation is assumed to be in progress.
 UNDER_WAY = timedelta(minutes=15)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _GZIP = b"\x1f\x8b"
@@ -42,7 +41,7 @@ _ROLLING = ("pre-rollback", "post-rollback")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HelmHook:
-    """What runs around an operation, such as a Job that migrates a database."""
+    """An object that runs around an operation, such as a Job that migrates a database."""
 
     kind: str
     name: str
@@ -60,7 +59,7 @@ class Release:
     status: str
     chart: str  #: "api-1.4.0"
     description: str
-    at: datetime | None  #: when it was deployed last; None where it does not say
+    at: datetime | None  #: when it was deployed last; None if unknown
     manifest: str
     hooks: tuple[HelmHook, ...]
     method: str = ""  #: "ssa" where Helm 4 wrote it by server-side apply
@@ -79,20 +78,20 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HelmChoice:
-    """From where to where."""
+    """The present version and the chosen one."""
 
     now: Release
     goal: Release
-    others: tuple[Release, ...]  #: to which it could go as well, the newest first
+    others: tuple[Release, ...]  #: other possible choices, newest first
 
 
 def releases(secrets: Sequence[KubernetesObject]) -> Sequence[Release]:
-    """From the oldest to the newest. Raises `Rejected` where one cannot be read."""
+    """From the oldest to the newest. Raises `Rejected` if one cannot be read."""
     return sorted(map(_release, secrets), key=lambda one: one.version)
 
 
-def choose(kept: Sequence[Release], wish: str) -> HelmChoice:
-    """The version of that number; without one the newest good one that installed something else.
+def choose(kept: Sequence[Release], wanted: str) -> HelmChoice:
+    """The version with that number; by default the newest good one that installed something else.
 
     Raises:
         Rejected: there is none.
@@ -102,18 +101,18 @@ def choose(kept: Sequence[Release], wish: str) -> HelmChoice:
     *older, now = kept
     older.reverse()
     others = tuple(one for one in older if one.status in GOOD and one.hash != now.hash)
-    if not wish:
+    if not wanted:
         if not others:
             raise _refused(f"Helm keeps no older version that was in service and differs from {now}.")
         return HelmChoice(now=now, goal=others[0], others=others[1:])
-    meant = next((one for one in (now, *older) if str(one.version) == wish), None)
-    if meant is None:
-        raise _refused(f"Helm keeps no version {wish}. It keeps {listed(others) or f'only {now}'}.")
-    if meant is now:
-        raise _refused(f"That is the newest already: {now}.")
-    if meant.status not in GOOD:
-        raise _refused(f"It was never in service: {meant}. Choose one of {listed(others) or 'none'}.")
-    return HelmChoice(now=now, goal=meant, others=tuple(one for one in others if one is not meant))
+    goal = next((one for one in (now, *older) if str(one.version) == wanted), None)
+    if goal is None:
+        raise _refused(f"Helm keeps no version {wanted}. It keeps {listed(others) or f'only {now}'}.")
+    if goal is now:
+        raise _refused(f"It is already at {now}.")
+    if goal.status not in GOOD:
+        raise _refused(f"It was never in service: {goal}. Choose one of {listed(others) or 'none'}.")
+    return HelmChoice(now=now, goal=goal, others=tuple(one for one in others if one is not goal))
 
 
 def listed(some: Sequence[Release]) -> str:
@@ -122,31 +121,31 @@ def listed(some: Sequence[Release]) -> str:
 
 
 def in_progress(one: Release, now: datetime) -> bool:
-    """Whether somebody is at work on it; one that does not say since when is taken for that."""
+    """Whether somebody may be at work on it; without a start time it is assumed to be in progress."""
     return one.is_pending and (one.at is None or now - one.at < UNDER_WAY)
 
 
 def applies_on_server(program: tuple[int, int], goal: Release) -> bool:
-    """Whether that program rolls back to it by server-side apply: Helm 4 goes back by the way that version came by."""
+    """Whether that program rolls back to it by server-side apply: Helm 4 uses the method of that version."""
     return program[0] >= _ON_SERVER and goal.method == "ssa"
 
 
 def goes_over_dropped(program: tuple[int, int]) -> bool:
-    """Whether it rolls back to a version with an object that the newest one dropped, and that is still there."""
+    """Whether that Helm can roll back to a version with an object that the newest one dropped and that still exists."""
     major, minor = program
     return minor >= _OVER_DROPPED.get(major, 0)
 
 
 def dropped(now: Release, goal: Release) -> frozenset[str]:
-    """What `goal` installs and `now` does not, each as `kind_and_name` says."""
+    """The objects of `goal` that `now` does not install, each as `kind_and_name` writes it."""
     return frozenset(_objects(goal.manifest).keys() - _objects(now.manifest).keys())
 
 
 def differences(now: Release, goal: Release) -> list[str]:
-    """What goes, comes and changes with it: a few words each, no values but images."""
+    """The objects that are removed, restored and changed: a few words each, no values but images."""
     before, after = _objects(now.manifest), _objects(goal.manifest)
     lines = []
-    for message, names in (("comes back", after.keys() - before.keys()), ("goes away", before.keys() - after.keys())):
+    for message, names in (("restored", after.keys() - before.keys()), ("removed", before.keys() - after.keys())):
         if names:
             lines.append(f"{message}: {_some(names)}")
     changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
@@ -158,50 +157,50 @@ def differences(now: Release, goal: Release) -> list[str]:
             if old.get(one) != new.get(one)
         ]
     if changed:
-        lines.append(f"changes: {_some(changed)}")
+        lines.append(f"changed: {_some(changed)}")
     return lines
 
 
 def installs(release: Release, ref: ObjectRef, namespace: str) -> bool:
-    """Whether that object is in its manifest. `namespace`: the release's, for what names none."""
+    """Whether that object is in its manifest. `namespace`: the release's, for objects that name none."""
     found = _objects(release.manifest).get(f"{ref.kind.title} {ref.name}")
     return found is not None and ((found.get("metadata") or {}).get("namespace") or namespace) == ref.namespace
 
 
 def replicas(release: Release, ref: ObjectRef) -> int | None:
-    """How many replicas it says that workload has; None where it says none, and leaves them alone."""
+    """The replicas that it sets for that workload; None if it sets none, and so leaves them alone."""
     found = _objects(release.manifest).get(f"{ref.kind.title} {ref.name}")
     count = ((found or {}).get("spec") or {}).get("replicas")
     return count if isinstance(count, int) else None
 
 
 def images_of(release: Release, name: str) -> dict[str, str]:
-    """By container, of the object that is called so."""
+    """The images of the object with that kind and name, by container."""
     return images(_objects(release.manifest).get(name, {}))
 
 
 def run_hooks(goal: Release) -> tuple[HelmHook, ...]:
-    """Those that run when it is rolled back to."""
+    """The hooks that run in a rollback to that version."""
     return tuple(one for one in goal.hooks if set(one.events) & set(_ROLLING))
 
 
 def _release(secret: KubernetesObject) -> Release:
     try:
-        told = _decoded(str(secret["data"]["release"]))
-        info, chart = told["info"], (told.get("chart") or {}).get("metadata") or {}
+        data = _decoded(str(secret["data"]["release"]))
+        info, chart = data["info"], (data.get("chart") or {}).get("metadata") or {}
         return Release(
-            version=int(told["version"]),
+            version=int(data["version"]),
             status=str(info["status"]),
             chart=f"{chart.get('name', '?')}-{chart.get('version', '?')}",
             description=str(info.get("description", "")),
             at=_time(str(info.get("last_deployed", ""))),
-            manifest=str(told.get("manifest", "")),
-            hooks=tuple(map(_hook, told.get("hooks") or ())),
-            method=str(told.get("apply_method") or ""),
+            manifest=str(data.get("manifest", "")),
+            hooks=tuple(map(_hook, data.get("hooks") or ())),
+            method=str(data.get("apply_method") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error, binascii.Error):
         name = (secret.get("metadata") or {}).get("name", "?")
-        raise _refused(f"Secret {name} is not as Helm writes it, so that nobody knows what it keeps.") from None
+        raise _refused(f"Secret {name} is not in Helm's format, so its version cannot be read.") from None
 
 
 def _decoded(text: str) -> Any:
@@ -214,9 +213,9 @@ def _decoded(text: str) -> Any:
     return json.loads(raw)
 
 
-def _hook(told: Mapping[str, Any]) -> HelmHook:
+def _hook(data: Mapping[str, Any]) -> HelmHook:
     return HelmHook(
-        kind=str(told.get("kind", "?")), name=str(told.get("name", "?")), events=tuple(told.get("events") or ())
+        kind=str(data.get("kind", "?")), name=str(data.get("name", "?")), events=tuple(data.get("events") or ())
     )
 
 
@@ -230,7 +229,7 @@ def _time(message: str) -> datetime | None:
 
 
 def objects(manifest: str) -> Sequence[Mapping[str, Any]]:
-    """What it installs, in its order. A manifest that is no YAML gives nothing: Helm says so itself."""
+    """The objects that it installs, in order. An invalid manifest gives none: Helm reports that itself."""
     try:
         return [one for one in yaml.load_all(manifest, Loader=_LOADER) if isinstance(one, dict)]
     except yaml.YAMLError:

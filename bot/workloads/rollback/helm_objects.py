@@ -1,8 +1,8 @@
-"""What a version of a release installs, against what is there: who holds its fields, and whether they are as it says.
+"""Compares the objects of a release's version with the cluster: their field owners, and whether they match.
 
-Asked by a dry run of Helm's own write, a server-side apply in Helm's name: the API server knows defaults, quantities
-and owners of fields. The trap: Helm's version number says what was asked of it, and not what became of the objects; a
-rollback that stopped half-way has made a version all the same.
+The comparison is a dry run of Helm's own write, a server-side apply in Helm's name: only the API server knows defaults,
+quantities and field owners. The trap: Helm's version number shows what Helm was asked for, not what happened to the
+objects; a rollback that stopped half-way has created a version too.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts
 """
 
@@ -25,14 +25,14 @@ _CONFLICT = re.compile(
 )
 _COUNT = re.compile(r"Apply failed with (\d+) conflict")
 _REPLICAS = ".spec.replicas"
-#: Fields of a spec whose values are told; others may be secrets.
-_TOLD = (".replicas", ".image")
+#: Fields of a spec whose values are shown; others may be secrets.
+_SHOWN_VALUES = (".replicas", ".image")
 _SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseObject:
-    """One object of a release: where it is, and what the release says of it."""
+    """One object of a release: its place, and its manifest."""
 
     ref: ObjectRef
     thing: KubernetesObject
@@ -40,7 +40,7 @@ class ReleaseObject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldConflict:
-    """A field that Helm would set, and that somebody else holds with another value."""
+    """A field that Helm would set, and that another manager owns with another value."""
 
     ref: ObjectRef
     manager: str  #: the manager
@@ -48,20 +48,20 @@ class FieldConflict:
     sub: str = ""  #: the subresource through which it wrote
 
     def __str__(self) -> str:
-        return f"{self.field} of {self.ref} is held by {run_markers.manager_name(self.manager, self.sub)}"
+        return f"{self.field} of {self.ref} is owned by {run_markers.manager_name(self.manager, self.sub)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseDiff:
-    """The objects of a release as they are: a few words each."""
+    """The comparison of a release's objects with the cluster: a few words each."""
 
     same: tuple[str, ...] = ()
     different: tuple[str, ...] = ()
-    unreadable: tuple[str, ...] = ()  #: which could not be looked at
+    unreadable: tuple[str, ...] = ()  #: objects that could not be read
 
 
 def release_objects(cluster: Cluster, release: Release, namespace: str) -> Sequence[ReleaseObject]:
-    """Its objects whose kinds the cluster serves. Raises `Rejected` where it does not say which those are."""
+    """Its objects of kinds that the cluster serves. Raises `Rejected` if those kinds cannot be read."""
     known: dict[tuple[str, str], Mapping[str, tuple[ResourceKind, bool]]] = {}
     found = []
     for thing in helm_history.objects(release.manifest):
@@ -79,14 +79,14 @@ def release_objects(cluster: Cluster, release: Release, namespace: str) -> Seque
 def conflicts(
     cluster: Cluster, objects: Sequence[ReleaseObject], owner: Owner
 ) -> tuple[list[FieldConflict], list[str]]:
-    """What would stop Helm's server-side apply half-way; Helm takes over what it holds by older writes."""
+    """The conflicts that would stop Helm's server-side apply half-way; Helm takes over fields of its older writes."""
     found, unseen = [], []
     for one in objects:
         try:
             if cluster.get(one.ref) is not None:
-                _tried(cluster, one, owner)
-        except Conflict as moved:
-            found += [held for held in _held(one.ref, moved.message) if held.manager != helm_history.MANAGER]
+                _dry_apply(cluster, one, owner)
+        except Conflict as conflict:
+            found += [held for held in _held(one.ref, conflict.message) if held.manager != run_markers.HELM]
         except Rejected:
             unseen.append(str(one.ref))
     return found, unseen
@@ -95,13 +95,13 @@ def conflicts(
 def compare(
     cluster: Cluster, objects: Sequence[ReleaseObject], owner: Owner, *, but: ObjectRef | None = None
 ) -> ReleaseDiff:
-    """Whether they are as the release says. `but`: an object whose replicas are somebody else's on purpose."""
+    """Whether they match the release. `but`: an object whose replicas differ on purpose."""
     alike, unlike, unseen = [], [], []
     for one in objects:
         called = f"{one.ref.kind.title} {one.ref.name}"
         try:
             live = cluster.get(one.ref)
-            fields = ["is not there"] if live is None else _unlike(cluster, one, live, owner)
+            fields = ["does not exist"] if live is None else _unlike(cluster, one, live, owner)
         except Rejected:
             unseen.append(called)
             continue
@@ -116,7 +116,7 @@ def compare(
 
 
 def existing(cluster: Cluster, objects: Sequence[ReleaseObject]) -> list[ObjectRef]:
-    """Those of them that are there; one that may not be read is taken for that."""
+    """Those that exist; one that may not be read is assumed to exist."""
     found = []
     for one in objects:
         try:
@@ -129,62 +129,60 @@ def existing(cluster: Cluster, objects: Sequence[ReleaseObject]) -> list[ObjectR
 
 
 def _served(cluster: Cluster, group: str, version: str) -> Mapping[str, tuple[ResourceKind, bool]]:
-    """By the kind's name: where it is in the API, and whether it is in namespaces."""
-    place = ObjectRef(
+    """By the kind's name: its place in the API, and whether it is namespaced."""
+    listing_ref = ObjectRef(
         kind=ResourceKind(group=group, version=version, plural="", title="APIResourceList"), namespace="", name=""
     )
-    told = cluster.get(place) or {}
+    listing = cluster.get(listing_ref) or {}
     return {
         str(row["kind"]): (
             ResourceKind(group=group, version=version, plural=str(row["name"]), title=str(row["kind"])),
             bool(row.get("namespaced")),
         )
-        for row in told.get("resources") or ()
+        for row in listing.get("resources") or ()
         if "/" not in str(row["name"])
     }
 
 
-def _tried(cluster: Cluster, one: ReleaseObject, owner: Owner) -> KubernetesObject:
+def _dry_apply(cluster: Cluster, one: ReleaseObject, owner: Owner) -> KubernetesObject:
     meta = one.thing.get("metadata") or {}
-    # Helm adds these to whatever it writes.
+    # Helm adds these to everything that it writes.
     labels = {**(meta.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
     notes = {"meta.helm.sh/release-name": owner.name, "meta.helm.sh/release-namespace": owner.namespace}
     marked = {**meta, "labels": labels, "annotations": {**(meta.get("annotations") or {}), **notes}}
-    return cluster.patch(
-        one.ref, {**one.thing, "metadata": marked}, how=PatchType.APPLY, by=helm_history.MANAGER, dry=True
-    )
+    return cluster.patch(one.ref, {**one.thing, "metadata": marked}, how=PatchType.APPLY, by=run_markers.HELM, dry=True)
 
 
 def _held(ref: ObjectRef, message: str) -> Iterator[FieldConflict]:
-    """From the API server's words, of which the end may be cut off."""
+    """Parses the API server's message, whose end may be cut off."""
     count = 0
     for found in _CONFLICT.finditer(message):
         for field in found["fields"].split():
             if field != "-":
                 count += 1
                 yield FieldConflict(ref=ref, manager=found["who"], sub=found["sub"] or "", field=field)
-    told = _COUNT.search(message)
-    if told is not None and int(told[1]) > count:
-        yield FieldConflict(ref=ref, manager="others", field=f"more ({int(told[1]) - count})")
+    total = _COUNT.search(message)
+    if total is not None and int(total[1]) > count:
+        yield FieldConflict(ref=ref, manager="others", field=f"more ({int(total[1]) - count})")
 
 
 def _unlike(cluster: Cluster, one: ReleaseObject, live: KubernetesObject, owner: Owner) -> list[str]:
     try:
-        would = _tried(cluster, one, owner)
-    except Conflict as moved:
-        fields = [held.field for held in _held(one.ref, moved.message)]
-        return [_told(field, live, one.thing) for field in fields] or ["it differs"]
+        would = _dry_apply(cluster, one, owner)
+    except Conflict as conflict:
+        fields = [held.field for held in _held(one.ref, conflict.message)]
+        return [_describe_difference(field, live, one.thing) for field in fields] or ["it differs"]
     message = {part: one.thing[part] for part in one.thing.keys() - {"apiVersion", "kind", "metadata", "status"}}
     fields = [
         field for name in message for field in _fields(message[name], live.get(name), would.get(name), f".{name}")
     ]
-    return [_told(field, live, one.thing) for field in fields]
+    return [_describe_difference(field, live, one.thing) for field in fields]
 
 
-def _fields(said: Any, live: Any, would: Any, path: str) -> Iterator[str]:
-    """Where the release says something, and what is there would be changed by it."""
-    if isinstance(said, Mapping) and said and isinstance(live, Mapping) and isinstance(would, Mapping):
-        for name, value in said.items():
+def _fields(wanted: Any, live: Any, would: Any, path: str) -> Iterator[str]:
+    """The fields that the release sets and that the write would change."""
+    if isinstance(wanted, Mapping) and wanted and isinstance(live, Mapping) and isinstance(would, Mapping):
+        for name, value in wanted.items():
             yield from _fields(value, live.get(name), would.get(name), f"{path}.{name}")
     elif isinstance(live, list) and isinstance(would, list) and _of_names(live) and _of_names(live) == _of_names(would):
         for had, has in zip(live, would, strict=True):
@@ -194,14 +192,14 @@ def _fields(said: Any, live: Any, would: Any, path: str) -> Iterator[str]:
 
 
 def _of_names(some: list[Any]) -> list[str]:
-    """The names of its items; none where they have no names."""
+    """The names of its items; empty if they have none."""
     return [str(one["name"]) for one in some if isinstance(one, Mapping) and "name" in one]
 
 
-def _told(field: str, live: KubernetesObject, said: KubernetesObject) -> str:
-    if not (field.startswith(".spec.") and field.endswith(_TOLD)):
+def _describe_difference(field: str, live: KubernetesObject, wanted: KubernetesObject) -> str:
+    if not (field.startswith(".spec.") and field.endswith(_SHOWN_VALUES)):
         return field
-    return f"{field} is {_at(live, field)}, not {_at(said, field)}"
+    return f"{field} is {_at(live, field)}, not {_at(wanted, field)}"
 
 
 def _at(thing: Any, field: str) -> Any:

@@ -1,7 +1,7 @@
-"""What a plan to roll a release back has to say, and why one is refused: the release's versions against what is live.
+"""The findings for a plan to roll a release back: the release's versions against the cluster, and reasons to refuse.
 
-A three-way merge, which Helm 3 does and Helm 4 for what Helm 3 installed, overwrites whatever differs without a word; a
-server-side apply stops at the first field that somebody else holds, half-way. So both are looked for beforehand.
+A three-way merge (Helm 3; Helm 4 for releases that Helm 3 installed) silently overwrites every difference. A
+server-side apply stops half-way, at the first field that somebody else owns. So both are checked beforehand.
 """
 
 from __future__ import annotations
@@ -27,44 +27,43 @@ _COUNTED = (kinds.DEPLOYMENT, kinds.STATEFULSET, kinds.ROLLOUT)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackFindings:
-    """What stands in the way of a rollback, or is lost by it."""
+    """What prevents a rollback, or is lost by it."""
 
     conflicts: tuple[FieldConflict, ...]
-    handed: bool  #: whether the bot holds the workload's replicas beside Helm, whose value it is by now
-    kept: str  #: how many replicas are set again; "" where that was not asked for, or is not needed
+    handed: bool  #: whether the bot owns the workload's replicas beside Helm, which now sets the same value
+    kept: str  #: how many replicas are set again; "" if not asked for, or not needed
     lines: tuple[str, ...]  #: for the plan, a sentence each
 
     @property
     def forced(self) -> bool:
-        """Whether it takes `--force-conflicts`."""
+        """Whether it needs `--force-conflicts`."""
         return bool(self.conflicts)
 
 
 def refuse_in_progress(request: StrategyRequest, kept: Sequence[Release]) -> None:
-    """Raises `Rejected` where somebody may be at work on it: who waits for what, and who need not."""
+    """Raises `Rejected` if somebody may be at work on it, with what to wait for."""
     now = request.tools.now()
     for one in kept:
         if helm_history.in_progress(one, now):
-            since = f", begun {one.at:%H:%M} UTC" if one.at else ""
-            message = f"Somebody is at work on release {request.owner.name}: {one}{since}. Nothing was done."
+            since = f", started {one.at:%H:%M} UTC" if one.at else ""
+            message = (
+                f"Another operation on release {request.owner.name} is in progress: {one}{since}. Nothing was done."
+            )
             raise Rejected(f"{message} {_if_killed(request, kept, one)}", code="under_way", status=HTTPStatus.CONFLICT)
 
 
 def _if_killed(request: StrategyRequest, kept: Sequence[Release], pending: Release) -> str:
-    """What a person may do: Helm keeps no sign of life, so that nobody but a person can tell a killed one early."""
-    again = "It does not say since when, so this bot never takes it for stuck."
+    """What a person may do. Helm leaves no sign of life, so only a person can recognise a killed one early."""
+    again = "Its start is unknown, so the bot never treats it as stuck."
     if pending.at is not None:
         stuck = f"{pending.at + helm_history.UNDER_WAY:%H:%M} UTC"
-        again = f"From {stuck} on this bot takes it for stuck: say the same words again then."
+        again = f"From {stuck} on the bot treats it as stuck: repeat the command then."
     goal = next((one for one in reversed(kept) if one.status in helm_history.GOOD), None)
     if goal is None:
-        return f"Wait for its end. {again}"
-    now = (
-        f"Before that, whoever has Helm (3.22, 4.2 or newer) and the rights in namespace "
-        f"{request.owner.namespace} ends it"
-    )
-    now += f" by `{by_hand(request, goal.version)}`, once sure that no helm still runs."
-    return f"Wait for its end. If that helm was killed: {again[:1].lower()}{again[1:]} {now}"
+        return f"Wait until it ends. {again}"
+    now = f"Sooner: once sure that no helm still runs, `{by_hand(request, goal.version)}`, with Helm 3.22, 4.2 or newer"
+    now += f" and the rights in namespace {request.owner.namespace}."
+    return f"Wait until it ends. If that helm was killed: {again[:1].lower()}{again[1:]} {now}"
 
 
 def by_hand(request: StrategyRequest, version: int) -> str:
@@ -73,14 +72,14 @@ def by_hand(request: StrategyRequest, version: int) -> str:
 
 
 def until(one: Release) -> str:
-    """How a version that is left pending comes to its end by the bot."""
+    """From when on the bot can end a pending version: words that follow "ask for a rollback"."""
     if one.at is None:
         return ""
     return f" from {one.at + helm_history.UNDER_WAY:%H:%M} UTC on"
 
 
 def findings_of(request: StrategyRequest, choice: HelmChoice, program: Helm) -> RollbackFindings:
-    """Raises `Rejected` where Helm would stop half-way."""
+    """Raises `Rejected` if Helm would stop half-way."""
     goal = choice.goal
     objects = helm_objects.release_objects(request.site.cluster, goal, request.owner.namespace)
     _refuse_dropped(request, choice, objects, program)
@@ -88,8 +87,8 @@ def findings_of(request: StrategyRequest, choice: HelmChoice, program: Helm) -> 
     lines: list[str] = []
     if goal.method == "ssa" and helm_history.applies_on_server(program.version(), goal):
         found, unseen = helm_objects.conflicts(request.site.cluster, objects, request.owner)
-        lines += [f"Whether Helm stops half-way at these is not known: {', '.join(unseen)}."] if unseen else []
-    handed = bool(found) and helm_history.MANAGER in field_ownership.heirs(request.workload, [("spec", "replicas")])
+        lines += [f"It is unknown whether Helm stops half-way at these: {', '.join(unseen)}."] if unseen else []
+    handed = bool(found) and run_markers.HELM in field_ownership.heirs(request.workload, [("spec", "replicas")])
     if handed:
         found = [one for one in found if not (_is_count(request, one) and run_markers.run_of(one.manager))]
     live = _live_replicas(request, goal)
@@ -97,8 +96,8 @@ def findings_of(request: StrategyRequest, choice: HelmChoice, program: Helm) -> 
     open_ = [one for one in found if not (request.force or (kept and _is_count(request, one)))]
     if open_:
         raise _half_way(request, goal, open_)
-    lines += [f"Taken by force: {one}." for one in found]
-    lines += [f"Before that the bot gives up its hold on {_REPLICAS}, which Helm says itself by now."] if handed else []
+    lines += [f"Overwritten by force: {one}." for one in found]
+    lines += [f"Before that the bot gives up {_REPLICAS}, which Helm now sets itself."] if handed else []
     lines += [*why_not, *_lost(request, choice, objects, live, kept)]
     return RollbackFindings(conflicts=tuple(found), handed=handed, kept=kept, lines=tuple(lines))
 
@@ -111,19 +110,19 @@ def _half_way(request: StrategyRequest, goal: Release, found: Sequence[FieldConf
     message = (
         f"Helm would stop half-way: {'; '.join(map(str, found))}, with another value than version {goal.version} has."
     )
-    words = f"rollback {request.service} to {goal.version}"
+    command = f"rollback {request.service} to {goal.version}"
     runs = [run for one in found if (run := run_markers.run_of(one.manager))]
-    ways = [f"`undo {runs[0][: run_markers.SHOWN]}` undoes that, and gives the field back."] if runs else []
+    hints = [f"`undo {runs[0][: run_markers.SHOWN]}` undoes that, and gives the field back."] if runs else []
     if all(_is_count(request, one) for one in found) and not run_markers.is_autoscaled(request.workload):
-        ways.append(f"`{words} replicas keep` leaves the count as it is.")
-    ways.append(f"`{words} conflicts force` overwrites what the others have set.")
-    return Rejected(f"{message} Nothing was done. {' '.join(ways)}", code="conflict", status=HTTPStatus.CONFLICT)
+        hints.append(f"`{command} replicas keep` keeps the count.")
+    hints.append(f"`{command} conflicts force` overwrites the values of the others.")
+    return Rejected(f"{message} Nothing was done. {' '.join(hints)}", code="conflict", status=HTTPStatus.CONFLICT)
 
 
 def _refuse_dropped(
     request: StrategyRequest, choice: HelmChoice, objects: Sequence[ReleaseObject], program: Helm
 ) -> None:
-    """Raises `Rejected` where that Helm cannot go back over what its newest version no longer names."""
+    """Raises `Rejected` if that Helm cannot restore objects that the newest version dropped."""
     names = helm_history.dropped(choice.now, choice.goal)
     there = helm_objects.existing(
         request.site.cluster, [one for one in objects if helm_history.kind_and_name(one.thing) in names]
@@ -134,15 +133,15 @@ def _refuse_dropped(
     if helm_history.goes_over_dropped(version):
         return
     now, namespace = choice.now, request.owner.namespace
-    message = f"{now} no longer names {', '.join(map(str, there))}, which may still be there".replace(
+    message = f"{now} no longer has {', '.join(map(str, there))}, which may still exist".replace(
         "version", "Version", 1
     )
     reason = f"Helm {version[0]}.{version[1]} stops half-way at that; 3.22 and 4.2 do not."
     hint = f"Set clusters.{request.site.cluster.name}.helm to one of those and ask again."
     if now.is_pending or now.status == "failed":
         secret = f"sh.helm.release.v1.{request.owner.name}.v{now.version}"
-        hint += f" Or somebody who may delete Secrets runs `kubectl delete secret {secret} --namespace {namespace}`,"
-        hint += " by which Helm forgets that version, and asks again."
+        hint += f" Or let somebody who may delete Secrets run `kubectl delete secret {secret} --namespace {namespace}`,"
+        hint += " which makes Helm forget that version, and ask again."
     raise Rejected(f"{message}: {reason} Nothing was done. {hint}", code="old_helm", status=HTTPStatus.CONFLICT)
 
 
@@ -154,24 +153,24 @@ def _live_replicas(request: StrategyRequest, goal: Release) -> str:
 
 
 def _kept_replicas(request: StrategyRequest, live: str) -> tuple[str, list[str]]:
-    """How many are kept, where that was asked for, or why none: no undo fails because nothing is left to keep."""
+    """The replicas to keep, or why none are: an undo must not fail because nothing is left to keep."""
     if not request.keep_replicas:
         return "", []
     if not live:
         return "", [
-            f"There is no count to keep: the older version says the one of {request.site.workload} now, or none."
+            f"There is no count to keep: the older version sets the present one of {request.site.workload}, or none."
         ]
     target.check_rights(request.site, rbac.keep_replicas_grants(request.site.workload))
     auto = autoscalers.autoscaler_of(request.site.cluster, request.site.workload)
     if auto is not None and not auto.frozen:
-        return "", [f"{auto.ref} scales it, and decides how many there are after the rollback as well."]
+        return "", [f"{auto.ref} scales it, and decides the count after the rollback as well."]
     return live, []
 
 
 def _lost(
     request: StrategyRequest, choice: HelmChoice, objects: Sequence[ReleaseObject], live: str, kept: str
 ) -> list[str]:
-    """What is live and in no version: it is overwritten, or set again."""
+    """The live values that no version has: they are overwritten, or set again."""
     lines = []
     for one in objects:
         thing = _read(request, one.ref)
@@ -190,19 +189,19 @@ def _lost(
 
 
 def _images(choice: HelmChoice, one: ReleaseObject, thing: KubernetesObject) -> Iterator[str]:
-    """Containers that do not run what the newest version says: it stopped half-way, or somebody set them by hand."""
+    """Containers with an image that the newest version does not set: it stopped half-way, or somebody set the image."""
     called = helm_history.kind_and_name(one.thing)
     before, after = helm_history.images_of(choice.now, called), helm_history.images(one.thing)
     for name, image in helm_history.images(thing).items():
         if name not in after or image == before.get(name):
             continue
         if image == after[name]:
-            message = f"{image} already, as version {choice.goal.version} has it: version {choice.now.version}"
-            yield f"{one.ref}, container {name}: runs {message} did not get that far."
+            message = f"already runs {image} of version {choice.goal.version}"
+            yield f"{one.ref}, container {name}: {message}; version {choice.now.version} was not applied to it."
             continue
         older = (held for held in choice.others if helm_history.images_of(held, called).get(name) == image)
-        known = next((f"as version {held.version} has it" for held in older), "by no version of the release")
-        yield f"{one.ref}, container {name}: runs {image} now, {known}; that goes."
+        known = next((f"as in version {held.version}" for held in older), "which is in no version of the release")
+        yield f"{one.ref}, container {name}: runs {image} now, {known}; that is overwritten."
 
 
 def _of_count(request: StrategyRequest, goal: Release, live: str, message: str, *, kept: bool) -> str:
@@ -210,11 +209,10 @@ def _of_count(request: StrategyRequest, goal: Release, live: str, message: str, 
     if kept:
         keeps = (
             f"{ref} keeps its {live} replicas, set by {who}: Helm sets {message}, and the bot sets {live} again "
-            "at once."
-            " Pods may go in between."
+            "at once. Pods may be lost in between."
         )
-        holds = f"The bot holds {_REPLICAS} from then on: until the values of the release say {live} as well, a `helm"
-        holds += " upgrade` stops half-way at a conflict over it, unless that is forced."
+        holds = f"The bot owns {_REPLICAS} from then on: until the values of the release set {live} as well, a `helm"
+        holds += " upgrade` stops half-way at a conflict, unless forced."
         return f"{keeps} {holds}" if goal.method == "ssa" else keeps
     if request.keep_replicas:
         return f"{ref} has {live} replicas now, set by {who}, and Helm sets {message}."

@@ -1,7 +1,7 @@
-"""Replicas kept through a rollback of Helm's: set again as soon as Helm has set what its older version says.
+"""Keeps the replicas through a Helm rollback: sets them again as soon as Helm has set the older version's count.
 
-Helm takes no word about which fields to leave alone, and waits for its pods; so its program runs on a thread, and the
-count is looked at beside it. Between Helm's write and ours the controller may already take pods away: plans say so.
+Helm cannot be told to leave fields alone, and it waits for its pods. So its program runs on a thread while the count is
+checked beside it. Between Helm's write and the bot's, the controller may already remove pods: plans say so.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from bot.core.site import ServiceTarget
 from bot.workloads.objects import run_markers
 from bot.workloads.scale import patch
 
-_PACE_S = 0.2  #: between two looks, and so about as long as Helm's count stands
+_PACE_S = 0.2  #: between two checks, and so about as long as Helm's count stays
 
 
 def restore_replicas(target: ServiceTarget, count: int, run: str, change: Callable[[], str]) -> tuple[str, str]:
-    """What `change` returns, and why the workload does not have that many replicas after it; "" where it has."""
+    """The result of `change`, and why the workload does not have that many replicas after it, or ""."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="helm") as pool:
         changing = pool.submit(change)
         while not changing.done():
@@ -43,5 +43,5 @@ def _set_again(target: ServiceTarget, count: int, run: str) -> str:
         )
     except (Conflict, Rejected, OutcomeUnknown) as trouble:
         message = trouble.message.partition(" Nothing was done.")[0].rstrip(".")
-        return f"{target.workload} could not be given its {count} replicas again: {message}."
+        return f"The {count} replicas of {target.workload} could not be set again: {message}."
     return ""

@@ -1,7 +1,7 @@
-"""The revisions of a workload that its cluster still keeps, and which of them a wish means.
+"""The revisions of a workload that the cluster still has, and which of them a request means.
 
-A revision that is gone back to gets the highest number, so that the one before it is then the one that somebody left:
-going back twice comes back. Its hash stays, and everything that has to find it again goes by that.
+A revision that is rolled back to gets the highest number, so the one before it is then the one that was left: rolling
+back twice returns to the start. The hash stays the same, so revisions are identified by it.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from bot.workloads.objects.pods import selector_of
 
 HASH = "pod-template-hash"
 _NUMBER = "deployment.kubernetes.io/revision"
-#: On pods of StatefulSets it holds the revision's name, on those of DaemonSets its hash.
+#: On pods of StatefulSets it has the revision's name, on those of DaemonSets its hash.
 REVISION_LABEL = "controller-revision-hash"
 _STATEFUL_HASH = "controller.kubernetes.io/hash"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision:
-    """One template that the workload has had, or has."""
+    """One template that the workload has, or had."""
 
     number: int
     hash: str
     name: str  #: of the object that keeps it
     uid: str
-    change_cause: tuple[str, str]  #: the label that its pods carry
-    template: KubernetesObject  #: without what its controller has added
+    label: tuple[str, str]  #: the label of its pods: name and value
+    template: KubernetesObject  #: without the labels that its controller adds
     kept: KubernetesObject  #: the object that keeps it
 
     @property
     def pods(self) -> str:
         """The label selector of its pods."""
-        return "=".join(self.change_cause)
+        return "=".join(self.label)
 
     @property
     def others(self) -> str:
-        """That of all pods that are not of it."""
-        return "!=".join(self.change_cause)
+        """The label selector of all pods of other revisions."""
+        return "!=".join(self.label)
 
     @property
     def made_at(self) -> str:
-        """When its template came up for the first time, whatever number it has had since."""
+        """When its template was first created, whatever its number is now."""
         return str(self.kept["metadata"]["creationTimestamp"])
 
     def __str__(self) -> str:
@@ -55,17 +55,17 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RevisionChoice:
-    """From where to where."""
+    """The present revision and the chosen one."""
 
-    now: Revision | None  #: None: what it asks for now has not come into being
+    now: Revision | None  #: None: the controller has created no revision of the present template
     goal: Revision
-    passed: tuple[Revision, ...] = ()  #: newer than the goal, and they run the same as what runs now
+    passed: tuple[Revision, ...] = ()  #: skipped: newer than the goal, but the same as now
 
 
 def replicasets(
     cluster: Cluster, thing: KubernetesObject, *, number: str = _NUMBER, label: str = HASH
 ) -> tuple[Revision, ...]:
-    """Of a Deployment, newest first. `number` and `label`: under which names its controller keeps them."""
+    """The revisions of a Deployment, newest first. `number` and `label`: the names that its controller uses."""
     found = []
     for one in _owned(cluster, kinds.REPLICASET, thing):
         meta = one["metadata"]
@@ -79,7 +79,7 @@ def replicasets(
                 hash=key,
                 name=meta["name"],
                 uid=meta["uid"],
-                change_cause=(label, key),
+                label=(label, key),
                 template=pod_template.bare(one["spec"]["template"], label),
                 kept=one,
             )
@@ -88,7 +88,7 @@ def replicasets(
 
 
 def controller_revisions(cluster: Cluster, thing: KubernetesObject) -> tuple[Revision, ...]:
-    """Of a StatefulSet or DaemonSet, newest first."""
+    """The revisions of a StatefulSet or DaemonSet, newest first."""
     found = []
     for one in _owned(cluster, kinds.REVISION, thing):
         meta, labels = one["metadata"], one["metadata"].get("labels") or {}
@@ -100,7 +100,7 @@ def controller_revisions(cluster: Cluster, thing: KubernetesObject) -> tuple[Rev
                 hash=key,
                 name=meta["name"],
                 uid=meta["uid"],
-                change_cause=(REVISION_LABEL, meta["name"] if stateful else key),
+                label=(REVISION_LABEL, meta["name"] if stateful else key),
                 template=pod_template.bare(one["data"]["spec"]["template"]),
                 kept=one,
             )
@@ -109,10 +109,10 @@ def controller_revisions(cluster: Cluster, thing: KubernetesObject) -> tuple[Rev
 
 
 def current(revisions: Sequence[Revision], thing: KubernetesObject) -> Revision | None:
-    """That of the workload's own template; None where its controller has not made one yet.
+    """The revision of the workload's present template; None if its controller has not created one yet.
 
-    What an older version of Kubernetes has kept may lack fields that it has now; the newest is it all the same, once
-    the controller has seen the template.
+    A revision kept by an older version of Kubernetes may lack newer fields. Once the controller has seen the template,
+    the newest revision is the present one all the same.
     """
     wanted = pod_template.bare(thing["spec"]["template"])
     found = next((one for one in revisions if one.template == wanted), None)
@@ -123,51 +123,49 @@ def current(revisions: Sequence[Revision], thing: KubernetesObject) -> Revision 
 
 
 def choose(
-    revisions: Sequence[Revision], now: Revision | None, template: KubernetesObject, wish: str
+    revisions: Sequence[Revision], now: Revision | None, template: KubernetesObject, wanted: str
 ) -> RevisionChoice:
-    """What `wish` means: a hash, a name or a number; "": the newest older one that runs something else.
+    """The revision that `wanted` means: a hash, a name or a number; "": the newest older one that runs something else.
 
     Raises:
-        Rejected: there is none, or it is there already.
+        Rejected: there is none, or it is the present one.
     """
-    if wish:
-        goal = _named(revisions, wish)
+    if wanted:
+        goal = _named(revisions, wanted)
         if now is not None and goal.uid == now.uid:
             raise Rejected(f"It is already at {goal}. Nothing was done.", code="already_there", status=409)
         return RevisionChoice(now=now, goal=goal)
     older = [one for one in revisions if now is None or one.number < now.number]
     if not older:
-        message = "There is no older revision to go back to. Nothing was done. Roll forward, or deploy the older one."
+        message = "There is no older revision to roll back to. Nothing was done. Deploy an older or a fixed version."
         raise Rejected(message, code="no_history", status=409)
     passed = tuple(takewhile(lambda one: pod_template.runs_alike(one.template, template), older))
     if len(passed) == len(older):
-        message = "Every older revision that is kept runs the same images, commands and environment. Nothing was done."
-        raise Rejected(
-            f"{message} {listed(older)} Name one to go back to it all the same.", code="no_other", status=409
-        )
+        message = "All older revisions run the same images, commands and environment. Nothing was done."
+        raise Rejected(f"{message} {listed(older)} To roll back to one anyway, name it.", code="no_other", status=409)
     return RevisionChoice(now=now, goal=older[len(passed)], passed=passed)
 
 
 def listed(revisions: Sequence[Revision]) -> str:
-    """Which there are: a sentence."""
+    """The revisions that there are: a sentence."""
     return f"There are {', '.join(f'{one.number} ({one.hash})' for one in revisions)}."
 
 
-def _named(revisions: Sequence[Revision], wish: str) -> Revision:
-    """A hash goes before a number, should one ever be of digits alone."""
+def _named(revisions: Sequence[Revision], wanted: str) -> Revision:
+    """A hash takes precedence over a number, in case it has only digits."""
     for one in revisions:
-        if wish in (one.hash, one.name):
+        if wanted in (one.hash, one.name):
             return one
     for one in revisions:
-        if wish == str(one.number):
+        if wanted == str(one.number):
             return one
-    kept = listed(revisions) if revisions else "None is kept."
-    message = f"It has no revision {wish}. Nothing was done. {kept} Older ones go by its revisionHistoryLimit."
+    kept = listed(revisions) if revisions else "It has none."
+    message = f"It has no revision {wanted}. Nothing was done. {kept} revisionHistoryLimit removes older ones."
     raise Rejected(message, code="no_revision", status=404)
 
 
 def _owned(cluster: Cluster, kind: ResourceKind, thing: KubernetesObject) -> list[KubernetesObject]:
-    """Those of its selector that it controls; another workload's labels may fit it too."""
+    """Those that it controls; the selector may match another workload's as well."""
     found = cluster.find(kind, thing["metadata"]["namespace"], labels=selector_of(thing))
     return [one for one in found if _controlled(one, thing["metadata"]["uid"])]
 

@@ -1,7 +1,7 @@
-"""StatefulSets and DaemonSets go back to a ControllerRevision: a patch that their controller has kept, sent as it is.
+"""Rolls StatefulSets and DaemonSets back to a ControllerRevision: a patch stored by their controller, sent unchanged.
 
-The traps: the patch is applied with the very bytes that were kept, since a template read into types loses what those do
-not know; and a StatefulSet whose pods broke stays broken until they are deleted (`unsticking`).
+The traps: the patch is sent exactly as it was stored, because parsing the template into types would lose unknown
+fields; and a StatefulSet with broken pods stays broken until those are deleted (`stuck_pods`).
 https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/pkg/polymorphichelpers/rollback.go
 """
 
@@ -15,7 +15,7 @@ from bot.core.kubernetes import KubernetesObject, PatchType, ResourceAccess
 from bot.core.plan import Outcome, Plan, Result
 from bot.core.site import ServiceTarget
 from bot.workloads.objects import kinds, run_markers
-from bot.workloads.objects import target as place
+from bot.workloads.objects import target as targets
 from bot.workloads.objects.pod_progress import PodProgress
 from bot.workloads.objects.status import WorkloadStatus, desired_replicas, status_count, timeout_for
 from bot.workloads.objects.strategy import StrategyRequest
@@ -30,7 +30,7 @@ class ControllerRevisionRollback:
 
     def plan(self, request: StrategyRequest) -> Plan:
         target, thing = request.site, request.workload
-        place.check_rights(target, list(_writes(target, thing)))
+        targets.check_rights(target, list(_writes(target, thing)))
         kept = revisions.controller_revisions(target.cluster, thing)
         choice = revisions.choose(kept, revisions.current(kept, thing), thing["spec"]["template"], request.wanted)
         return common.rollback_plan(request, choice, tuple(_warnings(target, thing)))
@@ -43,22 +43,22 @@ class ControllerRevisionRollback:
         common.release_fields(request, plan, run)
         if not _rolls(thing):
             return _for_later(target, choice)
-        patience = timeout_for(thing, in_line=_count(thing))
+        timeout = timeout_for(thing, in_line=_count(thing))
         if not _waits_in_line(target, thing):
-            settling = PodProgress(target, choice.goal.pods, written=written)
+            progress = PodProgress(target, choice.goal.pods, written=written)
             return common.rollback_outcome(
-                target, choice, wait_until_ready(target, request.tools, settling, timeout=patience)
+                target, choice, wait_until_ready(target, request.tools, progress, timeout=timeout)
             )
-        look = StuckPodRemoval(target, choice.goal, most=desired_replicas(thing), written=written)
+        check = StuckPodRemoval(target, choice.goal, most=desired_replicas(thing), written=written)
         outcome = common.rollback_outcome(
-            target, choice, wait_until_ready(target, request.tools, look, timeout=patience)
+            target, choice, wait_until_ready(target, request.tools, check, timeout=timeout)
         )
-        if not look.deleted:
+        if not check.deleted:
             return outcome
-        return replace(outcome, message=f"{outcome.message} Deleted: {', '.join(sorted(look.deleted.values()))}.")
+        return replace(outcome, message=f"{outcome.message} Deleted: {', '.join(sorted(check.deleted.values()))}.")
 
     def probe(self, request: StrategyRequest, plan: Plan, run: str) -> Outcome:
-        """Watched on without deleting anything: only a person knows whether that is still wanted."""
+        """Resumes the wait without deleting anything: only a person knows whether that is still wanted."""
         target, thing = request.site, request.workload
         kept = revisions.controller_revisions(target.cluster, thing)
         outcome = common.probe_revision(request, plan, run, kept)
@@ -69,54 +69,51 @@ class ControllerRevisionRollback:
             return replace(outcome, degraded=common.changed_since(request))
         if not _rolls(thing):
             return _for_later(target, choice)
-        settling = PodProgress(target, choice.goal.pods, written=thing)
-        look = partial(_unless_stuck, target, choice, settling) if _waits_in_line(target, thing) else settling
-        patience = timeout_for(thing, in_line=_count(thing))
-        return common.rollback_outcome(target, choice, wait_until_ready(target, request.tools, look, timeout=patience))
+        progress = PodProgress(target, choice.goal.pods, written=thing)
+        check = partial(_unless_stuck, target, choice, progress) if _waits_in_line(target, thing) else progress
+        timeout = timeout_for(thing, in_line=_count(thing))
+        return common.rollback_outcome(target, choice, wait_until_ready(target, request.tools, check, timeout=timeout))
 
 
 def _for_later(target: ServiceTarget, choice: RevisionChoice) -> Outcome:
-    message = f"{target.workload} was given {choice.goal.hash} again; each pod gets it once it is deleted."
+    message = f"{target.workload} was set back to {choice.goal.hash}; each pod gets it when somebody deletes it."
     return replace(common.rollback_outcome(target, choice, ""), message=message)
 
 
 def _unless_stuck(
-    target: ServiceTarget, choice: RevisionChoice, settling: PodProgress, thing: KubernetesObject
+    target: ServiceTarget, choice: RevisionChoice, progress: PodProgress, thing: KubernetesObject
 ) -> WorkloadStatus:
     names = sorted(one["metadata"]["name"] for one in stuck_pods(target, thing, choice.goal))
     if names:
         message = f"It waits for pods that have to be deleted first: {', '.join(names)}."
         return WorkloadStatus(message="stuck", failed=message)
-    return settling(thing)
+    return progress(thing)
 
 
 def _patch(thing: KubernetesObject, choice: RevisionChoice, run: str) -> KubernetesObject:
-    """As it was kept, for the object as it was read: any write since then is a 409, and nothing is done."""
+    """The stored patch, for the object as it was read: after any other write it fails with 409, and nothing is done."""
     meta = thing["metadata"]
     head = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "annotations": run_markers.annotation(run)}
     return {**choice.goal.kept["data"], "metadata": head}
 
 
 def _writes(target: ServiceTarget, thing: KubernetesObject) -> Iterator[ResourceAccess]:
-    yield place.patch_access(target.workload)
+    yield targets.patch_access(target.workload)
     if _rolls(thing) and _waits_in_line(target, thing):
         yield ResourceAccess(verb="delete", group="", resource="pods", namespace=target.workload.namespace)
 
 
 def _warnings(target: ServiceTarget, thing: KubernetesObject) -> Iterator[str]:
     if not _rolls(thing):
-        yield "Its update strategy is OnDelete: no pod moves until somebody deletes it."
+        yield "Its update strategy is OnDelete: no pod is replaced until somebody deletes it."
         return
     if target.workload.kind != kinds.STATEFULSET:
         return
     partition = partition_of(thing)
     if partition:
-        yield f"Its partition is {partition}: pods below {target.workload.name}-{partition} do not move."
+        yield f"Its partition is {partition}: pods below {target.workload.name}-{partition} are not replaced."
     if _waits_in_line(target, thing):
-        yield (
-            "It waits for ever for a pod that does not get ready: pods of other revisions that are not ready then are"
-            f" deleted, at most {desired_replicas(thing)}."
-        )
+        yield f"Unready pods of other revisions would block it, and are deleted: at most {desired_replicas(thing)}."
 
 
 def _rolls(thing: KubernetesObject) -> bool:
@@ -124,7 +121,7 @@ def _rolls(thing: KubernetesObject) -> bool:
 
 
 def _waits_in_line(target: ServiceTarget, thing: KubernetesObject) -> bool:
-    """Whether one pod that is not ready holds up all others."""
+    """Whether one unready pod blocks all others."""
     ordered = thing["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady"
     return ordered and target.workload.kind == kinds.STATEFULSET
 

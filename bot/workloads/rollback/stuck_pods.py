@@ -1,7 +1,7 @@
-"""A StatefulSet that waits for a pod of a bad revision waits for ever, rolled back or not: that pod has to go.
+"""Deletes the unready pods of a bad revision, for which a StatefulSet would wait for ever, also after a rollback.
 
-It replaces pods one by one and goes on only when each is ready; one that never will be is not replaced by itself. What
-is ready is left to the controller, and so is everything where it moves no pods at all.
+A StatefulSet replaces its pods one by one, each when the one before is ready; a pod that never gets ready blocks it.
+Ready pods are left to the controller, and so is every StatefulSet that replaces no pods itself.
 https://github.com/kubernetes/kubernetes/issues/67250
 """
 
@@ -20,31 +20,31 @@ from bot.workloads.rollback.revisions import Revision
 
 
 def partition_of(thing: KubernetesObject) -> int:
-    """Pods from this ordinal on are of the new revision; those below stay."""
+    """Pods from this ordinal on get the new revision; those below stay."""
     strategy = thing["spec"].get("updateStrategy") or {}
     return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
 
 
 def stuck_pods(target: ServiceTarget, thing: KubernetesObject, goal: Revision) -> Sequence[KubernetesObject]:
-    """The pods that hold it up on its way to `goal`: of another revision, not ready, and not on their way out.
+    """The pods that block it on its way to `goal`: of another revision, unready, and not being deleted.
 
-    None where it is not on that way any more: then they are of what somebody has deployed since.
+    None if the goal is no longer its update revision: then they belong to a later deployment.
     """
     if not_observed(kinds.STATEFULSET, thing) or (thing.get("status") or {}).get("updateRevision") != goal.name:
         return ()
     found = pods.pods_of(target.cluster, thing, more=goal.others)
-    moved = [one for one in found if _ordinal(one) >= partition_of(thing)]
-    return [one for one in moved if not is_ready(one) and not one["metadata"].get("deletionTimestamp")]
+    updated = [one for one in found if _ordinal(one) >= partition_of(thing)]
+    return [one for one in updated if not is_ready(one) and not one["metadata"].get("deletionTimestamp")]
 
 
 class StuckPodRemoval:
-    """A `watching.ProgressCheck` that deletes what holds it up: each pod once, `most` in all."""
+    """A `ProgressCheck` (see `objects.wait`) that deletes blocking pods: each once, `most` in all."""
 
     def __init__(self, target: ServiceTarget, goal: Revision, *, most: int, written: KubernetesObject) -> None:
         self._target = target
         self._goal = goal
         self._most = most
-        self._settling = PodProgress(target, goal.pods, written=written)
+        self._progress = PodProgress(target, goal.pods, written=written)
         self._refused = ""
         self.deleted: dict[str, str] = {}  #: uid -> name
 
@@ -54,13 +54,13 @@ class StuckPodRemoval:
             if uid not in self.deleted and len(self.deleted) < self._most:
                 self.deleted[uid] = name
                 self._delete(name, uid)
-        standing = self._settling(thing)
-        if self._refused and not standing.done:
-            return replace(standing, message=f"{standing.message}; {self._refused}")
-        return standing
+        progress = self._progress(thing)
+        if self._refused and not progress.done:
+            return replace(progress, message=f"{progress.message}; {self._refused}")
+        return progress
 
     def _delete(self, name: str, uid: str) -> None:
-        """Whatever comes of it, what was patched stands: it is told, and nothing is sent twice."""
+        """If it fails, the patch stays: the failure is reported, and nothing is sent twice."""
         try:
             self._target.cluster.delete(
                 ObjectRef(kind=kinds.POD, namespace=self._target.workload.namespace, name=name), uid=uid

@@ -1,1 +1,1 @@
-"""To another number of replicas, within limits and capacity."""
+"""Scales a workload, by its own count or through its autoscaler, within limits."""

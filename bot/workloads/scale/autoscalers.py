@@ -1,7 +1,7 @@
-"""What scales a workload by itself: a HorizontalPodAutoscaler, or KEDA, which makes one of its own.
+"""What scales a workload automatically: a HorizontalPodAutoscaler, or KEDA, which creates one of its own.
 
-Whoever scales such a workload by hand is overruled within seconds, so it is they who are asked: for another floor, or
-ceiling. The HPA that KEDA makes is never touched, KEDA puts it back; its ScaledObject is.
+An autoscaler overrides a manual count within seconds, so the bot changes its bounds instead. The HPA that KEDA creates
+is never changed, because KEDA would revert that; its ScaledObject is.
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
 https://keda.sh/docs/latest/concepts/scaling-deployments/#pausing-autoscaling
 """
@@ -17,28 +17,28 @@ from bot.workloads.objects.status import condition
 
 _KEDA = "autoscaling.keda.sh/"
 PAUSED_AT = f"{_KEDA}paused-replicas"
-#: KEDA's own, where a ScaledObject does not say.
+#: KEDA's defaults.
 KEDA_FLOOR, KEDA_CEILING = 0, 100
-#: No fault: an HPA is off while there are no replicas.
+#: Not a fault: an HPA is off while there are no replicas.
 _DISABLED = "ScalingDisabled"
-#: KEDA goes on, without or with its fallback; its HPA says which.
+#: KEDA continues, with or without its fallback; its HPA shows which.
 _TRIGGERS = "TriggerError"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Autoscaler:
-    """Who scales, between what, and whether they do just now."""
+    """An autoscaler, its bounds, and whether it works now."""
 
     ref: ObjectRef
     thing: KubernetesObject
     floor: int
     ceiling: int
-    paused_at: str | None = None  #: KEDA holds it at that many, by an annotation
-    frozen: bool = False  #: KEDA leaves it alone, by an annotation
-    one_way: str = ""  #: KEDA does not scale "in", or "out"
-    missing_metrics: str = ""  #: why it has no metrics: its floor and ceiling hold, and between them it does nothing
-    failure: str = ""  #: why it cannot scale at all, so that not even those hold
-    fallback: int | None = None  #: what KEDA asks for while its triggers fail
+    paused_at: str | None = None  #: an annotation makes KEDA hold this many replicas
+    frozen: bool = False  #: an annotation makes KEDA leave the workload alone
+    one_way: str = ""  #: the direction in which KEDA does not scale: "in" or "out"
+    missing_metrics: str = ""  #: why it has no metrics: floor and ceiling hold, between them nothing happens
+    failure: str = ""  #: why it cannot scale at all: not even floor and ceiling hold
+    fallback: int | None = None  #: the replicas that KEDA wants while its triggers fail
 
     @property
     def keda(self) -> bool:
@@ -46,20 +46,20 @@ class Autoscaler:
 
     @property
     def pauses_at_zero(self) -> bool:
-        """Whether a workload that somebody sets to 0 stays there, because the HPA takes it for switched off.
+        """Whether a workload that somebody sets to 0 stays there, because the HPA counts as switched off then.
 
-        A floor of 0 is for scaling to zero. From 1.37 on the HPA has a condition by which it tells its own 0 from
-        another's; before that it would not.
+        A floor of 0 means scaling to zero. From Kubernetes 1.37 on, a condition tells the HPA's own 0 from another's;
+        before that, the HPA would scale up again.
         """
         own = condition(self.thing, "ScaledToZero")
         return self.floor > 0 or (bool(own) and own.get("status") != "True")
 
 
 def autoscaler_of(cluster: Cluster, workload: ObjectRef) -> Autoscaler | None:
-    """Who scales it; None: nobody.
+    """The autoscaler of that workload; None: it has none.
 
     Raises:
-        Rejected: two do, so that nobody knows whose floor counts.
+        Rejected: it has two, so it is unknown whose floor counts.
     """
     keda = [one for one in cluster.find(kinds.SCALED, workload.namespace) if _scales(one, workload, kinds.DEPLOYMENT)]
     hpas = [one for one in cluster.find(kinds.HPA, workload.namespace) if _scales(one, workload, None)]
@@ -88,9 +88,9 @@ def hpa(thing: KubernetesObject, namespace: str) -> Autoscaler:
 
 
 def scaled_object(thing: KubernetesObject, namespace: str, own: KubernetesObject | None = None) -> Autoscaler:
-    """Of the annotations `paused` counts unless it says false, and `paused-replicas` whatever `paused` says.
+    """Reads a ScaledObject. `paused` counts unless it is false; `paused-replicas` counts whatever `paused` is.
 
-    `own`: the HPA that KEDA has for it now.
+    `own`: the HPA that KEDA has created for it.
     """
     spec, notes = thing["spec"], thing["metadata"].get("annotations") or {}
     floor, ceiling = spec.get("minReplicaCount"), spec.get("maxReplicaCount")
@@ -111,16 +111,16 @@ def scaled_object(thing: KubernetesObject, namespace: str, own: KubernetesObject
 
 
 def made_by_keda(cluster: Cluster, scaled: KubernetesObject) -> KubernetesObject | None:
-    """The HPA that KEDA has for it now."""
+    """The HPA that KEDA has created for it."""
     meta = scaled["metadata"]
     name = (scaled.get("status") or {}).get("hpaName") or f"keda-hpa-{meta['name']}"
     return cluster.get(ObjectRef(kind=kinds.HPA, namespace=meta["namespace"], name=name))
 
 
 def _not(thing: KubernetesObject, kind: str, but: str = "") -> str:
-    """The reason of that condition where it is False, for another reason than that; "" else."""
+    """The reason of that condition if it is False, unless the reason is `but`; else ""."""
     held = condition(thing, kind)
-    reason = str(held.get("reason") or "it does not say why")
+    reason = str(held.get("reason") or "no reason given")
     return reason if held.get("status") == "False" and reason != but else ""
 
 
@@ -128,9 +128,9 @@ def _falls_back(thing: KubernetesObject) -> bool:
     return condition(thing, "Fallback").get("status") == "True"
 
 
-def _on(said: object) -> bool:
-    """Whatever is no boolean counts as true. Go's ParseBool knows these for false."""
-    return said is not None and str(said) not in ("0", "f", "F", "false", "FALSE", "False")
+def _on(value: object) -> bool:
+    """As KEDA parses it: everything that Go's ParseBool does not read as false counts as true."""
+    return value is not None and str(value) not in ("0", "f", "F", "false", "FALSE", "False")
 
 
 def _scales(thing: KubernetesObject, workload: ObjectRef, default: ResourceKind | None) -> bool:

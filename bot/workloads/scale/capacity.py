@@ -1,6 +1,6 @@
-"""What a plan to scale has to look at around the workload: quotas, nodes, budgets, and whether fewer would carry it.
+"""Checks the surroundings of a scale: quotas, nodes, disruption budgets, and whether fewer replicas carry the load.
 
-Reads only. What must not be read in a cluster is told as not known; it does not keep anybody from scaling.
+Read-only. Facts that the bot may not read are reported as unknown; they do not prevent scaling.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bot.core.errors import Rejected
 from bot.core.kubernetes import KubernetesObject, ObjectRef, ResourceKind
 from bot.core.site import ServiceTarget
 from bot.workloads.objects import kinds
-from bot.workloads.scale.change import ScaleChange
+from bot.workloads.scale.change import ScaleChange, spell_replicas
 from bot.workloads.scale.disruption_budgets import blocked_by
 from bot.workloads.scale.node_capacity import NodeCapacity, node_capacity_for
 from bot.workloads.scale.pod_requests import PodRequests, pod_requests_of
@@ -24,7 +24,7 @@ from bot.workloads.scale.quotas import VolumeClaims, claims_of, quota_shortage
 def capacity_warnings(
     change: ScaleChange, workload: KubernetesObject, target: ServiceTarget, tools: Tools
 ) -> tuple[str, ...]:
-    """What is to be known, a sentence each. Raises `Rejected` where the pods cannot be made, or would not suffice."""
+    """Warnings, a sentence each. Raises `Rejected` if the pods cannot be created, or would not suffice."""
     if change.new > change.old:
         return _for_more(change, workload, target)
     return (*_for_fewer(change, workload, target), *_headroom(change, target, tools))
@@ -43,7 +43,7 @@ def _for_more(change: ScaleChange, workload: KubernetesObject, target: ServiceTa
 
 
 def _template(target: ServiceTarget, workload: KubernetesObject) -> KubernetesObject:
-    """A Rollout may keep its pods' template in a Deployment."""
+    """The pod template; a Rollout may reference another object's."""
     spec = workload["spec"]
     named = spec.get("workloadRef") or {}
     if "template" in spec or not named:
@@ -54,7 +54,7 @@ def _template(target: ServiceTarget, workload: KubernetesObject) -> KubernetesOb
 
 
 def _new_claims(target: ServiceTarget, workload: KubernetesObject, change: ScaleChange) -> VolumeClaims:
-    """A replica that was there before finds its volumes again."""
+    """A replica that existed before finds its volumes again, so only the others count."""
     claims = claims_of(workload)
     if not claims.count:
         return claims
@@ -72,22 +72,22 @@ def _of_room(target: ServiceTarget, spec: KubernetesObject, requests: PodRequest
     except Rejected as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise
-        return ("Whether the nodes have room for them is not known: the bot must not read nodes and pods there.",)
+        return ("It is unknown whether the nodes have room: the bot may not read nodes and pods there.",)
     if room.fits >= more:
         return ()
     if not room.whole:
-        return ("By requests the largest nodes have no room for all of the new pods (an approximation).",)
+        return ("The largest nodes have no room for all new pods, by their requests (an estimate).",)
     return (_short_of_room(room),)
 
 
 def _short_of_room(room: NodeCapacity) -> str:
-    """Without counts: pods come and go on the nodes all the time, and each of them would be another plan."""
-    message = "By requests the nodes have no room for all of the new pods (an approximation)."
+    """Without numbers: pods come and go on the nodes all the time, and each change would make another plan."""
+    message = "The nodes have no room for all new pods, by their requests (an estimate)."
     if not room.fitting:
-        message = "No node takes such pods (an approximation)."
+        message = "No node takes such pods (an estimate)."
     if room.grows:
-        return f"{message} Nodes are added there by themselves, so that it may only take some minutes."
-    return f"{message} Those that find none wait until there is."
+        return f"{message} Nodes are added automatically there, which may take some minutes."
+    return f"{message} The rest stays pending until there is room."
 
 
 def _for_fewer(change: ScaleChange, workload: KubernetesObject, target: ServiceTarget) -> tuple[str, ...]:
@@ -98,28 +98,27 @@ def _for_fewer(change: ScaleChange, workload: KubernetesObject, target: ServiceT
     blocked = blocked_by(budgets, labels, change.low)
     if not blocked:
         return unseen
-    message = (
-        f"With {change.low} PodDisruptionBudget {blocked} allows no disruption any more, so that nodes "
-        "cannot be drained."
-    )
-    return (*unseen, message)
+    count = spell_replicas(change.low)
+    return (*unseen, f"With {count}, PodDisruptionBudget {blocked} allows no disruption: nodes cannot be drained.")
 
 
 def _headroom(change: ScaleChange, target: ServiceTarget, tools: Tools) -> tuple[str, ...]:
-    """Whether what is left would be used too much, by what each uses now."""
+    """Checks that the replicas that are left would not be overloaded, by the current usage."""
     wanted = target.headroom
     if wanted is None or not 0 < change.new < change.old:
         return ()
     asked = f"({wanted.query}) * {change.old} / {change.new} < bool {wanted.maximum}"
     holds = tools.metrics.holds(asked) if tools.metrics is not None else None
     if holds is None:
-        return (f"Whether {change.new} would carry the load is not known: Prometheus does not say.",)
+        return (f"It is unknown whether {spell_replicas(change.new)} would carry the load: Prometheus has no answer.",)
     if not holds:
         message = (
-            f"{change.new} of {change.old} replicas would be used by more than {wanted.maximum:.0%}, as "
-            "the load is now."
+            f"{change.new} of {change.old} replicas would each be used above the limit of {wanted.maximum:.0%} at the "
+            "current load."
         )
-        raise Rejected(f"{message} Nothing was done. Keep more, or wait for less load.", code="no_headroom", status=409)
+        raise Rejected(
+            f"{message} Nothing was done. Keep more replicas, or wait for less load.", code="no_headroom", status=409
+        )
     return ()
 
 
@@ -129,4 +128,4 @@ def _seen(target: ServiceTarget, kind: ResourceKind) -> tuple[Sequence[Kubernete
     except Rejected as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise
-        return (), (f"The bot must not read {kind.title}s there, so that what they say is not known.",)
+        return (), (f"{kind.title}s were not checked: the bot may not read them there.",)

@@ -1,7 +1,8 @@
-"""What "so many replicas" means for a workload: which lever, to which values, and the words that bring it back. Pure.
+"""Turns "so many replicas" into a change: what is patched, to which values, and the request that undoes it. Pure.
 
-Without an autoscaler the workload itself. With one its floor, and its ceiling where that is in the way or was named; 0
-switches an HPA off by the workload's own count, and pauses KEDA. Whoever names a ceiling speaks of floor and ceiling.
+Without an autoscaler the workload itself is scaled. With one, its floor is changed, and its ceiling if that is in the
+way or was given; 0 switches an HPA off through the workload's own count, and pauses KEDA. A request with a ceiling
+always means the autoscaler's floor and ceiling.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from bot.core.errors import Rejected
 from bot.core.kubernetes import KubernetesObject, ObjectRef
 from bot.workloads.objects import status
-from bot.workloads.scale import patch as levers
+from bot.workloads.scale import patch as patches
 from bot.workloads.scale.autoscalers import Autoscaler
 from bot.workloads.scale.patch import ABSENT, ScalePatch
 
@@ -31,32 +32,32 @@ class ScaleRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScaleChange:
-    """What is written, and what comes of it at once."""
+    """What is written, and its immediate effect."""
 
     patch: ScalePatch
     ref: ObjectRef
     before: Mapping[str, str]
     after: Mapping[str, str]
-    undo: ScaleRequest | None  #: what undoes it; None where no words do
+    undo: ScaleRequest | None  #: the request that undoes it; None if none can
     effect: tuple[str, ...]
-    old: int  #: replicas that are wanted now
-    new: int  #: and that are wanted then, as far as nothing but this write decides it
-    low: int  #: the fewest that there may be, and could not be before
+    old: int  #: desired replicas now
+    new: int  #: desired replicas right after, as far as this write alone decides that
+    low: int  #: the fewest possible replicas, if fewer than before
 
     @property
     def forced(self) -> bool:
-        """Whether the autoscaler has no say in how many there are."""
+        """Whether the autoscaler no longer decides how many replicas there are."""
         return self.patch.kind is None or self.after.get("paused", ABSENT) != ABSENT
 
     @property
-    def changed(self) -> tuple[levers.PatchValue, ...]:
+    def changed(self) -> tuple[patches.PatchValue, ...]:
         return tuple(one for one in self.patch.values if self.before[one.name] != self.after[one.name])
 
 
 def change_of(
     request: ScaleRequest, ref: ObjectRef, workload: KubernetesObject, auto: Autoscaler | None
 ) -> ScaleChange:
-    """Raises `Rejected` where it is so already, or where it would not stay."""
+    """Raises `Rejected` if it is so already, or would not stay."""
     old = status.desired_replicas(workload)
     if auto is None or auto.frozen:
         return _by_hand(request, ref, old, _if_frozen(auto))
@@ -72,7 +73,7 @@ def change_of(
 
 
 def target_values(request: ScaleRequest, before: Mapping[str, str]) -> dict[str, str]:
-    """The values that are asked for, where these are now."""
+    """The requested values, given the current ones."""
     if "replicas" in before:
         return {"replicas": str(request.count)}
     pausing = request.ceiling is None and (request.count == 0 or before.get("paused", ABSENT) != ABSENT)
@@ -84,25 +85,25 @@ def target_values(request: ScaleRequest, before: Mapping[str, str]) -> dict[str,
 
 
 def reverse(change: ScaleChange) -> ScaleChange:
-    """What undoing it does."""
+    """The change that undoes it."""
     low = min(change.old, change.new) if change.forced else min(int(change.before["floor"]), change.old)
     return replace(change, before=change.after, after=change.before, old=change.new, new=change.old, low=low)
 
 
 def _by_hand(request: ScaleRequest, ref: ObjectRef, old: int, more: tuple[str, ...]) -> ScaleChange:
     if request.ceiling is not None:
-        message = f"{request.service} has no autoscaler at work, so that there is no ceiling to set. Nothing was done."
+        message = f"{request.service} has no active autoscaler, so there is no ceiling to set. Nothing was done."
         raise Rejected(f"{message} Leave out `max`.", code="no_autoscaler", status=409)
     if request.count == old:
-        raise _already(request, f"has {_replicas(old)} already")
+        raise _already(request, f"has {spell_replicas(old)} already")
     before = {"replicas": str(old)}
     return ScaleChange(
-        patch=levers.WORKLOAD,
+        patch=patches.WORKLOAD,
         ref=ref,
         before=before,
         after=target_values(request, before),
         undo=ScaleRequest(service=request.service, count=old),
-        effect=(f"{ref} goes from {old} to {_replicas(request.count)}.", *more),
+        effect=(f"{ref} goes from {old} to {spell_replicas(request.count)}.", *more),
         old=old,
         new=request.count,
         low=request.count,
@@ -112,37 +113,37 @@ def _by_hand(request: ScaleRequest, ref: ObjectRef, old: int, more: tuple[str, .
 def _if_frozen(auto: Autoscaler | None) -> tuple[str, ...]:
     if auto is None:
         return ()
-    message = f"KEDA scales it by {auto.ref}, and is paused by an annotation there, so that this stays until that ends."
+    message = f"KEDA scales it by {auto.ref}, and is paused by an annotation there: this stays until that ends."
     return (message,)
 
 
 def _switched_off(request: ScaleRequest, ref: ObjectRef, auto: Autoscaler, old: int) -> ScaleChange:
     if not auto.pauses_at_zero and old:
         message = (
-            f"{auto.ref} may go to 0 by itself (minReplicas 0), and would undo a 0 by hand as soon as it likes to."
+            f"{auto.ref} may scale to 0 by itself (minReplicas 0), and would scale up from a manual 0 at any time."
         )
         raise Rejected(
-            f"{message} Nothing was done. Say `scale {request.service} 0 max 1`.", code="not_ours", status=409
+            f"{message} Nothing was done. Use `scale {request.service} 0 max 1`.", code="not_ours", status=409
         )
-    off = f"That switches {auto.ref} off: it does nothing while there are 0, and is on again with the first replica."
+    off = f"That switches {auto.ref} off until there is a replica again."
     return _by_hand(request, ref, old, (off,))
 
 
 def _switched_on(request: ScaleRequest, ref: ObjectRef, auto: Autoscaler) -> ScaleChange:
     if request.count < auto.floor:
-        message = f"{auto.ref} is on again with the first replica, and has at least {auto.floor}. Nothing was done."
+        message = f"{auto.ref} switches on with the first replica, and its floor is {auto.floor}. Nothing was done."
         lower = replace(request, ceiling=auto.ceiling)
-        raise Rejected(f"{message} Lower that first: `{lower}`.", code="below_floor", status=409)
+        raise Rejected(f"{message} Lower the floor first: `{lower}`.", code="below_floor", status=409)
     if request.count > auto.ceiling:
-        message = f"{auto.ref} lets it have at most {auto.ceiling}. Nothing was done."
+        message = f"The ceiling of {auto.ref} is {auto.ceiling}. Nothing was done."
         higher = replace(request, ceiling=request.count)
-        raise Rejected(f"{message} Raise that first: `{higher}`.", code="above_ceiling", status=409)
-    on = f"That switches {auto.ref} on again, which then keeps it between {auto.floor} and {auto.ceiling}."
+        raise Rejected(f"{message} Raise the ceiling first: `{higher}`.", code="above_ceiling", status=409)
+    on = f"That switches {auto.ref} on again: from {auto.floor} to {auto.ceiling} replicas."
     return _by_hand(request, ref, 0, (on,))
 
 
 def _between(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
-    """Floor and ceiling, and with KEDA the end of a pause."""
+    """Changes floor and ceiling, and with KEDA ends a pause."""
     before = _values(auto)
     after = target_values(request, before)
     floor, ceiling = int(after["floor"]), int(after["ceiling"])
@@ -154,11 +155,11 @@ def _between(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
     off = old == 0 and not auto.keda and auto.pauses_at_zero
     new = old if off else min(max(old, floor), ceiling)
     return ScaleChange(
-        patch=levers.KEDA if auto.keda else levers.HPA,
+        patch=patches.KEDA if auto.keda else patches.HPA,
         ref=auto.ref,
         before=before,
         after=after,
-        undo=_way_back(request, auto, after),
+        undo=_undo_request(request, auto, after),
         effect=(
             *_of_pause(auto),
             *_of_bounds(request, auto, ceiling),
@@ -172,7 +173,7 @@ def _between(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
     )
 
 
-def _way_back(request: ScaleRequest, auto: Autoscaler, after: Mapping[str, str]) -> ScaleRequest | None:
+def _undo_request(request: ScaleRequest, auto: Autoscaler, after: Mapping[str, str]) -> ScaleRequest | None:
     bounds = ScaleRequest(service=request.service, count=auto.floor, ceiling=auto.ceiling)
     if auto.paused_at is None:
         return bounds
@@ -182,24 +183,20 @@ def _way_back(request: ScaleRequest, auto: Autoscaler, after: Mapping[str, str])
 
 
 def _paused(request: ScaleRequest, auto: Autoscaler, old: int) -> ScaleChange:
-    """The annotation is set, or changed. Only naming a ceiling takes it away."""
+    """Sets or changes KEDA's annotation. Only a request with a ceiling removes it."""
     before = _values(auto)
     if before["paused"] == str(request.count):
         raise _already(request, f"is paused at {request.count} by an annotation of {auto.ref} already")
     resumed = ScaleRequest(service=request.service, count=auto.floor, ceiling=auto.ceiling)
-    ends = f"`{resumed}` ends the pause."
+    ends, count = f"`{resumed}` ends the pause.", spell_replicas(request.count)
     if auto.paused_at is None:
         back: ScaleRequest | None = resumed
-        message = (
-            f"KEDA is paused at {request.count} by an annotation of {auto.ref}, and removes its autoscaler. {ends}"
-        )
+        message = f"KEDA is paused at {count} by an annotation of {auto.ref}, and removes its HPA. {ends}"
     else:
         back = replace(request, count=int(auto.paused_at)) if auto.paused_at.isdecimal() else None
-        message = (
-            f"KEDA is paused by an annotation of {auto.ref}: at {request.count} instead of {auto.paused_at}. {ends}"
-        )
+        message = f"KEDA stays paused by an annotation of {auto.ref}: at {count} instead of {auto.paused_at}. {ends}"
     return ScaleChange(
-        patch=levers.KEDA,
+        patch=patches.KEDA,
         ref=auto.ref,
         before=before,
         after=target_values(request, before),
@@ -219,19 +216,19 @@ def _values(auto: Autoscaler) -> dict[str, str]:
 def _of_pause(auto: Autoscaler) -> tuple[str, ...]:
     if auto.paused_at is None:
         return ()
-    return (f"KEDA is paused at {auto.paused_at} by an annotation of {auto.ref}; that is taken away.",)
+    return (f"KEDA is paused at {auto.paused_at} by an annotation of {auto.ref}, which is removed.",)
 
 
 def _of_bounds(request: ScaleRequest, auto: Autoscaler, ceiling: int) -> tuple[str, ...]:
-    """The autoscaler decides, so that is what is said first."""
-    message = [f"{auto.ref} scales it, so that its bounds are changed, and not the workload."]
+    """The changed bounds come first, because the autoscaler decides by them."""
+    message = [f"{auto.ref} scales it, so its bounds are changed, not the workload."]
     if request.count != auto.floor:
         message.append(f"Floor: at least {request.count}, instead of {auto.floor}.")
     if ceiling != auto.ceiling:
-        reason = ", because the floor would be above it" if request.ceiling is None else ""
+        reason = ", because the floor would exceed it" if request.ceiling is None else ""
         message.append(f"Ceiling: at most {ceiling}, instead of {auto.ceiling}{reason}.")
     elif _is_capped(auto):
-        message.append(f"It wants more than its ceiling of {ceiling} lets it have; `max` raises that.")
+        message.append(f"It wants more replicas than its ceiling of {ceiling}; `max` raises that.")
     return tuple(message)
 
 
@@ -241,26 +238,26 @@ def _is_capped(auto: Autoscaler) -> bool:
 
 
 def _of_count(old: int, new: int, *, off: bool) -> tuple[str, ...]:
-    """Not from how many: while it is scaled by another that changes, and each count would be another plan."""
+    """Without the old count: another scaler changes that meanwhile, and each count would make another plan."""
     if off:
-        return ("It is switched off while there are 0 replicas, so that nothing is scaled before that ends.",)
+        return ("It is switched off while there are 0 replicas: nothing is scaled before that ends.",)
     if new != old:
-        return (f"That takes it to {_replicas(new)} at once.",)
+        return (f"It goes to {spell_replicas(new)} at once.",)
     return ()
 
 
 def _one_way(auto: Autoscaler) -> tuple[str, ...]:
     if not auto.one_way:
         return ()
-    return (f"An annotation of {auto.ref} keeps KEDA from scaling it {auto.one_way} by its metrics.",)
+    return (f"An annotation of {auto.ref} keeps KEDA from scaling it {auto.one_way}.",)
 
 
 def _of_metrics(auto: Autoscaler, *, stays: bool) -> tuple[str, ...]:
-    """What it does not do, as it says itself. `stays`: there are more than its floor."""
+    """What the autoscaler itself says it cannot do. `stays`: there are more replicas than its floor."""
     if auto.failure:
-        return (f"{auto.ref} says that it cannot scale ({auto.failure}): not even its floor holds before that ends.",)
+        return (f"{auto.ref} cannot scale ({auto.failure}): not even its floor holds before that ends.",)
     if auto.fallback is not None:
-        return (f"Triggers of {auto.ref} fail, and its fallback asks for {_replicas(auto.fallback)} meanwhile.",)
+        return (f"Triggers of {auto.ref} fail; its fallback wants {spell_replicas(auto.fallback)} meanwhile.",)
     if not auto.missing_metrics:
         return ()
     message = (
@@ -270,7 +267,7 @@ def _of_metrics(auto: Autoscaler, *, stays: bool) -> tuple[str, ...]:
         return (message,)
     return (
         message,
-        "So the count does not fall before they are back; a lower ceiling, by `max`, brings it down at once.",
+        "So the count does not fall before they are back. A lower ceiling, by `max`, reduces it at once.",
     )
 
 
@@ -278,5 +275,5 @@ def _already(request: ScaleRequest, message: str, hint: str = "") -> Rejected:
     return Rejected(f"{request.service} {message}. Nothing was done.{hint}", code="already", status=409)
 
 
-def _replicas(count: int) -> str:
+def spell_replicas(count: int) -> str:
     return f"{count} replica{'' if count == 1 else 's'}"

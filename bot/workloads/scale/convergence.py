@@ -1,7 +1,7 @@
-"""How far a workload is with what it was scaled to, and whether that is still what it was scaled to.
+"""The progress of a workload towards what it was scaled to, and whether somebody has scaled it otherwise since.
 
-Stricter than `kubectl scale`, which ends when somebody else has set another count: here that is told as what it is.
-Pods that cannot come up end the wait with their reason; those that a quota keeps away do once that has lasted a little.
+Stricter than `kubectl scale`, which also ends when somebody else has set another count: here that is a failure. Pods
+that cannot start end the wait with their reason; a quota that prevents pods does after a short while.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from bot.workloads.scale import autoscalers
 from bot.workloads.scale.autoscalers import Autoscaler
 from bot.workloads.scale.patch import ABSENT, ScalePatch
 
-#: For so long a quota may be in the way: what is being deleted counts for it until it is gone.
+#: How long a quota may prevent pods: pods being deleted count towards it until they are gone.
 _PASSING_S = 30.0
 _LONGEST = 300
-_WHAT = {"replicas": "It", "floor": "Its floor", "ceiling": "Its ceiling", "paused": "Its pause"}
+_FIELD_NAMES = {"replicas": "It", "floor": "Its floor", "ceiling": "Its ceiling", "paused": "Its pause"}
 
 
 @dataclass
 class Convergence:
-    """A `watching.ProgressCheck`. `phase`: that a Rollout had before, which may be the middle of a canary."""
+    """A `ProgressCheck` (see `objects.wait`). `phase`: a Rollout's before the write, maybe that of a canary."""
 
     site: ServiceTarget
     patch: ScalePatch
@@ -35,7 +35,7 @@ class Convergence:
     after: dict[str, str]
     phase: str
     elapsed: Callable[[], float]
-    off: bool = False  #: an autoscaler that does nothing while there are 0 replicas
+    off: bool = False  #: the autoscaler is off while there are 0 replicas
     _refused_since: float | None = field(default=None, init=False)
 
     def __call__(self, workload: KubernetesObject) -> WorkloadStatus:
@@ -44,14 +44,14 @@ class Convergence:
             return WorkloadStatus(message="gone", failed=f"{self.ref} is gone.")
         lost = overwritten_by(self.patch, held, self.after)
         if lost:
-            return WorkloadStatus(message="taken back", failed=lost)
-        standing = self._standing(workload, held)
-        if standing.done:
+            return WorkloadStatus(message="overwritten", failed=lost)
+        progress = self._progress(workload, held)
+        if progress.done:
             self._refused_since = None
-            return standing
-        return self._why(workload, standing)
+            return progress
+        return self._with_reason(workload, progress)
 
-    def _standing(self, workload: KubernetesObject, held: KubernetesObject) -> WorkloadStatus:
+    def _progress(self, workload: KubernetesObject, held: KubernetesObject) -> WorkloadStatus:
         kind = self.site.workload.kind
         if self.patch.kind is None:
             return replica_status(kind, workload, int(self.after["replicas"]), exact=True, phase=self.phase)
@@ -63,62 +63,62 @@ class Convergence:
         count = status.desired_replicas(workload)
         floor, ceiling = (0 if self.off else int(self.after["floor"])), int(self.after["ceiling"])
         if (held.get("spec") or {}).get("idleReplicaCount") is not None:
-            floor = min(floor, count)  # While nothing is to be done KEDA keeps fewer.
+            floor = min(floor, count)  # KEDA keeps fewer while there is no work.
         if not floor <= count <= ceiling:
-            return WorkloadStatus(message=f"{count} replicas are wanted, and its autoscaler has not acted yet")
+            return WorkloadStatus(message=f"{count} replicas are desired; its autoscaler has not acted yet")
         return replica_status(kind, workload, floor, exact=False, phase=self.phase)
 
     def _still_paused(self, scaled: KubernetesObject) -> str:
-        """KEDA's own HPA has to be there again; that it is not, after a pause, is a known fault of KEDA."""
+        """KEDA has to create its HPA again; after a pause it sometimes does not, a known fault of KEDA."""
         if status.condition(scaled, "Paused").get("status") == "True":
-            return "KEDA still says that it is paused; setting the annotation and removing it again may help"
+            return "KEDA still reports that it is paused; setting the annotation and removing it again may help"
         if autoscalers.made_by_keda(self.site.cluster, scaled) is None:
-            return "KEDA has not made its HorizontalPodAutoscaler yet"
+            return "KEDA has not created its HorizontalPodAutoscaler yet"
         return ""
 
-    def _why(self, workload: KubernetesObject, standing: WorkloadStatus) -> WorkloadStatus:
-        """Why it is not done yet, where that can be seen."""
+    def _with_reason(self, workload: KubernetesObject, progress: WorkloadStatus) -> WorkloadStatus:
+        """With the reason why it is not done yet, if one can be seen."""
         refused = self._refused(workload)
         if refused:
             now = self.elapsed()
             if self._refused_since is None:
                 self._refused_since = now
             if now - self._refused_since >= _PASSING_S:
-                return WorkloadStatus(message=standing.message, failed=refused)
-            return standing.with_reason(refused)
+                return WorkloadStatus(message=progress.message, failed=refused)
+            return progress.with_reason(refused)
         self._refused_since = None
         if status.status_count(workload, "replicas") == 0:
-            return standing
+            return progress
         mine = pods.pods_of(self.site.cluster, workload)
         hopeless = pods.failing_pods(mine)
         if hopeless:
-            return WorkloadStatus(message=standing.message, failed=hopeless)
-        return standing.with_reason(pods.stuck_pods(mine))
+            return WorkloadStatus(message=progress.message, failed=hopeless)
+        return progress.with_reason(pods.stuck_pods(mine))
 
     def _refused(self, workload: KubernetesObject) -> str:
-        """Why pods cannot be made: a quota, mostly. A StatefulSet says so in its events alone."""
+        """Why pods cannot be created, mostly a quota. A StatefulSet has that only in its events."""
         failing = status.condition(workload, "ReplicaFailure")
         if failing.get("status") == "True":
             return f"{failing.get('reason', 'Failed')}: {_short(failing.get('message'))}."
         if self.site.workload.kind == kinds.STATEFULSET and status.status_count(
             workload, "replicas"
         ) < status.desired_replicas(workload):
-            told = pods.warning_of(self.site.cluster, self.ref.namespace, [workload["metadata"]["uid"]])
-            return told if told.startswith("FailedCreate") else ""
+            warning = pods.warning_of(self.site.cluster, self.ref.namespace, [workload["metadata"]["uid"]])
+            return warning if warning.startswith("FailedCreate") else ""
         return ""
 
 
 def current_state_note(target: ServiceTarget, patch: ScalePatch, ref: ObjectRef, asked: int) -> str:
-    """What has to be told beside what was written, because it is not what its number says: a sentence, or ""."""
+    """What to add to the result, where the current count is not the requested one: a sentence, or ""."""
     try:
         workload = target.cluster.get(target.workload)
         auto = _autoscaler(target, patch, ref)
     except Rejected:
-        return ""  # A refusal of this look, let through, would be told as one of the write.
+        return ""  # A refusal of this read, let through, would be reported as a refusal of the write.
     if workload is None:
         return ""
     if status.waits_for_resume(target.workload.kind, workload):
-        return " It is paused, and its first pods come with the resume."
+        return " It is paused: its first pods are created when it is resumed."
     count = status.desired_replicas(workload)
     if auto is None or auto.paused_at is not None or count in (0, asked):
         return ""
@@ -127,7 +127,7 @@ def current_state_note(target: ServiceTarget, patch: ScalePatch, ref: ObjectRef,
         if auto.missing_metrics and count > asked
         else ""
     )
-    return f" {count} replica{' is' if count == 1 else 's are'} wanted now{reason}."
+    return f" {count} replica{' is' if count == 1 else 's are'} desired now{reason}."
 
 
 def _autoscaler(target: ServiceTarget, patch: ScalePatch, ref: ObjectRef) -> Autoscaler | None:
@@ -142,17 +142,17 @@ def _autoscaler(target: ServiceTarget, patch: ScalePatch, ref: ObjectRef) -> Aut
 def replica_status(
     kind: ResourceKind, workload: KubernetesObject, count: int, *, exact: bool, phase: str
 ) -> WorkloadStatus:
-    """Whether that many are available; with `exact` also whether there are no more than those."""
+    """Whether that many replicas are available; with `exact`, and no more than those."""
     if status.not_observed(kind, workload):
         return status.NOT_OBSERVED
     state = workload.get("status") or {}
     now = str(state.get("phase", ""))
     if kind == kinds.ROLLOUT and now not in ("Healthy", phase):
-        return WorkloadStatus(message=f"{now or 'no phase yet'}, {state.get('message') or 'it does not say why'}")
+        return WorkloadStatus(message=f"{now or 'no phase yet'}, {state.get('message') or 'no reason given'}")
     if status.waits_for_resume(kind, workload):
-        return WorkloadStatus(message="it is paused, and its first pods come with the resume", done=True)
+        return WorkloadStatus(message="it is paused: its first pods are created when it is resumed", done=True)
     there, available = status.status_count(workload, "replicas"), status.status_count(workload, "availableReplicas")
-    whole = kind != kinds.ROLLOUT or now == "Healthy"  # In the middle of a rollout there are more of them.
+    whole = kind != kinds.ROLLOUT or now == "Healthy"  # In the middle of a rollout there are more.
     most = count + _surge(kind, workload)
     if exact and whole and there > most:
         return WorkloadStatus(message=f"{there - most} more than {most} are still there")
@@ -162,7 +162,7 @@ def replica_status(
 
 
 def _surge(kind: ResourceKind, workload: KubernetesObject) -> int:
-    """A Deployment that is paused between two templates keeps pods of both, and as many more as it may surge by."""
+    """A Deployment that is paused between two templates keeps pods of both, and its surge on top."""
     both = status.status_count(workload, "replicas") > status.status_count(workload, "updatedReplicas")
     return (
         status.surge_of(workload)
@@ -172,7 +172,7 @@ def _surge(kind: ResourceKind, workload: KubernetesObject) -> int:
 
 
 def overwritten_by(patch: ScalePatch, held: KubernetesObject, after: dict[str, str]) -> str:
-    """Who has set it to what since: a sentence; "" while it is as it was set."""
+    """Who has set it to another value since: a sentence; "" while it is as it was set."""
     now = patch.read(held)
     for one in patch.values:
         if now[one.name] == after[one.name]:
@@ -180,9 +180,9 @@ def overwritten_by(patch: ScalePatch, held: KubernetesObject, after: dict[str, s
         who = run_markers.owner_name_of_field(held, *one.path)
         if now[one.name] == ABSENT:
             return f"Its pause was ended by {who}."
-        return f"{_WHAT[one.name]} was taken back to {now[one.name]} by {who}."
+        return f"{_FIELD_NAMES[one.name]} was set back to {now[one.name]} by {who}."
     return ""
 
 
-def _short(said: object) -> str:
-    return shown(str(said or "it does not say why"), _LONGEST).rstrip(".")
+def _short(message: object) -> str:
+    return shown(str(message or "no reason given"), _LONGEST).rstrip(".")

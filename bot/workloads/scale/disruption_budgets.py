@@ -1,7 +1,7 @@
-"""PodDisruptionBudgets, as they are after a workload is scaled. Pure.
+"""PodDisruptionBudgets after a workload is scaled. Pure.
 
-The trap: a budget does not protect from scaling down, which deletes pods and evicts none. What it does afterwards is to
-allow no eviction any more, so that nodes cannot be drained.
+The trap: a budget does not prevent scaling down, which deletes pods and evicts none. But afterwards it may allow no
+eviction any more, so nodes cannot be drained.
 https://kubernetes.io/docs/tasks/run-application/configure-pdb/
 """
 
@@ -15,7 +15,7 @@ from bot.workloads.objects.label_selector import fits
 
 
 def blocked_by(budgets: Sequence[KubernetesObject], labels: Mapping[str, str], count: int) -> str:
-    """The first budget for pods with these labels that would allow no eviction at that many; "" where none does."""
+    """The first budget for pods with these labels that allows no eviction at that count; "" if none does."""
     if count < 1:
         return ""
     for one in budgets:
@@ -26,13 +26,13 @@ def blocked_by(budgets: Sequence[KubernetesObject], labels: Mapping[str, str], c
 
 
 def _must_stay(spec: Mapping[str, Any], count: int) -> int:
-    """How many have to be healthy; percentages are rounded up, of `maxUnavailable` as well."""
+    """How many pods must stay healthy; percentages are rounded up, also of `maxUnavailable`."""
     if spec.get("maxUnavailable") is not None:
         return count - _of(spec["maxUnavailable"], count)
     return _of(spec.get("minAvailable", 1), count)
 
 
-def _of(said: object, count: int) -> int:
-    if isinstance(said, str) and said.endswith("%"):
-        return -(-int(said.removesuffix("%")) * count // 100)
-    return int(str(said))
+def _of(value: object, count: int) -> int:
+    if isinstance(value, str) and value.endswith("%"):
+        return -(-int(value.removesuffix("%")) * count // 100)
+    return int(str(value))

@@ -1,8 +1,8 @@
-"""Whether the nodes have room for more pods of a template: an approximation by requests.
+"""Estimates, by resource requests, whether the nodes have room for more pods of a template.
 
-What is counted: nodes that are ready, schedulable, wanted by nodeSelector and required node affinity, and tolerated.
-What is not: affinity between pods, spread constraints, volumes, ports, preemption. Nodes are looked at one by one, the
-largest first, until the pods fit, so that the cost does not grow with the cluster.
+Considered: nodes that are ready, schedulable, selected by nodeSelector and required node affinity, and tolerated.
+Not considered: affinity between pods, spread constraints, volumes, ports, preemption. Nodes are examined one by one,
+the largest first, until the pods fit, so the cost does not grow with the cluster.
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
 """
 
@@ -22,27 +22,27 @@ from bot.workloads.objects.quantity import Amounts, add, parse_amounts
 from bot.workloads.objects.status import is_ready
 from bot.workloads.scale.pod_requests import PodRequests, pod_requests_of
 
-#: So many nodes are looked at closely; in a larger cluster the rest is not known.
+#: At most this many nodes are examined closely; in a larger cluster the rest stays unknown.
 _MOST = 50
 _ENDED = "status.phase!=Succeeded,status.phase!=Failed"
-#: How labels of nodes begin that Karpenter makes, and will make more of.
+#: The prefix of labels on nodes that Karpenter creates: it can create more.
 _GROWS = "karpenter.sh/"
 _CORDONED = "node.kubernetes.io/unschedulable"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeCapacity:
-    """What was found. `fits`: as many of the wanted as have room; `fitting`: the nodes they could go to."""
+    """The result. `fits`: how many of the wanted pods have room; `fitting`: the nodes that they could go to."""
 
     fits: int
-    nodes: int  #: all there are
-    fitting: int  #: those that pods of this kind may go to
-    grows: bool  #: somebody makes nodes when pods wait for room
-    whole: bool = True  #: False: only some of the nodes were looked at
+    nodes: int  #: all nodes
+    fitting: int  #: nodes that accept such pods
+    grows: bool  #: nodes are added automatically for pending pods
+    whole: bool = True  #: False: only some of the nodes were examined
 
 
 def node_capacity_for(cluster: Cluster, pod: Mapping[str, Any], requests: PodRequests, more: int) -> NodeCapacity:
-    """Room for that many pods more. Raises `Rejected` where nodes or pods must not be read."""
+    """The room for that many more pods. Raises `Rejected` if nodes or pods may not be read."""
     nodes = cluster.find(kinds.NODE, "")
     fitting = sorted((one for one in nodes if may_go(pod, one)), key=_largest_first)
     fits = 0
@@ -57,7 +57,7 @@ def node_capacity_for(cluster: Cluster, pod: Mapping[str, Any], requests: PodReq
 
 
 def fits_on(node: KubernetesObject, there: Iterable[KubernetesObject], requests: PodRequests, more: int) -> int:
-    """How many of `more` fit on the node beside the pods that are there."""
+    """How many of `more` pods fit on the node, beside those on it."""
     free = dict(parse_amounts((node.get("status") or {}).get("allocatable")))
     pods = list(there)
     taken = add(*(pod_requests_of(one.get("spec") or {}).requests for one in pods), {"pods": Fraction(len(pods))})
@@ -71,7 +71,7 @@ def fits_on(node: KubernetesObject, there: Iterable[KubernetesObject], requests:
 
 
 def may_go(pod: Mapping[str, Any], node: KubernetesObject) -> bool:
-    """Whether a pod with that spec may be placed on the node, as far as node and spec alone say."""
+    """Whether the node accepts a pod with that spec, as far as node and spec alone decide."""
     labels = (node["metadata"].get("labels") or {}) | {"metadata.name": node["metadata"]["name"]}
     spec = node.get("spec") or {}
     taints = list(spec.get("taints") or ())
@@ -86,7 +86,7 @@ def may_go(pod: Mapping[str, Any], node: KubernetesObject) -> bool:
 
 
 def _has_affinity(pod: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Any of the terms, and all that stands in it."""
+    """Any of the terms has to match, with everything in it."""
     wanted = ((pod.get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
     )

@@ -1,8 +1,8 @@
-"""What is written to scale something: a few values of one object, in one JSON patch that tests what was seen. Pure.
+"""The JSON patch of a scale: a few values of one object, with tests of the values that were read. Pure.
 
-Values are told by the names under which a plan has seen them: "replicas", "floor", "ceiling", "paused".
-The trap: a JSON patch cannot test that something is absent, so that a patch which has to add it tests the version
-instead. A Scale is tested as a whole: its count is left out when it is 0.
+The values have the names under which plans store them: "replicas", "floor", "ceiling", "paused".
+The trap: a JSON patch cannot test that a value is absent, so a patch that adds one tests the resource version instead.
+A Scale is tested as a whole: its count is left out when it is 0.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from bot.core.site import ServiceTarget
 from bot.workloads.objects import kinds, run_markers
 from bot.workloads.scale.autoscalers import KEDA_CEILING, KEDA_FLOOR, PAUSED_AT
 
-#: What stands for an annotation that is not there.
+#: Stands for a missing annotation. Stored in plans.
 ABSENT = "no"
 _NOTES = ("metadata", "annotations")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PatchValue:
-    """One value of an object. `default`: what counts where it is absent."""
+    """One value of an object. `default`: the effective value if it is absent."""
 
     name: str
     path: tuple[str, ...]
@@ -35,7 +35,7 @@ class PatchValue:
 
     @property
     def is_annotation(self) -> bool:
-        """Whether it is an annotation, and so a text that may be absent."""
+        """Whether it is an annotation: a text that may be absent."""
         return self.path[:2] == _NOTES
 
     def raw(self, thing: KubernetesObject) -> Any:
@@ -47,7 +47,7 @@ class PatchValue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScalePatch:
-    """Through what something is scaled. `kind` None: the workload itself, by its subresource `sub`."""
+    """Which object is patched to scale a workload. `kind` None: the workload itself, through its subresource `sub`."""
 
     kind_name: str
     values: tuple[PatchValue, ...]
@@ -61,15 +61,15 @@ class ScalePatch:
 
     @property
     def paths(self) -> tuple[tuple[str, ...], ...]:
-        """Where its values are on the object itself; its Scale has them in the same place."""
+        """The paths of its values on the object itself; a Scale has them at the same paths."""
         return tuple(one.path for one in self.values)
 
     def read(self, thing: KubernetesObject) -> dict[str, str]:
-        """Its values now, of the object or of its Scale."""
-        return {one.name: _said(one, one.raw(thing)) for one in self.values}
+        """The current values, from the object or from its Scale."""
+        return {one.name: _text(one, one.raw(thing)) for one in self.values}
 
     def operations(self, thing: KubernetesObject, after: Mapping[str, str], run: str) -> list[dict[str, object]]:
-        """The patch for what was just read: to these values, if it is still as it is here."""
+        """The patch of the object just read, to these values; it fails if the object has changed since."""
         uid = {"op": "test", "path": "/metadata/uid", "value": thing["metadata"]["uid"]}
         if self.sub == "scale":
             spec = {"op": "test", "path": "/spec", "value": thing.get("spec", {})}
@@ -81,7 +81,7 @@ class ScalePatch:
             raw, new = one.raw(thing), after[one.name]
             if raw is not None:
                 tests.append({"op": "test", "path": one.pointer, "value": raw})
-            if _said(one, raw) == new:
+            if _text(one, raw) == new:
                 continue
             if one.is_annotation:
                 notes[one.path[-1]] = None if new == ABSENT else new
@@ -93,7 +93,7 @@ class ScalePatch:
         return [*tests, *changes, *(run_markers.annotation_patch(thing, notes) if notes else ())]
 
 
-def _said(value: PatchValue, raw: object) -> str:
+def _text(value: PatchValue, raw: object) -> str:
     return value.default if raw is None else str(raw)
 
 

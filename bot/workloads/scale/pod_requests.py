@@ -1,7 +1,7 @@
-"""What one pod of a template asks for, as the scheduler and quotas count it. Pure.
+"""The resources that one pod of a template asks for, as the scheduler and quotas count them. Pure.
 
-The trap: a template says less than its pods will. A request that is missing is the limit, and what is missing after
-that comes from the namespace's LimitRange when the pod is made.
+The trap: a template says less than its pods do. A missing request defaults to the limit, and what is still missing
+comes from the namespace's LimitRange when the pod is created.
 https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
 """
 
@@ -15,22 +15,22 @@ from typing import Any
 from bot.core.kubernetes import KubernetesObject
 from bot.workloads.objects.quantity import Amounts, add, maximum, parse_amounts
 
-#: What a quota on requests or limits of these wants every container to say.
-_SPOKEN = ("cpu", "memory")
+#: A quota on requests or limits of these requires every container to declare them.
+_MUST_DECLARE = ("cpu", "memory")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodRequests:
-    """Of one pod."""
+    """The requests and limits of one pod."""
 
     requests: Amounts
     limits: Amounts
-    undeclared: frozenset[str]  #: "limits.memory" and the like, where a container says nothing and no default does
+    undeclared: frozenset[str]  #: such as "limits.memory", if a container does not declare it and has no default
     best_effort: bool  #: no container asks for cpu or memory, or limits it
 
 
 def pod_requests_of(spec: Mapping[str, Any], ranges: Sequence[KubernetesObject] = ()) -> PodRequests:
-    """Of a pod with that spec. `ranges`: the LimitRanges of its namespace."""
+    """The requests of a pod with that spec. `ranges`: the LimitRanges of its namespace."""
     defaults = _defaults(ranges)
     containers = [_whole(one, defaults) for one in spec.get("containers") or ()]
     begun = [(_sidecar(one), _whole(one, defaults)) for one in spec.get("initContainers") or ()]
@@ -39,14 +39,14 @@ def pod_requests_of(spec: Mapping[str, Any], ranges: Sequence[KubernetesObject] 
     unsaid = {
         f"{side}.{name}"
         for side in ("requests", "limits")
-        for name in _SPOKEN
+        for name in _MUST_DECLARE
         if name not in (pod.get(side) or {}) and any(name not in one[side] for one in every)
     }
     return PodRequests(
         requests=_summed("requests", containers, begun, spec),
         limits=_summed("limits", containers, begun, spec),
         undeclared=frozenset(unsaid),
-        best_effort=not pod and not any(name in one[side] for one in every for side in one for name in _SPOKEN),
+        best_effort=not pod and not any(name in one[side] for one in every for side in one for name in _MUST_DECLARE),
     )
 
 
@@ -57,7 +57,7 @@ _Sides = dict[str, dict[str, Fraction]]
 def _summed(
     side: str, containers: Sequence[_Sides], begun: Sequence[tuple[bool, _Sides]], spec: Mapping[str, Any]
 ) -> dict[str, Fraction]:
-    """The larger of what runs for good, and of each init container with the sidecars that were started before it."""
+    """The maximum of the running containers, and of each init container with the sidecars started before it."""
     running: dict[str, Fraction] = {}
     starting: dict[str, Fraction] = {}
     for stays, whole in begun:
@@ -69,7 +69,7 @@ def _summed(
     total = maximum(starting, add(running, *(one[side] for one in containers)))
     total |= parse_amounts((spec.get("resources") or {}).get(side))
     overhead = parse_amounts(spec.get("overhead"))
-    if side == "limits":  # It is added only to what is limited at all.
+    if side == "limits":  # The overhead counts only for resources that are limited at all.
         overhead = {name: amount for name, amount in overhead.items() if name in total}
     return add(total, overhead)
 

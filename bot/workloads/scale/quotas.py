@@ -1,7 +1,7 @@
 """Whether more pods fit into a namespace's quotas. Pure.
 
-The trap: a quota is enforced when pods are made, not when a workload is scaled, so that the scaling is taken, and the
-pods never appear. A quota on a resource also refuses each pod that says nothing of it.
+The trap: a quota is enforced when pods are created, not when a workload is scaled. So the scale is accepted, and the
+pods never appear. A quota on a resource also refuses every pod that does not declare it.
 https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """
 
@@ -18,16 +18,16 @@ from bot.workloads.scale.pod_requests import PodRequests
 
 _STORAGE = "requests.storage"
 _OF_CLASS = ".storageclass.storage.k8s.io/"
-#: Resources that a quota may name without "requests." in front of them.
+#: Resources that a quota may name without the prefix "requests.".
 _BARE = ("cpu", "memory", "ephemeral-storage")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeClaims:
-    """The volumes that a replica asks for: their sizes, by storage class ("" for the default)."""
+    """The volumes of one replica: their sizes by storage class ("" for the default class)."""
 
     sizes: Mapping[str, Sequence[Fraction]]
-    new: int | None = None  #: so many of the new replicas have none from before; None: all of them
+    new: int | None = None  #: how many new volumes are needed in all; None: for each replica its own
 
     @property
     def count(self) -> int:
@@ -35,7 +35,7 @@ class VolumeClaims:
 
 
 def claims_of(workload: KubernetesObject) -> VolumeClaims:
-    """Of a StatefulSet's templates; none where there are none."""
+    """The claims of a StatefulSet's templates."""
     sizes: dict[str, list[Fraction]] = {}
     for one in (workload.get("spec") or {}).get("volumeClaimTemplates") or ():
         spec = one.get("spec") or {}
@@ -51,7 +51,7 @@ def quota_shortage(
     more: int,
     volume_claims: VolumeClaims,
 ) -> str:
-    """Why that many pods more do not fit: a sentence; "" where they do. `pod`: the spec of one."""
+    """Why that many more pods do not fit: a sentence; "" if they fit. `pod`: the spec of one."""
     if more <= 0:
         return ""
     for one in quotas:
@@ -63,7 +63,7 @@ def quota_shortage(
         used = parse_amounts(status.get("used"))
         for key, limit in sorted(hard.items()):
             if (f"requests.{key}" if key in _BARE else key) in requests.undeclared:
-                message = f"it limits {key}, of which a container of the pods says nothing, so that none can be made."
+                message = f"it limits {key}, which a container does not declare, so no pod can be created."
                 return f"ResourceQuota {name}: {message}"
             count = more if volume_claims.new is None or not _stored(key) else volume_claims.new
             wanted, left = (
@@ -72,8 +72,8 @@ def quota_shortage(
             )
             if wanted > left:
                 message = (
-                    f"of {key} {format_quantity(left)} of {format_quantity(limit)} is left, and they "
-                    f"would take {format_quantity(wanted)}."
+                    f"{format_quantity(left)} of {format_quantity(limit)} {key} is left; they would take "
+                    f"{format_quantity(wanted)}."
                 )
                 return f"ResourceQuota {name}: {message}"
     return ""
@@ -84,7 +84,7 @@ def _stored(key: str) -> bool:
 
 
 def _each(key: str, requests: PodRequests, volume_claims: VolumeClaims) -> Fraction:
-    """How much of that key one pod takes; nothing where the key is about something else."""
+    """How much of that key one pod takes; 0 if the key counts something else."""
     if key in ("pods", "count/pods"):
         return Fraction(1)
     if key in ("persistentvolumeclaims", "count/persistentvolumeclaims"):
@@ -102,7 +102,7 @@ def _each(key: str, requests: PodRequests, volume_claims: VolumeClaims) -> Fract
 
 
 def _covers(quota: KubernetesObject, pod: Mapping[str, Any], requests: PodRequests) -> bool:
-    """Whether the quota's scopes, all of them, have pods such as this one."""
+    """Whether all of the quota's scopes apply to such pods."""
     spec = quota.get("spec") or {}
     wanted = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ()]
     wanted += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
@@ -122,7 +122,7 @@ def _in_scope(one: Mapping[str, Any], pod: Mapping[str, Any], requests: PodReque
             return not requests.best_effort
         case "PriorityClass":
             return _of_priority(one, str(pod.get("priorityClassName") or ""))
-        case _:  # Of volumes, or of affinity across namespaces: who is not sure takes it for no limit.
+        case _:  # Scopes of volumes, or of affinity across namespaces, are not evaluated: no limit is assumed.
             return False
 
 

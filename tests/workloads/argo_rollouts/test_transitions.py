@@ -1,4 +1,4 @@
-"""Which write each verb needs of a Rollout, row by row, and what is refused."""
+"""Which write each verb for Argo Rollouts needs, as a table, and what is refused."""
 
 from __future__ import annotations
 

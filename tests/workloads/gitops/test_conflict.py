@@ -1,4 +1,4 @@
-"""Who takes a change back, and when: Argo CD, Flux, operators and Helm, as tables."""
+"""Which tool reverts a change, and when: Argo CD, Flux, operators and Helm, as tables."""
 
 from __future__ import annotations
 
@@ -60,16 +60,21 @@ def ignoring(**what: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("policy", "ignored", "refuse", "said"),
     [
-        (_HEALS, [], True, "heals itself: a change of /spec/replicas is taken back within seconds."),
+        (_HEALS, [], True, "with self-heal: a change of /spec/replicas is reverted within seconds."),
         ({"automated": {"enabled": True, "selfHeal": True}}, [], True, "within seconds"),
-        ({"automated": {"enabled": False, "selfHeal": True}}, [], False, "when somebody asks: it will be OutOfSync"),
-        ({"automated": {}}, [], False, "the next change of git sets /spec/replicas back."),
-        ({"automated": {"prune": True}}, [], False, "the next change of git"),
-        (None, [], False, "it will be OutOfSync, and that sync sets /spec/replicas back."),
-        ({"syncOptions": ["CreateNamespace=true"]}, [], False, "it will be OutOfSync"),
-        (_HEALS, ignoring(jsonPointers=["/spec/replicas"]), False, "its next sync sets it to what git has."),
-        (_RESPECTED, ignoring(jsonPointers=["/spec/replicas"]), False, "leaves /spec/replicas to others: the change"),
-        (_RESPECTED, ignoring(jsonPointers=["/spec"]), False, "leaves /spec/replicas to others"),
+        ({"automated": {"enabled": False, "selfHeal": True}}, [], False, "without auto-sync: it becomes OutOfSync"),
+        ({"automated": {}}, [], False, "the next commit sets /spec/replicas back."),
+        ({"automated": {"prune": True}}, [], False, "the next commit"),
+        (None, [], False, "it becomes OutOfSync, and the next sync sets /spec/replicas back."),
+        ({"syncOptions": ["CreateNamespace=true"]}, [], False, "it becomes OutOfSync"),
+        (_HEALS, ignoring(jsonPointers=["/spec/replicas"]), False, "its next sync sets it to git's value."),
+        (
+            _RESPECTED,
+            ignoring(jsonPointers=["/spec/replicas"]),
+            False,
+            "which ignores /spec/replicas: the change",
+        ),
+        (_RESPECTED, ignoring(jsonPointers=["/spec"]), False, "which ignores /spec/replicas: the change stays"),
         (_RESPECTED, ignoring(jsonPointers=["/spec/replicas/0"]), True, "within seconds"),
         (_RESPECTED, ignoring(jsonPointers=["/spec/rep"]), True, "within seconds"),
         (_RESPECTED, ignoring(jsonPointers=[""]), True, "within seconds"),
@@ -78,9 +83,9 @@ def ignoring(**what: Any) -> list[dict[str, Any]]:
         (_HEALS, ignoring(jqPathExpressions=[".spec.template.spec.containers[] | .image"]), True, "within seconds"),
         (_RESPECTED, ignoring(managedFieldsManagers=["kube-controller-manager"]), True, "within seconds"),
         (_RESPECTED, ignoring(name="web", jsonPointers=["/spec/replicas"]), True, "within seconds"),
-        (_RESPECTED, ignoring(name="api", jsonPointers=["/spec/replicas"]), False, "to others"),
+        (_RESPECTED, ignoring(name="api", jsonPointers=["/spec/replicas"]), False, "the change stays"),
         (_RESPECTED, ignoring(namespace="other", jsonPointers=["/spec/replicas"]), True, "within seconds"),
-        (_RESPECTED, [{"group": "*", "kind": "*", "jsonPointers": ["/spec/replicas"]}], False, "to others"),
+        (_RESPECTED, [{"group": "*", "kind": "*", "jsonPointers": ["/spec/replicas"]}], False, "the change stays"),
         (_RESPECTED, [{"kind": "Deployment", "jsonPointers": ["/spec/replicas"]}], True, "within seconds"),
         (_RESPECTED, [{"group": "apps", "kind": "StatefulSet", "jsonPointers": ["/spec/replicas"]}], True, "within"),
     ],
@@ -106,9 +111,9 @@ def test_a_fight_that_is_lost_says_what_to_do_first(world: World) -> None:
 
     assert found is not None
     assert found.refusal == (
-        f"Argo CD (Application shop) keeps Deployment {world.namespace}/api and heals itself:"
-        " a change of /spec/template is taken back within seconds. Nothing was done."
-        " Say `autosync prod/api off for 2h` first, or change it in git."
+        f"Deployment {world.namespace}/api is managed by Argo CD (Application shop) with self-heal:"
+        " a change of /spec/template is reverted within seconds. Nothing was done."
+        " Run `autosync prod/api off for 2h` first, or change it in git."
     )
 
 
@@ -122,7 +127,7 @@ def test_what_git_does_not_name_is_never_taken_back(world: World) -> None:
     assert left is not None
     assert fought is not None
     assert (left.refuses, fought.refuses) == (False, True)
-    assert "git says nothing about /spec/replicas: the change stays." in left.message
+    assert "but git does not set /spec/replicas: the change stays." in left.message
 
 
 def test_a_copy_of_what_was_applied_is_not_believed_where_the_server_applies(world: World) -> None:
@@ -143,7 +148,7 @@ def test_an_application_that_argo_cd_is_told_to_skip_takes_nothing_back(world: W
 
     assert found is not None
     assert not found.refuses
-    assert "is told to leave it alone" in found.message
+    assert "the change stays" in found.message
 
 
 def test_an_application_that_is_not_there_is_taken_for_one_that_fights(world: World) -> None:
@@ -163,7 +168,7 @@ def test_an_application_that_may_not_be_read_is_taken_for_one_that_fights(world:
 
     assert found is not None
     assert found.refuses
-    assert "cannot be read, so that nobody can tell what it takes back. Cluster main answered 403" in found.message
+    assert "cannot be read, so it is unknown what would be reverted. Cluster main answered 403" in found.message
 
 
 def test_an_application_in_a_namespace_of_its_own_is_found_there(world: World) -> None:
@@ -185,7 +190,7 @@ def test_argo_cds_own_namespace_is_the_settings(world: World) -> None:
     found = gitops_conflict_over(site, thing, owner_of(thing, site.workload), "/spec/replicas")
 
     assert found is not None
-    assert "heals itself" in found.message
+    assert "with self-heal" in found.message
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -207,10 +212,10 @@ def test_a_shared_label_without_an_application_is_nobodys(world: World) -> None:
 @pytest.mark.parametrize(
     ("labels", "kind", "spec", "refuse", "said"),
     [
-        (_FLUX, "Kustomization", {"interval": "10m0s"}, True, "is taken back within 10m0s."),
+        (_FLUX, "Kustomization", {"interval": "10m0s"}, True, "is reverted within 10m0s."),
         (_FLUX, "Kustomization", {"interval": "1m", "suspend": False}, True, "within 1m"),
         (_FLUX, "Kustomization", {"suspend": True}, False, "is suspended: a change of /spec/replicas stays until"),
-        (_FLUX_HELM, "HelmRelease", {"interval": "5m"}, True, "is taken back by its next upgrade."),
+        (_FLUX_HELM, "HelmRelease", {"interval": "5m"}, True, "is reverted by its next upgrade."),
         (_FLUX_HELM, "HelmRelease", {"interval": "5m", "driftDetection": {"mode": "warn"}}, True, "next upgrade"),
         (_FLUX_HELM, "HelmRelease", {"interval": "5m", "driftDetection": {"mode": "enabled"}}, True, "within 5m."),
         (_FLUX_HELM, "HelmRelease", {"suspend": True}, False, "is suspended"),
@@ -236,7 +241,7 @@ def test_flux_is_suspended_by_its_own_command(world: World) -> None:
     found = fight(world, thing)
 
     assert found is not None
-    assert found.advice == "`flux suspend kustomization apps -n flux-system` first, or change it in git."
+    assert found.advice == "Run `flux suspend kustomization apps -n flux-system` first, or change it in git."
 
 
 def test_an_object_that_flux_is_told_to_leave_alone_is_left_alone(world: World) -> None:
@@ -256,7 +261,7 @@ def test_flux_that_cannot_be_found_or_read_is_taken_for_one_that_fights(world: W
     assert gone is not None
     assert hidden is not None
     assert (gone.refuses, hidden.refuses) == (True, True)
-    assert "there is none" in gone.message
+    assert "which does not exist" in gone.message
     assert "answered 403" in hidden.message
 
 
@@ -268,7 +273,7 @@ def test_what_an_operator_makes_is_changed_where_it_is_made_of(world: World) -> 
 
     assert found is not None
     assert found.refuses
-    assert found.advice == "Change ConfigMap database, of which it is made."
+    assert found.advice == "Change ConfigMap database instead, of which it is made."
 
 
 def test_what_helm_made_is_only_noted(world: World) -> None:

@@ -1,4 +1,4 @@
-"""An Argo Rollout as it stands: the rules of GetRolloutPhase, steps, pauses, weights and analyses."""
+"""The state of an Argo Rollout: the rules of GetRolloutPhase, steps, pauses, weights and analyses."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ def test_its_weight_is_the_routers_or_that_of_its_last_step(
 def test_a_pause_with_a_time_counts_down_and_one_without_waits_for_a_person() -> None:
     timed, endless = read(thing(paused(currentStepIndex=3))), read(thing(paused(currentStepIndex=1)))
 
-    assert waiting_for(timed) == "It goes on by itself at 03:10:00 UTC."
-    assert countdown(timed, datetime(2026, 11, 24, 3, 4, tzinfo=UTC)) == "It goes on by itself in 6m."
-    assert countdown(timed, datetime(2026, 11, 24, 3, 11, tzinfo=UTC)) == "Its pause is over: it goes on now."
+    assert waiting_for(timed) == "It continues by itself at 03:10:00 UTC."
+    assert countdown(timed, datetime(2026, 11, 24, 3, 4, tzinfo=UTC)) == "It continues by itself in 6 min."
+    assert countdown(timed, datetime(2026, 11, 24, 3, 11, tzinfo=UTC)) == "Its pause is over: it continues now."
     assert waiting_for(endless) == "It waits until somebody promotes it."
     assert countdown(endless, datetime(2026, 11, 24, 3, 4, tzinfo=UTC)) == ""
 
@@ -170,8 +170,8 @@ def test_where_it_is_in_words(status: dict[str, Any], said: str) -> None:
         ({"setWeight": 20}, "20% of the traffic"),
         ({"pause": None}, "a pause until somebody promotes"),
         ({"analysis": {"templates": [{"templateName": "errors"}]}}, "the analysis errors"),
-        ({"setCanaryScale": {"replicas": 1}}, "a number of pods of its own"),
-        ({"somethingNew": {}}, "a step that the bot does not know"),
+        ({"setCanaryScale": {"replicas": 1}}, "a set number of canary pods"),
+        ({"somethingNew": {}}, "a step unknown to the bot"),
     ],
 )
 def test_each_step_has_its_words(step: dict[str, Any], said: str) -> None:

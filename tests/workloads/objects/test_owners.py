@@ -1,4 +1,4 @@
-"""Who else keeps an object: each owner by its own mark, and none by a mark that was copied."""
+"""The manager of an object: each tool is known by its own mark, never by a copied one."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_a_deadline_that_names_the_revision_left_behind_is_of_before(world: Worl
     before = look(deployment(world, updated=1, progress='ReplicaSet "api-old" has timed out progressing.'))
     now = look(deployment(world, updated=1, progress='ReplicaSet "api-new" has timed out progressing.'))
 
-    assert (before.failed, before.message) == ("", "no pod has moved yet")
+    assert (before.failed, before.message) == ("", "no pod is replaced yet")
     assert now.failed == 'It made no progress in time: ReplicaSet "api-new" has timed out progressing.'
 
 
@@ -104,4 +104,4 @@ def test_what_restarts_after_it_came_up_is_not_well_whatever_happened_before(wor
     third = look(deployment(world))
 
     assert (first.done, second.done, third.done) == (True, True, False)
-    assert third.failed == "It came up, and its containers were started again 2 times."
+    assert third.failed == "It became ready, then its containers restarted 2 times."

@@ -52,17 +52,17 @@ def test_a_template_runs_the_same_where_images_commands_and_environments_do(othe
         (
             template(env=env(LEVEL="debug", SAME="1")),
             template(env=env(SAME="1", TOKEN="abc")),
-            ("container api: another environment: LEVEL, TOKEN",),
+            ("container api: environment changes: LEVEL, TOKEN",),
         ),
         (
             template(command=["a"], args=["b"]),
             template(),
-            ("container api: other command", "container api: other arguments"),
+            ("container api: command changes", "container api: arguments change"),
         ),
         (
             {"spec": {"containers": [{"name": "old", "image": "old:1"}]}},
             {"spec": {"initContainers": [{"name": "new", "image": "new:1"}]}},
-            ("container old: goes away (old:1)", "container new: comes back with new:1"),
+            ("container old: removed (old:1)", "container new: added with new:1"),
         ),
     ],
 )
@@ -75,7 +75,7 @@ def test_what_a_change_does_is_told_by_container(
 def test_what_an_environment_holds_is_never_told() -> None:
     told = pod_template.differences(template(env=env(TOKEN="hunter2")), template(env=env(TOKEN="hunter3")))
 
-    assert told == ("container api: another environment: TOKEN",)
+    assert told == ("container api: environment changes: TOKEN",)
 
 
 def test_what_controllers_add_and_what_is_null_is_no_difference() -> None:

@@ -1,4 +1,4 @@
-"""Which pods do not come up, and why: what will not pass is told from what may."""
+"""Which pods do not start, and why: hopeless reasons, and reasons that may pass."""
 
 from __future__ import annotations
 

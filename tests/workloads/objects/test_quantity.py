@@ -1,4 +1,4 @@
-"""Amounts are read exactly, whatever unit they are written in, and written so that people can compare them."""
+"""Quantities are parsed exactly, whatever their unit, and formatted so that people can compare them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves on what it writes, and who wrote a field last."""
+"""The marks that a run leaves on objects, and who wrote a field last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a workload is: the rules of `kubectl rollout status`, and what is stricter here."""
+"""The progress of a rollout: the rules of `kubectl rollout status`, and those that are stricter here."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _PARTITION = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"par
     ("of", "said", "done"),
     [
         (thing(**ready(observedGeneration=0)), "its controller has not seen the change yet", False),
-        (thing(**ready(replicas=5)), "2 more than wanted are still there", False),
+        (thing(**ready(replicas=5)), "2 surplus pods are still there", False),
         (thing(**ready(readyReplicas=1)), "1 of 3 are ready", False),
         (thing(**ready(updatedReplicas=2, currentRevision="a")), "2 of 3 are of the new revision", False),
         (thing(**ready(currentRevision="a")), "3 of 3 are of the new revision", False),
@@ -131,7 +131,7 @@ def test_a_daemonset_is_done_when_each_node_has_a_new_one(status: dict[str, Any]
             {"observedGeneration": "2", "phase": "Degraded", "message": "RolloutAborted: by somebody"},
             "degraded",
             False,
-            "Argo Rollouts calls it degraded: RolloutAborted: by somebody.",
+            "Argo Rollouts says that it is degraded: RolloutAborted: by somebody.",
         ),
     ],
 )

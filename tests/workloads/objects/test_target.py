@@ -1,4 +1,4 @@
-"""Whether an action may in its cluster: the person and whoever writes, asked before anybody says yes."""
+"""Whether an action may act in its cluster: the person's and the bot's rights, checked before any approval."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_person_who_may_not_is_named_with_all_that_is_missing(world: World) ->
 
     assert refused.value.message == (
         "ana@example.com may not patch deployments/scale.apps, patch deployments.apps"
-        f" in {world.namespace} on cluster main. Nothing was done. Somebody who may has to ask for it."
+        f" in {world.namespace} on cluster main. Nothing was done. Somebody with that right has to ask."
     )
 
 

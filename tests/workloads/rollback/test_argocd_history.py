@@ -1,4 +1,4 @@
-"""What Argo CD's history is read as, and which of its entries a rollback goes to."""
+"""How Argo CD's history is read, and which entry a rollback goes to."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_it_goes_to_what_is_wished_or_to_the_newest_that_differs(
         ([entry(1, _A), entry(2, _A)], "", "has nothing older that differs from 2"),
         ([entry(1, _A), entry(2, _B)], "7", r"history has no 7\. It has 1 \(revision aaaaaaaa"),
         ([entry(1, _A), entry(2, _B)], "aaaaaa", "history has no aaaaaa"),
-        ([entry(1, _A), entry(2, _B)], "2", "That is what it runs"),
-        ([entry(1, _A), entry(2, _B), entry(3, _A)], "1", "That is what it runs: 3"),
+        ([entry(1, _A), entry(2, _B)], "2", "It already runs"),
+        ([entry(1, _A), entry(2, _B), entry(3, _A)], "1", "It already runs 3"),
     ],
 )
 def test_where_it_cannot_go_it_says_where_it_could(rows: list[dict[str, Any]], wish: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""What Helm's Secrets are read as, which version a rollback goes to, and what it says of the difference."""
+"""How Helm's Secrets are read, which version a rollback goes to, and how the difference is described."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_versions_are_in_the_order_of_their_numbers() -> None:
     ],
 )
 def test_what_is_not_as_helm_writes_it_is_refused_by_name(secret: dict[str, Any]) -> None:
-    with pytest.raises(Rejected, match=r"^Secret s is not as Helm writes it.*Nothing was done\.$"):
+    with pytest.raises(Rejected, match=r"^Secret s is not in Helm's format.*Nothing was done\.$"):
         helm_history.releases([secret])
 
 
@@ -112,7 +112,7 @@ def test_it_goes_to_what_is_wished_or_to_the_newest_that_was_in_service_and_diff
         ([one(1, "deployed")], "", "keeps no older version that was in service and differs from version 1"),
         ([one(1, manifest="a"), one(2, "deployed", manifest="a")], "", "keeps no older version"),
         ([one(1), one(2, "deployed")], "7", r"keeps no version 7\. It keeps version 1"),
-        ([one(1), one(2, "deployed")], "2", "That is the newest already: version 2"),
+        ([one(1), one(2, "deployed")], "2", "It is already at version 2"),
         ([one(1, "failed"), one(2, "deployed")], "1", r"never in service: version 1 .*Choose one of none"),
     ],
 )
@@ -142,20 +142,20 @@ def test_who_is_pending_for_less_than_a_quarter_of_an_hour_is_at_work(
     ("now", "goal", "lines"),
     [
         (written(config("a")), written(config("a")), []),
-        (written(config("a", x="1")), written(config("a", x="2")), ["changes: ConfigMap a"]),
-        (written(config("a"), config("b")), written(config("a")), ["goes away: ConfigMap b"]),
-        (written(config("a")), written(config("a"), config("b")), ["comes back: ConfigMap b"]),
+        (written(config("a", x="1")), written(config("a", x="2")), ["changed: ConfigMap a"]),
+        (written(config("a"), config("b")), written(config("a")), ["removed: ConfigMap b"]),
+        (written(config("a")), written(config("a"), config("b")), ["restored: ConfigMap b"]),
         (
             written(deployment(api="api:2", log="log:1")),
             written(deployment(api="api:1")),
             [
                 "Deployment api, container api: image api:2 -> api:1",
                 "Deployment api, container log: image log:1 -> none",
-                "changes: Deployment api",
+                "changed: Deployment api",
             ],
         ),
-        (written(*(config(f"c{n}") for n in range(10))), "", [f"goes away: {'X'}"]),
-        ("{ no yaml", written(config("a")), ["comes back: ConfigMap a"]),
+        (written(*(config(f"c{n}") for n in range(10))), "", [f"removed: {'X'}"]),
+        ("{ no yaml", written(config("a")), ["restored: ConfigMap a"]),
     ],
 )
 def test_what_differs_is_said_in_a_few_words_and_without_values(now: str, goal: str, lines: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Which of the revisions that are kept a wish means."""
+"""Which of the kept revisions a request means."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kept(number: int, key: str, image: str, restarted: str = "") -> Revision:
         hash=key,
         name=f"api-{key}",
         uid=f"uid-{key}",
-        change_cause=("pod-template-hash", key),
+        label=("pod-template-hash", key),
         template=template(image, restarted),
         kept={},
     )
@@ -69,10 +69,10 @@ def test_a_wish_means_one_revision(
 @pytest.mark.parametrize(
     ("revisions", "wish", "said"),
     [
-        ((TWO,), "", "There is no older revision to go back to. Nothing was done."),
-        ((AGAIN, TWO), "", "There are 2 (bbb). Name one"),
+        ((TWO,), "", "There is no older revision to roll back to. Nothing was done."),
+        ((AGAIN, TWO), "", "There are 2 (bbb). To roll back to one anyway, name it."),
         (ALL, "7", "It has no revision 7. Nothing was done. There are 4 (ddd), 3 (ccc), 2 (bbb), 1 (aaa)."),
-        ((), "7", "None is kept."),
+        ((), "7", "It has none."),
         ((TWO, ONE), "2", "It is already at revision 2 (bbb). Nothing was done."),
         ((TWO, ONE), "bbb", "It is already at revision 2 (bbb). Nothing was done."),
     ],

@@ -1,4 +1,4 @@
-"""Which pods of a StatefulSet hold it up on its way to a revision, and have to go."""
+"""Which pods of a StatefulSet block a rollback and have to be deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cluster.wedges import Wedged
 from tests.cluster.world import World, fake_world
 
 _GOAL = Revision(
-    number=1, hash="good", name="db-good", uid="1", change_cause=(REVISION_LABEL, "db-good"), template={}, kept={}
+    number=1, hash="good", name="db-good", uid="1", label=(REVISION_LABEL, "db-good"), template={}, kept={}
 )
 
 

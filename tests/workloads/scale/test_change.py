@@ -1,4 +1,4 @@
-"""What "so many replicas" means, by who scales the workload already, and which words bring it back."""
+"""The change that a count means, given the autoscaler, and the request that undoes it."""
 
 from __future__ import annotations
 
@@ -141,30 +141,32 @@ def test_a_ceiling_below_what_is_there_takes_some_away_at_once() -> None:
     move = moved(2, 5, now=8, auto=of_hpa())
 
     assert (move.old, move.new, move.low) == (8, 5, 5)
-    assert "That takes it to 5 replicas at once." in move.effect
+    assert "It goes to 5 replicas at once." in move.effect
 
 
 def test_floor_and_ceiling_are_told_with_the_reason() -> None:
     within, above = moved(6, auto=of_hpa()), moved(12, auto=of_hpa())
 
     assert within.effect == (
-        "HorizontalPodAutoscaler shop/api scales it, so that its bounds are changed, and not the workload.",
+        "HorizontalPodAutoscaler shop/api scales it, so its bounds are changed, not the workload.",
         "Floor: at least 6, instead of 2.",
-        "That takes it to 6 replicas at once.",
+        "It goes to 6 replicas at once.",
     )
-    assert "Ceiling: at most 12, instead of 10, because the floor would be above it." in above.effect
+    assert "Ceiling: at most 12, instead of 10, because the floor would exceed it." in above.effect
 
 
 def test_0_switches_an_hpa_off_and_that_is_said() -> None:
     off, on = moved(0, auto=of_hpa()), moved(3, now=0, auto=of_hpa())
 
-    assert off.effect[1].startswith("That switches HorizontalPodAutoscaler shop/api off: it does nothing while")
-    assert on.effect[1].endswith("on again, which then keeps it between 2 and 10.")
+    assert off.effect[1].startswith(
+        "That switches HorizontalPodAutoscaler shop/api off until there is a replica again."
+    )
+    assert on.effect[1].endswith("on again: from 2 to 10 replicas.")
 
 
 def test_0_of_an_hpa_that_goes_there_by_itself_is_refused() -> None:
-    assert "may go to 0 by itself (minReplicas 0)" in refused(0, auto=of_hpa(0))
-    assert "may go to 0 by itself" in refused(0, auto=of_hpa(0, 10, _ZERO))
+    assert "may scale to 0 by itself (minReplicas 0)" in refused(0, auto=of_hpa(0))
+    assert "may scale to 0 by itself" in refused(0, auto=of_hpa(0, 10, _ZERO))
 
 
 def test_a_pause_of_keda_is_understood_and_told() -> None:
@@ -173,10 +175,12 @@ def test_a_pause_of_keda_is_understood_and_told() -> None:
     one_way = moved(4, auto=of_keda(paused_scale_in="true"))
 
     assert "`scale prod/api 1 max 10` ends the pause." in paused.effect[0]
-    assert "at 2 instead of 5" in moved_on.effect[0]
-    assert resumed.effect[0].startswith("KEDA is paused at 5 by an annotation of ScaledObject shop/api; that is taken")
-    assert "is paused by an annotation there, so that this stays until that ends" in frozen.effect[1]
-    assert "keeps KEDA from scaling it in by its metrics" in one_way.effect[-1]
+    assert "at 2 replicas instead of 5" in moved_on.effect[0]
+    assert resumed.effect[0].startswith(
+        "KEDA is paused at 5 by an annotation of ScaledObject shop/api, which is removed."
+    )
+    assert "is paused by an annotation there: this stays until that ends" in frozen.effect[1]
+    assert "keeps KEDA from scaling it in" in one_way.effect[-1]
 
 
 @pytest.mark.parametrize(
@@ -184,11 +188,11 @@ def test_a_pause_of_keda_is_understood_and_told() -> None:
     [
         (None, 3, 3, None, "prod/api has 3 replicas already."),
         (None, 1, 1, None, "prod/api has 1 replica already."),
-        (None, 3, 4, 9, "has no autoscaler at work"),
-        (of_keda(paused="true"), 3, 4, 9, "has no autoscaler at work"),
+        (None, 3, 4, 9, "has no active autoscaler"),
+        (of_keda(paused="true"), 3, 4, 9, "has no active autoscaler"),
         (of_hpa(), 3, 2, None, "is kept between 2 and 10 by HorizontalPodAutoscaler shop/api already"),
         (of_hpa(), 3, 2, 10, "is kept between 2 and 10"),
-        (of_hpa(), 0, 12, None, "lets it have at most 10. Nothing was done. Raise that first: `scale prod/api 12 max"),
+        (of_hpa(), 0, 12, None, "is 10. Nothing was done. Raise the ceiling first: `scale prod/api 12 max"),
         (of_hpa(), 0, 0, None, "has 0 replicas already"),
         (of_keda(paused_replicas="0"), 0, 0, None, "is paused at 0 by an annotation of ScaledObject shop/api already"),
     ],

@@ -1,4 +1,4 @@
-"""Whether a workload has come to the count that it was scaled to, kind by kind, and who has taken it elsewhere."""
+"""Whether a workload has reached the count that it was scaled to, by kind, and who has overwritten it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def all_of(count: int, **more: Any) -> dict[str, Any]:
         (kinds.ROLLOUT, workload(**all_of(6), phase="Healthy"), "1 more than 5 are still there", False),
         (kinds.ROLLOUT, workload(**all_of(6), phase="Paused"), "6 of 5 are available", True),
         (kinds.ROLLOUT, workload(**all_of(5), phase="Progressing", message="waiting"), "Progressing, waiting", False),
-        (kinds.ROLLOUT, workload(**all_of(5)), "no phase yet, it does not say why", False),
+        (kinds.ROLLOUT, workload(**all_of(5)), "no phase yet, no reason given", False),
     ],
 )
 def test_a_count_is_reached_when_so_many_are_available(
@@ -69,7 +69,7 @@ def written(spec: dict[str, Any], manager: str, field: str, sub: str = "") -> di
 def test_whoever_has_taken_it_back_is_named(manager: str, sub: str, who: str) -> None:
     held = written({"replicas": 3}, manager, "replicas", sub)
 
-    assert overwritten_by(WORKLOAD, held, {"replicas": "6"}) == f"It was taken back to 3 by {who}."
+    assert overwritten_by(WORKLOAD, held, {"replicas": "6"}) == f"It was set back to 3 by {who}."
     assert overwritten_by(WORKLOAD, held, {"replicas": "3"}) == ""
 
 
@@ -77,6 +77,6 @@ def test_what_was_taken_back_of_an_autoscaler_is_named_too() -> None:
     hpa = written({"minReplicas": 2, "maxReplicas": 10}, "terraform", "minReplicas")
     keda = {"metadata": {}, "spec": {"minReplicaCount": 1, "maxReplicaCount": 10}}
 
-    assert overwritten_by(HPA, hpa, {"floor": "6", "ceiling": "10"}) == "Its floor was taken back to 2 by terraform."
-    told = "Its pause was ended by somebody who left no name."
+    assert overwritten_by(HPA, hpa, {"floor": "6", "ceiling": "10"}) == "Its floor was set back to 2 by terraform."
+    told = "Its pause was ended by an unknown writer."
     assert overwritten_by(KEDA, keda, {"floor": "1", "ceiling": "10", "paused": "0"}) == told

@@ -1,4 +1,4 @@
-"""Which PodDisruptionBudget would allow no eviction any more, and whose pods a selector selects."""
+"""Which PodDisruptionBudget would allow no eviction any more, and which pods a selector selects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether nodes have room: those that pods may go to, and what is left of them by requests."""
+"""Whether nodes have room: those that accept the pods, and what is left of them by requests."""
 
 from __future__ import annotations
 

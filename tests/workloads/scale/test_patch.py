@@ -1,4 +1,4 @@
-"""The one patch by which something is scaled: it holds what was seen, and nothing that moves by itself."""
+"""The one patch of a scale: it tests the values that were read, and nothing that changes by itself."""
 
 from __future__ import annotations
 

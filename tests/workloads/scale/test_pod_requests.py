@@ -1,4 +1,4 @@
-"""What one pod asks for: all of its containers, the largest moment of its start, and what the namespace adds."""
+"""The requests of one pod: all containers, the peak of its start, and the namespace's defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether more pods fit into the quotas of a namespace, key by key, and which one is short where they do not."""
+"""Whether more pods fit into the quotas of a namespace, key by key, and which one is short."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def short(*quotas: dict[str, Any], more: int = 2, pod: dict[str, Any] | None = N
     ("key", "hard", "used", "said"),
     [
         ("pods", "5", "3", ""),
-        ("pods", "4", "3", "of pods 1 of 4 is left, and they would take 2."),
-        ("count/pods", "4", "3", "of count/pods 1 of 4 is left, and they would take 2."),
+        ("pods", "4", "3", "1 of 4 pods is left; they would take 2."),
+        ("count/pods", "4", "3", "1 of 4 count/pods is left; they would take 2."),
         ("requests.cpu", "4", "3", ""),
-        ("requests.cpu", "4", "3100m", "of requests.cpu 900m of 4 is left, and they would take 1."),
-        ("cpu", "4", "3500m", "of cpu 500m of 4 is left, and they would take 1."),
-        ("limits.cpu", "4", "3", "of limits.cpu 1 of 4 is left, and they would take 2."),
-        ("limits.memory", "8Gi", "7Gi", "of limits.memory 1Gi of 8Gi is left, and they would take 2Gi."),
+        ("requests.cpu", "4", "3100m", "900m of 4 requests.cpu is left; they would take 1."),
+        ("cpu", "4", "3500m", "500m of 4 cpu is left; they would take 1."),
+        ("limits.cpu", "4", "3", "1 of 4 limits.cpu is left; they would take 2."),
+        ("limits.memory", "8Gi", "7Gi", "1Gi of 8Gi limits.memory is left; they would take 2Gi."),
         ("memory", "8Gi", "6Gi", ""),
         ("requests.nvidia.com/gpu", "0", "0", ""),
         ("count/secrets", "1", "1", ""),
         ("services", "1", "1", ""),
-        ("pods", "4", "9", "of pods 0 of 4 is left, and they would take 2."),
+        ("pods", "4", "9", "0 of 4 pods is left; they would take 2."),
     ],
 )
 def test_each_key_is_held_against_what_the_pods_take_of_it(key: str, hard: str, used: str, said: str) -> None:
@@ -50,14 +50,16 @@ def test_each_key_is_held_against_what_the_pods_take_of_it(key: str, hard: str, 
 
 
 def test_the_first_quota_that_is_short_is_named() -> None:
-    assert short(quota("pods", "9", "1"), quota("limits.cpu", "4", "4")).startswith("ResourceQuota team: of limits.cpu")
+    assert short(quota("pods", "9", "1"), quota("limits.cpu", "4", "4")).startswith(
+        "ResourceQuota team: 0 of 4 limits.cpu"
+    )
 
 
 def test_a_quota_on_what_a_container_does_not_say_lets_no_pod_in() -> None:
     pod = {"containers": [{"resources": {"requests": {"cpu": "1m"}}}]}
 
-    assert "it limits limits.memory, of which a container" in short(quota("limits.memory", "8Gi", "0"), pod=pod)
-    assert "it limits memory, of which a container" in short(quota("memory", "8Gi", "0"), pod=pod)
+    assert "it limits limits.memory, which a container" in short(quota("limits.memory", "8Gi", "0"), pod=pod)
+    assert "it limits memory, which a container" in short(quota("memory", "8Gi", "0"), pod=pod)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_a_statefulset_also_takes_storage() -> None:
     def said(key: str, hard: str) -> str:
         return quota_shortage([quota(key, hard, "0")], _POD, pod_requests_of(_POD), 2, claims)
 
-    assert "of requests.storage 15Gi of 15Gi is left, and they would take 20Gi" in said("requests.storage", "15Gi")
+    assert "15Gi of 15Gi requests.storage is left; they would take 20Gi" in said("requests.storage", "15Gi")
     assert "they would take 2" in said("persistentvolumeclaims", "1")
     assert "they would take 20Gi" in said("fast.storageclass.storage.k8s.io/requests.storage", "15Gi")
     assert said("slow.storageclass.storage.k8s.io/requests.storage", "1Gi") == ""

@@ -1,11 +1,11 @@
-"""A write that Argo Rollouts has overlooked is shown to it again, by an annotation that asks for nothing.
+"""Makes Argo Rollouts see a write that it has overlooked, by changing an annotation without meaning.
 
-At the end of each pass it puts the object of its own last write into its cache. What somebody wrote in between is gone
-from there, though it stands in the cluster, and nothing looks for it before the next change of that object or the
-resync, which by default is 15 minutes later. Seen with v1.9.3 (rollout/controller.go, writeBackToInformer): passes of
-200 ms on a busy machine, and an abort comes right after a write of its controller by nature.
+At the end of each pass the controller puts the object of its own last write into its cache. A write by somebody else in
+between is then missing there, though it is in the cluster, and nothing reads it before the next change of the object or
+the resync, by default 15 min later. Seen with v1.9.3 (rollout/controller.go, writeBackToInformer): passes take 200 ms
+on a busy machine, and an abort naturally comes right after a write of the controller.
 
-The trap: the change itself is not repeated. A promotion that is written twice may skip a step.
+The trap: the change itself is never repeated. A promotion that is written twice may skip a step.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from bot.workloads.objects import kinds, run_markers
 from bot.workloads.objects.argo_rollout import LOOK_AGAIN, observed
 from bot.workloads.objects.status import WorkloadStatus
 
-#: How long a write may be unseen. Its controller takes a second at most, where it does not overlook it.
+#: How long a write may stay unseen. The controller needs a second at most if it does not overlook it.
 OVERLOOKED = timedelta(seconds=10)
 
 
 class Nudge:
-    """One watch over one workload. A probe writes nothing, so that it gives none."""
+    """The nudges of one wait for one workload. A probe is read-only, so it gives none."""
 
     def __init__(self, target: ServiceTarget, tools: Tools) -> None:
         self._target = target
         self._tools = tools
         self._since: float | None = None  #: by monotonic time, in seconds
 
-    def check(self, thing: KubernetesObject, standing: WorkloadStatus) -> None:
-        """To be told of each look, in order."""
+    def check(self, thing: KubernetesObject, progress: WorkloadStatus) -> None:
+        """To be called with each check's result, in order."""
         if self._target.workload.kind != kinds.ROLLOUT or self._tools.by is None:
             return
-        if standing.done or not (standing.not_observed or not observed(thing)):
+        if progress.done or not (progress.not_observed or not observed(thing)):
             self._since = None
             return
         now = self._tools.elapsed()
@@ -48,7 +48,7 @@ class Nudge:
             self._give(thing)
 
     def _give(self, thing: KubernetesObject) -> None:
-        """Whatever comes of it, the watch goes on, and says what it sees."""
+        """If the write fails, the wait goes on and reports what it sees."""
         note = {LOOK_AGAIN: str(thing["metadata"]["resourceVersion"])}
         with suppress(Rejected, Conflict, OutcomeUnknown):
             self._target.cluster.patch(
