@@ -23,7 +23,7 @@ from bot.core.errors import Rejected, Undelivered
 from bot.core.request import Principal, Reply, Request
 from bot.notifications.sender import LONGEST_RETRY
 from bot.store import account_links, account_messages, audit_log
-from bot.store.account_links import AccountMessage
+from bot.store.account_messages import AccountMessage
 from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.transaction import Tx
@@ -164,8 +164,8 @@ class AccountLinking:
         if not request.account:
             return []
         return [
-            *account_links.take_messages(tx, (request.channel, request.account)),
-            *account_messages.take_messages(tx, canonical_account(request.channel, request.account)),
+            *account_links.MESSAGES.take_messages(tx, (request.channel, request.account)),
+            *account_messages.MESSAGES.take_messages(tx, canonical_account(request.channel, request.account)),
         ]
 
     def _circumstances(self, tx: Tx, request: Request, issued: LinkCode | None) -> RedeemContext:
@@ -264,7 +264,7 @@ class _Box(Protocol):
 
 def send_account_messages(store: Store, messengers: Mapping[str, Messenger]) -> None:
     """All words that are due. `speaks`: the channels that can say a line of their own, by name."""
-    boxes: tuple[_Box, ...] = (account_links, account_messages)
+    boxes: tuple[_Box, ...] = (account_links.MESSAGES, account_messages.MESSAGES)
     for box in boxes:
         with store.read() as seen:
             if not box.messages_due(seen.sql, store.now()):
