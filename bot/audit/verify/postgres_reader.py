@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from psycopg import errors
 
-from bot.audit.verify.log_reader import (
-    BATCH,
-    COUNT,
-    START,
-    WHOLE_LOG,
-    AnchorRow,
-    CheckpointRow,
-    LogRange,
-    LogReader,
-    Row,
-    UnreadableLog,
-    anchored_of,
-    checkpoint_of,
-    statements,
-)
+from bot.audit.verify.log_reader import BATCH, LogReader, Row, UnreadableLog
+from bot.audit.verify.sql_reader import SqlLog
 
-_SEALED, _UNSEALED, _CHECKPOINTS, _ANCHORED = statements("convert_to({}, 'UTF8')")
 _PATIENCE_S = 10
 #: How long one answer may take: the first of them may look through a log of many years.
 _ANSWER_S = 120.0
@@ -45,12 +31,11 @@ class _Line(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"no answer within {_ANSWER_S:g} s") from None
 
 
-class PostgresLog(LogReader):
+class PostgresLog(SqlLog):
     """`url` as in the settings; what is told of it is only host and database."""
 
-    problem: Sequence[str] = ()
-
     def __init__(self, url: str) -> None:
+        super().__init__("convert_to({}, 'UTF8')")
         self._url = url
         self._cursors = count()
         try:
@@ -68,27 +53,7 @@ class PostgresLog(LogReader):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._connection.close()
 
-    def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
-        return self._batches(_SEALED.format(entries.places()))
-
-    def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
-        return self._batches(_UNSEALED.format(entries.condition()))
-
-    def start(self) -> int:
-        ((first,),) = next(self._batches(START))
-        return int(first)
-
-    def parts(self) -> tuple[int, Callable[[], LogReader]]:
-        ((seals,),) = next(self._batches(COUNT))
-        return seals, partial(PostgresLog, self._url)
-
-    def checkpoints(self) -> Iterator[CheckpointRow]:
-        return map(checkpoint_of, chain.from_iterable(self._batches(_CHECKPOINTS)))
-
-    def anchored(self) -> Iterator[AnchorRow]:
-        return map(anchored_of, chain.from_iterable(self._batches(_ANCHORED)))
-
-    def _batches(self, statement: str) -> Iterator[Sequence[Row]]:
+    def batches(self, statement: str) -> Iterator[Sequence[Row]]:
         try:
             # Binary: a body comes as its bytes, and not as twice as many digits.
             with self._connection.cursor(name=f"inspection_{next(self._cursors)}", binary=True) as cursor:
@@ -97,6 +62,9 @@ class PostgresLog(LogReader):
                     yield batch
         except psycopg.Error as error:
             raise UnreadableLog(f"{self.name} cannot be read: {_first_line(error)}") from None
+
+    def reopen(self) -> Callable[[], LogReader]:
+        return partial(PostgresLog, self._url)
 
 
 def _first_line(error: psycopg.Error) -> str:
