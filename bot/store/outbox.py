@@ -21,13 +21,45 @@ from bot.store.times import micros, moment
 from bot.store.transaction import Tx
 from bot.store.views import event_of
 
+OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, what)
+
+_DELIVERY = (
+    "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before",
+)  # fmt: skip
+_FRESH: Fixed = (
+    ("version", "1"), ("sent_version", "0"), ("attempts", "0"), ("faults", "0"), ("token", "0"), ("lease_until", "0"),
+    ("said", "''"),
+)  # fmt: skip
+
+#: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
+#: again when it closes; one that failed before keeps its appointment.
+_CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
+  version = delivery.version + 1,
+  owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
+  rank = CASE WHEN delivery.state IN ('owed', 'leased') AND delivery.rank < excluded.rank THEN delivery.rank
+              ELSE excluded.rank END,
+  attempts = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.attempts ELSE 0 END,
+  faults = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.faults ELSE 0 END,
+  not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
+  state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
+
+#: Its card has been posted, so a line can stand in the card's thread.
+_POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
+  AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
+
+#: The head of a channel's queue: of what keeps an order, only the oldest that is unsent.
+_HEAD = """SELECT d.id FROM delivery AS d
+ WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ? AND d.rank <= ?
+   AND (d.lane = '' OR NOT EXISTS (
+     SELECT 1 FROM delivery AS e WHERE e.channel = d.channel AND e.lane = d.lane AND e.lane <> '' AND e.id < d.id
+        AND e.state IN ('owed', 'leased')))
+ ORDER BY d.rank, d.id LIMIT 1"""
+
 #: One in so many places of a quota is kept for what is critical.
 _KEPT = 20
 #: A request that took longer counts in its quota from its end: who knows when the provider got it. Less than what each
 #: channel's limits leave beyond its provider's window, or the next one might arrive too soon after it.
 SLOW = timedelta(milliseconds=15)
-
-
 #: Of so many runs, the newest, a card tells how they stand.
 _RUNS = 20
 
@@ -60,6 +92,65 @@ class Wait:
     reason: str = ""
 
 
+def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> None:
+    """Write what is owed; at most one card a channel and incident.
+
+    `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
+    """
+    kept = [(one, _lane(one, page_keys)) for one in owed]
+    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or _is_unsent(tx, one[2].channel, lane)]
+    for (_, _, what), lane in kept:
+        if what.expedites_earlier:
+            _hurry(tx, what, lane)
+    first = tx.reserve("delivery", len(kept))
+    rows: dict[MessageKind, list[Row]] = {MessageKind.CARD: [], MessageKind.LINE: [], MessageKind.PAGE: []}
+    for place, (one, lane) in enumerate(kept):
+        rows[one[2].kind].append(_row(first + place, one, lane, micros(tx.now)))
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.PAGE], fixed=_FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.CARD], _CARD_AGAIN, _FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.LINE], fixed=_FRESH)
+    if rows[MessageKind.LINE]:
+        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
+
+
+def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
+    incident_id, _, what = one
+    if what.kind is MessageKind.PAGE:
+        return page_keys[incident_id]
+    return str(incident_id) if what.kind is MessageKind.LINE else ""
+
+
+def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
+    """Whether anything of that order is still to be sent."""
+    return (
+        tx.sql.scalar(
+            "SELECT 1 FROM delivery WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
+            " LIMIT 1",
+            channel,
+            lane,
+        )
+        is not None
+    )
+
+
+def _hurry(tx: Tx, what: OutboxMessage, lane: str) -> None:
+    """What stands before it in its order becomes as urgent."""
+    tx.sql.run(
+        "UPDATE delivery SET rank = ? WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
+        " AND rank > ?",
+        what.rank,
+        what.channel,
+        lane,
+        what.rank,
+    )
+
+
+def _row(row_id: int, one: OutboxRow, lane: str, at: int) -> Row:
+    incident_id, event_id, what = one
+    state = "waits" if what.kind is MessageKind.LINE else "owed"
+    return (row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at)
+
+
 def claim(tx: Tx, channel: str, *, limits: Sequence[RateLimit], lease: timedelta) -> Claim | Wait:
     """Take the head of the channel's queue and one place of its quota, in the caller's transaction."""
     room = _room(tx, channel, limits)
@@ -83,13 +174,73 @@ def claim(tx: Tx, channel: str, *, limits: Sequence[RateLimit], lease: timedelta
     return _claimed(tx, row)
 
 
-#: The head of a channel's queue: of what keeps an order, only the oldest that is unsent.
-_HEAD = """SELECT d.id FROM delivery AS d
- WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ? AND d.rank <= ?
-   AND (d.lane = '' OR NOT EXISTS (
-     SELECT 1 FROM delivery AS e WHERE e.channel = d.channel AND e.lane = d.lane AND e.lane <> '' AND e.id < d.id
-        AND e.state IN ('owed', 'leased')))
- ORDER BY d.rank, d.id LIMIT 1"""
+def _claimed(tx: Tx, row: Row) -> Claim:
+    row_id, token, kind, channel, incident_id, event_id, version, attempts, faults, owed_at, lease_until = row
+    incident = tx.incident(incident_id)
+    assert incident is not None, "a delivery's incident is a foreign key"
+    event_row = None
+    if event_id is not None:
+        event_row = tx.sql.row('SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id = ?', event_id)
+    found = tx.sql.row(
+        "SELECT d.ref, EXISTS (SELECT 1 FROM plan AS p WHERE p.incident_id = d.incident_id) FROM delivery AS d"
+        " WHERE d.incident_id = ? AND d.channel = ? AND d.kind = 'card'",
+        incident_id,
+        channel,
+    )
+    ref, acted = found or (None, False)
+    return Claim(
+        id=row_id,
+        token=token,
+        kind=MessageKind(kind),
+        channel=channel,
+        incident=incident,
+        event=None if event_row is None else event_of(event_row),
+        ref=ref,
+        runs=tuple(run_states.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
+        version=version,
+        attempts=attempts,
+        faults=faults,
+        owed_at=moment(owed_at),
+        lease_until=moment(lease_until),
+        claimed_at=tx.now,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Room:
+    """What the quota leaves: deliveries of at most this rank; from `more_at` on, of others too."""
+
+    rank: int = 2**31 - 1
+    more_at: datetime | None = None
+
+
+def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
+    """What may be sent now: nothing while the channel is paused or its quota used up, and of the quota's last places
+    only the most urgent, so that a storm of warnings leaves room for what is critical."""
+    now = micros(tx.now)
+    pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
+    if pause is not None:
+        return Wait(until=moment(pause[0]), reason=pause[1])
+    room = _Room()
+    for limit in limits:
+        full_until = _full_until(tx, channel, limit, limit.count)
+        if full_until is not None:
+            return Wait(until=full_until, reason="its quota is used up")
+        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
+        if kept_until is not None:
+            room = _Room(rank=0, more_at=kept_until)
+    return room
+
+
+def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:
+    """Until when the window holds `count` requests; None when there is room for one more."""
+    at = tx.sql.scalar(
+        "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+        channel,
+        micros(tx.now - limit.per),
+        count - 1,
+    )
+    return None if at is None else moment(at) + limit.per
 
 
 def mark_sent(tx: Tx, one: Claim, ref: str | None) -> bool:
@@ -165,25 +316,6 @@ def count_from_end(tx: Tx, one: Claim) -> None:
         )
 
 
-def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
-    """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
-    tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
-    head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
-    return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
-
-
-def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
-    """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
-    rows = tx.sql.rows(
-        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
-        " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
-        " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
-        " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",
-        micros(owed_before),
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
 def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
     """The provider asked for quiet: nothing goes to this channel before `until`."""
     row = (channel, micros(until), message)
@@ -210,163 +342,26 @@ def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
     return sorted({row[0] for row in rows})
 
 
+def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
+    """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
+    tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
+    head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
+    return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
+
+
+def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
+    """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
+    rows = tx.sql.rows(
+        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
+        " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
+        " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
+        " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",
+        micros(owed_before),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 def delete_old(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
     """Drop what no rule looks at any more."""
     tx.sql.run("DELETE FROM pace WHERE at < ?", micros(paces_before))
     tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Room:
-    """What the quota leaves: deliveries of at most this rank; from `more_at` on, of others too."""
-
-    rank: int = 2**31 - 1
-    more_at: datetime | None = None
-
-
-def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
-    """What may be sent now: nothing while the channel is paused or its quota used up, and of the quota's last places
-    only the most urgent, so that a storm of warnings leaves room for what is critical."""
-    now = micros(tx.now)
-    pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
-    if pause is not None:
-        return Wait(until=moment(pause[0]), reason=pause[1])
-    room = _Room()
-    for limit in limits:
-        full_until = _full_until(tx, channel, limit, limit.count)
-        if full_until is not None:
-            return Wait(until=full_until, reason="its quota is used up")
-        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
-        if kept_until is not None:
-            room = _Room(rank=0, more_at=kept_until)
-    return room
-
-
-def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:
-    """Until when the window holds `count` requests; None when there is room for one more."""
-    at = tx.sql.scalar(
-        "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
-        channel,
-        micros(tx.now - limit.per),
-        count - 1,
-    )
-    return None if at is None else moment(at) + limit.per
-
-
-def _claimed(tx: Tx, row: Row) -> Claim:
-    row_id, token, kind, channel, incident_id, event_id, version, attempts, faults, owed_at, lease_until = row
-    incident = tx.incident(incident_id)
-    assert incident is not None, "a delivery's incident is a foreign key"
-    event_row = None
-    if event_id is not None:
-        event_row = tx.sql.row('SELECT id, incident_id, at, what, "by", said, via FROM event WHERE id = ?', event_id)
-    found = tx.sql.row(
-        "SELECT d.ref, EXISTS (SELECT 1 FROM plan AS p WHERE p.incident_id = d.incident_id) FROM delivery AS d"
-        " WHERE d.incident_id = ? AND d.channel = ? AND d.kind = 'card'",
-        incident_id,
-        channel,
-    )
-    ref, acted = found or (None, False)
-    return Claim(
-        id=row_id,
-        token=token,
-        kind=MessageKind(kind),
-        channel=channel,
-        incident=incident,
-        event=None if event_row is None else event_of(event_row),
-        ref=ref,
-        runs=tuple(run_states.about(tx.sql, incident_id, _RUNS)) if acted and kind == MessageKind.CARD else (),
-        version=version,
-        attempts=attempts,
-        faults=faults,
-        owed_at=moment(owed_at),
-        lease_until=moment(lease_until),
-        claimed_at=tx.now,
-    )
-
-
-OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, what)
-
-_DELIVERY = (
-    "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before",
-)  # fmt: skip
-_FRESH: Fixed = (
-    ("version", "1"), ("sent_version", "0"), ("attempts", "0"), ("faults", "0"), ("token", "0"), ("lease_until", "0"),
-    ("said", "''"),
-)  # fmt: skip
-
-#: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
-#: again when it closes; one that failed before keeps its appointment.
-_CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
-  version = delivery.version + 1,
-  owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
-  rank = CASE WHEN delivery.state IN ('owed', 'leased') AND delivery.rank < excluded.rank THEN delivery.rank
-              ELSE excluded.rank END,
-  attempts = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.attempts ELSE 0 END,
-  faults = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.faults ELSE 0 END,
-  not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
-  state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
-
-
-#: Its card has been posted, so a line can stand in the card's thread.
-_POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
-  AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
-
-
-def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> None:
-    """Write what is owed; at most one card a channel and incident.
-
-    `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
-    """
-    kept = [(one, _lane(one, page_keys)) for one in owed]
-    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or _is_unsent(tx, one[2].channel, lane)]
-    for (_, _, what), lane in kept:
-        if what.expedites_earlier:
-            _hurry(tx, what, lane)
-    first = tx.reserve("delivery", len(kept))
-    rows: dict[MessageKind, list[Row]] = {MessageKind.CARD: [], MessageKind.LINE: [], MessageKind.PAGE: []}
-    for place, (one, lane) in enumerate(kept):
-        rows[one[2].kind].append(_row(first + place, one, lane, micros(tx.now)))
-    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.PAGE], fixed=_FRESH)
-    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.CARD], _CARD_AGAIN, _FRESH)
-    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.LINE], fixed=_FRESH)
-    if rows[MessageKind.LINE]:
-        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
-
-
-def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
-    incident_id, _, what = one
-    if what.kind is MessageKind.PAGE:
-        return page_keys[incident_id]
-    return str(incident_id) if what.kind is MessageKind.LINE else ""
-
-
-def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
-    """Whether anything of that order is still to be sent."""
-    return (
-        tx.sql.scalar(
-            "SELECT 1 FROM delivery WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
-            " LIMIT 1",
-            channel,
-            lane,
-        )
-        is not None
-    )
-
-
-def _hurry(tx: Tx, what: OutboxMessage, lane: str) -> None:
-    """What stands before it in its order becomes as urgent."""
-    tx.sql.run(
-        "UPDATE delivery SET rank = ? WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
-        " AND rank > ?",
-        what.rank,
-        what.channel,
-        lane,
-        what.rank,
-    )
-
-
-def _row(row_id: int, one: OutboxRow, lane: str, at: int) -> Row:
-    incident_id, event_id, what = one
-    state = "waits" if what.kind is MessageKind.LINE else "owed"
-    return (row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at)

@@ -15,6 +15,9 @@ from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
+_UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
+_RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertView:
@@ -45,6 +48,15 @@ class DeliveryView:
     not_before: datetime
     said: str
     ref: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnIncidents:
+    """Of all that are theirs, the worst."""
+
+    incidents: tuple[Incident, ...]
+    count: int  #: how many there are
+    unresolved: int  #: and of everybody's
 
 
 class Reader:
@@ -137,6 +149,23 @@ class Reader:
         return {row[0]: (row[1], moment(row[2])) for row in rows}
 
 
+def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) -> OwnIncidents:
+    """At most `limit` incidents, the worst first and of those the oldest."""
+    of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
+    theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
+    rows = sql.rows(
+        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {_RANK}, i.id LIMIT ?",
+        person,
+        *services,
+        limit,
+    )
+    return OwnIncidents(
+        incidents=tuple(map(incident_of, rows)),
+        count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
+        unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
+    )
+
+
 def event_of(row: Row) -> Event:
     """From (id, incident_id, at, what, by, said, via)."""
     _, incident_id, at, what, by, message, via = row
@@ -178,34 +207,4 @@ def _delivery(row: Row) -> DeliveryView:
         not_before=moment(row[8]),
         said="it waits for its card" if waits else str(row[9]),
         ref=None if row[10] is None else str(row[10]),
-    )
-
-
-_UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
-_RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OwnIncidents:
-    """Of all that are theirs, the worst."""
-
-    incidents: tuple[Incident, ...]
-    count: int  #: how many there are
-    unresolved: int  #: and of everybody's
-
-
-def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) -> OwnIncidents:
-    """At most `limit` incidents, the worst first and of those the oldest."""
-    of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
-    theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
-    rows = sql.rows(
-        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {_RANK}, i.id LIMIT ?",
-        person,
-        *services,
-        limit,
-    )
-    return OwnIncidents(
-        incidents=tuple(map(incident_of, rows)),
-        count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
-        unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
     )
