@@ -1,8 +1,8 @@
-"""Deliveries claimed with a lease and a fencing token, and closed by whoever still holds the token.
+"""The transactional outbox: messages are enqueued with the change they report, claimed with a lease, and closed once.
 
-A claim takes the head of a channel's queue: the least rank, and of an incident's pages and lines only the oldest that
-is not yet sent, so that their order holds whatever fails. A lease that ran out makes the row owed again with a higher
-token; what its first holder says afterwards changes nothing.
+A claim takes the head of a channel's queue: the lowest rank first, and of the messages of one lane (a group's pages, an
+incident's lines) only the oldest that is unsent, so that they stay in order whatever fails. Each claim raises the row's
+fencing token. When a lease has run out the row is claimed again; results of its earlier holder change nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bot.store.times import micros, moment
 from bot.store.transaction import Tx
 from bot.store.views import event_of
 
-OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, what)
+OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, message)
 
 _DELIVERY = (
     "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before",
@@ -31,8 +31,8 @@ _FRESH: Fixed = (
     ("said", "''"),
 )  # fmt: skip
 
-#: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
-#: again when it closes; one that failed before keeps its appointment.
+#: A card is always one row, and only its latest state is sent. A card that is being sent keeps its lease and is owed
+#: again when that delivery is closed; a card that failed before keeps the time of its retry.
 _CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
   version = delivery.version + 1,
   owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
@@ -43,11 +43,11 @@ _CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDAT
   not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
   state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
 
-#: Its card has been posted, so a line can stand in the card's thread.
+#: The line's card has been posted, so the line can go to the card's thread.
 _POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
   AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
 
-#: The head of a channel's queue: of what keeps an order, only the oldest that is unsent.
+#: The head of a channel's queue: of each lane only the oldest that is unsent.
 _HEAD = """SELECT d.id FROM delivery AS d
  WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ? AND d.rank <= ?
    AND (d.lane = '' OR NOT EXISTS (
@@ -55,18 +55,19 @@ _HEAD = """SELECT d.id FROM delivery AS d
         AND e.state IN ('owed', 'leased')))
  ORDER BY d.rank, d.id LIMIT 1"""
 
-#: One in so many places of a quota is kept for what is critical.
+#: One in so many places of a quota is reserved for critical messages.
 _KEPT = 20
-#: A request that took longer counts in its quota from its end: who knows when the provider got it. Less than what each
-#: channel's limits leave beyond its provider's window, or the next one might arrive too soon after it.
+#: A request that took longer counts in its quota from its end, because the provider may have received it as late as
+#: that. The trap: this must be less than the margin that each channel's limits leave beyond its provider's window, or
+#: the next request might arrive too soon.
 SLOW = timedelta(milliseconds=15)
-#: Of so many runs, the newest, a card tells how they stand.
+#: A card shows the state of at most so many runs, the newest.
 _RUNS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """One delivery that is ours until `lease_until`, unless the token has moved on."""
+    """One delivery that is ours until `lease_until`, or until another claim has raised its token."""
 
     id: int
     token: int
@@ -74,10 +75,10 @@ class Claim:
     channel: str
     incident: Incident
     event: Event | None
-    ref: str | None  #: where the incident's card stands in this channel
-    runs: tuple[RunStatus, ...]  #: of a card: those that were asked for on its incident, newest first
-    version: int  #: which state of the card is being sent
-    attempts: int  #: this one included
+    ref: str | None  #: the provider's reference to the incident's card in this channel
+    runs: tuple[RunStatus, ...]  #: of a card: the runs that were requested for its incident, newest first
+    version: int  #: the version of the card that is being sent
+    attempts: int  #: including this one
     faults: int  #: how many of them failed by a fault of our own
     owed_at: datetime
     lease_until: datetime
@@ -86,14 +87,14 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """Nothing may be sent now: look again at `until` (None: nothing is owed)."""
+    """Nothing may be sent now: try again at `until` (None: the queue is empty)."""
 
     until: datetime | None
     reason: str = ""
 
 
 def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> None:
-    """Write what is owed; at most one card a channel and incident.
+    """Store these messages; there is at most one card per channel and incident.
 
     `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
     """
@@ -121,7 +122,7 @@ def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
 
 
 def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
-    """Whether anything of that order is still to be sent."""
+    """Whether that lane has an unsent message."""
     return (
         tx.sql.scalar(
             "SELECT 1 FROM delivery WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
@@ -134,7 +135,7 @@ def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
 
 
 def _hurry(tx: Tx, what: OutboxMessage, lane: str) -> None:
-    """What stands before it in its order becomes as urgent."""
+    """Earlier unsent messages of its lane become as urgent as it is."""
     tx.sql.run(
         "UPDATE delivery SET rank = ? WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
         " AND rank > ?",
@@ -208,15 +209,17 @@ def _claimed(tx: Tx, row: Row) -> Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Room:
-    """What the quota leaves: deliveries of at most this rank; from `more_at` on, of others too."""
+    """What the quota allows: deliveries of at most this rank; from `more_at` on, of any rank."""
 
     rank: int = 2**31 - 1
     more_at: datetime | None = None
 
 
 def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
-    """What may be sent now: nothing while the channel is paused or its quota used up, and of the quota's last places
-    only the most urgent, so that a storm of warnings leaves room for what is critical."""
+    """What may be sent now: nothing while the channel is paused or its quota is used up.
+
+    The quota's last places are for critical messages alone, so that a storm of warnings does not keep them waiting.
+    """
     now = micros(tx.now)
     pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
     if pause is not None:
@@ -244,7 +247,7 @@ def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime 
 
 
 def mark_sent(tx: Tx, one: Claim, ref: str | None) -> bool:
-    """Close it as sent. False: somebody else has claimed it since; nothing was changed."""
+    """Close it as sent. False: another sender has claimed it since; nothing was changed."""
     now = micros(tx.now)
     closed = tx.sql.run(
         "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'sent' END, sent_version = ?, sent_at = ?,"
@@ -267,9 +270,9 @@ def mark_sent(tx: Tx, one: Claim, ref: str | None) -> bool:
 
 
 def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: bool = False) -> bool:
-    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `mark_sent`.
+    """It did not arrive, as far as is known; it is tried again from `again_at` on. False as in `mark_sent`.
 
-    `fault`: it was our own, and counts towards the row's being set aside.
+    `fault`: the failure is a fault of our own; after several of them the message is given up.
     """
     closed = tx.sql.run(
         "UPDATE delivery SET state = 'owed', not_before = ?, said = ?, faults = faults + ?"
@@ -284,9 +287,10 @@ def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: 
 
 
 def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
-    """It will never arrive; a card that has moved on meanwhile is tried once more as it stands now.
+    """It will never arrive. A card that has a newer version by now is tried again with that version. False as in
+    `mark_sent`.
 
-    With a card that was never posted go the lines that waited for its thread.
+    Lines that waited for the thread of a card that was never posted are dead as well.
     """
     closed = tx.sql.run(
         "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
@@ -297,19 +301,24 @@ def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
         one.token,
     )
     if closed and one.kind is MessageKind.CARD and one.ref is None:
-        _lines(tx, one, "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'", f"its card: {message}")
+        _lines(
+            tx,
+            one,
+            "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'",
+            f"its card was not posted: {message}",
+        )
     return closed == 1
 
 
 def _lines(tx: Tx, card: Claim, statement: str, *values: object) -> None:
-    """Do that to the lines of the card's incident and channel."""
+    """Run `statement` on the lines of the card's incident and channel."""
     tx.sql.run(
         f"{statement} AND incident_id = ? AND channel = ? AND kind = 'line'", *values, card.incident.id, card.channel
     )
 
 
 def count_from_end(tx: Tx, one: Claim) -> None:
-    """Where the request took long, its place in the quota is taken from now on."""
+    """A request that took longer than `SLOW` counts in the quota from now on, and not from its beginning."""
     if tx.now - one.claimed_at > SLOW:
         tx.sql.run(
             "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
@@ -317,7 +326,7 @@ def count_from_end(tx: Tx, one: Claim) -> None:
 
 
 def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
-    """The provider asked for quiet: nothing goes to this channel before `until`."""
+    """The provider asked us to wait: nothing is sent to this channel before `until`."""
     row = (channel, micros(until), message)
     tx.sql.insert(
         "pause",
@@ -329,13 +338,13 @@ def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
 
 
 def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
-    """Make owed again what was leased too long ago; `everything`: all that is leased, when no other process runs.
+    """Make deliveries whose lease has run out owed again; `everything`: all leased ones, when no other process runs.
 
-    Returns the channels that have something to do now.
+    Returns the channels that have something to send now.
     """
     before = 2**62 if everything else micros(tx.now)
     rows = tx.sql.rows(
-        "UPDATE delivery SET state = 'owed', said = 'its sender stopped before it could say how it went'"
+        "UPDATE delivery SET state = 'owed', said = 'its sender stopped before it stored the result'"
         " WHERE state = 'leased' AND lease_until < ? RETURNING channel",
         before,
     )
@@ -343,14 +352,14 @@ def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
 
 
 def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
-    """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
+    """Record that people are notified that this channel fails for this incident. False: they were notified before."""
     tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
     head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
     return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
 
 
 def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
-    """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
+    """(incident, channel, reason) of pages that are late and of which nobody was notified; a few at a time."""
     rows = tx.sql.rows(
         "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
         " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
@@ -362,6 +371,6 @@ def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, st
 
 
 def delete_old(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
-    """Drop what no rule looks at any more."""
+    """Delete requests that no rate limit counts any more, and replies that are too old to be asked for again."""
     tx.sql.run("DELETE FROM pace WHERE at < ?", micros(paces_before))
     tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))
