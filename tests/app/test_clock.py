@@ -319,7 +319,7 @@ def test_a_database_that_is_silent_at_the_start_keeps_no_tick_from_coming(
         freed.set()
         return []
 
-    monkeypatch.setattr("bot.app.scheduler.claims.release_expired", noted)
+    monkeypatch.setattr("bot.app.scheduler.outbox.release_expired", noted)
     monkeypatch.setattr(house.store, "begin", silent)
     house.watch.start()
     try:

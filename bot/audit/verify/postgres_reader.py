@@ -14,16 +14,16 @@ from psycopg import errors
 from bot.audit.verify.log_reader import BATCH, LogReader, Row, UnreadableLog
 from bot.audit.verify.sql_reader import SqlLog
 
-_PATIENCE_S = 10
-#: How long one answer may take: the first of them may look through a log of many years.
+_CONNECT_S = 10
+#: How long one answer may take: the first one may search a log of many years.
 _ANSWER_S = 120.0
 
 
-class _Line(psycopg.Connection[Any]):
-    """A connection that is cut when no answer comes. Any: what its rows hold."""
+class _TimedConnection(psycopg.Connection[Any]):
+    """A connection that is cut when no answer comes. Any: the values of its rows."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """As the driver's own, through which all its blocking calls go. Any: types of the driver's own."""
+        """Overrides the driver's method, which all its blocking calls use. Any: types of the driver."""
         try:
             return super().wait(gen, interval, timeout or _ANSWER_S)
         except errors._WaitTimeout:  # noqa: SLF001 - the driver has no public name for its own time-out
@@ -32,20 +32,20 @@ class _Line(psycopg.Connection[Any]):
 
 
 class PostgresLog(SqlLog):
-    """`url` as in the settings; what is told of it is only host and database."""
+    """`url`: as in the settings. Only its host and database are shown, because it may have a password."""
 
     def __init__(self, url: str) -> None:
         super().__init__("convert_to({}, 'UTF8')")
         self._url = url
         self._cursors = count()
         try:
-            self._connection = _Line.connect(url.replace("+psycopg", "", 1), connect_timeout=_PATIENCE_S)
+            self._connection = _TimedConnection.connect(url.replace("+psycopg", "", 1), connect_timeout=_CONNECT_S)
         except psycopg.Error as error:
-            raise UnreadableLog(f"PostgreSQL did not let us in: {_first_line(error)}") from None
+            raise UnreadableLog(f"PostgreSQL cannot be connected to: {_first_line(error)}") from None
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
-        told = self._connection.info
-        self.name = f"postgresql://{told.host}:{told.port}/{told.dbname}"
+        info = self._connection.info
+        self.name = f"postgresql://{info.host}:{info.port}/{info.dbname}"
 
     def __enter__(self) -> Self:
         return self
@@ -55,9 +55,9 @@ class PostgresLog(SqlLog):
 
     def batches(self, statement: str) -> Iterator[Sequence[Row]]:
         try:
-            # Binary: a body comes as its bytes, and not as twice as many digits.
+            # Binary: a body is sent as bytes, and not as twice as many hex digits.
             with self._connection.cursor(name=f"inspection_{next(self._cursors)}", binary=True) as cursor:
-                cursor.execute(statement.encode())  # our own words and numbers, nothing that was given
+                cursor.execute(statement.encode())  # our own SQL and numbers, no text from outside
                 while batch := cursor.fetchmany(BATCH):
                     yield batch
         except psycopg.Error as error:

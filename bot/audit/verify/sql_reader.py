@@ -13,9 +13,10 @@ _START = "SELECT coalesce(min(pos), 0) FROM audit_seal"
 
 
 def _statements(text: str) -> tuple[str, str, str, str]:
-    """SQL for sealed, unsealed, checkpoints and anchored. `text` wraps a column of text so that it comes as bytes.
+    """SQL for sealed, unsealed, checkpoints and anchored. `text` wraps a text column so that it is read as bytes.
 
-    The first two have a place {} for a `LogRange`'s condition. LEFT JOIN: a seal whose entry is gone has to be seen.
+    The first two have a placeholder {} for the condition of a `LogRange`. LEFT JOIN: it has to find a seal whose entry
+    is missing.
     """
     texts = {name: text.format(f'e."{name}"') for name in ("code", "run", "by", "verb", "target", "place", "uid")}
     columns = ("e.body, e.at, {code}, {run}, e.incident_id, {by}, {verb}, {target}, {place}, {uid}").format(**texts)
@@ -75,7 +76,7 @@ class SqlLog(LogReader):
 
 
 def _checkpoint_of(row: Row) -> CheckpointRow:
-    """From the columns of its statement; whatever a row may hold once its table lost its constraints."""
+    """From the columns of its statement. A row may have values of any type, if the table has lost its constraints."""
     size, root, at, key_id, note, frontier = row
     return CheckpointRow(
         size=_number(size),

@@ -15,7 +15,7 @@ from bot.audit.verify.sql_reader import SqlLog
 
 
 class SqliteLog(SqlLog):
-    """`path` is of the database; its `-wal` is read with it, and a bot may be writing meanwhile."""
+    """`path`: the database. Its `-wal` file is read as well, and a bot may write to it meanwhile."""
 
     def __init__(self, path: Path) -> None:
         # Texts are read as bytes: this is faster, and a text that is not UTF-8 is then a difference and not an error.
@@ -23,7 +23,7 @@ class SqliteLog(SqlLog):
         self.name = str(path)
         self._path = path
         if not path.is_file():
-            raise UnreadableLog(f"{path} is not there")
+            raise UnreadableLog(f"{path} does not exist")
         try:
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             self._connection.text_factory = bytes

@@ -188,7 +188,7 @@ def test_what_is_no_note_is_malformed(raw: bytes) -> None:
 
 
 def test_a_verifier_key_with_a_wrong_character_is_refused() -> None:
-    with pytest.raises(MalformedNote, match="hash is of another key"):
+    with pytest.raises(MalformedNote, match="hash does not match"):
         key_of(PEN.key.text[:-3] + "AAA")
 
 

@@ -174,7 +174,7 @@ def test_entry_and_seal_gone_together_are_missing(log: HandMade) -> None:
     report = look(log)
 
     assert found(report) == {LogFault.MISSING}
-    assert report.findings[0].message == "nothing stands at 4"
+    assert report.findings[0].message == "there is no entry at 4"
 
 
 def test_a_gap_that_is_closed_by_moving_what_follows_is_altered_and_short(log: HandMade) -> None:
@@ -206,7 +206,7 @@ def test_a_log_cut_at_its_end_with_all_that_vouches_for_it_is_told_by_an_anchor_
     assert alone.exit_code == 0
     assert with_anchor.exit_code == 4
     assert found(with_anchor) == {LogFault.TRUNCATED}
-    assert with_anchor.findings[0].message == f"{outside}:1 saw 10 entries, 5 are there"
+    assert with_anchor.findings[0].message == f"{outside}:1 has an anchor of 10 entries, the log has 5"
 
 
 def test_a_log_cut_at_its_end_is_told_by_a_checkpoint_that_was_left(log: HandMade) -> None:
@@ -294,7 +294,7 @@ def test_a_forger_who_signs_under_the_name_of_our_key_is_found(log: HandMade) ->
     report = look(log)
 
     assert report.exit_code == 5
-    assert "is not of the key it names" in report.findings[0].message
+    assert "is not valid for the key that it names" in report.findings[0].message
 
 
 def forge(log: HandMade, number: int) -> None:
