@@ -188,14 +188,14 @@ def mark_lost(tx: Tx, run: Run, late: Outcome) -> bool:
 
 
 def release(tx: Tx, run: Run) -> None:
-    """Nobody knows what an unknown run did, so its target stays held until a person has looked."""
+    """Release its target. The trap: not for an unknown run; its target stays held until a person has settled it."""
     tx.sql.run("UPDATE hold SET run = '' WHERE target = ? AND run = ?", run.target, run.id)
 
 
 def take_over_abandoned(tx: Tx, *, lease: timedelta, exclude: Collection[str] = ()) -> list[Run]:
-    """Runs whose process said nothing in time, taken over with a higher token; to be looked at, never repeated.
+    """Take over runs whose lease has run out, with a higher token. They are probed read-only, never repeated.
 
-    `exclude`: ids of those that go on in this process, whatever kept it from saying so.
+    `exclude`: ids of the runs that go on in this process, although it did not renew their lease.
     """
     rows = tx.sql.rows(f"{_SELECT_RUN} WHERE r.state = 'intended' AND r.lease_until < ? LIMIT 40", micros(tx.now))
     found = [run for run in map(_run, rows) if run.id not in exclude]

@@ -111,19 +111,19 @@ def _verified(given: argparse.Namespace) -> VerificationReport:
     alone = given.source is not None and given.public_key
     settings = None if alone else read_settings(given.config, os.environ)[0]
     keys = [_pinned(text) for text in given.public_key] if settings is None or given.public_key else _held(settings)
-    with _log(given, settings) as evidence:
+    with _log(given, settings) as log:
         outside = audit_admin.seen_outside(given.anchors, settings)
-        crew = WorkerPool(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
-        report = verify_log(evidence, keys=keys, verify=_signing().signed_by, anchors=outside.anchors, crew=crew)
-        check_anchors(outside, evidence, report, datetime.now(UTC))
+        pool = WorkerPool(processes=min(_MOST_PROCESSES, len(os.sched_getaffinity(0))))
+        report = verify_log(log, keys=keys, verify=_signing().signed_by, anchors=outside.anchors, pool=pool)
+        check_anchors(outside, log, report, datetime.now(UTC))
     report.pinned = bool(given.public_key)
     return report
 
 
 def _export(given: argparse.Namespace) -> int:
     part = LogRange(since=given.since, until=given.until, incident=given.incident)
-    with _log(given, read_settings(given.config, os.environ)[0]) as evidence, _written_to(given.to) as to:
-        count = exporting.write_export(evidence, part, to)
+    with _log(given, read_settings(given.config, os.environ)[0]) as log, _written_to(given.to) as to:
+        count = exporting.write_export(log, part, to)
     terminal.err(f"{count} entries written{f' to {given.to}' if given.to else ''}.")
     return 0
 
@@ -137,8 +137,8 @@ def _log(given: argparse.Namespace, settings: Settings | None) -> Iterator[LogRe
             opened = open_log.check_exists(source or Path())
         else:
             opened = open_log.open_log(settings.store.url.get_secret_value())
-        with opened as evidence:
-            yield evidence
+        with opened as log:
+            yield log
     except UnreadableLog as reason:
         raise Rejected(
             f"The audit log was not read: {reason}. Name a readable database or export of this version."

@@ -153,8 +153,8 @@ def _prune(given: argparse.Namespace, verify_all: VerifyAll) -> int:
             raise Rejected("Nothing was pruned: the record must be signed, and audit.key is not set. Set it.")
         custody = _custody()
         part = custody.prune_point(store, timedelta(days=settings.audit.keep_days))
-        with open_log.open_log(settings.store.url.get_secret_value()) as evidence:
-            file, digest = _kept(evidence, part, given.to)
+        with open_log.open_log(settings.store.url.get_secret_value()) as log:
+            file, digest = _kept(log, part, given.to)
         custody.prune(store, signer, part, custody.PrunedFile(file=file.name, sha256=digest))
     terminal.out(f"Entries {part.first} to {part.size - 1} are in {file} now, and no longer in the database.")
     terminal.out(f"sha256 {digest}")

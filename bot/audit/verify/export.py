@@ -77,8 +77,8 @@ def _readable(raw: bytes) -> bytes:
     return raw if raw.decode(errors="replace").isprintable() else json.dumps(json.loads(raw)).encode()
 
 
-def _json(told: object) -> bytes:
-    return json.dumps(told, separators=(",", ":")).encode() + b"\n"
+def _json(values: object) -> bytes:
+    return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
 def _spelled(raw: bytes) -> str:
@@ -138,12 +138,12 @@ class ExportedLog(LogReader):
             except (ValueError, KeyError, TypeError, RecursionError):
                 self.problem.append(f"{where} is not a line of an export")
 
-    def _row(self, told: dict[str, object], where: str) -> Row:
-        pos, leaf, entry_id, raw = told["pos"], told["leaf"], told["entry_id"], told["raw"]
+    def _row(self, values: dict[str, object], where: str) -> Row:
+        pos, leaf, entry_id, raw = values["pos"], values["leaf"], values["entry_id"], values["raw"]
         body = None if raw is None else b64decode(str(raw), validate=True)
         if not isinstance(pos, int | None) or (body is not None and _spelled(body) != raw):
             raise ValueError(where)
-        if body is not None and told["body"] is not None and json.loads(body) != told["body"]:
+        if body is not None and values["body"] is not None and json.loads(body) != values["body"]:
             self.problem.append(f"{where} shows another body than the one that was hashed")
         return pos, bytes.fromhex(str(leaf)) if leaf is not None else None, entry_id, body
 
@@ -179,24 +179,24 @@ def _batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
         yield batch
 
 
-def _checkpoint(told: dict[str, object]) -> CheckpointRow:
+def _checkpoint(values: dict[str, object]) -> CheckpointRow:
     """A value that is missing or has another type becomes an empty one, which does not match the signature."""
     return CheckpointRow(
-        size=_number(told.get("size")),
-        root=_raw(told.get("root")),
-        at=_number(told.get("at")),
-        key_id=str(told.get("key_id")),
-        note=str(told.get("note")).encode(errors="replace"),
-        frontier=_raw(told.get("frontier")),
+        size=_number(values.get("size")),
+        root=_raw(values.get("root")),
+        at=_number(values.get("at")),
+        key_id=str(values.get("key_id")),
+        note=str(values.get("note")).encode(errors="replace"),
+        frontier=_raw(values.get("frontier")),
     )
 
 
-def _anchored(told: dict[str, object]) -> AnchorRow:
+def _anchored(values: dict[str, object]) -> AnchorRow:
     return AnchorRow(
-        size=_number(told.get("size")),
-        sink=str(told.get("sink")),
-        at=_number(told.get("at")),
-        receipt=str(told.get("receipt")),
+        size=_number(values.get("size")),
+        sink=str(values.get("sink")),
+        at=_number(values.get("at")),
+        receipt=str(values.get("receipt")),
     )
 
 

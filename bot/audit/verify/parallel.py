@@ -32,11 +32,11 @@ SEAL = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerPool:
-    """`processes` verify blocks of `stretch` entries (2**n, n > 0), if there are at least `floor` entries."""
+    """`processes` verify blocks of `block_size` entries (2**n, n > 0), if there are at least `floor` entries."""
 
     processes: int = 1
     floor: int = 100_000
-    stretch: int = 4096
+    block_size: int = 4096
 
 
 SINGLE_PROCESS = WorkerPool()
@@ -47,7 +47,7 @@ class LogBlock:
     """The result of a block without faults, from position `first` on."""
 
     first: int
-    block: LeafBlock
+    subtree: LeafBlock
     uids: array[int]  #: their keys, see `duplicate_ids.key_of`
     times: array[int]  #: when each was written
     runs: Sequence[tuple[int, bytes, bytes, int]]  #: (position, code, run, at) of intents and outcomes
@@ -57,35 +57,35 @@ class LogBlock:
 Open = Callable[[], LogReader]
 
 
-def read_in_parallel(log: LogReader, crew: WorkerPool, within: ExitStack) -> Iterator[tuple[LogRange, LogBlock | None]]:
+def read_in_parallel(log: LogReader, pool: WorkerPool, within: ExitStack) -> Iterator[tuple[LogRange, LogBlock | None]]:
     """All positions in order, as ranges. A range whose block is None has to be verified row by row.
 
     A log that cannot be divided, or is short, is one such range. The processes end with `within`.
     """
     parts = log.parts()
-    if parts is None or parts[0] < max(crew.floor, crew.stretch):
+    if parts is None or parts[0] < max(pool.floor, pool.block_size):
         yield LogRange(), None
         return
     start = max(0, log.start())
-    aligned = -(-start // crew.stretch) * crew.stretch
-    end = aligned + max(0, start + parts[0] - aligned) // crew.stretch * crew.stretch
-    firsts = range(aligned, end, crew.stretch)
+    aligned = -(-start // pool.block_size) * pool.block_size
+    end = aligned + max(0, start + parts[0] - aligned) // pool.block_size * pool.block_size
+    firsts = range(aligned, end, pool.block_size)
     yield LogRange(end=aligned), None
-    for first, stretch in zip(firsts, _stretches(log, parts[1], crew, firsts, within), strict=True):
-        yield LogRange(first=first, end=first + crew.stretch), stretch
+    for first, block in zip(firsts, _blocks(log, parts[1], pool, firsts, within), strict=True):
+        yield LogRange(first=first, end=first + pool.block_size), block
     yield LogRange(first=end), None
 
 
-def _stretches(
-    log: LogReader, again: Open, crew: WorkerPool, firsts: range, within: ExitStack
+def _blocks(
+    log: LogReader, again: Open, pool: WorkerPool, firsts: range, within: ExitStack
 ) -> Iterator[LogBlock | None]:
-    if crew.processes == 1:
-        return (read_block(log, first, crew.stretch) for first in firsts)
+    if pool.processes == 1:
+        return (read_block(log, first, pool.block_size) for first in firsts)
     pipes = [
-        within.enter_context(_Process(again, firsts[one :: crew.processes], crew.stretch))
-        for one in range(crew.processes)
+        within.enter_context(_Process(again, firsts[one :: pool.processes], pool.block_size))
+        for one in range(pool.processes)
     ]
-    return (pipes[turn % crew.processes].next() for turn in range(len(firsts)))
+    return (pipes[turn % pool.processes].next() for turn in range(len(firsts)))
 
 
 class _Process(AbstractContextManager["_Process"]):
@@ -120,9 +120,9 @@ def _look_at_all(again: Open, firsts: range, length: int, results: Connection) -
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
     with suppress(BrokenPipeError):
         try:
-            with again() as evidence:
+            with again() as log:
                 for first in firsts:
-                    results.send(read_block(evidence, first, length))
+                    results.send(read_block(log, first, length))
         except UnreadableLog as why:
             results.send(why)
 
@@ -149,4 +149,4 @@ def read_block(log: LogReader, first: int, length: int) -> LogBlock | None:
             runs.append((row[0], message[CODE], message[RUN], at))
     if len(leaves) != length:
         return None
-    return LogBlock(first=first, block=LeafBlock(b"".join(leaves)), uids=uids, times=times, runs=runs)
+    return LogBlock(first=first, subtree=LeafBlock(b"".join(leaves)), uids=uids, times=times, runs=runs)

@@ -50,7 +50,7 @@ def verify_log(
     verify: Verify,
     anchors: Sequence[FoundAnchor] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    crew: WorkerPool = SINGLE_PROCESS,
+    pool: WorkerPool = SINGLE_PROCESS,
 ) -> VerificationReport:
     """Verify the whole log. Only `keys` are trusted; `anchors` were found outside of the database.
 
@@ -65,16 +65,16 @@ def verify_log(
     report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as aside:
         beginning = LogStart(log, trust)
-        marks = SignedRoots(log, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
-        walk = _Walk(log, marks, beginning, report)
-        walk.go(crew)
-        return walk.report_at(now)
+        roots = SignedRoots(log, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
+        made = _Pass(log, roots, beginning, report)
+        made.go(pool)
+        return made.report_at(now)
 
 
-class _Walk:
+class _Pass:
     def __init__(self, log: LogReader, roots: SignedRoots, beginning: LogStart, report: VerificationReport) -> None:
-        self._evidence = log
-        self._marks = roots
+        self._log = log
+        self._roots = roots
         self._beginning = beginning
         self._report = report
         self._tree = beginning.tree.copy()
@@ -85,25 +85,25 @@ class _Walk:
         self._runs = UnfinishedRuns()
         self._uids = DuplicateIds()
 
-    def go(self, crew: WorkerPool) -> None:
+    def go(self, pool: WorkerPool) -> None:
         with ExitStack() as within:
-            for part, stretch in read_in_parallel(self._evidence, crew, within):
-                if stretch is not None:
-                    self._take_whole(stretch)
+            for part, block in read_in_parallel(self._log, pool, within):
+                if block is not None:
+                    self._take_whole(block)
                     continue
-                for rows in self._evidence.sealed(part):
+                for rows in self._log.sealed(part):
                     self._take(rows)
         self._reach()
 
     def report_at(self, now: Callable[[], datetime]) -> VerificationReport:
-        self._marks.judge_rest(self._next)
-        self._beginning.judge(self._marks.stated, self._marks.spelled(self._beginning.tree.root()), self._report)
+        self._roots.judge_rest(self._next)
+        self._beginning.judge(self._roots.stated, self._roots.spelled(self._beginning.tree.root()), self._report)
         until = (now() - _EPOCH) // timedelta(microseconds=1)
         self._judge_unsealed(until)
         self._judge_unsigned(until)
         self._judge_unended(until)
         self._judge_repeated()
-        for message in self._evidence.problem:
+        for message in self._log.problem:
             self._report.add(LogFault.ALTERED, message)
         if not self._next:
             self._report.add(LogFault.FLAGGED, "the log is empty")
@@ -114,9 +114,9 @@ class _Walk:
 
     def _take(self, rows: Sequence[Row]) -> None:
         """Hot path, for ten million rows in a minute or two: the usual case is tested first, and only once."""
-        add, note_uid, marks = self._tree.add, self._uids.add, self._marks
+        add, note_uid, roots = self._tree.add, self._uids.add, self._roots
         for row in rows:
-            if marks.next <= self._next:
+            if roots.next <= self._next:
                 self._reach()
             pos, leaf, body = row[0], row[1], row[3]
             if pos != self._next:
@@ -144,23 +144,23 @@ class _Walk:
             self._last = at
         self._report.sealed += len(rows)
 
-    def _take_whole(self, stretch: LogBlock) -> None:
+    def _take_whole(self, block: LogBlock) -> None:
         """The same as `_take` for the rows of a block, none of which has a fault in itself."""
-        first, times, tree = stretch.first, stretch.times, self._tree
-        if self._marks.next <= self._next:
+        first, times, tree = block.first, block.times, self._tree
+        if self._roots.next <= self._next:
             self._reach()
         if first != self._next:
             self._doubt_place(first)
         self._note_time(times[0], first)
         end = first + len(times)
-        while self._marks.next < end:
-            size = max(self._marks.next, first + 1)
-            if self._marks.judge(tree.with_first_of(stretch.block, size - first) if self._whole else None, size):
+        while self._roots.next < end:
+            size = max(self._roots.next, first + 1)
+            if self._roots.judge(tree.with_first_of(block.subtree, size - first) if self._whole else None, size):
                 self._unsigned = times[size - first]
         if self._whole:
-            tree.add_block(stretch.block)
-        self._uids.add_all(stretch.uids)
-        for pos, code, run, at in stretch.runs:
+            tree.add_block(block.subtree)
+        self._uids.add_all(block.uids)
+        for pos, code, run, at in block.runs:
             self._runs.note(code, run, (pos, at))
         self._next, self._last = end, times[-1]
         self._report.sealed += len(times)
@@ -177,11 +177,11 @@ class _Walk:
         if code == PRUNED and (part := pruned_part(row[3])) is not None:
             self._beginning.note(part)
         elif code == RESTORED and (copy := restored(row[0], row[3])) is not None:
-            self._marks.restored(copy)
+            self._roots.restored(copy)
 
     def _reach(self) -> None:
         """Judge the checkpoints and anchors up to this size."""
-        if self._marks.judge(self._tree if self._whole else None, self._next):
+        if self._roots.judge(self._tree if self._whole else None, self._next):
             self._unsigned = None
 
     def _doubt_place(self, pos: int) -> None:
@@ -229,7 +229,7 @@ class _Walk:
 
     def _judge_unsealed(self, now: int) -> None:
         outcomes = []  # noted after all intents: ids need not be in the order of commits
-        for row in chain.from_iterable(self._evidence.unsealed()):
+        for row in chain.from_iterable(self._log.unsealed()):
             self._report.unsealed += 1
             message = self._unsealed_columns(row)
             if message is None:
@@ -284,11 +284,11 @@ class _Walk:
                 seen.setdefault(message[UID], row[2])
 
     def _everything(self) -> Iterator[Sequence[Row]]:
-        yield from self._evidence.sealed()
-        yield from self._evidence.unsealed()
+        yield from self._log.sealed()
+        yield from self._log.unsealed()
 
     def _tree_root(self) -> str:
-        return self._marks.spelled(self._tree.root()) if self._whole else ""
+        return self._roots.spelled(self._tree.root()) if self._whole else ""
 
 
 def _micros(much: timedelta) -> int:

@@ -51,8 +51,8 @@ def look(
     moment = at or log.now + timedelta(seconds=10)
     with open_log(log.url) as evidence:
         whole, in_stretches = (
-            verify_log(evidence, keys=keys, verify=verify, anchors=seen, now=lambda: moment, crew=crew)
-            for crew in (WorkerPool(), WorkerPool(floor=0, stretch=4))
+            verify_log(evidence, keys=keys, verify=verify, anchors=seen, now=lambda: moment, pool=pool)
+            for pool in (WorkerPool(), WorkerPool(floor=0, block_size=4))
         )
     assert in_stretches.json() == whole.json()
     return whole
@@ -82,8 +82,8 @@ def test_many_processes_find_what_one_finds(log: HandMade) -> None:
 
     with open_log(log.url) as evidence:
         one, many = (
-            verify_log(evidence, keys=[PEN.key], verify=verify, now=lambda: later, crew=crew)
-            for crew in (WorkerPool(), WorkerPool(processes=3, floor=0, stretch=4))
+            verify_log(evidence, keys=[PEN.key], verify=verify, now=lambda: later, pool=pool)
+            for pool in (WorkerPool(), WorkerPool(processes=3, floor=0, block_size=4))
         )
 
     assert many.json() == one.json()
@@ -98,7 +98,7 @@ def test_a_process_that_is_killed_is_a_log_that_was_not_looked_at(log: HandMade)
         evidence.parts = lambda: (parts[0], _killed)  # type: ignore[method-assign]
 
         with pytest.raises(UnreadableLog, match="was killed"):
-            verify_log(evidence, keys=[PEN.key], verify=verify, crew=WorkerPool(processes=2, floor=0, stretch=4))
+            verify_log(evidence, keys=[PEN.key], verify=verify, pool=WorkerPool(processes=2, floor=0, block_size=4))
 
 
 def _killed() -> LogReader:
