@@ -1,4 +1,4 @@
-"""An anchor that the settings name and that cannot be read whole is told by `vakhta audit verify`: never exit code 0.
+"""`vakhta audit verify` reports an anchor of the settings that cannot be read whole: never exit code 0.
 
 What it guards against: a log cut at a checkpoint agrees with itself, so whoever cuts it only has to see to it that the
 anchor is not read.

@@ -1,4 +1,4 @@
-"""What a person does to the log by hand, `vakhta audit rotate` and `restored`, is told by every verification after."""
+"""Administration of the log by a person (`vakhta audit rotate`, `restored`): each verification reports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log's path: sealed, signed, told outside; and whatever of that fails, nothing else does."""
+"""The audit log's path: sealed, signed, published; a failure of any of these makes nothing else fail."""
 
 from __future__ import annotations
 

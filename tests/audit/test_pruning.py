@@ -1,4 +1,4 @@
-"""`vakhta audit prune` takes the oldest part out, and nothing else does; what is left says so at each verification."""
+"""`vakhta audit prune` deletes the oldest part, and nothing else can; each later verification reports it."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_without_a_folder_or_with_another_file_there_nothing_is_pruned(
 
 
 def _delete_the_beginning(place: Place, size: int) -> None:
-    """As pruning does it, and to a checkpoint, but said by nobody."""
+    """As pruning does it, and up to a checkpoint, but without a record."""
     place.tamper("DELETE FROM audit_anchor WHERE size < ?", size)
     place.tamper("DELETE FROM audit_checkpoint WHERE size < ?", size)
     place.tamper("DELETE FROM audit_seal WHERE pos < ?", size)
@@ -233,7 +233,7 @@ def test_deleted_to_where_nothing_is_signed_is_missing(place: Place) -> None:
 
 
 def test_an_entry_that_the_bot_was_made_to_sign_excuses_nothing(place: Place) -> None:
-    """Whoever writes to the database gets any entry sealed and signed, but not the line of the checkpoint."""
+    """An attacker who writes to the database gets any entry sealed and signed, but not the line of the checkpoint."""
     lived(place, 600, 500)
     (root,) = place.asked("SELECT root FROM audit_checkpoint WHERE size = 3")
     assert isinstance(root, bytes)

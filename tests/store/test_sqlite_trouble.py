@@ -1,4 +1,4 @@
-"""SQLite is full, or somebody else holds it: the sender is told to come again, and then it is taken."""
+"""SQLite is full, or another process has its lock: the sender has to send again, and then the alert is stored."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_writer_that_hangs_keeps_the_others_waiting_no_longer_than_their_deadl
 
 
 def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It grew to 64 MB otherwise, and was cut while everybody waited: the slowest webhooks of each second."""
+    """Otherwise it grew to 64 MB and was truncated while all writers waited: the slowest webhooks of each second."""
     monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.02)
     store = engine.Store(f"sqlite:///{path}")
     log = path.with_name(path.name + "-wal")
@@ -86,7 +86,7 @@ def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monk
 def test_the_log_is_folded_on_after_the_file_could_not_be_read_or_opened(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first failure is that of the thread's first act, which ended it."""
+    """The first failure is in the thread's first checkpoint, which used to end the thread."""
     no_file = OperationalError("connect", None, sqlite3.OperationalError("unable to open database file"))
     troubles = [no_file, sqlite3.DatabaseError("database disk image is malformed"), no_file]
     really = wal._checkpoint
@@ -107,7 +107,7 @@ def test_the_log_is_folded_on_after_the_file_could_not_be_read_or_opened(
 
 
 def test_the_log_is_left_alone_until_something_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ticks that find nothing to do are transactions as well, a dozen a second."""
+    """Ticks that have nothing to do are transactions as well, a dozen per second."""
     monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.01)
     monkeypatch.setattr(wal, "LOOK_EVERY_S", 3600.0)
     store = engine.Store(f"sqlite:///{path}")

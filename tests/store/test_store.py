@@ -1,4 +1,4 @@
-"""The database keeps its word: migrated, in turn, durable, and never half."""
+"""The database keeps its promises: migrated, one writer at a time, durable, atomic."""
 
 from __future__ import annotations
 

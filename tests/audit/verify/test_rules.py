@@ -1,4 +1,4 @@
-"""What the inspection takes for an entry, a note, a root: strict, and the same as those who wrote the standards."""
+"""What the verifier accepts as an entry, a note, a root: strict, and checked against the standards' own examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is done to an audit log shows: each way to tamper with it, and what the inspection makes of it."""
+"""Every change of an audit log is found: each way to tamper with it, and the finding of the verifier."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def look(
     anchors: Path | None = None,
     at: datetime | None = None,
 ) -> VerificationReport:
-    """As it is found ten seconds after the last entry, or at another time; and in stretches as at one go."""
+    """The report ten seconds after the last entry, or at another time; the same in blocks and in one pass."""
     seen = find_anchors(anchors).anchors if anchors else ()
     moment = at or log.now + timedelta(seconds=10)
     with open_log(log.url) as evidence:
