@@ -11,8 +11,7 @@ import logging
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
 from bot.access import identity
 from bot.access.identity import AccountHolder, LinkRefusal, People, RedeemContext
@@ -23,7 +22,7 @@ from bot.core.errors import Rejected, Undelivered
 from bot.core.request import Principal, Reply, Request
 from bot.notifications.sender import LONGEST_RETRY
 from bot.store import account_links, account_messages, audit_log
-from bot.store.account_links import AccountMessage
+from bot.store.account_messages import AccountMessage, MessageQueue
 from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.transaction import Tx
@@ -184,8 +183,8 @@ class AccountLinking:
         if not request.account:
             return []
         return [
-            *account_links.take_messages(tx, (request.channel, request.account)),
-            *account_messages.take_messages(tx, canonical_account(request.channel, request.account)),
+            *account_links.MESSAGES.take_messages(tx, (request.channel, request.account)),
+            *account_messages.MESSAGES.take_messages(tx, canonical_account(request.channel, request.account)),
         ]
 
     def _redeem_context(self, tx: Tx, request: Request, issued: LinkCode | None) -> RedeemContext:
@@ -268,22 +267,12 @@ def _record(tx: Tx, request: Request, code: Code, message: str, person: str) -> 
     audit_log.append(tx, [entry])
 
 
-class _Queue(Protocol):
-    """Messages to accounts that wait to be sent."""
-
-    def messages_due(self, sql: Sql, now: datetime) -> bool: ...
-    def claim_messages(self, tx: Tx, lease: timedelta) -> list[AccountMessage]: ...
-    def retry_message(self, tx: Tx, message: AccountMessage, retry_after: timedelta | None = None) -> None: ...
-    def mark_notified(self, tx: Tx, message: AccountMessage) -> None: ...
-
-
 def send_account_messages(store: Store, messengers: Mapping[str, Messenger]) -> None:
     """Send all messages that are due: about linking codes, and about approvals. `messengers`: the channels, by name.
 
     A message that cannot be sent waits until the account's owner writes to the bot: see `pending_messages`.
     """
-    queues: tuple[_Queue, ...] = (account_links, account_messages)
-    for queue in queues:
+    for queue in (account_links.MESSAGES, account_messages.MESSAGES):
         with store.read() as reading:
             if not queue.messages_due(reading.sql, store.now()):
                 continue
@@ -293,7 +282,7 @@ def send_account_messages(store: Store, messengers: Mapping[str, Messenger]) -> 
             _send(store, queue, messengers.get(message.channel), message)
 
 
-def _send(store: Store, queue: _Queue, channel: Messenger | None, message: AccountMessage) -> None:
+def _send(store: Store, queue: MessageQueue, channel: Messenger | None, message: AccountMessage) -> None:
     if channel is None:
         with store.begin() as tx:
             queue.retry_message(tx, message)

@@ -1,4 +1,4 @@
-"""The tamper-evident audit log: signed, sealed and anchored; `verify` checks it and shares nothing with the rest.
+"""The tamper-evident audit log: sealed, signed and anchored. `verify` checks it and shares no code with the rest.
 
-This file imports nothing: the verifier would lose its independence.
+This file must import nothing, or the verifier would lose its independence.
 """

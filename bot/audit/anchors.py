@@ -1,7 +1,7 @@
-"""Puts a checkpoint where whoever owns the database cannot reach it: a file, a bucket with Object Lock, a chat.
+"""Stores a checkpoint where the owner of the database cannot change it: a file, a bucket with Object Lock, a chat.
 
-Each anchor takes (size, root, signed note) and returns a receipt, or raises `Rejected`: it is not there, as far as
-anybody knows. All of them may be told the same checkpoint twice.
+Each anchor takes (size, root, signed note) and returns a receipt, or raises `Rejected`: as far as is known, the
+checkpoint is not there. Each of them may get the same checkpoint twice.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from bot.core.channel import Messenger
 from bot.core.errors import Rejected, Undelivered
 
 PutAnchor = Callable[[int, bytes, str], str]
-#: Puts (key, body) where nobody can take it out before a time, and returns its version. Raises `Rejected`.
+#: Stores (key, body) so that nobody can delete it before a time, and returns its version. Raises `Rejected`.
 Keep = Callable[[str, bytes, datetime | None], str]
 
 
 def to_file(path: Path) -> PutAnchor:
-    """A line each, SIZE ROOT NOTE (the note in base64), on the disk before it counts.
+    """One line per checkpoint, SIZE ROOT NOTE (the note in base64); it counts once it is synced to the disk.
 
-    A line whose write ended in its midst (a crash, a full disk) is ended by the next one: nothing is taken out of the
-    file, which may only take appends, and the verifier knows the beginning of a line from damage.
+    A line that was only partly written (a crash, a full disk) is ended by the next one. The file may be append-only, so
+    nothing is removed from it, and the verifier can tell a partial line from damage.
     """
 
     def put(size: int, root: bytes, note: str) -> str:
@@ -44,7 +44,7 @@ def to_file(path: Path) -> PutAnchor:
 
 
 def _torn(path: Path, size: int) -> bool:
-    """Whether its last line has no end. Where that cannot be read (a file to be written only) nobody knows."""
+    """Whether its last line has no newline. False also where the file cannot be read (a write-only file)."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, size - 1))
@@ -54,9 +54,9 @@ def _torn(path: Path, size: int) -> bool:
 
 
 def to_bucket(keep: Keep, bucket: str, prefix: str, *, retained: timedelta | None) -> PutAnchor:
-    """An object each, PREFIX/SIZE.note. `retained`: how long nobody can take it out; None leaves that to the bucket.
+    """One object per checkpoint, PREFIX/SIZE.note. `retained`: how long nobody can delete it; None: as the bucket says.
 
-    `keep` puts one into that bucket.
+    `keep` stores an object in that bucket.
     """
 
     def put(size: int, root: bytes, note: str) -> str:
@@ -69,10 +69,10 @@ def to_bucket(keep: Keep, bucket: str, prefix: str, *, retained: timedelta | Non
 
 
 def to_chat(channel: Messenger, to: str | None) -> PutAnchor:
-    """A line each, as `Speaks.post` takes it."""
+    """One message per checkpoint, by `Messenger.post`."""
 
     def put(size: int, root: bytes, note: str) -> str:
-        del note  # its signature would fill the line, and what counts is that others have seen the root
+        del note  # too long for a message; it is enough that people have seen the root
         try:
             return channel.post(f"audit log: {size} {b64encode(root).decode()}", to)
         except Undelivered as trouble:

@@ -1,7 +1,8 @@
-"""What a person does to the audit log by hand, each of it an entry of the log that is sealed and signed at once.
+"""Administration of the audit log by a person: key handover, restore of a copy, pruning of the oldest part.
 
-A key is handed over; a copy that was restored is owned up to; the oldest part is pruned. What excuses a gap is a line
-of the checkpoint too: any entry gets signed that is in the database, such a line only here, by whoever has the key.
+Each of them is an entry of the log that is sealed and signed at once. An entry alone does not excuse a gap, because the
+bot signs every entry that is in the database. So a restore and a pruning are also stated in a line of the checkpoint,
+which is written only here, with the key.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from bot.store.audit_seals import Sealer
 from bot.store.engine import Store
 from bot.store.sql import Sql
 
-#: Somebody else may sign while we are about to; so often we try again.
+#: Another process may sign at the same time; so often we try again.
 _TRIES = 10
-#: Whoever sits at the bot's own machine.
+#: The person at the bot's own machine.
 _BY = "local"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prunable:
-    """The oldest entries that are here: those from position `first` on that belong to the first `size`."""
+    """The part that can be pruned: the entries from position `first` on and below `size`."""
 
     first: int
     size: int
@@ -42,7 +43,7 @@ class Prunable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrunedFile:
-    """Where a part is kept that was pruned."""
+    """The file that keeps a pruned part."""
 
     file: str
     sha256: str  #: in hex
@@ -50,7 +51,7 @@ class PrunedFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreGap:
-    """What a copy that was put back does not hold: of `size` entries that were seen outside, all but `kept`."""
+    """The entries that a restored copy lacks: of the `size` entries that were anchored, all but the first `kept`."""
 
     kept: int
     size: int
@@ -58,17 +59,17 @@ class RestoreGap:
 
 
 def rotate(store: Store, old: Signer, new: Signer) -> Checkpoint:
-    """The checkpoint with which `old` hands over to `new`: both sign it, and from there on only `new` is believed.
+    """Sign the checkpoint in which `old` hands over to `new`: both sign it, and from there on only `new` is trusted.
 
     Raises:
-        Rejected: it is not for `old` to hand over, or not to `new`.
-        Unavailable: the database does not take it.
+        Rejected: `old` may not hand over, or not to `new`.
+        Unavailable: the database failed.
     """
     with store.read(long=True) as seen:
         last = audit_checkpoints.newest(seen.sql)
         used = audit_checkpoints.has_handed_over(seen.sql, new.verifier_key)
     _may_hand_over(last, old, new, used=used)
-    message = f"Checkpoints are signed by {new.verifier_key} from here on, no more by {old.verifier_key}."
+    message = f"From here on checkpoints are signed by {new.verifier_key}, and no longer by {old.verifier_key}."
     _sealed(
         store,
         AuditEntry(code=Code.KEY_CHANGED, by=_BY, message=message, channel=CLI, details={"key": new.verifier_key}),
@@ -77,36 +78,36 @@ def rotate(store: Store, old: Signer, new: Signer) -> Checkpoint:
 
 
 def record_restore(store: Store, signer: Signer, anchors: Sequence[tuple[int, bytes]], reason: str) -> RestoreGap:
-    """Write down that a copy was restored. `anchors`: sizes and roots that were seen outside of the database.
+    """Record that a copy was restored. `anchors`: sizes and roots that were found outside of the database.
 
     Raises:
-        Rejected: nothing is lost, as far as these tell.
-        Unavailable: the database does not take it.
+        Rejected: by these anchors nothing is lost.
+        Unavailable: the database failed.
     """
     with store.read(long=True) as seen:
-        before = [_told(one.body) for one in audit_log.entries(seen.sql, EntryFilter(code=Code.RESTORED))]
+        before = [_kept_and_lost(one.body) for one in audit_log.entries(seen.sql, EntryFilter(code=Code.RESTORED))]
     lost = _lost(store, anchors, [one for one in before if one is not None])
     if lost is None:
-        raise Rejected("Nothing was written: all that was seen outside agrees with the log, or is owned up to already.")
+        raise Rejected("Nothing was written: all anchors agree with the log, or the loss is recorded already.")
     epoch = len(before) + 1
     more = {"epoch": str(epoch), "kept": str(lost.kept), "lost": str(lost.size), "root": b64encode(lost.root).decode()}
     entry = AuditEntry(code=Code.RESTORED, by=_BY, message=reason, channel=CLI, details=more)
-    _stated(store, signer, entry, f"restored {lost.kept} {lost.size}")
+    _record_and_sign(store, signer, entry, f"restored {lost.kept} {lost.size}")
     return lost
 
 
 def prune_point(store: Store, older_than: timedelta) -> Prunable:
-    """What can be pruned: up to the last checkpoint over nothing younger.
+    """The part that can be pruned: up to the last checkpoint that covers only entries older than that.
 
     Raises:
-        Rejected: nothing.
+        Rejected: nothing can be pruned.
         Unavailable: the database cannot be read.
     """
-    with store.begin(audit_seals.LANE, long=True) as tx:  # for its clock, by which the database judges what is young
+    with store.begin(audit_seals.LANE, long=True) as tx:  # for the database's clock, by which ages are measured
         if not audit_pruning.may_prune(store, tx.sql):
             raise Rejected(
-                "Nothing was pruned: the database's role may not call audit_prune. Let its owner say"
-                " `GRANT EXECUTE ON FUNCTION audit_prune(bigint, text)` to it."
+                "Nothing was pruned: the database role of the bot may not call audit_prune. As the owner of the tables"
+                " run: GRANT EXECUTE ON FUNCTION audit_prune(bigint, text) TO <the bot's role>;"
             )
         found, first = (
             audit_pruning.last_checkpoint_before(tx.sql, tx.now - older_than),
@@ -116,36 +117,40 @@ def prune_point(store: Store, older_than: timedelta) -> Prunable:
             found = audit_pruning.last_checkpoint_within(tx.sql, needed)
     if found is None:
         raise Rejected(
-            f"Nothing was pruned: of what is older than {older_than.days} days (audit.keep_days) no checkpoint is left."
+            f"Nothing was pruned: no checkpoint covers only entries older than {older_than.days} days"
+            " (audit.keep_days)."
         )
     return Prunable(first=first, size=found.tree.size, root=found.root)
 
 
 def prune(store: Store, signer: Signer, part: Prunable, kept: PrunedFile) -> None:
-    """Write down that this part is pruned, and where it is kept; then take it out.
+    """Record that this part is pruned, and which file keeps it; then delete it.
 
     Raises:
-        Rejected: it could not be signed; nothing was taken out.
-        Unavailable: the database does not take it; what is left begins at a checkpoint, and pruning again goes on.
+        Rejected: the record could not be signed; nothing was deleted.
+        Unavailable: the database failed; the log begins at a checkpoint, and pruning again continues.
     """
     root = b64encode(part.root).decode()
     more = {"size": str(part.size), "root": root, "file": kept.file, "sha256": kept.sha256}
-    message = f"The first {part.size} entries are taken out and kept in {kept.file}."
+    message = f"The first {part.size} entries are deleted here and kept in {kept.file}."
     entry = AuditEntry(code=Code.PRUNED, by=_BY, message=message, channel=CLI, details=more)
-    audit_pruning.remove(store, part.size, _stated(store, signer, entry, f"pruned {part.size}"))
+    audit_pruning.remove(store, part.size, _record_and_sign(store, signer, entry, f"pruned {part.size}"))
 
 
 def _still_needed(sql: Sql, size: int) -> int | None:
-    """The place of an entry among the first `size` that excuses an anchor over as many or more; None where none is."""
+    """The position of a restore entry among the first `size` that excuses an anchor of that size or a larger one.
+
+    None where there is none.
+    """
     for one in audit_pruning.restores_before(sql, size):
-        told = _told(one.body)
-        if told is not None and told[1] >= size:
+        gap = _kept_and_lost(one.body)
+        if gap is not None and gap[1] >= size:
             return one.pos
     return None
 
 
-def _told(body: bytes) -> tuple[int, int] | None:
-    """(kept, lost) of an entry that was written before; None where it says neither."""
+def _kept_and_lost(body: bytes) -> tuple[int, int] | None:
+    """(kept, lost) of an earlier restore entry; None where the entry does not have both."""
     more = json.loads(body)["more"]
     try:
         return int(more["kept"]), int(more["lost"])
@@ -172,17 +177,17 @@ def _lost(store: Store, anchors: Sequence[tuple[int, bytes]], before: Sequence[t
 
 def _may_hand_over(last: Checkpoint | None, old: Signer, new: Signer, *, used: bool) -> None:
     if last is None:
-        raise Rejected("No key was handed over: nothing has been signed yet, so set audit.key and start the bot.")
+        raise Rejected("No key was handed over: nothing has been signed yet. Set audit.key and start the bot.")
     if old.key_id == new.key_id:
-        raise Rejected("No key was handed over: audit.previous_key and audit.key are the same. Set audit.key anew.")
+        raise Rejected("No key was handed over: audit.previous_key and audit.key are the same. Set a new audit.key.")
     if last.key_id == new.key_id:
         raise Rejected(f"No key was handed over: the log is signed by {new.key_id} already. Nothing is left to do.")
     if used:
-        raise Rejected(f"No key was handed over: {new.key_id} has been handed over before, so make another one.")
+        raise Rejected(f"No key was handed over: {new.key_id} was itself handed over before. Make another key.")
     if last.key_id != old.key_id:
         raise Rejected(
             f"No key was handed over: the last checkpoint is signed by {last.key_id}, and audit.previous_key is"
-            f" {old.key_id}. Name the key that signs now."
+            f" {old.key_id}. Set audit.previous_key to the key that signs now."
         )
 
 
@@ -192,10 +197,10 @@ def _sealed(store: Store, entry: AuditEntry) -> None:
     Sealer(store).seal_now(uids)
 
 
-def _stated(store: Store, signer: Signer, entry: AuditEntry, line: str) -> str:
-    """The entry, its seal, and the checkpoint over it that says `line`, in one commit; returns the entry's uid."""
+def _record_and_sign(store: Store, signer: Signer, entry: AuditEntry, line: str) -> str:
+    """Write the entry, its seal, and a checkpoint over it that states `line`, in one commit; returns its uid."""
     with store.begin(audit_seals.LANE, long=True) as tx:  # until it ends nobody else seals or signs
-        tree = _grown(store, signer)
+        tree = _current_tree(store, signer)
         (uid,) = audit_log.append(tx, [entry])
         waiting = audit_seals.unsealed_entries(tx.sql, [uid])
         sealed = audit_seals.seal(tx, waiting)
@@ -204,22 +209,24 @@ def _stated(store: Store, signer: Signer, entry: AuditEntry, line: str) -> str:
         if not audit_checkpoints.put(
             tx, sign_checkpoint(signer, tree.extended(one.leaf for one in waiting), tx.now, line)
         ):
-            raise Rejected("Nothing was signed: more is signed than there is. `vakhta audit verify` tells more.")
+            raise Rejected(
+                "Nothing was signed: a checkpoint covers more entries than there are. See vakhta audit verify."
+            )
     return uid
 
 
 def _signed(store: Store, signer: Signer, make: Callable[[MerkleRange, datetime], Checkpoint]) -> Checkpoint:
-    """A checkpoint over all that is sealed. `signer`: whose log it was so far."""
+    """A checkpoint over all sealed entries. `signer`: has the key that signed the log so far."""
     for _ in range(_TRIES):
-        tree = _grown(store, signer)
+        tree = _current_tree(store, signer)
         with store.begin(audit_seals.LANE, long=True) as tx:
             made = make(tree, tx.now)
             if audit_checkpoints.put(tx, made):
                 return made
-    raise Rejected("Nothing was signed: somebody else signs all the time. Stop the bot and try again.")
+    raise Rejected("Nothing was signed: another process signs all the time. Stop the bot and try again.")
 
 
-def _grown(store: Store, signer: Signer) -> MerkleRange:
+def _current_tree(store: Store, signer: Signer) -> MerkleRange:
     with store.read(long=True) as seen:
         last = audit_checkpoints.newest(seen.sql)
         left = last is not None and audit_checkpoints.has_handed_over(seen.sql, signer.verifier_key)
@@ -228,5 +235,5 @@ def _grown(store: Store, signer: Signer) -> MerkleRange:
         if last is not None and last.key_id != signer.key_id:
             must_follow(signer, last, handed_over=left)
         return audit_checkpoints.extended_tree(store, check_trusted(signer, last, base))
-    except ValueError as why:
-        raise Rejected(f"Nothing was signed: {why}. `vakhta audit verify` tells more.") from None
+    except ValueError as reason:
+        raise Rejected(f"Nothing was signed: {reason}. See vakhta audit verify.") from None

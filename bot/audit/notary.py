@@ -1,6 +1,7 @@
-"""PATH OF THE AUDIT LOG: what was recorded is sealed, the root is signed, and what is signed is put outside.
+"""PATH OF THE AUDIT LOG: recorded entries are sealed, the root is signed, and the signed checkpoint is stored outside.
 
-Nobody waits for any of it but an action, for the seal of its own intent. What reaches outside is the witnesses' part.
+Nothing waits for this, except that an action waits for the seal of its own intent. The publishers store checkpoints
+outside (`publishers.py`).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _SEAL_EVERY_S, _SIGN_EVERY_S, _BEAT_EVERY_S = 1, 60, 300
 class Notary:
     """Seals, signs and anchors one log.
 
-    `seldom`: anchors that are not put to every minute, and how long they are left alone. `write`: where every entry
-    goes as a line as well, such as stdout.
+    `seldom`: anchors that do not get every checkpoint, and the least time between two. `write`: gets every entry as a
+    line as well, such as stdout.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Notary:
         self._meters = meters or Metrics()
         self._tree: MerkleRange | None = None
         self._newest: Checkpoint | None = None
-        self._beginning = False  #: the first root of this process is signed as soon as its start is sealed
+        self._beginning = False  #: until the entry of the start is sealed; then the first root is signed at once
         self._caught_up = monotonic()
         pace = dict.fromkeys(anchors or {}, timedelta(0)) | dict(seldom or {})
         self._outside = [AnchorPublisher(name, put, self, pace[name]) for name, put in (anchors or {}).items()]
@@ -62,11 +63,11 @@ class Notary:
         self._meters.audit_checkpoint_age_seconds.set_function(self._age)
 
     def ticks(self) -> tuple[tuple[Callable[[], None], int], ...]:
-        """What is to be called, and every how many seconds."""
+        """The periodic functions, and their periods in seconds."""
         return ((self.seal, _SEAL_EVERY_S), (self.checkpoint, _SIGN_EVERY_S), (self.tick, _BEAT_EVERY_S))
 
     def start(self) -> None:
-        """Record that the bot begins. A log that cannot be written keeps no page back."""
+        """Record the start of the bot. If the log cannot be written, the bot starts all the same: pages come first."""
         for thread in self._threads():
             thread.start()
         try:
@@ -76,24 +77,24 @@ class Notary:
             self._beginning = True
             self._introduce(last)
         except (Unavailable, ValueError) as trouble:
-            logger.warning("the audit log does not begin", extra={"why": str(trouble)})
+            logger.warning("the start is not in the audit log", extra={"why": str(trouble)})
 
     def stop(self, within: timedelta) -> None:
-        """Record the end, seal and sign it, and give what is outside this long to take it."""
+        """Record the stop, seal and sign it, and wait at most `within` for it to be stored outside."""
         until = monotonic() + within.total_seconds()
         try:
             self._record(Code.STOPPED, "The bot ends.")
             self.seal()
             self.checkpoint()
         except Unavailable as trouble:
-            logger.warning("the audit log does not end well", extra={"why": str(trouble)})
+            logger.warning("the stop is not in the audit log", extra={"why": str(trouble)})
         for thread in self._threads():
             thread.end()
         for thread in self._threads():
             thread.join(max(0.0, until - monotonic()))
 
     def seal(self) -> None:
-        """Seal all that waits; where another replica is at it, that one does."""
+        """Seal all unsealed entries, unless another replica is sealing them."""
         begun = monotonic()
         left = self._seals.seal()
         self._meters.audit_unsealed.set(left)
@@ -104,29 +105,30 @@ class Notary:
                 self.checkpoint()
 
     def seal_now(self, uids: Collection[str]) -> None:
-        """Returns when those entries are sealed. Raises `Unavailable`: what was to follow them must not happen."""
+        """Returns when those entries are sealed. Raises `Unavailable`: the action that depends on them must not run."""
         self._seals.seal_now(uids)
 
     def tick(self) -> None:
-        """An entry that says nothing but that the bot was there: so silence is evidence."""
+        """Write a heartbeat: so a gap in the log is evidence that the bot did not run."""
         self._record(Code.HEARTBEAT, "Still here.")
 
     def checkpoint(self) -> None:
-        """Sign the root where the log has grown, and have it put outside; what failed there is tried again."""
+        """Sign the root if the log has grown, and store it outside; what failed there is tried again."""
         if self._signer is None:
             return
         with self._signing:
             try:
                 self._sign(self._signer)
-            except ValueError as why:
+            except ValueError as reason:
                 logger.critical(
-                    "the audit log is not signed: it does not follow what was signed before", extra={"why": str(why)}
+                    "the audit log is not signed: it does not continue what was signed before",
+                    extra={"why": str(reason)},
                 )
         for one in self._outside:
             one.wake()
 
     def anchor_failed(self, sink: str, reason: str) -> None:
-        """Count and tell that something outside did not take what it was given."""
+        """Count and log that a checkpoint or a line could not be stored outside."""
         self._meters.audit_anchor_failures_total.labels(sink).inc()
         logger.warning("the audit log is not anchored", extra={"sink": sink, "why": reason})
 
@@ -150,7 +152,7 @@ class Notary:
         mine = self._signer.verifier_key
         logger.info("the audit log is signed", extra={"verifier_key": mine})
         if last is not None and last.key_id != self._signer.key_id and last.key_id in self._signer.believed:
-            message = f"Checkpoints are signed by {mine} from here on, no more by {last.key_id}."
+            message = f"From here on checkpoints are signed by {mine}, and no longer by {last.key_id}."
             self._record(Code.KEY_CHANGED, message, key=mine)
 
     def _sign(self, signer: Signer) -> None:
@@ -162,13 +164,15 @@ class Notary:
         tree = self._tree or check_trusted(signer, last, base)
         known = max(tree.size, last.tree.size if last else 0)
         if size < known:
-            raise ValueError(f"{size} entries are sealed, and {known} were before: it was cut, or is an older copy")
+            raise ValueError(
+                f"{size} entries are sealed, and {known} were before: the log was cut, or is an older copy"
+            )
         if last is not None and last.key_id != signer.key_id:
             must_follow(signer, last, handed_over=handed_over)
         tree = self._tree = audit_checkpoints.extended_tree(self._store, tree)
         if last is not None and last.tree.size == tree.size:
             if last.root != tree.root():
-                raise ValueError(f"the root over {tree.size} entries is another one than was signed")
+                raise ValueError(f"the root over {tree.size} entries is not the root that was signed")
             return
         with self._store.begin(audit_seals.LANE) as tx:
             made = sign_checkpoint(signer, tree, tx.now)

@@ -1,7 +1,7 @@
-"""Who is told of the audit log outside of the database, each on a thread of its own.
+"""Publishes the audit log outside of the database, each publisher on a thread of its own.
 
-A disk or a network that hangs keeps its own thread and nothing else: not the seals, not another witness, not the end
-of the process.
+A disk or a network that hangs blocks its own thread and nothing else: neither the seals, nor another publisher, nor the
+end of the process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class AnchorJournal(Protocol):
-    """Whom a witness asks what there is, and tells what came of it."""
+    """Gives a publisher the newest checkpoint, and records the result."""
 
     def newest(self) -> Checkpoint | None: ...
     def anchor_stored(self, size: int, sink: str, receipt: str) -> None: ...
@@ -33,7 +33,7 @@ class AnchorJournal(Protocol):
 
 
 class Publisher:
-    """Does one thing on a thread of its own, whenever it is woken."""
+    """Calls `act` on a thread of its own, whenever it is woken."""
 
     def __init__(self, name: str) -> None:
         self._woken = threading.Event()
@@ -47,12 +47,12 @@ class Publisher:
         self._woken.set()
 
     def end(self) -> None:
-        """Do it once more, and no more after that."""
+        """Act once more, then stop."""
         self._stopping = True
         self.wake()
 
     def join(self, within_s: float) -> None:
-        """Wait for its end; what hangs is left behind."""
+        """Wait for its end; a thread that hangs is left behind."""
         if self._thread.is_alive():
             self._thread.join(within_s)
 
@@ -64,22 +64,22 @@ class Publisher:
         while not last:
             self._woken.wait()
             self._woken.clear()
-            last = self._stopping  # read before it acts: what comes while it does is acted on once more
+            last = self._stopping  # read before it acts: for work that arrives meanwhile it acts once more
             self._act_safely()
 
     def _act_safely(self) -> None:
         try:
             self.act()
         except Unavailable as trouble:
-            logger.warning("the audit log is not told on", extra={"why": str(trouble)})
+            logger.warning("the audit log is not published", extra={"why": str(trouble)})
         except Exception:
-            logger.exception("the audit log is not told on")
+            logger.exception("the audit log is not published")
 
 
 class AnchorPublisher(Publisher):
-    """Puts the newest checkpoint into one anchor, until it is there. An older one that failed is covered by it.
+    """Stores the newest checkpoint in one anchor, until it is there. It covers an older one that failed.
 
-    `every`: how long after one that is there the next may be put.
+    `every`: the least time between one that was stored and the next.
     """
 
     def __init__(self, name: str, put: PutAnchor, journal: AnchorJournal, every: timedelta) -> None:
@@ -106,7 +106,7 @@ class AnchorPublisher(Publisher):
 
 
 class LinePublisher(Publisher):
-    """Writes what this process has sealed, in the order of positions, a line each."""
+    """Writes the entries that this process has sealed, one line each, ordered by position."""
 
     def __init__(self, store: Store, write: Callable[[bytes], object], failed: Callable[[str, str], None]) -> None:
         super().__init__("audit-stdout")
@@ -135,7 +135,7 @@ class LinePublisher(Publisher):
 
 
 def entry_line(one: audit_log.RecordedEntry) -> bytes:
-    """An entry for other systems: its place, its leaf, and the very bytes that were sealed, as a JSON object."""
+    """An entry for other systems as a JSON object: its position, its leaf, and exactly the bytes that were sealed."""
     leaf = "null" if one.leaf is None else f'"{one.leaf.hex()}"'
     pos = "null" if one.pos is None else one.pos
     return f'{{"pos":{pos},"leaf":{leaf},"entry":'.encode() + one.body + b"}\n"

@@ -1,6 +1,6 @@
-"""A checkpoint as text, signed: C2SP's tlog-checkpoint in its signed-note, so that tools of others read it too.
+"""Writes and parses a signed checkpoint: C2SP's tlog-checkpoint in its signed-note, which other tools can read too.
 
-Pure: who signs is somebody else's affair (`tools/signing.py`), here is only what is signed and how that is written.
+Pure: this is only the format. `bot/lib/crypto.py` makes the signatures.
 """
 
 from __future__ import annotations
@@ -28,47 +28,47 @@ class NoteSignature:
 
 
 def checkpoint(origin: str, size: int, root: bytes, at: datetime) -> str:
-    """What is signed: whose log, how many entries, the root over them, and when."""
+    """The text that is signed: the log's origin, the number of entries, the root over them, and the time."""
     return f"{origin}\n{size}\n{b64encode(root).decode()}\nat {rfc3339(at)}\n"
 
 
 def handover(text: str, old: str, new: str) -> str:
-    """A checkpoint that also says which key follows which; both are verifier keys, and both sign it."""
+    """A checkpoint that also says which key follows which. `old` and `new` are verifier keys, and both sign it."""
     return f"{text}from {old}\nto {new}\n"
 
 
 def with_line(text: str, line: str) -> str:
-    """A checkpoint that also says this of its log, which nothing but the key itself can vouch for."""
+    """A checkpoint that also states `line` about its log. Only the owner of the key can make such a statement."""
     return f"{text}{line}\n"
 
 
 def key_hash(name: str, public: bytes) -> bytes:
-    """The four bytes that a signature begins with, to find the key by."""
+    """The four bytes that a signature begins with; they identify the key."""
     return sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
 def key_id(name: str, public: bytes) -> str:
-    """NAME+HASH, what a verifier's key begins with."""
+    """NAME+HASH, the beginning of a verifier key."""
     return f"{name}+{key_hash(name, public).hex()}"
 
 
 def verifier_key(name: str, public: bytes) -> str:
-    """NAME+HASH+KEY: what a verifier is given to believe this key and no other."""
+    """NAME+HASH+KEY: given to a verifier, which then trusts this key and no other."""
     return f"{key_id(name, public)}+{b64encode(_ED25519 + public).decode()}"
 
 
 def sign_note(text: str, name: str, public: bytes, signature: bytes) -> str:
-    """The text with the signature below it. `text` ends with a newline and has none of its own signatures."""
+    """The text with the signature below it. `text` ends with a newline and has no signature yet."""
     return add_signature(f"{text}\n", name, public, signature)
 
 
 def add_signature(note: str, name: str, public: bytes, signature: bytes) -> str:
-    """With one more signature over the same text below it."""
+    """The note with one more signature over the same text."""
     return f"{note}{_MARK}{name} {b64encode(key_hash(name, public) + signature).decode()}\n"
 
 
 def open_note(note: str) -> tuple[str, list[NoteSignature]]:
-    """The text that was signed, and who says so; nothing of it is checked yet.
+    """The text that was signed, and its signatures; nothing of it is verified yet.
 
     Raises:
         ValueError: it is no signed note.
@@ -80,10 +80,10 @@ def open_note(note: str) -> tuple[str, list[NoteSignature]]:
 
 
 def public_of(verifier: str) -> tuple[str, bytes]:
-    """(name, public key) of what `verifier_key` wrote.
+    """(name, public key) of a verifier key.
 
     Raises:
-        ValueError: it is not of that shape, or not of Ed25519, or its hash is of another key.
+        ValueError: it has another format, or is no Ed25519 key, or its hash belongs to another key.
     """
     name, _, rest = verifier.partition("+")
     hashed, _, encoded = rest.partition("+")
@@ -96,6 +96,6 @@ def public_of(verifier: str) -> tuple[str, bytes]:
 def _signature(line: str) -> NoteSignature:
     name, space, encoded = line.removeprefix(_MARK).partition(" ")
     if not (line.startswith(_MARK) and space):
-        raise ValueError("below a signed note stand only signatures")
+        raise ValueError("below the text of a signed note only signatures are allowed")
     raw = b64decode(encoded, validate=True)
     return NoteSignature(name=name, hash=raw[:4], raw=raw[4:])

@@ -1,7 +1,7 @@
-"""Signs the audit log's checkpoints, and knows whose it may build upon.
+"""Signs the audit log's checkpoints, and decides which earlier checkpoints a key may continue.
 
-A key vouches for the next one in a note that both sign. A key that nobody has vouched for signs nothing here: what it
-signed could never be taken back, and the log would be red for ever.
+A key hands over to the next one in a note that both sign. A key to which no trusted key has handed over signs nothing:
+its signature could never be withdrawn, and the log would fail verification for ever.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Signer:
     name: str  #: the log's origin, and the key's name
     public: bytes
     sign: Callable[[bytes], bytes]
-    believed: Mapping[str, bytes]  #: key id -> public key, of all whose checkpoints are built upon
+    believed: Mapping[str, bytes]  #: key id -> public key, of all keys that are trusted
     signed_by: Callable[[bytes, bytes, bytes], bool]  #: (public key, text, signature)
 
     @property
@@ -38,7 +38,7 @@ class Signer:
 
 
 def sign_checkpoint(signer: Signer, tree: MerkleRange, at: datetime, stating: str = "") -> Checkpoint:
-    """The root of that tree under this key. `stating`: a line more that it vouches for."""
+    """The root of that tree, signed by this key. `stating`: a further line that it signs."""
     root = tree.root()
     plain = signed_note.checkpoint(signer.name, tree.size, root, at)
     text = signed_note.with_line(plain, stating) if stating else plain
@@ -47,7 +47,7 @@ def sign_checkpoint(signer: Signer, tree: MerkleRange, at: datetime, stating: st
 
 
 def sign_handover(old: Signer, new: Signer, tree: MerkleRange, at: datetime) -> Checkpoint:
-    """The root of that tree under both keys, the new one first; from there on it signs alone."""
+    """The root of that tree, signed by both keys, the new one first. From there on the new key signs alone."""
     root = tree.root()
     plain = signed_note.checkpoint(new.name, tree.size, root, at)
     text = signed_note.handover(plain, old.verifier_key, new.verifier_key)
@@ -57,21 +57,21 @@ def sign_handover(old: Signer, new: Signer, tree: MerkleRange, at: datetime) -> 
 
 
 def check_trusted(signer: Signer, last: Checkpoint | None, base: Checkpoint | None) -> MerkleRange:
-    """The tree to go on from: that of the last checkpoint, if somebody who is believed has signed it.
+    """The tree to continue from: that of the last checkpoint, if a trusted key has signed it.
 
-    Else that of `base`, the checkpoint over what was pruned; of a log that is here from its beginning, none.
+    Else that of `base`, the checkpoint over the pruned part; an empty tree for a log that was never pruned.
 
     Raises:
-        ValueError: nobody who is believed has signed either, so what was pruned can never be known again.
+        ValueError: no trusted key has signed either, so the root of the pruned part cannot be known.
     """
     if last is None or _believed(signer, last):
         return last.tree if last is not None else MerkleRange()
     if base is not None and not _believed(signer, base):
         raise ValueError(
-            f"the first {base.tree.size} entries were pruned, and what tells of them is signed by {base.key_id}, which"
-            " is not believed: name its verifier key in audit.public_keys"
+            f"the first {base.tree.size} entries were pruned, and the checkpoint over them is signed by {base.key_id},"
+            " which is not trusted: name its verifier key in audit.public_keys"
         )
-    logger.warning("nobody who is believed has signed the last checkpoint; the tree is built anew from all leaves")
+    logger.warning("no trusted key has signed the last checkpoint; the tree is built again from all leaves")
     return MerkleRange() if base is None else base.tree
 
 
@@ -88,16 +88,16 @@ def _believed(signer: Signer, one: Checkpoint) -> bool:
 
 
 def must_follow(signer: Signer, last: Checkpoint, *, handed_over: bool) -> None:
-    """Whether this key may sign behind another one. `sign_handover`: it was the log's once, and is no more.
+    """Check that this key may sign after another one. `handed_over`: this key itself was handed over to another.
 
     Raises:
-        ValueError: it may not, and what to do.
+        ValueError: it may not; the text says what to do.
     """
     if handed_over:
-        raise ValueError(f"this key, {signer.key_id}, was handed over; set audit.key to the one that followed it")
+        raise ValueError(f"this key, {signer.key_id}, was handed over; set audit.key to its successor")
     if last.key_id not in signer.believed:
         raise ValueError(
-            f"the last checkpoint is signed by {last.key_id}, and the key here is {signer.key_id}: name the old key as"
-            " audit.previous_key and run `vakhta audit rotate`, or put it back; where it is lost, name its verifier key"
-            " in audit.public_keys"
+            f"the last checkpoint is signed by {last.key_id}, and the key here is {signer.key_id}: set"
+            " audit.previous_key to the old key and run vakhta audit rotate, or set audit.key back to it; if the old"
+            " key is lost, name its verifier key in audit.public_keys"
         )

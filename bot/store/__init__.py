@@ -1,1 +1,1 @@
-"""The only SQL: tables, migrations, and the two ways in (`Store.begin` to write, `Store.read` to look)."""
+"""The only SQL: tables, migrations, and the two kinds of transaction (`Store.begin` writes, `Store.read` reads)."""

@@ -1,15 +1,78 @@
-"""What single accounts are to be told, until they are: a yes that counts no longer, a plan that was stopped."""
+"""Messages for single accounts, kept until they are sent: an approval that no longer counts, a plan that was stopped.
+
+Two tables hold such messages, this one and that of linking codes; one set of statements (`MessageQueue`) serves both. A
+message is claimed with a lease: no other process gets it until the lease has run out.
+"""
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.access import Account
-from bot.store.account_links import AccountMessage
 from bot.store.sql import Sql
 from bot.store.times import micros
 from bot.store.transaction import Tx
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountMessage:
+    """A message for one account."""
+
+    id: str  #: the key of its row
+    channel: str
+    account: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageQueue:
+    """The messages of one table. All fields are SQL of our own, and no value."""
+
+    table: str
+    key: str  #: the column that identifies a row
+    text: str  #: the column of the message
+    due_at: str  #: the column of the time when it is sent next; NULL: only in the answer to the account's next request
+    order: str  #: the columns by which a row's age is known
+    remove: str  #: the statement, up to its WHERE, after which a row has no message
+    has_message: str = ""  #: a further condition, where a row may be without a message
+
+    def take_messages(self, tx: Tx, account: Account) -> list[str]:
+        """The messages for that account, oldest first. They are removed: nobody gets them again."""
+        where = f"WHERE place = ? AND account = ?{self.has_message}"
+        rows = tx.sql.rows(f"SELECT {self.text} FROM {self.table} {where} ORDER BY {self.order}", *account)
+        if rows:
+            tx.sql.run(f"{self.remove} {where}", *account)
+        return [str(text) for (text,) in rows]
+
+    def messages_due(self, sql: Sql, now: datetime) -> bool:
+        """Whether a message is due."""
+        found = sql.scalar(f"SELECT 1 FROM {self.table} WHERE {self.due_at} <= ? LIMIT 1", micros(now))
+        return found is not None
+
+    def claim_messages(self, tx: Tx, lease: timedelta) -> list[AccountMessage]:
+        """The messages that are due; nobody else gets them within the lease."""
+        rows = tx.sql.rows(
+            f"UPDATE {self.table} SET {self.due_at} = ? WHERE {self.due_at} <= ?"
+            f" RETURNING {self.key}, place, account, {self.text}",
+            micros(tx.now + lease),
+            micros(tx.now),
+        )
+        return [AccountMessage(id=key, channel=place, account=account, text=text) for key, place, account, text in rows]
+
+    def mark_notified(self, tx: Tx, message: AccountMessage) -> None:
+        tx.sql.run(f"{self.remove} WHERE {self.key} = ?", message.id)
+
+    def retry_message(self, tx: Tx, message: AccountMessage, retry_after: timedelta | None = None) -> None:
+        """It was not sent; it is due again after that time. None: only when the account's owner sends a request."""
+        due = None if retry_after is None else micros(tx.now + retry_after)
+        tx.sql.run(f"UPDATE {self.table} SET {self.due_at} = ? WHERE {self.key} = ?{self.has_message}", due, message.id)
+
+
+MESSAGES = MessageQueue(
+    table="notice", key="id", text="said", due_at="due_at", order="at, id", remove="DELETE FROM notice"
+)
 
 
 def enqueue(tx: Tx, account: Account, text: str) -> None:
@@ -17,39 +80,6 @@ def enqueue(tx: Tx, account: Account, text: str) -> None:
     tx.sql.insert("notice", ("id", "place", "account", "said", "at", "due_at"), [row])
 
 
-def take_messages(tx: Tx, account: Account) -> list[str]:
-    """What is still to be told to that account; it is not told again."""
-    at = "FROM notice WHERE place = ? AND account = ?"
-    words = [str(message) for (message,) in tx.sql.rows(f"SELECT said {at} ORDER BY at, id", *account)]
-    if words:
-        tx.sql.run(f"DELETE {at}", *account)
-    return words
-
-
-def messages_due(sql: Sql, now: datetime) -> bool:
-    """Whether one is due."""
-    return sql.scalar("SELECT 1 FROM notice WHERE due_at <= ? LIMIT 1", micros(now)) is not None
-
-
-def claim_messages(tx: Tx, lease: timedelta) -> list[AccountMessage]:
-    """Those that are due; nobody else is given them within the lease."""
-    claimed = "UPDATE notice SET due_at = ? WHERE due_at <= ? RETURNING id, place, account, said"
-    rows = tx.sql.rows(claimed, micros(tx.now + lease), micros(tx.now))
-    return [
-        AccountMessage(id=code, channel=place, account=account, text=message) for code, place, account, message in rows
-    ]
-
-
-def mark_notified(tx: Tx, message: AccountMessage) -> None:
-    tx.sql.run("DELETE FROM notice WHERE id = ?", message.id)
-
-
-def retry_message(tx: Tx, message: AccountMessage, retry_after: timedelta | None = None) -> None:
-    """It was not told; due again after so long, or, with None, only when the account's owner speaks."""
-    due = None if retry_after is None else micros(tx.now + retry_after)
-    tx.sql.run("UPDATE notice SET due_at = ? WHERE id = ?", due, message.id)
-
-
 def delete_old(tx: Tx, before: datetime) -> None:
-    """What nobody came to hear."""
+    """Delete messages that are older than that and that nobody has read."""
     tx.sql.run("DELETE FROM notice WHERE at < ?", micros(before))

@@ -1,4 +1,4 @@
-"""What is stored of what a delivery speaks of: one question for all of it, and its answers as values."""
+"""Looks up what is stored for the alerts of a delivery: all statements at once, and their answers as values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Group = tuple[str, str]  #: (source, group's key)
 
 NUMBERED = ("incident", "alert", "event", "delivery")
 LAST_IDS = "SELECT " + ", ".join(f"(SELECT max(id) FROM {name})" for name in NUMBERED)
-_STANDINGS = (
+_EPISODES = (
     f"SELECT {SELECT_STANDING} FROM (WITH k(f) AS ({{keys}}) SELECT DISTINCT f FROM k) AS k JOIN alert AS a ON a.id = ("
     "SELECT b.id FROM alert AS b WHERE b.fingerprint = k.f AND b.source = ?"
     " ORDER BY b.firing DESC, b.starts_at DESC LIMIT 1)"
@@ -28,40 +28,40 @@ _NEWEST = (
 
 
 class StoredAlerts(NamedTuple):
-    """What is stored already."""
+    """The episodes and incidents that are stored."""
 
-    states: dict[Fingerprint, EpisodeState]  #: the episode of each that counts: that fires, else that began last
+    states: dict[Fingerprint, EpisodeState]  #: of each, the episode that fires, else the one that began last
     newest: dict[Group, Incident]  #: the newest incident of each group
 
 
 class AlertLookup(NamedTuple):
-    """Statements, asked all at once because a commit waits for the answers, and how to read those."""
+    """Statements that run in one round trip, because a commit waits for the answers; and how to read the answers."""
 
-    queries: tuple[Query, ...]  #: the newest ids first, then the standings, then the incidents
-    sources: tuple[str, ...]  #: of each that asks for standings
+    queries: tuple[Query, ...]  #: the newest ids first, then the episodes, then the incidents
+    sources: tuple[str, ...]  #: the source of each query for episodes
 
 
 def lookup(fingerprints: Collection[Fingerprint], groups: Collection[Group], *, postgres: bool) -> AlertLookup:
-    """What is stored of these?"""
-    standings = [
+    """The queries for these fingerprints and groups."""
+    episodes = [
         (source, one)
         for source, its in _by_source(fingerprints).items()
-        for one in queries_for_keys(_STANDINGS, its, source, postgres=postgres)
+        for one in queries_for_keys(_EPISODES, its, source, postgres=postgres)
     ]
     newest = [
         one
         for source, its in _by_source(groups).items()
         for one in queries_for_keys(_NEWEST, [page_key_of(key) for key in its], source, postgres=postgres)
     ]
-    asked = (Query(LAST_IDS, ()), *(one for _, one in standings), *newest)
-    return AlertLookup(asked, tuple(source for source, _ in standings))
+    queries = (Query(LAST_IDS, ()), *(one for _, one in episodes), *newest)
+    return AlertLookup(queries, tuple(source for source, _ in episodes))
 
 
-def stored_alerts(of: AlertLookup, answers: Sequence[Sequence[Row]]) -> StoredAlerts:
-    """`answers`: of the question's statements, in their order."""
+def stored_alerts(lookup: AlertLookup, answers: Sequence[Sequence[Row]]) -> StoredAlerts:
+    """`answers`: the rows of each of the lookup's queries, in their order."""
     found = StoredAlerts({}, {})
-    first = 1 + len(of.sources)
-    for source, rows in zip(of.sources, answers[1:first], strict=True):
+    first = 1 + len(lookup.sources)
+    for source, rows in zip(lookup.sources, answers[1:first], strict=True):
         found.states.update({(source, row[0]): episode_state_of(row) for row in rows})
     for rows in answers[first:]:
         found.newest.update({(one.source, one.key): one for one in map(incident_of, rows)})

@@ -1,4 +1,4 @@
-"""The signed roots of the audit log, the tree they are taken of, and where outside they were put."""
+"""The signed roots of the audit log, the tree that they are computed from, and the anchors that were stored outside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.store.sql import Row, Sql
 from bot.store.times import micros, moment
 from bot.store.transaction import Tx
 
-#: Leaves read at once while the tree catches up.
+#: How many leaves are read at once while the tree is extended.
 _BATCH = 5_000
 _LAST = 2**62
 _SELECT = "SELECT size, root, at, key_id, note, frontier FROM audit_checkpoint"
@@ -20,7 +20,7 @@ _SELECT = "SELECT size, root, at, key_id, note, frontier FROM audit_checkpoint"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """The root over the first leaves, signed."""
+    """The signed root over the first leaves of the log."""
 
     tree: MerkleRange
     root: bytes
@@ -30,21 +30,21 @@ class Checkpoint:
 
 
 def newest(sql: Sql) -> Checkpoint | None:
-    """The one over the most leaves, as it is stored; nothing of it is checked.
+    """The checkpoint over the most leaves, as it is stored; nothing of it is verified.
 
     Raises:
-        ValueError: what is stored there is no tree.
+        ValueError: the stored frontier does not fit the stored size.
     """
     return checkpoint_of_row(sql.row(f"{_SELECT} ORDER BY size DESC LIMIT 1"))
 
 
 def last_of(sql: Sql, size: int) -> Checkpoint | None:
-    """The last one over no more than that many leaves; raises as `newest` does."""
+    """The last checkpoint over at most that many leaves; raises as `newest` does."""
     return checkpoint_of_row(sql.row(f"{_SELECT} WHERE size <= ? ORDER BY size DESC LIMIT 1", size))
 
 
 def last_before(sql: Sql, at: datetime) -> Checkpoint | None:
-    """The last one that was signed before then; raises as `newest` does."""
+    """The last checkpoint that was signed before then; raises as `newest` does."""
     return checkpoint_of_row(sql.row(f"{_SELECT} WHERE at < ? ORDER BY size DESC LIMIT 1", micros(at)))
 
 
@@ -57,14 +57,14 @@ def checkpoint_of_row(row: Row | None) -> Checkpoint | None:
 
 
 def has_handed_over(sql: Sql, verifier_key: str) -> bool:
-    """Whether that key has handed over to another."""
+    """Whether that key was handed over to another one."""
     return (
         sql.scalar("SELECT 1 FROM audit_checkpoint WHERE note LIKE ? LIMIT 1", f"%\nfrom {verifier_key}\n%") is not None
     )
 
 
 def put(tx: Tx, one: Checkpoint) -> bool:
-    """Store it, unless somebody has signed that size or a larger one already. In the lane of the seals."""
+    """Store it. False: that size or a larger one was signed already. Call it in the lane of the seals."""
     if tx.sql.scalar("SELECT 1 FROM audit_checkpoint WHERE size >= ? LIMIT 1", one.tree.size):
         return False
     columns = ("size", "root", "at", "key_id", "note", "frontier")
@@ -78,7 +78,7 @@ def put_anchor(tx: Tx, size: int, sink: str, receipt: str) -> None:
 
 
 def extended_tree(store: Store, tree: MerkleRange, up_to: int = _LAST) -> MerkleRange:
-    """That tree with the leaves that were sealed since, at most so many in all."""
+    """The tree extended by the leaves that were sealed since; at most `up_to` leaves in all."""
     for leaves in _leaves(store, tree.size, up_to):
         tree = tree.extended(leaves)
     return tree

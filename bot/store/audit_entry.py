@@ -1,8 +1,8 @@
-"""An audit entry as the bytes that are stored and hashed: one JSON object, canonical by RFC 8785, on one line.
+"""Encodes an audit entry as the bytes that are stored and hashed: one line, one JSON object, canonical by RFC 8785.
 
-Every text in it came from somebody, so it is made safe here, once: secrets out, no character that moves a cursor or
-turns a line around, nothing that a database refuses, and no more than 4 KiB. What is stored is never written anew from
-its values, so a later version of this file changes no entry that is there.
+Every text in it is untrusted, so it is made safe here, once: without secrets, without characters that move a cursor or
+reverse a line, without characters that a database refuses, and at most 4 KiB long. Stored bytes are never encoded again
+from their values, so a later version of this file changes no entry that is there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.lib.encoding import _EXACT, Json, canonical_json, rfc3339
 from bot.lib.redact import redact
 
 VERSION = 1
-#: Bytes of UTF-8 that one text of an entry may have; and how many texts of its own it may have under `more`.
+#: How many bytes of UTF-8 one text may have, and how many texts there may be under `more`.
 MOST_TEXT = 4096
 MOST_MORE = 64
 _CUT = "…"
@@ -26,7 +26,7 @@ _CUT = "…"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodedEntry:
-    """One entry, safe to store. `body` is what is hashed; the rest are its values, to search by."""
+    """One entry, safe to store. `body` has the bytes that are hashed; the other fields repeat values for searches."""
 
     uid: str
     at: datetime
@@ -41,9 +41,9 @@ class EncodedEntry:
 
 
 def encode_entry(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[str], str] = redact) -> EncodedEntry:
-    """The entry as it is stored. `scrub` takes secrets out of a text.
+    """The entry as it is stored. `scrub` removes secrets from a text.
 
-    A number of an incident that no database could hold is left out: no incident has it, and `said` tells the words.
+    An incident number that is too large for a database is left out: no incident has it, and `said` has the typed text.
     """
     safe = partial(_safe, scrub=scrub)
     incident = entry.incident_id if entry.incident_id is not None and abs(entry.incident_id) < _EXACT else None
@@ -79,14 +79,14 @@ def encode_entry(entry: AuditEntry, *, uid: str, at: datetime, scrub: Callable[[
 
 
 def _safe(text: str, scrub: Callable[[str], str]) -> str:
-    # A secret is looked for as a reader would see it: a character without a width in its midst must not hide it.
+    # Secrets are searched in the text as a reader sees it: a zero-width character must not hide one.
     seen = text if text.isprintable() else "".join(char for char in text if unicodedata.category(char) != "Cf")
     clean = scrub(seen)
     return _shortened(_on_one_line(text if clean == seen else clean))
 
 
 def _on_one_line(text: str) -> str:
-    """Controls, marks of direction and separators of lines as Python spells them; U+FFFD for what cannot be stored."""
+    """Control characters, direction marks and line separators as Python escapes; U+FFFD for what cannot be stored."""
     return text if text.isprintable() else "".join(map(_visible, text))
 
 

@@ -1,6 +1,7 @@
-"""The audit log as it is written and read: entries into the caller's transaction, and back with their seals.
+"""Appends entries to the audit log in the caller's transaction, and reads them back with their seals.
 
-An entry is in the commit of what it tells, or neither is there. Its place in the tree is given later (`seals.py`).
+An entry and the change that it records are in the same commit. Its position in the tree is assigned later
+(`audit_seals.py`).
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ class RecordedEntry:
 
     id: int
     uid: str
-    body: bytes  #: canonical JSON, the very bytes that are hashed
+    body: bytes  #: canonical JSON, exactly the bytes that are hashed
     pos: int | None
     leaf: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntryFilter:
-    """Which entries: all of them, where nothing is said. `since` is included, `until` is not."""
+    """Which entries; without a field, all of them. `since` is included, `until` is not."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -48,24 +49,24 @@ class EntryFilter:
 
 
 def append(tx: Tx, entries: Sequence[AuditEntry]) -> tuple[str, ...]:
-    """Write them down, in this order; returns their uids. All bear the transaction's time."""
-    lines = [
+    """Append the entries in this order; returns their uids. All get the transaction's time."""
+    encoded = [
         audit_entry.encode_entry(one, uid=uuid7(tx.now, secrets.token_bytes(10)), at=tx.now, scrub=tx.scrub)
         for one in entries
     ]
-    tx.sql.insert("audit_entry", _COLUMNS, [_row(one) for one in lines])
-    return tuple(one.uid for one in lines)
+    tx.sql.insert("audit_entry", _COLUMNS, [_row(one) for one in encoded])
+    return tuple(one.uid for one in encoded)
 
 
 def entries(sql: Sql, entry_filter: EntryFilter, *, after: int = 0, limit: int = 500) -> list[RecordedEntry]:
-    """In the order in which they were written. `after`: only ids above it, which is how the next page is asked for."""
+    """In the order in which they were written. `after`: only ids above it, for the next page."""
     where, values = _where(entry_filter)
     rows = sql.rows(f"{_RECORDED}e.id > ?{where} ORDER BY e.id LIMIT ?", after, *values, limit)
     return [entry_of_row(row) for row in rows]
 
 
 def newest(sql: Sql, entry_filter: EntryFilter, *, before: int | None = None, limit: int = 50) -> list[RecordedEntry]:
-    """The newest first. `before`: only ids below it."""
+    """Newest first. `before`: only ids below it, for the next page."""
     where, values = _where(entry_filter)
     top = _LAST if before is None else before
     rows = sql.rows(f"{_RECORDED}e.id < ?{where} ORDER BY e.id DESC LIMIT ?", top, *values, limit)
@@ -73,15 +74,15 @@ def newest(sql: Sql, entry_filter: EntryFilter, *, before: int | None = None, li
 
 
 def _where(wanted: EntryFilter) -> tuple[str, list[object]]:
-    """More conditions, each with AND before it, and what is bound to them."""
-    told = (
+    """Conditions, each with AND before it, and the values that are bound to them."""
+    conditions = (
         ("e.at >= ?", wanted.since and micros(wanted.since)),
         ("e.at < ?", wanted.until and micros(wanted.until)),
         ("e.incident_id = ?", wanted.incident_id),
         ("e.run <> '' AND e.run = ?", wanted.run or None),
         ("e.code = ?", wanted.code or None),
     )
-    chosen = [(condition, value) for condition, value in told if value is not None]
+    chosen = [(condition, value) for condition, value in conditions if value is not None]
     return "".join(f" AND {condition}" for condition, _ in chosen), [value for _, value in chosen]
 
 
@@ -98,7 +99,7 @@ def entry_of_row(row: Row) -> RecordedEntry:
 
 
 def sealed_entries(sql: Sql, first: int, end: int) -> list[RecordedEntry]:
-    """Those at the positions from `first` up to but without `end`, in their order."""
+    """The entries at positions from `first` on and below `end`, in their order."""
     rows = sql.rows(
         "SELECT e.id, e.uid, e.body, s.pos, s.leaf FROM audit_seal AS s JOIN audit_entry AS e ON e.id = s.entry_id"
         " WHERE s.pos >= ? AND s.pos < ? ORDER BY s.pos",

@@ -1,8 +1,9 @@
-"""Takes the oldest part of the audit log out, the one way there is; whether it may be is known before.
+"""Deletes the oldest part of the audit log. This is the only code that can; the caller has checked that it may.
 
-On PostgreSQL a function of the tables' owner does it, so that nobody needs a right to delete. On SQLite, where whoever
-opens the file owns it, the guards against DELETE are lifted and put back in the same transaction. It goes from one
-checkpoint to a later one, so that after each step, and so after a crash, the log begins where a root is signed.
+On PostgreSQL a function of the tables' owner deletes, so that the bot's role needs no DELETE privilege. On SQLite,
+where everybody who opens the file owns it, the triggers against DELETE are dropped and created again in the same
+transaction. Each step goes from one checkpoint to a later one, so that after each step, and so after a crash, the log
+begins at a signed root.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bot.store.engine import Store
 from bot.store.sql import Sql
 from bot.store.times import micros
 
-#: So many entries at once, if there are checkpoints to do so: those who write wait for it.
+#: How many entries a step deletes at most, where the checkpoints allow it: writers wait for a step.
 _STEP = 10_000
 
 _YOUNG = (
@@ -31,63 +32,63 @@ _OF_CODE = (
 _GUARDS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'audit_%_no_DELETE'"
 _ON_SQLITE = (
     "DELETE FROM audit_anchor WHERE size < ?",
-    "DELETE FROM audit_checkpoint WHERE size < ? AND instr(note, char(10) || 'to ') = 0",  # a handover is for ever
+    "DELETE FROM audit_checkpoint WHERE size < ? AND instr(note, char(10) || 'to ') = 0",  # handovers are kept for ever
     "DELETE FROM audit_entry WHERE id IN (SELECT entry_id FROM audit_seal WHERE pos < ?)",
     "DELETE FROM audit_seal WHERE pos < ?",
 )
 
 
 def first_position(sql: Sql) -> int:
-    """The position of the oldest entry that is here, 0 where there is none."""
+    """The position of the oldest entry that is still here, 0 where there is none."""
     return int(sql.scalar("SELECT min(pos) FROM audit_seal") or 0)
 
 
 def pruned_checkpoint(sql: Sql) -> Checkpoint | None:
-    """The checkpoint over what was pruned, of which nothing is checked; None of a log that is here from its beginning.
+    """The checkpoint over the pruned part, of which nothing is verified; None for a log that was never pruned.
 
     Raises:
-        ValueError: there is none, or what is stored there is no tree.
+        ValueError: there is none, or its frontier does not fit its size.
     """
     first = first_position(sql)
     if not first:
         return None
     found = audit_checkpoints.last_of(sql, first)
     if found is None or found.tree.size != first:
-        raise ValueError(f"the first {first} entries are not here, and no checkpoint tells of them")
+        raise ValueError(f"the first {first} entries are missing, and no checkpoint covers exactly these")
     return found
 
 
 def last_checkpoint_before(sql: Sql, before: datetime) -> Checkpoint | None:
-    """The last checkpoint over nothing but entries of before then; None where there is none past the beginning."""
+    """The last checkpoint that covers only entries from before then; None where nothing could be pruned."""
     found = audit_checkpoints.last_before(sql, before)
     if found is None:
         return None
-    young = sql.scalar(_YOUNG, found.tree.size, micros(before))  # a clock may have been ahead
+    young = sql.scalar(_YOUNG, found.tree.size, micros(before))  # a clock may have gone back in between
     return last_checkpoint_within(sql, found.tree.size if young is None else int(young))
 
 
 def last_checkpoint_within(sql: Sql, size: int) -> Checkpoint | None:
-    """The last checkpoint over no more than so many entries, None where there is none past the beginning."""
+    """The last checkpoint over at most so many entries; None where nothing could be pruned."""
     found = audit_checkpoints.last_of(sql, size)
     return found if found is not None and found.tree.size > first_position(sql) else None
 
 
 def restores_before(sql: Sql, size: int) -> list[RecordedEntry]:
-    """What of that part tells that a copy was put back."""
+    """The entries among the first `size` that record the restore of a copy."""
     return [entry_of_row(row) for row in sql.rows(_OF_CODE, size, Code.RESTORED)]
 
 
 def may_prune(store: Store, sql: Sql) -> bool:
-    """Whether the database lets us; on SQLite whoever may write may."""
-    asked = "SELECT has_function_privilege('audit_prune(bigint, text)', 'EXECUTE')"
-    return store.sqlite or bool(sql.scalar(asked))
+    """Whether the database role has the privilege; on SQLite everybody who can write has it."""
+    privilege = "SELECT has_function_privilege('audit_prune(bigint, text)', 'EXECUTE')"
+    return store.sqlite or bool(sql.scalar(privilege))
 
 
 def remove(store: Store, size: int, reason_uid: str) -> None:
-    """Take the first `size` entries out; `reason_uid` is the uid of the entry that says so.
+    """Delete the first `size` entries; `reason_uid` is the uid of the entry that records it.
 
     Raises:
-        Unavailable: the database did not take it; what is left begins at a checkpoint.
+        Unavailable: the database failed; the rest of the log begins at a checkpoint.
     """
     for upto in _steps(store, size):
         with store.begin(audit_seals.LANE, long=True) as tx:
@@ -112,7 +113,7 @@ def _remove_from_sqlite(sql: Sql, size: int) -> None:
     guards = sql.rows(_GUARDS)
     for name, _ in guards:
         sql.run(f'DROP TRIGGER "{name}"')
-    sql.run("PRAGMA defer_foreign_keys=ON")  # seals tell which entries go, so they go last
+    sql.run("PRAGMA defer_foreign_keys=ON")  # the seals say which entries to delete, so they are deleted last
     for statement in _ON_SQLITE:
         sql.run(statement, size)
     for _, guard in guards:

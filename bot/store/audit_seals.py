@@ -1,7 +1,7 @@
-"""Gives entries of the audit log their places in the tree, after their commit, so that writers wait for nobody.
+"""Seals entries of the audit log: gives them positions in the tree, after their commit, so that no writer waits.
 
-What is not sealed is found as what has no seal. Ids say nothing of that: they are given before the commit, so a higher
-one may be there first, and whoever goes on from the last sealed id passes over the lower one for ever.
+The trap: unsealed entries are found by their missing seal, never by id. Ids are given before the commit, so a higher id
+may become visible first; a sealer that went on from the last sealed id would miss the lower one for ever.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from bot.store.transaction import Tx
 
 LANE = "audit"
 BATCH_SIZE = 500
-#: Longer than any transaction of ours can last: below what was the newest id then, nothing can appear any more.
+#: Longer than any transaction can last: after this time no entry can appear below the id that was the newest.
 _SETTLED_S = 60.0
-#: So many ids behind the newest seal are looked through after a start; and of all that is older so many each time.
+#: After a start so many ids below the newest seal are searched; of older ids so many in each round.
 _BEHIND = 10_000
 _STRIDE = 2_000
 _BACK = timedelta(seconds=1)
@@ -48,7 +48,7 @@ _LAST = 2**62
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sealed:
-    """What one commit has sealed: `count` entries from position `first` on."""
+    """The entries that one commit has sealed: `count` of them, from position `first` on."""
 
     first: int
     codes: tuple[str, ...]
@@ -60,7 +60,7 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class UnsealedEntry:
-    """What sealing has to know of it."""
+    """The values of an entry that sealing needs."""
 
     id: int
     uid: str
@@ -71,21 +71,21 @@ class UnsealedEntry:
 
 
 class Sealer:
-    """The sealing of one process; any number of them may seal one log. `on_sealed` hears of each commit, after it."""
+    """The sealer of one process; several processes may seal one log. `on_sealed` is called after each commit."""
 
     def __init__(self, store: Store, *, on_sealed: Callable[[Sealed], None] = lambda _: None) -> None:
         self._store = store
-        self._told = on_sealed
-        self._floor: int | None = None  # nothing below it can be unsealed; None before the first look
+        self._on_sealed = on_sealed
+        self._floor: int | None = None  # ids below it are sealed (but for `_sweep`); None before the first search
         self._mark = (monotonic(), 0)
         self._swept = 0
         self._looking = threading.Lock()
 
     def seal(self) -> int:
-        """Seal all that waits; returns how many wait still, because another replica has the turn.
+        """Seal all unsealed entries; returns how many are left because another replica has the lock.
 
         Raises:
-            Unavailable: the database did not take it.
+            Unavailable: the database failed.
         """
         with self._looking:
             while found := self._look():
@@ -96,10 +96,10 @@ class Sealer:
             return 0
 
     def seal_now(self, uids: Collection[str]) -> None:
-        """Returns when these entries, which have to be committed, are sealed; whatever else waits, they go first.
+        """Returns when these entries are sealed. They must be committed already; they are sealed before all others.
 
         Raises:
-            Unavailable: they are not, and whatever was to follow them must not happen.
+            Unavailable: they are not sealed, so the action that depends on them must not run.
         """
         wanted = list(dict.fromkeys(uids))
         if not wanted:
@@ -110,7 +110,7 @@ class Sealer:
             self._seal(waiting, wait=True)
 
     def _look(self) -> list[UnsealedEntry]:
-        """The oldest that wait, at most a batch, as a reader sees them: a search may be long, and holds up nobody."""
+        """The oldest unsealed entries, at most a batch. A reader searches them: it may take long, but blocks nobody."""
         with self._store.read() as seen:
             newest = int(seen.sql.scalar("SELECT max(id) FROM audit_entry") or 0)
             if self._floor is None:
@@ -121,7 +121,7 @@ class Sealer:
         return [_entry(row) for row in rows[:BATCH_SIZE]]
 
     def _sweep(self, sql: Sql) -> Sequence[Row]:
-        """A stretch of what lies below the floor: a transaction that lasted longer than any can is found in the end."""
+        """The next range of ids below the floor: an entry whose transaction lasted even longer is found in the end."""
         assert self._floor is not None
         begin = self._swept if self._swept < self._floor else 0
         self._swept = min(begin + _STRIDE, self._floor)
@@ -138,14 +138,14 @@ class Sealer:
             with self._store.begin(LANE, wait=wait) as tx:
                 sealed = seal(tx, found[start : start + BATCH_SIZE])
             if sealed.count:
-                self._told(sealed)
+                self._on_sealed(sealed)
 
 
 def unsealed_entries(sql: Sql, uids: Sequence[str]) -> list[UnsealedEntry]:
-    """Those of these entries that wait still, in the order in which they were written.
+    """Those of these entries that are unsealed, in the order in which they were written.
 
     Raises:
-        Unavailable: some of them are not there.
+        Unavailable: some of them do not exist.
     """
     rows = list(chain.from_iterable(sql.run_queries(queries_for_keys(_OF_UIDS, uids, postgres=sql.postgres))))
     missing = len(uids) - len({row[1] for row in rows})
@@ -155,9 +155,9 @@ def unsealed_entries(sql: Sql, uids: Sequence[str]) -> list[UnsealedEntry]:
 
 
 def seal(tx: Tx, found: Sequence[UnsealedEntry]) -> Sealed:
-    """Give each the next position, but for what somebody else has sealed since it was looked at.
+    """Give each entry the next position, except those that were sealed since they were read.
 
-    Where an entry is older than the one written before it, the clock went back, and that is an entry as well.
+    Where an entry is older than the one written before it, the clock went back, and this is recorded as an entry.
     """
     done = {
         row[0]

@@ -1,7 +1,7 @@
-"""Broken glass in one write transaction: who broke it, until when, and what became of it.
+"""Uses of break glass, in one write transaction: who used it, until when, and how it was reviewed.
 
-The trap: a row is closed by the watch, a little after its time; what counts is its `until`, so no question here
-takes an open row for a broken glass without asking the clock.
+The trap: the scheduler closes a row a little after its time. What counts is its `until`, so every query here compares
+it with the clock; that a row is not closed does not mean that the use is active.
 """
 
 from __future__ import annotations
@@ -35,44 +35,44 @@ def put(tx: Tx, use: BreakGlassUse) -> None:
 
 
 def active(sql: Sql, person: str, now: datetime) -> BreakGlassUse | None:
-    """The glass that this person has broken and that counts now: for `whoami`, and for what runs behind it."""
+    """This person's active use: for `whoami`, and for the runs that it allows."""
     row = sql.row(
         f"{_SELECT} WHERE person = ? AND closed_at IS NULL AND until > ? ORDER BY id DESC LIMIT 1", person, micros(now)
     )
-    found = None if row is None else _broken(row)
+    found = None if row is None else _use(row)
     return found if found is not None and found.is_active(now) else None
 
 
 def unreviewed(sql: Sql, person: str | None = None) -> BreakGlassUse | None:
-    """The newest that nobody has reviewed: of the house, or of that person."""
-    whose, values = ("", ()) if person is None else (" AND person = ?", (person,))
-    row = sql.row(f"{_SELECT} WHERE reviewed_at IS NULL{whose} ORDER BY id DESC LIMIT 1", *values)
-    return None if row is None else _broken(row)
+    """The newest use that nobody has reviewed: of that person, or of anybody."""
+    of_person, values = ("", ()) if person is None else (" AND person = ?", (person,))
+    row = sql.row(f"{_SELECT} WHERE reviewed_at IS NULL{of_person} ORDER BY id DESC LIMIT 1", *values)
+    return None if row is None else _use(row)
 
 
-def by_id(sql: Sql, glass_id: int) -> BreakGlassUse | None:
-    row = sql.row(f"{_SELECT} WHERE id = ?", glass_id)
-    return None if row is None else _broken(row)
+def by_id(sql: Sql, use_id: int) -> BreakGlassUse | None:
+    row = sql.row(f"{_SELECT} WHERE id = ?", use_id)
+    return None if row is None else _use(row)
 
 
 def newest(sql: Sql, limit: int) -> list[BreakGlassUse]:
-    return [_broken(row) for row in sql.rows(f"{_SELECT} ORDER BY id DESC LIMIT ?", limit)]
+    return [_use(row) for row in sql.rows(f"{_SELECT} ORDER BY id DESC LIMIT ?", limit)]
 
 
 def expired(tx: Tx) -> list[BreakGlassUse]:
-    """Those whose time is over and that nobody has closed."""
+    """The uses whose time is over and that are not closed."""
     rows = tx.sql.rows(f"{_SELECT} WHERE closed_at IS NULL AND until <= ? ORDER BY id", micros(tx.now))
-    return [_broken(row) for row in rows]
+    return [_use(row) for row in rows]
 
 
 def close(tx: Tx, use: BreakGlassUse) -> bool:
-    """It counts no longer. False: it was closed before."""
+    """End the use. False: it was closed before."""
     now = micros(tx.now)
     return tx.sql.run("UPDATE glass SET closed_at = ? WHERE id = ? AND closed_at IS NULL", now, use.id) == 1
 
 
 def review(tx: Tx, use: BreakGlassUse, by: str, text: str) -> None:
-    """Looked at, once."""
+    """Store the review. A use is reviewed once: a second review changes nothing."""
     tx.sql.run(
         "UPDATE glass SET reviewed_by = ?, reviewed_at = ?, review = ? WHERE id = ? AND reviewed_at IS NULL",
         by,
@@ -82,7 +82,7 @@ def review(tx: Tx, use: BreakGlassUse, by: str, text: str) -> None:
     )
 
 
-def _broken(row: Row) -> BreakGlassUse:
+def _use(row: Row) -> BreakGlassUse:
     values = dict(zip(_GLASS, row, strict=True))
     for name in ("opened_at", "until"):
         values[name] = moment(values[name])

@@ -1,7 +1,7 @@
-"""Deadlines in rows that lie further ahead than they ever could when they were set: the clock that set them was ahead.
+"""Corrects deadlines that lie further ahead than they could when they were set: the clock that set them was ahead.
 
-Each kind of deadline has a bound. What lies beyond it is counted from now, so that a clock that was put back, or put
-right, makes nothing wait for an hour that comes twice. The clock that counts is the database's, `Tx.now`.
+Each kind of deadline has a limit. A deadline beyond it is counted from now on, so that nothing waits for hours after a
+clock was set back or corrected. The clock that counts is the database's, `Tx.now`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import timedelta
 from bot.store.times import micros
 from bot.store.transaction import Tx
 
-#: Clocks of replicas and of a database that moves to another host may lie so far apart: that is no step.
+#: Clocks of replicas, and of a database that moves to another host, may differ by this much; that is no clock step.
 TOLERANCE = timedelta(seconds=5)
 
 
@@ -23,20 +23,20 @@ class DeadlineLimits:
 
     send_lease: timedelta
     run_lease: timedelta
-    retry: timedelta  #: when a message is tried again, and how long a provider may ask for quiet
-    check: timedelta  #: when a run's check is asked again
-    report: timedelta  #: when the end of a run, or of a linking code, is told again
-    code: timedelta  #: how long a linking code counts
+    retry: timedelta  #: when a message is tried again, and how long a provider may ask us to wait
+    check: timedelta  #: when a run's check is evaluated again
+    report: timedelta  #: when the report of a run's outcome, or a message to an account, is tried again
+    code: timedelta  #: how long a linking code is valid
     lock: timedelta  #: how long wrong codes count
     break_glass: timedelta
 
 
-#: An account that was linked after a plan, or after a yes, must not pass for one from before it: of what is pulled back
-#: to one moment, links are the later.
+#: An account that was linked after a plan or an approval must not pass for one from before it. So of rows that are
+#: corrected to the same moment, links get the later time.
 _BEFORE_LINKS = timedelta(microseconds=-1)
 _OF_SHOWN = "handle IN (SELECT handle FROM plan WHERE state = 'shown')"
 
-#: What lasts so long from its beginning: where that lies ahead, it is taken to begin now.
+#: Durations that count from a beginning: a beginning that lies ahead is set to now, and the end moves with it.
 _FROM_THEIR_BEGINNING = {
     "runs": (
         "UPDATE run SET watch_until = watch_until - began_at + ?, began_at = ?"
@@ -54,7 +54,7 @@ _FROM_THEIR_BEGINNING = {
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """`value` is what a row beyond `most` gets: so far ahead of now."""
+    """A deadline that lies further ahead of now than `most` is set to now plus `value`."""
 
     called: str
     table: str
@@ -65,10 +65,10 @@ class _Kind:
 
 
 def correct_deadlines(tx: Tx, bounds: DeadlineLimits, *, stepped: bool) -> Mapping[str, int]:
-    """Put right what lies too far ahead; returns how many rows of each kind, by what people call it.
+    """Correct deadlines that lie too far ahead; returns how many rows of each kind, by a name for people.
 
-    `stepped`: the clock is known to have gone back, so what waits for its time may have waited long enough already.
-    A message is tried at once then, and a provider is asked anew whether it still wants quiet.
+    `stepped`: the clock is known to have gone back, so rows may have waited long enough already. Messages are then
+    tried again at once, also in channels whose provider asked us to wait.
     """
     found: dict[str, int] = {}
     for kind in _kinds(bounds, retry=timedelta(0) if stepped else bounds.retry):
@@ -88,9 +88,9 @@ def correct_deadlines(tx: Tx, bounds: DeadlineLimits, *, stepped: bool) -> Mappi
 
 
 def written_ahead(tx: Tx) -> timedelta:
-    """By how much the newest entry of the audit log lies ahead; zero where it does not, or by less than `TOLERANCE`.
+    """By how much the newest entry of the audit log lies ahead of the clock; zero up to `TOLERANCE`.
 
-    The bot writes an entry at each start and stop, so this tells of a clock that was put back while no bot ran.
+    The bot writes an entry at each start and stop, so this detects a clock that was set back while no bot ran.
     """
     newest = tx.sql.scalar("SELECT max(at) FROM audit_entry")
     ahead = timedelta(microseconds=(newest or 0) - micros(tx.now))
@@ -98,7 +98,7 @@ def written_ahead(tx: Tx) -> timedelta:
 
 
 def _kinds(bounds: DeadlineLimits, *, retry: timedelta) -> tuple[_Kind, ...]:
-    begins, owed, leased = TOLERANCE, "state = 'owed'", "state = 'leased'"  # as in the indices: no table is read whole
+    begins, owed, leased = TOLERANCE, "state = 'owed'", "state = 'leased'"  # as in the indexes: no full table scan
     return (
         _Kind("places in quotas", "pace", "at", begins),
         _Kind("pauses that providers asked for", "pause", "until", retry),
@@ -109,16 +109,18 @@ def _kinds(bounds: DeadlineLimits, *, retry: timedelta) -> tuple[_Kind, ...]:
         _Kind("runs", "run", "lease_until", bounds.run_lease, bounds.run_lease, "state = 'intended'"),
         _Kind("runs", "run", "lost_at", begins, where="state = 'intended'"),
         _Kind("checks of runs", "run", "check_at", bounds.check, where="check_at IS NOT NULL"),
-        _Kind("ends of runs to be told", "telling", "due_at", bounds.report),
+        _Kind("reports of runs' outcomes", "telling", "due_at", bounds.report),
         _Kind("linked accounts", "link", "at", begins),
         _Kind("plans", "plan", "at", begins, _BEFORE_LINKS, "state = 'shown'"),
         _Kind("approvals", "approval", "at", begins, _BEFORE_LINKS, _OF_SHOWN),
         _Kind("plans", "plan", "approved_at", begins, where="state = 'approved'"),
         _Kind("linking codes", "link_code", "until", bounds.code, bounds.code, "spent_at IS NULL"),
-        _Kind("linking codes to be told of", "link_code", "word_due_at", bounds.report),
-        _Kind("accounts to be told", "notice", "due_at", bounds.report),
+        _Kind("messages about linking codes", "link_code", "word_due_at", bounds.report),
+        _Kind("messages to accounts", "notice", "due_at", bounds.report),
         _Kind("accounts locked after wrong codes", "link_try", "until", bounds.lock, bounds.lock),
         _Kind("break-glass rights", "glass", "until", bounds.break_glass, bounds.break_glass, "closed_at IS NULL"),
-        _Kind("questions at gates", "gate_asked", "at", begins),
-        _Kind("alerts heard firing after their end", "alert", "doubted_at", begins, where="doubted_at IS NOT NULL"),
+        _Kind("Flagger's questions at gates", "gate_asked", "at", begins),
+        _Kind(
+            "alerts received as firing after their end", "alert", "doubted_at", begins, where="doubted_at IS NOT NULL"
+        ),
     )

@@ -1,4 +1,4 @@
-"""How the database is opened, and how a connection that has gone stale is told from one that works."""
+"""Opens the database, and replaces connections that the server has closed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.store import timeouts
 
 Begun = TypeVar("Begun")
 
-#: What says that the database is in trouble, whichever layer notices. Anything else is a fault of ours.
+#: Errors of a database in trouble, from whichever layer notices. Any other error is a fault of our own.
 TROUBLES = (
     sqlite3.OperationalError,
     psycopg.OperationalError,
@@ -31,7 +31,7 @@ TROUBLES = (
 )
 
 _COMMON = ("journal_mode=WAL", f"busy_timeout={timeouts.LOCK_TIMEOUT_S * 1000:.0f}", "temp_store=MEMORY")
-# Without recursive triggers REPLACE deletes a row past the guard against deleting.
+# Without recursive triggers, REPLACE would delete a row past the trigger that forbids deletion.
 _WRITING = (
     *_COMMON,
     "synchronous=FULL",
@@ -42,19 +42,19 @@ _WRITING = (
 )
 _READING = (*_COMMON, "query_only=ON", "cache_size=-4000")
 
-#: Each file's name begins with its revision, and the newest one is the last.
+#: Each file name begins with its revision, so the last one in order is the newest.
 _MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 
-#: Whatever a driver raises: it has to reach whoever ends the transaction, because that is broken.
+#: Any error of a driver. It has to reach the code that ends the transaction, because the transaction is broken.
 DRIVERS_OWN = (psycopg.Error, sqlite3.Error)
 
 
 def begin_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> tuple[PoolProxiedConnection, Begun]:
-    """A connection that works, as its first statement shows; asking first whether it does would cost a round trip."""
+    """A connection on which `begin` has succeeded. Testing the connection first would cost a round trip."""
     try:
         return _begun(engine, begin)
     except _Gone:
-        engine.dispose()  # the server was started again, and the others that wait in the pool are gone as well
+        engine.dispose()  # the server was restarted, so the other connections in the pool are gone as well
     try:
         return _begun(engine, begin)
     except _Gone as again:
@@ -62,9 +62,9 @@ def begin_on(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) ->
 
 
 def give_back(engine: Engine, raw: PoolProxiedConnection) -> None:
-    """Back into the pool; one that is closed is forgotten, and after one that was silent all that wait there are.
+    """Return it to the pool. A closed connection is dropped; after one that timed out, so is the whole pool.
 
-    What was silent is not tried again at once: whoever asked has waited long enough, and may be told.
+    After a time-out nothing is tried again at once: the caller has waited long enough, and gets the error.
     """
     line = raw.driver_connection
     if isinstance(line, timeouts.TimedConnection):
@@ -78,7 +78,7 @@ def give_back(engine: Engine, raw: PoolProxiedConnection) -> None:
 
 
 def allow_long_statements(raw: PoolProxiedConnection) -> None:
-    """What is asked from here to the end of the transaction may take long."""
+    """Statements from here to the end of the transaction may take long."""
     line = raw.driver_connection
     if isinstance(line, timeouts.TimedConnection):
         line.execute(f"SET LOCAL statement_timeout = '{timeouts.LONG_STATEMENT_S:.0f}s'".encode())
@@ -86,8 +86,10 @@ def allow_long_statements(raw: PoolProxiedConnection) -> None:
 
 
 def lock_for_migration(connection: Connection) -> None:
-    """Wait for whoever else migrates, and have time for what goes through all rows, but never for a table's readers:
-    whoever waits for them keeps all others waiting behind.
+    """Wait for another process that migrates, and allow time for statements that read all rows.
+
+    The trap: the time for a table's lock stays short. A migration that waits for readers would make all others wait
+    behind it.
     """
     line = connection.connection.driver_connection
     assert isinstance(line, timeouts.TimedConnection), "SQLite has its turns"
@@ -100,7 +102,7 @@ def lock_for_migration(connection: Connection) -> None:
 
 
 def is_newest(connection: Connection) -> bool:
-    """Whether the database has this version's tables, as Alembic noted there. To ask Alembic itself is to load it."""
+    """Whether the database has this version's tables, by Alembic's own row. Asking Alembic would mean to import it."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return False
     noted = connection.exec_driver_sql("SELECT version_num FROM alembic_version").fetchall()
@@ -125,14 +127,14 @@ def _begun(engine: Engine, begin: Callable[[PoolProxiedConnection], Begun]) -> t
 
 
 def open_postgres(url: str) -> Engine:
-    # The third one is for a replica that was frozen inside a transaction: the others need what it has locked.
+    # The third option is for a replica that froze inside a transaction: the others need its locks.
     options = (
         f"-c lock_timeout={timeouts.LOCK_TIMEOUT_S * 1000:.0f}"
         f" -c statement_timeout={timeouts.STATEMENT_S * 1000:.0f}"
         f" -c idle_in_transaction_session_timeout={timeouts.IDLE_TIMEOUT_S * 1000:.0f}"
-        # Each of our statements finds its rows by keys. While nothing is known of a table's size yet, the planner
-        # would rather read all of it, and keep that plan through the storm that fills it. There is one plan for
-        # whatever is asked for, so none is made anew for each commit: that was an eighth of its time.
+        # Each of our statements finds its rows by keys. While the planner has no statistics of a table, it prefers to
+        # scan all of it, and keeps that plan through the storm that fills the table. One generic plan serves all
+        # values: planning anew for each commit took an eighth of its time.
         " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
         " -c plan_cache_mode=force_generic_plan"
     )
@@ -141,7 +143,7 @@ def open_postgres(url: str) -> Engine:
         pool_size=8,
         max_overflow=24,
         pool_timeout=timeouts.LOCK_TIMEOUT_S,
-        pool_use_lifo=True,  # what was used last has its statements prepared
+        pool_use_lifo=True,  # the connection that was used last has its statements prepared
         connect_args={"options": options, "autocommit": True},
     )
     event.listen(engine, "do_connect", lambda _dialect, _record, given, named: timeouts.connect(given, named))
@@ -150,9 +152,9 @@ def open_postgres(url: str) -> Engine:
 
 def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
     if not path or path == ":memory:":
-        raise ValueError(f"{url}: the store must be a file, because what is accepted has to outlive the process")
+        raise ValueError(f"{url}: the store must be a file, because accepted alerts have to outlive the process")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).touch(mode=0o600)  # alerts are nobody else's business; the log beside it takes the file's mode
+    Path(path).touch(mode=0o600)  # readable by the owner alone; SQLite's log gets the same mode
     engine = create_engine(
         f"sqlite:///{path}",
         pool_size=8,
@@ -161,7 +163,7 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
     )
 
     def prepare(raw: sqlite3.Connection, _: object) -> None:
-        # The driver's own transactions begin late and lose updates; ours say BEGIN IMMEDIATE themselves.
+        # The driver's own transactions begin late and lose updates; ours run BEGIN IMMEDIATE themselves.
         raw.isolation_level = None
         for pragma in _READING if reading else _WRITING:
             raw.execute(f"PRAGMA {pragma}")
@@ -171,20 +173,20 @@ def open_sqlite(path: str, url: object, *, reading: bool = False) -> Engine:
 
 
 class SqliteFile:
-    """The SQLite file that was opened. SQLite goes on writing to one that was deleted, and says that all is well."""
+    """The SQLite file that was opened. The trap: SQLite goes on writing to a deleted file, and reports success."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
-        self._is = _identity(self._path)
+        self._opened = _identity(self._path)
         self._lost = False
 
     def mark_lost(self) -> None:
-        """Its log was deleted."""
+        """Its write-ahead log was deleted."""
         self._lost = True
 
     def check_unchanged(self) -> None:
-        """Raises sqlite3.OperationalError: another file, or none, is where it was; or its log was deleted."""
-        if self._lost or _identity(self._path) != self._is:
+        """Raises sqlite3.OperationalError where the file was deleted or replaced, or its log was deleted."""
+        if self._lost or _identity(self._path) != self._opened:
             raise sqlite3.OperationalError(
                 f"{Path(self._path).name} was deleted or replaced while it is open; restart the bot"
             )
@@ -192,14 +194,14 @@ class SqliteFile:
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - Path's own costs a quarter more, in each commit
+        found = os.stat(path)  # noqa: PTH116 - Path.stat costs a quarter more, in each commit
     except OSError:
         return None
     return found.st_dev, found.st_ino
 
 
 def lock_file_beside(path: Path) -> IO[bytes] | None:
-    """A lock on a file next to it, held until that is closed; None where another process holds it."""
+    """A locked file beside `path`; the lock is held until the file is closed. None where another process has it."""
     held = path.with_name(path.name + ".lock").open("ab")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""The database: who may write, and when.
+"""The database: transactions that write, one at a time, and snapshots to read from.
 
-SQLite: WAL with synchronous=FULL, one writer at a time (its log is `wal`'s). PostgreSQL: the same statements, with
-advisory locks where SQLite has only one writer anyway.
+SQLite: WAL with synchronous=FULL and one writer at a time (`wal` looks after its log). PostgreSQL: the same statements,
+with advisory locks that let one replica write at a time.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ _NO_TURN: AbstractContextManager[None] = nullcontext()
 
 
 class Unavailable(Exception):
-    """The database cannot be reached, is full, or is locked for too long. Nothing was stored."""
+    """The database cannot be reached, is full, or was locked for too long. Nothing was stored."""
 
 
 class DatabaseDamaged(Unavailable):
-    """The file cannot be read where that was needed. Elsewhere it may be whole."""
+    """The part of the file that was needed is damaged. The rest may be whole."""
 
 
 class DatabaseInUse(Exception):
-    """Somebody else has the turn, and it was not to be waited for. Nothing was done."""
+    """Another replica has the lock, and the caller did not want to wait. Nothing was done."""
 
 
 class Store:
-    """An open database. `observe` is told the seconds that each commit took; `scrub` takes secrets out of a text."""
+    """An open database. `observe` gets the duration of each commit in seconds; `scrub` removes secrets from a text."""
 
     def __init__(
         self,
@@ -71,22 +71,22 @@ class Store:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self.now = now or _now
-        #: Replicas share one clock, the database's; a test that brings a clock of its own means that one.
-        self._its_time = now is None
+        #: Replicas share one clock, the database's; a test may give another one.
+        self._use_database_clock = now is None
         self._observe = observe
         self._scrub = scrub
-        self._turns = WriterQueue()
-        self._here = threading.local()
-        self._alone: IO[bytes] | None = None
+        self._writer_queue = WriterQueue()
+        self._thread_state = threading.local()
+        self._claim: IO[bytes] | None = None
         self._writers = open_sqlite(self.url.database or "", self.url) if self.sqlite else open_postgres(url)
         self._readers = open_sqlite(self.url.database or "", self.url, reading=True) if self.sqlite else self._writers
         if not self.sqlite:
             load_types()  # now, and not while the first alert waits
         file = Path(self.url.database or "") if self.sqlite else None
-        self._opened = SqliteFile(file) if file else None
-        self._soundness = IntegrityCheck(file)
+        self._file = SqliteFile(file) if file else None
+        self._integrity = IntegrityCheck(file)
         self._checkpoints = (
-            WalCheckpointer(file, self._turns, self._opened.mark_lost) if file and self._opened else None
+            WalCheckpointer(file, self._writer_queue, self._file.mark_lost) if file and self._file else None
         )
 
     @contextmanager
@@ -99,24 +99,24 @@ class Store:
         first: Sequence[Query] = (),
         long: bool = False,
     ) -> Iterator[Tx]:
-        """One write transaction: committed when the block ends well, undone when it raises.
+        """One write transaction: committed when the block ends, rolled back when it raises.
 
-        `lane`: whose turn is taken. All that changes incidents takes the default; the deliveries of one channel
-        take the channel's name, so that across replicas a channel's quota is counted by one of them at a time.
-        `synced`: whether it outlives a power failure; only what may be undone by one does without.
-        `wait`: for a turn that another replica has; on SQLite there is none, and the turn is always waited for.
-        `first` is asked as soon as the turn is ours, in the same round trip, and is in `Tx.first`; all that follows
-        goes as `Sql.start_pipeline` says. Only together with `wait`.
-        `long`: it may go through much of what is stored, and has the time of `timeouts.LONG_ANSWER_S`.
+        `lane`: names the lock that it takes. Everything that changes incidents takes the default; the deliveries of a
+        channel take the channel's name, so that only one replica at a time counts that channel's quota.
+        `synced`: whether it survives a power failure; False only where losing it does no harm.
+        `wait`: wait for another replica's lock. On SQLite the lock is always waited for.
+        `first`: queries that run once the lock is held, in the same round trip; their rows are in `Tx.first`. What
+        follows is sent as `Sql.start_pipeline` says. Only together with `wait`.
+        `long`: it may read much of the database, and gets the time of `timeouts.LONG_ANSWER_S`.
 
         Raises:
-            Unavailable: the database did not take it; nothing was stored.
-            Occupied: without `wait`, another replica has the turn.
+            Unavailable: the database failed; nothing was stored.
+            DatabaseInUse: without `wait`, another replica has the lock.
         """
-        mine = self._turns if self.sqlite else nullcontext()
+        mine = self._writer_queue if self.sqlite else nullcontext()
         begin = partial(self._begin, lane=lane, synced=synced, wait=wait, first=first)
         with self._connected(self._writers, begin, mine, long=long) as (raw, begun), begun.sql as sql:
-            self._here.writing = True
+            self._thread_state.writing = True
             changes = _changes(raw)
             try:
                 yield Tx(sql, begun.at, self._scrub, begun.first)
@@ -124,11 +124,11 @@ class Store:
                 if self._checkpoints and _changes(raw) != changes:
                     self._checkpoints.written()
             except BaseException:
-                with suppress(*DRIVERS_OWN):  # of a flow the rest fails as well; the pool undoes what is left
+                with suppress(*DRIVERS_OWN):  # in a pipeline the rest fails as well; the pool rolls back what is left
                     raw.rollback()
                 raise
             finally:
-                self._here.writing = False
+                self._thread_state.writing = False
 
     def _commit(self, raw: PoolProxiedConnection, sql: Sql) -> None:
         start = perf_counter()
@@ -139,40 +139,43 @@ class Store:
     def _begin(
         self, raw: PoolProxiedConnection, *, lane: str, synced: bool, wait: bool, first: Sequence[Query]
     ) -> _Writing:
-        """Begin, and wait for the turn."""
-        sql = _speak(raw)
+        """Begin, and wait for the lock."""
+        sql = _sql_on(raw)
         if self.sqlite:
             sql.run(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             sql.run("BEGIN IMMEDIATE")
             return _Writing(sql, self.now(), sql.run_queries(first))
-        turn = _turn(lane, wait=wait)
+        turn = _lock_statement(lane, wait=wait)
         if first:
-            assert synced, "a flow that a power failure may undo is not needed anywhere"
-            assert wait, "a flow waits for its turn"
-            at, *answers = _flow_into(sql, [Query(turn, ()), *first])
+            assert synced, "no pipeline may be lost by a power failure"
+            assert wait, "a pipeline waits for its lock"
+            at, *answers = _begin_pipeline(sql, [Query(turn, ()), *first])
         else:
-            at, answers = _in_one(raw, "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off", turn), []
+            at, answers = (
+                _in_one_round_trip(raw, "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit = off", turn),
+                [],
+            )
         if not at:
             raw.rollback()
             raise DatabaseInUse(lane)
-        return _Writing(sql, at[0][0].astimezone(UTC) if self._its_time else self.now(), answers)
+        return _Writing(sql, at[0][0].astimezone(UTC) if self._use_database_clock else self.now(), answers)
 
-    def _begin_look(self, raw: PoolProxiedConnection) -> None:
+    def _begin_read(self, raw: PoolProxiedConnection) -> None:
         raw.cursor().execute("BEGIN" if self.sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     @contextmanager
     def read(self, *, long: bool = False) -> Iterator[Reader]:
-        """One consistent look; it waits for no writer. `long` as in `begin`. Raises `Unavailable`."""
-        with self._connected(self._readers, self._begin_look, long=long) as (raw, _), _speak(raw) as sql:
+        """One consistent snapshot; it waits for no writer. `long` as in `begin`. Raises `Unavailable`."""
+        with self._connected(self._readers, self._begin_read, long=long) as (raw, _), _sql_on(raw) as sql:
             try:
                 yield Reader(sql)
             finally:
-                raw.commit()  # a rollback would make the driver forget what it has prepared
+                raw.commit()  # a rollback would make the driver forget its prepared statements
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
-        """A connection of SQLAlchemy's in one transaction of its own, for the migrations."""
-        with self._turns if self.sqlite else nullcontext(), self._writers.connect() as connection:
+        """A SQLAlchemy connection in a transaction of its own, for migrations."""
+        with self._writer_queue if self.sqlite else nullcontext(), self._writers.connect() as connection:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
@@ -190,11 +193,11 @@ class Store:
         *,
         long: bool = False,
     ) -> Iterator[tuple[PoolProxiedConnection, Begun]]:
-        """A connection of the driver's own, what `begin` did on it, and its troubles as `Unavailable`."""
+        """A connection of the driver, and the result of `begin` on it. The driver's errors become `Unavailable`."""
         try:
             with turn:
-                if self._opened is not None:
-                    self._opened.check_unchanged()
+                if self._file is not None:
+                    self._file.check_unchanged()
                 raw, begun = begin_on(engine, begin)
                 try:
                     if long:
@@ -206,70 +209,70 @@ class Store:
             raise Unavailable(_first_line(trouble)) from trouble
         except sqlite3.DatabaseError as trouble:
             if type(trouble) is not sqlite3.DatabaseError:
-                raise  # what breaks the database's rules is a fault of ours
+                raise  # a violated constraint is a fault of our own
             raise DatabaseDamaged(_first_line(trouble)) from trouble
 
     def claim_alone(self) -> bool:
-        """Whether no other process has said the same of this SQLite file. It holds until `close`, or the process's end.
+        """Whether this is the only process that claims this SQLite file. The claim holds until `close` or the exit.
 
-        A file beside the database is locked: closing a second descriptor of the database itself would undo SQLite's
-        own locks.
+        The trap: the lock is on a file beside the database, because closing a second descriptor of the database itself
+        would release SQLite's own locks.
         """
         if self.sqlite:
-            self._alone = lock_file_beside(Path(self.url.database or ""))
-        return not self.sqlite or self._alone is not None
+            self._claim = lock_file_beside(Path(self.url.database or ""))
+        return not self.sqlite or self._claim is not None
 
     def writing(self) -> bool:
-        """Whether this thread is inside `begin` now; whoever calls a provider must not be."""
-        return getattr(self._here, "writing", False)
+        """Whether this thread is inside `begin` now. No provider may be called then."""
+        return getattr(self._thread_state, "writing", False)
 
     def damage(self) -> str | None:
-        """What of the SQLite file is damaged, once that has been looked for; None also while nothing is known."""
-        return self._soundness.fault
+        """Which tables of the SQLite file are damaged; None while the check has found nothing, or has not finished."""
+        return self._integrity.fault
 
     def start(self) -> None:
-        self._soundness.start()
+        self._integrity.start()
         if self._checkpoints:
             self._checkpoints.start()
 
     def close(self) -> None:
-        self._soundness.stop()
+        self._integrity.stop()
         if self._checkpoints:
             self._checkpoints.stop()
         self._readers.dispose()
         self._writers.dispose()
-        if self._alone is not None:
-            self._alone.close()
+        if self._claim is not None:
+            self._claim.close()
 
 
 class _Writing(NamedTuple):
-    """A transaction that has the turn."""
+    """A transaction that has its lock."""
 
     sql: Sql
     at: datetime
-    first: Sequence[Sequence[Row]]  #: the answers to what was asked first
+    first: Sequence[Sequence[Row]]  #: the rows of the first queries
 
 
-def _turn(lane: str, *, wait: bool) -> str:
-    """What takes the turn and tells the time; without `wait`, no row where another replica has it."""
+def _lock_statement(lane: str, *, wait: bool) -> str:
+    """Takes the lane's lock and returns the time; without `wait`, returns no row where another replica has the lock."""
     lock, taken = ("pg_advisory_xact_lock", "") if wait else ("pg_try_advisory_xact_lock", " WHERE mine")
     mine = f"SELECT {lock}({crc32(f'vakhta/{lane}'.encode())}) AS mine"
     return f"SELECT clock_timestamp() FROM ({mine}) AS turn{taken}"
 
 
-def _flow_into(sql: Sql, asked: Sequence[Query]) -> list[Sequence[Row]]:
-    """Begin a flow with these, in one round trip. Each looks when those before it have ended, so after the turn."""
+def _begin_pipeline(sql: Sql, queries: Sequence[Query]) -> list[Sequence[Row]]:
+    """Begin a pipeline with these queries, in one round trip. Each runs after those before it, with the lock held."""
     sql.start_pipeline()
     try:
         sql.run("BEGIN")
-        return sql.run_queries(asked)
+        return sql.run_queries(queries)
     except BaseException as trouble:
         sql.__exit__(type(trouble), trouble, trouble.__traceback__)
         raise
 
 
-def _in_one(raw: PoolProxiedConnection, *statements: str) -> Sequence[Row]:
-    """The rows of the last of them, in one round trip."""
+def _in_one_round_trip(raw: PoolProxiedConnection, *statements: str) -> Sequence[Row]:
+    """The rows of the last statement; all run in one round trip."""
     cursor = raw.cursor()
     cursor.execute("; ".join(statements))
     while cursor.nextset():
@@ -277,7 +280,7 @@ def _in_one(raw: PoolProxiedConnection, *statements: str) -> Sequence[Row]:
     return cursor.fetchall()
 
 
-def _speak(raw: PoolProxiedConnection) -> Sql:
+def _sql_on(raw: PoolProxiedConnection) -> Sql:
     driver = raw.driver_connection
     if isinstance(driver, psycopg.Connection):
         return Sql(partial(psycopg.RawCursor, driver), postgres=driver)
@@ -285,7 +288,7 @@ def _speak(raw: PoolProxiedConnection) -> Sql:
 
 
 def _changes(raw: PoolProxiedConnection) -> int:
-    """How many rows this connection of SQLite's has changed; what changes none leaves nothing in the log."""
+    """How many rows this SQLite connection has changed; a commit that changes none adds nothing to the log."""
     line = raw.driver_connection
     return line.total_changes if isinstance(line, sqlite3.Connection) else 0
 

@@ -1,7 +1,9 @@
-"""Flagger's gates: what it asked last at each, and which of them a run has opened.
+"""Flagger's gates: the last question at each of them, and the gates that runs have opened.
 
-The trap: a row outlives its time. Whether a gate is open is asked with the clock and the revision, never of the row
-alone.
+`FlaggerGates` is what other packages use; the functions are its statements.
+
+The trap: a row remains after its time is over. A gate is open only for its revision and until its time; the row alone
+does not say so.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def last_check(sql: Sql, canary: Canary, hook: GateHook) -> LastGateCheck | None
 
 
 def record_check(tx: Tx, question: GateCheck) -> None:
-    """It was asked now."""
+    """Record that Flagger asked this now."""
     row = (*_key(question.canary, question.hook), question.revision, micros(tx.now))
     tx.sql.insert("gate_asked", _ASKED, [row], _NEWER)
 
@@ -49,7 +51,7 @@ def gate_of_run(sql: Sql, run: str) -> OpenedGate | None:
 
 
 def run_that_opened(sql: Sql, question: GateCheck, now: datetime) -> str:
-    """The run that has opened it for this revision; "" where it is shut."""
+    """The run that has opened the gate for this revision; "" where the gate is closed."""
     where = f"{_AT} AND revision = ? AND closed_at IS NULL AND until > ?"
     values = (*_key(question.canary, question.hook), question.revision, micros(now))
     found: str | None = sql.scalar(f"SELECT run FROM gate WHERE {where} ORDER BY until DESC LIMIT 1", *values)
@@ -65,7 +67,7 @@ def close_gate(tx: Tx, run: str) -> None:
 
 
 def delete_old(tx: Tx) -> None:
-    """What is of no use any more: of canaries that are gone, of runs long over."""
+    """Delete questions of canaries that are gone, and gates of runs that ended long ago."""
     before = micros(tx.now - _KEPT)
     tx.sql.run("DELETE FROM gate_asked WHERE at < ?", before)
     tx.sql.run("DELETE FROM gate WHERE until < ?", before)
@@ -76,18 +78,18 @@ def _key(canary: Canary, hook: GateHook) -> tuple[str, str, str, str]:
 
 
 class FlaggerGates:
-    """Used from many threads. `still_allowed`: whether what that run (its id) was approved by still counts."""
+    """Safe to use from many threads. `still_allowed`: whether the approvals of the run with that id still count."""
 
     def __init__(self, store: Store, still_allowed: Callable[[Tx, str], bool] = lambda _tx, _run: True) -> None:
         self._store = store
-        self._stands = still_allowed
+        self._still_allowed = still_allowed
 
     def answer(self, question: GateCheck) -> bool:
-        """Whether Flagger may go on. Raises `Unavailable`: that is to be a no."""
+        """Whether Flagger may proceed. Raises `Unavailable`, which the caller has to treat as a no."""
         with self._store.begin() as tx:
             record_check(tx, question)
             run = run_that_opened(tx.sql, question, tx.now)
-            if run and not self._stands(tx, run):
+            if run and not self._still_allowed(tx, run):
                 close_gate(tx, run)
                 return False
             if run:
@@ -123,4 +125,4 @@ class FlaggerGates:
             with self._store.begin() as tx:
                 yield tx
         except Unavailable as trouble:
-            raise OutcomeUnknown(f"The database did not take it ({trouble}).") from None
+            raise OutcomeUnknown(f"The database failed ({trouble}), so the gate may be unchanged.") from None

@@ -1,6 +1,6 @@
-"""Whether SQLite's file is whole, looked through once, in the background: by itself a damaged page is met when used.
+"""Checks SQLite's file for damage, once, in the background: SQLite itself notices a damaged page only when it is used.
 
-Table by table, each in a look of its own: one look over all would keep the log from being folded for as long.
+Each table is checked in a snapshot of its own: one snapshot for all would block checkpoints of the write-ahead log.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-#: So many faults of a table are enough to know.
+#: At most so many faults of a table are reported.
 _MOST = 3
 
 
 class IntegrityCheck:
-    """`fault` is known some time after `start`; on PostgreSQL, which looks after its own pages, there never is one."""
+    """`fault` is known some time after `start`. PostgreSQL checks its own pages; there it stays None."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -32,7 +32,7 @@ class IntegrityCheck:
             self._thread.start()
 
     def stop(self) -> None:
-        """It ends after the table that it is at; nobody waits for that."""
+        """The check ends after the current table; this does not wait for it."""
         self._stopping.set()
 
     def _run(self) -> None:
@@ -51,7 +51,7 @@ class IntegrityCheck:
             logger.info("the database file is whole")
 
     def _look(self, path: Path) -> Iterator[tuple[str, str]]:
-        """Each table that is damaged, and how."""
+        """Each damaged table, and its faults."""
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as raw:
             for (table,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
                 if self._stopping.is_set():

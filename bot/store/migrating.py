@@ -1,4 +1,4 @@
-"""Brings a database to this version's tables with Alembic, and tells how one differs from them."""
+"""Migrates a database to this version's tables with Alembic, and lists how a database differs from them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sqlalchemy import ForeignKeyConstraint
 from sqlalchemy.sql.schema import SchemaItem
 from sqlmodel import SQLModel
 
-# They enter SQLModel's metadata by being imported.
+# The import adds the tables to SQLModel's metadata.
 from bot.store import tables
 from bot.store.engine import Store
 
 
 def config() -> Config:
-    """Alembic's settings, without a file of its own."""
+    """Alembic's configuration, without an alembic.ini."""
     made = Config()
     made.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return made
 
 
 def migrate(store: Store) -> None:
-    """Apply what is missing, in one transaction; a second process waits for the first."""
+    """Apply the missing migrations, in one transaction; a second process waits for the first."""
     with store.connected() as connection:
         made = config()
         made.attributes["connection"] = connection
@@ -36,12 +36,12 @@ def migrate(store: Store) -> None:
 def differences(store: Store) -> list[object]:
     """How the database differs from the tables in the code; empty when it is up to date."""
     with store.connected() as connection:
-        context = MigrationContext.configure(connection, opts={"include_object": partial(_stands, store.sqlite)})
+        context = MigrationContext.configure(connection, opts={"include_object": partial(_is_expected, store.sqlite)})
         return list(compare_metadata(context, SQLModel.metadata))
 
 
-def _stands(sqlite: bool, one: SchemaItem, _: str | None, kind: str, *__: object) -> bool:  # noqa: FBT001 - bound above
-    """Whether a database of this kind is to have that."""
+def _is_expected(sqlite: bool, one: SchemaItem, _: str | None, kind: str, *__: object) -> bool:  # noqa: FBT001 - bound
+    """Whether a database of this kind should have that item of the schema."""
     return sqlite or kind != "foreign_key_constraint" or not _is_loose(one)
 
 

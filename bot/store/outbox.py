@@ -1,8 +1,8 @@
-"""Deliveries claimed with a lease and a fencing token, and closed by whoever still holds the token.
+"""The transactional outbox: messages are enqueued with the change they report, claimed with a lease, and closed once.
 
-A claim takes the head of a channel's queue: the least rank, and of an incident's pages and lines only the oldest that
-is not yet sent, so that their order holds whatever fails. A lease that ran out makes the row owed again with a higher
-token; what its first holder says afterwards changes nothing.
+A claim takes the head of a channel's queue: the lowest rank first, and of the messages of one lane (a group's pages, an
+incident's lines) only the oldest that is unsent, so that they stay in order whatever fails. Each claim raises the row's
+fencing token. When a lease has run out the row is claimed again; results of its earlier holder change nothing.
 """
 
 from __future__ import annotations
@@ -21,20 +21,53 @@ from bot.store.times import micros, moment
 from bot.store.transaction import Tx
 from bot.store.views import event_of
 
-#: One in so many places of a quota is kept for what is critical.
+OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, message)
+
+_DELIVERY = (
+    "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before",
+)  # fmt: skip
+_FRESH: Fixed = (
+    ("version", "1"), ("sent_version", "0"), ("attempts", "0"), ("faults", "0"), ("token", "0"), ("lease_until", "0"),
+    ("said", "''"),
+)  # fmt: skip
+
+#: A card is always one row, and only its latest state is sent. A card that is being sent keeps its lease and is owed
+#: again when that delivery is closed; a card that failed before keeps the time of its retry.
+_CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
+  version = delivery.version + 1,
+  owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
+  rank = CASE WHEN delivery.state IN ('owed', 'leased') AND delivery.rank < excluded.rank THEN delivery.rank
+              ELSE excluded.rank END,
+  attempts = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.attempts ELSE 0 END,
+  faults = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.faults ELSE 0 END,
+  not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
+  state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
+
+#: The line's card has been posted, so the line can go to the card's thread.
+_POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
+  AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
+
+#: The head of a channel's queue: of each lane only the oldest that is unsent.
+_HEAD = """SELECT d.id FROM delivery AS d
+ WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ? AND d.rank <= ?
+   AND (d.lane = '' OR NOT EXISTS (
+     SELECT 1 FROM delivery AS e WHERE e.channel = d.channel AND e.lane = d.lane AND e.lane <> '' AND e.id < d.id
+        AND e.state IN ('owed', 'leased')))
+ ORDER BY d.rank, d.id LIMIT 1"""
+
+#: One in so many places of a quota is reserved for critical messages.
 _KEPT = 20
-#: A request that took longer counts in its quota from its end: who knows when the provider got it. Less than what each
-#: channel's limits leave beyond its provider's window, or the next one might arrive too soon after it.
+#: A request that took longer counts in its quota from its end, because the provider may have received it as late as
+#: that. The trap: this must be less than the margin that each channel's limits leave beyond its provider's window, or
+#: the next request might arrive too soon.
 SLOW = timedelta(milliseconds=15)
-
-
-#: Of so many runs, the newest, a card tells how they stand.
+#: A card shows the state of at most so many runs, the newest.
 _RUNS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """One delivery that is ours until `lease_until`, unless the token has moved on."""
+    """One delivery that is ours until `lease_until`, or until another claim has raised its token."""
 
     id: int
     token: int
@@ -42,10 +75,10 @@ class Claim:
     channel: str
     incident: Incident
     event: Event | None
-    ref: str | None  #: where the incident's card stands in this channel
-    runs: tuple[RunStatus, ...]  #: of a card: those that were asked for on its incident, newest first
-    version: int  #: which state of the card is being sent
-    attempts: int  #: this one included
+    ref: str | None  #: the provider's reference to the incident's card in this channel
+    runs: tuple[RunStatus, ...]  #: of a card: the runs that were requested for its incident, newest first
+    version: int  #: the version of the card that is being sent
+    attempts: int  #: including this one
     faults: int  #: how many of them failed by a fault of our own
     owed_at: datetime
     lease_until: datetime
@@ -54,10 +87,69 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """Nothing may be sent now: look again at `until` (None: nothing is owed)."""
+    """Nothing may be sent now: try again at `until` (None: the queue is empty)."""
 
     until: datetime | None
     reason: str = ""
+
+
+def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> None:
+    """Store these messages; there is at most one card per channel and incident.
+
+    `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
+    """
+    kept = [(one, _lane(one, page_keys)) for one in owed]
+    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or _is_unsent(tx, one[2].channel, lane)]
+    for (_, _, what), lane in kept:
+        if what.expedites_earlier:
+            _hurry(tx, what, lane)
+    first = tx.reserve("delivery", len(kept))
+    rows: dict[MessageKind, list[Row]] = {MessageKind.CARD: [], MessageKind.LINE: [], MessageKind.PAGE: []}
+    for place, (one, lane) in enumerate(kept):
+        rows[one[2].kind].append(_row(first + place, one, lane, micros(tx.now)))
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.PAGE], fixed=_FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.CARD], _CARD_AGAIN, _FRESH)
+    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.LINE], fixed=_FRESH)
+    if rows[MessageKind.LINE]:
+        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
+
+
+def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
+    incident_id, _, what = one
+    if what.kind is MessageKind.PAGE:
+        return page_keys[incident_id]
+    return str(incident_id) if what.kind is MessageKind.LINE else ""
+
+
+def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
+    """Whether that lane has an unsent message."""
+    return (
+        tx.sql.scalar(
+            "SELECT 1 FROM delivery WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
+            " LIMIT 1",
+            channel,
+            lane,
+        )
+        is not None
+    )
+
+
+def _hurry(tx: Tx, what: OutboxMessage, lane: str) -> None:
+    """Earlier unsent messages of its lane become as urgent as it is."""
+    tx.sql.run(
+        "UPDATE delivery SET rank = ? WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
+        " AND rank > ?",
+        what.rank,
+        what.channel,
+        lane,
+        what.rank,
+    )
+
+
+def _row(row_id: int, one: OutboxRow, lane: str, at: int) -> Row:
+    incident_id, event_id, what = one
+    state = "waits" if what.kind is MessageKind.LINE else "owed"
+    return (row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at)
 
 
 def claim(tx: Tx, channel: str, *, limits: Sequence[RateLimit], lease: timedelta) -> Claim | Wait:
@@ -81,176 +173,6 @@ def claim(tx: Tx, channel: str, *, limits: Sequence[RateLimit], lease: timedelta
     if limits:
         tx.sql.insert("pace", ("channel", "at"), [(channel, now)])
     return _claimed(tx, row)
-
-
-#: The head of a channel's queue: of what keeps an order, only the oldest that is unsent.
-_HEAD = """SELECT d.id FROM delivery AS d
- WHERE d.channel = ? AND d.state = 'owed' AND d.not_before <= ? AND d.rank <= ?
-   AND (d.lane = '' OR NOT EXISTS (
-     SELECT 1 FROM delivery AS e WHERE e.channel = d.channel AND e.lane = d.lane AND e.lane <> '' AND e.id < d.id
-        AND e.state IN ('owed', 'leased')))
- ORDER BY d.rank, d.id LIMIT 1"""
-
-
-def mark_sent(tx: Tx, one: Claim, ref: str | None) -> bool:
-    """Close it as sent. False: somebody else has claimed it since; nothing was changed."""
-    now = micros(tx.now)
-    closed = tx.sql.run(
-        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'sent' END, sent_version = ?, sent_at = ?,"
-        " ref = COALESCE(?, ref), attempts = CASE WHEN version > ? THEN 0 ELSE attempts END, said = '', not_before = ?,"
-        " faults = 0 WHERE id = ? AND token = ? AND state IN ('leased', 'owed')",
-        one.version,
-        one.version,
-        now,
-        ref if one.kind is MessageKind.CARD else None,
-        one.version,
-        now,
-        one.id,
-        one.token,
-    )
-    if closed and one.kind is MessageKind.CARD and one.ref is None and ref is not None:
-        _lines(tx, one, "UPDATE delivery SET state = 'owed', not_before = ? WHERE state = 'waits'", now)
-    if closed and one.kind is MessageKind.PAGE:
-        tx.sql.run("DELETE FROM trouble WHERE incident_id = ? AND channel = ?", one.incident.id, one.channel)
-    return closed == 1
-
-
-def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: bool = False) -> bool:
-    """It did not arrive, as far as is known; it is owed again from `again_at`. False as in `mark_sent`.
-
-    `fault`: it was our own, and counts towards the row's being set aside.
-    """
-    closed = tx.sql.run(
-        "UPDATE delivery SET state = 'owed', not_before = ?, said = ?, faults = faults + ?"
-        " WHERE id = ? AND token = ? AND state = 'leased'",
-        micros(again_at),
-        message,
-        int(fault),
-        one.id,
-        one.token,
-    )
-    return closed == 1
-
-
-def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
-    """It will never arrive; a card that has moved on meanwhile is tried once more as it stands now.
-
-    With a card that was never posted go the lines that waited for its thread.
-    """
-    closed = tx.sql.run(
-        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
-        " WHERE id = ? AND token = ? AND state = 'leased'",
-        one.version,
-        message,
-        one.id,
-        one.token,
-    )
-    if closed and one.kind is MessageKind.CARD and one.ref is None:
-        _lines(tx, one, "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'", f"its card: {message}")
-    return closed == 1
-
-
-def _lines(tx: Tx, card: Claim, statement: str, *values: object) -> None:
-    """Do that to the lines of the card's incident and channel."""
-    tx.sql.run(
-        f"{statement} AND incident_id = ? AND channel = ? AND kind = 'line'", *values, card.incident.id, card.channel
-    )
-
-
-def count_from_end(tx: Tx, one: Claim) -> None:
-    """Where the request took long, its place in the quota is taken from now on."""
-    if tx.now - one.claimed_at > SLOW:
-        tx.sql.run(
-            "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
-        )
-
-
-def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
-    """Mark that people hear of this channel's failing for this incident. False: they have been told already."""
-    tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
-    head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
-    return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
-
-
-def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
-    """(incident, channel, why not) of pages that wait too long and of which nobody has been told; a few at a time."""
-    rows = tx.sql.rows(
-        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
-        " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
-        " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
-        " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",
-        micros(owed_before),
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
-def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
-    """The provider asked for quiet: nothing goes to this channel before `until`."""
-    row = (channel, micros(until), message)
-    tx.sql.insert(
-        "pause",
-        ("channel", "until", "said"),
-        [row],
-        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said"
-        " WHERE excluded.until > pause.until",
-    )
-
-
-def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
-    """Make owed again what was leased too long ago; `everything`: all that is leased, when no other process runs.
-
-    Returns the channels that have something to do now.
-    """
-    before = 2**62 if everything else micros(tx.now)
-    rows = tx.sql.rows(
-        "UPDATE delivery SET state = 'owed', said = 'its sender stopped before it could say how it went'"
-        " WHERE state = 'leased' AND lease_until < ? RETURNING channel",
-        before,
-    )
-    return sorted({row[0] for row in rows})
-
-
-def delete_old(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
-    """Drop what no rule looks at any more."""
-    tx.sql.run("DELETE FROM pace WHERE at < ?", micros(paces_before))
-    tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Room:
-    """What the quota leaves: deliveries of at most this rank; from `more_at` on, of others too."""
-
-    rank: int = 2**31 - 1
-    more_at: datetime | None = None
-
-
-def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
-    """What may be sent now: nothing while the channel is paused or its quota used up, and of the quota's last places
-    only the most urgent, so that a storm of warnings leaves room for what is critical."""
-    now = micros(tx.now)
-    pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
-    if pause is not None:
-        return Wait(until=moment(pause[0]), reason=pause[1])
-    room = _Room()
-    for limit in limits:
-        full_until = _full_until(tx, channel, limit, limit.count)
-        if full_until is not None:
-            return Wait(until=full_until, reason="its quota is used up")
-        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
-        if kept_until is not None:
-            room = _Room(rank=0, more_at=kept_until)
-    return room
-
-
-def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:
-    """Until when the window holds `count` requests; None when there is room for one more."""
-    at = tx.sql.scalar(
-        "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
-        channel,
-        micros(tx.now - limit.per),
-        count - 1,
-    )
-    return None if at is None else moment(at) + limit.per
 
 
 def _claimed(tx: Tx, row: Row) -> Claim:
@@ -285,88 +207,170 @@ def _claimed(tx: Tx, row: Row) -> Claim:
     )
 
 
-OutboxRow = tuple[int, int | None, OutboxMessage]  #: (incident id, event id or None for a card, what)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Room:
+    """What the quota allows: deliveries of at most this rank; from `more_at` on, of any rank."""
 
-_DELIVERY = (
-    "id", "incident_id", "channel", "kind", "lane", "event_id", "rank", "state", "owed_at", "not_before",
-)  # fmt: skip
-_FRESH: Fixed = (
-    ("version", "1"), ("sent_version", "0"), ("attempts", "0"), ("faults", "0"), ("token", "0"), ("lease_until", "0"),
-    ("said", "''"),
-)  # fmt: skip
-
-#: A card is one row for ever: what is owed is its latest state. One that is being sent keeps its lease and is owed
-#: again when it closes; one that failed before keeps its appointment.
-_CARD_AGAIN = """ON CONFLICT (incident_id, channel) WHERE kind = 'card' DO UPDATE SET
-  version = delivery.version + 1,
-  owed_at = CASE WHEN delivery.state = 'owed' THEN delivery.owed_at ELSE excluded.owed_at END,
-  rank = CASE WHEN delivery.state IN ('owed', 'leased') AND delivery.rank < excluded.rank THEN delivery.rank
-              ELSE excluded.rank END,
-  attempts = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.attempts ELSE 0 END,
-  faults = CASE WHEN delivery.state IN ('owed', 'leased') THEN delivery.faults ELSE 0 END,
-  not_before = CASE WHEN delivery.state = 'owed' THEN delivery.not_before ELSE excluded.not_before END,
-  state = CASE WHEN delivery.state = 'leased' THEN 'leased' ELSE 'owed' END"""
+    rank: int = 2**31 - 1
+    more_at: datetime | None = None
 
 
-#: Its card has been posted, so a line can stand in the card's thread.
-_POSTED = """EXISTS (SELECT 1 FROM delivery AS c WHERE c.incident_id = delivery.incident_id
-  AND c.channel = delivery.channel AND c.kind = 'card' AND c.ref IS NOT NULL)"""
+def _room(tx: Tx, channel: str, limits: Sequence[RateLimit]) -> _Room | Wait:
+    """What may be sent now: nothing while the channel is paused or its quota is used up.
 
-
-def enqueue(tx: Tx, owed: Sequence[OutboxRow], page_keys: Mapping[int, str]) -> None:
-    """Write what is owed; at most one card a channel and incident.
-
-    `page_keys`: of these incidents, by id; pages of one key keep their order across incidents.
+    The quota's last places are for critical messages alone, so that a storm of warnings does not keep them waiting.
     """
-    kept = [(one, _lane(one, page_keys)) for one in owed]
-    kept = [(one, lane) for one, lane in kept if not one[2].only_behind_unsent or _is_unsent(tx, one[2].channel, lane)]
-    for (_, _, what), lane in kept:
-        if what.expedites_earlier:
-            _hurry(tx, what, lane)
-    first = tx.reserve("delivery", len(kept))
-    rows: dict[MessageKind, list[Row]] = {MessageKind.CARD: [], MessageKind.LINE: [], MessageKind.PAGE: []}
-    for place, (one, lane) in enumerate(kept):
-        rows[one[2].kind].append(_row(first + place, one, lane, micros(tx.now)))
-    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.PAGE], fixed=_FRESH)
-    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.CARD], _CARD_AGAIN, _FRESH)
-    tx.sql.insert("delivery", _DELIVERY, rows[MessageKind.LINE], fixed=_FRESH)
-    if rows[MessageKind.LINE]:
-        tx.sql.run(f"UPDATE delivery SET state = 'owed' WHERE id >= ? AND state = 'waits' AND {_POSTED}", first)
+    now = micros(tx.now)
+    pause = tx.sql.row("SELECT until, said FROM pause WHERE channel = ? AND until > ?", channel, now)
+    if pause is not None:
+        return Wait(until=moment(pause[0]), reason=pause[1])
+    room = _Room()
+    for limit in limits:
+        full_until = _full_until(tx, channel, limit, limit.count)
+        if full_until is not None:
+            return Wait(until=full_until, reason="its quota is used up")
+        kept_until = _full_until(tx, channel, limit, limit.count - limit.count // _KEPT)
+        if kept_until is not None:
+            room = _Room(rank=0, more_at=kept_until)
+    return room
 
 
-def _lane(one: OutboxRow, page_keys: Mapping[int, str]) -> str:
-    incident_id, _, what = one
-    if what.kind is MessageKind.PAGE:
-        return page_keys[incident_id]
-    return str(incident_id) if what.kind is MessageKind.LINE else ""
+def _full_until(tx: Tx, channel: str, limit: RateLimit, count: int) -> datetime | None:
+    """Until when the window holds `count` requests; None when there is room for one more."""
+    at = tx.sql.scalar(
+        "SELECT at FROM pace WHERE channel = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+        channel,
+        micros(tx.now - limit.per),
+        count - 1,
+    )
+    return None if at is None else moment(at) + limit.per
 
 
-def _is_unsent(tx: Tx, channel: str, lane: str) -> bool:
-    """Whether anything of that order is still to be sent."""
-    return (
-        tx.sql.scalar(
-            "SELECT 1 FROM delivery WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
-            " LIMIT 1",
-            channel,
-            lane,
+def mark_sent(tx: Tx, one: Claim, ref: str | None) -> bool:
+    """Close it as sent. False: another sender has claimed it since; nothing was changed."""
+    now = micros(tx.now)
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'sent' END, sent_version = ?, sent_at = ?,"
+        " ref = COALESCE(?, ref), attempts = CASE WHEN version > ? THEN 0 ELSE attempts END, said = '', not_before = ?,"
+        " faults = 0 WHERE id = ? AND token = ? AND state IN ('leased', 'owed')",
+        one.version,
+        one.version,
+        now,
+        ref if one.kind is MessageKind.CARD else None,
+        one.version,
+        now,
+        one.id,
+        one.token,
+    )
+    if closed and one.kind is MessageKind.CARD and one.ref is None and ref is not None:
+        _lines(tx, one, "UPDATE delivery SET state = 'owed', not_before = ? WHERE state = 'waits'", now)
+    if closed and one.kind is MessageKind.PAGE:
+        tx.sql.run("DELETE FROM trouble WHERE incident_id = ? AND channel = ?", one.incident.id, one.channel)
+    return closed == 1
+
+
+def mark_failed(tx: Tx, one: Claim, message: str, *, again_at: datetime, fault: bool = False) -> bool:
+    """It did not arrive, as far as is known; it is tried again from `again_at` on. False as in `mark_sent`.
+
+    `fault`: the failure is a fault of our own; after several of them the message is given up.
+    """
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = 'owed', not_before = ?, said = ?, faults = faults + ?"
+        " WHERE id = ? AND token = ? AND state = 'leased'",
+        micros(again_at),
+        message,
+        int(fault),
+        one.id,
+        one.token,
+    )
+    return closed == 1
+
+
+def mark_dead(tx: Tx, one: Claim, message: str) -> bool:
+    """It will never arrive. A card that has a newer version by now is tried again with that version. False as in
+    `mark_sent`.
+
+    Lines that waited for the thread of a card that was never posted are dead as well.
+    """
+    closed = tx.sql.run(
+        "UPDATE delivery SET state = CASE WHEN version > ? THEN 'owed' ELSE 'dead' END, said = ?"
+        " WHERE id = ? AND token = ? AND state = 'leased'",
+        one.version,
+        message,
+        one.id,
+        one.token,
+    )
+    if closed and one.kind is MessageKind.CARD and one.ref is None:
+        _lines(
+            tx,
+            one,
+            "UPDATE delivery SET state = 'dead', said = ? WHERE state = 'waits'",
+            f"its card was not posted: {message}",
         )
-        is not None
-    )
+    return closed == 1
 
 
-def _hurry(tx: Tx, what: OutboxMessage, lane: str) -> None:
-    """What stands before it in its order becomes as urgent."""
+def _lines(tx: Tx, card: Claim, statement: str, *values: object) -> None:
+    """Run `statement` on the lines of the card's incident and channel."""
     tx.sql.run(
-        "UPDATE delivery SET rank = ? WHERE channel = ? AND lane = ? AND lane <> '' AND state IN ('owed', 'leased')"
-        " AND rank > ?",
-        what.rank,
-        what.channel,
-        lane,
-        what.rank,
+        f"{statement} AND incident_id = ? AND channel = ? AND kind = 'line'", *values, card.incident.id, card.channel
     )
 
 
-def _row(row_id: int, one: OutboxRow, lane: str, at: int) -> Row:
-    incident_id, event_id, what = one
-    state = "waits" if what.kind is MessageKind.LINE else "owed"
-    return (row_id, incident_id, what.channel, str(what.kind), lane, event_id, what.rank, state, at, at)
+def count_from_end(tx: Tx, one: Claim) -> None:
+    """A request that took longer than `SLOW` counts in the quota from now on, and not from its beginning."""
+    if tx.now - one.claimed_at > SLOW:
+        tx.sql.run(
+            "UPDATE pace SET at = ? WHERE channel = ? AND at = ?", micros(tx.now), one.channel, micros(one.claimed_at)
+        )
+
+
+def pause(tx: Tx, channel: str, until: datetime, message: str) -> None:
+    """The provider asked us to wait: nothing is sent to this channel before `until`."""
+    row = (channel, micros(until), message)
+    tx.sql.insert(
+        "pause",
+        ("channel", "until", "said"),
+        [row],
+        "ON CONFLICT (channel) DO UPDATE SET until = excluded.until, said = excluded.said"
+        " WHERE excluded.until > pause.until",
+    )
+
+
+def release_expired(tx: Tx, *, everything: bool = False) -> list[str]:
+    """Make deliveries whose lease has run out owed again; `everything`: all leased ones, when no other process runs.
+
+    Returns the channels that have something to send now.
+    """
+    before = 2**62 if everything else micros(tx.now)
+    rows = tx.sql.rows(
+        "UPDATE delivery SET state = 'owed', said = 'its sender stopped before it stored the result'"
+        " WHERE state = 'leased' AND lease_until < ? RETURNING channel",
+        before,
+    )
+    return sorted({row[0] for row in rows})
+
+
+def report_failure_once(tx: Tx, incident_id: int, channel: str) -> bool:
+    """Record that people are notified that this channel fails for this incident. False: they were notified before."""
+    tail = "ON CONFLICT (incident_id, channel) DO NOTHING"
+    head = "INSERT INTO trouble (incident_id, channel) VALUES (?, ?)"
+    return tx.sql.run(f"{head} {tail}", incident_id, channel) == 1
+
+
+def take_late_pages(tx: Tx, *, owed_before: datetime) -> list[tuple[int, str, str]]:
+    """(incident, channel, reason) of pages that are late and of which nobody was notified; a few at a time."""
+    rows = tx.sql.rows(
+        "SELECT d.incident_id, d.channel, min(d.said) FROM delivery AS d WHERE d.kind = 'page'"
+        " AND d.state IN ('owed', 'leased') AND d.owed_at < ? AND NOT EXISTS (SELECT 1 FROM trouble AS t"
+        " WHERE t.incident_id = d.incident_id AND t.channel = d.channel)"
+        " GROUP BY d.incident_id, d.channel ORDER BY d.incident_id LIMIT 50",
+        micros(owed_before),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def delete_old(tx: Tx, *, paces_before: datetime, seen_before: datetime) -> None:
+    """Delete requests that no rate limit counts any more, and replies that are too old to be asked for again."""
+    tx.sql.run("DELETE FROM pace WHERE at < ?", micros(paces_before))
+    tx.sql.run("DELETE FROM seen WHERE at < ?", micros(seen_before))

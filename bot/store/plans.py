@@ -1,4 +1,4 @@
-"""Plans and approvals in one write transaction: a plan is approved once, and begun once."""
+"""Plans and approvals, in one write transaction: a plan is approved once, and its run begins once."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ def put_plan(tx: Tx, proposal: Proposal, body: bytes) -> None:
         proposal.handle, proposal.verb, proposal.command, proposal.requester, proposal.channel,
         proposal.incident_id, micros(proposal.at), proposal.approvals_needed,
         str(proposal.state), body, proposal.digest, proposal.undo_of, proposal.thread,
-        proposal.account, _written(proposal.accounts), micros(tx.now) if proposal.state is PlanState.APPROVED else None,
+        proposal.account, _accounts_json(proposal.accounts),
+        micros(tx.now) if proposal.state is PlanState.APPROVED else None,
     )  # fmt: skip
     tx.sql.insert("plan", (*_PLAN, "approved_at"), [row])
 
 
 def find_plans(sql: Sql, handle: str) -> list[Proposal]:
-    """The plans whose handle begins so, at most two: more than one is not for us to choose from."""
+    """The plans whose handle begins so, at most two: two are enough to know that the handle is ambiguous."""
     rows = sql.rows(
         f"{_SELECT_PLAN} WHERE p.handle >= ? AND p.handle < ? ORDER BY p.handle LIMIT 2", handle, handle + "g"
     )
-    return [_drawn(sql, row) for row in rows]
+    return [_proposal(sql, row) for row in rows]
 
 
 def plan(sql: Sql, handle: str) -> Proposal:
-    """As it stands now, with every yes."""
+    """The plan as it is now, with all its approvals."""
     (found,) = find_plans(sql, handle)
     return found
 
@@ -47,14 +48,14 @@ def waiting_plans(sql: Sql, now: datetime, limit: int) -> list[Proposal]:
     """Plans that can still be approved, newest first."""
     since = micros(now - PLAN_LASTS)
     rows = sql.rows(f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at > ? ORDER BY p.at DESC LIMIT ?", since, limit)
-    return [_drawn(sql, row) for row in rows]
+    return [_proposal(sql, row) for row in rows]
 
 
 def expired_plans(tx: Tx, limit: int = 100) -> list[Proposal]:
-    """Plans that nobody approved in time, and that are still marked as shown."""
+    """Plans that were not approved in time and are still stored as shown."""
     before = micros(tx.now - PLAN_LASTS)
     rows = tx.sql.rows(f"{_SELECT_PLAN} WHERE p.state = 'shown' AND p.at <= ? ORDER BY p.at LIMIT ?", before, limit)
-    return [_drawn(tx.sql, row) for row in rows]
+    return [_proposal(tx.sql, row) for row in rows]
 
 
 def add_approval(tx: Tx, handle: str, approval: RecordedIdentity) -> None:
@@ -65,24 +66,24 @@ def add_approval(tx: Tx, handle: str, approval: RecordedIdentity) -> None:
         approval.channel,
         micros(approval.at),
         approval.account,
-        _written(approval.accounts),
+        _accounts_json(approval.accounts),
     )
     tx.sql.insert("approval", columns, [row])
 
 
 def withdraw_approval(tx: Tx, handle: str, person: str) -> None:
-    """That person's yes counts no longer; they may say it again."""
+    """Remove that person's approval; they may approve again."""
     tx.sql.run("DELETE FROM approval WHERE handle = ? AND person = ?", handle, person)
 
 
 def set_waiting_again(tx: Tx, handle: str) -> bool:
-    """An approved plan without a run waits for a yes again. False: it has one, or was stopped."""
+    """An approved plan without a run waits for approval again. False: it has a run, or was stopped."""
     waits = "UPDATE plan SET state = 'shown', approved_at = NULL WHERE handle = ? AND state = 'approved'"
     return tx.sql.run(waits, handle) == 1
 
 
 def set_state(tx: Tx, handle: str, state: PlanState) -> bool:
-    """Move a shown plan on. False: somebody else has done so before."""
+    """Change the state of a shown plan. False: it was changed before."""
     approved_at = micros(tx.now) if state is PlanState.APPROVED else None
     return (
         tx.sql.run(
@@ -96,27 +97,27 @@ def set_state(tx: Tx, handle: str, state: PlanState) -> bool:
 
 
 def set_begun(tx: Tx, handle: str) -> bool:
-    """An approved plan gets its run. False: it has one, or it was stopped."""
+    """The run of an approved plan begins. False: it has one, or it was stopped."""
     return tx.sql.run("UPDATE plan SET state = 'begun' WHERE handle = ? AND state = 'approved'", handle) == 1
 
 
 def set_stopped(tx: Tx, handle: str, state: PlanState) -> bool:
-    """An approved plan gets no run, for one reason or the other. False: it has one, or it was stopped before."""
+    """An approved plan gets no run; `state` says why. False: it has a run, or it was stopped before."""
     return tx.sql.run("UPDATE plan SET state = ? WHERE handle = ? AND state = 'approved'", str(state), handle) == 1
 
 
 def approved_without_run(tx: Tx, after: timedelta, limit: int = 20) -> list[Proposal]:
-    """Plans that were approved so long ago, and have no run: whoever was to begin it has died."""
+    """Plans that were approved longer ago than `after` and have no run: the process that was to begin it has died."""
     before = micros(tx.now - after)
     rows = tx.sql.rows(
         f"{_SELECT_PLAN} WHERE p.state = 'approved' AND p.approved_at < ? ORDER BY p.approved_at LIMIT ?", before, limit
     )
-    return [_drawn(tx.sql, row) for row in rows]
+    return [_proposal(tx.sql, row) for row in rows]
 
 
-def _drawn(sql: Sql, row: Row) -> Proposal:
+def _proposal(sql: Sql, row: Row) -> Proposal:
     handle, verb, words, by, place, incident_id, at, needs, state, body, digest, undoes, spot, account, had = row
-    given = sql.rows(
+    approvals = sql.rows(
         "SELECT person, place, account, at, had FROM approval WHERE handle = ? ORDER BY at, person", handle
     )
     return Proposal(
@@ -131,22 +132,22 @@ def _drawn(sql: Sql, row: Row) -> Proposal:
         state=PlanState(state),
         plan=plan_from_bytes(bytes(body)),
         digest=digest,
-        approvals=tuple(map(_voice, given)),
+        approvals=tuple(map(_approval, approvals)),
         undo_of=undoes,
         thread=spot,
         account=account,
-        accounts=_had(had),
+        accounts=_accounts(had),
     )
 
 
-def _voice(row: Row) -> RecordedIdentity:
+def _approval(row: Row) -> RecordedIdentity:
     person, place, account, at, had = row
-    return RecordedIdentity(person=person, channel=place, account=account, at=moment(at), accounts=_had(had))
+    return RecordedIdentity(person=person, channel=place, account=account, at=moment(at), accounts=_accounts(had))
 
 
-def _written(had: Collection[Account]) -> str:
-    return json.dumps(sorted(had))
+def _accounts_json(accounts: Collection[Account]) -> str:
+    return json.dumps(sorted(accounts))
 
 
-def _had(written: str) -> frozenset[Account]:
-    return frozenset((place, account) for place, account in json.loads(written))
+def _accounts(stored: str) -> frozenset[Account]:
+    return frozenset((place, account) for place, account in json.loads(stored))

@@ -1,4 +1,4 @@
-"""Rows of the hot tables to the house's values and back. Pure: nothing is asked here."""
+"""Converts rows of the hot tables to the domain's values and back. Pure: nothing is queried here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def incident_row(one: Incident) -> Row:
 
 
 def incident_of(row: Row) -> Incident:
-    """The other way round; the columns in the order of `incident_row`."""
+    """The inverse of `incident_row`; the columns are in the same order."""
     (
         row_id, _, key, source, title, severity, status, opened_at, changed_at, firing, total, service, owner,
         resolved_at, resolved_by, truncated, version, lead,
@@ -95,7 +95,7 @@ def doubted_of(row: Row) -> Alert:
 
 
 def alert_row(alert: Alert, state: EpisodeState, heard: int) -> Row:
-    """An episode to be stored for the first time, as it stands. `heard`: when, in microseconds."""
+    """An episode that is stored for the first time. `heard`: when it was received, in microseconds."""
     incident_id, firing, ended_at, until, doubted_at = changing_columns(state)
     return (
         state.row_id, alert.source, alert.fingerprint, micros(alert.starts_at), incident_id, firing,

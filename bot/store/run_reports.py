@@ -1,4 +1,4 @@
-"""Where slow runs are told of: how they go, and, once they have ended, their end, until somebody has been told."""
+"""Where slow runs are reported: their progress, and, once they have ended, their outcome until it has been sent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from bot.store.transaction import Tx
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunReport:
-    """`thread` is where at `channel` all are told; `message_ref` the message there that says how the run goes, "" for
-    none.
-    """
+    """`thread`: where in `channel` the reports go; `message_ref`: the message there with the progress, "" if none."""
 
     run: str
     channel: str
@@ -35,17 +33,17 @@ def of(sql: Sql, run: Run) -> RunReport | None:
     return None if row is None else RunReport(run=row[0], channel=row[1], thread=row[2], message_ref=row[3])
 
 
-def show(tx: Tx, run: Run, shown: str) -> None:
-    tx.sql.run("UPDATE telling SET shown = ? WHERE run = ?", shown, run.id)
+def show(tx: Tx, run: Run, message_ref: str) -> None:
+    tx.sql.run("UPDATE telling SET shown = ? WHERE run = ?", message_ref, run.id)
 
 
 def mark_due(tx: Tx, run: Run) -> None:
-    """It has ended: its end is due to be told."""
+    """The run has ended: the report of its outcome is due."""
     tx.sql.run("UPDATE telling SET due_at = ? WHERE run = ?", micros(tx.now), run.id)
 
 
 def claim(tx: Tx, lease: timedelta) -> list[tuple[RunReport, Run]]:
-    """Ends that are due to be told; nobody else is given them within the lease."""
+    """The reports of outcomes that are due; no other process gets them within the lease."""
     rows = tx.sql.rows(
         f"UPDATE telling SET due_at = ? WHERE due_at <= ? RETURNING {_COLUMNS}",
         micros(tx.now + lease),
@@ -56,5 +54,5 @@ def claim(tx: Tx, lease: timedelta) -> list[tuple[RunReport, Run]]:
 
 
 def delete(tx: Tx, run: Run) -> None:
-    """Nothing is left to tell of it."""
+    """Nothing is left to be reported of this run."""
     tx.sql.run("DELETE FROM telling WHERE run = ?", run.id)

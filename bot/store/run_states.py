@@ -1,4 +1,4 @@
-"""Runs as they stand for people: each row with what undid it, asked at together and judged by `states`."""
+"""The state of a run as people see it: its row, together with the runs that undo it (rules: `bot.core.run_state`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.store.runs import Run
 from bot.store.sql import Sql
 from bot.store.times import micros
 
-#: An undo of an undo of an undo: nobody goes on for longer.
+#: How long a chain of undos (of undos of undos) is followed.
 _DEPTH = 20
 
 
@@ -53,16 +53,16 @@ def last(sql: Sql, limit: int) -> Sequence[RunStatus]:
 
 
 def about(sql: Sql, incident_id: int, limit: int) -> Sequence[RunStatus]:
-    """Those that were asked for on that incident, newest first."""
+    """The runs that were requested for that incident, newest first."""
     found = runs.runs_where(sql, "p.incident_id = ?", incident_id, limit=limit)
     return [of_run(sql, run) for run in found]
 
 
 def unsettled(sql: Sql, person: str, since: datetime, limit: int) -> Sequence[RunStatus]:
-    """Those of that person, begun since then, that go on or that somebody has to do something about; newest first."""
+    """That person's runs, begun since then, that are in progress or need attention; newest first."""
     found = runs.runs_where(sql, 'r."by" = ? AND r.began_at > ?', person, micros(since), limit=limit)
-    standing = [of_run(sql, run) for run in found]
-    return [one for one in standing if one.in_progress or one.needs_attention]
+    states = [of_run(sql, run) for run in found]
+    return [one for one in states if one.in_progress or one.needs_attention]
 
 
 def _state(run: Run, undo: State | None) -> State:

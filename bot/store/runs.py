@@ -1,7 +1,7 @@
-"""Runs and what they hold, in one write transaction: a target has one run at a time.
+"""Runs of actions and the targets that they hold, in one write transaction: a target has one run at a time.
 
-The trap: the process that runs may have been frozen. Each target's token goes up with every run that holds it, and
-what a run says of its end counts only while its token is still the target's.
+The trap: the process of a run may have been frozen. Each target has a fencing token, which increases with every run
+that holds it; the outcome that a run reports counts only while its token is still the target's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ INTENDED = "intended"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One run of an action, as it stands."""
+    """One run of an action and its current state."""
 
     id: str
     handle: str
@@ -50,20 +50,20 @@ class Run:
     message: str = ""
     undo: str = ""
     expected_state: Mapping[str, str]
-    revert_at: datetime | None = None  #: when it is undone by itself
-    check_at: datetime | None = None  #: when its check is looked at next
+    revert_at: datetime | None = None  #: when it is undone automatically
+    check_at: datetime | None = None  #: when its check is evaluated next
     check_until: datetime | None = None
-    rule: str = ""  #: what allowed it, as the audit log tells it
-    break_glass_id: int | None = None  #: the broken glass behind which it ran
-    degraded: str = ""  #: why what was done does not hold, a sentence; "" while it is not known not to
-    notes: Mapping[str, str] = field(default_factory=dict)  #: what the watch over it needs; empty once it has ended
-    watch_until: datetime | None = None  #: until when it is watched
-    watches: int = 0  #: how often a watch over it was begun
-    lost_at: datetime | None = None  #: when its process was first found to have said nothing in time
+    rule: str = ""  #: the rule that allowed it, as in the audit log
+    break_glass_id: int | None = None  #: the use of break glass under which it ran
+    degraded: str = ""  #: why its effect is degraded, a sentence; "" while nothing is known to be wrong
+    notes: Mapping[str, str] = field(default_factory=dict)  #: state of the wait for its effect; empty once it has ended
+    watch_until: datetime | None = None  #: until when its effect is waited for
+    watches: int = 0  #: how often that wait was begun
+    lost_at: datetime | None = None  #: when its process was first found to have missed its lease
 
 
 def acquire(tx: Tx, target: str, run: str, lease: timedelta) -> int | None:
-    """Hold the target for that run; returns the token, None while another run holds it."""
+    """Lock the target for that run; returns the token, or None while another run holds the target."""
     token: int | None = tx.sql.scalar(
         "INSERT INTO hold (target, run, token, until) VALUES (?, ?, 1, ?)"
         " ON CONFLICT (target) DO UPDATE SET run = excluded.run, token = hold.token + 1, until = excluded.until"
@@ -93,7 +93,7 @@ def put_run(tx: Tx, run: Run) -> None:
 
 
 def renew(tx: Tx, run: Run, lease: timedelta) -> bool:
-    """Keep the run for that long from now. False: another has taken it over; nothing was changed."""
+    """Extend the lease to that long from now. False: another process has taken the run over; nothing was changed."""
     until = micros(tx.now + lease)
     renewed = tx.sql.run(
         "UPDATE run SET lease_until = ? WHERE id = ? AND token = ? AND state = 'intended'", until, run.id, run.token
@@ -104,18 +104,18 @@ def renew(tx: Tx, run: Run, lease: timedelta) -> bool:
 
 
 def report_progress(tx: Tx, run: Run, message: str, lease: timedelta) -> bool:
-    """What it says of itself on the way. False: another has taken it over, or it has ended."""
+    """Store its progress and renew its lease. False: another process has taken it over, or it has ended."""
     if not renew(tx, run, lease):
         return False
     tx.sql.run("UPDATE run SET said = ? WHERE id = ?", message, run.id)
     return True
 
 
-def save_notes(tx: Tx, run: Run, noted: Mapping[str, str]) -> bool:
-    """Keep what a watch over its write needs. False: another has taken it over; nothing was changed."""
+def save_notes(tx: Tx, run: Run, notes: Mapping[str, str]) -> bool:
+    """Store what the wait for its effect needs. False: another process has taken it over; nothing was changed."""
     kept = tx.sql.run(
         "UPDATE run SET noted = ? WHERE id = ? AND token = ? AND state = 'intended'",
-        json.dumps(dict(noted)),
+        json.dumps(dict(notes)),
         run.id,
         run.token,
     )
@@ -123,7 +123,7 @@ def save_notes(tx: Tx, run: Run, noted: Mapping[str, str]) -> bool:
 
 
 def begin_watch(tx: Tx, run: Run, until: datetime) -> Run:
-    """A watch over it begins, which ends then if it is the first; returns the run with the one that counts."""
+    """The wait for its effect begins. The first one decides until when: `Run.watch_until` of the run returned."""
     tx.sql.run(
         "UPDATE run SET watch_until = COALESCE(watch_until, ?), watches = watches + 1"
         " WHERE id = ? AND token = ? AND state = 'intended'",
@@ -135,7 +135,10 @@ def begin_watch(tx: Tx, run: Run, until: datetime) -> Run:
 
 
 def end(tx: Tx, run: Run, outcome: Outcome, *, revert_at: datetime | None, check_until: datetime | None) -> bool:
-    """Write how it ended and let go of its target. False: another has taken the run over since; nothing was changed."""
+    """Store its outcome and release its target. False: another process has taken it over; nothing was changed.
+
+    The target of a run that ended unknown stays held.
+    """
     ended = tx.sql.run(
         "UPDATE run SET state = ?, ended_at = ?, said = ?, unwell = ?, undo = ?, noted = '{}',"
         ' "left" = ?, revert_at = ?, check_at = ?, check_until = ?'
@@ -158,7 +161,7 @@ def end(tx: Tx, run: Run, outcome: Outcome, *, revert_at: datetime | None, check
 
 
 def settle(tx: Tx, run: Run, ended: Result, message: str) -> bool:
-    """A person's word for how an unknown run ended. False: it is not unknown any more."""
+    """Store how an unknown run ended, as a person has said. False: it is not unknown any more."""
     settled = tx.sql.run(
         "UPDATE run SET state = ?, said = ? WHERE id = ? AND state = 'unknown'", str(ended), message, run.id
     )
@@ -168,9 +171,9 @@ def settle(tx: Tx, run: Run, ended: Result, message: str) -> bool:
 
 
 def mark_lost(tx: Tx, run: Run, late: Outcome) -> bool:
-    """What was judged failed had its effect after all: it is unknown, and holds its target if nothing else does.
+    """A run that was stored as failed may have had its effect: it is unknown, and holds its target unless another does.
 
-    False: it was not judged failed; nothing was changed.
+    False: it was not stored as failed; nothing was changed.
     """
     doubted = tx.sql.run(
         "UPDATE run SET state = 'unknown', said = ?, undo = ?, \"left\" = ? WHERE id = ? AND state = 'failed'",
@@ -185,14 +188,14 @@ def mark_lost(tx: Tx, run: Run, late: Outcome) -> bool:
 
 
 def release(tx: Tx, run: Run) -> None:
-    """Nobody knows what an unknown run did, so its target stays held until a person has looked."""
+    """Release its target. The trap: not for an unknown run; its target stays held until a person has settled it."""
     tx.sql.run("UPDATE hold SET run = '' WHERE target = ? AND run = ?", run.target, run.id)
 
 
 def take_over_abandoned(tx: Tx, *, lease: timedelta, exclude: Collection[str] = ()) -> list[Run]:
-    """Runs whose process said nothing in time, taken over with a higher token; to be looked at, never repeated.
+    """Take over runs whose lease has run out, with a higher token. They are probed read-only, never repeated.
 
-    `exclude`: ids of those that go on in this process, whatever kept it from saying so.
+    `exclude`: ids of the runs that go on in this process, although it did not renew their lease.
     """
     rows = tx.sql.rows(f"{_SELECT_RUN} WHERE r.state = 'intended' AND r.lease_until < ? LIMIT 40", micros(tx.now))
     found = [run for run in map(_run, rows) if run.id not in exclude]
@@ -230,48 +233,54 @@ def runs(sql: Sql, limit: int) -> list[Run]:
 
 
 def runs_where(sql: Sql, where: str, *values: object, limit: int) -> list[Run]:
-    """Those of which that holds, newest first; `p` is the plan."""
+    """The runs for which the condition `where` holds, newest first; in it `r` is the run, `p` the plan."""
     join = "JOIN plan AS p ON p.handle = r.handle"
     rows = sql.rows(f"{_SELECT_RUN} {join} WHERE {where} ORDER BY r.began_at DESC, r.id LIMIT ?", *values, limit)
     return [_run(row) for row in rows]
 
 
 def mark_degraded(tx: Tx, run: Run, reason: str) -> bool:
-    """What was done is found not to hold. False: it is not done, or said not to be well before."""
-    told = tx.sql.run("UPDATE run SET unwell = ? WHERE id = ? AND state = 'done' AND unwell = ''", reason, run.id)
-    return told == 1
+    """The effect of a run that is done turned out to be degraded. False: it is not done, or was degraded before."""
+    marked = tx.sql.run("UPDATE run SET unwell = ? WHERE id = ? AND state = 'done' AND unwell = ''", reason, run.id)
+    return marked == 1
 
 
 def due_to_revert(tx: Tx) -> list[Run]:
-    return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.revert_at IS NOT NULL AND r.revert_at <= ?", _n(tx))]
+    return [
+        _run(r)
+        for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.revert_at IS NOT NULL AND r.revert_at <= ?", micros(tx.now))
+    ]
 
 
 def due_to_check(tx: Tx) -> list[Run]:
-    return [_run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.check_at IS NOT NULL AND r.check_at <= ?", _n(tx))]
+    return [
+        _run(r) for r in tx.sql.rows(f"{_SELECT_RUN} WHERE r.check_at IS NOT NULL AND r.check_at <= ?", micros(tx.now))
+    ]
 
 
 def claim_due(tx: Tx, run: Run) -> bool:
-    """Whether it is still to be undone by itself, or its check to be asked. `run`: as it was read when that was due.
+    """Whether it is still due to be undone automatically, or to be checked. `run`: as it was read when it was due.
 
-    The trap: its check may be due as well, so somebody who keeps it is known by the time that it had, and has no more.
+    The trap: its check may be due as well. That a person has kept it meanwhile shows only in its `revert_at`, which is
+    gone.
     """
     now = get_run(tx.sql, run.id)
-    kept = run.revert_at is not None and now.revert_at is None
-    return not kept and any(at is not None and at <= tx.now for at in (now.revert_at, now.check_at))
+    was_kept = run.revert_at is not None and now.revert_at is None
+    return not was_kept and any(at is not None and at <= tx.now for at in (now.revert_at, now.check_at))
 
 
 def cancel_revert(tx: Tx, run: Run) -> bool:
-    """It is not undone by itself any more. False: it never was to be, or it has been."""
+    """It is not undone automatically any more. False: that was not planned, or it has happened."""
     return tx.sql.run("UPDATE run SET revert_at = NULL WHERE id = ? AND revert_at IS NOT NULL", run.id) == 1
 
 
 def clear_deadlines(tx: Tx, run: Run) -> None:
-    """Time does nothing more to it."""
+    """It is neither undone automatically nor checked any more."""
     tx.sql.run("UPDATE run SET revert_at = NULL, check_at = NULL WHERE id = ?", run.id)
 
 
 def undone_by(sql: Sql, run: Run) -> Run | None:
-    """The last run of a plan that undoes this one; one that failed only where there is no other."""
+    """The last run that undoes this one; a failed one only where there is no other."""
     row = sql.row(
         f"{_SELECT_RUN} JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ?"
         " ORDER BY CASE WHEN r.state = 'failed' THEN 1 ELSE 0 END, r.began_at DESC, r.id LIMIT 1",
@@ -281,7 +290,7 @@ def undone_by(sql: Sql, run: Run) -> Run | None:
 
 
 def count_undo_runs(sql: Sql, run: Run) -> int:
-    """How many runs there were that undo this one."""
+    """How many runs there were that undo this one, failed ones included."""
     count: int = sql.scalar(
         "SELECT count(*) FROM run AS r JOIN plan AS p ON p.handle = r.handle WHERE p.undoes = ?", run.id
     )
@@ -289,12 +298,8 @@ def count_undo_runs(sql: Sql, run: Run) -> int:
 
 
 def set_next_check(tx: Tx, run: Run, at: datetime | None) -> None:
-    """`at` None: it has been held long enough."""
+    """`at`: None ends the checks."""
     tx.sql.run("UPDATE run SET check_at = ? WHERE id = ?", micros_or_none(at), run.id)
-
-
-def _n(tx: Tx) -> int:
-    return micros(tx.now)
 
 
 def _run(row: Row) -> Run:

@@ -1,9 +1,9 @@
-"""Statements on one connection, in either dialect, many rows at a time.
+"""Runs statements on one connection, in either dialect, many rows at a time.
 
-The driver's own cursor, not SQLAlchemy's: at one webhook a commit, that is half of the time. One statement carries
-many rows, because each call into SQLite gives up Python's lock and each call to PostgreSQL is a round trip. SQLite
-takes them as values, in a few sizes so that it meets the same few texts again and keeps them prepared; PostgreSQL
-takes them as one array a column, so that its text is always the same.
+It uses the driver's cursor and not SQLAlchemy's: with one webhook per commit this halves the time. One statement
+carries many rows, because each call into SQLite releases Python's lock and each call to PostgreSQL is a round trip.
+SQLite gets the rows as values, in a few sizes, so that the same few statements stay prepared; PostgreSQL gets them as
+one array per column, so that its statement is always the same.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Row = Sequence[Any]  #: a row as a driver gives or takes it; its types are the t
 Fixed = tuple[tuple[str, str], ...]  #: columns and their SQL literals
 
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
-_ITS_NAMES = {"BLOB": "bytea"}  #: of types that PostgreSQL calls by another name than the standard
+_ITS_NAMES = {"BLOB": "bytea"}  #: types for which PostgreSQL has another name than the standard
 
 
 class Cursor(Protocol):
-    """What both drivers' cursors have in common, as far as it is used here. Any: what they bind."""
+    """The part of both drivers' cursors that is used here. Any: the values that they bind."""
 
     @property
     def rowcount(self) -> int: ...
@@ -39,21 +39,21 @@ class Cursor(Protocol):
 
 
 class Postgres(Protocol):
-    """What of PostgreSQL's connection is used here. Any: types of the driver's own, private ones among them."""
+    """The part of PostgreSQL's connection that is used here. Any: types of the driver, some of them private."""
 
     def wait(self, generator: Any, /) -> Any: ...
     def pipeline(self) -> AbstractContextManager[Any]: ...
 
 
 class Query(NamedTuple):
-    """A statement with `?` marks, and what is bound to them."""
+    """A statement with `?` marks, and the values that are bound to them."""
 
     statement: str
     values: Sequence[object]
 
 
 class Insertion(NamedTuple):
-    """What an insertion's text is made of."""
+    """The parts of an INSERT statement."""
 
     table: str
     columns: tuple[str, ...]
@@ -66,77 +66,77 @@ class Insertion(NamedTuple):
 
 
 class Sql:
-    """One cursor, spoken to in statements with `?` marks. As a context manager: for as long as it is used."""
+    """One cursor for statements with `?` marks. It is a context manager: a pipeline ends with it."""
 
     def __init__(self, cursor: Callable[[], Cursor], *, postgres: Postgres | None = None) -> None:
-        """`cursor` makes one; `postgres`: the cursors' connection, where that is PostgreSQL's; None for SQLite."""
+        """`cursor` makes a cursor; `postgres`: the connection, where it is PostgreSQL's; None for SQLite."""
         self.postgres = postgres is not None
         self._new_cursor = cursor
         self._cursor = cursor()
         self._connection = postgres
-        self._flow = ExitStack()
-        self._flowing: Any = None  #: the driver's pipeline, while there is one
-        self._kept: list[Query] = []  #: insertions of a flow, which go as one
+        self._pipeline_exit = ExitStack()
+        self._pipeline: Any = None  #: the driver's pipeline, while there is one
+        self._kept: list[Query] = []  #: insertions of a pipeline, which are sent as one statement
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._flow.__exit__(kind, error, tb)
+        self._pipeline_exit.__exit__(kind, error, tb)
 
     def start_pipeline(self) -> None:
-        """From here to the end of the transaction statements are sent on without waiting for what they change.
+        """From here to the end of the transaction, statements that write are sent without waiting for their result.
 
-        On PostgreSQL only rows that are asked for are waited for; all that is written and the commit share a round
-        trip. What a statement breaks is raised by a later one or by the commit, and `run` cannot say how many rows.
-        Insertions that follow each other are one statement, in which none of them sees what another inserts.
+        On PostgreSQL only queries wait for their rows; all writes and the commit share one round trip. The error of a
+        statement is raised by a later one or by the commit, and `run` does not return the number of rows. Successive
+        insertions become one statement, in which none of them sees the rows of another.
 
-        The trap: until PostgreSQL is sent a Sync, it waits for us without a limit, holding the turn of all replicas.
-        So nothing is sent without one: what the driver would send at once is kept until then.
+        The trap: until PostgreSQL gets a Sync, it waits for us without a limit and holds the lock that all replicas
+        need. So nothing is sent without one: statements that the driver would send at once are kept until then.
         """
-        if self._connection and not self._flowing:
-            self._flowing = self._flow.enter_context(self._connection.pipeline())
-            self._flowing._communicate_gen = partial(sent_with_sync, self._flowing)  # noqa: SLF001
+        if self._connection and not self._pipeline:
+            self._pipeline = self._pipeline_exit.enter_context(self._connection.pipeline())
+            self._pipeline._communicate_gen = partial(sent_with_sync, self._pipeline)  # noqa: SLF001
 
     def commit_pipeline(self) -> bool:
-        """Commit in the round trip that ends a flow. False: nothing flows, and the connection has to commit."""
+        """Commit in the round trip that ends a pipeline. False: there is none, and the connection has to commit."""
         self.flush_inserts()
-        if not self._flowing:
+        if not self._pipeline:
             return False
         closing: Any = self._new_cursor()
         closing.execute("COMMIT", ())
-        self._flow.close()
-        self._flowing = None
-        if closing.statusmessage != "COMMIT":  # what PostgreSQL says of a transaction that had failed before
+        self._pipeline_exit.close()
+        self._pipeline = None
+        if closing.statusmessage != "COMMIT":  # PostgreSQL answers ROLLBACK where the transaction had failed before
             raise psycopg.OperationalError("the transaction had failed and was rolled back")
         return True
 
     def send_pipeline(self) -> None:
-        """Have PostgreSQL begin with what a flow has kept, while the caller goes on."""
+        """Send the statements that the pipeline has kept, so that PostgreSQL runs them while the caller goes on."""
         self.flush_inserts()
-        if self._connection and self._flowing:
-            # The driver sends a Sync of its own accord only where it then waits for all answers.
-            self._flowing._enqueue_sync()  # noqa: SLF001
-            self._connection.wait(self._flowing._communicate_gen())  # noqa: SLF001
+        if self._connection and self._pipeline:
+            # The driver itself sends a Sync only where it then waits for all answers.
+            self._pipeline._enqueue_sync()  # noqa: SLF001
+            self._connection.wait(self._pipeline._communicate_gen())  # noqa: SLF001
 
     def flush_inserts(self) -> None:
-        """Send on the insertions that were kept."""
+        """Run the insertions that were kept."""
         kept, self._kept = self._kept, []
         if kept:
             values = [value for one in kept for value in one.values]
             self._cursor.execute(_numbered(_as_one(tuple(one.statement for one in kept))), values)
 
     def run_queries(self, queries: Sequence[Query]) -> list[Sequence[Row]]:
-        """The rows that each of them answers, on PostgreSQL in one round trip."""
+        """The rows of each query; on PostgreSQL in one round trip."""
         if self._connection is None:
             return [self.rows(statement, *values) for statement, values in queries]
         self.flush_inserts()
         cursors = [self._new_cursor() for _ in queries]
-        with nullcontext() if self._flowing else self._connection.pipeline():
+        with nullcontext() if self._pipeline else self._connection.pipeline():
             for cursor, one in zip(cursors, queries, strict=True):
                 cursor.execute(_numbered(one.statement), one.values)
-            if self._flowing:
-                self._flowing.sync()
+            if self._pipeline:
+                self._pipeline.sync()
             return [cursor.fetchall() for cursor in cursors]
 
     def run(self, statement: str, *values: object) -> int:
@@ -144,14 +144,16 @@ class Sql:
         return self._execute(statement, values).rowcount
 
     def rows(self, statement: str, *values: object) -> Sequence[Row]:
-        """All rows of the answer."""
-        if self._flowing:  # on a cursor of its own: an early answer to an older statement would be taken for this one's
+        """All rows of the result."""
+        if (
+            self._pipeline
+        ):  # on a cursor of its own: an early answer to an older statement would be taken for this one's
             return self.run_queries([Query(statement, values)])[0]
         return self._execute(statement, values).fetchall()
 
     def row(self, statement: str, *values: object) -> Row | None:
         """The first row of the answer, None when there is none."""
-        if self._flowing:
+        if self._pipeline:
             return next(iter(self.rows(statement, *values)), None)
         return self._execute(statement, values).fetchone()
 
@@ -163,12 +165,12 @@ class Sql:
     def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Row], tail: str = "", fixed: Fixed = ()
     ) -> None:
-        """`tail`: what follows the values, such as ON CONFLICT; `fixed`: more columns, the same in every row."""
+        """`tail`: the end of the statement, such as ON CONFLICT; `fixed`: more columns, the same in every row."""
         into = Insertion(table, tuple(columns), fixed, tail)
         if self.postgres and rows:
             arrays = list(map(pg_array, zip(*rows, strict=True)))
             self._kept.append(Query(_insertion_of_arrays(into), arrays))
-            if not self._flowing:
+            if not self._pipeline:
                 self.flush_inserts()
             return
         for part in _parts(rows):
@@ -191,29 +193,29 @@ class Sql:
 
 
 def queries_for_keys(statement: str, keys: Sequence[object], *more: object, postgres: bool) -> list[Query]:
-    """What asks a statement whose `{keys}` stands for a one-column table of the keys; in parts, all keys over.
+    """The queries that run `statement` for all keys. Its `{keys}` is a table of one column; `more` binds later marks.
 
-    `more` binds the marks after it. A key may be repeated to fill a size, so the statement must be one that
-    a repeated key does not harm.
+    The trap: a key may be repeated to fill a size, so a repeated key must not change the statement's result.
     """
     if postgres:
         kind = "bigint" if isinstance(keys[0], int) else "text"
         return [Query(statement.replace("{keys}", f"SELECT unnest(?::{kind}[])"), (pg_array(keys), *more))]
-    asked = []
+    queries = []
     for start in range(0, len(keys), _SIZES[0]):
         part = list(keys[start : start + _SIZES[0]])
         size = next(size for size in reversed(_SIZES) if size >= len(part))
         part += [part[-1]] * (size - len(part))
-        asked.append(Query(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), (*part, *more)))
-    return asked
+        queries.append(Query(statement.replace("{keys}", f"VALUES {_tuples(size, 1)}"), (*part, *more)))
+    return queries
 
 
 def pg_array(values: Sequence[object]) -> str:
-    """These as PostgreSQL writes an array. The driver can do it too, value by value in Python: that was half of what a
-    commit of many alerts cost.
+    """The values as PostgreSQL writes an array.
+
+    The driver can do this too, but value by value in Python: that took half of the time of a commit of many alerts.
 
     Raises:
-        ValueError: a text holds the character that PostgreSQL's texts cannot.
+        ValueError: a text has the character U+0000, which PostgreSQL cannot store.
     """
     if len(values) == 1:
         return "{" + _element(values[0]) + "}"
@@ -260,9 +262,9 @@ def _insertion(into: Insertion, rows: int) -> str:
 
 @lru_cache(maxsize=1)
 def load_types() -> Mapping[str, Any]:
-    """The tables by name, of which PostgreSQL is told the columns' types. SQLite needs none, and loads none.
+    """The tables by name: PostgreSQL needs the columns' types. With SQLite they are not loaded.
 
-    Any: they are SQLAlchemy's, and SQLModel gives them no types of its own.
+    Any: the tables are SQLAlchemy's, and SQLModel does not type them.
     """
     import_module("bot.store.tables")
     tables: Mapping[str, Any] = import_module("sqlmodel").SQLModel.metadata.tables
@@ -300,6 +302,6 @@ def _tuples(rows: int, columns: int) -> str:
 
 @lru_cache(maxsize=512)
 def _numbered(statement: str) -> str:
-    """With PostgreSQL's own marks, which the driver does not have to look for in each statement."""
+    """With PostgreSQL's own marks ($1), so that the driver does not parse each statement."""
     first, *others = statement.split("?")
     return first + "".join(f"${place}{text}" for place, text in enumerate(others, 1))

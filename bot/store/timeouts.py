@@ -1,8 +1,8 @@
-"""How long the database may take for what it is asked. PostgreSQL that is silent for longer is cut off.
+"""Time limits for the database. A connection to PostgreSQL that does not answer in time is cut.
 
-The trap: a server that is stopped, or a network that has forgotten a connection, closes nothing. The kernel goes on
-taking what is sent, and the driver would wait for the answer for ever. The server's own time-outs are shorter than
-ours, so that one that lives says itself what took too long, and its connection is kept.
+The trap: a server that is frozen, or a network that has lost a connection, closes nothing. The kernel still accepts
+data, and the driver would wait for the answer for ever. The server's own time-outs are shorter than ours, so that a
+live server itself reports what took too long, and the connection is kept.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-#: How long a writer waits for what another one holds before it says that nothing was stored.
+#: How long a writer waits for another one's lock before it gives up and stores nothing.
 LOCK_TIMEOUT_S = 4.0
-#: How long it waits for the other writers of this process, of which one may hang on its disk.
+#: How long it waits for the other writers of this process, one of which may hang on the disk.
 TURN_S = 5.0
-#: How long PostgreSQL lets a transaction wait for its owner; none of ours waits for anything but the database.
+#: How long PostgreSQL lets a transaction be idle; our transactions wait for nothing but the database.
 IDLE_TIMEOUT_S = 5.0
-#: How long PostgreSQL works on one statement before it ends that itself.
+#: How long PostgreSQL works on one statement before it cancels the statement itself.
 STATEMENT_S = 4.5
-#: How long one round trip may take until the connection is cut: more than what the server itself ends.
+#: How long one round trip may take until the connection is cut: longer than the server's own limit.
 ANSWER_S = 5.0
-#: The same for what may have to go through much of the audit log: pruning, handing over keys.
+#: The same for work that may read much of the audit log: pruning, key handover.
 LONG_STATEMENT_S, LONG_ANSWER_S = 30.0, 35.0
-#: The same for changing the tables of a database that has been filled for years, and for waiting for who does it.
+#: The same for migrating a database that was filled for years, and for waiting for another process that migrates.
 MIGRATION_STATEMENT_S, MIGRATION_ANSWER_S = 600.0, 610.0
-#: How long one address of the server may take to let us in, and how long all of them and their names may take.
+#: How long connecting to one address of the server may take, and how long name lookup and all addresses may take.
 CONNECT_S, CONNECT_ALL_S = 4, 9.0
-#: So many threads may be waiting to be let in; for each that hangs in a name service one is left behind for a while.
+#: At most so many threads may be connecting; one that hangs in a name lookup stays behind for a while.
 _CONNECTING = threading.BoundedSemaphore(32)
 
-#: The kernel notices by itself that the other machine is gone, also where nothing is asked.
+#: So the kernel itself notices that the other machine is gone, also on an idle connection.
 _SOCKET = {
     "connect_timeout": CONNECT_S,
     "tcp_user_timeout": 5000,
@@ -46,32 +46,32 @@ _SOCKET = {
 
 
 class TimedConnection(psycopg.Connection[Any]):
-    """A connection that is cut when a round trip takes longer than `timeout_s`. Any: what its rows hold."""
+    """A connection that is cut when a round trip takes longer than `timeout_s`. Any: the values of its rows."""
 
     #: None: `ANSWER_S`.
     timeout_s: float | None = None
-    #: Whether it was cut because no answer came: then what else is connected there is not to be believed either.
+    #: Whether it was cut because no answer came. Then other connections to that server may be dead as well.
     timed_out = False
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """As the driver's own, through which all its blocking calls go. Any: types of the driver's own."""
-        patience = timeout or self.timeout_s or ANSWER_S
+        """Overrides the driver's method, which all its blocking calls use. Any: types of the driver."""
+        limit_s = timeout or self.timeout_s or ANSWER_S
         try:
-            return super().wait(gen, interval, patience)
+            return super().wait(gen, interval, limit_s)
         except errors._WaitTimeout:  # noqa: SLF001 - the driver has no public name for its own time-out
             self.timed_out = True
             self.close()
-            raise psycopg.OperationalError(f"no answer within {patience:g} s, so the connection was cut") from None
+            raise psycopg.OperationalError(f"no answer within {limit_s:g} s, so the connection was cut") from None
 
 
 def connect(given: Sequence[Any], named: Mapping[str, Any]) -> TimedConnection:
-    """A new connection. Any: what the driver takes.
+    """A new connection. Any: the driver's arguments.
 
-    Neither the driver nor the system limits how long names are looked up for: that goes on on a thread of its own,
-    which is left behind where it takes too long.
+    Neither the driver nor the system limits how long a name lookup takes. So connecting happens on a thread of its own,
+    which is left behind when it takes too long.
     """
     if not _CONNECTING.acquire(blocking=False):
-        raise psycopg.OperationalError("too many connections are being made already, and none was answered yet")
+        raise psycopg.OperationalError("too many connections are being opened already, and none was answered yet")
     promised: Future[TimedConnection] = Future()
     names = {**named, **_SOCKET}
     threading.Thread(target=_connect, args=(promised, given, names), name="store-connect", daemon=True).start()
@@ -79,7 +79,7 @@ def connect(given: Sequence[Any], named: Mapping[str, Any]) -> TimedConnection:
         return promised.result(CONNECT_ALL_S)
     except TimeoutError:
         if promised.cancel():
-            raise psycopg.OperationalError(f"it could not be connected to within {CONNECT_ALL_S:g} s") from None
+            raise psycopg.OperationalError(f"no connection within {CONNECT_ALL_S:g} s") from None
         return promised.result()
 
 
@@ -95,12 +95,13 @@ def _connect(promised: Future[TimedConnection], given: Sequence[Any], named: Map
     if promised.set_running_or_notify_cancel():
         promised.set_result(made)
     else:
-        made.close()  # whoever wanted it has given up
+        made.close()  # the caller has given up
 
 
 def sent_with_sync(pipeline: Any) -> Iterator[Any]:
-    """In place of the driver's own `_communicate_gen`, which sends each statement by itself and the Sync later: all in
-    one piece, once a Sync, of which no rows are waited for, is the last. Any: types of the driver's own.
+    """Replaces the driver's `_communicate_gen`, which sends each statement by itself and the Sync later.
+
+    This one sends all of it at once, as soon as the last command is a Sync. Any: types of the driver.
     """
     if pipeline.result_queue and pipeline.result_queue[-1] is not None:
         return

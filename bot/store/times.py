@@ -1,4 +1,4 @@
-"""Datetimes to whole microseconds since 1970 UTC and back: what the tables hold."""
+"""Converts datetimes to whole microseconds since 1970 UTC, as the tables store them, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(at: datetime) -> int:
-    """`at` must be aware; a naive datetime raises TypeError here rather than becoming a wrong hour."""
+    """`at` must have a time zone; a naive datetime raises TypeError here instead of becoming a wrong hour."""
     return (at - _EPOCH) // _MICROSECOND
 
 

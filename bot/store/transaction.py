@@ -1,7 +1,7 @@
-"""One write transaction: what intake, delivery and watch may read and write inside it.
+"""One write transaction: the reads and writes of alerts, incidents, events and replies inside it.
 
-`Store.begin` lets one writer in at a time (in the process, and by an advisory lock across replicas), so ids are given
-in the order of commits and "the newest event" is a safe place to go on reading from.
+`Store.begin` admits one writer at a time (in the process, and by an advisory lock across replicas), so ids increase in
+the order of commits, and a reader can continue safely after the newest event that it has seen.
 Nothing here waits for the network.
 """
 
@@ -51,7 +51,7 @@ _INCIDENTS = f"SELECT {SELECT_INCIDENT} FROM incident AS i WHERE i.id IN (WITH k
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredReply:
-    """What an act of a platform was answered, and to whom: a person's id, "" for nobody, with that account."""
+    """The reply to a request, and who got it: a person's id ("" for an unknown person) and the account."""
 
     text: str
     ok: bool
@@ -60,7 +60,7 @@ class StoredReply:
 
 
 class Tx:
-    """The verbs of one write transaction, in which `now` stands still."""
+    """One write transaction. `now` does not change within it."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Tx:
         scrub: Callable[[str], str] = redact,
         first: Sequence[Sequence[Row]] = (),
     ) -> None:
-        """`scrub` takes secrets out of what goes into the audit log; `first`: answers to what `begin` asked first."""
+        """`scrub` removes secrets from audit entries; `first`: the rows of the queries that `Store.begin` ran first."""
         self.sql = sql
         self.now = now
         self.scrub = scrub
@@ -77,7 +77,7 @@ class Tx:
         self._next: dict[str, int] = {}
 
     def reserve(self, table: str, count: int = 1) -> int:
-        """The first of `count` ids of `table` that nobody else will get."""
+        """The first of `count` successive ids of `table`, which nobody else will get."""
         if not self._next:
             self._count_from(self.sql.rows(LAST_IDS))
         first = self._next[table]
@@ -85,12 +85,12 @@ class Tx:
         return first
 
     def find_alerts(self, fingerprints: Collection[Fingerprint], groups: Collection[Group]) -> StoredAlerts:
-        """What is stored of these."""
-        asked = lookup(fingerprints, groups, postgres=self.sql.postgres)
-        return self.read_answers(asked, self.sql.run_queries(asked.queries))
+        """The stored episodes and incidents of these."""
+        made = lookup(fingerprints, groups, postgres=self.sql.postgres)
+        return self.read_answers(made, self.sql.run_queries(made.queries))
 
     def read_answers(self, lookup: AlertLookup, answers: Sequence[Sequence[Row]]) -> StoredAlerts:
-        """What the answers to the question tell."""
+        """The same from the rows of the lookup's queries, which were run already."""
         if not self._next:
             self._count_from(answers[0])
         return stored_alerts(lookup, answers)
@@ -123,7 +123,7 @@ class Tx:
         return self.incidents([incident_id]).get(incident_id)
 
     def opened_at(self, incident_id: int) -> datetime | None:
-        """When it was opened, or opened again, for the last time."""
+        """When it was last opened or reopened."""
         return moment_or_none(
             self.sql.scalar(
                 "SELECT max(at) FROM event WHERE incident_id = ? AND what IN (?, ?)",
@@ -146,21 +146,21 @@ class Tx:
         self.sql.insert("incident", INCIDENT, rows, f"ON CONFLICT (id) DO UPDATE SET {_INCIDENT_SET}")
 
     def put_alerts(self, alerts: Sequence[tuple[Alert, EpisodeState]]) -> None:
-        """Store these episodes for the first time, as they stand."""
+        """Store these episodes for the first time."""
         heard = micros(self.now)
         self.sql.insert("alert", ALERT, [alert_row(alert, standing, heard) for alert, standing in alerts])
 
     def update_alerts(self, states: Iterable[EpisodeState]) -> None:
-        """Store where these episodes stand now: their incident, whether they fire, since when they do not."""
+        """Store the current state of these episodes: their incident, whether they fire, when they ended."""
         columns = ("id", "incident_id", "firing", "ended_at", "until", "doubted_at")
         self.sql.update("alert", columns, [(one.row_id, *changing_columns(one)) for one in states])
 
     def put_events(self, first: int, events: Sequence[Event]) -> None:
-        """`first`: the reserved id of the first of them; the others follow it without a gap."""
+        """`first`: the reserved id of the first event; the others get the ids after it."""
         self.sql.insert("event", EVENT, [event_row(first + place, one) for place, one in enumerate(events)])
 
     def quarantine(self, source: str, body: bytes, sha256: str, *, code: str, reason: str) -> None:
-        """Set aside what could not be read, whole."""
+        """Keep a body that could not be read, whole."""
         self.sql.insert(
             "quarantine",
             ("source", "at", "code", "why", "sha256", "body"),
@@ -168,7 +168,7 @@ class Tx:
         )
 
     def is_quarantined(self, sha256: str, since: datetime) -> bool:
-        """Whether this very body has been set aside since then, and not at a time that is still to come."""
+        """Whether this body was quarantined since then. Rows with a time in the future do not count."""
         found = self.sql.scalar(
             "SELECT 1 FROM quarantine WHERE sha256 = ? AND at BETWEEN ? AND ? LIMIT 1",
             sha256,
@@ -178,7 +178,7 @@ class Tx:
         return found is not None
 
     def doubted_alerts(self, before: datetime, limit: int = 500) -> list[Alert]:
-        """Ended episodes that were heard firing again before then, as the alerts they would be if they do fire."""
+        """Ended episodes that were received as firing again before then, as the alerts to ingest if they do fire."""
         rows = self.sql.rows(
             "SELECT a.source, i.key, a.fingerprint, a.labels, a.notes, a.starts_at, a.link FROM alert AS a"
             " JOIN incident AS i ON i.id = a.incident_id WHERE a.doubted_at IS NOT NULL AND a.doubted_at < ? LIMIT ?",
@@ -188,7 +188,7 @@ class Tx:
         return [doubted_of(row) for row in rows]
 
     def find_reply(self, channel: str, idempotency_key: str) -> StoredReply | None:
-        """What this act of a platform was answered, or None when it is new."""
+        """The reply to the request with this key, or None when the request is new."""
         row = self.sql.row(
             "SELECT said, ok, person, account FROM seen WHERE place = ? AND once = ?", channel, idempotency_key
         )
@@ -202,21 +202,21 @@ class Tx:
         self.sql.insert("seen", ("place", "once", "at", "said", "ok", "person", "account"), [row])
 
     def update_reply(self, channel: str, idempotency_key: str, text: str, *, ok: bool) -> None:
-        """What had been answered in passing is answered now."""
+        """Replace a provisional reply with the final one."""
         self.sql.run(
             "UPDATE seen SET said = ?, ok = ? WHERE place = ? AND once = ?", text, int(ok), channel, idempotency_key
         )
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """What the block stores is undone at its end; what it raises is not."""
+        """The writes of the block are rolled back at its end. An exception in it is not caught."""
         self.sql.run("SAVEPOINT taken_back")
         yield
         self.sql.run("ROLLBACK TO SAVEPOINT taken_back")
         self.sql.run("RELEASE SAVEPOINT taken_back")
 
     def write_probe_row(self, name: str) -> None:
-        """Write one row, the same each time."""
+        """Write one row, always the same: proof that the database accepts writes."""
         self.sql.run(
             "INSERT INTO seen (place, once, at, said, ok) VALUES ('vakhta', ?, ?, '', 1)"
             " ON CONFLICT (place, once) DO UPDATE SET at = excluded.at",

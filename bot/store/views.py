@@ -1,4 +1,4 @@
-"""What the board, the API and the health checks look at; nothing here writes."""
+"""Read-only queries of the board, the API, the health checks and the answers of commands. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from bot.store.rows import SELECT_INCIDENT, incident_of
 from bot.store.sql import Row, Sql
 from bot.store.times import moment, moment_or_none
 
+_UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
+_RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertView:
-    """One episode as it stands."""
+    """One episode and its current state."""
 
     source: str
     fingerprint: str
@@ -32,12 +35,12 @@ class AlertView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryView:
-    """One delivery as it stands: owed, leased (being sent), sent or dead, and why not."""
+    """One delivery and its state: owed, leased (being sent), sent or dead, and the reason if it failed."""
 
     id: int
     channel: str
     kind: MessageKind
-    what: EventType | None  #: the event it tells; None for a card
+    what: EventType | None  #: the event it reports; None for a card
     state: str
     owed_at: datetime
     sent_at: datetime | None
@@ -47,8 +50,17 @@ class DeliveryView:
     ref: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnIncidents:
+    """The worst of a person's unresolved incidents."""
+
+    incidents: tuple[Incident, ...]
+    count: int  #: how many unresolved incidents the person has
+    unresolved: int  #: how many unresolved incidents there are in all
+
+
 class Reader:
-    """One look at the store."""
+    """Queries on one snapshot of the database."""
 
     def __init__(self, sql: Sql) -> None:
         self.sql = sql
@@ -75,19 +87,19 @@ class Reader:
         return None if row is None else incident_of(row)
 
     def paged_as(self, page_key: str) -> int | None:
-        """The newest incident paged under that dedup_key."""
+        """The newest incident that was paged with that dedup_key."""
         found: int | None = self.sql.scalar("SELECT max(id) FROM incident WHERE page_key = ?", page_key)
         return found
 
     def standing_at(self, channel: str, ref: str) -> int | None:
-        """The incident whose card stands there."""
+        """The incident whose card has that reference in that channel."""
         found: int | None = self.sql.scalar(
             "SELECT incident_id FROM delivery WHERE channel = ? AND ref = ? AND kind = 'card' LIMIT 1", channel, ref
         )
         return found
 
     def alerts(self, incident_id: int, limit: int = 500) -> list[AlertView]:
-        """Firing ones first, then by their beginning."""
+        """Firing ones first, then ordered by their start."""
         rows = self.sql.rows(
             "SELECT source, fingerprint, firing, labels, notes, starts_at, ended_at, link FROM alert"
             " WHERE incident_id = ? ORDER BY firing DESC, starts_at, id LIMIT ?",
@@ -97,7 +109,7 @@ class Reader:
         return [_alert(row) for row in rows]
 
     def events(self, incident_id: int, limit: int = 1000) -> list[tuple[int, Event]]:
-        """(id, event), oldest first; of a longer story, the newest `limit`."""
+        """(id, event), oldest first; of a longer timeline, the newest `limit`."""
         rows = self.sql.rows(
             'SELECT id, incident_id, at, what, "by", said, via FROM event WHERE incident_id = ?'
             " ORDER BY id DESC LIMIT ?",
@@ -130,11 +142,31 @@ class Reader:
         return [_delivery(row) for row in reversed(rows)]
 
     def outbox_size(self) -> dict[str, tuple[int, datetime]]:
-        """Per channel, how many deliveries wait to be sent, and since when the oldest is owed."""
+        """By channel: how many deliveries are to be sent, and since when the oldest of them waits."""
         rows = self.sql.rows(
             "SELECT channel, count(*), min(owed_at) FROM delivery WHERE state = 'owed' GROUP BY channel"
         )
         return {row[0]: (row[1], moment(row[2])) for row in rows}
+
+
+def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) -> OwnIncidents:
+    """The unresolved incidents that the person owns or that are on these services; at most `limit`.
+
+    The most severe come first, then the oldest.
+    """
+    of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
+    theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
+    rows = sql.rows(
+        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {_RANK}, i.id LIMIT ?",
+        person,
+        *services,
+        limit,
+    )
+    return OwnIncidents(
+        incidents=tuple(map(incident_of, rows)),
+        count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
+        unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
+    )
 
 
 def event_of(row: Row) -> Event:
@@ -176,36 +208,6 @@ def _delivery(row: Row) -> DeliveryView:
         sent_at=moment_or_none(row[6]),
         attempts=row[7],
         not_before=moment(row[8]),
-        said="it waits for its card" if waits else str(row[9]),
+        said="waits until its card is posted" if waits else str(row[9]),
         ref=None if row[10] is None else str(row[10]),
-    )
-
-
-_UNRESOLVED = "FROM incident AS i WHERE i.status <> 'resolved'"
-_RANK = " ".join(["CASE i.severity", *(f"WHEN '{one}' THEN {one.rank}" for one in Severity), "END"])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OwnIncidents:
-    """Of all that are theirs, the worst."""
-
-    incidents: tuple[Incident, ...]
-    count: int  #: how many there are
-    unresolved: int  #: and of everybody's
-
-
-def own_incidents(sql: Sql, person: str, services: Sequence[str], limit: int) -> OwnIncidents:
-    """At most `limit` incidents, the worst first and of those the oldest."""
-    of_services = f" OR i.service IN ({', '.join('?' * len(services))})" if services else ""
-    theirs = f"{_UNRESOLVED} AND (i.owner = ?{of_services})"
-    rows = sql.rows(
-        f"SELECT {SELECT_INCIDENT} {theirs} ORDER BY {_RANK}, i.id LIMIT ?",
-        person,
-        *services,
-        limit,
-    )
-    return OwnIncidents(
-        incidents=tuple(map(incident_of, rows)),
-        count=int(sql.scalar(f"SELECT count(*) {theirs}", person, *services) or 0),
-        unresolved=int(sql.scalar(f"SELECT count(*) {_UNRESOLVED}") or 0),
     )

@@ -1,4 +1,4 @@
-"""One writer at a time among the threads of this process, in the order of asking."""
+"""One writer at a time among the threads of this process, first come, first served."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bot.store import timeouts
 
 
 class WriterQueue:
-    """A lock that is given in the order of asking, so that a busy intake cannot keep a page waiting.
+    """A fair lock: threads get it in the order in which they asked, so that a busy intake cannot delay a page.
 
     Raises, when entered:
-        sqlite3.OperationalError: a writer has kept it for longer than any should, as SQLite says of other processes.
+        sqlite3.OperationalError: a writer has kept the lock for too long, as SQLite reports it of other processes.
     """
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class WriterQueue:
     def _give_up(self, turn: threading.Lock) -> None:
         with self._guard:
             if turn not in self._waiting:
-                return  # it was given at the last moment
+                return  # the lock was given at the last moment
             self._waiting.remove(turn)
-        raise sqlite3.OperationalError(f"another writer has kept its turn for {timeouts.TURN_S:g} s")
+        raise sqlite3.OperationalError(f"another writer has held the lock for {timeouts.TURN_S:g} s")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         with self._guard:

@@ -153,7 +153,7 @@ def test_a_word_that_cannot_be_said_there_waits_until_its_owner_speaks(house: Ho
 def test_a_process_that_dies_before_it_has_said_it_leaves_it_to_another(house: House) -> None:
     sends(house, code(house))
     with house.store.begin() as tx:
-        (taken,) = account_links.claim_messages(tx, timedelta(seconds=30))  # and nothing more comes of it
+        (taken,) = account_links.MESSAGES.claim_messages(tx, timedelta(seconds=30))  # and nothing more comes of it
 
     house.tends()
     assert house.chat.said == []
@@ -536,5 +536,5 @@ def test_a_word_to_the_asker_is_kept_until_it_is_told(house: House) -> None:
     house.watch.delete_old()
 
     with house.store.begin() as tx:
-        assert len(account_links.take_messages(tx, ("slack", "U2"))) == 1
+        assert len(account_links.MESSAGES.take_messages(tx, ("slack", "U2"))) == 1
         account_links.delete_old(tx, codes_before=tx.now + timedelta(days=1))

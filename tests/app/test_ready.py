@@ -254,7 +254,7 @@ def test_a_log_that_is_deleted_under_the_bot_is_saved_into_the_file_and_nothing_
     checkpoints = on_sqlite.store._checkpoints
     assert checkpoints is not None
     on_sqlite.hears(alert(group="before"))
-    until(lambda: checkpoints._is is not None, "the log has been seen")
+    until(lambda: checkpoints._inode is not None, "the log has been seen")
 
     with on_sqlite.store.begin() as tx:  # nobody else folds it meanwhile
         path.with_name(path.name + "-wal").unlink()

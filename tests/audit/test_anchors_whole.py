@@ -1,4 +1,4 @@
-"""An anchor that the settings name and that cannot be read whole is told by `vakhta audit verify`: never exit code 0.
+"""`vakhta audit verify` reports an anchor of the settings that cannot be read whole: never exit code 0.
 
 What it guards against: a log cut at a checkpoint agrees with itself, so whoever cuts it only has to see to it that the
 anchor is not read.
@@ -137,7 +137,7 @@ def test_a_damaged_note_behind_a_whole_root_is_told_of_a_whole_log_as_well(
     _a_note_damaged(place.outside)
 
     assert place.run("verify") == _NOT_WHOLE
-    assert f"{place.outside}:2 is damaged, and no write of the bot's explains it" in capsys.readouterr().out
+    assert f"{place.outside}:2 is damaged, and is not the beginning of a line of the bot" in capsys.readouterr().out
 
 
 def test_the_export_of_a_log_is_held_against_the_same_anchors(place: Place, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_an_empty_folder_agrees_with_nothing(place: Place, tmp_path: Path, capsy
     (tmp_path / "objects").mkdir()
 
     assert place.run("verify", "--anchors", tmp_path / "objects") == 1
-    assert "holds no anchor" in capsys.readouterr().err
+    assert "has no anchor" in capsys.readouterr().err
 
 
 def test_objects_of_a_bucket_are_found_in_folders_within_folders(place: Place, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_anchors_that_only_a_person_can_fetch_are_asked_for(
 
     out = capsys.readouterr()
     assert code == _NOT_WHOLE, out
-    assert f"audit.anchors.{named.partition(':')[0]} is set up" in out.out
+    assert f"audit.anchors.{named.partition(':')[0]} is configured" in out.out
     assert place.run("verify", "--anchors", place.outside) == 0
 
 
@@ -208,7 +208,7 @@ def test_beside_a_file_that_is_whole_a_bucket_is_only_named(place: Place, capsys
     _set(place, f"file: '{place.outside}', s3: {{bucket: example-audit}}")
 
     assert place.run("verify") == 0
-    assert "flagged: audit.anchors.s3 is set up" in capsys.readouterr().out
+    assert "flagged: audit.anchors.s3 is configured" in capsys.readouterr().out
 
 
 def test_a_file_whose_last_whole_lines_were_taken_out_is_told_by_what_the_database_knows(
@@ -217,7 +217,7 @@ def test_a_file_whose_last_whole_lines_were_taken_out_is_told_by_what_the_databa
     place.outside.write_text(_lines(place.outside)[0] + "\n")
 
     assert place.run("verify") == _NOT_WHOLE
-    assert "were put there: its end is missing" in capsys.readouterr().out
+    assert "were written there: its end is missing" in capsys.readouterr().out
 
 
 def test_checkpoints_that_nobody_has_anchored_for_longer_than_usual_are_told(
@@ -251,7 +251,7 @@ def test_a_write_of_the_bots_that_ended_in_its_midst_is_told_as_that(
     place.write()
 
     assert place.run("verify") == 0
-    assert f"{place.outside}:2 is not whole: a write ended in its midst" in capsys.readouterr().out
+    assert f"{place.outside}:2 is not whole: it was written only partly" in capsys.readouterr().out
     cut_at_the_first_checkpoint(place)
     assert place.run("verify") == 4
 

@@ -1,4 +1,4 @@
-"""What a person does to the log by hand, `vakhta audit rotate` and `restored`, is told by every verification after."""
+"""Administration of the log by a person (`vakhta audit rotate`, `restored`): each verification reports it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_key_that_was_handed_over_is_believed_by_who_believes_either(
     assert place.run("verify", *pinned(SEED, _NEXT)) == 0
     assert place.run("verify", *pinned(_THIRD)) == 5
     assert place.run("verify") == 0
-    assert f"handed over: {signer_of().verifier_key} to" in capsys.readouterr().out
+    assert f"key handover: {signer_of().verifier_key} to" in capsys.readouterr().out
     assert codes(place).count("VK004W") == 1
 
 
@@ -88,7 +88,7 @@ def test_a_new_key_that_the_old_one_has_not_vouched_for_is_exit_5_and_named(
     code = place.run("verify", *pinned(SEED))
 
     assert code == 5
-    assert f"unknown key, '{stranger.key_id}': it is not named, and none that is believed" in capsys.readouterr().out
+    assert f"unknown key, '{stranger.key_id}': it is not named, and no trusted key" in capsys.readouterr().out
 
 
 def test_a_note_that_hands_over_and_is_not_signed_by_both_is_exit_5(
@@ -130,10 +130,10 @@ def test_a_stolen_old_key_cannot_hand_over_a_second_time(place: Place) -> None:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"key": _NEXT}, "audit.previous_key does not name the one that signs now"),
+        ({"key": _NEXT}, "audit.previous_key is not set"),
         ({"key": SEED, "previous_key": SEED}, "are the same"),
         ({"key": SEED, "previous_key": _NEXT}, "already"),
-        ({"key": _NEXT, "previous_key": _THIRD}, "Name the key that signs now"),
+        ({"key": _NEXT, "previous_key": _THIRD}, "Set audit.previous_key to the key that signs now"),
     ],
 )
 def test_what_cannot_be_handed_over_is_refused_and_nothing_is_written(
@@ -164,7 +164,7 @@ def test_a_key_never_comes_back(place: Place, capsys: pytest.CaptureFixture[str]
     place.set(key=SEED, previous_key=_NEXT)
 
     assert place.run("rotate") == 1
-    assert "has been handed over before" in capsys.readouterr().err
+    assert "was itself handed over before" in capsys.readouterr().err
 
 
 def cut(place: Place, size: int) -> None:
@@ -198,11 +198,11 @@ def test_a_copy_that_was_put_back_is_red_until_somebody_owns_up_to_it_and_is_tol
 
     out = capsys.readouterr().out
     assert (before, owned, after, later) == (4, 0, 0, 0)
-    assert "Of 6 entries that had been anchored, those behind the first 3 are lost." in out
-    assert out.count("flagged: position 3: a copy was put back: of 6 entries") == 2
+    assert "Of 6 anchored entries, all after the first 3 are lost." in out
+    assert out.count("flagged: position 3: a copy was restored: of 6 anchored entries") == 2
     assert "The disk was lost." in out.rpartition("flagged")[2]
     assert place.run("verify") == 0
-    assert "a copy was put back" in capsys.readouterr().out, "also where no anchor is looked at"
+    assert "a copy was restored" in capsys.readouterr().out, "also where no anchor is checked"
 
 
 def test_a_copy_that_went_on_before_anybody_owned_up_is_altered_until_then(place: Place) -> None:
@@ -267,6 +267,6 @@ def test_where_nothing_is_lost_nothing_is_written(place: Place, capsys: pytest.C
     assert place.run("restored", "--because", "So.") == 1
 
     err = capsys.readouterr().err
-    assert "all that was seen outside agrees" in err
-    assert "without an anchor nobody knows what is lost" in err
+    assert "all anchors agree" in err
+    assert "only an anchor shows what is lost" in err
     assert codes(place) == before

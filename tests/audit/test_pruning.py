@@ -1,4 +1,4 @@
-"""`vakhta audit prune` takes the oldest part out, and nothing else does; what is left says so at each verification."""
+"""`vakhta audit prune` deletes the oldest part, and nothing else can; each later verification reports it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_what_is_old_goes_into_a_file_and_the_rest_is_green_and_says_so(
     told = capsys.readouterr().out
     assert f"the first 6 entries are not here: pruned by 'local' at {datetime.now(UTC):%Y-%m-%d}" in told
     assert f"kept in '{file.name}', sha256 '{digest}'" in told
-    assert "flagged: 1 anchors are of what was pruned" in told
+    assert "flagged: 1 anchors are of the pruned part" in told
     assert "10 entries sealed" in told
 
 
@@ -85,7 +85,8 @@ def test_nothing_younger_goes_than_the_settings_say(place: Place, capsys: pytest
     lived(place, 399, 10)
 
     assert prune(place) == 1
-    assert "Nothing was pruned: of what is older than 400 days (audit.keep_days)" in capsys.readouterr().err
+    expected = "Nothing was pruned: no checkpoint covers only entries older than 400 days (audit.keep_days)"
+    assert expected in capsys.readouterr().err
     place.set(key=SEED, keep_days="398")
 
     assert prune(place) == 0
@@ -171,7 +172,7 @@ def test_a_log_that_is_not_as_it_was_written_is_not_pruned(place: Place, capsys:
 
     assert prune(place) == 2
 
-    assert "Nothing was pruned: first this has to be explained." in capsys.readouterr().out
+    assert "Nothing was pruned: the log has faults. Find out why first (docs/audit.md)." in capsys.readouterr().out
     assert positions(place)[0] == 0
     assert list(kept(place).iterdir()) == []
 
@@ -186,14 +187,14 @@ def test_without_a_folder_or_with_another_file_there_nothing_is_pruned(
     assert prune(place) == 1
 
     err = capsys.readouterr().err
-    assert "none is no folder" in err
-    assert "is there already, and is another one" in err
+    assert "none is not a folder" in err
+    assert "exists and has other content" in err
     assert positions(place) == list(range(6))
     assert [file.name for file in kept(place).iterdir()] == ["audit-000000000000-000000000003.jsonl"]
 
 
 def _delete_the_beginning(place: Place, size: int) -> None:
-    """As pruning does it, and to a checkpoint, but said by nobody."""
+    """As pruning does it, and up to a checkpoint, but without a record."""
     place.tamper("DELETE FROM audit_anchor WHERE size < ?", size)
     place.tamper("DELETE FROM audit_checkpoint WHERE size < ?", size)
     place.tamper("DELETE FROM audit_seal WHERE pos < ?", size)
@@ -206,7 +207,9 @@ def test_a_beginning_that_somebody_deleted_is_missing(place: Place, capsys: pyte
     _delete_the_beginning(place, 6)
 
     assert place.run("verify") == 3
-    assert "nothing stands at 0 to 5, and no signed entry says that it was pruned" in capsys.readouterr().out
+    assert (
+        "the entries at 0 to 5 are missing, and no signed entry says that they were pruned" in capsys.readouterr().out
+    )
 
 
 def test_more_deleted_than_was_pruned_is_missing(place: Place) -> None:
@@ -230,7 +233,7 @@ def test_deleted_to_where_nothing_is_signed_is_missing(place: Place) -> None:
 
 
 def test_an_entry_that_the_bot_was_made_to_sign_excuses_nothing(place: Place) -> None:
-    """Whoever writes to the database gets any entry sealed and signed, but not the line of the checkpoint."""
+    """An attacker who writes to the database gets any entry sealed and signed, but not the line of the checkpoint."""
     lived(place, 600, 500)
     (root,) = place.asked("SELECT root FROM audit_checkpoint WHERE size = 3")
     assert isinstance(root, bytes)
@@ -275,7 +278,7 @@ def test_a_crash_in_between_leaves_a_log_that_is_green_and_that_pruning_goes_on_
     monkeypatch.setattr(audit_pruning, "_steps", lambda store, size: [next(iter(steps(store, size))), _cut_off()])
 
     assert prune(place) == 1
-    assert "The database did not take it" in capsys.readouterr().err
+    assert "The database failed" in capsys.readouterr().err
     assert positions(place)[0] == 0
     assert place.run("verify") == 0, "said, and not done"
 
@@ -441,7 +444,7 @@ def test_a_role_that_may_not_prune_is_told_before_anything_is_written(
     place.set(key=SEED)
 
     assert prune(place) == 1
-    assert "the database's role may not call audit_prune" in capsys.readouterr().err
+    assert "the database role of the bot may not call audit_prune" in capsys.readouterr().err
     assert list(kept(place).iterdir()) == []
     place.url = owners
     assert place.asked("SELECT count(*) FROM audit_entry") == [6]

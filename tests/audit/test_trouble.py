@@ -1,4 +1,4 @@
-"""Full disks and planted secrets: an entry that cannot be written undoes what it tells; none gives a secret away."""
+"""Full disks and planted secrets: a change whose entry cannot be written is rolled back; no entry has a secret."""
 
 from __future__ import annotations
 

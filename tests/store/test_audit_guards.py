@@ -1,4 +1,4 @@
-"""The tables of the audit log take rows and give none back, whoever asks, on both databases."""
+"""Rows of the audit log's tables can be inserted, and neither changed nor deleted, on both databases."""
 
 from __future__ import annotations
 

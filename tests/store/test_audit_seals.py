@@ -1,4 +1,4 @@
-"""Entries get their places: all of them, each once, without a gap, and at once where an action waits for it."""
+"""Entries get their positions: all of them, each once, without a gap, and at once where an action waits for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store(store_url: str, clock: Clock) -> Iterator[Store]:
 
 @pytest.fixture
 def shared(postgres: Postgres, postgres_template: str) -> Iterator[Store]:
-    """On PostgreSQL, where ids come out of order and somebody else may have the turn."""
+    """On PostgreSQL, where ids become visible out of order and another replica may have the lock."""
     made = Store(postgres.url("seals", like=postgres_template))
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""PostgreSQL says nothing any more, and its connections stay open: senders hear 503 in time, and work goes on after."""
+"""PostgreSQL does not answer, and its connections stay open: senders get 503 in time, and work goes on afterwards."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def sent(house: House, group: str) -> Future[IntakeResult]:
 
 
 def refused_after(answer: Future[IntakeResult]) -> float:
-    """The seconds until the sender was told to send it again."""
+    """The seconds until the sender got the answer to send it again."""
     began = time.monotonic()
     with pytest.raises(NotStored):
         answer.result(60)
@@ -70,7 +70,7 @@ def refused_after(answer: Future[IntakeResult]) -> float:
 
 
 def taken(house: House, group: str) -> bool:
-    """A sender that repeats until it is taken."""
+    """A sender that repeats until its delivery is accepted."""
     with suppress(NotStored):
         sent(house, group).result(60)
         return True
@@ -231,7 +231,7 @@ def test_a_name_service_that_does_not_answer_is_given_up(url: str, monkeypatch: 
     monkeypatch.setattr(socket, "getaddrinfo", unanswered)
     store = Store(url.replace("@127.0.0.1:", "@database.example:"))
 
-    with pytest.raises(Unavailable, match="could not be connected to within"), store.read():
+    with pytest.raises(Unavailable, match="no connection within"), store.read():
         pass
     over.set()
     store.close()

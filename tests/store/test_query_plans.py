@@ -1,4 +1,4 @@
-"""No statement of a night's work reads a whole table, so a night after a million alerts is as quick as the first."""
+"""No statement of a night's work scans a whole table, so a night after a million alerts is as fast as the first."""
 
 from __future__ import annotations
 

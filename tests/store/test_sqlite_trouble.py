@@ -1,4 +1,4 @@
-"""SQLite is full, or somebody else holds it: the sender is told to come again, and then it is taken."""
+"""SQLite is full, or another process has its lock: the sender has to send again, and then the alert is stored."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_writer_that_hangs_keeps_the_others_waiting_no_longer_than_their_deadl
 ) -> None:
     monkeypatch.setattr(timeouts, "TURN_S", 0.1)
     house = House(f"sqlite:///{path}")
-    with house.store.begin(), pytest.raises(NotStored, match="another writer has kept its turn"):
+    with house.store.begin(), pytest.raises(NotStored, match="another writer has held the lock"):
         house.hears(alert())
 
     assert house.hears(alert()).code == "accepted"
@@ -71,7 +71,7 @@ def test_a_writer_that_hangs_keeps_the_others_waiting_no_longer_than_their_deadl
 
 
 def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It grew to 64 MB otherwise, and was cut while everybody waited: the slowest webhooks of each second."""
+    """Otherwise it grew to 64 MB and was truncated while all writers waited: the slowest webhooks of each second."""
     monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.02)
     store = engine.Store(f"sqlite:///{path}")
     log = path.with_name(path.name + "-wal")
@@ -86,49 +86,49 @@ def test_the_log_stays_short_while_somebody_writes_all_the_time(path: Path, monk
 def test_the_log_is_folded_on_after_the_file_could_not_be_read_or_opened(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first failure is that of the thread's first act, which ended it."""
+    """The first failure is in the thread's first checkpoint, which used to end the thread."""
     no_file = OperationalError("connect", None, sqlite3.OperationalError("unable to open database file"))
     troubles = [no_file, sqlite3.DatabaseError("database disk image is malformed"), no_file]
     really = wal._checkpoint
-    folded = threading.Event()
+    copied = threading.Event()
 
     def checkpoint(of: Engine, how: str) -> tuple[int, int]:
         if troubles:
             raise troubles.pop()
-        folded.set()
+        copied.set()
         return really(of, how)
 
     monkeypatch.setattr(wal, "_checkpoint", checkpoint)
     store = engine.Store(f"sqlite:///{path}")
     store.start()
     list(write(store, 2**17))
-    assert folded.wait(60)
+    assert copied.wait(60)
     store.close()
 
 
 def test_the_log_is_left_alone_until_something_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ticks that find nothing to do are transactions as well, a dozen a second."""
+    """Ticks that have nothing to do are transactions as well, a dozen per second."""
     monkeypatch.setattr(wal, "CHECKPOINT_EVERY_S", 0.01)
     monkeypatch.setattr(wal, "LOOK_EVERY_S", 3600.0)
     store = engine.Store(f"sqlite:///{path}")
-    folded, written = threading.Semaphore(0), threading.Semaphore(0)
+    copied, written = threading.Semaphore(0), threading.Semaphore(0)
     checkpoints = store._checkpoints
     assert checkpoints is not None
-    fold, write_down = checkpoints._fold, checkpoints.written
+    copy_log, write_down = checkpoints._copy_log, checkpoints.written
 
-    def fold_and_count(of: Engine) -> bool:
-        whole = fold(of)
-        folded.release()
+    def copy_and_count(of: Engine) -> bool:
+        whole = copy_log(of)
+        copied.release()
         return whole
 
     def write_down_and_count() -> None:
         written.release()
         write_down()
 
-    monkeypatch.setattr(checkpoints, "_fold", fold_and_count)
+    monkeypatch.setattr(checkpoints, "_copy_log", copy_and_count)
     monkeypatch.setattr(checkpoints, "written", write_down_and_count)
     store.start()
-    assert folded.acquire(timeout=60)
+    assert copied.acquire(timeout=60)
 
     with store.begin() as tx:
         tx.sql.rows("SELECT 1")
@@ -137,7 +137,7 @@ def test_the_log_is_left_alone_until_something_is_written(path: Path, monkeypatc
 
     assert not told_of_nothing
     assert written.acquire(blocking=False)
-    assert folded.acquire(timeout=60), "it is folded though its thread was at rest"
+    assert copied.acquire(timeout=60), "the log is copied though the thread was idle"
     store.close()
 
 

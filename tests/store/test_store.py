@@ -1,4 +1,4 @@
-"""The database keeps its word: migrated, in turn, durable, and never half."""
+"""The database keeps its promises: migrated, one writer at a time, durable, atomic."""
 
 from __future__ import annotations
 
@@ -181,5 +181,5 @@ def test_sqlites_log_is_folded_into_the_file_beside_the_commits(tmp_path: Path) 
 
 
 def test_a_store_in_memory_is_refused_because_it_would_forget(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has to outlive the process"):
+    with pytest.raises(ValueError, match="have to outlive the process"):
         Store("sqlite://")

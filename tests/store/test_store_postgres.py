@@ -1,4 +1,4 @@
-"""What is special to PostgreSQL in how rows get there."""
+"""How rows are written on PostgreSQL: pipelines, arrays, locks across replicas."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """`vakhta audit rotate`, `restored` and `prune`: administration of the audit log. All of them write.
 
-The promise of `prune`: nothing leaves the database that was not verified, is not in a file that was read back, and is
-not recorded, sealed and signed as pruned. Where it ends in between nothing is lost, and running it again goes on.
+The promise of `prune`: an entry is deleted from the database only after it was verified, written to a file, read back
+from there, and recorded as pruned by a sealed and signed entry. If it is interrupted, nothing is lost, and running it
+again continues.
 """
 
 from __future__ import annotations
@@ -33,17 +34,19 @@ from bot.lib import logs, terminal
 if TYPE_CHECKING:
     from bot.store.engine import Store
 
-#: Adds one verb: its name, what it says of itself, and what does it.
+#: Adds one verb: (name, help, function).
 Add = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
 
 
 def add_custody_commands(add: Add) -> None:
-    """The verbs that write."""
-    add("rotate", "Hand over from audit.previous_key to audit.key: both sign.", _rotate)
-    restored = add("restored", "Say that a copy was put back, and what is lost with it.", _restored)
-    restored.add_argument("--because", required=True, metavar="WORDS", help="why, for whoever verifies")
+    """Add the verbs `rotate` and `restored`."""
+    add("rotate", "Hand over from audit.previous_key to audit.key; both sign.", _rotate)
+    restored = add(
+        "restored", "Record that a copy of the database was restored, and which entries are lost.", _restored
+    )
+    restored.add_argument("--because", required=True, metavar="WORDS", help="the reason, for those who verify the log")
     restored.add_argument(
-        "--anchors", type=Path, action="append", default=[], metavar="PATH", help="what was seen outside"
+        "--anchors", type=Path, action="append", default=[], metavar="PATH", help="a file or folder of anchors"
     )
 
 
@@ -51,13 +54,13 @@ def _rotate(given: argparse.Namespace) -> int:
     with opened_store(given) as (settings, store):
         old, new = parts().build_previous_signer(settings), parts().build_signer(settings, store)
         if old is None:
-            raise Rejected("No key was handed over: audit.previous_key does not name the one that signs now. Set it.")
+            raise Rejected("No key was handed over: audit.previous_key is not set. Set it to the key that signs now.")
         if new is None:
-            raise Rejected("No key was handed over: audit.key does not name the new one. Set it.")
+            raise Rejected("No key was handed over: audit.key is not set. Set it to the new key.")
         made = _custody().rotate(store, old, new)
     terminal.out(f"From {made.tree.size} entries on, checkpoints are signed by {new.verifier_key}.")
-    terminal.out(f"{old.key_id} has vouched for it, and signs no more.")
-    terminal.out("Write the new key down where you verify, and take audit.previous_key out of the settings.")
+    terminal.out(f"{old.key_id} has signed the handover, and signs no more.")
+    terminal.out("Write the new key down where you verify, and remove audit.previous_key from the settings.")
     return 0
 
 
@@ -67,24 +70,24 @@ def _restored(given: argparse.Namespace) -> int:
         if not outside.anchors:
             message = "; ".join(outside.problem) or "none is named"
             raise Rejected(
-                f"Nothing was written: without an anchor nobody knows what is lost ({message}). Use --anchors."
+                f"Nothing was written: only an anchor shows what is lost, and there is none ({message}). Use --anchors."
             )
         signer = parts().build_signer(settings, store)
         if signer is None:
-            raise Rejected("Nothing was written: it must be signed, and audit.key does not name a key. Set it.")
+            raise Rejected("Nothing was written: the record must be signed, and audit.key is not set. Set it.")
         lost = _custody().record_restore(
             store, signer, [(one.size, one.root) for one in outside.anchors], given.because
         )
-    terminal.out(f"Of {lost.size} entries that had been anchored, those behind the first {lost.kept} are lost.")
-    terminal.out("The log says so from now on, and so does `vakhta audit verify`. Start the bot, all of its processes.")
+    terminal.out(f"Of {lost.size} anchored entries, all after the first {lost.kept} are lost.")
+    terminal.out("The log records this, and vakhta audit verify reports it. Start all processes of the bot.")
     return 0
 
 
 def seen_outside(named: Sequence[Path], settings: Settings | None) -> ExternalAnchors:
-    """What was named, else what the settings put outside and can be read from here.
+    """The anchors in the files that were named, else those of the settings that can be read from here.
 
     Raises:
-        Unreadable: something that was named cannot be read.
+        UnreadableLog: a file that was named cannot be read.
     """
     if settings is None:
         return external_anchors(named, None, ())
@@ -95,25 +98,25 @@ def seen_outside(named: Sequence[Path], settings: Settings | None) -> ExternalAn
 
 @contextmanager
 def opened_store(given: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
-    """Open while something is done. Raises `Rejected` where the database does not take it."""
+    """The settings and their store, open within the block. Raises `Rejected` where the database fails."""
     settings, _ = read_settings(given.config, os.environ)
     logs.start(confidential=settings.confidential)
     store: Store = parts().open_store(settings)
     unavailable: type[Exception] = importlib.import_module("bot.store.engine").Unavailable
     try:
         yield settings, store
-    except UnreadableLog as why:
-        raise Rejected(f"Nothing was written: {why}.") from None
+    except UnreadableLog as reason:
+        raise Rejected(f"Nothing was written: {reason}.") from None
     except unavailable as trouble:
         raise Rejected(
-            f"The database did not take it: {trouble}. Look with `vakhta audit verify`, and try again."
+            f"The database failed: {trouble}. Check the log with vakhta audit verify, and try again."
         ) from None
     finally:
         store.close()
 
 
 def parts() -> ModuleType:
-    """Loaded by what needs it: it takes longer than all the rest."""
+    """Loaded only where it is needed: it takes longer than everything else."""
     return importlib.import_module("bot.app.build")
 
 
@@ -121,48 +124,51 @@ def _custody() -> ModuleType:
     return importlib.import_module("bot.audit.custody")
 
 
-#: Looks at the whole log, with the keys and anchors that were given.
-Inspected = Callable[[argparse.Namespace], VerificationReport]
+#: Verifies the whole log with the keys and anchors of the command line.
+VerifyAll = Callable[[argparse.Namespace], VerificationReport]
 
 _CHUNK = 1 << 20
 
 
-def add_prune_command(add: Add, inspected: Inspected) -> argparse.ArgumentParser:
-    """Returns its parser, which wants what `inspected` does."""
-    says = "Move what is older than audit.keep_days into a file, once all of the log was verified."
-    prune = add("prune", says, lambda given: _prune(given, inspected))
-    prune.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where the file is put; not beside it")
+def add_prune_command(add: Add, verify_all: VerifyAll) -> argparse.ArgumentParser:
+    """Returns its parser, to which the caller adds the options that `verify_all` needs."""
+    says = "Verify the whole log, then move the entries that are older than audit.keep_days into a file."
+    prune = add("prune", says, lambda given: _prune(given, verify_all))
+    prune.add_argument(
+        "--to", type=Path, required=True, metavar="FOLDER", help="the folder for the file; not beside the database"
+    )
     prune.set_defaults(source=None)
     return prune
 
 
-def _prune(given: argparse.Namespace, inspected: Inspected) -> int:
-    report = inspected(given)
+def _prune(given: argparse.Namespace, verify_all: VerifyAll) -> int:
+    report = verify_all(given)
     if report.exit_code:
         terminal.out(report.text_lines(), end="")
-        terminal.out("Nothing was pruned: first this has to be explained.")
+        terminal.out("Nothing was pruned: the log has faults. Find out why first (docs/audit.md).")
         return report.exit_code
     with opened_store(given) as (settings, store):
         signer = parts().build_signer(settings, store)
         if signer is None:
-            raise Rejected("Nothing was pruned: it must be signed, and audit.key does not name a key. Set it.")
+            raise Rejected("Nothing was pruned: the record must be signed, and audit.key is not set. Set it.")
         custody = _custody()
         part = custody.prune_point(store, timedelta(days=settings.audit.keep_days))
-        with open_log.open_log(settings.store.url.get_secret_value()) as evidence:
-            file, digest = _kept(evidence, part, given.to)
+        with open_log.open_log(settings.store.url.get_secret_value()) as log:
+            file, digest = _kept(log, part, given.to)
         custody.prune(store, signer, part, custody.PrunedFile(file=file.name, sha256=digest))
     terminal.out(f"Entries {part.first} to {part.size - 1} are in {file} now, and no longer in the database.")
     terminal.out(f"sha256 {digest}")
-    terminal.out(
-        "The log says so from now on, and so does `vakhta audit verify`. Put the file where nobody can change it."
-    )
+    terminal.out("The log records this, and vakhta audit verify reports it. Move the file where nobody can change it.")
     return 0
 
 
 def _kept(log: LogReader, part: Prunable, folder: Path) -> tuple[Path, str]:
-    """The part in a file of that folder, read back; and its sha256. A file of that name that is there is left alone."""
+    """Write the part to a file in that folder and read it back; returns the file and its sha256.
+
+    An existing file of that name is never overwritten.
+    """
     if not folder.is_dir():
-        raise Rejected(f"Nothing was pruned: {folder} is no folder. Make it, or mount what it should be.")
+        raise Rejected(f"Nothing was pruned: {folder} is not a folder. Create or mount it.")
     path = folder / f"audit-{part.first:012}-{part.size:012}.jsonl"
     draft = path.with_suffix(".part")
     try:
@@ -174,7 +180,7 @@ def _kept(log: LogReader, part: Prunable, folder: Path) -> tuple[Path, str]:
             draft.rename(path)
             _sync(folder)
         elif _sha256(path) != digest:
-            raise Rejected(f"Nothing was pruned: {path} is there already, and is another one. Name another folder.")
+            raise Rejected(f"Nothing was pruned: {path} exists and has other content. Name another folder.")
     except OSError as error:
         raise Rejected(f"Nothing was pruned: {path} was not written ({error.strerror}). Name another folder.") from None
     finally:
@@ -183,17 +189,17 @@ def _kept(log: LogReader, part: Prunable, folder: Path) -> tuple[Path, str]:
 
 
 def _read_back(draft: Path, log: LogReader, part: Prunable) -> None:
-    """Whether what is in the file, and nothing else, makes the root that was signed."""
+    """Check that the entries in the file have exactly the root that was signed. Raises `UnreadableLog`."""
     before = next((one.frontier for one in log.checkpoints() if one.size == part.first), b"")
     tree = MerkleTree.of(part.first, before)
     with ExportedLog(draft) as export:
         if tree is None or root_behind(tree, export.sealed()) != (part.size, part.root):
-            raise UnreadableLog("what was exported is not what was signed, so it was altered since it was verified")
+            raise UnreadableLog("the exported entries are not those that were signed: they were altered meanwhile")
 
 
 @contextmanager
 def _draft(path: Path) -> Iterator[IO[bytes]]:
-    """On the disk when it ends, for its owner alone."""
+    """A file that only its owner can read; it is synced to the disk at the end."""
     with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         yield file
         file.flush()

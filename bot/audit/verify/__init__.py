@@ -1,9 +1,10 @@
-"""Whether the audit log is as it was written, found out as a stranger would.
+"""Verifies that the audit log is as it was written, by code that is independent of the bot.
 
-Nothing here shares a line with what writes the log: no store, no model, no encoder. What is read comes by plain
-statements out of the database, or out of an export, and the rules are those of docs/audit.md. The one thing handed in
-is a function that checks an Ed25519 signature.
+The promise: nothing here shares code with the writer of the log: no store, no model, no encoder. Rows are read by plain
+SQL out of the database, or from an export, and the rules are those of docs/audit.md. Only the function that checks an
+Ed25519 signature is passed in.
 
-Reading order: `form` (one body), `tree` (all of them), `note` (a signed checkpoint), `evidence` (where rows come from),
-`inspecting` (the walk), `stretches` (how a long log is divided), `report` (what was found).
+Reading order: `entry_format` (one entry), `merkle` (the tree over all entries), `signed_note` (a signed checkpoint),
+`log_reader` (the source of rows), `verifier` (the pass over the log), `parallel` (how a long log is divided),
+`report` (the findings).
 """

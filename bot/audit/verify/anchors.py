@@ -1,11 +1,11 @@
-"""Anchors as they are found outside of the database: lines of a file or out of a chat, or a signed note on its own.
+"""Reads anchors from outside of the database: lines of a file or of a chat, or a file that is a signed note.
 
-A line counts when `SIZE ROOT` stands in it, as words; what is before it does not matter, so what was copied out of a
-chat will do. Where the signed note follows in base64, its signature counts as well, and so it does of a file that is a
-note as a whole (an object out of S3).
+A line counts when it has the words `SIZE ROOT`; text before them does not matter, so lines copied from a chat are fine.
+Where the signed note follows in base64, its signature is verified as well; so is that of a file that is a signed note
+as a whole (an object from S3).
 
-The trap: a line that cannot be read vouches for nothing, and what vouches for nothing agrees with a log that was cut.
-So in a file as the bot writes it every line has to be whole, and each that is not is told as `DamagedAnchor`.
+The trap: an unreadable line proves nothing, and so would agree with a log that was cut. Therefore every line of a file
+that the bot writes has to be whole, and each that is not is reported as `DamagedAnchor`.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ _LARGEST_NOTE = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DamagedAnchor:
-    """Text of a file of the bot's own in which no whole anchor stands."""
+    """Text without a whole anchor in a file that the bot writes."""
 
     where: str
     text: str
-    after: int  #: the largest size that a whole line before it names, 0 where there is none
-    before: int | None  #: the size that the next whole line names; None where it is the last
+    after: int  #: the largest size in a whole line before it, 0 where there is none
+    before: int | None  #: the size in the next whole line; None where it is the last
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundAnchors:
-    """What was found in a file or a folder."""
+    """The anchors of a file or a folder."""
 
     anchors: tuple[FoundAnchor, ...]
     damaged: tuple[DamagedAnchor, ...] = ()
 
 
 def find_anchors(path: Path, *, own: bool = False) -> FoundAnchors:
-    """What that file vouches for; of a folder, what all files in it do.
+    """The anchors in that file, or in all files of that folder.
 
-    `own`: the bot writes it, so that every line of it has to be whole, also where none is.
+    `own`: the bot writes this file, so every line has to be whole, even if no line can be recognized.
 
     Raises:
-        Unreadable: it cannot be read, or holds no anchor at all; then it would seem to agree with anything.
+        UnreadableLog: it cannot be read, or has no anchor at all; else it would seem to agree with any log.
     """
     try:
         if path.is_dir():
@@ -57,7 +57,7 @@ def find_anchors(path: Path, *, own: bool = False) -> FoundAnchors:
     except OSError as error:
         raise UnreadableLog(f"{path} cannot be read ({error.strerror})") from None
     if not found.anchors:
-        raise UnreadableLog(f"{path} holds no anchor; one is a line with SIZE ROOT, or a signed checkpoint")
+        raise UnreadableLog(f"{path} has no anchor; an anchor is a line with SIZE ROOT, or a signed checkpoint")
     return found
 
 
@@ -68,10 +68,10 @@ def line_of(size: int, root: bytes, note: bytes) -> str:
 
 def _in_folder(path: Path, *, own: bool) -> FoundAnchors:
     if own:
-        raise UnreadableLog(f"{path}, which is a folder, and the bot writes a file")
+        raise UnreadableLog(f"{path}, which is a folder; the bot writes a file")
     files = sorted(file for file in path.rglob("*") if not file.is_dir())
     if not files:
-        raise UnreadableLog(f"{path} holds no anchor, nor any file")
+        raise UnreadableLog(f"{path} has no anchor, because it has no file")
     found = [find_anchors(file) for file in files]
     return FoundAnchors(
         anchors=tuple(anchor for one in found for anchor in one.anchors),
@@ -93,8 +93,8 @@ def _note(path: Path) -> FoundAnchor | None:
 class _Line:
     where: str
     anchor: FoundAnchor | None = None
-    rest: str = ""  #: what of it is no anchor, as far as the bot has written this file
-    own: bool = False  #: whether only the bot writes such a line, because there is a signed note in it
+    rest: str = ""  #: the text that is not part of the anchor: damage, if the bot writes this file
+    own: bool = False  #: whether only the bot can have written the line, because it has a signed note
 
 
 def _lines(path: Path, *, own: bool) -> FoundAnchors:
@@ -107,9 +107,9 @@ def _lines(path: Path, *, own: bool) -> FoundAnchors:
 
 
 def _read(line: str, where: str) -> _Line:
-    """A line of the bot is known by its note, which says size and root once more; so also behind one that is torn."""
+    """A line of the bot is recognized by its note, which repeats size and root, even after a partial line."""
     word = line.rpartition(" ")[2]
-    note = _behind(word)
+    note = _note_in(word)
     if note is not None and line.endswith(whole := line_of(note.size, note.root, b64decode(word))):
         anchor = FoundAnchor(size=note.size, root=note.root, where=where, note=note)
         return _Line(where=where, anchor=anchor, rest=line.removesuffix(whole), own=True)
@@ -118,12 +118,12 @@ def _read(line: str, where: str) -> _Line:
         return _Line(where=where, rest=line)
     anchor = FoundAnchor(size=int(found[1]), root=b64decode(found[2]), where=where, note=note)
     in_chat = found.start() > 0 and found[3] is None
-    # A note that says something else is judged as the signature that it is; a word that is none is damage.
+    # A note that does not match is judged later by its signature; a last word that is no note is damage.
     return _Line(where=where, anchor=anchor, rest="" if note or in_chat else line, own=note is not None)
 
 
 def _damaged(found: list[_Line], *, own: bool) -> tuple[DamagedAnchor, ...]:
-    """`own`: nobody but the bot writes into that file, and it writes no blank line."""
+    """`own`: only the bot writes into that file, and it writes no blank line."""
     sizes = [one.anchor.size if one.anchor is not None else 0 for one in found]
     return tuple(
         DamagedAnchor(
@@ -137,7 +137,7 @@ def _damaged(found: list[_Line], *, own: bool) -> tuple[DamagedAnchor, ...]:
     )
 
 
-def _behind(word: str | None) -> SignedNote | None:
+def _note_in(word: str | None) -> SignedNote | None:
     try:
         return read(b64decode(word, validate=True)) if word else None
     except (ValueError, MalformedNote):

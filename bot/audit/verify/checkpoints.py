@@ -1,6 +1,6 @@
-"""What somebody vouches for: checkpoints, which a key signed, and anchors, which were seen outside of the database.
+"""Verifies known roots: checkpoints, which a key signed, and anchors, which were found outside of the database.
 
-Each says what the root was over so many entries, and is judged when the walk has come so far.
+Each of them states the root over so many entries, and is judged when the pass over the log has reached that size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundAnchor:
-    """A root that was seen outside. `note` is the signed checkpoint it came in, None where only size and root were."""
+    """A root that was found outside. `note` is its signed checkpoint, None where only size and root were there."""
 
     size: int
     root: bytes
@@ -36,7 +36,7 @@ class FoundAnchor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Signed:
-    """A checkpoint whose signature is being checked on another thread; that costs as much as ten entries do."""
+    """A checkpoint whose signature is checked on another thread; that takes as long as ten entries."""
 
     row: CheckpointRow
     opened: Future[tuple[SignedNote | MalformedNote, VerifierKey | None]]
@@ -48,21 +48,21 @@ class _Signed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Doubted:
-    """An anchor that does not agree; whether that was owned up to is known only behind the last entry."""
+    """An anchor that does not agree. Whether a recorded restore explains it is known only after the last entry."""
 
     anchor: FoundAnchor
-    tree: MerkleTree  #: as it was there
+    tree: MerkleTree  #: at the anchor's size
     proved: int
 
 
 _Mark = _Signed | AnchorRow | FoundAnchor
 
-#: So many checkpoints are read ahead of the walk.
+#: How many checkpoints are read ahead of the pass.
 _AHEAD = 64
 
 
 class SignedRoots:
-    """All of them, by the size they vouch for. `next` is the least of those that wait."""
+    """All checkpoints and anchors, ordered by size. `next` is the size of the next one to be judged."""
 
     def __init__(
         self,
@@ -78,26 +78,26 @@ class SignedRoots:
         self._trust = trust
         self._aside = aside
         outside = sorted(anchors, key=_size)
-        #: Of one size the checkpoint comes first: the rows of anchors are held against it.
+        #: Of one size the checkpoint comes first: the rows of anchors are compared with it.
         self._waiting: Iterator[_Mark] = merge(self._ahead(log.checkpoints()), log.anchored(), outside, key=_size)
         self._mark: _Mark | None = None
         self.next = 0
         self._origin = ""
-        self._proved = 0  #: up to where a root was as somebody vouches
+        self._proved = 0  #: the largest size whose root agreed
         self._wrong_roots = 0
-        self._unproved = 0  #: roots that could not be known, behind a gap
-        self._start = start  #: what vouches for less is of a part that was pruned, and no root of it can be known
-        self._before = 0  #: anchors of that part
-        self.stated: set[str] = set()  #: what good checkpoints say beside their roots
+        self._unproved = 0  #: roots that could not be computed, after a gap
+        self._start = start  #: smaller sizes are in the pruned part, whose roots cannot be computed
+        self._before = 0  #: anchors of the pruned part
+        self.stated: set[str] = set()  #: the further lines of valid checkpoints
         self._restored: list[RestoreEntry] = []
         self._doubted: list[_Doubted] = []
         self._row = -1  #: the size of the last row of a checkpoint
         self._advance()
 
     def judge(self, tree: MerkleTree | None, reached: int) -> bool:
-        """All that vouch for no more than `reached`; `tree` is None behind a gap.
+        """Judge all of a size up to `reached`; `tree` is None after a gap.
 
-        Returns whether a good checkpoint covers just what was reached.
+        Returns whether a valid checkpoint has exactly the size `reached`.
         """
         covered = False
         while self._mark is not None and self._mark.size <= reached:
@@ -114,11 +114,11 @@ class SignedRoots:
         return covered
 
     def restored(self, one: RestoreEntry) -> None:
-        """It counts where a checkpoint says the same."""
+        """Note a restore entry. It counts if a checkpoint states the same."""
         self._restored.append(one)
 
     def judge_rest(self, size: int) -> None:
-        """All that vouch for more than there is, and what was left for later."""
+        """Judge all that are larger than the log, and the anchors that were left for the end."""
         self._judge_doubted()
         while self._mark is not None:
             mark = self._mark
@@ -127,33 +127,33 @@ class SignedRoots:
                 case _Signed():
                     if self._judge_checkpoint(mark, None):
                         self._report.add(
-                            LogFault.MISSING, f"a checkpoint signs {mark.size} entries, {size} are there", pos=size
+                            LogFault.MISSING, f"a checkpoint covers {mark.size} entries, the log has {size}", pos=size
                         )
                 case FoundAnchor():
                     self._judge_signature(mark)
-                    if self._owned_up(mark):
+                    if self._is_recorded_loss(mark):
                         continue
-                    message = f"{mark.where} saw {mark.size} entries, {size} are there"
+                    message = f"{mark.where} has an anchor of {mark.size} entries, the log has {size}"
                     self._report.add(LogFault.TRUNCATED, message, pos=size)
                 case AnchorRow():
-                    message = f"an anchor in {mark.sink!a} was made of {mark.size} entries, {size} are there"
+                    message = f"an anchor of {mark.size} entries was stored in {mark.sink!a}, the log has {size}"
                     self._report.add(LogFault.TRUNCATED, message, pos=size)
         if self._unproved:
-            self._report.add(LogFault.FLAGGED, f"{self._unproved} roots lie behind the gap and could not be recomputed")
+            self._report.add(LogFault.FLAGGED, f"{self._unproved} roots are after the gap and could not be recomputed")
         if self._before:
-            message = "anchors are of what was pruned: hold them against what was kept of it"
+            message = "anchors are of the pruned part: verify them against the file that keeps it"
             self._report.add(LogFault.FLAGGED, f"{self._before} {message}")
 
     def _judge_doubted(self) -> None:
         for one in self._doubted:
-            if not self._owned_up(one.anchor):
-                where = f"what {one.anchor.where} saw of {one.anchor.size} entries"
-                self._tell_root(one.anchor.root, one.tree, where, one.proved)
-        for told in self._restored:
-            self._report.add(LogFault.FLAGGED, told.text(), pos=told.pos)
+            if not self._is_recorded_loss(one.anchor):
+                where = f"the anchor {one.anchor.where} of {one.anchor.size} entries"
+                self._report_root(one.anchor.root, one.tree, where, one.proved)
+        for restored in self._restored:
+            self._report.add(LogFault.FLAGGED, restored.text(), pos=restored.pos)
 
     def spelled(self, root: bytes) -> str:
-        """A root as notes spell it."""
+        """A root in base64, as in notes."""
         return b64encode(root).decode()
 
     def _advance(self) -> None:
@@ -176,7 +176,7 @@ class SignedRoots:
         return note, self._trust.signer(note)
 
     def _judge_checkpoint(self, mark: _Signed, tree: MerkleTree | None) -> bool:
-        """Whether its signature is good, and its root where that can be known."""
+        """Whether its signature is valid, and its root as well where it can be computed."""
         row = mark.row
         self._report.checkpoints += 1
         self._row = row.size
@@ -196,7 +196,7 @@ class SignedRoots:
         return True
 
     def _agrees(self, row: CheckpointRow, note: SignedNote, key: VerifierKey, where: str) -> bool:
-        """Whether the columns say what was signed."""
+        """Whether the columns repeat what was signed."""
         columns: tuple[tuple[str, object, object], ...] = (
             ("size", note.size, row.size),
             ("root", self.spelled(note.root), self.spelled(row.root)),
@@ -230,8 +230,8 @@ class SignedRoots:
         else:
             self._doubted.append(_Doubted(anchor=anchor, tree=tree.copy(), proved=self._proved))
 
-    def _owned_up(self, anchor: FoundAnchor) -> bool:
-        """Whether an entry, and a checkpoint with it, says that what this anchor saw is lost."""
+    def _is_recorded_loss(self, anchor: FoundAnchor) -> bool:
+        """Whether an entry, and a checkpoint as well, states that the entries of this anchor are lost by a restore."""
         return any(one.kept < anchor.size <= one.lost and one.line in self.stated for one in self._restored)
 
     def _judge_signature(self, anchor: FoundAnchor) -> bool:
@@ -239,14 +239,14 @@ class SignedRoots:
         if note is None:
             return True
         if (note.size, note.root) != (anchor.size, anchor.root):
-            self._report.add(LogFault.UNSIGNED, f"{anchor.where} does not say what the signed note in it does")
+            self._report.add(LogFault.UNSIGNED, f"{anchor.where} does not match the signed note in it")
             return False
         return self._believes(note, self._trust.signer(note), anchor.where)
 
     def _judge_anchored(self, row: AnchorRow) -> None:
-        """A row only points to an anchor; but what was anchored had been signed first."""
+        """A row only refers to an anchor; but a checkpoint is signed before it is anchored, so it must be there."""
         if row.size != self._row:
-            message = f"an anchor in {row.sink!a} was made of {row.size} entries, and that checkpoint is gone"
+            message = f"an anchor of {row.size} entries was stored in {row.sink!a}, and that checkpoint is missing"
             self._report.add(LogFault.MISSING, message)
 
     def _believes(self, note: SignedNote, key: VerifierKey | None, where: str) -> bool:
@@ -264,14 +264,14 @@ class SignedRoots:
         if root == tree.root():
             self._proved = tree.size
             return True
-        self._tell_root(root, tree, where, self._proved)
+        self._report_root(root, tree, where, self._proved)
         return False
 
-    def _tell_root(self, root: bytes, tree: MerkleTree, where: str, proved: int) -> None:
+    def _report_root(self, root: bytes, tree: MerkleTree, where: str, proved: int) -> None:
         self._wrong_roots += 1
         if self._wrong_roots > 1:
             return  # every later one is wrong as well
-        message = f"{where}, is not the root of what stands there; the first difference is between here and {tree.size}"
+        message = f"{where}, is not the root of these entries; the first difference is between here and {tree.size}"
         self._report.add(
             LogFault.ALTERED, message, pos=proved, expected=self.spelled(root), found=self.spelled(tree.root())
         )

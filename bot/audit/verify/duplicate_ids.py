@@ -1,21 +1,21 @@
-"""Whether an id is there twice, among more of them than anybody would hold at once: eight bytes are kept of each."""
+"""Finds ids that occur twice among more ids than fit into memory: eight bytes are kept of each."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
 
-#: Keys are kept in so many heaps, so that looking for equal ones holds one heap at a time.
+#: Keys are kept in so many heaps, so that the search for equal ones needs memory for one heap at a time.
 _HEAPS = 64
 
 
 def key_of(uid: bytes) -> int:
-    """The same for the same uid in every process, which `hash` of bytes is not, and hardly ever for another."""
+    """The same key for the same uid in every process (unlike `hash` of bytes); very rarely the same for two uids."""
     return hash(int.from_bytes(uid, "big"))
 
 
 class DuplicateIds:
-    """The keys of all that were seen."""
+    """The keys of all ids so far."""
 
     def __init__(self) -> None:
         self._heaps = [array("q") for _ in range(_HEAPS)]
@@ -29,7 +29,7 @@ class DuplicateIds:
             heaps[key % _HEAPS].append(key)
 
     def repeated(self) -> set[int]:
-        """Those that were added more than once."""
+        """The keys that were added more than once."""
         found: set[int] = set()
         for heap in self._heaps:
             if len(set(heap)) == len(heap):

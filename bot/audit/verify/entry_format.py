@@ -1,8 +1,8 @@
-"""The one form that an entry's bytes may have, and what the columns beside them must say.
+"""Checks the format of an entry's bytes, and computes the values that the columns must have.
 
-The bytes are RFC 8785 JSON of fixed keys, so one expression knows every byte that may stand in them: parsing, and
-writing it again to see whether it was canonical, would take five times as long. Matching is linear; no part of the
-expression gives back what it has taken.
+The bytes are RFC 8785 JSON with fixed keys, so one regular expression describes them completely; parsing them, and
+encoding them again to see whether they are canonical, would take five times as long. Matching takes linear time: no
+part of the expression backtracks.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ CODE: Final = 1
 RUN: Final = 2
 UID: Final = 8
 
-#: A text as it usually is, and one with escapes; with a quote in it instead of a character that has to be escaped, a
-#: body fits the first only where none is there.
+#: A text without escapes, and one with escapes. Before the first is matched, each character that has to be escaped is
+#: replaced by a quote, so that a body with such a character does not match.
 _PLAIN = rb'[^"]*+'
 _TEXT = rb'[^"\\\x00-\x1f]*+(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))[^"\\\x00-\x1f]*+)*+'
 _QUOTED = bytes(0x22 if code < 0x20 or code == 0x5C else code for code in range(256))  # noqa: PLR2004 (ASCII)
@@ -44,7 +44,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def columns_of(body: bytes) -> Columns | None:
-    """What the columns have to say beside that body; None where it is not of the form."""
+    """The values that the columns must have for that body; None where it has not the format of an entry."""
     match = _USUAL.fullmatch(body.translate(_QUOTED))
     escaped = match is None
     match = match or _ESCAPED.fullmatch(body)
@@ -60,27 +60,27 @@ def columns_of(body: bytes) -> Columns | None:
     if more != b"{}" and not _ordered(more, escaped=escaped):
         return None
     number = None if incident == b"null" else int(incident)
-    message = (micros, code, run, number, by, verb, target, place, uid)
-    return _unescaped(message) if escaped else message
+    columns = (micros, code, run, number, by, verb, target, place, uid)
+    return _unescaped(columns) if escaped else columns
 
 
 @lru_cache(maxsize=4096)
 def _minute(text: bytes) -> int:
-    """When that minute began, in microseconds since 1970. Raises ValueError where there is no such minute."""
+    """The start of that minute, in microseconds since 1970. Raises ValueError where there is no such minute."""
     return int((datetime.fromisoformat(f"{text.decode()}Z") - _EPOCH) // timedelta(microseconds=1))
 
 
 def _ordered(more: bytes, *, escaped: bool) -> bool:
     """Whether its keys are unique and in the order of their UTF-16 code units, as RFC 8785 wants."""
-    # Between quotes stand, over and over: key, colon, value, comma.
+    # Split by quotes, the parts are, again and again: key, colon, value, comma.
     keys: list[bytes] = _KEY.findall(more) if escaped else more[2:].split(b'"')[::4]
     if escaped or not more.isascii():
         keys = [_text(key).decode().encode("utf-16-be") for key in keys]
     return keys == sorted(set(keys))
 
 
-def _unescaped(said: Columns) -> Columns:
-    at, code, run, number, *texts = said
+def _unescaped(columns: Columns) -> Columns:
+    at, code, run, number, *texts = columns
     by, verb, target, place, uid = map(_text, texts)
     return at, _text(code), _text(run), number, by, verb, target, place, uid
 

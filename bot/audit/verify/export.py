@@ -1,8 +1,9 @@
-"""The log as JSON lines, written and read: what a program of anybody's can check without a database.
+"""Writes and reads the log as JSON lines, which any program can check without a database.
 
-A line of an entry is {"body", "entry_id", "leaf", "pos", "raw"}: `raw` is what was hashed, in base64, `body` the same
-for reading (null where it is no JSON of ours), `leaf` in hex; `leaf` and `pos` are null until it is sealed. At the end
-stand lines {"checkpoint": {...}} and {"anchor": {...}}, so that an export of everything is verified like the database.
+The line of an entry is {"body", "entry_id", "leaf", "pos", "raw"}: `raw` has the bytes that were hashed, in base64,
+`body` the same for people (null where it has not our format), `leaf` is in hex; `leaf` and `pos` are null until it is
+sealed. The last lines are {"checkpoint": {...}} and {"anchor": {...}}, so that an export of the whole log is verified
+like the database.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _ALL = 1 << 63
 
 
 def write_export(log: LogReader, entries: LogRange, to: IO[bytes]) -> int:
-    """Returns how many entries were written. Raises `UnreadableLog` and what writing raises.
+    """Returns how many entries were written. Raises `UnreadableLog`, and OSError where writing fails.
 
-    Of a part that ends at a position, what vouches for more is left out, and so is what is not sealed.
+    Of a range that ends at a position, larger checkpoints and anchors are left out, and so are unsealed entries.
     """
     count = 0
     for rows in chain(log.sealed(entries), log.unsealed(entries) if entries.end is None else ()):
@@ -49,12 +50,12 @@ def _write_others(log: LogReader, most: int, to: IO[bytes]) -> None:
     for one in log.checkpoints():
         if one.size > most:
             break
-        told = asdict(one) | {
+        values = asdict(one) | {
             "root": _spelled(one.root),
             "frontier": _spelled(one.frontier),
             "note": one.note.decode(errors="replace"),
         }
-        to.write(_json({"checkpoint": told}))
+        to.write(_json({"checkpoint": values}))
     for anchor in log.anchored():
         if anchor.size > most:
             break
@@ -64,7 +65,7 @@ def _write_others(log: LogReader, most: int, to: IO[bytes]) -> None:
 def _line(row: Row) -> bytes:
     pos, leaf, entry_id, body = row[:4]
     raw = body if isinstance(body, bytes) else b""
-    # Of our form it is one line of JSON already; anything else might forge a line.
+    # In our format it is one line of JSON already; anything else might forge a line.
     shown = _readable(raw) if columns_of(raw) is not None else b"null"
     rest = {"entry_id": entry_id, "leaf": leaf.hex() if isinstance(leaf, bytes) else None, "pos": pos}
     rest |= {"raw": None if body is None else _spelled(raw)}
@@ -72,12 +73,12 @@ def _line(row: Row) -> bytes:
 
 
 def _readable(raw: bytes) -> bytes:
-    """The same JSON for reading. An entry that was altered may hold what a terminal obeys."""
+    """The same JSON for people: an entry that was altered may have control sequences for a terminal."""
     return raw if raw.decode(errors="replace").isprintable() else json.dumps(json.loads(raw)).encode()
 
 
-def _json(told: object) -> bytes:
-    return json.dumps(told, separators=(",", ":")).encode() + b"\n"
+def _json(values: object) -> bytes:
+    return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
 def _spelled(raw: bytes) -> str:
@@ -85,7 +86,7 @@ def _spelled(raw: bytes) -> str:
 
 
 class ExportedLog(LogReader):
-    """An export, or a folder of them that are read in the order of their names (*.jsonl)."""
+    """An export, or a folder of exports (*.jsonl), which are read in the order of their names."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -98,16 +99,16 @@ class ExportedLog(LogReader):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Files are closed where they were read."""
+        """Nothing is open: each file is closed after it was read."""
 
     def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
         self.problem.clear()
         return _batches(row for row in self._entries(entries) if row[0] is not None)
 
     def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
-        told = tuple(self.problem)  # the first reading has told of each line already
+        problem = tuple(self.problem)  # the first pass has reported each line already
         yield from _batches(row for row in self._entries(entries) if row[0] is None)
-        self.problem[:] = told
+        self.problem[:] = problem
 
     def start(self) -> int:
         return next((int(row[0]) for row in self._entries(WHOLE_LOG) if row[0] is not None), 0)
@@ -116,15 +117,15 @@ class ExportedLog(LogReader):
         return None
 
     def checkpoints(self) -> Iterator[CheckpointRow]:
-        """All of them are held at once, and so are the anchors: an export ends with them, and the walk begins there.
+        """All checkpoints are held in memory, and so are anchors: they are at an export's end, but are needed first.
 
-        One that stands in several files of a folder, as where a part was pruned, is the same one.
+        A checkpoint that is in several files of a folder (where a part was pruned) counts once.
         """
-        found = dict.fromkeys(_checkpoint(told) for told in self._others("checkpoint"))
+        found = dict.fromkeys(_checkpoint(values) for values in self._others("checkpoint"))
         return iter(sorted(found, key=lambda one: one.size))
 
     def anchored(self) -> Iterator[AnchorRow]:
-        found = dict.fromkeys(_anchored(told) for told in self._others("anchor"))
+        found = dict.fromkeys(_anchored(values) for values in self._others("anchor"))
         return iter(sorted(found, key=lambda one: one.size))
 
     def _entries(self, entries: LogRange) -> Iterator[Row]:
@@ -135,27 +136,27 @@ class ExportedLog(LogReader):
             try:
                 yield self._row(json.loads(line), where)
             except (ValueError, KeyError, TypeError, RecursionError):
-                self.problem.append(f"{where} is no line of an export")
+                self.problem.append(f"{where} is not a line of an export")
 
-    def _row(self, told: dict[str, object], where: str) -> Row:
-        pos, leaf, entry_id, raw = told["pos"], told["leaf"], told["entry_id"], told["raw"]
+    def _row(self, values: dict[str, object], where: str) -> Row:
+        pos, leaf, entry_id, raw = values["pos"], values["leaf"], values["entry_id"], values["raw"]
         body = None if raw is None else b64decode(str(raw), validate=True)
         if not isinstance(pos, int | None) or (body is not None and _spelled(body) != raw):
             raise ValueError(where)
-        if body is not None and told["body"] is not None and json.loads(body) != told["body"]:
+        if body is not None and values["body"] is not None and json.loads(body) != values["body"]:
             self.problem.append(f"{where} shows another body than the one that was hashed")
         return pos, bytes.fromhex(str(leaf)) if leaf is not None else None, entry_id, body
 
     def _others(self, kind: str) -> Iterator[dict[str, object]]:
-        """Those of that kind; one that cannot be read is an empty one, and so signed by nobody."""
+        """The lines of that kind. An unreadable one becomes an empty one, which counts as unsigned."""
         for _, line in self._lines():
             if not line.startswith(b'{"%b":' % kind.encode()):
                 continue
             try:
-                told = json.loads(line)[kind]
+                values = json.loads(line)[kind]
             except (ValueError, RecursionError):
-                told = None
-            yield told if isinstance(told, dict) else {}
+                values = None
+            yield values if isinstance(values, dict) else {}
 
     def _lines(self) -> Iterator[tuple[str, bytes]]:
         try:
@@ -178,24 +179,24 @@ def _batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
         yield batch
 
 
-def _checkpoint(told: dict[str, object]) -> CheckpointRow:
-    """What is not there, or is something else, is empty, and so is not what was signed."""
+def _checkpoint(values: dict[str, object]) -> CheckpointRow:
+    """A value that is missing or has another type becomes an empty one, which does not match the signature."""
     return CheckpointRow(
-        size=_number(told.get("size")),
-        root=_raw(told.get("root")),
-        at=_number(told.get("at")),
-        key_id=str(told.get("key_id")),
-        note=str(told.get("note")).encode(errors="replace"),
-        frontier=_raw(told.get("frontier")),
+        size=_number(values.get("size")),
+        root=_raw(values.get("root")),
+        at=_number(values.get("at")),
+        key_id=str(values.get("key_id")),
+        note=str(values.get("note")).encode(errors="replace"),
+        frontier=_raw(values.get("frontier")),
     )
 
 
-def _anchored(told: dict[str, object]) -> AnchorRow:
+def _anchored(values: dict[str, object]) -> AnchorRow:
     return AnchorRow(
-        size=_number(told.get("size")),
-        sink=str(told.get("sink")),
-        at=_number(told.get("at")),
-        receipt=str(told.get("receipt")),
+        size=_number(values.get("size")),
+        sink=str(values.get("sink")),
+        at=_number(values.get("at")),
+        receipt=str(values.get("receipt")),
     )
 
 

@@ -1,8 +1,8 @@
-"""Which key may have signed what: those that are named, and those that they vouch for, each for its time.
+"""Decides which key may have signed a checkpoint: the named keys and those that hand over to or from them.
 
-A checkpoint with the lines `from KEY` and `to KEY` hands over, where both keys have signed it. It counts when one of
-the two is believed already: who believes the old one believes the new one from there on, and who believes the new one
-believes the old one up to there. Beyond its time a key that was handed over is worth nothing, also one that is named.
+A checkpoint with the lines `from KEY` and `to KEY`, signed by both keys, is a handover. It counts when one of the two
+is trusted already: if the old key is trusted, the new one is trusted from there on; if the new key is trusted, the old
+one is trusted up to there. A key that was handed over is not trusted beyond that point, even if it is named.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Handover:
-    """A checkpoint over `size` entries in which one key hands over to another; whether it counts is another matter."""
+    """A checkpoint over `size` entries in which one key hands over to another. It need not count."""
 
     size: int
     old: VerifierKey
@@ -36,7 +36,7 @@ class Handover:
 
 
 class KeyTrust:
-    """`named` are believed by who asks; `notes` are all checkpoints that may hand over, in the order of their sizes."""
+    """`named`: the keys that the caller trusts; `notes`: all checkpoints that may be handovers, ordered by size."""
 
     def __init__(self, named: Sequence[VerifierKey], notes: Iterable[bytes], verify: Verify) -> None:
         self._verify = verify
@@ -44,11 +44,11 @@ class KeyTrust:
         firsts: dict[str, Handover] = {}
         for note in notes:
             if (one := self._made(note)) is not None:
-                firsts.setdefault(one.old.id, one)  # whoever steals an old key must not hand over from it once more
+                firsts.setdefault(one.old.id, one)  # a stolen old key must not hand over a second time
         self.handovers = self._counting(list(firsts.values()))  #: those that count
 
     def signer(self, note: SignedNote) -> VerifierKey | None:
-        """Who of the believed signed it; None where nobody did. A false signature in a known name spoils the others."""
+        """The trusted key that signed it, or None. One invalid signature of a trusted key makes the others void."""
         known = [
             span.key
             for name in note.signatures
@@ -61,7 +61,7 @@ class KeyTrust:
         handover = handover_of(note)
         if handover is not None:
             old, new = handover.old.id, handover.new.id
-            return f"is to hand over from {old!a} to {new!a}, and not both have signed it, or neither is believed"
+            return f"hands over from {old!a} to {new!a}, but not both have signed it, or neither is trusted"
         for name in note.signatures:
             span = self._spans.get(name)
             if span is None:
@@ -69,13 +69,13 @@ class KeyTrust:
             if note.size > span.until:
                 return f"is of {name!a}, which was handed over at {span.until} entries"
             if note.size < span.since:
-                return f"is of {name!a}, which was taken up at {span.since} entries"
-            return "is not of the key it names"
+                return f"is of {name!a}, which is trusted only from {span.since} entries on"
+            return "is not valid for the key that it names"
         names = ", ".join(note.signatures)
-        return f"is of an unknown key, {names!a}: it is not named, and none that is believed has handed over to it"
+        return f"is of an unknown key, {names!a}: it is not named, and no trusted key has handed over to it"
 
     def _made(self, raw: bytes) -> Handover | None:
-        """What that note hands over, where both keys have signed it."""
+        """The handover in that note, if both keys have signed it."""
         try:
             note = read(raw)
         except MalformedNote:
@@ -101,21 +101,21 @@ class KeyTrust:
             old.until = new.since = one.size
 
     def _covers(self, key: VerifierKey, size: int) -> bool:
-        """By the whole key: four bytes of a hash are soon found a second time."""
+        """Compares the whole key: another key with the same four bytes of hash is found quickly."""
         span = self._spans.get(key.id)
         return span is not None and span.key == key and span.covers(size)
 
 
 def may_hand_over(note: bytes) -> bool:
-    """Whether it is worth reading for that."""
+    """Whether the note may be a handover, and so has to be parsed."""
     return _MARK in note
 
 
 def handover_of(note: SignedNote) -> Handover | None:
-    """What it says of a change of keys, None where that is nothing; its signatures are not looked at."""
-    message = [line.partition(" ") for line in note.extensions]
-    old = [rest for word, _, rest in message if word == "from"]
-    new = [rest for word, _, rest in message if word == "to"]
+    """The handover that it states, or None; its signatures are not verified here."""
+    lines = [line.partition(" ") for line in note.extensions]
+    old = [rest for word, _, rest in lines if word == "from"]
+    new = [rest for word, _, rest in lines if word == "to"]
     if len(old) != 1 or len(new) != 1:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where the rows of an audit log come from: what the walk needs, whatever holds it."""
+"""The protocol by which the verifier reads a log, and the rows of it; a database or an export implements it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-#: (pos, leaf, entry_id, body), and behind them what the columns say, in the order of `form.NAMES`; an export has none.
-#: pos and leaf are None of what is not sealed, all but the first three of an entry that is gone.
+#: (pos, leaf, entry_id, body), then the values of the columns in the order of `entry_format.NAMES`; an export has none.
+#: pos and leaf are None in an unsealed entry; all but the first three are None where the entry is missing.
 Row = tuple[Any, ...]
 
-#: Rows that are fetched at once: enough that asking costs nothing, little enough that nobody notices them in memory.
+#: How many rows are fetched at once: enough to make the round trips cheap, few enough to need little memory.
 BATCH = 1000
 
 
 class UnreadableLog(Exception):
-    """Whether the log is whole cannot be said, because it cannot be read; the text says why."""
+    """The log cannot be read, so it cannot be verified; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class CheckpointRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnchorRow:
-    """A row of audit_anchor: a checkpoint that is known to somebody outside."""
+    """A row of audit_anchor: a checkpoint that was stored outside."""
 
     size: int
     sink: str
@@ -43,12 +43,12 @@ class AnchorRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogRange:
-    """Which entries are wanted; times are microseconds since 1970, `until` and `end` are not included."""
+    """Which entries to read; times are microseconds since 1970, `until` and `end` are not included."""
 
     since: int | None = None
     until: int | None = None
     incident: int | None = None
-    first: int | None = None  #: positions; only of what is sealed
+    first: int | None = None  #: positions; only for sealed entries
     end: int | None = None
 
     def places(self) -> str:
@@ -61,7 +61,7 @@ class LogRange:
         return " AND ".join(filter(None, parts))
 
     def condition(self) -> str:
-        """SQL for entries called e; numbers only, so nothing has to be bound."""
+        """SQL for entries called e. It has numbers only, so no value has to be bound."""
         parts = [
             f"e.at >= {self.since:d}" if self.since is not None else "",
             f"e.at < {self.until:d}" if self.until is not None else "",
@@ -74,25 +74,25 @@ WHOLE_LOG = LogRange()
 
 
 class LogReader(AbstractContextManager["LogReader"], Protocol):
-    """One log, opened for reading, as it stood at one moment. Every method raises `UnreadableLog`."""
+    """One log, opened for reading as of one moment. Every method raises `UnreadableLog`."""
 
     name: str
-    problem: Sequence[str]  #: what was wrong with the container itself, known once everything was read
+    problem: Sequence[str]  #: faults of the container itself (an export's lines), known once everything was read
 
     def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
-        """By position, in batches. With a part, entries that are gone are left out."""
+        """Ordered by position, in batches. Of a range by time or incident, missing entries are left out."""
         ...
 
     def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
-        """By id."""
+        """Ordered by id, in batches."""
         ...
 
     def start(self) -> int:
-        """The least position that there is, 0 where there is none."""
+        """The lowest position that the log has, 0 where it is empty."""
         ...
 
     def parts(self) -> tuple[int, Callable[[], LogReader]] | None:
-        """How many seals there are, and how another process opens the log; None where it can only be read whole."""
+        """The number of seals, and a function to open the log in another process; None where it is only read whole."""
         ...
 
     def checkpoints(self) -> Iterator[CheckpointRow]:
@@ -102,59 +102,3 @@ class LogReader(AbstractContextManager["LogReader"], Protocol):
     def anchored(self) -> Iterator[AnchorRow]:
         """By size."""
         ...
-
-
-def checkpoint_of(row: Row) -> CheckpointRow:
-    """From the columns of its statement; whatever a row may hold once its table lost its constraints."""
-    size, root, at, key_id, note, frontier = row
-    return CheckpointRow(
-        size=_number(size),
-        root=_raw(root),
-        at=_number(at),
-        key_id=_text(key_id),
-        note=_raw(note),
-        frontier=_raw(frontier),
-    )
-
-
-def anchored_of(row: Row) -> AnchorRow:
-    size, sink, at, receipt = row
-    return AnchorRow(size=_number(size), sink=_text(sink), at=_number(at), receipt=_text(receipt))
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else -1
-
-
-def _raw(value: object) -> bytes:
-    return value if isinstance(value, bytes) else b""
-
-
-def _text(value: object) -> str:
-    return _raw(value).decode(errors="replace")
-
-
-COUNT = "SELECT count(*) FROM audit_seal"
-START = "SELECT coalesce(min(pos), 0) FROM audit_seal"
-
-
-def statements(text: str) -> tuple[str, str, str, str]:
-    """SQL for sealed, unsealed, checkpoints and anchored. `text` wraps a column of text so that it comes as bytes.
-
-    The first two have a place {} for a `LogRange`'s condition. LEFT JOIN: a seal whose entry is gone has to be seen.
-    """
-    texts = {name: text.format(f'e."{name}"') for name in ("code", "run", "by", "verb", "target", "place", "uid")}
-    columns = ("e.body, e.at, {code}, {run}, e.incident_id, {by}, {verb}, {target}, {place}, {uid}").format(**texts)
-    unsealed = "SELECT o.id FROM audit_entry AS o LEFT JOIN audit_seal AS s ON s.entry_id = o.id WHERE s.pos IS NULL"
-    return (
-        (
-            f"SELECT s.pos, s.leaf, s.entry_id, {columns} FROM audit_seal AS s"
-            " LEFT JOIN audit_entry AS e ON e.id = s.entry_id WHERE {} ORDER BY s.pos"
-        ),
-        f"SELECT NULL, NULL, e.id, {columns} FROM audit_entry AS e WHERE e.id IN ({unsealed}) AND {{}} ORDER BY e.id",
-        (
-            f"SELECT size, root, at, {text.format('key_id')}, {text.format('note')}, frontier"
-            " FROM audit_checkpoint ORDER BY size"
-        ),
-        f"SELECT size, {text.format('sink')}, at, {text.format('receipt')} FROM audit_anchor ORDER BY size, id",
-    )

@@ -13,7 +13,7 @@ def leaf_of(body: bytes) -> bytes:
 
 
 class MerkleTree:
-    """The leaves so far. `peaks` are the roots of its full subtrees, the largest first."""
+    """The tree over the leaves so far. `peaks` are the roots of its full subtrees, the largest first."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -21,7 +21,7 @@ class MerkleTree:
 
     @classmethod
     def of(cls, size: int, frontier: bytes) -> MerkleTree | None:
-        """As a checkpoint's row keeps it; None where so many hashes do not belong to that size."""
+        """From the frontier in a checkpoint's row; None where its number of hashes does not fit the size."""
         if size < 0 or len(frontier) != HASH_BYTES * size.bit_count():
             return None
         tree = cls()
@@ -36,28 +36,28 @@ class MerkleTree:
 
     def add(self, leaf: bytes) -> None:
         peaks, size, top = self.peaks, self.size, leaf
-        while size & 1:  # a full subtree of the same height stands to the left
+        while size & 1:  # there is a full subtree of the same height to the left
             top = sha256(b"\x01" + peaks.pop() + top).digest()
             size >>= 1
         peaks.append(top)
         self.size += 1
 
     def add_block(self, block: LeafBlock) -> None:
-        """Behind a multiple of its size."""
+        """Append a block. The tree's size must be a multiple of the block's."""
         above = MerkleTree()
         above.peaks, above.size = self.peaks, self.size >> block.height
         above.add(block.root)
         self.size += 1 << block.height
 
     def with_first_of(self, block: LeafBlock, count: int) -> MerkleTree:
-        """Another tree, that has the first of its leaves as well; fewer than all of them."""
+        """A copy extended by the first `count` leaves of the block; fewer than all of them."""
         tree = self.copy()
         tree.peaks += block.peaks(count)
         tree.size += count
         return tree
 
     def root(self) -> bytes:
-        """Of no leaves, the hash of nothing."""
+        """The root; without leaves, the hash of no bytes."""
         if not self.peaks:
             return sha256(b"").digest()
         top = self.peaks[-1]
@@ -66,12 +66,12 @@ class MerkleTree:
         return top
 
     def frontier(self) -> bytes:
-        """The peaks in one piece, as a checkpoint's row keeps them."""
+        """The peaks concatenated, as in a checkpoint's row."""
         return b"".join(self.peaks)
 
 
 class LeafBlock:
-    """A full subtree, and all nodes in it. `leaves` are 2**n in one piece."""
+    """A full subtree with all its nodes. `leaves`: 2**n hashes, concatenated."""
 
     def __init__(self, leaves: bytes) -> None:
         self._levels = [leaves]
@@ -90,7 +90,7 @@ class LeafBlock:
         return self._levels[-1]
 
     def peaks(self, count: int) -> list[bytes]:
-        """The roots of the full subtrees that its first leaves consist of, the largest first."""
+        """The roots of the full subtrees over its first `count` leaves, the largest first."""
         found, start = [], 0
         for height in range(self.height, -1, -1):
             if count >> height & 1:

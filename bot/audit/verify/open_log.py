@@ -1,4 +1,4 @@
-"""A log by its address: each kind of place is read by its own file, and only that one is loaded."""
+"""Opens a log by its URL or path. Only the reader of that kind of log is imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SQLITE = b"SQLite format 3\x00"
 
 
 def open_log(url: str) -> LogReader:
-    """The log of a store, by the URL of the settings. Raises `UnreadableLog`."""
+    """The log in the database of that URL, as in the settings. Raises `UnreadableLog`."""
     if url.startswith(SQLITE_URL):
         return SqliteLog(sqlite_path(url))
     log: LogReader = importlib.import_module("bot.audit.verify.postgres_reader").PostgresLog(url)

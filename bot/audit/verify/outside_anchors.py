@@ -1,7 +1,7 @@
-"""Whether what the settings say is put outside of the database could be looked at: all of it, and up to date.
+"""Finds the anchors that the settings store outside of the database, and checks that they are complete and recent.
 
-A log that was cut at a checkpoint agrees with itself, and only what stands outside tells of it. So an anchor that is
-set up and cannot be read whole is told as a fault of its own: it must not pass for one that agrees.
+The trap: a log that was cut at a checkpoint is consistent in itself; only an anchor shows the cut. So an anchor that is
+configured and cannot be read whole is a fault of its own: it must not pass for one that agrees.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from bot.audit.verify.checkpoints import FoundAnchor
 from bot.audit.verify.log_reader import CheckpointRow, LogReader, UnreadableLog
 from bot.audit.verify.report import LogFault, VerificationReport
 
-#: A checkpoint that is older and not in the file of the settings: nobody puts it there any more. The bot tries every
-#: minute; what was signed while it stopped may have to wait for its next start.
+#: A checkpoint that is older must be in the file of the settings. The bot tries every minute; a checkpoint that was
+#: signed while it stopped may have to wait for the next start.
 ANCHORED_WITHIN = timedelta(minutes=5)
 _SINK = "file"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,23 +25,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExternalAnchors:
-    """What was found outside, and what was to be there and could not be looked at."""
+    """The anchors that were found outside, and those that are configured and could not be read."""
 
     anchors: tuple[FoundAnchor, ...] = ()
     damaged: tuple[DamagedAnchor, ...] = ()
     readable: int | None = None  #: the largest size in the file that the bot writes; None where that was not read
-    problem: tuple[str, ...] = ()  #: nothing was looked at of what is set up, and why
-    unreadable: tuple[str, ...] = ()  #: what is set up and was not looked at, while something else was
+    problem: tuple[str, ...] = ()  #: why none of the configured anchors was read
+    unreadable: tuple[str, ...] = ()  #: configured anchors that were not read, where another one was
 
 
 def external_anchors(named: Sequence[Path], file: str | None, others: Sequence[str]) -> ExternalAnchors:
-    """What is to be held against a log.
+    """The anchors to compare a log with.
 
-    `named`: by who asks; they take the place of what the settings name. `file`: audit.anchors.file. `others`: the
+    `named`: files from the command line, which replace those of the settings. `file`: audit.anchors.file. `others`: the
     settings' further anchors, which only a person can fetch.
 
     Raises:
-        Unreadable: something that was named cannot be read.
+        UnreadableLog: one of `named` cannot be read.
     """
     if named:
         seen = [_one(path, own=file is not None and _same(path, Path(file))) for path in named]
@@ -51,19 +51,19 @@ def external_anchors(named: Sequence[Path], file: str | None, others: Sequence[s
             damaged=tuple(damaged for one in seen for damaged in one.damaged),
         )
     unseen = tuple(
-        f"{name} is set up, and what is there was not looked at: fetch it, and name it with --anchors"
+        f"{name} is configured, and its anchors were not checked: fetch them, and name the file with --anchors"
         for name in others
     )
     if file is None:
         return ExternalAnchors(problem=unseen)
     try:
         return replace(_one(Path(file), own=True), unreadable=unseen)
-    except UnreadableLog as why:
-        return ExternalAnchors(problem=(f"no anchor was looked at: audit.anchors.file names {why}", *unseen))
+    except UnreadableLog as reason:
+        return ExternalAnchors(problem=(f"no anchor was checked: audit.anchors.file names {reason}", *unseen))
 
 
 def check_anchors(outside: ExternalAnchors, log: LogReader, report: VerificationReport, now: datetime) -> None:
-    """Tell what could not be read, as far as no write of the bot's own that ended in its midst explains it."""
+    """Report anchors that could not be read. A line that the bot may have written only partly is no fault."""
     for message in outside.problem:
         report.add(LogFault.UNANCHORED, message)
     for message in outside.unreadable:
@@ -72,7 +72,9 @@ def check_anchors(outside: ExternalAnchors, log: LogReader, report: Verification
     for one in outside.damaged:
         torn = _torn(one, checkpoints, log.start())
         message = (
-            "is not whole: a write ended in its midst" if torn else "is damaged, and no write of the bot's explains it"
+            "is not whole: it was written only partly"
+            if torn
+            else "is damaged, and is not the beginning of a line of the bot"
         )
         report.add(LogFault.FLAGGED if torn else LogFault.UNANCHORED, f"{one.where} {message}")
     if outside.readable is not None:
@@ -90,9 +92,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _torn(one: DamagedAnchor, checkpoints: Sequence[CheckpointRow], start: int) -> bool:
-    """Whether it is the beginning of the line of a checkpoint that is here, and stands where that belongs.
+    """Whether it is the beginning of the line of a known checkpoint, at the place where that line belongs.
 
-    Of a part that was pruned its checkpoints are gone; there the next whole line vouches for all that was before it.
+    The checkpoints of a pruned part are gone; there the next whole line covers everything before it.
     """
     if one.before is not None and one.before <= start:
         return True
@@ -109,16 +111,14 @@ def _judge_reached(
 ) -> None:
     put = max((one.size for one in log.anchored() if one.sink == _SINK), default=0)
     if put > reached:
-        message = f"audit.anchors.file ends with {reached} entries, and {put} were put there: its end is missing"
+        message = f"audit.anchors.file ends at {reached} entries, and {put} were written there: its end is missing"
         report.add(LogFault.UNANCHORED, message)
         return
     before = (now - ANCHORED_WITHIN - _EPOCH) // timedelta(microseconds=1)
     signed = max((one.size for one in checkpoints if one.at <= before), default=0)
     if signed > reached:
-        message = (
-            f"audit.anchors.file ends with {reached} entries, and {signed} were signed {_minutes()} ago or earlier"
-        )
-        report.add(LogFault.UNANCHORED, f"{message}: nothing would show that those behind were cut off")
+        message = f"audit.anchors.file ends at {reached} entries, and {signed} were signed {_minutes()} ago or earlier"
+        report.add(LogFault.UNANCHORED, f"{message}: no anchor would show that the later ones were cut off")
 
 
 def _minutes() -> str:

@@ -1,9 +1,8 @@
-"""A long log, looked through in stretches of equal length, by as many processes as there are cores.
+"""Verifies a long log in blocks of equal length, in several processes.
 
-A stretch is so many positions, a power of two, so its leaves are one full subtree. Where all in it is as it should be,
-what the walk has to know of it fits into a few arrays. Where anything is not, nothing is said here: None, and the walk
-reads that stretch itself, row by row. So what is found, in which words and in which order, does not depend on who has
-looked.
+The number of positions in a block is a power of two, so its leaves are one full subtree. If a block has no fault, its
+result fits into a few arrays. If it has one, its result is None, and the verifier reads that block itself, row by row.
+So the findings, their texts and their order do not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -24,19 +23,20 @@ from bot.audit.verify.log_reader import LogRange, LogReader, UnreadableLog
 from bot.audit.verify.merkle import LeafBlock
 from bot.audit.verify.unfinished_runs import OF_ITSELF, OF_RUNS
 
-#: Entries are sealed in about the order they were written; further back than this, in microseconds, it was the clock.
+#: Entries are sealed in about the order in which they were written. If times go back further than this (microseconds),
+#: the clock went back.
 OUT_OF_ORDER = 60_000_000
-#: So many columns of a row are not an entry's.
+#: How many columns of a row come before those of the entry.
 SEAL = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerPool:
-    """So many processes look, if there are `floor` entries, each time at `stretch` of them (2**n, n > 0)."""
+    """`processes` verify blocks of `block_size` entries (2**n, n > 0), if there are at least `floor` entries."""
 
     processes: int = 1
     floor: int = 100_000
-    stretch: int = 4096
+    block_size: int = 4096
 
 
 SINGLE_PROCESS = WorkerPool()
@@ -44,65 +44,67 @@ SINGLE_PROCESS = WorkerPool()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogBlock:
-    """What there is to know of entries that are as they should be, from position `first` on."""
+    """The result of a block without faults, from position `first` on."""
 
     first: int
-    block: LeafBlock
-    uids: array[int]  #: keys of them, see `uids.key_of`
+    subtree: LeafBlock
+    uids: array[int]  #: their keys, see `duplicate_ids.key_of`
     times: array[int]  #: when each was written
     runs: Sequence[tuple[int, bytes, bytes, int]]  #: (position, code, run, at) of intents and outcomes
 
 
-#: Opens the same log once more, in whichever process.
+#: Opens the same log again, in another process.
 Open = Callable[[], LogReader]
 
 
-def read_in_parallel(log: LogReader, crew: WorkerPool, within: ExitStack) -> Iterator[tuple[LogRange, LogBlock | None]]:
-    """All positions in their order, as parts; one whose stretch is None wants a look at each row.
+def read_in_parallel(log: LogReader, pool: WorkerPool, within: ExitStack) -> Iterator[tuple[LogRange, LogBlock | None]]:
+    """All positions in order, as ranges. A range whose block is None has to be verified row by row.
 
-    What cannot be divided, or is short, is one such part. The processes end with `within`.
+    A log that cannot be divided, or is short, is one such range. The processes end with `within`.
     """
     parts = log.parts()
-    if parts is None or parts[0] < max(crew.floor, crew.stretch):
+    if parts is None or parts[0] < max(pool.floor, pool.block_size):
         yield LogRange(), None
         return
     start = max(0, log.start())
-    aligned = -(-start // crew.stretch) * crew.stretch
-    end = aligned + max(0, start + parts[0] - aligned) // crew.stretch * crew.stretch
-    firsts = range(aligned, end, crew.stretch)
+    aligned = -(-start // pool.block_size) * pool.block_size
+    end = aligned + max(0, start + parts[0] - aligned) // pool.block_size * pool.block_size
+    firsts = range(aligned, end, pool.block_size)
     yield LogRange(end=aligned), None
-    for first, stretch in zip(firsts, _stretches(log, parts[1], crew, firsts, within), strict=True):
-        yield LogRange(first=first, end=first + crew.stretch), stretch
+    for first, block in zip(firsts, _blocks(log, parts[1], pool, firsts, within), strict=True):
+        yield LogRange(first=first, end=first + pool.block_size), block
     yield LogRange(first=end), None
 
 
-def _stretches(
-    log: LogReader, again: Open, crew: WorkerPool, firsts: range, within: ExitStack
+def _blocks(
+    log: LogReader, again: Open, pool: WorkerPool, firsts: range, within: ExitStack
 ) -> Iterator[LogBlock | None]:
-    if crew.processes == 1:
-        return (read_block(log, first, crew.stretch) for first in firsts)
+    if pool.processes == 1:
+        return (read_block(log, first, pool.block_size) for first in firsts)
     pipes = [
-        within.enter_context(_Process(again, firsts[one :: crew.processes], crew.stretch))
-        for one in range(crew.processes)
+        within.enter_context(_Process(again, firsts[one :: pool.processes], pool.block_size))
+        for one in range(pool.processes)
     ]
-    return (pipes[turn % crew.processes].next() for turn in range(len(firsts)))
+    return (pipes[turn % pool.processes].next() for turn in range(len(firsts)))
 
 
 class _Process(AbstractContextManager["_Process"]):
-    """Looks at every so manieth stretch. It is at most one ahead, because a pipe holds less than a stretch."""
+    """Verifies every n-th block, where n is the number of processes. It is at most one block ahead of the reader,
+    because a pipe's buffer is smaller than a block.
+    """
 
     def __init__(self, again: Open, firsts: range, length: int) -> None:
-        context = get_context("spawn")  # a fork would have the threads' locks, and no threads
+        context = get_context("spawn")  # a fork would copy the threads' locks without the threads
         self._results, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_look_at_all, args=(again, firsts, length, theirs), daemon=True)
         self._process.start()
-        theirs.close()  # else its end would not be seen
+        theirs.close()  # otherwise the end of the process would not be noticed
 
     def next(self) -> LogBlock | None:
         try:
             found: LogBlock | UnreadableLog | None = self._results.recv()
         except (EOFError, OSError):
-            raise UnreadableLog("a process that read a part of it was killed; is there enough memory?") from None
+            raise UnreadableLog("a process that read part of it was killed; is there enough memory?") from None
         if isinstance(found, UnreadableLog):
             raise found
         return found
@@ -115,18 +117,18 @@ class _Process(AbstractContextManager["_Process"]):
 
 
 def _look_at_all(again: Open, firsts: range, length: int, results: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
     with suppress(BrokenPipeError):
         try:
-            with again() as evidence:
+            with again() as log:
                 for first in firsts:
-                    results.send(read_block(evidence, first, length))
+                    results.send(read_block(log, first, length))
         except UnreadableLog as why:
             results.send(why)
 
 
 def read_block(log: LogReader, first: int, length: int) -> LogBlock | None:
-    """The hot place: ten million times in a minute or two."""
+    """The block's result, or None where any of its rows has a fault. Hot path: ten million rows in a minute or two."""
     leaves: list[bytes] = []
     uids, times = array("q"), array("q")
     runs: list[tuple[int, bytes, bytes, int]] = []
@@ -147,4 +149,4 @@ def read_block(log: LogReader, first: int, length: int) -> LogBlock | None:
             runs.append((row[0], message[CODE], message[RUN], at))
     if len(leaves) != length:
         return None
-    return LogBlock(first=first, block=LeafBlock(b"".join(leaves)), uids=uids, times=times, runs=runs)
+    return LogBlock(first=first, subtree=LeafBlock(b"".join(leaves)), uids=uids, times=times, runs=runs)

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from psycopg import errors
 
-from bot.audit.verify.log_reader import (
-    BATCH,
-    COUNT,
-    START,
-    WHOLE_LOG,
-    AnchorRow,
-    CheckpointRow,
-    LogRange,
-    LogReader,
-    Row,
-    UnreadableLog,
-    anchored_of,
-    checkpoint_of,
-    statements,
-)
+from bot.audit.verify.log_reader import BATCH, LogReader, Row, UnreadableLog
+from bot.audit.verify.sql_reader import SqlLog
 
-_SEALED, _UNSEALED, _CHECKPOINTS, _ANCHORED = statements("convert_to({}, 'UTF8')")
-_PATIENCE_S = 10
-#: How long one answer may take: the first of them may look through a log of many years.
+_CONNECT_S = 10
+#: How long one answer may take: the first one may search a log of many years.
 _ANSWER_S = 120.0
 
 
-class _Line(psycopg.Connection[Any]):
-    """A connection that is cut when no answer comes. Any: what its rows hold."""
+class _TimedConnection(psycopg.Connection[Any]):
+    """A connection that is cut when no answer comes. Any: the values of its rows."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """As the driver's own, through which all its blocking calls go. Any: types of the driver's own."""
+        """Overrides the driver's method, which all its blocking calls use. Any: types of the driver."""
         try:
             return super().wait(gen, interval, timeout or _ANSWER_S)
         except errors._WaitTimeout:  # noqa: SLF001 - the driver has no public name for its own time-out
@@ -45,22 +31,21 @@ class _Line(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"no answer within {_ANSWER_S:g} s") from None
 
 
-class PostgresLog(LogReader):
-    """`url` as in the settings; what is told of it is only host and database."""
-
-    problem: Sequence[str] = ()
+class PostgresLog(SqlLog):
+    """`url`: as in the settings. Only its host and database are shown, because it may have a password."""
 
     def __init__(self, url: str) -> None:
+        super().__init__("convert_to({}, 'UTF8')")
         self._url = url
         self._cursors = count()
         try:
-            self._connection = _Line.connect(url.replace("+psycopg", "", 1), connect_timeout=_PATIENCE_S)
+            self._connection = _TimedConnection.connect(url.replace("+psycopg", "", 1), connect_timeout=_CONNECT_S)
         except psycopg.Error as error:
-            raise UnreadableLog(f"PostgreSQL did not let us in: {_first_line(error)}") from None
+            raise UnreadableLog(f"PostgreSQL cannot be connected to: {_first_line(error)}") from None
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
-        told = self._connection.info
-        self.name = f"postgresql://{told.host}:{told.port}/{told.dbname}"
+        info = self._connection.info
+        self.name = f"postgresql://{info.host}:{info.port}/{info.dbname}"
 
     def __enter__(self) -> Self:
         return self
@@ -68,35 +53,18 @@ class PostgresLog(LogReader):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._connection.close()
 
-    def sealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
-        return self._batches(_SEALED.format(entries.places()))
-
-    def unsealed(self, entries: LogRange = WHOLE_LOG) -> Iterator[Sequence[Row]]:
-        return self._batches(_UNSEALED.format(entries.condition()))
-
-    def start(self) -> int:
-        ((first,),) = next(self._batches(START))
-        return int(first)
-
-    def parts(self) -> tuple[int, Callable[[], LogReader]]:
-        ((seals,),) = next(self._batches(COUNT))
-        return seals, partial(PostgresLog, self._url)
-
-    def checkpoints(self) -> Iterator[CheckpointRow]:
-        return map(checkpoint_of, chain.from_iterable(self._batches(_CHECKPOINTS)))
-
-    def anchored(self) -> Iterator[AnchorRow]:
-        return map(anchored_of, chain.from_iterable(self._batches(_ANCHORED)))
-
-    def _batches(self, statement: str) -> Iterator[Sequence[Row]]:
+    def batches(self, statement: str) -> Iterator[Sequence[Row]]:
         try:
-            # Binary: a body comes as its bytes, and not as twice as many digits.
+            # Binary: a body is sent as bytes, and not as twice as many hex digits.
             with self._connection.cursor(name=f"inspection_{next(self._cursors)}", binary=True) as cursor:
-                cursor.execute(statement.encode())  # our own words and numbers, nothing that was given
+                cursor.execute(statement.encode())  # our own SQL and numbers, no text from outside
                 while batch := cursor.fetchmany(BATCH):
                     yield batch
         except psycopg.Error as error:
             raise UnreadableLog(f"{self.name} cannot be read: {_first_line(error)}") from None
+
+    def reopen(self) -> Callable[[], LogReader]:
+        return partial(PostgresLog, self._url)
 
 
 def _first_line(error: psycopg.Error) -> str:

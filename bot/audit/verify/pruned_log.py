@@ -1,8 +1,9 @@
-"""A log whose oldest part was taken out: what it begins with, and the entry that has to say so.
+"""Verifies the beginning of a log whose oldest part was pruned.
 
-A checkpoint's frontier is all that the tree needs of what is before it, and the checkpoint signs its root. That a key
-vouches for the place is not enough: whoever deletes the beginning finds such a place too. So an entry behind it must
-say that the part was to go, and so must a later checkpoint in its own text, which the bot by itself never signs.
+The frontier of a checkpoint is all that the tree needs of the entries before it, and the checkpoint signs their root.
+The trap: that the log begins at a signed checkpoint is not enough, because an attacker who deletes the beginning can do
+so at a checkpoint as well. So a later entry must record the pruning, and so must the text of a later checkpoint, which
+only `vakhta audit prune` signs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bot.audit.verify.unfinished_runs import number_in
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrunedPart:
-    """An entry that says: the first `size` entries, of that root, are taken out and kept in a file of that hash."""
+    """An entry that records: the first `size` entries, with that root, were pruned and are kept in a file."""
 
     size: int
     root: str  #: base64
@@ -31,50 +32,52 @@ class PrunedPart:
 
     @property
     def line(self) -> str:
-        """How the checkpoint says it."""
+        """The line by which a checkpoint states it."""
         return f"pruned {self.size}"
 
 
 class LogStart:
-    """Where a log begins. `tree` is over what was before it; empty of a whole log, or where nobody vouches for one."""
+    """Where a log begins. `tree` is over the pruned part; it is empty where nothing was pruned, or no checkpoint of a
+    trusted key is over it.
+    """
 
     def __init__(self, log: LogReader, trust: KeyTrust) -> None:
         self._start = log.start()
-        self.tree = _vouched(log.checkpoints(), self._start, trust) if self._start > 0 else MerkleTree()
-        self._said: list[PrunedPart] = []
+        self.tree = _signed_tree(log.checkpoints(), self._start, trust) if self._start > 0 else MerkleTree()
+        self._recorded: list[PrunedPart] = []
 
     def note(self, one: PrunedPart) -> None:
-        """It counts where a checkpoint says the same."""
-        self._said.append(one)
+        """Note a pruning entry. It counts if a checkpoint states the same."""
+        self._recorded.append(one)
 
     def judge(self, stated: Container[str], root: str, report: VerificationReport) -> None:
-        """`stated`: lines of good checkpoints; `root`: of `tree`, as entries spell it."""
+        """`stated`: the lines of valid checkpoints; `root`: of `tree`, in base64."""
         if not self.tree.size:
-            return  # that nothing stands before the first entry, if so it is, was told where it was missed
-        for one in self._said:
+            return  # entries that are missing at the beginning were reported by the pass over the log
+        for one in self._recorded:
             if one.line in stated and (one.size > self._start or (one.size, one.root) == (self._start, root)):
                 report.pruned = self._start
                 report.add(LogFault.FLAGGED, f"the first {self._start} entries are not here: {one.message}")
                 return
-        message = f"nothing stands at 0 to {self._start - 1}, and no signed entry says that it was pruned"
+        message = f"the entries at 0 to {self._start - 1} are missing, and no signed entry says that they were pruned"
         report.add(LogFault.MISSING, message, pos=0)
 
 
 def pruned_part(body: bytes) -> PrunedPart | None:
-    """None where it does not say how much. `body` is of the form of an entry."""
-    told = json.loads(body)
-    size = number_in(told["more"].get("size"))
+    """None where it has no size. `body` has the format of an entry."""
+    entry = json.loads(body)
+    size = number_in(entry["more"].get("size"))
     if size is None:
         return None
-    kept = f"kept in {told['more'].get('file', '')!a}, sha256 {told['more'].get('sha256', '')!a}"
-    message = f"pruned by {told['by']!a} at {told['at']}, {kept}"
-    return PrunedPart(size=size, root=str(told["more"].get("root")), message=message)
+    kept = f"kept in {entry['more'].get('file', '')!a}, sha256 {entry['more'].get('sha256', '')!a}"
+    message = f"pruned by {entry['by']!a} at {entry['at']}, {kept}"
+    return PrunedPart(size=size, root=str(entry["more"].get("root")), message=message)
 
 
 def root_behind(tree: MerkleTree, rows: Iterable[Iterable[Row]]) -> tuple[int, bytes]:
-    """How many leaves there are, and their root, once these rows are behind that tree: each by its own body.
+    """The size and the root of that tree extended by these rows, each leaf computed from the row's own body.
 
-    A row that is not an entry of the next position ends it.
+    It ends before a row that is not an entry at the next position.
     """
     grown = tree.copy()
     for pos, _, _, body in chain.from_iterable(rows):
@@ -84,7 +87,7 @@ def root_behind(tree: MerkleTree, rows: Iterable[Iterable[Row]]) -> tuple[int, b
     return grown.size, grown.root()
 
 
-def _vouched(checkpoints: Iterable[CheckpointRow], size: int, trust: KeyTrust) -> MerkleTree:
+def _signed_tree(checkpoints: Iterable[CheckpointRow], size: int, trust: KeyTrust) -> MerkleTree:
     row = next((one for one in checkpoints if one.size >= size), None)
     if row is None or row.size != size:
         return MerkleTree()

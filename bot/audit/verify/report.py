@@ -1,4 +1,4 @@
-"""What was found, for people and for programs, and the exit code that it comes to."""
+"""The findings of a verification, for people and for programs, and the exit code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from enum import IntEnum
 
 
 class LogFault(IntEnum):
-    """What is wrong with a log. The number is the exit code; of several, the lowest is the gravest."""
+    """A kind of fault of a log. The number is the exit code; of several faults the lowest number is the gravest."""
 
-    FLAGGED = 0  #: worth a look, and nothing wrong
+    FLAGGED = 0  #: to be read, but not a fault
     ALTERED = 2
     MISSING = 3
     TRUNCATED = 4
@@ -33,38 +33,38 @@ FAULT_MEANINGS = {
     LogFault.UNENDED: "no outcome",
     LogFault.UNANCHORED: "anchors not whole",
 }
-#: So many of each kind are told one by one; the others are counted.
+#: So many findings of each kind are listed; further ones are only counted.
 _MOST = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was found."""
+    """One finding."""
 
     fault: LogFault
     message: str
     pos: int | None = None  #: the position in the log where it begins, None where it has none
-    expected: str = ""  #: what should stand there: the hash that was sealed, signed or anchored
+    expected: str = ""  #: the value that should be there, such as the hash that was sealed, signed or anchored
     found: str = ""
 
 
 @dataclass(kw_only=True)
 class VerificationReport:
-    """Grows while the log is walked."""
+    """The findings so far, and the figures on which the verdict rests."""
 
     name: str
-    believed: Sequence[str] = ()  #: the verifier keys that were
-    handovers: Sequence[str] = ()  #: which key has vouched for which, and from where on
-    pinned: bool = True  #: whether they were given by who asks, and not by the settings that the bot itself runs on
-    sealed: int = 0  #: with those that were pruned
-    pruned: int = 0  #: how many of the first are not here, and are said to be elsewhere
+    believed: Sequence[str] = ()  #: the verifier keys that were trusted
+    handovers: Sequence[str] = ()  #: which key handed over to which, and at which size
+    pinned: bool = True  #: whether the keys were given on the command line, and not by the bot's own settings
+    sealed: int = 0  #: including those that were pruned
+    pruned: int = 0  #: how many of the first entries were pruned, by a record in the log
     unsealed: int = 0
     checkpoints: int = 0
     anchors: int = 0
-    anchored: int = 0  #: how far the largest of them reaches
-    root: str = ""  #: base64, over all that is sealed; "" where a gap makes it unknowable
-    signed: int = 0  #: how far the last good checkpoint reaches
+    anchored: int = 0  #: the size of the largest anchor
+    root: str = ""  #: base64, over all sealed entries; "" where it cannot be computed because of a gap
+    signed: int = 0  #: the size of the last valid checkpoint
     signed_at: str = ""
     newest: str = ""  #: when the last sealed entry was written
     findings: list[Finding] = field(default_factory=list)
@@ -82,7 +82,7 @@ class VerificationReport:
         return min((int(fault) for fault in self.counts if fault), default=0)
 
     def text_lines(self) -> str:
-        """For people: the verdict first, then each finding, then what it rests on."""
+        """For people: the verdict first, then each finding, then the figures on which it rests."""
         verdict = FAULT_MEANINGS[LogFault(self.exit_code)].upper() if self.exit_code else "as it was written"
         ordered = sorted(self.findings, key=lambda one: one.fault or max(LogFault) + 1)
         lines = [f"{self.name}: {verdict} (exit code {self.exit_code})"]
@@ -96,13 +96,13 @@ class VerificationReport:
         return "\n".join([*lines, *self._rests_on()]) + "\n"
 
     def json(self) -> str:
-        """For programs, one object."""
+        """For programs: one JSON object."""
         findings = [
             {"fault": FAULT_MEANINGS[one.fault], "code": int(one.fault), "pos": one.pos, "said": one.message}
             | ({"expected": one.expected, "found": one.found} if one.expected or one.found else {})
             for one in self.findings
         ]
-        told = {
+        report = {
             "log": self.name,
             "ok": not self.exit_code,
             "exit_code": self.exit_code,
@@ -121,28 +121,28 @@ class VerificationReport:
             "handovers": list(self.handovers),
             "pinned": self.pinned,
         }
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(report, indent=2) + "\n"
 
     def _rests_on(self) -> list[str]:
         last = f", the last over {self.signed:,} entries at {self.signed_at}" if self.signed_at else ""
         lines = [
-            f"{self.sealed:,} entries sealed, the last of {self.newest or 'no time'}; {self.unsealed:,} not yet sealed",
-            f"{self.checkpoints:,} checkpoints{last}; {self._seen_outside()}",
-            *(f"believed: {key}" for key in self.believed),
-            *(f"handed over: {one}" for one in self.handovers),
+            f"{self.sealed:,} entries sealed, the last at {self.newest or 'no time'}; {self.unsealed:,} not sealed yet",
+            f"{self.checkpoints:,} checkpoints{last}; {self._anchors()}",
+            *(f"trusted key: {key}" for key in self.believed),
+            *(f"key handover: {one}" for one in self.handovers),
         ]
         if not self.believed:
-            lines.append("no key is believed; name one with --public-key")
+            lines.append("no key is trusted; name one with --public-key")
         elif not self.pinned:
             lines.append(
-                "that key is what the settings hold; whoever can change those can change it: --public-key pins it"
+                "the keys are from the settings; anyone who can change the settings can change them: use --public-key"
             )
         return lines
 
-    def _seen_outside(self) -> str:
+    def _anchors(self) -> str:
         if self.anchors:
             return f"{self.anchors:,} anchors from outside of the database, the last over {self.anchored:,} entries"
-        return "no anchor was looked at (--anchors), so nothing would show that it was cut at its end"
+        return "no anchor was checked (--anchors), so a log that was cut at its end would not be noticed"
 
 
 def _lines(one: Finding) -> list[str]:

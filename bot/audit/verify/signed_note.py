@@ -1,7 +1,7 @@
-"""A checkpoint as it is signed: C2SP's signed-note around its tlog-checkpoint, read without forgiveness.
+"""Parses a signed checkpoint strictly: C2SP's tlog-checkpoint in its signed-note.
 
-Each byte has one place and one spelling. Base64 that another writer would spell otherwise is refused, because a
-changed byte that means the same is still a changed byte.
+Only one spelling is accepted. Base64 that is not canonical is refused, because a changed byte that means the same is
+still a changed byte.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-#: (public key of 32 bytes, what was signed, signature of 64) -> whether it is of that key.
+#: (public key of 32 bytes, signed text, signature of 64 bytes) -> whether the signature is valid.
 Verify = Callable[[bytes, bytes, bytes], bool]
 
 _ED25519 = b"\x01"
@@ -24,12 +24,12 @@ _VERIFIER = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/=]+)")
 
 
 class MalformedNote(Exception):
-    """It is no signed checkpoint; the text says where it stops being one."""
+    """It is not a signed checkpoint; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifierKey:
-    """A public key that is believed."""
+    """A public key with its name."""
 
     name: str
     public: bytes
@@ -50,7 +50,7 @@ class VerifierKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedNote:
-    """What a checkpoint says, and who signed it; nothing of that is checked yet."""
+    """The content of a checkpoint and its signatures; nothing of it is verified yet."""
 
     origin: str
     size: int
@@ -61,20 +61,20 @@ class SignedNote:
 
     @property
     def at(self) -> str:
-        """When, as the extension line `at TIME` has it; "" where there is none."""
-        message = [line.removeprefix("at ") for line in self.extensions if line.startswith("at ")]
-        return message[0] if len(message) == 1 else ""
+        """The time in the extension line `at TIME`; "" where there is not exactly one such line."""
+        times = [line.removeprefix("at ") for line in self.extensions if line.startswith("at ")]
+        return times[0] if len(times) == 1 else ""
 
 
 def key_of(text: str) -> VerifierKey:
-    """The verifier key that somebody was given. Raises `MalformedNote`."""
+    """The key in a verifier key's text. Raises `MalformedNote`."""
     found = _VERIFIER.fullmatch(text.strip())
     raw = _bytes(found[3]) if found else b""
     if found is None or raw[:1] != _ED25519 or len(raw) != 1 + _PUBLIC:
         raise MalformedNote("is not a verifier key of Ed25519: NAME+HASH+KEY, one line")
     key = VerifierKey(name=found[1], public=raw[1:])
     if key.hash.hex() != found[2]:
-        raise MalformedNote("is a verifier key whose hash is of another key: a character of it is wrong")
+        raise MalformedNote("is a verifier key whose hash does not match: a character of it is wrong")
     return key
 
 
@@ -88,10 +88,10 @@ def read(raw: bytes) -> SignedNote:
     if not gap or not below.endswith("\n") or len(lines) < 3 or "" in lines:  # noqa: PLR2004 (origin, size, root)
         raise MalformedNote("it is not origin, size and root, an empty line, and signatures")
     if not _SIZE.fullmatch(lines[1]):
-        raise MalformedNote("its size is no number")
+        raise MalformedNote("its size is not a number")
     root = _bytes(lines[2])
     if len(root) != sha256().digest_size:
-        raise MalformedNote("its root is no hash")
+        raise MalformedNote("its root is not a hash")
     return SignedNote(
         origin=lines[0],
         size=int(lines[1]),
@@ -113,13 +113,13 @@ def _signatures(below: str) -> dict[str, bytes]:
         match = _SIGNED_BY.fullmatch(line)
         raw = _bytes(match[2]) if match else b""
         if match is None or len(raw) != _HASH + _SIGNATURE:
-            raise MalformedNote("below its empty line stands something that is no signature of Ed25519")
+            raise MalformedNote("a line below its empty line is not an Ed25519 signature")
         found[f"{match[1]}+{raw[:_HASH].hex()}"] = raw[_HASH:]
     return found
 
 
 def _bytes(spelled: str) -> bytes:
-    """Base64 in the one way it is written; b"" for anything else."""
+    """Decodes canonical base64; b"" for anything else."""
     try:
         raw = b64decode(spelled, validate=True)
     except ValueError:

@@ -1,9 +1,9 @@
-"""The walk over a log: every entry against its hash and its columns, every root against its signature.
+"""Verifies a log: every entry against its hash and its columns, every root against its signature.
 
-One pass in the order of positions, in memory that hardly grows: of each entry eight bytes are kept, to find an id that
-is there twice. Of a long log it takes stretches in which nothing is wrong as others have seen them (`stretches`). The
-tree is built of the hashes that were sealed, so one altered body is told as one, and what stands behind it is still
-judged by its own. Behind a gap no root can be known; there each entry is judged alone.
+It is one pass in the order of positions, in memory that hardly grows: eight bytes are kept of each entry, to find
+duplicate ids. In a long log, blocks without faults are taken from other processes (`parallel`). The tree is built from
+the hashes that were sealed, so one altered body is one finding, and later entries are still judged by their own hash.
+After a gap no root can be computed; there each entry is judged alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from bot.audit.verify.unfinished_runs import (
     restored,
 )
 
-#: An entry that is not sealed by then, or no checkpoint over it, or no outcome of an intent: nobody is at work.
+#: After these times, an unsealed entry, an entry without a checkpoint, an intent without an outcome is a fault.
 SEALED_WITHIN = timedelta(seconds=60)
 SIGNED_WITHIN = timedelta(minutes=3)
 ENDED_WITHIN = timedelta(minutes=15)
@@ -50,60 +50,60 @@ def verify_log(
     verify: Verify,
     anchors: Sequence[FoundAnchor] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    crew: WorkerPool = SINGLE_PROCESS,
+    pool: WorkerPool = SINGLE_PROCESS,
 ) -> VerificationReport:
-    """Walk all of it. `keys` are believed and no others; `anchors` are what was seen of it outside.
+    """Verify the whole log. Only `keys` are trusted; `anchors` were found outside of the database.
 
     Raises:
-        Unreadable: it cannot be read to its end.
+        UnreadableLog: it cannot be read to its end.
     """
-    believed = {key.id: key for key in keys}
-    report = VerificationReport(name=log.name, believed=[key.text for key in believed.values()], anchors=len(anchors))
+    trusted = {key.id: key for key in keys}
+    report = VerificationReport(name=log.name, believed=[key.text for key in trusted.values()], anchors=len(anchors))
     report.anchored = max((one.size for one in anchors), default=0)
-    handing = (row.note for row in log.checkpoints() if may_hand_over(row.note))
-    trust = KeyTrust(list(believed.values()), handing, verify)
+    handovers = (row.note for row in log.checkpoints() if may_hand_over(row.note))
+    trust = KeyTrust(list(trusted.values()), handovers, verify)
     report.handovers = [f"{one.old.text} to {one.new.text} at {one.size:,} entries" for one in trust.handovers]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as aside:
         beginning = LogStart(log, trust)
-        marks = SignedRoots(log, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
-        walk = _Walk(log, marks, beginning, report)
-        walk.go(crew)
-        return walk.report_at(now)
+        roots = SignedRoots(log, report, trust=trust, anchors=anchors, aside=aside, start=beginning.tree.size)
+        made = _Pass(log, roots, beginning, report)
+        made.go(pool)
+        return made.report_at(now)
 
 
-class _Walk:
+class _Pass:
     def __init__(self, log: LogReader, roots: SignedRoots, beginning: LogStart, report: VerificationReport) -> None:
-        self._evidence = log
-        self._marks = roots
+        self._log = log
+        self._roots = roots
         self._beginning = beginning
         self._report = report
         self._tree = beginning.tree.copy()
-        self._next = self._tree.size  #: the position that has to come
-        self._whole = True  #: nothing was missing so far, so the tree is the log's
+        self._next = self._tree.size  #: the next position
+        self._whole = True  #: nothing was missing so far, so the tree is complete
         self._last = 0  #: when the entry before this one was written
-        self._unsigned: int | None = None  #: when the first entry was that no checkpoint covers
+        self._unsigned: int | None = None  #: when the first entry was written that no checkpoint covers
         self._runs = UnfinishedRuns()
         self._uids = DuplicateIds()
 
-    def go(self, crew: WorkerPool) -> None:
+    def go(self, pool: WorkerPool) -> None:
         with ExitStack() as within:
-            for part, stretch in read_in_parallel(self._evidence, crew, within):
-                if stretch is not None:
-                    self._take_whole(stretch)
+            for part, block in read_in_parallel(self._log, pool, within):
+                if block is not None:
+                    self._take_whole(block)
                     continue
-                for rows in self._evidence.sealed(part):
+                for rows in self._log.sealed(part):
                     self._take(rows)
         self._reach()
 
     def report_at(self, now: Callable[[], datetime]) -> VerificationReport:
-        self._marks.judge_rest(self._next)
-        self._beginning.judge(self._marks.stated, self._marks.spelled(self._beginning.tree.root()), self._report)
+        self._roots.judge_rest(self._next)
+        self._beginning.judge(self._roots.stated, self._roots.spelled(self._beginning.tree.root()), self._report)
         until = (now() - _EPOCH) // timedelta(microseconds=1)
         self._judge_unsealed(until)
         self._judge_unsigned(until)
         self._judge_unended(until)
         self._judge_repeated()
-        for message in self._evidence.problem:
+        for message in self._log.problem:
             self._report.add(LogFault.ALTERED, message)
         if not self._next:
             self._report.add(LogFault.FLAGGED, "the log is empty")
@@ -113,10 +113,10 @@ class _Walk:
         return self._report
 
     def _take(self, rows: Sequence[Row]) -> None:
-        """The hot place: ten million times in a minute or two, so what is usual is asked first, and only once."""
-        add, note_uid, marks = self._tree.add, self._uids.add, self._marks
+        """Hot path, for ten million rows in a minute or two: the usual case is tested first, and only once."""
+        add, note_uid, roots = self._tree.add, self._uids.add, self._roots
         for row in rows:
-            if marks.next <= self._next:
+            if roots.next <= self._next:
                 self._reach()
             pos, leaf, body = row[0], row[1], row[3]
             if pos != self._next:
@@ -144,23 +144,23 @@ class _Walk:
             self._last = at
         self._report.sealed += len(rows)
 
-    def _take_whole(self, stretch: LogBlock) -> None:
-        """As `_take` would take its rows, none of which is wrong in itself."""
-        first, times, tree = stretch.first, stretch.times, self._tree
-        if self._marks.next <= self._next:
+    def _take_whole(self, block: LogBlock) -> None:
+        """The same as `_take` for the rows of a block, none of which has a fault in itself."""
+        first, times, tree = block.first, block.times, self._tree
+        if self._roots.next <= self._next:
             self._reach()
         if first != self._next:
             self._doubt_place(first)
         self._note_time(times[0], first)
         end = first + len(times)
-        while self._marks.next < end:
-            size = max(self._marks.next, first + 1)
-            if self._marks.judge(tree.with_first_of(stretch.block, size - first) if self._whole else None, size):
+        while self._roots.next < end:
+            size = max(self._roots.next, first + 1)
+            if self._roots.judge(tree.with_first_of(block.subtree, size - first) if self._whole else None, size):
                 self._unsigned = times[size - first]
         if self._whole:
-            tree.add_block(stretch.block)
-        self._uids.add_all(stretch.uids)
-        for pos, code, run, at in stretch.runs:
+            tree.add_block(block.subtree)
+        self._uids.add_all(block.uids)
+        for pos, code, run, at in block.runs:
             self._runs.note(code, run, (pos, at))
         self._next, self._last = end, times[-1]
         self._report.sealed += len(times)
@@ -177,26 +177,26 @@ class _Walk:
         if code == PRUNED and (part := pruned_part(row[3])) is not None:
             self._beginning.note(part)
         elif code == RESTORED and (copy := restored(row[0], row[3])) is not None:
-            self._marks.restored(copy)
+            self._roots.restored(copy)
 
     def _reach(self) -> None:
-        """Judge what was signed or anchored of the log up to here."""
-        if self._marks.judge(self._tree if self._whole else None, self._next):
+        """Judge the checkpoints and anchors up to this size."""
+        if self._roots.judge(self._tree if self._whole else None, self._next):
             self._unsigned = None
 
     def _doubt_place(self, pos: int) -> None:
         if pos > self._next:
             to = "" if pos == self._next + 1 else f" to {pos - 1}"
-            self._report.add(LogFault.MISSING, f"nothing stands at {self._next}{to}", pos=self._next)
+            self._report.add(LogFault.MISSING, f"there is no entry at {self._next}{to}", pos=self._next)
         else:
-            self._report.add(LogFault.ALTERED, "this position comes a second time, or out of order", pos=pos)
+            self._report.add(LogFault.ALTERED, "this position is there twice, or out of order", pos=pos)
         self._whole = False
 
-    def _doubt(self, row: Row, said: Columns | None) -> Columns | None:
-        """Say what is wrong with an entry; returns what it says, where its own bytes are as they were sealed."""
+    def _doubt(self, row: Row, columns: Columns | None) -> Columns | None:
+        """Report the faults of an entry; returns the columns of its body, if its bytes are as they were sealed."""
         pos, leaf, entry_id, body = row[:SEAL]
         if body is None:
-            self._report.add(LogFault.MISSING, f"its entry (id {entry_id}) is gone, its seal is there", pos=pos)
+            self._report.add(LogFault.MISSING, f"its entry (id {entry_id}) is missing, its seal is there", pos=pos)
             return None
         found = sha256(b"\x00" + body).digest() if type(body) is bytes else b""
         if found != leaf:
@@ -210,28 +210,28 @@ class _Walk:
             if not isinstance(leaf, bytes):
                 self._whole = False
             return None
-        if said is None:
-            self._report.add(LogFault.ALTERED, f"entry {entry_id} is not of the form of an entry", pos=pos)
+        if columns is None:
+            self._report.add(LogFault.ALTERED, f"entry {entry_id} has not the format of an entry", pos=pos)
             return None
-        self._tell_columns(row, said)
-        return said
+        self._report_columns(row, columns)
+        return columns
 
-    def _tell_columns(self, row: Row, said: Columns) -> None:
-        for name, expected, found in zip(NAMES, said, row[SEAL:], strict=True):
+    def _report_columns(self, row: Row, columns: Columns) -> None:
+        for name, expected, found in zip(NAMES, columns, row[SEAL:], strict=True):
             if expected != found:
                 self._report.add(
                     LogFault.ALTERED,
-                    f"column {name} of entry {row[2]} is not what its body says",
+                    f"column {name} of entry {row[2]} does not match its body",
                     pos=row[0],
                     expected=_plain(expected),
                     found=_plain(found),
                 )
 
     def _judge_unsealed(self, now: int) -> None:
-        outcomes = []  # behind every intent: their ids need not be in the order of their commits
-        for row in chain.from_iterable(self._evidence.unsealed()):
+        outcomes = []  # noted after all intents: ids need not be in the order of commits
+        for row in chain.from_iterable(self._log.unsealed()):
             self._report.unsealed += 1
-            message = self._waits(row)
+            message = self._unsealed_columns(row)
             if message is None:
                 continue
             if message[CODE] == INTENT:
@@ -239,28 +239,28 @@ class _Walk:
             elif message[CODE] in OUTCOMES:
                 outcomes.append(message)
             if message[AT] < now - _micros(SEALED_WITHIN):
-                self._report.add(LogFault.UNSEALED, f"entry {row[2]} of {time_of(message[AT])} has no place in the log")
+                self._report.add(LogFault.UNSEALED, f"entry {row[2]} of {time_of(message[AT])} is not sealed")
         for message in outcomes:
             self._runs.note(message[CODE], message[RUN], (None, message[AT]))
 
-    def _waits(self, row: Row) -> Columns | None:
-        """What an entry says that is not sealed yet; None where it cannot be read."""
+    def _unsealed_columns(self, row: Row) -> Columns | None:
+        """The columns of the body of an unsealed entry; None where it has not the format of an entry."""
         message = columns_of(row[3]) if type(row[3]) is bytes else None
         if message is None:
-            self._report.add(LogFault.ALTERED, f"entry {row[2]}, not sealed yet, is not of the form of an entry")
+            self._report.add(LogFault.ALTERED, f"entry {row[2]}, not sealed yet, has not the format of an entry")
             return None
         if message != row[SEAL:] and len(row) > SEAL:
-            self._tell_columns(row, message)
+            self._report_columns(row, message)
         self._uids.add(key_of(message[UID]))
         return message
 
     def _judge_unsigned(self, now: int) -> None:
         if self._report.counts[LogFault.UNSIGNED]:
-            return  # that a checkpoint is no good has been told
+            return  # the invalid checkpoint was reported already
         if self._unsigned is not None and self._unsigned < now - _micros(SIGNED_WITHIN):
             self._report.add(
                 LogFault.UNSEALED,
-                f"no checkpoint covers what stands from here on, the oldest of {time_of(self._unsigned)}",
+                f"no checkpoint covers the entries from here on, the oldest of {time_of(self._unsigned)}",
                 pos=self._report.signed,
             )
 
@@ -284,11 +284,11 @@ class _Walk:
                 seen.setdefault(message[UID], row[2])
 
     def _everything(self) -> Iterator[Sequence[Row]]:
-        yield from self._evidence.sealed()
-        yield from self._evidence.unsealed()
+        yield from self._log.sealed()
+        yield from self._log.unsealed()
 
     def _tree_root(self) -> str:
-        return self._marks.spelled(self._tree.root()) if self._whole else ""
+        return self._roots.spelled(self._tree.root()) if self._whole else ""
 
 
 def _micros(much: timedelta) -> int:
@@ -300,5 +300,5 @@ def _hex(found: object) -> str:
 
 
 def _plain(value: object) -> str:
-    """As one line of plain text: it may have been put there by whoever altered it."""
+    """As one line of plain text: the value may come from an attacker."""
     return ascii(value.decode(errors="replace")) if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""Whatever is done to an audit log shows: each way to tamper with it, and what the inspection makes of it."""
+"""Every change of an audit log is found: each way to tamper with it, and the finding of the verifier."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def look(
     anchors: Path | None = None,
     at: datetime | None = None,
 ) -> VerificationReport:
-    """As it is found ten seconds after the last entry, or at another time; and in stretches as at one go."""
+    """The report ten seconds after the last entry, or at another time; the same in blocks and in one pass."""
     seen = find_anchors(anchors).anchors if anchors else ()
     moment = at or log.now + timedelta(seconds=10)
     with open_log(log.url) as evidence:
         whole, in_stretches = (
-            verify_log(evidence, keys=keys, verify=verify, anchors=seen, now=lambda: moment, crew=crew)
-            for crew in (WorkerPool(), WorkerPool(floor=0, stretch=4))
+            verify_log(evidence, keys=keys, verify=verify, anchors=seen, now=lambda: moment, pool=pool)
+            for pool in (WorkerPool(), WorkerPool(floor=0, block_size=4))
         )
     assert in_stretches.json() == whole.json()
     return whole
@@ -82,8 +82,8 @@ def test_many_processes_find_what_one_finds(log: HandMade) -> None:
 
     with open_log(log.url) as evidence:
         one, many = (
-            verify_log(evidence, keys=[PEN.key], verify=verify, now=lambda: later, crew=crew)
-            for crew in (WorkerPool(), WorkerPool(processes=3, floor=0, stretch=4))
+            verify_log(evidence, keys=[PEN.key], verify=verify, now=lambda: later, pool=pool)
+            for pool in (WorkerPool(), WorkerPool(processes=3, floor=0, block_size=4))
         )
 
     assert many.json() == one.json()
@@ -98,7 +98,7 @@ def test_a_process_that_is_killed_is_a_log_that_was_not_looked_at(log: HandMade)
         evidence.parts = lambda: (parts[0], _killed)  # type: ignore[method-assign]
 
         with pytest.raises(UnreadableLog, match="was killed"):
-            verify_log(evidence, keys=[PEN.key], verify=verify, crew=WorkerPool(processes=2, floor=0, stretch=4))
+            verify_log(evidence, keys=[PEN.key], verify=verify, pool=WorkerPool(processes=2, floor=0, block_size=4))
 
 
 def _killed() -> LogReader:
@@ -174,7 +174,7 @@ def test_entry_and_seal_gone_together_are_missing(log: HandMade) -> None:
     report = look(log)
 
     assert found(report) == {LogFault.MISSING}
-    assert report.findings[0].message == "nothing stands at 4"
+    assert report.findings[0].message == "there is no entry at 4"
 
 
 def test_a_gap_that_is_closed_by_moving_what_follows_is_altered_and_short(log: HandMade) -> None:
@@ -206,7 +206,7 @@ def test_a_log_cut_at_its_end_with_all_that_vouches_for_it_is_told_by_an_anchor_
     assert alone.exit_code == 0
     assert with_anchor.exit_code == 4
     assert found(with_anchor) == {LogFault.TRUNCATED}
-    assert with_anchor.findings[0].message == f"{outside}:1 saw 10 entries, 5 are there"
+    assert with_anchor.findings[0].message == f"{outside}:1 has an anchor of 10 entries, the log has 5"
 
 
 def test_a_log_cut_at_its_end_is_told_by_a_checkpoint_that_was_left(log: HandMade) -> None:
@@ -294,7 +294,7 @@ def test_a_forger_who_signs_under_the_name_of_our_key_is_found(log: HandMade) ->
     report = look(log)
 
     assert report.exit_code == 5
-    assert "is not of the key it names" in report.findings[0].message
+    assert "is not valid for the key that it names" in report.findings[0].message
 
 
 def forge(log: HandMade, number: int) -> None:
