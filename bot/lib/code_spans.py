@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-#: One pair on one line. Two or three backticks in a row are somebody's Markdown and stay as they are.
-_SPAN = re.compile(r"(?<!`)`([^`\n]*[^`\s][^`\n]*)`(?!`)")
+#: One pair on one line. Two or three backticks in a row are somebody's Markdown and stay as they are. Any text counts
+#: between a pair, also blanks: so the backticks that are left cannot pair up with each other.
+_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 
 def code_spans(text: str) -> Iterator[tuple[str, bool]]:

@@ -22,7 +22,7 @@ texts = st.text(alphabet="ab `\n\"'", max_size=60)
         ("one ` alone", [("one ` alone", False)]),
         ("`over two\nlines`", [("`over two\nlines`", False)]),
         ("``` a ``` and ``", [("``` a ``` and ``", False)]),
-        ("` `", [("` `", False)]),
+        ("` `<`<`", [(" ", True), ("<", False), ("<", True)]),
     ],
 )
 def test_a_span_is_one_pair_of_backticks_on_one_line(text: str, pieces: list[tuple[str, bool]]) -> None:
@@ -36,6 +36,7 @@ def test_nothing_is_lost_and_nothing_added(text: str) -> None:
 
     assert whole == text
     assert len(quoted(text)) == len(text)
+    assert not has_code(quoted(text))
 
 
 def test_a_quoted_span_with_quotes_in_it_is_in_the_other_ones() -> None:

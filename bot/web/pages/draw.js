@@ -12,7 +12,7 @@ export function plain(text) {
 }
 
 // A command or a name in a message: one pair of backticks on one line, as bot/lib/code_spans.py has it.
-const CODE = /(?<!`)`([^`\n]*[^`\s][^`\n]*)`(?!`)/;
+const CODE = /(?<!`)`([^`\n]+)`(?!`)/;
 
 /** The text in pieces, its code spans as <code>: split() puts what the group matched at every odd place. */
 function pieces(text) {
