@@ -23,8 +23,8 @@ from bot.actions.runner import Runner
 from bot.chatops import parser, redelivered_answers
 from bot.chatops import registry as verbs
 from bot.chatops.account_recheck import AccountVerification
-from bot.chatops.desk.handler import RequestHandler, denied
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.handler import RequestHandler, denied
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.live_answers import Inspect, LiveAnswers
 from bot.chatops.next_steps import (
     DeniedExternally,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.actions import approval, approval_facts, approval_validity, lapsed_approvals
-from bot.chatops.desk.lookup import only_match
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.lookup import only_match
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import RunStep
 from bot.chatops.registry import RequestParts
 from bot.core.audit import Code

@@ -15,8 +15,8 @@ from bot.access.identity import LINK_FIRST, OPEN_TO_NOBODY, without_code
 from bot.access.policy import INCIDENT_PREFIX
 from bot.actions import approval
 from bot.chatops import incident_reference, parser
-from bot.chatops.desk.context import OF_OWN_RUNS, RequestContext
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.request_context import OF_OWN_RUNS, RequestContext
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import PlanStep
 from bot.chatops.registry import RequestParts
 from bot.chatops.tokens import unknown_verb

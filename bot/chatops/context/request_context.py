@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.chatops import home
-from bot.chatops.desk.accounts import AccountService
-from bot.chatops.desk.break_glass import BreakGlassService
-from bot.chatops.desk.plans import PlanService
-from bot.chatops.desk.runs import RunService
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.accounts import AccountService
+from bot.chatops.context.break_glass import BreakGlassService
+from bot.chatops.context.plans import PlanService
+from bot.chatops.context.runs import RunService
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.registry import RequestParts
 from bot.core.action import Action
 from bot.core.command import Command, Overview

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.chatops.desk.lookup import only_match
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.lookup import only_match
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.chatops.next_steps import UndoStep
 from bot.core.errors import Rejected
 from bot.core.plan import HANDLE_LENGTH, Result

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.access.break_glass import BreakGlass
-from bot.chatops.desk.unit_of_work import UnitOfWork
+from bot.chatops.context.unit_of_work import UnitOfWork
 from bot.core.request import Reply
 
 
