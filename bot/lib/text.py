@@ -60,3 +60,15 @@ def spell(long: timedelta) -> str:
     seconds = int(long.total_seconds())
     parts = (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def spell_duration(long: timedelta) -> str:
+    """ "1 h 30 min": for people to read, its two greatest units; nothing finer than a second."""
+    seconds = int(long.total_seconds())
+    parts = (
+        (seconds // 86400, "d"),
+        (seconds // 3600 % 24, "h"),
+        (seconds // 60 % 60, "min"),
+        (seconds % 60, "s"),
+    )
+    return " ".join([f"{number} {unit}" for number, unit in parts if number][:2]) or "0 s"
