@@ -1,4 +1,4 @@
-"""settle: a person says how a run ended of which nobody knows; only then its target is free again."""
+"""settle: a person records the result of a run whose result is unknown. Until then its target is locked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SettleArgs:
 class SettleCommand:
     verb: str = "settle"
     usage: str = "settle <run> <done|failed> because <text>"
-    summary: str = "say how a run ended that ended as unknown, after looking"
+    summary: str = "record the result of a run whose result is unknown, after you have checked"
     args: type[SettleArgs] = SettleArgs
     read_only: bool = False
 

@@ -274,10 +274,10 @@ class House:
             self.store,
             registry=self.verbs,
             break_glass=breaking,
-            vouching=AccountVerification(store=self.store, verifiers=self.vouches),
+            account_verification=AccountVerification(store=self.store, verifiers=self.vouches),
             tools=self.tools,
             runner=self.runs,
-            following=LiveAnswers({}),
+            live_answers=LiveAnswers({}),
             on_commit=self.written.append,
         )
         self.tending = Upkeep(

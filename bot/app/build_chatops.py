@@ -130,10 +130,10 @@ def _gate(
         parts.store,
         registry=parts.registry,
         break_glass=break_glass,
-        vouching=AccountVerification(store=parts.store, verifiers=vouches),
+        account_verification=AccountVerification(store=parts.store, verifiers=vouches),
         tools=parts.tools,
         runner=runner,
-        following=following,
+        live_answers=following,
         on_commit=parts.on_commit,
     )
 

@@ -109,7 +109,7 @@ def test_both_sides_are_told_at_once(house: House) -> None:
 
     assert answer.text == _LINKED
     assert house.chat.said == [("U2", _WORD)]
-    assert house.hears_from("slack", "U2", "incidents").text == "No incident is open."
+    assert house.hears_from("slack", "U2", "incidents").text == "There are no unresolved incidents."
 
 
 def test_who_speaks_before_they_are_told_is_told_in_the_answer_and_only_there(house: House) -> None:
@@ -118,7 +118,7 @@ def test_who_speaks_before_they_are_told_is_told_in_the_answer_and_only_there(ho
     next_words = [house.hears_from("slack", "U2", "incidents").text for _ in range(2)]
     house.tends()
 
-    assert next_words == [f"{_WORD}\nNo incident is open.", "No incident is open."]
+    assert next_words == [f"{_WORD}\nThere are no unresolved incidents.", "There are no unresolved incidents."]
     assert house.chat.said == []
 
 
@@ -383,7 +383,7 @@ def test_unlinking_voids_the_codes_that_the_person_had_asked_for(house: House) -
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        ("unlink", "Which place? Nothing was done. Usage: unlink <place>"),
+        ("unlink", "Which channel? Nothing was done. Usage: unlink <channel>"),
         ("unlink slack", "Your slack account is in the settings; only an admin can take it out. Nothing was done."),
         ("unlink moon", "You have linked no 'moon' account. Nothing was done. `whoami` lists your accounts."),
     ],

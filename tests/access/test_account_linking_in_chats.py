@@ -104,7 +104,7 @@ def test_whoever_asked_is_told_in_their_direct_messages_without_asking(house: Ho
 
     (told,) = [one for one in chats.fakes[0].messages if one.channel == "DU2"]
     assert told.text.startswith("Since 2026-11-23 12:00 UTC the telegram account 7 is yours.")
-    assert chats.in_slack("/incidents") == "No incident is open."
+    assert chats.in_slack("/incidents") == "There are no unresolved incidents."
 
 
 @pytest.mark.parametrize("account", [("telegram", "7")])

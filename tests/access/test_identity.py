@@ -107,7 +107,7 @@ def test_in_an_incidents_thread_the_number_may_be_left_out(house: House) -> None
         ("note 1", "What should the note say? Nothing was done. Usage: note <incident> <text>"),
         (
             "frobnicate",
-            "No command 'frobnicate'. Nothing was done. `help` lists what you may say.",
+            "No command 'frobnicate'. Nothing was done. `help` lists the commands that you may use.",
         ),
     ],
 )
@@ -133,7 +133,10 @@ def test_a_resolved_incident_cannot_be_acked_and_the_answer_says_by_whom_and_whe
 def test_resolving_what_still_fires_says_so(house: House) -> None:
     house.hears(alert())
 
-    assert house.says("resolve 1").text == "Incident 1 is resolved. 1 of its alerts still fire."
+    assert (
+        house.says("resolve 1").text
+        == "Incident 1 is resolved. Alerts that still fire: 1. It opens again if they keep firing."
+    )
     assert house.story()[-1].text == "Ana resolved it while 1 alert still fired."
 
 

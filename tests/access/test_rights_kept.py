@@ -205,7 +205,7 @@ def test_what_was_answered_is_shown_again_to_that_person_with_that_account_alone
     moved = asks("U1")
 
     assert (again.text, again.repeated) == (first.text, True)
-    not_yours = "That was taken up before, and what was answered then is not for this account. Nothing was done."
+    not_yours = "This was received before, and its answer is not for this account. Nothing was done."
     assert [(one.text, one.ok, one.repeated) for one in (other, removed, moved)] == [(not_yours, False, True)] * 3
     assert house.audited().count(Code.PLANNED) == 1
 
@@ -296,26 +296,26 @@ def test_a_gate_that_is_opened_for_a_run_which_has_ended_says_no(house: House) -
 def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, ends: Callable[[House], object]) -> None:
     house.action(risk=Risk.NONE, reads=True)
     looks: list[Inspect] = []
-    house.desk._following = Kept(looks)
+    house.desk._live_answers = Kept(looks)
     house.says("turn prod/api 6")
     (look,) = looks
     with pytest.raises(Conflict):  # it looks at the world
         look()
     gate = house.desk
     ends(house)
-    gate._rights = house.desk._rights
+    gate._authorizer = house.desk._authorizer
 
-    with pytest.raises(Rejected, match="Whoever asked may not ask it any more"):
+    with pytest.raises(Rejected, match="The requester may no longer use this command"):
         look()
 
 
 class Kept(LiveAnswers):
-    """Keeps the looks of what is to be followed."""
+    """Keeps the functions that read again, of answers that would be updated."""
 
     def __init__(self, looks: list[Inspect]) -> None:
         super().__init__({})
         self._looks = looks
 
-    def answer(self, ask: Request, outcome: Outcome, look: Inspect) -> Reply:
+    def reply(self, request: Request, outcome: Outcome, look: Inspect) -> Reply:
         self._looks.append(look)
-        return super().reply(ask, outcome, look)
+        return super().reply(request, outcome, look)

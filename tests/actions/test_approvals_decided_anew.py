@@ -115,10 +115,10 @@ def test_a_yes_that_lapsed_before_the_next_one_is_not_counted_and_is_asked_for_a
 
     second = yes(many, "U4", plan)
 
-    assert first.text == f"Approved; 1 more must say `yes {plan}`."
+    assert first.text == f"Approved by Cara; 1 more approval is needed: `yes {plan}`."
     assert turned(many) == []
     assert (second.ok, second.shared, second.plan_closed) == (True, True, False), "its buttons stay"
-    assert second.text.startswith(f"Approved; 1 more must say `yes {plan}`. {why}")
+    assert second.text.startswith(f"Approved by Dan; 1 more approval is needed: `yes {plan}`. {why}")
     assert approvals(many) == ["dan"]
     assert yes(many, "U5", plan).ok
     assert turned(many) == [6]
@@ -198,7 +198,9 @@ def test_one_slack_account_says_yes_once_under_however_many_ids(many: House) -> 
 
     reply = yes(many, "U3", plan)
 
-    assert reply.text.startswith(f"Approved; 1 more must say `yes {plan}`. The yes of cara no longer counts:")
+    assert reply.text.startswith(
+        f"Approved by Cara; 1 more approval is needed: `yes {plan}`. The yes of cara no longer counts:"
+    )
     assert approvals(many) == ["carla"]
     assert turned(many) == []
 
@@ -304,7 +306,7 @@ def test_a_plan_of_somebody_who_may_no_longer_ask_for_it_is_stopped_for_all(
     assert why in reply.text
     assert reply.text.endswith(f"Nothing was done. Plan {plan} is stopped.")
     assert later.text.startswith(f"Plan {plan} was stopped before its run. Nothing was done.")
-    assert many.says("approvals", by=DAN).text == "No plan waits for a yes."
+    assert many.says("approvals", by=DAN).text == "No plan is waiting for approval."
     assert turned(many) == []
     assert ("U3" in told(many)) == bool(yeses), "who said yes hears of it"
 
@@ -441,7 +443,7 @@ def test_a_world_that_moved_shows_no_new_plan_to_somebody_who_may_no_longer(nigh
         reply = yes(night, "U3", plan)
 
     assert "Denied: " in reply.text
-    assert night.says("approvals", by=DAN).text == "No plan waits for a yes."
+    assert night.says("approvals", by=DAN).text == "No plan is waiting for approval."
 
 
 def test_the_record_of_a_run_names_everybody_who_said_yes(many: House) -> None:

@@ -151,10 +151,10 @@ class Ground:
             house.store,
             registry=house.verbs,
             break_glass=BreakGlass(authorizer=rights, subscriptions=house.mouths, rules=house.rules, contact="carla"),
-            vouching=AccountVerification(store=house.store, verifiers=house.vouches),
+            account_verification=AccountVerification(store=house.store, verifiers=house.vouches),
             tools=tools,
             runner=house.runs,
-            following=LiveAnswers({}),
+            live_answers=LiveAnswers({}),
             on_commit=house.written.append,
         )
 

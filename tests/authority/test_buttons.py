@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import bot
 from bot.core.audit import Code
 from bot.core.incident import Status
 from bot.core.message import Card
@@ -19,11 +20,11 @@ from tests.authority.table import KINDS, SAID, expected
 from tests.fakes.slack_values import rows_of
 
 _EXPECTED = expected()
-_HOUSE = Path(cards.__file__).parent
-#: Whoever makes a card that may have buttons; another one has to be looked at here first.
-_DRAWERS = {"cards.py", "plans.py", "home.py", "following.py"}
-#: Whoever says what stands on the buttons of an answer that is followed.
-_TELLING = "workloads/telling.py"
+_BOT = Path(bot.__file__).parent
+#: The files that make a card that may have buttons; another one has to be reviewed here first.
+_MAKERS = {"card.py", "approval.py", "home.py", "live_answers.py"}
+#: The buttons of a live answer.
+_LIVE_BUTTONS = "workloads/describe.py"
 #: The board's own buttons.
 _BOARD = {"ack", "resolve"}
 
@@ -46,22 +47,22 @@ def shown(ground: Ground) -> list[Card]:
 def test_only_these_files_draw_cards() -> None:
     found = {
         path.name
-        for path in [*_HOUSE.rglob("*.py"), *(_HOUSE.parent / "commands").glob("*.py")]
+        for path in [*_BOT.rglob("*.py"), *(_BOT.parent / "commands").glob("*.py")]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "Card"
     }
 
-    assert found == _DRAWERS
+    assert found == _MAKERS
 
 
 def test_the_boards_own_buttons_say_words_of_the_table() -> None:
-    drawn = (_HOUSE / "web" / "pages" / "draw.js").read_text(encoding="utf-8")
+    drawn = (_BOT / "web" / "pages" / "draw.js").read_text(encoding="utf-8")
 
     assert set(re.findall(r"button\(\"[^\"]+\", `(\w+) ", drawn)) == _BOARD <= set(SAID)
 
 
 def test_the_buttons_of_a_rollout_that_is_told_say_words_of_the_table() -> None:
-    told = (_HOUSE / _TELLING).read_text(encoding="utf-8")
+    told = (_BOT / _LIVE_BUTTONS).read_text(encoding="utf-8")
 
     said = set(re.findall(r"f\"(\w+) \{service\}", told))
 

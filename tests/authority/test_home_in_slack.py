@@ -106,7 +106,7 @@ def test_whoever_asked_finds_no_yes_to_their_own_plan_and_may_drop_it(ground: Gr
     after = tabs.presses("asker", night.buttons["Drop it"])
 
     assert [button["value"] for button in view.buttons.values()] == [night.buttons["Drop it"]]
-    assert after.shown.startswith(f"Plan {night.names['plan']} is dropped: turn prod/api 9. Nothing was done.")
+    assert after.shown.startswith(f"Ada dropped plan {night.names['plan']}: turn prod/api 9. Nothing was done.")
 
 
 def test_a_button_of_an_old_tab_is_judged_when_it_is_pressed(ground: Ground, night: Night, tabs: Tabs) -> None:

@@ -179,7 +179,7 @@ def test_row_64_of_two_plans_that_begin_alike_none_is_guessed(ground: Ground, ni
 
     said = room.types(_APPROVER, f"yes {night.names['plan']}")
 
-    assert said == f"More than one begins so: plan {night.names['plan']}. Nothing was done. Say more of it."
+    assert said == f"More than one matches plan {night.names['plan']}. Nothing was done. Type more of its id."
     assert ground.rows() == stored
 
 

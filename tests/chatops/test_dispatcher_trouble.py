@@ -161,10 +161,10 @@ def test_nobody_stops_looking_at_a_run_before_a_person_is_sure_to_hear_of_it(
     def unheard(name: str, run: str, said: str) -> None:
         raise Unavailable("the database is locked")
 
-    object.__setattr__(house.tending, "alarm", unheard)
+    object.__setattr__(house.tending, "raise_alert", unheard)
     with pytest.raises(Unavailable):
         house.tends()
-    object.__setattr__(house.tending, "alarm", alarm)
+    object.__setattr__(house.tending, "raise_alert", alarm)
     house.tends()
 
     assert [one.title.partition(":")[0] for one in house.incidents()] == ["RunNotUndone"]

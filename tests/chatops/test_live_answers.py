@@ -42,7 +42,7 @@ def ended(following: LiveAnswers) -> None:
     for one in threading.enumerate():
         if one.name.startswith("following-"):
             one.join(60)
-    assert not following._places
+    assert not following._updating
 
 
 def test_what_is_new_is_told_in_one_message_until_it_rests() -> None:

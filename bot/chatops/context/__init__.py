@@ -1,6 +1,6 @@
 """The API that commands call, in parts, and the handler that serves one request with it.
 
-Each part is a class of its own over the request's `UnitOfWork`, and no part in here imports another; `desk.incidents`
-is in `casework`. A new part is a Protocol in `ports`, a class, and one attribute of `ports.CommandContext` and
-`RequestContext`.
+Each part is a class of its own over the request's `UnitOfWork`, and no part imports another; `context.incidents` is in
+`incidents.service`. A new part needs a Protocol in `core.command`, a class, and one attribute each of `CommandContext`
+and `RequestContext`.
 """

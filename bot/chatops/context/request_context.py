@@ -1,4 +1,4 @@
-"""The object that a command is given as `desk`: its parts, and what is about the request as a whole."""
+"""The `context` that a command gets: its parts, and what concerns the request as a whole."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bot.core.action import Action
 from bot.core.command import Command, Overview
 from bot.incidents.service import IncidentService
 
-#: Somebody who may run some action may use these on their own runs, without a right to the verb itself.
-OF_OWN_RUNS = ("undo", "keep")
+#: Verbs that need no permission of their own on one's own runs; being allowed to run some action is enough.
+OWN_RUN_VERBS = ("undo", "keep")
 
 
 class RequestContext:
-    """Implements `ports.CommandContext` for one request, inside its transaction."""
+    """Implements `core.command.CommandContext` for one request, inside its transaction."""
 
     def __init__(self, unit: UnitOfWork, shared: RequestParts) -> None:
         self._unit = unit
-        self._verbs = shared.registry
-        self._rights = shared.break_glass.authorizer
+        self._registry = shared.registry
+        self._authorizer = shared.break_glass.authorizer
         self.incidents = IncidentService(unit.tx, unit.request, shared.break_glass.subscriptions, unit.add_written)
         self.plans = PlanService(unit, shared)
         self.runs = RunService(unit, self.incidents)
@@ -34,12 +34,17 @@ class RequestContext:
         self.break_glass = BreakGlassService(unit, shared.break_glass)
 
     def list_commands(self) -> Sequence[Command[Any] | Action[Any]]:
-        who = self._unit.request.by
+        requester = self._unit.request.by
         acts = any(
-            not one.read_only and self._rights.ever_allowed(who, verb) for verb, one in self._verbs.actions.items()
+            not one.read_only and self._authorizer.ever_allowed(requester, verb)
+            for verb, one in self._registry.actions.items()
         )
-        own = OF_OWN_RUNS if acts else ()
-        return [one for verb, one in self._verbs.all.items() if verb in own or self._rights.ever_allowed(who, verb)]
+        own = OWN_RUN_VERBS if acts else ()
+        return [
+            one
+            for verb, one in self._registry.all.items()
+            if verb in own or self._authorizer.ever_allowed(requester, verb)
+        ]
 
     def get_overview(self, limit: int) -> Overview:
-        return home.home_view(self._unit.tx, self._rights, self._unit.request, self._verbs.risks, limit)
+        return home.home_view(self._unit.tx, self._authorizer, self._unit.request, self._registry.risks, limit)
