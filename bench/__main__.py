@@ -111,7 +111,7 @@ def _try(ground: Ground, name: str) -> list[Line]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds: under three minutes in all")
+    parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds: about four minutes in all")
     parser.add_argument("--only", action="append", choices=list(_ROWS), metavar="NAME", help=", ".join(_ROWS))
     parser.add_argument("--json", type=Path, default=Path("bench/out/latest.json"), help="where the numbers go")
     return parser.parse_args()

@@ -16,7 +16,7 @@ from bot.core.incident import Committed, EventType, OnCommit
 from bot.core.message import Subscription
 from bot.core.plan import HANDLE_LENGTH, Outcome, Proposal, Result
 from bot.core.request import Request
-from bot.core.run_state import RunState, run_state
+from bot.core.run_state import State, run_state
 from bot.incidents import lifecycle, timeline
 from bot.incidents.transitions import ActionReported
 from bot.lib.failpoints import failpoint
@@ -31,10 +31,10 @@ logger = logging.getLogger(__name__)
 
 _CODES = {Result.DONE: Code.DONE, Result.FAILED: Code.FAILED, Result.UNKNOWN: Code.UNKNOWN}
 _WHATS = {
-    RunState.DONE: EventType.ACTION_DONE,
-    RunState.DEGRADED: EventType.ACTION_DEGRADED,
-    RunState.FAILED: EventType.ACTION_NOT_DONE,
-    RunState.UNKNOWN: EventType.ACTION_UNKNOWN,
+    State.DONE: EventType.ACTION_DONE,
+    State.DEGRADED: EventType.ACTION_DEGRADED,
+    State.FAILED: EventType.ACTION_NOT_DONE,
+    State.UNKNOWN: EventType.ACTION_UNKNOWN,
 }
 
 
@@ -131,7 +131,7 @@ def _undone_on(tx: Tx, proposal: Proposal) -> int | None:
     return runs.plan_of_run(tx.sql, runs.get_run(tx.sql, proposal.undo_of)).incident_id if proposal.undo_of else None
 
 
-def _state(outcome: Outcome) -> RunState:
+def _state(outcome: Outcome) -> State:
     return run_state(outcome.result, unwell=outcome.degraded)
 
 

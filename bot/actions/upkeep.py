@@ -153,9 +153,9 @@ class Upkeep:
 def _is_undone(tx: Tx, run: Run) -> bool:
     """Or about to be. What is not there any more needs no check, and nobody a page that it could not be asked."""
     state = run_states.state_now(tx.sql, run)
-    if state is run_state.RunState.UNDONE:
+    if state is run_state.State.UNDONE:
         runs.clear_deadlines(tx, run)
-    return state in (run_state.RunState.UNDONE, run_state.RunState.UNDOING)
+    return state in (run_state.State.UNDONE, run_state.State.UNDOING)
 
 
 def _entry(code: Code, message: str, proposal: Proposal) -> AuditEntry:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from bot.core.alert import _WORST, Severity
 from bot.core.incident_marker import mark_of
-from bot.core.run_state import RunState
+from bot.core.run_state import State
 
 
 class Status(StrEnum):
@@ -150,7 +150,7 @@ class Committed:
 
     channels: frozenset[str] = frozenset()  #: they are owed something now
     event_types: tuple[EventType, ...] = ()
-    run_states: tuple[RunState, ...] = ()  #: how runs have ended
+    run_states: tuple[State, ...] = ()  #: how runs have ended
 
     def __bool__(self) -> bool:
         return bool(self.channels or self.event_types or self.run_states)

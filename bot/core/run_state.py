@@ -16,7 +16,7 @@ from enum import StrEnum
 _REASON = 280
 
 
-class RunState(StrEnum):
+class State(StrEnum):
     """A word once published is never changed."""
 
     RUNNING = "running"
@@ -29,8 +29,8 @@ class RunState(StrEnum):
 
 
 #: In these somebody has to do something; the worst first.
-NEEDS_ATTENTION = (RunState.UNKNOWN, RunState.DEGRADED)
-_GOING_ON = (RunState.RUNNING, RunState.UNDOING)
+NEEDS_ATTENTION = (State.UNKNOWN, State.DEGRADED)
+_GOING_ON = (State.RUNNING, State.UNDOING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class RunStatus:
     command: str
     by: str
     target: str
-    state: RunState
+    state: State
     reason: str  #: its reason, or how it goes; a sentence
     began_at: datetime
     ended_at: datetime | None = None
@@ -68,7 +68,7 @@ class RunStatus:
         return self.state in _GOING_ON
 
 
-def run_state(stored: str, *, unwell: str = "", undo: RunState | None = None) -> RunState:
+def run_state(stored: str, *, unwell: str = "", undo: State | None = None) -> State:
     """The word for a run whose row says `stored`: intended, done, failed or unknown.
 
     Args:
@@ -76,21 +76,19 @@ def run_state(stored: str, *, unwell: str = "", undo: RunState | None = None) ->
         undo: how the run stands that undoes this one; None where there is none.
     """
     if stored == "intended":
-        return RunState.RUNNING
+        return State.RUNNING
     if stored != "done":
-        return RunState(stored)
-    if undo is RunState.RUNNING:
-        return RunState.UNDOING
-    if undo in (RunState.DONE, RunState.DEGRADED, RunState.UNDOING):
-        return RunState.UNDONE
-    return (
-        RunState.DEGRADED if unwell else RunState.DONE
-    )  # An undo that failed, or was itself undone, has changed nothing.
+        return State(stored)
+    if undo is State.RUNNING:
+        return State.UNDOING
+    if undo in (State.DONE, State.DEGRADED, State.UNDOING):
+        return State.UNDONE
+    return State.DEGRADED if unwell else State.DONE  # An undo that failed, or was itself undone, has changed nothing.
 
 
-def describe_end(state: RunState, message: str) -> str:
+def describe_end(state: State, message: str) -> str:
     """What is said of a run's end, with its word in front; what is plainly done says so itself."""
-    return message if state is RunState.DONE else f"{state.capitalize()}: {message}"
+    return message if state is State.DONE else f"{state.capitalize()}: {message}"
 
 
 def describe_run(one: RunStatus) -> str:
@@ -118,11 +116,11 @@ def count_needing_attention(found: Sequence[RunStatus]) -> str:
 
 def reason_of(one: RunStatus) -> str:
     """Why it stands so, or how it goes; "" where the word says it all."""
-    if one.state is RunState.UNDONE and one.undone_at:
+    if one.state is State.UNDONE and one.undone_at:
         return f"Undone by {one.undone_for} at {one.undone_at:%Y-%m-%d %H:%M} UTC, run {one.undone_by[:8]}."
-    if one.state is RunState.UNDOING:
+    if one.state is State.UNDOING:
         return f"{one.undone_for} undoes it, run {one.undone_by[:8]}."
-    return "" if one.state is RunState.DONE else _short(one.reason)
+    return "" if one.state is State.DONE else _short(one.reason)
 
 
 def next_step(one: RunStatus) -> str:
@@ -132,17 +130,17 @@ def next_step(one: RunStatus) -> str:
 
 def _next(one: RunStatus) -> Iterator[str]:
     what = one.target or "what it was to change"
-    if one.state is RunState.UNKNOWN:
+    if one.state is State.UNKNOWN:
         yield f"Look at {what}, then say how it ended: `settle {one.short_id} done because <text>`, or `failed`."
         yield f"Until then no other run may touch {what}."
-    if one.state is RunState.DEGRADED:
+    if one.state is State.DEGRADED:
         back = f"go back: `undo {one.short_id}`" if one.can_undo else "go back by hand: it knows no way back"
         yield f"Mend {what}, or {back}."
-    if one.state is RunState.DONE and one.check and one.checked_until:
+    if one.state is State.DONE and one.check and one.checked_until:
         yield f"Its check is held until {one.checked_until:%H:%M} UTC: {one.check}."
-    if one.state is RunState.DONE and one.ends_at:
+    if one.state is State.DONE and one.ends_at:
         yield f"Undone by itself at {one.ends_at:%Y-%m-%d %H:%M} UTC, unless `keep {one.short_id}`."
-    elif one.state is RunState.DONE and one.can_undo:
+    elif one.state is State.DONE and one.can_undo:
         yield f"`undo {one.short_id}` undoes it."
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core.run_state import RunState, RunStatus, run_state
+from bot.core.run_state import RunStatus, State, run_state
 from bot.store import runs
 from bot.store.runs import Run
 from bot.store.sql import Sql
@@ -20,19 +20,19 @@ def of_run(sql: Sql, run: Run) -> RunStatus:
     proposal = runs.plan_of_run(sql, run)
     undo = runs.undone_by(sql, run)
     state = _state(run, None if undo is None else state_now(sql, undo))
-    undone = state in (RunState.UNDONE, RunState.UNDOING) and undo is not None
+    undone = state in (State.UNDONE, State.UNDOING) and undo is not None
     made = RunStatus(
         run=run.id,
         command=proposal.command,
         by=run.by,
         target=run.target,
         state=state,
-        reason=run.degraded if state is RunState.DEGRADED else run.message,
+        reason=run.degraded if state is State.DEGRADED else run.message,
         began_at=run.began_at,
         ended_at=run.ended_at,
         incident_id=proposal.incident_id,
         undo_of=proposal.undo_of,
-        can_undo=bool(run.undo) and state in (RunState.DONE, RunState.DEGRADED),
+        can_undo=bool(run.undo) and state in (State.DONE, State.DEGRADED),
         ends_at=None if undone else run.revert_at,
         check=proposal.plan.check if run.check_at else "",
         checked_until=run.check_until if run.check_at else None,
@@ -42,7 +42,7 @@ def of_run(sql: Sql, run: Run) -> RunStatus:
     return replace(made, undone_by=undo.id, undone_for=undo.by, undone_at=undo.ended_at)
 
 
-def state_now(sql: Sql, run: Run, depth: int = _DEPTH) -> RunState:
+def state_now(sql: Sql, run: Run, depth: int = _DEPTH) -> State:
     undo = runs.undone_by(sql, run) if depth else None
     return _state(run, None if undo is None else state_now(sql, undo, depth - 1))
 
@@ -65,5 +65,5 @@ def unsettled(sql: Sql, person: str, since: datetime, limit: int) -> Sequence[Ru
     return [one for one in standing if one.in_progress or one.needs_attention]
 
 
-def _state(run: Run, undo: RunState | None) -> RunState:
+def _state(run: Run, undo: State | None) -> State:
     return run_state(run.state, unwell=run.degraded, undo=undo)

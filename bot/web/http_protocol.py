@@ -121,14 +121,14 @@ class HttpProtocol(H11Protocol):
         self.conn = StrictParser()
 
     @classmethod
-    def with_fast_path(cls, fast_path: FastPath | None) -> type[HttpProtocol]:
+    def with_fast_path(cls, path: FastPath | None) -> type[HttpProtocol]:
         """The class of connections whose ordinary webhooks go that way."""
 
-        class Shortened(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
-            express = fast_path
+        class WithFastPath(cls):  # type: ignore[valid-type,misc]  # mypy knows no class that is a variable
+            fast_path = path
             turns = FairShare()
 
-        return Shortened
+        return WithFastPath
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         full = len(self.connections) >= most_open()

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from bot.core import run_state
-from bot.core.run_state import RunState, RunStatus
+from bot.core.run_state import RunStatus, State
 from bot.store import run_states
 from bot.store.views import Reader
 
@@ -22,7 +22,7 @@ class RunOut(BaseModel):
     words: str
     by: str
     target: str
-    state: RunState
+    state: State
     why: str
     todo: str
     began_at: datetime

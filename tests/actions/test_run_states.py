@@ -14,7 +14,7 @@ from bot.core.audit import Code
 from bot.core.incident import EventType
 from bot.core.message import MessageKind
 from bot.core.plan import Plan, plan_bytes
-from bot.core.run_state import RunState
+from bot.core.run_state import State
 from bot.store import migrating, run_states, runs
 from bot.store.engine import Store
 from tests.actions.test_slow_runs import refused
@@ -30,7 +30,7 @@ def done(house: House, words: str = "turn prod/api 6", *, here: int | None = Non
         return run_states.last(seen.sql, 1)[0].short_id
 
 
-def stands(house: House, run: str) -> RunState:
+def stands(house: House, run: str) -> State:
     with house.store.read() as seen:
         return next(one.state for one in run_states.last(seen.sql, 20) if one.short_id == run)
 
@@ -54,7 +54,7 @@ def test_a_run_that_was_undone_reads_undone_by_whom_and_when(house: House) -> No
 
     undo = undone(house, run)
 
-    assert stands(house, run) is RunState.UNDONE
+    assert stands(house, run) is State.UNDONE
     assert listed(house, run).endswith(f"Undone by ana at 2026-11-23 12:05 UTC, run {undo}.")
     assert listed(house, undo).startswith(f"{undo} done: turn prod/api 3 (ana, 2026-11-23 12:05 UTC, undoes {run}).")
 
@@ -86,7 +86,7 @@ def test_an_undo_that_is_undone_itself_gives_the_first_run_its_word_back(house: 
 
     undone(house, undo)
 
-    assert (stands(house, run), stands(house, undo)) == (RunState.DONE, RunState.UNDONE)
+    assert (stands(house, run), stands(house, undo)) == (State.DONE, State.UNDONE)
     assert house.dials.values["prod/api"] == 6
 
 
@@ -103,7 +103,7 @@ def test_an_undo_that_failed_after_one_that_was_done_changes_nothing_of_the_word
     second = house.desk.undo_automatically(first, "somebody asked twice")
 
     assert "The dial is locked" in second.text
-    assert stands(house, run) is RunState.UNDONE
+    assert stands(house, run) is State.UNDONE
 
 
 def test_what_is_undone_by_its_time_says_that_the_watch_did_it(house: House) -> None:
@@ -112,7 +112,7 @@ def test_what_is_undone_by_its_time_says_that_the_watch_did_it(house: House) -> 
 
     house.tends()
 
-    assert stands(house, run) is RunState.UNDONE
+    assert stands(house, run) is State.UNDONE
     assert "Undone by watch at 2026-11-23 12:31 UTC" in listed(house, run)
 
 
@@ -154,7 +154,7 @@ def test_a_run_whose_check_could_not_be_asked_is_not_called_done(house: House) -
     house.tends()
     house.tends()
 
-    assert stands(house, run) is RunState.DEGRADED
+    assert stands(house, run) is State.DEGRADED
     assert "Whether all is well could not be asked: up == 1" in listed(house, run)
     assert house.audited().count(Code.UNWELL) == 1
 
@@ -169,7 +169,7 @@ def test_nobody_is_paged_that_what_was_undone_could_not_be_asked(house: House) -
     house.tends()
     house.tends()
 
-    assert stands(house, run) is RunState.UNDONE
+    assert stands(house, run) is State.UNDONE
     assert house.audited().count(Code.UNWELL) == 1, "the undo has a check of its own"
     assert [one.title for one in house.incidents() if run in one.title] == []
 
@@ -183,7 +183,7 @@ def test_a_run_that_was_to_be_undone_and_could_not_be_is_not_called_done(house: 
     house.tends()
     house.tends()
 
-    assert stands(house, run) is RunState.DEGRADED
+    assert stands(house, run) is State.DEGRADED
     assert "It was changed after run" in listed(house, run)
     assert house.audited().count(Code.UNWELL) == 1
     assert house.story(1)[-1].type is EventType.ACTION_DEGRADED
@@ -196,7 +196,7 @@ def test_a_check_that_does_not_hold_leaves_the_run_undone(house: House) -> None:
 
     house.tends()
 
-    assert (stands(house, run), house.dials.values["prod/api"]) == (RunState.UNDONE, 3)
+    assert (stands(house, run), house.dials.values["prod/api"]) == (State.UNDONE, 3)
 
 
 @pytest.mark.parametrize("unwell", ["", "It crashes."])
@@ -251,7 +251,7 @@ def test_what_a_person_settled_reads_as_they_said(house: House) -> None:
     house.says(f"settle {run} failed because it is at 3", by=CY)
     again = house.says(f"settle {run} done because really", by=CY)
 
-    assert (unknown, stands(house, run)) == (RunState.UNKNOWN, RunState.FAILED)
+    assert (unknown, stands(house, run)) == (State.UNKNOWN, State.FAILED)
     assert listed(house, run).endswith("Cy: it is at 3")
     assert again.text == f"Run {run} is failed, not unknown. Nothing was done."
 
@@ -321,7 +321,7 @@ def test_an_undo_whose_world_moved_is_the_undo_of_the_same_run_still(
     assert house.says(f"yes {handle(moved.text)}").ok
 
     assert house.dials.values["prod/api"] == 3
-    assert stands(house, run) is RunState.UNDONE
+    assert stands(house, run) is State.UNDONE
 
 
 def test_an_undo_is_not_planned_anew_over_what_somebody_changed_before_the_yes(house: House) -> None:
@@ -381,5 +381,5 @@ def test_a_database_of_before_says_of_its_runs_what_can_be_told_of_them(store_ur
     differ = migrating.differences(store)
     store.close()
 
-    assert found == {"aa": (RunState.DEGRADED, "It crashes."), "bb": (RunState.DONE, "prod/api is at 6.")}
+    assert found == {"aa": (State.DEGRADED, "It crashes."), "bb": (State.DONE, "prod/api is at 6.")}
     assert differ == []

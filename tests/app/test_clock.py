@@ -20,7 +20,7 @@ from bot.app.scheduler import TickLoop
 from bot.core.access import AccountLink
 from bot.core.channel import RateLimit
 from bot.core.incident import EventType, Incident
-from bot.core.run_state import RunState
+from bot.core.run_state import State
 from bot.notifications import sender
 from bot.store import account_links, clock_steps, run_states
 from bot.store.engine import Unavailable
@@ -289,7 +289,7 @@ def test_what_became_of_a_run_that_was_lost_before_the_step_is_asked_of_a_person
         house.tends()
 
     with house.store.read() as seen:
-        assert run_states.last(seen.sql, 1)[0].state is RunState.UNKNOWN
+        assert run_states.last(seen.sql, 1)[0].state is State.UNKNOWN
 
 
 def test_ticks_come_though_the_clock_goes_back_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +319,7 @@ def test_a_database_that_is_silent_at_the_start_keeps_no_tick_from_coming(
         freed.set()
         return []
 
-    monkeypatch.setattr("bot.app.scheduler.claims.release_expired", noted)
+    monkeypatch.setattr("bot.app.scheduler.outbox.release_expired", noted)
     monkeypatch.setattr(house.store, "begin", silent)
     house.watch.start()
     try:

@@ -28,7 +28,7 @@ _SPARE_S = 30.0
 
 _STORM = """
 import os, signal, threading
-from bot.stopping import StopSignal
+from bot.app.shutdown import StopSignal
 
 stop = StopSignal()
 storm = threading.Thread(target=lambda: [os.kill(os.getpid(), signal.SIGTERM) for _ in range(20_000)])
@@ -43,8 +43,8 @@ raise SystemExit(0 if stop.wait(30.0) else 1)
 _HUNG = """
 import ctypes, os, signal, sys, threading
 from datetime import timedelta
-from bot import logs
-from bot.stopping import StopSignal
+from bot.lib import logs
+from bot.app.shutdown import StopSignal
 
 logs.start(confidential=())
 StopSignal().end_within(timedelta(seconds=1))

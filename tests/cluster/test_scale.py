@@ -76,7 +76,7 @@ def test_it_is_undone_by_the_words_of_its_plan(world: World) -> None:
 def test_from_0_and_to_0(world: World) -> None:
     deployed(world)
     bounds = replace(world.places["prod/api"].replicas, minimum=0)
-    world.place(replicas=bounds, check="up == 1", within=timedelta(minutes=5))
+    world.place(replicas=bounds, check="up == 1", check_duration=timedelta(minutes=5))
 
     down = world.plan(SCALE, to(0))
     gone = world.run(SCALE, to(0), down)
@@ -97,7 +97,7 @@ def test_0_of_what_is_no_production_needs_nobody_else(world: World) -> None:
 
 def test_a_check_of_the_service_is_held_afterwards(world: World) -> None:
     deployed(world)
-    world.place(check="up == 1", within=timedelta(minutes=5))
+    world.place(check="up == 1", check_duration=timedelta(minutes=5))
 
     plan = world.plan(SCALE, to(4, held=timedelta(minutes=30)))
 

@@ -47,7 +47,7 @@ def keda(world: World) -> tuple[int, int, str | None]:
 
 
 def shown(plan: Any) -> dict[str, str]:
-    return {name: value for name, value in plan.seen.items() if name not in plan.private}
+    return {name: value for name, value in plan.preconditions.items() if name not in plan.hidden}
 
 
 def test_between_the_bounds_of_an_hpa_its_floor_is_raised(world: World) -> None:

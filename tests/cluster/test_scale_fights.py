@@ -29,7 +29,7 @@ def kept_by_argocd(world: World, policy: dict[str, bool] | None, **spec: Any) ->
     world.merge(kinds.DEPLOYMENT, "api", {"metadata": {"annotations": notes}}, by="argocd-controller")
     fake.git["Deployment", "api"] = {"spec": {"replicas": 3}}
     world.create(kinds.APPLICATION, "shop", **manifests.application(world.namespace, automated=policy, **spec))
-    world.place(applications=world.namespace)
+    world.place(argocd_namespace=world.namespace)
     fake.settle()
 
 
@@ -73,7 +73,7 @@ def test_self_heal_that_begins_after_the_plan_is_told_with_its_name(world: World
     plan = world.plan(SCALE, to(5))
     heals = {"spec": {"syncPolicy": {"automated": {"selfHeal": True}}}}
     meddled = Meddled(world, before=lambda: world.merge(kinds.APPLICATION, "shop", heals))
-    world.place(cluster=meddled, applications=world.namespace)
+    world.place(cluster=meddled, argocd_namespace=world.namespace)
 
     outcome = world.run(SCALE, to(5), plan)
 

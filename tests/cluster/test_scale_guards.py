@@ -161,7 +161,7 @@ def test_a_statefulset_that_deletes_volumes_is_never_scaled_down(world: World) -
 @pytest.mark.parametrize(("now", "count", "goes"), [(5, 3, True), (5, 2, False), (3, 2, True), (3, 1, False)])
 def test_voters_keep_their_majority(world: World, now: int, count: int, *, goes: bool) -> None:
     world.create(kinds.STATEFULSET, "api", **manifests.statefulset("api", replicas=now))
-    world.place(kind=kinds.STATEFULSET, voters=True, replicas=ReplicaLimits(minimum=1, maximum=9, step=9))
+    world.place(kind=kinds.STATEFULSET, quorum=True, replicas=ReplicaLimits(minimum=1, maximum=9, step=9))
 
     if goes:
         assert world.plan(SCALE, to(count)).preconditions["replicas"] == str(now)

@@ -255,7 +255,7 @@ def test_boto3_is_loaded_only_when_a_reference_asks_aws(
     path = tmp_path / "vakhta.yaml"
     path.write_text(TEXT % reference)
     code = (
-        "import os, sys, pathlib; from bot.settings import load_settings;"
+        "import os, sys, pathlib; from bot.config.settings import load_settings;"
         "load_settings(pathlib.Path(sys.argv[1]), os.environ); print('boto3' in sys.modules)"
     )
     environ = os.environ | {"T": "x", "AWS_ENDPOINT_URL": aws.url}

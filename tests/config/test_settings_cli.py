@@ -90,18 +90,18 @@ def test_faulty_settings_end_every_command_before_anything_starts(tmp_path: Path
 #: A stand-in for the joined house: it tells what it was asked, and refuses what it does not know.
 APP = """
 import sys, types
-from bot.model import Reply
-from bot.ports import Rejected
+from bot.core.request import Reply
+from bot.core.errors import Rejected
 from bot.__main__ import main
 
 def refuse(settings):
     raise Rejected("The database is newer than this version. Nothing was changed.")
 
-app = types.ModuleType("bot.app")
+app = types.ModuleType("bot.app.bot")
 app.run = lambda settings: print("ran on", settings.server.listen)
 app.ask = lambda settings, words: Reply(text=f"heard {words}", ok=words == "ack 42")
 app.migrate = refuse
-sys.modules["bot.app"] = app
+sys.modules["bot.app.bot"] = app
 sys.exit(main(sys.argv[1:]))
 """
 

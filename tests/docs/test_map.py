@@ -6,10 +6,11 @@ import ast
 import re
 from collections import defaultdict
 from configparser import ConfigParser
+from graphlib import TopologicalSorter
 
 import pytest
 
-from tests.docs.papers import MAP, ROOT, fences, modules, section
+from tests.docs.papers import MAP, ROOT, fences, first_cells, modules, prose, section
 
 pytestmark = pytest.mark.xdist_group("parsed")  # so that one worker parses all files, once
 
@@ -29,55 +30,83 @@ SDKS = {
     "requests": "requests",
     "cryptography": "cryptography",
 }
-_TREE, _FLOORS = fences(section(MAP, "The tree"), "") + fences(section(MAP, "Floors"), "")
-_FILE = re.compile(r"\b[\w.-]+\.(?:py|md|toml|lock)\b")
+_FLOORS = section(MAP, "Floors")
+_WORD = re.compile(r"`([^`\n]+)`")
+_CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
+_PATH = re.compile(r"(?:bot|commands|runbooks|deploy|tests|bench|docs)/[\w./*-]*|\.[\w./-]+")
 
 
-def test_the_tree_names_every_module_and_every_package() -> None:
-    bot = ROOT / "bot"
-    packages = {f"bot/{path.parent.name}" for path in bot.glob("*/__init__.py")}
-    parts = {path for path in (bot / "channels").glob("*.py") if "_" in path.stem}
-    files = {*bot.glob("*.py"), *bot.glob("*/*.py"), *(ROOT / "commands").glob("*.py")} - parts
-    there = packages | {
-        str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py" or path.parent == bot
+def test_the_packages_are_those_that_are_there() -> None:
+    there = {f"bot/{path.parent.name}/" for path in (ROOT / "bot").glob("*/__init__.py")}
+    beside = {"commands/", "runbooks/", "deploy/", "tests/", "bench/"}
+
+    assert set(first_cells(_FLOORS)) == there | beside
+
+
+def test_every_path_on_the_map_is_there() -> None:
+    named = [word for word in _WORD.findall(prose(MAP)) if _PATH.fullmatch(word)]
+
+    assert len(named) > 50
+    assert [path for path in named if not (list(ROOT.glob(path)) if "*" in path else (ROOT / path).exists())] == []
+
+
+def test_every_class_on_the_map_is_there() -> None:
+    classes = {
+        node.name for tree in modules("bot").values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
     }
 
-    assert sorted(there - {"commands/__init__.py"} - _drawn()) == []
+    assert {word.partition(".")[0] for word in _WORD.findall(prose(MAP)) if _CLASS.match(word)} <= classes
 
 
-def test_the_tree_names_nothing_that_is_gone() -> None:
-    assert sorted(path for path in _drawn() if not (ROOT / path).exists()) == []
+def test_the_floors_are_those_that_are_kept_and_every_package_is_on_one() -> None:
+    (drawn,) = fences(_FLOORS, "")
+    kept = [floor.strip().replace("bot.", "") for floor in _layers()]
+    packages = {path.parent.name for path in (ROOT / "bot").glob("*/__init__.py")}
+
+    assert drawn.split("\n")[:-1] == kept
+    assert len(kept) <= 10
+    assert set(re.findall(r"\w+", drawn)) == packages | {"__main__", "commands"}
 
 
-def _drawn() -> set[str]:
-    """The folders and files of the tree, by their paths from the root."""
-    drawn: set[str] = set()
-    folders: list[str] = []
-    for line in filter(str.strip, _TREE.splitlines()):
-        depth, first = (len(line) - len(line.lstrip())) // 2, line.split()[0]
-        del folders[depth:]
-        if first.endswith("/"):
-            folders.append(first.rstrip("/"))
-            drawn.add("/".join(folders))
-        drawn |= {"/".join([*folders, file]) for file in _FILE.findall(line)}
-    return drawn
-
-
-def test_the_floors_are_those_that_are_kept() -> None:
+def _layers() -> list[str]:
     contract = ConfigParser()
     contract.read(ROOT / ".importlinter")
-    kept = contract["importlinter:contract:layers"]["layers"].replace("bot.", "").split("\n")
+    return [line for line in contract["importlinter:contract:layers"]["layers"].split("\n") if line.strip()]
 
-    assert [floor for floor in _FLOORS.splitlines() if floor] == [floor.strip() for floor in kept if floor.strip()]
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = {name: _imports_of(name, tree) for name, tree in modules("bot", "commands").items()}
+
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+    assert len(order) > 300
+
+
+def _imports_of(name: str, tree: ast.Module) -> set[str]:
+    """The files of the house that this one imports when it is loaded; annotations need none."""
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in for_types:
+            base = node.module.replace(".", "/")
+            found |= {path for alias in node.names if (path := _file_of(f"{base}/{alias.name}") or _file_of(base))}
+    return found - {name}
+
+
+def _file_of(path: str) -> str | None:
+    return next((name for name in (f"{path}.py", f"{path}/__init__.py") if (ROOT / name).is_file()), None)
 
 
 def test_each_sdk_is_imported_by_one_file_and_the_map_says_which() -> None:
     importers = _importers()
-    floors = section(MAP, "Floors")
-
     several = {sdk: sorted(files) for sdk, files in importers.items() if len(files) > 1}
-    untold = {file for files in importers.values() for file in files if f"`{file}`" not in floors}
-    unused = {sdk for sdk in SDKS.values() if sdk not in importers and f"{sdk}" not in floors}
+    untold = {file for files in importers.values() for file in files if f"`{file}`" not in MAP}
+    unused = {sdk for sdk in SDKS.values() if sdk not in importers and f"{sdk}" not in MAP}
 
     assert several == {}
     assert untold == set()
@@ -110,7 +139,8 @@ def _imported(node: ast.AST) -> list[str]:
     return []
 
 
-def test_every_decision_is_in_its_list() -> None:
-    decisions = {f"decisions/{path.name}" for path in (ROOT / "docs/decisions").glob("*.md")}
+def test_every_decision_is_in_their_list() -> None:
+    listed = (ROOT / "docs/decisions/README.md").read_text()
+    decisions = {path.name for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
 
-    assert set(re.findall(r"\]\((decisions/[^)]+)\)", section(MAP, "Decisions"))) == decisions
+    assert set(re.findall(r"\]\(([^)]+)\)", listed)) == decisions

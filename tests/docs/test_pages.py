@@ -104,10 +104,10 @@ def test_the_settings_that_a_page_shows_have_no_fault(tmp_path: Path) -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) <= 110
+    assert len(README.splitlines()) <= 120
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/decisions").glob("[0-9]*.md")), ids=lambda page: page.name)
 def test_every_decision_says_context_decision_what_was_rejected_and_the_consequence(page: Path) -> None:
     text = page.read_text()
 

@@ -126,7 +126,7 @@ def test_no_text_can_forge_a_line_on_the_terminal(text: str) -> None:
 
 SCRIPT = """
 import logging, sys, threading, warnings
-from bot import logs
+from bot.lib import logs
 logs.start(confidential=["planted-secret"])
 logging.getLogger("bot").info("begun", extra={"n": 1})
 for name in ("httpx", "telegram.ext", "slack_bolt.App", "urllib3", "pdpyras", "uvicorn.access", "new_sdk"):
@@ -158,7 +158,7 @@ def test_a_whole_process_writes_lines_only_and_no_secret() -> None:
 
 def test_a_terminal_gets_text_for_people() -> None:
     code = (
-        "import io, logging; from bot import logs;"
+        "import io, logging; from bot.lib import logs;"
         "out = type('T', (io.StringIO,), {'isatty': lambda self: True})(); logs.start(stream=out);"
         "logging.getLogger('bot').info('begun', extra={'n': 1}); print(out.getvalue(), end='')"
     )

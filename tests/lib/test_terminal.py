@@ -240,7 +240,7 @@ def test_a_trace_that_quotes_what_it_broke_on_is_spelled_out(
         def isatty(self) -> bool:
             return on_a_terminal
 
-    monkeypatch.setattr(bot.app, "ask", broken)
+    monkeypatch.setattr(bot.app.bot, "ask", broken)
     monkeypatch.setattr(command_line, "_starts", broken)
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])

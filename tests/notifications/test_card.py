@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bot.core.alert import Severity
 from bot.core.incident import Status
-from bot.core.run_state import RunState, RunStatus
+from bot.core.run_state import RunStatus, State
 from bot.incidents import lifecycle
 from bot.incidents.transitions import AlertsChanged, LeadAlert
 from bot.notifications import card as cards
@@ -52,12 +52,12 @@ def test_a_resolved_incident_says_by_whom_and_offers_nothing() -> None:
 
 def test_a_card_says_which_runs_need_somebody_or_go_on_and_is_silent_of_those_that_are_at_rest() -> None:
     one = RunStatus(
-        run="1a2b3c4d" * 4, command="scale prod/api 4", by="ana", target="prod/api", state=RunState.DONE, reason="",
+        run="1a2b3c4d" * 4, command="scale prod/api 4", by="ana", target="prod/api", state=State.DONE, reason="",
         began_at=NOON,
     )  # fmt: skip
     unwell, running = (
-        dataclasses.replace(one, state=RunState.DEGRADED),
-        dataclasses.replace(one, state=RunState.RUNNING),
+        dataclasses.replace(one, state=State.DEGRADED),
+        dataclasses.replace(one, state=State.RUNNING),
     )
 
     told = cards.incident_card(OPEN, public_url="", runs=(running, unwell, one))

@@ -244,7 +244,7 @@ def test_what_may_take_long_has_time_and_the_next_on_that_connection_has_not(hou
     with house.store.begin() as tx, house.store.read() as reading:
         usual = (tx.sql.scalar(asked), reading.sql.scalar(asked))
         raw = house.store._writers.raw_connection()
-        patience = raw.driver_connection.patience_s  # type: ignore[union-attr]
+        patience = raw.driver_connection.timeout_s  # type: ignore[union-attr]
         raw.close()
 
     assert (long, usual, patience) == (("30s", "30s"), ("4500ms", "4500ms"), None)

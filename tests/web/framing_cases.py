@@ -167,7 +167,7 @@ class Listener:
         assert answers.count(b"HTTP/1.1 404 ") == len(self._heard), "each is answered once"
         return self._heard
 
-    def ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> AlertBatch:
+    def read_ordinary(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> AlertBatch:
         """As the intake's: called by the short way, of all that it has read."""
         self.by_short_way += 1
         self._heard.append(Request(b"POST", path.encode(), tuple(sorted(headers.items())), body))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot.core.plan import Outcome, Plan, PlanState, Proposal, Result, plan_bytes, plan_digest
-from bot.core.run_state import RunState
+from bot.core.run_state import State
 from bot.store import plans as drawn_up
 from bot.store import runs
 from bot.store.runs import INTENDED, Run
@@ -252,5 +252,5 @@ def test_runs_are_shown_as_they_stand_with_their_reason_and_what_comes_next(hous
 def test_the_words_of_runs_are_in_the_contract(house: WebHouse) -> None:
     contract = house.http.get("/api/openapi.json").json()["components"]["schemas"]
 
-    assert contract["State"]["enum"] == [*RunState]
+    assert contract["State"]["enum"] == [*State]
     assert {"state", "why", "todo", "undone_by", "undone_at"} <= set(contract["RunOut"]["properties"])

@@ -13,7 +13,7 @@ from bot.chatops.next_steps import UndoStep
 from bot.core.errors import Rejected
 from bot.core.plan import HANDLE_LENGTH, Result
 from bot.core.request import Reply
-from bot.core.run_state import RunState, RunStatus
+from bot.core.run_state import RunStatus, State
 from bot.incidents.service import IncidentService
 from bot.store import run_states, runs
 from bot.store.runs import Run
@@ -42,9 +42,7 @@ class RunService:
         run = self.find(run_id)
         now = run_states.of_run(self._tx.sql, run)
         if not now.can_undo:
-            reason = (
-                "it left no undo command" if now.state in (RunState.DONE, RunState.DEGRADED) else _describe_state(now)
-            )
+            reason = "it left no undo command" if now.state in (State.DONE, State.DEGRADED) else _describe_state(now)
             raise Rejected(f"Run {now.short_id} cannot be undone: {reason}. Nothing was done.", code="no_undo")
         self._unit.next_step = UndoStep(run=run)
         return Reply(text="Looking.")
@@ -52,7 +50,7 @@ class RunService:
     def cancel_timed_undo(self, run_id: str) -> Reply:
         run = self.find(run_id)
         now = run_states.of_run(self._tx.sql, run)
-        if now.state in (RunState.UNDONE, RunState.UNDOING):
+        if now.state in (State.UNDONE, State.UNDOING):
             message = f"Run {now.short_id} cannot be kept: {_describe_state(now)}. Nothing was done."
             raise Rejected(message, code="nothing_to_keep", status=409)
         if not runs.cancel_revert(self._tx, run):

@@ -20,7 +20,7 @@ from tests.fakes.kubernetes import FakeKubernetes
 
 _API = ObjectRef(kind=kinds.DEPLOYMENT, namespace="shop", name="api")
 _SCALING = ResourceAccess(verb="patch", group="apps", resource="deployments/scale", namespace="shop", name="api")
-_SHIPPED = Path(__file__).parents[2] / "deploy" / "kubernetes" / "impersonation.yaml"
+_SHIPPED = Path(__file__).parents[3] / "deploy" / "kubernetes" / "impersonation.yaml"
 _ANA = ClusterUser(user="ana@example.com", groups=("sre", "team core, emea"))
 
 

@@ -180,7 +180,7 @@ def test_an_application_in_a_namespace_of_its_own_is_found_there(world: World) -
 def test_argo_cds_own_namespace_is_the_settings(world: World) -> None:
     thing = tracked(world)
     application(world, _HEALS, namespace="gitops")
-    site = world.place(applications="gitops")
+    site = world.place(argocd_namespace="gitops")
 
     found = gitops_conflict_over(site, thing, owner_of(thing, site.workload), "/spec/replicas")
 
