@@ -188,8 +188,9 @@ class Dispatcher:
                     return self._plan(step)
                 case RunStep():
                     reply = self._run(step, request)
-                    lead = f"Approved by {request.by.display_name}. " if step.proposal.approvals_needed else ""
-                    return replace(reply, text=f"{lead}{reply.text}", shared=True, plan_closed=True)
+                    if step.proposal.approvals_needed and reply.card is None:
+                        reply = replace(reply, text=f"{reply.text} Approved by {request.by.display_name}.")
+                    return replace(reply, shared=True, plan_closed=True)
                 case UndoStep():
                     return self._undo(step, request)
         except ApprovalLapsed as lapsed:

@@ -150,7 +150,7 @@ def test_a_form_that_stood_open_for_long_is_answered_without_its_commands_addres
     [
         ({"For": "2h please"}, "'please' is not understood. Nothing was done."),
         ({"For": "2 hours"}, "'2' is not a duration such as 90s, 30m, 2h or 1d12h. Nothing was done."),
-        ({"For": "9d"}, "'9d' is not between 1m and 7d. Nothing was done."),
+        ({"For": "9d"}, "'9d' is not between 1 min and 7 d. Nothing was done."),
         (
             {"Matchers": "api"},
             "'api' is not of the form name=value, name!=value, name=~regex or name!~regex. Nothing was done.",
