@@ -270,7 +270,7 @@ class House:
                 authorizer=rights,
             )
         )
-        self.desk = Dispatcher(
+        self.dispatcher = Dispatcher(
             self.store,
             registry=self.verbs,
             break_glass=breaking,
@@ -282,7 +282,7 @@ class House:
         )
         self.tending = Upkeep(
             store=self.store,
-            reverse=self.desk.undo_automatically,
+            reverse=self.dispatcher.undo_automatically,
             runner=self.runs,
             reports=self.reports,
             metrics=self,
@@ -350,7 +350,7 @@ class House:
         ask = Request(
             by=by, text=words, channel=place, account=account, idempotency_key=once, incident_id=here, thread=spot
         )
-        return self.desk.handle(ask)
+        return self.dispatcher.handle(ask)
 
     def action(
         self,
@@ -396,8 +396,8 @@ class House:
 
     def hears_from(self, place: str, account: str, words: str, *, private: bool = True, once: str = "") -> Reply:
         """Words from an account, whoever's it is."""
-        by = self.desk.person(place, account) or UNKNOWN_PRINCIPAL
-        return self.desk.handle(
+        by = self.dispatcher.person(place, account) or UNKNOWN_PRINCIPAL
+        return self.dispatcher.handle(
             Request(by=by, text=words, channel=place, account=account, private=private, idempotency_key=once)
         )
 

@@ -188,7 +188,7 @@ class Dispatcher:
                     return self._plan(step)
                 case RunStep():
                     reply = self._run(step, request)
-                    if step.proposal.approvals_needed and reply.card is None:
+                    if step.proposal.approvals_needed and reply.ok:
                         reply = replace(reply, text=f"{reply.text} Approved by {request.by.display_name}.")
                     return replace(reply, shared=True, plan_closed=True)
                 case UndoStep():

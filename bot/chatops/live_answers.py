@@ -72,7 +72,7 @@ class LiveAnswers:
                 with self._lock:
                     self._updating.discard(key)
 
-        threading.Thread(target=update, name=f"following-{request.channel}", daemon=True).start()
+        threading.Thread(target=update, name=f"live-answer-{request.channel}", daemon=True).start()
 
     def _update(self, channel: Messenger, request: Request, shown: str, look: Inspect) -> None:
         until, ref, live = monotonic() + self.lasts_s, "", True

@@ -122,17 +122,17 @@ def test_a_code_is_void_once_the_account_that_asked_for_it_is_somebody_elses(hou
     reply = house.hears_from("telegram", "7", f"link {asked}")
 
     assert reply.text == "Code not valid. Get a new one."
-    assert house.desk.person("telegram", "7") is None
+    assert house.dispatcher.person("telegram", "7") is None
 
 
 def test_what_an_account_had_vouched_for_ends_when_it_is_no_longer_the_persons(house: House) -> None:
     house.hears_from("telegram", "7", f"link {code_of(house.hears_from('slack', 'U2', 'link').text)}")
-    before = house.desk.person("telegram", "7")
+    before = house.dispatcher.person("telegram", "7")
 
     house.settle({("slack", "U1"): ANA, ("slack", "U9"): BO})
 
     assert before == BO
-    assert house.desk.person("telegram", "7") is None
+    assert house.dispatcher.person("telegram", "7") is None
     assert house.audited()[-1] is Code.UNLINKED
 
 
@@ -296,14 +296,14 @@ def test_a_gate_that_is_opened_for_a_run_which_has_ended_says_no(house: House) -
 def test_an_answer_is_told_again_only_to_whoever_may_still_ask(house: House, ends: Callable[[House], object]) -> None:
     house.action(risk=Risk.NONE, reads=True)
     looks: list[Inspect] = []
-    house.desk._live_answers = Kept(looks)
+    house.dispatcher._live_answers = Kept(looks)
     house.says("turn prod/api 6")
     (look,) = looks
     with pytest.raises(Conflict):  # it looks at the world
         look()
-    gate = house.desk
+    dispatcher = house.dispatcher
     ends(house)
-    gate._authorizer = house.desk._authorizer
+    dispatcher._authorizer = house.dispatcher._authorizer
 
     with pytest.raises(Rejected, match="The requester may no longer use this command"):
         look()

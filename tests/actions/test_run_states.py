@@ -100,7 +100,7 @@ def test_an_undo_that_failed_after_one_that_was_done_changes_nothing_of_the_word
         (first,) = runs.find_runs(tx.sql, run)
         tx.sql.run("UPDATE run SET revert_at = 0 WHERE id = ?", first.id)  # as another replica still sees it
 
-    second = house.desk.undo_automatically(first, "somebody asked twice")
+    second = house.dispatcher.undo_automatically(first, "somebody asked twice")
 
     assert "The dial is locked" in second.text
     assert stands(house, run) is State.UNDONE

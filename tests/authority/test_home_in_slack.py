@@ -1,4 +1,4 @@
-"""The Home tab with the real gate behind it: everybody sees their own, and its buttons are judged like typed words."""
+"""The Home tab with the real dispatcher: all see their own overview, and its buttons are authorized like typed text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tabs(ground: Ground) -> Iterator[Tabs]:
     with FakeSlack() as fake, no_proxy():
         fake.users |= {account: member(account) for account in [*(one for _, one in ACCOUNTS), "U-nobody"]}
         channel = Slack(section(fake))
-        channel.start(ground.gate)
+        channel.start(ground.dispatcher)
         fake.wait(lambda: channel.health_problem() is None, "the introduction")
         yield Tabs(channel, fake)
         channel.stop()

@@ -1,4 +1,4 @@
-"""An action goes one way: planned, shown, approved, intended, run, told; and each step is on record."""
+"""An action is planned, shown, approved, intended, run and reported, in this order; each step is recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A verb's form: made of what its grammar reads, and read by it, so that it says what could have been typed."""
+"""A verb's form has the verb's own arguments, is parsed by the parser, and so accepts only what could be typed."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_what_is_taken_is_read_as_the_same_values_by_the_grammar_and_the_rest_na
 
 
 def _taken(said: Any, values: Mapping[str, str], here: int | None) -> object:
-    """Each argument from its own words alone."""
+    """Each argument parsed from its own text alone."""
     taken = {}
     for part in parser.arguments_of(said.args):
         value = text.storable(values[part.name]).strip()

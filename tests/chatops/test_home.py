@@ -1,4 +1,4 @@
-"""What is somebody's: their incidents, the plans that wait for their yes, those they asked for, who is on call."""
+"""The overview of a person: incidents, plans to approve, plans of their own, runs, and who is on call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one grammar: words to typed arguments, or a refusal that says what is wrong."""
+"""The parser: text to typed arguments, or a refusal that says what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people decide beyond ack and resolve: it is not over, who has it, how bad it is, and that somebody be woken."""
+"""Decisions of people beside ack and resolve: reopen, assign, severity, note and page."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_what_was_said_before_it_opened_again_is_not_for_this_opening(house: Hou
     early = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
     if words.startswith("reopen"):
         house.says("resolve 1")
-    reply = house.desk.handle(Request(by=ANA, text=words, channel="slack", sent_at=early))
+    reply = house.dispatcher.handle(Request(by=ANA, text=words, channel="slack", sent_at=early))
 
     assert not reply.ok
     assert reply.text.startswith("That was said 11:00 UTC, before incident 1 opened")

@@ -1,4 +1,4 @@
-"""The contract of every command found: what it is called, what it says, and that it does nothing it cannot do."""
+"""The contract of every command: its name, usage and summary, and that nothing is done unless it is understood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""silence, unsilence and silences: what they plan, refuse and do, by the strict fake and by the real Alertmanager."""
+"""silence, unsilence and silences: what they plan, refuse and do, with the strict fake and the real Alertmanager."""
 
 from __future__ import annotations
 
