@@ -14,7 +14,7 @@ from bot.core.request import Reply, Request
 @dataclass(frozen=True, kw_only=True)
 class ReopenArgs:
     incident: Annotated[int, IncidentNumber()]
-    because: Annotated[str, FreeText(max_length=500), Keyword("because")] = ""
+    because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from bot.core.request import Reply, Request
 class SettleArgs:
     run: Annotated[str, Handle()]
     ended: Annotated[str, OneOf("done", "failed")]
-    because: Annotated[str, FreeText(max_length=500), Keyword("because")]
+    because: Annotated[str, FreeText(max_length=500, question="How do you know?"), Keyword("because")]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=7)
 class SilenceArgs:
     matchers: Annotated[tuple[Matcher, ...], Matchers()]
     held: Annotated[timedelta, Duration(minimum=SHORTEST, maximum=LONGEST), Keyword("for")]
-    because: Annotated[str, FreeText(500), Keyword("because")] = ""
+    because: Annotated[str, FreeText(max_length=500, question="Why?"), Keyword("because")] = ""
 
 
 @dataclass(frozen=True)

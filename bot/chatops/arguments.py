@@ -212,9 +212,7 @@ class Handle:
         if not word:
             raise slot.missing()
         if not _HANDLE.fullmatch(word):
-            raise slot.refusal(
-                f"{shorten(word)} is not the handle of a {slot.noun}: 4 to 64 characters of 0-9 and a-f."
-            )
+            raise slot.refusal(f"{shorten(word)} is not a valid id: 4 to 64 characters of 0-9 and a-f.")
         return word
 
     def format(self, value: object) -> str:
@@ -239,7 +237,7 @@ class FreeText:
         if not message:
             raise slot.missing(self.question or f"What should the {slot.noun} say?")
         if len(message) > self.max_length:
-            reason = f"The {slot.noun} has {len(message)} characters; the limit is {self.max_length}."
+            reason = f"The text has {len(message)} characters; the limit is {self.max_length}."
             raise slot.refusal(reason, code="too_long")
         return message
 

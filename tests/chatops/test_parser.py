@@ -146,7 +146,7 @@ def test_words_become_typed_arguments(rest: str, args: Scale) -> None:
         ("db 6 for 1m for 2m", "`for` is given twice."),
         ("db 6 for 1m 2m", "'2m' after the `for` is not understood."),
         ("db 6 because", "What should the because say?"),
-        (f"db 6 because {'x' * 201}", "The because has 201 characters; the limit is 200."),
+        (f"db 6 because {'x' * 201}", "The text has 201 characters; the limit is 200."),
         ('"db 6', "A quote is not closed: '\"db 6'."),
         ('"db"6', "There is no space after the closing quote of '\"db\"'."),
         ("'db", 'A quote is not closed: "\'db".'),
@@ -302,7 +302,7 @@ def test_what_may_be_left_out_may_be_left_out_before_a_clause_too() -> None:
 
 @pytest.mark.parametrize("handle", ["7f3", "7F3A", "7f3g", "-7f3a", "0" * 65, "７f3a"])
 def test_a_handle_is_lower_case_hex(handle: str) -> None:
-    assert "is not the handle of a run: 4 to 64 characters of 0-9 and a-f." in refusal(Undo, handle)
+    assert "is not a valid id: 4 to 64 characters of 0-9 and a-f." in refusal(Undo, handle)
 
 
 def test_matchers_are_those_of_alertmanager_with_values_that_may_be_quoted() -> None:
