@@ -27,8 +27,8 @@ class HelpCommand:
     def run(self, request: Request, args: HelpArgs, context: CommandContext) -> Reply:
         wanted = [one for one in context.list_commands() if args.command in (None, one.verb)]
         if not wanted:
-            message = f"There is no command {args.command} that you may use. `help` lists those that you may."
-            raise Rejected(f"{message} Nothing was done.", code="unknown_command")
+            message = f"There is no command {args.command} that you may use. Nothing was done."
+            raise Rejected(f"{message} `help` lists those that you may.", code="unknown_command")
         return Reply(text="\n".join(f"{one.usage}: {one.summary}" for one in wanted))
 
 

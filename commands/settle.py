@@ -13,7 +13,7 @@ from bot.core.request import Reply, Request
 @dataclass(frozen=True, kw_only=True)
 class SettleArgs:
     run: Annotated[str, Handle()]
-    ended: Annotated[str, OneOf("done", "failed")]
+    result: Annotated[str, OneOf("done", "failed")]
     because: Annotated[str, FreeText(max_length=500, question="How do you know?"), Keyword("because")]
 
 
@@ -26,7 +26,7 @@ class SettleCommand:
     read_only: bool = False
 
     def run(self, request: Request, args: SettleArgs, context: CommandContext) -> Reply:
-        return context.runs.record_result(args.run, args.ended, args.because)
+        return context.runs.record_result(args.run, args.result, args.because)
 
 
 command = SettleCommand()

@@ -88,7 +88,8 @@ class Integer:
     def parse(self, tokens: Tokens, slot: ArgumentSlot) -> int:
         word = tokens.next_word()
         if not word:
-            raise slot.missing(f"Which {slot.noun}, {self.minimum} to {self.maximum}?")
+            wanted = self.noun.removeprefix("a ") or slot.noun
+            raise slot.missing(f"Which {wanted}, {self.minimum} to {self.maximum}?")
         if _DIGITS.fullmatch(word) and self.minimum <= int(word) <= self.maximum:
             return int(word)
         called = self.noun or f"a number of {slot.noun}"
@@ -194,7 +195,7 @@ class OneOf:
             return choice
         near = nearest(word, self.choices)
         more = f"Did you mean `{near}`?" if near else f"It must be {spell_list(self.choices)}."
-        raise slot.refusal(f"{shorten(word)} is not valid as {slot.noun}. {more}")
+        raise slot.refusal(f"{shorten(word)} is not a valid {slot.noun}. {more}")
 
     def format(self, value: object) -> str:
         return str(value)

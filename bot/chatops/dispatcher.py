@@ -285,8 +285,7 @@ class Dispatcher:
             )
         again = PlanStep(action=action, args=args, request=first, decision=decision, undo_of=undo_of)
         shown = self._plan(again, differences)
-        changes = "; ".join(differences)
-        message = f"Plan {proposal.short_handle} is out of date: {changes}. Nothing was done. The new plan:"
+        message = f"Plan {proposal.short_handle} is out of date. Nothing was done. The new plan:"
         return replace(shown, text=f"{message}\n{shown.text}", ok=False)
 
     def _undo(self, step: UndoStep, request: Request) -> Reply:

@@ -135,7 +135,7 @@ def test_of_two_people_at_once_one_is_done_and_the_other_sees_a_new_plan(on_call
 
     late = on_call.says(f"yes {handle(second.text)}")
 
-    assert "is out of date: " in late.text
+    assert "is out of date. Nothing was done." in late.text
     assert replicas(world) == 5
 
 

@@ -133,7 +133,7 @@ def test_words_become_typed_arguments(rest: str, args: Scale) -> None:
     ("rest", "why"),
     [
         ("", "Which service?"),
-        ("db", "Which replicas, 0 to 50?"),
+        ("db", "Which replica count, 0 to 50?"),
         ("db six", "'six' is not a replica count, 0 to 50 in plain digits."),
         ("db 51", "'51' is not a replica count, 0 to 50 in plain digits."),
         ("db 6 now", "'now' after the replicas is not understood."),
@@ -280,8 +280,8 @@ def test_a_choice_is_the_one_that_was_declared(word: str) -> None:
 
 
 def test_a_near_miss_of_a_choice_names_the_nearest() -> None:
-    assert refusal(Weigh, "42 critcal") == "'critcal' is not valid as severity. Did you mean `critical`?"
-    assert refusal(Weigh, "42 9") == "'9' is not valid as severity. It must be critical, error, warning or info."
+    assert refusal(Weigh, "42 critcal") == "'critcal' is not a valid severity. Did you mean `critical`?"
+    assert refusal(Weigh, "42 9") == "'9' is not a valid severity. It must be critical, error, warning or info."
     assert refusal(Weigh, "42") == "Which severity: critical, error, warning or info?"
 
 
